@@ -1,0 +1,276 @@
+/**
+ * Everything that wants to change a task is one of these, put into the TaskQueue's inbox. Each has its own answer, given
+ * after the commit.
+ */
+import type { StopReason } from '../../domain/agent.ts';
+import type { AgentId, Generation, TaskId } from '../../domain/ids.ts';
+import type { Refusal } from '../../domain/refusal.ts';
+import type { AckStatus, Priority, Status, TaskBody } from '../../domain/task.ts';
+import type { CancelOutcome, FailureKind } from '../../protocol/sidecar-frames.ts';
+
+/** A task as a submitter asks for it; already validated. Ids are made before the transaction. */
+export interface TaskDraft {
+  readonly id: TaskId;
+  readonly priority: Priority;
+  readonly neededCapabilities: readonly string[];
+  readonly assignTo: AgentId | null;
+  readonly maxRetries: number;
+  readonly runAtMs: number | null;
+  readonly ttlMs: number | null;
+  readonly runMaxMs: number | null;
+  readonly completeByMs: number | null;
+  readonly dependsOn: readonly TaskId[];
+  readonly body: TaskBody;
+}
+
+export interface SubmitCommand {
+  readonly kind: 'submit';
+  /** All or none. */
+  readonly drafts: readonly TaskDraft[];
+  /** The token's id. */
+  readonly submittedBy: string;
+  readonly idempotency: { readonly key: string; readonly digest: string } | null;
+}
+export type SubmitAnswer =
+  | { readonly kind: 'submitted' | 'repeated'; readonly tasks: readonly SubmittedTask[] }
+  | { readonly kind: 'idempotency_mismatch' }
+  /** `index` names the draft. */
+  | { readonly kind: 'unknown_agent'; readonly index: number; readonly agentId: AgentId }
+  | { readonly kind: 'unknown_task'; readonly index: number; readonly taskId: TaskId };
+export interface SubmittedTask {
+  readonly id: TaskId;
+  readonly status: Status;
+  readonly priority: Priority;
+  readonly createdAtMs: number;
+}
+
+/** An urgent task for exactly one connected agent. */
+export interface PushCommand {
+  readonly kind: 'push';
+  readonly draft: TaskDraft & { readonly assignTo: AgentId };
+  readonly submittedBy: string;
+}
+export type PushAnswer =
+  { readonly kind: 'pushed' | 'queued'; readonly taskId: TaskId } | { readonly kind: 'agent_not_connected'; readonly agentId: AgentId };
+
+/** What an operator, or a submitter for its own task, asks. `by` is the token's id. */
+export interface CancelCommand {
+  readonly kind: 'cancel';
+  readonly taskId: TaskId;
+  readonly by: string;
+}
+export interface RetryCommand {
+  readonly kind: 'retry';
+  readonly taskId: TaskId;
+  readonly by: string;
+}
+/** `{generation}` adopts a late result. */
+export interface AdoptCommand {
+  readonly kind: 'adopt';
+  readonly taskId: TaskId;
+  readonly generation: Generation;
+  readonly by: string;
+}
+export type OperatorAnswer = { readonly kind: 'done'; readonly status: Status; readonly generation: Generation } | Refusal;
+
+/** Who sends a report: judged again inside the transaction against the agent's row. */
+export interface Reporter {
+  readonly agentId: AgentId;
+  readonly session: number;
+}
+
+export type ReportBody =
+  | { readonly report: 'accepted' }
+  | { readonly report: 'rejected'; readonly reason: string }
+  | { readonly report: 'released'; readonly reason: string; readonly retryAfterMs: number | null }
+  | {
+      readonly report: 'progress';
+      readonly details: Readonly<Record<string, unknown>> | null;
+      readonly tokensUsed: number | null;
+      readonly costUsd: number | null;
+    }
+  | {
+      readonly report: 'woken';
+      readonly status: 'success' | 'failed' | 'timeout';
+      readonly details: Readonly<Record<string, unknown>> | null;
+    }
+  | {
+      readonly report: 'complete';
+      /** JSON text. */
+      readonly result: string;
+      readonly tokensUsed: number | null;
+      readonly costUsd: number | null;
+      readonly details: Readonly<Record<string, unknown>> | null;
+    }
+  | {
+      readonly report: 'failed';
+      readonly error: string;
+      readonly failure: FailureKind;
+      readonly retryable: boolean;
+      readonly tokensUsed: number | null;
+      readonly costUsd: number | null;
+      readonly details: Readonly<Record<string, unknown>> | null;
+    };
+
+export interface ReportCommand {
+  readonly kind: 'report';
+  readonly from: Reporter;
+  readonly taskId: TaskId;
+  /** Null only from version 1, where the sender stands for it. */
+  readonly generation: Generation | null;
+  readonly body: ReportBody;
+}
+export type ReportAnswer =
+  | { readonly kind: 'acknowledged'; readonly status: AckStatus; readonly generation: Generation; readonly duplicate: boolean }
+  | { readonly kind: 'noted' }
+  | Refusal
+  /** The session is not current any more: nothing is answered. */
+  | { readonly kind: 'replaced' };
+
+export interface HeldAssignment {
+  readonly taskId: TaskId;
+  readonly generation: Generation;
+  readonly status: 'accepted' | 'waking' | 'waking_confirmation' | 'working' | 'reporting' | 'unknown';
+  readonly storeId: string | null;
+}
+
+export interface IdentifyCommand {
+  readonly kind: 'identify';
+  readonly agentId: AgentId;
+  readonly name: string;
+  readonly protocolVersion: 1 | 2;
+  readonly instanceId: string | null;
+  readonly capabilities: readonly string[];
+  readonly slots: number;
+  readonly reportedStatus: string | null;
+  /** Null from version 1, which has no inventory. */
+  readonly held: readonly HeldAssignment[] | null;
+  readonly hubId: string;
+}
+export type IdentifyAnswer =
+  | {
+      readonly kind: 'identified';
+      readonly session: number;
+      readonly held: readonly HeldAnswer[];
+      /** Version 1: the hub holds an accepted task for it, of which it has yet to speak. */
+      readonly expectsWord: boolean;
+    }
+  | { readonly kind: 'agent_id_in_use' };
+export interface HeldAnswer {
+  readonly taskId: TaskId;
+  readonly generation: Generation;
+  readonly action: 'continue' | 'abort' | 'report';
+  readonly reason: string | null;
+}
+
+export interface DisconnectCommand {
+  readonly kind: 'disconnect';
+  readonly from: Reporter;
+}
+
+/** A word about the agent itself. */
+export interface PresenceCommand {
+  readonly kind: 'presence';
+  readonly from: Reporter;
+  readonly change:
+    | { readonly what: 'status'; readonly status: string }
+    | { readonly what: 'resources'; readonly resources: Readonly<Record<string, unknown>> }
+    | { readonly what: 'restarting'; readonly reason: string }
+    | { readonly what: 'draining' | 'drained' }
+    | { readonly what: 'checks'; readonly failed: string | null }
+    /** Version 1: a ping renews the leases of its accepted tasks; `settled`: it has said nothing of what it holds. */
+    | { readonly what: 'ping' }
+    | { readonly what: 'settled' };
+}
+
+export interface StopConfirmedCommand {
+  readonly kind: 'stop_confirmed';
+  readonly from: Reporter;
+  readonly taskId: TaskId;
+  readonly generation: Generation;
+  readonly outcome: CancelOutcome;
+  readonly survivors: readonly number[];
+}
+
+/** Version 1's word after a crash or a reconnect. */
+export interface RecoverCommand {
+  readonly kind: 'recover';
+  readonly from: Reporter;
+  readonly taskId: TaskId;
+  /** Null for `task_recovering`. */
+  readonly generation: Generation | null;
+  readonly lastStatus: string | null;
+}
+export type RecoverAnswer =
+  { readonly kind: 'continue'; readonly generation: Generation } | { readonly kind: 'abort' | 'reassign' } | { readonly kind: 'replaced' };
+
+/** Time has passed: deadlines, absences, stops to send again. */
+export interface SweepCommand {
+  readonly kind: 'sweep';
+}
+
+export interface AgentStandingCommand {
+  readonly kind: 'agent_standing';
+  readonly agentId: AgentId;
+  /** `resume` also ends a pause; `takeover` lets another instance take the identity. */
+  readonly change: 'drain' | 'resume' | 'takeover';
+}
+export type StandingAnswer = { readonly kind: 'done' } | { readonly kind: 'unknown_agent' };
+
+export type Command =
+  | SubmitCommand
+  | PushCommand
+  | CancelCommand
+  | RetryCommand
+  | AdoptCommand
+  | ReportCommand
+  | IdentifyCommand
+  | DisconnectCommand
+  | PresenceCommand
+  | StopConfirmedCommand
+  | RecoverCommand
+  | SweepCommand
+  | AgentStandingCommand;
+
+/** What each command is answered with. */
+export interface Answers {
+  submit: SubmitAnswer;
+  push: PushAnswer;
+  cancel: OperatorAnswer;
+  retry: OperatorAnswer;
+  adopt: OperatorAnswer;
+  report: ReportAnswer;
+  identify: IdentifyAnswer;
+  disconnect: { readonly kind: 'noted' };
+  presence: { readonly kind: 'noted' };
+  stop_confirmed: { readonly kind: 'noted' };
+  recover: RecoverAnswer;
+  sweep: { readonly kind: 'noted'; readonly nextDueAtMs: number | null };
+  agent_standing: StandingAnswer;
+}
+export type AnswerTo<C extends Command> = Answers[C['kind']];
+
+/** What leaves the hub after a commit, in commit order for each agent. */
+export type Outgoing =
+  | {
+      readonly kind: 'assign';
+      readonly agentId: AgentId;
+      readonly session: number;
+      readonly taskId: TaskId;
+      readonly generation: Generation;
+    }
+  | {
+      readonly kind: 'stop';
+      readonly agentId: AgentId;
+      readonly taskId: TaskId;
+      readonly generation: Generation;
+      readonly reason: StopReason;
+    }
+  | { readonly kind: 'drain' | 'resume'; readonly agentId: AgentId }
+  /** The agent has a newer session: close what is older. */
+  | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number };
+
+/** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; any refusal is an answer. */
+export interface CommandInbox {
+  do<C extends Command>(command: C): Promise<AnswerTo<C>>;
+}

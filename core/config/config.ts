@@ -1,0 +1,142 @@
+/** What people write in `agentcom.config.ts`, and what the programs use of it. */
+import type { Clock } from '../ports/clock.ts';
+import type { HubTransport } from '../ports/hub-transport.ts';
+import type { Log } from '../ports/log.ts';
+import type { Storage } from '../ports/storage.ts';
+import type { WakeRunner } from '../ports/wake-runner.ts';
+import type { HubLimits } from './limits.ts';
+import type { HubTiming, SidecarTiming } from './times.ts';
+
+/**
+ * A chosen adapter: what a factory such as `sqlite({ file })` returns. Opens nothing; `create` does, later, and imports
+ * native packages only then.
+ */
+export interface AdapterChoice<Port extends string, Made, Deps> {
+  readonly port: Port;
+  readonly name: string;
+  /** As given, checked by the adapter's factory or by `problems`. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly capabilities: Readonly<Record<string, boolean | number>>;
+  /** Mistakes in the options, each with its path below the adapter; none if it is fine. */
+  problems(): readonly ConfigProblem[];
+  create(deps: Deps): Promise<Made>;
+}
+
+export interface ConfigProblem {
+  /** `sidecar.timing.silenceMs`; for an adapter's own, what follows its place. */
+  readonly path: string;
+  /** What was wanted and what was found. */
+  readonly message: string;
+}
+
+export interface StorageDeps {
+  /** Absolute; relative files are in it. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+export interface TransportDeps {
+  readonly log: Log;
+}
+export interface WakeRunnerDeps {
+  readonly agentId: string;
+  /** Absolute; the folder of the config file, which relative programs and folders are in. */
+  readonly baseDir: string;
+  /** The sidecar's data directory, absolute. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps>;
+export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
+export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;
+
+export interface AgentcomConfig {
+  readonly hub?: HubConfig | undefined;
+  readonly sidecar?: SidecarConfig | undefined;
+}
+
+export interface HubConfig {
+  readonly listen?:
+    | {
+        /** Default 127.0.0.1. */
+        readonly host?: string | undefined;
+        /** Default 4000; 0 takes a free one. */
+        readonly port?: number | undefined;
+        /** Host names, beside loopback and `host`, that requests may name in Host and Origin. */
+        readonly names?: readonly string[] | undefined;
+        /** Plain sockets beyond loopback, for a network that is trusted or behind a TLS proxy. */
+        readonly insecure?: boolean | undefined;
+        /** Addresses of proxies whose `x-forwarded-for` is believed. */
+        readonly trustedProxies?: readonly string[] | undefined;
+      }
+    | undefined;
+  readonly storage: StorageChoice;
+  readonly transport: TransportChoice;
+  /** Default `data/hub`; relative to the config file. */
+  readonly dataDir?: string | undefined;
+  /** At least 32 characters; else one is made at the first start in `dataDir/admin-token`. */
+  readonly adminToken?: string | undefined;
+  /** Whether agents may send each other messages. Default true. */
+  readonly agentMessages?: boolean | undefined;
+  readonly limits?: Partial<HubLimits> | undefined;
+  readonly timing?: Partial<HubTiming> | undefined;
+}
+
+export interface SidecarConfig {
+  /** `ws://` or `wss://` addresses, tried in turn. */
+  readonly hubs: readonly string[];
+  readonly agentId: string;
+  readonly name?: string | undefined;
+  readonly token?: string | undefined;
+  /** Default `data/<agentId>`; relative to the config file. */
+  readonly dataDir?: string | undefined;
+  readonly capabilities?: readonly string[] | undefined;
+  /** Tasks at the same time. Default 1. */
+  readonly slots?: number | undefined;
+  /** How the agent is woken; without it the agent polls `tasks/` by itself (self-start). */
+  readonly wake?: WakeRunnerChoice | undefined;
+  /** Plain `ws://` beyond loopback. */
+  readonly insecure?: boolean | undefined;
+  readonly timing?: Partial<SidecarTiming> | undefined;
+}
+
+/** The config with all defaults in, frozen; folders absolute. */
+export interface ResolvedConfig {
+  /** The folder of the config file. */
+  readonly baseDir: string;
+  readonly hub: ResolvedHubConfig | undefined;
+  readonly sidecar: ResolvedSidecarConfig | undefined;
+}
+
+export interface ResolvedHubConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly names: readonly string[];
+  readonly insecure: boolean;
+  readonly trustedProxies: readonly string[];
+  readonly storage: StorageChoice;
+  readonly transport: TransportChoice;
+  readonly dataDir: string;
+  readonly adminToken: string | undefined;
+  readonly agentMessages: boolean;
+  readonly limits: HubLimits;
+  readonly timing: HubTiming;
+}
+
+export interface ResolvedSidecarConfig {
+  readonly hubs: readonly string[];
+  readonly agentId: string;
+  readonly name: string;
+  readonly token: string | undefined;
+  readonly dataDir: string;
+  readonly capabilities: readonly string[];
+  readonly slots: number;
+  readonly wake: WakeRunnerChoice | undefined;
+  readonly insecure: boolean;
+  readonly timing: SidecarTiming;
+}
+
+/** Gives the config its type, so that a misspelt key does not compile. */
+export const defineConfig = (config: AgentcomConfig): AgentcomConfig => config;

@@ -1,0 +1,87 @@
+/** An agent as the hub knows it: its identity, its current session, and its standing. Times in milliseconds since 1970. */
+import type { AgentId, TaskId } from './ids.ts';
+
+export interface Agent {
+  readonly id: AgentId;
+  readonly name: string;
+  readonly capabilities: readonly string[];
+  /** Room for tasks at the same time, after what its token allows. */
+  readonly slots: number;
+  /** Counts identifies from 1; 0 when it never identified. Frames of an older session change nothing. */
+  readonly sessionNumber: number;
+  /** The hub that holds its socket; null when none ever did. */
+  readonly hubId: string | null;
+  readonly connected: boolean;
+  readonly connectedAtMs: number | null;
+  readonly disconnectedAtMs: number | null;
+  readonly lastHeardAtMs: number | null;
+  /** The machine's sidecar that holds the identity; null for version 1. */
+  readonly instanceId: string | null;
+  readonly protocolVersion: 1 | 2;
+  /** The status it last gave of itself (version 1), shown only. */
+  readonly reportedStatus: string | null;
+  readonly draining: boolean;
+  /** Gets nothing before this time; with the reason that people read. */
+  readonly pausedUntilMs: number | null;
+  readonly pausedReason: string | null;
+  /** The breaker: different tasks in a row that ended by this machine's fault, and how often it has tripped in a row. */
+  readonly strikes: readonly TaskId[];
+  readonly breakerTrips: number;
+  /** Rejections in a row, for the doubling of the pause after each. */
+  readonly rejections: number;
+  /** Assignments given to it ever; each 16th takes the oldest task of any lane. */
+  readonly assignedCount: number;
+  /** The last `resource_report`, as given. */
+  readonly resources: Readonly<Record<string, unknown>> | null;
+}
+
+/** An assignment that was taken back and whose end its agent has not confirmed; it holds a slot until then. */
+export interface PendingStop {
+  readonly agentId: AgentId;
+  readonly taskId: TaskId;
+  /** The generation of the assignment to stop. */
+  readonly generation: number;
+  readonly reason: StopReason;
+  readonly requestedAtMs: number;
+  readonly sentAtMs: number | null;
+}
+
+export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
+
+/** What operators see of an agent. */
+export type AgentPresence = 'offline' | 'idle' | 'working' | 'draining' | 'paused';
+
+/** Presence from the row and how many tasks it has; only shown, never decides. */
+export function presenceOf(agent: Agent, liveCount: number, nowMs: number): AgentPresence {
+  if (!agent.connected) return 'offline';
+  if (agent.draining) return 'draining';
+  if (agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs) return 'paused';
+  return liveCount > 0 || agent.reportedStatus === 'working' ? 'working' : 'idle';
+}
+
+/** An agent that was never heard of before its token was made or it identified. */
+export function newAgent(id: AgentId, name: string = id): Agent {
+  return {
+    id,
+    name,
+    capabilities: [],
+    slots: 1,
+    sessionNumber: 0,
+    hubId: null,
+    connected: false,
+    connectedAtMs: null,
+    disconnectedAtMs: null,
+    lastHeardAtMs: null,
+    instanceId: null,
+    protocolVersion: 2,
+    reportedStatus: null,
+    draining: false,
+    pausedUntilMs: null,
+    pausedReason: null,
+    strikes: [],
+    breakerTrips: 0,
+    rejections: 0,
+    assignedCount: 0,
+    resources: null,
+  };
+}

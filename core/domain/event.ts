@@ -1,0 +1,53 @@
+/**
+ * What happened to a task, append-only, written in the same commit as the change it tells of. The events of one task
+ * are numbered from 1 (`seq`); the store gives each a place in the order of all events when it is saved.
+ */
+import type { AgentId, Generation, TaskId } from './ids.ts';
+
+export const EVENT_NAMES = [
+  'submitted',
+  'scheduled',
+  'blocked',
+  'eligible',
+  'assigned',
+  'accepted',
+  'woken',
+  'progress',
+  'completed',
+  'failed',
+  'rejected',
+  'released',
+  'reclaimed',
+  'lost',
+  'retried',
+  'dead_lettered',
+  'cancelled',
+  'expired',
+  'stop_requested',
+  'stop_confirmed',
+  'late_result',
+  'report_refused',
+  'adopted',
+  'parked',
+  'unparked',
+] as const;
+export type EventName = (typeof EVENT_NAMES)[number];
+
+export interface TaskEvent {
+  readonly taskId: TaskId;
+  /** The number of this event among its task's, from 1. */
+  readonly seq: number;
+  readonly event: EventName;
+  readonly atMs: number;
+  readonly agentId: AgentId | null;
+  readonly generation: Generation | null;
+  /** The session of the agent when a frame made the change; null when the hub or a person did. */
+  readonly session: number | null;
+  /** A JSON object; null when there is nothing more to say. */
+  readonly details: Readonly<Record<string, unknown>> | null;
+}
+
+/** An event with its place in the order of all events of the store, from 1. */
+export interface StoredEvent extends TaskEvent {
+  readonly id: number;
+}

@@ -1,0 +1,35 @@
+/**
+ * The names of things. Each id is a branded string or number, so that a task's id is never handed where an agent's is
+ * wanted. Ids that come from outside pass through the `is…` checks here and nowhere else; file paths are built only
+ * from ids that did.
+ */
+
+declare const brand: unique symbol;
+
+/** Names a task for ever: `task-` and 16 to 64 hexadecimal digits; ours are time-ordered. */
+export type TaskId = string & { readonly [brand]: 'TaskId' };
+
+/** Names an agent, chosen by its operator: lower case letters, digits, `.`, `_`, `-`, at most 64 characters. */
+export type AgentId = string & { readonly [brand]: 'AgentId' };
+
+/** The fencing token of an assignment: a count that only grows; 0 before the first assignment. */
+export type Generation = number & { readonly [brand]: 'Generation' };
+
+const TASK_ID = /^task-[0-9a-f]{16,64}$/;
+const AGENT_ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
+/** Patterns as text, for the schemas of the protocol. */
+export const TASK_ID_PATTERN = TASK_ID.source;
+export const AGENT_ID_PATTERN = AGENT_ID.source;
+
+export const isTaskId = (value: unknown): value is TaskId => typeof value === 'string' && TASK_ID.test(value);
+
+export const isAgentId = (value: unknown): value is AgentId => typeof value === 'string' && AGENT_ID.test(value);
+
+export const isGeneration = (value: unknown): value is Generation => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+
+/** The generation before any assignment. */
+export const GENERATION_ZERO = 0 as Generation;
+
+/** The next generation; assigning takes one, taking back takes one. */
+export const nextGeneration = (generation: Generation): Generation => (generation + 1) as Generation;

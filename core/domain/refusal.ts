@@ -1,0 +1,13 @@
+/** Why a change was not made. A value, never an exception. */
+import type { Generation } from './ids.ts';
+
+export type RefusalCode = 'stale_generation' | 'not_assignee' | 'invalid_state' | 'unknown_task';
+
+export interface Refusal {
+  readonly kind: 'refused';
+  readonly code: RefusalCode;
+  /** The task's generation, where there is a task. */
+  readonly currentGeneration: Generation | null;
+}
+
+export const refuse = (code: RefusalCode, currentGeneration: Generation | null): Refusal => ({ kind: 'refused', code, currentGeneration });

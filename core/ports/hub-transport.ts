@@ -1,0 +1,77 @@
+/** The hub's end of the wire: one listening port that carries the sidecars' sockets (path `/ws`) and the HTTP API. */
+
+/** The part of a web Request that the transport passes on; outside core it is a real one. */
+export type WebRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : object;
+export type WebResponse = typeof globalThis extends { Response: { prototype: infer T } } ? T : object;
+
+/** Answers HTTP. `remoteAddress` is the socket's peer, before any proxy is looked at. */
+export type HttpHandler = (request: WebRequest, peer: { readonly remoteAddress: string }) => WebResponse | Promise<WebResponse>;
+
+export interface HubTransport {
+  readonly name: string;
+  readonly capabilities: {
+    /** `send` tells how much waits, and the transport tells when it has drained. */
+    readonly backpressure: boolean;
+    /** The close code a peer sees for a frame over the limit. */
+    readonly tooLargeCode: 1009 | 1006;
+  };
+
+  /**
+   * Listens and answers the port it got.
+   * MUST fail with `AC_PORT_BUSY` when the port is taken and with `AC_LISTEN` for any other reason, naming the address.
+   * MUST be safe to call once only; a second call without `close` between is `AC_INTERNAL`.
+   */
+  listen(options: ListenOptions, events: TransportEvents): Promise<{ readonly port: number }>;
+
+  /** Refuses new connections and requests from now on; those that are open go on. */
+  refuseNew(): void;
+
+  /** Closes every socket with `code`, stops listening, and answers when the port is free. Twice and at once is fine. */
+  close(code: number, reason: string): Promise<void>;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Frames over it close their socket. */
+  readonly frameBytesMax: number;
+  /** Sockets open at once; more are refused with 503. */
+  readonly socketsMax: number;
+  /** Bytes waiting in one socket before it is closed with 1013. */
+  readonly socketQueueBytesMax: number;
+  readonly http: HttpHandler;
+  /** Host and Origin names that an upgrade may carry; an upgrade with another Origin or Host gets 403. */
+  readonly isAllowedOrigin: (headers: { readonly host: string | undefined; readonly origin: string | undefined }) => boolean;
+}
+
+/**
+ * MUST deliver the frames of one connection in the order they arrived, and MUST NOT deliver one before `onOpen` or after
+ * `onGone`. MUST call `onGone` exactly once for each opened connection.
+ */
+export interface TransportEvents {
+  onOpen(connection: HubConnection): void;
+  /** A text frame. A binary frame closes the socket with 1003 instead. */
+  onFrame(connection: HubConnection, text: string): void;
+  /** Any sign of life below frames, such as a pong. */
+  onPong(connection: HubConnection): void;
+  onGone(connection: HubConnection, code: number): void;
+}
+
+export interface HubConnection {
+  /** Unique in this process. */
+  readonly id: number;
+  readonly remoteAddress: string;
+  /** The upgrade's `x-forwarded-for`, as given; null without one. */
+  readonly forwardedFor: string | null;
+  /**
+   * Sends a text frame after those sent before. MUST NOT throw; a socket that is gone answers `false`.
+   */
+  send(text: string): boolean;
+  /** A ping of the socket layer. MUST NOT throw. */
+  ping(): void;
+  /** Bytes sent by us that the socket has not taken yet. */
+  bufferedBytes(): number;
+  /** Closes; `onGone` follows. Twice is fine. */
+  close(code: number, reason: string): void;
+}

@@ -1,0 +1,46 @@
+/** The sidecar's memory on disk: its state, the bodies of its reports, and the results that the hub refused. */
+import type { Generation, TaskId } from '../domain/ids.ts';
+
+/** Names the files of one assignment. */
+export interface AssignmentName {
+  readonly taskId: TaskId;
+  readonly generation: Generation;
+}
+
+export interface JournalOpened {
+  /** The state saved last; undefined when there never was one. */
+  readonly state: unknown;
+  /** What was wrong with the newest copy, for the log; null when nothing was. */
+  readonly damage: { readonly message: string; readonly setAside: string } | null;
+  /** Names this sidecar's machine and folder; made once. */
+  readonly instanceId: string;
+}
+
+export interface Journal {
+  /**
+   * Locks the folder and reads the state.
+   * MUST fail with `AC_JOURNAL_LOCKED` while another live process holds the folder, and take over from a dead one.
+   * MUST set a corrupt copy aside, read the last good one instead and say so in `damage`; with no good one left MUST
+   * fail with `AC_JOURNAL_CORRUPT`, and MUST NOT answer as if there had been no state.
+   * MUST fail with `AC_JOURNAL_WRITE` when the folder cannot be made or written.
+   */
+  open(): Promise<JournalOpened>;
+
+  /**
+   * Saves a JSON value and answers when it would survive the loss of power.
+   * MUST leave the copy before it readable when it fails (`AC_JOURNAL_WRITE`), whenever it fails.
+   */
+  save(state: unknown): Promise<void>;
+
+  /** Writes the body of a report, synced; over an older one of the same name. Fails with `AC_JOURNAL_WRITE`. */
+  writeReport(name: AssignmentName, text: string): Promise<void>;
+  /** The body, or null when there is none. */
+  readReport(name: AssignmentName): Promise<string | null>;
+  /** Forgets it; fine when there is none. */
+  removeReport(name: AssignmentName): Promise<void>;
+  /** Moves it to `refused/` with the reason beside it, where the operator finds it; fine when there is none. */
+  refuseReport(name: AssignmentName, reason: string): Promise<void>;
+
+  /** Lets go of the folder. MUST be safe to call twice and before `open`. */
+  close(): Promise<void>;
+}

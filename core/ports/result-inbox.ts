@@ -1,0 +1,79 @@
+/** The files between a sidecar and its agent: task files out, `.started`, progress and results in. */
+import type { AssignmentName } from './journal.ts';
+
+export interface PreparedRun {
+  /** The agent's `AGENTCOM_RESULTS_DIR`: absolute, this assignment's own, made empty unless it existed. */
+  readonly resultsDir: string;
+  /** The whole task as JSON: absolute. */
+  readonly taskFile: string;
+  /** Where the run's standard input, output and error are kept as files: absolute. */
+  readonly runDir: string;
+}
+
+/** What was seen in the folder of an assignment. */
+export type ResultSighting =
+  | { readonly kind: 'started'; readonly name: AssignmentName }
+  /** One line of `<task_id>.progress` that parsed. */
+  | {
+      readonly kind: 'progress';
+      readonly name: AssignmentName;
+      readonly percent: number | null;
+      readonly message: string | null;
+      readonly tokensUsed: number | null;
+    }
+  /** The result parsed: a JSON object. `replaced`: characters that cannot be sent became U+FFFD. */
+  | {
+      readonly kind: 'result';
+      readonly name: AssignmentName;
+      readonly value: Readonly<Record<string, unknown>>;
+      readonly replaced: boolean;
+    }
+  /** The result file did not become a JSON object, or is over the limit; it is kept where it is. */
+  | {
+      readonly kind: 'invalid';
+      readonly name: AssignmentName;
+      readonly reason: 'result_invalid' | 'result_too_large';
+      readonly message: string;
+    }
+  /** Some file of the assignment changed: a sign of life. */
+  | { readonly kind: 'changed'; readonly name: AssignmentName };
+
+export interface ResultInbox {
+  /**
+   * Begins to watch. MUST also see what appeared while nobody watched, once `expect` names its assignment.
+   * MUST NOT follow links, nor read anything but regular files up to the limit, nor call back from inside a call.
+   * MUST report each `started`, `result` and `invalid` of a name at least once, and none for a name not expected.
+   */
+  open(onSighting: (sighting: ResultSighting) => void): Promise<void>;
+
+  /**
+   * Makes the folders and the task file of an assignment; `task` is written as JSON. Twice is fine.
+   * `publish`: also puts the task file, whole, into `tasks/` for an agent that polls.
+   * Fails with `AC_JOURNAL_WRITE`.
+   */
+  prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+
+  /**
+   * Watches the folder of this assignment from now on; flat names in the results folder count for it when their time
+   * is at or after `wokenAtMs`.
+   */
+  expect(name: AssignmentName, wokenAtMs: number): void;
+
+  /** Looks at once, and answers when everything that is there now was reported. */
+  look(name: AssignmentName): Promise<void>;
+
+  /** Stops watching it. */
+  forget(name: AssignmentName): void;
+
+  /** Tells the agent that the assignment is gone: writes `<task_id>.stop`, takes the published task file back. */
+  withdraw(name: AssignmentName): Promise<void>;
+
+  /** Takes back every published task file whose name is not among these; for the start. */
+  withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
+
+  /** Removes the folders of an ended assignment. */
+  remove(name: AssignmentName): Promise<void>;
+
+  /** MUST be safe to call twice and before `open`; nothing is reported after it. */
+  close(): Promise<void>;
+}

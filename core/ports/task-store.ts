@@ -1,0 +1,174 @@
+/**
+ * Where tasks live. The store keeps rows and knows no rule; everything that decides is in core/domain. One transaction
+ * carries a whole batch of commands. All times are milliseconds since 1970.
+ */
+import type { Agent, PendingStop } from '../domain/agent.ts';
+import type { StoredEvent, TaskEvent } from '../domain/event.ts';
+import type { AgentId, TaskId } from '../domain/ids.ts';
+import type { Requirement, Status, Priority, Task, TaskBody } from '../domain/task.ts';
+
+/** Differences between stores, as data. */
+export interface StoreCapabilities {
+  /** What was committed survives the death of the process and, where the disk honours sync, of the machine. */
+  readonly durable: boolean;
+  /** Several hubs may use it at once. */
+  readonly shared: boolean;
+}
+
+/**
+ * MUST make `open` and `close` safe to call twice and at once; MUST answer anything else before `open` or after
+ * `close` with `AgentcomError` `AC_STORE_CLOSED`.
+ */
+export interface TaskStore {
+  readonly capabilities: StoreCapabilities;
+
+  /**
+   * Runs `work` in one transaction and answers what it answered, after the commit.
+   * MUST run transactions of one store one after the other as far as any of them can see.
+   * MUST leave nothing of it behind when `work` or the commit fails, and pass the failure on.
+   * MUST report a failure that a repeat may cure (busy, deadlock, serialization) as `AC_STORE_RETRY`, a full disk, a
+   * broken file or a lost connection as `AC_STORE_UNAVAILABLE`, and a COMMIT whose outcome is unknown as
+   * `AC_COMMIT_UNKNOWN`.
+   * MUST NOT answer before the commit is on disk, where `capabilities.durable`.
+   * MUST record `batchId` in the same commit, for `committed`.
+   */
+  transact<T>(batchId: string, work: (unit: StoreUnit) => Promise<T>): Promise<T>;
+
+  /** Whether the batch was committed. Asked after `AC_COMMIT_UNKNOWN`, on a fresh connection. */
+  committed(batchId: string): Promise<boolean>;
+
+  /** The task with its body, result and events; undefined if there is none. Events oldest first. */
+  read(id: TaskId): Promise<TaskRecord | undefined>;
+
+  /**
+   * A page of tasks, newest first by (createdAtMs, id), each with body and result but without events.
+   * MUST NOT skip or repeat a task that existed throughout, however many are added between two pages.
+   */
+  list(query: TaskQuery): Promise<readonly TaskRow[]>;
+
+  /** How many tasks stand in each status and, of the queued ones, in each lane. Statuses and lanes without any are 0. */
+  stats(): Promise<TaskStats>;
+
+  /** The states of these tasks only; unknown ones are left out. For reads that need no transaction. */
+  peek(ids: readonly TaskId[]): Promise<readonly Task[]>;
+
+  /** The earliest `dueAtMs` of all tasks; null when nothing has one. */
+  nextDueAtMs(): Promise<number | null>;
+}
+
+/** The unit of work. What it loaded stays true until the end of the transaction. */
+export interface StoreUnit {
+  /**
+   * Loads what a batch names, in one go.
+   * MUST leave unknown ids out. MUST answer numbers as numbers.
+   */
+  load(names: LoadNames): Promise<Loaded>;
+
+  /** The requirements of queued tasks that are not parked and eligible by `nowMs`, each once. */
+  waitingRequirements(nowMs: number): Promise<readonly Requirement[]>;
+
+  /**
+   * The first `limitPerLane` queued, unparked tasks eligible by `nowMs` of each (requirement key, lane), in order of
+   * (eligibleAtMs, id) within each. MUST NOT be slowed by tasks of other requirements.
+   */
+  claimable(filter: {
+    readonly requirementKeys: readonly string[];
+    readonly nowMs: number;
+    readonly limitPerLane: number;
+  }): Promise<readonly Task[]>;
+
+  /** Tasks whose `dueAtMs` is at or before `nowMs`, earliest first, at most `limit`. */
+  due(nowMs: number, limit: number): Promise<readonly Task[]>;
+
+  /** Blocked tasks that name one of these in `dependsOn`. */
+  dependentsOf(ids: readonly TaskId[]): Promise<readonly Task[]>;
+
+  /** Live assignments and pending stops of these agents. */
+  holdingsOf(agentIds: readonly AgentId[]): Promise<readonly Holding[]>;
+
+  /** Agents that are connected now, or that have a live assignment or a pending stop. */
+  activeAgents(): Promise<readonly Agent[]>;
+
+  /**
+   * Writes what the batch changed.
+   * MUST tolerate a repeat of an inserted task, key or event (same id): it changes nothing.
+   * MUST number events in the order given.
+   */
+  save(changes: Changes): Promise<readonly StoredEvent[]>;
+}
+
+export interface LoadNames {
+  readonly tasks: readonly TaskId[];
+  readonly agents: readonly AgentId[];
+  readonly keys: readonly IdempotencyName[];
+}
+
+export interface Loaded {
+  readonly tasks: readonly Task[];
+  readonly agents: readonly Agent[];
+  readonly keys: readonly IdempotencyRecord[];
+}
+
+/** What an agent holds: its assigned tasks and the stops it has not confirmed. */
+export interface Holding {
+  readonly agentId: AgentId;
+  readonly live: readonly Task[];
+  readonly stops: readonly PendingStop[];
+}
+
+export interface IdempotencyName {
+  /** The token's id. */
+  readonly owner: string;
+  readonly key: string;
+}
+
+export interface IdempotencyRecord extends IdempotencyName {
+  /** SHA-256 of the request's body, hexadecimal. */
+  readonly digest: string;
+  readonly taskIds: readonly TaskId[];
+  readonly createdAtMs: number;
+}
+
+/** A task to save, with when the sweeper must look at it next (null: never), which the domain works out. */
+export interface TaskChange {
+  readonly task: Task;
+  readonly dueAtMs: number | null;
+}
+
+export interface Changes {
+  readonly inserted: readonly (TaskChange & { readonly body: TaskBody })[];
+  readonly updated: readonly TaskChange[];
+  readonly events: readonly TaskEvent[];
+  /** Results of tasks that completed: JSON text, kept as given. */
+  readonly results: readonly { readonly taskId: TaskId; readonly json: string }[];
+  readonly agents: readonly Agent[];
+  readonly stopsSet: readonly PendingStop[];
+  readonly stopsCleared: readonly Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>[];
+  readonly keys: readonly IdempotencyRecord[];
+}
+
+export interface TaskRow {
+  readonly task: Task;
+  readonly body: TaskBody;
+  /** JSON text. */
+  readonly result: string | null;
+}
+
+export interface TaskRecord extends TaskRow {
+  readonly events: readonly StoredEvent[];
+}
+
+export interface TaskQuery {
+  readonly status?: Status | undefined;
+  readonly priority?: Priority | undefined;
+  readonly assignedTo?: AgentId | undefined;
+  readonly submittedBy?: string | undefined;
+  /** The last row of the page before. */
+  readonly after?: { readonly createdAtMs: number; readonly id: TaskId } | undefined;
+  readonly limit: number;
+}
+
+export interface TaskStats {
+  readonly statuses: Readonly<Record<Status, number>>;
+  readonly lanes: Readonly<Record<Priority, number>>;
+}

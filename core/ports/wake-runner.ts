@@ -1,0 +1,97 @@
+/** The port that plugins implement: it wakes an agent for one assignment and says what happens to it. */
+import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
+
+/** The part of the web AbortSignal that core needs; a real one fits without a cast. */
+export interface StopSignalShape {
+  readonly aborted: boolean;
+  readonly reason?: unknown;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+/** In core the shape above, elsewhere the real AbortSignal. */
+export type StopSignal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : StopSignalShape;
+
+/** Names a process beyond its number, which the system gives out again. */
+export interface ProcessMark {
+  readonly pid: number;
+  /** As the system tells it, only ever compared; null where it cannot be known. */
+  readonly startTime: string | null;
+  readonly bootId: string | null;
+}
+
+/** One wake of one assignment. */
+export interface WakeRequest {
+  readonly taskId: TaskId;
+  readonly generation: Generation;
+  readonly agentId: AgentId;
+  /** `run-…`: carried by every process of the run as `AGENTCOM_RUN_ID`. */
+  readonly runId: string;
+  /** The whole task, as `taskFile` has it. */
+  readonly task: Readonly<Record<string, unknown>> & { readonly description: string };
+  readonly taskFile: string;
+  readonly resultsDir: string;
+  /** For the run's streams and notes of the runner's own. */
+  readonly runDir: string;
+}
+
+/** A run that an earlier sidecar process began. `process` is null when it died before it could be journalled. */
+export interface AdoptedRun extends WakeRequest {
+  readonly process: ProcessMark | null;
+}
+
+/** What happens. After `exited`, `stopped` or a `failed` with `phase: 'spawn'` there is nothing more. */
+export type WakeEvent =
+  /** The process exists; journalled at once, so that it can be found again. */
+  | { readonly type: 'spawned'; readonly process: ProcessMark }
+  /** The agent is on its own; files will tell the rest. */
+  | { readonly type: 'woken' }
+  /** The agent said by itself that it works on the task. */
+  | { readonly type: 'started'; readonly sessionId?: string | undefined }
+  | { readonly type: 'progress'; readonly percent?: number | undefined; readonly message?: string | undefined }
+  | { readonly type: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | { readonly type: 'usage'; readonly tokensUsed?: number | undefined; readonly costUsd?: number | undefined }
+  /** A finished result. `output` is any JSON value. */
+  | {
+      readonly type: 'completed';
+      readonly output: unknown;
+      readonly tokensUsed?: number | undefined;
+      readonly costUsd?: number | undefined;
+    }
+  /** `spawn`: nothing was started. `agent`: the agent said that it failed. */
+  | {
+      readonly type: 'failed';
+      readonly phase: 'spawn' | 'agent';
+      readonly message: string;
+      /** False: trying again cannot help. */
+      readonly retryable: boolean;
+      readonly details?: Readonly<Record<string, unknown>> | undefined;
+    }
+  /** The process ended by itself and its whole tree with it. Both null when they cannot be known (an adopted run). */
+  | { readonly type: 'exited'; readonly exitCode: number | null; readonly signal: string | null; readonly stderrTail: string }
+  /** The run was stopped, because `signal` was aborted: the end of its process tree, confirmed. */
+  | { readonly type: 'stopped'; readonly survivors: readonly number[] };
+
+/**
+ * MUST NOT put task text into a shell, nor build a command line from it. MUST carry `runId` in the environment of every
+ * process. After an abort of `signal` MUST stop the whole process tree and end with `stopped`, naming survivors.
+ * MUST NOT throw for what can be expected (a missing program is `failed`); what it throws counts as `failed`, phase
+ * `spawn` before `spawned`, `agent` after.
+ */
+export interface WakeRunner {
+  /** Whether its runs outlive the sidecar and can be followed by the next one. */
+  readonly adoptable: boolean;
+  wake(request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent>;
+  /**
+   * Goes on with a run of an earlier sidecar: follows it to its end, or, with `signal` already aborted, stops what is
+   * left of it. Yields `exited` at once when nothing of it is alive.
+   */
+  attach(run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent>;
+  /** For the doctor. MUST end within 5 s and call no model. */
+  check?(): Promise<readonly RunnerCheck[]>;
+}
+
+export interface RunnerCheck {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+}

@@ -1,0 +1,80 @@
+/** What the hub says to a sidecar. Our own sidecar checks what it gets against these; unknown fields are ignored. */
+import { Type, type Static } from 'typebox';
+import { countField, generationField, maybe, reasonField, taskIdField, timeField } from './fields.ts';
+
+const type = <const T extends string>(name: T) => Type.Literal(name);
+const task = { task_id: taskIdField, generation: generationField };
+const text = Type.String();
+const texts = Type.Array(Type.String());
+
+export const NACK_REASONS = ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'] as const;
+export type NackReason = (typeof NACK_REASONS)[number];
+
+export const policySchema = Type.Object({
+  heartbeat_ms: countField,
+  pong_wait_ms: countField,
+  reconnect_max_ms: countField,
+  lease_ms: countField,
+  max_frame_bytes: countField,
+  reconnect_grace_ms: countField,
+});
+export type PolicyFrame = Static<typeof policySchema>;
+
+export const hubSchemas = {
+  identified: Type.Object({
+    type: type('identified'),
+    agent_id: text,
+    protocol_version: Type.Optional(Type.Integer()),
+    hub_id: Type.Optional(text),
+    server_time: Type.Optional(timeField),
+    store_id: Type.Optional(text),
+    policy: Type.Optional(policySchema),
+    held: Type.Optional(
+      Type.Array(Type.Object({ ...task, action: Type.Enum(['continue', 'abort', 'report']), reason: Type.Optional(reasonField) })),
+    ),
+  }),
+  error: Type.Object({ type: type('error'), error: text, retry_after_ms: Type.Optional(countField) }),
+  pong: Type.Object({ type: type('pong'), timestamp: timeField }),
+  task_assign: Type.Object({
+    type: type('task_assign'),
+    ...task,
+    description: text,
+    metadata: Type.Optional(Type.Unknown()),
+    assigned_at: timeField,
+    repo: maybe(text),
+    branch: maybe(text),
+    file_hints: Type.Optional(texts),
+    success_criteria: Type.Optional(texts),
+    verification_steps: Type.Optional(texts),
+    run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
+    complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),
+  }),
+  task_ack: Type.Object({
+    type: type('task_ack'),
+    task_id: taskIdField,
+    generation: Type.Optional(generationField),
+    status: text,
+    duplicate: Type.Optional(Type.Boolean()),
+  }),
+  task_nack: Type.Object({
+    type: type('task_nack'),
+    ...task,
+    reason: Type.Enum([...NACK_REASONS]),
+    current_generation: Type.Optional(generationField),
+  }),
+  task_cancelled: Type.Object({
+    type: type('task_cancelled'),
+    ...task,
+    reason: Type.Optional(text),
+    grace_ms: Type.Optional(countField),
+    timestamp: Type.Optional(timeField),
+  }),
+  probe: Type.Object({ type: type('probe'), nonce: text }),
+  drain: Type.Object({ type: type('drain'), deadline_ms: Type.Optional(countField) }),
+  resume: Type.Object({ type: type('resume') }),
+  restart_sidecar: Type.Object({ type: type('restart_sidecar'), reason: Type.Optional(text) }),
+};
+
+export type HubFrameType = keyof typeof hubSchemas;
+export type HubFrame = { [K in HubFrameType]: Static<(typeof hubSchemas)[K]> }[HubFrameType];
+export type HubFrameOf<T extends HubFrameType> = Static<(typeof hubSchemas)[T]>;

@@ -1,0 +1,177 @@
+/** What a sidecar says to the hub: one schema for each type, per version. Unknown fields are ignored. */
+import { Type, type Static } from 'typebox';
+import {
+  agentIdField,
+  capabilitiesField,
+  costField,
+  countField,
+  durationField,
+  generationField,
+  HELD_MAX,
+  maybe,
+  nameField,
+  objectField,
+  reasonField,
+  slotsField,
+  taskIdField,
+  timeField,
+} from './fields.ts';
+
+/** Where a held assignment stands in its sidecar. */
+export const HELD_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'working', 'reporting', 'unknown'] as const;
+
+export const FAILURE_KINDS = [
+  'agent_failed',
+  'wake_failed',
+  'confirmation_timeout',
+  'result_invalid',
+  'result_too_large',
+  'execution_timeout',
+  'silent',
+  'cancelled',
+  'lost',
+] as const;
+export type FailureKind = (typeof FAILURE_KINDS)[number];
+
+export const CANCEL_OUTCOMES = ['killed', 'not_running', 'already_reported', 'not_stoppable'] as const;
+export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
+
+const words = <const T extends readonly string[]>(list: T) => Type.Enum([...list] as unknown as [T[number], ...T[number][]]);
+
+export const heldSchema = Type.Object({
+  task_id: taskIdField,
+  generation: generationField,
+  status: words(HELD_STATUSES),
+  assigned_at: Type.Optional(timeField),
+  store_id: Type.Optional(Type.String({ maxLength: 128 })),
+});
+export type HeldFrame = Static<typeof heldSchema>;
+
+const type = <const T extends string>(name: T) => Type.Literal(name);
+/** A task's name and, from version 2, its generation. */
+const v2Task = { task_id: taskIdField, generation: generationField, agent_id: Type.Optional(Type.String()) };
+const v1Task = { task_id: taskIdField, generation: Type.Optional(generationField), agent_id: Type.Optional(Type.String()) };
+
+const progressFields = {
+  progress: Type.Optional(Type.Unknown()),
+  execution_event: Type.Optional(Type.Unknown()),
+  percent: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+  message: Type.Optional(Type.String({ maxLength: 16_384 })),
+  tokens_used: Type.Optional(countField),
+  cost_usd: Type.Optional(costField),
+};
+const completeFields = {
+  result: Type.Unknown(),
+  tokens_used: maybe(countField),
+  cost_usd: maybe(costField),
+  verification_report: Type.Optional(Type.Unknown()),
+  verification_history: Type.Optional(Type.Unknown()),
+};
+const failedFields = {
+  error: Type.Optional(Type.Unknown()),
+  reason: Type.Optional(Type.Unknown()),
+  kind: Type.Optional(words(FAILURE_KINDS)),
+  retryable: Type.Optional(Type.Boolean()),
+  details: Type.Optional(Type.Unknown()),
+  tokens_used: maybe(countField),
+  cost_usd: maybe(costField),
+};
+const wakeResultFields = {
+  status: words(['success', 'failed', 'timeout'] as const),
+  attempt: Type.Optional(countField),
+  error: Type.Optional(Type.Unknown()),
+  reason: Type.Optional(Type.Unknown()),
+};
+
+/** Frames both versions have, the same in both. */
+const commonSchemas = {
+  identify: Type.Object({
+    type: type('identify'),
+    agent_id: Type.String({ minLength: 1, maxLength: 256 }),
+    token: Type.String({ minLength: 1, maxLength: 1_024 }),
+    name: Type.Optional(nameField),
+    status: Type.Optional(Type.String({ maxLength: 64 })),
+    capabilities: Type.Optional(capabilitiesField),
+    client_type: Type.Optional(Type.String({ maxLength: 64 })),
+    protocol_version: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
+    instance_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
+    slots: Type.Optional(slotsField),
+    held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
+  }),
+  ping: Type.Object({ type: type('ping') }),
+  status: Type.Object({ type: type('status'), status: Type.String({ minLength: 1, maxLength: 64 }) }),
+  list_agents: Type.Object({ type: type('list_agents') }),
+  message: Type.Object({
+    type: type('message'),
+    to: Type.Optional(agentIdField),
+    payload: Type.Unknown(),
+    message_type: Type.Optional(Type.String({ maxLength: 128 })),
+    reply_to: Type.Optional(Type.String({ maxLength: 128 })),
+  }),
+  resource_report: Type.Object({ type: type('resource_report') }),
+  agent_restarting: Type.Object({ type: type('agent_restarting'), reason: Type.Optional(reasonField) }),
+};
+
+export const v1Schemas = {
+  ...commonSchemas,
+  task_accepted: Type.Object({ type: type('task_accepted'), ...v1Task }),
+  task_rejected: Type.Object({ type: type('task_rejected'), ...v1Task, reason: Type.Optional(Type.Unknown()) }),
+  task_progress: Type.Object({ type: type('task_progress'), ...v1Task, ...progressFields }),
+  wake_result: Type.Object({ type: type('wake_result'), ...v1Task, ...wakeResultFields }),
+  task_complete: Type.Object({ type: type('task_complete'), ...v2Task, ...completeFields }),
+  task_failed: Type.Object({ type: type('task_failed'), ...v2Task, ...failedFields }),
+  task_recovering: Type.Object({ type: type('task_recovering'), ...v1Task, last_status: Type.Optional(Type.String({ maxLength: 64 })) }),
+  state_report: Type.Object({
+    type: type('state_report'),
+    ...v2Task,
+    status: Type.Optional(Type.String({ maxLength: 64 })),
+    assigned_at: Type.Optional(Type.Unknown()),
+  }),
+};
+
+export const v2Schemas = {
+  ...commonSchemas,
+  task_accepted: Type.Object({ type: type('task_accepted'), ...v2Task }),
+  task_rejected: Type.Object({ type: type('task_rejected'), ...v2Task, reason: Type.Optional(reasonField) }),
+  task_released: Type.Object({
+    type: type('task_released'),
+    ...v2Task,
+    reason: reasonField,
+    retry_after_ms: Type.Optional(durationField),
+  }),
+  task_progress: Type.Object({ type: type('task_progress'), ...v2Task, ...progressFields }),
+  wake_result: Type.Object({ type: type('wake_result'), ...v2Task, ...wakeResultFields }),
+  task_complete: Type.Object({ type: type('task_complete'), ...v2Task, ...completeFields }),
+  task_failed: Type.Object({ type: type('task_failed'), ...v2Task, ...failedFields }),
+  task_cancel_ack: Type.Object({
+    type: type('task_cancel_ack'),
+    ...v2Task,
+    outcome: words(CANCEL_OUTCOMES),
+    survivors: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { maxItems: 1_000 })),
+  }),
+  probe_ack: Type.Object({ type: type('probe_ack'), nonce: Type.String({ maxLength: 128 }) }),
+  draining: Type.Object({ type: type('draining'), reason: Type.Optional(reasonField) }),
+  drained: Type.Object({ type: type('drained') }),
+  runner_checks: Type.Object({
+    type: type('runner_checks'),
+    ok: Type.Boolean(),
+    failed: Type.Optional(Type.Array(Type.Object({ check: nameField, message: reasonField }), { maxItems: 64 })),
+  }),
+  task_output: Type.Object({
+    type: type('task_output'),
+    ...v2Task,
+    seq: countField,
+    stream: Type.Enum(['stdout', 'stderr']),
+    text: Type.String({ maxLength: 65_536 }),
+  }),
+  state_report: v1Schemas.state_report,
+};
+
+export type V1Frame = { [K in keyof typeof v1Schemas]: Static<(typeof v1Schemas)[K]> }[keyof typeof v1Schemas];
+export type V2Frame = { [K in keyof typeof v2Schemas]: Static<(typeof v2Schemas)[K]> }[keyof typeof v2Schemas];
+export type SidecarFrame = V1Frame | V2Frame;
+export type SidecarFrameType = keyof typeof v1Schemas | keyof typeof v2Schemas;
+/** One frame by its type, as version 2 has it. */
+export type V2FrameOf<T extends keyof typeof v2Schemas> = Static<(typeof v2Schemas)[T]>;
+/** Any JSON object a sidecar sends, for those that only pass it on. */
+export const anyObjectSchema = objectField;
