@@ -83,6 +83,9 @@ export interface StoreUnit {
   /** Blocked tasks that name one of these in `dependsOn`. */
   dependentsOf(ids: readonly TaskId[]): Promise<readonly Task[]>;
 
+  /** The bodies of these tasks, for their assignment; unknown ids are left out. */
+  bodies(ids: readonly TaskId[]): Promise<readonly { readonly taskId: TaskId; readonly body: TaskBody }[]>;
+
   /** Live assignments and pending stops of these agents. */
   holdingsOf(agentIds: readonly AgentId[]): Promise<readonly Holding[]>;
 

@@ -5,7 +5,7 @@
 import type { StopReason } from '../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
-import type { AckStatus, Priority, Status, TaskBody } from '../../domain/task.ts';
+import type { AckStatus, Priority, Status, Task, TaskBody } from '../../domain/task.ts';
 import type { CancelOutcome, FailureKind } from '../../protocol/sidecar-frames.ts';
 
 /** A task as a submitter asks for it; already validated. Ids are made before the transaction. */
