@@ -1,0 +1,153 @@
+/**
+ * The layers, kept by a tool. Each rule's comment tells the offender what to do; each rule has a file in
+ * test/architecture/planted/<rule>/ that breaks it, and a test that sees it break.
+ *
+ * Inside core, `core/domain` knows only itself and each room names what it may use; from outside core nothing comes in
+ * but typebox. A rule about the inside of core looks only at `^core/` and typebox, so that one fault trips one rule.
+ */
+
+const TYPEBOX = 'node_modules/typebox/';
+
+/** A room of core and the rooms that it may use beside itself. */
+const room = (name, from, mayUse, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from },
+  to: { path: `^core/|${TYPEBOX}`, pathNot: mayUse },
+});
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'core-is-pure',
+      severity: 'error',
+      comment: 'core/ imports core/ and typebox only: no other package, no node built-in, no outer folder. Put the outside behind a port.',
+      from: { path: '^core/' },
+      to: { pathNot: `^core/|${TYPEBOX}` },
+    },
+    room('domain-knows-domain', '^core/domain/', '^core/domain/', 'Rules know neither ports nor use cases nor schemas; pass values in.'),
+    room(
+      'ports-speak-domain',
+      '^core/ports/',
+      '^core/(ports|domain|errors)/',
+      'A port is written in domain types, not in frames or use cases.',
+    ),
+    room('errors-stand-alone', '^core/errors/', '^core/errors/', 'Everybody throws these; they know nobody. Put values into details.'),
+    room(
+      'protocol-speaks-domain',
+      '^core/protocol/',
+      `^core/(protocol|domain)/|${TYPEBOX}`,
+      'The wire is written in domain words; what to do about a frame is the application.',
+    ),
+    room(
+      'config-names-ports',
+      '^core/config/',
+      `^core/(config|ports|domain|errors)/|${TYPEBOX}`,
+      'A config chooses ports; it runs no use case and speaks no frame.',
+    ),
+    room(
+      'application-uses-inner',
+      '^core/application/',
+      `^core/(application|domain|ports|protocol|config|errors)/|${TYPEBOX}`,
+      'Use cases stand on these rooms. A new room of core gets a rule of its own and its place here.',
+    ),
+    {
+      name: 'adapters-are-islands',
+      severity: 'error',
+      comment: 'An adapter imports core and its own folder. Share through core, or make one adapter folder of the two.',
+      from: { path: '^adapters/([^/]+)/' },
+      to: { path: '^(adapters|plugins)/', pathNot: '^adapters/$1/' },
+    },
+    {
+      name: 'dependencies-point-inward',
+      severity: 'error',
+      comment: 'Only apps may know apps. Pass what is needed in from the composition root.',
+      from: { path: '^(adapters|plugins)/' },
+      to: { path: '^apps/' },
+    },
+    {
+      name: 'plugins-see-ports-only',
+      severity: 'error',
+      comment: 'Write the runner as a third party would: ports, domain types, errors and config types.',
+      from: { path: '^plugins/' },
+      to: { path: '^(core|adapters)/', pathNot: '^core/(ports|domain|errors|config)/' },
+    },
+    {
+      name: 'plugins-are-islands',
+      severity: 'error',
+      comment: 'A runner imports its own folder, plugins/plugin.ts and plugins/run-kit/. What all runners share goes into the run kit.',
+      from: { path: '^plugins/([^/]+)/' },
+      to: { path: '^plugins/', pathNot: '^plugins/(plugin\\.ts$|run-kit/|$1/)' },
+    },
+    {
+      name: 'container-in-composition-only',
+      severity: 'error',
+      comment: 'Only apps wire. Take what you need as an argument of a factory function.',
+      from: { pathNot: '^(test/)?apps/' },
+      to: { path: 'node_modules/(inversify|@inversifyjs|reflect-metadata)/' },
+    },
+    {
+      name: 'config-through-entries',
+      severity: 'error',
+      comment: "The example config must also run in a foreign folder: import 'agentcom' and its entries, nothing else.",
+      from: { path: '^agentcom\\.config\\.ts$' },
+      to: { pathNot: '^(apps/entry/index|adapters/(storage|transport)|plugins/(runners|plugin))\\.ts$' },
+    },
+    {
+      name: 'examples-stand-alone',
+      severity: 'error',
+      comment: 'An example agent is a stranger: it has its environment and its files, and nothing of this tree.',
+      from: { path: '^examples/' },
+      to: { path: '^(core|adapters|plugins|apps|test)/' },
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      comment: 'Move the shared type inward.',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'not-to-test',
+      severity: 'error',
+      comment: 'Nothing that runs leans on tests. Shared test code is exported from test/testing.ts.',
+      from: { path: '^(core|adapters|plugins|apps)/' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'no-unlisted',
+      severity: 'error',
+      comment: 'The package is there by chance, through another one. List it in package.json.',
+      from: { path: '^(core|adapters|plugins|apps|test|examples)/' },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'no-dev-in-shipped',
+      severity: 'error',
+      comment: 'What is installed has no dev dependencies. Move the package to dependencies, or the import into a test.',
+      from: { path: '^(core|adapters|plugins|apps)/', pathNot: '^apps/cli/bin\\.mjs$' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'no-unresolved',
+      severity: 'error',
+      comment: 'There is no such file or package.',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|data|test/architecture/planted)/' },
+    // Type-only imports count: a type is a dependency of the reader, if not of the machine.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    // Without these an import through the package's own name is followed nowhere, and every rule lets it pass.
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['agentcom-source', 'import', 'default'],
+      extensions: ['.ts', '.mjs', '.js', '.json'],
+    },
+  },
+};

@@ -1,0 +1,57 @@
+/** Lint rules of our own, where a rule from the shelf would let the fault through. */
+
+/** `catch {}` with or without a comment, `.catch(() => {})`, `.catch(() => undefined)`: the error is gone for good. */
+const noSwallowedErrors = {
+  meta: {
+    type: 'problem',
+    schema: [],
+    messages: {
+      swallowed: 'This error is lost. Log it, answer it as a value, or pass it on; where it truly cannot matter, name why in a value.',
+    },
+  },
+  create(context) {
+    const isNothing = (body) =>
+      body.type === 'BlockStatement' ? body.body.length === 0 : body.type === 'Identifier' && body.name === 'undefined';
+    return {
+      CatchClause(node) {
+        if (isNothing(node.body)) context.report({ node, messageId: 'swallowed' });
+      },
+      "CallExpression[callee.type='MemberExpression'][callee.property.name='catch']"(node) {
+        const [handler] = node.arguments;
+        if (handler?.type !== 'ArrowFunctionExpression' && handler?.type !== 'FunctionExpression') return;
+        if (isNothing(handler.body)) context.report({ node: handler, messageId: 'swallowed' });
+      },
+    };
+  },
+};
+
+const NOT_RUN = new Set(['skip', 'only', 'todo']);
+
+/**
+ * `t.only(…)`, `t.skip(…)`, `{ skip: true }`: a test that does not run proves nothing. A skip that depends on a
+ * capability or a missing server is an expression (`{ skip: durable ? false : 'keeps nothing' }`) and passes.
+ */
+const noSkippedTests = {
+  meta: {
+    type: 'problem',
+    schema: [],
+    messages: {
+      notRun: '".{{word}}" keeps tests from running. Skip only by an expression over a capability: { skip: … ? false : reason }.',
+    },
+  },
+  create(context) {
+    const report = (node, word) => context.report({ node, messageId: 'notRun', data: { word } });
+    return {
+      "CallExpression[callee.type='MemberExpression'] > MemberExpression.callee"(node) {
+        const onTest = node.object.type === 'Identifier' && /^(t|tap|test|it|describe|suite)$/.test(node.object.name);
+        if (onTest && !node.computed && NOT_RUN.has(node.property.name)) report(node, node.property.name);
+      },
+      'CallExpression > ObjectExpression.arguments > Property'(node) {
+        const word = node.key.type === 'Identifier' ? node.key.name : node.key.value;
+        if (NOT_RUN.has(word) && node.value.type === 'Literal' && Boolean(node.value.value)) report(node, word);
+      },
+    };
+  },
+};
+
+export const agentcomRules = { 'no-swallowed-errors': noSwallowedErrors, 'no-skipped-tests': noSkippedTests };
