@@ -1,9 +1,8 @@
 /** Every time that can be set, with its default. Milliseconds. */
 
-export interface BackoffTimes {
-  readonly firstMs: number;
-  readonly maxMs: number;
-}
+import type { BackoffTimes } from '../domain/backoff.ts';
+
+export type { BackoffTimes };
 
 export interface HubTiming {
   /** Between pings of a sidecar. */

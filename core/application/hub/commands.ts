@@ -209,6 +209,11 @@ export interface SweepCommand {
   readonly kind: 'sweep';
 }
 
+/** This hub has just started: whoever was connected to it before is not. */
+export interface HubStartedCommand {
+  readonly kind: 'hub_started';
+}
+
 export interface AgentStandingCommand {
   readonly kind: 'agent_standing';
   readonly agentId: AgentId;
@@ -230,6 +235,7 @@ export type Command =
   | StopConfirmedCommand
   | RecoverCommand
   | SweepCommand
+  | HubStartedCommand
   | AgentStandingCommand;
 
 /** What each command is answered with. */
@@ -245,7 +251,8 @@ export interface Answers {
   presence: { readonly kind: 'noted' };
   stop_confirmed: { readonly kind: 'noted' };
   recover: RecoverAnswer;
-  sweep: { readonly kind: 'noted'; readonly nextDueAtMs: number | null };
+  sweep: { readonly kind: 'noted' };
+  hub_started: { readonly kind: 'noted' };
   agent_standing: StandingAnswer;
 }
 export type AnswerTo<C extends Command> = Answers[C['kind']];
@@ -256,8 +263,8 @@ export type Outgoing =
       readonly kind: 'assign';
       readonly agentId: AgentId;
       readonly session: number;
-      readonly taskId: TaskId;
-      readonly generation: Generation;
+      readonly task: Task;
+      readonly body: TaskBody;
     }
   | {
       readonly kind: 'stop';
@@ -270,7 +277,12 @@ export type Outgoing =
   /** The agent has a newer session: close what is older. */
   | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number };
 
+/** What became of a command: its answer, or the failure that kept it from being carried out. */
+export type Settled<C extends Command> = { readonly ok: true; readonly answer: AnswerTo<C> } | { readonly ok: false; readonly error: unknown };
+
 /** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; any refusal is an answer. */
 export interface CommandInbox {
   do<C extends Command>(command: C): Promise<AnswerTo<C>>;
+  /** The same; `settled` is called once, in commit order and before what the commit sends out. MUST NOT throw. */
+  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void;
 }

@@ -1,0 +1,235 @@
+/**
+ * The working set of one transaction: what was loaded, what the commands of the batch made of it, and what is to be
+ * saved and sent. Rules are in core/domain; this only keeps the books.
+ */
+import { newAgent, type Agent, type PendingStop } from '../../domain/agent.ts';
+import { dueAtMs } from '../../domain/due.ts';
+import type { AgentId, TaskId } from '../../domain/ids.ts';
+import type { TaskEvent } from '../../domain/event.ts';
+import type { Task, TaskBody } from '../../domain/task.ts';
+import type { Change } from '../../domain/transitions/change.ts';
+import type { Changes, Holding, IdempotencyName, IdempotencyRecord, Loaded, StoreUnit } from '../../ports/task-store.ts';
+import type { Outgoing } from './commands.ts';
+
+export class Batch {
+  readonly nowMs: number;
+  readonly unit: StoreUnit;
+  readonly outgoing: Outgoing[] = [];
+  /** Whether something in this batch may let a waiting task meet a free slot. */
+  dispatchWanted = false;
+  /** More was due or waiting than one batch takes. */
+  moreWaits = false;
+  /** Tasks that became completed in this batch: their dependents are looked at. */
+  readonly completed: TaskId[] = [];
+
+  readonly #tasks = new Map<TaskId, Task>();
+  readonly #agents = new Map<AgentId, Agent>();
+  readonly #held = new Map<AgentId, Set<TaskId>>();
+  readonly #stops = new Map<AgentId, Map<string, PendingStop>>();
+  readonly #keys = new Map<string, IdempotencyRecord>();
+  readonly #bodies = new Map<TaskId, TaskBody>();
+
+  readonly #dirtyTasks = new Set<TaskId>();
+  readonly #dirtyAgents = new Set<AgentId>();
+  readonly #events: TaskEvent[] = [];
+  readonly #results: { readonly taskId: TaskId; readonly json: string }[] = [];
+  readonly #stopsSet = new Map<string, PendingStop>();
+  readonly #stopsCleared = new Map<string, PendingStop>();
+  readonly #newKeys: IdempotencyRecord[] = [];
+  /** By how much each agent's taken slots changed. */
+  readonly #taken = new Map<AgentId, number>();
+
+  constructor(unit: StoreUnit, nowMs: number) {
+    this.unit = unit;
+    this.nowMs = nowMs;
+  }
+
+  /** Takes in what the store has; what the batch knows already is newer and stays. */
+  take(loaded: Partial<Loaded>): void {
+    for (const task of loaded.tasks ?? []) if (!this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
+    for (const agent of loaded.agents ?? []) if (!this.#agents.has(agent.id)) this.#agents.set(agent.id, agent);
+    for (const key of loaded.keys ?? []) this.#keys.set(keyOf(key), key);
+  }
+
+  takeHoldings(holdings: readonly Holding[]): void {
+    for (const { agentId, live, stops } of holdings) {
+      this.take({ tasks: live });
+      const held = this.#held.get(agentId) ?? new Set();
+      for (const task of live) held.add(task.id);
+      this.#held.set(agentId, held);
+      if (!this.#stops.has(agentId)) this.#stops.set(agentId, new Map(stops.map((stop) => [stopKey(stop), stop])));
+    }
+  }
+
+  task(id: TaskId): Task | undefined {
+    return this.#tasks.get(id);
+  }
+
+  agent(id: AgentId): Agent | undefined {
+    return this.#agents.get(id);
+  }
+
+  key(name: IdempotencyName): IdempotencyRecord | undefined {
+    return this.#keys.get(keyOf(name));
+  }
+
+  addKey(record: IdempotencyRecord): void {
+    this.#keys.set(keyOf(record), record);
+    this.#newKeys.push(record);
+  }
+
+  /** The live assignments of an agent whose holdings were taken in, as they are now. */
+  liveOf(agentId: AgentId): readonly Task[] {
+    const ids = this.#held.get(agentId) ?? new Set<TaskId>();
+    return [...ids].flatMap((id) => {
+      const task = this.#tasks.get(id);
+      return task?.status === 'assigned' && task.assignedTo === agentId ? [task] : [];
+    });
+  }
+
+  stopsOf(agentId: AgentId): readonly PendingStop[] {
+    return [...(this.#stops.get(agentId)?.values() ?? [])];
+  }
+
+  /** A new task with its body. */
+  insert(made: Change, body: TaskBody): void {
+    this.#bodies.set(made.task.id, body);
+    this.put(made);
+  }
+
+  /** Takes over what a transition decided. */
+  put(made: Change): void {
+    const before = this.#tasks.get(made.task.id);
+    this.#tasks.set(made.task.id, made.task);
+    this.#dirtyTasks.add(made.task.id);
+    for (const event of made.events) this.#events.push(event);
+    if (made.result !== null) this.#results.push({ taskId: made.task.id, json: made.result });
+    this.#countSlots(before, made.task);
+    if (made.stop !== null) this.setStop(made.stop);
+    if (made.task.status === 'completed' && before?.status !== 'completed') this.completed.push(made.task.id);
+    if (made.task.status === 'queued' && (made.task.eligibleAtMs ?? 0) <= this.nowMs) this.dispatchWanted = true;
+  }
+
+  /** Saves a task that has no event to tell, such as a moved deadline. */
+  touch(task: Task): void {
+    this.#tasks.set(task.id, task);
+    this.#dirtyTasks.add(task.id);
+  }
+
+  putAgent(agent: Agent): void {
+    if (this.#agents.get(agent.id) === agent) return;
+    this.#agents.set(agent.id, agent);
+    this.#dirtyAgents.add(agent.id);
+  }
+
+  /** The agent's row, or a new one for an agent that only has a token so far. */
+  agentOrNew(id: AgentId): Agent {
+    return this.#agents.get(id) ?? newAgent(id);
+  }
+
+  setStop(stop: PendingStop): void {
+    const stops = this.#stops.get(stop.agentId) ?? new Map<string, PendingStop>();
+    const isNew = !stops.has(stopKey(stop)) && !this.#stopsSet.has(stopKey(stop));
+    stops.set(stopKey(stop), stop);
+    this.#stops.set(stop.agentId, stops);
+    this.#stopsSet.set(stopKey(stop), stop);
+    this.#stopsCleared.delete(stopKey(stop));
+    if (isNew) {
+      this.#add(stop.agentId, 1);
+      this.send(stop);
+    }
+  }
+
+  clearStop(stop: PendingStop): void {
+    this.#stops.get(stop.agentId)?.delete(stopKey(stop));
+    this.#stopsSet.delete(stopKey(stop));
+    this.#stopsCleared.set(stopKey(stop), stop);
+    this.#add(stop.agentId, -1);
+    this.dispatchWanted = true;
+  }
+
+  /** The order to stop goes out after the commit. */
+  send(stop: PendingStop): void {
+    this.outgoing.push({ kind: 'stop', agentId: stop.agentId, taskId: stop.taskId, generation: stop.generation as Task['generation'], reason: stop.reason });
+  }
+
+  /** The body of a task that was inserted in this batch, or was loaded by `loadBodies`. */
+  body(id: TaskId): TaskBody | undefined {
+    return this.#bodies.get(id);
+  }
+
+  async loadBodies(ids: readonly TaskId[]): Promise<void> {
+    const missing = ids.filter((id) => !this.#bodies.has(id));
+    if (missing.length === 0) return;
+    this.#loadedBodies(await this.unit.bodies(missing));
+  }
+
+  readonly #inserted = new Set<TaskId>();
+  #loadedBodies(bodies: Awaited<ReturnType<StoreUnit['bodies']>>): void {
+    for (const { taskId, body } of bodies) this.#bodies.set(taskId, body);
+  }
+
+  /** Marks a task as new, so that it is saved with its body. */
+  markInserted(id: TaskId): void {
+    this.#inserted.add(id);
+  }
+
+  /** Taken slots by agent, as differences to before the batch. */
+  get taken(): ReadonlyMap<AgentId, number> {
+    return this.#taken;
+  }
+
+  /** The rows of agents that the batch knows, for the hub's memory. */
+  get agents(): ReadonlyMap<AgentId, Agent> {
+    return this.#agents;
+  }
+
+  /** Agents whose holdings were read in this batch: their taken slots are known, not only how they changed. */
+  get counted(): readonly AgentId[] {
+    return [...this.#held.keys()];
+  }
+
+  changes(): Changes {
+    const inserted: Changes['inserted'][number][] = [];
+    const updated: Changes['updated'][number][] = [];
+    for (const id of this.#dirtyTasks) {
+      const task = this.#tasks.get(id);
+      if (task === undefined) continue;
+      const body = this.#inserted.has(id) ? this.#bodies.get(id) : undefined;
+      const row = { task, dueAtMs: dueAtMs(task, this.nowMs) };
+      if (body === undefined) updated.push(row);
+      else inserted.push({ ...row, body });
+    }
+    return {
+      inserted,
+      updated,
+      events: this.#events,
+      results: this.#results,
+      agents: [...this.#dirtyAgents].flatMap((id) => this.#agents.get(id) ?? []),
+      stopsSet: [...this.#stopsSet.values()],
+      stopsCleared: [...this.#stopsCleared.values()],
+      keys: this.#newKeys,
+    };
+  }
+
+  #countSlots(before: Task | undefined, after: Task): void {
+    const from = before?.status === 'assigned' ? before.assignedTo : null;
+    const to = after.status === 'assigned' ? after.assignedTo : null;
+    if (from === to) return;
+    if (from !== null) {
+      this.#add(from, -1);
+      this.dispatchWanted = true;
+    }
+    if (to !== null) {
+      this.#add(to, 1);
+      this.#held.get(to)?.add(after.id);
+    }
+  }
+
+  #add(agentId: AgentId, difference: number): void {
+    this.#taken.set(agentId, (this.#taken.get(agentId) ?? 0) + difference);
+  }
+}
+
+const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
+const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string => `${stop.agentId} ${stop.taskId} ${stop.generation}`;

@@ -1,0 +1,87 @@
+/** Compares a value with its schema and names every difference, each with its path, what was wanted and what was found. */
+import type { TSchema } from 'typebox';
+import { Value } from 'typebox/value';
+import type { ConfigProblem } from './config.ts';
+import { adapterProblems } from './adapter-choice.ts';
+import { describe, describeHidden, isRecord } from './found.ts';
+
+/** The path of a problem that is not in any one option. */
+export const WHOLE_CONFIG = '(the whole config)';
+/** A key this many edits away from a known one is taken for it misspelt. */
+const EDITS_MAX = 2;
+
+/** The keywords of a schema that are looked at here. */
+interface SchemaParts {
+  readonly properties?: Readonly<Record<string, TSchema>>;
+  readonly required?: readonly string[];
+  readonly items?: TSchema;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly description?: string;
+  readonly writeOnly?: boolean;
+  readonly port?: string;
+}
+
+/**
+ * Every mistake of `value` below `path`. Keys that are `undefined` count as left out. TypeBox's own list ends
+ * after eight errors, so objects and lists are walked here and TypeBox judges the leaves.
+ */
+export function findMistakes(schema: TSchema, value: unknown, path: string): ConfigProblem[] {
+  const parts = schema as SchemaParts;
+  if (parts.port !== undefined) return adapterProblems(parts.port, parts.description ?? '', value, path);
+  if (parts.properties !== undefined) {
+    return isRecord(value) ? objectMistakes(parts, value, path) : [mistake(parts, value, path)];
+  }
+  if (parts.items !== undefined) {
+    const { items, minItems = 0, maxItems = Infinity } = parts;
+    if (!Array.isArray(value) || value.length < minItems || value.length > maxItems) return [mistake(parts, value, path)];
+    return value.flatMap((item: unknown, index) => findMistakes(items, item, `${path}[${index}]`));
+  }
+  return Value.Check(schema, value) ? [] : [mistake(parts, value, path)];
+}
+
+function objectMistakes(parts: SchemaParts, value: Readonly<Record<string, unknown>>, path: string): ConfigProblem[] {
+  const { properties = {}, required = [] } = parts;
+  const below = (key: string): string => (path === '' ? key : `${path}.${key}`);
+  const problems: ConfigProblem[] = [];
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(properties, key)) problems.push({ path: below(key), message: unknownKey(key, Object.keys(properties)) });
+  }
+  for (const [key, schema] of Object.entries(properties)) {
+    const inner = value[key];
+    if (inner !== undefined) problems.push(...findMistakes(schema, inner, below(key)));
+    else if (required.includes(key)) problems.push({ path: below(key), message: `is missing; wanted ${wantedBy(schema)}` });
+  }
+  return problems;
+}
+
+const wantedBy = (schema: TSchema): string => (schema as SchemaParts).description ?? 'another value';
+
+function mistake(parts: SchemaParts, value: unknown, path: string): ConfigProblem {
+  const found = parts.writeOnly === true ? describeHidden(value) : describe(value);
+  return { path: path === '' ? WHOLE_CONFIG : path, message: `wanted ${parts.description ?? 'another value'}, found ${found}` };
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const closest = known
+    .map((candidate) => ({ candidate, edits: editsBetween(key.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits)[0];
+  if (closest !== undefined && closest.edits <= EDITS_MAX && closest.edits < key.length) {
+    return `there is no such option; did you mean "${closest.candidate}"?`;
+  }
+  return `there is no such option; wanted one of ${known.join(', ')}`;
+}
+
+/** Levenshtein's distance: how many letters to add, drop or change to get from one word to the other. */
+function editsBetween(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (const [index, letter] of [...from].entries()) {
+    const next = [index + 1];
+    for (const [column, other] of [...to].entries()) {
+      const kept = (row[column] ?? 0) + (letter === other ? 0 : 1);
+      next.push(Math.min(kept, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

@@ -1,0 +1,99 @@
+/** From what was written to what the programs use: every mistake told at once, or all defaults in and frozen. */
+import type {
+  AgentcomConfig,
+  ConfigProblem,
+  HubConfig,
+  ResolvedConfig,
+  ResolvedHubConfig,
+  ResolvedSidecarConfig,
+  SidecarConfig,
+} from './config.ts';
+import { crossProblems } from './cross-checks.ts';
+import { isRecord } from './found.ts';
+import { DEFAULT_HOST, given } from './given.ts';
+import { HUB_LIMITS } from './limits.ts';
+import { findMistakes, WHOLE_CONFIG } from './mistakes.ts';
+import { configSchema } from './schema.ts';
+import { HUB_TIMING, SIDECAR_TIMING } from './times.ts';
+
+/** What the surroundings of the config file add; core has no file system and no environment. */
+export interface ConfigPlace {
+  /** The folder of the config file, absolute. */
+  readonly baseDir: string;
+  /** A path of the config made absolute, relative ones below `baseDir`. */
+  readonly absolute: (path: string) => string;
+  /** An admin token from the environment, used where the config names none. */
+  readonly adminToken?: string | undefined;
+}
+
+export type ResolveAnswer =
+  | { readonly kind: 'resolved'; readonly config: ResolvedConfig }
+  /** Never empty; in the order of the options. */
+  | { readonly kind: 'invalid'; readonly problems: readonly ConfigProblem[] };
+
+const DEFAULT_PORT = 4_000;
+const DEFAULT_HUB_DIR = 'data/hub';
+
+/** Checks the whole of `config`, whatever it is. Opens nothing, prints no secret. */
+export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswer {
+  const completed = withAdminToken(config, place.adminToken);
+  const mistakes = findMistakes(configSchema, completed, '');
+  if (!isRecord(completed)) return { kind: 'invalid', problems: mistakes };
+  const written = completed as AgentcomConfig;
+  const problems = [...mistakes, ...crossProblems(written, mistakes)];
+  if (problems.length === 0 && written.hub === undefined && written.sidecar === undefined) {
+    problems.push({ path: WHOLE_CONFIG, message: 'wanted hub, sidecar or both, found neither' });
+  }
+  if (problems.length > 0) return { kind: 'invalid', problems };
+  const resolved: ResolvedConfig = {
+    baseDir: place.baseDir,
+    hub: written.hub === undefined ? undefined : resolveHub(written.hub, place),
+    sidecar: written.sidecar === undefined ? undefined : resolveSidecar(written.sidecar, place),
+  };
+  return { kind: 'resolved', config: Object.freeze(resolved) };
+}
+
+/** The config as if it had named the token of its surroundings, so that the same rules hold for it. */
+function withAdminToken(config: unknown, adminToken: string | undefined): unknown {
+  if (adminToken === undefined || !isRecord(config)) return config;
+  const hub = config['hub'];
+  return isRecord(hub) && hub['adminToken'] === undefined ? { ...config, hub: { ...hub, adminToken } } : config;
+}
+
+function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
+  const timing = { ...HUB_TIMING, ...given(hub.timing) };
+  return Object.freeze({
+    host: hub.listen?.host ?? DEFAULT_HOST,
+    port: hub.listen?.port ?? DEFAULT_PORT,
+    names: Object.freeze([...(hub.listen?.names ?? [])]),
+    insecure: hub.listen?.insecure ?? false,
+    trustedProxies: Object.freeze([...(hub.listen?.trustedProxies ?? [])]),
+    storage: hub.storage,
+    transport: hub.transport,
+    dataDir: place.absolute(hub.dataDir ?? DEFAULT_HUB_DIR),
+    adminToken: hub.adminToken,
+    agentMessages: hub.agentMessages ?? true,
+    limits: Object.freeze({ ...HUB_LIMITS, ...given(hub.limits) }),
+    timing: Object.freeze({ ...timing, backoff: Object.freeze({ ...timing.backoff }), breaker: Object.freeze({ ...timing.breaker }) }),
+  });
+}
+
+function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSidecarConfig {
+  const timing = { ...SIDECAR_TIMING, ...given(sidecar.timing) };
+  return Object.freeze({
+    hubs: Object.freeze([...sidecar.hubs]),
+    agentId: sidecar.agentId,
+    name: sidecar.name ?? sidecar.agentId,
+    token: sidecar.token,
+    dataDir: place.absolute(sidecar.dataDir ?? `data/${sidecar.agentId}`),
+    capabilities: Object.freeze([...new Set(sidecar.capabilities ?? [])]),
+    slots: sidecar.slots ?? 1,
+    wake: sidecar.wake,
+    insecure: sidecar.insecure ?? false,
+    timing: Object.freeze({
+      ...timing,
+      wakeRetriesMs: Object.freeze([...timing.wakeRetriesMs]),
+      reportRepeat: Object.freeze({ ...timing.reportRepeat }),
+    }),
+  });
+}

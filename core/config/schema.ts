@@ -1,0 +1,150 @@
+/**
+ * What each option may be. `description` is the end of the sentence "wanted …" that people read when it is not so;
+ * `writeOnly` marks a secret, whose value is never printed. Defaults are in times.ts, limits.ts and resolve.ts.
+ */
+import { Type, type TObject, type TSchema } from 'typebox';
+import { AGENT_ID_PATTERN } from '../domain/ids.ts';
+import { CAPABILITIES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
+import { HUB_LIMITS, type HubLimits } from './limits.ts';
+import { type HubTiming, type SidecarTiming } from './times.ts';
+
+/** A year: beyond it a time is a mistake in its unit. */
+export const TIME_MS_MAX = 31_536_000_000;
+/** A shorter admin token could be guessed. */
+export const ADMIN_TOKEN_CHARACTERS_MIN = 32;
+/** What a page of a list can be at most; the API's schema says the same. */
+export const PAGE_ROWS_MAX = 500;
+/** Its form is judged by `readSocketAddress`. */
+export const HUB_ADDRESS_WANTED = 'an address such as ws://127.0.0.1:4000/ws or wss://hub.example.org/ws';
+const COUNT_MAX = 1_000_000_000;
+const WAKE_RETRIES_MAX = 20;
+const HUBS_MAX = 32;
+const NAMES_MAX = 256;
+
+/** Keys of `T`, each with a schema: a key added to `T` and forgotten here does not compile. */
+type FieldsOf<T> = { readonly [Key in keyof T]-?: TSchema };
+type Fields = Readonly<Record<string, TSchema>>;
+
+/** All of `required` must be there, `optional` may; nothing else. */
+const options = (what: string, required: Fields, optional: Fields): TObject =>
+  Type.Object(
+    { ...required, ...Object.fromEntries(Object.entries(optional).map(([key, schema]) => [key, Type.Optional(schema)])) },
+    { additionalProperties: false, description: `an object with ${what}` },
+  );
+const whole = (minimum: number, maximum: number, unit = ''): TSchema =>
+  Type.Integer({ minimum, maximum, description: `a whole number${unit} from ${minimum} to ${maximum}` });
+const timeMs = (minimum = 1): TSchema => whole(minimum, TIME_MS_MAX, ' of milliseconds');
+const text = (description: string, pattern: string, maxLength = 1_024): TSchema => Type.String({ pattern, maxLength, description });
+const secret = (description: string, minLength: number): TSchema =>
+  Type.String({ pattern: '^[\\x21-\\x7e]+$', minLength, maxLength: 1_024, writeOnly: true, description });
+const yesOrNo = Type.Boolean({ description: 'true or false' });
+const folder = text('the name of a folder, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
+const backoff = options('firstMs and maxMs', { firstMs: timeMs(), maxMs: timeMs() }, {});
+
+const hubTiming: FieldsOf<HubTiming> = {
+  heartbeatMs: timeMs(),
+  pongWaitMs: timeMs(),
+  reconnectMaxMs: timeMs(),
+  graceMarginMs: timeMs(0),
+  reconnectGraceMs: timeMs(),
+  quietAfterStartMs: timeMs(0),
+  acceptMs: timeMs(),
+  leaseMs: timeMs(),
+  sweepMs: timeMs(),
+  stopResendMs: timeMs(),
+  killGraceMs: timeMs(0),
+  runMaxMs: timeMs(),
+  v1RunMaxMs: timeMs(),
+  backoff,
+  breaker: backoff,
+  hubLeaseMs: timeMs(),
+  pollMs: timeMs(),
+};
+
+const sidecarTiming: FieldsOf<SidecarTiming> = {
+  wakeRetriesMs: Type.Array(timeMs(0), { maxItems: WAKE_RETRIES_MAX, description: `a list of at most ${WAKE_RETRIES_MAX} times` }),
+  confirmWithinMs: timeMs(),
+  pickupWithinMs: timeMs(),
+  silenceMs: timeMs(),
+  idleMs: timeMs(),
+  resultStillMs: timeMs(),
+  reportRepeat: backoff,
+};
+
+/** The least and most of a limit, where it is not simply 1 and very many. */
+const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> = {
+  requestsPerSecond: [0, COUNT_MAX],
+  slotsPerAgent: [1, SLOTS_MAX],
+  page: [1, PAGE_ROWS_MAX],
+};
+const limits = Object.fromEntries(
+  (Object.keys(HUB_LIMITS) as (keyof HubLimits)[]).map((key) => {
+    const [least, most] = LIMIT_BOUNDS[key] ?? [1, COUNT_MAX];
+    return [key, whole(least, most)];
+  }),
+);
+
+const listen = options(
+  'host, port, names, insecure and trustedProxies',
+  {},
+  {
+    host: text('a host name or an IP address without brackets, such as 127.0.0.1', '^[A-Za-z0-9._:%-]+$', 253),
+    port: whole(0, 65_535),
+    names: Type.Array(text('a host name without scheme and path', '^[A-Za-z0-9._:\\[\\]-]+$', 253), {
+      maxItems: NAMES_MAX,
+      description: 'a list of host names',
+    }),
+    insecure: yesOrNo,
+    trustedProxies: Type.Array(text('an IP address', '^(\\d{1,3}(\\.\\d{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$', 45), {
+      maxItems: NAMES_MAX,
+      description: 'a list of IP addresses',
+    }),
+  },
+);
+
+/** A chosen adapter is checked by its mark and its own word, not by a schema (adapter-choice.ts). */
+const adapter = (port: string, example: string): TSchema => Type.Unknown({ port, description: `what ${example} returns` });
+
+const hub = options(
+  'the options of the hub',
+  { storage: adapter('storage', 'sqlite({ file: "agentcom.db" })'), transport: adapter('transport', 'ws()') },
+  {
+    listen,
+    dataDir: folder,
+    adminToken: secret(
+      `a secret of at least ${ADMIN_TOKEN_CHARACTERS_MIN} visible ASCII characters; leave it out to have one made`,
+      ADMIN_TOKEN_CHARACTERS_MIN,
+    ),
+    agentMessages: yesOrNo,
+    limits: options('limits', {}, limits),
+    timing: options('times', {}, hubTiming),
+  },
+);
+
+const sidecar = options(
+  'the options of the sidecar',
+  {
+    hubs: Type.Array(Type.String({ maxLength: 2_048, description: HUB_ADDRESS_WANTED }), {
+      minItems: 1,
+      maxItems: HUBS_MAX,
+      description: `a list of 1 to ${HUBS_MAX} addresses`,
+    }),
+    agentId: text('an id of lower case letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit', AGENT_ID_PATTERN),
+  },
+  {
+    name: text('a name of 1 to 128 characters', '^[^\\u0000-\\u001f\\u007f]+$', 128),
+    token: secret('a token of visible ASCII characters; leave it out to let the sidecar enrol itself', 1),
+    dataDir: folder,
+    capabilities: Type.Array(text('a word of 1 to 64 characters', '^[^\\u0000-\\u001f\\u007f]+$', 64), {
+      maxItems: CAPABILITIES_MAX,
+      description: `a list of at most ${CAPABILITIES_MAX} words`,
+    }),
+    slots: whole(1, SLOTS_MAX),
+    wake: adapter('wake-runner', 'command({ argv: ["node", "agent.mjs"] })'),
+    insecure: yesOrNo,
+    timing: options('times', {}, sidecarTiming),
+  },
+);
+
+/** The whole config. */
+export const configSchema: TObject = options('hub, sidecar or both', {}, { hub, sidecar });

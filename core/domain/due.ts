@@ -1,0 +1,66 @@
+/** When the sweeper must look at a task, and what it decides then. */
+import type { Rules } from './rules.ts';
+import type { Task } from './task.ts';
+import { withDeadline } from './transitions/assigning.ts';
+import { change, type Change } from './transitions/change.ts';
+import { decideDue } from './transitions/submitting.ts';
+import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from './transitions/taking-back.ts';
+
+/** The next time at which something about the task changes by itself; null: never. */
+export function dueAtMs(task: Task, nowMs: number): number | null {
+  switch (task.status) {
+    case 'scheduled':
+      return earliest(task.runAtMs, task.completeByMs);
+    case 'blocked':
+      return task.completeByMs;
+    case 'queued':
+      return earliest(
+        task.expiresAtMs,
+        task.completeByMs,
+        !task.parked && task.eligibleAtMs !== null && task.eligibleAtMs > nowMs ? task.eligibleAtMs : null,
+      );
+    case 'assigned':
+      return earliest(task.deadlineAtMs, task.runDeadlineAtMs, task.completeByMs);
+    case 'completed':
+    case 'cancelled':
+    case 'dead_letter':
+      return null;
+  }
+}
+
+/** What the sweeper knows beside the task. */
+export interface SweepView {
+  /** The assignee is connected now; meaningless for a task that nobody has. */
+  readonly agentConnected: boolean;
+  /** Silence counts only from this time on (just after a start, a jump of the clock, an outage of the storage). */
+  readonly silenceCountsFromMs: number;
+}
+
+/** What is due of a task at `nowMs`; null when nothing is, except that it is to be looked at again later. */
+export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: Rules): Change | null {
+  if (isPast(task.completeByMs, nowMs) && dueAtMs(task, nowMs) !== null) return decideDeadline(task, nowMs);
+  if (task.status === 'queued' && isPast(task.expiresAtMs, nowMs)) return decideExpire(task, nowMs);
+  if (task.status === 'scheduled') return decideDue(task, nowMs);
+  if (task.status !== 'assigned') return null;
+  if (isPast(task.runDeadlineAtMs, nowMs)) return reclaimed(task, 'run_limit', nowMs, rules);
+  if (!isPast(task.deadlineAtMs, nowMs)) return null;
+  if (view.silenceCountsFromMs > nowMs) return change(withDeadline(task, view.silenceCountsFromMs), {}, nowMs, []);
+  return reclaimed(task, silenceOf(task, view), nowMs, rules);
+}
+
+const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rules): Change | null => {
+  const decided = decideReclaim(task, { reason, stop: true }, nowMs, rules);
+  return decided.kind === 'changed' ? decided : null;
+};
+
+const silenceOf = (task: Task, view: SweepView): ReclaimReason => {
+  if (!view.agentConnected) return 'disconnected';
+  return task.acceptedAtMs === null ? 'not_accepted' : 'lease_expired';
+};
+
+const isPast = (timeMs: number | null, nowMs: number): boolean => timeMs !== null && timeMs <= nowMs;
+
+const earliest = (...times: readonly (number | null)[]): number | null => {
+  const known = times.filter((time) => time !== null);
+  return known.length === 0 ? null : Math.min(...known);
+};

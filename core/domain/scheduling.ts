@@ -1,0 +1,87 @@
+/**
+ * Who gets what: lanes urgent to low, within a lane first in first out; each 16th assignment of an agent takes the
+ * oldest task it may run, of any lane. Pure: tasks and free agents in, pairs out.
+ */
+import type { AgentId } from './ids.ts';
+import { OLDEST_EVERY } from './rules.ts';
+import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from './task.ts';
+
+/** An agent with room. */
+export interface FreeAgent {
+  readonly id: AgentId;
+  readonly capabilities: readonly string[];
+  /** Slots that are free now, at least 1. */
+  readonly free: number;
+  /** Assignments it ever got. */
+  readonly assignedCount: number;
+}
+
+export interface Pair {
+  readonly task: Task;
+  readonly agentId: AgentId;
+}
+
+/** Whether the agent is allowed and able to run such a task. */
+export const canRun = (requirement: Requirement, agent: { readonly id: AgentId; readonly capabilities: readonly string[] }): boolean =>
+  (requirement.assignTo === null || requirement.assignTo === agent.id) &&
+  requirement.capabilities.every((capability) => agent.capabilities.includes(capability));
+
+/**
+ * Pairs waiting tasks with free slots, a slot of each agent in turn, in the order in which they are to be assigned.
+ * `candidates` are, for each requirement and lane, the first ones waiting; a task that prefers another agent goes to one
+ * that has room, and only if there is none to the agent it would avoid.
+ */
+export function decidePairs(candidates: readonly Task[], agents: readonly FreeAgent[]): readonly Pair[] {
+  const waiting = new Waiting(candidates);
+  const pairs: Pair[] = [];
+  const rooms = agents.map((agent) => ({ agent, free: agent.free, count: agent.assignedCount }));
+  for (const heedAvoid of [true, false]) {
+    let gave = true;
+    while (gave) {
+      gave = false;
+      for (const room of rooms) {
+        if (room.free === 0) continue;
+        const others = heedAvoid ? rooms.filter((other) => other !== room && other.free > 0).map((other) => other.agent) : [];
+        const task = waiting.take(room.agent, (room.count + 1) % OLDEST_EVERY === 0, others);
+        if (task === null) continue;
+        pairs.push({ task, agentId: room.agent.id });
+        room.free -= 1;
+        room.count += 1;
+        gave = true;
+      }
+    }
+  }
+  return pairs;
+}
+
+/** The waiting tasks by requirement and lane, each in order, taken from the front. */
+class Waiting {
+  readonly #groups = new Map<string, { readonly requirement: Requirement; readonly lanes: Task[][] }>();
+
+  constructor(tasks: readonly Task[]) {
+    for (const task of [...tasks].sort(compareByAge)) {
+      const key = requirementKey(task.requirement);
+      const group = this.#groups.get(key) ?? { requirement: task.requirement, lanes: PRIORITIES.map(() => []) };
+      this.#groups.set(key, group);
+      group.lanes[PRIORITIES.indexOf(task.priority)]?.push(task);
+    }
+  }
+
+  /** Takes the agent's next: the first of the highest lane, or the oldest of all. `others` could run what avoids it. */
+  take(agent: FreeAgent, oldest: boolean, others: readonly FreeAgent[]): Task | null {
+    let best: { readonly lane: Task[]; readonly index: number; readonly task: Task; readonly rank: number } | null = null;
+    for (const group of this.#groups.values()) {
+      if (!canRun(group.requirement, agent)) continue;
+      for (const [rank, lane] of group.lanes.entries()) {
+        const index = lane.findIndex((task) => task.avoid !== agent.id || !others.some((other) => canRun(group.requirement, other)));
+        const task = lane[index];
+        if (task === undefined) continue;
+        const isBetter = best === null || (oldest || rank === best.rank ? compareByAge(task, best.task) < 0 : rank < best.rank);
+        if (isBetter) best = { lane, index, task, rank };
+      }
+    }
+    if (best === null) return null;
+    best.lane.splice(best.index, 1);
+    return best.task;
+  }
+}

@@ -1,0 +1,53 @@
+/** Giving a task to an agent: the one place where a new assignment, and so a generation to run under, is made. */
+import { nextGeneration, type AgentId } from '../ids.ts';
+import { refuse } from '../refusal.ts';
+import type { Rules } from '../rules.ts';
+import type { Task } from '../task.ts';
+import { change, UNASSIGNED, type Change, type Transition } from './change.ts';
+
+/** Gives a queued task to `agentId`: its generation grows by one, acceptance is due in `acceptMs`. */
+export function decideAssign(
+  task: Task,
+  to: { readonly agentId: AgentId; readonly session: number },
+  nowMs: number,
+  rules: Rules,
+): Transition {
+  if (task.status !== 'queued' || task.parked) return refuse('invalid_state', task.generation);
+  const generation = nextGeneration(task.generation);
+  return change(
+    task,
+    {
+      ...UNASSIGNED,
+      status: 'assigned',
+      generation,
+      assignedTo: to.agentId,
+      assignedAtMs: nowMs,
+      deadlineAtMs: nowMs + rules.acceptMs,
+      takenBack: null,
+    },
+    nowMs,
+    [{ event: 'assigned', agentId: to.agentId, generation, session: to.session }],
+  );
+}
+
+/** The task with its acceptance or lease deadline moved; nothing happened to it, so there is no event. */
+export const withDeadline = (task: Task, deadlineAtMs: number): Task => ({ ...task, deadlineAtMs });
+
+/** The agent of a live task is back and goes on with it: its deadline is counted anew. */
+export const resumedDeadline = (task: Task, nowMs: number, rules: Rules): Task =>
+  withDeadline(task, nowMs + (task.acceptedAtMs === null ? rules.acceptMs : rules.leaseMs));
+
+/** Acceptance: from here on the lease counts, and the round can no longer expire unstarted. */
+export function acceptance(task: Task, session: number | null, nowMs: number, rules: Rules): Change {
+  return change(
+    task,
+    {
+      acceptedAtMs: nowMs,
+      deadlineAtMs: nowMs + rules.leaseMs,
+      runDeadlineAtMs: nowMs + (task.runMaxMs ?? rules.runMaxMs) + rules.runMarginMs,
+      expiresAtMs: null,
+    },
+    nowMs,
+    [{ event: 'accepted', agentId: task.assignedTo, generation: task.generation, session }],
+  );
+}

@@ -1,0 +1,82 @@
+/** What a transition answers: the task as it is after, and the events that tell of it. */
+import type { PendingStop, StopReason } from '../agent.ts';
+import type { EventName, TaskEvent } from '../event.ts';
+import type { AgentId, Generation } from '../ids.ts';
+import type { Refusal } from '../refusal.ts';
+import { OUTCOMES_KEPT, type Outcome, type Task } from '../task.ts';
+
+export interface Change {
+  readonly kind: 'changed';
+  readonly task: Task;
+  readonly events: readonly TaskEvent[];
+  /** The result to keep: JSON text. */
+  readonly result: string | null;
+  /** An agent that must be told to stop. */
+  readonly stop: PendingStop | null;
+}
+
+export type Transition = Change | Refusal;
+
+/** An event before it has its number. Task, time, and by default the task's own generation are filled in. */
+export interface EventDraft {
+  readonly event: EventName;
+  readonly agentId?: AgentId | null;
+  readonly generation?: Generation | null;
+  readonly session?: number | null;
+  readonly details?: Readonly<Record<string, unknown>> | null;
+}
+
+/** The task with `patch` applied and its events numbered. */
+export function change(
+  before: Task,
+  patch: Partial<Task>,
+  nowMs: number,
+  drafts: readonly EventDraft[],
+  more: { readonly result?: string; readonly stop?: PendingStop | null } = {},
+): Change {
+  const events = drafts.map((draft, index): TaskEvent => ({
+    taskId: before.id,
+    seq: before.eventSeq + index + 1,
+    event: draft.event,
+    atMs: nowMs,
+    agentId: draft.agentId ?? null,
+    generation: draft.generation ?? null,
+    session: draft.session ?? null,
+    details: draft.details ?? null,
+  }));
+  const task: Task = { ...before, ...patch, updatedAtMs: nowMs, eventSeq: before.eventSeq + drafts.length };
+  return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null };
+}
+
+/** Two changes, one after the other, as one. */
+export const joined = (first: Change, second: Change): Change => ({
+  kind: 'changed',
+  task: second.task,
+  events: [...first.events, ...second.events],
+  result: second.result ?? first.result,
+  stop: second.stop ?? first.stop,
+});
+
+/** A task that nobody has. */
+export const UNASSIGNED = {
+  assignedTo: null,
+  assignedAtMs: null,
+  acceptedAtMs: null,
+  deadlineAtMs: null,
+  runDeadlineAtMs: null,
+  wokenAtMs: null,
+  progressCount: 0,
+} as const satisfies Partial<Task>;
+
+/** The task's outcomes with one more. */
+export const withOutcome = (task: Task, outcome: Outcome): readonly Outcome[] => [...task.outcomes, outcome].slice(-OUTCOMES_KEPT);
+
+/** The order to stop the current assignment of a live task. */
+export const stopOf = (task: Task, agentId: AgentId, reason: StopReason, nowMs: number): PendingStop => ({
+  agentId,
+  taskId: task.id,
+  generation: task.generation,
+  reason,
+  requestedAtMs: nowMs,
+  sentAtMs: null,
+});

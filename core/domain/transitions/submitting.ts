@@ -1,0 +1,103 @@
+/** How a task comes to be, and how it becomes eligible. */
+import type { Priority, Requirement, Task } from '../task.ts';
+import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
+import { change, type Change, type EventDraft } from './change.ts';
+
+export interface NewTask {
+  readonly id: TaskId;
+  readonly priority: Priority;
+  readonly neededCapabilities: readonly string[];
+  readonly assignTo: AgentId | null;
+  readonly maxRetries: number;
+  readonly runAtMs: number | null;
+  readonly ttlMs: number | null;
+  readonly runMaxMs: number | null;
+  readonly completeByMs: number | null;
+  readonly dependsOn: readonly TaskId[];
+  readonly submittedBy: string;
+}
+
+/** A requirement in its one form: capabilities sorted, without repeats. */
+export const requirementOf = (capabilities: readonly string[], assignTo: AgentId | null): Requirement => ({
+  capabilities: [...new Set(capabilities)].sort(),
+  assignTo,
+});
+
+/** A submitted task: blocked while a dependency is open, scheduled while its time has not come, else queued. */
+export function decideSubmit(draft: NewTask, dependenciesMet: boolean, nowMs: number): Change {
+  const empty: Task = {
+    id: draft.id,
+    priority: draft.priority,
+    status: 'queued',
+    generation: GENERATION_ZERO,
+    requirement: requirementOf(draft.neededCapabilities, draft.assignTo),
+    assignedTo: null,
+    assignedAtMs: null,
+    acceptedAtMs: null,
+    deadlineAtMs: null,
+    runDeadlineAtMs: null,
+    wokenAtMs: null,
+    progressCount: 0,
+    round: 1,
+    retryCount: 0,
+    maxRetries: draft.maxRetries,
+    handBacks: 0,
+    parked: false,
+    avoid: null,
+    takenBack: null,
+    eligibleAtMs: null,
+    expiresAtMs: null,
+    completeByMs: draft.completeByMs,
+    runAtMs: draft.runAtMs,
+    ttlMs: draft.ttlMs,
+    runMaxMs: draft.runMaxMs,
+    dependsOn: draft.dependsOn,
+    deadReason: null,
+    lastError: null,
+    tokensUsed: null,
+    costUsd: null,
+    outcomes: [],
+    submittedBy: draft.submittedBy,
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+    eventSeq: 0,
+  };
+  return waitOrQueue(empty, { dependenciesMet, first: { event: 'submitted', details: { by: draft.submittedBy } } }, nowMs);
+}
+
+/** A blocked task whose dependencies are all completed. Asked of a task that is not blocked it changes nothing. */
+export const decideUnblock = (task: Task, nowMs: number): Change | null =>
+  task.status === 'blocked' ? waitOrQueue(task, { dependenciesMet: true, first: null }, nowMs) : null;
+
+/** A scheduled task whose time has come. */
+export const decideDue = (task: Task, nowMs: number): Change | null =>
+  task.status === 'scheduled' && (task.runAtMs ?? 0) <= nowMs ? change(task, queued(task, nowMs), nowMs, [{ event: 'eligible' }]) : null;
+
+/** Where a task that nobody has goes: blocked, scheduled or queued. `first` is the event that tells why. */
+export function waitOrQueue(
+  task: Task,
+  how: { readonly dependenciesMet: boolean; readonly first: EventDraft | null },
+  nowMs: number,
+): Change {
+  const before = how.first === null ? [] : [how.first];
+  if (!how.dependenciesMet) {
+    return change(task, { status: 'blocked', eligibleAtMs: null }, nowMs, [
+      ...before,
+      { event: 'blocked', details: { depends_on: task.dependsOn } },
+    ]);
+  }
+  if (task.runAtMs !== null && task.runAtMs > nowMs) {
+    return change(task, { status: 'scheduled', eligibleAtMs: null }, nowMs, [
+      ...before,
+      { event: 'scheduled', details: { run_at: task.runAtMs } },
+    ]);
+  }
+  return change(task, queued(task, nowMs), nowMs, [...before, { event: 'eligible' }]);
+}
+
+/** The round's first eligibility starts the count of `ttlMs`. */
+const queued = (task: Task, nowMs: number): Partial<Task> => ({
+  status: 'queued',
+  eligibleAtMs: nowMs,
+  expiresAtMs: task.ttlMs === null ? null : nowMs + task.ttlMs,
+});

@@ -1,0 +1,84 @@
+/** What the hub or a person takes back: lost and silent assignments, cancelled tasks, passed deadlines. */
+import type { PendingStop } from '../agent.ts';
+import { nextGeneration } from '../ids.ts';
+import { refuse } from '../refusal.ts';
+import type { Rules } from '../rules.ts';
+import { isEnded, type Task } from '../task.ts';
+import { deadLettered, handedBack, lostAttempt } from './again.ts';
+import { change, stopOf, UNASSIGNED, type Change, type EventDraft, type Transition } from './change.ts';
+
+/** Why the hub takes an assignment back. */
+export type ReclaimReason =
+  | 'not_accepted'
+  | 'lease_expired'
+  | 'disconnected'
+  | 'run_limit'
+  /** The agent itself said that it does not have it, or not any more. */
+  | 'not_held'
+  | 'lost'
+  | 'recovering';
+
+/**
+ * Takes a live assignment back. An accepted one spends a retry, one that was never accepted does not. With `stop` its
+ * agent is told, and its slot stays taken until it has confirmed.
+ */
+export function decideReclaim(
+  task: Task,
+  why: { readonly reason: ReclaimReason; readonly stop: boolean },
+  nowMs: number,
+  rules: Rules,
+): Transition {
+  const agentId = task.assignedTo;
+  if (task.status !== 'assigned' || agentId === null) return refuse('invalid_state', task.generation);
+  const stop = why.stop ? stopOf(task, agentId, 'reclaimed', nowMs) : null;
+  const told: EventDraft = {
+    event: task.acceptedAtMs === null ? 'reclaimed' : 'lost',
+    agentId,
+    generation: task.generation,
+    details: { reason: why.reason },
+  };
+  const after =
+    task.acceptedAtMs === null
+      ? handedBack(task, told, nowMs, rules)
+      : lostAttempt(task, told, { error: why.reason, notRetryable: false }, nowMs, rules);
+  const takenBack = { agentId, generation: task.generation };
+  return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);
+}
+
+/** Cancels what has not ended; a running agent is told to stop. */
+export function decideCancel(task: Task, by: string, nowMs: number): Transition {
+  if (isEnded(task)) return refuse('invalid_state', task.generation);
+  const stop = task.status === 'assigned' && task.assignedTo !== null ? stopOf(task, task.assignedTo, 'cancelled', nowMs) : null;
+  const cancelled = change(
+    task,
+    {
+      ...UNASSIGNED,
+      status: 'cancelled',
+      generation: nextGeneration(task.generation),
+      eligibleAtMs: null,
+      expiresAtMs: null,
+      parked: false,
+    },
+    nowMs,
+    [{ event: 'cancelled', agentId: task.assignedTo, generation: task.generation, details: { by } }],
+  );
+  return withStop(cancelled, stop, nowMs);
+}
+
+/** `completeBy` has passed: the dead letter without a retry, a running agent is told to stop. */
+export function decideDeadline(task: Task, nowMs: number): Change {
+  const stop = task.status === 'assigned' && task.assignedTo !== null ? stopOf(task, task.assignedTo, 'deadline', nowMs) : null;
+  return withStop(deadLettered(task, 'deadline', [], nowMs, { lastError: 'deadline' }), stop, nowMs);
+}
+
+/** `ttlMs` is over and nobody accepted the task in this round. */
+export const decideExpire = (task: Task, nowMs: number): Change =>
+  deadLettered(task, 'ttl', [{ event: 'expired' }], nowMs, { lastError: 'ttl' });
+
+const withStop = (done: Change, stop: PendingStop | null, nowMs: number): Change => {
+  if (stop === null) return done;
+  const told = change(done.task, {}, nowMs, [
+    { event: 'stop_requested', agentId: stop.agentId, generation: done.events[0]?.generation ?? null, details: { reason: stop.reason } },
+  ]);
+  return { ...done, task: told.task, events: [...done.events, ...told.events], stop };
+};
