@@ -43,8 +43,8 @@ module.exports = {
     room(
       'config-names-ports',
       '^core/config/',
-      `^core/(config|ports|domain|errors)/|${TYPEBOX}`,
-      'A config chooses ports; it runs no use case and speaks no frame.',
+      `^core/(config|ports|domain|errors|protocol)/|${TYPEBOX}`,
+      'A config chooses ports and numbers; it runs no use case.',
     ),
     room(
       'application-uses-inner',

@@ -1,0 +1,3 @@
+import { ws } from 'agentcom/transport';
+
+export const transport = ws();

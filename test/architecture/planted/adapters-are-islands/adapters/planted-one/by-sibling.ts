@@ -1,0 +1,3 @@
+import type { Target } from '../planted-two/target.ts';
+
+export type Reach = Target;

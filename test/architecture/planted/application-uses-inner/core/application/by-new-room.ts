@@ -1,0 +1,3 @@
+import { target } from '../planted-room/target.ts';
+
+export const reach = target;

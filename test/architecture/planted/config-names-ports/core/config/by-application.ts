@@ -1,0 +1,3 @@
+import type { CommandInbox } from '../application/hub/commands.ts';
+
+export type Chosen = CommandInbox;

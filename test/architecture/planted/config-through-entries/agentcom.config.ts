@@ -1,0 +1,3 @@
+import { command } from './plugins/command/index.ts';
+
+export default { sidecar: { wake: command({ argv: ['true'] }) } };

@@ -1,0 +1,2 @@
+export type Target = 'reached';
+export const target: Target = 'reached';

@@ -1,0 +1,1 @@
+export type Target = import('../../adapters/planted-for-core/target.ts').Target;

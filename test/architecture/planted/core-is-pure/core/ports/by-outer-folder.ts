@@ -1,0 +1,3 @@
+import { target } from '../../adapters/planted-for-core/target.ts';
+
+export const reach = target;

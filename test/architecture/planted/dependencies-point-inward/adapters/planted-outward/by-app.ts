@@ -1,0 +1,3 @@
+import { Lifecycle } from '../../apps/lifecycle.ts';
+
+export const mine = Lifecycle;

@@ -1,0 +1,3 @@
+import { env } from 'agentcom';
+
+export const home = env('HOME', '/');

@@ -1,0 +1,3 @@
+import type { TaskId } from '../domain/ids.ts';
+
+export type About = TaskId;

@@ -1,0 +1,3 @@
+import { defineConfig } from 'agentcom';
+
+console.log(defineConfig({}));

@@ -1,0 +1,5 @@
+import type { Round } from './round.ts';
+
+export interface Target {
+  readonly round: Round | null;
+}

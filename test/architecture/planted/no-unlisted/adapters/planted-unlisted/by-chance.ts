@@ -1,0 +1,3 @@
+import { transform } from 'esbuild';
+
+export const shrink = transform;

@@ -1,0 +1,3 @@
+import { target } from '../../test/planted-testing/target.ts';
+
+export const reach = target;

@@ -1,0 +1,3 @@
+import * as testing from 'agentcom/testing';
+
+export const suites = Object.keys(testing);

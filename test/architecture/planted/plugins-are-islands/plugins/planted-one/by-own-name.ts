@@ -1,0 +1,3 @@
+import { command } from 'agentcom/runners';
+
+export const runner = command({ argv: ['true'] });

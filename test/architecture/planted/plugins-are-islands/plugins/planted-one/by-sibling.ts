@@ -1,0 +1,3 @@
+import { target } from '../planted-two/target.ts';
+
+export const reach = target;

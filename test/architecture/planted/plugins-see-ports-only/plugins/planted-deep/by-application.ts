@@ -1,0 +1,3 @@
+import type { CommandInbox } from '../../core/application/hub/commands.ts';
+
+export type Reach = CommandInbox;

@@ -1,0 +1,3 @@
+import { sqlite } from 'agentcom/storage';
+
+export const storage = sqlite({ file: 'agentcom.db' });

@@ -1,0 +1,1 @@
+export const fields = (): Promise<unknown> => import('../../core/protocol/fields.ts');

@@ -1,0 +1,3 @@
+import type { HubFrame } from '../protocol/hub-frames.ts';
+
+export type Says = (frame: HubFrame) => void;

@@ -1,0 +1,3 @@
+import type { Command } from '../application/hub/commands.ts';
+
+export type FrameOf = (command: Command) => string;

@@ -1,0 +1,106 @@
+/**
+ * Core compiles without Node and without a browser: what it wants of the machine it gets through a port. The compiler
+ * refuses what exists only there; the linter refuses what the language itself brings along, such as `Date.now`.
+ */
+import { ESLint } from 'eslint';
+import path from 'node:path';
+import t from 'tap';
+import ts from 'typescript';
+import tseslint from 'typescript-eslint';
+import { ROOT } from './cruise.ts';
+
+const PLANTED_PATH = path.join(ROOT, 'core/domain/planted.ts');
+
+/** Compiles `source` as a file of core, with core's own tsconfig, and answers what the compiler says of it. */
+function complaints(source: string): readonly string[] {
+  const configPath = path.join(ROOT, 'core/tsconfig.json');
+  const config = ts.getParsedCommandLineOfConfigFile(configPath, undefined, {
+    ...ts.sys,
+    onUnRecoverableConfigFileDiagnostic: (diagnostic) => {
+      throw new Error(ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n'));
+    },
+  });
+  if (config === undefined) throw new Error(`There is no config at ${configPath}.`);
+  const host = ts.createCompilerHost(config.options);
+  const { fileExists, getSourceFile, readFile } = host;
+  host.fileExists = (file) => file === PLANTED_PATH || fileExists(file);
+  host.readFile = (file) => (file === PLANTED_PATH ? source : readFile(file));
+  host.getSourceFile = (file, ...rest) =>
+    file === PLANTED_PATH ? ts.createSourceFile(file, source, ts.ScriptTarget.ES2023, true) : getSourceFile(file, ...rest);
+  const program = ts.createProgram({ rootNames: [PLANTED_PATH], options: config.options, host });
+  const planted = program.getSourceFile(PLANTED_PATH);
+  return ts.getPreEmitDiagnostics(program, planted).map((diagnostic) => ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n'));
+}
+
+t.test('the compiler refuses the machine in core', async (t) => {
+  const planted: readonly (readonly [name: string, source: string])[] = [
+    ['process', 'export const pid = process.pid;'],
+    ['Buffer', "export const bytes = Buffer.from('a');"],
+    ['setTimeout', 'export const timer = setTimeout(() => 1, 1);'],
+    ['URL', "export const url = new URL('ws://a');"],
+    ['console', "console.log('a');"],
+    ['crypto', 'export const id = crypto.randomUUID();'],
+    ['fetch', "export const page = fetch('http://a');"],
+    ['AbortController', 'export const stop = new AbortController();'],
+    ['node:fs', "export * from 'node:fs';"],
+  ];
+  for (const [name, source] of planted) {
+    const said = complaints(source);
+    t.ok(
+      said.some((message) => message.includes(`'${name}'`)),
+      `${name}: ${said.join(' | ') || 'compiled'}`,
+    );
+  }
+  t.strictSame(complaints("import { refuse } from './refusal.ts';\nexport const refused = refuse('unknown_task', null);"), []);
+});
+
+/** The rules that the linter sees broken in `source`, were it the file at `place`. */
+async function broken(place: string, source: string): Promise<readonly string[]> {
+  // The planted text is in no project; the rules below need no types.
+  const eslint = new ESLint({ cwd: ROOT, overrideConfig: [tseslint.configs.disableTypeChecked as never] });
+  const [result] = await eslint.lintText(source, { filePath: path.join(ROOT, place) });
+  if (result === undefined) throw new Error(`ESLint ignores ${place}.`);
+  return result.messages.map((message) => message.ruleId ?? message.message);
+}
+
+t.test('the linter refuses ambient time and chance in core', async (t) => {
+  const planted: readonly (readonly [rule: string, source: string])[] = [
+    ['no-restricted-properties', 'export const now = Date.now();'],
+    ['no-restricted-syntax', 'export const now = new Date();'],
+    ['no-restricted-syntax', 'export const now = Date();'],
+    ['no-restricted-properties', 'export const chance = Math.random();'],
+    ['no-restricted-globals', 'export const timer = setTimeout(() => 1, 1);'],
+    ['no-restricted-globals', 'export const home = process.cwd();'],
+    ['no-restricted-globals', 'export const startMs = performance.now();'],
+    ['no-restricted-syntax', "export const found = 'process' in globalThis;"],
+    ['no-restricted-syntax', 'declare const injectable: () => never;\n@injectable()\nexport class Wired {}'],
+  ];
+  for (const [rule, source] of planted) {
+    t.strictSame(await broken('core/domain/planted.ts', source), [rule], source);
+    t.notOk((await broken('adapters/planted/planted.ts', source)).includes(rule), `an adapter may: ${source}`);
+  }
+  t.strictSame(await broken('core/domain/planted.ts', 'export const at = (nowMs: number): Date => new Date(nowMs);'), []);
+  const typeOnly = 'export type Signal = typeof globalThis extends { AbortSignal: infer T } ? T : never;';
+  t.strictSame(await broken('core/domain/planted.ts', typeOnly), []);
+});
+
+t.test('the linter refuses swallowed errors, any, and tests that do not run', async (t) => {
+  const planted: readonly (readonly [rule: string, place: string, source: string])[] = [
+    [
+      'agentcom/no-swallowed-errors',
+      'apps/planted.ts',
+      'try {\n  eval2();\n} catch {\n  // never mind\n}\ndeclare const eval2: () => void;',
+    ],
+    ['agentcom/no-swallowed-errors', 'apps/planted.ts', 'export const done = Promise.reject(new Error()).catch(() => undefined);'],
+    ['agentcom/no-swallowed-errors', 'apps/planted.ts', 'export const done = Promise.reject(new Error()).catch(() => {});'],
+    ['@typescript-eslint/no-explicit-any', 'apps/planted.ts', 'export type Loose = any;'],
+    ['@typescript-eslint/consistent-type-imports', 'apps/planted.ts', "import { A } from './a.ts';\nexport type B = A;"],
+    ['agentcom/no-skipped-tests', 'test/planted.test.ts', "import t from 'tap';\nt.only('one', () => 1);"],
+    ['agentcom/no-skipped-tests', 'test/planted.test.ts', "import t from 'tap';\nt.skip('one', () => 1);"],
+    ['agentcom/no-skipped-tests', 'test/planted.test.ts', "import t from 'tap';\nt.test('one', { skip: 'later' }, () => 1);"],
+  ];
+  for (const [rule, place, source] of planted) t.strictSame(await broken(place, source), [rule], source);
+  const byCapability =
+    "import t from 'tap';\ndeclare const durable: boolean;\nt.test('one', { skip: durable ? false : 'forgets' }, () => 1);";
+  t.strictSame(await broken('test/planted.test.ts', byCapability), []);
+});

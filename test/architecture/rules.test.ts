@@ -1,0 +1,59 @@
+/** The layers hold, and each rule that keeps them can be broken: a rule that nothing can break keeps nothing. */
+import { rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import t from 'tap';
+import { archArguments, cruise, ROOT } from './cruise.ts';
+import { copyWithPlanted, plantedFiles, sourceFiles } from './tree.ts';
+
+/** Files beside an offender that it reaches for; they do no wrong. */
+const isTarget = (file: string): boolean => path.basename(file) === 'target.ts';
+
+const { forbidden } = createRequire(import.meta.url)(path.join(ROOT, '.dependency-cruiser.cjs')) as {
+  forbidden: readonly { readonly name: string; readonly comment?: string; readonly severity: string }[];
+};
+
+t.test('the tree keeps its layers, and all of it was looked at', async (t) => {
+  const cruised = await cruise(ROOT);
+  t.strictSame(cruised.violations, []);
+  const looked = new Set(cruised.modules);
+  const roots = archArguments();
+  const unseen = (await sourceFiles()).filter((file) => roots.includes(file.split('/')[0] ?? '') && !looked.has(file));
+  t.strictSame(unseen, [], 'every source file was cruised');
+  t.ok(
+    cruised.modules.some((file) => file.startsWith('core/domain/')),
+    'core was cruised',
+  );
+});
+
+t.test('every rule is an error that tells the offender what to do, and has a planted file', async (t) => {
+  const planted = await plantedFiles();
+  t.strictSame([...planted.keys()].sort(), forbidden.map((rule) => rule.name).sort());
+  for (const rule of forbidden) {
+    t.equal(rule.severity, 'error', rule.name);
+    t.ok((rule.comment ?? '').length > 10, `${rule.name} has a comment`);
+    t.ok(
+      (planted.get(rule.name) ?? []).some((file) => !isTarget(file)),
+      `${rule.name} has an offender`,
+    );
+  }
+});
+
+t.test('each planted file trips its rule and no other', async (t) => {
+  const copy = await copyWithPlanted();
+  t.teardown(() => rm(copy, { recursive: true, force: true }));
+  const { violations } = await cruise(copy);
+  const offenders = new Set<string>();
+  for (const [rule, files] of await plantedFiles()) {
+    for (const file of files) {
+      offenders.add(file);
+      const tripped = [...new Set(violations.filter((violation) => violation.from === file).map((violation) => violation.rule))];
+      t.strictSame(tripped, isTarget(file) ? [] : [rule], file);
+    }
+  }
+  t.strictSame(
+    violations.filter((violation) => !offenders.has(violation.from)),
+    [],
+    'nothing else trips',
+  );
+});

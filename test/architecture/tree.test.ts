@@ -1,0 +1,151 @@
+/** What a reader may count on when they open this tree, as far as a tool can see it. */
+import { readFile, access } from 'node:fs/promises';
+import path from 'node:path';
+import t from 'tap';
+import { ERROR_CODES } from '../../core/errors/codes.ts';
+import { ROOT } from './cruise.ts';
+import { filesUnder, sourceFiles } from './tree.ts';
+
+const LINES_MAX = 400;
+const LINES_OF_HALF = 130;
+/** A file over `LINES_MAX` says why in a comment near its top that starts with these words. */
+const LONG_ON_PURPOSE = /^\s*(\/\*\*|\*|\/\/)\s*Long on purpose: \S/m;
+const TOP_LINES = 20;
+
+const read = (file: string): Promise<string> => readFile(path.join(ROOT, file), 'utf8');
+const linesOf = (text: string): number => text.split('\n').length - 1;
+
+const exists = (file: string): Promise<boolean> =>
+  access(path.join(ROOT, file)).then(
+    () => true,
+    () => false,
+  );
+
+/** Pages for people, at the root and in docs. */
+async function pages(): Promise<readonly string[]> {
+  const inDocs = (await filesUnder('docs')).filter((file) => file.endsWith('.md'));
+  return ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', ...inDocs];
+}
+
+t.test('files are short enough to hold', async (t) => {
+  const lengths: number[] = [];
+  for (const file of await sourceFiles()) {
+    const text = await read(file);
+    const lines = linesOf(text);
+    lengths.push(lines);
+    if (lines <= LINES_MAX) continue;
+    const top = text.split('\n').slice(0, TOP_LINES).join('\n');
+    t.match(top, LONG_ON_PURPOSE, `${file} has ${lines} lines and says why`);
+  }
+  lengths.sort((a, b) => a - b);
+  const median = lengths[Math.floor(lengths.length / 2)] ?? 0;
+  t.ok(
+    lengths.length > 0 && median < LINES_OF_HALF,
+    `half of ${lengths.length} files have under ${LINES_OF_HALF} lines: the middle one has ${median}`,
+  );
+});
+
+t.test('every adapter runs the contract of its port', async (t) => {
+  const folders = new Set(
+    (await filesUnder('adapters'))
+      .map((file) => file.split('/'))
+      .filter((parts) => parts.length > 2)
+      .map((parts) => parts[1] ?? ''),
+  );
+  const tests = (await filesUnder('test/adapters')).filter((file) => file.endsWith('.test.ts'));
+  const texts = await Promise.all(tests.map(read));
+  for (const folder of folders) {
+    const runs = texts.some((text) => text.includes(`adapters/${folder}/`) && /from '[./]*\/contracts\/[a-z-]+\.contract\.ts'/.test(text));
+    t.ok(runs, `adapters/${folder} is imported by a test in test/adapters that runs a contract`);
+  }
+  t.ok(folders.size > 0, 'there are adapters');
+});
+
+t.test('every contract is run', async (t) => {
+  const contracts = (await filesUnder('test/contracts')).filter((file) => file.endsWith('.contract.ts'));
+  const tests = (await filesUnder('test')).filter((file) => file.endsWith('.test.ts'));
+  const texts = await Promise.all(tests.map(read));
+  for (const contract of contracts)
+    t.ok(
+      texts.some((text) => text.includes(`/${path.basename(contract)}'`)),
+      contract,
+    );
+});
+
+t.test('files are named for their job, in kebab case', async (t) => {
+  const vague = /(^|[/.-])(utils?|commons?|helpers?|misc)([/.-]|$)/;
+  for (const file of await sourceFiles()) {
+    t.notMatch(file, vague, file);
+    t.match(path.basename(file), /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9-]+)*$/, file);
+  }
+});
+
+t.test('nothing here knows the machine it was written on', async (t) => {
+  const named = ['package.json', 'package-lock.json', 'agentcom.config.ts', '.ci/run', 'eslint.config.mjs', '.dependency-cruiser.cjs'];
+  const files = [...(await sourceFiles()), ...(await pages()), ...named].filter((file) => file !== 'test/architecture/tree.test.ts');
+  for (const file of files) {
+    const text = await read(file);
+    t.notMatch(text, /\/(work|home|Users|root)\/[a-z]/, `${file} names no folder of a machine`);
+    t.notMatch(text, /registry\.[a-z]+\.[a-z]|"resolved":/, `${file} names no registry`);
+  }
+});
+
+t.test('docs/errors.md lists exactly the codes that are thrown', async (t) => {
+  const rows = [...(await read('docs/errors.md')).matchAll(/^\| `(AC_[A-Z_]+)` \| (\d+) \|/gm)];
+  t.strictSame(rows.map((row) => row[1]).sort(), Object.keys(ERROR_CODES).sort());
+  const exits = Object.fromEntries(rows.map((row) => [row[1], Number(row[2])]));
+  t.strictSame(exits, Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit])));
+});
+
+t.test('every code is used, and no other', async (t) => {
+  const used = new Set<string>();
+  for (const file of await sourceFiles()) {
+    if (file === 'core/errors/codes.ts' || file.startsWith('test/')) continue;
+    for (const [code] of (await read(file)).matchAll(/\bAC_[A-Z]+(?:_[A-Z]+)*\b/g)) used.add(code);
+  }
+  t.strictSame([...used].sort(), Object.keys(ERROR_CODES).sort());
+});
+
+t.test('the entries of the package exist', async (t) => {
+  const manifest = JSON.parse(await read('package.json')) as {
+    readonly bin: Readonly<Record<string, string>>;
+    readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+    readonly files: readonly string[];
+  };
+  for (const [entry, target] of Object.entries(manifest.exports)) {
+    const source = typeof target === 'string' ? target : target['agentcom-source'];
+    t.ok(source !== undefined && (await exists(source)), `${entry} is ${source}`);
+    if (typeof target === 'string') continue;
+    const built = source?.replace(/^\.\//, './dist/').replace(/\.ts$/, '');
+    t.strictSame([target['types'], target['default']], [`${built}.d.ts`, `${built}.js`], `${entry} is built from its source`);
+  }
+  for (const file of Object.values(manifest.bin)) t.ok(await exists(file), file);
+  for (const file of manifest.files) t.ok(file === 'dist' || (await exists(file)), `${file}, to be packed`);
+});
+
+t.test('every link in the pages leads somewhere', async (t) => {
+  for (const page of await pages()) {
+    const text = (await read(page)).replace(/^```.*?^```/gms, '');
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(https?|mailto):/.test(target)) continue;
+      const [file = '', anchor] = target.split('#');
+      const place = file === '' ? page : path.join(path.dirname(page), file);
+      t.ok(await exists(place), `${page} → ${target}`);
+      if (anchor !== undefined && place.endsWith('.md')) t.ok(headings(await read(place)).has(anchor), `${page} → ${target}: the heading`);
+    }
+  }
+});
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function headings(text: string): ReadonlySet<string> {
+  const titles = [...text.matchAll(/^#+ (.+)$/gm)].map((match) => match[1] ?? '');
+  return new Set(
+    titles.map((title) =>
+      title
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .trim()
+        .replace(/\s/g, '-'),
+    ),
+  );
+}

@@ -1,0 +1,53 @@
+/** Lists and copies the files of this tree. */
+import { cp, mkdir, mkdtemp, readdir, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ROOT } from './cruise.ts';
+
+/** The folders that sources are in. */
+export const SOURCE_FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test', 'examples'] as const;
+
+const PLANTED = path.join('test', 'architecture', 'planted');
+const ROOT_FILES = ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs', 'agentcom.config.ts'];
+
+/** Files under `folder` (relative to `root`), each relative to `root`, sorted. A folder that is not there has none. */
+export async function filesUnder(folder: string, root: string = ROOT): Promise<readonly string[]> {
+  const entries = await readdir(path.join(root, folder), { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
+  return files.sort();
+}
+
+/** Every source file, without what is planted. */
+export async function sourceFiles(): Promise<readonly string[]> {
+  const lists = await Promise.all(SOURCE_FOLDERS.map((folder) => filesUnder(folder)));
+  return lists.flat().filter((file) => /\.(ts|mjs|cjs)$/.test(file) && !file.startsWith(PLANTED));
+}
+
+/** The planted files, by the rule that each breaks, as paths in the tree where they would stand. */
+export async function plantedFiles(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const byRule = new Map<string, string[]>();
+  for (const file of await filesUnder(PLANTED)) {
+    const [rule, ...place] = path.relative(PLANTED, file).split(path.sep);
+    if (rule === undefined) continue;
+    byRule.set(rule, [...(byRule.get(rule) ?? []), place.join('/')]);
+  }
+  return byRule;
+}
+
+/** A copy of the tree with every planted file at its place, in a new temporary folder that the caller removes. */
+export async function copyWithPlanted(): Promise<string> {
+  const copy = await mkdtemp(path.join(tmpdir(), 'agentcom-planted-'));
+  const sources = (await sourceFiles()).concat(ROOT_FILES);
+  const planted = (await filesUnder(PLANTED)).map(
+    (file) => [file, path.relative(PLANTED, file).split(path.sep).slice(1).join('/')] as const,
+  );
+  await symlink(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+  for (const [from, to] of [...sources.map((file) => [file, file] as const), ...planted]) {
+    await mkdir(path.dirname(path.join(copy, to)), { recursive: true });
+    await cp(path.join(ROOT, from), path.join(copy, to));
+  }
+  return copy;
+}
