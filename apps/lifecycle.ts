@@ -1,0 +1,169 @@
+/** Starts the parts of a program in order and stops them in reverse, each within a bounded time. */
+import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Log } from '../core/ports/log.ts';
+
+/** A part of a program. */
+export interface Service {
+  /** As people know it: it stands in the log and in errors. */
+  readonly name: string;
+  /** MUST leave nothing behind when it fails. Is called once. */
+  start(): Promise<void>;
+  /** MUST be safe while `start` is still under way, after it never ended. Is called once, after `start` was. */
+  stop(): Promise<void>;
+}
+
+export interface LifecycleOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long one service may take to stop. */
+  readonly stopEachMs?: number | undefined;
+  /** How long all of them may take together. */
+  readonly stopAllMs?: number | undefined;
+}
+
+const STOP_EACH_MS = 5_000;
+/** A program that was told to stop is to be gone within 10 s; the rest is for what comes after the services. */
+const STOP_ALL_MS = 9_000;
+
+interface Part {
+  readonly service: Service;
+  state: 'starting' | 'running' | 'failed';
+  /** Settles with the service's `start`. */
+  readonly started: Promise<void>;
+}
+
+/**
+ * new ─start─► starting ─all run─► running ─stop─► stopping ─► stopped. `stop` works in every state: before `start` it
+ * makes sure that nothing will start, during it the service under way is waited for, and what has started is stopped.
+ * For one use; a program that starts again makes another one.
+ */
+export class Lifecycle {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #stopEachMs: number;
+  readonly #stopAllMs: number;
+  /** In the order of their start. */
+  readonly #parts: Part[] = [];
+  #startCalled = false;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: LifecycleOptions) {
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#stopEachMs = options.stopEachMs ?? STOP_EACH_MS;
+    this.#stopAllMs = options.stopAllMs ?? STOP_ALL_MS;
+  }
+
+  /**
+   * Starts each service after the one before it runs. Answers `stopped` when `stop` came first or in between.
+   * If one fails, stops those that run and throws with the service's name, the code of the cause (else `AC_INTERNAL`)
+   * and the cause; what failed while stopping is in `details.stopFailures`. A second call is `AC_INTERNAL`.
+   */
+  async start(services: readonly Service[]): Promise<'running' | 'stopped'> {
+    if (this.#startCalled) throw new AgentcomError('AC_INTERNAL', 'This lifecycle was started before. Make a new one.');
+    this.#startCalled = true;
+    for (const service of services) {
+      if (this.#stopped !== undefined) return 'stopped';
+      const sinceMs = this.#clock.monotonicMs();
+      const part = begin(service);
+      this.#parts.push(part);
+      try {
+        await part.started;
+      } catch (cause) {
+        if (this.#stopped === undefined) throw await this.#startFailure(service, cause);
+        this.#log.warn('service failed to start while stopping', { service: service.name, error: messageOf(cause) });
+        return 'stopped';
+      }
+      this.#log.debug('service started', { service: service.name, tookMs: this.#clock.monotonicMs() - sinceMs });
+    }
+    return this.#stopped === undefined ? 'running' : 'stopped';
+  }
+
+  /**
+   * Stops what runs, last started first. May be called many times and at once: every caller waits for the same end.
+   * One service that fails or hangs (`AC_STOP_TIMEOUT`) keeps no other from being stopped; all failures come in one
+   * `AggregateError`.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  async #stopAll(): Promise<void> {
+    const endMs = this.#clock.monotonicMs() + this.#stopAllMs;
+    const boundMs = (): number => Math.max(0, Math.min(this.#stopEachMs, endMs - this.#clock.monotonicMs()));
+    const last = this.#parts.at(-1);
+    if (last?.state === 'starting') await this.#settledWithin(last.started, boundMs());
+    const failures: AgentcomError[] = [];
+    for (const { service, state } of this.#parts.toReversed()) {
+      if (state === 'failed') continue;
+      const failure = await this.#stopOne(service, boundMs());
+      if (failure !== undefined) failures.push(failure);
+    }
+    if (failures.length > 0) throw new AggregateError(failures, failures.map((failure) => failure.message).join(' '));
+  }
+
+  async #stopOne(service: Service, withinMs: number): Promise<AgentcomError | undefined> {
+    // In a function of its own, so that a `stop` that throws at once counts as one that rejects.
+    const stop = async (): Promise<void> => service.stop();
+    const outcome = await this.#settledWithin(stop(), withinMs);
+    if (outcome.kind === 'fulfilled') {
+      this.#log.debug('service stopped', { service: service.name });
+      return undefined;
+    }
+    const details = { service: service.name, withinMs };
+    if (outcome.kind === 'pending') {
+      const message = `Stopping "${service.name}" took over ${withinMs} ms and is waited for no longer.`;
+      return new AgentcomError('AC_STOP_TIMEOUT', message, { details });
+    }
+    const message = `Cannot stop "${service.name}": ${messageOf(outcome.cause)}`;
+    return new AgentcomError(codeOf(outcome.cause), message, { details, cause: outcome.cause });
+  }
+
+  async #startFailure(service: Service, cause: unknown): Promise<AgentcomError> {
+    const stopFailures: string[] = [];
+    try {
+      await this.stop();
+    } catch (failure) {
+      stopFailures.push(...(failure instanceof AggregateError ? failure.errors : [failure]).map(messageOf));
+    }
+    const details = { service: service.name, ...(stopFailures.length > 0 ? { stopFailures } : {}) };
+    return new AgentcomError(codeOf(cause), `Cannot start "${service.name}": ${messageOf(cause)}`, { details, cause });
+  }
+
+  /** How `work` stands when it has settled or `withinMs` are over. Leaves no timer behind. */
+  #settledWithin(work: Promise<void>, withinMs: number): Promise<Settled> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(withinMs, () => resolve({ kind: 'pending' }));
+      const settle = (outcome: Settled): void => {
+        timer.cancel();
+        resolve(outcome);
+      };
+      work.then(
+        () => settle({ kind: 'fulfilled' }),
+        (cause: unknown) => settle({ kind: 'rejected', cause }),
+      );
+    });
+  }
+}
+
+type Settled = { readonly kind: 'fulfilled' } | { readonly kind: 'pending' } | { readonly kind: 'rejected'; readonly cause: unknown };
+
+function begin(service: Service): Part {
+  const started = async (): Promise<void> => {
+    // Not in the same turn as the caller, so that `part` exists when the outcome is noted.
+    await Promise.resolve();
+    try {
+      await service.start();
+      part.state = 'running';
+    } catch (cause) {
+      part.state = 'failed';
+      throw cause;
+    }
+  };
+  const part: Part = { service, state: 'starting', started: started() };
+  return part;
+}
+
+const codeOf = (cause: unknown): AgentcomError['code'] => (AgentcomError.is(cause) ? cause.code : 'AC_INTERNAL');
