@@ -39,7 +39,10 @@ export interface AdoptedRun extends WakeRequest {
   readonly process: ProcessMark | null;
 }
 
-/** What happens. After `exited`, `stopped` or a `failed` with `phase: 'spawn'` there is nothing more. */
+/**
+ * What happens. After `exited`, `stopped` or a `failed` with `phase: 'spawn'` there is nothing more; after a `failed` with
+ * `phase: 'agent'` the end of the process still follows.
+ */
 export type WakeEvent =
   /** The process exists; journalled at once, so that it can be found again. */
   | { readonly type: 'spawned'; readonly process: ProcessMark }
@@ -66,14 +69,26 @@ export type WakeEvent =
       readonly retryable: boolean;
       readonly details?: Readonly<Record<string, unknown>> | undefined;
     }
-  /** The process ended by itself and its whole tree with it. Both null when they cannot be known (an adopted run). */
-  | { readonly type: 'exited'; readonly exitCode: number | null; readonly signal: string | null; readonly stderrTail: string }
+  /**
+   * The process ended by itself and its whole tree with it, but for `survivors`, which could not be killed. Code and
+   * signal are null when they cannot be known (an adopted run).
+   */
+  | {
+      readonly type: 'exited';
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      readonly stderrTail: string;
+      readonly survivors?: readonly number[] | undefined;
+    }
   /** The run was stopped, because `signal` was aborted: the end of its process tree, confirmed. */
   | { readonly type: 'stopped'; readonly survivors: readonly number[] };
 
 /**
  * MUST NOT put task text into a shell, nor build a command line from it. MUST carry `runId` in the environment of every
- * process. After an abort of `signal` MUST stop the whole process tree and end with `stopped`, naming survivors.
+ * process. After an abort of `signal` MUST stop the whole process tree and end with `stopped`, naming survivors; the
+ * reason of the abort may be `{ graceMs }`, the time that this stop gives the agent to end by itself.
+ * A listener that ends the iteration early (`return()`) has only stopped listening: MUST answer it at once, also while a
+ * `next()` waits, and where `adoptable` MUST leave the run alive.
  * MUST NOT throw for what can be expected (a missing program is `failed`); what it throws counts as `failed`, phase
  * `spawn` before `spawned`, `agent` after.
  */
