@@ -4,7 +4,6 @@
  */
 import type { Agent } from './agent.ts';
 import type { AgentId, TaskId } from './ids.ts';
-import { HAND_BACKS_MAX } from './rules.ts';
 import { canRun } from './scheduling.ts';
 import type { Status, Task } from './task.ts';
 
@@ -109,7 +108,7 @@ function blockedBy(task: Task, dependencies: readonly Pick<Task, 'id' | 'status'
 
 function queuedFor(task: Task, agents: readonly AgentLoad[], nowMs: number): WaitingFor {
   if (task.parked) {
-    const message = `It was handed back or not accepted ${task.handBacks || HAND_BACKS_MAX} times in a row and is parked: retry puts it back.`;
+    const message = `It was handed back or not accepted ${task.handBacks} times in a row and is parked: retry puts it back.`;
     return { reason: 'parked', message };
   }
   if (task.eligibleAtMs !== null && task.eligibleAtMs > nowMs) {

@@ -6,7 +6,7 @@ import { newAgent, type Agent, type PendingStop } from '../../domain/agent.ts';
 import { dueAtMs } from '../../domain/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { TaskEvent } from '../../domain/event.ts';
-import type { Task, TaskBody } from '../../domain/task.ts';
+import { requirementKey, type Requirement, type Task, type TaskBody } from '../../domain/task.ts';
 import type { Change } from '../../domain/transitions/change.ts';
 import type { Changes, Holding, IdempotencyName, IdempotencyRecord, Loaded, StoreUnit } from '../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
@@ -15,6 +15,8 @@ export class Batch {
   readonly nowMs: number;
   readonly unit: StoreUnit;
   readonly outgoing: Outgoing[] = [];
+  /** Assignments to send once their bodies are loaded, at the end of the batch. */
+  readonly assigned: { readonly agentId: AgentId; readonly session: number; readonly taskId: TaskId }[] = [];
   /** Whether something in this batch may let a waiting task meet a free slot. */
   dispatchWanted = false;
   /** More was due or waiting than one batch takes. */
@@ -29,6 +31,7 @@ export class Batch {
   readonly #keys = new Map<string, IdempotencyRecord>();
   readonly #bodies = new Map<TaskId, TaskBody>();
 
+  readonly #inserted = new Set<TaskId>();
   readonly #dirtyTasks = new Set<TaskId>();
   readonly #dirtyAgents = new Set<AgentId>();
   readonly #events: TaskEvent[] = [];
@@ -94,6 +97,7 @@ export class Batch {
   /** A new task with its body. */
   insert(made: Change, body: TaskBody): void {
     this.#bodies.set(made.task.id, body);
+    this.#inserted.add(made.task.id);
     this.put(made);
   }
 
@@ -150,7 +154,47 @@ export class Batch {
 
   /** The order to stop goes out after the commit. */
   send(stop: PendingStop): void {
-    this.outgoing.push({ kind: 'stop', agentId: stop.agentId, taskId: stop.taskId, generation: stop.generation as Task['generation'], reason: stop.reason });
+    this.outgoing.push({
+      kind: 'stop',
+      agentId: stop.agentId,
+      taskId: stop.taskId,
+      generation: stop.generation as Task['generation'],
+      reason: stop.reason,
+    });
+  }
+
+  /** Agents whose row or holdings this batch changed: they may have room that nobody remembers yet. */
+  changedAgents(): readonly AgentId[] {
+    return [...new Set([...this.#dirtyAgents, ...this.#taken.keys()])];
+  }
+
+  /** How many tasks this batch has changed so far: as many rows of the store may be out of date. */
+  get changedTasks(): number {
+    return this.#dirtyTasks.size;
+  }
+
+  /** Queued tasks that may be given out now, as the batch knows them, of these requirement keys. */
+  claimable(keys: ReadonlySet<string>): readonly Task[] {
+    return [...this.#tasks.values()].filter((task) => isEligible(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
+  }
+
+  /** The requirements of `waiting` and of what became eligible in this batch, each once. */
+  withOwnRequirements(waiting: readonly Requirement[]): readonly Requirement[] {
+    const all = new Map(waiting.map((requirement) => [requirementKey(requirement), requirement]));
+    for (const id of this.#dirtyTasks) {
+      const task = this.#tasks.get(id);
+      if (task !== undefined && isEligible(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
+    }
+    return [...all.values()];
+  }
+
+  hasEligibleTasks(): boolean {
+    return this.withOwnRequirements([]).length > 0;
+  }
+
+  /** A live assignment goes to its agent after the commit: new, or once more because it was never seen or was lost. */
+  push(agentId: AgentId, session: number, taskId: TaskId): void {
+    this.assigned.push({ agentId, session, taskId });
   }
 
   /** The body of a task that was inserted in this batch, or was loaded by `loadBodies`. */
@@ -161,17 +205,7 @@ export class Batch {
   async loadBodies(ids: readonly TaskId[]): Promise<void> {
     const missing = ids.filter((id) => !this.#bodies.has(id));
     if (missing.length === 0) return;
-    this.#loadedBodies(await this.unit.bodies(missing));
-  }
-
-  readonly #inserted = new Set<TaskId>();
-  #loadedBodies(bodies: Awaited<ReturnType<StoreUnit['bodies']>>): void {
-    for (const { taskId, body } of bodies) this.#bodies.set(taskId, body);
-  }
-
-  /** Marks a task as new, so that it is saved with its body. */
-  markInserted(id: TaskId): void {
-    this.#inserted.add(id);
+    for (const { taskId, body } of await this.unit.bodies(missing)) this.#bodies.set(taskId, body);
   }
 
   /** Taken slots by agent, as differences to before the batch. */
@@ -231,5 +265,8 @@ export class Batch {
   }
 }
 
+const isEligible = (task: Task, nowMs: number): boolean => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs;
+
 const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
-const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string => `${stop.agentId} ${stop.taskId} ${stop.generation}`;
+const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
+  `${stop.agentId} ${stop.taskId} ${stop.generation}`;

@@ -278,7 +278,8 @@ export type Outgoing =
   | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number };
 
 /** What became of a command: its answer, or the failure that kept it from being carried out. */
-export type Settled<C extends Command> = { readonly ok: true; readonly answer: AnswerTo<C> } | { readonly ok: false; readonly error: unknown };
+export type Settled<C extends Command> =
+  { readonly ok: true; readonly answer: AnswerTo<C> } | { readonly ok: false; readonly error: unknown };
 
 /** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; any refusal is an answer. */
 export interface CommandInbox {

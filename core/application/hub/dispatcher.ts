@@ -1,0 +1,53 @@
+/** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
+import { mayWork } from '../../domain/breaker.ts';
+import { canRun, decidePairs, type FreeAgent } from '../../domain/scheduling.ts';
+import { requirementKey } from '../../domain/task.ts';
+import { decideAssign } from '../../domain/transitions/assigning.ts';
+import type { Batch } from './batch.ts';
+import type { HubContext } from './context.ts';
+import type { Roster } from './roster.ts';
+
+/** Agents that one batch gives work to; the next batch follows at once if there are more. */
+const AGENTS_PER_BATCH = 256;
+/** Assignments in one batch. */
+const ASSIGNMENTS_PER_BATCH = 1_024;
+
+export async function dispatch(batch: Batch, roster: Roster, context: HubContext): Promise<void> {
+  const waiting = await batch.unit.waitingRequirements(batch.nowMs);
+  if (waiting.length === 0 && !batch.hasEligibleTasks()) return;
+  const requirements = batch.withOwnRequirements(waiting);
+  const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
+  const ids = [...new Set([...known, ...batch.changedAgents()])];
+  if (ids.length === 0) return;
+  batch.take(await batch.unit.load({ tasks: [], agents: ids, keys: [] }));
+  batch.takeHoldings(await batch.unit.holdingsOf(ids));
+  const free = ids.flatMap((id): FreeAgent[] => {
+    const agent = batch.agent(id);
+    if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId) return [];
+    const room = agent.slots - batch.liveOf(id).length - batch.stopsOf(id).length;
+    return room > 0 ? [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }] : [];
+  });
+  const slots = free.reduce((sum, agent) => sum + agent.free, 0);
+  if (slots === 0) return;
+  const keys = requirements.filter((requirement) => free.some((agent) => canRun(requirement, agent))).map(requirementKey);
+  const limitPerLane = Math.min(slots, ASSIGNMENTS_PER_BATCH);
+  // What the batch itself changed is not in the store yet: the store's rows are looked up first, the batch's go over them.
+  batch.take({
+    tasks: await batch.unit.claimable({ requirementKeys: keys, nowMs: batch.nowMs, limitPerLane: limitPerLane + batch.changedTasks }),
+  });
+  assign(batch, free, keys, context);
+  batch.moreWaits ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
+}
+
+function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[], { rules }: HubContext): void {
+  const candidates = batch.claimable(new Set(keys));
+  for (const { task, agentId } of decidePairs(candidates, free)) {
+    const agent = batch.agent(agentId);
+    if (agent === undefined) continue;
+    const decided = decideAssign(task, { agentId, session: agent.sessionNumber }, batch.nowMs, rules);
+    if (decided.kind === 'refused') continue;
+    batch.put(decided);
+    batch.putAgent({ ...agent, assignedCount: agent.assignedCount + 1 });
+    batch.push(agentId, agent.sessionNumber, task.id);
+  }
+}

@@ -1,0 +1,91 @@
+/** What people ask of a task, and what time does to it. */
+import { withStrike } from '../../domain/breaker.ts';
+import { decideSweep } from '../../domain/due.ts';
+import { refuse } from '../../domain/refusal.ts';
+import type { Agent } from '../../domain/agent.ts';
+import type { Task } from '../../domain/task.ts';
+import { decideUnblock } from '../../domain/transitions/submitting.ts';
+import type { Transition } from '../../domain/transitions/change.ts';
+import { decideAdopt, decideRetry } from '../../domain/transitions/operating.ts';
+import { decideCancel } from '../../domain/transitions/taking-back.ts';
+import type { Batch } from './batch.ts';
+import type { AdoptCommand, CancelCommand, OperatorAnswer, RetryCommand } from './commands.ts';
+import type { HubContext } from './context.ts';
+import { confirmStops } from './handle-report.ts';
+import { takeAway } from './handle-session.ts';
+import { dependenciesMet } from './handle-submit.ts';
+
+/** A version 1 sidecar confirms no stop: this long after it was asked the slot counts as free, beyond the kill's grace. */
+const V1_STOP_MS = 60_000;
+
+export const handleCancel = (batch: Batch, command: CancelCommand): OperatorAnswer =>
+  carryOut(batch, batch.task(command.taskId), (task) => decideCancel(task, command.by, batch.nowMs));
+
+export const handleRetry = (batch: Batch, command: RetryCommand): OperatorAnswer =>
+  carryOut(batch, batch.task(command.taskId), (task) => decideRetry(task, command.by, dependenciesMet(batch, task.dependsOn), batch.nowMs));
+
+/** `result` was read from the history before the batch: JSON text, null when that generation has no late result. */
+export const handleAdopt = (batch: Batch, command: AdoptCommand, result: string | null): OperatorAnswer =>
+  carryOut(batch, batch.task(command.taskId), (task) =>
+    result === null ? refuse('invalid_state', task.generation) : decideAdopt(task, { ...command, result }, batch.nowMs),
+  );
+
+function carryOut(batch: Batch, task: Task | undefined, decide: (task: Task) => Transition): OperatorAnswer {
+  if (task === undefined) return refuse('unknown_task', null);
+  const decided = decide(task);
+  if (decided.kind === 'refused') return decided;
+  batch.put(decided);
+  return { kind: 'done', status: decided.task.status, generation: decided.task.generation };
+}
+
+/** Everything whose time has come: `due` tasks, absent agents, stops that nobody confirmed. */
+export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent[], context: HubContext): void {
+  for (const agent of active) sweepAgent(batch, agent, context);
+  for (const { id } of due) {
+    const task = batch.task(id);
+    if (task !== undefined) sweepTask(batch, task, context);
+  }
+  batch.dispatchWanted = true;
+}
+
+function sweepTask(batch: Batch, task: Task, context: HubContext): void {
+  const agent = task.assignedTo === null ? undefined : batch.agent(task.assignedTo);
+  const view = { agentConnected: agent?.connected ?? false, silenceCountsFromMs: context.silence.countsFromMs };
+  const decided = decideSweep(task, view, batch.nowMs, context.rules);
+  if (decided === null) return batch.touch(task);
+  batch.put(decided);
+  const reason = decided.events.find((event) => event.event === 'lost' || event.event === 'reclaimed')?.details?.['reason'];
+  if (agent !== undefined && (reason === 'not_accepted' || reason === 'lease_expired')) {
+    batch.putAgent(withStrike(agent, task.id, reason, batch.nowMs, context.rules.breaker));
+  }
+}
+
+function sweepAgent(batch: Batch, agent: Agent, context: HubContext): void {
+  const { timing, hubId } = context;
+  if (agent.connected && agent.hubId === hubId && !context.isHere(agent.id, agent.sessionNumber)) takeAway(batch, agent, context);
+  const stops = batch.stopsOf(agent.id);
+  if (stops.length === 0) return;
+  if (!agent.connected) {
+    const awayMs = batch.nowMs - (agent.disconnectedAtMs ?? batch.nowMs);
+    if (awayMs >= timing.reconnectGraceMs) confirmStops(batch, agent, { outcome: 'agent_away' });
+    return;
+  }
+  for (const stop of stops) {
+    if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + V1_STOP_MS) {
+      confirmStops(batch, agent, { outcome: 'unconfirmed' }, (one) => one.taskId === stop.taskId && one.generation === stop.generation);
+    } else if (batch.nowMs >= (stop.sentAtMs ?? stop.requestedAtMs) + timing.stopResendMs) {
+      batch.setStop({ ...stop, sentAtMs: batch.nowMs });
+      batch.send(stop);
+    }
+  }
+}
+
+/** Blocked tasks whose last dependency completed in this batch. `dependents` and all they depend on are loaded. */
+export function unblock(batch: Batch, dependents: readonly Task[]): void {
+  for (const { id } of dependents) {
+    const task = batch.task(id);
+    if (task === undefined || !dependenciesMet(batch, task.dependsOn)) continue;
+    const decided = decideUnblock(task, batch.nowMs);
+    if (decided !== null) batch.put(decided);
+  }
+}

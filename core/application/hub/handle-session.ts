@@ -1,0 +1,214 @@
+/** Agents that come, go and speak of themselves. */
+import type { Agent } from '../../domain/agent.ts';
+import { withPause, withStrike } from '../../domain/breaker.ts';
+import { decideHeld, decideMissing } from '../../domain/reconciliation.ts';
+import { resumedDeadline, withDeadline } from '../../domain/transitions/assigning.ts';
+import { decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
+import { nextGeneration, type AgentId } from '../../domain/ids.ts';
+import type { Task } from '../../domain/task.ts';
+import type { Batch } from './batch.ts';
+import type {
+  AgentStandingCommand,
+  DisconnectCommand,
+  HeldAnswer,
+  HeldAssignment,
+  IdentifyAnswer,
+  IdentifyCommand,
+  PresenceCommand,
+  RecoverAnswer,
+  RecoverCommand,
+  Reporter,
+  StandingAnswer,
+} from './commands.ts';
+import type { HubContext } from './context.ts';
+import { confirmStops } from './handle-report.ts';
+
+/** The pause of an agent whose runner's checks fail, until it says that they pass; then renewed, milliseconds. */
+const CHECKS_PAUSE_MS = 86_400_000;
+
+export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
+  const before = batch.agentOrNew(command.agentId);
+  if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
+  const agent: Agent = {
+    ...before,
+    name: command.name,
+    capabilities: command.capabilities,
+    slots: command.slots,
+    sessionNumber: before.sessionNumber + 1,
+    hubId: command.hubId,
+    connected: true,
+    connectedAtMs: batch.nowMs,
+    disconnectedAtMs: null,
+    lastHeardAtMs: batch.nowMs,
+    instanceId: command.instanceId,
+    protocolVersion: command.protocolVersion,
+    reportedStatus: command.reportedStatus,
+  };
+  batch.putAgent(agent);
+  batch.dispatchWanted = true;
+  batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
+  const held = command.held === null ? [] : answerHeld(batch, agent, command.held, context);
+  const expectsWord = command.held === null && takeSilentReturn(batch, agent, context);
+  for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
+  return { kind: 'identified', session: agent.sessionNumber, held, expectsWord };
+}
+
+const isHeldByAnother = (agent: Agent, command: IdentifyCommand, nowMs: number, { timing }: HubContext): boolean =>
+  agent.instanceId !== null &&
+  command.instanceId !== null &&
+  agent.instanceId !== command.instanceId &&
+  (agent.connected || (agent.disconnectedAtMs ?? 0) > nowMs - timing.reconnectGraceMs);
+
+/** Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. */
+function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[], context: HubContext): readonly HeldAnswer[] {
+  const answers = held.map((one): HeldAnswer => {
+    const task = batch.task(one.taskId);
+    const decision = decideHeld(task, one, agent.id);
+    const name = { taskId: one.taskId, generation: one.generation };
+    switch (decision.action) {
+      case 'report':
+        return { ...name, action: 'report', reason: null };
+      case 'continue':
+        if (task !== undefined) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+        return { ...name, action: 'continue', reason: null };
+      case 'lost':
+        if (task !== undefined) takeBack(batch, agent.id, task, 'lost', context);
+        return { ...name, action: 'abort', reason: 'lost' };
+      case 'raise':
+        if (task !== undefined) batch.touch({ ...task, generation: nextGeneration(decision.above) });
+        context.log.error('a sidecar holds a generation above the stored one: the store fell back in time', {
+          agent_id: agent.id,
+          ...name,
+        });
+        return { ...name, action: 'abort', reason: 'stale_generation' };
+      case 'abort':
+        return { ...name, action: 'abort', reason: decision.reason };
+    }
+  });
+  const isHeld = (task: { readonly taskId: Task['id']; readonly generation: number }): boolean =>
+    held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
+  for (const task of batch.liveOf(agent.id)) {
+    if (isHeld({ taskId: task.id, generation: task.generation })) continue;
+    if (decideMissing(task) === 'push_again') pushAgain(batch, agent, task, context);
+    else takeBack(batch, agent.id, task, 'not_held', context);
+  }
+  confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
+  return answers;
+}
+
+/** Version 1 has no inventory: what it never accepted is pushed again, of the rest it is expected to speak. */
+function takeSilentReturn(batch: Batch, agent: Agent, context: HubContext): boolean {
+  const live = batch.liveOf(agent.id);
+  for (const task of live) {
+    if (task.acceptedAtMs === null) pushAgain(batch, agent, task, context);
+    else batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+  }
+  return live.some((task) => task.acceptedAtMs !== null);
+}
+
+function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext): void {
+  const renewed = resumedDeadline(task, batch.nowMs, context.rules);
+  batch.touch(renewed);
+  batch.push(agent.id, agent.sessionNumber, renewed.id);
+}
+
+/** Takes back what the agent itself does not have: nothing is to be stopped there. */
+function takeBack(batch: Batch, agentId: AgentId, task: Task, reason: ReclaimReason, context: HubContext): void {
+  const decided = decideReclaim(task, { reason, stop: false }, batch.nowMs, context.rules);
+  if (decided.kind === 'refused') return;
+  batch.put(decided);
+  batch.putAgent(withStrike(batch.agentOrNew(agentId), task.id, 'lost', batch.nowMs, context.rules.breaker));
+}
+
+export function handleDisconnect(batch: Batch, command: DisconnectCommand, context: HubContext): void {
+  const agent = current(batch, command.from);
+  if (agent !== undefined) takeAway(batch, agent, context);
+}
+
+/** The agent is away: from now on each of its deadlines is the end of the grace, unless silence does not count yet. */
+export function takeAway(batch: Batch, agent: Agent, context: HubContext): void {
+  batch.putAgent({ ...agent, connected: false, disconnectedAtMs: batch.nowMs, lastHeardAtMs: agent.lastHeardAtMs ?? batch.nowMs });
+  const untilMs = Math.max(batch.nowMs + context.timing.reconnectGraceMs, context.silence.countsFromMs);
+  for (const task of batch.liveOf(agent.id)) batch.touch(withDeadline(task, untilMs));
+}
+
+export function handlePresence(batch: Batch, command: PresenceCommand, context: HubContext): void {
+  const agent = current(batch, command.from);
+  if (agent === undefined) return;
+  const { change } = command;
+  switch (change.what) {
+    case 'status':
+      batch.putAgent({ ...agent, reportedStatus: change.status });
+      if (agent.protocolVersion === 1 && change.status === 'idle') confirmStops(batch, agent, { outcome: 'idle' });
+      return;
+    case 'resources':
+      return batch.putAgent({ ...agent, resources: change.resources });
+    case 'restarting':
+      return batch.putAgent({ ...agent, reportedStatus: 'restarting' });
+    case 'draining':
+      return batch.putAgent({ ...agent, draining: true });
+    case 'drained':
+      return batch.putAgent({ ...agent, draining: true, reportedStatus: 'drained' });
+    case 'checks':
+      if (change.failed !== null) return batch.putAgent(withPause(agent, batch.nowMs + CHECKS_PAUSE_MS, change.failed));
+      batch.dispatchWanted = true;
+      return batch.putAgent({ ...agent, pausedUntilMs: null, pausedReason: null });
+    case 'ping':
+      return renewByPing(batch, agent, context);
+    case 'settled':
+      for (const task of batch.liveOf(agent.id)) if (task.acceptedAtMs !== null) pushAgain(batch, agent, task, context);
+  }
+}
+
+/** Version 1 says nothing else between wake and result: its pings renew, up to `v1RunMaxMs` after acceptance. */
+function renewByPing(batch: Batch, agent: Agent, { rules, timing }: HubContext): void {
+  for (const task of batch.liveOf(agent.id)) {
+    if (task.acceptedAtMs === null || batch.nowMs > task.acceptedAtMs + timing.v1RunMaxMs) continue;
+    batch.touch(withDeadline(task, batch.nowMs + rules.leaseMs));
+  }
+}
+
+/** Version 1's word after a crash (`task_recovering`) or a reconnect (`state_report`). */
+export function handleRecover(batch: Batch, command: RecoverCommand, context: HubContext): RecoverAnswer {
+  const agent = current(batch, command.from);
+  if (agent === undefined) return { kind: 'replaced' };
+  const task = batch.task(command.taskId);
+  const isOurs = task?.status === 'assigned' && task.assignedTo === agent.id;
+  if (command.generation !== null) {
+    if (task === undefined || !isOurs || task.generation !== command.generation) return { kind: 'abort' };
+    batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+    return { kind: 'continue', generation: task.generation };
+  }
+  if (task === undefined || !isOurs) return { kind: 'reassign' };
+  if (command.lastStatus === 'waking_confirmation' || command.lastStatus === 'working') {
+    batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+    return { kind: 'continue', generation: task.generation };
+  }
+  takeBack(batch, agent.id, task, 'recovering', context);
+  return { kind: 'reassign' };
+}
+
+export function handleStanding(batch: Batch, command: AgentStandingCommand): StandingAnswer {
+  const agent = batch.agent(command.agentId);
+  if (agent === undefined) return { kind: 'unknown_agent' };
+  switch (command.change) {
+    case 'drain':
+      batch.putAgent({ ...agent, draining: true });
+      batch.outgoing.push({ kind: 'drain', agentId: agent.id });
+      break;
+    case 'resume':
+      batch.putAgent({ ...agent, draining: false, pausedUntilMs: null, pausedReason: null, strikes: [], breakerTrips: 0, rejections: 0 });
+      batch.outgoing.push({ kind: 'resume', agentId: agent.id });
+      batch.dispatchWanted = true;
+      break;
+    case 'takeover':
+      batch.putAgent({ ...agent, instanceId: null });
+  }
+  return { kind: 'done' };
+}
+
+/** The agent's row, if what is said comes from its current session. */
+const current = (batch: Batch, from: Reporter): Agent | undefined => {
+  const agent = batch.agent(from.agentId);
+  return agent?.sessionNumber === from.session ? agent : undefined;
+};

@@ -1,0 +1,65 @@
+/**
+ * What this hub remembers of its connected agents: who may have room. It saves asking the store about agents that are
+ * full; it never decides, since every dispatch counts again inside its transaction.
+ */
+import type { Agent } from '../../domain/agent.ts';
+import { mayWork } from '../../domain/breaker.ts';
+import type { AgentId } from '../../domain/ids.ts';
+import { canRun } from '../../domain/scheduling.ts';
+import type { Requirement } from '../../domain/task.ts';
+import type { Batch } from './batch.ts';
+
+interface Entry {
+  readonly agent: Agent;
+  readonly taken: number;
+}
+
+export class Roster {
+  readonly #entries = new Map<AgentId, Entry>();
+  readonly #hubId: string;
+
+  constructor(hubId: string) {
+    this.#hubId = hubId;
+  }
+
+  /** Takes over what a committed batch made of the agents. */
+  learn(batch: Batch): void {
+    for (const agent of batch.agents.values()) {
+      if (!agent.connected || agent.hubId !== this.#hubId) this.#entries.delete(agent.id);
+      else this.#entries.set(agent.id, { agent, taken: this.#entries.get(agent.id)?.taken ?? 0 });
+    }
+    for (const [id, difference] of batch.taken) this.#setTaken(id, (taken) => taken + difference);
+    for (const id of batch.counted) this.#setTaken(id, () => batch.liveOf(id).length + batch.stopsOf(id).length);
+  }
+
+  /** Agents believed to have room for one of these, those with the fewest tasks first, at most `limit`. */
+  free(requirements: readonly Requirement[], nowMs: number, limit: number): readonly AgentId[] {
+    const free: Entry[] = [];
+    for (const entry of this.#entries.values()) {
+      if (entry.taken >= entry.agent.slots || !mayWork(entry.agent, nowMs)) continue;
+      if (requirements.some((requirement) => canRun(requirement, entry.agent))) free.push(entry);
+    }
+    free.sort((a, b) => a.taken - b.taken || a.agent.assignedCount - b.agent.assignedCount);
+    return free.slice(0, limit).map((entry) => entry.agent.id);
+  }
+
+  /** When the next pause of an agent ends; null when none is paused. */
+  nextPauseEndMs(nowMs: number): number | null {
+    let next: number | null = null;
+    for (const { agent } of this.#entries.values()) {
+      const until = agent.pausedUntilMs;
+      if (until !== null && until > nowMs && (next === null || until < next)) next = until;
+    }
+    return next;
+  }
+
+  /** The connected agents of this hub. */
+  connected(): readonly Agent[] {
+    return [...this.#entries.values()].map((entry) => entry.agent);
+  }
+
+  #setTaken(id: AgentId, next: (taken: number) => number): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) this.#entries.set(id, { ...entry, taken: Math.max(0, next(entry.taken)) });
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * The hub's data path: commands in, one commit, acknowledgements out.
+ *
+ * Whatever wants to change a task is put into the inbox. One loop takes all that waits (bounded) and runs one
+ * transaction: load what the commands name, carry them out in order, match waiting tasks to free slots, save. After
+ * the commit, and only then, answers are given and frames leave, in commit order. While one commit is on its way to
+ * disk the next batch gathers; a lone command goes at once.
+ */
+import { AgentcomError } from '../../errors/agentcom-error.ts';
+import type { StoredEvent } from '../../domain/event.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Ids } from '../../ports/chance.ts';
+import type { StoreUnit, TaskStore } from '../../ports/task-store.ts';
+import { Batch } from './batch.ts';
+import type { AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
+import type { HubContext } from './context.ts';
+import { dispatch } from './dispatcher.ts';
+import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
+import { unblock } from './handle-operator.ts';
+import { sizeOf } from './command-size.ts';
+import type { Roster } from './roster.ts';
+
+/** How often a batch is repeated that the store asks to repeat. */
+const BATCH_TRIES_MAX = 5;
+
+export interface TaskQueueDeps {
+  readonly store: TaskStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly roster: Roster;
+  readonly context: HubContext;
+  /** Takes what leaves the hub, in commit order. MUST NOT throw. */
+  readonly deliver: (outgoing: readonly Outgoing[]) => void;
+  /** Told of each commit: its events, and the earliest time at which something is due. MUST NOT throw. */
+  readonly committed: (commit: { readonly events: readonly StoredEvent[]; readonly dueAtMs: number | null }) => void;
+}
+
+interface Entry {
+  readonly command: Command;
+  readonly bytes: number;
+  readonly prepared: Prepared;
+  readonly settle: (outcome: Settled<Command>) => void;
+}
+
+interface Done {
+  readonly batch: Batch;
+  readonly answers: readonly (() => AnswerTo<Command>)[];
+  readonly events: readonly StoredEvent[];
+  readonly dueAtMs: number | null;
+}
+
+export class TaskQueue implements CommandInbox {
+  readonly #deps: TaskQueueDeps;
+  #inbox: Entry[] = [];
+  #inboxBytes = 0;
+  #running: Promise<void> | null = null;
+  #stopping = false;
+  /** A batch without commands, for what a full batch left waiting. */
+  #dispatchAgain = false;
+
+  constructor(deps: TaskQueueDeps) {
+    this.#deps = deps;
+  }
+
+  do<C extends Command>(command: C): Promise<AnswerTo<C>> {
+    return new Promise((resolve, reject) => {
+      this.post(command, (outcome) => (outcome.ok ? resolve(outcome.answer) : reject(outcome.error as Error)));
+    });
+  }
+
+  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void {
+    const settle = settled as (outcome: Settled<Command>) => void;
+    if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle);
+    this.#deps.store.read(command.taskId).then(
+      (record) => {
+        const event = record?.events.findLast((one) => one.event === 'late_result' && one.generation === command.generation);
+        const result = event?.details?.['result'];
+        this.#enqueue(command, { lateResult: typeof result === 'string' ? result : null }, settle);
+      },
+      (error: unknown) => settle({ ok: false, error }),
+    );
+  }
+
+  /** Takes nothing new, and answers when all that waited is committed and told. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#running;
+  }
+
+  #enqueue(command: Command, prepared: Prepared, settle: Entry['settle']): void {
+    const { limits } = this.#deps.context;
+    if (this.#stopping) {
+      return settle({
+        ok: false,
+        error: new AgentcomError('AC_HUB_STOPPING', 'The hub is stopping and takes nothing new; try again in some seconds.'),
+      });
+    }
+    const bytes = sizeOf(command);
+    if (this.#inbox.length >= limits.inboxCommands || this.#inboxBytes + bytes > limits.inboxBytes) {
+      const message = `The hub has ${this.#inbox.length} commands (${this.#inboxBytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
+      return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
+    }
+    this.#inbox.push({ command, bytes, prepared, settle });
+    this.#inboxBytes += bytes;
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    // One turn of the event loop's microtasks: what arrived together is committed together.
+    await Promise.resolve();
+    while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#stopping)) {
+      const entries = this.#inbox.splice(0, this.#deps.context.limits.batchCommands);
+      for (const entry of entries) this.#inboxBytes -= entry.bytes;
+      this.#dispatchAgain = false;
+      await this.#settleAll(entries);
+    }
+    this.#running = null;
+  }
+
+  /** Commits the entries together; a batch that fails for a reason of its own is split until the culprit stands alone. */
+  async #settleAll(entries: readonly Entry[]): Promise<void> {
+    let done: Done;
+    try {
+      done = await this.#commit(entries);
+    } catch (error) {
+      if (entries.length > 1 && !AgentcomError.is(error, 'AC_STORE_UNAVAILABLE')) {
+        const middle = Math.ceil(entries.length / 2);
+        await this.#settleAll(entries.slice(0, middle));
+        return this.#settleAll(entries.slice(middle));
+      }
+      this.#deps.context.log.error('a batch could not be committed', { commands: entries.length, error });
+      for (const entry of entries) entry.settle({ ok: false, error });
+      return;
+    }
+    this.#deps.roster.learn(done.batch);
+    for (const [index, entry] of entries.entries()) {
+      const answer = done.answers[index];
+      if (answer !== undefined) entry.settle({ ok: true, answer: answer() });
+    }
+    this.#deps.deliver(done.batch.outgoing);
+    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs });
+    this.#dispatchAgain ||= done.batch.moreWaits;
+  }
+
+  async #commit(entries: readonly Entry[]): Promise<Done> {
+    const { store, ids } = this.#deps;
+    for (let tries = 1; ; tries += 1) {
+      const batchId = ids.random('batch');
+      let done: Done | null = null;
+      try {
+        return await store.transact(batchId, async (unit) => (done = await this.#work(unit, entries)));
+      } catch (error) {
+        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await store.committed(batchId))) return done;
+        const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
+        if (!mayRepeat || tries === BATCH_TRIES_MAX) throw error;
+      }
+    }
+  }
+
+  async #work(unit: StoreUnit, entries: readonly Entry[]): Promise<Done> {
+    const { context, clock, roster } = this.#deps;
+    const batch = new Batch(unit, clock.nowMs());
+    const commands = entries.map((entry) => entry.command);
+    const sweepView = await loadFor(batch, commands);
+    const answers = carryOutAll(batch, entries, sweepView, context);
+    if (batch.completed.length > 0) {
+      const dependents = await unit.dependentsOf(batch.completed);
+      batch.take({ tasks: dependents });
+      batch.take(await unit.load({ tasks: dependents.flatMap((task) => task.dependsOn), agents: [], keys: [] }));
+      unblock(batch, dependents);
+    }
+    if (batch.dispatchWanted || commands.length === 0) await dispatch(batch, roster, context);
+    await this.#address(batch);
+    const changes = batch.changes();
+    const events = await unit.save(changes);
+    return { batch, answers, events, dueAtMs: earliestDue(changes, roster.nextPauseEndMs(batch.nowMs)) };
+  }
+
+  /** Turns the assignments of the batch into what leaves the hub: each with its body. */
+  async #address(batch: Batch): Promise<void> {
+    await batch.loadBodies(batch.assigned.map((one) => one.taskId));
+    for (const { agentId, session, taskId } of batch.assigned) {
+      const task = batch.task(taskId);
+      const body = batch.body(taskId);
+      if (task !== undefined && body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
+    }
+  }
+}
+
+const earliestDue = (changes: ReturnType<Batch['changes']>, pauseEndMs: number | null): number | null => {
+  let earliest = pauseEndMs;
+  for (const { dueAtMs } of [...changes.inserted, ...changes.updated]) {
+    if (dueAtMs !== null && (earliest === null || dueAtMs < earliest)) earliest = dueAtMs;
+  }
+  return earliest;
+};
