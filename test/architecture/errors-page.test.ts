@@ -1,0 +1,49 @@
+/** docs/errors.md tells what to do about each word that people can meet: every word, no other, with the right numbers. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import t from 'tap';
+import { ERROR_CODES } from '../../core/errors/codes.ts';
+import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
+import { NACK_REASONS } from '../../core/protocol/hub-frames.ts';
+import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
+import { ROOT } from './cruise.ts';
+
+const page = readFileSync(path.join(ROOT, 'docs/errors.md'), 'utf8');
+
+/** The rows of the table under a heading, each as its cells, the word of the first cell without its quotes. */
+function rowsUnder(heading: string): readonly (readonly string[])[] {
+  const [, section = ''] = page.split(`\n${heading}\n`);
+  const [own = ''] = section.split(/\n#+ /);
+  const lines = own.split('\n').filter((line) => line.startsWith('| `'));
+  return lines.map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replace(/^`(.*)`$/, '$1')),
+  );
+}
+
+const wordsUnder = (heading: string): readonly string[] => rowsUnder(heading).map(([word = '']) => word);
+
+t.test('each word of the code stands on the page once, and no other', async (t) => {
+  const tables: readonly (readonly [heading: string, words: readonly string[]])[] = [
+    ['## Codes of the programs', Object.keys(ERROR_CODES)],
+    ['## Words of the HTTP API', Object.keys(HTTP_ERRORS)],
+    ['### Refused task frames', NACK_REASONS],
+    ['## Why a task failed', FAILURE_KINDS],
+  ];
+  for (const [heading, words] of tables) t.strictSame([...wordsUnder(heading)].sort(), [...words].sort(), heading);
+});
+
+t.test('the exit codes are those of the code table', async (t) => {
+  const onPage = Object.fromEntries(rowsUnder('## Codes of the programs').map(([code = '', exit]) => [code, Number(exit)]));
+  t.strictSame(onPage, Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit])));
+});
+
+t.test('each row says what it means and what to do', async (t) => {
+  for (const heading of ['## Codes of the programs', '## Words of the HTTP API']) {
+    for (const [word = '', , meaning = '', remedy = ''] of rowsUnder(heading)) {
+      t.ok(meaning.length > 10 && remedy.length > 5, word);
+    }
+  }
+});
