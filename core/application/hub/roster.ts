@@ -53,6 +53,11 @@ export class Roster {
     return next;
   }
 
+  /** The agent, if it is connected to this hub. */
+  get(id: AgentId): Agent | undefined {
+    return this.#entries.get(id)?.agent;
+  }
+
   /** The connected agents of this hub. */
   connected(): readonly Agent[] {
     return [...this.#entries.values()].map((entry) => entry.agent);

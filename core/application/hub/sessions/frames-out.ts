@@ -1,0 +1,144 @@
+/** What the hub says, in the words of each protocol version. Pure: answers in, frames out. */
+import { presenceOf, type Agent } from '../../../domain/agent.ts';
+import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
+import type { RefusalCode } from '../../../domain/refusal.ts';
+import type { Task, TaskBody } from '../../../domain/task.ts';
+import type { HubContext } from '../context.ts';
+import type { HeldAnswer, Outgoing, ReportAnswer } from '../commands.ts';
+
+export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
+export type ProtocolVersion = 1 | 2;
+
+/** The verbs of version 1's refusals, by report. A refused progress or wake result is not answered there. */
+const VERBS = {
+  accepted: 'accept',
+  rejected: 'reject',
+  complete: 'complete',
+  failed: 'fail',
+  released: 'release',
+  progress: null,
+  woken: null,
+} as const;
+export type AnsweredReport = keyof typeof VERBS;
+
+export const errorFrame = (error: string, more: Readonly<Record<string, unknown>> = {}): Frame => ({ type: 'error', error, ...more });
+
+/** The answer to a report; null: nothing is said. */
+export function answerFrame(
+  version: ProtocolVersion,
+  report: { readonly kind: AnsweredReport; readonly taskId: TaskId; readonly generation: Generation | null },
+  answer: ReportAnswer,
+): Frame | null {
+  if (answer.kind === 'noted' || answer.kind === 'replaced') return null;
+  if (answer.kind === 'refused') return refusalFrame(version, report, answer.code, answer.currentGeneration);
+  // Version 1 knows no late result: it deletes its copy whatever it hears, and the hub has kept the result.
+  if (version === 1 && answer.status === 'late') return refusalFrame(version, report, 'stale_generation', null);
+  return {
+    type: 'task_ack',
+    task_id: report.taskId,
+    ...(version === 2 ? { generation: answer.generation } : {}),
+    status: answer.status,
+    ...(answer.duplicate ? { duplicate: true } : {}),
+  };
+}
+
+function refusalFrame(
+  version: ProtocolVersion,
+  report: { readonly kind: AnsweredReport; readonly taskId: TaskId; readonly generation: Generation | null },
+  code: RefusalCode,
+  current: Generation | null,
+): Frame | null {
+  if (version === 2 && report.generation !== null) return nackFrame(report.taskId, report.generation, code, current);
+  const verb = VERBS[report.kind];
+  return verb === null ? null : errorFrame(`task_${verb}_failed: ${code}`);
+}
+
+export const nackFrame = (
+  taskId: TaskId,
+  generation: Generation,
+  reason: RefusalCode | 'validation_failed',
+  current: Generation | null,
+): Frame => ({
+  type: 'task_nack',
+  task_id: taskId,
+  generation,
+  reason,
+  ...(current === null ? {} : { current_generation: current }),
+});
+
+export function identifiedFrame(
+  version: ProtocolVersion,
+  agentId: AgentId,
+  said: { readonly nowMs: number; readonly storeId: string; readonly held: readonly HeldAnswer[] },
+  { hubId, timing, limits }: HubContext,
+): Frame {
+  if (version === 1) return { type: 'identified', agent_id: agentId };
+  return {
+    type: 'identified',
+    agent_id: agentId,
+    protocol_version: 2,
+    hub_id: hubId,
+    server_time: said.nowMs,
+    store_id: said.storeId,
+    policy: {
+      heartbeat_ms: timing.heartbeatMs,
+      pong_wait_ms: timing.pongWaitMs,
+      reconnect_max_ms: timing.reconnectMaxMs,
+      lease_ms: timing.leaseMs,
+      max_frame_bytes: limits.frameBytes,
+      reconnect_grace_ms: timing.reconnectGraceMs,
+    },
+    held: said.held.map(({ taskId, generation, action, reason }) => ({
+      task_id: taskId,
+      generation,
+      action,
+      ...(reason === null ? {} : { reason }),
+    })),
+  };
+}
+
+export function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): Frame {
+  return {
+    type: 'task_assign',
+    task_id: task.id,
+    description: body.description,
+    metadata: body.metadata === null ? null : (JSON.parse(body.metadata) as unknown),
+    generation: task.generation,
+    assigned_at: task.assignedAtMs,
+    repo: body.repo,
+    branch: body.branch,
+    file_hints: body.fileHints,
+    success_criteria: body.successCriteria,
+    verification_steps: body.verificationSteps,
+    ...(version === 2
+      ? { run_max_ms: task.runMaxMs ?? runMaxMs, complete_by: task.completeByMs }
+      : {
+          complexity: null,
+          routing_decision: null,
+          skip_verification: null,
+          verification_timeout_ms: null,
+          max_verification_retries: null,
+        }),
+  };
+}
+
+export const cancelledFrame = (
+  version: ProtocolVersion,
+  stop: Extract<Outgoing, { kind: 'stop' }>,
+  nowMs: number,
+  graceMs: number,
+): Frame => ({
+  type: 'task_cancelled',
+  task_id: stop.taskId,
+  ...(version === 2 ? { generation: stop.generation, reason: stop.reason, grace_ms: graceMs } : {}),
+  timestamp: nowMs,
+});
+
+/** An agent as other agents see it. */
+export const agentCard = (agent: Agent, nowMs: number): Readonly<Record<string, unknown>> => ({
+  agent_id: agent.id,
+  name: agent.name,
+  status: agent.reportedStatus ?? presenceOf(agent, 0, nowMs),
+  capabilities: agent.capabilities,
+  connected_at: agent.connectedAtMs,
+});

@@ -1,0 +1,139 @@
+/** All connections of a hub: which session speaks for which agent, what is delivered where, and who is still alive. */
+import type { AgentId } from '../../../domain/ids.ts';
+import type { Timer } from '../../../ports/clock.ts';
+import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
+import type { Outgoing } from '../commands.ts';
+import { agentCard, assignFrame, cancelledFrame, type Frame } from './frames-out.ts';
+import { HubSession } from './hub-session.ts';
+import type { SessionDeps } from './session-deps.ts';
+
+export type HubSessionsDeps = Omit<SessionDeps, 'registered' | 'sendTo' | 'broadcast' | 'addressOf'> & {
+  readonly trustedProxies: readonly string[];
+};
+
+/** The close code of a connection that a newer one of the same agent replaced. */
+const REPLACED = 4001;
+
+export class HubSessions implements TransportEvents {
+  readonly #deps: SessionDeps;
+  readonly #sessions = new Map<number, HubSession>();
+  readonly #byAgent = new Map<AgentId, HubSession>();
+  #unidentified = 0;
+  #lifeTimer: Timer | null = null;
+
+  constructor(deps: HubSessionsDeps) {
+    this.#deps = {
+      ...deps,
+      addressOf: (connection) => addressOf(connection, deps.trustedProxies),
+      registered: (session) => this.#registered(session),
+      sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
+      broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
+    };
+  }
+
+  /** Begins to look for peers that are silent. */
+  start(): void {
+    const { clock, context } = this.#deps;
+    const everyMs = Math.min(context.timing.heartbeatMs, context.timing.pongWaitMs) / 2;
+    const look = (): void => {
+      for (const session of this.#sessions.values()) session.checkLife();
+      this.#lifeTimer = clock.after(everyMs, look);
+    };
+    this.#lifeTimer = clock.after(everyMs, look);
+  }
+
+  stop(): void {
+    this.#lifeTimer?.cancel();
+    this.#lifeTimer = null;
+  }
+
+  onOpen(connection: HubConnection): void {
+    const { throttle, clock, context } = this.#deps;
+    if (throttle.heldOffMs(`address ${this.#deps.addressOf(connection)}`, clock.nowMs()) > 0)
+      return connection.close(1008, 'held off after invalid frames');
+    if (this.#unidentified >= context.limits.unidentifiedSockets) return connection.close(1013, 'too many unidentified connections');
+    this.#unidentified += 1;
+    this.#sessions.set(connection.id, new HubSession(connection, this.#deps));
+  }
+
+  onFrame(connection: HubConnection, text: string): void {
+    this.#sessions.get(connection.id)?.onFrame(text);
+  }
+
+  onPong(connection: HubConnection): void {
+    this.#sessions.get(connection.id)?.heard();
+  }
+
+  onGone(connection: HubConnection): void {
+    const session = this.#sessions.get(connection.id);
+    if (session === undefined) return;
+    this.#sessions.delete(connection.id);
+    if (session.state !== 'identified') this.#unidentified -= 1;
+    const agentId = session.agentId;
+    session.gone();
+    if (agentId === null || this.#byAgent.get(agentId) !== session) return;
+    this.#byAgent.delete(agentId);
+    this.#broadcast(agentId, { type: 'agent_left', agent_id: agentId }, false);
+  }
+
+  /** Whether this hub holds that session's socket. */
+  isHere(agentId: AgentId, session: number): boolean {
+    const here = this.#byAgent.get(agentId);
+    return here?.state === 'identified' && here.session === session;
+  }
+
+  /** Sends what a commit sends out, in order. */
+  deliver(outgoing: readonly Outgoing[]): void {
+    for (const one of outgoing) {
+      const session = this.#byAgent.get(one.agentId);
+      if (session === undefined) continue;
+      if (one.kind === 'close_older') {
+        // The newer session registered itself with its answer, before this is delivered.
+        for (const other of this.#sessions.values()) {
+          if (other !== session && other.agentId === one.agentId) other.close(REPLACED, 'replaced by a newer connection');
+        }
+      } else if (one.kind === 'assign') {
+        if (session.session === one.session)
+          session.send(assignFrame(session.version, one.task, one.body, this.#deps.context.rules.runMaxMs));
+      } else if (one.kind === 'stop') {
+        session.send(cancelledFrame(session.version, one, this.#deps.clock.nowMs(), this.#deps.context.timing.killGraceMs));
+      } else if (session.version === 2) {
+        session.send({ type: one.kind });
+      }
+    }
+  }
+
+  /** Closes the sessions of revoked tokens. */
+  dropTokens(tokenIds: readonly string[]): void {
+    for (const session of this.#sessions.values()) {
+      if (session.tokenId !== null && tokenIds.includes(session.tokenId)) session.close(1008, 'the token was revoked');
+    }
+  }
+
+  #registered(session: HubSession): void {
+    const { agentId } = session;
+    this.#unidentified -= 1;
+    if (agentId === null) return;
+    this.#byAgent.set(agentId, session);
+    const agent = this.#deps.roster.get(agentId);
+    if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent: agentCard(agent, this.#deps.clock.nowMs()) }, false);
+  }
+
+  #sendTo(agentId: AgentId, frame: Frame): boolean {
+    const session = this.#byAgent.get(agentId);
+    session?.send(frame);
+    return session !== undefined;
+  }
+
+  #broadcast(from: AgentId, frame: Frame, everyVersion: boolean): void {
+    for (const [agentId, session] of this.#byAgent) {
+      if (agentId !== from && (everyVersion || session.version === 1)) session.send(frame);
+    }
+  }
+}
+
+/** The last address that a trusted proxy says it had the connection from; else the socket's own peer. */
+function addressOf(connection: HubConnection, trustedProxies: readonly string[]): string {
+  if (connection.forwardedFor === null || !trustedProxies.includes(connection.remoteAddress)) return connection.remoteAddress;
+  return connection.forwardedFor.split(',').at(-1)?.trim() ?? connection.remoteAddress;
+}

@@ -1,0 +1,47 @@
+/** Who is it: from an identify frame and its token to the command that makes a session. */
+import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts';
+import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
+import type { IdentifyCommand } from '../commands.ts';
+import type { ProtocolVersion } from './frames-out.ts';
+import type { SessionDeps } from './session-deps.ts';
+
+export type Identification =
+  | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly tokenId: string }
+  /** `counts`: it counts as a failure of the address. */
+  | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch' | 'rate_limited'; readonly counts: boolean };
+
+export async function identifyCommand(frame: V2FrameOf<'identify'>, version: ProtocolVersion, deps: SessionDeps): Promise<Identification> {
+  const token = await deps.agents.findToken(deps.digest.sha256(frame.token));
+  if (token === undefined || token.role !== 'agent' || token.agentId === null)
+    return { kind: 'refused', error: 'invalid_token', counts: true };
+  if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)
+    return { kind: 'refused', error: 'token_agent_mismatch', counts: true };
+  if (deps.throttle.heldOffMs(`agent ${token.agentId}`, deps.clock.nowMs()) > 0)
+    return { kind: 'refused', error: 'rate_limited', counts: false };
+  const fixed = token.capabilities;
+  const said = frame.capabilities ?? [];
+  return {
+    kind: 'made',
+    tokenId: token.id,
+    command: {
+      kind: 'identify',
+      agentId: token.agentId,
+      name: frame.name ?? token.agentId,
+      protocolVersion: version,
+      instanceId: version === 2 ? (frame.instance_id ?? null) : null,
+      capabilities: fixed === null ? said : said.filter((capability) => fixed.includes(capability)),
+      slots: Math.min(frame.slots ?? 1, token.maxSlots ?? deps.context.limits.slotsPerAgent, deps.context.limits.slotsPerAgent),
+      reportedStatus: frame.status ?? null,
+      held:
+        version === 1
+          ? null
+          : (frame.held ?? []).map((held) => ({
+              taskId: held.task_id as TaskId,
+              generation: held.generation as Generation,
+              status: held.status,
+              storeId: held.store_id ?? null,
+            })),
+      hubId: deps.context.hubId,
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** From a task frame to the report that the queue judges. Pure. */
+import type { Generation, TaskId } from '../../../domain/ids.ts';
+import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
+import type { ReportBody } from '../commands.ts';
+
+type TaskFrameType =
+  'task_accepted' | 'task_rejected' | 'task_released' | 'task_progress' | 'wake_result' | 'task_complete' | 'task_failed';
+/** A task frame of either version: version 1's may lack the generation. */
+export type TaskFrame = Extract<SidecarFrame, { type: TaskFrameType }>;
+
+export interface NamedReport {
+  readonly taskId: TaskId;
+  readonly generation: Generation | null;
+  readonly body: ReportBody;
+}
+
+/** Texts of people and programs are kept to this many characters where they only explain. */
+const REASON_CHARACTERS_MAX = 16_384;
+
+export function reportFromFrame(frame: TaskFrame): NamedReport {
+  return {
+    taskId: frame.task_id as TaskId,
+    generation: (frame.generation ?? null) as Generation | null,
+    body: bodyOf(frame),
+  };
+}
+
+function bodyOf(frame: TaskFrame): ReportBody {
+  switch (frame.type) {
+    case 'task_accepted':
+      return { report: 'accepted' };
+    case 'task_rejected':
+      return { report: 'rejected', reason: textOf(frame.reason) ?? 'no reason given' };
+    case 'task_released':
+      return { report: 'released', reason: frame.reason, retryAfterMs: frame.retry_after_ms ?? null };
+    case 'task_progress': {
+      const { progress, execution_event, percent, message } = frame;
+      return {
+        report: 'progress',
+        details: known({ percent, message, progress, execution_event }),
+        tokensUsed: frame.tokens_used ?? null,
+        costUsd: frame.cost_usd ?? null,
+      };
+    }
+    case 'wake_result': {
+      const { attempt, error, reason } = frame;
+      return {
+        report: 'woken',
+        status: frame.status,
+        details: known({ attempt, error: textOf(error) ?? undefined, reason: textOf(reason) ?? undefined }),
+      };
+    }
+    case 'task_complete': {
+      const { verification_report, verification_history } = frame;
+      return {
+        report: 'complete',
+        result: JSON.stringify(frame.result ?? null),
+        tokensUsed: frame.tokens_used ?? tokensInside(frame.result),
+        costUsd: frame.cost_usd ?? null,
+        details: known({ verification_report, verification_history }),
+      };
+    }
+    case 'task_failed':
+      return {
+        report: 'failed',
+        error: textOf(frame.error) ?? textOf(frame.reason) ?? 'no reason given',
+        failure: frame.kind ?? 'agent_failed',
+        retryable: frame.retryable ?? true,
+        tokensUsed: frame.tokens_used ?? null,
+        costUsd: frame.cost_usd ?? null,
+        details: known({ details: frame.details }),
+      };
+  }
+}
+
+/** `tokens_used` may also stand inside `result`. */
+function tokensInside(result: unknown): number | null {
+  if (typeof result !== 'object' || result === null || Array.isArray(result)) return null;
+  const tokens = (result as Readonly<Record<string, unknown>>)['tokens_used'];
+  return typeof tokens === 'number' && Number.isSafeInteger(tokens) && tokens >= 0 ? tokens : null;
+}
+
+/** What is there of these; null when nothing is. */
+function known(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | null {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return entries.length === 0 ? null : Object.fromEntries(entries);
+}
+
+const textOf = (value: unknown): string | null => {
+  if (value === undefined || value === null) return null;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.slice(0, REASON_CHARACTERS_MAX);
+};

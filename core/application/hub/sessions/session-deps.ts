@@ -1,0 +1,35 @@
+/** What every session of a hub shares. */
+import type { AgentId } from '../../../domain/ids.ts';
+import type { AgentStore } from '../../../ports/agent-store.ts';
+import type { Digest, Ids } from '../../../ports/chance.ts';
+import type { Clock } from '../../../ports/clock.ts';
+import type { HubConnection } from '../../../ports/hub-transport.ts';
+import type { Log } from '../../../ports/log.ts';
+import type { CommandInbox } from '../commands.ts';
+import type { HubContext } from '../context.ts';
+import type { Roster } from '../roster.ts';
+import type { Frame } from './frames-out.ts';
+import type { HubSession } from './hub-session.ts';
+import type { Throttle } from './throttle.ts';
+
+export interface SessionDeps {
+  readonly inbox: CommandInbox;
+  readonly agents: AgentStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly digest: Digest;
+  readonly log: Log;
+  readonly context: HubContext;
+  readonly storeId: string;
+  readonly roster: Roster;
+  readonly throttle: Throttle;
+  readonly agentMessages: boolean;
+  /** The peer, seen through trusted proxies. */
+  readonly addressOf: (connection: HubConnection) => string;
+  /** The session speaks for its agent from now on. */
+  readonly registered: (session: HubSession) => void;
+  /** Sends to an agent of this hub; false when it is not here. */
+  readonly sendTo: (agentId: AgentId, frame: Frame) => boolean;
+  /** Sends to every other version 1 agent of this hub, or, with `everyVersion`, to every other agent. */
+  readonly broadcast: (from: AgentId, frame: Frame, everyVersion: boolean) => void;
+}

@@ -1,0 +1,103 @@
+/** What a sidecar says that is not about a task: its status and resources, other agents, messages between them. */
+import type { AgentId } from '../../../domain/ids.ts';
+import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
+import type { PresenceCommand, Reporter } from '../commands.ts';
+import { agentCard, errorFrame, type Frame } from './frames-out.ts';
+import type { SessionDeps } from './session-deps.ts';
+
+/** Messages, lists and resource reports of one agent in a minute. */
+const MESSAGES_A_MINUTE = 10;
+const LISTS_A_MINUTE = 60;
+const RESOURCES_A_MINUTE = 12;
+const MINUTE_MS = 60_000;
+
+type TalkFrame = Exclude<SidecarFrame, { type: `task_${string}` | 'wake_result' | 'state_report' | 'identify' | 'ping' | 'probe_ack' }>;
+
+export class TalkHandler {
+  readonly #deps: SessionDeps;
+  readonly #send: (frame: Frame) => void;
+  readonly #spent = new Map<string, number[]>();
+
+  constructor(deps: SessionDeps, send: (frame: Frame) => void) {
+    this.#deps = deps;
+    this.#send = send;
+  }
+
+  on(frame: TalkFrame, from: Reporter): void {
+    switch (frame.type) {
+      case 'status':
+        return this.#present(from, { what: 'status', status: frame.status }, () => {
+          this.#send({ type: 'status_updated', status: frame.status });
+          this.#tellOthers(from.agentId);
+        });
+      case 'list_agents':
+        if (this.#mayTalk('list_agents', LISTS_A_MINUTE)) this.#send({ type: 'agents', agents: this.#cards() });
+        return;
+      case 'message':
+        if (this.#mayTalk('message', MESSAGES_A_MINUTE)) this.#message(frame, from.agentId);
+        return;
+      case 'resource_report': {
+        if (!this.#mayTalk('resource_report', RESOURCES_A_MINUTE)) return;
+        const { type: _, ...resources } = frame;
+        return this.#present(from, { what: 'resources', resources });
+      }
+      case 'agent_restarting':
+        return this.#present(from, { what: 'restarting', reason: frame.reason ?? '' });
+      case 'draining':
+      case 'drained':
+        return this.#present(from, { what: frame.type });
+      case 'runner_checks': {
+        const failed = frame.ok
+          ? null
+          : (frame.failed ?? []).map((one) => `${one.check}: ${one.message}`).join('; ') || 'the checks of its runner fail';
+        return this.#present(from, { what: 'checks', failed });
+      }
+    }
+  }
+
+  #present(from: Reporter, change: PresenceCommand['change'], then: () => void = () => undefined): void {
+    this.#deps.inbox.post({ kind: 'presence', from, change }, (outcome) => {
+      if (outcome.ok) then();
+    });
+  }
+
+  #message(frame: Extract<TalkFrame, { type: 'message' }>, from: AgentId): void {
+    if (!this.#deps.agentMessages) return this.#send(errorFrame('message_failed: messages between agents are off'));
+    const id = this.#deps.ids.random('msg');
+    const message: Frame = {
+      type: 'message',
+      id,
+      from,
+      message_type: frame.message_type ?? null,
+      payload: frame.payload,
+      reply_to: frame.reply_to ?? null,
+      timestamp: this.#deps.clock.nowMs(),
+    };
+    if (frame.to === undefined) this.#deps.broadcast(from, message, true);
+    else if (!this.#deps.sendTo(frame.to as AgentId, message)) return this.#send(errorFrame('message_failed: agent_not_connected'));
+    this.#send({ type: 'message_sent', id });
+  }
+
+  #tellOthers(agentId: AgentId): void {
+    const agent = this.#deps.roster.get(agentId);
+    if (agent !== undefined)
+      this.#deps.broadcast(agentId, { type: 'status_changed', agent: agentCard(agent, this.#deps.clock.nowMs()) }, false);
+  }
+
+  #cards(): readonly Readonly<Record<string, unknown>>[] {
+    return this.#deps.roster.connected().map((agent) => agentCard(agent, this.#deps.clock.nowMs()));
+  }
+
+  /** Whether this kind of talk is within its bound; if not, says so with when to come again. */
+  #mayTalk(kind: string, most: number): boolean {
+    const now = this.#deps.clock.monotonicMs();
+    const recent = (this.#spent.get(kind) ?? []).filter((at) => at > now - MINUTE_MS);
+    if (recent.length >= most) {
+      this.#send(errorFrame('rate_limited', { retry_after_ms: Math.ceil((recent[0] ?? now) + MINUTE_MS - now) }));
+      this.#spent.set(kind, recent);
+      return false;
+    }
+    this.#spent.set(kind, [...recent, now]);
+    return true;
+  }
+}
