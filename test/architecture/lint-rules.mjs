@@ -6,7 +6,7 @@ const noSwallowedErrors = {
     type: 'problem',
     schema: [],
     messages: {
-      swallowed: 'This error is lost. Log it, answer it as a value, or pass it on; where it truly cannot matter, name why in a value.',
+      swallowed: 'This error is lost. Log it, answer it as a value, or pass it on. To wait for an end only: Promise.allSettled([work]).',
     },
   },
   create(context) {
