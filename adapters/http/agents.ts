@@ -1,0 +1,56 @@
+/** Agents as they stand, and what operators do to one. */
+import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
+import type { AgentStandingCommand } from '../../core/application/hub/commands.ts';
+import { agentJson } from '../../core/protocol/agent-json.ts';
+import { bodyReader } from '../../core/protocol/body-reader.ts';
+import { emptySchema } from '../../core/protocol/http-bodies.ts';
+import { pageSchema } from '../../core/protocol/http-queries.ts';
+import type { HttpApiDeps } from './deps.ts';
+import { badCursor, pageLimit, queryReader } from './query.ts';
+import { invalid, ok, refusal, type Reply } from './reply.ts';
+import type { ApiRequest, Handler, Handlers } from './request.ts';
+
+type AgentHandlers = Pick<Handlers, 'listAgents' | 'getAgent' | 'drainAgent' | 'resumeAgent' | 'takeoverAgent'>;
+
+export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
+  const { inbox, agents, clock, limits } = deps;
+  const readPage = queryReader(pageSchema);
+  const readEmpty = bodyReader(emptySchema);
+
+  const listAgents = async (request: ApiRequest): Promise<Reply> => {
+    const query = readPage(request.query);
+    if (query.kind === 'refused') return query.reply;
+    const limit = pageLimit(query.value.limit, limits.page);
+    if (limit.kind === 'refused') return limit.reply;
+    const { cursor } = query.value;
+    if (cursor !== undefined && !isAgentId(cursor)) return badCursor;
+    const rows = await agents.listAgents({ after: cursor as AgentId | undefined, limit: limit.value + 1 });
+    const shown = rows.slice(0, limit.value);
+    const nowMs = clock.nowMs();
+    return ok({
+      agents: shown.map((row) => agentJson(row, nowMs)),
+      next_cursor: rows.length > shown.length ? (shown.at(-1)?.agent.id ?? null) : null,
+    });
+  };
+
+  const getAgent = async (request: ApiRequest): Promise<Reply> => {
+    const id = request.params['id'];
+    const row = isAgentId(id) ? await agents.getAgent(id) : undefined;
+    return row === undefined ? unknownAgent : ok(agentJson(row, clock.nowMs()));
+  };
+
+  const standing =
+    (change: AgentStandingCommand['change']): Handler =>
+    async (request) => {
+      const body = readEmpty(request.json);
+      if (body.kind === 'invalid') return invalid(body.errors);
+      const id = request.params['id'];
+      if (!isAgentId(id)) return unknownAgent;
+      const answer = await inbox.do({ kind: 'agent_standing', agentId: id, change });
+      return answer.kind === 'done' ? ok({ agent_id: id, change }) : unknownAgent;
+    };
+
+  return { listAgents, getAgent, drainAgent: standing('drain'), resumeAgent: standing('resume'), takeoverAgent: standing('takeover') };
+}
+
+const unknownAgent = refusal('unknown_agent', 'There is no such agent.');

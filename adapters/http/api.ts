@@ -1,0 +1,78 @@
+/** The HTTP API: routes from the table, each request through the same checks, each answer JSON. */
+import { Hono, type Context } from 'hono';
+import { agentHandlers } from './agents.ts';
+import { authenticator } from './authenticate.ts';
+import { buckets } from './buckets.ts';
+import type { HttpApi, HttpApiDeps } from './deps.ts';
+import { eventStreams } from './event-streams.ts';
+import { hubHandlers } from './hub-state.ts';
+import { refusal } from './reply.ts';
+import type { Handler, Handlers, OpenHandler } from './request.ts';
+import { ROUTES, type Route } from './routes.ts';
+import { logAnswer, refuseAtDoor, replyToFailure, responseOf, serve, type ServeContext } from './serve.ts';
+import { submitHandlers } from './submitting.ts';
+import { taskHandlers } from './tasks.ts';
+import { tokenHandlers } from './tokens.ts';
+
+/** Tokens whose rate is remembered at once. */
+const RATED_TOKENS_MAX = 10_000;
+
+type Env = { Bindings: { readonly remoteAddress: string } };
+
+/** Makes the API; opens nothing. */
+export function httpApi(deps: HttpApiDeps): HttpApi {
+  let closed = false;
+  const auth = authenticator(deps);
+  const rate = { burst: deps.limits.requestBurst, perSecond: deps.limits.requestsPerSecond };
+  const streams = eventStreams(deps);
+  const context: ServeContext = {
+    deps,
+    auth,
+    rates: buckets(rate, RATED_TOKENS_MAX, deps.clock),
+    bodies: { bytesMax: deps.limits.inboxBytes, bytes: 0 },
+    isClosed: () => closed,
+  };
+  const handlers: Handlers = {
+    ...submitHandlers(deps),
+    ...taskHandlers(deps),
+    ...agentHandlers(deps),
+    ...tokenHandlers(deps, auth),
+    ...hubHandlers(deps),
+    streamEvents: streams.open,
+  };
+
+  const app = new Hono<Env>();
+  app.use('*', async (c, next) => {
+    const reply = refuseAtDoor(context, c.req.raw);
+    return reply === null ? await next() : responseOf(reply);
+  });
+  for (const route of ROUTES) app.on(route.method, route.path, (c) => answer(context, route, handlers[route.name], c));
+  for (const path of new Set(ROUTES.map((route) => route.path))) {
+    const allow = ROUTES.filter((route) => route.path === path).map((route) => route.method);
+    app.all(path, () =>
+      responseOf(refusal('method_not_allowed', `Here goes ${allow.join(', ')}.`, { headers: { allow: allow.join(', ') } })),
+    );
+  }
+  app.notFound(() => responseOf(refusal('unknown_route', 'There is no such address.')));
+
+  return {
+    handle: (request, peer) => app.fetch(request, { remoteAddress: peer.remoteAddress }),
+    close() {
+      closed = true;
+      streams.close();
+    },
+  };
+}
+
+async function answer(context: ServeContext, route: Route, handler: Handler | OpenHandler, c: Context<Env>): Promise<Response> {
+  try {
+    const arrived = { request: c.req.raw, params: c.req.param() as Record<string, string>, remoteAddress: c.env.remoteAddress };
+    const reply = await serve(context, route, handler, arrived);
+    logAnswer(context.deps, route, reply);
+    return responseOf(reply);
+  } catch (thrown) {
+    const reply = replyToFailure(thrown);
+    logAnswer(context.deps, route, reply, thrown);
+    return responseOf(reply);
+  }
+}

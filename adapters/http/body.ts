@@ -1,0 +1,165 @@
+/** Takes bodies off the wire: bounded in bytes and time each, and in bytes all together. */
+import { JSON_DEPTH_MAX } from '../../core/protocol/fields.ts';
+import type { FieldError } from '../../core/protocol/frame-reader.ts';
+import { findUnfit } from '../../core/protocol/json-text.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import { invalid, read, refusal, refused, type Read, type Reply } from './reply.ts';
+import type { LineTaker } from './request.ts';
+
+/** How long a body may take to arrive. */
+const BODY_MS = 60_000;
+/** Bytes of lines between two pauses in which others get their turn: some milliseconds of parsing. */
+const SLICE_BYTES = 131_072;
+const SLICE_LINES = 200;
+const NEWLINE = 0x0a;
+
+/** Bytes of bodies in hand at once, over all requests. */
+export interface BodyBudget {
+  readonly bytesMax: number;
+  bytes: number;
+}
+
+export interface BodyRules {
+  readonly bytesMax: number;
+  readonly budget: BodyBudget;
+  readonly clock: Clock;
+}
+
+/**
+ * Gives the chunks of a body to `take` until it ends, is refused or `take` answers a reply. The bytes count against the
+ * budget until `release` is called; it may be called at any time and only once counts.
+ */
+export async function takeBody(
+  request: Request,
+  rules: BodyRules,
+  take: (chunk: Uint8Array) => Reply | null | Promise<Reply | null>,
+): Promise<{ readonly reply: Reply | null; release(): void }> {
+  const { bytesMax, budget, clock } = rules;
+  let counted = 0;
+  const release = (): void => {
+    budget.bytes -= counted;
+    counted = 0;
+  };
+  const announced = Number(request.headers.get('content-length') ?? 0);
+  if (announced > bytesMax) return { reply: tooLarge(bytesMax), release };
+  const reader = (request.body as ReadableStream<Uint8Array> | null)?.getReader();
+  if (reader === undefined) return { reply: null, release };
+
+  let isLate = false;
+  const timer = clock.after(BODY_MS, () => {
+    isLate = true;
+    reader.cancel().catch(() => 'the reading below ends and is answered whatever becomes of this');
+  });
+  let bytes = 0;
+  let reply: Reply | null = null;
+  try {
+    while (reply === null) {
+      const next = await reader.read().catch((thrown: unknown) => ({ brokeOff: messageOf(thrown) }));
+      if ('brokeOff' in next) reply = refusal('invalid_json', `The body broke off: ${next.brokeOff}.`);
+      else if (isLate) reply = refusal('request_timeout', `The body did not arrive within ${BODY_MS / 1_000} s.`);
+      else if (next.done) return { reply: null, release };
+      else {
+        bytes += next.value.byteLength;
+        counted += next.value.byteLength;
+        budget.bytes += next.value.byteLength;
+        if (bytes > bytesMax) reply = tooLarge(bytesMax);
+        else if (budget.bytes > budget.bytesMax) reply = refusal('hub_busy', 'The hub has too many bodies in hand; try again.');
+        else reply = await take(next.value);
+      }
+    }
+  } finally {
+    timer.cancel();
+  }
+  reader.cancel().catch(() => 'what is left of the body is of no use to anybody');
+  return { reply, release };
+}
+
+const tooLarge = (bytesMax: number): Reply => refusal('body_too_large', `The body is over ${bytesMax} bytes.`);
+
+/** The body as one JSON value; `undefined` for an empty body. */
+export async function takeJson(request: Request, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
+  const chunks: Uint8Array[] = [];
+  const { reply, release } = await takeBody(request, rules, (chunk) => {
+    chunks.push(chunk);
+    return null;
+  });
+  if (reply !== null) return { body: refused(reply), release };
+  const bytes = Buffer.concat(chunks);
+  if (bytes.byteLength === 0) return { body: read(undefined), release };
+  const parsed = parseJson(bytes);
+  if (parsed.kind === 'parsed') return { body: read(parsed.value), release };
+  const { error } = parsed;
+  return { body: refused(error.error === 'json' ? refusal('invalid_json', `The body ${error.detail}.`) : invalid([error])), release };
+}
+
+export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { readonly kind: 'unfit'; readonly error: FieldError };
+
+/** UTF-8 bytes to a JSON value that can be kept as it is. An error of kind `json` says that it is none. */
+export function parseJson(bytes: Uint8Array): Parsed {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (thrown) {
+    // What the parser says may quote the body, which may hold a secret.
+    const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
+    return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
+  }
+  const error = findUnfit(value, JSON_DEPTH_MAX);
+  return error === null ? { kind: 'parsed', value } : { kind: 'unfit', error };
+}
+
+export interface LineRules {
+  readonly lineBytesMax: number;
+  readonly linesMax: number;
+}
+
+/** Cuts the body into lines and gives those that are not blank to `take`, pausing between slices of work. */
+export async function takeLines(
+  request: Request,
+  rules: BodyRules & LineRules,
+  take: LineTaker,
+): Promise<{ readonly reply: Reply | null; release(): void }> {
+  const { lineBytesMax, linesMax } = rules;
+  const pending: Uint8Array[] = [];
+  let pendingBytes = 0;
+  let number = 0;
+  let slice = { bytes: 0, lines: 0 };
+
+  const add = (piece: Uint8Array): Reply | null => {
+    pending.push(piece);
+    pendingBytes += piece.byteLength;
+    if (pendingBytes <= lineBytesMax) return null;
+    return refusal('body_too_large', `Line ${number + 1} is over ${lineBytesMax} bytes.`);
+  };
+  const endLine = (): Reply | null => {
+    number += 1;
+    if (number > linesMax) return refusal('body_too_large', `The body has over ${linesMax} lines.`);
+    const bytes = pending.length === 1 ? (pending[0] as Uint8Array) : Buffer.concat(pending);
+    slice = { bytes: slice.bytes + bytes.byteLength, lines: slice.lines + 1 };
+    pending.length = 0;
+    pendingBytes = 0;
+    return isBlank(bytes) ? null : take({ number, bytes });
+  };
+
+  const { reply, release } = await takeBody(request, rules, async (chunk) => {
+    let from = 0;
+    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
+      const stop = add(chunk.subarray(from, at)) ?? endLine();
+      if (stop !== null) return stop;
+      from = at + 1;
+      if (slice.bytes >= SLICE_BYTES || slice.lines >= SLICE_LINES) {
+        slice = { bytes: 0, lines: 0 };
+        await pause();
+      }
+    }
+    return from < chunk.byteLength ? add(chunk.subarray(from)) : null;
+  });
+  if (reply !== null || pendingBytes === 0) return { reply, release };
+  return { reply: endLine(), release };
+}
+
+const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
+
+/** Lets everything that waits on the loop go first. */
+const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,44 @@
+/** The hub as a whole: counts, health, schemas. */
+import { presenceOf, type AgentPresence } from '../../core/domain/agent.ts';
+import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
+import { httpQuerySchemas } from '../../core/protocol/http-queries.ts';
+import { hubSchemas } from '../../core/protocol/hub-frames.ts';
+import { PROTOCOL_VERSION } from '../../core/protocol/fields.ts';
+import { v1Schemas, v2Schemas } from '../../core/protocol/sidecar-frames.ts';
+import { allAgents } from './all-agents.ts';
+import type { HttpApiDeps } from './deps.ts';
+import { ok, okText } from './reply.ts';
+import type { Handlers } from './request.ts';
+
+/** Health is open to everybody, so that the database is asked at most this often. */
+const HEALTH_BELIEVED_MS = 1_000;
+
+export function hubHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskStats' | 'health' | 'schemas'> {
+  const { tasks, agents, clock, limits } = deps;
+  let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
+  let schemas: string | null = null;
+
+  return {
+    async taskStats() {
+      const { statuses, lanes } = await tasks.stats();
+      const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, draining: 0, paused: 0 };
+      const nowMs = clock.nowMs();
+      for (const row of await allAgents(agents, limits.page)) presences[presenceOf(row.agent, row.live.length, nowMs)] += 1;
+      return ok({ ...statuses, lanes, agents: presences });
+    },
+    async health() {
+      const nowMs = clock.monotonicMs();
+      if (health === null || nowMs - health.atMs >= HEALTH_BELIEVED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
+      const status = (await health.healthy) ? 'ok' : 'degraded';
+      return ok({ status, version: deps.version, storage: deps.storageName, transport: deps.transportName });
+    },
+    schemas() {
+      schemas ??= JSON.stringify({
+        protocol_version: PROTOCOL_VERSION,
+        http: { bodies: httpBodySchemas, queries: httpQuerySchemas },
+        frames: { from_sidecar: { 1: v1Schemas, 2: v2Schemas }, from_hub: hubSchemas },
+      });
+      return okText(schemas);
+    },
+  };
+}

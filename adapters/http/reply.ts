@@ -1,0 +1,78 @@
+/** What a handler answers, as a value; the router makes a response of it. */
+import type { FieldError } from '../../core/protocol/frame-reader.ts';
+import type { HttpErrorBody, HttpErrorCode, HttpErrorDetail } from '../../core/protocol/http-errors.ts';
+
+export interface Reply {
+  readonly status: number;
+  /** JSON text, or a stream. */
+  readonly body: string | ReadableStream<Uint8Array> | null;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Either what was asked for or the reply that refuses it. */
+export type Read<T> = { readonly kind: 'read'; readonly value: T } | { readonly kind: 'refused'; readonly reply: Reply };
+
+export const read = <T>(value: T): Read<T> => ({ kind: 'read', value });
+export const refused = (reply: Reply): Read<never> => ({ kind: 'refused', reply });
+
+export const ok = (value: Readonly<Record<string, unknown>>): Reply => ({ status: 200, body: JSON.stringify(value) });
+export const created = (value: Readonly<Record<string, unknown>>): Reply => ({ status: 201, body: JSON.stringify(value) });
+export const okText = (json: string): Reply => ({ status: 200, body: json });
+
+/** The status of each code, unless the reply says otherwise (`unknown_task` is 400 in a body, 404 in an address). */
+const STATUSES: Readonly<Record<HttpErrorCode, number>> = {
+  invalid_json: 400,
+  validation_failed: 400,
+  unknown_agent: 404,
+  unknown_task: 404,
+  unknown_token: 404,
+  unauthorized: 401,
+  invalid_secret: 401,
+  forbidden: 403,
+  forbidden_origin: 403,
+  unknown_route: 404,
+  method_not_allowed: 405,
+  agent_not_connected: 404,
+  request_timeout: 408,
+  idempotency_mismatch: 409,
+  invalid_state: 409,
+  agent_taken: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  internal: 500,
+  storage_unavailable: 503,
+  hub_busy: 503,
+  hub_stopping: 503,
+};
+
+/** Seconds after which a request that met 503 may be tried again. */
+const RETRY_AFTER_S = 2;
+
+export interface RefusalExtras {
+  readonly status?: number | undefined;
+  readonly details?: readonly HttpErrorDetail[] | undefined;
+  /** More members of the body beside `error`, `message` and `details`. */
+  readonly more?: Readonly<Record<string, unknown>> | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A refusal: `{"error":code,"message":…,"details":[…]}` with the status of its code. */
+export function refusal(code: HttpErrorCode, message: string, extras: RefusalExtras = {}): Reply {
+  const status = extras.status ?? STATUSES[code];
+  const body: HttpErrorBody = { error: code, message, ...(extras.details === undefined ? {} : { details: extras.details }) };
+  const retry = status === 503 ? { 'retry-after': String(RETRY_AFTER_S) } : {};
+  return { status, body: JSON.stringify({ ...extras.more, ...body }), headers: { ...retry, ...extras.headers } };
+}
+
+/** 400 for these mistakes, the first of them told in the message. */
+export function invalid(errors: readonly (FieldError & { readonly line?: number | undefined })[]): Reply {
+  const [first] = errors;
+  const where =
+    first === undefined ? '' : `${first.line === undefined ? '' : `line ${first.line}: `}${first.field === '' ? 'the body' : first.field}`;
+  return refusal('validation_failed', `The request is not valid: ${where} ${first?.detail ?? ''}.`, { details: errors });
+}
+
+/** 429 with the time after which one more request will be taken. */
+export const tooMany = (message: string, waitMs: number): Reply =>
+  refusal('rate_limited', message, { headers: { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1_000))) } });

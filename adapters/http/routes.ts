@@ -1,0 +1,56 @@
+/**
+ * Every address of the HTTP API with the roles that may use it. The router is built from this table and from nothing
+ * else: what has no row is refused.
+ */
+import type { Role } from '../../core/ports/agent-store.ts';
+
+export interface Route {
+  readonly name: string;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  /** `open`: without a token. */
+  readonly roles: readonly Role[] | 'open';
+  /** `json`: one JSON value; `empty`: nothing, or `{}`; `lines`: NDJSON; `none`: not looked at. */
+  readonly body: 'json' | 'empty' | 'lines' | 'none';
+  /** The longest body, where it is less than a submit may have. */
+  readonly bytesMax?: number | undefined;
+}
+
+const ALL = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
+const VIEW = ['viewer', 'operator', 'admin'] as const;
+/** A submitter sees its own tasks only; the handlers see to that. */
+const VIEW_OWN = ['submitter', ...VIEW] as const;
+const SUBMIT = ['submitter', 'admin'] as const;
+const OPERATE = ['operator', 'admin'] as const;
+const ADMIN = ['admin'] as const;
+
+/** Fixed addresses stand before those with a parameter in the same place: the first row that fits answers. */
+export const ROUTES = [
+  { name: 'submit', method: 'POST', path: '/api/tasks', roles: SUBMIT, body: 'json' },
+  { name: 'submitBulk', method: 'POST', path: '/api/tasks/bulk', roles: SUBMIT, body: 'lines' },
+  { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none' },
+  { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none' },
+  { name: 'taskStats', method: 'GET', path: '/api/tasks/stats', roles: VIEW, body: 'none' },
+  { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: ALL, body: 'none' },
+  { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
+  { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: ['submitter', ...OPERATE], body: 'empty' },
+  { name: 'adoptResult', method: 'POST', path: '/api/tasks/:id/adopt', roles: OPERATE, body: 'json' },
+  { name: 'pushTask', method: 'POST', path: '/api/admin/push-task', roles: OPERATE, body: 'json' },
+  { name: 'listAgents', method: 'GET', path: '/api/agents', roles: VIEW, body: 'none' },
+  { name: 'getAgent', method: 'GET', path: '/api/agents/:id', roles: VIEW, body: 'none' },
+  { name: 'drainAgent', method: 'POST', path: '/api/agents/:id/drain', roles: OPERATE, body: 'empty' },
+  { name: 'resumeAgent', method: 'POST', path: '/api/agents/:id/resume', roles: OPERATE, body: 'empty' },
+  { name: 'takeoverAgent', method: 'POST', path: '/api/agents/:id/takeover', roles: OPERATE, body: 'empty' },
+  { name: 'register', method: 'POST', path: '/api/onboard/register', roles: 'open', body: 'json', bytesMax: 4_096 },
+  { name: 'addEnrolSecret', method: 'POST', path: '/admin/enrol-secrets', roles: ADMIN, body: 'empty' },
+  { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
+  { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none' },
+  { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
+  { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
+  { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none' },
+  { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
+] as const satisfies readonly Route[];
+
+export type RouteName = (typeof ROUTES)[number]['name'];
+/** The routes that need no token. */
+export type OpenRouteName = Extract<(typeof ROUTES)[number], { readonly roles: 'open' }>['name'];

@@ -1,0 +1,145 @@
+/** What every request goes through before its handler, in this order, and what its answer carries. */
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { clientAddress } from '../../core/protocol/client-address.ts';
+import type { Authenticator, Principal } from './authenticate.ts';
+import { takeJson, takeLines, type BodyBudget } from './body.ts';
+import type { Buckets } from './buckets.ts';
+import type { HttpApiDeps } from './deps.ts';
+import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
+import type { ApiRequest, Handler, OpenHandler } from './request.ts';
+import type { Route } from './routes.ts';
+
+const JSON_TYPES = ['application/json'];
+const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
+
+/** On every answer. The API gives data, never a page: nothing may be loaded by it, and nobody may keep or frame it. */
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'application/json; charset=utf-8',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
+
+export const responseOf = (reply: Reply): Response =>
+  new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...reply.headers } });
+
+export interface ServeContext {
+  readonly deps: HttpApiDeps;
+  readonly auth: Authenticator;
+  /** Requests of each token. */
+  readonly rates: Buckets;
+  readonly bodies: BodyBudget;
+  readonly isClosed: () => boolean;
+}
+
+/** 403 for a Host or Origin that is not this hub's, 503 while it stops; null lets the request pass. */
+export function refuseAtDoor(context: ServeContext, request: Request): Reply | null {
+  const host = request.headers.get('host') ?? undefined;
+  const origin = request.headers.get('origin') ?? undefined;
+  if (!context.deps.isAllowedOrigin({ host, origin })) {
+    return refusal('forbidden_origin', 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.');
+  }
+  return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; try again when it is back.') : null;
+}
+
+/** Serves a request of this route. */
+export async function serve(
+  context: ServeContext,
+  route: Route,
+  handler: Handler | OpenHandler,
+  arrived: { readonly request: Request; readonly params: Readonly<Record<string, string>>; readonly remoteAddress: string },
+): Promise<Reply> {
+  const { deps } = context;
+  const { request, params, remoteAddress } = arrived;
+  const address = clientAddress(remoteAddress, request.headers.get('x-forwarded-for'), deps.trustedProxies);
+  const admitted = await admit(context, route, request, address);
+  if (admitted.kind === 'refused') return admitted.reply;
+  const wrongType = refuseType(route, request.headers);
+  if (wrongType !== null) return wrongType;
+
+  const rules = { budget: context.bodies, clock: deps.clock };
+  const releases: (() => void)[] = [];
+  try {
+    let json: unknown;
+    if (route.body === 'json' || route.body === 'empty') {
+      const taken = await takeJson(request, { ...rules, bytesMax: route.bytesMax ?? deps.limits.submitBytes });
+      releases.push(taken.release);
+      if (taken.body.kind === 'refused') return taken.body.reply;
+      json = taken.body.value;
+    }
+    const apiRequest: ApiRequest = {
+      method: request.method,
+      params,
+      query: new URL(request.url).searchParams,
+      headers: request.headers,
+      address,
+      json: json ?? (route.body === 'empty' ? {} : undefined),
+      readLines: async (take) => {
+        const { bulkBytes, submitBytes, bulkLines } = deps.limits;
+        const taken = await takeLines(request, { ...rules, bytesMax: bulkBytes, lineBytesMax: submitBytes, linesMax: bulkLines }, take);
+        releases.push(taken.release);
+        return taken.reply;
+      },
+    };
+    return admitted.value === null ? await (handler as OpenHandler)(apiRequest) : await (handler as Handler)(apiRequest, admitted.value);
+  } finally {
+    for (const release of releases) release();
+  }
+}
+
+/** Who sent it, when the route lets them in; null on an open route. */
+async function admit(context: ServeContext, route: Route, request: Request, address: string): Promise<Read<Principal | null>> {
+  if (route.roles === 'open') return read(null);
+  const known = await context.auth.authenticate(request.headers.get('authorization'), address);
+  if (known.kind === 'refused') return known;
+  const { id, role } = known.value;
+  const rate = context.rates.take(id);
+  if (!rate.taken) return refused(tooMany('This token sends too many requests.', rate.waitMs));
+  if (route.roles.includes(role)) return known;
+  const message = `The role ${role} may not do this; wanted one of: ${route.roles.join(', ')}.`;
+  return refused(refusal('forbidden', message));
+}
+
+function refuseType(route: Route, headers: Headers): Reply | null {
+  const encoding = headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
+  if (encoding !== 'identity')
+    return refusal('unsupported_media_type', 'The body is compressed; send it as it is, without Content-Encoding.');
+  if (route.body === 'none') return null;
+  const [type = '', ...parameters] = (headers.get('content-type') ?? '')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim());
+  if (route.body === 'empty' && type === '') return null;
+  const wanted = route.body === 'lines' ? LINE_TYPES : JSON_TYPES;
+  const charset = parameters
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice('charset='.length)
+    .replaceAll('"', '');
+  if (wanted.includes(type) && (charset === undefined || charset === 'utf-8' || charset === 'utf8')) return null;
+  return refusal('unsupported_media_type', `The Content-Type must be ${wanted[0]} in UTF-8.`);
+}
+
+/** The reply for what a handler threw. */
+export function replyToFailure(thrown: unknown): Reply {
+  if (AgentcomError.is(thrown, 'AC_HUB_STOPPING') || AgentcomError.is(thrown, 'AC_STORE_CLOSED')) {
+    return refusal('hub_stopping', 'The hub is stopping; try again when it is back.');
+  }
+  if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The hub has too much waiting; try again.');
+  for (const code of ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
+    if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; try again.');
+  }
+  return refusal('internal', 'The hub failed; its log says more.');
+}
+
+/** One line for each answered request: never its query, its headers or its body, which may hold what is secret. */
+export function logAnswer(deps: HttpApiDeps, route: Route, reply: Reply, thrown?: unknown): void {
+  const fields = { method: route.method, path: route.path, status: reply.status };
+  if (reply.status === 500)
+    deps.log.error('A request failed.', { ...fields, error: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : null });
+  else if (reply.status === 503)
+    deps.log.warn('A request was turned away.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
+  else deps.log.debug('A request was answered.', fields);
+}

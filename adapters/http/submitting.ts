@@ -1,0 +1,111 @@
+/** New tasks: one, many, and one for a certain agent. */
+import type { SubmitAnswer, TaskDraft } from '../../core/application/hub/commands.ts';
+import { isAgentId } from '../../core/domain/ids.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { bodyReader } from '../../core/protocol/body-reader.ts';
+import { IDEMPOTENCY_KEY_CHARACTERS_MAX, pushSchema, submitSchema } from '../../core/protocol/http-bodies.ts';
+import type { HttpErrorDetail } from '../../core/protocol/http-errors.ts';
+import { canonicalJson } from '../../core/protocol/json-text.ts';
+import type { Principal } from './authenticate.ts';
+import { parseJson } from './body.ts';
+import type { HttpApiDeps } from './deps.ts';
+import { invalid, ok, read, refusal, refused, type Read, type Reply } from './reply.ts';
+import type { ApiRequest, Handlers } from './request.ts';
+import { contradictions, draftOf } from './task-draft.ts';
+
+/** Mistakes of a bulk body that are told at once; the rest follow once these are mended. */
+const BULK_ERRORS_MAX = 100;
+const IDEMPOTENCY_KEY = new RegExp(`^[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}$`);
+
+export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBulk' | 'pushTask'> {
+  const { inbox, ids, digest } = deps;
+  const readSubmit = bodyReader(submitSchema);
+  const readPush = bodyReader(pushSchema);
+
+  const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const key = idempotencyKey(request.headers);
+    if (key.kind === 'refused') return key.reply;
+    const body = readSubmit(request.json);
+    const errors = body.kind === 'invalid' ? body.errors : contradictions(body.value);
+    if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
+    const draft = draftOf(ids.task(), body.value);
+    const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(body.value)}`) };
+    const answer = await inbox.do({ kind: 'submit', drafts: [draft], submittedBy: by.id, idempotency });
+    if (!('tasks' in answer)) return submitRefusal(answer, () => undefined);
+    const [task] = answer.tasks;
+    if (task === undefined) throw new AgentcomError('AC_INTERNAL', 'The queue answered a submit of one task with none.');
+    const value = { task_id: task.id, status: task.status, priority: task.priority, created_at: task.createdAtMs };
+    return { status: answer.kind === 'submitted' ? 201 : 200, body: JSON.stringify(value) };
+  };
+
+  const submitBulk = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const key = idempotencyKey(request.headers);
+    if (key.kind === 'refused') return key.reply;
+    const drafts: TaskDraft[] = [];
+    const lines: number[] = [];
+    const digests: string[] = [];
+    const mistakes: (HttpErrorDetail & { readonly detail: string })[] = [];
+    const stopped = await request.readLines(({ number, bytes }) => {
+      const parsed = parseJson(bytes);
+      const body = parsed.kind === 'unfit' ? { kind: 'invalid' as const, errors: [parsed.error] } : readSubmit(parsed.value);
+      const errors = body.kind === 'invalid' ? body.errors : contradictions(body.value);
+      for (const error of errors) mistakes.push({ line: number, ...error });
+      if (mistakes.length >= BULK_ERRORS_MAX) return invalid(mistakes.slice(0, BULK_ERRORS_MAX));
+      if (body.kind === 'invalid' || mistakes.length > 0) return null;
+      drafts.push(draftOf(ids.task(), body.value));
+      lines.push(number);
+      if (key.value !== null) digests.push(digest.sha256(canonicalJson(body.value)));
+      return null;
+    });
+    if (stopped !== null) return stopped;
+    if (mistakes.length > 0) return invalid(mistakes);
+    if (drafts.length === 0) return invalid([{ field: '', error: 'empty', detail: 'has no task in it' }]);
+    // A digest of digests: the text of all lines together would hold the loop for too long.
+    const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`bulk\n${digests.join('\n')}`) };
+    const answer = await inbox.do({ kind: 'submit', drafts, submittedBy: by.id, idempotency });
+    if (!('tasks' in answer)) return submitRefusal(answer, (index) => lines[index]);
+    const value = { task_ids: answer.tasks.map((task) => task.id) };
+    return { status: answer.kind === 'submitted' ? 201 : 200, body: JSON.stringify(value) };
+  };
+
+  const pushTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const body = readPush(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    const { agent_id: agentId, ...fields } = body.value;
+    if (!isAgentId(agentId)) return notConnected(agentId);
+    const draft = { ...draftOf(ids.task(), { ...fields, priority: 'urgent' }), assignTo: agentId };
+    const answer = await inbox.do({ kind: 'push', draft, submittedBy: by.id });
+    if (answer.kind === 'agent_not_connected') return notConnected(agentId);
+    return ok({ status: answer.kind, task_id: answer.taskId, agent_id: agentId });
+  };
+
+  return { submit, submitBulk, pushTask };
+}
+
+const notConnected = (agentId: string): Reply =>
+  refusal('agent_not_connected', 'The agent is not connected; submit the task with assign_to to have it wait.', {
+    more: { agent_id: agentId },
+  });
+
+function idempotencyKey(headers: Headers): Read<string | null> {
+  const key = headers.get('idempotency-key');
+  if (key === null || IDEMPOTENCY_KEY.test(key)) return read(key);
+  const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters`;
+  return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));
+}
+
+type SubmitRefused = Exclude<SubmitAnswer, { readonly kind: 'submitted' | 'repeated' }>;
+
+function submitRefusal(answer: SubmitRefused, lineOf: (index: number) => number | undefined): Reply {
+  if (answer.kind === 'idempotency_mismatch') {
+    return refusal('idempotency_mismatch', 'The Idempotency-Key was used with another body; take a new key for a new task.');
+  }
+  const [field, name] =
+    answer.kind === 'unknown_agent' ? (['assign_to', answer.agentId] as const) : (['depends_on', answer.taskId] as const);
+  const line = lineOf(answer.index);
+  const detail = `names ${name}, which this hub does not know`;
+  return refusal(answer.kind, `${field} ${detail}.`, {
+    status: 400,
+    details: [{ ...(line === undefined ? {} : { line }), field, error: answer.kind, detail }],
+  });
+}

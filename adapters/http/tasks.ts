@@ -1,0 +1,148 @@
+/** Tasks as they stand, and what people do to one. */
+import type { OperatorAnswer } from '../../core/application/hub/commands.ts';
+import { isTaskId, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
+import type { Priority, Status, Task } from '../../core/domain/task.ts';
+import { explainWaiting, type WaitingFor } from '../../core/domain/waiting.ts';
+import type { TaskQuery } from '../../core/ports/task-store.ts';
+import { bodyReader } from '../../core/protocol/body-reader.ts';
+import { adoptSchema, emptySchema } from '../../core/protocol/http-bodies.ts';
+import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../core/protocol/http-queries.ts';
+import { taskRecordJson, taskRowJson } from '../../core/protocol/task-json.ts';
+import { allAgents } from './all-agents.ts';
+import type { Principal } from './authenticate.ts';
+import type { HttpApiDeps } from './deps.ts';
+import { badCursor, pageLimit, queryReader } from './query.ts';
+import { invalid, ok, okText, refusal, type Reply } from './reply.ts';
+import type { ApiRequest, Handlers } from './request.ts';
+
+/** Rows asked of the store at once, and bytes after which a page ends early: descriptions and results may be large. */
+const ROWS_AT_ONCE = 50;
+const PAGE_BYTES_MAX = 8_388_608;
+
+type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
+
+export function taskHandlers(deps: HttpApiDeps): TaskHandlers {
+  const { inbox, tasks, agents, clock, limits } = deps;
+  const readList = queryReader(taskListSchema);
+  const readDeadLetter = queryReader(deadLetterSchema);
+  const readAdopt = bodyReader(adoptSchema);
+  const readEmpty = bodyReader(emptySchema);
+
+  const page = async (
+    filter: Omit<TaskQuery, 'limit' | 'after' | 'submittedBy'>,
+    paging: { readonly limit?: string | undefined; readonly cursor?: string | undefined },
+    by: Principal,
+  ): Promise<Reply> => {
+    const limit = pageLimit(paging.limit, limits.page);
+    if (limit.kind === 'refused') return limit.reply;
+    let after = paging.cursor === undefined ? undefined : (readTaskCursor(paging.cursor) ?? null);
+    if (after === null) return badCursor;
+    const submittedBy = by.role === 'submitter' ? by.id : undefined;
+    const texts: string[] = [];
+    let bytes = 0;
+    let more = true;
+    while (more && texts.length < limit.value && bytes < PAGE_BYTES_MAX) {
+      const wanted = Math.min(ROWS_AT_ONCE, limit.value - texts.length);
+      const rows = await tasks.list({ ...filter, submittedBy, after, limit: wanted + 1 });
+      more = rows.length > wanted;
+      for (const row of rows.slice(0, wanted)) {
+        if (bytes >= PAGE_BYTES_MAX) {
+          more = true;
+          break;
+        }
+        const text = taskRowJson(row);
+        texts.push(text);
+        bytes += text.length;
+        after = { createdAtMs: row.task.createdAtMs, id: row.task.id };
+      }
+    }
+    const cursor = more && after !== undefined ? taskCursor(after) : null;
+    return okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
+  };
+
+  /** Why it waits, from what it depends on and the agents as they are now. */
+  const waitingFor = async (task: Task): Promise<WaitingFor | null> => {
+    if (task.status === 'blocked') return explainWaiting(task, await tasks.peek(task.dependsOn), [], clock.nowMs());
+    if (task.status !== 'queued') return explainWaiting(task, [], [], clock.nowMs());
+    const { assignTo } = task.requirement;
+    const named = assignTo === null ? undefined : await agents.getAgent(assignTo);
+    const rows = assignTo === null ? await allAgents(agents, limits.page) : named === undefined ? [] : [named];
+    const loads = rows.map((row) => ({ agent: row.agent, liveCount: row.live.length, stopCount: row.pendingStops }));
+    return explainWaiting(task, [], loads, clock.nowMs());
+  };
+
+  const getTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const id = request.params['id'];
+    const record = isTaskId(id) ? await tasks.read(id) : undefined;
+    if (record === undefined || !maySee(by, record.task)) return unknownTask;
+    return okText(taskRecordJson(record, await waitingFor(record.task)));
+  };
+
+  const operate = async (
+    request: ApiRequest,
+    by: Principal,
+    act: (taskId: TaskId) => Promise<OperatorAnswer>,
+    allowedFor: string,
+  ): Promise<Reply> => {
+    const id = request.params['id'];
+    if (!isTaskId(id)) return unknownTask;
+    if (by.role === 'submitter') {
+      // Who submitted a task never changes, so that this stays true until the command is carried out.
+      const [task] = await tasks.peek([id]);
+      if (task === undefined || !maySee(by, task)) return unknownTask;
+    }
+    const answer = await act(id);
+    if (answer.kind === 'done') return ok({ task_id: id, status: answer.status, generation: answer.generation });
+    if (answer.code === 'unknown_task') return unknownTask;
+    return refusal('invalid_state', `The task is not in a state that allows it: ${allowedFor}.`, {
+      more: answer.currentGeneration === null ? {} : { generation: answer.currentGeneration },
+    });
+  };
+
+  const withEmptyBody =
+    (act: (request: ApiRequest, by: Principal) => Promise<Reply>) =>
+    (request: ApiRequest, by: Principal): Reply | Promise<Reply> => {
+      const body = readEmpty(request.json);
+      return body.kind === 'invalid' ? invalid(body.errors) : act(request, by);
+    };
+
+  return {
+    listTasks(request, by) {
+      const query = readList(request.query);
+      if (query.kind === 'refused') return query.reply;
+      const { status, priority, assigned_to: assignedTo, ...paging } = query.value;
+      const filter = {
+        status: status as Status | undefined,
+        priority: priority as Priority | undefined,
+        assignedTo: assignedTo as AgentId | undefined,
+      };
+      return page(filter, paging, by);
+    },
+    listDeadLetter(request, by) {
+      const query = readDeadLetter(request.query);
+      if (query.kind === 'refused') return query.reply;
+      const { priority, ...paging } = query.value;
+      return page({ status: 'dead_letter', priority: priority as Priority | undefined }, paging, by);
+    },
+    getTask,
+    retryTask: withEmptyBody((request, by) =>
+      operate(request, by, (taskId) => inbox.do({ kind: 'retry', taskId, by: by.id }), 'retry is for the dead letter and for parked tasks'),
+    ),
+    cancelTask: withEmptyBody((request, by) =>
+      operate(request, by, (taskId) => inbox.do({ kind: 'cancel', taskId, by: by.id }), 'cancel is for what has not ended'),
+    ),
+    adoptResult(request, by) {
+      const body = readAdopt(request.json);
+      if (body.kind === 'invalid') return invalid(body.errors);
+      const generation = body.value.generation as Generation;
+      const adopt = (taskId: TaskId) => inbox.do({ kind: 'adopt', taskId, generation, by: by.id });
+      return operate(request, by, adopt, 'adopt is for a queued task with a late result of that generation');
+    },
+  };
+}
+
+const unknownTask = refusal('unknown_task', 'There is no such task.');
+
+/** A submitter sees what it submitted, an agent what it was given, everybody else all. */
+const maySee = (by: Principal, task: Task): boolean =>
+  by.role === 'submitter' ? task.submittedBy === by.id : by.role === 'agent' ? by.agentId !== null && task.assignedTo === by.agentId : true;

@@ -1,0 +1,142 @@
+/** Who may speak: tokens, enrolment secrets, and an agent that enrols itself. A token is shown once, when it is made. */
+import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
+import type { TokenRecord } from '../../core/ports/agent-store.ts';
+import { bodyReader } from '../../core/protocol/body-reader.ts';
+import { emptySchema, registerSchema, tokenSchema, TOKEN_SLOTS_DEFAULT, type TokenBody } from '../../core/protocol/http-bodies.ts';
+import { pageSchema } from '../../core/protocol/http-queries.ts';
+import type { FieldError } from '../../core/protocol/frame-reader.ts';
+import type { Authenticator } from './authenticate.ts';
+import type { HttpApiDeps } from './deps.ts';
+import { badCursor, pageLimit, queryReader } from './query.ts';
+import { created, invalid, ok, refusal, type Reply } from './reply.ts';
+import type { ApiRequest, Handlers } from './request.ts';
+
+/** How long an enrolment secret is good for. */
+export const ENROL_SECRET_MS = 900_000;
+/** Characters of a token that the list shows; what is left is far beyond guessing. */
+const PREFIX_CHARACTERS = 8;
+const TOKEN_ID = /^tok-[0-9a-f]{32}$/;
+
+type TokenHandlers = Pick<Handlers, 'register' | 'addEnrolSecret' | 'addToken' | 'listTokens' | 'revokeTokens'>;
+
+export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHandlers {
+  const { agents, ids, digest, clock, limits, log } = deps;
+  const readRegister = bodyReader(registerSchema);
+  const readToken = bodyReader(tokenSchema);
+  const readEmpty = bodyReader(emptySchema);
+  const readPage = queryReader(pageSchema);
+
+  /** A new token and its record, which does not tell it. */
+  const mint = (fields: Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>) => {
+    const token = ids.secret();
+    const record: TokenRecord = {
+      ...fields,
+      id: ids.random('tok'),
+      hash: digest.sha256(token),
+      prefix: token.slice(0, PREFIX_CHARACTERS),
+      createdAtMs: clock.nowMs(),
+      revokedAtMs: null,
+    };
+    return { token, record };
+  };
+
+  const register = async (request: ApiRequest): Promise<Reply> => {
+    const body = readRegister(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    // The secret is judged first, so that nobody without one learns which agents there are; a taken name uses it up.
+    const hash = digest.sha256(body.value.secret);
+    const found = await auth.look(request.address, async () => (await agents.takeEnrolSecret(hash, clock.nowMs())) || undefined);
+    if (found.kind === 'refused') return found.reply;
+    if (found.value === undefined) {
+      return refusal('invalid_secret', 'The enrolment secret is wrong, was used, or is over 15 minutes old; take a new one.');
+    }
+    deps.onEnrolSecretUsed();
+    const agentId = body.value.agent_id as AgentId;
+    const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });
+    if ((await agents.addToken(record, { unlessTaken: true })) === 'taken') {
+      return refusal('agent_taken', `Agent ${agentId} already has a token; revoke it first, or choose another id.`);
+    }
+    log.info('An agent enrolled.', { agent_id: agentId, token_id: record.id });
+    const urls = deps.urls();
+    return created({ agent_id: agentId, token, hub_ws_url: urls.ws, hub_api_url: urls.api });
+  };
+
+  const addEnrolSecret = async (request: ApiRequest): Promise<Reply> => {
+    const body = readEmpty(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    const secret = ids.secret();
+    const expiresAtMs = clock.nowMs() + ENROL_SECRET_MS;
+    await agents.addEnrolSecret(digest.sha256(secret), expiresAtMs);
+    return created({ secret, expires_at: expiresAtMs });
+  };
+
+  const addToken = async (request: ApiRequest): Promise<Reply> => {
+    const body = readToken(request.json);
+    const errors = body.kind === 'invalid' ? body.errors : tokenMistakes(body.value, limits.slotsPerAgent);
+    if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
+    const { agent_id: agentId = null, name, role = 'agent', capabilities = null, max_slots: maxSlots } = body.value;
+    const { token, record } = mint({
+      name: name ?? agentId ?? role,
+      role,
+      agentId: agentId as AgentId | null,
+      capabilities,
+      maxSlots: agentId === null ? null : (maxSlots ?? Math.min(TOKEN_SLOTS_DEFAULT, limits.slotsPerAgent)),
+    });
+    await agents.addToken(record);
+    log.info('A token was made.', { token_id: record.id, role: record.role, agent_id: record.agentId });
+    return created({ token, ...tokenJson(record) });
+  };
+
+  const listTokens = async (request: ApiRequest): Promise<Reply> => {
+    const query = readPage(request.query);
+    if (query.kind === 'refused') return query.reply;
+    const limit = pageLimit(query.value.limit, limits.page);
+    if (limit.kind === 'refused') return limit.reply;
+    const { cursor } = query.value;
+    if (cursor !== undefined && !TOKEN_ID.test(cursor)) return badCursor;
+    const rows = await agents.listTokens({ after: cursor, limit: limit.value + 1 });
+    const shown = rows.slice(0, limit.value);
+    return ok({ tokens: shown.map(tokenJson), next_cursor: rows.length > shown.length ? (shown.at(-1)?.id ?? null) : null });
+  };
+
+  const revokeTokens = async (request: ApiRequest): Promise<Reply> => {
+    const id = request.params['id'] ?? '';
+    const nowMs = clock.nowMs();
+    let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs) : [];
+    if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs);
+    if (revoked.length === 0) return refusal('unknown_token', 'There is no unrevoked token of this id or agent.');
+    auth.forget();
+    deps.revokeSessions(revoked);
+    log.info('Tokens were revoked.', { token_ids: revoked.map((token) => token.id) });
+    return ok({ revoked: revoked.map((token) => token.id) });
+  };
+
+  return { register, addEnrolSecret, addToken, listTokens, revokeTokens };
+}
+
+/** A token is an agent's, or it has a name and a role. */
+function tokenMistakes(body: TokenBody, slotsMax: number): readonly FieldError[] {
+  const mistake = (field: string, detail: string): FieldError[] => [{ field, error: 'contradiction', detail }];
+  if (body.agent_id !== undefined) {
+    if (body.role !== undefined) return mistake('role', 'is always agent with agent_id; leave it out');
+    if ((body.max_slots ?? 0) > slotsMax) return mistake('max_slots', `must be at most ${slotsMax}`);
+    return [];
+  }
+  if (body.role === undefined) return [{ field: 'role', error: 'required', detail: 'is needed without agent_id' }];
+  if (body.name === undefined) return [{ field: 'name', error: 'required', detail: 'is needed without agent_id' }];
+  if (body.capabilities !== undefined) return mistake('capabilities', 'belong to the token of an agent');
+  if (body.max_slots !== undefined) return mistake('max_slots', 'belongs to the token of an agent');
+  return [];
+}
+
+const tokenJson = (token: TokenRecord): Readonly<Record<string, unknown>> => ({
+  id: token.id,
+  name: token.name,
+  role: token.role,
+  agent_id: token.agentId,
+  prefix: token.prefix,
+  capabilities: token.capabilities,
+  max_slots: token.maxSlots,
+  created_at: token.createdAtMs,
+  revoked_at: token.revokedAtMs,
+});

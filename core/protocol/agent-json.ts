@@ -1,0 +1,38 @@
+/** An agent as the HTTP API shows it. */
+import { presenceOf, type Agent } from '../domain/agent.ts';
+import type { Task } from '../domain/task.ts';
+
+/** An agent with what it holds, as the store gives it. */
+export interface AgentParts {
+  readonly agent: Agent;
+  readonly live: readonly Task[];
+  readonly pendingStops: number;
+}
+
+export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: number): Readonly<Record<string, unknown>> {
+  const isPaused = agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs;
+  return {
+    agent_id: agent.id,
+    name: agent.name,
+    status: presenceOf(agent, live.length, nowMs),
+    capabilities: agent.capabilities,
+    slots: agent.slots,
+    connected: agent.connected,
+    connected_at: agent.connectedAtMs,
+    disconnected_at: agent.disconnectedAtMs,
+    last_seen: agent.lastHeardAtMs,
+    protocol_version: agent.protocolVersion,
+    draining: agent.draining,
+    paused_until: isPaused ? agent.pausedUntilMs : null,
+    paused_reason: isPaused ? agent.pausedReason : null,
+    current_task: live[0]?.id ?? null,
+    tasks: live.map((task) => ({
+      task_id: task.id,
+      generation: task.generation,
+      assigned_at: task.assignedAtMs,
+      accepted_at: task.acceptedAtMs,
+    })),
+    pending_stops: pendingStops,
+    resources: agent.resources,
+  };
+}

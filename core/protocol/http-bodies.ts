@@ -1,0 +1,97 @@
+/**
+ * The body of every HTTP request. A field that is not listed is refused, so that a misspelt one is not lost silently;
+ * `null` stands for a field that is not given. Lengths count Unicode code points; times are milliseconds since 1970.
+ */
+import { Type, type Static, type TSchema } from 'typebox';
+import { PRIORITIES } from '../domain/task.ts';
+import {
+  agentIdField,
+  capabilitiesField,
+  capabilityField,
+  CAPABILITIES_MAX,
+  DESCRIPTION_CHARACTERS_MAX,
+  durationField,
+  generationField,
+  MAX_RETRIES_MAX,
+  nameField,
+  objectField,
+  slotsField,
+  taskIdField,
+  timeField,
+} from './fields.ts';
+
+export const DEPENDENCIES_MAX = 100;
+export const MAX_RETRIES_DEFAULT = 3;
+/** Entries of `file_hints`, `success_criteria` and `verification_steps` each. */
+export const NOTES_MAX = 256;
+export const NOTE_CHARACTERS_MAX = 4_096;
+export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 128;
+/** Slots that a token allows when nothing is said. */
+export const TOKEN_SLOTS_DEFAULT = 16;
+
+/** An object with these fields and no others. */
+const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
+const optional = Type.Optional;
+const placeField = Type.String({ minLength: 1, maxLength: 1_024 });
+const notesField = Type.Array(Type.String({ minLength: 1, maxLength: NOTE_CHARACTERS_MAX }), { maxItems: NOTES_MAX });
+const descriptionField = Type.String({ minLength: 1, maxLength: DESCRIPTION_CHARACTERS_MAX });
+
+/** `POST /api/tasks`, and each line of `POST /api/tasks/bulk`. */
+export const submitSchema = closed({
+  description: descriptionField,
+  priority: optional(Type.Enum([...PRIORITIES])),
+  metadata: optional(objectField),
+  needed_capabilities: optional(Type.Array(capabilityField, { maxItems: CAPABILITIES_MAX })),
+  max_retries: optional(Type.Integer({ minimum: 0, maximum: MAX_RETRIES_MAX })),
+  assign_to: optional(agentIdField),
+  run_at: optional(timeField),
+  ttl_ms: optional(durationField),
+  run_max_ms: optional(durationField),
+  complete_by: optional(timeField),
+  depends_on: optional(Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX })),
+  repo: optional(placeField),
+  branch: optional(placeField),
+  file_hints: optional(notesField),
+  success_criteria: optional(notesField),
+  verification_steps: optional(notesField),
+});
+export type SubmitBody = Static<typeof submitSchema>;
+
+/** `POST /api/admin/push-task`. An `agent_id` that no agent can have is simply not connected. */
+export const pushSchema = closed({
+  agent_id: Type.String({ minLength: 1, maxLength: 256 }),
+  description: descriptionField,
+  metadata: optional(objectField),
+});
+export type PushBody = Static<typeof pushSchema>;
+
+/** `POST /api/tasks/:id/adopt` */
+export const adoptSchema = closed({ generation: generationField });
+export type AdoptBody = Static<typeof adoptSchema>;
+
+/** Actions that need no body take none, or an empty object. */
+export const emptySchema = closed({});
+
+/** `POST /api/onboard/register` */
+export const registerSchema = closed({ agent_id: agentIdField, secret: Type.String({ minLength: 1, maxLength: 1_024 }) });
+export type RegisterBody = Static<typeof registerSchema>;
+
+/** `POST /admin/tokens`: for an agent, or for a person or program with a role. */
+export const tokenSchema = closed({
+  agent_id: optional(agentIdField),
+  name: optional(nameField),
+  role: optional(Type.Enum(['submitter', 'viewer', 'operator', 'admin'])),
+  capabilities: optional(capabilitiesField),
+  max_slots: optional(slotsField),
+});
+export type TokenBody = Static<typeof tokenSchema>;
+
+/** By name, for `GET /api/schemas`. */
+export const httpBodySchemas = {
+  submit: submitSchema,
+  push: pushSchema,
+  adopt: adoptSchema,
+  empty: emptySchema,
+  register: registerSchema,
+  token: tokenSchema,
+} as const;

@@ -1,0 +1,46 @@
+/** Every error code that the HTTP API answers with; docs/http-api.md tells people what to do about each. */
+export const HTTP_ERRORS = {
+  invalid_json: 'The body is not JSON in UTF-8, or is nested too deep.',
+  validation_failed: 'A field, a query parameter or a header is missing, wrong or unknown; `details` names each.',
+  unknown_agent: 'There is no such agent.',
+  unknown_task: 'There is no such task, or it is not yours to see.',
+  unknown_token: 'There is no such unrevoked token.',
+  unauthorized: 'There is no valid bearer token.',
+  invalid_secret: 'The enrolment secret is wrong, used or over.',
+  forbidden: 'The role of the token may not do this.',
+  forbidden_origin: 'Host or Origin is not a name of this hub.',
+  unknown_route: 'There is no such address.',
+  method_not_allowed: 'The address has no such method; `allow` lists those it has.',
+  agent_not_connected: 'The agent is not connected.',
+  request_timeout: 'The body did not arrive in time.',
+  idempotency_mismatch: 'The Idempotency-Key was used with another body.',
+  invalid_state: 'The task is not in a state that allows it.',
+  agent_taken: 'The agent already has a token.',
+  body_too_large: 'The body, a line of it or the number of its lines is over the limit.',
+  unsupported_media_type: 'The body is compressed or of another type than JSON.',
+  rate_limited: 'Too many requests of this token, or too many wrong tokens from this address.',
+  internal: 'A bug of ours; the log of the hub says more.',
+  storage_unavailable: 'The database cannot answer or commit now.',
+  hub_busy: 'The hub has too much in hand.',
+  hub_stopping: 'The hub is stopping.',
+} as const satisfies Readonly<Record<string, string>>;
+
+export type HttpErrorCode = keyof typeof HTTP_ERRORS;
+
+/** What every refused request is answered with. */
+export interface HttpErrorBody {
+  readonly error: HttpErrorCode;
+  readonly message: string;
+  readonly details?: readonly HttpErrorDetail[] | undefined;
+}
+
+export interface HttpErrorDetail {
+  /** The line of a bulk body, from 1. */
+  readonly line?: number | undefined;
+  /** The field with dots between its steps; a query parameter or header by its name; empty for the whole body. */
+  readonly field: string;
+  /** The kind of mistake, for programs. */
+  readonly error: string;
+  /** The mistake in words. */
+  readonly detail?: string | undefined;
+}

@@ -1,0 +1,68 @@
+/** The query of every HTTP request that has one. A parameter that is not listed, or is given twice, is refused. */
+import { Type, type Static, type TSchema } from 'typebox';
+import { EVENT_NAMES } from '../domain/event.ts';
+import { isTaskId, type TaskId } from '../domain/ids.ts';
+import { PRIORITIES, STATUSES } from '../domain/task.ts';
+import { agentIdField, taskIdField } from './fields.ts';
+
+export const PAGE_DEFAULT = 50;
+
+const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
+const optional = Type.Optional;
+
+/** `cursor` is what the page before gave as `next_cursor`; `limit` is 50 unless given. */
+const page = {
+  limit: optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
+  cursor: optional(Type.String({ minLength: 1, maxLength: 256 })),
+};
+
+/** `GET /api/tasks` */
+export const taskListSchema = closed({
+  status: optional(Type.Enum([...STATUSES])),
+  priority: optional(Type.Enum([...PRIORITIES])),
+  assigned_to: optional(agentIdField),
+  ...page,
+});
+export type TaskListQuery = Static<typeof taskListSchema>;
+
+/** `GET /api/tasks/dead-letter` */
+export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORITIES])), ...page });
+export type DeadLetterQuery = Static<typeof deadLetterSchema>;
+
+/** `GET /api/agents`, `GET /admin/tokens` */
+export const pageSchema = closed(page);
+export type PageQuery = Static<typeof pageSchema>;
+
+/** `GET /api/events` */
+export const eventsSchema = closed({
+  task_id: optional(taskIdField),
+  agent_id: optional(agentIdField),
+  type: optional(Type.Enum([...EVENT_NAMES])),
+});
+export type EventsQuery = Static<typeof eventsSchema>;
+
+/** What takes no query. */
+export const noQuerySchema = closed({});
+
+export const httpQuerySchemas = {
+  task_list: taskListSchema,
+  dead_letter: deadLetterSchema,
+  page: pageSchema,
+  events: eventsSchema,
+} as const;
+
+/** The place of a task in the list, newest first. */
+export interface TaskPlace {
+  readonly createdAtMs: number;
+  readonly id: TaskId;
+}
+
+export const taskCursor = (place: TaskPlace): string => `${place.createdAtMs}.${place.id}`;
+
+/** Null when the text is no cursor of ours. */
+export function readTaskCursor(text: string): TaskPlace | null {
+  const [time = '', id, ...rest] = text.split('.');
+  const createdAtMs = Number(time);
+  if (rest.length > 0 || !/^[0-9]{1,16}$/.test(time) || !Number.isSafeInteger(createdAtMs) || !isTaskId(id)) return null;
+  return { createdAtMs, id };
+}

@@ -1,0 +1,40 @@
+/** What JSON may hold to be taken, and one text for equal values. */
+import type { FieldError } from './frame-reader.ts';
+
+/** U+0000, which databases and arguments of programs refuse, and lone surrogates, which are not characters. */
+const UNFIT_TEXT = /[\u0000\p{Surrogate}]/u;
+
+export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
+
+/**
+ * The first thing in a parsed JSON value that could not be kept as it was given; null when there is none: text that is
+ * unfit, a number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`.
+ */
+export function findUnfit(value: unknown, depthMax: number, path = ''): FieldError | null {
+  if (typeof value === 'string') {
+    return isFitText(value) ? null : { field: path, error: 'text', detail: 'must not contain U+0000 or a lone surrogate' };
+  }
+  if (typeof value === 'number') {
+    const isKept = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
+    return isKept ? null : { field: path, error: 'number', detail: 'cannot be kept exactly; send a number of this size as a string' };
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  if (depthMax === 0) return { field: path, error: 'depth', detail: 'is nested too deep' };
+  for (const [key, inner] of Object.entries(value)) {
+    if (!isFitText(key)) return { field: path, error: 'text', detail: 'has a name with U+0000 or a lone surrogate' };
+    const found = findUnfit(inner, depthMax - 1, path === '' ? key : `${path}.${key}`);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/**
+ * JSON with the names of every object in order, so that two bodies that mean the same have the same text. Names that
+ * stand twice and the form of numbers are as JSON.parse leaves them. The value is a parsed one of bounded depth.
+ */
+export function canonicalJson(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const names = Object.keys(value).sort();
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson((value as Record<string, unknown>)[name])}`).join(',')}}`;
+}
