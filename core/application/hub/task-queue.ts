@@ -81,6 +81,11 @@ export class TaskQueue implements CommandInbox {
     );
   }
 
+  /** Answers when all that waits now is committed and told. */
+  async flush(): Promise<void> {
+    await this.#running;
+  }
+
   /** Takes nothing new, and answers when all that waited is committed and told. */
   async stop(): Promise<void> {
     this.#stopping = true;

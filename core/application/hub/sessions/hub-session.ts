@@ -178,7 +178,7 @@ export class HubSession {
     if (this.#state === 'closed') return this.#deps.inbox.post({ kind: 'disconnect', from }, () => undefined);
     this.#state = 'identified';
     this.#deps.registered(this);
-    this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.nowMs(), storeId, held: answer.held }, context));
+    this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.nowMs(), storeId: storeId(), held: answer.held }, context));
     if (answer.expectsWord) {
       this.#timer = clock.after(V1_SETTLE_MS, () =>
         this.#deps.inbox.post({ kind: 'presence', from, change: { what: 'settled' } }, () => undefined),

@@ -20,7 +20,8 @@ export interface SessionDeps {
   readonly digest: Digest;
   readonly log: Log;
   readonly context: HubContext;
-  readonly storeId: string;
+  /** Names the database; known once it is open. */
+  readonly storeId: () => string;
   readonly roster: Roster;
   readonly throttle: Throttle;
   readonly agentMessages: boolean;

@@ -1,0 +1,54 @@
+/** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
+import { chmod, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
+
+const OTHERS = 0o077;
+
+/** Makes the directory, mode 0700. Fails with `AC_DATA_DIR`. */
+export async function makeDataDir(dataDir: string, setting: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    if (((await stat(dataDir)).mode & OTHERS) !== 0) await chmod(dataDir, 0o700);
+    const probe = join(dataDir, '.writable');
+    await writeFile(probe, '', { mode: 0o600 });
+  } catch (cause) {
+    throw new AgentcomError(
+      'AC_DATA_DIR',
+      `Cannot make or write the data directory ${dataDir}: ${messageOf(cause)}. Correct its rights, or ${setting}.`,
+      { cause },
+    );
+  }
+}
+
+/** The trimmed text of a secret file; null when there is none. Fails with `AC_DATA_DIR` when others may read it. */
+export async function readSecretFile(file: string): Promise<string | null> {
+  let text: string;
+  try {
+    const mode = (await stat(file)).mode;
+    if ((mode & OTHERS) !== 0) {
+      throw new AgentcomError(
+        'AC_DATA_DIR',
+        `${file} holds a secret and others may read it (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${file}`,
+      );
+    }
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (AgentcomError.is(error)) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${file}: ${messageOf(error)}.`, { cause: error });
+  }
+  const secret = text.trim();
+  return secret === '' ? null : secret;
+}
+
+/** Writes a secret file whole, mode 0600. Fails with `AC_DATA_DIR`. */
+export async function writeSecretFile(file: string, secret: string): Promise<void> {
+  const aside = `${file}.${process.pid}.next`;
+  try {
+    await writeFile(aside, `${secret}\n`, { mode: 0o600 });
+    await rename(aside, file);
+  } catch (cause) {
+    throw new AgentcomError('AC_DATA_DIR', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });
+  }
+}

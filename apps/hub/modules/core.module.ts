@@ -1,0 +1,95 @@
+/** The use cases: queue, sessions, sweeper. */
+import { ContainerModule } from 'inversify';
+import { rulesOf, type HubContext } from '../../../core/application/hub/context.ts';
+import { Roster } from '../../../core/application/hub/roster.ts';
+import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
+import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
+import { Sweeper } from '../../../core/application/hub/sweeper.ts';
+import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { TOKENS } from '../../tokens.ts';
+import { hubWiring } from '../wiring.ts';
+
+export const coreModule = (): ContainerModule =>
+  new ContainerModule(({ bind }) => {
+    bind(TOKENS.HubWiring).toResolvedValue(hubWiring).inSingletonScope();
+    bind(TOKENS.HubContext)
+      .toResolvedValue(
+        (config, ids, log, wiring): HubContext => ({
+          hubId: ids.random('hub'),
+          rules: rulesOf(config.timing, config.limits),
+          timing: config.timing,
+          limits: config.limits,
+          log,
+          silence: { countsFromMs: Number.MAX_SAFE_INTEGER },
+          isHere: (agentId, session) => wiring.isHere(agentId, session),
+        }),
+        [TOKENS.HubConfig, TOKENS.Ids, TOKENS.Log, TOKENS.HubWiring],
+      )
+      .inSingletonScope();
+    bind(TOKENS.Roster)
+      .toResolvedValue((context) => new Roster(context.hubId), [TOKENS.HubContext])
+      .inSingletonScope();
+    bind(TOKENS.TaskQueue)
+      .toResolvedValue(
+        (storage, clock, ids, roster, context, wiring) =>
+          new TaskQueue({
+            store: storage.tasks,
+            clock,
+            ids,
+            roster,
+            context,
+            deliver: (outgoing) => wiring.deliver(outgoing),
+            committed: ({ events, dueAtMs }) => {
+              wiring.expectDue(dueAtMs);
+              if (events.length > 0) for (const listener of wiring.commitListeners) listener();
+            },
+          }),
+        [TOKENS.Storage, TOKENS.Clock, TOKENS.Ids, TOKENS.Roster, TOKENS.HubContext, TOKENS.HubWiring],
+      )
+      .inSingletonScope();
+    bind(TOKENS.Sweeper)
+      .toResolvedValue(
+        (clock, inbox, context, wiring) => {
+          const sweeper = new Sweeper({ clock, inbox, context });
+          wiring.expectDue = (dueAtMs) => sweeper.expectDue(dueAtMs);
+          return sweeper;
+        },
+        [TOKENS.Clock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring],
+      )
+      .inSingletonScope();
+    bind(TOKENS.HubSessions)
+      .toResolvedValue(
+        (config, inbox, storage, clock, ids, digest, log, context, roster, wiring) => {
+          const sessions = new HubSessions({
+            inbox,
+            agents: storage.agents,
+            clock,
+            ids,
+            digest,
+            log,
+            context,
+            roster,
+            storeId: () => wiring.storeId,
+            throttle: new Throttle(config.limits.invalidFrames),
+            agentMessages: config.agentMessages,
+            trustedProxies: config.trustedProxies,
+          });
+          wiring.deliver = (outgoing) => sessions.deliver(outgoing);
+          wiring.isHere = (agentId, session) => sessions.isHere(agentId, session);
+          return sessions;
+        },
+        [
+          TOKENS.HubConfig,
+          TOKENS.TaskQueue,
+          TOKENS.Storage,
+          TOKENS.Clock,
+          TOKENS.Ids,
+          TOKENS.Digest,
+          TOKENS.Log,
+          TOKENS.HubContext,
+          TOKENS.Roster,
+          TOKENS.HubWiring,
+        ],
+      )
+      .inSingletonScope();
+  });

@@ -1,0 +1,61 @@
+/** The HTTP API and the secrets that open it. */
+import { ContainerModule } from 'inversify';
+import { httpApi } from '../../../adapters/http/api.ts';
+import { VERSION } from '../../version.ts';
+import { TOKENS } from '../../tokens.ts';
+import { allowedOrigins } from '../origins.ts';
+import { hubSecrets } from '../secrets.ts';
+import { hubUrls } from '../urls.ts';
+
+export const httpModule = (): ContainerModule =>
+  new ContainerModule(({ bind }) => {
+    bind(TOKENS.HubSecrets)
+      .toResolvedValue(
+        ({ dataDir, adminToken }, storage, ids, digest, clock, log) =>
+          hubSecrets({ dataDir, adminToken, agents: storage.agents, ids, digest, clock, log }),
+        [TOKENS.HubConfig, TOKENS.Storage, TOKENS.Ids, TOKENS.Digest, TOKENS.Clock, TOKENS.Log],
+      )
+      .inSingletonScope();
+    bind(TOKENS.HttpApi)
+      .toResolvedValue(
+        (config, inbox, storage, ids, digest, clock, log, secrets, sessions, wiring) =>
+          httpApi({
+            inbox,
+            tasks: storage.tasks,
+            agents: storage.agents,
+            events: storage.events,
+            ids,
+            digest,
+            clock,
+            log,
+            limits: config.limits,
+            isAllowedOrigin: allowedOrigins(config.host, config.names),
+            trustedProxies: config.trustedProxies,
+            adminTokenHash: secrets.adminTokenHash,
+            version: VERSION,
+            storageName: config.storage.name,
+            transportName: config.transport.name,
+            healthy: () => storage.healthy(),
+            urls: () => hubUrls(config.host, wiring.port),
+            onCommit: (listener) => {
+              wiring.commitListeners.add(listener);
+              return () => wiring.commitListeners.delete(listener);
+            },
+            revokeSessions: (tokens) => sessions.dropTokens(tokens.map((token) => token.id)),
+            onEnrolSecretUsed: () => secrets.renewEnrolment(),
+          }),
+        [
+          TOKENS.HubConfig,
+          TOKENS.TaskQueue,
+          TOKENS.Storage,
+          TOKENS.Ids,
+          TOKENS.Digest,
+          TOKENS.Clock,
+          TOKENS.Log,
+          TOKENS.HubSecrets,
+          TOKENS.HubSessions,
+          TOKENS.HubWiring,
+        ],
+      )
+      .inSingletonScope();
+  });

@@ -1,0 +1,30 @@
+/** Which names a request may carry in Host and Origin: what stands between a web page and a hub on loopback. */
+import { isIP } from 'node:net';
+
+const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
+
+export interface NamedHeaders {
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+}
+
+/**
+ * Host must be a loopback name, the listen host, a configured name, or an address in digits (which no foreign name can be
+ * rebound to). Origin, where a browser sends one, must be one of the names; digits are not enough there.
+ */
+export function allowedOrigins(listenHost: string, names: readonly string[]): (headers: NamedHeaders) => boolean {
+  const known = new Set([...LOOPBACK, listenHost, ...names].map((name) => name.toLowerCase()));
+  return ({ host, origin }) => {
+    const hostName = hostNameOf(host === undefined ? undefined : `http://${host}`);
+    if (hostName === null || !(known.has(hostName) || isIP(hostName) !== 0)) return false;
+    if (origin === undefined) return true;
+    const originName = hostNameOf(origin);
+    return originName !== null && known.has(originName);
+  };
+}
+
+/** The host name of an address, without port and brackets; null when it is none. */
+function hostNameOf(address: string | undefined): string | null {
+  if (address === undefined || !URL.canParse(address)) return null;
+  return new URL(address).hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+}

@@ -1,0 +1,84 @@
+/** The hub's own secrets on disk: the admin token, made at the first start, and the enrolment secret of the moment. */
+import { unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AgentStore } from '../../core/ports/agent-store.ts';
+import type { Digest, Ids } from '../../core/ports/chance.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { readSecretFile, writeSecretFile } from '../data-dir.ts';
+
+/** How long an enrolment secret may be used, milliseconds. */
+export const ENROL_SECRET_MS = 900_000;
+/** A new one is written this long before the old one ends, so that one just read can still be used. */
+const RENEW_EARLY_MS = 60_000;
+
+export interface HubSecrets {
+  /** SHA-256 of the admin token, hexadecimal. */
+  readonly adminTokenHash: string;
+  /** Writes a new enrolment secret, now and whenever the last one gets old. */
+  startEnrolment(): Promise<void>;
+  /** One was used: writes the next. */
+  renewEnrolment(): void;
+  stop(): Promise<void>;
+}
+
+export interface HubSecretsDeps {
+  readonly dataDir: string;
+  readonly adminToken: string | undefined;
+  readonly agents: AgentStore;
+  readonly ids: Ids;
+  readonly digest: Digest;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
+  const { dataDir, agents, ids, digest, clock, log } = deps;
+  const enrolFile = join(dataDir, 'enrol-secret');
+  let timer: Timer | null = null;
+  let stopped = false;
+  let writing: Promise<void> = Promise.resolve();
+
+  const write = async (): Promise<void> => {
+    const secret = ids.secret();
+    await agents.addEnrolSecret(digest.sha256(secret), clock.nowMs() + ENROL_SECRET_MS);
+    await writeSecretFile(enrolFile, secret);
+  };
+  const renew = (): void => {
+    if (stopped) return;
+    timer?.cancel();
+    timer = clock.after(ENROL_SECRET_MS - RENEW_EARLY_MS, renew);
+    writing = writing
+      .then(write)
+      .catch((error: unknown) => log.error('no new enrolment secret could be written; sidecars on this machine cannot enrol', { error }));
+  };
+
+  return {
+    adminTokenHash: digest.sha256(await adminToken(deps)),
+    async startEnrolment() {
+      renew();
+      await writing;
+    },
+    renewEnrolment: renew,
+    async stop() {
+      stopped = true;
+      timer?.cancel();
+      await writing;
+      // A secret that no running hub stands behind only misleads the next sidecar that reads it.
+      await unlink(enrolFile).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') log.warn('the enrolment secret could not be removed', { error });
+      });
+    },
+  };
+}
+
+async function adminToken({ dataDir, adminToken: given, ids, log }: HubSecretsDeps): Promise<string> {
+  if (given !== undefined) return given;
+  const file = join(dataDir, 'admin-token');
+  const known = await readSecretFile(file);
+  if (known !== null) return known;
+  const made = ids.secret();
+  await writeSecretFile(file, made);
+  log.info('an admin token was made', { file });
+  return made;
+}

@@ -1,0 +1,37 @@
+/**
+ * The names under which the container keeps the parts. Asserted rather than annotated: an annotation would narrow each to
+ * `symbol`, and a wrong order in `toResolvedValue` would compile.
+ */
+import type { ServiceIdentifier } from 'inversify';
+import type { HubContext } from '../core/application/hub/context.ts';
+import type { HubSessions } from '../core/application/hub/sessions/hub-sessions.ts';
+import type { Roster } from '../core/application/hub/roster.ts';
+import type { Sweeper } from '../core/application/hub/sweeper.ts';
+import type { TaskQueue } from '../core/application/hub/task-queue.ts';
+import type { ResolvedHubConfig } from '../core/config/config.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Digest, Ids } from '../core/ports/chance.ts';
+import type { HubTransport } from '../core/ports/hub-transport.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { Storage } from '../core/ports/storage.ts';
+import type { HttpApi } from '../adapters/http/deps.ts';
+import type { HubSecrets } from './hub/secrets.ts';
+import type { HubWiring } from './hub/wiring.ts';
+
+export const TOKENS = {
+  Clock: Symbol('Clock') as ServiceIdentifier<Clock>,
+  Ids: Symbol('Ids') as ServiceIdentifier<Ids>,
+  Digest: Symbol('Digest') as ServiceIdentifier<Digest>,
+  Log: Symbol('Log') as ServiceIdentifier<Log>,
+  HubConfig: Symbol('HubConfig') as ServiceIdentifier<ResolvedHubConfig>,
+  Storage: Symbol('Storage') as ServiceIdentifier<Storage>,
+  HubTransport: Symbol('HubTransport') as ServiceIdentifier<HubTransport>,
+  HubContext: Symbol('HubContext') as ServiceIdentifier<HubContext>,
+  HubSecrets: Symbol('HubSecrets') as ServiceIdentifier<HubSecrets>,
+  HubWiring: Symbol('HubWiring') as ServiceIdentifier<HubWiring>,
+  Roster: Symbol('Roster') as ServiceIdentifier<Roster>,
+  TaskQueue: Symbol('TaskQueue') as ServiceIdentifier<TaskQueue>,
+  Sweeper: Symbol('Sweeper') as ServiceIdentifier<Sweeper>,
+  HubSessions: Symbol('HubSessions') as ServiceIdentifier<HubSessions>,
+  HttpApi: Symbol('HttpApi') as ServiceIdentifier<HttpApi>,
+};
