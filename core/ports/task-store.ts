@@ -86,14 +86,14 @@ export interface StoreUnit {
   /** The bodies of these tasks, for their assignment; unknown ids are left out. */
   bodies(ids: readonly TaskId[]): Promise<readonly { readonly taskId: TaskId; readonly body: TaskBody }[]>;
 
-  /** Live assignments and pending stops of these agents. */
+  /** Live assignments and pending stops of these agents: one answer for each, also for one that holds nothing. */
   holdingsOf(agentIds: readonly AgentId[]): Promise<readonly Holding[]>;
 
   /** Agents that are connected now, or that have a live assignment or a pending stop. */
   activeAgents(): Promise<readonly Agent[]>;
 
   /**
-   * Writes what the batch changed.
+   * Writes what the batch changed, and answers the events with their places, repeated ones with the place they have.
    * MUST tolerate a repeat of an inserted task, key or event (same id): it changes nothing.
    * MUST number events in the order given.
    */

@@ -1,0 +1,77 @@
+/** `AgentStore` over an engine. */
+import type { Knex } from 'knex';
+import { newAgent, type Agent } from '../../core/domain/agent.ts';
+import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
+import type { OpenEngine, Row } from './engine.ts';
+import { agentColumns, groupedBy, stateIn, taskIn, tokenIn } from './rows.ts';
+
+export function knexAgentStore(use: () => OpenEngine): AgentStore {
+  const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
+
+  return {
+    addToken: async (token, options) =>
+      use().write(null, async (transaction) => {
+        const { agentId } = token;
+        if (agentId !== null && options?.unlessTaken === true && (await transaction.rows('liveTokenOf', agentId)).length > 0)
+          return 'taken';
+        await transaction.change('insertToken', token);
+        if (agentId !== null) await transaction.change('insertAgents', [agentColumns(newAgent(agentId, token.name))]);
+        return 'added';
+      }),
+
+    findToken: (hash) =>
+      read(async (db) => {
+        const [row] = (await db('tokens').where('hash', hash).whereNull('revoked_at')) as Row[];
+        return row === undefined ? undefined : tokenIn(row);
+      }),
+
+    listTokens: ({ after, limit }) =>
+      read(async (db) => {
+        const page = db('tokens').orderBy([
+          { column: 'created_at', order: 'desc' },
+          { column: 'id', order: 'desc' },
+        ]);
+        if (after !== undefined) page.whereRaw('(created_at, id) < (SELECT created_at, id FROM tokens WHERE id = ?)', [after]);
+        return ((await page.limit(limit)) as Row[]).map(tokenIn);
+      }),
+
+    revokeTokens: async (which, nowMs) =>
+      use().write(null, async (transaction) =>
+        (await transaction.rows('revokeTokens', { ...which, nowMs })).map(tokenIn).sort(newestFirst),
+      ),
+
+    addEnrolSecret: async (hash, expiresAtMs) => {
+      await use().write(null, (transaction) => transaction.change('saveEnrolSecret', { hash, expiresAtMs }));
+    },
+
+    takeEnrolSecret: async (hash, nowMs) =>
+      use().write(null, async (transaction) => {
+        const [row] = await transaction.rows('takeEnrolSecret', hash);
+        return row !== undefined && nowMs <= Number(row['expires_at']);
+      }),
+
+    listAgents: ({ after, limit }) =>
+      read(async (db) => {
+        const page = db('agents').select('state').orderBy('id').limit(limit);
+        if (after !== undefined) page.where('id', '>', after);
+        return agentRows(db, (await page) as Row[]);
+      }),
+
+    getAgent: (id) => read(async (db) => (await agentRows(db, (await db('agents').select('state').where('id', id)) as Row[]))[0]),
+  };
+}
+
+/** Adds to these agents what they hold. */
+async function agentRows(db: Knex, rows: readonly Row[]): Promise<readonly AgentRow[]> {
+  const agents = rows.map((row) => stateIn<Agent>(row));
+  const ids = agents.map(({ id }) => id);
+  const live = ((await db('tasks').select('state').where('status', 'assigned').whereIn('assigned_to', ids).orderBy('id')) as Row[]).map(
+    taskIn,
+  );
+  const stops = (await db('pending_stops').select('agent_id').count('* as pending').whereIn('agent_id', ids).groupBy('agent_id')) as Row[];
+  const liveOf = groupedBy(live, (task) => task.assignedTo);
+  const stopsOf = new Map(stops.map((row) => [row['agent_id'], Number(row['pending'])]));
+  return agents.map((agent) => ({ agent, live: liveOf.get(agent.id) ?? [], pendingStops: stopsOf.get(agent.id) ?? 0 }));
+}
+
+const newestFirst = (a: TokenRecord, b: TokenRecord): number => b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1);

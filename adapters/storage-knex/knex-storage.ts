@@ -1,0 +1,50 @@
+/** `Storage` over an engine: the three stores, opened and closed as a whole. */
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { opening } from '../../core/ports/opening.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import type { Engine, OpenEngine } from './engine.ts';
+import { knexAgentStore } from './knex-agent-store.ts';
+import { knexEventFeed } from './knex-event-feed.ts';
+import { knexTaskStore } from './knex-task-store.ts';
+
+/** A probe is a commit; whoever asks more often than this is answered with the last one. */
+const PROBE_MS = 1_000;
+
+export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clock; readonly log: Log }): Storage {
+  const { engine, clock, log } = deps;
+  const handle = opening<OpenEngine>({
+    name: `storage "${engine.name}"`,
+    open: () => engine.open(),
+    close: (opened) => opened.close(),
+  });
+  let lastProbe: { readonly of: OpenEngine; readonly atMs: number; readonly answer: Promise<boolean> } | undefined;
+
+  const probe = async (opened: OpenEngine): Promise<boolean> => {
+    try {
+      await opened.write(null, (transaction) => transaction.change('probe'));
+      return true;
+    } catch (thrown) {
+      log.warn('storage cannot commit', { storage: engine.name, error: messageOf(thrown) });
+      return false;
+    }
+  };
+
+  return {
+    name: engine.name,
+    tasks: knexTaskStore(engine.capabilities, handle.use),
+    agents: knexAgentStore(handle.use),
+    events: knexEventFeed(handle.use),
+    open: async () => ({ storeId: (await handle.open()).storeId }),
+    close: handle.close,
+    async healthy() {
+      const opened = handle.current();
+      if (opened === undefined) return false;
+      const nowMs = clock.monotonicMs();
+      if (lastProbe === undefined || lastProbe.of !== opened || nowMs - lastProbe.atMs >= PROBE_MS)
+        lastProbe = { of: opened, atMs: nowMs, answer: probe(opened) };
+      return lastProbe.answer;
+    },
+  };
+}

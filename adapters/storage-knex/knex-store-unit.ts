@@ -1,0 +1,113 @@
+/** The unit of work over the statements of an engine. */
+import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Changes, Holding, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
+import type { Transaction } from './engine.ts';
+import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn } from './rows.ts';
+import type { Statements } from './statements.ts';
+
+/** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
+const ROWS_IN_STATEMENT = 500;
+
+export function knexStoreUnit(transaction: Transaction): StoreUnit {
+  const tasksBy = async (statement: keyof Statements, parameter: unknown) => (await transaction.rows(statement, parameter)).map(taskIn);
+  const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
+    names.length === 0 ? [] : load();
+
+  return {
+    async load({ tasks, agents, keys }) {
+      return {
+        tasks: await named(tasks, () => tasksBy('loadTasks', tasks)),
+        agents: await named(agents, async () => (await transaction.rows('loadAgents', agents)).map((row) => stateIn<Agent>(row))),
+        keys: await named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
+      };
+    },
+    waitingRequirements: async (nowMs) => (await tasksBy('waitingRequirements', { nowMs })).map((task) => task.requirement),
+    claimable: ({ requirementKeys, nowMs, limitPerLane }) =>
+      named(requirementKeys, () => tasksBy('claimable', { keys: [...new Set(requirementKeys)], nowMs, limitPerLane })),
+    due: (nowMs, limit) => tasksBy('due', { nowMs, limit }),
+    dependentsOf: (ids) => named(ids, () => tasksBy('dependents', ids)),
+    bodies: (ids) =>
+      named(ids, async () =>
+        (await transaction.rows('loadBodies', ids)).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
+      ),
+    holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
+    activeAgents: async () => (await transaction.rows('activeAgents')).map((row) => stateIn<Agent>(row)),
+    save: (changes) => save(transaction, changes),
+  };
+}
+
+async function holdingsOf(transaction: Transaction, agentIds: readonly AgentId[]): Promise<readonly Holding[]> {
+  const live = (await transaction.rows('liveTasks', agentIds)).map(taskIn);
+  const stops = (await transaction.rows('pendingStops', agentIds)).map((row) => stateIn<PendingStop>(row));
+  const liveOf = groupedBy(live, (task) => task.assignedTo);
+  const stopsOf = groupedBy(stops, (stop) => stop.agentId);
+  return [...new Set(agentIds)].map((agentId) => ({ agentId, live: liveOf.get(agentId) ?? [], stops: stopsOf.get(agentId) ?? [] }));
+}
+
+async function save(transaction: Transaction, changes: Changes): Promise<readonly StoredEvent[]> {
+  const write = async (statement: keyof Statements, rows: readonly unknown[]): Promise<number> => {
+    let changed = 0;
+    for (const slice of slices(rows)) changed += await transaction.change(statement, slice);
+    return changed;
+  };
+  const { inserted } = changes;
+  await write('insertTasks', inserted.map(taskColumns));
+  await write(
+    'insertBodies',
+    inserted.map(({ task, body }) => ({ taskId: task.id, body })),
+  );
+  await write(
+    'insertDependencies',
+    inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
+  );
+  await update(write, changes.updated);
+  await write('saveResults', changes.results);
+  await write('saveAgents', changes.agents.map(agentColumns));
+  await write('clearStops', changes.stopsCleared);
+  await write('saveStops', changes.stopsSet);
+  await write('insertKeys', changes.keys);
+  const stored: StoredEvent[] = [];
+  for (const slice of slices(changes.events)) stored.push(...(await saveEvents(transaction, slice)));
+  return stored;
+}
+
+/** The last word on a task counts; a task that is not there is a mistake of the caller and fails the transaction. */
+async function update(
+  write: (statement: keyof Statements, rows: readonly unknown[]) => Promise<number>,
+  updated: readonly TaskChange[],
+): Promise<void> {
+  const rows = [...new Map(updated.map((change) => [change.task.id, taskColumns(change)])).values()];
+  const changed = await write('updateTasks', rows);
+  if (changed !== rows.length)
+    throw new AgentcomError('AC_INTERNAL', `Cannot save ${rows.length} changed tasks: ${rows.length - changed} were never inserted.`, {
+      details: { taskIds: rows.map(({ id }) => id).slice(0, 10) },
+    });
+}
+
+/** New events get their numbers; of repeated ones the numbers they have are looked up. */
+async function saveEvents(transaction: Transaction, events: readonly TaskEvent[]): Promise<readonly StoredEvent[]> {
+  const ids = new Map<string, number>();
+  const remember = (rows: Awaited<ReturnType<Transaction['rows']>>): void => {
+    for (const row of rows) ids.set(`${String(row['task_id'])} ${String(row['seq'])}`, Number(row['id']));
+  };
+  remember(await transaction.rows('insertEvents', events));
+  if (ids.size < events.length)
+    remember(
+      await transaction.rows(
+        'findEvents',
+        events.map(({ taskId, seq }) => ({ taskId, seq })),
+      ),
+    );
+  return events.map((event) => {
+    const id = ids.get(`${event.taskId} ${event.seq}`);
+    if (id === undefined) throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved and is not there.`);
+    return { ...event, id };
+  });
+}
+
+function* slices<T>(rows: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT) yield rows.slice(from, from + ROWS_IN_STATEMENT);
+}

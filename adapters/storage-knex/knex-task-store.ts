@@ -1,0 +1,87 @@
+/** `TaskStore` over an engine. Transactions go through its statements; pages and look-ups through Knex, beside the writer. */
+import type { Knex } from 'knex';
+import { PRIORITIES, STATUSES, type Priority, type Status } from '../../core/domain/task.ts';
+import type { StoreCapabilities, TaskQuery, TaskStore } from '../../core/ports/task-store.ts';
+import type { OpenEngine, Row } from './engine.ts';
+import { knexStoreUnit } from './knex-store-unit.ts';
+import { eventIn, laneOf, taskIn, taskRowIn } from './rows.ts';
+
+export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEngine): TaskStore {
+  const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
+
+  return {
+    capabilities,
+
+    transact: async (batchId, work) => use().write(batchId, (transaction) => work(knexStoreUnit(transaction))),
+
+    committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0),
+
+    read: (id) =>
+      read(async (db) => {
+        const [row] = await rowsOf(db, db('tasks').select('id', 'state', 'created_at').where('id', id));
+        if (row === undefined) return undefined;
+        const events = (await db('task_events').where('task_id', id).orderBy('seq')) as Row[];
+        return { ...taskRowIn(row), events: events.map(eventIn) };
+      }),
+
+    list: (query) => read(async (db) => (await rowsOf(db, pageOf(db, query))).map(taskRowIn)),
+
+    stats: () =>
+      read(async (db) => {
+        const counts = (await db('task_counts').select('status', 'lane', 'tasks')) as Row[];
+        const sum = (holds: (row: Row) => boolean): number => counts.filter(holds).reduce((total, row) => total + Number(row['tasks']), 0);
+        const statuses = STATUSES.map((status) => [status, sum((row) => row['status'] === status)]);
+        const lanes = PRIORITIES.map((lane) => [lane, sum((row) => row['status'] === 'queued' && Number(row['lane']) === laneOf(lane))]);
+        return {
+          statuses: Object.fromEntries(statuses) as Record<Status, number>,
+          lanes: Object.fromEntries(lanes) as Record<Priority, number>,
+        };
+      }),
+
+    peek: (ids) =>
+      read(async (db) =>
+        (
+          (await db('tasks')
+            .whereIn('id', [...new Set(ids)])
+            .select('state')) as Row[]
+        ).map(taskIn),
+      ),
+
+    nextDueAtMs: () =>
+      read(async (db) => {
+        const [row] = (await db('tasks').whereNotNull('due_at').min('due_at as earliest')) as Row[];
+        const earliest = row?.['earliest'] ?? null;
+        return earliest === null ? null : Number(earliest);
+      }),
+  };
+}
+
+/** The page's tasks, by the index of their filter and without their bodies. */
+function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
+  const page = db('tasks')
+    .select('id', 'state', 'created_at')
+    .orderBy([
+      { column: 'created_at', order: 'desc' },
+      { column: 'id', order: 'desc' },
+    ]);
+  if (query.status !== undefined) page.where('status', query.status);
+  if (query.priority !== undefined) page.where('lane', laneOf(query.priority));
+  if (query.assignedTo !== undefined) page.where('assigned_to', query.assignedTo);
+  if (query.submittedBy !== undefined) page.where('submitted_by', query.submittedBy);
+  if (query.after !== undefined) page.whereRaw('(created_at, id) < (?, ?)', [query.after.createdAtMs, query.after.id]);
+  return page.limit(query.limit);
+}
+
+/** These tasks with their bodies and results, newest first. */
+async function rowsOf(db: Knex, tasks: Knex.QueryBuilder): Promise<readonly Row[]> {
+  return (await db
+    .with('page', tasks)
+    .from('page')
+    .join('task_bodies', 'task_bodies.task_id', 'page.id')
+    .leftJoin('task_results', 'task_results.task_id', 'page.id')
+    .select('page.state', 'task_bodies.body', 'task_results.json as result')
+    .orderBy([
+      { column: 'page.created_at', order: 'desc' },
+      { column: 'page.id', order: 'desc' },
+    ])) as Row[];
+}

@@ -1,0 +1,72 @@
+/** A connection of the sqlite3 package with promises, and with its statements prepared once. */
+import type { Database, Statement } from 'sqlite3';
+import type { Row } from './engine.ts';
+
+export interface SqliteConnection {
+  /** The rows of a statement with at most one parameter. */
+  rows(sql: string, parameter?: string): Promise<readonly Row[]>;
+  /** How many rows a statement changed, without those of triggers. */
+  change(sql: string, parameter?: string): Promise<number>;
+  /** Lets go of the prepared statements, without which the connection cannot be closed. */
+  finalize(): Promise<void>;
+}
+
+export function sqliteConnection(raw: Database): SqliteConnection {
+  const prepared = new Map<string, Promise<Statement>>();
+
+  const prepare = (sql: string): Promise<Statement> => {
+    const known = prepared.get(sql);
+    if (known !== undefined) return known;
+    const made = new Promise<Statement>((resolve, reject) => {
+      const statement = raw.prepare(sql, (error: Error | null) => (error === null ? resolve(statement) : reject(error)));
+    });
+    prepared.set(sql, made);
+    return made;
+  };
+  const given = (parameter: string | undefined): readonly string[] => (parameter === undefined ? [] : [parameter]);
+
+  return {
+    async rows(sql, parameter) {
+      const statement = await prepare(sql);
+      return new Promise((resolve, reject) => {
+        statement.all<Row>(given(parameter), (error, rows) => (error === null ? resolve(rows) : reject(error)));
+      });
+    },
+
+    async change(sql, parameter) {
+      const statement = await prepare(sql);
+      return new Promise((resolve, reject) => {
+        statement.run(given(parameter), function done(error) {
+          if (error === null) resolve(this.changes);
+          else reject(error);
+        });
+      });
+    },
+
+    async finalize() {
+      const statements = await Promise.allSettled(prepared.values());
+      prepared.clear();
+      for (const made of statements)
+        if (made.status === 'fulfilled') await new Promise<void>((resolve) => made.value.finalize(() => resolve()));
+    },
+  };
+}
+
+/** Opens a file that Knex has no part in: the lock, or a first look. `close` also finalizes. */
+export async function openSqlite(
+  filename: string,
+  mode: number,
+): Promise<{ readonly connection: SqliteConnection; close(): Promise<void> }> {
+  const { default: sqlite3 } = await import('sqlite3');
+  const raw = await new Promise<Database>((resolve, reject) => {
+    const database = new sqlite3.Database(filename, mode, (error) => (error === null ? resolve(database) : reject(error)));
+  });
+  const connection = sqliteConnection(raw);
+  return {
+    connection,
+    async close() {
+      await connection.finalize();
+      await new Promise<void>((resolve, reject) => raw.close((error) => (error === null ? resolve() : reject(error))));
+    },
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * The connections of one open database: one that writes, a few that read beside it. Opened and dropped together, so that
+ * after a failure of the disk nothing that was believed before is believed again.
+ */
+import { randomUUID } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
+import type { Knex } from 'knex';
+import type { Database } from 'sqlite3';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { sqliteConnection, type SqliteConnection } from './sqlite-connection.ts';
+import { sqliteFailure } from './sqlite-failures.ts';
+import { cannotOpen } from './sqlite-files.ts';
+import { migrateSqlite } from './sqlite-schema.ts';
+
+/** How long a statement waits for a lock that another program holds. */
+const BUSY_TIMEOUT_MS = 5_000;
+/** Pages, streams and look-ups at the same time; the rest waits in line. */
+const READERS_MAX = 4;
+/** What the write-ahead log is cut back to when it has grown. */
+const WAL_BYTES_KEPT = 67_108_864;
+
+export interface SqliteConnections {
+  readonly storeId: string;
+  readonly writer: SqliteConnection;
+  readonly readers: Knex;
+  /** Waits for running reads, then closes all. */
+  close(): Promise<void>;
+}
+
+/** Opens the writer, migrates, brings the log home, then opens the readers. Leaves nothing open when it fails. */
+export async function openSqliteConnections(file: string, log: Log): Promise<SqliteConnections> {
+  const { default: knex } = await import('knex');
+  const shared = { client: 'sqlite3', useNullAsDefault: true, log: knexLog(log) };
+  const writerKnex = knex({
+    ...shared,
+    connection: { filename: file },
+    pool: { min: 0, max: 1, afterCreate: afterCreate(WRITER_PRAGMAS) },
+  });
+  const readers = knex({
+    ...shared,
+    connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
+    pool: { min: 0, max: READERS_MAX, afterCreate: afterCreate([`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`]) },
+  });
+  let raw: Database | undefined;
+  let writer: SqliteConnection | undefined;
+  const close = async (): Promise<void> => {
+    await readers.destroy();
+    await writer?.finalize();
+    if (raw !== undefined) await writerKnex.client.releaseConnection(raw);
+    await writerKnex.destroy();
+  };
+  try {
+    await migrateSqlite(writerKnex, file);
+    raw = (await writerKnex.client.acquireConnection()) as Database;
+    writer = sqliteConnection(raw);
+    await verifyPragmas(writer, file);
+    await bringLogHome(writer, file);
+    const storeId = await storeIdOf(writer);
+    await readers.raw('SELECT store_id FROM store');
+    return { storeId, writer, readers, close };
+  } catch (thrown) {
+    await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
+    throw AgentcomError.is(thrown)
+      ? thrown
+      : cannotOpen(file, `${messageOf(thrown)}. See that it is a whole database on a local disk with room`, thrown);
+  }
+}
+
+const WRITER_PRAGMAS = [
+  `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`,
+  'PRAGMA journal_mode = WAL',
+  'PRAGMA synchronous = FULL',
+  'PRAGMA foreign_keys = ON',
+  `PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`,
+];
+
+/** A new connection of a pool is ready when these have been said to it. */
+const afterCreate =
+  (pragmas: readonly string[]) =>
+  (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
+    raw.exec(pragmas.join(';'), (error) => done(error, raw));
+  };
+
+/** SQLite answers a pragma that it cannot follow with what it does instead, not with an error. */
+async function verifyPragmas(writer: SqliteConnection, file: string): Promise<void> {
+  const wanted = { journal_mode: 'wal', synchronous: 2, foreign_keys: 1 };
+  for (const [name, value] of Object.entries(wanted)) {
+    const found = (await writer.rows(`PRAGMA ${name}`))[0]?.[name];
+    if (found !== value)
+      throw cannotOpen(file, `${name} is ${String(found)}, wanted ${value}. Put it on a local disk; network folders cannot do this`);
+  }
+}
+
+/**
+ * Copies the write-ahead log into the database and syncs both. After a sync that failed, what the system shows of a file
+ * need not be on its disk; after this it is, or opening fails.
+ */
+async function bringLogHome(writer: SqliteConnection, file: string): Promise<void> {
+  const [answer] = await writer.rows('PRAGMA wal_checkpoint(TRUNCATE)');
+  if (answer?.['busy'] !== 0)
+    throw sqliteFailure(
+      Object.assign(new Error('readers of another program are in the way'), { code: 'SQLITE_BUSY' }),
+      'bring the log home',
+      file,
+    );
+}
+
+async function storeIdOf(writer: SqliteConnection): Promise<string> {
+  await writer.change(
+    `INSERT INTO store (only_row, store_id) VALUES (1, ?1) ON CONFLICT (only_row) DO NOTHING`,
+    `store-${randomUUID().replaceAll('-', '')}`,
+  );
+  const [row] = await writer.rows('SELECT store_id FROM store');
+  return row?.['store_id'] as string;
+}
+
+const knexLog = (log: Log): Knex.Logger => ({
+  debug: (message: unknown) => log.debug('knex', { message }),
+  warn: (message: unknown) => log.warn('knex', { message }),
+  error: (message: unknown) => log.error('knex', { message }),
+  deprecate: (method: string, alternative: string) => log.warn('knex deprecates', { method, alternative }),
+});

@@ -1,0 +1,58 @@
+/** Makes the schema what this program wants, and refuses files that are not ours or too new for us. */
+import type { Knex } from 'knex';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { ALL_MIGRATIONS } from './migrations/all-migrations.ts';
+import type { Migration } from './migrations/migration.ts';
+import { openSqlite } from './sqlite-connection.ts';
+import { cannotOpen } from './sqlite-files.ts';
+
+/** "AgtC", in the header of every database of ours. */
+const APPLICATION_ID = 0x41677443;
+
+/** Looks at the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
+export async function claimSqliteFile(file: string): Promise<void> {
+  const { default: sqlite3 } = await import('sqlite3');
+  const looked = await openSqlite(file, sqlite3.OPEN_READWRITE);
+  try {
+    const [header] = await looked.connection.rows('PRAGMA application_id');
+    if (header?.['application_id'] === APPLICATION_ID) return;
+    const [content] = await looked.connection.rows('SELECT count(*) AS things FROM sqlite_master');
+    if (header?.['application_id'] !== 0 || content?.['things'] !== 0)
+      throw cannotOpen(file, 'it is a database of another program. Set storage.file to a file of its own');
+    await looked.connection.rows(`PRAGMA application_id = ${APPLICATION_ID}`);
+  } finally {
+    await looked.close();
+  }
+}
+
+/**
+ * Takes the steps that are missing, all in one transaction: a hub killed half-way finds the schema as it was.
+ * Fails with `AC_SCHEMA_UNKNOWN` when the database has steps that this program does not know.
+ */
+export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
+  const config: Knex.MigratorConfig = {
+    migrationSource: {
+      getMigrations: async () => [...ALL_MIGRATIONS],
+      getMigrationName: (migration: Migration) => migration.name,
+      getMigration: async (migration: Migration) => ({
+        up: async (transaction: Knex) => {
+          for (const statement of migration.sqlite) await transaction.raw(statement);
+        },
+        down: () => Promise.reject(new AgentcomError('AC_INTERNAL', 'The schema only goes forward. Restore a backup instead.')),
+      }),
+    } satisfies Knex.MigrationSource<Migration>,
+    tableName: 'migrations',
+    disableMigrationsListValidation: true,
+  };
+  const [taken] = (await writer.migrate.list(config)) as [readonly { readonly name: string }[], unknown];
+  const unknown = taken.map(({ name }) => name).filter((name) => !ALL_MIGRATIONS.some((migration) => migration.name === name));
+  if (unknown.length > 0)
+    throw new AgentcomError(
+      'AC_SCHEMA_UNKNOWN',
+      `Cannot open storage "sqlite": file "${file}" was written by a newer version (it has ${unknown.join(', ')}; this program knows up to ${ALL_MIGRATIONS.at(-1)?.name ?? 'nothing'}). Install that version or a later one, or restore a backup made before it.`,
+      { details: { file, unknown } },
+    );
+  // The lock on hub.lock says that nobody else migrates: a migrator's lock still set is that of one that was killed.
+  await writer.migrate.forceFreeMigrationsLock(config);
+  await writer.migrate.latest(config);
+}

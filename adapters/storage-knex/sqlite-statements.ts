@@ -1,0 +1,131 @@
+/**
+ * SQLite's text of the statements. `json_each(?1)` makes rows of the parameter; a statement that must not wander off its
+ * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
+ */
+import type { Statements } from './statements.ts';
+
+const NAMES = '(SELECT value FROM json_each(?1))';
+const LANES = '(SELECT 0 AS lane UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)';
+const WAITS = `status = 'queued' AND parked = 0`;
+/** The first requirement key of waiting tasks for which `condition` holds: one step on the index. */
+const firstKey = (condition: string): string =>
+  `(SELECT requirement_key FROM tasks INDEXED BY tasks_claimable WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;
+const field = (name: string): string => `value ->> '$.${name}'`;
+
+export const SQLITE_STATEMENTS: Statements = {
+  recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$') ON CONFLICT (batch_id) DO NOTHING`,
+  probe: 'UPDATE store SET probes = probes + 1',
+
+  loadTasks: `SELECT state FROM tasks WHERE id IN ${NAMES}`,
+  loadAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
+  loadKeys: `
+    SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
+    FROM json_each(?1) AS named CROSS JOIN idempotency_keys AS k
+    WHERE k.owner = named.${field('owner')} AND k.key = named.${field('key')}`,
+  loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id IN ${NAMES}`,
+
+  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks.
+  waitingRequirements: `
+    WITH RECURSIVE keys (requirement_key) AS (
+      SELECT ${firstKey('')}
+      UNION ALL
+      SELECT ${firstKey('AND requirement_key > keys.requirement_key')} FROM keys WHERE keys.requirement_key IS NOT NULL
+    ), firsts AS (
+      SELECT keys.requirement_key, (
+        SELECT t.rowid FROM ${LANES} AS lanes CROSS JOIN tasks AS t INDEXED BY tasks_claimable
+        WHERE t.requirement_key = keys.requirement_key AND t.lane = lanes.lane AND t.status = 'queued' AND t.parked = 0
+          AND t.ready_at <= (?1 ->> '$.nowMs')
+        LIMIT 1) AS task
+      FROM keys WHERE keys.requirement_key IS NOT NULL
+    )
+    SELECT t.state FROM firsts CROSS JOIN tasks AS t WHERE t.rowid = firsts.task ORDER BY firsts.requirement_key`,
+
+  // One short walk on the index for each key and lane, however many tasks wait elsewhere.
+  claimable: `
+    SELECT t.state
+    FROM json_each(?1, '$.keys') AS wanted CROSS JOIN ${LANES} AS lanes CROSS JOIN tasks AS t
+    WHERE t.rowid IN (
+      SELECT c.rowid FROM tasks AS c INDEXED BY tasks_claimable
+      WHERE c.requirement_key = wanted.value AND c.lane = lanes.lane AND c.status = 'queued' AND c.parked = 0
+        AND c.ready_at <= (?1 ->> '$.nowMs')
+      ORDER BY c.ready_at, c.id LIMIT (?1 ->> '$.limitPerLane'))
+    ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
+
+  due: `
+    SELECT state FROM tasks INDEXED BY tasks_due
+    WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
+    ORDER BY due_at, id LIMIT (?1 ->> '$.limit')`,
+  dependents: `
+    SELECT state FROM tasks
+    WHERE id IN (SELECT task_id FROM task_dependencies WHERE depends_on IN ${NAMES}) AND status = 'blocked'
+    ORDER BY id`,
+  liveTasks: `
+    SELECT t.state FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
+    WHERE t.assigned_to = named.value AND t.status = 'assigned'
+    ORDER BY t.id`,
+  pendingStops: `SELECT state FROM pending_stops WHERE agent_id IN ${NAMES} ORDER BY task_id, generation`,
+  activeAgents: `
+    SELECT state FROM agents
+    WHERE id IN (
+      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
+      UNION SELECT assigned_to FROM tasks INDEXED BY tasks_live WHERE status = 'assigned'
+      UNION SELECT agent_id FROM pending_stops)
+    ORDER BY id`,
+
+  insertTasks: `
+    INSERT INTO tasks (id, status, lane, parked, requirement_key, assigned_to, ready_at, due_at, submitted_by, created_at, state)
+    SELECT ${['id', 'status', 'lane', 'parked', 'requirementKey', 'assignedTo', 'readyAt', 'dueAt', 'submittedBy', 'createdAt'].map(field).join(', ')},
+      value -> '$.state'
+    FROM json_each(?1) WHERE true ON CONFLICT (id) DO NOTHING`,
+  insertBodies: `
+    INSERT INTO task_bodies (task_id, body) SELECT ${field('taskId')}, value -> '$.body'
+    FROM json_each(?1) WHERE true ON CONFLICT (task_id) DO NOTHING`,
+  insertDependencies: `
+    INSERT INTO task_dependencies (depends_on, task_id) SELECT ${field('dependsOn')}, ${field('taskId')}
+    FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`,
+  updateTasks: `
+    UPDATE tasks SET status = changed.${field('status')}, parked = changed.${field('parked')}, assigned_to = changed.${field('assignedTo')},
+      ready_at = changed.${field('readyAt')}, due_at = changed.${field('dueAt')}, state = changed.value -> '$.state'
+    FROM json_each(?1) AS changed WHERE tasks.id = changed.${field('id')}`,
+  insertEvents: `
+    INSERT INTO task_events (task_id, seq, event, at, agent_id, generation, session, details)
+    SELECT ${['taskId', 'seq', 'event', 'atMs', 'agentId', 'generation', 'session'].map(field).join(', ')},
+      nullif(value -> '$.details', 'null')
+    FROM json_each(?1) WHERE true ORDER BY key
+    ON CONFLICT (task_id, seq) DO NOTHING RETURNING id, task_id, seq`,
+  findEvents: `
+    SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
+    WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
+  saveResults: `
+    INSERT INTO task_results (task_id, json) SELECT ${field('taskId')}, ${field('json')}
+    FROM json_each(?1) WHERE true ON CONFLICT (task_id) DO UPDATE SET json = excluded.json`,
+  saveAgents: `
+    INSERT INTO agents (id, connected, state) SELECT ${field('id')}, ${field('connected')}, value -> '$.state'
+    FROM json_each(?1) WHERE true ON CONFLICT (id) DO UPDATE SET connected = excluded.connected, state = excluded.state`,
+  saveStops: `
+    INSERT INTO pending_stops (agent_id, task_id, generation, state)
+    SELECT ${field('agentId')}, ${field('taskId')}, ${field('generation')}, value
+    FROM json_each(?1) WHERE true ON CONFLICT (agent_id, task_id, generation) DO UPDATE SET state = excluded.state`,
+  clearStops: `
+    DELETE FROM pending_stops WHERE (agent_id, task_id, generation) IN
+      (SELECT ${field('agentId')}, ${field('taskId')}, ${field('generation')} FROM json_each(?1))`,
+  insertKeys: `
+    INSERT INTO idempotency_keys (owner, key, digest, task_ids, created_at)
+    SELECT ${field('owner')}, ${field('key')}, ${field('digest')}, value -> '$.taskIds', ${field('createdAtMs')}
+    FROM json_each(?1) WHERE true ON CONFLICT (owner, key) DO NOTHING`,
+
+  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$') AND revoked_at IS NULL LIMIT 1`,
+  insertToken: `
+    INSERT INTO tokens (id, name, role, agent_id, hash, prefix, capabilities, max_slots, created_at, revoked_at)
+    SELECT ${['id', 'name', 'role', 'agentId', 'hash', 'prefix', 'capabilities', 'maxSlots', 'createdAtMs', 'revokedAtMs'].map((name) => `?1 ->> '$.${name}'`).join(', ')}`,
+  insertAgents: `
+    INSERT INTO agents (id, connected, state) SELECT ${field('id')}, ${field('connected')}, value -> '$.state'
+    FROM json_each(?1) WHERE true ON CONFLICT (id) DO NOTHING`,
+  revokeTokens: `
+    UPDATE tokens SET revoked_at = ?1 ->> '$.nowMs'
+    WHERE revoked_at IS NULL AND (id = (?1 ->> '$.id') OR agent_id = (?1 ->> '$.agentId')) RETURNING *`,
+  saveEnrolSecret: `
+    INSERT INTO enrol_secrets (hash, expires_at) VALUES (?1 ->> '$.hash', ?1 ->> '$.expiresAtMs')
+    ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,
+  takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = (?1 ->> '$') RETURNING expires_at`,
+};

@@ -1,0 +1,69 @@
+/**
+ * The statements that write, and those that a transaction reads by: each a constant text with at most one parameter, a JSON
+ * value for any number of rows. A database has its own text of each. `rows`: what a row has; `changes`: only the number of rows counts.
+ */
+export interface Statements {
+  /** Parameter: a batch id. Changes. Keeps a bounded number of the newest. */
+  readonly recordBatch: string;
+  /** No parameter. Changes one row, so that a commit is tried in earnest. */
+  readonly probe: string;
+
+  /** Parameter: task ids. Rows: `state`. */
+  readonly loadTasks: string;
+  /** Parameter: agent ids. Rows: `state`. */
+  readonly loadAgents: string;
+  /** Parameter: `{owner, key}`s. Rows: `owner`, `key`, `digest`, `task_ids`, `created_at`. */
+  readonly loadKeys: string;
+  /** Parameter: task ids. Rows: `task_id`, `body`. */
+  readonly loadBodies: string;
+  /** Parameter: `{nowMs}`. Rows: `state` of one task of each requirement that waits, by requirement key. */
+  readonly waitingRequirements: string;
+  /** Parameter: `{keys, nowMs, limitPerLane}`. Rows: `state`, by key, lane, readiness, id. */
+  readonly claimable: string;
+  /** Parameter: `{nowMs, limit}`. Rows: `state`, earliest first. */
+  readonly due: string;
+  /** Parameter: task ids. Rows: `state`, by id. */
+  readonly dependents: string;
+  /** Parameter: agent ids. Rows: `state`, by id. */
+  readonly liveTasks: string;
+  /** Parameter: agent ids. Rows: `state`, by task and generation. */
+  readonly pendingStops: string;
+  /** No parameter. Rows: `state`, by id. */
+  readonly activeAgents: string;
+
+  /** Parameter: task columns (rows.ts). Changes; what is there already stays. */
+  readonly insertTasks: string;
+  /** Parameter: `{taskId, body}`s. Changes; what is there already stays. */
+  readonly insertBodies: string;
+  /** Parameter: `{taskId, dependsOn}`s. Changes. */
+  readonly insertDependencies: string;
+  /** Parameter: task columns, each id once. Changes. Leaves alone what never changes: lane, requirement, submitter, age. */
+  readonly updateTasks: string;
+  /** Parameter: events. Rows: `id`, `task_id`, `seq` of those that are new. Ids follow the order given. */
+  readonly insertEvents: string;
+  /** Parameter: `{taskId, seq}`s. Rows: `id`, `task_id`, `seq`. */
+  readonly findEvents: string;
+  /** Parameter: `{taskId, json}`s. Changes. */
+  readonly saveResults: string;
+  /** Parameter: `{id, connected, state}`s. Changes. */
+  readonly saveAgents: string;
+  /** Parameter: pending stops. Changes. */
+  readonly saveStops: string;
+  /** Parameter: `{agentId, taskId, generation}`s. Changes. */
+  readonly clearStops: string;
+  /** Parameter: idempotency records. Changes; what is there already stays. */
+  readonly insertKeys: string;
+
+  /** Parameter: an agent id. Rows: one if it has an unrevoked token. */
+  readonly liveTokenOf: string;
+  /** Parameter: a token. Changes. */
+  readonly insertToken: string;
+  /** Parameter: `{id, connected, state}`s. Changes; what is there already stays. */
+  readonly insertAgents: string;
+  /** Parameter: `{id?, agentId?, nowMs}`. Rows: the tokens revoked. */
+  readonly revokeTokens: string;
+  /** Parameter: `{hash, expiresAtMs}`. Changes. */
+  readonly saveEnrolSecret: string;
+  /** Parameter: a hash. Rows: `expires_at`. Removes it. */
+  readonly takeEnrolSecret: string;
+}

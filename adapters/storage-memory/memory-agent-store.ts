@@ -1,0 +1,78 @@
+/** The memory twin of `AgentStore`. */
+import { newAgent, type Agent } from '../../core/domain/agent.ts';
+import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
+import { keptCopy } from './kept-copy.ts';
+import { byId, type MemoryDatabase } from './memory-database.ts';
+
+export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
+  const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());
+  const write = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => use().inTurn(async () => work(use()));
+
+  return {
+    addToken: (token, options) =>
+      write((database) => {
+        const { agentId } = token;
+        const taken = agentId !== null && [...database.tokens.values()].some((one) => one.agentId === agentId && one.revokedAtMs === null);
+        if (taken && options?.unlessTaken === true) return 'taken';
+        database.tokens.set(token.id, keptCopy(token));
+        if (agentId !== null && !database.agents.has(agentId)) database.agents.set(agentId, keptCopy(newAgent(agentId, token.name)));
+        return 'added';
+      }),
+
+    findToken: (hash) => read((database) => [...database.tokens.values()].find((one) => one.hash === hash && one.revokedAtMs === null)),
+
+    listTokens: ({ after, limit }) =>
+      read((database) => {
+        const last = after === undefined ? undefined : database.tokens.get(after);
+        if (after !== undefined && last === undefined) return [];
+        return [...database.tokens.values()]
+          .filter((token) => last === undefined || newestFirst(last, token) < 0)
+          .sort(newestFirst)
+          .slice(0, limit);
+      }),
+
+    revokeTokens: (which, nowMs) =>
+      write((database) => {
+        const named = (token: TokenRecord): boolean => ('id' in which ? token.id === which.id : token.agentId === which.agentId);
+        const revoked = [...database.tokens.values()]
+          .filter((token) => named(token) && token.revokedAtMs === null)
+          .map((token) => keptCopy({ ...token, revokedAtMs: nowMs }));
+        for (const token of revoked) database.tokens.set(token.id, token);
+        return revoked.sort(newestFirst);
+      }),
+
+    addEnrolSecret: (hash, expiresAtMs) => write((database) => void database.secrets.set(hash, expiresAtMs)),
+
+    takeEnrolSecret: (hash, nowMs) =>
+      write((database) => {
+        const expiresAtMs = database.secrets.get(hash);
+        database.secrets.delete(hash);
+        return expiresAtMs !== undefined && nowMs <= expiresAtMs;
+      }),
+
+    listAgents: ({ after, limit }) =>
+      read((database) =>
+        [...database.agents.values()]
+          .filter((agent) => after === undefined || agent.id > after)
+          .sort(byId)
+          .slice(0, limit)
+          .map((agent) => rowOf(database, agent)),
+      ),
+
+    getAgent: (id) =>
+      read((database) => {
+        const agent = database.agents.get(id);
+        return agent === undefined ? undefined : rowOf(database, agent);
+      }),
+  };
+}
+
+const newestFirst = (a: TokenRecord, b: TokenRecord): number => b.createdAtMs - a.createdAtMs || byId(b, a);
+
+const rowOf = (database: MemoryDatabase, agent: Agent): AgentRow => ({
+  agent,
+  live: [...database.current.values()]
+    .flatMap(({ task }) => (task.status === 'assigned' && task.assignedTo === agent.id ? [task] : []))
+    .sort(byId),
+  pendingStops: [...database.stops.values()].filter((stop) => stop.agentId === agent.id).length,
+});

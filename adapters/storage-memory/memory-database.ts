@@ -1,0 +1,64 @@
+/** What the memory twin keeps: the tables of a database as maps. Several storages may be opened on one, one after the other. */
+import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { StoredEvent } from '../../core/domain/event.ts';
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { TaskBody } from '../../core/domain/task.ts';
+import type { TokenRecord } from '../../core/ports/agent-store.ts';
+import { oneAtATime } from '../../core/ports/opening.ts';
+import type { IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';
+
+export interface MemoryDatabase {
+  readonly storeId: string;
+  readonly tasks: Map<TaskId, KeptTask>;
+  /** Those of `tasks` that have not ended or are due some day: what queues and sweeps look through. */
+  readonly current: Map<TaskId, KeptTask>;
+  readonly results: Map<TaskId, string>;
+  /** All events; the id of each is its place, from 1. */
+  readonly events: StoredEvent[];
+  readonly eventsOf: Map<TaskId, StoredEvent[]>;
+  readonly agents: Map<AgentId, Agent>;
+  readonly stops: Map<string, PendingStop>;
+  readonly keys: Map<string, IdempotencyRecord>;
+  readonly tokens: Map<string, TokenRecord>;
+  /** Enrolment secrets by hash, each with when it ends. */
+  readonly secrets: Map<string, number>;
+  /** Committed batches, oldest first, at most `BATCHES_KEPT`. */
+  readonly batches: Set<string>;
+  /** Transactions and writes, one after the other. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The storage that has it open; null when none has. */
+  holder: object | null;
+}
+
+export interface KeptTask extends TaskChange {
+  readonly body: TaskBody;
+}
+
+/** A hub asks for a batch right after its commit; this many later ones do not hide it. */
+export const BATCHES_KEPT = 4_096;
+
+export const stopKeyOf = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
+  `${stop.agentId} ${stop.taskId} ${stop.generation}`;
+
+export const keyOf = (name: { readonly owner: string; readonly key: string }): string => JSON.stringify([name.owner, name.key]);
+
+/** By id, which is ASCII: the order that databases give too. */
+export const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+
+/** A new, empty database. `storeId` names it. */
+export const memoryDatabase = (storeId: string): MemoryDatabase => ({
+  storeId,
+  tasks: new Map(),
+  current: new Map(),
+  results: new Map(),
+  events: [],
+  eventsOf: new Map(),
+  agents: new Map(),
+  stops: new Map(),
+  keys: new Map(),
+  tokens: new Map(),
+  secrets: new Map(),
+  batches: new Set(),
+  inTurn: oneAtATime(),
+  holder: null,
+});

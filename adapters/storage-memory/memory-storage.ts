@@ -1,0 +1,70 @@
+/** The memory twin of `Storage`: the simulation's, and for trying things out. Everything is gone with the process. */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { EventFeed } from '../../core/ports/event-feed.ts';
+import { opening } from '../../core/ports/opening.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import type { StoreCapabilities } from '../../core/ports/task-store.ts';
+import { memoryAgentStore } from './memory-agent-store.ts';
+import { memoryDatabase, type MemoryDatabase } from './memory-database.ts';
+import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
+
+export const MEMORY_CAPABILITIES: StoreCapabilities = { durable: false, shared: false };
+
+/** `database`: one to open again or to look into; a new, empty one by default. `onStep`: to fail or to wait at a step. */
+export interface MemoryStorageDeps {
+  readonly database?: MemoryDatabase | undefined;
+  readonly onStep?: OnStep | undefined;
+}
+
+export function memoryStorage(deps: MemoryStorageDeps = {}): Storage {
+  const database = deps.database ?? memoryDatabase('memory');
+  const holder = {};
+  const handle = opening<MemoryDatabase>({
+    name: 'storage "memory"',
+    async open() {
+      if (database.holder !== null)
+        throw new AgentcomError(
+          'AC_STORAGE_LOCKED',
+          'Cannot open storage "memory": another hub has this database open. Close that one first.',
+        );
+      database.holder = holder;
+      return database;
+    },
+    close: (opened) =>
+      opened.inTurn(async () => {
+        opened.holder = null;
+      }),
+  });
+
+  return {
+    name: 'memory',
+    tasks: memoryTaskStore({ capabilities: MEMORY_CAPABILITIES, use: handle.use, onStep: deps.onStep ?? (() => undefined) }),
+    agents: memoryAgentStore(handle.use),
+    events: memoryEventFeed(handle.use),
+    open: async () => ({ storeId: (await handle.open()).storeId }),
+    close: handle.close,
+    healthy: async () => database.holder === holder,
+  };
+}
+
+function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
+  return {
+    async after(afterId, filter, limit) {
+      const page = [];
+      const { events } = use();
+      for (let place = Math.max(0, afterId); place < events.length && page.length < limit; place += 1) {
+        const event = events[place];
+        if (event === undefined) break;
+        if (filter.taskId !== undefined && event.taskId !== filter.taskId) continue;
+        if (filter.agentId !== undefined && event.agentId !== filter.agentId) continue;
+        if (filter.event !== undefined && event.event !== filter.event) continue;
+        page.push(event);
+      }
+      return page;
+    },
+    async bounds() {
+      const { events } = use();
+      return events.length === 0 ? null : { first: 1, last: events.length };
+    },
+  };
+}

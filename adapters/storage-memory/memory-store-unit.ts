@@ -1,0 +1,161 @@
+/** One transaction of the memory twin: its changes lie over the database and are applied at the commit, all at once. */
+import type { Agent } from '../../core/domain/agent.ts';
+import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import { isEnded, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Changes, Holding, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
+import { keptCopy } from './kept-copy.ts';
+import { layer } from './layer.ts';
+import { byId, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+
+export interface MemoryStoreUnit {
+  readonly unit: StoreUnit;
+  /** Makes the changes visible; the unit cannot be used any more. */
+  commit(): void;
+  /** Forgets them; the unit cannot be used any more. */
+  rollback(): void;
+}
+
+export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
+  const tasks = layer(database.tasks);
+  const current = layer(database.current);
+  const results = layer(database.results);
+  const agents = layer(database.agents);
+  const stops = layer(database.stops);
+  const keys = layer(database.keys);
+  const newEvents: StoredEvent[] = [];
+  let ended = false;
+
+  const inTransaction = <T>(work: () => T): Promise<T> => {
+    if (ended) return Promise.reject(new AgentcomError('AC_INTERNAL', 'A unit of work was used after its transaction ended.'));
+    try {
+      return Promise.resolve(work());
+    } catch (thrown) {
+      return Promise.reject(thrown as Error);
+    }
+  };
+
+  const found = <K, V>(from: { get(key: K): V | undefined }, names: Iterable<K>): V[] =>
+    [...new Set(names)].flatMap((name) => from.get(name) ?? []);
+  const where = (holds: (kept: KeptTask) => boolean): KeptTask[] => [...current.values()].filter(holds);
+  const waitsAt = (nowMs: number) => (kept: KeptTask) =>
+    kept.task.status === 'queued' && !kept.task.parked && readyAtMs(kept.task) <= nowMs;
+
+  const put = (change: KeptTask): void => {
+    tasks.set(change.task.id, change);
+    if (isEnded(change.task) && change.dueAtMs === null) current.delete(change.task.id);
+    else current.set(change.task.id, change);
+  };
+
+  const update = ({ task, dueAtMs }: TaskChange): void => {
+    const before = tasks.get(task.id);
+    if (before === undefined) throw new AgentcomError('AC_INTERNAL', `Cannot save task ${task.id}: it was never inserted.`);
+    put({ task: keptCopy(task), dueAtMs, body: before.body });
+  };
+
+  const addEvent = (event: TaskEvent): StoredEvent => {
+    const same = (one: StoredEvent): boolean => one.taskId === event.taskId && one.seq === event.seq;
+    const before = database.eventsOf.get(event.taskId)?.find(same) ?? newEvents.find(same);
+    if (before !== undefined) return before;
+    const stored = keptCopy({ ...event, id: database.events.length + newEvents.length + 1 });
+    newEvents.push(stored);
+    return stored;
+  };
+
+  const save = (changes: Changes): readonly StoredEvent[] => {
+    for (const { task, dueAtMs, body } of changes.inserted)
+      if (tasks.get(task.id) === undefined) put({ task: keptCopy(task), dueAtMs, body: keptCopy(body) });
+    changes.updated.forEach(update);
+    for (const { taskId, json } of changes.results) results.set(taskId, json);
+    for (const agent of changes.agents) agents.set(agent.id, keptCopy(agent));
+    for (const stop of changes.stopsCleared) stops.delete(stopKeyOf(stop));
+    for (const stop of changes.stopsSet) stops.set(stopKeyOf(stop), keptCopy(stop));
+    for (const key of changes.keys) if (keys.get(keyOf(key)) === undefined) keys.set(keyOf(key), keptCopy(key));
+    return changes.events.map(addEvent);
+  };
+
+  const holdingOf = (agentId: AgentId): Holding => ({
+    agentId,
+    live: where(({ task }) => task.status === 'assigned' && task.assignedTo === agentId)
+      .map(({ task }) => task)
+      .sort(byId),
+    stops: [...stops.values()].filter((stop) => stop.agentId === agentId).sort(byStop),
+  });
+
+  const unit: StoreUnit = {
+    load: (names) =>
+      inTransaction(() => ({
+        tasks: found(tasks, names.tasks).map(({ task }) => task),
+        agents: found(agents, names.agents),
+        keys: found(keys, names.keys.map(keyOf)),
+      })),
+    waitingRequirements: (nowMs) =>
+      inTransaction(() => {
+        const distinct = new Map<string, Requirement>();
+        for (const { task } of where(waitsAt(nowMs))) distinct.set(requirementKey(task.requirement), task.requirement);
+        return [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, requirement]) => requirement);
+      }),
+    claimable: ({ requirementKeys, nowMs, limitPerLane }) =>
+      inTransaction(() => {
+        const wanted = new Set(requirementKeys);
+        const groups = new Map<string, Task[]>();
+        for (const { task } of where(waitsAt(nowMs)).sort(byReadiness)) {
+          const key = requirementKey(task.requirement);
+          if (!wanted.has(key)) continue;
+          const name = `${PRIORITIES.indexOf(task.priority)} ${key}`;
+          const group = groups.get(name) ?? [];
+          if (group.length < limitPerLane) group.push(task);
+          groups.set(name, group);
+        }
+        return [...groups.values()].flat();
+      }),
+    due: (nowMs, limit) =>
+      inTransaction(() =>
+        where(({ dueAtMs }) => dueAtMs !== null && dueAtMs <= nowMs)
+          .sort((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0) || byId(a.task, b.task))
+          .slice(0, limit)
+          .map(({ task }) => task),
+      ),
+    dependentsOf: (ids) =>
+      inTransaction(() => {
+        const named = new Set<TaskId>(ids);
+        return where(({ task }) => task.status === 'blocked' && task.dependsOn.some((id) => named.has(id)))
+          .map(({ task }) => task)
+          .sort(byId);
+      }),
+    bodies: (ids) => inTransaction(() => found(tasks, ids).map(({ task, body }) => ({ taskId: task.id, body }))),
+    holdingsOf: (agentIds) => inTransaction(() => [...new Set(agentIds)].map(holdingOf)),
+    activeAgents: () =>
+      inTransaction(() => {
+        const busy = new Set<AgentId | null>(where(({ task }) => task.status === 'assigned').map(({ task }) => task.assignedTo));
+        for (const stop of stops.values()) busy.add(stop.agentId);
+        return [...agents.values()].filter((agent: Agent) => agent.connected || busy.has(agent.id)).sort(byId);
+      }),
+    save: (changes) => inTransaction(() => save(changes)),
+  };
+
+  return {
+    unit,
+    commit() {
+      ended = true;
+      for (const one of [tasks, current, results, agents, stops, keys]) one.apply();
+      for (const event of newEvents) {
+        database.events.push(event);
+        const ofTask = database.eventsOf.get(event.taskId);
+        if (ofTask === undefined) database.eventsOf.set(event.taskId, [event]);
+        else ofTask.push(event);
+      }
+    },
+    rollback() {
+      ended = true;
+    },
+  };
+}
+
+const readyAtMs = (task: Task): number => task.eligibleAtMs ?? task.createdAtMs;
+
+const byReadiness = (a: KeptTask, b: KeptTask): number => readyAtMs(a.task) - readyAtMs(b.task) || byId(a.task, b.task);
+
+const byStop = (a: Holding['stops'][number], b: Holding['stops'][number]): number =>
+  a.taskId < b.taskId ? -1 : a.taskId > b.taskId ? 1 : a.generation - b.generation;

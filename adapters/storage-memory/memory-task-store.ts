@@ -1,0 +1,110 @@
+/** The memory twin of `TaskStore`. */
+import type { TaskId } from '../../core/domain/ids.ts';
+import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
+import type { StoreCapabilities, TaskQuery, TaskRow, TaskStore } from '../../core/ports/task-store.ts';
+import { BATCHES_KEPT, byId, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+import { memoryStoreUnit } from './memory-store-unit.ts';
+
+/** Where a transaction stands when `onStep` is called: begun, about to commit, committed but not yet answered. */
+export type TransactionStep = 'begin' | 'commit' | 'committed';
+
+/**
+ * Called at each step of each transaction and waited for. What it throws is the failure of the transaction: before
+ * `committed` nothing of it stays, after it everything does.
+ */
+export type OnStep = (step: TransactionStep, batchId: string) => Promise<void> | void;
+
+export function memoryTaskStore(options: {
+  readonly capabilities: StoreCapabilities;
+  readonly use: () => MemoryDatabase;
+  readonly onStep: OnStep;
+}): TaskStore {
+  const { capabilities, onStep } = options;
+  const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(options.use());
+
+  return {
+    capabilities,
+
+    transact: async (batchId, work) =>
+      options.use().inTurn(async () => {
+        const database = options.use();
+        const transaction = memoryStoreUnit(database);
+        let answer: Awaited<ReturnType<typeof work>>;
+        try {
+          await onStep('begin', batchId);
+          answer = await work(transaction.unit);
+          await onStep('commit', batchId);
+        } catch (thrown) {
+          transaction.rollback();
+          throw thrown;
+        }
+        transaction.commit();
+        remember(database, batchId);
+        await onStep('committed', batchId);
+        return answer;
+      }),
+
+    committed: (batchId) => read((database) => database.batches.has(batchId)),
+
+    read: (id) =>
+      read((database) => {
+        const kept = database.tasks.get(id);
+        return kept === undefined ? undefined : { ...rowOf(database, kept), events: [...(database.eventsOf.get(id) ?? [])] };
+      }),
+
+    list: (query) =>
+      read((database) =>
+        [...database.tasks.values()]
+          .filter(({ task }) => matches(task, query))
+          .sort((a, b) => newestFirst(a.task, b.task))
+          .slice(0, query.limit)
+          .map((kept) => rowOf(database, kept)),
+      ),
+
+    stats: () =>
+      read((database) => {
+        const statuses = Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<Status, number>;
+        const lanes = Object.fromEntries(PRIORITIES.map((lane) => [lane, 0])) as Record<Priority, number>;
+        for (const { task } of database.tasks.values()) {
+          statuses[task.status] += 1;
+          if (task.status === 'queued') lanes[task.priority] += 1;
+        }
+        return { statuses, lanes };
+      }),
+
+    peek: (ids) => read((database) => [...new Set(ids)].flatMap((id: TaskId) => database.tasks.get(id)?.task ?? [])),
+
+    nextDueAtMs: () =>
+      read((database) => {
+        let earliest: number | null = null;
+        for (const { dueAtMs } of database.current.values())
+          if (dueAtMs !== null && (earliest === null || dueAtMs < earliest)) earliest = dueAtMs;
+        return earliest;
+      }),
+  };
+}
+
+function remember(database: MemoryDatabase, batchId: string): void {
+  database.batches.add(batchId);
+  for (const oldest of database.batches) {
+    if (database.batches.size <= BATCHES_KEPT) break;
+    database.batches.delete(oldest);
+  }
+}
+
+const rowOf = (database: MemoryDatabase, { task, body }: KeptTask): TaskRow => ({
+  task,
+  body,
+  result: database.results.get(task.id) ?? null,
+});
+
+const newestFirst = (a: Task, b: Task): number => b.createdAtMs - a.createdAtMs || byId(b, a);
+
+function matches(task: Task, query: TaskQuery): boolean {
+  if (query.status !== undefined && task.status !== query.status) return false;
+  if (query.priority !== undefined && task.priority !== query.priority) return false;
+  if (query.assignedTo !== undefined && task.assignedTo !== query.assignedTo) return false;
+  if (query.submittedBy !== undefined && task.submittedBy !== query.submittedBy) return false;
+  if (query.after === undefined) return true;
+  return task.createdAtMs < query.after.createdAtMs || (task.createdAtMs === query.after.createdAtMs && task.id < query.after.id);
+}
