@@ -1,6 +1,9 @@
 /** The sidecar's memory on disk: its state, the bodies of its reports, and the results that the hub refused. */
 import type { Generation, TaskId } from '../domain/ids.ts';
 
+/** The largest state, in bytes of JSON. It holds references; the bodies of reports lie beside it. */
+export const JOURNAL_BYTES_MAX = 1_048_576;
+
 /** Names the files of one assignment. */
 export interface AssignmentName {
   readonly taskId: TaskId;
@@ -10,8 +13,11 @@ export interface AssignmentName {
 export interface JournalOpened {
   /** The state saved last; undefined when there never was one. */
   readonly state: unknown;
-  /** What was wrong with the newest copy, for the log; null when nothing was. */
-  readonly damage: { readonly message: string; readonly setAside: string } | null;
+  /**
+   * What was wrong with the newest copy, for the log; null when nothing was. `setAside` is where the damaged copy lies
+   * now, null when there was none.
+   */
+  readonly damage: { readonly message: string; readonly setAside: string | null } | null;
   /** Names this sidecar's machine and folder; made once. */
   readonly instanceId: string;
 }
@@ -28,7 +34,8 @@ export interface Journal {
 
   /**
    * Saves a JSON value and answers when it would survive the loss of power.
-   * MUST leave the copy before it readable when it fails (`AC_JOURNAL_WRITE`), whenever it fails.
+   * MUST leave the copy before it readable when it fails (`AC_JOURNAL_WRITE`), whenever it fails. MUST refuse a state
+   * over `JOURNAL_BYTES_MAX` in the same way. MUST do calls that come at the same time in their order.
    */
   save(state: unknown): Promise<void>;
 

@@ -1,0 +1,112 @@
+/**
+ * The steps on disk that the journal is made of. They stand behind an interface so that a test can fail, or stop the
+ * world, at each of them in turn.
+ */
+import { link, mkdir, open, readFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+
+export interface JournalFiles {
+  /** Makes the folder and those above it, readable by its owner only; fine when it is there. */
+  makeFolder(path: string): Promise<void>;
+  /** Whether others than the owner may enter the folder. */
+  isOpenToOthers(path: string): Promise<boolean>;
+  list(folder: string): Promise<readonly string[]>;
+  /** Null when there is no such file. */
+  read(path: string): Promise<Buffer | null>;
+  /** Puts a whole, synced file in the place of `path`. May be short on a full disk: read it back. */
+  write(path: string, bytes: Buffer): Promise<void>;
+  /** A second name for a file. Answers false when there is no `from`. */
+  link(from: string, to: string): Promise<boolean>;
+  /** Replaces `to`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Fine when there is none. */
+  remove(path: string): Promise<void>;
+  /** Makes what happened to the names in a folder survive the loss of power. */
+  syncFolder(path: string): Promise<void>;
+  /** Room left where `path` is. */
+  freeBytes(path: string): Promise<number>;
+}
+
+const OWNER_ONLY_FOLDER = 0o700;
+const OWNER_ONLY_FILE = 0o600;
+const MODE_OF_OTHERS = 0o077;
+
+/** Windows has neither modes nor a way to sync a folder; its file system journals the names by itself. */
+const isPosix = process.platform !== 'win32';
+
+export const nodeJournalFiles: JournalFiles = {
+  async makeFolder(path) {
+    const first = await mkdir(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
+    if (first !== undefined) await this.syncFolder(dirname(first));
+  },
+  async isOpenToOthers(path) {
+    return isPosix && ((await stat(path)).mode & MODE_OF_OTHERS) !== 0;
+  },
+  list: (folder) => readdir(folder),
+  read: (path) => unlessMissing(readFile(path), null),
+  // write-file-atomic syncs the file, but neither the folder nor, on a full disk, all of the bytes.
+  write: (path, bytes) => writeFileAtomic(path, bytes, { mode: OWNER_ONLY_FILE, fsync: true }),
+  link: (from, to) =>
+    unlessMissing(
+      link(from, to).then(() => true),
+      false,
+    ),
+  rename: (from, to) => rename(from, to),
+  remove: (path) => rm(path, { force: true }),
+  async syncFolder(path) {
+    if (!isPosix) return;
+    const folder = await open(path, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  },
+  async freeBytes(path) {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  },
+};
+
+async function unlessMissing<T, M>(work: Promise<T>, missing: M): Promise<T | M> {
+  try {
+    return await work;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return missing;
+    throw error;
+  }
+}
+
+/** The name under which a file is prepared, before it takes its place. Leftovers of a crash are removed at open. */
+export const nextOf = (path: string): string => `${path}.next`;
+const LEFTOVER = /\.next(\.[0-9]+)?$/;
+export const isLeftover = (fileName: string): boolean => LEFTOVER.test(fileName);
+
+/**
+ * Prepares `path`: whole, synced and read back, as `nextOf(path)`, which the caller puts in place. Reading back is
+ * needed: on a nearly full disk write-file-atomic resolves with the file cut short.
+ */
+export async function prepareFile(files: JournalFiles, path: string, bytes: Buffer): Promise<void> {
+  const next = nextOf(path);
+  try {
+    await files.write(next, bytes);
+    const found = await files.read(next);
+    if (found?.equals(bytes) === true) return;
+    const message = `Wrote ${bytes.length} bytes to "${next}", and read back ${found?.length ?? 0} that are not the same. Is the disk full?`;
+    throw new AgentcomError('AC_JOURNAL_WRITE', message);
+  } catch (error) {
+    await files.remove(next).catch((second: unknown) => {
+      throw new AggregateError([error, second], `${messageOf(error)} Nor can it be removed.`);
+    });
+    throw error;
+  }
+}
+
+/** Puts a whole file in the place of `path`, so that it survives the loss of power. */
+export async function writeDurably(files: JournalFiles, folder: string, path: string, bytes: Buffer): Promise<void> {
+  await prepareFile(files, path, bytes);
+  await files.rename(nextOf(path), path);
+  await files.syncFolder(folder);
+}

@@ -1,0 +1,41 @@
+/** The bodies of reports: `outbox/` for those that wait for the hub's answer, `refused/` for those it did not take. */
+import { join } from 'node:path';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
+import type { AssignmentName } from '../../core/ports/journal.ts';
+import { writeDurably, type JournalFiles } from './journal-files.ts';
+
+export interface Reports {
+  write(name: AssignmentName, text: string): Promise<void>;
+  read(name: AssignmentName): Promise<string | null>;
+  remove(name: AssignmentName): Promise<void>;
+  refuse(name: AssignmentName, reason: string): Promise<void>;
+}
+
+/** `outbox` and `refused` are folders that exist. */
+export function reports(outbox: string, refused: string, files: JournalFiles): Reports {
+  const fileOf = (folder: string, name: AssignmentName): string => join(folder, `${assignmentText(name)}.json`);
+
+  return {
+    write: (name, text) => writeDurably(files, outbox, fileOf(outbox, name), Buffer.from(text)),
+
+    async read(name) {
+      return (await files.read(fileOf(outbox, name)))?.toString('utf8') ?? null;
+    },
+
+    async remove(name) {
+      await files.remove(fileOf(outbox, name));
+      await files.syncFolder(outbox);
+    },
+
+    async refuse(name, reason) {
+      const waiting = fileOf(outbox, name);
+      if ((await files.read(waiting)) === null) return;
+      // The reason first: a crash in between leaves it beside nothing, and the report is refused again.
+      const reasonFile = join(refused, `${assignmentText(name)}.reason.txt`);
+      await writeDurably(files, refused, reasonFile, Buffer.from(`${reason}\n`));
+      await files.rename(waiting, fileOf(refused, name));
+      await files.syncFolder(refused);
+      await files.syncFolder(outbox);
+    },
+  };
+}

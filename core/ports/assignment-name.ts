@@ -1,0 +1,21 @@
+/** The name of an assignment as text: `<task_id>.g<generation>`, as its files and folders carry it. */
+import { AgentcomError } from '../errors/agentcom-error.ts';
+import { isGeneration, isTaskId } from '../domain/ids.ts';
+import type { AssignmentName } from './journal.ts';
+
+const NAME = /^(.+)\.g(0|[1-9][0-9]{0,15})$/;
+
+/** Every path of an assignment is built from this text; throws `AC_INTERNAL` for ids that do not match, which might lead elsewhere. */
+export function assignmentText({ taskId, generation }: AssignmentName): string {
+  if (isTaskId(taskId) && isGeneration(generation)) return `${taskId}.g${generation}`;
+  throw new AgentcomError('AC_INTERNAL', 'Cannot name the files of an assignment: its task id or generation is not one.', {
+    details: { taskId, generation },
+  });
+}
+
+/** The assignment that a text names, or null when it names none. */
+export function readAssignmentText(text: string): AssignmentName | null {
+  const [, taskId, digits] = NAME.exec(text) ?? [];
+  const generation = Number(digits);
+  return isTaskId(taskId) && isGeneration(generation) ? { taskId, generation } : null;
+}
