@@ -83,8 +83,8 @@ module.exports = {
     {
       name: 'container-in-composition-only',
       severity: 'error',
-      comment: 'Only apps wire. Take what you need as an argument of a factory function.',
-      from: { pathNot: '^(test/)?apps/' },
+      comment: 'Only the hub and sidecar apps wire. Take what you need as an argument of a factory function.',
+      from: { pathNot: '^apps/(tokens\\.ts$|(hub|sidecar)/)|^test/apps/' },
       to: { path: 'node_modules/(inversify|@inversifyjs|reflect-metadata)/' },
     },
     {
