@@ -1,0 +1,80 @@
+/** The log of a running program: one JSON object a line, by pino. */
+import { destination, pino, stdSerializers, type Logger } from 'pino';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Log, LogFields } from '../../core/ports/log.ts';
+
+/** A longer line is replaced by one that tells its beginning. */
+const LINE_CHARACTERS_MAX = 65_536;
+const BEGINNING_CHARACTERS = 1_024;
+/** Bytes kept while they cannot be written (a full disk); what comes after is dropped. */
+const UNWRITTEN_BYTES_MAX = 1_048_576;
+
+const STANDARD_ERROR = 2;
+/** Keys that pino writes itself; a field of the same name gets a `_` behind it. */
+const TAKEN_KEYS: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'msg']);
+
+export interface PinoLogOptions {
+  /** The least important level written. Default `info`. */
+  readonly level?: 'debug' | 'info' | 'warn' | 'error' | undefined;
+  /** A file to append to. Default: standard error. */
+  readonly file?: string | undefined;
+}
+
+/**
+ * A `Log` with keys `level` (its name), `time` (milliseconds since 1970), `pid`, the fields, and `msg`. Errors among the
+ * fields are written with type, message, code and stack. Each line is written before the call returns, so that the last
+ * one before an exit is there; a reader of standard error that does not read holds the program up. Nothing is redacted:
+ * whoever logs never passes a token.
+ *
+ * Fails as the file system does when `file` cannot be opened.
+ */
+export const pinoLog = (options: PinoLogOptions = {}): Log => {
+  const output = destination({ dest: options.file ?? STANDARD_ERROR, sync: true, maxLength: UNWRITTEN_BYTES_MAX });
+  // A log that cannot write has nowhere to say so, and must not stop the program: the lines stay in the output's buffer
+  // and go out with the next line that can be written. pino itself handles a reader that has gone.
+  output.on('error', () => undefined);
+  const logger = pino(
+    {
+      level: options.level ?? 'info',
+      base: { pid: process.pid },
+      formatters: { level: (label) => ({ level: label }) },
+      hooks: { streamWrite: bounded },
+    },
+    output,
+  );
+  return saying(logger, {});
+};
+
+const saying = (logger: Logger, outer: LogFields): Log => {
+  const say =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, fields: LogFields = {}): void => {
+      if (logger.isLevelEnabled(level)) logger[level](merged(outer, fields), message);
+    };
+  return {
+    debug: say('debug'),
+    info: say('info'),
+    warn: say('warn'),
+    error: say('error'),
+    with: (fields) => saying(logger, merged(outer, fields)),
+  };
+};
+
+/** Reading a field may throw (a getter, a proxy); the line then says so in the fields' place. */
+const merged = (outer: LogFields, fields: LogFields): LogFields => {
+  try {
+    const all: Record<string, unknown> = { ...outer };
+    for (const [key, value] of Object.entries(fields)) {
+      all[TAKEN_KEYS.has(key) ? `${key}_` : key] = value instanceof Error ? stdSerializers.err(value) : value;
+    }
+    return all;
+  } catch (thrown) {
+    return { ...outer, unreadableFields: messageOf(thrown) };
+  }
+};
+
+const bounded = (line: string): string => {
+  if (line.length <= LINE_CHARACTERS_MAX) return line;
+  const note = { level: 'warn', time: Date.now(), characters: line.length, beginning: line.slice(0, BEGINNING_CHARACTERS) };
+  return `${JSON.stringify({ ...note, msg: 'A log line was too long and is cut.' })}\n`;
+};
