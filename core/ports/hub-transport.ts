@@ -26,7 +26,10 @@ export interface HubTransport {
   /** Refuses new connections and requests from now on; those that are open go on. */
   refuseNew(): void;
 
-  /** Closes every socket with `code`, stops listening, and answers when the port is free. Twice and at once is fine. */
+  /**
+   * Closes every socket with `code`, stops listening, and answers when the port is free and every `onGone` was called.
+   * MUST be safe twice, at once and before `listen`, and MUST NOT wait over 5 s for peers that do not answer.
+   */
   close(code: number, reason: string): Promise<void>;
 }
 
@@ -55,11 +58,12 @@ export interface TransportEvents {
   onFrame(connection: HubConnection, text: string): void;
   /** Any sign of life below frames, such as a pong. */
   onPong(connection: HubConnection): void;
+  /** `code` is what closed it: ours if we closed first, also when the peer never answered, else the peer's, else 1006. */
   onGone(connection: HubConnection, code: number): void;
 }
 
 export interface HubConnection {
-  /** Unique in this process. */
+  /** Names it among all connections that this transport ever had. */
   readonly id: number;
   readonly remoteAddress: string;
   /** The upgrade's `x-forwarded-for`, as given; null without one. */
@@ -72,6 +76,6 @@ export interface HubConnection {
   ping(): void;
   /** Bytes sent by us that the socket has not taken yet. */
   bufferedBytes(): number;
-  /** Closes; `onGone` follows. Twice is fine. */
+  /** Closes; nothing but `onGone` follows. MUST NOT take over 2 s, whatever the peer does. Twice is fine. */
   close(code: number, reason: string): void;
 }

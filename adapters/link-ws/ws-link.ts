@@ -1,0 +1,103 @@
+/** The sidecar's end of the wire on `ws`. */
+import { WebSocket, type ClientOptions, type RawData } from 'ws';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
+import type { Log } from '../../core/ports/log.ts';
+
+const NO_CLOSE_FRAME = 1006;
+/** From the first look-up of the name to the open socket. */
+const HANDSHAKE_MS = 10_000;
+/** How long the hub may take to answer a close before the socket is cut. */
+const CLOSE_MS = 1_000;
+/** Bytes that may wait for a hub that does not take them; more, and the link is given up. */
+const QUEUE_BYTES_MAX = 16_777_216;
+
+export interface WsLinkOptions {
+  readonly log: Log;
+  /** Default 10,000. */
+  readonly handshakeMs?: number | undefined;
+}
+
+/** A `HubLink` for `ws://` and `wss://` addresses. Follows no redirect and asks for no compression. */
+export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS }: WsLinkOptions): HubLink => ({
+  connect({ url, frameBytesMax }, events) {
+    // `closeTimeout` is newer than the types of ws.
+    const options: ClientOptions & { readonly closeTimeout: number } = {
+      perMessageDeflate: false,
+      maxPayload: frameBytesMax,
+      closeTimeout: CLOSE_MS,
+    };
+    try {
+      return follow(new WebSocket(url, options), handshakeMs, events, log);
+    } catch (thrown) {
+      // ws throws, and does not emit, on an address that cannot be one.
+      return neverOpened(messageOf(thrown), events);
+    }
+  },
+});
+
+/** States: connecting, open, gone. Whatever ws emits after gone is dropped; its errors always have a listener. */
+const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log: Log): LinkConnection => {
+  let isGone = false;
+  /** Why it ends, where we know better than the close frame. */
+  let cause: { readonly code: number; readonly reason: string } | null = null;
+
+  const endBecause = (code: number, reason: string): void => {
+    cause ??= { code, reason };
+  };
+  const handshake = setTimeout(() => {
+    endBecause(NO_CLOSE_FRAME, `the hub did not answer the handshake within ${handshakeMs} ms`);
+    socket.terminate();
+  }, handshakeMs);
+
+  socket.on('open', () => {
+    clearTimeout(handshake);
+    if (!isGone) events.onOpen();
+  });
+  socket.on('message', (data: RawData, isBinary: boolean) => {
+    if (isGone || cause !== null) return;
+    if (!isBinary) return events.onFrame(data.toString());
+    endBecause(1003, 'the hub sent a binary frame');
+    socket.close(1003, 'text frames only');
+  });
+  socket.on('error', (error: Error & { readonly code?: unknown }) => {
+    if (isGone) return;
+    endBecause(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 1009 : NO_CLOSE_FRAME, error.message);
+    log.debug('The socket to the hub failed.', { error: error.message });
+  });
+  socket.on('close', (code: number, reason: Buffer) => {
+    clearTimeout(handshake);
+    if (isGone) return;
+    isGone = true;
+    events.onGone(cause?.code ?? code, cause?.reason ?? reason.toString());
+  });
+
+  return {
+    send(text) {
+      if (isGone || cause !== null || socket.readyState !== WebSocket.OPEN) return false;
+      if (socket.bufferedAmount > QUEUE_BYTES_MAX) {
+        endBecause(NO_CLOSE_FRAME, `over ${QUEUE_BYTES_MAX} bytes waited for the hub to take them`);
+        socket.terminate();
+        return false;
+      }
+      socket.send(text);
+      return true;
+    },
+    bufferedBytes: () => socket.bufferedAmount,
+    destroy() {
+      isGone = true;
+      clearTimeout(handshake);
+      socket.terminate();
+    },
+  };
+};
+
+/** A connection that could not even begin; says so after `connect` has returned. */
+const neverOpened = (reason: string, events: LinkEvents): LinkConnection => {
+  const telling = setImmediate(() => events.onGone(NO_CLOSE_FRAME, reason));
+  return {
+    send: () => false,
+    bufferedBytes: () => 0,
+    destroy: () => clearImmediate(telling),
+  };
+};

@@ -1,0 +1,113 @@
+/**
+ * One sidecar's socket as the hub sees it: open, then closing once either side said so, then gone. Frames are passed on
+ * only while it is open, so that nothing follows our own close but `onGone`.
+ */
+import { WebSocket, type RawData } from 'ws';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
+import type { Log } from '../../core/ports/log.ts';
+
+const NOT_TEXT = 1003;
+const TOO_LARGE = 1009;
+const BROKEN_HERE = 1011;
+const TOO_SLOW = 1013;
+/** The WebSocket protocol's bound for the reason in a close frame. */
+const REASON_BYTES_MAX = 123;
+
+export interface ConnectionParts {
+  readonly id: number;
+  readonly socket: WebSocket;
+  readonly remoteAddress: string;
+  readonly forwardedFor: string | null;
+  readonly socketQueueBytesMax: number;
+  readonly events: TransportEvents;
+  readonly log: Log;
+  /** Called when it is gone, before `onGone`. */
+  readonly forget: (connection: HubConnection) => void;
+}
+
+/** Takes over an upgraded socket, and reports it open before this returns. */
+export const openConnection = (parts: ConnectionParts): HubConnection => {
+  const { id, socket, remoteAddress, forwardedFor, socketQueueBytesMax, events, forget } = parts;
+  const log = parts.log.with({ connection: id });
+  /** The code of whoever closed first here; null while open. */
+  let closedWith: number | null = null;
+
+  const close = (code: number, reason: string): void => {
+    if (closedWith !== null) return;
+    closedWith = code;
+    socket.close(code, cutReason(reason));
+  };
+
+  const connection: HubConnection = {
+    id,
+    remoteAddress,
+    forwardedFor,
+    send(text) {
+      if (closedWith !== null || socket.readyState !== WebSocket.OPEN) return false;
+      socket.send(text);
+      if (socket.bufferedAmount <= socketQueueBytesMax) return true;
+      log.warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes: socket.bufferedAmount, socketQueueBytesMax });
+      close(TOO_SLOW, 'too much waits for this socket');
+      return false;
+    },
+    ping() {
+      if (socket.readyState === WebSocket.OPEN) socket.ping();
+    },
+    bufferedBytes: () => socket.bufferedAmount,
+    close,
+  };
+
+  /** A fault in what we call must cost this socket and no other. */
+  const tell = (what: () => void): void => {
+    try {
+      what();
+    } catch (thrown) {
+      log.error('A handler of socket events threw; the socket is closed.', { error: thrown });
+      close(BROKEN_HERE, 'internal error');
+    }
+  };
+
+  socket.on('message', (data: RawData, isBinary: boolean) => {
+    if (closedWith !== null) return;
+    if (isBinary) close(NOT_TEXT, 'text frames only');
+    else tell(() => events.onFrame(connection, data.toString()));
+  });
+  const alive = (): void => {
+    if (closedWith === null) tell(() => events.onPong(connection));
+  };
+  socket.on('pong', alive);
+  socket.on('ping', alive);
+  // ws closes the socket itself for what it reports here; `close` follows.
+  socket.on('error', (error) => {
+    closedWith ??= codeOf(error);
+    log.debug('A socket failed.', { remoteAddress, error: messageOf(error) });
+  });
+  socket.on('close', (code: number) => {
+    const gone = closedWith ?? code;
+    closedWith = gone;
+    forget(connection);
+    tell(() => events.onGone(connection, gone));
+  });
+
+  tell(() => events.onOpen(connection));
+  return connection;
+};
+
+/** The close code that ws sends for an error of its own; 1006 for one of the network. */
+const codeOf = (error: Error & { readonly code?: unknown }): number => {
+  if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return TOO_LARGE;
+  if (error.code === 'WS_ERR_INVALID_UTF8') return 1007;
+  if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') return 1008;
+  return typeof error.code === 'string' && error.code.startsWith('WS_ERR_') ? 1002 : 1006;
+};
+
+/** As much of the reason as a close frame takes, cut between characters. */
+const cutReason = (reason: string): string => {
+  let cut = '';
+  for (const character of reason) {
+    if (Buffer.byteLength(cut + character) > REASON_BYTES_MAX) break;
+    cut += character;
+  }
+  return cut;
+};

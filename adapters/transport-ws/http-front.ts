@@ -1,0 +1,71 @@
+/** The HTTP half of the port: Node's server with bounds on slow peers, handing web requests to the given handler. */
+import { createServer, type Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import type { HttpHandler } from '../../core/ports/hub-transport.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { WsSettings } from './choice.ts';
+
+/** How often Node looks for requests that take too long; they may last that much longer. */
+const CHECK_MS = 5_000;
+/** TCP asks a silent peer whether it is there after this time. */
+const KEEP_ALIVE_PROBE_MS = 30_000;
+
+export interface HttpFrontParts {
+  readonly settings: WsSettings;
+  /** Connections of all kinds at once; more are dropped. */
+  readonly connectionsMax: number;
+  readonly http: HttpHandler;
+  readonly isRefusing: () => boolean;
+  readonly log: Log;
+}
+
+/** The server, not listening yet. */
+export const httpFront = ({ settings, connectionsMax, http, isRefusing, log }: HttpFrontParts): Server => {
+  const answer = async (request: Request, remoteAddress: string): Promise<Response> => {
+    if (isRefusing()) return errorResponse(503, 'hub_stopping', 'The hub is stopping and takes nothing new; try again soon.');
+    try {
+      return await http(request, { remoteAddress });
+    } catch (thrown) {
+      log.error('The HTTP handler threw.', { method: request.method, path: new URL(request.url).pathname, error: thrown });
+      return errorResponse(500, 'internal', 'The hub failed to answer; its log says why.');
+    }
+  };
+
+  // The listener puts light Request and Response classes in the place of Node's: measured 35 µs less of each request.
+  const listener = getRequestListener(
+    async (request, { incoming, outgoing }) => {
+      const response = await answer(request, plainAddress(incoming.socket.remoteAddress));
+      if (isRefusing() && 'shouldKeepAlive' in outgoing) outgoing.shouldKeepAlive = false;
+      return response;
+    },
+    { errorHandler: (thrown) => badRequest(thrown) },
+  );
+
+  const server = createServer(
+    {
+      headersTimeout: settings.headersWithinMs,
+      requestTimeout: settings.requestWithinMs,
+      connectionsCheckingInterval: Math.min(CHECK_MS, settings.headersWithinMs),
+      keepAliveTimeout: settings.keepAliveMs,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+    },
+    (incoming, outgoing) => void listener(incoming, outgoing),
+  );
+  server.setTimeout(settings.idleMs);
+  server.maxConnections = connectionsMax;
+  return server;
+};
+
+/** An IPv4 peer of a socket that listens on IPv6 too is named as IPv4. */
+export const plainAddress = (address: string | undefined): string => (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+
+const errorResponse = (status: number, error: string, message: string): Response =>
+  new Response(JSON.stringify({ error, message }), {
+    status,
+    headers: { 'content-type': 'application/json', ...(status === 503 ? { 'retry-after': '1' } : {}) },
+  });
+
+/** Only what cannot be made a web request comes here, such as a broken Host. */
+const badRequest = (thrown: unknown): Response =>
+  errorResponse(400, 'invalid', `The request cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}.`);
