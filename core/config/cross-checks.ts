@@ -13,53 +13,53 @@ const ASSIGN_OVERHEAD_BYTES = 65_536;
 const TLS_HINT =
   'Put a proxy that speaks TLS (Caddy, nginx) in front of the hub and listen on 127.0.0.1, or, on a network that you trust, set';
 
-/**
- * The problems between options. `known` are those already found: a rule is skipped where an option that it reads is
- * itself wrong.
- */
-export function crossProblems(config: AgentcomConfig, known: readonly ConfigProblem[]): ConfigProblem[] {
-  const sound = (path: string): boolean => !known.some((problem) => problem.path === path || isBelow(problem.path, path));
-  const problems: ConfigProblem[] = [];
-  const { hub, sidecar } = config;
-  if (isRecord(hub)) {
-    if (sound('hub.timing')) problems.push(...hubTimingProblems(hub));
-    if (sound('hub.limits')) problems.push(...limitProblems(hub));
-    if (sound('hub.listen') && sound('hub.adminToken')) problems.push(...listenProblems(hub));
-  }
-  if (isRecord(sidecar)) {
-    if (sound('sidecar.timing')) problems.push(...sidecarTimingProblems(sidecar));
-    if (sound('sidecar.hubs') && sound('sidecar.insecure')) problems.push(...hubAddressProblems(sidecar));
-  }
-  return problems;
+/** Whether none of these options is itself wrong; a rule is skipped where one that it reads is. */
+type Sound = (...paths: readonly string[]) => boolean;
+
+/** The problems between options; `known` are those found already. */
+export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly ConfigProblem[]): ConfigProblem[] {
+  const sound: Sound = (...paths) =>
+    !known.some((problem) => paths.some((path) => problem.path === path || isBelow(problem.path, path) || isBelow(path, problem.path)));
+  return [
+    ...(isRecord(hub) ? [...hubTimingProblems(hub, sound), ...limitProblems(hub, sound), ...listenProblems(hub, sound)] : []),
+    ...(isRecord(sidecar) ? [...sidecarTimingProblems(sidecar, sound), ...hubAddressProblems(sidecar, sound)] : []),
+  ];
 }
 
 const isBelow = (path: string, above: string): boolean => path.startsWith(`${above}.`) || path.startsWith(`${above}[`);
 
-function hubTimingProblems(hub: HubConfig): ConfigProblem[] {
+const GRACE_PARTS = ['heartbeatMs', 'pongWaitMs', 'reconnectMaxMs', 'graceMarginMs'] as const;
+
+function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   const timing = { ...HUB_TIMING, ...given(hub.timing) };
-  const problems = [...backoffProblems('hub.timing.backoff', timing.backoff), ...backoffProblems('hub.timing.breaker', timing.breaker)];
-  const { heartbeatMs, pongWaitMs, reconnectMaxMs, graceMarginMs, reconnectGraceMs } = timing;
-  const least = heartbeatMs + pongWaitMs + reconnectMaxMs + graceMarginMs;
-  if (reconnectGraceMs < least) {
+  const problems: ConfigProblem[] = [];
+  for (const key of ['backoff', 'breaker'] as const) {
+    if (sound(`hub.timing.${key}`)) problems.push(...backoffProblems(`hub.timing.${key}`, timing[key]));
+  }
+  if (!sound('hub.timing.reconnectGraceMs', ...GRACE_PARTS.map((part) => `hub.timing.${part}`))) return problems;
+  const least = GRACE_PARTS.reduce((sum, part) => sum + timing[part], 0);
+  if (timing.reconnectGraceMs < least) {
     problems.push({
       path: 'hub.timing.reconnectGraceMs',
       message:
-        `wanted at least ${least}, which is heartbeatMs ${heartbeatMs} + pongWaitMs ${pongWaitMs} + reconnectMaxMs ${reconnectMaxMs} + ` +
-        `graceMarginMs ${graceMarginMs}, found ${reconnectGraceMs}; a sidecar that lost its socket could not be back in time`,
+        `wanted at least ${least}, which is ${GRACE_PARTS.map((part) => `${part} ${timing[part]}`).join(' + ')}, ` +
+        `found ${timing.reconnectGraceMs}; a sidecar that lost its socket could not be back in time`,
     });
   }
   return problems;
 }
 
-function sidecarTimingProblems(sidecar: SidecarConfig): ConfigProblem[] {
-  return backoffProblems('sidecar.timing.reportRepeat', { ...SIDECAR_TIMING, ...given(sidecar.timing) }.reportRepeat);
+function sidecarTimingProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem[] {
+  const path = 'sidecar.timing.reportRepeat';
+  return sound(path) ? backoffProblems(path, { ...SIDECAR_TIMING, ...given(sidecar.timing) }.reportRepeat) : [];
 }
 
 function backoffProblems(path: string, { firstMs, maxMs }: BackoffTimes): ConfigProblem[] {
   return firstMs <= maxMs ? [] : [{ path: `${path}.maxMs`, message: `wanted at least firstMs, which is ${firstMs}, found ${maxMs}` }];
 }
 
-function limitProblems(hub: HubConfig): ConfigProblem[] {
+function limitProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
+  if (!sound('hub.limits.submitBytes', 'hub.limits.frameBytes', 'hub.limits.unidentifiedFrameBytes')) return [];
   const limits = { ...HUB_LIMITS, ...given(hub.limits) };
   const problems: ConfigProblem[] = [];
   const least = limits.submitBytes + ASSIGN_OVERHEAD_BYTES;
@@ -80,11 +80,12 @@ function limitProblems(hub: HubConfig): ConfigProblem[] {
   return problems;
 }
 
-function listenProblems(hub: HubConfig): ConfigProblem[] {
+function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
+  if (!sound('hub.listen.host')) return [];
   const host = hub.listen?.host ?? DEFAULT_HOST;
   if (isLoopback(host)) return [];
   const problems: ConfigProblem[] = [];
-  if (hub.adminToken === undefined) {
+  if (hub.adminToken === undefined && sound('hub.adminToken')) {
     problems.push({
       path: 'hub.adminToken',
       message:
@@ -92,7 +93,7 @@ function listenProblems(hub: HubConfig): ConfigProblem[] {
         'Set AGENTCOM_ADMIN_TOKEN, or listen on 127.0.0.1',
     });
   }
-  if (hub.listen?.insecure !== true) {
+  if (hub.listen?.insecure !== true && sound('hub.listen.insecure')) {
     problems.push({
       path: 'hub.listen.host',
       message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network in the clear. ${TLS_HINT} hub.listen.insecure: true`,
@@ -101,12 +102,14 @@ function listenProblems(hub: HubConfig): ConfigProblem[] {
   return problems;
 }
 
-function hubAddressProblems(sidecar: SidecarConfig): ConfigProblem[] {
+function hubAddressProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem[] {
+  if (!Array.isArray(sidecar.hubs)) return [];
   return sidecar.hubs.flatMap((url, index): ConfigProblem[] => {
     const path = `sidecar.hubs[${index}]`;
+    if (!sound(path)) return [];
     const address = readSocketAddress(url);
     if (address === null) return [{ path, message: `wanted ${HUB_ADDRESS_WANTED}, found ${describe(url)}` }];
-    if (address.scheme === 'wss' || isLoopback(address.host) || sidecar.insecure === true) return [];
+    if (address.scheme === 'wss' || isLoopback(address.host) || sidecar.insecure === true || !sound('sidecar.insecure')) return [];
     return [
       {
         path,

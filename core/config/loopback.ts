@@ -14,7 +14,7 @@ export interface SocketAddress {
   readonly host: string;
 }
 
-const SOCKET_ADDRESS = /^(wss?):\/\/(?:[^\s/?#@]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]]+)(?::(\d{1,5}))?(?:[/?][^\s#]*)?$/i;
+const SOCKET_ADDRESS = /^(wss?):\/\/(?:[^\s/?#@\\]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]\\]+)(?::(\d{1,5}))?(?:[/?][^\s#\\]*)?$/i;
 const PORT_MAX = 65_535;
 
 /** Reads `ws://host:port/path`; null when it is not the address of a WebSocket. */
