@@ -14,7 +14,7 @@ export function knexAgentStore(use: () => OpenEngine): AgentStore {
         const { agentId } = token;
         if (agentId !== null && options?.unlessTaken === true && (await transaction.rows('liveTokenOf', agentId)).length > 0)
           return 'taken';
-        await transaction.change('insertToken', token);
+        await transaction.change('insertTokens', [token]);
         if (agentId !== null) await transaction.change('insertAgents', [agentColumns(newAgent(agentId, token.name))]);
         return 'added';
       }),

@@ -10,7 +10,68 @@ const WAITS = `status = 'queued' AND parked = 0`;
 /** The first requirement key of waiting tasks for which `condition` holds: one step on the index. */
 const firstKey = (condition: string): string =>
   `(SELECT requirement_key FROM tasks INDEXED BY tasks_claimable WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;
+
+/** The parameter's elements as rows, each made once: read straight from json_each, every field would make its element anew. */
+const GIVEN = 'WITH given AS MATERIALIZED (SELECT key, value FROM json_each(?1))';
+/** A field of an element, as SQL's value of it. */
 const field = (name: string): string => `value ->> '$.${name}'`;
+/** A field of an element, as JSON text. */
+const json = (name: string): string => `value -> '$.${name}'`;
+
+/** Inserts a row for each element, in their order; `columns` says what each takes of its element. */
+const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string): string => `
+    ${GIVEN}
+    INSERT INTO ${table} (${Object.keys(columns).join(', ')})
+    SELECT ${Object.values(columns).join(', ')} FROM given WHERE true ORDER BY key
+    ON CONFLICT ${conflict}`;
+
+/** What each column takes of the element that is given for it. */
+const TASK_COLUMNS = {
+  id: field('id'),
+  status: field('status'),
+  lane: field('lane'),
+  parked: field('parked'),
+  requirement_key: field('requirementKey'),
+  assigned_to: field('assignedTo'),
+  ready_at: field('readyAt'),
+  due_at: field('dueAt'),
+  submitted_by: field('submittedBy'),
+  created_at: field('createdAt'),
+  state: json('state'),
+};
+/** What a transition may change. The rest never does, and its indexes are left alone. */
+const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'state'] as const;
+const EVENT_COLUMNS = {
+  task_id: field('taskId'),
+  seq: field('seq'),
+  event: field('event'),
+  at: field('atMs'),
+  agent_id: field('agentId'),
+  generation: field('generation'),
+  session: field('session'),
+  details: `nullif(${json('details')}, 'null')`,
+};
+const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), state: json('state') };
+const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
+const KEY_COLUMNS = {
+  owner: field('owner'),
+  key: field('key'),
+  digest: field('digest'),
+  task_ids: json('taskIds'),
+  created_at: field('createdAtMs'),
+};
+const TOKEN_COLUMNS = {
+  id: field('id'),
+  name: field('name'),
+  role: field('role'),
+  agent_id: field('agentId'),
+  hash: field('hash'),
+  prefix: field('prefix'),
+  capabilities: field('capabilities'),
+  max_slots: field('maxSlots'),
+  created_at: field('createdAtMs'),
+  revoked_at: field('revokedAtMs'),
+};
 
 export const SQLITE_STATEMENTS: Statements = {
   recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$') ON CONFLICT (batch_id) DO NOTHING`,
@@ -72,55 +133,32 @@ export const SQLITE_STATEMENTS: Statements = {
       UNION SELECT agent_id FROM pending_stops)
     ORDER BY id`,
 
-  insertTasks: `
-    INSERT INTO tasks (id, status, lane, parked, requirement_key, assigned_to, ready_at, due_at, submitted_by, created_at, state)
-    SELECT ${['id', 'status', 'lane', 'parked', 'requirementKey', 'assignedTo', 'readyAt', 'dueAt', 'submittedBy', 'createdAt'].map(field).join(', ')},
-      value -> '$.state'
-    FROM json_each(?1) WHERE true ON CONFLICT (id) DO NOTHING`,
-  insertBodies: `
-    INSERT INTO task_bodies (task_id, body) SELECT ${field('taskId')}, value -> '$.body'
-    FROM json_each(?1) WHERE true ON CONFLICT (task_id) DO NOTHING`,
-  insertDependencies: `
-    INSERT INTO task_dependencies (depends_on, task_id) SELECT ${field('dependsOn')}, ${field('taskId')}
-    FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`,
+  insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
+  insertBodies: insert('task_bodies', { task_id: field('taskId'), body: json('body') }, '(task_id) DO NOTHING'),
+  insertDependencies: insert('task_dependencies', { depends_on: field('dependsOn'), task_id: field('taskId') }, 'DO NOTHING'),
   updateTasks: `
-    UPDATE tasks SET status = changed.${field('status')}, parked = changed.${field('parked')}, assigned_to = changed.${field('assignedTo')},
-      ready_at = changed.${field('readyAt')}, due_at = changed.${field('dueAt')}, state = changed.value -> '$.state'
-    FROM json_each(?1) AS changed WHERE tasks.id = changed.${field('id')}`,
-  insertEvents: `
-    INSERT INTO task_events (task_id, seq, event, at, agent_id, generation, session, details)
-    SELECT ${['taskId', 'seq', 'event', 'atMs', 'agentId', 'generation', 'session'].map(field).join(', ')},
-      nullif(value -> '$.details', 'null')
-    FROM json_each(?1) WHERE true ORDER BY key
-    ON CONFLICT (task_id, seq) DO NOTHING RETURNING id, task_id, seq`,
+    ${GIVEN}
+    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given.${TASK_COLUMNS[column]}`).join(', ')}
+    FROM given WHERE tasks.id = given.${field('id')}`,
+  insertEvents: `${insert('task_events', EVENT_COLUMNS, '(task_id, seq) DO NOTHING')} RETURNING id, task_id, seq`,
   findEvents: `
     SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
     WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
-  saveResults: `
-    INSERT INTO task_results (task_id, json) SELECT ${field('taskId')}, ${field('json')}
-    FROM json_each(?1) WHERE true ON CONFLICT (task_id) DO UPDATE SET json = excluded.json`,
-  saveAgents: `
-    INSERT INTO agents (id, connected, state) SELECT ${field('id')}, ${field('connected')}, value -> '$.state'
-    FROM json_each(?1) WHERE true ON CONFLICT (id) DO UPDATE SET connected = excluded.connected, state = excluded.state`,
-  saveStops: `
-    INSERT INTO pending_stops (agent_id, task_id, generation, state)
-    SELECT ${field('agentId')}, ${field('taskId')}, ${field('generation')}, value
-    FROM json_each(?1) WHERE true ON CONFLICT (agent_id, task_id, generation) DO UPDATE SET state = excluded.state`,
+  saveResults: insert('task_results', { task_id: field('taskId'), json: field('json') }, '(task_id) DO UPDATE SET json = excluded.json'),
+  saveAgents: insert('agents', AGENT_COLUMNS, '(id) DO UPDATE SET connected = excluded.connected, state = excluded.state'),
+  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
+  saveStops: insert(
+    'pending_stops',
+    { ...STOP_COLUMNS, state: 'value' },
+    '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state',
+  ),
   clearStops: `
-    DELETE FROM pending_stops WHERE (agent_id, task_id, generation) IN
-      (SELECT ${field('agentId')}, ${field('taskId')}, ${field('generation')} FROM json_each(?1))`,
-  insertKeys: `
-    INSERT INTO idempotency_keys (owner, key, digest, task_ids, created_at)
-    SELECT ${field('owner')}, ${field('key')}, ${field('digest')}, value -> '$.taskIds', ${field('createdAtMs')}
-    FROM json_each(?1) WHERE true ON CONFLICT (owner, key) DO NOTHING`,
+    DELETE FROM pending_stops
+    WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
+  insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$') AND revoked_at IS NULL LIMIT 1`,
-  insertToken: `
-    INSERT INTO tokens (id, name, role, agent_id, hash, prefix, capabilities, max_slots, created_at, revoked_at)
-    SELECT ${['id', 'name', 'role', 'agentId', 'hash', 'prefix', 'capabilities', 'maxSlots', 'createdAtMs', 'revokedAtMs'].map((name) => `?1 ->> '$.${name}'`).join(', ')}`,
-  insertAgents: `
-    INSERT INTO agents (id, connected, state) SELECT ${field('id')}, ${field('connected')}, value -> '$.state'
-    FROM json_each(?1) WHERE true ON CONFLICT (id) DO NOTHING`,
+  insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
   revokeTokens: `
     UPDATE tokens SET revoked_at = ?1 ->> '$.nowMs'
     WHERE revoked_at IS NULL AND (id = (?1 ->> '$.id') OR agent_id = (?1 ->> '$.agentId')) RETURNING *`,

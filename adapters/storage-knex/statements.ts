@@ -56,8 +56,8 @@ export interface Statements {
 
   /** Parameter: an agent id. Rows: one if it has an unrevoked token. */
   readonly liveTokenOf: string;
-  /** Parameter: a token. Changes. */
-  readonly insertToken: string;
+  /** Parameter: tokens. Changes; what is there already stays. */
+  readonly insertTokens: string;
   /** Parameter: `{id, connected, state}`s. Changes; what is there already stays. */
   readonly insertAgents: string;
   /** Parameter: `{id?, agentId?, nowMs}`. Rows: the tokens revoked. */

@@ -14,7 +14,7 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
         const { agentId } = token;
         const taken = agentId !== null && [...database.tokens.values()].some((one) => one.agentId === agentId && one.revokedAtMs === null);
         if (taken && options?.unlessTaken === true) return 'taken';
-        database.tokens.set(token.id, keptCopy(token));
+        if (!database.tokens.has(token.id)) database.tokens.set(token.id, keptCopy(token));
         if (agentId !== null && !database.agents.has(agentId)) database.agents.set(agentId, keptCopy(newAgent(agentId, token.name)));
         return 'added';
       }),
