@@ -1,0 +1,189 @@
+/** Retries, hand-backs, deadlines and the dead letter: how often a task comes back, and when it does not. */
+import t from 'tap';
+import { backoffMs } from '../../../core/domain/backoff.ts';
+import { withoutStrikes, withRejection, withStrike } from '../../../core/domain/breaker.ts';
+import { newAgent } from '../../../core/domain/agent.ts';
+import { decideSweep, dueAtMs } from '../../../core/domain/due.ts';
+import type { Task } from '../../../core/domain/task.ts';
+import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
+import { decideAdopt, decideRetry } from '../../../core/domain/transitions/operating.ts';
+import * as reporting from '../../../core/domain/transitions/reporting.ts';
+import { decideSubmit } from '../../../core/domain/transitions/submitting.ts';
+import { decideReclaim } from '../../../core/domain/transitions/taking-back.ts';
+import { aTaskId } from '../../contracts/fixtures.ts';
+import { made, ME, NOW_MS, RULES, STATES } from './task-states.ts';
+
+const by = { agentId: ME, session: 1 };
+const failure = { error: 'boom', kind: 'agent_failed', retryable: true, details: null, tokensUsed: null, costUsd: null };
+const assign = (task: Task, nowMs: number): Task => {
+  const given = decideAssign(task, by, nowMs, RULES);
+  if (given.kind === 'refused') throw new Error(`${task.status} cannot be assigned`);
+  return given.task;
+};
+const events = (change: { readonly events: readonly { readonly event: string }[] }): string =>
+  change.events.map((one) => one.event).join(' ');
+
+t.test('max_retries 3 is four attempts, with backoff 1, 2, 4 s between them', async (t) => {
+  let task: Task = { ...STATES.queued, maxRetries: 3 };
+  const waits: (number | string)[] = [];
+  for (let attempt = 1; attempt <= 4; attempt += 1) {
+    const failed = reporting.decideFail(assign(task, NOW_MS), by, failure, NOW_MS, RULES);
+    waits.push(failed.task.eligibleAtMs === null ? events(failed) : failed.task.eligibleAtMs - NOW_MS);
+    task = failed.task;
+  }
+  t.same(waits, [1_000, 2_000, 4_000, 'accepted failed dead_lettered']);
+  t.match(task, {
+    status: 'dead_letter',
+    deadReason: 'retries_spent',
+    retryCount: 4,
+    lastError: 'boom',
+    assignedTo: null,
+    deadlineAtMs: null,
+  });
+});
+
+t.test('an attempt that is lost counts like one that failed; one never accepted does not', async (t) => {
+  const lost = made(decideReclaim(STATES.accepted, { reason: 'lease_expired', stop: false }, NOW_MS, RULES));
+  const unseen = decideReclaim(STATES.assigned, { reason: 'not_accepted', stop: false }, NOW_MS, RULES);
+  t.match(lost, { task: { retryCount: 1, handBacks: 0, avoid: ME, takenBack: { agentId: ME, generation: 3 } } });
+  t.match(unseen, { task: { retryCount: 0, handBacks: 1, avoid: ME } });
+});
+
+t.test('what the agent calls not retryable goes to the dead letter at once; what its machine caused does not', async (t) => {
+  const dead = reporting.decideFail(STATES.accepted, by, { ...failure, retryable: false }, NOW_MS, RULES);
+  const again = reporting.decideFail(STATES.accepted, by, { ...failure, kind: 'wake_failed', retryable: false }, NOW_MS, RULES);
+  t.match(dead.task, { status: 'dead_letter', deadReason: 'not_retryable' });
+  t.equal(again.task.status, 'queued');
+});
+
+t.test('ten hand-backs in a row park the task, a counted failure ends the row', async (t) => {
+  let task: Task = STATES.queued;
+  for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES).task;
+  t.match(task, { parked: false, handBacks: 9, retryCount: 0 });
+  const tenth = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES);
+  t.match(tenth, { task: { parked: true, handBacks: 10 } });
+  t.equal(events(tenth), 'released parked');
+  t.match(reporting.decideFail(assign(task, NOW_MS), by, failure, NOW_MS, RULES).task, { handBacks: 0, parked: false, retryCount: 1 });
+});
+
+t.test(
+  'a retry from the dead letter is a new round: no retry spent, ttl anew, a passed deadline dropped, the generation goes on',
+  async (t) => {
+    const dead: Task = { ...STATES.dead_letter, ttlMs: 5_000, completeByMs: NOW_MS - 1 };
+    t.match(decideRetry(dead, 'op', true, NOW_MS), {
+      task: { status: 'queued', round: 2, retryCount: 0, generation: 4, expiresAtMs: NOW_MS + 5_000, completeByMs: null, deadReason: null },
+    });
+    t.match(decideRetry(dead, 'op', false, NOW_MS), { task: { status: 'blocked' } });
+  },
+);
+
+t.test('sweeping: what time does to each state', async (t) => {
+  const healthy = { agentConnected: true, silenceCountsFromMs: 0 };
+  const past = NOW_MS - 1;
+  const cases: readonly { readonly what: string; readonly task: Task; readonly view?: typeof healthy; readonly wanted: string | null }[] = [
+    { what: 'nothing is due', task: STATES.accepted, wanted: null },
+    { what: 'ttl over', task: { ...STATES.queued, expiresAtMs: past }, wanted: 'expired dead_lettered' },
+    { what: 'complete_by over, waiting', task: { ...STATES.queued, completeByMs: past }, wanted: 'dead_lettered' },
+    { what: 'complete_by over, blocked', task: { ...STATES.blocked, completeByMs: past }, wanted: 'dead_lettered' },
+    { what: 'complete_by over, running', task: { ...STATES.accepted, completeByMs: past }, wanted: 'dead_lettered stop_requested' },
+    { what: 'complete_by over, completed', task: { ...STATES.completed, completeByMs: past }, wanted: null },
+    { what: 'run_at reached', task: { ...STATES.scheduled, runAtMs: past }, wanted: 'eligible' },
+    { what: 'not accepted in time', task: { ...STATES.assigned, deadlineAtMs: past }, wanted: 'reclaimed stop_requested' },
+    { what: 'lease over', task: { ...STATES.accepted, deadlineAtMs: past }, wanted: 'lost stop_requested' },
+    { what: 'run limit over', task: { ...STATES.accepted, runDeadlineAtMs: past }, wanted: 'lost stop_requested' },
+    {
+      what: 'lease over in the quiet time',
+      task: { ...STATES.accepted, deadlineAtMs: past },
+      view: { agentConnected: true, silenceCountsFromMs: NOW_MS + 9 },
+      wanted: '',
+    },
+  ];
+  for (const { what, task, view, wanted } of cases) {
+    const decided = decideSweep(task, view ?? healthy, NOW_MS, RULES);
+    t.equal(decided === null ? null : events(decided), wanted, what);
+  }
+  const hushed = decideSweep(
+    { ...STATES.accepted, deadlineAtMs: past },
+    { agentConnected: true, silenceCountsFromMs: NOW_MS + 9 },
+    NOW_MS,
+    RULES,
+  );
+  t.match(
+    hushed,
+    { task: { status: 'assigned', generation: 3, deadlineAtMs: NOW_MS + 9 } },
+    'the deadline is moved to the end of the quiet time',
+  );
+  const away = decideSweep({ ...STATES.accepted, deadlineAtMs: past }, { agentConnected: false, silenceCountsFromMs: 0 }, NOW_MS, RULES);
+  t.equal(away?.events[0]?.details?.['reason'], 'disconnected');
+});
+
+t.test('when the sweeper looks next', async (t) => {
+  t.equal(dueAtMs(STATES.scheduled, NOW_MS), NOW_MS + 5_000);
+  t.equal(dueAtMs({ ...STATES.queued, eligibleAtMs: NOW_MS + 7 }, NOW_MS), NOW_MS + 7, 'the end of a backoff');
+  t.equal(dueAtMs({ ...STATES.queued, eligibleAtMs: NOW_MS }, NOW_MS), null, 'eligible: it waits for an agent, not for time');
+  t.equal(dueAtMs({ ...STATES.accepted, completeByMs: NOW_MS + 1 }, NOW_MS), NOW_MS + 1);
+  t.equal(dueAtMs(STATES.completed, NOW_MS), null);
+});
+
+t.test('submit: blocked, scheduled or queued; the round expires from its first eligibility', async (t) => {
+  const draft = {
+    id: aTaskId(5),
+    priority: 'high',
+    neededCapabilities: ['b', 'a', 'b'],
+    assignTo: null,
+    maxRetries: 0,
+    runAtMs: null,
+    ttlMs: 100,
+    runMaxMs: null,
+    completeByMs: null,
+    dependsOn: [],
+    submittedBy: 'tok-1',
+  } as const;
+  t.match(decideSubmit(draft, true, NOW_MS), {
+    task: { status: 'queued', expiresAtMs: NOW_MS + 100, generation: 0, requirement: { capabilities: ['a', 'b'] } },
+  });
+  t.match(decideSubmit({ ...draft, runAtMs: NOW_MS + 1 }, true, NOW_MS), { task: { status: 'scheduled', expiresAtMs: null } });
+  t.match(decideSubmit({ ...draft, runAtMs: NOW_MS + 1 }, false, NOW_MS), { task: { status: 'blocked', expiresAtMs: null } });
+});
+
+t.test('progress is stored up to its bound, and renews the lease beyond it', async (t) => {
+  let task: Task = STATES.accepted;
+  const stored: string[] = [];
+  for (let n = 1; n <= 5; n += 1) {
+    const change = reporting.decideProgress(task, by, { details: { percent: n }, tokensUsed: n, costUsd: null }, NOW_MS + n, RULES);
+    stored.push(events(change));
+    task = change.task;
+  }
+  t.same(stored, ['progress', 'progress', 'progress', '', '']);
+  t.match(task, { tokensUsed: 5, deadlineAtMs: NOW_MS + 5 + RULES.leaseMs, progressCount: 3 });
+});
+
+t.test('adopting a late result completes a task that is still queued, and no other', async (t) => {
+  const lost = made(decideReclaim(STATES.accepted, { reason: 'disconnected', stop: true }, NOW_MS, RULES));
+  const late = { generation: STATES.accepted.generation, result: '{"ok":true}', by: 'op' };
+  t.match(decideAdopt(lost.task, late, NOW_MS), { task: { status: 'completed' }, result: '{"ok":true}' });
+  t.match(decideAdopt(STATES.queued, late, NOW_MS), { kind: 'refused', code: 'invalid_state' });
+});
+
+t.test(
+  'the breaker: three different tasks in a row pause the machine, longer each time; work that goes through ends the row',
+  async (t) => {
+    const strike = (agent: ReturnType<typeof newAgent>, n: number) => withStrike(agent, aTaskId(n), 'lost', NOW_MS, RULES.breaker);
+    const two = strike(strike(strike(newAgent(ME), 1), 1), 2);
+    t.match(two, { pausedUntilMs: null }, 'the same task twice counts once');
+    const three = strike(two, 3);
+    t.match(three, { pausedUntilMs: NOW_MS + 60_000, strikes: [], breakerTrips: 1 });
+    const six = strike(strike(strike(three, 4), 5), 6);
+    t.match(six, { pausedUntilMs: NOW_MS + 120_000 });
+    t.match(withoutStrikes(six), { strikes: [], breakerTrips: 0 });
+    t.match(withRejection(withRejection(newAgent(ME), 'busy', NOW_MS), 'busy', NOW_MS), { rejections: 2, pausedUntilMs: NOW_MS + 120_000 });
+  },
+);
+
+t.test('waits double up to their maximum, also absurdly late', async (t) => {
+  const times = { firstMs: 1_000, maxMs: 60_000 };
+  t.same(
+    [1, 2, 3, 6, 7, 100, 1e9].map((count) => backoffMs(times, count)),
+    [1_000, 2_000, 4_000, 32_000, 60_000, 60_000, 60_000],
+  );
+});

@@ -1,0 +1,40 @@
+/** What the hub answers for each thing that a returning sidecar says it holds. */
+import t from 'tap';
+import type { Generation } from '../../../core/domain/ids.ts';
+import { decideHeld, decideMissing, type Held } from '../../../core/domain/reconciliation.ts';
+import type { Task } from '../../../core/domain/task.ts';
+import { ME, OTHER, STATES } from './task-states.ts';
+
+const held = (generation: number, status: Held['status'] = 'working'): Held => ({
+  taskId: STATES.accepted.id,
+  generation: generation as Generation,
+  status,
+});
+
+const CASES: readonly { readonly what: string; readonly task: Task | undefined; readonly held: Held; readonly wanted: object }[] = [
+  { what: 'its own, running', task: STATES.accepted, held: held(3), wanted: { action: 'continue' } },
+  {
+    what: 'its own, not accepted yet as far as the hub knows',
+    task: STATES.assigned,
+    held: held(3, 'accepted'),
+    wanted: { action: 'continue' },
+  },
+  { what: 'its own, lost by the sidecar', task: STATES.accepted, held: held(3, 'unknown'), wanted: { action: 'lost' } },
+  { what: 'a finished result, whatever the hub believes', task: STATES.queued, held: held(1, 'reporting'), wanted: { action: 'report' } },
+  { what: 'a finished result of an unknown task', task: undefined, held: held(1, 'reporting'), wanted: { action: 'report' } },
+  { what: 'an unknown task', task: undefined, held: held(3), wanted: { action: 'abort', reason: 'unknown_task' } },
+  { what: 'an older generation', task: STATES.accepted, held: held(2), wanted: { action: 'abort', reason: 'stale_generation' } },
+  {
+    what: "another agent's",
+    task: { ...STATES.accepted, assignedTo: OTHER },
+    held: held(3),
+    wanted: { action: 'abort', reason: 'not_assignee' },
+  },
+  { what: 'one that has ended', task: STATES.completed, held: held(3), wanted: { action: 'abort', reason: 'ended' } },
+  { what: 'a generation above the stored one', task: STATES.queued, held: held(9), wanted: { action: 'raise', above: 9 } },
+];
+
+for (const { what, task, held: said, wanted } of CASES) t.same(decideHeld(task, said, ME), wanted, what);
+
+t.equal(decideMissing(STATES.assigned), 'push_again', 'never accepted: it never saw it');
+t.equal(decideMissing(STATES.accepted), 'lost', 'accepted, and not there any more');

@@ -1,0 +1,233 @@
+import t from 'tap';
+import type { Agent } from '../../../core/domain/agent.ts';
+import type { Task } from '../../../core/domain/task.ts';
+import { AGENTS_NAMED_MAX, explainWaiting, type AgentLoad, type WaitingFor } from '../../../core/domain/waiting.ts';
+import { A_MOMENT_MS as NOW, aRequirement, aTask, aTaskId, anAgent, anAgentId, anAssignedTask } from '../../contracts/fixtures.ts';
+
+const load = (name: string, over: Partial<Agent> = {}, liveCount = 0, stopCount = 0): AgentLoad => ({
+  agent: anAgent({ id: anAgentId(name), ...over }),
+  liveCount,
+  stopCount,
+});
+const offline = { connected: false, disconnectedAtMs: NOW - 300_000 };
+const blocked = (...dependsOn: readonly number[]): Task => aTask({ status: 'blocked', dependsOn: dependsOn.map(aTaskId) });
+const needs = (...capabilities: readonly string[]): Task => aTask({ requirement: aRequirement(capabilities) });
+const forA1 = (...capabilities: readonly string[]): Task => aTask({ requirement: aRequirement(capabilities, 'a1') });
+
+interface Case {
+  readonly name: string;
+  readonly task: Task;
+  readonly dependencies?: readonly Pick<Task, 'id' | 'status'>[];
+  readonly agents?: readonly AgentLoad[];
+  readonly want: WaitingFor | null;
+}
+
+const CASES: readonly Case[] = [
+  { name: 'an assigned task waits for nothing', task: anAssignedTask(anAgentId()), want: null },
+  { name: 'nor one that is not yet accepted', task: anAssignedTask(anAgentId(), { acceptedAtMs: null }), want: null },
+  { name: 'nor what has completed', task: aTask({ status: 'completed' }), want: null },
+  { name: 'nor what was cancelled', task: aTask({ status: 'cancelled' }), want: null },
+  { name: 'nor the dead letter', task: aTask({ status: 'dead_letter' }), want: null },
+  {
+    name: 'a scheduled task waits for its time',
+    task: aTask({ status: 'scheduled', runAtMs: NOW + 7_200_000 }),
+    want: { reason: 'scheduled', message: 'It is scheduled to be queued in 2 h (run_at).', untilMs: NOW + 7_200_000 },
+  },
+  {
+    name: 'or for the sweep that sees it',
+    task: aTask({ status: 'scheduled', runAtMs: NOW }),
+    want: { reason: 'scheduled', message: 'Its run_at has come: it is queued by the next sweep.' },
+  },
+  {
+    name: 'a blocked task names what is open, and nothing that is completed',
+    task: blocked(2, 3, 4),
+    dependencies: [
+      { id: aTaskId(2), status: 'completed' },
+      { id: aTaskId(3), status: 'assigned' },
+      { id: aTaskId(4), status: 'queued' },
+    ],
+    want: {
+      reason: 'dependency',
+      message: `It waits for ${aTaskId(3)} (assigned) and ${aTaskId(4)} (queued) to complete.`,
+      tasks: [aTaskId(3), aTaskId(4)],
+    },
+  },
+  {
+    name: 'a dependency that nobody knows counts as open',
+    task: blocked(2),
+    want: { reason: 'dependency', message: `It waits for ${aTaskId(2)} (unknown) to complete.`, tasks: [aTaskId(2)] },
+  },
+  {
+    name: 'one in the dead letter can be retried',
+    task: blocked(2, 3),
+    dependencies: [
+      { id: aTaskId(2), status: 'dead_letter' },
+      { id: aTaskId(3), status: 'queued' },
+    ],
+    want: {
+      reason: 'dependency_failed',
+      message: `It depends on ${aTaskId(2)} (dead_letter), which did not complete: retry what failed, or cancel this task.`,
+      tasks: [aTaskId(2)],
+    },
+  },
+  {
+    name: 'a cancelled one never completes',
+    task: blocked(2),
+    dependencies: [{ id: aTaskId(2), status: 'cancelled' }],
+    want: {
+      reason: 'dependency_failed',
+      message: `It depends on ${aTaskId(2)} (cancelled), which did not complete: cancel this task, since a cancelled one never completes.`,
+      tasks: [aTaskId(2)],
+    },
+  },
+  {
+    name: 'all completed: the next sweep',
+    task: blocked(2),
+    dependencies: [{ id: aTaskId(2), status: 'completed' }],
+    want: { reason: 'dependency', message: 'All that it depends on is completed: it is queued by the next sweep.' },
+  },
+  {
+    name: 'parked, before anything about agents',
+    task: aTask({ parked: true, handBacks: 10, eligibleAtMs: NOW + 60_000 }),
+    agents: [load('a1')],
+    want: { reason: 'parked', message: 'It was handed back or not accepted 10 times in a row and is parked: retry puts it back.' },
+  },
+  {
+    name: 'a backoff ends by itself',
+    task: aTask({ eligibleAtMs: NOW + 8_000 }),
+    agents: [load('a1')],
+    want: { reason: 'backoff', message: 'It is given out again in 8 s, after a backoff.', untilMs: NOW + 8_000 },
+  },
+  { name: 'no agent at all', task: aTask(), want: { reason: 'agent_unknown', message: 'No agent is known to this hub yet.' } },
+  {
+    name: 'the named agent is not known',
+    task: forA1(),
+    agents: [load('b1')],
+    want: { reason: 'agent_unknown', message: 'It is for agent a1 alone, which this hub does not know.' },
+  },
+  {
+    name: 'a capability that nobody has, and not the one that somebody has',
+    task: needs('code', 'gpu'),
+    agents: [load('a1', { capabilities: ['code'] })],
+    want: { reason: 'capabilities', message: 'No agent has "gpu".', capabilities: ['gpu'] },
+  },
+  {
+    name: 'each is had, but not together',
+    task: needs('code', 'gpu'),
+    agents: [load('a1', { capabilities: ['code'] }), load('b1', { capabilities: ['gpu'] })],
+    want: {
+      reason: 'capabilities',
+      message: 'Each is had by some agent, but no single agent has all of "code" and "gpu".',
+      capabilities: ['code', 'gpu'],
+    },
+  },
+  {
+    name: 'the named agent lacks one',
+    task: forA1('code', 'gpu'),
+    agents: [load('a1', { capabilities: ['code'] }), load('b1', { capabilities: ['code', 'gpu'] })],
+    want: { reason: 'capabilities', message: 'It is for agent a1 alone, which lacks "gpu".', capabilities: ['gpu'] },
+  },
+  {
+    name: 'the named agent is offline, whoever else is free',
+    task: forA1(),
+    agents: [load('a1', offline), load('b1')],
+    want: {
+      reason: 'agent_offline',
+      message: 'It is for this agent alone: a1 has been offline for 5 min.',
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been offline for 5 min' }],
+    },
+  },
+  {
+    name: 'the named agent has never connected',
+    task: forA1(),
+    agents: [load('a1', { connected: false, disconnectedAtMs: null })],
+    want: {
+      reason: 'agent_offline',
+      message: 'It is for this agent alone: a1 has never connected.',
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has never connected' }],
+    },
+  },
+  {
+    name: 'the named agent is paused, and why',
+    task: forA1(),
+    agents: [load('a1', { pausedUntilMs: NOW + 60_000, pausedReason: 'not logged in' })],
+    want: {
+      reason: 'agent_paused',
+      message: 'It is for this agent alone: a1 is paused for 60 s (not logged in).',
+      untilMs: NOW + 60_000,
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'paused', message: 'is paused for 60 s (not logged in)' }],
+    },
+  },
+  {
+    name: 'the named agent is draining',
+    task: forA1(),
+    agents: [load('a1', { draining: true })],
+    want: {
+      reason: 'agent_draining',
+      message: 'It is for this agent alone: a1 is draining and takes nothing new.',
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'draining', message: 'is draining and takes nothing new' }],
+    },
+  },
+  {
+    name: 'the only able agent is busy, a stop counting as a slot',
+    task: needs('gpu'),
+    agents: [load('a1', { capabilities: ['gpu'], slots: 2 }, 1, 1), load('b1')],
+    want: {
+      reason: 'agent_busy',
+      message: 'Only one agent can run it: a1 has 1 of 2 slots at work and waits for 1 to stop.',
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'busy', message: 'has 1 of 2 slots at work and waits for 1 to stop' }],
+    },
+  },
+  {
+    name: 'all able agents hindered, the most hopeful first',
+    task: aTask(),
+    agents: [load('a1', offline), load('b1', { draining: true }), load('c1', { pausedUntilMs: NOW + 4_000 }), load('d1', {}, 1)],
+    want: {
+      reason: 'agents_unavailable',
+      message:
+        '4 agents can run it, none is free: d1 has 1 of 1 slots at work, c1 is paused for 4 s, b1 is draining and takes nothing new and a1 has been offline for 5 min.',
+      untilMs: NOW + 4_000,
+      agents: [
+        { agentId: anAgentId('d1'), hindrance: 'busy', message: 'has 1 of 1 slots at work' },
+        { agentId: anAgentId('c1'), hindrance: 'paused', message: 'is paused for 4 s' },
+        { agentId: anAgentId('b1'), hindrance: 'draining', message: 'is draining and takes nothing new' },
+        { agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been offline for 5 min' },
+      ],
+    },
+  },
+  {
+    name: 'a pause that is over hinders nobody',
+    task: aTask(),
+    agents: [load('a1', offline), load('b1', { pausedUntilMs: NOW })],
+    want: { reason: 'about_to_be_assigned', message: 'Agent b1 can run it and has a free slot: it is about to be assigned.' },
+  },
+];
+
+t.test('one true sentence', async (t) => {
+  for (const { name, task, dependencies = [], agents = [], want } of CASES) {
+    t.strictSame(explainWaiting(task, dependencies, agents, NOW), want, name);
+  }
+});
+
+t.test('a large fleet is counted beyond the bound', async (t) => {
+  const agents = Array.from({ length: AGENTS_NAMED_MAX + 5 }, (_, n) => load(`a${n}`, {}, 1));
+  const waiting = explainWaiting(aTask(), [], agents, NOW);
+  t.equal(waiting?.reason, 'agent_busy');
+  t.equal(waiting?.agents?.length, AGENTS_NAMED_MAX);
+  t.match(waiting?.message, /^15 agents can run it, none is free: a0 .* and 5 more\.$/);
+});
+
+t.test('durations are told in the largest unit that says something', async (t) => {
+  const told = (ms: number): string | undefined => explainWaiting(aTask({ eligibleAtMs: NOW + ms }), [], [], NOW)?.message;
+  for (const [ms, words] of [
+    [1, '1 ms'],
+    [1_999, '1999 ms'],
+    [2_000, '2 s'],
+    [119_999, '120 s'],
+    [120_000, '2 min'],
+    [7_200_000, '2 h'],
+    [172_800_000, '2 d'],
+  ] as const) {
+    t.equal(told(ms), `It is given out again in ${words}, after a backoff.`);
+  }
+});
