@@ -103,4 +103,6 @@ t.test('the linter refuses swallowed errors, any, and tests that do not run', as
   const byCapability =
     "import t from 'tap';\ndeclare const durable: boolean;\nt.test('one', { skip: durable ? false : 'forgets' }, () => 1);";
   t.strictSame(await broken('test/planted.test.ts', byCapability), []);
+  const inIf = "import t from 'tap';\ndeclare const durable: boolean;\nif (!durable) t.pass('kept', { skip: 'forgets' });";
+  t.strictSame(await broken('test/planted.test.ts', inIf), []);
 });
