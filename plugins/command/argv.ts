@@ -1,0 +1,58 @@
+/** The argv of the config: its template words, and what must not be in it. */
+import { basename } from 'node:path';
+import type { WakeRequest } from '../../core/ports/wake-runner.ts';
+import type { ConfigProblem } from '../plugin.ts';
+
+const TEMPLATE = /\$\{(TASK_ID|TASK_DESCRIPTION|TASK_JSON)\}/g;
+/** Those that hold what a submitter wrote. */
+const TASK_TEXT = /\$\{(?:TASK_DESCRIPTION|TASK_JSON)\}/;
+const SHELLS = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'fish', 'busybox']);
+
+/**
+ * Puts the task into the arguments. Each stays one argument, and the words are replaced in one pass, so that the same
+ * words inside a task's text are only text. The program itself takes none.
+ */
+export function expandArgv(argv: readonly string[], request: WakeRequest): readonly string[] {
+  const values: Readonly<Record<string, () => string>> = {
+    TASK_ID: () => request.taskId,
+    TASK_DESCRIPTION: () => request.task.description,
+    TASK_JSON: () => JSON.stringify(request.task),
+  };
+  const expand = (argument: string): string => argument.replace(TEMPLATE, (word, name: string) => values[name]?.() ?? word);
+  return argv.map((argument, index) => (index === 0 ? argument : expand(argument)));
+}
+
+/** What is wrong with it beyond its shape. */
+export function argvProblems(argv: readonly string[]): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const [program = ''] = argv;
+  if (program === '') problems.push({ path: 'argv.0', message: 'must name a program, found an empty string' });
+  if (/\$\{TASK_/.test(program))
+    problems.push({ path: 'argv.0', message: 'must name a program; a task cannot choose it, so template words are only for what follows' });
+  argv.forEach((argument, index) => {
+    const path = `argv.${String(index)}`;
+    if (argument.includes('\0')) problems.push({ path, message: 'must not have a NUL character (U+0000)' });
+    if (isShellProgram(argv, index) && TASK_TEXT.test(argument)) {
+      problems.push({
+        path,
+        message:
+          'would run the text of a task as a shell program; read the task from standard input, or pass it as a further argument and use "$1"',
+      });
+    }
+  });
+  return problems;
+}
+
+/** Whether this argument is what a shell among those before it is told to run: `sh -c HERE`. */
+function isShellProgram(argv: readonly string[], index: number): boolean {
+  const isAfterFlag = /^-[a-z]*c$/.test(argv[index - 1] ?? '');
+  return isAfterFlag && argv.slice(0, index - 1).some((argument) => SHELLS.has(basename(argument)));
+}
+
+/** Arguments that begin with task text without a `--` before them. */
+export function openTextArguments(argv: readonly string[]): readonly number[] {
+  const separator = argv.indexOf('--');
+  const isOpen = (argument: string, index: number): boolean =>
+    index > 0 && argument.search(TASK_TEXT) === 0 && (separator === -1 || index < separator);
+  return argv.flatMap((argument, index) => (isOpen(argument, index) ? [index] : []));
+}

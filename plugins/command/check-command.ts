@@ -1,0 +1,53 @@
+/** What the doctor asks of the command runner: whether it could start its program. Starts nothing. */
+import { stat } from 'node:fs/promises';
+import { findProgram, type RunnerCheck } from '../plugin.ts';
+
+export interface CheckedCommand {
+  readonly argv: readonly string[];
+  /** Absolute. */
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly passEnv?: readonly string[] | undefined;
+}
+
+export const checkCommand = async (checked: CheckedCommand): Promise<readonly RunnerCheck[]> => [
+  await checkFolder(checked),
+  await checkProgram(checked),
+  ...(checked.passEnv ?? []).map(checkPassed),
+];
+
+async function checkFolder({ cwd }: CheckedCommand): Promise<RunnerCheck> {
+  const isFolder = await stat(cwd).then(
+    (found) => found.isDirectory(),
+    () => false, // Whatever the reason, a program cannot be started in it.
+  );
+  return { check: 'cwd', ok: isFolder, message: isFolder ? cwd : `"${cwd}" is not a folder. Create it or change cwd.` };
+}
+
+async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerCheck> {
+  const program = argv[0] ?? '';
+  const path = env?.['PATH'] ?? process.env['PATH'];
+  const found = await findProgram({ program, cwd, path });
+  const check = 'program';
+  switch (found.kind) {
+    case 'found':
+      return { check, ok: true, message: found.file };
+    case 'not_executable':
+      return { check, ok: false, message: `"${found.file}" is not an executable file. Make it executable or correct argv[0].` };
+    case 'missing':
+      return {
+        check,
+        ok: false,
+        message: `There is no "${program}" in "${cwd}" or on PATH (${path ?? 'not set'}). Install it or correct argv[0].`,
+      };
+  }
+}
+
+function checkPassed(name: string): RunnerCheck {
+  const isSet = process.env[name] !== undefined;
+  return {
+    check: 'passEnv',
+    ok: isSet,
+    message: isSet ? `${name} is set` : `${name} is not set where the sidecar runs. Set it or take it out of passEnv.`,
+  };
+}

@@ -1,0 +1,39 @@
+/** Checks what people wrote as a runner's options against its schema and says what is wrong, for all of it at once. */
+import type { TObject } from 'typebox';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
+import type { ConfigProblem } from '../core/config/config.ts';
+
+/** Every mistake in `options`, unknown options included, each with its path. Values are never told: they may be secrets. */
+export function optionProblems(schema: TObject, options: unknown): readonly ConfigProblem[] {
+  const strict = Type.Object(schema.properties, { additionalProperties: false });
+  const known = Object.keys(schema.properties).join(', ');
+  return Value.Errors(strict, options).flatMap((error): ConfigProblem[] => {
+    const path = error.instancePath.slice(1).replaceAll('/', '.');
+    const params = error.params as Readonly<Record<string, unknown>>;
+    switch (error.keyword) {
+      case 'additionalProperties':
+        return []; // Told again for each of them, as `boolean`.
+      case 'boolean':
+        return [{ path, message: path.includes('.') ? 'is not an option' : `is not an option; there are ${known}` }];
+      case 'required':
+        return (params['requiredProperties'] as readonly string[]).map((name) => ({
+          path: path === '' ? name : `${path}.${name}`,
+          message: 'is required',
+        }));
+      default:
+        return [{ path, message: `${error.message}, found ${kindOf(valueAt(options, error.instancePath))}` }];
+    }
+  });
+}
+
+function valueAt(value: unknown, pointer: string): unknown {
+  const names = pointer.split('/').slice(1);
+  return names.reduce<unknown>((inner, name) => (inner as Readonly<Record<string, unknown>> | undefined)?.[name], value);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return `a list of ${String(value.length)}`;
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

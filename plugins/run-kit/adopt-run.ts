@@ -1,0 +1,37 @@
+/** Goes on with a run that an earlier sidecar began. */
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { AdoptedRun, ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
+import { markOf, type ProcessTable } from './process-table.ts';
+import type { Emit } from './wake-events.ts';
+import { watchRun } from './watch-run.ts';
+
+export interface AdoptRunOptions {
+  readonly run: AdoptedRun;
+  readonly graceMs: number;
+  readonly signal: StopSignal;
+  readonly left: StopSignal;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly table: ProcessTable;
+}
+
+/**
+ * Follows the run to its end, as `watchRun` does. A run whose process was never journalled is found by its run id and
+ * told as `spawned` first.
+ */
+export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<void> {
+  const { run, table } = options;
+  const main = run.process ?? (await findMain(table, run.runId));
+  if (run.process === null && main !== null) await emit({ type: 'spawned', process: main });
+  await watchRun({ ...options, main, runId: run.runId, runDir: run.runDir }, emit);
+}
+
+/** The oldest leader of a group among the processes that carry the run id: a run begins as one. Null when there is none. */
+async function findMain(table: ProcessTable, runId: string): Promise<ProcessMark | null> {
+  const rows = await table.list();
+  const carriers = new Set(await table.carriersOf(runId, rows));
+  const leaders = rows.filter((row) => carriers.has(row.pid) && row.pid === row.groupId);
+  const oldest = leaders.sort((a, b) => Number(a.startTime) - Number(b.startTime) || a.pid - b.pid)[0];
+  return oldest === undefined ? null : markOf(table, oldest.pid);
+}

@@ -1,0 +1,6 @@
+/** The process table of this machine: /proc on Linux, `ps` elsewhere. */
+import { linuxProcessTable } from './process-table-linux.ts';
+import { psProcessTable } from './process-table-ps.ts';
+import type { ProcessTable } from './process-table.ts';
+
+export const systemProcessTable = (): ProcessTable => (process.platform === 'linux' ? linuxProcessTable() : psProcessTable());

@@ -1,0 +1,41 @@
+/**
+ * The system's processes as a runner needs them: who lives, who is whose child, and who carries a run's id.
+ */
+import type { ProcessMark } from '../../core/ports/wake-runner.ts';
+
+export interface ProcessRow {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly groupId: number;
+  /** Null where the system does not tell. */
+  readonly sessionId: number | null;
+  /** As the system tells it; only ever compared. Tells two processes with the same pid apart. */
+  readonly startTime: string;
+  /** Ended, but not yet collected by its parent: it runs nothing any more. */
+  readonly isZombie: boolean;
+}
+
+export interface ProcessTable {
+  /** Every living process; zombies are not living. */
+  list(): Promise<readonly ProcessRow[]>;
+  /** One process, also a zombie; null when there is none. Answers at once, so that nothing changes before a signal follows. */
+  find(pid: number): ProcessRow | null;
+  /** Those among `rows` with `AGENTCOM_RUN_ID=runId` in the environment they were started with; none where the system hides it. */
+  carriersOf(runId: string, rows: readonly ProcessRow[]): Promise<readonly number[]>;
+  /** Changes when the machine starts anew; null where it cannot be known. */
+  readonly bootId: string | null;
+}
+
+/** Names a process beyond its number. Taken right after a spawn it is exact even if the child has already ended. */
+export const markOf = (table: ProcessTable, pid: number): ProcessMark => ({
+  pid,
+  startTime: table.find(pid)?.startTime ?? null,
+  bootId: table.bootId,
+});
+
+/** Whether the very process of the mark still runs: same number, same start, same boot. A mark without a start time never matches. */
+export function isAlive(table: ProcessTable, mark: ProcessMark): boolean {
+  if (mark.startTime === null || mark.bootId !== table.bootId) return false;
+  const row = table.find(mark.pid);
+  return row !== null && !row.isZombie && row.startTime === mark.startTime;
+}

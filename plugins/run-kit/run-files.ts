@@ -1,0 +1,99 @@
+/**
+ * The streams of a run as files in its `runDir`. Pipes would break with the sidecar, and the agent with them at its next
+ * line; files let it work on and let the next sidecar read on.
+ */
+import { constants } from 'node:fs';
+import { lstat, open, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Standard output and error of one run together; a run beyond it is stopped. */
+export const RUN_STREAMS_BYTES_MAX = 256 * 1024 * 1024;
+/** How much of the end of standard error is told. */
+export const STDERR_TAIL_BYTES = 64 * 1024;
+const PRIVATE = 0o600;
+
+export interface RunFiles {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export const runFiles = (runDir: string): RunFiles => ({
+  stdin: join(runDir, 'stdin'),
+  stdout: join(runDir, 'stdout'),
+  stderr: join(runDir, 'stderr'),
+});
+
+export interface OpenStreams {
+  readonly stdin: FileHandle;
+  readonly stdout: FileHandle;
+  readonly stderr: FileHandle;
+  /** Closes our copies; the child has its own. */
+  close(): Promise<void>;
+}
+
+/** Makes the three files anew, so that nothing that an earlier run left or linked there is written to, and opens them. */
+export async function openStreams(runDir: string, input: string): Promise<OpenStreams> {
+  const files = runFiles(runDir);
+  const opened: FileHandle[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(opened.splice(0).map((handle) => handle.close()));
+  };
+  const openNext = async (path: string, flags: string): Promise<FileHandle> => {
+    const handle = await open(path, flags, PRIVATE);
+    opened.push(handle);
+    return handle;
+  };
+  try {
+    for (const path of Object.values(files) as string[]) await rm(path, { force: true });
+    await writeFile(files.stdin, input, { flag: 'wx', mode: PRIVATE });
+    const stdin = await openNext(files.stdin, 'r');
+    const stdout = await openNext(files.stdout, 'ax');
+    const stderr = await openNext(files.stderr, 'ax');
+    return { stdin, stdout, stderr, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** How much the run has written so far. */
+export async function streamedBytes(runDir: string): Promise<number> {
+  const { stdout, stderr } = runFiles(runDir);
+  const sizes = await Promise.all([stdout, stderr].map((path) => unlessMissing(async () => (await lstat(path)).size)));
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
+/** The last `bytesMax` of a file as text, from a whole character on; empty when there is no such regular file. */
+export async function tailOf(path: string, bytesMax: number): Promise<string> {
+  // The agent may write here, so a link or a FIFO in the file's place must neither be followed nor block us.
+  const file = await unlessMissing(() => open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+  if (file === null) return '';
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) return '';
+    const buffer = Buffer.alloc(Math.min(found.size, bytesMax));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, found.size - buffer.length);
+    return fromWholeCharacter(buffer.subarray(0, bytesRead), found.size > bytesMax).toString('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+/** Skips up to three bytes 10xxxxxx: the rest of a UTF-8 character that was cut. */
+function fromWholeCharacter(bytes: Buffer, isCut: boolean): Buffer {
+  let start = 0;
+  while (isCut && start < 3 && start < bytes.length && ((bytes[start] as number) & 0xc0) === 0x80) start += 1;
+  return bytes.subarray(start);
+}
+
+/** Null for a file that is missing, or that is a link where none is followed. */
+async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ELOOP') throw error;
+    return null;
+  }
+}

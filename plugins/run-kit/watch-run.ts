@@ -1,0 +1,92 @@
+/** Follows a run that was started, by us or by an earlier sidecar, to its end, and sees to it that nothing of it is left. */
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { ProcessMark, StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
+import type { ProcessEnd } from './launch.ts';
+import { isAlive, type ProcessTable } from './process-table.ts';
+import { RUN_STREAMS_BYTES_MAX, STDERR_TAIL_BYTES, runFiles, streamedBytes, tailOf } from './run-files.ts';
+import { stopTree } from './stop-tree.ts';
+import { aborted, wait } from './wait.ts';
+import type { Emit } from './wake-events.ts';
+
+/** Between SIGTERM and SIGKILL, where neither the config nor the stop says otherwise. */
+export const GRACE_MS = 5_000;
+/** Between two looks at a process that is not our child: the system tells its end to its parent only. */
+const LOOK_AT_FOREIGN_MS = 500;
+/** Between two looks at the size of a run's streams; a run may go over its bound by what it writes meanwhile. */
+const LOOK_AT_STREAMS_MS = 1_000;
+
+export interface WatchRunOptions {
+  readonly runId: string;
+  readonly runDir: string;
+  /** The process that was started; null when only the run id can tell. */
+  readonly main: ProcessMark | null;
+  /** Its end, when it is our own child; else its pid is looked at. */
+  readonly ended?: Promise<ProcessEnd> | undefined;
+  /** Between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
+  readonly graceMs: number;
+  readonly signal: StopSignal;
+  /** Aborted when nobody wants to know any more: the run is left as it is. */
+  readonly left: StopSignal;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly table: ProcessTable;
+  /** Standard output and error together. */
+  readonly streamsBytesMax?: number | undefined;
+}
+
+/**
+ * Emits, last of all, `stopped` if the run was stopped and `exited` if it ended by itself; before `exited` a `failed`
+ * when it was ended because it wrote too much. Emits nothing more once `left` is aborted.
+ */
+export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<void> {
+  const { signal, left, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
+  const over = new AbortController();
+  const ended = options.ended ?? endOfForeign(options, over.signal);
+  const first = await Promise.race([
+    aborted(signal, over.signal).then(() => 'stop' as const),
+    aborted(left, over.signal).then(() => 'left' as const),
+    overflow(options, streamsBytesMax, over.signal).then(() => 'overflow' as const),
+    ended.then(() => 'ended' as const),
+  ]).finally(() => {
+    over.abort();
+  });
+  if (left.aborted) return;
+
+  if (first === 'overflow' && !signal.aborted) await emit(tooMuchOutput(streamsBytesMax));
+  // Its children may outlive the main process; the run is over when they are gone too.
+  const { wasAlive, survivors } = await stopTree({ ...options, graceMs: graceOf(signal, options.graceMs) });
+  if (survivors.length > 0) options.log.warn('processes of a run could not be killed', { runId: options.runId, survivors });
+  // A run of an earlier sidecar that nothing was left of had ended by itself, whatever is asked of it now.
+  if (signal.aborted && (wasAlive || options.ended !== undefined)) {
+    await emit({ type: 'stopped', survivors });
+    return;
+  }
+  const end = survivors.includes(options.main?.pid ?? 0) ? { exitCode: null, signal: null } : await ended;
+  const stderrTail = await tailOf(runFiles(options.runDir).stderr, STDERR_TAIL_BYTES);
+  await emit({ type: 'exited', ...end, stderrTail, ...(survivors.length > 0 ? { survivors } : {}) });
+}
+
+/** The grace of this stop: whoever aborts may give one as `reason: { graceMs }`. */
+export function graceOf(signal: StopSignal, defaultMs: number): number {
+  const reason: unknown = signal.aborted ? signal.reason : undefined;
+  if (typeof reason !== 'object' || reason === null || !('graceMs' in reason)) return defaultMs;
+  return typeof reason.graceMs === 'number' && reason.graceMs >= 0 ? reason.graceMs : defaultMs;
+}
+
+async function endOfForeign({ main, table, clock }: WatchRunOptions, cut: StopSignal): Promise<ProcessEnd> {
+  while (main !== null && !cut.aborted && isAlive(table, main)) await wait(clock, LOOK_AT_FOREIGN_MS, cut);
+  return { exitCode: null, signal: null };
+}
+
+async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<void> {
+  while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, LOOK_AT_STREAMS_MS, cut);
+}
+
+const tooMuchOutput = (bytesMax: number): WakeEvent => ({
+  type: 'failed',
+  phase: 'agent',
+  message: `The agent wrote more than ${String(bytesMax)} bytes to standard output and error, and was stopped. Make it quieter or let it write to a file.`,
+  retryable: true,
+  details: { cause: 'output_too_large', bytesMax },
+});

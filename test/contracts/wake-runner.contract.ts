@@ -1,0 +1,228 @@
+/** What every `WakeRunner` must do, whatever it wakes. */
+import t, { type Test } from 'tap';
+import type { AdoptedRun, ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+
+/**
+ * How the agent of a runner behaves: it ends well, or with code 3 and a word on standard error; it works until it is
+ * told to end (`endAgent`), and ends on a signal or does not; or there is no such program.
+ */
+export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'cannot-start';
+
+/** A world in which runs happen; a new one for each case. */
+export interface WakeRunnerSubject {
+  /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
+  runner(behaviour: Behaviour): Promise<WakeRunner>;
+  /** A request with a run id of its own. */
+  request(): Promise<WakeRequest>;
+  /** Answers as the promise does, moving time on where time does not move by itself. */
+  settle<T>(promise: Promise<T>): Promise<T>;
+  /** Answers when the agent of this run is at work. */
+  atWork(request: WakeRequest): Promise<void>;
+  /** Tells an agent that `works` to end by itself, with code 0. */
+  endAgent(request: WakeRequest): Promise<void>;
+  /** How many processes carry this run id in their environment. */
+  livingOf(runId: string): Promise<number>;
+  /** Ends the world; nothing of it may be left. */
+  close(): Promise<void>;
+}
+
+/** The grace of stops here, so that an agent that ignores signals is killed soon. */
+const SHORT_GRACE = { graceMs: 200 };
+const CHECK_WITHIN_MS = 5_000;
+
+/** Runs the suite; `open` makes the world of one case. */
+export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerSubject>): void {
+  const contract = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>): void => {
+    void t.test(`wake runner contract, ${name}: ${title}`, async (t) => {
+      const world = await open();
+      t.teardown(() => world.close());
+      const runIds: string[] = [];
+      const request = async (): Promise<WakeRequest> => {
+        const made = await world.request();
+        runIds.push(made.runId);
+        return made;
+      };
+      await run(t, { ...world, request });
+      for (const runId of runIds) t.equal(await world.livingOf(runId), 0, 'nothing that carries the run id is left');
+    });
+  };
+
+  /** A case that begins with a run at work whose sidecar has gone. */
+  const afterAdoption = (
+    title: string,
+    behaviour: Behaviour,
+    run: (t: Test, world: WakeRunnerSubject, adopted: Abandoned) => Promise<void>,
+  ): void => {
+    contract(title, async (t, world) => {
+      const { adoptable } = await world.runner(behaviour);
+      await t.test('once adopted', { skip: adoptable ? false : 'its runs end with their sidecar' }, async (t) => {
+        await run(t, world, await abandonedRun(world, behaviour));
+      });
+    });
+  };
+
+  contract('tells of the process, and last of its end by itself', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
+    t.equal(events[0]?.type, 'spawned');
+    t.match(events[0], { process: { pid: Number, startTime: String, bootId: String } });
+    t.match(events.at(-1), { type: 'exited', exitCode: 0, signal: null });
+    t.equal(events.filter(isLast).length, 1);
+    t.equal(await world.livingOf(request.runId), 0);
+  });
+
+  contract('tells the exit code and the end of standard error', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('fails')).wake(request, new AbortController().signal)));
+    t.match(events.at(-1), { type: 'exited', exitCode: 3, signal: null, stderrTail: /it broke/ });
+  });
+
+  contract('answers a program that cannot be started with failed, and does not throw', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('cannot-start')).wake(request, new AbortController().signal)));
+    t.match(events, [{ type: 'failed', phase: 'spawn', retryable: false, message: /\S/ }]);
+    t.equal(events.length, 1);
+  });
+
+  contract('carries the run id in the environment of the run', async (t, world) => {
+    const request = await world.request();
+    const run = begin(await world.runner('works'), request);
+    await world.settle(world.atWork(request));
+    t.ok((await world.livingOf(request.runId)) > 0);
+    await world.endAgent(request);
+    t.match(await world.settle(run.last), { type: 'exited' });
+    t.equal(await world.livingOf(request.runId), 0);
+  });
+
+  contract('starts nothing when it was stopped before', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('works')).wake(request, AbortSignal.abort())));
+    t.strictSame(events, [{ type: 'stopped', survivors: [] }]);
+    t.equal(await world.livingOf(request.runId), 0);
+  });
+
+  for (const behaviour of ['works', 'ignores-stop'] as const) {
+    contract(`stops an agent that ${behaviour}, and ends with stopped`, async (t, world) => {
+      const request = await world.request();
+      const run = begin(await world.runner(behaviour), request);
+      await world.settle(world.atWork(request));
+      run.stop.abort(SHORT_GRACE);
+      t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
+      t.equal(await world.livingOf(request.runId), 0);
+    });
+  }
+
+  contract('stops the run it was asked to stop and no other', async (t, world) => {
+    const [one, other] = [await world.request(), await world.request()];
+    const runner = await world.runner('works');
+    const [runOfOne, runOfOther] = [begin(runner, one), begin(runner, other)];
+    await world.settle(Promise.all([world.atWork(one), world.atWork(other)]));
+    runOfOne.stop.abort(SHORT_GRACE);
+    t.match(await world.settle(runOfOne.last), { type: 'stopped' });
+    t.ok((await world.livingOf(other.runId)) > 0);
+    await world.endAgent(other);
+    t.match(await world.settle(runOfOther.last), { type: 'exited', exitCode: 0 });
+  });
+
+  contract('lets a listener leave at once while it waits, and then leaves an adoptable run alive', async (t, world) => {
+    const request = await world.request();
+    const runner = await world.runner('works');
+    const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
+    const waiting = nextSilence(listener);
+    await world.settle(world.atWork(request));
+    t.strictSame(await listener.return?.(), { done: true, value: undefined });
+    t.match(await waiting, { done: true }, 'the next() that waited is answered too');
+    if (!runner.adoptable) return;
+    t.ok((await world.livingOf(request.runId)) > 0);
+    await stopRemains(world, request);
+  });
+
+  afterAdoption('goes on with a run of an earlier sidecar to its end', 'works', async (t, world, adopted) => {
+    const events = all((await world.runner('works')).attach(adopted, new AbortController().signal));
+    await world.endAgent(adopted);
+    t.match((await world.settle(events)).at(-1), { type: 'exited', exitCode: null, signal: null });
+    t.equal(await world.livingOf(adopted.runId), 0);
+  });
+
+  afterAdoption('finds a run whose process was never journalled, and tells of its process', 'works', async (t, world, adopted) => {
+    const runner = await world.runner('works');
+    const listener = runner.attach({ ...adopted, process: null }, new AbortController().signal)[Symbol.asyncIterator]();
+    t.strictSame((await world.settle(listener.next())).value, { type: 'spawned', process: adopted.process });
+    await world.endAgent(adopted);
+    t.match((await world.settle(listener.next())).value, { type: 'exited', exitCode: null });
+  });
+
+  for (const isKnown of [true, false]) {
+    afterAdoption(
+      `stops what is left of a run whose process is ${isKnown ? 'known' : 'not known'}`,
+      'ignores-stop',
+      async (t, world, adopted) => {
+        const run = isKnown ? adopted : { ...adopted, process: null };
+        const events = await world.settle(all((await world.runner('ignores-stop')).attach(run, AbortSignal.abort(SHORT_GRACE))));
+        t.strictSame(events.at(-1), { type: 'stopped', survivors: [] });
+        t.equal(await world.livingOf(adopted.runId), 0);
+      },
+    );
+  }
+
+  afterAdoption('answers exited at once for a run of which nothing is alive', 'works', async (t, world, adopted) => {
+    await stopRemains(world, adopted);
+    for (const process of [adopted.process, null]) {
+      for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
+        const events = await all((await world.runner('works')).attach({ ...adopted, process }, signal));
+        t.match(events, [{ type: 'exited', exitCode: null, signal: null }]);
+        t.equal(events.length, 1);
+      }
+    }
+  });
+
+  contract('checks itself within 5 s', async (t, world) => {
+    const beganMs = performance.now();
+    for (const behaviour of ['works', 'cannot-start'] as const) {
+      const checks = await world.settle((await world.runner(behaviour)).check?.() ?? Promise.resolve([]));
+      for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
+    }
+    t.ok(performance.now() - beganMs < CHECK_WITHIN_MS);
+  });
+}
+
+const isLast = ({ type }: WakeEvent): boolean => type === 'exited' || type === 'stopped';
+
+async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
+  const told: WakeEvent[] = [];
+  for await (const event of events) told.push(event);
+  return told;
+}
+
+/** Begins a run and listens to its end. */
+function begin(runner: WakeRunner, request: WakeRequest) {
+  const stop = new AbortController();
+  return { stop, last: all(runner.wake(request, stop.signal)).then((events) => events.at(-1)) };
+}
+
+/** Takes what is told until the run is over or was left, and answers how the last `next()` was answered. */
+async function nextSilence(listener: AsyncIterator<WakeEvent>): Promise<IteratorResult<WakeEvent>> {
+  for (;;) {
+    const told = await listener.next();
+    if (told.done === true) return told;
+  }
+}
+
+type Abandoned = AdoptedRun & { readonly process: ProcessMark };
+
+/** A run at work whose sidecar has gone. */
+async function abandonedRun(world: WakeRunnerSubject, behaviour: Behaviour): Promise<Abandoned> {
+  const runner = await world.runner(behaviour);
+  const request = await world.request();
+  const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
+  const first = await world.settle(listener.next());
+  if (first.done === true || first.value.type !== 'spawned') throw new Error(`wanted spawned first, found ${JSON.stringify(first)}`);
+  await world.settle(world.atWork(request));
+  await listener.return?.();
+  return { ...request, process: first.value.process };
+}
+
+async function stopRemains(world: WakeRunnerSubject, request: WakeRequest): Promise<void> {
+  const runner = await world.runner('works');
+  await world.settle(all(runner.attach({ ...request, process: null }, AbortSignal.abort(SHORT_GRACE))));
+}

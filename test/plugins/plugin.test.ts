@@ -1,0 +1,99 @@
+import t from 'tap';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import type { WakeEvent } from '../../core/ports/wake-runner.ts';
+import { defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
+import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
+
+const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock: virtualClock(), log: silentLog };
+const request = {
+  ...{ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId(), runId: 'run-of-nobody' },
+  ...{ task: { description: 'x' }, taskFile: '/t', resultsDir: '/r', runDir: '/nowhere' },
+};
+const never = new AbortController().signal;
+
+const beep = defineWakeRunner({
+  name: 'beep',
+  options: Type.Object({
+    times: Type.Integer({ minimum: 1 }),
+    tone: Type.Optional(Type.Union([Type.Literal('high'), Type.Literal('low')])),
+    names: Type.Optional(Type.Array(Type.String())),
+    extra: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  }),
+  problems: ({ times, tone }) => (tone === 'low' && times > 3 ? [{ path: 'times', message: 'is at most 3 for a low tone' }] : []),
+  create: ({ options, agentId }) => ({
+    adoptable: false,
+    wake: () => wakeEvents((emit) => emit({ type: 'progress', message: `${agentId} beeps ${String(options.times)} times` })),
+  }),
+});
+
+void t.test('a runner of a stranger is called in the config and made later', async (t) => {
+  const choice = beep({ times: 2, tone: undefined, names: ['x'] as readonly string[], extra: { a: 1 } });
+  t.match(choice, { port: 'wake-runner', name: 'beep', options: { times: 2 } });
+  t.strictSame(choice.problems(), []);
+  const runner = await choice.create(deps);
+  t.strictSame(await all(runner.wake(request, never)), [{ type: 'progress', message: 'a1 beeps 2 times' }]);
+});
+
+void t.test('mistakes in options are listed, first those of shape, then those of sense', async (t) => {
+  // @ts-expect-error a misspelt option does not compile
+  t.match(beep({ times: 0, tonne: 'high' }).problems(), [
+    { path: 'tonne', message: 'is not an option; there are times, tone, names, extra' },
+    { path: 'times', message: 'must be >= 1, found a number' },
+  ]);
+  // @ts-expect-error nor does an option of another type
+  t.match(beep({ times: '2' }).problems(), [{ path: 'times', message: 'must be integer, found a string' }]);
+  t.strictSame(beep({ times: 4, tone: 'low' }).problems(), [{ path: 'times', message: 'is at most 3 for a low tone' }]);
+  await t.rejects(beep({ times: 4, tone: 'low' }).create(deps), {
+    code: 'AC_CONFIG_INVALID',
+    message: 'The options of the wake runner "beep" have mistakes:\n  times: is at most 3 for a low tone',
+  });
+});
+
+void t.test('no problem tells a value, which may be a secret', (t) => {
+  const problems = beep({ times: 'hunter2', names: [7], extra: { key: 'hunter2' } } as never).problems();
+  t.equal(problems.length, 3);
+  t.notMatch(JSON.stringify(problems), /hunter2/);
+  t.end();
+});
+
+void t.test('what is not a runner is refused', async (t) => {
+  const wake = (): AsyncIterable<WakeEvent> => wakeEvents(() => Promise.resolve());
+  for (const [made, found] of [
+    [undefined, /found undefined\./],
+    [{ adoptable: false }, /found \{ adoptable \}/],
+    [{ wake }, /found \{ wake \}/],
+    [{ adoptable: true, wake }, /attach\(\) where adoptable/],
+  ] as const) {
+    const odd = defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => made as unknown as DefinedRunner });
+    await t.rejects(odd({}).create(deps), { code: 'AC_PLUGIN_INVALID', message: found });
+  }
+});
+
+void t.test('a runner without attach still answers for what is left of its runs', async (t) => {
+  const runner = await beep({ times: 1 }).create(deps);
+  t.match(await all(runner.attach({ ...request, process: null }, never)), [{ type: 'exited', exitCode: null, signal: null }]);
+});
+
+void t.test('a runner may be an instance of a class', async (t) => {
+  class Counter {
+    readonly adoptable = false;
+    wakes = 0;
+    wake(): AsyncIterable<WakeEvent> {
+      this.wakes += 1;
+      return wakeEvents((emit) => emit({ type: 'progress', percent: this.wakes }));
+    }
+    check() {
+      return Promise.resolve([{ check: 'wakes', ok: true, message: String(this.wakes) }]);
+    }
+  }
+  const runner = await defineWakeRunner({ name: 'counter', options: Type.Object({}), create: () => new Counter() })({}).create(deps);
+  t.strictSame(await all(runner.wake(request, never)), [{ type: 'progress', percent: 1 }]);
+  t.match(await runner.check?.(), [{ message: '1' }]);
+});
+
+async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
+  const told: WakeEvent[] = [];
+  for await (const event of events) told.push(event);
+  return told;
+}

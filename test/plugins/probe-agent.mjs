@@ -1,0 +1,80 @@
+/** An agent for tests; its first argument says how it behaves. It writes `<task_id>.started` once it is at work. */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const { AGENTCOM_TASK_ID: taskId, AGENTCOM_TASK_FILE: taskFile, AGENTCOM_RESULTS_DIR: resultsDir } = process.env;
+const [behaviour, ...rest] = process.argv.slice(2);
+
+const started = () => writeFileSync(join(resultsDir, `${taskId}.started`), '');
+
+/** Works until a file `end` appears, saying a line each 10 ms. */
+function work() {
+  const end = join(resultsDir, 'end');
+  const endIfTold = () => {
+    if (existsSync(end)) process.exit(0);
+  };
+  watch(resultsDir, endIfTold);
+  setInterval(() => process.stdout.write('tick\n'), 10);
+  started();
+  endIfTold();
+}
+
+/** A node process that ignores SIGTERM for as long as it lives, and says a line once it does. */
+const STUBBORN = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('up')`;
+
+/** Starts one and answers once it is up. */
+function stubborn(program, args, options) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], ...options });
+    child.stdout.once('data', () => resolve(child));
+  });
+}
+
+const NODE = process.execPath;
+const behaviours = {
+  ends: () => started(),
+  fails() {
+    started();
+    console.error('it broke');
+    process.exitCode = 3;
+  },
+  works: work,
+  'ignores-stop'() {
+    process.on('SIGTERM', () => {});
+    work();
+  },
+  /** Children in its group, in groups and sessions of their own, and one that has lost its parent; all ignore SIGTERM. */
+  async tree() {
+    process.on('SIGTERM', () => {});
+    await stubborn(NODE, ['-e', STUBBORN]);
+    await stubborn(NODE, ['-e', STUBBORN], { detached: true });
+    await stubborn('sh', ['-c', `setsid ${NODE} -e "$1" & wait`, 'sh', STUBBORN]);
+    await stubborn('sh', ['-c', `setsid ${NODE} -e "$1" & exit 0`, 'sh', STUBBORN]);
+    work();
+  },
+  /** Ends by itself and leaves two children behind: one in its group, one in a session of its own. */
+  async leaves() {
+    const inGroup = await stubborn(NODE, ['-e', STUBBORN]);
+    const onItsOwn = await stubborn(NODE, ['-e', STUBBORN], { detached: true });
+    started();
+    for (const child of [inGroup, onItsOwn]) child.unref();
+    process.exit(0);
+  },
+  /** Writes down all that it was given. */
+  reports() {
+    const stdin = readFileSync(0).toString('base64');
+    const file = readFileSync(taskFile).toString('base64');
+    const path = join(resultsDir, 'report.json');
+    writeFileSync(`${path}.part`, JSON.stringify({ args: rest, stdin, file, env: process.env, cwd: process.cwd() }));
+    renameSync(`${path}.part`, path);
+    started();
+  },
+  /** Writes so many MiB to standard output, then works on if the next argument says so. */
+  floods() {
+    const mebibyte = Buffer.alloc(1024 * 1024, 'x');
+    for (let i = 0; i < Number(rest[0]); i += 1) writeFileSync(1, mebibyte);
+    if (rest[1] === 'works') work();
+  },
+};
+await behaviours[behaviour]();

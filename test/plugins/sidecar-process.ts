@@ -1,0 +1,16 @@
+/** A process that wakes one agent as a sidecar does, says its mark on standard output, and goes on listening until it is killed. */
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import type { WakeRequest } from '../../core/ports/wake-runner.ts';
+import { command, type CommandOptions } from '../../plugins/command/command.ts';
+
+interface Errand {
+  readonly options: CommandOptions;
+  readonly request: WakeRequest;
+  readonly baseDir: string;
+}
+const { options, request, baseDir } = JSON.parse(process.argv[2] ?? '') as Errand;
+const runner = await command(options).create({ agentId: request.agentId, baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog });
+for await (const event of runner.wake(request, new AbortController().signal)) {
+  if (event.type === 'spawned') console.log(JSON.stringify(event.process));
+}
