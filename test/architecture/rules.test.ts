@@ -1,6 +1,7 @@
 /** The layers hold, and each rule that keeps them can be broken: a rule that nothing can break keeps nothing. */
-import { rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import { archArguments, cruise, ROOT } from './cruise.ts';
@@ -40,8 +41,9 @@ t.test('every rule is an error that tells the offender what to do, and has a pla
 });
 
 t.test('each planted file trips its rule and no other', async (t) => {
-  const copy = await copyWithPlanted();
+  const copy = await mkdtemp(path.join(tmpdir(), 'agentcom-planted-'));
   t.teardown(() => rm(copy, { recursive: true, force: true }));
+  await copyWithPlanted(copy);
   const { violations } = await cruise(copy);
   const offenders = new Set<string>();
   for (const [rule, files] of await plantedFiles()) {

@@ -1,6 +1,5 @@
 /** Lists and copies the files of this tree. */
-import { cp, mkdir, mkdtemp, readdir, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ROOT } from './cruise.ts';
 
@@ -37,9 +36,8 @@ export async function plantedFiles(): Promise<ReadonlyMap<string, readonly strin
   return byRule;
 }
 
-/** A copy of the tree with every planted file at its place, in a new temporary folder that the caller removes. */
-export async function copyWithPlanted(): Promise<string> {
-  const copy = await mkdtemp(path.join(tmpdir(), 'agentcom-planted-'));
+/** Copies the tree into the empty folder `copy`, with every planted file at its place. */
+export async function copyWithPlanted(copy: string): Promise<void> {
   const sources = (await sourceFiles()).concat(ROOT_FILES);
   const planted = (await filesUnder(PLANTED)).map(
     (file) => [file, path.relative(PLANTED, file).split(path.sep).slice(1).join('/')] as const,
@@ -49,5 +47,4 @@ export async function copyWithPlanted(): Promise<string> {
     await mkdir(path.dirname(path.join(copy, to)), { recursive: true });
     await cp(path.join(ROOT, from), path.join(copy, to));
   }
-  return copy;
 }
