@@ -20,17 +20,17 @@ export const systemClock = (): Clock => ({
 
 const startTimer = (delayMs: number, fire: () => void): Timer => {
   if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'A timer was asked for with a delay of NaN ms; wanted a number.');
-  const dueMs = performance.now() + Math.max(0, delayMs);
+  const fromMs = performance.now();
   let handle: NodeJS.Timeout | undefined;
 
   // Long delays go in stretches. A stretch may also end early: Node counts from the start of its loop's turn, in whole
   // milliseconds, so what is left is measured again before it fires.
   const wait = (): void => {
-    const leftMs = dueMs - performance.now();
+    const leftMs = delayMs - (performance.now() - fromMs);
     handle = setTimeout(look, Math.min(Math.max(0, Math.ceil(leftMs)), NODE_DELAY_MS_MAX));
   };
   const look = (): void => {
-    if (performance.now() < dueMs) wait();
+    if (performance.now() - fromMs < delayMs) wait();
     else fire();
   };
 

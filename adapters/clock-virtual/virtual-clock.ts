@@ -43,7 +43,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
   const after = (delayMs: number, fire: () => void): Timer => {
     if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'A timer was asked for with a delay of NaN ms; wanted a number.');
     started += 1;
-    const timer: Waiting = { dueMs: monotonicMs + Math.max(0, delayMs), order: started, fire };
+    const timer: Waiting = { dueMs: monotonicMs + exact(Math.max(0, delayMs)), order: started, fire };
     waiting.splice(placeOf(waiting, timer), 0, timer);
     return {
       cancel: () => {
@@ -65,7 +65,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
 
   const targetOf = (ms: number): number => {
     if (!(ms >= 0)) throw new AgentcomError('AC_INTERNAL', `The virtual clock was asked to move by ${ms} ms; wanted 0 or more.`);
-    return monotonicMs + ms;
+    return monotonicMs + exact(ms);
   };
 
   const counted = (fires: number): number => {
@@ -102,6 +102,9 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
     },
   };
 };
+
+/** Rounded up to 1024ths of a millisecond, of which sums and differences are exact. */
+const exact = (ms: number): number => Math.ceil(ms * 1_024) / 1_024;
 
 /** Where `timer` stands, or belongs, in the sorted list. */
 const placeOf = (waiting: readonly Waiting[], timer: Waiting): number => {

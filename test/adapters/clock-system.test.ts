@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { clockContract } from '../contracts/clock.contract.ts';
+
+// Waits by a timer of Node's own, not by the one under test; a little longer, for a busy machine.
+await clockContract(t, 'system', { clock: systemClock(), pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms + 25)) });
+
+const SOURCE = JSON.stringify(new URL('../../adapters/clock-system/system-clock.ts', import.meta.url).href);
+
+/** Runs a line with the clock as `clock` in a process of its own, and answers what it printed. */
+const runs = (line: string): string => {
+  const program = `const { systemClock } = await import(${SOURCE}); const clock = systemClock(); ${line}`;
+  const args = ['--conditions=agentcom-source', '--import=tsx', '--input-type=module', '--eval', program];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 30_000 });
+  t.equal(stderr, '');
+  return stdout;
+};
+
+t.test('a waiting timer keeps the process alive, a cancelled one does not', async (t) => {
+  t.equal(runs(`clock.after(50, () => console.log('fired'));`), 'fired\n');
+  t.equal(runs(`clock.after(1e12, () => undefined).cancel(); console.log('end');`), 'end\n');
+});

@@ -1,0 +1,21 @@
+import t from 'tap';
+import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
+import type { Ids } from '../../core/ports/chance.ts';
+import { idsContract } from '../contracts/ids.contract.ts';
+
+await idsContract(t, 'seeded', () => seededIds({ seed: 'contract' }));
+
+const draw = (ids: Ids) => Array.from({ length: 100 }, () => [ids.task(), ids.random('run'), ids.secret(), ids.jitter()]);
+
+t.test('the same seed draws the same, another seed does not', async (t) => {
+  t.same(draw(seededIds({ seed: 'a' })), draw(seededIds({ seed: 'a' })));
+  t.notSame(draw(seededIds({ seed: 'a' })), draw(seededIds({ seed: 'b' })));
+});
+
+t.test('what a seed draws never changes, so that a kept seed replays what it found', async (t) => {
+  const ids = seededIds({ seed: '123' });
+  t.same(
+    [ids.task(), ids.random('run'), ids.jitter()],
+    ['task-000000000000000119a59bdb2d43eee3', 'run-86fc8125e05ffa026c703eb6446a4eae', 0.24204992246814072],
+  );
+});

@@ -1,0 +1,39 @@
+import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { systemIds } from '../../adapters/ids-system/system-ids.ts';
+import { idsContract } from '../contracts/ids.contract.ts';
+
+await idsContract(t, 'system', () => systemIds({ clock: systemClock() }));
+await idsContract(t, 'system, while the clock stands still', () => systemIds({ clock: virtualClock() }));
+
+t.test('task ids begin with the wall time and go on in order when it goes back', async (t) => {
+  const clock = virtualClock({ wallMs: 0x0123_4567_89ab });
+  const ids = systemIds({ clock });
+  const made = [ids.task(), ids.task()];
+  t.match(made[0], /^task-0123456789ab0000/);
+  t.match(made[1], /^task-0123456789ab0001/);
+  clock.jumpWall(-3_600_000);
+  made.push(ids.task());
+  t.match(made[2], /^task-0123456789ab0002/);
+  clock.jumpWall(7_200_000);
+  made.push(ids.task());
+  t.match(made[3], new RegExp(`^task-${(0x0123_4567_89ab + 3_600_000).toString(16).padStart(12, '0')}0000`));
+  t.same(made, [...made].sort());
+});
+
+t.test('two hubs in the same millisecond do not meet', async (t) => {
+  const clock = virtualClock();
+  const hubs = [systemIds({ clock }), systemIds({ clock })];
+  const made = hubs.flatMap((ids) => Array.from({ length: 10_000 }, () => ids.task()));
+  t.equal(new Set(made).size, made.length);
+});
+
+t.test('digests are SHA-256 of UTF-8, as published', async (t) => {
+  const { sha256 } = systemDigest();
+  // FIPS 180-2, examples B.1 and of the empty text.
+  t.equal(sha256('abc'), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+  t.equal(sha256(''), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+  t.equal(sha256('é'), '4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c');
+});

@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { pinoLog } from '../../adapters/log-pino/pino-log.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { logContract } from '../contracts/log.contract.ts';
+
+type Line = Readonly<Record<string, unknown>>;
+
+const linesOf = (text: string): readonly Line[] => {
+  const lines = text.split('\n');
+  t.equal(lines.pop(), '', 'the last line is whole');
+  return lines.map((line) => JSON.parse(line) as Line);
+};
+
+const inFile = (t: Test) => {
+  const file = join(t.testdir(), 'log.jsonl');
+  return { file, read: () => linesOf(readFileSync(file, 'utf8')) };
+};
+
+await logContract(t, 'pino', (t) => {
+  const { file, read } = inFile(t);
+  return {
+    log: pinoLog({ level: 'debug', file }),
+    said: () =>
+      read().map(({ level, msg, time, pid, ...fields }) => {
+        t.type(time, 'number');
+        t.equal(pid, process.pid);
+        return { level: String(level), message: String(msg), fields };
+      }),
+  };
+});
+
+t.test('says info and above unless told otherwise', async (t) => {
+  const { file, read } = inFile(t);
+  const log = pinoLog({ file });
+  log.debug('no');
+  log.with({}).debug('no');
+  log.info('yes');
+  t.equal(read().length, 1);
+});
+
+t.test('errors come with code, message, stack and details; taken names are kept apart', async (t) => {
+  const { file, read } = inFile(t);
+  pinoLog({ file }).error('failed', {
+    error: new AgentcomError('AC_LISTEN', 'Cannot listen.', { details: { port: 1 }, cause: new Error('EACCES') }),
+    time: 'mine',
+  });
+  t.match(read()[0], {
+    level: 'error',
+    msg: 'failed',
+    time: Number,
+    time_: 'mine',
+    error: { code: 'AC_LISTEN', message: 'Cannot listen.: EACCES', details: { port: 1 }, stack: /AgentcomError: Cannot listen\./ },
+  });
+});
+
+t.test('a line that is too long is cut to its beginning, and says so', async (t) => {
+  const { file, read } = inFile(t);
+  const log = pinoLog({ file });
+  log.info('huge', { text: 'x'.repeat(200_000) });
+  log.info('next');
+  t.match(read(), [{ msg: 'A log line was too long and is cut.', characters: Number, beginning: /huge|xxx/ }, { msg: 'next' }]);
+  t.ok(readFileSync(file).length < 5_000);
+});
+
+t.test('a full disk neither throws nor stops anything', { skip: existsSync('/dev/full') ? false : 'no /dev/full here' }, async (t) => {
+  const log = pinoLog({ file: '/dev/full' });
+  for (let n = 0; n < 1_000; n += 1) t.doesNotThrow(() => log.error('lost', { text: 'x'.repeat(5_000) }));
+  await new Promise(setImmediate);
+});
+
+t.test('the last line before an exit is on standard error, and standard output stays clean', async (t) => {
+  const source = JSON.stringify(new URL('../../adapters/log-pino/pino-log.ts', import.meta.url).href);
+  const program = `const { pinoLog } = await import(${source}); const log = pinoLog();
+    for (let n = 0; n < 500; n += 1) log.info('line', { n, text: 'x'.repeat(1000) });
+    log.error('last'); process.exit(3);`;
+  const args = ['--conditions=agentcom-source', '--import=tsx', '--input-type=module', '--eval', program];
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 10_000_000 });
+  t.equal(status, 3);
+  t.equal(stdout, '');
+  const lines = linesOf(stderr);
+  t.equal(lines.length, 501);
+  t.match(lines.at(-1), { level: 'error', msg: 'last' });
+});
