@@ -1,0 +1,23 @@
+/** The config that runs as it stands: one hub and one sidecar on this machine. docs/configuration.md has every option. */
+import { defineConfig, env } from 'agentcom';
+import { command } from 'agentcom/runners';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+
+export default defineConfig({
+  hub: {
+    listen: { host: env('AGENTCOM_HOST', '127.0.0.1'), port: env.integer('AGENTCOM_PORT', 4000) },
+    storage: sqlite({ file: 'agentcom.db' }), // in dataDir
+    transport: ws(),
+    dataDir: env('AGENTCOM_DATA_DIR', 'data/hub'),
+    adminToken: env.optional('AGENTCOM_ADMIN_TOKEN'), // else made at first start: dataDir/admin-token, mode 0600
+  },
+  sidecar: {
+    hubs: [env('AGENTCOM_HUB_URL', 'ws://127.0.0.1:4000/ws')],
+    agentId: env('AGENTCOM_AGENT_ID', 'worker-1'),
+    token: env.optional('AGENTCOM_TOKEN'), // else enrols itself with the hub's enrol-secret file, on this machine
+    dataDir: env('AGENTCOM_SIDECAR_DIR', 'data/worker-1'),
+    capabilities: ['code'],
+    wake: command({ argv: ['node', 'examples/agent.mjs'] }),
+  },
+});

@@ -1,0 +1,106 @@
+/** Finds, evaluates and checks the config file. */
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { ConfigProblem, ResolvedConfig } from '../../core/config/config.ts';
+import { resolveConfig } from '../../core/config/resolve.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { evaluationError } from './evaluation-error.ts';
+
+/** Looked for in the current folder, in this order. A parent folder's is not used: it could be anybody's program. */
+const FILE_NAMES = ['agentcom.config.ts', 'agentcom.config.js', 'agentcom.config.mjs'];
+
+export interface LoadOptions {
+  /** `--config FILE`, relative to `cwd`; without it the file is looked for in `cwd`. */
+  readonly configFile?: string | undefined;
+  /** Default: the current folder. */
+  readonly cwd?: string | undefined;
+}
+
+export interface LoadedConfig {
+  /** Absolute. */
+  readonly file: string;
+  readonly config: ResolvedConfig;
+}
+
+/**
+ * Throws `AC_CONFIG_NOT_FOUND`, `AC_CONFIG_INVALID` with every mistake or the place where the file does not evaluate,
+ * and whatever coded error the file itself throws, such as `AC_ENV_INVALID`.
+ */
+export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedConfig> {
+  const cwd = resolve(options.cwd ?? '.');
+  const file = findConfigFile(options.configFile, cwd);
+  const baseDir = dirname(file);
+  const answer = resolveConfig(await evaluate(file), {
+    baseDir,
+    absolute: (path) => resolve(baseDir, path),
+    adminToken: process.env['AGENTCOM_ADMIN_TOKEN'] || undefined,
+  });
+  if (answer.kind === 'invalid') throw invalid(file, answer.problems);
+  return { file, config: answer.config };
+}
+
+function findConfigFile(named: string | undefined, cwd: string): string {
+  if (named !== undefined) {
+    const file = resolve(cwd, named);
+    if (existsSync(file)) return file;
+    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `There is no config file ${file}. Correct --config.`, { details: { file } });
+  }
+  const found = FILE_NAMES.map((name) => resolve(cwd, name)).find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  throw new AgentcomError(
+    'AC_CONFIG_NOT_FOUND',
+    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Go to the folder that has one, or name it with --config FILE.`,
+    { details: { cwd } },
+  );
+}
+
+/**
+ * Everything of c12 that would look at other files, merge or download is off. The modules of this package are handed
+ * over as they are loaded here, so that the config gets these very instances, wherever it lies.
+ */
+async function evaluate(file: string): Promise<unknown> {
+  const [{ loadConfig }, virtualModules] = await Promise.all([import('c12'), ownModules()]);
+  try {
+    const loaded = await loadConfig<Record<string, unknown>>({
+      cwd: dirname(file),
+      configFile: file,
+      rcFile: false,
+      globalRc: false,
+      packageJson: false,
+      dotenv: false,
+      extend: false,
+      giget: false,
+      envName: false,
+      merger: (...sources) => sources.find((source) => source !== undefined && source !== null) ?? {},
+      jitiOptions: { fsCache: false, virtualModules },
+    });
+    return loaded.config;
+  } catch (thrown) {
+    throw evaluationError(file, thrown);
+  }
+}
+
+async function ownModules(): Promise<Record<string, Record<string, unknown>>> {
+  const [entry, storage, transport, runners, plugin] = await Promise.all([
+    import('../entry/index.ts'),
+    import('../../adapters/storage.ts'),
+    import('../../adapters/transport.ts'),
+    import('../../plugins/runners.ts'),
+    import('../../plugins/plugin.ts'),
+  ]);
+  return {
+    agentcom: entry,
+    'agentcom/storage': storage,
+    'agentcom/transport': transport,
+    'agentcom/runners': runners,
+    'agentcom/plugin': plugin,
+  };
+}
+
+function invalid(file: string, problems: readonly ConfigProblem[]): AgentcomError {
+  const count = problems.length === 1 ? 'a mistake' : `${problems.length} mistakes`;
+  const lines = problems.map(({ path, message }) => `  ${path}: ${message}${/[.?]$/.test(message) ? '' : '.'}`);
+  return new AgentcomError('AC_CONFIG_INVALID', [`The config ${file} has ${count}:`, ...lines].join('\n'), {
+    details: { file, problems },
+  });
+}
