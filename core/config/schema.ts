@@ -17,6 +17,8 @@ export const PAGE_ROWS_MAX = 500;
 /** Its form is judged by `readSocketAddress`. */
 export const HUB_ADDRESS_WANTED = 'an address such as ws://127.0.0.1:4000/ws or wss://hub.example.org/ws';
 const COUNT_MAX = 1_000_000_000;
+/** A name or IPv4 address has no colon, an IPv6 address at least two: `name:port` is neither. */
+const HOST_PATTERN = '^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Za-z:.%]*)$';
 const WAKE_RETRIES_MAX = 20;
 const HUBS_MAX = 32;
 const NAMES_MAX = 256;
@@ -88,9 +90,9 @@ const listen = options(
   'host, port, names, insecure and trustedProxies',
   {},
   {
-    host: text('a host name or an IP address without brackets, such as 127.0.0.1', '^[A-Za-z0-9._:%-]+$', 253),
+    host: text('a host name or an IP address, without port and brackets, such as 127.0.0.1', HOST_PATTERN, 253),
     port: whole(0, 65_535),
-    names: Type.Array(text('a host name without scheme and path', '^[A-Za-z0-9._:\\[\\]-]+$', 253), {
+    names: Type.Array(text('a host name without scheme, port and path', HOST_PATTERN, 253), {
       maxItems: NAMES_MAX,
       description: 'a list of host names',
     }),

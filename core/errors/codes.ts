@@ -27,8 +27,9 @@ export const ERROR_CODES = {
   AC_HUB_BUSY: { exit: 1, what: 'The hub has too much waiting; try again later.' },
   AC_HUB_STOPPING: { exit: 1, what: 'The hub is stopping and takes nothing new.' },
   AC_STOP_TIMEOUT: { exit: 1, what: 'A part did not stop within its time.' },
-  AC_API: { exit: 1, what: 'The hub answered a request with an error.' },
-  AC_API_UNREACHABLE: { exit: 1, what: 'The hub could not be reached over HTTP.' },
+  AC_API: { exit: 7, what: 'The hub answered a request with an error.' },
+  AC_API_UNREACHABLE: { exit: 7, what: 'The hub could not be reached over HTTP.' },
+  AC_ASSIGNMENT_GONE: { exit: 6, what: 'The assignment that an agent reports on is not its own any more.' },
   AC_USAGE: { exit: 2, what: 'A command was called in a way that it does not have.' },
   AC_INTERNAL: { exit: 1, what: 'A rule of our own was broken: a bug, please report it.' },
 } as const satisfies Readonly<Record<string, { readonly exit: number; readonly what: string }>>;

@@ -26,7 +26,10 @@ const check = (config: unknown): readonly ConfigProblem[] => problemsOf(resolveC
 
 t.test('defaults are in, folders are absolute, everything is frozen', async (t) => {
   const answer = resolveConfig({ hub, sidecar: { ...sidecar, capabilities: ['code', 'gpu', 'code'] } }, PLACE);
-  if (answer.kind === 'invalid') return t.fail(JSON.stringify(answer.problems));
+  if (answer.kind === 'invalid') {
+    t.fail(JSON.stringify(answer.problems));
+    return;
+  }
   const { config } = answer;
   t.strictSame(config.hub, {
     host: '127.0.0.1',
@@ -69,7 +72,10 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
 t.test('what is given stands beside the defaults, and undefined counts as left out', async (t) => {
   const timing = { leaseMs: 5_000, acceptMs: undefined };
   const answer = resolveConfig({ hub: { ...hub, timing, limits: undefined, adminToken: undefined }, sidecar: undefined }, PLACE);
-  if (answer.kind === 'invalid') return t.fail(JSON.stringify(answer.problems));
+  if (answer.kind === 'invalid') {
+    t.fail(JSON.stringify(answer.problems));
+    return;
+  }
   t.strictSame(answer.config.hub?.timing, { ...HUB_TIMING, leaseMs: 5_000 });
   t.equal(answer.config.sidecar, undefined);
 });
@@ -122,6 +128,14 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     'a port that is a text',
     { hub: { ...hub, listen: { port: '4000' } } },
     [['hub.listen.port', /^wanted a whole number from 0 to 65535, found "4000"$/]],
+  ],
+  [
+    'a host with its port',
+    { hub: { ...hub, listen: { host: '127.0.0.1:4000', names: ['hub.example.org:4000', 'ok.example', 'fe80::1'] } } },
+    [
+      ['hub.listen.host', /found "127\.0\.0\.1:4000"$/],
+      ['hub.listen.names[0]', /without scheme, port and path, found "hub/],
+    ],
   ],
   ['a port too high', { hub: { ...hub, listen: { port: 65_536 } } }, [['hub.listen.port', /found 65536$/]]],
   ['no slots', { sidecar: { ...sidecar, slots: 0 } }, [['sidecar.slots', /^wanted a whole number from 1 to 128, found 0$/]]],

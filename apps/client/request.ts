@@ -1,0 +1,187 @@
+/** One request to the hub, tried again while that is safe and within a bound. */
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+
+export interface Connection {
+  /** Such as `http://127.0.0.1:4000`. */
+  readonly url: string;
+  readonly token?: string | undefined;
+  /** Called before each further try, with the reason. */
+  readonly onRetry?: ((reason: string) => void) | undefined;
+  /** How long a request may be tried again, milliseconds. Default 5,000; 0 tries once. */
+  readonly retryWithinMs?: number | undefined;
+}
+
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
+  readonly body?: unknown;
+  /** Sent as it is, instead of `body` as JSON. */
+  readonly text?: { readonly type: string; readonly content: string } | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Doing it twice does no more than doing it once. */
+  readonly repeatable: boolean;
+  /** Instead of the connection's. */
+  readonly retryWithinMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const RETRY_WITHIN_MS = 5_000;
+const FIRST_WAIT_MS = 200;
+const WAIT_MAX_MS = 5_000;
+/** The hub answers within milliseconds; after this long it does not answer at all. */
+const ANSWER_WITHIN_MS = 30_000;
+/** Nothing was sent: the request may be tried again whatever it is. */
+const NOT_CONNECTED: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** The answer's JSON. Throws `AC_API` when the hub says no, `AC_API_UNREACHABLE` when it does not answer. */
+export async function request<T>(connection: Connection, call: Call): Promise<T> {
+  const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
+    const outcome = await attempt(connection, call, (response) => readJson<T>(response, connection, call));
+    if (outcome.kind === 'answer') return outcome.answer;
+    const pauseMs = outcome.retryAfterMs ?? waitMs;
+    if (!outcome.again || performance.now() + pauseMs > giveUpAtMs) throw outcome.error;
+    connection.onRetry?.(outcome.error.message);
+    await pause(pauseMs, call.signal);
+  }
+}
+
+/** A request whose answer goes on for long: the response, its body unread. Tried once. */
+export async function openStream(connection: Connection, call: Call): Promise<Response> {
+  const outcome = await attempt(connection, call, async (response) => response);
+  if (outcome.kind === 'answer') return outcome.answer;
+  throw outcome.error;
+}
+
+type Outcome<T> =
+  | { readonly kind: 'answer'; readonly answer: T }
+  | { readonly kind: 'failed'; readonly error: AgentcomError; readonly again: boolean; readonly retryAfterMs?: number | undefined };
+
+/** `read` takes the answer out of a good response, within the same time. */
+async function attempt<T>(connection: Connection, call: Call, read: (response: Response) => Promise<T>): Promise<Outcome<T>> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`)), ANSWER_WITHIN_MS);
+  const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
+  try {
+    const response = await fetch(addressOf(connection, call), requestInit(connection, call, signal));
+    if (response.ok) return { kind: 'answer', answer: await read(response) };
+    const again = call.repeatable && (response.status === 503 || response.status === 429);
+    return { kind: 'failed', error: await apiError(response, call), again, retryAfterMs: retryAfterMs(response) };
+  } catch (thrown) {
+    if (call.signal?.aborted === true) throw thrown;
+    if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, again: false };
+    const code = networkCode(thrown);
+    return { kind: 'failed', error: unreachable(connection, code, thrown), again: call.repeatable || NOT_CONNECTED.has(code) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function addressOf(connection: Connection, call: Call): URL {
+  const base = connection.url.endsWith('/') ? connection.url : `${connection.url}/`;
+  const address = new URL(call.path.replace(/^\//, ''), base);
+  for (const [name, value] of Object.entries(call.query ?? {})) {
+    if (value !== undefined) address.searchParams.set(name, String(value));
+  }
+  return address;
+}
+
+function requestInit(connection: Connection, call: Call, signal: AbortSignal): RequestInit {
+  const json = call.body === undefined ? undefined : { type: 'application/json', content: JSON.stringify(call.body) };
+  const body = call.text ?? json;
+  return {
+    method: call.method,
+    headers: {
+      accept: 'application/json',
+      ...(connection.token === undefined ? {} : { authorization: `Bearer ${connection.token}` }),
+      ...(body === undefined ? {} : { 'content-type': body.type }),
+      ...call.headers,
+    },
+    ...(body === undefined ? {} : { body: body.content }),
+    redirect: 'error', // a token must not follow to another address
+    signal,
+  };
+}
+
+async function readJson<T>(response: Response, connection: Connection, call: Call): Promise<T> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text === '' ? '{}' : text) as T;
+  } catch (thrown) {
+    const type = response.headers.get('content-type') ?? 'no type';
+    throw new AgentcomError(
+      'AC_API',
+      `${call.method} ${call.path} was answered with ${type}, not JSON. Is ${connection.url} an AgentCom hub?`,
+      {
+        cause: thrown,
+        details: { status: response.status },
+      },
+    );
+  }
+}
+
+/** The hub's `{"error", "message", "details"}` as an error; whatever else answered is told by its status. */
+async function apiError(response: Response, call: Call): Promise<AgentcomError> {
+  const text = await response.text().catch(() => '');
+  const body = parsed(text);
+  const code = typeof body['error'] === 'string' ? body['error'] : `http_${response.status}`;
+  const said = typeof body['message'] === 'string' ? body['message'] : response.statusText;
+  return new AgentcomError('AC_API', `The hub refused ${call.method} ${call.path} (${response.status} ${code}): ${said}`, {
+    details: { status: response.status, error: code, answer: body },
+  });
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  } catch {
+    return {}; // a proxy's page: its status says enough
+  }
+}
+
+function unreachable(connection: Connection, code: string, cause: unknown): AgentcomError {
+  const why = code === 'ECONNREFUSED' ? 'nothing listens there' : code;
+  return new AgentcomError(
+    'AC_API_UNREACHABLE',
+    `The hub at ${connection.url} cannot be reached: ${why}. Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.`,
+    { cause, details: { url: connection.url, reason: code } },
+  );
+}
+
+/** What the system or the innermost error says: fetch hides it in `cause`, and behind a name with two addresses in a list. */
+function networkCode(thrown: unknown): string {
+  if (typeof thrown !== 'object' || thrown === null) return messageOf(thrown);
+  if ('code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  if ('errors' in thrown && Array.isArray(thrown.errors) && thrown.errors.length > 0) return networkCode(thrown.errors[0]);
+  return 'cause' in thrown && thrown.cause !== undefined ? networkCode(thrown.cause) : messageOf(thrown);
+}
+
+function retryAfterMs(response: Response): number | undefined {
+  const seconds = Number(response.headers.get('retry-after') ?? NaN);
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
+}
+
+/** Ends early, by throwing the reason, when `signal` is aborted. */
+export function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    }, delayMs);
+    if (signal?.aborted === true) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

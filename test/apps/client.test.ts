@@ -1,0 +1,206 @@
+/** The client against a real HTTP server that answers as it is told. */
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
+import { readServerSentEvents } from '../../apps/client/sse.ts';
+
+async function listening(t: Test, app: Hono, port = 0): Promise<{ url: string; port: number; server: Server }> {
+  const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }) as Server;
+  if (!server.listening) await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const taken = (server.address() as AddressInfo).port;
+  return { url: `http://127.0.0.1:${taken}`, port: taken, server };
+}
+
+/** A port on which nothing listens: taken and given back. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+t.test('a 503 is waited out as the hub says, and a repeat carries the same key', async (t) => {
+  const keys: (string | undefined)[] = [];
+  const app = new Hono().post('/api/tasks', (c) => {
+    keys.push(c.req.header('idempotency-key'));
+    if (keys.length < 3) return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
+    return c.json({ task_id: 'task-00000000000000aa', status: 'queued', priority: 'normal', created_at: 1 }, 201);
+  });
+  const { url } = await listening(t, app);
+  const task = await hubClient({ url, token: 'secret' }).submit({ description: 'x' });
+  t.equal(task.task_id, 'task-00000000000000aa');
+  t.equal(keys.length, 3);
+  t.match(keys[0], /^[0-9a-f-]{36}$/);
+  t.equal(new Set(keys).size, 1);
+});
+
+t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
+  let calls = 0;
+  const app = new Hono().get('/api/tasks', (c) => {
+    calls += 1;
+    return c.json({ error: 'hub_busy', message: 'much to do' }, 503, { 'retry-after': '3600' });
+  });
+  const { url } = await listening(t, app);
+  await t.rejects(hubClient({ url }).list(), {
+    code: 'AC_API',
+    message: /503 hub_busy\): much to do/,
+    details: { status: 503, error: 'hub_busy' },
+  });
+  t.equal(calls, 1);
+});
+
+t.test('what may not be done twice is not repeated once it was sent', async (t) => {
+  let calls = 0;
+  const app = new Hono().post('/api/tasks/:id/cancel', (c) => {
+    calls += 1;
+    return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
+  });
+  const { url } = await listening(t, app);
+  await t.rejects(hubClient({ url }).cancel('task-00000000000000aa'), { code: 'AC_API' });
+  t.equal(calls, 1);
+});
+
+t.test('a hub that is not there yet is waited for, anything may be sent then', async (t) => {
+  const port = await freePort();
+  let answer: Promise<unknown> = Promise.resolve();
+  const refused = new Promise<string>((onRetry) => {
+    answer = hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 20_000, onRetry }).cancel('task-00000000000000aa');
+  });
+  t.match(await refused, /nothing listens there/);
+  await listening(
+    t,
+    new Hono().post('/api/tasks/:id/cancel', (c) => c.json({ status: 'cancelled' })),
+    port,
+  );
+  t.strictSame(await answer, { status: 'cancelled' });
+});
+
+t.test('nobody there, and nobody comes', async (t) => {
+  const port = await freePort();
+  await t.rejects(hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 0 }).stats(), {
+    code: 'AC_API_UNREACHABLE',
+    message: /cannot be reached: nothing listens there\. Start it with "agentcom hub"/,
+  });
+});
+
+t.test('refusals and nonsense', async (t) => {
+  const app = new Hono()
+    .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'wrong', details: [{ field: 'status', error: 'enum' }] }, 400))
+    .get('/api/agents', (c) => c.html('<h1>it works</h1>'))
+    .get('/api/tasks/stats', (c) => c.text('bad gateway', 502))
+    .get('/health', (c) => c.redirect('http://127.0.0.1:1/elsewhere'));
+  const { url } = await listening(t, app);
+  const client = hubClient({ url: `${url}/`, token: 'x', retryWithinMs: 0 });
+  await t.rejects(client.list({ status: 'nope' }), {
+    code: 'AC_API',
+    details: { status: 400, answer: { details: [{ field: 'status' }] } },
+  });
+  await t.rejects(client.agents(), { code: 'AC_API', message: /text\/html.*not JSON\. Is http:.* an AgentCom hub\?/ });
+  await t.rejects(client.stats(), { code: 'AC_API', message: /502 http_502/ });
+  await t.rejects(client.health(), { code: 'AC_API_UNREACHABLE' }, 'the token does not follow to another address');
+});
+
+t.test('the path of a prefix, encoded ids and the query reach the hub', async (t) => {
+  const seen: string[] = [];
+  const app = new Hono().all('*', (c) => {
+    seen.push(`${c.req.method} ${c.req.url.replace(/^http:\/\/[^/]+/, '')} ${c.req.header('authorization') ?? '-'}`);
+    return c.json({ tasks: [], tokens: [], agents: [], next_cursor: null, task_ids: [] });
+  });
+  const { url } = await listening(t, app);
+  const client = hubClient({ url: `${url}/behind/proxy`, token: 'tok' });
+  await client.list({ status: 'queued', limit: 5, cursor: 'a&b', priority: undefined });
+  await client.agent('../x');
+  await client.revokeToken('a/b');
+  await client.bulk([{ description: 'a' }, { description: 'b' }]);
+  t.strictSame(seen, [
+    'GET /behind/proxy/api/tasks?status=queued&limit=5&cursor=a%26b Bearer tok',
+    'GET /behind/proxy/api/agents/..%2Fx Bearer tok',
+    'DELETE /behind/proxy/admin/tokens/a%2Fb Bearer tok',
+    'POST /behind/proxy/api/tasks/bulk Bearer tok',
+  ]);
+});
+
+t.test('server-sent events, however they are cut', async (t) => {
+  const text =
+    ': hello\n\nid: 1\nevent: submitted\ndata: {"a":\ndata: "é"}\n\nid: 2\r\ndata:x\r\n\r\nevent: gap\rdata: y\r\rdata: never ended';
+  const expected = [
+    { id: '1', event: 'submitted', data: '{"a":\n"é"}' },
+    { id: '2', event: 'message', data: 'x' },
+    { id: '2', event: 'gap', data: 'y' },
+  ];
+  const bytes = new TextEncoder().encode(text);
+  for (const size of [1, 2, 3, 7, bytes.length]) {
+    const events = [];
+    for await (const event of readServerSentEvents(chunks(bytes, size))) events.push(event);
+    t.strictSame(events, expected, `in pieces of ${size}`);
+  }
+});
+
+async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
+}
+
+const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
+const streamOf = (c: { body(text: string, status: 200, headers: Record<string, string>): Response }, ...parts: string[]): Response =>
+  c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
+
+t.test('a stream that drops is resumed behind its last event', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const app = new Hono().get('/api/events', (c) => {
+    asked.push(c.req.header('last-event-id'));
+    if (asked.length === 1) return streamOf(c, sse(5, 'submitted'), sse(7, 'assigned'), 'id: 8\nevent: half');
+    if (asked.length === 2) return c.json({ error: 'hub_stopping', message: 'bye' }, 503);
+    return streamOf(c, sse(8, 'accepted'));
+  });
+  const { url } = await listening(t, app);
+  const seen: StreamEvent[] = [];
+  const drops: string[] = [];
+  for await (const event of hubClient({ url }).events({
+    taskId: 'task-00000000000000aa',
+    lastEventId: '0',
+    onReconnect: (why) => drops.push(why),
+  })) {
+    seen.push(event);
+    if (event.event === 'accepted') break;
+  }
+  t.strictSame(
+    seen.map(({ id }) => id),
+    ['5', '7', '8'],
+  );
+  t.strictSame(asked, ['0', '7', '7']);
+  t.match(drops, [/hub_stopping/]);
+});
+
+t.test('a stream that says nothing is opened anew; one that is refused ends', async (t) => {
+  let calls = 0;
+  const app = new Hono().get('/api/events', (c) => {
+    calls += 1;
+    if (calls === 1)
+      return new Response(new ReadableStream({ start: () => undefined }), { headers: { 'content-type': 'text/event-stream' } });
+    return c.json({ error: 'unauthorized', message: 'who are you?' }, 401);
+  });
+  const { url } = await listening(t, app);
+  const drops: string[] = [];
+  const events = hubClient({ url }).events({ idleMs: 50, onReconnect: (why) => drops.push(why) });
+  await t.rejects(events.next(), { code: 'AC_API', message: /401 unauthorized/ });
+  t.equal(calls, 2);
+  t.match(drops, [/nothing came for 0\.05 s/]);
+});
+
+t.test('a hub that stays away is given up, and an abort ends the stream without an error', async (t) => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  await t.rejects(hubClient({ url }).events({ giveUpAfterMs: 1 }).next(), { code: 'AC_API_UNREACHABLE' });
+  const controller = new AbortController();
+  const events = hubClient({ url }).events({ signal: controller.signal, onReconnect: () => controller.abort() });
+  t.strictSame(await events.next(), { done: true, value: undefined });
+});
