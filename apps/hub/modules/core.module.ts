@@ -49,12 +49,12 @@ export const coreModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.Sweeper)
       .toResolvedValue(
-        (clock, inbox, context, wiring) => {
-          const sweeper = new Sweeper({ clock, inbox, context });
+        (clock, inbox, context, wiring, storage) => {
+          const sweeper = new Sweeper({ clock, inbox, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
           wiring.expectDue = (dueAtMs) => sweeper.expectDue(dueAtMs);
           return sweeper;
         },
-        [TOKENS.Clock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring],
+        [TOKENS.Clock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring, TOKENS.Storage],
       )
       .inSingletonScope();
     bind(TOKENS.HubSessions)

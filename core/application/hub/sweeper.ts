@@ -11,11 +11,15 @@ import type { HubContext } from './context.ts';
 const JUMP_MS = 5_000;
 /** No timer is longer, so that a jump is noticed within it. */
 const TIMER_MAX_MS = 3_600_000;
+/** Between two sweeps, at least: what one sweep leaves due must not keep the loop busy. Milliseconds. */
+const GAP_MS = 20;
 
 export interface SweeperDeps {
   readonly clock: Clock;
   readonly inbox: CommandInbox;
   readonly context: HubContext;
+  /** The earliest time at which something in the store is due; null when nothing is. */
+  readonly nextDueAtMs: () => Promise<number | null>;
 }
 
 export class Sweeper {
@@ -27,6 +31,8 @@ export class Sweeper {
   /** Wall time less monotonic time: changes only when the wall clock jumps. */
   #offsetMs = 0;
   #running = false;
+  /** The earliest due time heard of while a sweep was running. */
+  #heardDueAtMs: number | null = null;
   #stopped = true;
   #storageAway = false;
 
@@ -51,8 +57,9 @@ export class Sweeper {
 
   /** Something is due at `dueAtMs`, by the wall clock: the next sweep is not later. */
   expectDue(dueAtMs: number | null): void {
-    if (this.#stopped || this.#running || dueAtMs === null || dueAtMs >= this.#fireAtMs) return;
-    this.#arm(Math.max(0, dueAtMs - this.#deps.clock.nowMs()));
+    if (this.#stopped || dueAtMs === null) return;
+    if (this.#running) this.#heardDueAtMs = Math.min(dueAtMs, this.#heardDueAtMs ?? dueAtMs);
+    else if (dueAtMs < this.#fireAtMs) this.#arm(Math.max(GAP_MS, dueAtMs - this.#deps.clock.nowMs()));
   }
 
   #arm(delayMs: number): void {
@@ -73,15 +80,29 @@ export class Sweeper {
     if (jumpMs > JUMP_MS || lateMs > JUMP_MS) this.#hush(`the clock jumped by ${jumpMs} ms, the timer was ${lateMs} ms late`);
     this.#running = true;
     // One more turn of the event loop: frames that were received before are taken before the sweep.
-    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => this.#swept(outcome.ok)));
+    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));
   }
 
-  #swept(ok: boolean): void {
-    this.#running = false;
+  async #swept(ok: boolean): Promise<void> {
     if (ok && this.#storageAway) this.#hush('the storage is back');
     this.#storageAway = !ok;
+    const storedDueAtMs = await this.#nextDueAtMs();
+    this.#running = false;
     if (this.#stopped) return;
-    this.#arm(this.#deps.context.timing.sweepMs);
+    const { clock, context } = this.#deps;
+    const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#heardDueAtMs ?? Infinity);
+    this.#heardDueAtMs = null;
+    this.#arm(Math.min(context.timing.sweepMs, Math.max(GAP_MS, dueAtMs - clock.nowMs())));
+  }
+
+  /** A store that cannot be read is asked again at the next regular sweep. */
+  async #nextDueAtMs(): Promise<number | null> {
+    try {
+      return await this.#deps.nextDueAtMs();
+    } catch (error) {
+      this.#deps.context.log.warn('the next deadline could not be read; the next regular sweep looks again', { error });
+      return null;
+    }
   }
 
   #hush(why: string): void {

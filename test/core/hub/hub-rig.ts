@@ -1,0 +1,238 @@
+/** A whole hub without I/O: memory storage, a virtual clock, peers that speak frames over the wire in memory. */
+import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryStorage, type MemoryStorageDeps } from '../../../adapters/storage-memory/memory-storage.ts';
+import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
+import { rulesOf, type HubContext } from '../../../core/application/hub/context.ts';
+import { Roster } from '../../../core/application/hub/roster.ts';
+import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
+import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
+import { Sweeper } from '../../../core/application/hub/sweeper.ts';
+import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
+import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import type { LinkConnection } from '../../../core/ports/hub-link.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import type { TaskRecord } from '../../../core/ports/task-store.ts';
+import { aBody } from '../../contracts/fixtures.ts';
+
+export type AnyFrame = Readonly<Record<string, unknown>> & { readonly type: string };
+
+export interface HubRig {
+  readonly clock: VirtualClock;
+  readonly storage: Storage;
+  readonly queue: TaskQueue;
+  readonly log: MemoryLog;
+  readonly context: HubContext;
+  readonly sessions: HubSessions;
+  submit(over?: Partial<TaskDraft>): Promise<TaskId>;
+  record(id: TaskId): Promise<TaskRecord>;
+  /** `status generation: events`. */
+  story(id: TaskId): Promise<string>;
+  /** A peer with a token of its own, connected and not identified. */
+  peer(agentId: string): Promise<Peer>;
+  /** Moves time, letting everything that becomes possible happen. */
+  pass(ms: number): Promise<void>;
+}
+
+export interface Peer {
+  readonly frames: AnyFrame[];
+  /** The close code, once it is closed. */
+  closed(): number | null;
+  send(frame: Readonly<Record<string, unknown>> | string): Promise<void>;
+  /** Sends an identify with `over` and answers the frames that came of it. */
+  identify(over?: Readonly<Record<string, unknown>>): Promise<readonly AnyFrame[]>;
+  /** What came since the last call. */
+  news(): readonly AnyFrame[];
+  /** Cuts the connection. */
+  cut(): Promise<void>;
+  /** The same agent from a new socket. */
+  again(): Promise<Peer>;
+}
+
+export interface RigOptions {
+  readonly timing?: Partial<HubTiming>;
+  readonly limits?: Partial<HubLimits>;
+  readonly store?: MemoryStorageDeps;
+}
+
+/** Lets promises and the turns of the wire settle without moving time. */
+const settle = async (clock: VirtualClock): Promise<void> => {
+  for (let turn = 0; turn < 20; turn += 1) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    clock.advance(0);
+  }
+};
+
+export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
+  const clock = virtualClock();
+  const log = memoryLog();
+  const ids = seededIds({ seed: 'rig' });
+  const storage = memoryStorage(options.store ?? {});
+  await storage.open();
+  const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };
+  const limits = { ...HUB_LIMITS, ...options.limits };
+  const late: { sessions: HubSessions | null } = { sessions: null };
+  const context: HubContext = {
+    hubId: 'hub-1',
+    rules: rulesOf(timing, limits),
+    timing,
+    limits,
+    log,
+    silence: { countsFromMs: 0 },
+    isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
+  };
+  const roster = new Roster('hub-1');
+  const queue: TaskQueue = new TaskQueue({
+    store: storage.tasks,
+    clock,
+    ids,
+    roster,
+    context,
+    deliver: (outgoing) => late.sessions?.deliver(outgoing),
+    committed: ({ dueAtMs }) => sweeper.expectDue(dueAtMs),
+  });
+  const sweeper = new Sweeper({ clock, inbox: queue, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
+  const sessions = new HubSessions({
+    inbox: queue,
+    agents: storage.agents,
+    clock,
+    ids,
+    digest: systemDigest(),
+    log,
+    context,
+    roster,
+    storeId: () => 'store-1',
+    throttle: new Throttle(limits.invalidFrames),
+    agentMessages: true,
+    trustedProxies: [],
+  });
+  late.sessions = sessions;
+  const wire = memoryWire({ clock });
+  const transport = wire.transport();
+  await transport.listen(
+    {
+      host: 'hub',
+      port: 4_000,
+      frameBytesMax: limits.frameBytes,
+      socketsMax: limits.sockets,
+      socketQueueBytesMax: limits.socketQueueBytes,
+      http: () => new Response(),
+      isAllowedOrigin: () => true,
+    },
+    sessions,
+  );
+  sessions.start();
+  sweeper.start();
+  await settle(clock);
+
+  const connect = async (agentId: string, token: string): Promise<Peer> => {
+    const frames: AnyFrame[] = [];
+    let code: number | null = null;
+    let seen = 0;
+    const link: LinkConnection = wire.link().connect(
+      { url: 'ws://hub:4000/ws', frameBytesMax: limits.frameBytes },
+      {
+        onOpen: () => undefined,
+        onFrame: (text) => frames.push(JSON.parse(text) as AnyFrame),
+        onGone: (gone) => (code = gone),
+      },
+    );
+    await settle(clock);
+    const peer: Peer = {
+      frames,
+      closed: () => code,
+      async send(frame) {
+        link.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+        await settle(clock);
+      },
+      async identify(over = {}) {
+        peer.news();
+        await peer.send({ type: 'identify', agent_id: agentId, token, protocol_version: 2, instance_id: 'machine-1', held: [], ...over });
+        return peer.news();
+      },
+      news() {
+        const fresh = frames.slice(seen);
+        seen = frames.length;
+        return fresh;
+      },
+      async cut() {
+        link.destroy();
+        await settle(clock);
+      },
+      again: () => connect(agentId, token),
+    };
+    return peer;
+  };
+
+  const record = async (id: TaskId): Promise<TaskRecord> => {
+    const found = await storage.tasks.read(id);
+    if (found === undefined) throw new Error(`no task ${id}`);
+    return found;
+  };
+
+  return {
+    clock,
+    storage,
+    queue,
+    log,
+    context,
+    sessions,
+    record,
+    async submit(over = {}) {
+      const answer: SubmitAnswer = await queue.do({
+        kind: 'submit',
+        drafts: [aDraft(ids.task(), over)],
+        submittedBy: 'tok-1',
+        idempotency: null,
+      });
+      if (answer.kind !== 'submitted') throw new Error(answer.kind);
+      await settle(clock);
+      return answer.tasks[0]?.id as TaskId;
+    },
+    async story(id) {
+      const { task, events } = await record(id);
+      return `${task.status} ${task.generation}: ${events.map((event) => event.event).join(' ')}`;
+    },
+    async peer(agentId) {
+      const token = `token of ${agentId}`;
+      await storage.agents.addToken({
+        id: `tok-${agentId}`,
+        name: agentId,
+        role: 'agent',
+        agentId: agentId as AgentId,
+        hash: systemDigest().sha256(token),
+        prefix: token.slice(0, 8),
+        capabilities: null,
+        maxSlots: null,
+        createdAtMs: clock.nowMs(),
+        revokedAtMs: null,
+      });
+      return connect(agentId, token);
+    },
+    async pass(ms) {
+      await clock.walk(ms, () => settle(clock));
+      await settle(clock);
+    },
+  };
+}
+
+/** A draft that anybody may run. */
+export const aDraft = (id: TaskId, over: Partial<TaskDraft> = {}): TaskDraft => ({
+  id,
+  priority: 'normal',
+  neededCapabilities: [],
+  assignTo: null,
+  maxRetries: 3,
+  runAtMs: null,
+  ttlMs: null,
+  runMaxMs: null,
+  completeByMs: null,
+  dependsOn: [],
+  body: aBody(),
+  ...over,
+});

@@ -1,0 +1,159 @@
+/** The inbox and its commits: what a failing store, a full inbox or a bad neighbour does to a command. */
+import t from 'tap';
+import type { SubmitAnswer, SubmitCommand } from '../../../core/application/hub/commands.ts';
+import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { Roster } from '../../../core/application/hub/roster.ts';
+import type { TaskStore } from '../../../core/ports/task-store.ts';
+import { aDraft, hubRig, type HubRig, type RigOptions } from './hub-rig.ts';
+
+const ids = seededIds({ seed: 'task-queue' });
+const submit = (over: Partial<SubmitCommand> = {}): SubmitCommand => ({
+  kind: 'submit',
+  drafts: [aDraft(ids.task())],
+  submittedBy: 'tok-1',
+  idempotency: null,
+  ...over,
+});
+
+/** A queue over the rig's store, whose `transact` fails as `failing` says, call by call. */
+async function queueOver(
+  failing: readonly ('before' | 'after' | null)[],
+  code: ConstructorParameters<typeof AgentcomError>[0],
+  options: RigOptions = {},
+): Promise<{ queue: TaskQueue; rig: HubRig; calls: () => number }> {
+  const rig = await hubRig(options);
+  let calls = 0;
+  const inner = rig.storage.tasks;
+  const store: TaskStore = {
+    ...inner,
+    capabilities: inner.capabilities,
+    committed: (batchId) => inner.committed(batchId),
+    read: (id) => inner.read(id),
+    async transact(batchId, work) {
+      const fails = failing[calls] ?? null;
+      calls += 1;
+      if (fails === 'before') throw new AgentcomError(code, 'planted');
+      const answer = await inner.transact(batchId, work);
+      if (fails === 'after') throw new AgentcomError(code, 'planted');
+      return answer;
+    },
+  };
+  const deps = {
+    store,
+    clock: rig.clock,
+    ids,
+    roster: new Roster('hub-1'),
+    context: rig.context,
+    deliver: () => undefined,
+    committed: () => undefined,
+  };
+  return { queue: new TaskQueue(deps), rig, calls: () => calls };
+}
+
+t.test('what the store asks to repeat is repeated, at most five times', async (t) => {
+  const { queue, calls } = await queueOver(['before', 'before', null], 'AC_STORE_RETRY');
+  t.match(await queue.do(submit()), { kind: 'submitted' });
+  t.equal(calls(), 3);
+  const never = await queueOver(
+    Array.from({ length: 9 }, () => 'before' as const),
+    'AC_STORE_RETRY',
+  );
+  await t.rejects(never.queue.do(submit()), { code: 'AC_STORE_RETRY' });
+  t.equal(never.calls(), 5);
+});
+
+t.test('a COMMIT of unknown outcome is looked up before it is answered or repeated', async (t) => {
+  const happened = await queueOver(['after'], 'AC_COMMIT_UNKNOWN');
+  const answer = await happened.queue.do(submit());
+  t.equal(answer.kind, 'submitted');
+  t.equal(happened.calls(), 1, 'it had happened: not repeated');
+  const not = await queueOver(['before', null], 'AC_COMMIT_UNKNOWN');
+  t.equal((await not.queue.do(submit())).kind, 'submitted');
+  t.equal(not.calls(), 2);
+});
+
+t.test('a store that cannot commit fails each command, answers none, and the next batch is tried again', async (t) => {
+  const { queue, rig } = await queueOver(['before'], 'AC_STORE_UNAVAILABLE');
+  const outcomes = await Promise.allSettled([queue.do(submit()), queue.do(submit())]);
+  t.same(
+    outcomes.map((one) => one.status),
+    ['rejected', 'rejected'],
+  );
+  t.equal((await queue.do(submit())).kind, 'submitted');
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, 1);
+});
+
+t.test('one bad command never fails its neighbours', async (t) => {
+  const rig = await hubRig();
+  const bad = submit({ drafts: [{ ...aDraft(ids.task()), dependsOn: null as never }] });
+  const outcomes = await Promise.allSettled([submit(), submit(), bad, submit()].map((command) => rig.queue.do(command)));
+  t.same(
+    outcomes.map((one) => one.status),
+    ['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
+  );
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, 3);
+});
+
+t.test('what arrives together is committed together', async (t) => {
+  const { queue, calls } = await queueOver([], 'AC_INTERNAL');
+  await Promise.all(Array.from({ length: 100 }, () => queue.do(submit())));
+  t.ok(calls() <= 2, `${calls()} commits for 100 commands`);
+});
+
+t.test('a full inbox answers that it is full, and loses nothing it took', async (t) => {
+  const { queue, rig } = await queueOver([], 'AC_INTERNAL', { limits: { inboxCommands: 10 } });
+  const outcomes = await Promise.allSettled(Array.from({ length: 15 }, () => queue.do(submit())));
+  t.equal(outcomes.filter((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY')).length, 5);
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, 10);
+});
+
+t.test('a queue that stops commits what it took and takes nothing more', async (t) => {
+  const { queue, rig } = await queueOver([], 'AC_INTERNAL');
+  const before = queue.do(submit());
+  const stopped = queue.stop();
+  await t.rejects(queue.do(submit()), { code: 'AC_HUB_STOPPING' });
+  await stopped;
+  t.equal((await before).kind, 'submitted');
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, 1);
+});
+
+t.test('idempotency: the same key gives the same task, also within one batch; another body is a mismatch', async (t) => {
+  const rig = await hubRig();
+  const keyed = (digest: string) => submit({ idempotency: { key: 'k', digest } });
+  const answers: SubmitAnswer[] = await Promise.all([rig.queue.do(keyed('d1')), rig.queue.do(keyed('d1'))]);
+  t.same(
+    answers.map((one) => one.kind),
+    ['submitted', 'repeated'],
+  );
+  t.same(answers.map((one) => ('tasks' in one ? one.tasks[0]?.id : null)).filter((id, n, all) => all.indexOf(id) === n).length, 1);
+  t.equal((await rig.queue.do(keyed('d1'))).kind, 'repeated');
+  t.equal((await rig.queue.do(keyed('d2'))).kind, 'idempotency_mismatch');
+  t.equal((await rig.queue.do({ ...keyed('d2'), submittedBy: 'tok-2' })).kind, 'submitted', "another token's key is another key");
+});
+
+t.test('a bulk is all or none, and names what was wrong', async (t) => {
+  const rig = await hubRig();
+  const drafts = [aDraft(ids.task()), aDraft(ids.task(), { assignTo: 'ghost' as AgentId })];
+  t.match(await rig.queue.do(submit({ drafts })), { kind: 'unknown_agent', index: 1, agentId: 'ghost' });
+  const missing = 'task-00000000000000aa' as TaskId;
+  t.match(await rig.queue.do(submit({ drafts: [aDraft(ids.task(), { dependsOn: [missing] })] })), {
+    kind: 'unknown_task',
+    index: 0,
+    taskId: missing,
+  });
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, 0);
+});
+
+t.test('push: an urgent task for exactly that agent', async (t) => {
+  const rig = await hubRig();
+  const push = (agentId: string) =>
+    rig.queue.do({ kind: 'push', draft: { ...aDraft(ids.task()), priority: 'urgent', assignTo: agentId as AgentId }, submittedBy: 'op' });
+  t.match(await push('a1'), { kind: 'agent_not_connected', agentId: 'a1' });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  t.equal((await push('a1')).kind, 'pushed');
+  t.equal((await push('a1')).kind, 'queued', 'its slot is taken');
+});

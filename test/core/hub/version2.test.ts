@@ -1,0 +1,271 @@
+/** The dialogue of version 2 with a whole hub: what each frame is answered with, and what becomes of the task. */
+import t from 'tap';
+import type { AgentId, Generation } from '../../../core/domain/ids.ts';
+import { hubRig, type Peer } from './hub-rig.ts';
+
+const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
+
+t.test('identify, assign, accept, progress, complete; repeats are marked and change nothing', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  const [identified] = await peer.identify({ capabilities: ['code'] });
+  t.match(identified, {
+    type: 'identified',
+    agent_id: 'a1',
+    protocol_version: 2,
+    hub_id: 'hub-1',
+    store_id: 'store-1',
+    held: [],
+    policy: { heartbeat_ms: 30_000, lease_ms: 300_000 },
+  });
+
+  const id = await rig.submit({ neededCapabilities: ['code'] });
+  const [assign] = peer.news();
+  t.match(assign, { type: 'task_assign', task_id: id, generation: 1, run_max_ms: 86_400_000, complete_by: null });
+
+  const name = { task_id: id, generation: 1 };
+  await peer.send({ type: 'task_accepted', ...name });
+  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'accepted' }]);
+  await peer.send({ type: 'task_accepted', ...name });
+  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'accepted', duplicate: true }]);
+  await peer.send({ type: 'task_progress', ...name, percent: 50, message: 'half' });
+  t.same(peer.news(), [], 'progress is not answered');
+  const complete = { type: 'task_complete', ...name, result: { status: 'success', output: 'x' }, tokens_used: 7 };
+  await peer.send(complete);
+  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'complete' }]);
+  await peer.send(complete);
+  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'complete', duplicate: true }]);
+  t.equal(await rig.story(id), 'completed 1: submitted eligible assigned accepted progress completed');
+  t.match(await rig.record(id), { task: { tokensUsed: 7 }, result: '{"status":"success","output":"x"}' });
+});
+
+t.test('what the fence refuses is nacked, names the current generation, and changes nothing', async (t) => {
+  const rig = await hubRig();
+  const one = await rig.peer('a1');
+  const two = await rig.peer('a2');
+  await one.identify();
+  const id = await rig.submit();
+  await two.identify();
+  one.news();
+  two.news();
+  const before = await rig.record(id);
+  const cases: readonly [Peer, Readonly<Record<string, unknown>>, object][] = [
+    [one, { task_id: id, generation: 0 }, { reason: 'stale_generation', current_generation: 1 }],
+    [one, { task_id: id, generation: 9 }, { reason: 'stale_generation', current_generation: 1 }],
+    [two, { task_id: id, generation: 1 }, { reason: 'not_assignee', current_generation: 1 }],
+    [one, { task_id: 'task-ffffffffffffffff', generation: 1 }, { reason: 'unknown_task' }],
+    [one, { task_id: id, generation: 1, agent_id: 'a2' }, { reason: 'not_assignee' }],
+  ];
+  for (const type of ['task_accepted', 'task_complete', 'task_failed', 'task_released', 'task_rejected', 'task_progress']) {
+    for (const [peer, name, wanted] of cases) {
+      await peer.send({ type, ...name, result: 1, reason: 'r' });
+      await rig.pass(1_000);
+      t.match(
+        peer.news(),
+        [{ type: 'task_nack', task_id: name['task_id'], generation: name['generation'], ...wanted }],
+        `${type} ${JSON.stringify(wanted)}`,
+      );
+    }
+  }
+  t.same(await rig.record(id), before);
+});
+
+t.test('acknowledgements go before the assignments that the same commit made', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const first = await rig.submit();
+  const second = await rig.submit();
+  peer.news();
+  await peer.send({ type: 'task_complete', task_id: first, generation: 1, result: null });
+  t.match(peer.news(), [
+    { type: 'task_ack', task_id: first, status: 'complete' },
+    { type: 'task_assign', task_id: second },
+  ]);
+});
+
+t.test('a sidecar that comes back says what it holds and is answered each', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 4 });
+  const running = await rig.submit();
+  const unseen = await rig.submit();
+  const lost = await rig.submit();
+  const forgotten = await rig.submit();
+  for (const id of [running, lost, forgotten]) await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await peer.cut();
+  await rig.pass(60_000);
+  const back = await peer.again();
+  const held = [
+    { task_id: running, generation: 1, status: 'working' },
+    { task_id: lost, generation: 1, status: 'unknown' },
+    { task_id: 'task-eeeeeeeeeeeeeeee', generation: 3, status: 'reporting' },
+    { task_id: 'task-dddddddddddddddd', generation: 3, status: 'working' },
+  ];
+  const frames = await back.identify({ slots: 4, held });
+  t.match(frames[0], {
+    type: 'identified',
+    held: [
+      { task_id: running, generation: 1, action: 'continue' },
+      { task_id: lost, generation: 1, action: 'abort', reason: 'lost' },
+      { task_id: 'task-eeeeeeeeeeeeeeee', generation: 3, action: 'report' },
+      { task_id: 'task-dddddddddddddddd', generation: 3, action: 'abort', reason: 'unknown_task' },
+    ],
+  });
+  t.match(frames.slice(1), [{ type: 'task_assign', task_id: unseen, generation: 1 }], 'pushed again, same generation');
+  t.equal(await rig.story(running), 'assigned 1: submitted eligible assigned accepted');
+  t.match(await rig.story(lost), /^queued 2: .* lost$/);
+  t.match(await rig.story(forgotten), /^queued 2: .* lost$/, 'accepted, and not in the inventory');
+});
+
+t.test('a generation above the stored one raises it, aborts, and is said loudly', async (t) => {
+  const rig = await hubRig();
+  const id = await rig.submit();
+  const peer = await rig.peer('a1');
+  const frames = await peer.identify({ held: [{ task_id: id, generation: 8, status: 'working' }] });
+  t.match(frames[0], { held: [{ action: 'abort', reason: 'stale_generation' }] });
+  t.ok((await rig.record(id)).task.generation > 8);
+  t.ok(rig.log.lines.some((line) => line.level === 'error' && /fell back in time/.test(line.message)));
+});
+
+t.test('cancel reaches the sidecar, is sent again until confirmed, and holds the slot until then', async (t) => {
+  const rig = await hubRig({ timing: { stopResendMs: 30_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const next = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  peer.news();
+  t.match(await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' }), { kind: 'done', status: 'cancelled' });
+  await rig.pass(0);
+  const order = { type: 'task_cancelled', task_id: id, generation: 1, reason: 'cancelled', grace_ms: 5_000 };
+  t.match(peer.news(), [order]);
+  await rig.pass(31_000);
+  t.match(peer.news(), [order], 'once more, and the waiting task is not assigned');
+  t.equal((await rig.record(next)).task.status, 'queued');
+});
+
+t.test('cancel: the confirmation frees the slot', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const next = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
+  await rig.pass(0);
+  t.match(peer.news().at(-1), { type: 'task_cancelled' });
+  await peer.send({ type: 'task_cancel_ack', task_id: id, generation: 1, outcome: 'killed', survivors: [4711] });
+  t.match(peer.news(), [{ type: 'task_assign', task_id: next }]);
+  t.match((await rig.record(id)).events.at(-1), { event: 'stop_confirmed', details: { outcome: 'killed', survivors: [4711] } });
+  t.match(await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' }), { kind: 'refused', code: 'invalid_state' }, 'it has ended');
+});
+
+t.test('one identity: the same machine replaces its own connection, another machine is refused while the first lives', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const first = await rig.peer('a1');
+  await first.identify();
+  const second = await first.again();
+  t.equal(types(await second.identify()), 'identified');
+  t.equal(first.closed(), 4001);
+  const foreign = await first.again();
+  t.match(await foreign.identify({ instance_id: 'machine-2' }), [{ type: 'error', error: 'agent_id_in_use' }]);
+  t.equal(foreign.closed(), 4001);
+  await second.cut();
+  await rig.pass(10_000);
+  t.match(await (await first.again()).identify({ instance_id: 'machine-2' }), [{ error: 'agent_id_in_use' }], 'within the grace');
+  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'takeover' });
+  t.equal(types(await (await first.again()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
+});
+
+t.test('what a replaced session says changes nothing', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const first = await rig.peer('a1');
+  await first.identify();
+  const id = await rig.submit();
+  await first.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  const second = await first.again();
+  await second.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] });
+  const from = { agentId: 'a1' as AgentId, session: 1 };
+  const body = {
+    report: 'failed',
+    error: 'late',
+    failure: 'agent_failed',
+    retryable: true,
+    tokensUsed: null,
+    costUsd: null,
+    details: null,
+  } as const;
+  // As if the frame had been taken from the older socket just before it was closed.
+  t.same(await rig.queue.do({ kind: 'report', from, taskId: id, generation: 1 as Generation, body }), { kind: 'replaced' });
+  t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted');
+  t.equal(
+    (await rig.queue.do({ kind: 'report', from: { ...from, session: 2 }, taskId: id, generation: 1 as Generation, body })).kind,
+    'acknowledged',
+  );
+});
+
+t.test('frames that are no frames: each answer, and the tenth within a minute closes', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.send({ type: 'ping' });
+  t.same(peer.news(), [{ type: 'error', error: 'not_identified' }]);
+  await peer.identify();
+  const cases: readonly [string, object][] = [
+    ['{', { type: 'error', error: 'invalid_json' }],
+    ['[]', { type: 'error', error: 'invalid_json' }],
+    ['{"type":"nonsense"}', { type: 'error', error: 'unknown_message_type' }],
+    [
+      '{"type":"task_accepted","task_id":"task-0000000000000001"}',
+      { type: 'error', error: 'validation_failed', message_type: 'task_accepted', errors: [{ field: 'generation' }] },
+    ],
+    [
+      '{"type":"task_complete","task_id":"task-0000000000000001","generation":1}',
+      { type: 'task_nack', task_id: 'task-0000000000000001', generation: 1, reason: 'validation_failed' },
+    ],
+    [`{"type":"status","status":${'['.repeat(40)}${']'.repeat(40)}}`, { type: 'error', error: 'invalid_json' }],
+  ];
+  for (const [text, wanted] of cases) {
+    await peer.send(text);
+    t.match(peer.news(), [wanted], text.slice(0, 60));
+  }
+  for (let n = cases.length; n < 10; n += 1) await peer.send('{');
+  t.equal(peer.closed(), 1008);
+  t.match(await (await peer.again()).identify(), [{ type: 'error', error: 'rate_limited' }], 'held off for a while');
+  await rig.pass(31_000);
+  t.equal(types(await (await peer.again()).identify()), 'identified');
+});
+
+t.test('a wrong token, and a token of another agent', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await rig.peer('a2');
+  t.match(await peer.identify({ token: 'guess' }), [{ type: 'error', error: 'invalid_token' }]);
+  t.match(await peer.identify({ token: 'token of a2' }), [{ type: 'error', error: 'token_agent_mismatch' }]);
+  t.equal(types(await peer.identify()), 'identified');
+});
+
+t.test('a silent peer is asked, and closed when it says nothing', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  await rig.pass(50_000);
+  const [probe] = peer.news();
+  t.match(probe, { type: 'probe' });
+  await peer.send({ type: 'probe_ack', nonce: probe?.['nonce'] });
+  await rig.pass(20_000);
+  t.equal(peer.closed(), null);
+  await rig.pass(60_000);
+  t.equal(peer.closed(), 1001);
+});
+
+t.test('progress comes at most once a second for each task; the newest is kept', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  for (let percent = 1; percent <= 20; percent += 1) await peer.send({ type: 'task_progress', task_id: id, generation: 1, percent });
+  await rig.pass(1_000);
+  const stored = (await rig.record(id)).events.filter((event) => event.event === 'progress').map((event) => event.details?.['percent']);
+  t.same(stored, [1, 20]);
+});
