@@ -1,0 +1,94 @@
+/**
+ * A sidecar's memory of the assignments that have ended: for each task the highest generation, so that none at or below
+ * it is ever run again. Oldest first.
+ */
+import type { Generation, TaskId } from './ids.ts';
+import type { Assignment } from './slot.ts';
+
+/** How long an ended assignment is remembered. */
+export const ENDED_KEPT_HOURS = 7 * 24;
+/** How many tasks are remembered. */
+export const ENDED_MAX = 10_000;
+/** What the memory may take of the journal, characters. */
+export const ENDED_CHARACTERS_MAX = 500_000;
+
+/**
+ * What became of it: the report that was answered, `refused` for one that the hub would not have, or, for one that the
+ * hub took away, the outcome that the stop was confirmed with. Each with its letter in an entry.
+ */
+const LETTERS = {
+  complete: 'c',
+  failed: 'f',
+  rejected: 'r',
+  released: 'b',
+  refused: 'x',
+  killed: 'k',
+  not_running: 'n',
+  not_stoppable: 's',
+} as const;
+export type Fate = keyof typeof LETTERS;
+
+/**
+ * `HEX GENERATION LETTER HOUR`: the task's id without `task-`, and the hour since 1970 in which it ended; `+` after the
+ * letter says that its files were kept. Short, because ten thousand of them are written with every step of the journal.
+ */
+export type EndedEntry = string;
+export const ENDED_ENTRY_PATTERN = '^[0-9a-f]{16,64} [0-9]{1,16} [cfrbxkns][+]? -?[0-9]{1,10}$';
+
+export interface Ended extends Assignment {
+  readonly fate: Fate;
+  /** Its folders are still there, because they say more than its report could. */
+  readonly filesKept: boolean;
+}
+
+const PREFIX = 'task-';
+const HOUR_MS = 3_600_000;
+
+/** What is remembered of the task; its generation may be another than one asks for. */
+export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | undefined {
+  const start = startOf(taskId);
+  const entry = memory.find((each) => each.startsWith(start));
+  return entry === undefined ? undefined : readEntry(entry);
+}
+
+/** The memory with one more, and those that are not remembered, because of it or of their age, and still have files. */
+export function remember(
+  memory: readonly EndedEntry[],
+  ended: Ended,
+  nowMs: number,
+): { readonly memory: readonly EndedEntry[]; readonly forgotten: readonly Assignment[] } {
+  const known = recall(memory, ended.taskId);
+  if (known !== undefined && known.generation > ended.generation) return { memory, forgotten: ended.filesKept ? [ended] : [] };
+  const hour = Math.floor(nowMs / HOUR_MS);
+  const start = startOf(ended.taskId);
+  const all = [...memory.filter((each) => !each.startsWith(start)), writeEntry(ended, hour)];
+  const first = firstKept(all, hour);
+  const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
+  const forgotten = [...replaced, ...all.slice(0, first).map(readEntry)];
+  return { memory: all.slice(first), forgotten: forgotten.filter((each) => each.filesKept) };
+}
+
+/** The place of the oldest entry that is neither too old nor too many nor too much. */
+function firstKept(all: readonly EndedEntry[], hour: number): number {
+  let first = all.length;
+  let characters = 0;
+  while (first > 0) {
+    const entry = all[first - 1] as EndedEntry;
+    characters += entry.length + 3; // Its quotes and comma in the journal.
+    const isTooOld = hour - Number(entry.split(' ')[3]) > ENDED_KEPT_HOURS;
+    if (isTooOld || characters > ENDED_CHARACTERS_MAX || all.length - first >= ENDED_MAX) break;
+    first -= 1;
+  }
+  return first;
+}
+
+const startOf = (taskId: TaskId): string => `${taskId.slice(PREFIX.length)} `;
+
+const writeEntry = (ended: Ended, hour: number): EndedEntry =>
+  `${startOf(ended.taskId)}${ended.generation} ${LETTERS[ended.fate]}${ended.filesKept ? '+' : ''} ${hour}`;
+
+function readEntry(entry: EndedEntry): Ended {
+  const [hex, generation, letter = ''] = entry.split(' ');
+  const fate = (Object.keys(LETTERS) as Fate[]).find((each) => LETTERS[each] === letter[0]) ?? 'refused';
+  return { taskId: `${PREFIX}${hex}` as TaskId, generation: Number(generation) as Generation, fate, filesKept: letter.endsWith('+') };
+}
