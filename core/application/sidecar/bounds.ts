@@ -1,0 +1,43 @@
+/** The sidecar's own bounds, each with its unit. What people may set is in `SidecarTiming`, what the hub sets in its policy. */
+
+/** Between a failed try to reach a hub and the next; the longest comes with the hub's policy. */
+export const RECONNECT_FIRST_MS = 1_000;
+/** From the beginning of a connection to `identified`. */
+export const IDENTIFY_WITHIN_MS = 30_000;
+/** After the hub said that another sidecar has the identity. */
+export const HOLD_OFF = { firstMs: 60_000, maxMs: 600_000 };
+/** After the hub refused the token: only a person can mend that, so there is no hurry. */
+export const REFUSED_WAIT_MS = 60_000;
+/** Between two `task_progress` of one task. */
+export const PROGRESS_EVERY_MS = 1_000;
+/** How long an agent may go on after its result before its process tree is stopped. */
+export const LINGER_MS = 3_000;
+/** How long a stopping sidecar waits for its last reports to be answered. */
+export const STOP_WITHIN_MS = 8_000;
+/** Between two tries to write a journal that could not be written. */
+export const JOURNAL_RETRY_MS = 5_000;
+/** Between two tries to find out about a run that could not be followed. */
+export const ATTACH_RETRY_MS = 5_000;
+/** Inputs that wait for the journal; beyond it, frames are dropped, which the hub repeats. */
+export const DEFERRED_MAX = 1_000;
+/** The tasks in the journal, as JSON: with the memory of what ended and the outbox, the journal stays within its size. */
+export const JOURNALLED_TASKS_BYTES_MAX = 393_216;
+
+/** An agent's `output` in a report, bytes of encoded JSON. */
+export const OUTPUT_BYTES_MAX = 262_144;
+/** `details` of a failure, bytes of encoded JSON. */
+export const DETAILS_BYTES_MAX = 16_384;
+/** The end of standard error inside `details`, bytes of encoded JSON: leaves room for the rest. */
+export const STDERR_TAIL_BYTES_MAX = 12_288;
+/** An error, a reason or a message in a frame, bytes of encoded JSON. */
+export const REASON_BYTES_MAX = 8_192;
+
+/** What a hub that names no policy is taken to have. */
+export const DEFAULT_POLICY = {
+  heartbeat_ms: 30_000,
+  pong_wait_ms: 10_000,
+  reconnect_max_ms: 60_000,
+  lease_ms: 300_000,
+  max_frame_bytes: 1_048_576,
+  reconnect_grace_ms: 180_000,
+};

@@ -1,0 +1,179 @@
+/** Carries the effects out over the ports. */
+import { messageOf } from '../../errors/agentcom-error.ts';
+import type { Assignment } from '../../domain/slot.ts';
+import type { Timer } from '../../ports/clock.ts';
+import type { LinkConnection } from '../../ports/hub-link.ts';
+import { frameReader } from '../../protocol/frame-reader.ts';
+import { hubSchemas, type HubFrame } from '../../protocol/hub-frames.ts';
+import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
+import type { Event } from './inputs.ts';
+import type { SidecarPorts } from './ports.ts';
+import { followRuns } from './runs.ts';
+import { timerKey, type TimerName } from './timer-names.ts';
+
+export interface CarryOut {
+  durably(effect: DurableEffect | PersistEffect): Promise<void>;
+  outwardly(effect: OutwardEffect): Promise<void>;
+  /** Lets go of timers, connection and runs. */
+  leave(): void;
+}
+
+export interface CarryOutOptions extends SidecarPorts {
+  readonly deliver: (event: Event) => Promise<void>;
+  readonly onReady: () => void;
+  readonly onStopped: () => void;
+}
+
+export function carryOut(options: CarryOutOptions): CarryOut {
+  const { journal, results, clock, ids, log, onReady, onStopped } = options;
+  /** Fire and forget: nothing waits for an input but a run's stream. */
+  const deliver = (event: Event): void => void options.deliver(event);
+  const readFrame = frameReader<HubFrame>(hubSchemas);
+  const runs = followRuns(options, options.deliver);
+  const timers = new Map<string, Timer>();
+  let connection: LinkConnection | null = null;
+
+  function connect(effect: Extract<OutwardEffect, { readonly type: 'connect' }>): void {
+    const { link, url, frameBytesMax } = effect;
+    connection?.destroy();
+    connection = options.link.connect(
+      { url, frameBytesMax },
+      {
+        onOpen: () => deliver({ type: 'link_up', link }),
+        onFrame: (text) => deliver(frameEvent(link, text)),
+        onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),
+      },
+    );
+  }
+
+  function frameEvent(link: number, text: string): Event {
+    const read = readFrame(text);
+    if (read.kind === 'frame') return { type: 'frame', link, frame: read.frame };
+    const { kind: reason } = read;
+    if (reason === 'invalid_json') return { type: 'bad_frame', link, what: { reason } };
+    const errors = reason === 'validation_failed' ? { errors: read.errors } : {};
+    return { type: 'bad_frame', link, what: { reason, message_type: read.messageType, ...errors } };
+  }
+
+  function disconnect(): void {
+    connection?.destroy();
+    connection = null;
+  }
+
+  function startTimer(timer: TimerName, delayMs: number): void {
+    const key = timerKey(timer);
+    timers.get(key)?.cancel();
+    const started: Timer = clock.after(delayMs, () => {
+      // One that was replaced is another's by now.
+      if (timers.get(key) !== started) return;
+      timers.delete(key);
+      deliver({ type: 'timer', timer });
+    });
+    timers.set(key, started);
+  }
+
+  function cancelTimer(timer: TimerName): void {
+    timers.get(timerKey(timer))?.cancel();
+    timers.delete(timerKey(timer));
+  }
+
+  async function prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<void> {
+    try {
+      const paths = await results.prepare(name, task, publish);
+      if (!publish) deliver({ type: 'prepared', name, paths, runId: ids.random('run') });
+    } catch (thrown) {
+      deliver({ type: 'prepare_failed', name, message: messageOf(thrown) });
+    }
+  }
+
+  /** Not awaited: it may take as long as a result that is still being written. */
+  async function look(name: Assignment, number: number): Promise<void> {
+    await attempt('look for results', () => results.look(name));
+    deliver({ type: 'looked', name, look: number });
+  }
+
+  async function readReport(name: Assignment): Promise<void> {
+    try {
+      deliver({ type: 'report_read', name, text: await journal.readReport(name), error: null });
+    } catch (thrown) {
+      deliver({ type: 'report_read', name, text: null, error: messageOf(thrown) });
+    }
+  }
+
+  /** For what may fail without harm: it is told, and what follows goes on. */
+  async function attempt(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      log.warn(`could not ${what}`, { error: messageOf(thrown) });
+    }
+  }
+
+  return {
+    async durably(effect) {
+      switch (effect.type) {
+        case 'persist':
+          return await journal.save(effect.journal);
+        case 'writeReport':
+          return await journal.writeReport(effect.name, effect.text);
+        case 'refuseReport':
+          return await journal.refuseReport(effect.name, effect.reason);
+        case 'removeReport':
+          return await journal.removeReport(effect.name);
+        case 'withdraw':
+          return await results.withdraw(effect.name);
+        case 'forget':
+          return results.forget(effect.name);
+        case 'removeFiles':
+          return await attempt('remove the files of an assignment', () => results.remove(effect.name));
+      }
+    },
+
+    async outwardly(effect) {
+      switch (effect.type) {
+        case 'connect':
+          return connect(effect);
+        case 'disconnect':
+          return disconnect();
+        case 'send':
+          connection?.send(JSON.stringify(effect.frame));
+          return;
+        case 'readReport':
+          return await readReport(effect.name);
+        case 'prepare':
+          return await prepare(effect.name, effect.task, false);
+        case 'publish':
+          return await prepare(effect.name, effect.task, true);
+        case 'withdrawAllBut':
+          return await attempt('take back published tasks', () => results.withdrawAllBut(effect.names));
+        case 'expect':
+          return results.expect(effect.name, effect.sinceMs);
+        case 'look':
+          return void look(effect.name, effect.look);
+        case 'wake':
+          return runs.wake(effect.request);
+        case 'attach':
+          return runs.attach(effect.run, effect.stop);
+        case 'kill':
+          return runs.kill(effect.runId, effect.reason);
+        case 'startTimer':
+          return startTimer(effect.timer, effect.delayMs);
+        case 'cancelTimer':
+          return cancelTimer(effect.timer);
+        case 'log':
+          return log[effect.level](effect.message, effect.fields);
+        case 'ready':
+          return onReady();
+        case 'stopped':
+          return onStopped();
+      }
+    },
+
+    leave() {
+      for (const timer of timers.values()) timer.cancel();
+      timers.clear();
+      disconnect();
+      runs.leave();
+    },
+  };
+}

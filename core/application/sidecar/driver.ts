@@ -1,0 +1,107 @@
+/**
+ * Runs the step function: takes one input after the other, and the effects of each in order. Handlers of outside events
+ * only put an input into the inbox. No rule is here.
+ */
+import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
+import type { Log } from '../../ports/log.ts';
+import type { DurableEffect, Effect, OutwardEffect, PersistEffect } from './effects.ts';
+import type { Event, Input, Moment } from './inputs.ts';
+import type { SidecarState } from './state.ts';
+import type { Step } from './turn.ts';
+
+export interface DriverParts {
+  readonly step: (state: SidecarState, input: Input) => Step;
+  /** Fails when the disk does; then the rest of the list is not run. */
+  readonly durably: (effect: DurableEffect | PersistEffect) => Promise<void>;
+  /** Does not fail: how it went is told by an input. */
+  readonly outwardly: (effect: OutwardEffect) => Promise<void>;
+  readonly moment: () => Moment;
+  readonly log: Log;
+}
+
+export interface Driver {
+  /** Puts an event behind those that wait; the promise resolves once its effects have run. */
+  deliver(event: Event): Promise<void>;
+  /** Takes nothing more; what is being done is done to its end. */
+  halt(): void;
+  /** Fails when a rule of ours was broken; nothing is taken after that. */
+  readonly broken: Promise<never>;
+}
+
+interface Waiting {
+  readonly event: Event;
+  readonly taken: () => void;
+}
+
+export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
+  let state = loaded;
+  const inbox: Waiting[] = [];
+  let isRunning = false;
+  let isHalted = false;
+  let breakWith: (error: AgentcomError) => void = () => undefined;
+  const broken = new Promise<never>((_resolve, reject) => (breakWith = reject));
+
+  /**
+   * One input and its effects. A durable effect that fails ends the list: the state is the one from before the input,
+   * which is the one last persisted, since only outward effects follow the journal.
+   */
+  async function take(event: Event): Promise<void> {
+    const before = state;
+    const step = parts.step(before, { ...event, ...parts.moment() });
+    state = step.state;
+    for (const effect of step.effects) {
+      if (!isDurable(effect)) {
+        await parts.outwardly(effect);
+        continue;
+      }
+      try {
+        await parts.durably(effect);
+      } catch (thrown) {
+        state = before;
+        inbox.unshift({ event: { type: 'persist_failed', during: event, message: messageOf(thrown) }, taken: () => undefined });
+        return;
+      }
+    }
+  }
+
+  async function runInbox(): Promise<void> {
+    isRunning = true;
+    await Promise.resolve(); // Whoever delivers is not made to wait for a step.
+    for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
+      if (!isHalted) await take(next.event);
+      next.taken();
+    }
+    isRunning = false;
+  }
+
+  return {
+    deliver: (event) =>
+      new Promise((taken) => {
+        if (isHalted) return taken();
+        inbox.push({ event, taken });
+        if (isRunning) return;
+        runInbox().catch((thrown: unknown) => {
+          isHalted = true;
+          const error = new AgentcomError('AC_INTERNAL', `The sidecar broke a rule of its own: ${messageOf(thrown)}`, { cause: thrown });
+          parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
+          breakWith(error);
+        });
+      }),
+    halt() {
+      isHalted = true;
+    },
+    broken,
+  };
+}
+
+const DURABLE: Readonly<Record<(DurableEffect | PersistEffect)['type'], true>> = {
+  persist: true,
+  writeReport: true,
+  refuseReport: true,
+  removeReport: true,
+  withdraw: true,
+  forget: true,
+  removeFiles: true,
+};
+
+const isDurable = (effect: Effect): effect is DurableEffect | PersistEffect => Object.hasOwn(DURABLE, effect.type);

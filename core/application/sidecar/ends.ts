@@ -1,0 +1,134 @@
+/**
+ * How assignments leave their slots: runs are stopped, their ends are understood, and what an end means is decided only
+ * after a last look for a result.
+ */
+import type { Fate } from '../../domain/ended.ts';
+import { hasStarted, isGivenUp, nameOf, type Assignment, type Slot, type SlotStop, type StopCause } from '../../domain/slot.ts';
+import type { CancelOutcome } from '../../protocol/sidecar-frames.ts';
+import { stopReasonOf } from './effects.ts';
+import { look, prepare } from './folders.ts';
+import { endWithoutResult, type Failure } from './report-frames.ts';
+import { confirmCancel, fail, release, SURVIVORS_MAX, wrapUp } from './settling.ts';
+import type { RunEnd } from './state.ts';
+import { UNSETTLED_TIMERS } from './timer-names.ts';
+import type { Turn } from './turn.ts';
+import { wakeFailed } from './wakes.ts';
+
+/**
+ * Begins to stop an assignment, for good. What is owed about it follows when its run is gone and its folder was looked
+ * at once more. A cancel takes over from any other cause, since only it waits for a confirmation.
+ */
+export function beginStop(turn: Turn, slot: Slot, stop: SlotStop): void {
+  const isTakenOver = slot.stop !== null && stop.cause === 'cancelled' && slot.stop.cause !== 'cancelled';
+  if (slot.stop !== null && !isTakenOver) return;
+  const stopping: Slot = { ...slot, stop };
+  turn.putSlot(stopping);
+  if (isGivenUp(stopping) && turn.report(slot)?.report === 'accepted') turn.dropReport(slot);
+  turn.log('info', 'stopping', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
+  if (isTakenOver) return;
+  turn.cancelTimersOf(slot, UNSETTLED_TIMERS);
+  if (slot.status === 'reporting') return stopRun(turn, stopping);
+  if (slot.expectedSinceMs !== null) turn.durably({ type: 'withdraw', name: nameOf(slot) });
+  if (slot.run !== null) return stopRun(turn, stopping);
+  if (isPublished(turn, slot)) return look(turn, slot);
+  finishStop(turn, stopping, null);
+}
+
+/** Whether its agent polls for itself and may have taken it. */
+const isPublished = (turn: Turn, slot: Slot): boolean => turn.setting.runner === null && slot.expectedSinceMs !== null;
+
+/** Stops the run: by its signal, or, where nothing follows it, by following it with a signal that is aborted already. */
+export function stopRun(turn: Turn, slot: Slot): void {
+  const { following, preparing } = turn.live(slot);
+  if (slot.run === null || turn.live(slot).end !== null) return;
+  if (following) return turn.outwardly({ type: 'kill', runId: slot.run.runId, reason: stopReasonOf(slot) });
+  if (turn.setting.runner === null) return endRun(turn, slot, UNKNOWN_END);
+  if (!preparing) prepare(turn, slot);
+}
+
+/** Nothing is known of how it ended. */
+export const UNKNOWN_END: RunEnd = { stopped: false, exitCode: null, signal: null, stderrTail: '', survivors: [] };
+
+/** The run's process tree is gone. Unless its result is known already, the folder is looked at once more. */
+export function endRun(turn: Turn, slot: Slot, end: RunEnd): void {
+  turn.patchLive(slot, { end, following: false });
+  turn.cancelTimersOf(slot, ['confirm', 'silence', 'linger']);
+  if (slot.status === 'reporting') return wrapUp(turn, slot);
+  look(turn, slot);
+}
+
+/** The folder was looked at; a result that was in it came before. Only the newest look counts. */
+export function onLooked(turn: Turn, input: { readonly name: Assignment; readonly look: number }): void {
+  const slot = turn.slot(input.name);
+  const { look: newest, end } = turn.live(input.name);
+  if (slot === undefined || input.look !== newest || slot.status === 'reporting') return;
+  if (slot.run === null) {
+    if (slot.stop !== null) finishStop(turn, slot, null);
+  } else if (end !== null) conclude(turn, slot, end);
+}
+
+/** A run has ended and left no result. */
+function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
+  const gone: Slot = { ...slot, run: null };
+  if (slot.stop !== null) return finishStop(turn, gone, { wasDetached: slot.run?.detached ?? false, end });
+  // Also one that was stopped because nobody can go on with it.
+  const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
+  if (isUnknown) return fail(turn, gone, LOST);
+  const isEarly = !hasStarted(slot) && turn.nowMs - (slot.run?.startedAtMs ?? 0) <= turn.setting.timing.confirmWithinMs;
+  const failure = endWithoutResult(end);
+  if (isEarly && !turn.live(slot).attached)
+    return wakeFailed(turn, gone, { message: failure.error, retryable: true, details: failure.details });
+  fail(turn, gone, failure);
+}
+
+const LOST: Failure = { kind: 'lost', error: 'the agent process is gone and left no result' };
+
+interface StoppedRun {
+  readonly wasDetached: boolean;
+  readonly end: RunEnd;
+}
+
+const STOP_FAILURES: Readonly<Record<Exclude<StopCause, 'cancelled' | 'taken_back' | 'released'>, Failure>> = {
+  confirmation_timeout: { kind: 'confirmation_timeout', error: 'confirmation_timeout' },
+  execution_timeout: { kind: 'execution_timeout', error: 'execution_timeout' },
+  silent: { kind: 'silent', error: 'silent' },
+};
+
+/** It is stopped and left no result: says what is owed about it. */
+function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
+  const stop = slot.stop as SlotStop;
+  const survivors = stopped?.end.survivors ?? [];
+  if (stop.cause === 'released') return release(turn, { ...slot, run: null }, stop.reason);
+  if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
+    const failure = STOP_FAILURES[stop.cause];
+    const details = { reason: stop.reason, ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}) };
+    return fail(turn, slot, { ...failure, details });
+  }
+  const outcome = outcomeOf(turn, slot, stopped);
+  leave(turn, slot, outcome);
+  turn.remember({ ...nameOf(slot), fate: outcome, filesKept: false });
+  confirmCancel(turn, slot, outcome, survivors);
+}
+
+function outcomeOf(turn: Turn, slot: Slot, stopped: StoppedRun | null): CancelOutcome & Fate {
+  if (stopped === null) return isPublished(turn, slot) && hasStarted(slot) ? 'not_stoppable' : 'not_running';
+  if (stopped.end.stopped) return 'killed';
+  // Its launcher is gone, but the agent was on its own: nobody here can say that it ended.
+  return stopped.wasDetached ? 'not_stoppable' : 'killed';
+}
+
+/** Leaves without a report. */
+function leave(turn: Turn, slot: Slot, outcome: CancelOutcome): void {
+  turn.cancelTimersOf(slot, [...UNSETTLED_TIMERS, 'linger']);
+  if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
+  turn.durably({ type: 'removeFiles', name: nameOf(slot) });
+  turn.dropReport(slot);
+  turn.dropSlot(slot);
+  turn.log('info', 'stopped', { task_id: slot.taskId, generation: slot.generation, outcome });
+}
+
+/** A settled run had its moment to end by itself. */
+export function onLingerTimer(turn: Turn, name: Assignment): void {
+  const slot = turn.slot(name);
+  if (slot?.status === 'reporting' && slot.run !== null) stopRun(turn, slot);
+}

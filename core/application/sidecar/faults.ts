@@ -1,0 +1,73 @@
+/**
+ * The journal cannot be written. No task is taken then; everything else that must be journalled waits, in the order in
+ * which it happened, and is taken up when the disk lets it.
+ */
+import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
+import type { Event, Input } from './inputs.ts';
+import { frameName, type SidecarState } from './state.ts';
+import { tellDraining } from './standing.ts';
+import { Turn, type Step } from './turn.ts';
+import { decideOffer } from '../../domain/offer.ts';
+import type { Generation, TaskId } from '../../domain/ids.ts';
+
+type PersistFailed = Extract<Event, { readonly type: 'persist_failed' }>;
+
+/** `turn` begins from the state before the input whose effects failed. */
+export function onPersistFailed(turn: Turn, input: PersistFailed): void {
+  const isFirst = turn.state.fault === null;
+  if (isFirst) turn.log('error', 'the journal cannot be written; no task is taken until it can', { error: input.message });
+  if (isFirst) turn.state = { ...turn.state, fault: { deferred: [] } };
+  if (isFirst) tellDraining(turn);
+  turn.startTimer('journal', JOURNAL_RETRY_MS);
+  const { during } = input;
+  if (during.type === 'timer' && during.timer.purpose === 'journal') return;
+  if (isNewOffer(turn.state, during)) {
+    return turn.send({ type: 'task_rejected', ...frameName(nameOfOffer(during)), reason: 'journal_unwritable' });
+  }
+  defer(turn, during);
+}
+
+type Offer = Extract<Event, { readonly type: 'frame' }> & { readonly frame: { readonly type: 'task_assign' } };
+
+const isOffer = (event: Event): event is Offer => event.type === 'frame' && event.frame.type === 'task_assign';
+
+const nameOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generation: Generation } => {
+  const frame = offer.frame as { readonly task_id: string; readonly generation: number };
+  return { taskId: frame.task_id as TaskId, generation: frame.generation as Generation };
+};
+
+const isNewOffer = (state: SidecarState, event: Event): event is Offer =>
+  isOffer(event) && ['accept', 'busy'].includes(decideOffer(state.journal, nameOfOffer(event), Number.MAX_SAFE_INTEGER).kind);
+
+/** Keeps an input for later. Of too many, frames are let go, since the hub says them again. */
+export function defer(turn: Turn, event: Event): void {
+  const deferred = turn.state.fault?.deferred ?? [];
+  if (event.type === 'frame' && deferred.length >= DEFERRED_MAX)
+    return turn.log('warn', 'too much waits for the journal: dropped a frame of the hub');
+  turn.state = { ...turn.state, fault: { deferred: [...deferred, event] } };
+}
+
+/**
+ * Tries the journal with the oldest input that waits for it, or, when none does, by writing what is there. If it fails,
+ * the state is as it was, and this comes again.
+ */
+export function retryJournal(
+  setting: Turn['setting'],
+  state: SidecarState,
+  input: Input,
+  step: (state: SidecarState, input: Input) => Step,
+): Step {
+  if (state.fault === null) return { state, effects: [] };
+  const [oldest, ...rest] = state.fault.deferred;
+  if (oldest === undefined) {
+    const turn = new Turn(setting, { ...state, fault: null }, input);
+    turn.state = { ...turn.state, journal: { ...turn.state.journal } };
+    turn.log('info', 'the journal can be written again');
+    return turn.end();
+  }
+  const { nowMs, jitter } = input;
+  const taken = step({ ...state, fault: null }, { ...oldest, nowMs, jitter });
+  const stillWaiting = new Turn(setting, { ...taken.state, fault: { deferred: rest } }, input);
+  stillWaiting.startTimer('journal', 0);
+  return { state: stillWaiting.state, effects: [...taken.effects, ...stillWaiting.end().effects] };
+}

@@ -1,0 +1,181 @@
+/** Connecting, identifying, and noticing that a connection is dead. */
+import { backoffMs } from '../../domain/backoff.ts';
+import { isEndOfRun } from '../../domain/outbox.ts';
+import { isSameAssignment } from '../../domain/slot.ts';
+import { PROTOCOL_VERSION } from '../../protocol/fields.ts';
+import type { HubFrameOf } from '../../protocol/hub-frames.ts';
+import type { HeldFrame } from '../../protocol/sidecar-frames.ts';
+import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
+import { frameName } from './state.ts';
+import type { Turn } from './turn.ts';
+
+/** The close code of a connection whose identity another one took. */
+const CLOSED_REPLACED = 4001;
+
+/** Begins a connection; there is none. */
+export function connect(turn: Turn): void {
+  if (turn.state.phase !== 'running' || turn.state.link.phase !== 'down') return;
+  const { hub, policy } = turn.state.link;
+  const number = turn.state.link.number + 1;
+  const url = turn.setting.hubs[hub % turn.setting.hubs.length] as string;
+  turn.patchLink({ phase: 'connecting', number });
+  turn.outwardly({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
+  turn.startTimer('identify', IDENTIFY_WITHIN_MS);
+}
+
+/** The socket is open: says who this is and all that it holds, as it is now. */
+export function onLinkUp(turn: Turn, link: number): void {
+  if (link !== turn.state.link.number || turn.state.link.phase !== 'connecting') return;
+  turn.patchLink({ phase: 'identifying' });
+  const { agentId, name, token, capabilities, slots } = turn.setting;
+  turn.outwardly({
+    type: 'send',
+    frame: {
+      type: 'identify',
+      agent_id: agentId,
+      token,
+      name,
+      status: turn.state.journal.slots.length > 0 ? 'working' : 'idle',
+      capabilities: [...capabilities],
+      client_type: 'sidecar',
+      protocol_version: PROTOCOL_VERSION,
+      instance_id: turn.state.instanceId,
+      slots,
+      held: heldOf(turn),
+    },
+  });
+}
+
+/**
+ * The whole inventory. An assignment whose run is being found out about after a restart is named by the status it had:
+ * `unknown` would have the hub take it back, though the run may well be alive.
+ */
+function heldOf(turn: Turn): HeldFrame[] {
+  const { slots, outbox } = turn.state.journal;
+  const reporting = outbox.filter((entry) => isEndOfRun(entry) && !slots.some((slot) => isSameAssignment(slot, entry)));
+  const all = [...slots, ...reporting.map((entry) => ({ ...entry, status: 'reporting' as const }))];
+  return all.map((held) => ({
+    ...frameName(held),
+    status: held.status,
+    assigned_at: held.assignedAtMs,
+    ...(held.storeId === null ? {} : { store_id: held.storeId }),
+  }));
+}
+
+/** The hub knows this sidecar: the backoff starts anew, and the heartbeat begins. */
+export function establish(turn: Turn, frame: HubFrameOf<'identified'>): void {
+  const policy = frame.policy ?? DEFAULT_POLICY;
+  const isFirst = !turn.state.link.everIdentified;
+  turn.patchLink({
+    phase: 'identified',
+    failures: 0,
+    holdOffs: 0,
+    everIdentified: true,
+    awaitingFrame: false,
+    policy,
+    storeId: frame.store_id ?? null,
+    talkedOf: [],
+  });
+  turn.cancelTimers('identify');
+  turn.startTimer('ping', policy.heartbeat_ms);
+  turn.log('info', 'identified', { hub_id: frame.hub_id ?? null, store_id: frame.store_id ?? null });
+  if (isFirst) turn.outwardly({ type: 'ready' });
+}
+
+/** Any frame shows that the hub is there. */
+export function heard(turn: Turn): void {
+  if (!turn.state.link.awaitingFrame) return;
+  turn.patchLink({ awaitingFrame: false });
+  turn.cancelTimers('pong');
+}
+
+export function onPingTimer(turn: Turn): void {
+  const { phase, policy } = turn.state.link;
+  if (phase !== 'identified') return;
+  turn.send({ type: 'ping' });
+  turn.patchLink({ awaitingFrame: true });
+  turn.startTimer('pong', policy.pong_wait_ms);
+  turn.startTimer('ping', policy.heartbeat_ms);
+}
+
+/** Nothing came after a ping: the connection is dead, whatever the socket says. */
+export function onPongTimer(turn: Turn): void {
+  if (turn.state.link.phase !== 'identified' || !turn.state.link.awaitingFrame) return;
+  turn.log('warn', 'the hub does not answer a ping; connecting anew', { waited_ms: turn.state.link.policy.pong_wait_ms });
+  retreat(turn, reconnectMs(turn));
+}
+
+export function onIdentifyTimer(turn: Turn): void {
+  const { phase } = turn.state.link;
+  if (phase !== 'connecting' && phase !== 'identifying') return;
+  turn.log('warn', 'the hub did not answer identify in time; connecting anew', { waited_ms: IDENTIFY_WITHIN_MS });
+  retreat(turn, reconnectMs(turn));
+}
+
+export function onLinkDown(turn: Turn, input: { readonly link: number; readonly code: number; readonly reason: string }): void {
+  if (input.link !== turn.state.link.number || turn.state.link.phase === 'down') return;
+  const fields = { code: input.code, reason: input.reason };
+  if (input.code === CLOSED_REPLACED) {
+    turn.log('error', `another connection took over the agent id "${turn.setting.agentId}"; is this sidecar started twice?`, fields);
+    return retreat(turn, holdOffMs(turn));
+  }
+  turn.log('info', 'not connected to the hub', fields);
+  retreat(turn, reconnectMs(turn));
+}
+
+/** The hub's word against this sidecar, or against a frame of it. */
+export function onHubError(turn: Turn, frame: HubFrameOf<'error'>): void {
+  const { agentId } = turn.setting;
+  if (turn.state.link.phase === 'identified') {
+    return turn.log('warn', 'the hub answered with an error', { error: frame.error });
+  }
+  switch (frame.error) {
+    case 'invalid_token':
+    case 'token_agent_mismatch':
+      turn.log(
+        'error',
+        `the hub refuses the token of agent "${agentId}" (${frame.error}): ask an operator for a token of this agent, ` +
+          'put it into sidecar.token, AGENTCOM_TOKEN or the token file in the data directory, and start the sidecar again',
+        { retry_ms: REFUSED_WAIT_MS },
+      );
+      return retreat(turn, REFUSED_WAIT_MS);
+    case 'agent_id_in_use':
+      turn.log(
+        'error',
+        `agent id "${agentId}" is in use by another sidecar: give this one an id of its own, or stop the other; ` +
+          `if the other machine is gone for good, POST /api/agents/${agentId}/takeover`,
+      );
+      return retreat(turn, holdOffMs(turn));
+    default:
+      turn.log('error', 'the hub refuses to identify this sidecar', { error: frame.error });
+      return retreat(turn, Math.max(reconnectMs(turn), frame.retry_after_ms ?? 0));
+  }
+}
+
+/** Lets go of the connection, if there is one, and plans the next. One that never got through is followed by another hub. */
+function retreat(turn: Turn, delayMs: number): void {
+  const { phase, hub, failures } = turn.state.link;
+  const wasIdentified = phase === 'identified';
+  turn.patchLink({
+    phase: 'down',
+    awaitingFrame: false,
+    failures: failures + 1,
+    hub: wasIdentified ? hub : (hub + 1) % turn.setting.hubs.length,
+  });
+  turn.outwardly({ type: 'disconnect' });
+  turn.cancelTimers('identify', 'ping', 'pong');
+  if (turn.state.phase === 'running') turn.startTimer('reconnect', delayMs);
+}
+
+/** Jitter only shortens, by up to a half, so that the longest delay is the policy's. */
+function reconnectMs(turn: Turn): number {
+  const { failures, policy } = turn.state.link;
+  const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: policy.reconnect_max_ms }, failures + 1);
+  return Math.round(fullMs * (1 - turn.jitter / 2));
+}
+
+function holdOffMs(turn: Turn): number {
+  const { holdOffs } = turn.state.link;
+  turn.patchLink({ holdOffs: holdOffs + 1 });
+  return backoffMs(HOLD_OFF, holdOffs + 1);
+}

@@ -1,0 +1,130 @@
+/** The reports of an assignment's end, as frames: what the agent said or what became of its run, made fit to be sent. */
+import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../domain/encoded-text.ts';
+import type { Assignment } from '../../domain/slot.ts';
+import type { FailureKind, V2FrameOf } from '../../protocol/sidecar-frames.ts';
+import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from './bounds.ts';
+import { fitResult } from './fit-report.ts';
+import { frameName, type RunEnd } from './state.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+export type EndFrame = V2FrameOf<'task_complete'> | V2FrameOf<'task_failed'>;
+
+export interface EndReport {
+  readonly frame: EndFrame;
+  /** The assignment's files say more than the frame. */
+  readonly keepFiles: boolean;
+}
+
+export interface Usage {
+  readonly tokensUsed: number | null;
+  readonly costUsd: number | null;
+}
+
+export interface Failure {
+  readonly kind: FailureKind;
+  readonly error: string;
+  readonly retryable?: boolean | undefined;
+  readonly details?: Fields | undefined;
+  readonly keepFiles?: boolean | undefined;
+}
+
+/** Room in a frame for everything around the result. */
+const ENVELOPE_BYTES = 1_024;
+
+/** A finished result, the object that the agent wrote or what its runner heard from it. */
+export function completeReport(
+  name: Assignment,
+  result: Fields,
+  usage: Usage,
+  limits: { readonly frameBytesMax: number; readonly sha256: (text: string) => string },
+): EndReport {
+  const fitted = fitResult(result, limits.frameBytesMax - ENVELOPE_BYTES, limits.sha256);
+  const frame: EndFrame = { type: 'task_complete', ...frameName(name), result: fitted.result, ...usageFields(result, usage) };
+  return { frame, keepFiles: fitted.isCut };
+}
+
+/** A failure that the agent told in its result file. */
+export function agentFailure(result: Fields): Failure {
+  const { status: _status, reason, error, retryable, ...rest } = result;
+  const said = reason ?? error;
+  const text = typeof said === 'string' ? said : said === undefined ? 'the agent gave no reason' : JSON.stringify(said);
+  const isDetailed = Object.keys(rest).length > 0;
+  const fits = encodedBytes(rest) <= DETAILS_BYTES_MAX;
+  return {
+    kind: 'agent_failed',
+    error: text,
+    retryable: retryable !== false,
+    details: isDetailed
+      ? fits
+        ? rest
+        : {
+            omitted: Object.keys(rest)
+              .slice(0, 64)
+              .map((key) => cutEncoded(key, 128)),
+          }
+      : undefined,
+    keepFiles: isDetailed && !fits,
+  };
+}
+
+export function failedReport(name: Assignment, failure: Failure, result: Fields, usage: Usage): EndReport {
+  const details = failure.details === undefined ? undefined : boundedDetails(failure.details);
+  const frame: EndFrame = {
+    type: 'task_failed',
+    ...frameName(name),
+    error: reasonText(failure.error),
+    kind: failure.kind,
+    retryable: failure.retryable ?? true,
+    ...(details === undefined ? {} : { details }),
+    ...usageFields(result, usage),
+  };
+  return { frame, keepFiles: failure.keepFiles ?? false };
+}
+
+/** The report of an assignment whose own report is not there any more. */
+export const bodyMissingReport = (name: Assignment): EndFrame => ({
+  type: 'task_failed',
+  ...frameName(name),
+  error: 'the report of this assignment is missing beside the journal of its sidecar',
+  kind: 'lost',
+  retryable: true,
+});
+
+/** How a run ended without a word of its agent. */
+export function endWithoutResult(end: RunEnd): Failure {
+  const how = describeEnd(end);
+  return {
+    kind: 'agent_failed',
+    error: `the agent ${how} without a result`,
+    details: {
+      exit_code: end.exitCode,
+      signal: end.signal,
+      ...(end.stderrTail === '' ? {} : { stderr_tail: cutEncodedStart(wellFormed(end.stderrTail), STDERR_TAIL_BYTES_MAX) }),
+    },
+  };
+}
+
+export function describeEnd(end: RunEnd): string {
+  if (end.signal !== null) return `was ended by ${end.signal}`;
+  return end.exitCode === null ? 'ended' : `exited with code ${end.exitCode}`;
+}
+
+/** An error, reason or message that any frame takes. */
+export const reasonText = (text: string): string => cutEncoded(wellFormed(text), REASON_BYTES_MAX);
+
+function boundedDetails(details: Fields): Fields {
+  const clean = wellFormedValue(details) as Fields;
+  if (encodedBytes(clean) <= DETAILS_BYTES_MAX) return clean;
+  return { text: cutEncoded(JSON.stringify(clean), DETAILS_BYTES_MAX - 64), truncated: true };
+}
+
+/** What the agent says of its use goes before what its runner counted. */
+function usageFields(result: Fields, usage: Usage): { readonly tokens_used?: number; readonly cost_usd?: number } {
+  const tokensUsed = isCount(result['tokens_used']) ? result['tokens_used'] : usage.tokensUsed;
+  const costUsd = isCost(result['cost_usd']) ? result['cost_usd'] : usage.costUsd;
+  return { ...(tokensUsed === null ? {} : { tokens_used: tokensUsed }), ...(costUsd === null ? {} : { cost_usd: costUsd }) };
+}
+
+export const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+
+export const isCost = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;

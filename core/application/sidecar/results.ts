@@ -1,0 +1,73 @@
+/** What is seen of an agent's files, and what its runner hears as a result. */
+import { wellFormedValue } from '../../domain/encoded-text.ts';
+import { isGivenUp, type Slot } from '../../domain/slot.ts';
+import type { ResultSighting } from '../../ports/result-inbox.ts';
+import { confirmStarted, progress, watchSilence } from './life.ts';
+import { agentFailure, completeReport, failedReport } from './report-frames.ts';
+import { fail, settle } from './settling.ts';
+import type { Turn } from './turn.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export function onSighting(turn: Turn, sighting: ResultSighting): void {
+  const slot = turn.slot(sighting.name);
+  if (slot === undefined || slot.status === 'reporting') return;
+  switch (sighting.kind) {
+    case 'started':
+      return watchSilence(turn, confirmStarted(turn, slot));
+    case 'changed':
+      return watchSilence(turn, slot);
+    case 'progress': {
+      const started = confirmStarted(turn, slot);
+      watchSilence(turn, started);
+      return progress(turn, started, sighting);
+    }
+    case 'result':
+      return onResult(turn, slot, sighting.replaced ? { ...sighting.value, output_replaced: true } : sighting.value);
+    case 'invalid':
+      if (isGivenUp(slot)) return;
+      return fail(turn, slot, { kind: sighting.reason, error: sighting.message, keepFiles: true });
+  }
+}
+
+/**
+ * A result of an assignment that the hub has taken away is reported all the same: the hub judges it, and what it refuses
+ * is kept. A failure of such an agent, most often the echo of the signal that stopped it, says nothing new.
+ */
+function onResult(turn: Turn, slot: Slot, result: Fields): void {
+  switch (result['status']) {
+    case 'success':
+      tellStarted(turn, slot);
+      return complete(turn, slot, result);
+    case 'failed': {
+      if (isGivenUp(slot)) return;
+      tellStarted(turn, slot);
+      return settle(turn, slot, failedReport(slot, agentFailure(result), result, turn.live(slot)));
+    }
+    default: {
+      if (isGivenUp(slot)) return;
+      const found = JSON.stringify(result['status'])?.slice(0, 100) ?? 'nothing';
+      const error = `the result has no "status" of "success" or "failed": found ${found}`;
+      return fail(turn, slot, { kind: 'result_invalid', error, keepFiles: true });
+    }
+  }
+}
+
+/** The runner heard the result of an attached agent. */
+export function heardResult(turn: Turn, slot: Slot, output: unknown): void {
+  if (slot.status === 'reporting') return;
+  const clean = wellFormedValue(output);
+  const isReplaced = JSON.stringify(clean) !== JSON.stringify(output);
+  tellStarted(turn, slot);
+  complete(turn, slot, { status: 'success', output: clean, ...(isReplaced ? { output_replaced: true } : {}) });
+}
+
+/** Whoever has a result has started; the story should not lack it. */
+function tellStarted(turn: Turn, slot: Slot): void {
+  if (slot.stop === null) confirmStarted(turn, slot);
+}
+
+function complete(turn: Turn, slot: Slot, result: Fields): void {
+  const limits = { frameBytesMax: turn.state.link.policy.max_frame_bytes, sha256: turn.setting.sha256 };
+  settle(turn, slot, completeReport(slot, result, turn.live(slot), limits));
+}

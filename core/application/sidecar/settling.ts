@@ -1,0 +1,76 @@
+/** The end of an assignment enters the outbox, and its slot is left once its run is gone. */
+import { nameOf, type Slot } from '../../domain/slot.ts';
+import type { OutboxEntry } from '../../domain/outbox.ts';
+import type { CancelOutcome } from '../../protocol/sidecar-frames.ts';
+import { LINGER_MS } from './bounds.ts';
+import { failedReport, type EndReport, type Failure } from './report-frames.ts';
+import { sendEnd, sendReport } from './reports.ts';
+import { frameName } from './state.ts';
+import { UNSETTLED_TIMERS } from './timer-names.ts';
+import type { Turn } from './turn.ts';
+
+/** Survivors that one confirmation names. */
+export const SURVIVORS_MAX = 1_000;
+
+/**
+ * The first word about the end of an assignment, its one report: written, journalled, sent. Implies its acceptance.
+ * If its run still lives, it has a moment to end by itself.
+ */
+export function settle(turn: Turn, slot: Slot, end: EndReport): void {
+  const kind = end.frame.type === 'task_complete' ? 'complete' : 'failed';
+  turn.durably({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
+  enterOutbox(turn, slot, { report: kind, reason: null, keepFiles: end.keepFiles });
+  sendEnd(turn, slot, end.frame);
+  windDown(turn, slot);
+}
+
+/** Settles an assignment that no agent finished. */
+export function fail(turn: Turn, slot: Slot, failure: Failure): void {
+  settle(turn, slot, failedReport(slot, failure, {}, turn.live(slot)));
+}
+
+/** Hands an assignment back that no agent works on. */
+export function release(turn: Turn, slot: Slot, reason: string): void {
+  sendReport(turn, enterOutbox(turn, slot, { report: 'released', reason, keepFiles: false }));
+  windDown(turn, slot);
+}
+
+function enterOutbox(turn: Turn, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles'>): OutboxEntry {
+  const entry: OutboxEntry = { ...nameOf(slot), ...end, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
+  turn.putReport(entry);
+  turn.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report: end.report });
+  return entry;
+}
+
+function windDown(turn: Turn, slot: Slot): void {
+  turn.cancelTimersOf(slot, UNSETTLED_TIMERS);
+  // An agent that polls could still take it; after the report nobody may.
+  if (turn.setting.runner === null) turn.durably({ type: 'withdraw', name: nameOf(slot) });
+  const settled: Slot = { ...slot, status: 'reporting' };
+  turn.putSlot(settled);
+  if (settled.run === null || turn.live(slot).end !== null) wrapUp(turn, settled);
+  else if (settled.stop === null) turn.startTimerOf(slot, 'linger', LINGER_MS);
+}
+
+/** Its end is in the outbox and its run is gone: the slot is free. */
+export function wrapUp(turn: Turn, slot: Slot): void {
+  const survivors = turn.live(slot).end?.survivors ?? [];
+  const isAnswered = turn.report(slot) === undefined;
+  const filesKept = turn.ended(slot)?.filesKept ?? false;
+  turn.cancelTimersOf(slot, ['linger']);
+  if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
+  if (isAnswered && !filesKept) turn.durably({ type: 'removeFiles', name: nameOf(slot) });
+  turn.dropSlot(slot);
+  confirmCancel(turn, slot, 'already_reported', survivors);
+}
+
+/** Answers the hub's `task_cancelled`, if that is why it was stopped. */
+export function confirmCancel(turn: Turn, slot: Slot, outcome: CancelOutcome, survivors: readonly number[]): void {
+  if (slot.stop?.cause !== 'cancelled') return;
+  turn.send({
+    type: 'task_cancel_ack',
+    ...frameName(slot),
+    outcome,
+    ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}),
+  });
+}

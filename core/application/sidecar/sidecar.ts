@@ -1,0 +1,156 @@
+/**
+ * The sidecar: takes tasks from a hub, wakes the agent for each, watches for the results and reports them, over restarts
+ * of all of them.
+ */
+import { isAgentId } from '../../domain/ids.ts';
+import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
+import type { SidecarTiming } from '../../config/times.ts';
+import { carryOut } from './carry-out.ts';
+import { createDriver, type Driver, type DriverParts } from './driver.ts';
+import { readJournalState } from './journal-state.ts';
+import type { SidecarPorts } from './ports.ts';
+import { loadedState, type SidecarSetting } from './state.ts';
+import { sidecarStep } from './step.ts';
+
+/** When a stopping sidecar gives up on whatever it waits for. */
+const STOP_AT_LATEST_MS = 9_500;
+
+export interface SidecarConfigPart {
+  /** `ws://` or `wss://` addresses, tried in turn; at least one. */
+  readonly hubs: readonly string[];
+  readonly agentId: string;
+  readonly name: string;
+  readonly token: string;
+  readonly capabilities: readonly string[];
+  /** Tasks at the same time. */
+  readonly slots: number;
+  readonly timing: SidecarTiming;
+}
+
+export interface SidecarOptions extends SidecarPorts {
+  readonly config: SidecarConfigPart;
+}
+
+export interface Sidecar {
+  /**
+   * Reads the journal, takes up what is in it, and calls the hub; answers when that is under way. Twice is fine.
+   * Fails as `Journal.open` and `ResultInbox.open` do, with `AC_SCHEMA_UNKNOWN` or `AC_JOURNAL_CORRUPT` for a journal
+   * that is not ours to read, and with `AC_CONFIG_INVALID`.
+   */
+  start(): Promise<void>;
+  /** The first `identified`. Waits as long as it takes; the log says why when the hub refuses. */
+  readonly ready: Promise<void>;
+  /** Ends with `stop`; fails with `AC_INTERNAL` when the sidecar broke a rule of its own and can only be started anew. */
+  readonly finished: Promise<void>;
+  /**
+   * Takes nothing new, waits up to 10 s for the last reports to be answered, and leaves agents running: the next process
+   * goes on with them. May be called before `start`, twice, and while it starts.
+   */
+  stop(): Promise<void>;
+}
+
+export function createSidecar(options: SidecarOptions): Sidecar {
+  const { config, journal, results, clock, log } = options;
+  const ready = promise<void>();
+  const finished = promise<void>();
+  const stopped = promise<void>();
+  let starting: Promise<void> | null = null;
+  let stopping: Promise<void> | null = null;
+  let running: { readonly driver: Driver; readonly leave: () => void } | null = null;
+
+  async function start(): Promise<void> {
+    const setting = settingOf(options);
+    try {
+      await open(setting);
+    } catch (thrown) {
+      await close();
+      throw thrown;
+    }
+  }
+
+  async function open(setting: SidecarSetting): Promise<void> {
+    const opened = await journal.open();
+    const loaded = loadedState(readJournalState(opened.state), opened.instanceId);
+    const carrying = carryOut({
+      ...options,
+      deliver: (event) => driver.deliver(event),
+      onReady: ready.resolve,
+      onStopped: stopped.resolve,
+    });
+    const parts: DriverParts = {
+      step: sidecarStep(setting),
+      durably: (effect) => carrying.durably(effect),
+      outwardly: (effect) => carrying.outwardly(effect),
+      moment: () => ({ nowMs: clock.nowMs(), jitter: options.ids.jitter() }),
+      log,
+    };
+    const driver = createDriver(parts, loaded);
+    driver.broken.catch(finished.reject);
+    await results.open((sighting) => void driver.deliver({ type: 'sighting', sighting }));
+    running = { driver, leave: () => carrying.leave() };
+    if (opened.damage !== null) log.error(opened.damage.message, { set_aside: opened.damage.setAside });
+    await driver.deliver({ type: 'start' });
+  }
+
+  async function stop(): Promise<void> {
+    // What went wrong at the start was told to who started it; here only its end matters.
+    await Promise.allSettled([starting]);
+    if (running !== null) {
+      const { driver, leave } = running;
+      const tooLate = clock.after(STOP_AT_LATEST_MS, stopped.resolve);
+      void driver.deliver({ type: 'stop' });
+      driver.broken.catch(stopped.resolve);
+      await stopped.promise;
+      tooLate.cancel();
+      driver.halt();
+      leave();
+    }
+    await close();
+    finished.resolve();
+  }
+
+  async function close(): Promise<void> {
+    for (const closing of await Promise.allSettled([results.close(), journal.close()])) {
+      if (closing.status === 'rejected') log.warn('a part of the sidecar did not close', { error: messageOf(closing.reason) });
+    }
+  }
+
+  return {
+    start: () => (starting ??= stopping === null ? start() : Promise.reject(alreadyStopped(config.agentId))),
+    stop: () => (stopping ??= stop()),
+    ready: ready.promise,
+    finished: finished.promise,
+  };
+}
+
+function settingOf({ config, runner, digest }: SidecarOptions): SidecarSetting {
+  const { agentId, hubs } = config;
+  if (!isAgentId(agentId) || hubs.length === 0) {
+    throw new AgentcomError(
+      'AC_CONFIG_INVALID',
+      `Cannot start the sidecar "${agentId}": wanted an agent id of lower case letters, digits, ".", "_", "-" and at least one hub address.`,
+    );
+  }
+  return {
+    ...config,
+    agentId,
+    runner: runner === undefined ? null : { adoptable: runner.adoptable },
+    sha256: (text) => digest.sha256(text),
+  };
+}
+
+const alreadyStopped = (agentId: string): AgentcomError =>
+  new AgentcomError('AC_INTERNAL', `Cannot start the sidecar "${agentId}": it was stopped. Make a new one.`);
+
+/** A promise with its ends outside. Nobody has to listen to it. */
+function promise<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: unknown) => void = () => undefined;
+  const made = new Promise<T>((resolveMade, rejectMade) => {
+    resolve = resolveMade;
+    reject = rejectMade;
+  });
+  // Who waits for it hears of the failure; it is in the log for all others.
+  void Promise.allSettled([made]);
+  return { promise: made, resolve, reject };
+}

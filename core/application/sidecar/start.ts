@@ -1,0 +1,52 @@
+/** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
+import { nameOf, type Slot } from '../../domain/slot.ts';
+import { look, prepare } from './folders.ts';
+import { watchLife, watchSilence } from './life.ts';
+import { connect } from './link.ts';
+import { stopRun } from './ends.ts';
+import { wrapUp } from './settling.ts';
+import type { Turn } from './turn.ts';
+
+export function onStart(turn: Turn): void {
+  if (turn.state.phase !== 'new') return;
+  turn.state = { ...turn.state, phase: 'running' };
+  if (turn.setting.runner === null)
+    turn.log('info', 'no wake runner in the config: the agent takes its tasks from the folder tasks/ by itself');
+  const { slots } = turn.state.journal;
+  turn.outwardly({ type: 'withdrawAllBut', names: slots.filter((slot) => isLaidOut(turn, slot)).map(nameOf) });
+  for (const slot of slots) resume(turn, slot);
+  connect(turn);
+}
+
+const isLaidOut = (turn: Turn, slot: Slot): boolean => turn.setting.runner === null && slot.expectedSinceMs !== null && slot.stop === null;
+
+function resume(turn: Turn, slot: Slot): void {
+  if (slot.expectedSinceMs !== null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs: slot.expectedSinceMs });
+  if (slot.status === 'reporting') return slot.run === null ? wrapUp(turn, slot) : stopRun(turn, slot);
+  if (slot.stop !== null) return slot.run === null ? look(turn, slot) : stopRun(turn, slot);
+  watchLife(turn, slot);
+  if (slot.run !== null) return resumeRun(turn, slot);
+  if (slot.status === 'waking') {
+    const { wakeRetriesMs } = turn.setting.timing;
+    return turn.startTimerOf(slot, 'retry', wakeRetriesMs[slot.wakes - 1] ?? 0);
+  }
+  if (slot.status !== 'accepted') resumeLaidOut(turn, slot);
+}
+
+/** A run of an earlier process: adopted, or stopped and lost. What it wrote meanwhile is found at once. */
+function resumeRun(turn: Turn, slot: Slot): void {
+  look(turn, slot);
+  if (turn.setting.runner === null) return stopRun(turn, slot);
+  if (!slot.run?.detached) prepare(turn, slot);
+  watchSilence(turn, slot);
+  if (slot.status === 'waking_confirmation') turn.startTimerOf(slot, 'confirm', turn.setting.timing.confirmWithinMs);
+}
+
+/** The agent polls: either it has taken the task, or it may still. */
+function resumeLaidOut(turn: Turn, slot: Slot): void {
+  look(turn, slot);
+  if (slot.status === 'working') return watchSilence(turn, slot);
+  const { pickupWithinMs } = turn.setting.timing;
+  const leftMs = (slot.expectedSinceMs ?? turn.nowMs) + pickupWithinMs - turn.nowMs;
+  turn.startTimerOf(slot, 'pickup', Math.max(0, Math.min(pickupWithinMs, leftMs)));
+}

@@ -1,0 +1,145 @@
+/** All that a sidecar holds: its journal, and what is only known to this process. A plain value, never changed in place. */
+import type { AgentId } from '../../domain/ids.ts';
+import type { Assignment } from '../../domain/slot.ts';
+import type { SidecarTiming } from '../../config/times.ts';
+import type { PreparedRun } from '../../ports/result-inbox.ts';
+import type { PolicyFrame } from '../../protocol/hub-frames.ts';
+import { DEFAULT_POLICY } from './bounds.ts';
+import type { Event } from './inputs.ts';
+import type { JournalState } from './journal-state.ts';
+
+/** What does not change while it runs. */
+export interface SidecarSetting {
+  readonly agentId: AgentId;
+  readonly name: string;
+  readonly token: string;
+  /** Tried in turn; at least one. */
+  readonly hubs: readonly string[];
+  readonly capabilities: readonly string[];
+  readonly slots: number;
+  readonly timing: SidecarTiming;
+  /** Null: the agent polls for its tasks by itself. */
+  readonly runner: { readonly adoptable: boolean } | null;
+  /** SHA-256 of the UTF-8 of a text, hexadecimal. */
+  readonly sha256: (text: string) => string;
+}
+
+export interface SidecarState {
+  /** `new` until the start input; nothing is taken any more once `stopping`. */
+  readonly phase: 'new' | 'running' | 'stopping' | 'stopped';
+  readonly instanceId: string;
+  readonly journal: JournalState;
+  readonly link: LinkState;
+  /** By `assignmentKey`. */
+  readonly live: Readonly<Record<string, LiveSlot>>;
+  /** How often each unanswered report was sent on this link, by `assignmentKey`. */
+  readonly sendings: Readonly<Record<string, number>>;
+  readonly drain: { readonly reason: string; readonly drainedTold: boolean } | null;
+  /** Not null while the journal cannot be written: what happened since and waits for it, in order. */
+  readonly fault: { readonly deferred: readonly Event[] } | null;
+}
+
+/**
+ * The connection: `down` ─► `connecting` ─► `identifying` ─► `identified` ─► `down`. One at a time; `number` names it,
+ * and what an older one still delivers is dropped.
+ */
+export interface LinkState {
+  readonly phase: 'down' | 'connecting' | 'identifying' | 'identified';
+  readonly number: number;
+  /** Place in `setting.hubs`. */
+  readonly hub: number;
+  /** Connections in a row that did not get to `identified`, for the backoff. */
+  readonly failures: number;
+  /** Times in a row that the hub said that another one has the identity. */
+  readonly holdOffs: number;
+  readonly everIdentified: boolean;
+  readonly awaitingFrame: boolean;
+  readonly policy: PolicyFrame;
+  readonly storeId: string | null;
+  /**
+   * Assignments of which something beside their end was said on this link, by key: a refusal may be the answer to that.
+   */
+  readonly talkedOf: readonly string[];
+}
+
+/** What this process knows of an assignment beyond the journal. */
+export interface LiveSlot {
+  /** Its folders are being made. */
+  readonly preparing: boolean;
+  readonly paths: PreparedRun | null;
+  /** A stream of the runner is open for it. */
+  readonly following: boolean;
+  /** The run was begun by an earlier process of this sidecar, or is only followed to be stopped. */
+  readonly attached: boolean;
+  readonly end: RunEnd | null;
+  /** The number of the newest look into its folder. */
+  readonly look: number;
+  /** The hub was told that the wake went well. */
+  readonly wakeTold: boolean;
+  readonly tokensUsed: number | null;
+  readonly costUsd: number | null;
+  /** Progress that waits for its second; null when none does. */
+  readonly progress: ProgressFields | null;
+  /** One was sent less than a second ago. */
+  readonly progressHeld: boolean;
+}
+
+export interface ProgressFields {
+  readonly percent?: number;
+  readonly message?: string;
+  readonly tokens_used?: number;
+  readonly cost_usd?: number;
+}
+
+/** How a run's process tree ended. */
+export interface RunEnd {
+  /** By our signal. */
+  readonly stopped: boolean;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stderrTail: string;
+  readonly survivors: readonly number[];
+}
+
+export const NOTHING_LIVE: LiveSlot = {
+  preparing: false,
+  paths: null,
+  following: false,
+  attached: false,
+  end: null,
+  look: 0,
+  wakeTold: false,
+  tokensUsed: null,
+  costUsd: null,
+  progress: null,
+  progressHeld: false,
+};
+
+/** Before the start input: what the journal holds. */
+export const loadedState = (journal: JournalState, instanceId: string): SidecarState => ({
+  phase: 'new',
+  instanceId,
+  journal,
+  link: {
+    phase: 'down',
+    number: 0,
+    hub: 0,
+    failures: 0,
+    holdOffs: 0,
+    everIdentified: false,
+    awaitingFrame: false,
+    policy: DEFAULT_POLICY,
+    storeId: null,
+    talkedOf: [],
+  },
+  live: {},
+  sendings: {},
+  drain: null,
+  fault: null,
+});
+
+/** An assignment as frames name it. */
+export const frameName = (name: Assignment): { readonly task_id: string; readonly generation: number } => ({
+  task_id: name.taskId,
+  generation: name.generation,
+});

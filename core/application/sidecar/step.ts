@@ -1,0 +1,152 @@
+/**
+ * The sidecar's rules as one pure function: `step(state, input) → { state, effects }`. Here inputs only find their
+ * handlers; each subject has a file of its own.
+ */
+import type { Assignment } from '../../domain/slot.ts';
+import type { HubFrame } from '../../protocol/hub-frames.ts';
+import { onCancelled } from './cancels.ts';
+import { onLingerTimer, onLooked } from './ends.ts';
+import { defer, onPersistFailed, retryJournal } from './faults.ts';
+import type { Event, Input } from './inputs.ts';
+import { onLeaseTimer, onProgressTimer } from './life.ts';
+import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onLinkUp, onPingTimer, onPongTimer } from './link.ts';
+import { onAssign } from './offers.ts';
+import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from './overdue.ts';
+import { onRepeatTimer, onReportRead } from './reports.ts';
+import { onSighting } from './results.ts';
+import { onRunOver, onWake } from './run-events.ts';
+import { onDrain, onDrainTimer, onResume, onStop, onStopTimer, stopWhenAnswered, tellDrained, tellDraining } from './standing.ts';
+import { onStart } from './start.ts';
+import type { SidecarSetting, SidecarState } from './state.ts';
+import type { OwnTimer, RunTimer, TimerName } from './timer-names.ts';
+import { Turn, type Step } from './turn.ts';
+import { onAck, onInventoryAnswered, onNack } from './verdicts.ts';
+import { onPrepared, onPrepareFailed, onRetryTimer, wakeWhereThereIsRoom } from './wakes.ts';
+
+export type { Step } from './turn.ts';
+
+/** The step function for a sidecar with this setting. */
+export function sidecarStep(setting: SidecarSetting): (state: SidecarState, input: Input) => Step {
+  const step = (state: SidecarState, input: Input): Step => {
+    if (state.phase === 'stopped' || (state.phase === 'new' && input.type !== 'start')) return { state, effects: [] };
+    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(setting, state, input, step);
+    const turn = new Turn(setting, state, input);
+    handle(turn, input);
+    wakeWhereThereIsRoom(turn);
+    tellDrained(turn);
+    stopWhenAnswered(turn);
+    if (state.fault === null || input.type === 'persist_failed' || !turn.isDurable) return turn.end();
+    return deferred(setting, state, input);
+  };
+  return step;
+}
+
+/** What needs the journal waits while it cannot be written; that the hub was heard does not. */
+function deferred(setting: SidecarSetting, state: SidecarState, input: Input): Step {
+  const turn = new Turn(setting, state, input);
+  if (input.type === 'frame') heard(turn);
+  const { nowMs: _nowMs, jitter: _jitter, ...event } = input;
+  defer(turn, event as Event);
+  return turn.end();
+}
+
+function handle(turn: Turn, input: Input): void {
+  switch (input.type) {
+    case 'start':
+      return onStart(turn);
+    case 'link_up':
+      return onLinkUp(turn, input.link);
+    case 'link_down':
+      return onLinkDown(turn, input);
+    case 'frame':
+      return onFrame(turn, input.link, input.frame);
+    case 'bad_frame':
+      if (input.link !== turn.state.link.number) return;
+      heard(turn);
+      return turn.log('warn', 'the hub sent a frame that this version does not know', input.what);
+    case 'prepared':
+      return onPrepared(turn, input);
+    case 'prepare_failed':
+      return onPrepareFailed(turn, input);
+    case 'wake':
+      return onWake(turn, input);
+    case 'run_over':
+      return onRunOver(turn, input);
+    case 'sighting':
+      return onSighting(turn, input.sighting);
+    case 'looked':
+      return onLooked(turn, input);
+    case 'report_read':
+      return onReportRead(turn, input);
+    case 'timer':
+      return onTimer(turn, input.timer);
+    case 'persist_failed':
+      return onPersistFailed(turn, input);
+    case 'stop':
+      return onStop(turn);
+  }
+}
+
+/** A frame counts only on the link that is current, and before `identified` only that or an error. */
+function onFrame(turn: Turn, link: number, frame: HubFrame): void {
+  if (link !== turn.state.link.number) return;
+  const { phase } = turn.state.link;
+  if (phase === 'identifying') {
+    if (frame.type === 'error') return onHubError(turn, frame);
+    if (frame.type !== 'identified') return;
+    establish(turn, frame);
+    tellDraining(turn);
+    return onInventoryAnswered(turn, frame);
+  }
+  if (phase !== 'identified') return;
+  heard(turn);
+  switch (frame.type) {
+    case 'task_assign':
+      return onAssign(turn, frame);
+    case 'task_ack':
+      return onAck(turn, frame);
+    case 'task_nack':
+      return onNack(turn, frame);
+    case 'task_cancelled':
+      return onCancelled(turn, frame);
+    case 'probe':
+      return turn.send({ type: 'probe_ack', nonce: frame.nonce });
+    case 'drain':
+      return onDrain(turn, frame);
+    case 'resume':
+      return onResume(turn);
+    case 'error':
+      return onHubError(turn, frame);
+    case 'restart_sidecar':
+      return turn.log('warn', 'the hub asks for a restart; that is for the operator of this machine', { reason: frame.reason ?? null });
+    case 'identified':
+    case 'pong':
+      return;
+  }
+}
+
+const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (turn: Turn) => void>> = {
+  reconnect: connect,
+  identify: onIdentifyTimer,
+  ping: onPingTimer,
+  pong: onPongTimer,
+  drain: onDrainTimer,
+  stop: onStopTimer,
+};
+
+const RUN_TIMERS: Readonly<Record<RunTimer, (turn: Turn, name: Assignment) => void>> = {
+  retry: onRetryTimer,
+  confirm: onConfirmTimer,
+  pickup: onPickupTimer,
+  linger: onLingerTimer,
+  lease: onLeaseTimer,
+  silence: onSilenceTimer,
+  run_max: onRunMaxTimer,
+  progress: onProgressTimer,
+  repeat: onRepeatTimer,
+};
+
+function onTimer(turn: Turn, timer: TimerName): void {
+  if ('name' in timer) RUN_TIMERS[timer.purpose](turn, timer.name);
+  else if (timer.purpose !== 'journal') OWN_TIMERS[timer.purpose](turn);
+}

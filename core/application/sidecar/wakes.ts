@@ -1,0 +1,121 @@
+/** Waking the agent: when there is room, as often as its times allow, and going on with runs of an earlier sidecar. */
+import { nameOf, wakeableSlots, type Assignment, type Slot, type SlotRun } from '../../domain/slot.ts';
+import type { PreparedRun } from '../../ports/result-inbox.ts';
+import type { WakeRequest } from '../../ports/wake-runner.ts';
+import { ATTACH_RETRY_MS } from './bounds.ts';
+import { stopReasonOf } from './effects.ts';
+import { prepare } from './folders.ts';
+import { watchSilence } from './life.ts';
+import { reasonText } from './report-frames.ts';
+import { fail } from './settling.ts';
+import { frameName } from './state.ts';
+import type { Turn } from './turn.ts';
+
+/** After every input: begins with each assignment that may be woken now. */
+export function wakeWhereThereIsRoom(turn: Turn): void {
+  if (turn.state.phase !== 'running') return;
+  for (const slot of wakeableSlots(turn.state.journal.slots, turn.setting.slots)) {
+    if (!turn.live(slot).preparing) prepare(turn, slot);
+  }
+}
+
+/** Its folders are there: wakes, publishes, or goes on with its run, as it now stands. */
+export function onPrepared(turn: Turn, input: { readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }): void {
+  const slot = turn.slot(input.name);
+  if (slot === undefined || !turn.live(slot).preparing) return;
+  turn.patchLive(slot, { preparing: false, paths: input.paths });
+  if (slot.run !== null) attach(turn, slot, slot.run, input.paths);
+  else if (slot.stop !== null || slot.status === 'reporting') return;
+  else if (turn.setting.runner === null) publish(turn, slot, input.paths);
+  else wake(turn, slot, input);
+}
+
+function wake(turn: Turn, slot: Slot, input: { readonly paths: PreparedRun; readonly runId: string }): void {
+  const run: SlotRun = { runId: input.runId, startedAtMs: turn.nowMs, process: null, woken: false, detached: false };
+  const waking: Slot = { ...slot, status: 'waking', wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? turn.nowMs };
+  turn.putSlot(waking);
+  turn.patchLive(slot, { following: true, attached: false, end: null, wakeTold: false });
+  if (slot.expectedSinceMs === null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs: turn.nowMs });
+  turn.outwardly({ type: 'wake', request: requestFor(turn, waking, run, input.paths) });
+  watchSilence(turn, waking);
+}
+
+/** Lays the task out for an agent that polls. */
+function publish(turn: Turn, slot: Slot, paths: PreparedRun): void {
+  const sinceMs = slot.expectedSinceMs ?? turn.nowMs;
+  turn.putSlot({ ...slot, status: 'waking_confirmation', wakes: slot.wakes + 1, expectedSinceMs: sinceMs });
+  if (slot.expectedSinceMs === null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs });
+  turn.outwardly({ type: 'publish', name: nameOf(slot), task: { ...slot.task, results_dir: paths.resultsDir } });
+  turn.startTimerOf(slot, 'pickup', turn.setting.timing.pickupWithinMs);
+}
+
+/** Goes on with a run that nothing follows: to its end, or, where it is unwanted or cannot be followed, to stop it. */
+function attach(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): void {
+  const { following, end } = turn.live(slot);
+  if (following || end !== null || turn.setting.runner === null) return;
+  const isUnwanted = slot.stop !== null || slot.status === 'reporting';
+  const cannotGoOn = turn.setting.runner.adoptable ? null : { reason: 'its runner cannot go on with a run of an earlier sidecar' };
+  const stop = isUnwanted ? stopReasonOf(slot) : cannotGoOn;
+  turn.patchLive(slot, { following: true, attached: true });
+  turn.outwardly({ type: 'attach', run: { ...requestFor(turn, slot, run, paths), process: run.process }, stop });
+}
+
+function requestFor(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): WakeRequest {
+  return { ...nameOf(slot), agentId: turn.setting.agentId, runId: run.runId, task: slot.task, ...paths };
+}
+
+export function onPrepareFailed(turn: Turn, input: { readonly name: Assignment; readonly message: string }): void {
+  const slot = turn.slot(input.name);
+  if (slot === undefined) return;
+  turn.patchLive(slot, { preparing: false });
+  if (slot.run !== null) return attachLater(turn, slot, input.message);
+  if (slot.stop !== null || slot.status === 'reporting') return;
+  // A published task was counted when it was laid out.
+  const wakes = slot.status === 'waking_confirmation' ? slot.wakes : slot.wakes + 1;
+  wakeFailed(turn, { ...slot, wakes }, { message: input.message, retryable: true });
+}
+
+/** A run that cannot be followed may be alive: its slot is kept, and the runner is asked again. */
+export function attachLater(turn: Turn, slot: Slot, message: string): void {
+  turn.log('error', 'cannot find out about a run; trying again', {
+    task_id: slot.taskId,
+    generation: slot.generation,
+    error: message,
+    retry_ms: ATTACH_RETRY_MS,
+  });
+  turn.startTimerOf(slot, 'retry', ATTACH_RETRY_MS);
+}
+
+export interface WakeFailure {
+  readonly message: string;
+  /** False: trying again cannot help. */
+  readonly retryable: boolean;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Nothing was woken, and nothing of the try is alive. `slot` has no run any more. */
+export function wakeFailed(turn: Turn, slot: Slot, failure: WakeFailure): void {
+  const { wakeRetriesMs } = turn.setting.timing;
+  const error = reasonText(failure.message);
+  turn.sendOf(slot, { type: 'wake_result', ...frameName(slot), status: 'failed', attempt: slot.wakes, error });
+  turn.log('warn', 'the agent was not woken', { task_id: slot.taskId, generation: slot.generation, attempt: slot.wakes, error });
+  const gone: Slot = { ...slot, run: null };
+  if (!failure.retryable) return fail(turn, gone, { kind: 'wake_failed', error, details: failure.details });
+  const delayMs = wakeRetriesMs[slot.wakes - 1];
+  if (delayMs === undefined) {
+    const details = { ...failure.details, attempts: slot.wakes, last_message: error };
+    return fail(turn, gone, { kind: 'wake_failed', error: `wake_failed_after_${wakeRetriesMs.length}_attempts`, details });
+  }
+  turn.putSlot({ ...gone, status: 'waking' });
+  turn.patchLive(slot, { following: false, end: null, wakeTold: false });
+  turn.cancelTimersOf(slot, ['confirm', 'pickup', 'silence']);
+  turn.startTimerOf(slot, 'retry', delayMs);
+}
+
+/** The next try to wake, or to find out about a run. */
+export function onRetryTimer(turn: Turn, name: Assignment): void {
+  const slot = turn.slot(name);
+  if (slot === undefined || turn.live(slot).preparing || turn.live(slot).following) return;
+  const isWaiting = slot.run === null && slot.status === 'waking' && slot.stop === null && turn.state.phase === 'running';
+  if (isWaiting || (slot.run !== null && turn.live(slot).end === null)) prepare(turn, slot);
+}
