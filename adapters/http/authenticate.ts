@@ -78,17 +78,11 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
 
   const look = async <T>(address: string, search: () => Promise<T | undefined>): Promise<Read<T | undefined>> => {
     const group = addressGroup(address);
-    // Taken before the look and given back after it, so that many at once do not pass the bound together.
-    const { taken, waitMs } = guesses.take(group);
-    if (!taken) return refused(tooMany('Too many wrong tokens or secrets came from this address.', waitMs));
-    let isWrong = false;
-    try {
-      const found = await search();
-      isWrong = found === undefined;
-      return read(found);
-    } finally {
-      if (!isWrong) guesses.giveBack(group);
-    }
+    const waitMs = guesses.waitMs(group);
+    if (waitMs > 0) return refused(tooMany('Too many wrong tokens or secrets came from this address.', waitMs));
+    const found = await search();
+    if (found === undefined) guesses.take(group);
+    return read(found);
   };
 
   return {

@@ -1,12 +1,12 @@
 /** Token buckets by name, for a bounded number of names. */
-import { fullBucket, refilled, takeOne, type Bucket, type BucketRule } from '../../core/domain/token-bucket.ts';
+import { fullBucket, takeOne, type Bucket, type BucketRule } from '../../core/domain/token-bucket.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 
 export interface Buckets {
   /** Takes one of `name`'s; else answers how long until there is one, in milliseconds. */
   take(name: string): { readonly taken: boolean; readonly waitMs: number };
-  /** Gives one back. */
-  giveBack(name: string): void;
+  /** How long until there is one to take, in milliseconds; 0 when there is. */
+  waitMs(name: string): number;
 }
 
 /**
@@ -30,11 +30,9 @@ export function buckets(rule: BucketRule, namesMax: number, clock: Clock): Bucke
       put(name, result.bucket);
       return result;
     },
-    giveBack(name) {
+    waitMs(name) {
       const held = byName.get(name);
-      if (held === undefined) return;
-      const now = refilled(held, rule, clock.monotonicMs());
-      put(name, { ...now, left: Math.min(rule.burst, now.left + 1) });
+      return held === undefined ? 0 : takeOne(held, rule, clock.monotonicMs()).waitMs;
     },
   };
 }

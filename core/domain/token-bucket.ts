@@ -13,19 +13,14 @@ export interface Bucket {
 
 export const fullBucket = (rule: BucketRule, nowMs: number): Bucket => ({ left: rule.burst, atMs: nowMs });
 
-/** The bucket with what has flowed in since. */
-export function refilled(bucket: Bucket, rule: BucketRule, nowMs: number): Bucket {
-  const flowed = (Math.max(0, nowMs - bucket.atMs) / 1_000) * rule.perSecond;
-  return { left: Math.min(rule.burst, bucket.left + flowed), atMs: nowMs };
-}
-
 /** Takes one, or says how long until there is one. */
 export function takeOne(
   bucket: Bucket,
   rule: BucketRule,
   nowMs: number,
 ): { readonly taken: boolean; readonly bucket: Bucket; readonly waitMs: number } {
-  const now = refilled(bucket, rule, nowMs);
+  const flowed = (Math.max(0, nowMs - bucket.atMs) / 1_000) * rule.perSecond;
+  const now = { left: Math.min(rule.burst, bucket.left + flowed), atMs: nowMs };
   if (now.left >= 1) return { taken: true, bucket: { left: now.left - 1, atMs: nowMs }, waitMs: 0 };
   return { taken: false, bucket: now, waitMs: Math.ceil(((1 - now.left) / rule.perSecond) * 1_000) };
 }

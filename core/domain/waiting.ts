@@ -103,7 +103,7 @@ function blockedBy(task: Task, dependencies: readonly Pick<Task, 'id' | 'status'
   const pending = task.dependsOn.filter((id) => statusOf(id) !== 'completed');
   if (pending.length === 0)
     return { reason: 'dependency', message: 'All that it depends on is completed: it is queued by the next sweep.' };
-  return { reason: 'dependency', message: `It waits until ${named(pending)} completed.`, tasks: pending };
+  return { reason: 'dependency', message: `It waits for ${named(pending)} to complete.`, tasks: pending };
 }
 
 function queuedFor(task: Task, agents: readonly AgentLoad[], nowMs: number): WaitingFor {
@@ -179,7 +179,7 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
   });
   if (!agent.connected) {
     if (agent.disconnectedAtMs === null) return because('offline', 'has never connected');
-    return because('offline', `is offline since ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`);
+    return because('offline', `has been offline for ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`);
   }
   if (agent.draining) return because('draining', 'is draining and takes nothing new');
   if (agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs) {

@@ -1,0 +1,28 @@
+/** The HTTP API: its contract, and that its table, its page and its codes agree. */
+import { readFile } from 'node:fs/promises';
+import t from 'tap';
+import { ROUTES } from '../../adapters/http/routes.ts';
+import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
+import { httpApiContract } from '../contracts/http-api.contract.ts';
+import { HOST, hubBench } from './http/hub-bench.ts';
+
+httpApiContract('over the memory storage', async () => {
+  const bench = await hubBench();
+  return { handle: bench.handle, host: HOST, tokens: bench.tokens, commit: bench.commit, close: bench.close };
+});
+
+t.test('docs/http-api.md tells of every route with its roles, and of no other', async (t) => {
+  const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+  const told = [...page.matchAll(/^\| `(GET|POST|DELETE) (\S+)` \| ([^|]+) \|/gm)].map(
+    ([, method, path, roles]) => `${method} ${path}: ${roles?.trim()}`,
+  );
+  const routes = ROUTES.map((route) => `${route.method} ${route.path}: ${route.roles === 'open' ? 'open' : route.roles.join(', ')}`);
+  t.strictSame([...told].sort(), [...routes].sort());
+  for (const route of ROUTES) t.match(page, `### ${route.method} ${route.path}\n`, `${route.name} has its part`);
+});
+
+t.test('docs/http-api.md tells of every error', async (t) => {
+  const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+  const told = [...page.matchAll(/^\| `([a-z_]+)` \| \d{3}/gm)].map((match) => match[1]);
+  t.strictSame([...told].sort(), Object.keys(HTTP_ERRORS).sort());
+});

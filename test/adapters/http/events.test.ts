@@ -1,0 +1,276 @@
+/** The stream of events: where it begins, what wakes it, and what ends it. */
+import t from 'tap';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { StoredEvent } from '../../../core/domain/event.ts';
+import type { EventFeed } from '../../../core/ports/event-feed.ts';
+import { A_MOMENT_MS, aTask, aTaskId, anAgentId, anEvent, changes, inserting } from '../../contracts/fixtures.ts';
+import { hubBench, type HubBench, type Sending } from './hub-bench.ts';
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+interface Told {
+  readonly id: string | null;
+  readonly event: string | null;
+  readonly data: Readonly<Record<string, unknown>> | null;
+}
+
+/** Reads the messages of a stream one at a time, as a browser does; null at its end. */
+async function listen(bench: HubBench, path = '/api/events', how: Sending = { token: 'viewer' }) {
+  const response = await bench.open(path, how);
+  if (response.status !== 200 || response.body === null) throw new Error(`The stream was refused: ${await response.text()}`);
+  const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  const nextBlock = async (): Promise<string | null> => {
+    for (;;) {
+      const at = text.indexOf('\n\n');
+      if (at !== -1) {
+        const block = text.slice(0, at);
+        text = text.slice(at + 2);
+        return block;
+      }
+      const chunk = await reader.read();
+      if (chunk.done) return null;
+      text += chunk.value;
+    }
+  };
+  return {
+    /** The next message, words to keep the line open included. */
+    async next(): Promise<Told | null> {
+      const block = await nextBlock();
+      if (block === null) return null;
+      const field = (name: string): string | null => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? null;
+      const data = field('data');
+      return { id: field('id'), event: field('event'), data: data === null ? null : (JSON.parse(data) as Told['data']) };
+    },
+    stop: () => reader.cancel(),
+  };
+}
+
+const progress = (seq: number, over: Partial<StoredEvent> = {}) => anEvent({ seq, event: 'progress', ...over });
+
+/** The memory feed with what a test wants otherwise. */
+const feedWith = (events: readonly StoredEvent[], over: Partial<EventFeed> = {}): EventFeed => ({
+  after: async (afterId, _filter, limit) => events.filter((event) => event.id > afterId).slice(0, limit),
+  bounds: async () => (events.length === 0 ? null : { first: events[0]?.id ?? 0, last: events.at(-1)?.id ?? 0 }),
+  ...over,
+});
+
+t.test('from now on, woken by a commit', async (t) => {
+  const bench = await hubBench();
+  await bench.commit({ ...inserting(aTask()), events: [progress(1)] });
+  const stream = await listen(bench);
+  t.strictSame(await stream.next(), { id: null, event: null, data: null }, 'the first words open the line');
+  const waiting = stream.next();
+  await turn();
+  await bench.commit(changes({ events: [progress(2, { agentId: anAgentId(), details: { message: 'half\nway' } })] }));
+  bench.clock.advance(50);
+  t.strictSame(await waiting, {
+    id: '2',
+    event: 'progress',
+    data: { id: 2, task_id: aTaskId(1), event: 'progress', timestamp: A_MOMENT_MS, agent_id: 'a1', details: { message: 'half\nway' } },
+  });
+  await stream.stop();
+  t.equal(bench.listeners(), 0, 'who has gone is not woken any more');
+  t.equal(bench.clock.pending, 0, 'and no timer is left');
+  await bench.close();
+});
+
+t.test('a commit between the look and the wait is not missed', async (t) => {
+  const events: StoredEvent[] = [];
+  let listeners: (() => void)[] = [];
+  const bench = await hubBench({
+    deps: {
+      events: feedWith(events, {
+        after: async (afterId) => {
+          const seen = events.filter((event) => event.id > afterId);
+          // What is committed after the feed has looked and before the stream has heard of it.
+          if (events.length === 0) {
+            events.push({ ...progress(1), id: 1 });
+            listeners.forEach((listener) => listener());
+          }
+          return seen;
+        },
+        bounds: async () => null,
+      }),
+      onCommit: (listener) => {
+        listeners.push(listener);
+        return () => (listeners = listeners.filter((one) => one !== listener));
+      },
+    },
+  });
+  const stream = await listen(bench);
+  await stream.next();
+  const next = stream.next();
+  await turn();
+  bench.clock.advance(50);
+  t.equal((await next)?.id, '1');
+  await stream.stop();
+  await bench.close();
+});
+
+t.test('filters', async (t) => {
+  const bench = await hubBench();
+  await bench.commit({
+    ...inserting(aTask(), aTask({ id: aTaskId(2) })),
+    events: [
+      progress(1),
+      progress(2, { agentId: anAgentId() }),
+      progress(1, { taskId: aTaskId(2), event: 'accepted', agentId: anAgentId() }),
+    ],
+  });
+  const first = async (query: string): Promise<string | null | undefined> => {
+    const stream = await listen(bench, `/api/events?${query}`, { token: 'viewer', headers: { 'last-event-id': '0' } });
+    await stream.next();
+    const told = await stream.next();
+    await stream.stop();
+    return told?.id;
+  };
+  t.equal(await first(''), '1');
+  t.equal(await first('agent_id=a1'), '2');
+  t.equal(await first(`task_id=${aTaskId(2)}`), '3');
+  t.equal(await first('type=accepted'), '3');
+  await bench.close();
+});
+
+t.test('an id that the feed cannot go on from has a gap first', async (t) => {
+  const kept = [11, 12].map((id) => ({ ...progress(id), id }));
+  const cases: readonly (readonly [events: readonly StoredEvent[], lastId: string, gap: unknown, next: string | null])[] = [
+    [kept, '4', { from: 5, to: 10 }, '11'],
+    [kept, '0', { from: 1, to: 10 }, '11'],
+    [kept, '10', null, '11'],
+    [kept, '11', null, '12'],
+    [kept, '99', { from: 13, to: 99 }, null],
+    [[], '7', { from: 1, to: 7 }, null],
+  ];
+  for (const [events, lastId, gap, next] of cases) {
+    const bench = await hubBench({ deps: { events: feedWith(events) } });
+    const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': lastId } });
+    await stream.next();
+    if (gap !== null) {
+      const told = await stream.next();
+      t.strictSame([told?.event, told?.data], ['gap', gap], `after ${lastId}`);
+      t.equal(
+        Number(told?.id) <= (events[0]?.id ?? 1) - 1 || Number(told?.id) === 12,
+        true,
+        'a stream resumed from the gap goes on behind it',
+      );
+    }
+    if (next !== null) t.equal((await stream.next())?.id, next, `after ${lastId}`);
+    await stream.stop();
+    await bench.close();
+  }
+  const bench = await hubBench();
+  for (const bad of ['x', '-1', '1.5', '99999999999999999']) {
+    const got = await bench.send('/api/events', { headers: { 'last-event-id': bad } });
+    t.strictSame([got.status, got.json['error']], [400, 'validation_failed'], bad);
+  }
+  await bench.close();
+});
+
+t.test('many events come in bounded batches, and only as they are read', async (t) => {
+  const asked: number[] = [];
+  const events = Array.from({ length: 1_000 }, (_, n) => ({ ...progress(n + 1), id: n + 1 }));
+  const feed = feedWith(events);
+  const bench = await hubBench({
+    deps: { events: { ...feed, after: (afterId, filter, limit) => (asked.push(limit), feed.after(afterId, filter, limit)) } },
+  });
+  const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
+  await stream.next();
+  t.equal((await stream.next())?.id, '1');
+  await turn();
+  t.ok(asked.length <= 2, `${asked.length} looks for what one reader has taken`);
+  let last: Told | null = null;
+  for (let n = 2; n <= 1_000; n += 1) {
+    const next = stream.next();
+    await turn();
+    bench.clock.advance(50);
+    last = await next;
+  }
+  t.equal(last?.id, '1000');
+  t.ok(asked.every((limit) => limit <= 200));
+  await stream.stop();
+  await bench.close();
+});
+
+t.test('a quiet stream says that it lives, and ends when its token is revoked', async (t) => {
+  const bench = await hubBench();
+  const stream = await listen(bench);
+  await stream.next();
+  const quiet = stream.next();
+  await turn();
+  bench.clock.advance(15_000);
+  t.strictSame(await quiet, { id: null, event: null, data: null });
+  await bench.storage.agents.revokeTokens({ id: 'tok-viewer' }, A_MOMENT_MS);
+  const revokedAtMs = bench.clock.monotonicMs();
+  for (let told: Told | null = { id: null, event: null, data: null }; told !== null;) {
+    const next = stream.next();
+    await turn();
+    bench.clock.advance(5_000);
+    told = await Promise.race([next, turn().then(() => ({ id: null, event: null, data: null }))]);
+    if (bench.clock.monotonicMs() - revokedAtMs > 30_000) break;
+  }
+  t.ok(bench.clock.monotonicMs() - revokedAtMs <= 30_000, 'within 30 s');
+  t.equal(bench.listeners(), 0);
+  await bench.close();
+});
+
+t.test('who takes nothing is let go of', async (t) => {
+  const bench = await hubBench();
+  const stuck = await bench.open('/api/events', { token: 'viewer' });
+  t.equal(bench.listeners(), 1);
+  bench.clock.advance(60_000);
+  t.equal(bench.listeners(), 0);
+  t.strictSame(await stuck.text(), '', 'it ends');
+  await bench.close();
+});
+
+t.test('streams are bounded, and a place is free again when one ends', async (t) => {
+  const bench = await hubBench({ limits: { streams: 2 } });
+  const open = await Promise.all([listen(bench), listen(bench)]);
+  const refused = await bench.send('/api/events');
+  t.strictSame([refused.status, refused.json['error'], refused.headers.get('retry-after')], [503, 'hub_busy', '2']);
+  for (let n = 0; n < 5; n += 1) t.equal((await bench.send('/api/events?type=x')).status, 503);
+  await open[0]?.stop();
+  for (let n = 0; n < 5; n += 1) t.equal((await bench.send('/api/events?type=x')).status, 400, 'a refused one takes no place');
+  const again = await listen(bench);
+  await again.stop();
+  await open[1]?.stop();
+  const head = await bench.open('/api/events', { method: 'HEAD' });
+  t.equal(head.status, 405);
+  t.equal(bench.listeners(), 0);
+  await bench.close();
+});
+
+t.test('a feed that fails ends the stream, and is told in the log', async (t) => {
+  const fails = () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'the disk is gone'));
+  const bench = await hubBench({ deps: { events: feedWith([], { after: fails }) } });
+  const stream = await listen(bench);
+  await stream.next();
+  t.equal(await stream.next(), null);
+  t.match(bench.log.lines.at(-1), { level: 'warn', fields: { error: 'the disk is gone' } });
+  t.equal(bench.listeners(), 0);
+  await bench.close();
+
+  const away = await hubBench({ deps: { events: feedWith([], { bounds: fails }) }, limits: { streams: 1 } });
+  for (let n = 0; n < 2; n += 1) {
+    const got = await away.send('/api/events');
+    t.strictSame([got.status, got.json['error']], [503, 'storage_unavailable'], 'and takes no place');
+  }
+  await away.close();
+});
+
+t.test('the hub stops: streams end, requests are turned away', async (t) => {
+  const bench = await hubBench();
+  const [waiting, unread] = [await listen(bench), await bench.open('/api/events')];
+  await waiting.next();
+  const next = waiting.next();
+  await turn();
+  await bench.close();
+  t.equal(await next, null);
+  t.equal(await unread.text(), '');
+  t.equal(bench.listeners(), 0);
+  t.equal(bench.clock.pending, 0);
+  const late = await bench.send('/health', { token: null });
+  t.strictSame([late.status, late.json['error']], [503, 'hub_stopping']);
+  await bench.close();
+});

@@ -1,0 +1,209 @@
+/** The HTTP API over the memory storage and the real task queue, without a server: requests in, responses out. */
+import { createHash } from 'node:crypto';
+import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
+import { httpApi } from '../../../adapters/http/api.ts';
+import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import type { AnswerTo, Command, CommandInbox } from '../../../core/application/hub/commands.ts';
+import { rulesOf } from '../../../core/application/hub/context.ts';
+import { Roster } from '../../../core/application/hub/roster.ts';
+import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
+import { HUB_TIMING } from '../../../core/config/times.ts';
+import type { HttpHandler } from '../../../core/ports/hub-transport.ts';
+import type { Role } from '../../../core/ports/agent-store.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import type { Changes } from '../../../core/ports/task-store.ts';
+import { A_MOMENT_MS, aToken } from '../../contracts/fixtures.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+
+export const ADMIN_TOKEN = 'admin-token-of-the-config-0123456789';
+export const HOST = 'hub.test:4000';
+/** The agent that the token of role `agent` speaks for. */
+export const BENCH_AGENT = 'a1' as AgentId;
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The parsed object; empty when the text is not a JSON object. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+export interface Sending {
+  readonly method?: string;
+  /** A role's token, a token itself, or null for none; `admin` unless said. */
+  readonly token?: string | null;
+  /** A value that is sent as JSON. */
+  readonly json?: unknown;
+  /** A body that is sent as it is. */
+  readonly body?: string | Uint8Array | ReadableStream<Uint8Array>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly from?: string;
+}
+
+export interface HubBench {
+  readonly storage: Storage;
+  readonly clock: VirtualClock;
+  readonly log: MemoryLog;
+  readonly tokens: Readonly<Record<Role, string>>;
+  /** Commands that reached the queue, oldest first. */
+  readonly commands: Command[];
+  readonly revoked: string[];
+  readonly enrolSecretsUsed: () => number;
+  /** Answers, or throws, in the queue's place while it is set. */
+  intercept: ((command: Command) => unknown) | null;
+  healthy: boolean;
+  readonly handle: HttpHandler;
+  send(path: string, how?: Sending): Promise<Answered>;
+  /** The response itself, for streams. */
+  open(path: string, how?: Sending): Promise<Response>;
+  /** Saves these changes in the storage and tells of the commit. */
+  commit(changes: Changes): Promise<void>;
+  readonly listeners: () => number;
+  close(): Promise<void>;
+}
+
+export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+export async function hubBench(
+  over: { readonly limits?: Partial<HubLimits>; readonly deps?: Partial<HttpApiDeps> } = {},
+): Promise<HubBench> {
+  const clock = virtualClock({ wallMs: A_MOMENT_MS });
+  const log = memoryLog();
+  const storage = memoryStorage();
+  await storage.open();
+  const limits: HubLimits = { ...HUB_LIMITS, requestsPerSecond: 0, ...over.limits };
+  const ids = seededIds({ seed: 'bench' });
+  const listeners = new Set<() => void>();
+  const committed = (): void => listeners.forEach((listener) => listener());
+  const queue = new TaskQueue({
+    store: storage.tasks,
+    clock,
+    ids,
+    roster: new Roster('hub-1'),
+    context: {
+      hubId: 'hub-1',
+      rules: rulesOf(HUB_TIMING, limits),
+      timing: HUB_TIMING,
+      limits,
+      log,
+      silence: { countsFromMs: 0 },
+      isHere: () => false,
+    },
+    deliver: () => undefined,
+    committed,
+  });
+  const commands: Command[] = [];
+  const inbox: CommandInbox = {
+    async do<C extends Command>(command: C): Promise<AnswerTo<C>> {
+      commands.push(command);
+      if (bench.intercept !== null) return (await bench.intercept(command)) as AnswerTo<C>;
+      return queue.do(command);
+    },
+    post: (command, settled) => queue.post(command, settled),
+  };
+  const tokens = await tokensFor(storage);
+  const revoked: string[] = [];
+  let used = 0;
+  const api = httpApi({
+    inbox,
+    tasks: storage.tasks,
+    agents: storage.agents,
+    events: storage.events,
+    ids,
+    digest: systemDigest(),
+    clock,
+    log,
+    limits,
+    isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),
+    trustedProxies: ['10.0.0.1'],
+    adminTokenHash: hashOf(ADMIN_TOKEN),
+    version: '0.1.0',
+    storageName: 'memory',
+    transportName: 'none',
+    healthy: async () => bench.healthy,
+    urls: () => ({ ws: `ws://${HOST}/ws`, api: `http://${HOST}` }),
+    onCommit: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    revokeSessions: (records) => revoked.push(...records.map((record) => record.id)),
+    onEnrolSecretUsed: () => void (used += 1),
+    ...over.deps,
+  });
+
+  const bench: HubBench = {
+    storage,
+    clock,
+    log,
+    tokens,
+    commands,
+    revoked,
+    enrolSecretsUsed: () => used,
+    intercept: null,
+    healthy: true,
+    handle: api.handle,
+    open: async (path, how = {}) => api.handle(requestOf(path, how, tokens), { remoteAddress: how.from ?? '127.0.0.1' }),
+    async send(path, how) {
+      const response = await bench.open(path, how);
+      const text = await response.text();
+      return { status: response.status, headers: response.headers, text, json: parsed(text) };
+    },
+    async commit(changes) {
+      await storage.tasks.transact(ids.random('batch'), (unit) => unit.save(changes));
+      committed();
+    },
+    listeners: () => listeners.size,
+    async close() {
+      api.close();
+      await queue.stop();
+      await storage.close();
+    },
+  };
+  return bench;
+}
+
+/** A token of each role in the store; admin is the one of the config. */
+async function tokensFor(storage: Storage): Promise<Readonly<Record<Role, string>>> {
+  const tokens = {
+    agent: 'agent-token',
+    submitter: 'submitter-token',
+    viewer: 'viewer-token',
+    operator: 'operator-token',
+    admin: ADMIN_TOKEN,
+  };
+  for (const role of ['agent', 'submitter', 'viewer', 'operator'] as const) {
+    const agentId = role === 'agent' ? BENCH_AGENT : null;
+    await storage.agents.addToken(aToken({ id: `tok-${role}`, name: role, role, agentId, hash: hashOf(tokens[role]) }));
+  }
+  return tokens;
+}
+
+function requestOf(path: string, how: Sending, tokens: Readonly<Record<string, string>>): Request {
+  const named = how.token === undefined ? 'admin' : how.token;
+  const token = named === null ? null : (tokens[named] ?? named);
+  const body = how.json === undefined ? how.body : JSON.stringify(how.json);
+  return new Request(`http://${HOST}${path}`, {
+    method: how.method ?? (body === undefined ? 'GET' : 'POST'),
+    ...(body === undefined ? {} : { body, duplex: 'half' }),
+    headers: {
+      host: HOST,
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(how.json === undefined ? {} : { 'content-type': 'application/json' }),
+      ...how.headers,
+    },
+  } as RequestInit);
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return {};
+    throw thrown;
+  }
+}

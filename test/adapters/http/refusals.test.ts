@@ -1,0 +1,192 @@
+/** What is refused before anything is asked of the queue, what becomes of failures, and what the log may say. */
+import t from 'tap';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { ErrorCode } from '../../../core/errors/codes.ts';
+import { aTaskId } from '../../contracts/fixtures.ts';
+import { ADMIN_TOKEN, hubBench, type Answered, type HubBench, type Sending } from './hub-bench.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const refusals = ({ status, json }: Answered): unknown => [status, json['error']];
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A body that never ends until it is cancelled, and then says so. */
+function endless(chunk: Uint8Array | null): { readonly stream: ReadableStream<Uint8Array>; taken(): number; cancelled(): boolean } {
+  let taken = 0;
+  let cancelled = false;
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (chunk === null) return new Promise(() => undefined);
+        taken += chunk.byteLength;
+        controller.enqueue(chunk);
+        return undefined;
+      },
+      cancel: () => void (cancelled = true),
+    },
+    { highWaterMark: 0 },
+  );
+  return { stream, taken: () => taken, cancelled: () => cancelled };
+}
+
+let bench: HubBench;
+t.beforeEach(async () => {
+  bench = await hubBench();
+});
+t.afterEach(() => bench.close());
+
+const submit = (how: Sending): Promise<Answered> => bench.send('/api/tasks', { method: 'POST', headers: JSON_TYPE, ...how });
+
+t.test('types and encodings', async (t) => {
+  const body = '{"description":"x"}';
+  for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON;Charset="UTF-8"']) {
+    t.equal((await submit({ body, headers: { 'content-type': type } })).status, 201, type);
+  }
+  for (const type of [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    'application/json; charset=latin1',
+    'application/x-ndjson',
+    '',
+  ]) {
+    t.strictSame(refusals(await submit({ body, headers: { 'content-type': type } })), [415, 'unsupported_media_type'], type);
+  }
+  for (const encoding of ['gzip', 'br', 'identity, gzip']) {
+    const got = await submit({ body, headers: { ...JSON_TYPE, 'content-encoding': encoding } });
+    t.strictSame(refusals(got), [415, 'unsupported_media_type'], encoding);
+  }
+  t.equal((await submit({ body, headers: { ...JSON_TYPE, 'content-encoding': 'identity' } })).status, 201);
+  t.strictSame(refusals(await bench.send('/api/tasks/bulk', { method: 'POST', body, headers: JSON_TYPE })), [
+    415,
+    'unsupported_media_type',
+  ]);
+});
+
+t.test('a body over its bound is refused before it is taken', async (t) => {
+  const announced = endless(new Uint8Array(1_024));
+  const early = await submit({ body: announced.stream, headers: { ...JSON_TYPE, 'content-length': '262145' } });
+  t.strictSame([...(refusals(early) as unknown[]), announced.taken()], [413, 'body_too_large', 0]);
+  const silent = endless(new Uint8Array(65_536));
+  t.strictSame(refusals(await submit({ body: silent.stream })), [413, 'body_too_large']);
+  t.ok(silent.taken() <= 262_144 + 2 * 65_536, `${silent.taken()} bytes were taken`);
+  await turn();
+  t.ok(silent.cancelled(), 'the rest is not read');
+  const exact = `{"description":"x","metadata":{"a":"${'y'.repeat(262_144 - 40)}"}}`;
+  t.equal((await submit({ body: exact + ' '.repeat(262_144 - exact.length) })).status, 201, 'the bound itself is fine');
+  const enrol = await bench.send('/api/onboard/register', { json: { agent_id: 'x', secret: 'y'.repeat(5_000) }, token: null });
+  t.strictSame(refusals(enrol), [413, 'body_too_large'], 'who has no token yet may send little');
+});
+
+t.test('a body that does not come', async (t) => {
+  const never = endless(null);
+  const got = submit({ body: never.stream });
+  await turn();
+  bench.clock.advance(60_000);
+  t.strictSame(refusals(await got), [408, 'request_timeout']);
+  t.ok(never.cancelled());
+  const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error('reset')) });
+  t.strictSame(refusals(await submit({ body: broken })), [400, 'invalid_json']);
+  t.equal(bench.clock.pending, 0, 'no timer is left');
+});
+
+t.test('bodies together are bounded, and counted back', async (t) => {
+  const small = await hubBench({ limits: { inboxBytes: 300_000 } });
+  small.intercept = () => ({ kind: 'submitted', tasks: [{ id: aTaskId(1), status: 'queued', priority: 'normal', createdAtMs: 0 }] });
+  const ends: (() => void)[] = [];
+  const slow = (): ReadableStream<Uint8Array> =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        controller.enqueue(new TextEncoder().encode(`{"description":"x","metadata":{"a":"${'y'.repeat(199_000)}"}`));
+        ends.push(() => {
+          controller.enqueue(new TextEncoder().encode('}'));
+          controller.close();
+        });
+      },
+    });
+  const send = (): Promise<Answered> => small.send('/api/tasks', { method: 'POST', body: slow(), headers: JSON_TYPE });
+  const first = send();
+  await turn();
+  t.strictSame(refusals(await send()), [503, 'hub_busy'], 'two at once are too much');
+  ends[0]?.();
+  t.equal((await first).status, 201);
+  for (let n = 0; n < 3; n += 1) {
+    const next = send();
+    ends.at(-1)?.();
+    t.equal((await next).status, 201, 'one after the other they are not');
+  }
+  await small.close();
+});
+
+t.test('a token that asks too often', async (t) => {
+  const limited = await hubBench({ limits: { requestsPerSecond: 2, requestBurst: 3 } });
+  const ask = (token: string): Promise<Answered> => limited.send('/api/schemas', { token });
+  for (let n = 0; n < 3; n += 1) t.equal((await ask('viewer')).status, 200);
+  const over = await ask('viewer');
+  t.strictSame([...(refusals(over) as unknown[]), over.headers.get('retry-after')], [429, 'rate_limited', '1']);
+  t.equal((await ask('operator')).status, 200, 'others are not in its way');
+  limited.clock.advance(500);
+  t.equal((await ask('viewer')).status, 200);
+  t.equal((await ask('viewer')).status, 429);
+  await limited.close();
+});
+
+t.test('failures of the queue and the database', async (t) => {
+  const cases: readonly (readonly [code: ErrorCode, status: number, error: string])[] = [
+    ['AC_HUB_BUSY', 503, 'hub_busy'],
+    ['AC_HUB_STOPPING', 503, 'hub_stopping'],
+    ['AC_STORE_CLOSED', 503, 'hub_stopping'],
+    ['AC_STORE_UNAVAILABLE', 503, 'storage_unavailable'],
+    ['AC_STORE_RETRY', 503, 'storage_unavailable'],
+    ['AC_COMMIT_UNKNOWN', 503, 'storage_unavailable'],
+    ['AC_INTERNAL', 500, 'internal'],
+  ];
+  for (const [code, status, error] of cases) {
+    bench.intercept = () => {
+      throw new AgentcomError(code, 'a hidden reason');
+    };
+    const got = await submit({ json: { description: 'x' } });
+    t.strictSame(refusals(got), [status, error], code);
+    t.equal(got.headers.get('retry-after'), status === 503 ? '2' : null);
+    t.notMatch(got.text, /hidden/, 'the reason is for the log');
+    t.match(bench.log.lines.at(-1), { level: status === 500 ? 'error' : 'warn', fields: { status, error: 'a hidden reason' } });
+  }
+});
+
+t.test('health is open, always answers, and does not wear the database out', async (t) => {
+  const health = (): Promise<Answered> => bench.send('/health', { token: null });
+  t.strictSame((await health()).json, { status: 'ok', version: '0.1.0', storage: 'memory', transport: 'none' });
+  bench.healthy = false;
+  t.equal((await health()).json['status'], 'ok', 'asked again within a second');
+  bench.clock.advance(1_000);
+  const degraded = await health();
+  t.strictSame([degraded.status, degraded.json['status']], [200, 'degraded']);
+  t.equal((await bench.send('/health', { method: 'HEAD', token: null })).text, '');
+});
+
+t.test('the schemas are JSON Schema of every body and frame', async (t) => {
+  const { json } = await bench.send('/api/schemas', { token: 'agent' });
+  t.match(json, {
+    protocol_version: 2,
+    http: { bodies: { submit: { type: 'object', additionalProperties: false, required: ['description'] } } },
+    frames: { from_sidecar: { 1: { identify: { type: 'object' } }, 2: { task_released: {} } }, from_hub: { task_assign: {} } },
+  });
+});
+
+t.test('nothing secret reaches the log', async (t) => {
+  const planted = 'planted-secret-0123456789';
+  await bench.send(`/api/tasks?status=${planted}`, { token: planted, headers: { cookie: planted, 'x-api-key': planted } });
+  await bench.send('/api/onboard/register', { json: { agent_id: 'a', secret: planted }, token: null });
+  await submit({ json: { description: planted, more: planted }, headers: { ...JSON_TYPE, 'idempotency-key': planted } });
+  await submit({ body: `{"${planted}` });
+  bench.intercept = () => {
+    throw new TypeError('a bug');
+  };
+  await submit({ json: { description: planted } });
+  bench.intercept = null;
+  const secret = await bench.send('/admin/enrol-secrets', { json: {} });
+  const token = await bench.send('/admin/tokens', { json: { name: 'x', role: 'viewer' } });
+  const log = JSON.stringify(bench.log.lines);
+  for (const word of [planted, ADMIN_TOKEN, String(secret.json['secret']), String(token.json['token'])])
+    t.notOk(log.includes(word), word.slice(0, 8));
+  t.ok(bench.log.lines.length >= 6, 'though there were lines');
+});

@@ -1,0 +1,264 @@
+/** Submitting: one, many, pushed; what is refused, and how it is told. */
+import t from 'tap';
+import type { SubmitCommand } from '../../../core/application/hub/commands.ts';
+import { HUB_LIMITS } from '../../../core/config/limits.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { A_MOMENT_MS, anAgent, changes } from '../../contracts/fixtures.ts';
+import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
+
+let bench: HubBench;
+t.beforeEach(async () => {
+  bench = await hubBench();
+});
+t.afterEach(() => bench.close());
+
+const submit = (json: unknown, headers: Readonly<Record<string, string>> = {}, token = 'submitter'): Promise<Answered> =>
+  bench.send('/api/tasks', { json, headers, token });
+const bulk = (body: string | ReadableStream<Uint8Array>, headers: Readonly<Record<string, string>> = {}): Promise<Answered> =>
+  bench.send('/api/tasks/bulk', {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/x-ndjson', ...headers },
+    token: 'submitter',
+  });
+const errorsOf = ({ json }: Answered): unknown =>
+  (json['details'] as { line?: number; field: string; error: string }[]).map(({ line, field, error }) =>
+    line === undefined ? [field, error] : [line, field, error],
+  );
+const totalTasks = async (): Promise<number> => {
+  const { statuses } = await bench.storage.tasks.stats();
+  return Object.values(statuses).reduce((sum, count) => sum + count, 0);
+};
+
+t.test('a task with every field reaches the store as it was said', async (t) => {
+  const other = await submit({ description: 'first' });
+  const body = {
+    description: 'line one\n"two" $(three) ../four \u0001 😀',
+    priority: 'high',
+    metadata: { b: 1, a: { deep: [null, 1.5] }, constructor: 'x' },
+    needed_capabilities: ['gpu', 'code', 'gpu'],
+    max_retries: 0,
+    assign_to: BENCH_AGENT,
+    run_at: A_MOMENT_MS + 1_000,
+    ttl_ms: 5_000,
+    run_max_ms: 6_000,
+    complete_by: A_MOMENT_MS + 9_000,
+    depends_on: [other.json['task_id'], other.json['task_id']],
+    repo: 'r',
+    branch: 'b',
+    file_hints: ['f'],
+    success_criteria: ['s'],
+    verification_steps: ['v'],
+  };
+  const made = await submit(body);
+  t.equal(made.status, 201);
+  t.strictSame(Object.keys(made.json), ['task_id', 'status', 'priority', 'created_at']);
+  t.match(made.json, { status: 'blocked', priority: 'high', created_at: A_MOMENT_MS });
+  const task = (await bench.send(`/api/tasks/${String(made.json['task_id'])}`, { token: 'submitter' })).json;
+  const { priority, ...rest } = body;
+  t.match(task, { ...rest, needed_capabilities: ['code', 'gpu'], depends_on: [other.json['task_id']], submitted_by: 'tok-submitter' });
+  t.equal(priority, task['priority']);
+  t.match(task['waiting_for'], { reason: 'dependency' });
+});
+
+t.test('what is not said has its default, and null is not said', async (t) => {
+  const made = await submit({ description: 'x', repo: null, max_retries: null, metadata: null });
+  t.match(made.json, { status: 'queued', priority: 'normal' });
+  const task = (await bench.send(`/api/tasks/${String(made.json['task_id'])}`)).json;
+  t.match(task, { max_retries: 3, metadata: null, repo: null, file_hints: [], run_max_ms: null });
+});
+
+t.test('each mistake is named', async (t) => {
+  const task = 'task-0000000000000001';
+  const cases: readonly (readonly [body: unknown, want: unknown])[] = [
+    [{}, [['description', 'required']]],
+    [{ description: '' }, [['description', 'minLength']]],
+    [{ description: 'x'.repeat(10_001) }, [['description', 'maxLength']]],
+    [{ description: 'x', priorty: 'high' }, [['priorty', 'unknown_field']]],
+    [{ description: 'x', priority: 'asap' }, [['priority', 'enum']]],
+    [{ description: 'x', metadata: [] }, [['metadata', 'type']]],
+    [{ description: 'x', max_retries: 101 }, [['max_retries', 'maximum']]],
+    [{ description: 'x', max_retries: -1 }, [['max_retries', 'minimum']]],
+    [{ description: 'x', max_retries: 1.5 }, [['max_retries', 'type']]],
+    [{ description: 'x', needed_capabilities: 'gpu' }, [['needed_capabilities', 'type']]],
+    [{ description: 'x', needed_capabilities: Array(65).fill('x') }, [['needed_capabilities', 'maxItems']]],
+    [{ description: 'x', needed_capabilities: [''] }, [['needed_capabilities.0', 'minLength']]],
+    [{ description: 'x', assign_to: '../a1' }, [['assign_to', 'pattern']]],
+    [{ description: 'x', depends_on: ['../x'] }, [['depends_on.0', 'pattern']]],
+    [{ description: 'x', depends_on: Array(101).fill(task) }, [['depends_on', 'maxItems']]],
+    [{ description: 'x', ttl_ms: 0 }, [['ttl_ms', 'minimum']]],
+    [{ description: 'x', run_at: 10, complete_by: 10 }, [['complete_by', 'contradiction']]],
+    [{ description: 'a\u0000b' }, [['description', 'text']]],
+    [{ description: 'x', metadata: { a: ['\ud800'] } }, [['metadata.a.0', 'text']]],
+    [{ description: 'x', file_hints: ['\u0000'] }, [['file_hints.0', 'text']]],
+    [[], [['', 'type']]],
+  ];
+  for (const [body, want] of cases) {
+    const got = await submit(body);
+    t.strictSame([got.status, got.json['error'], errorsOf(got)], [400, 'validation_failed', want], JSON.stringify(body).slice(0, 60));
+  }
+  t.equal(bench.commands.length, 0, 'none of them reached the queue');
+});
+
+t.test('a body that is no JSON, or cannot be kept exactly', async (t) => {
+  const raw = (body: string | Uint8Array): Promise<Answered> =>
+    bench.send('/api/tasks', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  const deep = (depth: number): string => `{"description":"x","metadata":{"a":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
+  const cases: readonly (readonly [name: string, body: string | Uint8Array, want: unknown])[] = [
+    ['empty', '', 'validation_failed'],
+    ['cut', '{"description":', 'invalid_json'],
+    ['not UTF-8', new Uint8Array([0x22, 0xff, 0x22]), 'invalid_json'],
+    ['too deep', deep(31), 'validation_failed'],
+    ['a rounded number', '{"description":"x","metadata":{"a":12345678901234567890}}', 'validation_failed'],
+    ['polluting', '{"description":"x","__proto__":{"priority":"urgent"}}', 'validation_failed'],
+    ['as deep as may be', deep(30), undefined],
+    ['with a byte order mark', '\ufeff{"description":"x"}', undefined],
+    ['polluting inside metadata, where it is data', '{"description":"x","metadata":{"__proto__":{"a":1}}}', undefined],
+  ];
+  for (const [name, body, want] of cases) t.equal((await raw(body)).json['error'], want, name);
+  t.equal(({} as Record<string, unknown>)['a'], undefined);
+  const secret = await raw('{"description":"x", "oops": hunter2-secret}');
+  t.notMatch(secret.text, /hunter2/, 'the answer does not repeat what could not be read');
+});
+
+t.test('what it names must exist', async (t) => {
+  const agent = await submit({ description: 'x', assign_to: 'nobody' });
+  t.strictSame([agent.status, agent.json['error'], errorsOf(agent)], [400, 'unknown_agent', [['assign_to', 'unknown_agent']]]);
+  const task = await submit({ description: 'x', depends_on: ['task-00000000000000ff'] });
+  t.strictSame([task.status, task.json['error'], errorsOf(task)], [400, 'unknown_task', [['depends_on', 'unknown_task']]]);
+});
+
+t.test('Idempotency-Key', async (t) => {
+  const key = { 'idempotency-key': 'once' };
+  const first = await submit({ description: 'x', metadata: { a: 1, b: 2 } }, key);
+  const again = await submit({ metadata: { b: 2.0, a: 1 }, repo: null, description: 'x' }, key);
+  t.strictSame([first.status, again.status], [201, 200], 'the order of names and a null do not matter');
+  t.strictSame(again.json, first.json);
+  const other = await submit({ description: 'y' }, key);
+  t.strictSame([other.status, other.json['error']], [409, 'idempotency_mismatch']);
+  t.equal((await submit({ description: 'y' }, key, 'admin')).status, 201, 'another token has keys of its own');
+  t.equal((await bulk('{"description":"x","metadata":{"a":1,"b":2}}', key)).status, 409, 'one task is not a bulk of one');
+  for (const bad of ['', 'x'.repeat(129), 'ä']) {
+    const got = await submit({ description: 'x' }, { 'idempotency-key': bad });
+    t.strictSame([got.status, errorsOf(got)], [400, [['Idempotency-Key', 'pattern']]], JSON.stringify(bad).slice(0, 20));
+  }
+  t.equal((await submit({ description: 'x' }, { 'idempotency-key': 'x'.repeat(128) })).status, 201);
+});
+
+t.test('an unanswered submit may be repeated later, whatever time it is by then', async (t) => {
+  const body = { description: 'x', complete_by: A_MOMENT_MS + 1_000 };
+  t.equal((await submit(body, { 'idempotency-key': 'k' })).status, 201);
+  bench.clock.advance(60_000);
+  t.equal((await submit(body, { 'idempotency-key': 'k' })).status, 200);
+});
+
+t.test('bulk: all of them, in order, as one command', async (t) => {
+  const lines = Array.from({ length: 1_000 }, (_, n) => JSON.stringify({ description: `task ${n}` }));
+  const got = await bulk(`${lines.join('\r\n')}\n\n  \n`, { 'idempotency-key': 'many' });
+  t.equal(got.status, 201);
+  const ids = got.json['task_ids'] as readonly TaskId[];
+  t.equal(new Set(ids).size, 1_000);
+  t.equal(bench.commands.length, 1);
+  t.equal((await bench.storage.tasks.read(ids[999] as TaskId))?.body.description, 'task 999');
+  const again = await bulk(lines.join('\n'), { 'idempotency-key': 'many' });
+  t.strictSame([again.status, again.json], [200, got.json]);
+  t.equal((await bulk(lines.slice(1).join('\n'), { 'idempotency-key': 'many' })).json['error'], 'idempotency_mismatch');
+  t.equal(await totalTasks(), 1_000);
+});
+
+t.test('bulk: a bad line makes it none, and each is named', async (t) => {
+  const got = await bulk('{"description":"a"}\n{"description":1}\n\nnot json\n{"description":"b","more":1}\n{"description":"c\\u0000"}');
+  t.strictSame(
+    [got.status, got.json['error'], errorsOf(got)],
+    [
+      400,
+      'validation_failed',
+      [
+        [2, 'description', 'type'],
+        [4, '', 'json'],
+        [5, 'more', 'unknown_field'],
+        [6, 'description', 'text'],
+      ],
+    ],
+  );
+  const named = await bulk('{"description":"a"}\n\n{"description":"b","assign_to":"nobody"}');
+  t.strictSame([named.status, named.json['error'], errorsOf(named)], [400, 'unknown_agent', [[3, 'assign_to', 'unknown_agent']]]);
+  t.equal(await totalTasks(), 0);
+  t.equal((await bulk('\n\n')).json['error'], 'validation_failed', 'no line is no bulk');
+  const all = await bulk('x\n'.repeat(9_000));
+  t.equal((all.json['details'] as unknown[]).length, 100, 'the list of mistakes is bounded');
+});
+
+t.test('bulk: lines that come in pieces, cut inside a character', async (t) => {
+  const bytes = new TextEncoder().encode('{"description":"ä😀"}\n{"description":"ö"}\n{"description":"ü"}');
+  let at = 0;
+  const pieces = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at === bytes.length) controller.close();
+      else controller.enqueue(bytes.slice(at, (at += 1)));
+    },
+  });
+  t.equal((await bulk(pieces)).status, 201);
+  const [command] = bench.commands as SubmitCommand[];
+  t.strictSame(
+    command?.drafts.map((draft) => draft.body.description),
+    ['ä😀', 'ö', 'ü'],
+  );
+});
+
+t.test('bulk: bounds of a line, of lines, and of all', async (t) => {
+  const limits = { submitBytes: 100, bulkLines: 3, bulkBytes: 250 };
+  t.match(HUB_LIMITS, { submitBytes: 262_144, bulkLines: 10_000, bulkBytes: 16_777_216 });
+  await bench.close();
+  bench = await hubBench({ limits });
+  const line = (bytes: number): string => JSON.stringify({ description: 'x'.repeat(bytes - '{"description":""}'.length) });
+  t.equal((await bulk(`${line(100)}\n${line(80)}\n${line(60)}`)).status, 201);
+  for (const body of [line(101), `${line(30)}\n`.repeat(3) + line(30), [line(100), line(100), line(60)].join('\n')]) {
+    const got = await bulk(body);
+    t.strictSame([got.status, got.json['error']], [413, 'body_too_large']);
+  }
+});
+
+t.test('bulk: 10,000 lines leave the loop free', async (t) => {
+  let longestMs = 0;
+  let lastAt = performance.now();
+  let done = false;
+  const watch = (): void => {
+    const now = performance.now();
+    longestMs = Math.max(longestMs, now - lastAt);
+    lastAt = now;
+    if (!done) setImmediate(watch);
+  };
+  bench.intercept = () => {
+    done = true;
+    return { kind: 'submitted', tasks: [] };
+  };
+  const body = `${JSON.stringify({ description: 'x'.repeat(1_000), metadata: { list: Array(50).fill('abc') } })}\n`.repeat(10_000);
+  await submit({ description: 'the first compiles the schema' });
+  done = false;
+  watch();
+  t.equal((await bulk(body, { 'idempotency-key': 'k' })).status, 201);
+  t.ok(
+    longestMs < 250,
+    `the longest slice took ${longestMs.toFixed(1)} ms (a busy machine is allowed several times the 50 that are meant)`,
+  );
+});
+
+t.test('push: an urgent task for exactly that agent', async (t) => {
+  const push = (json: unknown): Promise<Answered> => bench.send('/api/admin/push-task', { json, token: 'operator' });
+  for (const nobody of [BENCH_AGENT, 'nobody', '../etc']) {
+    const got = await push({ agent_id: nobody, description: 'x' });
+    t.equal(got.status, 404);
+    t.match(got.json, { error: 'agent_not_connected', agent_id: nobody });
+  }
+  t.strictSame(errorsOf(await push({ agent_id: BENCH_AGENT, description: 'x', priority: 'low' })), [['priority', 'unknown_field']]);
+  await bench.commit(changes({ agents: [anAgent({ id: BENCH_AGENT })] }));
+  bench.intercept = (command) => (command.kind === 'push' ? { kind: 'pushed', taskId: command.draft.id } : null);
+  const got = await push({ agent_id: BENCH_AGENT, description: 'x', metadata: { a: 1 } });
+  const command = bench.commands.at(-1);
+  t.ok(command?.kind === 'push' && command.draft.assignTo === BENCH_AGENT && command.draft.priority === 'urgent');
+  t.strictSame(
+    [got.status, got.json],
+    [200, { status: 'pushed', task_id: command?.kind === 'push' ? command.draft.id : '', agent_id: BENCH_AGENT }],
+  );
+});

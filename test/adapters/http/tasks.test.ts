@@ -1,0 +1,290 @@
+/** Reading tasks and agents, and what people do to them. */
+import t from 'tap';
+import { newAgent } from '../../../core/domain/agent.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { PRIORITIES } from '../../../core/domain/task.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aGeneration,
+  aStop,
+  aTask,
+  aTaskId,
+  anAgent,
+  anAgentId,
+  anAssignedTask,
+  anEvent,
+  changes,
+  inserting,
+} from '../../contracts/fixtures.ts';
+import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
+
+let bench: HubBench;
+t.beforeEach(async () => {
+  bench = await hubBench();
+});
+t.afterEach(() => bench.close());
+
+const get = (path: string, token = 'viewer'): Promise<Answered> => bench.send(path, { token });
+const post = (path: string, token = 'operator', json: unknown = undefined): Promise<Answered> =>
+  bench.send(path, { method: 'POST', token, json });
+const rows = ({ json }: Answered, name = 'tasks'): readonly Readonly<Record<string, unknown>>[] =>
+  json[name] as readonly Readonly<Record<string, unknown>>[];
+const ids = (answered: Answered): readonly unknown[] => rows(answered).map((task) => task['id']);
+const refusals = ({ status, json }: Answered): unknown => [status, json['error']];
+
+t.test('lists by status, priority and agent, newest first', async (t) => {
+  const at = (n: number) => ({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n });
+  await bench.commit(
+    inserting(
+      aTask({ ...at(1) }),
+      aTask({ ...at(2), priority: 'urgent' }),
+      anAssignedTask(BENCH_AGENT, at(3)),
+      aTask({ ...at(4), status: 'dead_letter', priority: 'urgent' }),
+    ),
+  );
+  t.strictSame(ids(await get('/api/tasks')), [4, 3, 2, 1].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks?status=queued')), [2, 1].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks?priority=urgent')), [4, 2].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks?priority=urgent&status=queued')), [2].map(aTaskId));
+  t.strictSame(ids(await get(`/api/tasks?assigned_to=${BENCH_AGENT}`)), [3].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks/dead-letter')), [4].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks/dead-letter?priority=low')), []);
+  t.notOk('history' in (rows(await get('/api/tasks'))[0] ?? {}), 'the history is for one task');
+});
+
+t.test('a query that means nothing is refused, not ignored', async (t) => {
+  const bad = ['status=running', 'status=', 'stauts=queued', 'status=queued&status=assigned', 'priority=asap', 'assigned_to=A1'];
+  const pages = [
+    'limit=0',
+    'limit=501',
+    'limit=-1',
+    'limit=ten',
+    'limit=1e2',
+    'cursor=x',
+    `cursor=1.${aTaskId(1)}.2`,
+    'cursor=',
+    'status=%00',
+    '__proto__=x',
+  ];
+  for (const query of [...bad, ...pages]) t.strictSame(refusals(await get(`/api/tasks?${query}`)), [400, 'validation_failed'], query);
+  for (const path of [
+    '/api/agents?limit=501',
+    '/api/agents?cursor=A',
+    '/api/tasks/dead-letter?status=queued',
+    '/api/events?type=x',
+    '/api/events?task_id=1',
+  ]) {
+    t.strictSame(refusals(await get(path)), [400, 'validation_failed'], path);
+  }
+  t.strictSame(refusals(await get('/admin/tokens?cursor=x', 'admin')), [400, 'validation_failed']);
+});
+
+t.test('pages neither skip nor repeat while tasks are added', async (t) => {
+  const tasks = Array.from({ length: 125 }, (_, n) => aTask({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + Math.floor(n / 10) }));
+  await bench.commit(inserting(...tasks));
+  const seen: unknown[] = [];
+  let cursor: unknown = '';
+  for (let page = 0; cursor !== null; page += 1) {
+    const got = await get(`/api/tasks?limit=60${cursor === '' ? '' : `&cursor=${String(cursor)}`}`);
+    t.equal(got.status, 200);
+    seen.push(...ids(got));
+    cursor = got.json['next_cursor'];
+    await bench.commit(inserting(aTask({ id: aTaskId(1_000 + page), createdAtMs: A_MOMENT_MS + 1_000 + page })));
+  }
+  t.strictSame(seen, tasks.map((task) => task.id).reverse());
+  t.equal((await get('/api/tasks?limit=500')).json['next_cursor'], null);
+  t.equal(ids(await get('/api/tasks')).length, 50, '50 unless said');
+});
+
+t.test('a page of large results ends early and goes on by its cursor', async (t) => {
+  const large = JSON.stringify('x'.repeat(1_000_000));
+  const tasks = Array.from({ length: 12 }, (_, n) => aTask({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n, status: 'completed' }));
+  await bench.commit({ ...inserting(...tasks), results: tasks.map((task) => ({ taskId: task.id, json: large })) });
+  const first = await get('/api/tasks?limit=12');
+  const second = await get(`/api/tasks?limit=12&cursor=${String(first.json['next_cursor'])}`);
+  t.ok(ids(first).length < 12 && first.text.length < 10_000_000, `${ids(first).length} on the first`);
+  t.strictSame([...ids(first), ...ids(second)], tasks.map((task) => task.id).reverse());
+  t.equal(second.json['next_cursor'], null);
+});
+
+t.test('one task with its history and why it waits', async (t) => {
+  const task = aTask({ requirement: { capabilities: ['gpu'], assignTo: null } });
+  const event = anEvent({ details: { by: 'tok-1' } });
+  await bench.commit({ ...inserting(task), events: [event] });
+  const got = await get(`/api/tasks/${task.id}`);
+  t.strictSame(got.json['history'], [{ event: 'submitted', timestamp: A_MOMENT_MS, details: { by: 'tok-1' } }]);
+  t.strictSame(got.json['waiting_for'], { reason: 'capabilities', message: 'No agent has "gpu".', capabilities: ['gpu'] });
+  t.ok('tokens_used' in got.json);
+  for (const id of [aTaskId(9), 'task-x', '..%2f..%2fetc', '%00'])
+    t.strictSame(refusals(await get(`/api/tasks/${id}`)), [404, 'unknown_task'], id);
+});
+
+t.test('why it waits: the agents and dependencies of this moment', async (t) => {
+  const agent = anAgent({ id: BENCH_AGENT });
+  const held = anAssignedTask(BENCH_AGENT, { id: aTaskId(2) });
+  const blocked = aTask({ id: aTaskId(3), status: 'blocked', dependsOn: [held.id] });
+  const named = aTask({ id: aTaskId(4), requirement: { capabilities: [], assignTo: BENCH_AGENT } });
+  const scheduled = aTask({ id: aTaskId(5), status: 'scheduled', runAtMs: A_MOMENT_MS + 5_000 });
+  await bench.commit({ ...inserting(aTask(), held, blocked, named, scheduled), agents: [agent] });
+  const reason = async (n: number): Promise<unknown> => {
+    const { json } = await get(`/api/tasks/${aTaskId(n)}`);
+    return (json['waiting_for'] as Readonly<Record<string, unknown>> | null)?.['reason'] ?? null;
+  };
+  t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(reason)), ['agent_busy', null, 'dependency', 'agent_busy', 'scheduled']);
+  await bench.commit(
+    changes({
+      agents: [{ ...agent, slots: 3 }],
+      stopsSet: [aStop({ agentId: BENCH_AGENT, taskId: aTaskId(2), generation: aGeneration(0) })],
+    }),
+  );
+  t.equal(await reason(1), 'about_to_be_assigned');
+  await bench.commit(changes({ agents: [{ ...agent, slots: 2 }] }));
+  t.equal(await reason(1), 'agent_busy', 'a stop that is not confirmed holds a slot');
+});
+
+t.test('a submitter and an agent see what is theirs', async (t) => {
+  const own = aTask({ id: aTaskId(1), submittedBy: 'tok-submitter' });
+  const foreign = anAssignedTask(BENCH_AGENT, { id: aTaskId(2), submittedBy: 'tok-other' });
+  const dead = aTask({ id: aTaskId(3), status: 'dead_letter', submittedBy: 'tok-other' });
+  await bench.commit(inserting(own, foreign, dead));
+  t.strictSame(ids(await get('/api/tasks', 'submitter')), [own.id]);
+  t.strictSame(ids(await get('/api/tasks/dead-letter', 'submitter')), []);
+  t.equal((await get(`/api/tasks/${own.id}`, 'submitter')).status, 200);
+  t.strictSame(refusals(await get(`/api/tasks/${foreign.id}`, 'submitter')), [404, 'unknown_task']);
+  t.strictSame(refusals(await post(`/api/tasks/${foreign.id}/cancel`, 'submitter')), [404, 'unknown_task']);
+  t.equal(bench.commands.length, 0, 'which did not reach the queue');
+  t.equal((await post(`/api/tasks/${own.id}/cancel`, 'submitter')).status, 200);
+  t.equal((await get(`/api/tasks/${foreign.id}`, 'agent')).status, 200);
+  t.strictSame(refusals(await get(`/api/tasks/${own.id}`, 'agent')), [404, 'unknown_task']);
+  t.strictSame(refusals(await get('/api/events', 'submitter')), [403, 'forbidden']);
+  t.strictSame(refusals(await get(`/api/events?task_id=${foreign.id}`, 'submitter')), [404, 'unknown_task']);
+  const stream = await bench.open(`/api/events?task_id=${own.id}`, { token: 'submitter' });
+  t.equal(stream.status, 200);
+  await stream.body?.cancel();
+});
+
+t.test('cancel, retry and adopt', async (t) => {
+  const dead = aTask({ id: aTaskId(2), status: 'dead_letter', generation: aGeneration(3) });
+  const done = aTask({ id: aTaskId(3), status: 'completed', generation: aGeneration(1) });
+  const late = aTask({ id: aTaskId(4), generation: aGeneration(2), takenBack: { agentId: anAgentId(), generation: aGeneration(1) } });
+  const lateResult = anEvent({
+    taskId: late.id,
+    event: 'late_result',
+    agentId: anAgentId(),
+    generation: aGeneration(1),
+    details: { result: '{"ok":true}' },
+  });
+  await bench.commit({ ...inserting(aTask(), dead, done, late), events: [lateResult] });
+
+  t.match(await post(`/api/tasks/${aTaskId(1)}/cancel`), {
+    status: 200,
+    json: { task_id: aTaskId(1), status: 'cancelled', generation: 1 },
+  });
+  t.strictSame(refusals(await post(`/api/tasks/${aTaskId(1)}/cancel`)), [409, 'invalid_state']);
+  t.strictSame(refusals(await post(`/api/tasks/${done.id}/cancel`)), [409, 'invalid_state']);
+  t.match(await post(`/api/tasks/${dead.id}/retry`, 'operator', {}), { status: 200, json: { status: 'queued', generation: 4 } });
+  t.strictSame(refusals(await post(`/api/tasks/${done.id}/retry`)), [409, 'invalid_state']);
+  t.strictSame(refusals(await post(`/api/tasks/${dead.id}/retry`, 'operator', { force: true })), [400, 'validation_failed']);
+  t.strictSame(refusals(await post(`/api/tasks/${late.id}/adopt`, 'operator', {})), [400, 'validation_failed']);
+  t.strictSame(refusals(await post(`/api/tasks/${done.id}/adopt`, 'operator', { generation: 1 })), [409, 'invalid_state']);
+  t.match(await post(`/api/tasks/${late.id}/adopt`, 'operator', { generation: 1 }), { status: 200, json: { status: 'completed' } });
+  t.strictSame((await get(`/api/tasks/${late.id}`)).json['result'], { ok: true });
+  for (const verb of ['cancel', 'retry']) {
+    t.strictSame(refusals(await post(`/api/tasks/${aTaskId(99)}/${verb}`)), [404, 'unknown_task'], verb);
+    t.strictSame(refusals(await post(`/api/tasks/nonsense/${verb}`)), [404, 'unknown_task'], verb);
+  }
+  t.ok(
+    bench.commands.every((command) => !('by' in command) || command.by === 'tok-operator'),
+    'the token is named',
+  );
+});
+
+t.test('stats have a number for everything', async (t) => {
+  await bench.commit({
+    ...inserting(
+      aTask(),
+      aTask({ id: aTaskId(2), priority: 'low' }),
+      anAssignedTask(BENCH_AGENT, { id: aTaskId(3) }),
+      aTask({ id: aTaskId(4), status: 'blocked' }),
+    ),
+    agents: [anAgent({ id: BENCH_AGENT }), newAgent(anAgentId('b1')), anAgent({ id: anAgentId('c1'), draining: true })],
+  });
+  t.strictSame((await get('/api/tasks/stats')).json, {
+    scheduled: 0,
+    blocked: 1,
+    queued: 2,
+    assigned: 1,
+    completed: 0,
+    cancelled: 0,
+    dead_letter: 0,
+    lanes: { ...Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])), normal: 1, low: 1 },
+    agents: { offline: 1, idle: 0, working: 1, draining: 1, paused: 0 },
+  });
+});
+
+t.test('agents', async (t) => {
+  const held = anAssignedTask(BENCH_AGENT, { generation: aGeneration(4) });
+  const paused = anAgent({
+    id: anAgentId('b1'),
+    pausedUntilMs: A_MOMENT_MS + 1_000,
+    pausedReason: 'not logged in',
+    resources: { cpu_percent: 5 },
+  });
+  await bench.commit({ ...inserting(held), agents: [anAgent({ id: BENCH_AGENT, capabilities: ['code'], slots: 2 }), paused] });
+  t.strictSame((await get('/api/agents/a1')).json, {
+    agent_id: 'a1',
+    name: 'a1',
+    status: 'working',
+    capabilities: ['code'],
+    slots: 2,
+    connected: true,
+    connected_at: A_MOMENT_MS,
+    disconnected_at: null,
+    last_seen: A_MOMENT_MS,
+    protocol_version: 2,
+    draining: false,
+    paused_until: null,
+    paused_reason: null,
+    current_task: held.id,
+    tasks: [{ task_id: held.id, generation: 4, assigned_at: A_MOMENT_MS, accepted_at: A_MOMENT_MS }],
+    pending_stops: 0,
+    resources: null,
+  });
+  t.match((await get('/api/agents/b1')).json, { status: 'paused', paused_reason: 'not logged in', resources: { cpu_percent: 5 } });
+  const first = await get('/api/agents?limit=1');
+  const second = await get(`/api/agents?limit=1&cursor=${String(first.json['next_cursor'])}`);
+  t.strictSame(
+    [...rows(first, 'agents'), ...rows(second, 'agents')].map((agent) => agent['agent_id']),
+    ['a1', 'b1'],
+  );
+  t.equal(second.json['next_cursor'], null);
+  for (const id of ['nobody', 'A1', '..']) t.equal((await get(`/api/agents/${id}`)).status, 404, id);
+});
+
+t.test('drain, resume and takeover are asked of the queue', async (t) => {
+  for (const change of ['drain', 'resume', 'takeover']) {
+    const got = await post(`/api/agents/${BENCH_AGENT}/${change}`);
+    t.strictSame([got.status, got.json], [200, { agent_id: BENCH_AGENT, change }]);
+    t.strictSame(bench.commands.at(-1), { kind: 'agent_standing', agentId: BENCH_AGENT, change });
+    t.strictSame(refusals(await post(`/api/agents/nobody/${change}`)), [404, 'unknown_agent']);
+    t.strictSame(refusals(await post(`/api/agents/N/${change}`)), [404, 'unknown_agent']);
+    t.strictSame(refusals(await post(`/api/agents/${BENCH_AGENT}/${change}`, 'operator', { deadline: 1 })), [400, 'validation_failed']);
+  }
+  t.equal((await get(`/api/agents/${BENCH_AGENT as AgentId}`)).json['draining'], false, 'the resume came after the drain');
+});
+
+t.test('metadata and result come out as they were kept', async (t) => {
+  const metadata = '{"b":1,"a":{"__proto__":{"x":1.50}}}';
+  const task = aTask({ status: 'completed' });
+  await bench.commit(
+    changes({
+      inserted: [{ task, dueAtMs: null, body: aBody({ metadata }) }],
+      results: [{ taskId: task.id, json: '[12345678901234567890]' }],
+    }),
+  );
+  for (const path of ['/api/tasks', `/api/tasks/${task.id}`]) {
+    const { text } = await get(path);
+    t.ok(text.includes(`"metadata":${metadata}`) && text.includes('"result":[12345678901234567890]'), path);
+  }
+});

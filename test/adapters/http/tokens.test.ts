@@ -1,0 +1,201 @@
+/** Tokens, enrolment, and who is let in. */
+import t from 'tap';
+import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { A_MOMENT_MS, aToken } from '../../contracts/fixtures.ts';
+import { BENCH_AGENT, hashOf, HOST, hubBench, type Answered, type HubBench } from './hub-bench.ts';
+
+let bench: HubBench;
+t.beforeEach(async () => {
+  bench = await hubBench();
+});
+t.afterEach(() => bench.close());
+
+const admin = (path: string, json?: unknown, method?: string): Promise<Answered> =>
+  bench.send(path, { json, ...(method === undefined ? {} : { method }) });
+const register = (json: unknown, from = '1.1.1.1'): Promise<Answered> => bench.send('/api/onboard/register', { json, token: null, from });
+const secretOf = async (): Promise<string> => String((await admin('/admin/enrol-secrets', {})).json['secret']);
+const statusOf = async (token: string, path = '/api/schemas', from = '127.0.0.1'): Promise<number> =>
+  (await bench.send(path, { token, from })).status;
+const refusals = ({ status, json }: Answered): unknown => [status, json['error']];
+
+t.test('a token of a role is shown once and works at once', async (t) => {
+  const made = await admin('/admin/tokens', { name: 'ci', role: 'viewer' });
+  t.equal(made.status, 201);
+  const token = String(made.json['token']);
+  t.match(token, /^[\w-]{32,}$/);
+  t.match(made.json, { name: 'ci', role: 'viewer', agent_id: null, max_slots: null, created_at: A_MOMENT_MS, revoked_at: null });
+  t.equal(await statusOf(token, '/api/tasks'), 200);
+  const list = await admin('/admin/tokens');
+  t.notOk(list.text.includes(token), 'the list does not tell it');
+  t.notOk(list.text.includes(hashOf(token)), 'nor its digest');
+  t.ok(list.text.includes(token.slice(0, 8)));
+  t.notOk(JSON.stringify(bench.log.lines).includes(token), 'nor does the log');
+});
+
+t.test('a token of an agent may fix what it claims', async (t) => {
+  const made = await admin('/admin/tokens', { agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4 });
+  t.match(made.json, { role: 'agent', agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4, name: 'gpu-1' });
+  t.match((await admin('/admin/tokens', { agent_id: 'gpu-2' })).json, { max_slots: 16, capabilities: null });
+  t.equal((await admin('/api/agents/gpu-1')).status, 200, 'the agent is known from now on');
+  const bad: readonly unknown[] = [
+    {},
+    { name: 'x' },
+    { role: 'viewer' },
+    { name: 'x', role: 'agent' },
+    { name: 'x', role: 'root' },
+    { agent_id: 'A' },
+    { agent_id: 'a', role: 'admin' },
+    { agent_id: 'a', max_slots: 129 },
+    { name: 'x', role: 'viewer', max_slots: 1 },
+    { name: 'x', role: 'viewer', capabilities: [] },
+  ];
+  for (const body of bad) t.strictSame(refusals(await admin('/admin/tokens', body)), [400, 'validation_failed'], JSON.stringify(body));
+});
+
+t.test('a revoked token is out at once, by its id or by its agent', async (t) => {
+  const made = (await admin('/admin/tokens', { name: 'ci', role: 'viewer' })).json;
+  const token = String(made['token']);
+  t.equal(await statusOf(token), 200);
+  t.match(await admin(`/admin/tokens/${String(made['id'])}`, undefined, 'DELETE'), { status: 200, json: { revoked: [made['id']] } });
+  t.equal(await statusOf(token), 401);
+  t.strictSame(refusals(await admin(`/admin/tokens/${String(made['id'])}`, undefined, 'DELETE')), [404, 'unknown_token']);
+  t.equal(await statusOf(bench.tokens.agent), 200);
+  t.match(await admin(`/admin/tokens/${BENCH_AGENT}`, undefined, 'DELETE'), { json: { revoked: ['tok-agent'] } });
+  t.equal(await statusOf(bench.tokens.agent), 401);
+  t.strictSame(bench.revoked, [made['id'], 'tok-agent'], 'their sockets are told of');
+  for (const id of ['nobody', '..%2f', '%00', 'A']) t.equal((await admin(`/admin/tokens/${id}`, undefined, 'DELETE')).status, 404, id);
+});
+
+t.test('a token revoked elsewhere is out within seconds', async (t) => {
+  t.equal(await statusOf(bench.tokens.viewer), 200);
+  await bench.storage.agents.revokeTokens({ id: 'tok-viewer' }, A_MOMENT_MS);
+  bench.clock.advance(5_000);
+  t.equal(await statusOf(bench.tokens.viewer), 401);
+});
+
+t.test('tokens are listed in pages, newest first, revoked ones included', async (t) => {
+  for (let n = 0; n < 3; n += 1) {
+    bench.clock.advance(10);
+    await admin('/admin/tokens', { name: `n${n}`, role: 'viewer' });
+  }
+  const first = await admin('/admin/tokens?limit=2');
+  const names = (answered: Answered): unknown => (answered.json['tokens'] as { name: string }[]).map((token) => token.name);
+  t.strictSame(names(first), ['n2', 'n1']);
+  t.strictSame((names(await admin(`/admin/tokens?limit=500&cursor=${String(first.json['next_cursor'])}`)) as string[])[0], 'n0');
+});
+
+t.test('an agent enrols itself with a secret, once', async (t) => {
+  const secret = await secretOf();
+  const got = await register({ agent_id: 'new-1', secret });
+  t.equal(got.status, 201);
+  t.match(got.json, { agent_id: 'new-1', hub_ws_url: `ws://${HOST}/ws`, hub_api_url: `http://${HOST}` });
+  t.equal(await statusOf(String(got.json['token'])), 200);
+  t.equal(bench.enrolSecretsUsed(), 1, 'the hub writes a new one');
+  t.strictSame(refusals(await register({ agent_id: 'new-2', secret })), [401, 'invalid_secret'], 'it is used up');
+  t.strictSame(refusals(await register({ agent_id: 'new-1', secret: await secretOf() })), [409, 'agent_taken']);
+  t.strictSame(refusals(await register({ agent_id: 'New', secret: 'x' })), [400, 'validation_failed']);
+  const late = await admin('/admin/enrol-secrets', {});
+  t.equal(late.json['expires_at'], bench.clock.nowMs() + 900_000);
+  bench.clock.advance(900_001);
+  t.strictSame(refusals(await register({ agent_id: 'new-3', secret: late.json['secret'] })), [401, 'invalid_secret'], 'it is over');
+});
+
+t.test('two that enrol with one secret at once: one gets in', async (t) => {
+  const secret = await secretOf();
+  const got = await Promise.all(['x1', 'x2', 'x3'].map((agentId) => register({ agent_id: agentId, secret })));
+  t.strictSame(got.map((one) => one.status).sort(), [201, 401, 401]);
+});
+
+t.test('an address that guesses is held off; those who were let in are not', async (t) => {
+  t.equal(await statusOf(bench.tokens.viewer, '/api/tasks', '9.9.9.9'), 200);
+  bench.clock.advance(60_000);
+  for (let n = 0; n < 20; n += 1) t.equal(await statusOf(`wrong-${n}`, '/api/tasks', '9.9.9.9'), 401);
+  const held = await bench.send('/api/tasks', { token: 'wrong', from: '::ffff:9.9.9.9' });
+  t.strictSame([...(refusals(held) as unknown[]), held.headers.get('retry-after')], [429, 'rate_limited', '2']);
+  t.equal(await statusOf(bench.tokens.operator, '/api/tasks', '9.9.9.9'), 429, 'a token not seen before waits with the guesses');
+  t.equal(await statusOf(bench.tokens.viewer, '/api/tasks', '9.9.9.9'), 200, 'one that was let in before does not');
+  t.equal(await statusOf(bench.tokens.admin, '/api/tasks', '9.9.9.9'), 200, 'nor does the admin');
+  t.equal(await statusOf(bench.tokens.operator, '/api/tasks', '9.9.9.8'), 200, 'nor does another address');
+  t.strictSame(refusals(await register({ agent_id: 'x', secret: 'guess' }, '9.9.9.9')), [429, 'rate_limited'], 'secrets are guesses too');
+  bench.clock.advance(2_000);
+  t.equal(await statusOf('wrong', '/api/tasks', '9.9.9.9'), 401, 'after a while there is one more guess');
+});
+
+t.test('right tokens never count, however many at once', async (t) => {
+  const right = await Promise.all(Array.from({ length: 200 }, () => statusOf(bench.tokens.viewer, '/api/tasks', '8.8.8.8')));
+  t.strictSame([...new Set(right)], [200]);
+  t.equal(await statusOf('wrong', '/api/tasks', '8.8.8.8'), 401);
+});
+
+t.test('behind a trusted proxy the address is the one that it names', async (t) => {
+  const via = (forwarded: string, from: string): Promise<Answered> =>
+    bench.send('/api/tasks', { token: 'wrong', from, headers: { 'x-forwarded-for': forwarded } });
+  for (let n = 0; n < 20; n += 1) await via('6.6.6.6', '10.0.0.1');
+  t.equal((await via('6.6.6.6', '10.0.0.1')).status, 429);
+  t.equal((await via('7.7.7.7', '10.0.0.1')).status, 401);
+  for (let n = 0; n < 20; n += 1) await via(`5.5.5.${n}`, '4.4.4.4');
+  t.equal((await via('5.5.5.200', '4.4.4.4')).status, 429, 'who is no proxy is counted by itself');
+});
+
+t.test('what is no bearer token is refused without a look-up', async (t) => {
+  let looks = 0;
+  const { agents } = bench.storage;
+  const counting: HttpApiDeps['agents'] = { ...agents, findToken: (hash) => ((looks += 1), agents.findToken(hash)) };
+  const other = await hubBench({ deps: { agents: counting } });
+  for (const authorization of ['', 'Bearer', 'Bearer ', 'Basic YTpi', 'bearer', `Bearer ${'x'.repeat(1_025)}`, 'Bearer a b']) {
+    const got = await other.send('/api/tasks', { token: null, headers: { authorization } });
+    t.strictSame(
+      [...(refusals(got) as unknown[]), got.headers.get('www-authenticate')],
+      [401, 'unauthorized', 'Bearer realm="agentcom"'],
+      authorization.slice(0, 20),
+    );
+  }
+  t.equal(looks, 0);
+  await other.close();
+});
+
+t.test('a database that is away is no wrong token', async (t) => {
+  const away = () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'gone'));
+  const other = await hubBench({ deps: { agents: { ...bench.storage.agents, findToken: away, takeEnrolSecret: away } } });
+  for (let n = 0; n < 30; n += 1) {
+    const got = await other.send('/api/tasks', { token: 'viewer', from: '9.9.9.9' });
+    t.strictSame(refusals(got), [503, 'storage_unavailable']);
+  }
+  const enrol = await other.send('/api/onboard/register', { json: { agent_id: 'x', secret: 'y' }, token: null, from: '9.9.9.9' });
+  t.strictSame(refusals(enrol), [503, 'storage_unavailable']);
+  t.equal((await other.send('/api/schemas', { from: '9.9.9.9' })).status, 200, 'the admin token of the config needs no database');
+  await other.close();
+});
+
+t.test('a token whose look-up was under way when it was revoked is not believed', async (t) => {
+  const { agents } = bench.storage;
+  const id = `tok-${'1'.repeat(32)}`;
+  await agents.addToken(aToken({ id, role: 'viewer', agentId: null, hash: hashOf('slow') }));
+  const underWay = held();
+  const onItsWay = held();
+  let looks = 0;
+  const findToken: HttpApiDeps['agents']['findToken'] = async (hash) => {
+    const record = await agents.findToken(hash);
+    looks += 1;
+    if (looks > 1) return record;
+    underWay.go();
+    await onItsWay.promise;
+    return record;
+  };
+  const other = await hubBench({ deps: { agents: { ...agents, findToken } } });
+  const first = other.send('/api/schemas', { token: 'slow' });
+  await underWay.promise;
+  t.equal((await other.send(`/admin/tokens/${id}`, { method: 'DELETE' })).status, 200);
+  onItsWay.go();
+  t.equal((await first).status, 200, 'the request that was there before the revocation');
+  t.equal((await other.send('/api/schemas', { token: 'slow' })).status, 401, 'the next one looks again');
+  await other.close();
+});
+
+/** A promise and what fulfils it. */
+function held(): { readonly promise: Promise<void>; go(): void } {
+  let go: () => void = () => undefined;
+  const promise = new Promise<void>((resolve) => (go = resolve));
+  return { promise, go: () => go() };
+}

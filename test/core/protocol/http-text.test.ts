@@ -1,0 +1,148 @@
+/** JSON text, bodies, cursors and addresses, as the HTTP API reads and writes them. */
+import fc from 'fast-check';
+import t from 'tap';
+import { Type } from 'typebox';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { fullBucket, takeOne } from '../../../core/domain/token-bucket.ts';
+import { bodyReader } from '../../../core/protocol/body-reader.ts';
+import { addressGroup, clientAddress, plainAddress } from '../../../core/protocol/client-address.ts';
+import { submitSchema } from '../../../core/protocol/http-bodies.ts';
+import { readTaskCursor, taskCursor } from '../../../core/protocol/http-queries.ts';
+import { canonicalJson, findUnfit } from '../../../core/protocol/json-text.ts';
+import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
+import { aBody, anEvent, aTask, aTaskId, anAgentId } from '../../contracts/fixtures.ts';
+
+t.test('what JSON may hold', async (t) => {
+  const deep = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
+  const cases: readonly (readonly [value: unknown, field: string | null])[] = [
+    ['plain \u0001 \u007f 😀 \u202e', null],
+    ['a\u0000b', ''],
+    [{ a: ['x', 'y\ud800'] }, 'a.1'],
+    [{ a: { '\udc00': 1 } }, 'a'],
+    [{ a: Number.MAX_SAFE_INTEGER, b: -0.5, c: 1e-300 }, null],
+    [JSON.parse('{"a":9007199254740993}'), 'a'],
+    [JSON.parse('{"a":1e400}'), 'a'],
+    [deep(32), null],
+    [deep(33), '0'.repeat(32).split('').join('.')],
+    [JSON.parse('{"__proto__":{"a":"\\u0000"}}'), '__proto__.a'],
+  ];
+  for (const [value, field] of cases) t.equal(findUnfit(value, 32)?.field ?? null, field, JSON.stringify(value).slice(0, 60));
+});
+
+t.test('bodies that mean the same have one text', async (t) => {
+  t.equal(canonicalJson(JSON.parse('{"b":[1,{"d":null,"c":"x"}],"a":1.0}')), '{"a":1,"b":[1,{"c":"x","d":null}]}');
+  t.equal(canonicalJson(JSON.parse('{"__proto__":1,"a":2}')), '{"__proto__":1,"a":2}');
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
+      const turned = Object.fromEntries(Object.entries(object).reverse());
+      return (
+        canonicalJson(object) === canonicalJson(turned) &&
+        JSON.stringify(JSON.parse(canonicalJson(object))).length === JSON.stringify(object).length
+      );
+    }),
+  );
+});
+
+t.test('a body has the fields of its schema and no others', async (t) => {
+  const read = bodyReader(Type.Object({ name: Type.String(), size: Type.Optional(Type.Integer()) }, { additionalProperties: false }));
+  t.strictSame(read({ name: 'x', size: null }), { kind: 'read', value: { name: 'x' } }, 'null is not given');
+  const fields = (value: unknown): unknown => {
+    const result = read(value);
+    return result.kind === 'invalid' ? result.errors.map((error) => [error.field, error.error]) : 'read';
+  };
+  t.strictSame(fields({ name: 'x', szie: 1, more: 2 }), [
+    ['szie', 'unknown_field'],
+    ['more', 'unknown_field'],
+  ]);
+  t.strictSame(fields({}), [['name', 'required']]);
+  t.strictSame(fields({ name: null }), [['name', 'required']]);
+  t.strictSame(fields({ name: 1, size: 1.5 }), [
+    ['name', 'type'],
+    ['size', 'type'],
+  ]);
+  t.strictSame(fields(JSON.parse('{"name":"x","__proto__":{"size":1}}')), [['__proto__', 'unknown_field']]);
+  t.strictSame(fields(Object.create({ name: 'inherited' })), [['name', 'required']], 'what is inherited is not given');
+  for (const none of [null, [], 'x', 1, undefined]) t.strictSame(fields(none), [['', 'type']]);
+});
+
+t.test('characters are code points', async (t) => {
+  const read = bodyReader(submitSchema);
+  t.equal(read({ description: '😀'.repeat(10_000) }).kind, 'read');
+  t.equal(read({ description: '😀'.repeat(10_001) }).kind, 'invalid');
+  t.equal(read({ description: 'e\u0301'.repeat(5_001) }).kind, 'invalid', 'a mark is a character of its own');
+  t.equal(read({ description: '' }).kind, 'invalid');
+});
+
+t.test('a task comes out with every field, its texts as they were kept', async (t) => {
+  const metadata = '{"b":1,"a":{"__proto__":[1.50]},"a":2}';
+  const result = '{"n":12345678901234567890}';
+  const task = aTask({ assignedTo: anAgentId(), status: 'completed' });
+  const row = { task, body: aBody({ metadata }), result };
+  const text = taskRowJson(row);
+  t.ok(text.includes(`"metadata":${metadata},`), 'metadata is set in, not parsed and written anew');
+  t.ok(text.includes(`"result":${result},`));
+  t.equal(JSON.parse(taskRowJson({ ...row, body: aBody(), result: null })).metadata, null);
+  const fields =
+    'id, description, metadata, priority, status, assigned_to, assigned_at, accepted_at, generation, retry_count, max_retries, needed_capabilities, assign_to, last_error, complete_by, run_at, ttl_ms, run_max_ms, eligible_at, result, tokens_used, cost_usd, submitted_by, created_at, updated_at, repo, branch, file_hints, success_criteria, verification_steps, depends_on';
+  t.strictSame(Object.keys(JSON.parse(text)), fields.split(', '));
+  const events = [
+    { ...anEvent(), id: 1 },
+    { ...anEvent({ seq: 2, event: 'accepted', agentId: anAgentId(), generation: task.generation, details: { note: 'x' } }), id: 2 },
+  ];
+  const waiting = { reason: 'capabilities', message: 'No agent has "gpu".', capabilities: ['gpu'], untilMs: 5 } as const;
+  const record = JSON.parse(taskRecordJson({ ...row, events }, waiting)) as Record<string, unknown>;
+  t.strictSame(Object.keys(record), [...fields.split(', '), 'history', 'waiting_for']);
+  t.strictSame(record['history'], [
+    { event: 'submitted', timestamp: events[0]?.atMs },
+    { event: 'accepted', timestamp: events[1]?.atMs, agent_id: 'a1', generation: 0, details: { note: 'x' } },
+  ]);
+  t.strictSame(record['waiting_for'], { reason: 'capabilities', message: 'No agent has "gpu".', until: 5, capabilities: ['gpu'] });
+});
+
+t.test('a cursor is the place of a task', async (t) => {
+  const place = { createdAtMs: 1_800_000_000_000, id: aTaskId(7) };
+  t.strictSame(readTaskCursor(taskCursor(place)), place);
+  for (const none of [
+    '',
+    '.',
+    '1',
+    `1.${'task-x' as TaskId}`,
+    `-1.${aTaskId(1)}`,
+    `1e3.${aTaskId(1)}`,
+    `1.${aTaskId(1)}.x`,
+    `99999999999999999.${aTaskId(1)}`,
+  ]) {
+    t.equal(readTaskCursor(none), null, none);
+  }
+});
+
+t.test('who is at the other end', async (t) => {
+  const proxies = ['10.0.0.1', '::1'];
+  const cases: readonly (readonly [peer: string, forwarded: string | null, want: string])[] = [
+    ['1.2.3.4', '9.9.9.9', '1.2.3.4'],
+    ['10.0.0.1', null, '10.0.0.1'],
+    ['10.0.0.1', '9.9.9.9', '9.9.9.9'],
+    ['::ffff:10.0.0.1', '6.6.6.6, 9.9.9.9', '9.9.9.9'],
+    ['10.0.0.1', '6.6.6.6, 9.9.9.9, 10.0.0.1', '9.9.9.9'],
+    ['::1', '[2001:DB8::1]:443', '2001:db8::1'],
+    ['10.0.0.1', '9.9.9.9:1234', '9.9.9.9'],
+    ['10.0.0.1', '', '10.0.0.1'],
+    ['10.0.0.1', 'x'.repeat(46), '10.0.0.1'],
+  ];
+  for (const [peer, forwarded, want] of cases) t.equal(clientAddress(peer, forwarded, proxies), want, `${peer} for ${forwarded}`);
+  t.equal(plainAddress('fe80::1%eth0'), 'fe80::1');
+  t.equal(addressGroup('1.2.3.4'), '1.2.3.4');
+  t.equal(addressGroup('2001:db8:0:1:aaaa::1'), addressGroup('2001:0db8::1:b:c:d:e'), 'a /64 counts as one');
+  t.not(addressGroup('2001:db8:0:1::1'), addressGroup('2001:db8:0:2::1'));
+});
+
+t.test('a bucket gives its burst and then its rate', async (t) => {
+  const rule = { burst: 2, perSecond: 4 };
+  let bucket = fullBucket(rule, 0);
+  const takes = [0, 0, 0, 125, 250, 250, 10_000, 10_000, 10_000].map((nowMs) => {
+    const result = takeOne(bucket, rule, nowMs);
+    bucket = result.bucket;
+    return result.taken ? 'taken' : result.waitMs;
+  });
+  t.strictSame(takes, ['taken', 'taken', 250, 125, 'taken', 250, 'taken', 'taken', 250]);
+});
