@@ -6,7 +6,7 @@ export interface WsOptions {
   readonly httpConnectionsMax?: number | undefined;
   /** How long the head of a request may take, from the connection or the request before it. Default 10,000. */
   readonly headersWithinMs?: number | undefined;
-  /** How long a whole request, body included, may take to arrive. Default 60,000. */
+  /** How long a whole request, body included, may take to arrive; no less than `headersWithinMs`. Default 60,000. */
   readonly requestWithinMs?: number | undefined;
   /** How long an HTTP connection stays open between two requests. Default 30,000. */
   readonly keepAliveMs?: number | undefined;
@@ -58,6 +58,10 @@ const problemsOf = (options: WsOptions): readonly ConfigProblem[] => {
     } else if (found !== undefined && !(Number.isInteger(found) && (found as number) >= 1 && (found as number) <= SETTING_MAX)) {
       problems.push({ path, message: `wanted a whole number from 1 to ${SETTING_MAX}, found ${String(found)}.` });
     }
+  }
+  const { headersWithinMs, requestWithinMs } = settingsOf(options);
+  if (headersWithinMs > requestWithinMs) {
+    problems.push({ path: 'requestWithinMs', message: `wanted at least headersWithinMs (${headersWithinMs}), found ${requestWithinMs}.` });
   }
   return problems;
 };

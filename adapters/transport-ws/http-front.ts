@@ -45,7 +45,7 @@ export const httpFront = ({ settings, connectionsMax, http, isRefusing, log }: H
     {
       headersTimeout: settings.headersWithinMs,
       requestTimeout: settings.requestWithinMs,
-      connectionsCheckingInterval: Math.min(CHECK_MS, settings.headersWithinMs),
+      connectionsCheckingInterval: Math.min(CHECK_MS, settings.headersWithinMs, settings.requestWithinMs),
       keepAliveTimeout: settings.keepAliveMs,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,

@@ -88,13 +88,13 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
   });
 
   const closeAll = async (code: number, reason: string): Promise<void> => {
+    // Node ends idle keep-alive connections by itself here.
     const portFree = new Promise<void>((resolve) => server.close(() => resolve()));
     const allGone = new Promise<void>((resolve) => {
       whenAllGone = resolve;
       if (connections.size === 0) resolve();
     });
     for (const connection of [...connections]) connection.close(code, reason);
-    server.closeIdleConnections();
     const deadline = setTimeout(() => {
       for (const socket of sockets) socket.destroy();
     }, settings.closeWithinMs);
