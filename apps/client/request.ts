@@ -78,8 +78,9 @@ async function attempt<T>(connection: Connection, call: Call, read: (response: R
   } catch (thrown) {
     if (call.signal?.aborted === true) throw thrown;
     if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, again: false };
-    const code = networkCode(thrown);
-    return { kind: 'failed', error: unreachable(connection, code, thrown), again: call.repeatable || NOT_CONNECTED.has(code) };
+    const failure = innermost(thrown);
+    const again = failure.code !== null && (call.repeatable || NOT_CONNECTED.has(failure.code));
+    return { kind: 'failed', error: unreachable(connection, failure, thrown), again };
   } finally {
     clearTimeout(timer);
   }
@@ -148,21 +149,27 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-function unreachable(connection: Connection, code: string, cause: unknown): AgentcomError {
-  const why = code === 'ECONNREFUSED' ? 'nothing listens there' : code;
+function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
+  const why = code === 'ECONNREFUSED' ? 'nothing listens there' : (code ?? message);
   return new AgentcomError(
     'AC_API_UNREACHABLE',
     `The hub at ${connection.url} cannot be reached: ${why}. Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.`,
-    { cause, details: { url: connection.url, reason: code } },
+    { cause, details: { url: connection.url, reason: code ?? message } },
   );
 }
 
-/** What the system or the innermost error says: fetch hides it in `cause`, and behind a name with two addresses in a list. */
-function networkCode(thrown: unknown): string {
-  if (typeof thrown !== 'object' || thrown === null) return messageOf(thrown);
-  if ('code' in thrown && typeof thrown.code === 'string') return thrown.code;
-  if ('errors' in thrown && Array.isArray(thrown.errors) && thrown.errors.length > 0) return networkCode(thrown.errors[0]);
-  return 'cause' in thrown && thrown.cause !== undefined ? networkCode(thrown.cause) : messageOf(thrown);
+interface Innermost {
+  /** The system's or the socket's word, such as `ECONNREFUSED`; null for what no repeat would mend. */
+  readonly code: string | null;
+  readonly message: string;
+}
+
+/** What really happened: fetch hides it in `cause`, and behind a name with two addresses in a list. */
+function innermost(thrown: unknown): Innermost {
+  if (typeof thrown !== 'object' || thrown === null) return { code: null, message: messageOf(thrown) };
+  if ('code' in thrown && typeof thrown.code === 'string') return { code: thrown.code, message: messageOf(thrown) };
+  if ('errors' in thrown && Array.isArray(thrown.errors) && thrown.errors.length > 0) return innermost(thrown.errors[0]);
+  return 'cause' in thrown && thrown.cause !== undefined ? innermost(thrown.cause) : { code: null, message: messageOf(thrown) };
 }
 
 function retryAfterMs(response: Response): number | undefined {

@@ -1,11 +1,12 @@
 /** The client against a real HTTP server that answers as it is told. */
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
+import { freePort } from './cli-world.ts';
 import { readServerSentEvents } from '../../apps/client/sse.ts';
 
 async function listening(t: Test, app: Hono, port = 0): Promise<{ url: string; port: number; server: Server }> {
@@ -17,16 +18,6 @@ async function listening(t: Test, app: Hono, port = 0): Promise<{ url: string; p
   });
   const taken = (server.address() as AddressInfo).port;
   return { url: `http://127.0.0.1:${taken}`, port: taken, server };
-}
-
-/** A port on which nothing listens: taken and given back. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 t.test('a 503 is waited out as the hub says, and a repeat carries the same key', async (t) => {
@@ -91,6 +82,14 @@ t.test('nobody there, and nobody comes', async (t) => {
     code: 'AC_API_UNREACHABLE',
     message: /cannot be reached: nothing listens there\. Start it with "agentcom hub"/,
   });
+});
+
+t.test('what no repeat would mend is not repeated', async (t) => {
+  const tries: string[] = [];
+  await t.rejects(hubClient({ url: 'http://127.0.0.1:1', onRetry: (why) => tries.push(why) }).stats(), {
+    message: /cannot be reached: bad port\./,
+  });
+  t.strictSame(tries, []);
 });
 
 t.test('refusals and nonsense', async (t) => {

@@ -1,0 +1,113 @@
+/** `agentcom agents`, `push` and `tokens`. */
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { ROLES } from '../../../core/ports/agent-store.ts';
+import type { AgentJson, TokenJson } from '../../client/index.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Action, Context } from '../context.ts';
+import type { Column } from '../output/table.ts';
+import { age, dateAndTime } from '../output/times.ts';
+import { collect, parseJsonObject, parseWhole } from '../parse.ts';
+
+interface TokenOptions {
+  readonly agent?: string;
+  readonly name?: string;
+  readonly role?: Exclude<(typeof ROLES)[number], 'agent'>;
+  readonly capability?: readonly string[];
+  readonly maxSlots?: number;
+}
+
+export function addAgents(program: Command, action: Action): void {
+  program.command('agents [agent]').description('List the agents, or show one').action(action(agents));
+  program
+    .command('push <agent> <description>')
+    .description('Give a connected agent an urgent task that only it may run')
+    .option('-m, --metadata <json>', 'a JSON object handed to the agent', parseJsonObject)
+    .action(action(push));
+  const tokens = program.command('tokens').description('Make, list and revoke tokens');
+  tokens
+    .command('create')
+    .description('Make a token for an agent, or for a person or program with a role; it is shown once')
+    .option('--agent <agent>', 'for this agent')
+    .option('--name <name>', 'for a person or program of this name')
+    .addOption(new Option('--role <role>', 'what that one may do').choices(ROLES.filter((role) => role !== 'agent')))
+    .option('--capability <capability>', 'fixes what the agent may say it can; may be given again', collect)
+    .option('--max-slots <count>', 'the most tasks it may run at once', parseWhole)
+    .action(action(createToken));
+  tokens.command('list').description('List the tokens; only their beginnings are kept').action(action(listTokens));
+  tokens.command('revoke <id>').description('Revoke by agent or token id; its socket is dropped').action(action(revokeToken));
+}
+
+const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
+  { title: 'AGENT', cell: (agent) => agent.agent_id },
+  { title: 'STATUS', cell: (agent) => agent.status },
+  { title: 'SLOTS', cell: (agent) => `${agent.tasks.length}/${agent.slots}` },
+  { title: 'SEEN', cell: (agent) => (agent.connected ? 'now' : age(agent.last_seen, Date.now())) },
+  { title: 'TASK', cell: (agent) => agent.current_task ?? '-' },
+  { title: 'CAPABILITIES', cell: (agent) => agent.capabilities.join(','), charactersMax: 40 },
+  { title: 'REASON', cell: (agent) => agent.paused_reason ?? '' },
+];
+
+async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {
+  const client = await hub();
+  if (agentId === undefined) {
+    const page = await client.agents();
+    output.data(page);
+    output.table(AGENT_COLUMNS, page.agents);
+    return;
+  }
+  const agent = await client.agent(agentId);
+  output.data(agent);
+  for (const [name, value] of Object.entries(agent)) {
+    output.line(`${name.padEnd(18)}${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  }
+}
+
+async function push(
+  { output, hub }: Context,
+  options: { readonly metadata?: Record<string, unknown> },
+  agentId: string,
+  description: string,
+): Promise<void> {
+  const answer = await (await hub()).push({ agent_id: agentId, description, metadata: options.metadata });
+  output.data(answer);
+  output.line(`${answer.task_id} ${answer.status} to ${answer.agent_id}`);
+}
+
+async function createToken({ output, hub }: Context, options: TokenOptions): Promise<void> {
+  if ((options.agent === undefined) === (options.name === undefined) || (options.name === undefined) !== (options.role === undefined)) {
+    throw new AgentcomError('AC_USAGE', 'Wanted --agent AGENT, or --name NAME and --role ROLE.');
+  }
+  const token = await (
+    await hub()
+  ).createToken({
+    agent_id: options.agent,
+    name: options.name,
+    role: options.role,
+    capabilities: options.capability,
+    max_slots: options.maxSlots,
+  });
+  output.data(token);
+  output.line(token.token ?? '');
+  output.note(`${token.id} (${token.role}); it is shown this once.`);
+}
+
+const TOKEN_COLUMNS: readonly Column<TokenJson>[] = [
+  { title: 'ID', cell: (token) => token.id },
+  { title: 'ROLE', cell: (token) => token.role },
+  { title: 'FOR', cell: (token) => String(token['agent_id'] ?? token['name'] ?? '-') },
+  { title: 'BEGINS', cell: (token) => String(token['prefix'] ?? '-') },
+  { title: 'MADE', cell: (token) => dateAndTime(typeof token['created_at'] === 'number' ? token['created_at'] : null) },
+];
+
+async function listTokens({ output, hub }: Context): Promise<void> {
+  const page = await (await hub()).tokens();
+  output.data(page);
+  output.table(TOKEN_COLUMNS, page.tokens);
+}
+
+async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {
+  const answer = await (await hub()).revokeToken(id);
+  output.data(answer);
+  output.line(`${id} is revoked`);
+}

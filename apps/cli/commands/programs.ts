@@ -1,0 +1,28 @@
+/** `agentcom hub`, `sidecar` and `quickstart`: each program is imported only when it is started. */
+import type { Command } from 'commander';
+import type { Action, Context } from '../context.ts';
+
+export function addPrograms(program: Command, action: Action): void {
+  program.command('hub').description('Run the hub of the config, until SIGTERM or SIGINT').action(action(hub));
+  program.command('sidecar').description('Run the sidecar of the config, until SIGTERM or SIGINT').action(action(sidecar));
+  program
+    .command('quickstart')
+    .description('See tasks travel: a hub, two sidecars and real agent processes, with failures on the way')
+    .option('--stay', 'leave it running to submit to')
+    .action(action(quickstart));
+}
+
+async function hub({ common }: Context): Promise<void> {
+  const { runHub } = await import('../../hub/main.ts');
+  await runHub({ configFile: common.config });
+}
+
+async function sidecar({ common }: Context): Promise<void> {
+  const { runSidecar } = await import('../../sidecar/main.ts');
+  await runSidecar({ configFile: common.config });
+}
+
+async function quickstart(_context: Context, options: { readonly stay?: boolean }): Promise<void> {
+  const { runQuickstart } = await import('../../quickstart/main.ts');
+  await runQuickstart({ stay: options.stay === true });
+}

@@ -1,0 +1,138 @@
+/** `agentcom list`, `show`, `watch`, `retry`, `cancel` and `stats`. */
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
+import type { ActAnswer, HubClient, ListQuery, TaskJson } from '../../client/index.ts';
+import type { Action, Context } from '../context.ts';
+import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
+import { followTask } from '../follow.ts';
+import { colourOf, eventLine } from '../output/event-line.ts';
+import type { Column } from '../output/table.ts';
+import { age } from '../output/times.ts';
+import { parseWhole } from '../parse.ts';
+import { showTask } from '../output/task-page.ts';
+
+interface ListOptions {
+  readonly status?: string;
+  readonly priority?: string;
+  readonly agent?: string;
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+interface WatchOptions {
+  readonly agent?: string;
+  readonly type?: string;
+}
+
+export function addTasks(program: Command, action: Action): void {
+  program
+    .command('list')
+    .description('List tasks, newest first')
+    .addOption(new Option('-s, --status <status>', 'only these').choices([...STATUSES]))
+    .addOption(new Option('-p, --priority <lane>', 'only these').choices([...PRIORITIES]))
+    .option('-a, --agent <agent>', 'only those that this agent has or completed')
+    .option('-l, --limit <count>', 'how many, at most 500 (the hub: 50)', parseWhole)
+    .option('--cursor <cursor>', 'go on where the page before ended')
+    .action(action(list));
+  program.command('show <task>').description('Show one task with its history and what it waits for').action(action(show));
+  program
+    .command('watch [task]')
+    .description('Follow one task to its end and exit by its outcome, or everything that happens from now on')
+    .option('-a, --agent <agent>', 'without a task: only what this agent does')
+    .option('-t, --type <event>', 'without a task: only events of this name')
+    .action(action(watch));
+  program
+    .command('retry <tasks...>')
+    .description('Put tasks from the dead letter, or parked ones, back into the queue')
+    .action(action(retry));
+  program.command('cancel <tasks...>').description('Cancel tasks; a running agent is stopped').action(action(cancel));
+  program.command('stats').description('Show how many tasks stand where').action(action(stats));
+}
+
+const COLUMNS: readonly Column<TaskJson>[] = [
+  { title: 'TASK', cell: (task) => task.id },
+  { title: 'STATUS', cell: (task) => task.status },
+  { title: 'LANE', cell: (task) => task.priority },
+  { title: 'AGENT', cell: (task) => task.assigned_to ?? task.assign_to ?? '-', charactersMax: 24 },
+  { title: 'RETRIES', cell: (task) => `${task.retry_count}/${task.max_retries}` },
+  { title: 'AGE', cell: (task) => age(task.created_at, Date.now()) },
+  { title: 'DESCRIPTION', cell: (task) => task.description.trim().split('\n')[0] ?? '', charactersMax: 80 },
+];
+
+async function list({ output, hub }: Context, options: ListOptions): Promise<void> {
+  const query: ListQuery = {
+    status: options.status,
+    priority: options.priority,
+    assigned_to: options.agent,
+    limit: options.limit,
+    cursor: options.cursor,
+  };
+  const page = await (await hub()).list(query);
+  output.data(page);
+  output.table(COLUMNS, page.tasks);
+  if (page.next_cursor !== null) output.note(`There are more: --cursor ${page.next_cursor}`);
+}
+
+async function show({ output, hub }: Context, _options: object, taskId: string): Promise<void> {
+  const task = await (await hub()).get(taskId);
+  output.data(task);
+  showTask(output, task);
+}
+
+async function watch(context: Context, options: WatchOptions, taskId: string | undefined): Promise<void> {
+  const { output, surroundings, exitWith } = context;
+  const hub = await context.hub();
+  if (taskId !== undefined) {
+    await hub.get(taskId); // a task that is not there is told at once instead of being waited for
+    await followTask(context, hub, taskId);
+    return;
+  }
+  const events = hub.events({
+    agentId: options.agent,
+    type: options.type,
+    signal: surroundings.interrupt(),
+    onReconnect: (reason) => output.note(`connection lost, trying again: ${reason}`),
+  });
+  for await (const { event, data } of events) {
+    output.data({ event: data });
+    output.line(eventLine(event, data, { withTask: true }), colourOf(event));
+  }
+  exitWith(EXIT_INTERRUPTED);
+}
+
+const retry = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
+  actOnEach(context, taskIds, (hub, taskId) => hub.retry(taskId), 'is again');
+const cancel = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
+  actOnEach(context, taskIds, (hub, taskId) => hub.cancel(taskId), 'is');
+
+/** Each by itself: one that is refused is told and the others go on; the first refusal decides the exit code. */
+async function actOnEach(
+  { output, hub, exitWith }: Context,
+  taskIds: readonly string[],
+  act: (client: HubClient, taskId: string) => Promise<ActAnswer>,
+  verb: string,
+): Promise<void> {
+  const client = await hub();
+  let firstFailure: unknown;
+  for (const taskId of taskIds) {
+    try {
+      const answer = await act(client, taskId);
+      output.data({ task_id: taskId, ...answer });
+      output.line(`${taskId} ${verb} ${answer.status}`);
+    } catch (thrown) {
+      firstFailure ??= thrown;
+      output.error(thrown);
+    }
+  }
+  if (firstFailure !== undefined) exitWith(exitCodeOf(firstFailure));
+}
+
+async function stats({ output, hub }: Context): Promise<void> {
+  const counts = await (await hub()).stats();
+  output.data(counts);
+  for (const [name, value] of Object.entries(counts)) {
+    const inner = typeof value === 'object' && value !== null ? Object.entries(value) : null;
+    const words = inner?.map(([key, count]) => `${key} ${String(count)}`).join('  ');
+    output.line(`${name.padEnd(14)}${words ?? String(value)}`);
+  }
+}

@@ -1,0 +1,85 @@
+/** Which hub a command speaks to, and with which token: options, then environment, then the config. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hubClient, type HubClient } from '../client/index.ts';
+import { hubUrls } from '../hub/urls.ts';
+import type { ResolvedHubConfig } from '../../core/config/config.ts';
+import { isLoopback } from '../../core/config/loopback.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export interface ConnectionOptions {
+  readonly url?: string | undefined;
+  readonly token?: string | undefined;
+  readonly config?: string | undefined;
+}
+
+/**
+ * Throws `AC_USAGE` when no address or token can be found, saying how to give one. The config is read only if needed.
+ * `onRetry` hears once when the hub does not answer and is tried again.
+ */
+export async function connect(
+  options: ConnectionOptions,
+  { env, cwd }: Surroundings,
+  onRetry: (reason: string) => void,
+): Promise<HubClient> {
+  let hasTold = false;
+  const tellOnce = (reason: string): void => {
+    if (!hasTold) onRetry(reason);
+    hasTold = true;
+  };
+  const givenUrl = options.url ?? (env['AGENTCOM_API_URL'] || undefined);
+  const givenToken = options.token ?? (env['AGENTCOM_ADMIN_TOKEN'] || undefined);
+  if (givenUrl !== undefined && givenToken !== undefined) {
+    return hubClient({ url: checkedUrl(givenUrl), token: givenToken, onRetry: tellOnce });
+  }
+  const instead = givenUrl === undefined ? '--url or AGENTCOM_API_URL' : '--token or AGENTCOM_ADMIN_TOKEN';
+  const hub = await hubConfig(options.config, cwd, instead);
+  const url = checkedUrl(givenUrl ?? urlOf(hub));
+  return hubClient({ url, token: givenToken ?? (await tokenFor(url, hub)), onRetry: tellOnce });
+}
+
+async function hubConfig(configFile: string | undefined, cwd: string, instead: string): Promise<ResolvedHubConfig> {
+  const { loadConfigFile } = await import('../config/load.ts');
+  const { file, config } = await loadConfigFile({ configFile, cwd }).catch((thrown: unknown) => {
+    if (!AgentcomError.is(thrown, 'AC_CONFIG_NOT_FOUND')) throw thrown;
+    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `${thrown.message} Or give ${instead}.`, { cause: thrown });
+  });
+  if (config.hub === undefined) throw new AgentcomError('AC_USAGE', `The config ${file} has no hub. Give ${instead}.`);
+  return config.hub;
+}
+
+function urlOf(hub: ResolvedHubConfig): string {
+  if (hub.port !== 0) return hubUrls(hub.host, hub.port).api;
+  throw new AgentcomError(
+    'AC_USAGE',
+    'hub.listen.port is 0, so the hub took a free port, which its first line of output names. Give --url.',
+  );
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === '') {
+    return text.replace(/\/+$/, '');
+  }
+  throw new AgentcomError('AC_USAGE', `Wanted the hub's address as http://host:port or https://host, found ${JSON.stringify(text)}.`);
+}
+
+/** The token of this machine's hub goes to this machine's hub, and to nobody else. */
+async function tokenFor(url: string, hub: ResolvedHubConfig): Promise<string> {
+  const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  if (!isLoopback(hostname) && hostname !== hub.host && !hub.names.includes(hostname)) {
+    throw new AgentcomError('AC_USAGE', `No token for ${url}: the config is of another hub. Give --token or AGENTCOM_ADMIN_TOKEN.`);
+  }
+  if (hub.adminToken !== undefined) return hub.adminToken;
+  const file = join(hub.dataDir, 'admin-token');
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (thrown) {
+    throw new AgentcomError(
+      'AC_USAGE',
+      `No token: ${file} cannot be read (${messageOf(thrown)}). It is made when the hub first starts. Give --token or AGENTCOM_ADMIN_TOKEN.`,
+      { cause: thrown },
+    );
+  }
+}

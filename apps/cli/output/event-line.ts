@@ -1,0 +1,44 @@
+/** An event of a task as one line. */
+import type { Colour } from './output.ts';
+import { timeOfDay } from './times.ts';
+
+/** What the API says of an event, in the stream and in a task's history. */
+export type EventData = Readonly<Record<string, unknown>>;
+
+const COLOURS: Readonly<Record<string, Colour>> = {
+  completed: 'green',
+  dead_lettered: 'red',
+  failed: 'red',
+  lost: 'red',
+  expired: 'red',
+  cancelled: 'yellow',
+  reclaimed: 'yellow',
+  rejected: 'yellow',
+  progress: 'grey',
+};
+
+export const colourOf = (event: string): Colour | undefined => COLOURS[event];
+
+/** `12:03:04  task-…  accepted  worker-1 g1  50% counting` */
+export function eventLine(event: string, data: EventData, options: { readonly withTask: boolean }): string {
+  const time = typeof data['timestamp'] === 'number' ? timeOfDay(data['timestamp']) : '--:--:--';
+  const agent = typeof data['agent_id'] === 'string' ? data['agent_id'] : '';
+  const generation = typeof data['generation'] === 'number' ? `g${data['generation']}` : '';
+  const who = [agent, generation].filter((part) => part !== '').join(' ');
+  const task = options.withTask && typeof data['task_id'] === 'string' ? data['task_id'] : '';
+  return [time, task, event.padEnd(14), who, detailsText(data['details'])]
+    .filter((part) => part !== '')
+    .join('  ')
+    .trimEnd();
+}
+
+/** The plain values among the details; `percent` and `message`, which people wait for, first and bare. */
+function detailsText(details: unknown): string {
+  if (typeof details !== 'object' || details === null) return '';
+  const { percent, message, ...rest } = details as EventData;
+  const first = [typeof percent === 'number' ? `${percent}%` : '', typeof message === 'string' ? message : ''];
+  const others = Object.entries(rest)
+    .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
+    .map(([name, value]) => `${name}=${String(value)}`);
+  return [...first, ...others].filter((part) => part !== '').join(' ');
+}

@@ -1,0 +1,75 @@
+/** How commands say things: tables and sentences for people, JSON for programs. Standard output is the answer alone. */
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { printable, printableJson, printableLines } from './printable.ts';
+import { tableLines, type Column } from './table.ts';
+
+export type Colour = 'green' | 'red' | 'yellow' | 'grey' | 'bold';
+const CODES: Readonly<Record<Colour, number>> = { green: 32, red: 31, yellow: 33, grey: 90, bold: 1 };
+
+export interface Output {
+  readonly json: boolean;
+  /** One line for people; control characters in it are escaped. Nothing with `--json`. */
+  line(text: string, colour?: Colour): void;
+  /** Text of several lines. */
+  block(text: string): void;
+  table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void;
+  /** One JSON value on a line of its own; nothing without `--json`. */
+  data(value: unknown): void;
+  /** A word beside the answer, on standard error; nothing with `--json`. */
+  note(text: string): void;
+  /** One or two lines about what went wrong, on standard error; with `--json` one JSON object. */
+  error(error: unknown): void;
+}
+
+export function outputFor({ stdout, stderr, env }: Surroundings, json: boolean): Output {
+  const colours = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  const paint = (text: string, colour: Colour | undefined): string =>
+    colours && colour !== undefined ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
+  const say = (text: string): void => {
+    if (!json) stdout.write(`${text}\n`);
+  };
+  return {
+    json,
+    line: (text, colour) => say(paint(printable(text), colour)),
+    block: (text) => say(printableLines(text)),
+    table: (columns, rows) => {
+      const width = stdout.isTTY === true ? stdout.columns : undefined;
+      tableLines(columns, rows, width).forEach((line, index) => say(paint(line, index === 0 ? 'bold' : undefined)));
+    },
+    data: (value) => {
+      if (json) stdout.write(`${printableJson(value)}\n`);
+    },
+    note: (text) => {
+      if (!json) stderr.write(`${printableLines(text)}\n`);
+    },
+    error: (error) => {
+      if (json) stderr.write(`${printableJson(errorJson(error))}\n`);
+      else stderr.write(`${printableLines(errorText(error, env['AGENTCOM_DEBUG'] !== undefined))}\n`);
+    },
+  };
+}
+
+function errorJson(error: unknown): unknown {
+  if (!AgentcomError.is(error)) return { error: 'AC_INTERNAL', message: messageOf(error) };
+  return { error: error.code, message: error.message, details: error.details };
+}
+
+function errorText(error: unknown, withStack: boolean): string {
+  const stack = withStack && error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : '';
+  if (!AgentcomError.is(error)) {
+    return `agentcom: a bug: ${messageOf(error)} (AC_INTERNAL). Please report it; with AGENTCOM_DEBUG=1 it says where.${stack}`;
+  }
+  return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error.details?.['answer'])].join('\n') + stack;
+}
+
+/** What the hub says of single fields. */
+function answerDetails(answer: unknown): string[] {
+  const details = typeof answer === 'object' && answer !== null && 'details' in answer ? answer.details : undefined;
+  if (!Array.isArray(details)) return [];
+  return details.map((detail: unknown) => {
+    const { line, field, error, detail: words } = detail as Readonly<Record<string, unknown>>;
+    const place = [line === undefined ? '' : `line ${String(line)}`, String(field ?? '')].filter((part) => part !== '').join(', ');
+    return `  ${place === '' ? '(the body)' : place}: ${String(words ?? error)}`;
+  });
+}

@@ -1,0 +1,31 @@
+/** Text from outside, made harmless for a terminal. */
+
+/** Control bytes of both sets, and marks that turn the direction of text around or break lines unseen. */
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u001b': '\\e' };
+
+/** One line, in which every control character stands as `\n`, `\e`, `\x07` or `\u202e`. */
+export const printable = (text: string): string => text.replace(UNPRINTABLE, (character) => NAMED[character] ?? codeOf(character));
+
+/** As `printable`, but line feeds stay and tabs become two spaces. */
+export const printableLines = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => printable(line.replaceAll('\t', '  ').replace(/\r$/, '')))
+    .join('\n');
+
+/** JSON text on one line that no terminal obeys: what JSON leaves bare is escaped as JSON allows. */
+export const printableJson = (value: unknown): string =>
+  JSON.stringify(value).replace(UNPRINTABLE, (character) => unicodeEscape(character));
+
+/** At most `characters`, with an ellipsis where something was left out. */
+export function shortened(text: string, characters: number): string {
+  const points = [...text];
+  return points.length <= characters ? text : `${points.slice(0, Math.max(0, characters - 1)).join('')}…`;
+}
+
+const codeOf = (character: string): string => {
+  const code = character.charCodeAt(0);
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : unicodeEscape(character);
+};
+const unicodeEscape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

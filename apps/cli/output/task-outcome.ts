@@ -1,0 +1,18 @@
+/** How a task ended, in one line. */
+import type { TaskDetail } from '../../client/index.ts';
+import { duration } from './times.ts';
+
+export function taskOutcome(task: TaskDetail): string {
+  const took = `after ${duration(task.updated_at - task.created_at)}`;
+  const tokens = task.tokens_used === null ? '' : `, ${task.tokens_used} tokens`;
+  switch (task.status) {
+    case 'completed':
+      return `${task.id} completed by ${task.assigned_to ?? 'an agent'} ${took}${tokens}`;
+    case 'cancelled':
+      return `${task.id} was cancelled ${took}`;
+    case 'dead_letter':
+      return `${task.id} is in the dead letter ${took}: ${task.last_error ?? 'no reason was given'}`;
+    default:
+      return `${task.id} is ${task.status}`;
+  }
+}

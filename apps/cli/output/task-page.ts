@@ -1,0 +1,62 @@
+/** One task, whole, for people. */
+import type { TaskDetail } from '../../client/index.ts';
+import { colourOf, eventLine, type EventData } from './event-line.ts';
+import type { Output } from './output.ts';
+import { printable } from './printable.ts';
+import { dateAndTime } from './times.ts';
+
+const LABEL_CHARACTERS = 14;
+/** Fields after the first ones, in this order, where they have a value. */
+const FIELDS: readonly (readonly [label: string, field: string])[] = [
+  ['needs', 'needed_capabilities'],
+  ['assign to', 'assign_to'],
+  ['depends on', 'depends_on'],
+  ['repo', 'repo'],
+  ['branch', 'branch'],
+  ['files', 'file_hints'],
+  ['criteria', 'success_criteria'],
+  ['verify', 'verification_steps'],
+  ['metadata', 'metadata'],
+  ['tokens', 'tokens_used'],
+  ['cost USD', 'cost_usd'],
+  ['last error', 'last_error'],
+  ['submitted by', 'submitted_by'],
+];
+
+export function showTask(output: Output, task: TaskDetail): void {
+  const field = (label: string, value: string): void => output.line(`${label.padEnd(LABEL_CHARACTERS)}${value}`);
+  output.line(task.id, 'bold');
+  field('status', task.status);
+  if (task.waiting_for !== null) field('waiting for', task.waiting_for.message);
+  field('lane', task.priority);
+  field('agent', task.assigned_to === null ? '-' : `${task.assigned_to} (generation ${task.generation})`);
+  field('retries', `${task.retry_count} of ${task.max_retries}`);
+  field('submitted', dateAndTime(task.created_at));
+  field('changed', dateAndTime(task.updated_at));
+  for (const [label, name] of FIELDS) {
+    const text = valueText(task[name]);
+    if (text !== '') field(label, text);
+  }
+  output.line('');
+  output.line('description', 'bold');
+  output.block(indented(task.description));
+  if (task.result !== null && task.result !== undefined) {
+    output.line('result', 'bold');
+    output.block(indented(typeof task.result === 'string' ? task.result : JSON.stringify(task.result, null, 2)));
+  }
+  output.line('history', 'bold');
+  for (const entry of task.history)
+    output.line(`  ${eventLine(entry.event, entry as unknown as EventData, { withTask: false })}`, colourOf(entry.event));
+}
+
+function valueText(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (Array.isArray(value)) return value.map((item) => printable(String(item))).join(', ');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean);
+}
+
+const indented = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n');

@@ -1,0 +1,58 @@
+/** What people write as options, read; each throws commander's InvalidArgumentError, which names the option. */
+import { InvalidArgumentError } from 'commander';
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `1500`, `1500ms`, `90s`, `15m`, `2h`, `1d` → milliseconds. */
+export function parseDuration(text: string): number {
+  const [, amount, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim()) ?? [];
+  const milliseconds = Math.round(Number(amount) * (UNIT_MS[unit] ?? NaN));
+  if (!Number.isSafeInteger(milliseconds) || milliseconds < 1) {
+    throw new InvalidArgumentError('Wanted a duration such as 90s, 15m, 2h, 1d or 1500 (milliseconds).');
+  }
+  return milliseconds;
+}
+
+/** `+15m`, `2026-03-01T12:00:00Z`, or milliseconds since 1970 → milliseconds since 1970. */
+export function parseTime(text: string): number {
+  if (text.startsWith('+')) return Date.now() + parseDuration(text.slice(1));
+  const milliseconds = /^\d{10,}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+  if (!Number.isSafeInteger(milliseconds)) {
+    throw new InvalidArgumentError('Wanted a time such as +15m, 2026-03-01T12:00:00Z or milliseconds since 1970.');
+  }
+  return milliseconds;
+}
+
+export function parseWhole(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('Wanted a whole number, 0 or more.');
+  return number;
+}
+
+export function parsePercent(text: string): number {
+  const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (!(number <= 100)) throw new InvalidArgumentError('Wanted a number from 0 to 100.');
+  return number;
+}
+
+export function parseJsonObject(text: string): Record<string, unknown> {
+  const value = parseJson(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new InvalidArgumentError('Wanted a JSON object, such as \'{"team":"web"}\'.');
+  }
+  return value as Record<string, unknown>;
+}
+
+/** In an object, because commander takes a bare `null` for an option without a value. */
+export const parseJsonValue = (text: string): { readonly value: unknown } => ({ value: parseJson(text) });
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError('Wanted JSON, but it does not parse.');
+  }
+}
+
+/** For options that may be given many times. */
+export const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];

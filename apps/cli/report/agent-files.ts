@@ -1,0 +1,139 @@
+/**
+ * The files by which an agent speaks to its sidecar: `<task>.started`, `<task>.progress` (JSON lines) and `<task>.json`,
+ * all in the folder of its assignment. The sidecar writes `<task>.stop` when the assignment is gone.
+ */
+import { constants } from 'node:fs';
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { isTaskId } from '../../../core/domain/ids.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { PROGRESS_LINE_CHARACTERS_MAX, RESULT_FILE_BYTES_MAX } from '../../../core/protocol/agent-files.ts';
+
+const FILE_MODE = 0o600;
+
+export interface ProgressWords {
+  readonly percent?: number | undefined;
+  readonly message?: string | undefined;
+  readonly tokens_used?: number | undefined;
+}
+export type ResultWords =
+  | { readonly status: 'success'; readonly output: unknown; readonly tokens_used?: number | undefined }
+  | { readonly status: 'failed'; readonly reason: string; readonly tokens_used?: number | undefined };
+
+export interface AgentFiles {
+  readonly taskId: string;
+  /** Fails with `AC_ASSIGNMENT_GONE`. Twice is fine. */
+  started(): Promise<void>;
+  /** Adds one line, or, without any words, only asks. Fails with `AC_ASSIGNMENT_GONE`. */
+  progress(words: ProgressWords): Promise<void>;
+  /**
+   * Writes the result whole or not at all. `gone`: the assignment was taken back, and the result is kept for the operator.
+   * Fails with `AC_ASSIGNMENT_GONE` when there is no folder any more to write to.
+   */
+  result(words: ResultWords): Promise<{ readonly gone: boolean }>;
+}
+
+/** The files of the run whose environment this is; `AC_USAGE` outside of one. */
+export function agentFiles(env: Readonly<Record<string, string | undefined>>): AgentFiles {
+  const taskId = env['AGENTCOM_TASK_ID'];
+  const folder = env['AGENTCOM_RESULTS_DIR'];
+  if (!isTaskId(taskId) || folder === undefined || !isAbsolute(folder)) throw outside(taskId, folder);
+  const file = (kind: string): string => join(folder, `${taskId}.${kind}`);
+  const refuseGone = async (): Promise<void> => {
+    if (!(await exists(folder))) throw gone(taskId, `${folder} is no more`);
+    if (await exists(file('stop'))) throw gone(taskId, 'its sidecar was told to stop it');
+  };
+  return {
+    taskId,
+    started: async () => {
+      await refuseGone();
+      await writing(file('started'), () => append(file('started'), ''));
+    },
+    progress: async (words) => {
+      await refuseGone();
+      const line = JSON.stringify(words);
+      if (line === '{}') return;
+      if (line.length > PROGRESS_LINE_CHARACTERS_MAX)
+        throw tooLong(`The progress has ${line.length} characters`, PROGRESS_LINE_CHARACTERS_MAX);
+      await writing(file('progress'), () => append(file('progress'), `${line}\n`));
+    },
+    result: async (words) => {
+      if (!(await exists(folder))) throw gone(taskId, `${folder} is no more`);
+      const json = `${JSON.stringify(words)}\n`;
+      const bytes = Buffer.byteLength(json);
+      if (bytes > RESULT_FILE_BYTES_MAX) throw tooLong(`The result has ${bytes} bytes`, RESULT_FILE_BYTES_MAX);
+      const isGone = await exists(file('stop'));
+      await writing(file('json'), () => replace(file('json'), json));
+      return { gone: isGone };
+    },
+  };
+}
+
+/**
+ * Puts a whole, synced file in the place of `path`; a reader sees the old or the new one. The name it is written under
+ * first is none that a sidecar reads. What stands at `path` is replaced, a link too, and never followed.
+ */
+async function replace(path: string, text: string): Promise<void> {
+  const aside = `${path}.${process.pid}.writing`;
+  try {
+    const handle = await open(aside, 'wx', FILE_MODE);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(aside, path);
+  } catch (thrown) {
+    await rm(aside, { force: true });
+    throw thrown;
+  }
+}
+
+/** One write at the end of the file, which may not be a link. */
+async function append(path: string, text: string): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, FILE_MODE);
+  try {
+    await handle.writeFile(text);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writing(path: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (thrown) {
+    throw new AgentcomError(
+      'AC_DATA_DIR',
+      `Cannot write ${path}: ${messageOf(thrown)}. Look at the folder's owner and the room on the disk.`,
+      {
+        cause: thrown,
+      },
+    );
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw new AgentcomError('AC_DATA_DIR', `Cannot look at ${path}: ${messageOf(thrown)}.`, { cause: thrown });
+  }
+}
+
+const gone = (taskId: string, why: string): AgentcomError =>
+  new AgentcomError('AC_ASSIGNMENT_GONE', `The assignment of ${taskId} is gone: ${why}. End here, and do nothing that cannot be undone.`);
+
+const tooLong = (found: string, most: number): AgentcomError =>
+  new AgentcomError('AC_USAGE', `${found}; wanted at most ${most}. Put more into a file of your own and name it.`);
+
+function outside(taskId: string | undefined, folder: string | undefined): AgentcomError {
+  const found = `AGENTCOM_TASK_ID ${taskId === undefined ? 'not set' : JSON.stringify(taskId)}, AGENTCOM_RESULTS_DIR ${folder === undefined ? 'not set' : JSON.stringify(folder)}`;
+  return new AgentcomError(
+    'AC_USAGE',
+    `"agentcom report" speaks for a task from inside its agent's run, which has AGENTCOM_TASK_ID and an absolute AGENTCOM_RESULTS_DIR; found ${found}.`,
+  );
+}
