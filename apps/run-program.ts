@@ -8,45 +8,74 @@ import { Lifecycle } from './lifecycle.ts';
 
 export interface RunningProgram {
   readonly lifecycle: Lifecycle;
+  /** Aborted by the first signal. */
+  readonly stopping: AbortSignal;
+}
+
+export interface Running {
+  /** The line that says that it is ready. */
+  readonly ready: Promise<string>;
+  /** Fails when the program cannot go on. */
+  readonly finished?: Promise<void> | undefined;
 }
 
 export interface ProgramOptions {
   readonly log: Log;
-  /** Starts the parts; answers the line that says that it is ready, or null when it was stopped meanwhile. */
-  readonly start: (program: RunningProgram) => Promise<string | null>;
+  /** How long one part may take to stop, milliseconds; the Lifecycle's own bound without it. */
+  readonly stopEachMs?: number | undefined;
+  /** Starts the parts; answers null when it was stopped meanwhile. */
+  readonly start: (program: RunningProgram) => Promise<Running | null>;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 /** The exit code of a program that was told twice to stop: the same as of one that died by the signal. */
 const STOPPED_AT_ONCE = 143;
 
-/** Answers when the program has stopped after a signal; throws what kept it from starting or stopping. */
-export async function runProgram({ log, start }: ProgramOptions): Promise<void> {
-  const lifecycle = new Lifecycle({ clock: systemClock(), log });
-  const stopped = stopOnSignal(lifecycle, log);
+/** Answers when the program has stopped after a signal; throws what kept it from starting, going on or stopping. */
+export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Promise<void> {
+  const lifecycle = new Lifecycle({ clock: systemClock(), log, stopEachMs, stopAllMs: stopEachMs });
+  const signal = stopOnSignal(lifecycle, log);
   try {
-    const ready = await start({ lifecycle });
-    if (ready !== null) process.stdout.write(`${ready}\n`);
+    const running = await start({ lifecycle, stopping: signal.aborted });
+    await Promise.race([sayReady(running), signal.stopped]);
+    await Promise.race([running?.finished ?? signal.stopped, signal.stopped]);
   } catch (error) {
-    stopped.forget();
-    throw error;
+    // A start that was broken off by a signal is a stop like any other.
+    if (!signal.aborted.aborted) throw error;
+    log.info('stopped before it was ready', { error });
+  } finally {
+    signal.forget();
+    await lifecycle.stop();
   }
-  await stopped.done;
 }
 
-function stopOnSignal(lifecycle: Lifecycle, log: Log): { readonly done: Promise<void>; forget(): void } {
-  let told = false;
+async function sayReady(running: Running | null): Promise<void> {
+  if (running !== null) process.stdout.write(`${await running.ready}\n`);
+}
+
+interface StopOnSignal {
+  readonly aborted: AbortSignal;
+  /** Settles with the end of the stop that a signal asked for; never without one. */
+  readonly stopped: Promise<void>;
+  forget(): void;
+}
+
+function stopOnSignal(lifecycle: Lifecycle, log: Log): StopOnSignal {
+  const controller = new AbortController();
   let settle: (stopping: Promise<void>) => void = () => undefined;
-  const done = new Promise<void>((resolve) => (settle = resolve));
+  const stopped = new Promise<void>((resolve) => (settle = resolve));
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (told) process.exit(STOPPED_AT_ONCE);
-    told = true;
+    if (controller.signal.aborted) process.exit(STOPPED_AT_ONCE);
     log.info('stopping', { signal });
+    controller.abort();
     settle(lifecycle.stop());
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
-  const forget = (): void => {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
+  return {
+    aborted: controller.signal,
+    stopped,
+    forget: () => {
+      for (const signal of SIGNALS) process.off(signal, onSignal);
+    },
   };
-  return { done: done.finally(forget), forget };
 }

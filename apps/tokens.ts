@@ -8,12 +8,17 @@ import type { HubSessions } from '../core/application/hub/sessions/hub-sessions.
 import type { Roster } from '../core/application/hub/roster.ts';
 import type { Sweeper } from '../core/application/hub/sweeper.ts';
 import type { TaskQueue } from '../core/application/hub/task-queue.ts';
-import type { ResolvedHubConfig } from '../core/config/config.ts';
+import type { Sidecar } from '../core/application/sidecar/sidecar.ts';
+import type { ResolvedHubConfig, ResolvedSidecarConfig } from '../core/config/config.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Digest, Ids } from '../core/ports/chance.ts';
+import type { HubLink } from '../core/ports/hub-link.ts';
 import type { HubTransport } from '../core/ports/hub-transport.ts';
+import type { Journal } from '../core/ports/journal.ts';
 import type { Log } from '../core/ports/log.ts';
+import type { ResultInbox } from '../core/ports/result-inbox.ts';
 import type { Storage } from '../core/ports/storage.ts';
+import type { WakeRunner } from '../core/ports/wake-runner.ts';
 import type { HttpApi } from '../adapters/http/deps.ts';
 import type { HubSecrets } from './hub/secrets.ts';
 import type { HubWiring } from './hub/wiring.ts';
@@ -34,4 +39,14 @@ export const TOKENS = {
   Sweeper: Symbol('Sweeper') as ServiceIdentifier<Sweeper>,
   HubSessions: Symbol('HubSessions') as ServiceIdentifier<HubSessions>,
   HttpApi: Symbol('HttpApi') as ServiceIdentifier<HttpApi>,
+
+  SidecarConfig: Symbol('SidecarConfig') as ServiceIdentifier<ResolvedSidecarConfig>,
+  HubLink: Symbol('HubLink') as ServiceIdentifier<HubLink>,
+  Journal: Symbol('Journal') as ServiceIdentifier<Journal>,
+  ResultInbox: Symbol('ResultInbox') as ServiceIdentifier<ResultInbox>,
+  /** Null: the agent polls for its tasks by itself. */
+  WakeRunner: Symbol('WakeRunner') as ServiceIdentifier<WakeRunner | null>,
+  /** The token that the sidecar identifies with. */
+  SidecarToken: Symbol('SidecarToken') as ServiceIdentifier<string>,
+  Sidecar: Symbol('Sidecar') as ServiceIdentifier<Sidecar>,
 };

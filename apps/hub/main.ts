@@ -7,12 +7,12 @@ import type { Log } from '../../core/ports/log.ts';
 import { loadConfigFile } from '../config/load.ts';
 import { makeDataDir } from '../data-dir.ts';
 import { programLog } from '../program-log.ts';
-import { runProgram, type RunningProgram } from '../run-program.ts';
+import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
 import { TOKENS } from '../tokens.ts';
 import { adaptersModule } from './modules/adapters.module.ts';
 import { coreModule } from './modules/core.module.ts';
 import { httpModule } from './modules/http.module.ts';
-import { machineModule } from './modules/machine.module.ts';
+import { machineModule } from '../modules/machine.module.ts';
 import { hubServices } from './services.ts';
 import { hubUrls } from './urls.ts';
 
@@ -35,12 +35,12 @@ export function hubContainer(config: ResolvedHubConfig, log: Log): Container {
   return container;
 }
 
-async function startHub(config: ResolvedHubConfig, log: Log, program: RunningProgram): Promise<string | null> {
+async function startHub(config: ResolvedHubConfig, log: Log, program: RunningProgram): Promise<Running | null> {
   await makeDataDir(config.dataDir, 'set hub.dataDir (AGENTCOM_DATA_DIR)');
   const container = hubContainer(config, log);
   const outcome = await program.lifecycle.start(await hubServices(container));
   const { port } = await container.getAsync(TOKENS.HubWiring);
-  return outcome === 'running' ? `agentcom hub ready ${hubUrls(config.host, port).api}` : null;
+  return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready ${hubUrls(config.host, port).api}`) } : null;
 }
 
 function hubPart(config: ResolvedConfig, file: string): ResolvedHubConfig {

@@ -177,7 +177,7 @@ export class HubSession {
     this.#timer?.cancel();
     if (this.#state === 'closed') return this.#deps.inbox.post({ kind: 'disconnect', from }, () => undefined);
     this.#state = 'identified';
-    this.#deps.registered(this);
+    this.#deps.registered(this.connection);
     this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.nowMs(), storeId: storeId(), held: answer.held }, context));
     if (answer.expectsWord) {
       this.#timer = clock.after(V1_SETTLE_MS, () =>

@@ -25,7 +25,7 @@ export class HubSessions implements TransportEvents {
     this.#deps = {
       ...deps,
       addressOf: (connection) => addressOf(connection, deps.trustedProxies),
-      registered: (session) => this.#registered(session),
+      registered: (connection) => this.#registered(connection),
       sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
       broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
     };
@@ -110,10 +110,11 @@ export class HubSessions implements TransportEvents {
     }
   }
 
-  #registered(session: HubSession): void {
-    const { agentId } = session;
+  #registered(connection: HubConnection): void {
+    const session = this.#sessions.get(connection.id);
     this.#unidentified -= 1;
-    if (agentId === null) return;
+    const agentId = session?.agentId ?? null;
+    if (session === undefined || agentId === null) return;
     this.#byAgent.set(agentId, session);
     const agent = this.#deps.roster.get(agentId);
     if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent: agentCard(agent, this.#deps.clock.nowMs()) }, false);

@@ -9,7 +9,6 @@ import type { CommandInbox } from '../commands.ts';
 import type { HubContext } from '../context.ts';
 import type { Roster } from '../roster.ts';
 import type { Frame } from './frames-out.ts';
-import type { HubSession } from './hub-session.ts';
 import type { Throttle } from './throttle.ts';
 
 export interface SessionDeps {
@@ -27,8 +26,8 @@ export interface SessionDeps {
   readonly agentMessages: boolean;
   /** The peer, seen through trusted proxies. */
   readonly addressOf: (connection: HubConnection) => string;
-  /** The session speaks for its agent from now on. */
-  readonly registered: (session: HubSession) => void;
+  /** The session of this connection speaks for its agent from now on. */
+  readonly registered: (connection: HubConnection) => void;
   /** Sends to an agent of this hub; false when it is not here. */
   readonly sendTo: (agentId: AgentId, frame: Frame) => boolean;
   /** Sends to every other version 1 agent of this hub, or, with `everyVersion`, to every other agent. */

@@ -1,10 +1,10 @@
 /** What the machine gives: time, chance, digests, a log. */
 import { ContainerModule } from 'inversify';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { systemIds } from '../../../adapters/ids-system/system-ids.ts';
-import type { Log } from '../../../core/ports/log.ts';
-import { TOKENS } from '../../tokens.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { systemIds } from '../../adapters/ids-system/system-ids.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { TOKENS } from '../tokens.ts';
 
 export const machineModule = (log: Log): ContainerModule =>
   new ContainerModule(({ bind }) => {

@@ -1,0 +1,92 @@
+/** How a sidecar comes by its token: from the config, from its data directory, else by enrolling with the hub on this machine. */
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { hubClient } from '../client/index.ts';
+import { readSecretFile, writeSecretFile } from '../data-dir.ts';
+
+/** Tries with a secret that the hub did not take: another sidecar may have used it in between, and the hub writes a new one. */
+const REFUSED_TRIES_MAX = 10;
+const AGAIN_FIRST_MS = 200;
+const AGAIN_MAX_MS = 10_000;
+
+export interface EnrolmentDeps {
+  readonly config: ResolvedSidecarConfig;
+  /** The data directory of the hub in the same config, where its enrolment secret lies; null without one. */
+  readonly hubDataDir: string | null;
+  readonly log: Log;
+  /** Ends the waiting for a hub that is not there yet. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The sidecar's token. Waits for a hub that is not up yet. Fails with `AC_ENROL` when there is no secret to enrol with or
+ * the identity is taken, and says what to do.
+ */
+export async function sidecarToken(deps: EnrolmentDeps): Promise<string> {
+  const { config } = deps;
+  if (config.token !== undefined) return config.token;
+  const file = join(config.dataDir, 'token');
+  const known = await readSecretFile(file);
+  if (known !== null) return known;
+  const token = await enrol(deps);
+  await writeSecretFile(file, token);
+  deps.log.info('enrolled with the hub', { agent_id: config.agentId, token_file: file });
+  return token;
+}
+
+type Outcome =
+  { readonly kind: 'enrolled'; readonly token: string } | { readonly kind: 'again'; readonly refused: boolean; readonly because: string };
+
+async function enrol(deps: EnrolmentDeps): Promise<string> {
+  let refusals = 0;
+  let told = false;
+  for (let waitMs = AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, AGAIN_MAX_MS)) {
+    const outcome = await tryToEnrol(deps);
+    if (outcome.kind === 'enrolled') return outcome.token;
+    if (outcome.refused) refusals += 1;
+    if (refusals >= REFUSED_TRIES_MAX) {
+      throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enrol: ${outcome.because}. ${HOW_TO_GET_A_TOKEN}`);
+    }
+    if (!told)
+      deps.log.warn('not enrolled yet; trying again until the hub answers', { because: outcome.because, hub: deps.config.hubs[0] });
+    told = true;
+    await wait(waitMs, undefined, { signal: deps.signal });
+  }
+}
+
+async function tryToEnrol(deps: EnrolmentDeps): Promise<Outcome> {
+  const { config } = deps;
+  const secret = await enrolSecret(deps);
+  if (secret === null)
+    return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hubDataDir ?? ''} yet` };
+  try {
+    const hub = hubClient({ url: apiUrlOf(config.hubs[0] ?? ''), token: undefined });
+    return { kind: 'enrolled', token: (await hub.register({ agent_id: config.agentId, secret })).token };
+  } catch (error) {
+    if (AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409) {
+      const message = `The hub knows agent "${config.agentId}" already, and its token is not in ${config.dataDir}. Choose another agentId, or on the hub's machine run: agentcom tokens revoke ${config.agentId}`;
+      throw new AgentcomError('AC_ENROL', message, { cause: error });
+    }
+    return { kind: 'again', refused: AgentcomError.is(error, 'AC_API'), because: messageOf(error) };
+  }
+}
+
+async function enrolSecret({ hubDataDir }: EnrolmentDeps): Promise<string | null> {
+  const given = process.env['AGENTCOM_ENROL_SECRET'];
+  if (given !== undefined && given !== '') return given;
+  if (hubDataDir === null)
+    throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enrol with. ${HOW_TO_GET_A_TOKEN}`);
+  return readSecretFile(join(hubDataDir, 'enrol-secret'));
+}
+
+const HOW_TO_GET_A_TOKEN =
+  'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or set AGENTCOM_ENROL_SECRET to a fresh enrolment secret.';
+
+/** `ws://host:port/ws` → `http://host:port`. */
+export function apiUrlOf(hubUrl: string): string {
+  const url = new URL(hubUrl);
+  return `${url.protocol === 'wss:' ? 'https:' : 'http:'}//${url.host}`;
+}

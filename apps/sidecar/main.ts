@@ -1,0 +1,65 @@
+/** The sidecar as a program: config, enrolment, container, lifecycle, signals. */
+import 'reflect-metadata';
+import { Container } from 'inversify';
+import type { ResolvedConfig, ResolvedSidecarConfig } from '../../core/config/config.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { loadConfigFile } from '../config/load.ts';
+import { makeDataDir } from '../data-dir.ts';
+import { machineModule } from '../modules/machine.module.ts';
+import { programLog } from '../program-log.ts';
+import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
+import { TOKENS } from '../tokens.ts';
+import { sidecarToken } from './enrolment.ts';
+import { adaptersModule } from './modules/adapters.module.ts';
+import { coreModule } from './modules/core.module.ts';
+
+/** What the sidecar may take to hand in its last reports; it gives up by itself a little earlier. Milliseconds. */
+const STOP_MS = 10_000;
+
+export interface RunSidecarOptions {
+  /** `--config FILE`. */
+  readonly configFile?: string | undefined;
+}
+
+/** Runs a sidecar until it is told to stop. Throws what kept it from starting. */
+export async function runSidecar(options: RunSidecarOptions): Promise<void> {
+  const { config, file } = await loadConfigFile({ configFile: options.configFile });
+  const part = sidecarPart(config, file);
+  const log = programLog('sidecar').with({ agent_id: part.agentId });
+  await runProgram({ log, stopEachMs: STOP_MS, start: (program) => startSidecar(config, part, log, program) });
+}
+
+/** The container of a sidecar with this config; nothing is opened. */
+export function sidecarContainer(
+  config: ResolvedSidecarConfig,
+  options: { readonly baseDir: string; readonly token: string; readonly log: Log },
+): Container {
+  const container = new Container();
+  container.load(machineModule(options.log), adaptersModule(config, options.baseDir), coreModule(options.token));
+  return container;
+}
+
+async function startSidecar(
+  config: ResolvedConfig,
+  part: ResolvedSidecarConfig,
+  log: Log,
+  program: RunningProgram,
+): Promise<Running | null> {
+  await makeDataDir(part.dataDir, 'set sidecar.dataDir (AGENTCOM_SIDECAR_DIR)');
+  const hubDataDir = config.hub?.dataDir ?? null;
+  const token = await sidecarToken({ config: part, hubDataDir, log, signal: program.stopping });
+  const container = sidecarContainer(part, { baseDir: config.baseDir, token, log });
+  const sidecar = await container.getAsync(TOKENS.Sidecar);
+  const outcome = await program.lifecycle.start([{ name: 'sidecar', start: () => sidecar.start(), stop: () => sidecar.stop() }]);
+  if (outcome === 'stopped') return null;
+  return { ready: sidecar.ready.then(() => `agentcom sidecar ready ${part.agentId}`), finished: sidecar.finished };
+}
+
+function sidecarPart(config: ResolvedConfig, file: string): ResolvedSidecarConfig {
+  if (config.sidecar !== undefined) return config.sidecar;
+  throw new AgentcomError(
+    'AC_CONFIG_INVALID',
+    `${file} has no "sidecar" part, which \`agentcom sidecar\` needs. Add sidecar: { hubs: ["ws://127.0.0.1:4000/ws"], agentId: "worker-1" }.`,
+  );
+}

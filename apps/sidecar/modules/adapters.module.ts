@@ -1,0 +1,32 @@
+/** What the sidecar stands on: its link, its files, and the wake runner that the config chose. */
+import { ContainerModule } from 'inversify';
+import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
+import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
+import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
+import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { TOKENS } from '../../tokens.ts';
+
+/** `baseDir`: the folder of the config file, which programs and folders of the runner are relative to. */
+export const adaptersModule = (config: ResolvedSidecarConfig, baseDir: string): ContainerModule =>
+  new ContainerModule(({ bind }) => {
+    const { dataDir, agentId, wake } = config;
+    bind(TOKENS.SidecarConfig).toConstantValue(config);
+    bind(TOKENS.HubLink)
+      .toResolvedValue((log) => wsLink({ log }), [TOKENS.Log])
+      .inSingletonScope();
+    bind(TOKENS.Journal)
+      .toResolvedValue((clock, log) => fileJournal({ dataDir, clock, log }), [TOKENS.Clock, TOKENS.Log])
+      .inSingletonScope();
+    bind(TOKENS.ResultInbox)
+      .toResolvedValue(
+        (clock, log) => filesResultInbox({ dataDir, clock, log, resultStillMs: config.timing.resultStillMs }),
+        [TOKENS.Clock, TOKENS.Log],
+      )
+      .inSingletonScope();
+    bind(TOKENS.WakeRunner)
+      .toResolvedValue(
+        async (clock, log) => (wake === undefined ? null : wake.create({ agentId, baseDir, dataDir, clock, log })),
+        [TOKENS.Clock, TOKENS.Log],
+      )
+      .inSingletonScope();
+  });

@@ -1,0 +1,38 @@
+/** The sidecar itself, over its ports. */
+import { ContainerModule } from 'inversify';
+import { createSidecar } from '../../../core/application/sidecar/sidecar.ts';
+import { TOKENS } from '../../tokens.ts';
+
+export const coreModule = (token: string): ContainerModule =>
+  new ContainerModule(({ bind }) => {
+    bind(TOKENS.SidecarToken).toConstantValue(token);
+    bind(TOKENS.Sidecar)
+      .toResolvedValue(
+        (config, token, link, journal, results, runner, clock, ids, digest, log) =>
+          createSidecar({
+            config: { ...config, token },
+            link,
+            journal,
+            results,
+            runner: runner ?? undefined,
+            clock,
+            ids,
+            digest,
+            log,
+            stopController: () => new AbortController(),
+          }),
+        [
+          TOKENS.SidecarConfig,
+          TOKENS.SidecarToken,
+          TOKENS.HubLink,
+          TOKENS.Journal,
+          TOKENS.ResultInbox,
+          TOKENS.WakeRunner,
+          TOKENS.Clock,
+          TOKENS.Ids,
+          TOKENS.Digest,
+          TOKENS.Log,
+        ],
+      )
+      .inSingletonScope();
+  });

@@ -1,0 +1,66 @@
+/**
+ * The agent of the tests of whole programs. It keeps a ledger: each start and each end as a line, with pid, task and
+ * generation; each start also names the runs of the same task that it found alive, which must be none.
+ *
+ * It works until `$LEDGER_DIR/release-<task id>` (or `release-all`) exists, or for `metadata.ms` if that is given, then
+ * writes its result. `metadata.fail` makes it fail, `metadata.ignore_term` makes it deaf to SIGTERM.
+ */
+import { appendFileSync, existsSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const { AGENTCOM_TASK_ID: taskId, AGENTCOM_GENERATION: generation, AGENTCOM_RESULTS_DIR: resultsDir, LEDGER_DIR: dir } = process.env;
+const task = JSON.parse(readFileSync(process.env.AGENTCOM_TASK_FILE, 'utf8'));
+const metadata = task.metadata ?? {};
+const ledger = join(dir, 'ledger.jsonl');
+
+const note = (what, more = {}) =>
+  appendFileSync(
+    ledger,
+    `${JSON.stringify({ what, pid: process.pid, task: taskId, generation: Number(generation), at: Date.now(), ...more })}\n`,
+  );
+
+const isAlive = (pid) => {
+  try {
+    process.kill(pid, 0);
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0] !== 'Z';
+  } catch {
+    return false;
+  }
+};
+const others = existsSync(ledger)
+  ? readFileSync(ledger, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line))
+      .filter((line) => line.task === taskId && line.what === 'start' && line.pid !== process.pid)
+      .map((line) => line.pid)
+  : [];
+note('start', { beside: others.filter(isAlive), description: task.description });
+
+process.on('SIGTERM', () => {
+  if (metadata.ignore_term) return;
+  note('stopped');
+  process.exit(143);
+});
+
+writeFileSync(join(resultsDir, `${taskId}.started`), '');
+let finished = false;
+const finish = () => {
+  if (finished) return;
+  finished = true;
+  const result = metadata.fail
+    ? { status: 'failed', reason: String(metadata.fail) }
+    : { status: 'success', output: { pid: process.pid, generation: Number(generation) } };
+  writeFileSync(join(resultsDir, `.${taskId}.next`), JSON.stringify(result));
+  renameSync(join(resultsDir, `.${taskId}.next`), join(resultsDir, `${taskId}.json`));
+  note('end');
+  process.exit(0);
+};
+if (metadata.ms !== undefined) {
+  setTimeout(finish, metadata.ms);
+} else {
+  const released = () => existsSync(join(dir, `release-${taskId}`)) || existsSync(join(dir, 'release-all'));
+  watch(dir, () => released() && finish());
+  // A file may appear before the watch does, and watchers miss events.
+  setInterval(() => released() && finish(), 200);
+}

@@ -1,0 +1,215 @@
+/** Hubs and sidecars as real processes, in a folder of their own: started by the command people use, killed as reality does. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { hubClient, type HubClient } from '../../apps/client/index.ts';
+import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
+
+const BIN = resolve(import.meta.dirname, '../../apps/cli/bin.mjs');
+const LEDGER_AGENT = resolve(import.meta.dirname, 'ledger-agent.mjs');
+/** How long a program may take to say that it is ready, milliseconds: cold tsx on two busy cores. */
+const READY_WITHIN_MS = 60_000;
+
+/** Times scaled down so that a test takes seconds; the sum that the grace must reach is kept. */
+export const QUICK_HUB_TIMING: Partial<HubTiming> = {
+  heartbeatMs: 500,
+  pongWaitMs: 500,
+  reconnectMaxMs: 500,
+  graceMarginMs: 500,
+  reconnectGraceMs: 4_000,
+  quietAfterStartMs: 4_000,
+  sweepMs: 500,
+  stopResendMs: 1_000,
+  killGraceMs: 1_000,
+  acceptMs: 10_000,
+  leaseMs: 6_000,
+  backoff: { firstMs: 100, maxMs: 1_000 },
+};
+export const QUICK_SIDECAR_TIMING: Partial<SidecarTiming> = {
+  wakeRetriesMs: [100, 200, 300],
+  confirmWithinMs: 15_000,
+  reportRepeat: { firstMs: 300, maxMs: 1_000 },
+};
+
+export interface Program {
+  readonly process: ChildProcess;
+  readonly ready: string;
+  /** Its log, as far as it is written. */
+  log(): string;
+  /** Sends the signal and waits for its end; answers the exit code, or the signal it died by. */
+  kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
+}
+
+export interface LedgerLine {
+  readonly what: 'start' | 'end' | 'stopped';
+  readonly pid: number;
+  readonly task: string;
+  readonly generation: number;
+  readonly at: number;
+  readonly beside?: readonly number[];
+  readonly description?: string;
+}
+
+export interface World {
+  readonly dir: string;
+  readonly port: number;
+  readonly api: HubClient;
+  readonly adminToken: string;
+  startHub(): Promise<Program>;
+  /** `hubUrl`: through a proxy, say. `extra`: more of the sidecar's config, as source text. */
+  startSidecar(
+    agentId: string,
+    options?: { readonly hubUrl?: string; readonly capabilities?: readonly string[]; readonly extra?: string },
+  ): Promise<Program>;
+  ledger(): readonly LedgerLine[];
+  /** Lets the agent of this task, or of all, finish. */
+  release(taskId?: string): void;
+  /** Waits for an event of the task (one of `names`) and answers its name. */
+  event(taskId: string, names: readonly string[], withinMs?: number): Promise<string>;
+  /** The names of the task's history, in order. */
+  history(taskId: string): Promise<readonly string[]>;
+}
+
+/** The part of a tap test that a world needs. */
+export interface TestEnd {
+  teardown(fn: () => Promise<void>): void;
+}
+
+export async function makeWorld(
+  t: TestEnd,
+  options: { readonly hubTiming?: Partial<HubTiming>; readonly sidecarTiming?: Partial<SidecarTiming>; readonly hubExtra?: string } = {},
+): Promise<World> {
+  const dir = mkdtempSync(join(tmpdir(), 'agentcom-world-'));
+  const port = await freePort();
+  const adminToken = 'a-token-of-the-tests-'.repeat(3);
+  const hubTiming = { ...QUICK_HUB_TIMING, ...options.hubTiming };
+  const sidecarTiming = { ...QUICK_SIDECAR_TIMING, ...options.sidecarTiming };
+  const programs: Program[] = [];
+  mkdirSync(join(dir, 'ledger'));
+  const api = hubClient({ url: `http://127.0.0.1:${port}`, token: adminToken, retryWithinMs: 10_000 });
+  const stopping = new AbortController();
+
+  writeFileSync(
+    join(dir, 'hub.config.ts'),
+    `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+export default defineConfig({ hub: { listen: { port: ${port} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
+  adminToken: ${JSON.stringify(adminToken)}, timing: ${JSON.stringify(hubTiming)}, ${options.hubExtra ?? ''} } });
+`,
+  );
+
+  const start = async (name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Program> => {
+    const program = await startProgram(join(dir, `${name}.log`), args, dir, env);
+    programs.push(program);
+    return program;
+  };
+
+  t.teardown(async () => {
+    stopping.abort();
+    writeFileSync(join(dir, 'ledger', 'release-all'), '');
+    await Promise.all(programs.map((program) => program.kill('SIGKILL')));
+    for (const line of readLedger(dir)) if (line.what === 'start') killGroup(line.pid);
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  });
+
+  return {
+    dir,
+    port,
+    api,
+    adminToken,
+    startHub: () => start('hub', ['hub', '--config', join(dir, 'hub.config.ts')]),
+    async startSidecar(agentId, { hubUrl = `ws://127.0.0.1:${port}/ws`, capabilities = ['code'], extra = '' } = {}) {
+      const config = join(dir, `${agentId}.config.ts`);
+      if (!existsSync(config)) {
+        const { token } = await api.createToken({ agent_id: agentId });
+        writeFileSync(
+          config,
+          `import { defineConfig } from 'agentcom';
+import { command } from 'agentcom/runners';
+export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: '${agentId}', token: ${JSON.stringify(token)}, dataDir: '${agentId}',
+  capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify(sidecarTiming)},
+  wake: command({ argv: [process.execPath, ${JSON.stringify(LEDGER_AGENT)}], env: { LEDGER_DIR: ${JSON.stringify(join(dir, 'ledger'))} } }), ${extra} } });
+`,
+        );
+      }
+      return start(agentId, ['sidecar', '--config', config]);
+    },
+    ledger: () => readLedger(dir),
+    release: (taskId) => writeFileSync(join(dir, 'ledger', taskId === undefined ? 'release-all' : `release-${taskId}`), ''),
+    async event(taskId, names, withinMs = 30_000) {
+      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(withinMs)]);
+      for await (const event of api.events({ taskId, lastEventId: '0', signal })) {
+        if (names.includes(event.event)) return event.event;
+      }
+      throw new Error(
+        `${taskId}: none of ${names.join(', ')} within ${withinMs} ms; its history: ${(await historyOf(api, taskId)).join(' ')}`,
+      );
+    },
+    history: (taskId) => historyOf(api, taskId),
+  };
+}
+
+const historyOf = async (api: HubClient, taskId: string): Promise<readonly string[]> =>
+  (await api.get(taskId)).history.map((event) => event.event);
+
+async function startProgram(
+  logFile: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Program> {
+  const child = spawn(process.execPath, [BIN, ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+  });
+  const log = createWriteStream(logFile, { flags: 'a' });
+  child.stderr.pipe(log);
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const lines = createInterface({ input: child.stdout });
+  const timer = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
+  const first = await Promise.race([once(lines, 'line').then(([line]) => line as string), exited.then(() => null)]);
+  clearTimeout(timer);
+  if (first === null) throw new Error(`${args.join(' ')} ended before it was ready:\n${readFileSync(logFile, 'utf8')}`);
+  return {
+    process: child,
+    ready: first,
+    log: () => readFileSync(logFile, 'utf8'),
+    async kill(signal) {
+      child.kill(signal);
+      const [code, by] = await exited;
+      return code ?? by;
+    },
+  };
+}
+
+function readLedger(dir: string): readonly LedgerLine[] {
+  const file = join(dir, 'ledger', 'ledger.jsonl');
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as LedgerLine);
+}
+
+/** Agents outlive their sidecars on purpose; a test leaves none behind. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
