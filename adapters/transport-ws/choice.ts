@@ -1,35 +1,6 @@
 /** What `transport: ws()` in a config is. */
-import type { ConfigProblem, TransportChoice } from '../../core/config/config.ts';
-
-export interface WsOptions {
-  /** HTTP connections open at once, beside the sockets; more are dropped. Default 2,000. */
-  readonly httpConnectionsMax?: number | undefined;
-  /** How long the head of a request may take, from the connection or the request before it. Default 10,000. */
-  readonly headersWithinMs?: number | undefined;
-  /** How long a whole request, body included, may take to arrive; no less than `headersWithinMs`. Default 60,000. */
-  readonly requestWithinMs?: number | undefined;
-  /** How long an HTTP connection stays open between two requests. Default 30,000. */
-  readonly keepAliveMs?: number | undefined;
-  /** How long an HTTP connection may carry nothing in either direction while a request is answered. Default 120,000. */
-  readonly idleMs?: number | undefined;
-  /** How long a peer may take to answer a close before its connection is cut. Default 1,000. */
-  readonly closeWithinMs?: number | undefined;
-}
-
-/** Every option, set. */
-export type WsSettings = { readonly [Key in keyof WsOptions]-?: number };
-
-const DEFAULTS: WsSettings = {
-  httpConnectionsMax: 2_000,
-  headersWithinMs: 10_000,
-  requestWithinMs: 60_000,
-  keepAliveMs: 30_000,
-  idleMs: 120_000,
-  closeWithinMs: 1_000,
-};
-
-/** The same bound as Node's timers have. */
-const SETTING_MAX = 2_147_483_647;
+import type { TransportChoice } from '../../core/config/config.ts';
+import { problemsOf, type WsOptions } from './settings.ts';
 
 /** Sockets and HTTP on one port by the `ws` package and Node's own HTTP server. Opens nothing until the hub starts. */
 export const ws = (options: WsOptions = {}): TransportChoice => ({
@@ -43,25 +14,3 @@ export const ws = (options: WsOptions = {}): TransportChoice => ({
     return wsTransport({ log, options });
   },
 });
-
-/** The options with the defaults in. */
-export const settingsOf = (options: WsOptions): WsSettings => {
-  const given = Object.entries(options).filter(([key, value]) => key in DEFAULTS && value !== undefined);
-  return { ...DEFAULTS, ...(Object.fromEntries(given) as Partial<WsSettings>) };
-};
-
-const problemsOf = (options: WsOptions): readonly ConfigProblem[] => {
-  const problems: ConfigProblem[] = [];
-  for (const [path, found] of Object.entries(options as Readonly<Record<string, unknown>>)) {
-    if (!Object.hasOwn(DEFAULTS, path)) {
-      problems.push({ path, message: `ws() has no such option; it has ${Object.keys(DEFAULTS).join(', ')}.` });
-    } else if (found !== undefined && !(Number.isInteger(found) && (found as number) >= 1 && (found as number) <= SETTING_MAX)) {
-      problems.push({ path, message: `wanted a whole number from 1 to ${SETTING_MAX}, found ${String(found)}.` });
-    }
-  }
-  const { headersWithinMs, requestWithinMs } = settingsOf(options);
-  if (headersWithinMs > requestWithinMs) {
-    problems.push({ path: 'requestWithinMs', message: `wanted at least headersWithinMs (${headersWithinMs}), found ${requestWithinMs}.` });
-  }
-  return problems;
-};

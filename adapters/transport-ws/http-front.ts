@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { WsSettings } from './choice.ts';
+import type { WsSettings } from './settings.ts';
 
 /** How often Node looks for requests that take too long; they may last that much longer. */
 const CHECK_MS = 5_000;

@@ -6,7 +6,7 @@ import { WebSocketServer, type ServerOptions } from 'ws';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubConnection, ListenOptions, TransportEvents } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { WsSettings } from './choice.ts';
+import type { WsSettings } from './settings.ts';
 import { openConnection } from './connection.ts';
 import { httpFront, plainAddress } from './http-front.ts';
 import { refusalLog } from './refusal-log.ts';

@@ -5,7 +5,7 @@
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { settingsOf, type WsOptions } from './choice.ts';
+import { settingsOf, type WsOptions } from './settings.ts';
 import { openListener, type Listener } from './listener.ts';
 
 export interface WsTransportParts {
