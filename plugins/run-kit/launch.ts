@@ -24,6 +24,7 @@ export interface LaunchOptions {
 }
 
 export type LaunchOutcome =
+  /** `ended` alone does not keep this process alive to see it; `watchRun` does. */
   | { readonly kind: 'launched'; readonly main: ProcessMark; readonly ended: Promise<ProcessEnd> }
   /** The signal was aborted before anything was started. */
   | { readonly kind: 'stopped' }

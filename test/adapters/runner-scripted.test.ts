@@ -3,7 +3,7 @@ import { scriptedRunner, type RunScript } from '../../adapters/runner-scripted/s
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import type { WakeEvent, WakeRequest } from '../../core/ports/wake-runner.ts';
 import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
-import { wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from '../contracts/wake-runner.contract.ts';
 
 const ended = (exitCode: number, stderrTail = ''): RunScript['steps'] => [
   { afterMs: 10, event: { type: 'woken' } },
@@ -116,12 +116,6 @@ function aRequest(n: number): WakeRequest {
     resultsDir: '/results',
     runDir: '/run',
   };
-}
-
-async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
-  const told: WakeEvent[] = [];
-  for await (const event of events) told.push(event);
-  return told;
 }
 
 /** Lets the loop turn, moving time on between two turns, until the promise is settled. */

@@ -133,6 +133,8 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     t.strictSame(await listener.return?.(), { done: true, value: undefined });
     t.match(await waiting, { done: true }, 'the next() that waited is answered too');
     if (!runner.adoptable) return;
+    // As long as a whole other run takes: what let go of this one has had its time to harm it.
+    await world.settle(all((await world.runner('ends')).wake(await world.request(), new AbortController().signal)));
     t.ok((await world.livingOf(request.runId)) > 0);
     await stopRemains(world, request);
   });
@@ -188,7 +190,8 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
 
 const isLast = ({ type }: WakeEvent): boolean => type === 'exited' || type === 'stopped';
 
-async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
+/** What is told, to the end. */
+export async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
   const told: WakeEvent[] = [];
   for await (const event of events) told.push(event);
   return told;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import type { ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { command, type CommandOptions } from '../../plugins/command/command.ts';
 import { AgentcomError } from '../../plugins/plugin.ts';
-import { wakeRunnerContract, type Behaviour } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract, type Behaviour } from '../contracts/wake-runner.contract.ts';
 import { atWork, carriersOf, endAgent, fileAppears, PROBE_AGENT, runWorld, type RunWorld } from './run-world.ts';
 
 const NODE = process.execPath;
@@ -146,8 +146,18 @@ withRuns('a stop ends the whole tree: own groups, own sessions, orphans, all dea
   stop.abort();
   t.strictSame((await events).at(-1), { type: 'stopped', survivors: [] });
   const tookMs = performance.now() - beganMs;
-  t.ok(tookMs >= 300 && tookMs < 1_300, `gone and confirmed within the grace and a second: ${tookMs.toFixed(0)} ms`);
+  t.ok(tookMs >= 300 && tookMs < 2_300, `gone and confirmed within the grace and two seconds: ${tookMs.toFixed(0)} ms`);
   t.strictSame(carriersOf(request.runId), []);
+});
+
+withRuns('an agent that is stopped may clean up first, within the grace', async (t, world) => {
+  const request = await world.request();
+  const stop = new AbortController();
+  const events = all((await create({ argv: [NODE, PROBE_AGENT, 'tidies'] }, world.baseDir)).wake(request, stop.signal));
+  await atWork(request);
+  stop.abort();
+  t.strictSame((await events).at(-1), { type: 'stopped', survivors: [] });
+  t.ok(existsSync(join(request.resultsDir, 'tidied')));
 });
 
 withRuns('what an agent that ends by itself leaves behind ends with it', async (t, world) => {
@@ -171,13 +181,7 @@ withRuns('an agent killed from outside is told as exited by that signal', async 
 withRuns('the agent outlives its sidecar, and the next one sees its end', async (t, world) => {
   const request = await world.request();
   const options: CommandOptions = { argv: [NODE, PROBE_AGENT, 'works'] };
-  const sidecar = spawn(
-    NODE,
-    ['--conditions=agentcom-source', '--import=tsx', SIDECAR_PROCESS, JSON.stringify({ options, request, baseDir: world.baseDir })],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const sidecar = sidecarProcess({ options, request, baseDir: world.baseDir, leaves: false });
   t.teardown(() => sidecar.kill('SIGKILL'));
   const [line] = (await once(sidecar.stdout, 'data')) as [Buffer];
   const main = JSON.parse(line.toString('utf8')) as ProcessMark;
@@ -193,6 +197,18 @@ withRuns('the agent outlives its sidecar, and the next one sees its end', async 
   await endAgent(request);
   t.match(await events, [{ type: 'exited', exitCode: null, signal: null }]);
   t.strictSame(carriersOf(request.runId), []);
+});
+
+withRuns('a sidecar that lets go of a run can end, and the agent lives on', async (t, world) => {
+  const request = await world.request();
+  const sidecar = sidecarProcess({ options: { argv: [NODE, PROBE_AGENT, 'works'] }, request, baseDir: world.baseDir, leaves: true });
+  t.teardown(() => sidecar.kill('SIGKILL'));
+  t.strictSame(await once(sidecar, 'exit'), [0, null]);
+  t.equal(carriersOf(request.runId).length, 1);
+  await atWork(request);
+  await endAgent(request);
+  const runner = await create({ argv: [NODE] }, world.baseDir);
+  t.match((await all(runner.attach({ ...request, process: null }, never()))).at(-1), { type: 'exited' });
 });
 
 withRuns('a process that has the number of the run’s by chance is left alone', async (t, world) => {
@@ -314,16 +330,15 @@ function withRuns(title: string, run: (t: Test, world: RunWorld) => Promise<void
   });
 }
 
+const sidecarProcess = (errand: object) =>
+  spawn(NODE, ['--conditions=agentcom-source', '--import=tsx', SIDECAR_PROCESS, JSON.stringify(errand)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+
 const create = (options: CommandOptions, baseDir: string, log = memoryLog()): Promise<WakeRunner> =>
   command(options).create({ agentId: 'a1', baseDir, dataDir: baseDir, clock: systemClock(), log });
 
 const never = (): AbortSignal => new AbortController().signal;
-
-async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
-  const told: WakeEvent[] = [];
-  for await (const event of events) told.push(event);
-  return told;
-}
 
 interface Report {
   readonly args: readonly string[];

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { command } from '../../plugins/runners.ts';
+import { all } from '../contracts/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from './run-world.ts';
 
 const AGENT = fileURLToPath(new URL('../../examples/agent.mjs', import.meta.url));
@@ -93,9 +94,3 @@ function withAgent(title: string, run: (t: Test, world: RunWorld, runner: WakeRu
 }
 
 const resultOf = (request: WakeRequest): Promise<string> => readFile(join(request.resultsDir, `${request.taskId}.json`), 'utf8');
-
-async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
-  const told: WakeEvent[] = [];
-  for await (const event of events) told.push(event);
-  return told;
-}

@@ -4,6 +4,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import { defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
 import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
+import { all } from '../contracts/wake-runner.contract.ts';
 
 const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock: virtualClock(), log: silentLog };
 const request = {
@@ -91,9 +92,3 @@ void t.test('a runner may be an instance of a class', async (t) => {
   t.strictSame(await all(runner.wake(request, never)), [{ type: 'progress', percent: 1 }]);
   t.match(await runner.check?.(), [{ message: '1' }]);
 });
-
-async function all(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
-  const told: WakeEvent[] = [];
-  for await (const event of events) told.push(event);
-  return told;
-}

@@ -44,6 +44,12 @@ const behaviours = {
     process.on('SIGTERM', () => {});
     work();
   },
+  /** Takes a moment to clean up when it is asked to end. */
+  tidies() {
+    process.on('SIGTERM', () => setTimeout(() => process.exit(0), 50));
+    process.on('exit', () => writeFileSync(join(resultsDir, 'tidied'), ''));
+    work();
+  },
   /** Children in its group, in groups and sessions of their own, and one that has lost its parent; all ignore SIGTERM. */
   async tree() {
     process.on('SIGTERM', () => {});

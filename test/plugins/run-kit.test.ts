@@ -181,10 +181,23 @@ void t.test('what lies in the place of a stream is replaced, not written to or r
   const { stdin, stdout, stderr } = runFiles(folder);
   await writeFile(precious, 'precious');
   for (const path of [stdin, stdout, stderr]) await symlink(precious, path);
-  const options = { argv: ['cat'], cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, runDir: folder, input: 'the task', table };
-  const launched = await launch({ ...options, signal: new AbortController().signal });
+  const signal = new AbortController().signal;
+  const env = { PATH: process.env['PATH'] ?? '' };
+  const launched = await launch({ argv: ['cat'], cwd: folder, env, runDir: folder, input: 'the task', table, signal });
   if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
-  t.strictSame(await launched.ended, { exitCode: 0, signal: null });
+  const told: WakeEvent[] = [];
+  const options = {
+    ...launched,
+    runId: 'run-cat',
+    runDir: folder,
+    graceMs: 0,
+    signal,
+    left: signal,
+    clock: systemClock(),
+    log: memoryLog(),
+  };
+  await watchRun({ ...options, table }, (event) => Promise.resolve(void told.push(event)));
+  t.match(told, [{ type: 'exited', exitCode: 0, signal: null }]);
   t.equal(await readFile(stdout, 'utf8'), 'the task');
   t.equal(await readFile(precious, 'utf8'), 'precious');
 });

@@ -1,4 +1,7 @@
-/** A process that wakes one agent as a sidecar does, says its mark on standard output, and goes on listening until it is killed. */
+/**
+ * A process that wakes one agent as a sidecar does, says its mark on standard output, and goes on
+ * listening until it is killed, or, where it `leaves`, ends by itself.
+ */
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
@@ -8,9 +11,11 @@ interface Errand {
   readonly options: CommandOptions;
   readonly request: WakeRequest;
   readonly baseDir: string;
+  readonly leaves: boolean;
 }
-const { options, request, baseDir } = JSON.parse(process.argv[2] ?? '') as Errand;
+const { options, request, baseDir, leaves } = JSON.parse(process.argv[2] ?? '') as Errand;
 const runner = await command(options).create({ agentId: request.agentId, baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog });
 for await (const event of runner.wake(request, new AbortController().signal)) {
   if (event.type === 'spawned') console.log(JSON.stringify(event.process));
+  else if (leaves) break;
 }
