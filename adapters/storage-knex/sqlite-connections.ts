@@ -13,8 +13,6 @@ import { sqliteFailure } from './sqlite-failures.ts';
 import { cannotOpen } from './sqlite-files.ts';
 import { migrateSqlite } from './sqlite-schema.ts';
 
-/** How long a statement waits for a lock that another program holds. */
-const BUSY_TIMEOUT_MS = 5_000;
 /** Pages, streams and look-ups at the same time; the rest waits in line. */
 const READERS_MAX = 4;
 /** What the write-ahead log is cut back to when it has grown. */
@@ -29,18 +27,24 @@ export interface SqliteConnections {
 }
 
 /** Opens the writer, migrates, brings the log home, then opens the readers. Leaves nothing open when it fails. */
-export async function openSqliteConnections(file: string, log: Log): Promise<SqliteConnections> {
+export async function openSqliteConnections(deps: {
+  readonly file: string;
+  readonly log: Log;
+  /** How long a statement waits for a lock that another program holds. */
+  readonly busyMs: number;
+}): Promise<SqliteConnections> {
+  const { file, log, busyMs } = deps;
   const { default: knex } = await import('knex');
   const shared = { client: 'sqlite3', useNullAsDefault: true, log: knexLog(log) };
   const writerKnex = knex({
     ...shared,
     connection: { filename: file },
-    pool: { min: 0, max: 1, afterCreate: afterCreate(WRITER_PRAGMAS) },
+    pool: { min: 0, max: 1, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`, ...WRITER_PRAGMAS) },
   });
   const readers = knex({
     ...shared,
     connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
-    pool: { min: 0, max: READERS_MAX, afterCreate: afterCreate([`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`]) },
+    pool: { min: 0, max: READERS_MAX, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`) },
   });
   let raw: Database | undefined;
   let writer: SqliteConnection | undefined;
@@ -68,7 +72,6 @@ export async function openSqliteConnections(file: string, log: Log): Promise<Sql
 }
 
 const WRITER_PRAGMAS = [
-  `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`,
   'PRAGMA journal_mode = WAL',
   'PRAGMA synchronous = FULL',
   'PRAGMA foreign_keys = ON',
@@ -77,7 +80,7 @@ const WRITER_PRAGMAS = [
 
 /** A new connection of a pool is ready when these have been said to it. */
 const afterCreate =
-  (pragmas: readonly string[]) =>
+  (...pragmas: readonly string[]) =>
   (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
     raw.exec(pragmas.join(';'), (error) => done(error, raw));
   };

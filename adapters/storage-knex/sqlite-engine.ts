@@ -18,11 +18,15 @@ export const SQLITE_CAPABILITIES: StoreCapabilities = { durable: true, shared: f
 /** A longer read would keep the write-ahead log from being cut back. */
 export const READ_MS_MAX = 5_000;
 
-/** `file`: absolute. `clock`: limits reads in time. */
+/** How long a statement waits for a lock that another program holds. */
+const BUSY_MS = 5_000;
+
+/** `file`: absolute. `clock`: limits reads in time. `busyMs`: how long to wait for another program's lock, default 5,000. */
 export interface SqliteEngineDeps {
   readonly file: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly busyMs?: number | undefined;
 }
 
 export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
@@ -31,13 +35,13 @@ export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
   open: () => openSqliteEngine(deps),
 });
 
-async function openSqliteEngine({ file, clock, log }: SqliteEngineDeps): Promise<OpenEngine> {
+async function openSqliteEngine({ file, clock, log, busyMs = BUSY_MS }: SqliteEngineDeps): Promise<OpenEngine> {
   const files = await prepareSqliteFiles(file);
   const lock = await takeSqliteLock(files);
   try {
     await claimSqliteFile(files.database);
-    const connections = await openSqliteConnections(files.database, log);
-    return openedEngine({ file: files.database, clock, log, connections, release: lock.release });
+    const connect = () => openSqliteConnections({ file: files.database, log, busyMs });
+    return openedEngine({ file: files.database, clock, log, connect, connections: await connect(), release: lock.release });
   } catch (thrown) {
     await lock.release();
     throw thrown;
@@ -48,9 +52,14 @@ async function openSqliteEngine({ file, clock, log }: SqliteEngineDeps): Promise
  * open ── the disk failed ──► distrusted ── next need, opened anew ──► open
  *   └──────────────────────── close ──► closed ◄──┘
  */
-function openedEngine(
-  opened: SqliteEngineDeps & { readonly connections: SqliteConnections; readonly release: () => Promise<void> },
-): OpenEngine {
+function openedEngine(opened: {
+  readonly file: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly connect: () => Promise<SqliteConnections>;
+  readonly connections: SqliteConnections;
+  readonly release: () => Promise<void>;
+}): OpenEngine {
   const { file, clock, log } = opened;
   const inTurn = oneAtATime();
   let state: { readonly kind: 'open' | 'distrusted'; readonly connections: SqliteConnections } | { readonly kind: 'closed' } = {
@@ -70,7 +79,7 @@ function openedEngine(
     if (state.kind === 'open') return state.connections;
     try {
       await state.connections.close();
-      const connections = await openSqliteConnections(file, log);
+      const connections = await opened.connect();
       state = { kind: 'open', connections };
       return connections;
     } catch (thrown) {

@@ -18,6 +18,7 @@ export async function takeSqliteLock(files: SqliteFiles): Promise<SqliteLock> {
   try {
     held = await openSqlite(files.lock, sqlite3.OPEN_READWRITE);
     await held.connection.rows('PRAGMA busy_timeout = 0');
+    await held.connection.rows('PRAGMA journal_mode = OFF');
     await held.connection.change('BEGIN EXCLUSIVE');
     return { release: held.close };
   } catch (thrown) {

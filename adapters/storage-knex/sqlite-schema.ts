@@ -1,6 +1,6 @@
 /** Makes the schema what this program wants, and refuses files that are not ours or too new for us. */
 import type { Knex } from 'knex';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from './migrations/all-migrations.ts';
 import type { Migration } from './migrations/migration.ts';
 import { openSqlite } from './sqlite-connection.ts';
@@ -20,6 +20,10 @@ export async function claimSqliteFile(file: string): Promise<void> {
     if (header?.['application_id'] !== 0 || content?.['things'] !== 0)
       throw cannotOpen(file, 'it is a database of another program. Set storage.file to a file of its own');
     await looked.connection.rows(`PRAGMA application_id = ${APPLICATION_ID}`);
+  } catch (thrown) {
+    throw AgentcomError.is(thrown)
+      ? thrown
+      : cannotOpen(file, `${messageOf(thrown)}. Set storage.file to a database of this hub, or to a new file`, thrown);
   } finally {
     await looked.close();
   }

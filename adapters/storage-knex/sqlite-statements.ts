@@ -88,7 +88,7 @@ export const SQLITE_STATEMENTS: Statements = {
   // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks.
   waitingRequirements: `
     WITH RECURSIVE keys (requirement_key) AS (
-      SELECT ${firstKey('')}
+      SELECT ${firstKey("AND requirement_key > ''")}
       UNION ALL
       SELECT ${firstKey('AND requirement_key > keys.requirement_key')} FROM keys WHERE keys.requirement_key IS NOT NULL
     ), firsts AS (
@@ -116,10 +116,13 @@ export const SQLITE_STATEMENTS: Statements = {
     SELECT state FROM tasks INDEXED BY tasks_due
     WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
     ORDER BY due_at, id LIMIT (?1 ->> '$.limit')`,
+  // The plus keeps it off the index of statuses, which would walk every blocked task.
   dependents: `
-    SELECT state FROM tasks
-    WHERE id IN (SELECT task_id FROM task_dependencies WHERE depends_on IN ${NAMES}) AND status = 'blocked'
-    ORDER BY id`,
+    SELECT t.state
+    FROM (SELECT DISTINCT d.task_id FROM json_each(?1) AS named CROSS JOIN task_dependencies AS d WHERE d.depends_on = named.value) AS naming
+      CROSS JOIN tasks AS t
+    WHERE t.id = naming.task_id AND +t.status = 'blocked'
+    ORDER BY t.id`,
   liveTasks: `
     SELECT t.state FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
     WHERE t.assigned_to = named.value AND t.status = 'assigned'

@@ -84,7 +84,10 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
 
 const json = (parameter: unknown): string | undefined => (parameter === undefined ? undefined : JSON.stringify(parameter));
 
-/** Reads one committed state, and is interrupted when it takes too long. */
+/** Between two interruptions of a read that goes on with its next statement. */
+const INTERRUPT_AGAIN_MS = 50;
+
+/** Reads one committed state; whatever statement runs once `readMs` are over is interrupted, and so is each after it. */
 export async function sqliteRead<T>(
   readers: Knex,
   limit: { readonly clock: Clock; readonly readMs: number },
@@ -92,7 +95,11 @@ export async function sqliteRead<T>(
 ): Promise<T> {
   return readers.transaction(async (snapshot) => {
     const raw = (await snapshot.client.acquireConnection()) as Database;
-    const timer = limit.clock.after(limit.readMs, () => raw.interrupt());
+    const interrupt = (): void => {
+      raw.interrupt();
+      timer = limit.clock.after(INTERRUPT_AGAIN_MS, interrupt);
+    };
+    let timer = limit.clock.after(limit.readMs, interrupt);
     try {
       return await work(snapshot);
     } finally {

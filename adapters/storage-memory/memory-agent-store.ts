@@ -6,7 +6,10 @@ import { byId, type MemoryDatabase } from './memory-database.ts';
 
 export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());
-  const write = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => use().inTurn(async () => work(use()));
+  const write = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => {
+    const database = use();
+    return database.inTurn(async () => work(database));
+  };
 
   return {
     addToken: (token, options) =>

@@ -25,9 +25,9 @@ export function memoryTaskStore(options: {
   return {
     capabilities,
 
-    transact: async (batchId, work) =>
-      options.use().inTurn(async () => {
-        const database = options.use();
+    transact: async (batchId, work) => {
+      const database = options.use();
+      return database.inTurn(async () => {
         const transaction = memoryStoreUnit(database);
         let answer: Awaited<ReturnType<typeof work>>;
         try {
@@ -42,7 +42,8 @@ export function memoryTaskStore(options: {
         remember(database, batchId);
         await onStep('committed', batchId);
         return answer;
-      }),
+      });
+    },
 
     committed: (batchId) => read((database) => database.batches.has(batchId)),
 

@@ -26,8 +26,8 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
   return {
     open() {
       if (last.kind === 'open') return last.done;
-      // A failed close was told to who asked for it; what is opened now is new.
-      const closed = last.done.catch(() => undefined);
+      // A close that failed was told to who asked for it; what is opened now is new.
+      const closed = Promise.allSettled([last.done]);
       const made: Last = {
         kind: 'open',
         done: closed.then(async () => {
@@ -72,7 +72,7 @@ export function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
   return (work) => {
     const turn = last.then(work);
     // Its caller has the failure; whoever comes next only waits for the end.
-    last = turn.catch(() => undefined);
+    last = Promise.allSettled([turn]);
     return turn;
   };
 }

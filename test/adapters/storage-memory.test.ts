@@ -1,0 +1,90 @@
+/** The memory twin keeps the contracts of storage, and what the simulation needs of it beside them. */
+import t from 'tap';
+import { memory } from '../../adapters/storage-memory/memory.ts';
+import { memoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
+import { memoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { agentStoreContract } from '../contracts/agent-store.contract.ts';
+import { eventFeedContract } from '../contracts/event-feed.contract.ts';
+import { aTask, aTaskId, anEvent, inserting } from '../contracts/fixtures.ts';
+import { storageContract } from '../contracts/storage.contract.ts';
+import { commit, failsWith, openedIn, type StorageSubject } from '../contracts/storage-room.ts';
+import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeUnitContract } from '../contracts/store-unit.contract.ts';
+import { taskListContract } from '../contracts/task-list.contract.ts';
+import { taskStoreContract } from '../contracts/task-store.contract.ts';
+
+let places = 0;
+const subject: StorageSubject = {
+  async place(t) {
+    places += 1;
+    const database = memoryDatabase(`memory-${places}`);
+    return {
+      storage() {
+        const storage = memoryStorage({ database });
+        t.teardown(() => storage.close());
+        return storage;
+      },
+      makeNewer: null,
+    };
+  },
+  unopenable: null,
+};
+
+storageContract('memory', subject);
+taskStoreContract('memory', subject);
+taskListContract('memory', subject);
+storeUnitContract('memory', subject);
+storeQueueContract('memory', subject);
+agentStoreContract('memory', subject);
+eventFeedContract('memory', subject);
+
+t.test('a step can fail a transaction, before and after its commit', async (t) => {
+  const steps: string[] = [];
+  let failAt = '';
+  const storage = memoryStorage({
+    onStep: (step, batchId) => {
+      steps.push(`${step} ${batchId}`);
+      if (step === failAt) throw new Error(`failed at ${step}`);
+    },
+  });
+  await storage.open();
+  const insert = (batchId: string) => storage.tasks.transact(batchId, (unit) => unit.save(inserting(aTask())));
+  for (failAt of ['begin', 'commit']) {
+    await t.rejects(insert('a'), { message: `failed at ${failAt}` });
+    t.equal(await storage.tasks.committed('a'), false, `nothing stays of a failure at ${failAt}`);
+    t.equal(await storage.tasks.read(aTaskId(1)), undefined);
+  }
+  failAt = 'committed';
+  await t.rejects(insert('b'), { message: 'failed at committed' });
+  t.equal(await storage.tasks.committed('b'), true, 'the outcome was commit, though the answer was lost');
+  t.ok(await storage.tasks.read(aTaskId(1)));
+  t.strictSame(steps, ['begin a', 'begin a', 'commit a', 'begin b', 'commit b', 'committed b']);
+  await storage.close();
+});
+
+t.test('what it keeps cannot be changed from outside', async (t) => {
+  const storage = await openedIn(t, subject);
+  const details = { list: [1] };
+  await commit(storage, { ...inserting(aTask()), events: [anEvent({ details })] });
+  details.list.push(2);
+  const found = await storage.tasks.read(aTaskId(1));
+  t.strictSame(found?.events[0]?.details, { list: [1] });
+  t.throws(() => Object.assign(found?.task ?? {}, { status: 'completed' }), TypeError);
+});
+
+t.test('memory() chooses it, a new and empty one each time', async (t) => {
+  const choice = memory();
+  t.match(choice, { port: 'storage', name: 'memory', capabilities: { durable: false, shared: false } });
+  t.strictSame(choice.problems(), []);
+  const clock = virtualClock();
+  const deps = { dataDir: '/nowhere', clock, log: silentLog };
+  const first = await choice.create(deps);
+  await failsWith(t, first.tasks.stats(), 'AC_STORE_CLOSED', 'opens nothing by itself');
+  const { storeId } = await first.open();
+  clock.advance(1);
+  const second = await choice.create(deps);
+  t.not((await second.open()).storeId, storeId, 'a restarted hub has another store');
+  await Promise.all([first.close(), second.close()]);
+});

@@ -1,0 +1,173 @@
+/** What SQLite's storage answers when a lock, the disk or the file is in the way, and that it is well again afterwards. */
+import { execFile } from 'node:child_process';
+import { rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
+import type { SqliteConnection } from '../../adapters/storage-knex/sqlite-connection.ts';
+import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
+import { sqliteTransaction } from '../../adapters/storage-knex/sqlite-transaction.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { aBody, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
+import { commit, failsWith } from '../contracts/storage-room.ts';
+import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from './sqlite-place.ts';
+
+const run = promisify(execFile);
+
+/** A connection that does nothing but fail its `failAt`-th statement with `code`; statements are kept as they came. */
+function failingConnection(failAt: number, code: string) {
+  const statements: string[] = [];
+  const step = async <T>(sql: string, answer: T): Promise<T> => {
+    statements.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
+    if (statements.length === failAt) throw Object.assign(new Error(`${code}: made up`), { code });
+    return answer;
+  };
+  const connection: SqliteConnection = {
+    rows: (sql) => step<readonly Row[]>(sql, []),
+    change: (sql) => step(sql, 1),
+    finalize: async () => undefined,
+  };
+  return { connection, statements };
+}
+
+t.test('each statement of a transaction failing in turn', async (t) => {
+  const DISTRUSTED = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_CORRUPT', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOTADB'];
+  const work = async (transaction: Transaction): Promise<string> => {
+    await transaction.rows('loadTasks', []);
+    await transaction.change('insertTasks', []);
+    return 'done';
+  };
+  // BEGIN, load, insert, record the batch, COMMIT
+  const COMMIT = 5;
+  for (const code of [...DISTRUSTED, 'SQLITE_BUSY', 'SQLITE_CONSTRAINT'])
+    for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
+      const { connection, statements } = failingConnection(failAt, code);
+      const distrusted: unknown[] = [];
+      const answer = sqliteTransaction(connection, { file: 'x.db', batchId: 'b', work, distrust: (why) => distrusted.push(why) });
+      const isDisk = DISTRUSTED.includes(code);
+      const what = `${code} at statement ${failAt}`;
+      if (isDisk) await failsWith(t, answer, failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', what);
+      else await failsWith(t, answer, code === 'SQLITE_BUSY' ? 'AC_STORE_RETRY' : 'AC_INTERNAL', what);
+      t.equal(distrusted.length > 0, isDisk, `${what}: ${isDisk ? 'opened anew' : 'the connection is still believed'}`);
+      const rolledBack = failAt > 1 && !(isDisk && failAt === COMMIT);
+      t.equal(statements.at(-1) === 'ROLLBACK', rolledBack, `${what}: ${statements.join(', ')}`);
+    }
+  const { connection, statements } = failingConnection(0, '');
+  t.equal(await sqliteTransaction(connection, { file: 'x.db', batchId: 'b', work, distrust: () => t.fail('no reason') }), 'done');
+  t.strictSame(
+    statements,
+    ['BEGIN IMMEDIATE', 'SELECT state', 'WITH given', 'INSERT INTO', 'COMMIT'],
+    'the batch is the last before COMMIT',
+  );
+});
+
+t.test('a work that goes on after a failed statement commits nothing', async (t) => {
+  const { connection, statements } = failingConnection(2, 'SQLITE_FULL');
+  const work = async (transaction: Transaction): Promise<string> => {
+    const first = await transaction.change('insertTasks', []).catch((thrown: unknown) => thrown);
+    t.ok(AgentcomError.is(first, 'AC_STORE_UNAVAILABLE'));
+    await failsWith(t, transaction.change('saveAgents', []), 'AC_STORE_UNAVAILABLE', 'the next one is refused');
+    return 'all is well';
+  };
+  const answer = sqliteTransaction(connection, { file: 'x.db', batchId: 'b', work, distrust: () => undefined });
+  await failsWith(t, answer, 'AC_STORE_UNAVAILABLE', 'the transaction fails');
+  t.strictSame(statements, ['BEGIN IMMEDIATE', 'WITH given', 'ROLLBACK']);
+});
+
+t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
+  const { connection } = failingConnection(2, 'SQLITE_ERROR');
+  const distrusted: unknown[] = [];
+  const mistake = new Error('a mistake of the work');
+  const answer = sqliteTransaction(connection, {
+    file: 'x.db',
+    batchId: 'b',
+    work: () => Promise.reject(mistake),
+    distrust: (why) => distrusted.push(why),
+  });
+  t.equal(await answer.catch((thrown: unknown) => thrown), mistake);
+  t.equal(distrusted.length, 1);
+});
+
+t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file, { busyMs: 50 }));
+  await storage.open();
+  const program = await otherProgram(file);
+  t.teardown(() => program.close());
+  await program.all('BEGIN IMMEDIATE');
+  const refused = await failsWith(t, commit(storage, inserting(aTask())), 'AC_STORE_RETRY', 'busy');
+  t.match(refused?.message, 'Another program holds a lock');
+  t.equal(await storage.healthy(), false);
+  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads go on');
+  await program.all('ROLLBACK');
+  await commit(storage, inserting(aTask()));
+  t.equal((await storage.tasks.stats()).statuses.queued, 1);
+});
+
+t.test('a read that takes too long is stopped, and the next one works', async (t) => {
+  const clock = virtualClock();
+  const engine = await sqliteEngine({ file: path.join(await emptyFolder(t), 'agentcom.db'), clock, log: silentLog }).open();
+  t.teardown(() => engine.close());
+  let isOver = false;
+  const endless = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c';
+  const reading = engine.read((db) => db.raw(endless)).finally(() => (isOver = true));
+  const stopped = failsWith(t, reading, 'AC_STORE_UNAVAILABLE', 'stopped');
+  // The statement runs on a thread of its own: time passes until it has been seen to stop.
+  while (!isOver) {
+    clock.advance(1_000);
+    await new Promise(setImmediate);
+  }
+  t.match((await stopped)?.message, 'took too long');
+  t.equal(clock.pending, 0, 'no timer is left');
+  t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1);
+});
+
+/** Mounts a small disk on a new folder, for as long as the test lasts. */
+async function smallDisk(t: Test, bytes: number): Promise<string> {
+  const folder = await emptyFolder(t);
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'tmpfs', folder]);
+  t.teardown(() => run('umount', ['-l', folder]));
+  return folder;
+}
+const mayMount = await run('unshare', ['--mount', 'true']).then(
+  () => true,
+  () => false,
+);
+
+t.test(
+  'a full disk loses nothing that was committed, commits nothing else, and ends',
+  { skip: mayMount ? false : 'no right to mount a small disk' },
+  async (t) => {
+    const folder = await smallDisk(t, 2_097_152);
+    const file = path.join(folder, 'agentcom.db');
+    const told: string[] = [];
+    const storage = sqliteStorage(file, { log: { ...silentLog, error: (message) => told.push(message) } });
+    const { storeId } = await storage.open();
+    await commit(storage, inserting(aTask()));
+    const ballast = path.join(folder, 'ballast');
+    const body = aBody({ description: 'x'.repeat(20_000) });
+    const large = (n: number) => changes({ inserted: Array.from({ length: 20 }, (_, i) => ({ task: aTask({ id: aTaskId(100 * n + i) }), dueAtMs: null, body })) }); // prettier-ignore
+
+    for (let round = 1; round <= 3; round += 1) {
+      // It ends with an error, for that is what is wanted: no room.
+      await Promise.allSettled([run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096', 'status=none'])]);
+      const before = (await stat(ballast)).size;
+      t.ok(before > 0, 'the disk is full');
+      const failed = await storage.tasks.transact(`full-${round}`, (unit) => unit.save(large(round))).catch((thrown: unknown) => thrown);
+      t.ok(AgentcomError.is(failed, 'AC_STORE_UNAVAILABLE') || AgentcomError.is(failed, 'AC_COMMIT_UNKNOWN'), String(failed));
+      t.equal(told.length, round, 'the failure was told once');
+      await rm(ballast);
+      t.equal(await storage.tasks.committed(`full-${round}`), false, 'asked on a fresh connection');
+      t.equal((await storage.tasks.stats()).statuses.queued, round, 'what was committed before, and no more');
+      await commit(storage, inserting(aTask({ id: aTaskId(5_000 + round) })));
+    }
+    await storage.close();
+    await writeFile(ballast, '');
+    t.equal((await storage.open()).storeId, storeId);
+    t.equal((await storage.tasks.stats()).statuses.queued, 4);
+    await storage.close();
+  },
+);

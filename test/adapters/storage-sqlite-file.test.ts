@@ -1,0 +1,190 @@
+/** What SQLite's storage does with its file, its folder and its lock. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { sqlite } from '../../adapters/storage-knex/sqlite.ts';
+import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite-statements.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
+import { commit, failsWith } from '../contracts/storage-room.ts';
+import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from './sqlite-place.ts';
+
+const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
+
+/** Another hub's process over the same file; answers once it has committed. */
+async function hubProcess(t: Test, file: string) {
+  const program = fileURLToPath(new URL('./sqlite-hub-process.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--conditions=agentcom-source', '--import=tsx', program, file], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const gone = once(child, 'exit');
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await gone;
+  });
+  const [said] = (await Promise.race([once(child.stdout, 'data'), gone])) as [unknown];
+  t.equal(String(said), 'committed\n', 'the other hub has committed');
+  return {
+    async kill() {
+      child.kill('SIGKILL');
+      await gone;
+    },
+  };
+}
+
+t.test('what a killed hub said was committed is there, and its lock is free at once', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const other = await hubProcess(t, file);
+  const storage = closedAfter(t, sqliteStorage(file));
+  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_LOCKED', 'while the other lives');
+  t.match(refused?.message, 'hub.lock');
+  await other.kill();
+  await storage.open();
+  t.strictSame((await storage.tasks.read(aTaskId(1)))?.task, aTask());
+});
+
+t.test('a link to the database is the same database', async (t) => {
+  const folder = await emptyFolder(t);
+  const [file, link] = [path.join(folder, 'real', 'agentcom.db'), path.join(folder, 'elsewhere', 'link.db')];
+  await closedAfter(t, sqliteStorage(file)).open();
+  await mkdir(path.dirname(link));
+  await symlink(file, link);
+  await failsWith(t, closedAfter(t, sqliteStorage(link)).open(), 'AC_STORAGE_LOCKED', 'by its other name');
+});
+
+t.test('names with signs of their own in an address', async (t) => {
+  const file = path.join(await emptyFolder(t), 'a b?mode=memory#x%20 ü', "d'b.sqlite");
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'readers read the same file');
+  t.ok((await stat(file)).isFile());
+});
+
+t.test('files and folders are for this user alone', { skip: process.platform === 'win32' && 'Windows has no modes' }, async (t) => {
+  const folder = await emptyFolder(t);
+  const file = path.join(folder, 'made', 'deep', 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  t.equal(await modeOf(path.join(folder, 'made')), '700');
+  t.equal(await modeOf(path.dirname(file)), '700');
+  t.strictSame((await readdir(path.dirname(file))).toSorted(), ['agentcom.db', 'agentcom.db-shm', 'agentcom.db-wal', 'hub.lock']);
+  for (const name of await readdir(path.dirname(file))) t.equal(await modeOf(path.join(path.dirname(file), name)), '600', name);
+
+  await storage.close();
+  await chmod(file, 0o640);
+  const refused = await failsWith(t, storage.open(), 'AC_DATA_DIR', 'refuses what others may read');
+  t.match(refused?.message, `chmod 600 "${file}"`);
+  await chmod(file, 0o600);
+  await storage.open();
+});
+
+t.test('a folder that may not be written says which, and what to do', async (t) => {
+  const folder = path.join(await emptyFolder(t), 'closed');
+  await mkdir(folder, { mode: 0o500 });
+  // Root may write anywhere: become nobody for the attempt.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await chmod(path.dirname(folder), 0o755).then(() => process.seteuid?.(65_534));
+  try {
+    const refused = await failsWith(t, sqliteStorage(path.join(folder, 'agentcom.db')).open(), 'AC_STORAGE_OPEN', 'refused');
+    t.match(refused?.message, `file "${path.join(folder, 'agentcom.db')}"`);
+    t.match(refused?.message, 'Let this user write to');
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+});
+
+t.test('a migration that fails half-way leaves nothing, and goes through later', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const first = sqliteStorage(file);
+  await first.open();
+  await first.close();
+  // As it was before the first schema, with something in the way of a late step of it.
+  const tables = (await outside(file, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")).map((row) =>
+    String(row['name']),
+  );
+  await outside(file, ...tables.map((table) => `DROP TABLE ${table}`), 'CREATE TABLE batches (in_the_way)');
+  const storage = closedAfter(t, sqliteStorage(file));
+  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');
+  t.match(refused?.message, 'batches');
+  const left = await outside(file, "SELECT name FROM sqlite_master WHERE name IN ('tasks', 'store', 'task_events')");
+  t.strictSame(left, [], 'nothing of the earlier steps');
+  await outside(file, 'DROP TABLE batches');
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+});
+
+t.test('a migration is taken up again after a kill that left the migrator locked', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await storage.close();
+  await outside(file, 'UPDATE migrations_lock SET is_locked = 1');
+  await storage.open();
+  t.equal(await storage.healthy(), true);
+});
+
+t.test('the hot statements walk their indexes and never a whole table', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  const program = await otherProgram(file);
+  t.teardown(() => program.close());
+  const wanted = {
+    loadTasks: 'sqlite_autoindex_tasks_1',
+    waitingRequirements: 'tasks_claimable',
+    claimable: 'tasks_claimable',
+    due: 'tasks_due',
+    dependents: 'PRIMARY KEY (depends_on=?)',
+    liveTasks: 'tasks_live',
+    activeAgents: 'agents_connected',
+    pendingStops: 'PRIMARY KEY',
+    updateTasks: 'sqlite_autoindex_tasks_1',
+    clearStops: 'PRIMARY KEY',
+    findEvents: 'sqlite_autoindex_task_events_1',
+    loadKeys: 'sqlite_autoindex_idempotency_keys_1',
+  } as const;
+  for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
+    const steps = (await program.all(`EXPLAIN QUERY PLAN ${SQLITE_STATEMENTS[name]}`)).map((row) => String(row['detail']));
+    t.ok(steps.some((step) => step.includes(index)), `${name} uses ${index}: ${steps.join(' | ')}`); // prettier-ignore
+    // A walk over an index that holds only what is active now is meant.
+    const walks = steps.filter((step) => /^SCAN (tasks|t|c|d|e|k|task_\w+|idempotency_keys)\b/.test(step) && !step.includes('tasks_live'));
+    t.strictSame(walks, [], `${name} walks over no table`);
+    t.strictSame(steps.filter((step) => step.includes('tasks_by_')), [], `${name} stays off the indexes of lists, which hold every task`); // prettier-ignore
+  }
+});
+
+t.test('remembers the newest batches and forgets old ones', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await storage.tasks.transact('the first', async () => 1);
+  const numbers = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT';
+  await outside(file, `INSERT INTO batches (batch_id) ${numbers} 'batch ' || n FROM c`);
+  await storage.tasks.transact('the last', async () => 1);
+  t.equal(await storage.tasks.committed('the first'), false);
+  t.equal(await storage.tasks.committed('batch 4999'), true);
+  t.equal(await storage.tasks.committed('the last'), true);
+  t.strictSame(await outside(file, 'SELECT count(*) AS kept FROM batches'), [{ kept: 4_096 }]);
+});
+
+t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
+  const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore
+  t.strictSame(wrong({ file: 'agentcom.db' }), []);
+  for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
+    t.strictSame(wrong(options), ['file'], JSON.stringify(options));
+  t.strictSame(wrong({ file: 'a', fiel: 'b' }), ['fiel']);
+
+  const dataDir = path.join(await emptyFolder(t), 'data');
+  const choice = sqlite({ file: 'agentcom.db' });
+  t.match(choice, { port: 'storage', name: 'sqlite', options: { file: 'agentcom.db' }, capabilities: { durable: true, shared: false } });
+  const storage = closedAfter(t, await choice.create({ dataDir, clock: systemClock(), log: silentLog }));
+  await t.rejects(stat(dataDir), 'nothing was made yet');
+  await storage.open();
+  t.ok((await stat(path.join(dataDir, 'agentcom.db'))).isFile(), 'in the data directory');
+});

@@ -1,0 +1,145 @@
+/** What every `AgentStore` keeps. Each MUST of core/ports/agent-store.ts is a test here. */
+import t from 'tap';
+import { newAgent } from '../../core/domain/agent.ts';
+import { A_MOMENT_MS, aStop, aTaskId, aToken, anAgent, anAgentId, anAssignedTask, changes, inserting } from './fixtures.ts';
+import { commit, failsWith, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
+
+const tokenNo = (n: number, over: Parameters<typeof aToken>[0] = {}) =>
+  aToken({ id: `tok-${n}`, hash: String(n).padStart(64, '0'), agentId: anAgentId(`a${n}`), createdAtMs: A_MOMENT_MS + n, ...over });
+
+export function agentStoreContract(name: string, subject: StorageSubject): void {
+  t.test(`AgentStore contract: ${name}`, async (t) => {
+    t.test('adds a token and, if new, its agent', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      t.equal(await agents.addToken(aToken({ name: 'Agent One' })), 'added');
+      t.strictSame(await agents.findToken(aToken().hash), aToken({ name: 'Agent One' }));
+      t.strictSame(await agents.getAgent(anAgentId()), { agent: newAgent(anAgentId(), 'Agent One'), live: [], pendingStops: 0 });
+    });
+
+    t.test('leaves an agent alone that is there', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ agents: [anAgent({ sessionNumber: 7 })] }));
+      await storage.agents.addToken(aToken({ name: 'other' }));
+      t.strictSame((await storage.agents.getAgent(anAgentId()))?.agent, anAgent({ sessionNumber: 7 }));
+    });
+
+    t.test('adds no agent for another role', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const token = aToken({ role: 'operator', agentId: null, capabilities: ['a'], maxSlots: 4, revokedAtMs: null });
+      await agents.addToken(token, { unlessTaken: true });
+      t.strictSame(await agents.findToken(token.hash), token);
+      t.strictSame(await agents.listAgents({ limit: 10 }), []);
+    });
+
+    t.test('answers taken, and changes nothing, while the agent has an unrevoked token', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addToken(tokenNo(1, { agentId: anAgentId() }));
+      const second = tokenNo(2, { agentId: anAgentId() });
+      t.equal(await agents.addToken(second, { unlessTaken: true }), 'taken');
+      t.equal(await agents.findToken(second.hash), undefined);
+      t.equal(await agents.addToken(second), 'added', 'without the condition it may have two');
+      await agents.revokeTokens({ agentId: anAgentId() }, 5);
+      const third = tokenNo(3, { agentId: anAgentId() });
+      t.equal(await agents.addToken(third, { unlessTaken: true }), 'added', 'revoked ones do not count');
+    });
+
+    t.test('of many that want an agent at once, one gets it', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const wanting = Array.from({ length: 8 }, (_, n) => agents.addToken(tokenNo(n, { agentId: anAgentId() }), { unlessTaken: true }));
+      const answers = await Promise.all(wanting);
+      t.equal(answers.filter((answer) => answer === 'added').length, 1);
+      t.equal((await agents.listTokens({ limit: 10 })).length, 1);
+    });
+
+    t.test('finds tokens by hash alone, not revoked ones', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addToken(aToken());
+      t.equal(await agents.findToken('2'.repeat(64)), undefined);
+      t.equal(await agents.findToken("' OR '1'='1"), undefined);
+      await agents.revokeTokens({ id: aToken().id }, 5);
+      t.equal(await agents.findToken(aToken().hash), undefined);
+    });
+
+    t.test('lists tokens newest first, page by page, revoked ones too', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      for (const n of [3, 1, 4, 2]) await agents.addToken(tokenNo(n, n > 2 ? { createdAtMs: A_MOMENT_MS + 9 } : {}));
+      await agents.revokeTokens({ id: 'tok-3' }, A_MOMENT_MS);
+      const all = await agents.listTokens({ limit: 10 });
+      t.strictSame(all.map(({ id }) => id), ['tok-4', 'tok-3', 'tok-2', 'tok-1']); // prettier-ignore
+      t.strictSame(all[1], tokenNo(3, { createdAtMs: A_MOMENT_MS + 9, revokedAtMs: A_MOMENT_MS }));
+      t.strictSame(await agents.listTokens({ limit: 2 }), all.slice(0, 2));
+      t.strictSame(await agents.listTokens({ after: 'tok-3', limit: 10 }), all.slice(2));
+      t.strictSame(await agents.listTokens({ after: 'tok-1', limit: 10 }), []);
+      t.strictSame(await agents.listTokens({ after: 'unknown', limit: 10 }), []);
+    });
+
+    t.test('revokes by token or by agent, once, and says which', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addToken(tokenNo(1));
+      await agents.addToken(tokenNo(2, { agentId: anAgentId('a3') }));
+      await agents.addToken(tokenNo(3));
+      t.strictSame(await agents.revokeTokens({ id: 'tok-1' }, 5), [tokenNo(1, { revokedAtMs: 5 })]);
+      t.strictSame(await agents.revokeTokens({ id: 'tok-1' }, 6), [], 'nothing left to revoke');
+      const both = await agents.revokeTokens({ agentId: anAgentId('a3') }, 7);
+      t.strictSame(both, [tokenNo(3, { revokedAtMs: 7 }), tokenNo(2, { agentId: anAgentId('a3'), revokedAtMs: 7 })]);
+      t.strictSame(await agents.revokeTokens({ id: 'unknown' }, 8), []);
+      t.strictSame((await agents.listTokens({ limit: 10 })).map(({ revokedAtMs }) => revokedAtMs), [7, 7, 5]); // prettier-ignore
+    });
+
+    t.test('an enrolment secret is used up by exactly one', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addEnrolSecret('secret', A_MOMENT_MS);
+      t.equal(await agents.takeEnrolSecret('other', A_MOMENT_MS), false);
+      const takers = await Promise.all(Array.from({ length: 8 }, () => agents.takeEnrolSecret('secret', A_MOMENT_MS)));
+      t.equal(takers.filter(Boolean).length, 1);
+      t.equal(await agents.takeEnrolSecret('secret', 0), false);
+    });
+
+    t.test('an enrolment secret is never used after its time', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addEnrolSecret('late', A_MOMENT_MS);
+      await agents.addEnrolSecret('in time', A_MOMENT_MS);
+      t.equal(await agents.takeEnrolSecret('late', A_MOMENT_MS + 1), false);
+      t.equal(await agents.takeEnrolSecret('late', A_MOMENT_MS), false, 'nor when the clock goes back');
+      t.equal(await agents.takeEnrolSecret('in time', A_MOMENT_MS), true);
+    });
+
+    t.test('lists agents by id, page by page, with what they hold', async (t) => {
+      const storage = await openedIn(t, subject);
+      const ids = ['a10', 'a2', 'b.x', 'a-1'].map(anAgentId);
+      const live = [anAssignedTask(anAgentId('a2'), { id: aTaskId(1) }), anAssignedTask(anAgentId('a2'), { id: aTaskId(2) })];
+      await commit(storage, {
+        ...inserting(...live, anAssignedTask(anAgentId('b.x'), { id: aTaskId(3), status: 'completed' })),
+        agents: ids.map((id) => anAgent({ id })),
+        stopsSet: [aStop({ agentId: anAgentId('b.x') }), aStop({ agentId: anAgentId('b.x'), generation: 2 })],
+      });
+      const rows = await storage.agents.listAgents({ limit: 10 });
+      t.strictSame(rows.map((row) => [row.agent.id, row.live, row.pendingStops]), [['a-1', [], 0], ['a10', [], 0], ['a2', live, 0], ['b.x', [], 2]]); // prettier-ignore
+      t.strictSame(await storage.agents.listAgents({ limit: 2 }), rows.slice(0, 2));
+      t.strictSame(await storage.agents.listAgents({ after: anAgentId('a10'), limit: 10 }), rows.slice(2));
+      t.strictSame(await storage.agents.getAgent(anAgentId('a2')), rows[2]);
+      t.equal(await storage.agents.getAgent(anAgentId('nobody')), undefined);
+    });
+
+    t.test('keeps hostile names to the byte', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      for (const [n, text] of HOSTILE_TEXTS.entries()) {
+        const token = tokenNo(n, { name: text, prefix: text, capabilities: [text] });
+        await agents.addToken(token);
+        t.strictSame(await agents.findToken(token.hash), token, JSON.stringify(text.slice(0, 20)));
+      }
+    });
+
+    t.test('takes part in the one order of writes', async (t) => {
+      const storage = await openedIn(t, subject);
+      const order: string[] = [];
+      const batch = storage.tasks.transact('batch', async (unit) => {
+        await unit.load({ tasks: [aTaskId(1)], agents: [], keys: [] });
+        order.push('batch');
+      });
+      await Promise.all([batch, storage.agents.addToken(aToken()).then(() => order.push('token'))]);
+      t.strictSame(order, ['batch', 'token']);
+      await failsWith(t, storage.close().then(() => storage.agents.addToken(aToken())), 'AC_STORE_CLOSED', 'after close'); // prettier-ignore
+    });
+  });
+}

@@ -1,0 +1,87 @@
+/** What every `EventFeed` keeps. Each MUST of core/ports/event-feed.ts is a test here. */
+import t from 'tap';
+import type { StoredEvent } from '../../core/domain/event.ts';
+import { aTaskId, anAgentId, anEvent, changes } from './fixtures.ts';
+import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+
+export function eventFeedContract(name: string, subject: StorageSubject): void {
+  t.test(`EventFeed contract: ${name}`, async (t) => {
+    t.test('gives events above an id, lowest first, at most so many', async (t) => {
+      const storage = await openedIn(t, subject);
+      t.strictSame(await storage.events.after(0, {}, 10), []);
+      const stored = await commit(storage, changes({ events: [1, 2, 3, 4, 5].map((seq) => anEvent({ seq, details: { seq } })) }));
+      t.equal(stored[0]?.id, 1, 'the first of all is 1');
+      t.strictSame(await storage.events.after(0, {}, 10), stored);
+      t.strictSame(await storage.events.after(0, {}, 2), stored.slice(0, 2));
+      t.strictSame(await storage.events.after(stored[1]?.id ?? 0, {}, 2), stored.slice(2, 4));
+      t.strictSame(await storage.events.after(stored[4]?.id ?? 0, {}, 10), []);
+      t.strictSame(await storage.events.after(Number.MAX_SAFE_INTEGER, {}, 10), []);
+    });
+
+    t.test('filters, alone and together', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
+      const stored = await commit(
+        storage,
+        changes({
+          events: [
+            anEvent({ taskId: aTaskId(1), seq: 1 }),
+            anEvent({ taskId: aTaskId(1), seq: 2, event: 'assigned', agentId: a1 }),
+            anEvent({ taskId: aTaskId(2), seq: 1 }),
+            anEvent({ taskId: aTaskId(2), seq: 2, event: 'assigned', agentId: a2 }),
+            anEvent({ taskId: aTaskId(1), seq: 3, event: 'completed', agentId: a1 }),
+          ],
+        }),
+      );
+      const places = (events: readonly StoredEvent[]) => events.map((event) => stored.findIndex(({ id }) => id === event.id));
+      const cases = [
+        [{ taskId: aTaskId(1) }, [0, 1, 4]],
+        [{ agentId: a1 }, [1, 4]],
+        [{ event: 'assigned' }, [1, 3]],
+        [{ taskId: aTaskId(1), agentId: a1, event: 'completed' }, [4]],
+        [{ taskId: aTaskId(2), agentId: a1 }, []],
+        [{ taskId: aTaskId(3) }, []],
+      ] as const;
+      for (const [filter, wanted] of cases) {
+        t.strictSame(places(await storage.events.after(0, filter, 10)), wanted, JSON.stringify(filter));
+        t.strictSame(places(await storage.events.after(0, filter, 1)), wanted.slice(0, 1), `the first of ${JSON.stringify(filter)}`);
+        t.strictSame(places(await storage.events.after(stored[1]?.id ?? 0, filter, 10)), wanted.filter((place) => place > 1)); // prettier-ignore
+      }
+    });
+
+    t.test('knows the lowest and the highest id', async (t) => {
+      const storage = await openedIn(t, subject);
+      t.equal(await storage.events.bounds(), null);
+      await commit(storage, changes({ events: [anEvent(), anEvent({ seq: 2 })] }));
+      const stored = await commit(storage, changes({ events: [anEvent({ seq: 3 })] }));
+      t.strictSame(await storage.events.bounds(), { first: 1, last: stored[0]?.id });
+    });
+
+    t.test('who reads on while others commit skips none and repeats none', async (t) => {
+      const storage = await openedIn(t, subject);
+      const COMMITS = 25;
+      const commits = Array.from({ length: COMMITS }, (_, n) =>
+        commit(storage, changes({ events: [1, 2, 3].map((seq) => anEvent({ taskId: aTaskId(n), seq })) })),
+      );
+      const read: StoredEvent[] = [];
+      const follow = async (): Promise<void> => {
+        while (read.length < COMMITS * 3) read.push(...(await storage.events.after(read.at(-1)?.id ?? 0, {}, 7)));
+      };
+      await Promise.all([follow(), ...commits]);
+      t.strictSame(read, await storage.events.after(0, {}, 1_000));
+      t.equal(read.length, COMMITS * 3);
+    });
+
+    t.test('shows nothing of a transaction that is running or has failed', async (t) => {
+      const storage = await openedIn(t, subject);
+      const failed = storage.tasks.transact('failed', async (unit) => {
+        await unit.save(changes({ events: [anEvent()] }));
+        t.strictSame(await storage.events.after(0, {}, 10), []);
+        t.equal(await storage.events.bounds(), null);
+        throw new Error('no');
+      });
+      await t.rejects(failed);
+      t.strictSame(await storage.events.after(0, {}, 10), []);
+    });
+  });
+}

@@ -1,0 +1,191 @@
+/** What every unit of work finds: what waits, what is due, who depends on whom, who holds what. */
+import t from 'tap';
+import { requirementKey, type Task } from '../../core/domain/task.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import type { StoreUnit } from '../../core/ports/task-store.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aRequirement,
+  aStop,
+  aTask,
+  aTaskId,
+  anAgent,
+  anAgentId,
+  anAssignedTask,
+  changes,
+  inserting,
+  updating,
+} from './fixtures.ts';
+import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+
+const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
+const idsOf = (tasks: readonly Task[]): readonly string[] => tasks.map(({ id }) => id);
+const ids = (...numbers: readonly number[]): readonly string[] => numbers.map(aTaskId);
+const waiting = (n: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskId(n), ...over });
+
+const ANYBODY = aRequirement();
+const GPU = aRequirement(['gpu']);
+const claim = (storage: Storage, limitPerLane: number, ...requirements: readonly (typeof ANYBODY)[]): Promise<readonly Task[]> =>
+  look(storage, (unit) => unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs: A_MOMENT_MS, limitPerLane }));
+
+export function storeQueueContract(name: string, subject: StorageSubject): void {
+  t.test(`Store queue contract: ${name}`, async (t) => {
+    t.test('within a lane the order is (eligible, id)', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        inserting(
+          waiting(5, { eligibleAtMs: A_MOMENT_MS - 1 }),
+          waiting(4, { eligibleAtMs: A_MOMENT_MS - 3 }),
+          waiting(1, { eligibleAtMs: A_MOMENT_MS }),
+          waiting(2, { eligibleAtMs: A_MOMENT_MS - 3 }),
+          waiting(3, { eligibleAtMs: null, createdAtMs: A_MOMENT_MS - 2 }),
+        ),
+      );
+      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2, 4, 3, 5, 1));
+      t.strictSame(idsOf(await claim(storage, 2, ANYBODY)), ids(2, 4), 'the first of them');
+      await commit(storage, updating(waiting(2, { eligibleAtMs: A_MOMENT_MS - 1 })));
+      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(4, 3, 2, 5, 1), 'a retry goes to its place');
+    });
+
+    t.test('the limit is for each requirement and lane', async (t) => {
+      const storage = await openedIn(t, subject);
+      const lanes = ['urgent', 'high', 'normal', 'low'] as const;
+      const tasks = [ANYBODY, GPU].flatMap((requirement, r) =>
+        lanes.flatMap((priority, lane) => [0, 1, 2].map((n) => waiting(100 * r + 10 * lane + n, { priority, requirement }))),
+      );
+      await commit(storage, inserting(...tasks));
+      const claimed = await claim(storage, 2, ANYBODY, GPU, GPU, aRequirement(['nobody asks']));
+      t.strictSame(idsOf(claimed).toSorted(), idsOf(tasks.filter((_, place) => place % 3 < 2)).toSorted());
+      t.strictSame(await claim(storage, 2), []);
+    });
+
+    t.test('only queued, unparked tasks whose time has come', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        inserting(
+          waiting(1),
+          waiting(2, { parked: true }),
+          waiting(3, { eligibleAtMs: A_MOMENT_MS + 1 }),
+          waiting(4, { status: 'scheduled' }),
+          waiting(5, { status: 'blocked' }),
+          anAssignedTask(anAgentId(), { id: aTaskId(6) }),
+          waiting(7, { status: 'completed' }),
+          waiting(8, { status: 'dead_letter', requirement: GPU }),
+          waiting(9, { parked: true, requirement: aRequirement(['x']) }),
+          waiting(10, { eligibleAtMs: A_MOMENT_MS + 1, requirement: aRequirement(['y']) }),
+        ),
+      );
+      t.strictSame(idsOf(await claim(storage, 10, ANYBODY, GPU)), ids(1));
+      t.strictSame(await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS)), [ANYBODY]);
+      await commit(storage, updating(waiting(1, { status: 'cancelled' }), waiting(2)));
+      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2), 'what was unparked');
+    });
+
+    t.test('a thousand gpu tasks do not hide a plain one', async (t) => {
+      const storage = await openedIn(t, subject);
+      const gpus = Array.from({ length: 1_000 }, (_, n) => waiting(n, { requirement: GPU, eligibleAtMs: A_MOMENT_MS - 5_000 + n }));
+      await commit(storage, inserting(...gpus, waiting(5_000, { priority: 'low' })));
+      t.strictSame(idsOf(await claim(storage, 16, ANYBODY)), ids(5_000));
+      const all = await claim(storage, 16, GPU, ANYBODY);
+      t.equal(all.length, 17);
+      t.ok(idsOf(all).includes(aTaskId(5_000)));
+      t.same(await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS)), [GPU, ANYBODY]);
+    });
+
+    t.test('names each waiting requirement once, of whatever lane', async (t) => {
+      const storage = await openedIn(t, subject);
+      t.strictSame(await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS)), []);
+      const requirements = [
+        ANYBODY,
+        GPU,
+        aRequirement(['a', 'b']),
+        aRequirement([], 'a1'),
+        aRequirement(['gpu'], 'a1'),
+        aRequirement(['"', "'"]),
+      ];
+      const lanes = ['low', 'normal', 'urgent'] as const;
+      await commit(storage, inserting(...requirements.flatMap((requirement, r) => lanes.map((priority, lane) => waiting(10 * r + lane, { requirement, priority }))))); // prettier-ignore
+      const found = await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS));
+      t.strictSame(found.map(requirementKey).toSorted(), requirements.map(requirementKey).toSorted());
+    });
+
+    t.test('finds what is due, earliest first', async (t) => {
+      const storage = await openedIn(t, subject);
+      const due = (n: number, dueAtMs: number | null) => ({ task: waiting(n), dueAtMs, body: aBody() });
+      await commit(storage, changes({ inserted: [due(1, 30), due(2, 10), due(3, null), due(4, 20), due(5, 10), due(6, 31)] }));
+      const at = (nowMs: number, limit: number) => look(storage, async (unit) => idsOf(await unit.due(nowMs, limit)));
+      t.strictSame(await at(30, 10), ids(2, 5, 4, 1), 'at or before, by time and id');
+      t.strictSame(await at(30, 2), ids(2, 5));
+      t.strictSame(await at(9, 10), []);
+      await commit(storage, changes({ updated: [{ task: waiting(2), dueAtMs: 40 }, { task: waiting(3, { status: 'completed' }), dueAtMs: 5 }] })); // prettier-ignore
+      t.strictSame(await at(30, 10), ids(3, 5, 4, 1), 'as it was last saved, also of an ended task');
+    });
+
+    t.test('finds the blocked tasks that depend on these', async (t) => {
+      const storage = await openedIn(t, subject);
+      const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
+      await commit(storage, inserting(blocked(10, 1), blocked(11, 1, 2), blocked(12, 3), waiting(13, { dependsOn: [aTaskId(1)] })));
+      const of = (...on: readonly number[]) => look(storage, async (unit) => idsOf(await unit.dependentsOf(on.map(aTaskId))).toSorted());
+      t.strictSame(await of(1), ids(10, 11));
+      t.strictSame(await of(1, 2), ids(10, 11), 'each once');
+      t.strictSame(await of(2), ids(11));
+      t.strictSame(await of(9), []);
+      t.strictSame(await of(), []);
+      await commit(storage, updating(waiting(11, { dependsOn: [aTaskId(1), aTaskId(2)] })));
+      t.strictSame(await of(1, 2), ids(10), 'not once it is queued');
+    });
+
+    t.test('gives the bodies of these', async (t) => {
+      const storage = await openedIn(t, subject);
+      const bodies = [1, 2].map((n) => ({ taskId: aTaskId(n), body: aBody({ description: `body ${n}` }) }));
+      await commit(
+        storage,
+        changes({ inserted: bodies.map(({ taskId, body }) => ({ task: aTask({ id: taskId }), dueAtMs: null, body })) }),
+      );
+      t.strictSame(await look(storage, (unit) => unit.bodies([aTaskId(1), aTaskId(3), aTaskId(1)])), [bodies[0]]);
+      t.strictSame(await look(storage, (unit) => unit.bodies([])), []);
+    });
+
+    t.test('knows what each agent holds', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
+      const mine = anAssignedTask(a1, { id: aTaskId(1) });
+      const stops = [
+        aStop({ agentId: a1, taskId: aTaskId(8), sentAtMs: 5 }),
+        aStop({ agentId: a1, taskId: aTaskId(8), generation: 3, reason: 'reclaimed' }),
+      ];
+      await commit(storage, {
+        ...inserting(mine, anAssignedTask(a2, { id: aTaskId(2) }), anAssignedTask(a1, { id: aTaskId(3), status: 'completed' })),
+        stopsSet: stops,
+      });
+      const of = (...agents: readonly string[]) => look(storage, (unit) => unit.holdingsOf(agents.map(anAgentId)));
+      t.strictSame(await of('a1', 'nobody', 'a1'), [
+        { agentId: a1, live: [mine], stops },
+        { agentId: anAgentId('nobody'), live: [], stops: [] },
+      ]);
+      const sent = aStop({ agentId: a1, taskId: aTaskId(8), sentAtMs: 6 });
+      await commit(storage, changes({ stopsSet: [sent], stopsCleared: [{ agentId: a1, taskId: aTaskId(8), generation: 3 }, aStop({ agentId: a2 })] })); // prettier-ignore
+      t.strictSame((await of('a1'))[0]?.stops, [sent], 'set again, and cleared');
+      await commit(storage, updating(aTask({ id: aTaskId(1) })));
+      t.strictSame((await of('a1'))[0]?.live, []);
+      t.strictSame(await of(), []);
+    });
+
+    t.test('knows the agents that are here or still hold something', async (t) => {
+      const storage = await openedIn(t, subject);
+      const away = (id: string) => anAgent({ id: anAgentId(id), connected: false, disconnectedAtMs: A_MOMENT_MS });
+      await commit(storage, {
+        ...inserting(anAssignedTask(anAgentId('holds'))),
+        agents: [anAgent({ id: anAgentId('here') }), away('gone'), away('holds'), away('stops')],
+        stopsSet: [aStop({ agentId: anAgentId('stops') })],
+      });
+      const active = () => look(storage, async (unit) => (await unit.activeAgents()).map(({ id }) => id as string).toSorted());
+      t.strictSame(await active(), ['here', 'holds', 'stops']);
+      await commit(storage, { ...updating(aTask()), agents: [away('here')], stopsCleared: [aStop({ agentId: anAgentId('stops') })] });
+      t.strictSame(await active(), []);
+    });
+  });
+}
