@@ -1,32 +1,14 @@
-/**
- * Server-sent events from the history of all tasks. A stream reads from the place after the last event that it gave, so
- * that it skips none and holds no more than one batch; a commit wakes it.
- *
- * A stream is `reading` (asks the feed), `waiting` (for a commit, the next check of its token or its end) or `offering`
- * (a batch that the client has not taken). It ends when the client goes, the hub stops, its token is revoked, the feed
- * fails, or the client takes nothing for `STALLED_MS`; the client comes back with `Last-Event-ID`.
- */
+/** Opens streams of events: who may follow what, from which place, and how many at once. */
+import type { EventName } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { EventName, StoredEvent } from '../../core/domain/event.ts';
-import { messageOf } from '../../core/errors/agentcom-error.ts';
-import type { Timer } from '../../core/ports/clock.ts';
 import type { EventFilter } from '../../core/ports/event-feed.ts';
 import { eventsSchema } from '../../core/protocol/http-queries.ts';
-import { eventJson } from '../../core/protocol/task-json.ts';
 import type { Principal } from './authenticate.ts';
 import type { HttpApiDeps } from './deps.ts';
+import { eventStream, type StartPlace } from './event-stream.ts';
 import { queryReader } from './query.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handler } from './request.ts';
-
-const BATCH_EVENTS = 200;
-/** The least time between two looks of one stream at the feed, so that many streams and many commits do not multiply. */
-const GATHER_MS = 50;
-/** A quiet stream says that it lives, and looks whether its token still holds. */
-const ALIVE_MS = 15_000;
-const STALLED_MS = 60_000;
-/** What the client waits before it comes back. */
-const RETRY_MS = 2_000;
 
 export interface EventStreams {
   readonly open: Handler;
@@ -102,13 +84,6 @@ function lastEventId(headers: Headers): Read<number | null> {
   return refused(invalid([{ field: 'Last-Event-ID', error: 'pattern', detail: 'must be the id of an event' }]));
 }
 
-interface StartPlace {
-  /** Events after this id are given. */
-  readonly afterId: number;
-  /** Ids that are not to be had. */
-  readonly gap: { readonly from: number; readonly to: number } | null;
-}
-
 /**
  * Without a last id from now on. One older than what is kept, or above it (the database was restored), has a gap, after
  * which the stream goes on with what there is.
@@ -120,122 +95,3 @@ function startPlace(lastId: number | null, bounds: { readonly first: number; rea
   if (lastId < bounds.first - 1) return { afterId: bounds.first - 1, gap: { from: lastId + 1, to: bounds.first - 1 } };
   return { afterId: lastId, gap: null };
 }
-
-function eventStream(
-  deps: HttpApiDeps,
-  by: Principal,
-  { place, filter }: { readonly place: StartPlace; readonly filter: EventFilter },
-  onEnd: (end: () => void) => void,
-): { readonly body: ReadableStream<Uint8Array>; readonly end: () => void } {
-  const { events, clock, log } = deps;
-  const encoder = new TextEncoder();
-  let afterId = place.afterId;
-  let greeting: string | null = greetingText(place);
-  let ended = false;
-  let commits = 0;
-  let wake: () => void = () => undefined;
-  let stalled: Timer | null = null;
-  let readAtMs = -Infinity;
-  let checkedAtMs = clock.monotonicMs();
-  let controller: ReadableStreamDefaultController<Uint8Array> | null = null;
-  const unsubscribe = deps.onCommit(() => {
-    commits += 1;
-    wake();
-  });
-
-  /** Ends once; what was begun in a pull sees `ended` after its next await. */
-  const end = (): void => {
-    if (ended) return;
-    ended = true;
-    stalled?.cancel();
-    unsubscribe();
-    wake();
-    onEnd(end);
-    controller?.close();
-  };
-  const gone = (): void => {
-    controller = null;
-    end();
-  };
-  const expectTaken = (): void => {
-    stalled = clock.after(STALLED_MS, end);
-  };
-  /** Until woken by a commit (when `byCommit`), by the end, or by time. */
-  const waitFor = (ms: number, byCommit: boolean): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = clock.after(ms, resolve);
-      wake = () => {
-        if (!byCommit && !ended) return;
-        timer.cancel();
-        resolve();
-      };
-    });
-
-  /** The next text for the client; null at the end. */
-  const next = async (): Promise<string | null> => {
-    if (greeting !== null) {
-      const text = greeting;
-      greeting = null;
-      return text;
-    }
-    while (!ended) {
-      const soonMs = readAtMs + GATHER_MS - clock.monotonicMs();
-      if (soonMs > 0) await waitFor(soonMs, false);
-      if (ended) return null;
-      if (clock.monotonicMs() - checkedAtMs >= ALIVE_MS) {
-        checkedAtMs = clock.monotonicMs();
-        if (!(await by.stillHolds())) return null;
-      }
-      readAtMs = clock.monotonicMs();
-      const seen = commits;
-      const batch = await events.after(afterId, filter, BATCH_EVENTS);
-      const last = batch.at(-1);
-      if (last !== undefined) {
-        afterId = last.id;
-        return batch.map(eventText).join('');
-      }
-      if (ended) return null;
-      if (commits !== seen) continue;
-      await waitFor(ALIVE_MS, true);
-      if (commits === seen && !ended) return ':\n\n';
-    }
-    return null;
-  };
-
-  const pull = async (): Promise<void> => {
-    stalled?.cancel();
-    let text: string | null;
-    try {
-      text = await next();
-    } catch (thrown) {
-      log.warn('An event stream ended because the events could not be read.', { error: messageOf(thrown) });
-      text = null;
-    }
-    if (text === null) end();
-    if (ended || text === null) return;
-    controller?.enqueue(encoder.encode(text));
-    expectTaken();
-  };
-
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start: (given) => {
-        controller = given;
-        expectTaken();
-      },
-      pull,
-      cancel: gone,
-    },
-    { highWaterMark: 0 },
-  );
-  return { body, end };
-}
-
-/** The first words make headers and connection show at once; the gap, where there is one, comes before any event. */
-function greetingText({ afterId, gap }: StartPlace): string {
-  const retry = `retry: ${RETRY_MS}\n\n`;
-  return gap === null ? retry : `${retry}id: ${afterId}\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`;
-}
-
-/** JSON has no line breaks outside its strings and escapes those within: it fits one `data` line. */
-const eventText = (event: StoredEvent): string => `id: ${event.id}\nevent: ${event.event}\ndata: ${eventJson(event)}\n\n`;

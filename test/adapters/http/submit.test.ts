@@ -220,28 +220,38 @@ t.test('bulk: bounds of a line, of lines, and of all', async (t) => {
 });
 
 t.test('bulk: 10,000 lines leave the loop free', async (t) => {
+  bench.intercept = () => ({ kind: 'submitted', tasks: [] });
+  const line = `${JSON.stringify({ description: 'x'.repeat(1_000), metadata: { list: Array(50).fill('abc') } })}\n`;
+  const bytes = new TextEncoder().encode(line.repeat(10_000));
+  /** As a socket gives it. */
+  const inPieces = (): ReadableStream<Uint8Array> => {
+    let at = 0;
+    return new ReadableStream({
+      pull(controller) {
+        controller.enqueue(bytes.slice(at, (at += 65_536)));
+        if (at >= bytes.length) controller.close();
+      },
+    });
+  };
+  t.equal((await bulk(inPieces(), { 'idempotency-key': 'warm' })).status, 201);
+
+  // Time of this process, not of the clock: a busy machine may stop us at any moment.
   let longestMs = 0;
-  let lastAt = performance.now();
+  let turns = 0;
   let done = false;
+  let before = process.cpuUsage();
   const watch = (): void => {
-    const now = performance.now();
-    longestMs = Math.max(longestMs, now - lastAt);
-    lastAt = now;
+    const spent = process.cpuUsage(before);
+    before = process.cpuUsage();
+    longestMs = Math.max(longestMs, (spent.user + spent.system) / 1_000);
+    turns += 1;
     if (!done) setImmediate(watch);
   };
-  bench.intercept = () => {
-    done = true;
-    return { kind: 'submitted', tasks: [] };
-  };
-  const body = `${JSON.stringify({ description: 'x'.repeat(1_000), metadata: { list: Array(50).fill('abc') } })}\n`.repeat(10_000);
-  await submit({ description: 'the first compiles the schema' });
-  done = false;
   watch();
-  t.equal((await bulk(body, { 'idempotency-key': 'k' })).status, 201);
-  t.ok(
-    longestMs < 250,
-    `the longest slice took ${longestMs.toFixed(1)} ms (a busy machine is allowed several times the 50 that are meant)`,
-  );
+  t.equal((await bulk(inPieces(), { 'idempotency-key': 'k' })).status, 201);
+  done = true;
+  t.ok(turns >= 50, `others had ${turns} turns`);
+  t.ok(longestMs < 50, `the longest slice took ${longestMs.toFixed(1)} ms`);
 });
 
 t.test('push: an urgent task for exactly that agent', async (t) => {
