@@ -84,7 +84,7 @@ module.exports = {
       name: 'container-in-composition-only',
       severity: 'error',
       comment: 'Only the hub and sidecar apps wire. Take what you need as an argument of a factory function.',
-      from: { pathNot: '^apps/(tokens\\.ts$|(hub|sidecar)/)|^test/apps/' },
+      from: { pathNot: '^apps/(tokens\\.ts$|(hub|sidecar|modules)/)|^test/apps/' },
       to: { path: 'node_modules/(inversify|@inversifyjs|reflect-metadata)/' },
     },
     {

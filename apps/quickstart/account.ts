@@ -1,0 +1,58 @@
+/** The live account: a line for each thing that happens, with the time, the agent, the task and what it was. */
+import { colourOf } from '../cli/output/event-line.ts';
+import type { Output } from '../cli/output/output.ts';
+import type { StreamEvent } from '../client/index.ts';
+
+export interface Happening {
+  readonly agent: string;
+  /** The task's name in the scenario. */
+  readonly task: string;
+  readonly what: string;
+  readonly event?: string | undefined;
+}
+
+const AGENT_WIDTH = 8;
+const TASK_WIDTH = 10;
+const MS_A_SECOND = 1_000;
+
+/** Writes lines as time passes; `sinceMs` is when it began, on the monotonic clock. */
+export const accountOf =
+  (output: Output, sinceMs: number) =>
+  ({ agent, task, what, event }: Happening): void => {
+    const seconds = ((performance.now() - sinceMs) / MS_A_SECOND).toFixed(1).padStart(5);
+    output.line(
+      `${seconds} s  ${agent.padEnd(AGENT_WIDTH)}  ${task.padEnd(TASK_WIDTH)}  ${what}`,
+      event === undefined ? undefined : colourOf(event),
+    );
+  };
+
+/** What an event of the stream says, in a few words; null for what only repeats the line before. */
+export function saidBy({ event, data }: StreamEvent): string | null {
+  const details = (data['details'] ?? {}) as Readonly<Record<string, unknown>>;
+  const generation = `generation ${String(data['generation'])}`;
+  switch (event) {
+    case 'eligible':
+      return 'queued';
+    case 'assigned':
+      return `assigned (${generation})`;
+    case 'woken':
+      return 'woken: the agent process is running';
+    case 'progress':
+      return `${String(details['percent'] ?? '?')} %  ${String(details['message'] ?? '')}`;
+    case 'failed':
+      return `failed: ${String(details['error'])}`;
+    case 'dead_lettered':
+      return `into the dead letter: ${String(details['reason'])}`;
+    case 'blocked':
+      return 'blocked: waits for the tasks it depends on';
+    case 'stop_requested':
+      return 'the agent is told to stop';
+    case 'stop_confirmed':
+      return `stop confirmed: ${String(details['outcome'])}`;
+    case 'submitted':
+    case 'gap':
+      return null;
+    default:
+      return event;
+  }
+}

@@ -1,0 +1,42 @@
+/** The quickstart's folder: emptied at each start, and never under the feet of another quickstart that runs. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+
+const FOLDER = 'data/quickstart';
+
+/** Makes `data/quickstart` below the current folder, empty; answers its absolute path. */
+export function freshFolder(): string {
+  const folder = resolve(FOLDER);
+  const pidFile = join(folder, 'pid');
+  const other = pidIn(pidFile);
+  if (other !== null && isAlive(other)) {
+    throw new AgentcomError(
+      'AC_DATA_DIR',
+      `A quickstart is running in ${folder} (process ${other}). Stop it with Ctrl-C, or start this one in another folder.`,
+    );
+  }
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(pidFile, String(process.pid));
+  return folder;
+}
+
+function pidIn(file: string): number | null {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

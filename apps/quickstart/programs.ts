@@ -1,0 +1,58 @@
+/** Hub and sidecars as processes of their own, as people run them. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+
+/** How long a program may take to say that it is ready, milliseconds. */
+const READY_WITHIN_MS = 30_000;
+/** How long it may take to end after SIGTERM before it is killed. */
+const STOP_WITHIN_MS = 10_000;
+
+export interface Program {
+  /** What it said when it was ready. */
+  readonly ready: string;
+  /** As `kill -9` does; answers when it is gone. */
+  kill(): Promise<void>;
+  /** Asks it to stop, and kills it if it does not. */
+  stop(): Promise<void>;
+}
+
+export interface ProgramPlace {
+  /** The command of this package. */
+  readonly bin: string;
+  readonly folder: string;
+  readonly configFile: string;
+}
+
+/** Starts `agentcom hub` or `agentcom sidecar`; its log goes to `<name>.log` in the folder. */
+export async function startProgram(
+  place: ProgramPlace,
+  command: 'hub' | 'sidecar',
+  name: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Program> {
+  const logFile = join(place.folder, `${name}.log`);
+  const child = spawn(process.execPath, [place.bin, command, '--config', place.configFile], {
+    stdio: ['ignore', 'pipe', openSync(logFile, 'a', 0o600)],
+    env: { ...process.env, ...env },
+  });
+  const exited = once(child, 'exit').then(() => undefined);
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const timer = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
+  const ready = await Promise.race([once(lines, 'line').then(([line]) => String(line)), exited]);
+  clearTimeout(timer);
+  if (ready === undefined) {
+    throw new AgentcomError('AC_INTERNAL', `The ${name} ended before it was ready. Its log says why: ${logFile}`);
+  }
+  return { ready, kill: () => end(child, 'SIGKILL', exited), stop: () => end(child, 'SIGTERM', exited) };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals, exited: Promise<void>): Promise<void> {
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+  await exited;
+  clearTimeout(timer);
+}
