@@ -22,7 +22,7 @@ async function sidecar({ common }: Context): Promise<void> {
   await runSidecar({ configFile: common.config });
 }
 
-async function quickstart(_context: Context, options: { readonly stay?: boolean }): Promise<void> {
+async function quickstart({ output, exitWith }: Context, options: { readonly stay?: boolean }): Promise<void> {
   const { runQuickstart } = await import('../../quickstart/main.ts');
-  await runQuickstart({ stay: options.stay === true });
+  exitWith(await runQuickstart({ stay: options.stay === true, output }));
 }
