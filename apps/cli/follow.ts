@@ -3,11 +3,14 @@ import { isEndedStatus, type EndedStatus } from './ended.ts';
 import type { Context } from './context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
 import { colourOf, eventLine } from './output/event-line.ts';
-import { taskOutcome } from './output/task-outcome.ts';
+import { resultText, taskOutcome } from './output/task-outcome.ts';
 import type { HubClient, TaskDetail } from '../client/index.ts';
 
-/** Events after which a task may have ended. An operator's retry takes a dead letter back, so the task itself decides. */
-const ENDS: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered']);
+/**
+ * Events after which a task may have ended; a gap may hide such a one. An operator's retry takes a dead letter back, so the
+ * task itself decides.
+ */
+const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
 
 /** How long the hub may be away at the very end of a wait. */
 const AWAY_MS = 120_000;
@@ -26,10 +29,9 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
     onReconnect: (reason) => output.note(`connection lost, trying again: ${reason}`),
   });
   for await (const { event, data } of events) {
-    if (event === 'gap') continue;
     output.data({ event: data });
     output.line(eventLine(event, data, { withTask: false }), colourOf(event));
-    if (!ENDS.has(event)) continue;
+    if (!MAY_END.has(event)) continue;
     const task = await hub.get(taskId, { retryWithinMs: AWAY_MS });
     if (!isEndedStatus(task.status)) continue;
     tellEnd(context, task, task.status);
@@ -42,6 +44,6 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
 function tellEnd({ output, exitWith }: Context, task: TaskDetail, status: EndedStatus): void {
   output.data({ task });
   output.line(taskOutcome(task), status === 'completed' ? 'green' : status === 'cancelled' ? 'yellow' : 'red');
-  if (status === 'completed' && typeof task.result === 'string') output.block(task.result);
+  if (status === 'completed') output.block(resultText(task.result));
   exitWith(EXIT_OF_TASK[status]);
 }

@@ -1,6 +1,6 @@
 /** All commands, with the options that each takes. */
-import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { VERSION } from '../version.ts';
 import { addAgents } from './commands/agents.ts';
 import { addPrograms } from './commands/programs.ts';
 import { addReport } from './commands/report.ts';
@@ -16,7 +16,7 @@ import type { Surroundings } from './surroundings.ts';
 export function agentcomProgram(surroundings: Surroundings, exitWith: (code: number) => void): Command {
   const program = new Command('agentcom')
     .description('Hands durable tasks to a fleet of AI agents')
-    .version(ownVersion(), '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .option('--json', 'answer in JSON, for programs')
     .option('--url <url>', 'the hub; else AGENTCOM_API_URL, else hub.listen of the config')
     .option('--token <token>', 'the bearer token; else AGENTCOM_ADMIN_TOKEN, else hub.dataDir/admin-token of the config')
@@ -50,9 +50,4 @@ export function agentcomProgram(surroundings: Surroundings, exitWith: (code: num
   addAgents(program, action);
   addReport(program, action);
   return program;
-}
-
-function ownVersion(): string {
-  const manifest = createRequire(import.meta.url)('agentcom/package.json') as { readonly version: string };
-  return manifest.version;
 }

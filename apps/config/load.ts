@@ -24,7 +24,7 @@ export interface LoadedConfig {
 
 /**
  * Throws `AC_CONFIG_NOT_FOUND`, `AC_CONFIG_INVALID` with every mistake or the place where the file does not evaluate,
- * and whatever coded error the file itself throws, such as `AC_ENV_INVALID`.
+ * `AC_LISTEN_INSECURE` when nothing is wrong but what would send tokens in the clear or let anybody in, and whatever coded error the file itself throws, such as `AC_ENV_INVALID`.
  */
 export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedConfig> {
   const cwd = resolve(options.cwd ?? '.');
@@ -100,7 +100,8 @@ async function ownModules(): Promise<Record<string, Record<string, unknown>>> {
 function invalid(file: string, problems: readonly ConfigProblem[]): AgentcomError {
   const count = problems.length === 1 ? 'a mistake' : `${problems.length} mistakes`;
   const lines = problems.map(({ path, message }) => `  ${path}: ${message}${/[.?]$/.test(message) ? '' : '.'}`);
-  return new AgentcomError('AC_CONFIG_INVALID', [`The config ${file} has ${count}:`, ...lines].join('\n'), {
+  const [code = 'AC_CONFIG_INVALID', ...others] = new Set(problems.map((problem) => problem.code));
+  return new AgentcomError(others.length === 0 ? code : 'AC_CONFIG_INVALID', [`The config ${file} has ${count}:`, ...lines].join('\n'), {
     details: { file, problems },
   });
 }

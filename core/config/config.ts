@@ -1,4 +1,5 @@
 /** What people write in `agentcom.config.ts`, and what the programs use of it. */
+import type { ErrorCode } from '../errors/codes.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { HubTransport } from '../ports/hub-transport.ts';
 import type { Log } from '../ports/log.ts';
@@ -27,6 +28,8 @@ export interface ConfigProblem {
   readonly path: string;
   /** What was wanted and what was found. */
   readonly message: string;
+  /** The error that ends a program when all problems carry this one code; `AC_CONFIG_INVALID` otherwise. */
+  readonly code?: ErrorCode | undefined;
 }
 
 export interface StorageDeps {

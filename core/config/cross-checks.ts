@@ -91,12 +91,14 @@ function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
       message:
         `is missing; wanted a secret, because hub.listen.host ${describe(host)} lets other machines in. ` +
         'Set AGENTCOM_ADMIN_TOKEN, or listen on 127.0.0.1',
+      code: 'AC_LISTEN_INSECURE',
     });
   }
   if (hub.listen?.insecure !== true && sound('hub.listen.insecure')) {
     problems.push({
       path: 'hub.listen.host',
       message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network in the clear. ${TLS_HINT} hub.listen.insecure: true`,
+      code: 'AC_LISTEN_INSECURE',
     });
   }
   return problems;
@@ -114,6 +116,7 @@ function hubAddressProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem
       {
         path,
         message: `wanted wss:// for a hub on another machine, found ${describe(url)}: the token would cross the network in the clear. ${TLS_HINT} sidecar.insecure: true`,
+        code: 'AC_LISTEN_INSECURE',
       },
     ];
   });

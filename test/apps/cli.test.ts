@@ -181,7 +181,7 @@ const runningHub = (t: Test, status: string, last: string) => {
             status,
             assigned_to: 'w1',
             last_error: 'boom',
-            result: status === 'completed' ? 'forty\ntwo \u001b[31m' : null,
+            result: status === 'completed' ? { status: 'success', output: 'forty\ntwo \u001b[31m' } : null,
             history: [],
             waiting_for: null,
           }),
@@ -240,7 +240,7 @@ t.test('with --json a wait is one object a line, the task last', async (t) => {
     lines.map((line) => Object.keys(line)[0]),
     ['task_id', 'event', 'event', 'event', 'event', 'task'],
   );
-  t.match(lines.at(-1), { task: { id: ID, status: 'completed', result: 'forty\ntwo \u001b[31m' } });
+  t.match(lines.at(-1), { task: { id: ID, status: 'completed', result: { output: 'forty\ntwo \u001b[31m' } } });
   t.notMatch(ran.out, /\u001b/, 'nothing that a terminal obeys');
 });
 
@@ -278,6 +278,16 @@ t.test('a task that came back from the dead letter is waited for further', async
   const ran = await hub.run(['watch', ID]);
   t.equal(ran.code, 0);
   t.match(ran.out, /dead_lettered\n.*retried\n.*completed\n/);
+});
+
+t.test('an end that is hidden by a gap is found', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'cancelled', history: [], waiting_for: null })))
+      .get('/api/events', (c) => c.body('event: gap\ndata: {"from":1,"to":9}\n\n', 200, { 'content-type': 'text/event-stream' })),
+  );
+  const ran = await hub.run(['watch', ID]);
+  t.strictSame(ran, { code: 6, out: `--:--:--  events 1 to 9 are not kept any more\n${ID} was cancelled after 42s\n`, err: '' });
 });
 
 t.test('watch of everything passes the filters on', async (t) => {

@@ -129,6 +129,20 @@ t.test('all mistakes of a file, each on a line', async (t) => {
   t.notMatch(JSON.stringify([error.message, error.details]), /hunter2/);
 });
 
+t.test('listening beyond loopback without what makes it safe has a code of its own', async (t) => {
+  withVariables(t, NONE);
+  const listening = (host: string, more = ''): Readonly<Record<string, string>> => ({
+    'agentcom.config.ts': GOOD.replace('listen: { port: 0 }', `listen: { host: '${host}', port: 0 } ${more}`),
+  });
+  const open = await foreignFolder(t, listening('0.0.0.0'));
+  await t.rejects(loadConfigFile({ cwd: open }), {
+    code: 'AC_LISTEN_INSECURE',
+    message: /has 2 mistakes:\n {2}hub\.adminToken: .*\n {2}hub\.listen\.host: /,
+  });
+  const wrongToo = await foreignFolder(t, listening('0.0.0.0', ', agentMessages: 1'));
+  await t.rejects(loadConfigFile({ cwd: wrongToo }), { code: 'AC_CONFIG_INVALID', message: /has 3 mistakes/ });
+});
+
 t.test('a file that does not evaluate tells file and line, not a stack', async (t) => {
   const cases: readonly (readonly [name: string, content: string, message: RegExp])[] = [
     [

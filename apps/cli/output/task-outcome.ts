@@ -16,3 +16,9 @@ export function taskOutcome(task: TaskDetail): string {
       return `${task.id} is ${task.status}`;
   }
 }
+
+/** What the agent gave: its `output` where the result has one; text as it is, anything else as JSON. */
+export function resultText(result: unknown): string {
+  const output = typeof result === 'object' && result !== null && 'output' in result ? result.output : result;
+  return typeof output === 'string' ? output : JSON.stringify(output, null, 2);
+}
