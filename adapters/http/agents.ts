@@ -1,6 +1,7 @@
 /** Agents as they stand, and what operators do to one. */
 import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
 import type { AgentStandingCommand } from '../../core/application/hub/commands.ts';
+import type { AgentRow } from '../../core/ports/agent-store.ts';
 import { agentJson } from '../../core/protocol/agent-json.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
 import { emptySchema } from '../../core/protocol/http-bodies.ts';
@@ -17,6 +18,12 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const readPage = queryReader(pageSchema);
   const readEmpty = bodyReader(emptySchema);
 
+  /** The store learns of an agent's life when it comes and goes; in between, its socket knows better. */
+  const heard = (row: AgentRow): AgentRow => ({
+    ...row,
+    agent: { ...row.agent, lastHeardAtMs: deps.lastHeardAtMs(row.agent.id) ?? row.agent.lastHeardAtMs },
+  });
+
   const listAgents = async (request: ApiRequest): Promise<Reply> => {
     const query = readPage(request.query);
     if (query.kind === 'refused') return query.reply;
@@ -28,7 +35,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     const shown = rows.slice(0, limit.value);
     const nowMs = clock.nowMs();
     return ok({
-      agents: shown.map((row) => agentJson(row, nowMs)),
+      agents: shown.map((row) => agentJson(heard(row), nowMs)),
       next_cursor: rows.length > shown.length ? (shown.at(-1)?.agent.id ?? null) : null,
     });
   };
@@ -36,7 +43,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const getAgent = async (request: ApiRequest): Promise<Reply> => {
     const id = request.params['id'];
     const row = isAgentId(id) ? await agents.getAgent(id) : undefined;
-    return row === undefined ? unknownAgent : ok(agentJson(row, clock.nowMs()));
+    return row === undefined ? unknownAgent : ok(agentJson(heard(row), clock.nowMs()));
   };
 
   const standing =

@@ -1,5 +1,6 @@
 /** What the HTTP API stands on. It knows neither the server that carries it nor the database behind the ports. */
 import type { CommandInbox } from '../../core/application/hub/commands.ts';
+import type { AgentId } from '../../core/domain/ids.ts';
 import type { HubLimits } from '../../core/config/limits.ts';
 import type { AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Digest, Ids } from '../../core/ports/chance.ts';
@@ -36,6 +37,8 @@ export interface HttpApiDeps {
   readonly urls: () => { readonly ws: string; readonly api: string };
   /** Calls `listener` after each commit with events; answers how to stop that. */
   readonly onCommit: (listener: () => void) => () => void;
+  /** When a connected agent was last heard, milliseconds since 1970; null when this hub does not hold its socket. */
+  readonly lastHeardAtMs: (agentId: AgentId) => number | null;
   /** These tokens have just been revoked: the sockets that identified with them are to be closed. */
   readonly revokeSessions: (tokens: readonly TokenRecord[]) => void;
   /** An enrolment secret was used up: the hub writes a new one for sidecars on its machine. */

@@ -41,6 +41,7 @@ export const httpModule = (): ContainerModule =>
               wiring.commitListeners.add(listener);
               return () => wiring.commitListeners.delete(listener);
             },
+            lastHeardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
             revokeSessions: (tokens) => sessions.dropTokens(tokens.map((token) => token.id)),
             onEnrolSecretUsed: () => secrets.renewEnrolment(),
           }),

@@ -132,6 +132,7 @@ export async function hubBench(
       return () => void listeners.delete(listener);
     },
     revokeSessions: (records) => revoked.push(...records.map((record) => record.id)),
+    lastHeardAtMs: () => null,
     onEnrolSecretUsed: () => void (used += 1),
     ...over.deps,
   });

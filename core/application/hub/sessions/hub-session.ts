@@ -70,6 +70,12 @@ export class HubSession {
     return this.#tokenId;
   }
 
+  /** When it last gave any sign of life, milliseconds since 1970. */
+  get lastHeardAtMs(): number {
+    const { clock } = this.#deps;
+    return Math.round(clock.nowMs() - (clock.monotonicMs() - this.#lastHeardMonotonicMs));
+  }
+
   /** Sends a frame, if the socket is still there. */
   send(frame: Frame): void {
     if (this.#state !== 'closed') this.connection.send(JSON.stringify(frame));

@@ -2,6 +2,7 @@
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
+import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
 import type { Outgoing } from '../commands.ts';
 import { agentCard, assignFrame, cancelledFrame, type Frame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
@@ -24,7 +25,7 @@ export class HubSessions implements TransportEvents {
   constructor(deps: HubSessionsDeps) {
     this.#deps = {
       ...deps,
-      addressOf: (connection) => addressOf(connection, deps.trustedProxies),
+      addressOf: ({ remoteAddress, forwardedFor }) => addressGroup(clientAddress(remoteAddress, forwardedFor, deps.trustedProxies)),
       registered: (connection) => this.#registered(connection),
       sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
       broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
@@ -82,6 +83,11 @@ export class HubSessions implements TransportEvents {
     return here?.state === 'identified' && here.session === session;
   }
 
+  /** When the agent was last heard on this hub, milliseconds since 1970; null when it is not connected here. */
+  lastHeardAtMs(agentId: AgentId): number | null {
+    return this.#byAgent.get(agentId)?.lastHeardAtMs ?? null;
+  }
+
   /** Sends what a commit sends out, in order. */
   deliver(outgoing: readonly Outgoing[]): void {
     for (const one of outgoing) {
@@ -131,10 +137,4 @@ export class HubSessions implements TransportEvents {
       if (agentId !== from && (everyVersion || session.version === 1)) session.send(frame);
     }
   }
-}
-
-/** The last address that a trusted proxy says it had the connection from; else the socket's own peer. */
-function addressOf(connection: HubConnection, trustedProxies: readonly string[]): string {
-  if (connection.forwardedFor === null || !trustedProxies.includes(connection.remoteAddress)) return connection.remoteAddress;
-  return connection.forwardedFor.split(',').at(-1)?.trim() ?? connection.remoteAddress;
 }
