@@ -3,6 +3,7 @@ import { isEndedStatus, type EndedStatus } from './ended.ts';
 import type { Context } from './context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
 import { colourOf, eventLine } from './output/event-line.ts';
+import type { Output } from './output/output.ts';
 import { resultText, taskOutcome } from './output/task-outcome.ts';
 import type { HubClient, TaskDetail } from '../client/index.ts';
 
@@ -26,7 +27,7 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
     taskId,
     lastEventId: '0',
     signal,
-    onReconnect: (reason) => output.note(`connection lost, trying again: ${reason}`),
+    onReconnect: reconnectNotes(output),
   });
   for await (const { event, data } of events) {
     output.data({ event: data });
@@ -39,6 +40,15 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
   }
   output.note(`Interrupted; the task goes on. See it with: agentcom watch ${taskId}`);
   context.exitWith(EXIT_INTERRUPTED);
+}
+
+/** Tells of a lost connection, not again and again while the reason stays the same. */
+export function reconnectNotes(output: Output): (reason: string) => void {
+  let told = '';
+  return (reason) => {
+    if (reason !== told) output.note(`connection lost, trying again: ${reason}`);
+    told = reason;
+  };
 }
 
 function tellEnd({ output, exitWith }: Context, task: TaskDetail, status: EndedStatus): void {

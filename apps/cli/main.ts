@@ -7,13 +7,15 @@ import type { Surroundings } from './surroundings.ts';
 
 /** Runs one command in this process's surroundings and answers its exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
-  // A reader that has seen enough, such as `head`, ends us as it ends others: without a word.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
-  });
   const { stdout, stderr, stdin, env } = process;
-  return runCli(argv, { stdout, stderr, stdin, env, cwd: process.cwd(), interrupt: interruptSignal });
+  // A reader that has seen enough, such as `head`, ends what waits. Others go on: a hub does not die of its first line.
+  const readerGone = new AbortController();
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    readerGone.abort();
+  });
+  const interrupt = (): AbortSignal => AbortSignal.any([readerGone.signal, interruptSignal()]);
+  return runCli(argv, { stdout, stderr, stdin, env, cwd: process.cwd(), interrupt });
 }
 
 /** Runs one command in any surroundings; never throws. */

@@ -5,7 +5,7 @@ import { PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
 import type { ActAnswer, HubClient, ListQuery, TaskJson } from '../../client/index.ts';
 import type { Action, Context } from '../context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
-import { followTask } from '../follow.ts';
+import { followTask, reconnectNotes } from '../follow.ts';
 import { colourOf, eventLine } from '../output/event-line.ts';
 import type { Column } from '../output/table.ts';
 import { age } from '../output/times.ts';
@@ -91,7 +91,7 @@ async function watch(context: Context, options: WatchOptions, taskId: string | u
     agentId: options.agent,
     type: options.type,
     signal: surroundings.interrupt(),
-    onReconnect: (reason) => output.note(`connection lost, trying again: ${reason}`),
+    onReconnect: reconnectNotes(output),
   });
   for await (const { event, data } of events) {
     output.data({ event: data });
