@@ -54,12 +54,15 @@ export interface ResultInbox {
   prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
 
   /**
-   * Watches the folder of this assignment from now on; flat names in the results folder count for it when their time
+   * Watches the folder of this assignment from now on, once the inbox is open; flat names in the results folder count for it when their time
    * is at or after `wokenAtMs`.
    */
   expect(name: AssignmentName, wokenAtMs: number): void;
 
-  /** Looks at once, and answers when everything that is there now was reported. */
+  /**
+   * Looks at once, and answers when everything that is there now was reported, also what was before: a result that does
+   * not parse is waited for until it does or counts as invalid. Nothing to look at for a name not expected.
+   */
   look(name: AssignmentName): Promise<void>;
 
   /** Stops watching it. */

@@ -1,0 +1,134 @@
+/** What the sidecar lays out for an agent: its folders, the task as a file, and the word that the assignment is gone. */
+import { mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
+import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { PreparedRun } from '../../core/ports/result-inbox.ts';
+import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
+import { isFolder, isThere } from './folder-look.ts';
+
+export interface TaskFiles {
+  /** Makes the folders that hold the others. */
+  makeFolders(): Promise<void>;
+  prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+  withdraw(name: AssignmentName): Promise<void>;
+  withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
+  remove(name: AssignmentName): Promise<void>;
+}
+
+const OWNER_ONLY_FOLDER = 0o700;
+const OWNER_ONLY_FILE = 0o600;
+const PUBLISHED_ENDING = '.json';
+
+/** All of these fail with `AC_JOURNAL_WRITE`. */
+export function taskFiles(folders: InboxFolders): TaskFiles {
+  async function prepare(
+    paths: AssignmentPaths,
+    name: AssignmentName,
+    task: Readonly<Record<string, unknown>>,
+    publish: boolean,
+  ): Promise<PreparedRun> {
+    for (const folder of [paths.resultsDir, paths.runDir]) {
+      await makeFolder(folder);
+      if (!(await isFolder(folder))) throw new Error(`"${folder}" is a link; a folder was wanted`);
+    }
+    await writeWhole(paths.taskFile, task);
+    if (publish) await publishTask(paths, { ...task, generation: name.generation, results_dir: paths.resultsDir });
+    return { resultsDir: paths.resultsDir, taskFile: paths.taskFile, runDir: paths.runDir };
+  }
+
+  /**
+   * An agent takes the task by renaming the published file into its results folder. So a task is published only while
+   * that folder is empty and the file is not there yet: to lay it out again would hand it to a second agent. The file is
+   * asked after first, since it may move in between, and only in this direction.
+   */
+  async function publishTask(paths: AssignmentPaths, task: Readonly<Record<string, unknown>>): Promise<void> {
+    if (await isThere(paths.published)) return;
+    if ((await readdir(paths.resultsDir)).length > 0) return;
+    await writeWhole(paths.unpublished, task);
+    await rename(paths.unpublished, paths.published);
+    await syncFolder(folders.tasks);
+  }
+
+  async function withdraw(name: AssignmentName): Promise<void> {
+    const paths = pathsOf(folders, name);
+    await rm(paths.published, { force: true });
+    if (!(await isFolder(paths.resultsDir))) return;
+    // `wx` neither follows a link nor writes into whatever else the agent may have put there.
+    await unless(['EEXIST', 'ENOENT'], writeFile(paths.stop, 'This assignment is gone.\n', { flag: 'wx', mode: OWNER_ONLY_FILE }));
+  }
+
+  async function withdrawAllBut(names: readonly AssignmentName[]): Promise<void> {
+    const kept = new Set(names.map(assignmentText));
+    for (const fileName of await readdir(folders.tasks)) {
+      if (!fileName.endsWith(PUBLISHED_ENDING)) continue;
+      const text = fileName.slice(0, -PUBLISHED_ENDING.length);
+      if (readAssignmentText(text) !== null && !kept.has(text)) await rm(join(folders.tasks, fileName), { force: true });
+    }
+    await syncFolder(folders.tasks);
+  }
+
+  return {
+    makeFolders: () =>
+      told('make the folders for results and tasks', async () => {
+        for (const folder of [folders.results, folders.runs, folders.tasks]) await makeFolder(folder);
+      }),
+    prepare: (name, task, publish) => told(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
+    withdraw: (name) => told(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
+    withdrawAllBut: (names) => told('withdraw published tasks', () => withdrawAllBut(names)),
+    remove: (name) =>
+      told(`remove the folders of ${assignmentText(name)}`, async () => {
+        const paths = pathsOf(folders, name);
+        for (const path of [paths.published, paths.resultsDir, paths.runDir]) await rm(path, { recursive: true, force: true });
+      }),
+  };
+}
+
+async function told<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (AgentcomError.is(error)) throw error;
+    throw new AgentcomError(
+      'AC_JOURNAL_WRITE',
+      `Cannot ${what}: ${messageOf(error)}. Is there room on the disk, and may this user write there?`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
+}
+
+/** On a nearly full disk write-file-atomic resolves with the file cut short, so it is read back. */
+async function writeWhole(path: string, value: unknown): Promise<void> {
+  const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
+  await writeFileAtomic(path, bytes, { mode: OWNER_ONLY_FILE, fsync: true });
+  if (bytes.equals(await readFile(path))) return;
+  await rm(path, { force: true });
+  throw new Error(`"${path}" was written short`);
+}
+
+/** Windows cannot sync a folder; its file system journals the names by itself. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function unless(codes: readonly string[], work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!codes.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}

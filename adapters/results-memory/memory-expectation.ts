@@ -1,0 +1,160 @@
+/** One assignment whose files in memory are awaited. */
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
+import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { ResultSighting } from '../../core/ports/result-inbox.ts';
+import { readProgress, readResult, RESULT_FILE_BYTES_MAX, RESULT_UNFINISHED_MAX_MS } from '../../core/protocol/agent-files.ts';
+import type { MemoryFile, MemoryFiles } from './memory-files.ts';
+
+export interface MemoryExpectationOptions {
+  readonly name: AssignmentName;
+  readonly wokenAtMs: number;
+  readonly files: MemoryFiles;
+  readonly clock: Clock;
+  readonly resultStillMs: number;
+  /** Whether no other assignment of its task is expected. */
+  isAlone(): boolean;
+  onSighting(sighting: ResultSighting): void;
+}
+
+export interface MemoryExpectation {
+  readonly name: AssignmentName;
+  readonly wokenAtMs: number;
+  /** Looks soon, not from inside this call. */
+  poke(): void;
+  look(): Promise<void>;
+  end(): void;
+}
+
+export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpectation {
+  const { name, wokenAtMs, files, clock, resultStillMs, isAlone } = options;
+  const ownDir = `results/${assignmentText(name)}`;
+  const own = (file: string): string => `${ownDir}/${name.taskId}.${file}`;
+  const flat = (file: string): string => `results/${name.taskId}.${file}`;
+  let isEnded = false;
+  let isPoked = false;
+  let hasToldStarted = false;
+  let toldResult: number | null = null;
+  let trace: string | null = null;
+  let unfinished: { readonly stamp: number; readonly sinceMs: number; readonly firstMs: number } | null = null;
+  let again: Timer | null = null;
+  const progressRead = new Map<string, number>();
+  let waiters: (() => void)[] = [];
+
+  const tell = (sighting: ResultSighting): void => {
+    if (!isEnded) options.onSighting(sighting);
+  };
+
+  function lookOnce(tellAgain: boolean): void {
+    again?.cancel();
+    again = null;
+    if (isAlone()) takeFlatFiles();
+    if ((tellAgain || !hasToldStarted) && files.read(own('started')) !== null) {
+      hasToldStarted = true;
+      tell({ kind: 'started', name });
+    }
+    tellProgress(own('progress'));
+    if (isAlone()) tellProgress(flat('progress'));
+    tellResult(tellAgain);
+    tellChange();
+    const waiting = waiters;
+    waiters = [];
+    for (const wake of waiting) wake();
+  }
+
+  function takeFlatFiles(): void {
+    for (const file of ['progress', 'started', 'json']) {
+      const found = files.read(flat(file));
+      if (found === null) continue;
+      if (found.mtimeMs < wokenAtMs) refuse(file, `It is older than the wake of ${assignmentText(name)}.`);
+      else if (file !== 'progress') takeFlatFile(file, found);
+    }
+  }
+
+  function takeFlatFile(file: string, found: MemoryFile): void {
+    const read = readResult(found.text);
+    if (file === 'json' && read.kind === 'unreadable' && files.read(own(file)) === null && leftMs(found) > 0) return;
+    const generation = read.kind === 'object' ? (read.value['generation'] ?? name.generation) : name.generation;
+    if (String(generation) !== String(name.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
+    else if (files.read(own(file)) !== null) refuse(file, `There is one in the folder of ${assignmentText(name)}.`);
+    else files.move(flat(file), own(file));
+  }
+
+  function refuse(file: string, reason: string): void {
+    const kept = `refused/${name.taskId}.flat-${files.read(flat(file))?.stamp ?? 0}`;
+    files.move(flat(file), `${kept}.${file}`);
+    files.write(`${kept}.reason.txt`, `${reason}\n`, clock.nowMs());
+  }
+
+  /** How long what does not parse may still become a result. */
+  function leftMs({ stamp }: MemoryFile): number {
+    const nowMs = clock.monotonicMs();
+    if (unfinished?.stamp !== stamp) unfinished = { stamp, sinceMs: nowMs, firstMs: unfinished?.firstMs ?? nowMs };
+    const left = Math.min(unfinished.sinceMs + resultStillMs, unfinished.firstMs + RESULT_UNFINISHED_MAX_MS) - nowMs;
+    if (left > 0) again ??= clock.after(left, poke);
+    return left;
+  }
+
+  function tellResult(tellAgain: boolean): void {
+    const found = files.read(own('json'));
+    if (found === null) return;
+    const isTooLarge = utf8Bytes(found.text) > RESULT_FILE_BYTES_MAX;
+    const read = isTooLarge ? null : readResult(found.text);
+    if (read?.kind === 'unreadable' && leftMs(found) > 0) return;
+    if (!tellAgain && toldResult === found.stamp) return;
+    toldResult = found.stamp;
+    if (read === null) tell({ kind: 'invalid', name, reason: 'result_too_large', message: 'The result is over 8 MiB.' });
+    else if (read.kind === 'unreadable') tell({ kind: 'invalid', name, reason: 'result_invalid', message: `The result ${read.why}.` });
+    else {
+      unfinished = null;
+      tell({ kind: 'result', name, value: read.value, replaced: read.replaced });
+    }
+  }
+
+  function tellProgress(path: string): void {
+    const text = files.read(path)?.text ?? '';
+    const before = progressRead.get(path);
+    const from = before !== undefined && before <= text.length ? before : 0;
+    const end = text.lastIndexOf('\n') + 1;
+    const lines = text
+      .slice(from, end)
+      .split('\n')
+      .flatMap((line) => readProgress(line) ?? []);
+    progressRead.set(path, Math.max(from, end));
+    for (const line of before === undefined ? lines.slice(-1) : lines) tell({ kind: 'progress', name, ...line });
+  }
+
+  function tellChange(): void {
+    const ours = own('stop');
+    const now = JSON.stringify(files.under(ownDir).flatMap((path) => (path === ours ? [] : [path, files.read(path)?.stamp])));
+    if (trace !== null && trace !== now) tell({ kind: 'changed', name });
+    trace = now;
+  }
+
+  function poke(): void {
+    if (isPoked || isEnded) return;
+    isPoked = true;
+    void Promise.resolve().then(() => {
+      isPoked = false;
+      if (!isEnded) lookOnce(false);
+    });
+  }
+
+  return {
+    name,
+    wokenAtMs,
+    poke,
+    async look() {
+      await Promise.resolve();
+      if (!isEnded) lookOnce(true);
+      while (again !== null && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
+    },
+    end() {
+      isEnded = true;
+      again?.cancel();
+      for (const wake of waiters) wake();
+      waiters = [];
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** A folder of texts. */
+
+export interface MemoryFile {
+  readonly text: string;
+  readonly mtimeMs: number;
+  /** Changes with the content; stays when the file is renamed. */
+  readonly stamp: number;
+}
+
+export interface MemoryFiles {
+  read(path: string): MemoryFile | null;
+  write(path: string, text: string, mtimeMs: number): void;
+  /** Replaces `to`; false when there is no `from`. */
+  move(from: string, to: string): boolean;
+  remove(path: string): void;
+  /** The paths in a folder and below it, in order; all for ''. */
+  under(folder: string): readonly string[];
+  /** Calls back after each change; the answer ends that. */
+  onChange(changed: () => void): () => void;
+}
+
+export function memoryFiles(): MemoryFiles {
+  const files = new Map<string, MemoryFile>();
+  const listeners = new Set<() => void>();
+  let stamps = 0;
+
+  const changed = (): void => {
+    for (const listener of listeners) listener();
+  };
+
+  return {
+    read: (path) => files.get(path) ?? null,
+    write(path, text, mtimeMs) {
+      stamps += 1;
+      files.set(path, { text, mtimeMs, stamp: stamps });
+      changed();
+    },
+    move(from, to) {
+      const file = files.get(from);
+      if (file === undefined) return false;
+      files.delete(from);
+      files.set(to, file);
+      changed();
+      return true;
+    },
+    remove(path) {
+      if (files.delete(path)) changed();
+    },
+    under: (folder) => [...files.keys()].filter((path) => folder === '' || path.startsWith(`${folder}/`)).sort(),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * The files between sidecar and agent, in memory, for tests and the simulation: a map of texts by the paths that the
+ * real inbox uses below its data directory. A test plays the agent with `write` and `move`.
+ */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
+import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
+import { memoryFiles, type MemoryFiles } from './memory-files.ts';
+
+export interface MemoryResultInboxOptions {
+  readonly clock: Clock;
+  /** How long a result that does not parse must be still before it counts as invalid. Default 2,000. */
+  readonly resultStillMs?: number | undefined;
+}
+
+export interface MemoryResultInbox extends ResultInbox {
+  /** Writes a whole file, as an agent does; the path is below the data directory. Time is the clock's unless given. */
+  write(path: string, text: string, mtimeMs?: number): void;
+  /** Renames a file, as an agent does that takes a published task; false when there is none. */
+  move(from: string, to: string): boolean;
+  /** The text of a file, or null. */
+  read(path: string): string | null;
+  /** Every path, in order. */
+  paths(): readonly string[];
+  /** Reports a sighting of the test's own, if its assignment is expected. */
+  sight(sighting: ResultSighting): void;
+  /** The next `prepare` meets a fault. */
+  failPrepare(): void;
+  /** The inbox of the next process over the same files. */
+  reopen(): MemoryResultInbox;
+}
+
+const RESULT_STILL_MS = 2_000;
+/** Paths that the port wants absolute begin with this. */
+const ROOT = '/memory';
+
+/** A `ResultInbox` over files of its own. */
+export const memoryResultInbox = (options: MemoryResultInboxOptions): MemoryResultInbox => inboxOver(memoryFiles(), options);
+
+function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): MemoryResultInbox {
+  const { clock, resultStillMs = RESULT_STILL_MS } = options;
+  const expected = new Map<string, MemoryExpectation>();
+  let tell: ((sighting: ResultSighting) => void) | null = null;
+  let isClosed = false;
+  let hasFault = false;
+
+  const pathsOf = (name: AssignmentName) => {
+    const text = assignmentText(name);
+    const [resultsDir, runDir] = [`results/${text}`, `runs/${text}`];
+    return {
+      resultsDir,
+      runDir,
+      taskFile: `${runDir}/task.json`,
+      published: `tasks/${text}.json`,
+      stop: `${resultsDir}/${name.taskId}.stop`,
+    };
+  };
+
+  function release(name: AssignmentName): void {
+    expected.get(assignmentText(name))?.end();
+    expected.delete(assignmentText(name));
+  }
+
+  const stopNoticing = files.onChange(() => {
+    for (const expectation of expected.values()) expectation.poke();
+  });
+
+  return {
+    open(onSighting) {
+      if (!isClosed) tell = onSighting;
+      return Promise.resolve();
+    },
+
+    prepare(name, task, publish) {
+      if (hasFault) {
+        hasFault = false;
+        return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This prepare in memory was told to fail.'));
+      }
+      const { resultsDir, runDir, taskFile, published } = pathsOf(name);
+      const results = `${ROOT}/${resultsDir}`;
+      files.write(taskFile, JSON.stringify(task), clock.nowMs());
+      const isTaken = files.read(published) !== null || files.under(resultsDir).length > 0;
+      if (publish && !isTaken) {
+        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: results }), clock.nowMs());
+      }
+      return Promise.resolve({ resultsDir: results, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` });
+    },
+
+    expect(name, wokenAtMs) {
+      if (isClosed) return;
+      if (tell === null) throw new AgentcomError('AC_INTERNAL', `Cannot expect ${assignmentText(name)}: the result inbox is not open.`);
+      const key = assignmentText(name);
+      if (expected.get(key)?.wokenAtMs === wokenAtMs) return;
+      release(name);
+      const made = memoryExpectation({
+        name,
+        wokenAtMs,
+        files,
+        clock,
+        resultStillMs,
+        isAlone: () => [...expected.values()].filter((other) => other.name.taskId === name.taskId).length === 1,
+        onSighting: (sighting) => tell?.(sighting),
+      });
+      expected.set(key, made);
+      made.poke();
+    },
+
+    look: (name) => expected.get(assignmentText(name))?.look() ?? Promise.resolve(),
+
+    forget: release,
+
+    withdraw(name) {
+      const { published, resultsDir, stop } = pathsOf(name);
+      files.remove(published);
+      const { runDir } = pathsOf(name);
+      if (files.under(resultsDir).length + files.under(runDir).length > 0) files.write(stop, 'This assignment is gone.\n', clock.nowMs());
+      return Promise.resolve();
+    },
+
+    withdrawAllBut(names) {
+      const kept = new Set(names.map(assignmentText));
+      for (const path of files.under('tasks')) {
+        const text = /^tasks\/(.+)\.json$/.exec(path)?.[1] ?? '';
+        if (readAssignmentText(text) !== null && !kept.has(text)) files.remove(path);
+      }
+      return Promise.resolve();
+    },
+
+    remove(name) {
+      release(name);
+      const { published, resultsDir, runDir } = pathsOf(name);
+      for (const path of [published, ...files.under(resultsDir), ...files.under(runDir)]) files.remove(path);
+      return Promise.resolve();
+    },
+
+    close() {
+      isClosed = true;
+      tell = null;
+      stopNoticing();
+      for (const expectation of expected.values()) expectation.end();
+      expected.clear();
+      return Promise.resolve();
+    },
+
+    write: (path, text, mtimeMs = clock.nowMs()) => files.write(path, text, mtimeMs),
+    move: (from, to) => files.move(from, to),
+    read: (path) => files.read(path)?.text ?? null,
+    paths: () => files.under(''),
+    sight(sighting) {
+      if (expected.has(assignmentText(sighting.name))) tell?.(sighting);
+    },
+    failPrepare() {
+      hasFault = true;
+    },
+    reopen: () => inboxOver(files, options),
+  };
+}

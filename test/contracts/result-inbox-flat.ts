@@ -1,0 +1,131 @@
+/** Part of the ResultInbox contract: the flat names, of agents that know only one results folder. */
+import type { Test } from 'tap';
+import { type InboxPlace, type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
+
+const a1 = nameOf('a', 1);
+const flat = (file: string): string => `results/${a1.taskId}.${file}`;
+
+/** What was moved away, and why. */
+async function refusedIn(place: InboxPlace): Promise<readonly { readonly text: string | null; readonly reason: string | null }[]> {
+  const paths = (await place.paths()).filter((path) => path.startsWith('refused/') && !path.endsWith('.reason.txt'));
+  const found = [];
+  for (const path of paths) {
+    const reason = await place.read(path.replace(/\.[a-z]+$/, '.reason.txt'));
+    found.push({ text: await place.read(path), reason });
+  }
+  return found;
+}
+
+export function flatNameTests(t: Test, subject: InboxSubject): void {
+  t.test('flat names count when they are newer than the wake, and move into the folder', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(flat('started'), '');
+    await saw.next('started');
+    await place.write(flat('progress'), '{"percent":5}\n');
+    t.equal((await saw.next('progress')).percent, 5);
+    await place.write(flat('json'), '{"status":"success","generation":1}');
+    t.same((await saw.next('result')).value, { status: 'success', generation: 1 });
+    await inbox.look(a1);
+    t.equal(await place.read(flat('json')), null);
+    t.equal(await place.read(ownPath(a1, 'json')), '{"status":"success","generation":1}');
+    t.ok((await place.read(ownPath(a1, 'started'))) !== null);
+    t.same(await refusedIn(place), []);
+  });
+
+  t.test('older ones are an earlier run’s, and are refused', async (t) => {
+    const place = await subject.place(t);
+    const before = place.clock.nowMs() - 1_000;
+    await place.write(flat('started'), 'old started', before);
+    await place.write(flat('json'), '{"old":"result"}', before);
+    await place.write(flat('progress'), '{"percent":99}\n', before);
+    const { inbox, saw } = await expecting(place, a1);
+    await inbox.look(a1);
+    t.same(saw.all, []);
+    const refused = await refusedIn(place);
+    t.same(refused.map(({ text }) => text).sort(), ['old started', '{"old":"result"}', '{"percent":99}\n']);
+    for (const { reason } of refused) t.match(reason, 'older than the wake');
+  });
+
+  t.test('one of the very moment of the wake counts', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(flat('started'), '', place.clock.nowMs());
+    await inbox.look(a1);
+    t.ok(saw.of('started').length > 0);
+  });
+
+  t.test('one that names another generation is refused', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(flat('json'), '{"status":"success","generation":7}');
+    await place.write(flat('started'), '{"generation":"7"}');
+    await inbox.look(a1);
+    t.same(
+      saw.all.filter(({ kind }) => kind !== 'changed'),
+      [],
+    );
+    const refused = await refusedIn(place);
+    t.same(refused.map(({ text }) => text).sort(), ['{"generation":"7"}', '{"status":"success","generation":7}']);
+    for (const { reason } of refused) t.match(reason, 'generation');
+  });
+
+  t.test('one that names its own generation, as a number or a word, counts', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(flat('started'), '{"generation":"1"}');
+    await place.write(flat('json'), '{"generation":1}');
+    await inbox.look(a1);
+    t.ok(saw.of('started').length > 0);
+    t.ok(saw.of('result').length > 0);
+    t.same(await refusedIn(place), []);
+  });
+
+  t.test('none counts while two generations of the task are expected', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    const a2 = nameOf('a', 2);
+    await inbox.prepare(a2, TASK, false);
+    inbox.expect(a2, place.clock.nowMs());
+    await place.write(flat('json'), '{"status":"success"}');
+    await inbox.look(a1);
+    await inbox.look(a2);
+    t.same(saw.of('result'), []);
+    t.ok(await place.read(flat('json')), 'and it stays until that is over');
+    inbox.forget(a1);
+    await inbox.look(a2);
+    t.same(saw.of('result')[0]?.name, a2);
+  });
+
+  t.test('one that comes after the result in the folder is refused', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(ownPath(a1, 'json'), '{"n":1}');
+    await inbox.look(a1);
+    await place.write(flat('json'), '{"n":2}');
+    await inbox.look(a1);
+    t.ok(saw.of('result').every(({ value }) => value['n'] === 1));
+    t.equal((await refusedIn(place))[0]?.text, '{"n":2}');
+  });
+
+  t.test('one written in halves stays until it is whole; one that stays half is invalid, and kept', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(flat('json'), '{"status":');
+    const looking = inbox.look(a1);
+    await place.write(flat('json'), '{"status":"success"}');
+    await place.pass(looking);
+    t.equal(saw.of('result').at(-1)?.value['status'], 'success');
+    t.same(saw.of('invalid'), []);
+
+    const other = nameOf('b', 1);
+    await inbox.prepare(other, TASK, false);
+    inbox.expect(other, place.clock.nowMs());
+    await place.write(`results/${other.taskId}.json`, '{"status":');
+    const sinceMs = place.clock.monotonicMs();
+    await place.pass(inbox.look(other));
+    t.match(saw.of('invalid')[0], { name: other, reason: 'result_invalid' });
+    t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before it was still');
+    t.equal(await place.read(ownPath(other, 'json')), '{"status":');
+  });
+}

@@ -1,0 +1,85 @@
+/** Part of the ResultInbox contract: results in the making, and results that never become one. */
+import type { Test } from 'tap';
+import { type InboxSubject, expecting, nameOf, ownPath } from './inbox-place.ts';
+
+const a1 = nameOf('a', 1);
+const path = ownPath(a1, 'json');
+
+export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
+  t.test('a result written in halves is read when it is whole', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(path, '{"status":"suc');
+    const looking = inbox.look(a1);
+    await place.write(path, '{"status":"success","output":"whole"}');
+    await place.pass(looking);
+    t.same(saw.of('invalid'), []);
+    t.equal(saw.of('result').at(-1)?.value['output'], 'whole');
+  });
+
+  for (const [what, text] of [
+    ['half a result', '{"status":'],
+    ['an empty file', ''],
+    ['an array', '[{"status":"success"}]'],
+    ['a word', '"success"'],
+    ['null', 'null'],
+    ['no JSON', 'success'],
+    ['a nest', `{"output":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
+  ] as const) {
+    t.test(`${what} that stays so is invalid, after it was still, and kept`, async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await place.write(path, text);
+      const sinceMs = place.clock.monotonicMs();
+      const looking = inbox.look(a1);
+      await place.pass(looking);
+      const [invalid] = saw.of('invalid');
+      t.match(invalid, { kind: 'invalid', name: a1, reason: 'result_invalid' });
+      t.ok((invalid?.message.length ?? 0) < 500, `the message is short: ${invalid?.message}`);
+      t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before');
+      t.equal(await place.read(path), text);
+      t.same(saw.of('result'), []);
+    });
+  }
+
+  t.test('a result that never gets whole and never still is invalid after half a minute', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(path, '{');
+    await place.pass(inbox.look(nameOf('b', 1)));
+    const sinceMs = place.clock.monotonicMs();
+    let isDone = false;
+    const looking = inbox.look(a1).then(() => (isDone = true));
+    for (let n = 0; !isDone; n += 1) {
+      await place.write(path, `{${' '.repeat(n)}`);
+      await place.pass(Promise.race([looking, inbox.look(nameOf('b', 1))]));
+    }
+    const tookMs = place.clock.monotonicMs() - sinceMs;
+    t.equal(saw.of('invalid')[0]?.reason, 'result_invalid');
+    t.ok(tookMs >= 29_000 && tookMs < 40_000, `after ${tookMs} ms`);
+  });
+
+  t.test('a result that is mended after all is told as well', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write(path, 'oops');
+    await place.pass(inbox.look(a1));
+    await place.write(path, '{"status":"success"}');
+    await inbox.look(a1);
+    t.equal(saw.of('result').length > 0, true);
+  });
+
+  t.test('a result over 8 MiB is too large, and kept; one of 8 MiB is read', async (t) => {
+    const place = await subject.place(t);
+    const { inbox, saw } = await expecting(place, a1);
+    const frame = '{"output":""}'.length;
+    const largest = `{"output":"${'x'.repeat(8 * 1024 * 1024 - frame)}"}`;
+    await place.write(path, largest);
+    await inbox.look(a1);
+    t.equal((saw.of('result')[0]?.value['output'] as string).length, largest.length - frame);
+    await place.write(path, `${largest} `);
+    await inbox.look(a1);
+    t.match(saw.of('invalid')[0], { reason: 'result_too_large', name: a1 });
+    t.equal((await place.read(path))?.length, largest.length + 1);
+  });
+}

@@ -1,0 +1,70 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { PROGRESS_LINE_CHARACTERS_MAX, readProgress, readResult } from '../../../core/protocol/agent-files.ts';
+
+t.test('a result is a JSON object, and nothing else', (t) => {
+  const cases: readonly (readonly [string, string])[] = [
+    ['', 'is empty'],
+    [' \n', 'is empty'],
+    ['{"a":1', 'is not JSON'],
+    ['{"a":1}{"b":2}', 'is not JSON'],
+    ['[]', 'is JSON, but an array where an object is wanted'],
+    ['null', 'is JSON, but null where an object is wanted'],
+    ['"done"', 'is JSON, but a string where an object is wanted'],
+    [`{"a":${'['.repeat(30)}${']'.repeat(30)}}`, 'is nested more than 30 deep'],
+    [`{"a":${'['.repeat(100_000)}`, 'is not JSON'],
+  ];
+  for (const [text, why] of cases) t.same(readResult(text), { kind: 'unreadable', why }, text.slice(0, 40));
+  t.same(readResult(`{"a":${'['.repeat(29)}${']'.repeat(29)}}`).kind, 'object', 'as deep as a frame can carry');
+  t.same(readResult('\ufeff{"a":1}'), { kind: 'object', value: { a: 1 }, replaced: false }, 'a byte order mark is no matter');
+  t.end();
+});
+
+t.test('whatever object an agent writes is kept, but for characters that cannot be sent', (t) => {
+  const texts = fc.string({ unit: fc.constantFrom('a', '"', '😀', '\0', '\ud800', '\udc00'), maxLength: 6 });
+  const objects = fc.dictionary(texts, fc.oneof(texts, fc.integer(), fc.array(texts), fc.dictionary(texts, texts)));
+  fc.assert(
+    fc.property(objects, (object) => {
+      const text = JSON.stringify(object);
+      const mended = text.replace(/\\u0000|\\ud[89a-f][0-9a-f]{2}/g, '\ufffd');
+      t.same(readResult(text), { kind: 'object', value: JSON.parse(mended) as unknown, replaced: mended !== text });
+    }),
+  );
+  t.same(readResult('{"__proto__":{"a":"\\u0000"},"b":"\\ud800"}'), {
+    kind: 'object',
+    value: JSON.parse('{"__proto__":{"a":"\ufffd"},"b":"\ufffd"}') as unknown,
+    replaced: true,
+  });
+  t.end();
+});
+
+t.test('of a progress line only what is in bounds counts', (t) => {
+  const nothing = { percent: null, message: null, tokensUsed: null };
+  const cases: readonly (readonly [string, ReturnType<typeof readProgress>])[] = [
+    ['{"percent":0}', { ...nothing, percent: 0 }],
+    ['{"percent":100,"message":"","tokens_used":0}', { percent: 100, message: '', tokensUsed: 0 }],
+    ['{"percent":100.5,"message":"m"}', { ...nothing, message: 'm' }],
+    ['{"percent":-1}', null],
+    ['{"percent":"50"}', null],
+    ['{"tokens_used":1.5}', null],
+    ['{"tokens_used":9007199254740992}', null],
+    ['{"message":"\\ud800"}', { ...nothing, message: '\ufffd' }],
+    ['', null],
+    ['null', null],
+    ['[1]', null],
+    ['50', null],
+    [`{"message":"${'x'.repeat(PROGRESS_LINE_CHARACTERS_MAX)}"}`, null],
+  ];
+  for (const [line, wanted] of cases) t.same(readProgress(line), wanted, line.slice(0, 40));
+  t.end();
+});
+
+t.test('no text makes them throw', (t) => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      readResult(text);
+      readProgress(text);
+    }),
+  );
+  t.end();
+});
