@@ -8,7 +8,8 @@ import type { Test } from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { fileJournal } from '../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../adapters/journal-file/journal-files.ts';
-import type { Journal } from '../../core/ports/journal.ts';
+import type { Generation, TaskId } from '../../core/domain/ids.ts';
+import type { AssignmentName, Journal } from '../../core/ports/journal.ts';
 import { silentLog } from '../../core/ports/log.ts';
 
 /** An empty folder of this test's own, removed after it. */
@@ -98,3 +99,17 @@ export function startSaver(t: Test, dataDir: string): ChildProcess {
 }
 
 export const readText = (path: string): Promise<string> => readFile(path, 'utf8');
+
+/** What the next process finds. */
+export async function stateIn(dataDir: string): Promise<unknown> {
+  const journal = journalIn(dataDir);
+  const { state } = await journal.open();
+  await journal.close();
+  return state;
+}
+
+/** Reports of one task, told apart by generation. */
+export const reportName = (generation: number): AssignmentName => ({
+  taskId: `task-${'a'.repeat(16)}` as TaskId,
+  generation: generation as Generation,
+});

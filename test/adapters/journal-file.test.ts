@@ -1,15 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { appendFile, chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { pack, unpack } from '../../adapters/journal-file/envelope.ts';
 import { processMark } from '../../adapters/journal-file/process-mark.ts';
-import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { AssignmentName, Journal } from '../../core/ports/journal.ts';
+import type { Journal } from '../../core/ports/journal.ts';
 import { journalContract } from '../contracts/journal.contract.ts';
 import {
   deadPid,
@@ -19,23 +16,12 @@ import {
   journalIn,
   pretendHolderDied,
   readText,
-  startSaver,
+  reportName,
+  stateIn,
 } from './journal-file-place.ts';
 
-// Forty processes are started and killed below; a busy machine takes its time.
+// Hundreds of saves, each synced; a busy disk takes its time.
 t.setTimeout(120_000);
-
-const reportName = (generation: number): AssignmentName => ({
-  taskId: `task-${'a'.repeat(16)}` as TaskId,
-  generation: generation as Generation,
-});
-
-async function stateIn(dataDir: string): Promise<unknown> {
-  const journal = journalIn(dataDir);
-  const { state } = await journal.open();
-  await journal.close();
-  return state;
-}
 
 async function folderWith(t: Test, ...states: readonly unknown[]): Promise<string> {
   const dataDir = await emptyFolder(t);
@@ -190,39 +176,6 @@ async function openedWith(t: Test, states: readonly unknown[]): Promise<{ dataDi
   for (const state of states) await journal.save(state);
   return { dataDir, files, journal };
 }
-
-t.test('killed with -9 at 30 random moments, what was acknowledged is there', async (t) => {
-  const dataDir = await emptyFolder(t);
-  for (let round = 1, last = 0; round <= 30; round += 1) {
-    const child = startSaver(t, dataDir);
-    const exited = once(child, 'exit');
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    const killAfterMs = Math.random() * 30;
-    lines.once('line', () => setTimeout(() => child.kill('SIGKILL'), killAfterMs));
-    for await (const line of lines) last = Number(line);
-    await exited;
-
-    const journal = journalIn(dataDir);
-    const opened = await journal.open();
-    const found = (opened.state as { readonly n: number }).n;
-    t.ok(found === last || found === last + 1, `round ${round}, killed after ${killAfterMs.toFixed(1)} ms: said ${last}, found ${found}`);
-    t.equal(opened.damage, null);
-    t.equal(await journal.readReport(reportName(found)), `report ${found}`, 'what the state names is there');
-    await journal.close();
-    last = found;
-  }
-});
-
-t.test('a second process is refused with the number of the first, and follows it when that is killed', async (t) => {
-  const dataDir = await emptyFolder(t);
-  const child = startSaver(t, dataDir);
-  const exited = once(child, 'exit');
-  await once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line');
-  await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_LOCKED', message: new RegExp(`process ${child.pid}\\b`) });
-  child.kill('SIGKILL');
-  await exited;
-  t.ok(await stateIn(dataDir));
-});
 
 t.test('a lock is judged by number, start time and boot', async (t) => {
   const me = await processMark(process.pid);
