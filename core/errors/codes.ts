@@ -12,7 +12,7 @@ export const ERROR_CODES = {
   AC_PORT_BUSY: { exit: 3, what: 'Another process listens on the port.' },
   AC_LISTEN: { exit: 3, what: 'The address cannot be listened on.' },
   AC_STORAGE_OPEN: { exit: 4, what: 'The database cannot be opened.' },
-  AC_SCHEMA_UNKNOWN: { exit: 4, what: 'The database was written by a newer version.' },
+  AC_SCHEMA_UNKNOWN: { exit: 4, what: 'The database or the journal was written by a newer version.' },
   AC_STORE_UNAVAILABLE: { exit: 4, what: 'The database cannot commit now: disk full, broken, or away.' },
   AC_STORE_RETRY: { exit: 4, what: 'The database asks for the transaction to be repeated.' },
   AC_COMMIT_UNKNOWN: { exit: 4, what: 'It is not known whether a commit happened.' },
