@@ -2,10 +2,13 @@
  * The agent of the tests of whole programs. It keeps a ledger: each start and each end as a line, with pid, task and
  * generation; each start also names the runs of the same task that it found alive, which must be none.
  *
- * It works until `$LEDGER_DIR/release-<task id>` (or `release-all`) exists, or for `metadata.ms` if that is given, then
- * writes its result. `metadata.fail` makes it fail, `metadata.ignore_term` makes it deaf to SIGTERM.
+ * It works until `$LEDGER_DIR/release-<task id>` (or `release-all`, or `release-<task id>.g<generation>`) exists, or for
+ * `metadata.ms` if that is given, then writes its result. `metadata.fail` makes it fail, `metadata.ignore_term` makes it
+ * deaf to SIGTERM, `metadata.child` makes it start a process of its own, also deaf, in a session of its own.
  */
 import { appendFileSync, existsSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 
 const { AGENTCOM_TASK_ID: taskId, AGENTCOM_GENERATION: generation, AGENTCOM_RESULTS_DIR: resultsDir, LEDGER_DIR: dir } = process.env;
@@ -43,6 +46,12 @@ process.on('SIGTERM', () => {
   process.exit(143);
 });
 
+if (metadata.child) {
+  const deaf = "process.on('SIGTERM', () => {}); setInterval(() => {}, 1_000); process.stdout.write('ready');";
+  const child = spawn(process.execPath, ['-e', deaf], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  note('child', { pid: child.pid });
+}
 writeFileSync(join(resultsDir, `${taskId}.started`), '');
 let finished = false;
 const finish = () => {
@@ -59,7 +68,8 @@ const finish = () => {
 if (metadata.ms !== undefined) {
   setTimeout(finish, metadata.ms);
 } else {
-  const released = () => existsSync(join(dir, `release-${taskId}`)) || existsSync(join(dir, 'release-all'));
+  const names = [`release-${taskId}`, `release-${taskId}.g${generation}`, 'release-all'];
+  const released = () => names.some((name) => existsSync(join(dir, name)));
   watch(dir, () => released() && finish());
   // A file may appear before the watch does, and watchers miss events.
   setInterval(() => released() && finish(), 200);

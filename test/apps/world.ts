@@ -6,13 +6,18 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { hubClient, type HubClient } from '../../apps/client/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hubClient, type HubClient, type StreamEvent } from '../../apps/client/index.ts';
 import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
 
 const BIN = resolve(import.meta.dirname, '../../apps/cli/bin.mjs');
-const LEDGER_AGENT = resolve(import.meta.dirname, 'ledger-agent.mjs');
+const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, 'ledger-agent.mjs')];
 /** How long a program may take to say that it is ready, milliseconds: cold tsx on two busy cores. */
 const READY_WITHIN_MS = 60_000;
+/** How long a test waits for what must happen, milliseconds. */
+const EVENT_WITHIN_MS = 30_000;
+/** Between two looks at the ledger: watchers of files miss lines. */
+const LEDGER_LOOK_MS = 20;
 
 /** Times scaled down so that a test takes seconds; the sum that the grace must reach is kept. */
 export const QUICK_HUB_TIMING: Partial<HubTiming> = {
@@ -45,7 +50,7 @@ export interface Program {
 }
 
 export interface LedgerLine {
-  readonly what: 'start' | 'end' | 'stopped';
+  readonly what: 'start' | 'child' | 'end' | 'stopped';
   readonly pid: number;
   readonly task: string;
   readonly generation: number;
@@ -60,18 +65,29 @@ export interface World {
   readonly api: HubClient;
   readonly adminToken: string;
   startHub(): Promise<Program>;
-  /** `hubUrl`: through a proxy, say. `extra`: more of the sidecar's config, as source text. */
-  startSidecar(
-    agentId: string,
-    options?: { readonly hubUrl?: string; readonly capabilities?: readonly string[]; readonly extra?: string },
-  ): Promise<Program>;
+  /** Started again, it has the config of the first time. */
+  startSidecar(agentId: string, options?: SidecarOptions): Promise<Program>;
   ledger(): readonly LedgerLine[];
-  /** Lets the agent of this task, or of all, finish. */
-  release(taskId?: string): void;
-  /** Waits for an event of the task (one of `names`) and answers its name. */
-  event(taskId: string, names: readonly string[], withinMs?: number): Promise<string>;
+  /** Waits until the task's agents have written this line, in whatever run or in that of `generation`. */
+  ledgerLine(taskId: string, what: LedgerLine['what'], generation?: number): Promise<LedgerLine>;
+  /** Lets the agent of this task, or of all, finish; with `generation` only in that run. */
+  release(taskId?: string, generation?: number): void;
+  /** Waits for an event of the task (one of `names`, and such as `matches` wants) and answers its name. */
+  event(taskId: string, names: readonly string[], withinMs?: number, matches?: (data: StreamEvent['data']) => boolean): Promise<string>;
   /** The names of the task's history, in order. */
   history(taskId: string): Promise<readonly string[]>;
+}
+
+export interface SidecarOptions {
+  /** Through a proxy, say. */
+  readonly hubUrl?: string;
+  readonly capabilities?: readonly string[];
+  /** What it wakes instead of the agent that keeps the ledger. */
+  readonly argv?: readonly string[];
+  /** Times that only this one has. */
+  readonly timing?: Partial<SidecarTiming>;
+  /** More of the sidecar's config, as source text. */
+  readonly extra?: string;
 }
 
 /** The part of a tap test that a world needs. */
@@ -113,7 +129,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: sqlite(
     stopping.abort();
     writeFileSync(join(dir, 'ledger', 'release-all'), '');
     await Promise.all(programs.map((program) => program.kill('SIGKILL')));
-    for (const line of readLedger(dir)) if (line.what === 'start') killGroup(line.pid);
+    for (const line of readLedger(dir)) if (line.what === 'start' || line.what === 'child') killGroup(line.pid);
     rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   });
 
@@ -123,7 +139,8 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: sqlite(
     api,
     adminToken,
     startHub: () => start('hub', ['hub', '--config', join(dir, 'hub.config.ts')]),
-    async startSidecar(agentId, { hubUrl = `ws://127.0.0.1:${port}/ws`, capabilities = ['code'], extra = '' } = {}) {
+    async startSidecar(agentId, options = {}) {
+      const { hubUrl = `ws://127.0.0.1:${port}/ws`, capabilities = ['code'], argv = LEDGER_ARGV, timing = {}, extra = '' } = options;
       const config = join(dir, `${agentId}.config.ts`);
       if (!existsSync(config)) {
         const { token } = await api.createToken({ agent_id: agentId });
@@ -132,19 +149,32 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: sqlite(
           `import { defineConfig } from 'agentcom';
 import { command } from 'agentcom/runners';
 export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: '${agentId}', token: ${JSON.stringify(token)}, dataDir: '${agentId}',
-  capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify(sidecarTiming)},
-  wake: command({ argv: [process.execPath, ${JSON.stringify(LEDGER_AGENT)}], env: { LEDGER_DIR: ${JSON.stringify(join(dir, 'ledger'))} } }), ${extra} } });
+  capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify({ ...sidecarTiming, ...timing })},
+  wake: command({ argv: ${JSON.stringify(argv)}, env: { LEDGER_DIR: ${JSON.stringify(join(dir, 'ledger'))} } }), ${extra} } });
 `,
         );
       }
       return start(agentId, ['sidecar', '--config', config]);
     },
     ledger: () => readLedger(dir),
-    release: (taskId) => writeFileSync(join(dir, 'ledger', taskId === undefined ? 'release-all' : `release-${taskId}`), ''),
-    async event(taskId, names, withinMs = 30_000) {
+    async ledgerLine(taskId, what, generation) {
+      const isIt = (line: LedgerLine): boolean =>
+        line.task === taskId && line.what === what && (generation === undefined || line.generation === generation);
+      const untilMs = Date.now() + EVENT_WITHIN_MS;
+      while (Date.now() < untilMs) {
+        const line = readLedger(dir).find(isIt);
+        if (line !== undefined) return line;
+        await sleep(LEDGER_LOOK_MS, undefined, { signal: stopping.signal });
+      }
+      throw new Error(`${taskId}: no "${what}" in the ledger within ${EVENT_WITHIN_MS} ms: ${JSON.stringify(readLedger(dir))}`);
+    },
+    release(taskId = 'all', generation) {
+      writeFileSync(join(dir, 'ledger', `release-${taskId}${generation === undefined ? '' : `.g${generation}`}`), '');
+    },
+    async event(taskId, names, withinMs = EVENT_WITHIN_MS, matches = () => true) {
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(withinMs)]);
       for await (const event of api.events({ taskId, lastEventId: '0', signal })) {
-        if (names.includes(event.event)) return event.event;
+        if (names.includes(event.event) && matches(event.data)) return event.event;
       }
       throw new Error(
         `${taskId}: none of ${names.join(', ')} within ${withinMs} ms; its history: ${(await historyOf(api, taskId)).join(' ')}`,

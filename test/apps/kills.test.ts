@@ -1,0 +1,162 @@
+/**
+ * `kill -9` of the hub, of the sidecar, of both and of agents, while tasks run: real processes, one after the other in
+ * one world. Each task ends once, and neither an attempt nor a result is lost with whoever was killed.
+ */
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { TaskDetail } from '../../apps/client/index.ts';
+import { endsOf, neverTwice } from './ledger-rules.ts';
+import { makeWorld, type Program } from './world.ts';
+
+const LEDGER_AGENT = join(import.meta.dirname, 'ledger-agent.mjs');
+/** What the history of a task shows that nothing ever happened to. */
+const UNDISTURBED = ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'];
+
+// A restart on a busy machine takes longer than the grace of other tests; here nobody is away for good.
+const world = await makeWorld(t, { hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 } });
+const { api } = world;
+let hub: Program = await world.startHub();
+let sidecar: Program = await world.startSidecar('a1', { extra: 'slots: 8' });
+
+/** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
+async function atWork(description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> {
+  const { task_id: id } = await api.submit({ description, metadata, needed_capabilities: ['code'] });
+  await world.event(id, ['woken']);
+  const { pid } = await world.ledgerLine(id, 'start');
+  return { id, pid };
+}
+
+/** Waits for the task's end, which must be the only one, by the first assignment and by this run. */
+async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
+  await world.event(id, ['completed', 'dead_lettered']);
+  const task = await api.get(id);
+  t.match(task, { status: 'completed', generation: 1, retry_count: 0, assigned_to: 'a1' });
+  t.strictSame(resultOf(task), { pid, generation: 1 }, 'the result of the run that was there all the time');
+  t.strictSame(await world.history(id), UNDISTURBED);
+  t.strictSame(endsOf(world.ledger(), id), [pid]);
+  neverTwice(t, world.ledger(), [id]);
+}
+
+const resultOf = (task: TaskDetail): unknown => (task.result as { readonly output: unknown } | null)?.output;
+
+t.test('the hub: agents work on, and what ends meanwhile is reported when it is back', async (t) => {
+  const goesOn = await atWork('goes on while the hub is down');
+  const ends = await atWork('ends while the hub is down');
+  t.equal(await hub.kill('SIGKILL'), 'SIGKILL');
+  world.release(ends.id);
+  await world.ledgerLine(ends.id, 'end');
+  hub = await world.startHub();
+  await endsUndisturbed(t, ends);
+  t.match(await api.get(goesOn.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
+  world.release(goesOn.id);
+  await endsUndisturbed(t, goesOn);
+});
+
+t.test('the sidecar: its runs are adopted, and a result that was written meanwhile is found', async (t) => {
+  const goesOn = await atWork('goes on while the sidecar is down');
+  const ends = await atWork('ends while the sidecar is down');
+  t.equal(await sidecar.kill('SIGKILL'), 'SIGKILL');
+  world.release(ends.id);
+  await world.ledgerLine(ends.id, 'end');
+  sidecar = await world.startSidecar('a1');
+  await endsUndisturbed(t, ends);
+  t.match(await api.get(goesOn.id), { status: 'assigned', generation: 1 });
+  world.release(goesOn.id);
+  await endsUndisturbed(t, goesOn);
+});
+
+t.test('both', async (t) => {
+  const goesOn = await atWork('goes on while both are down');
+  const ends = await atWork('ends while both are down');
+  await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
+  world.release(ends.id);
+  await world.ledgerLine(ends.id, 'end');
+  [hub, sidecar] = await Promise.all([world.startHub(), world.startSidecar('a1')]);
+  await endsUndisturbed(t, ends);
+  world.release(goesOn.id);
+  await endsUndisturbed(t, goesOn);
+});
+
+t.test('the agent: its attempt is spent and the next one ends the task', async (t) => {
+  const { id, pid } = await atWork('killed once');
+  process.kill(pid, 'SIGKILL');
+  await world.event(id, ['failed', 'lost']);
+  // Taking an assignment back adds one to the generation, and so does giving it out.
+  const next = await world.ledgerLine(id, 'start', 3);
+  world.release(id);
+  await world.event(id, ['completed', 'dead_lettered']);
+  t.strictSame(await world.history(id), [
+    'submitted',
+    'eligible',
+    'assigned',
+    'accepted',
+    'woken',
+    'failed',
+    'assigned',
+    'accepted',
+    'woken',
+    'completed',
+  ]);
+  const task = await api.get(id);
+  t.match(task, { status: 'completed', generation: 3, retry_count: 1 });
+  t.strictSame(resultOf(task), { pid: next.pid, generation: next.generation });
+  t.strictSame(endsOf(world.ledger(), id), [next.pid]);
+  neverTwice(t, world.ledger(), [id]);
+});
+
+t.test('the sidecar and its agent: the assignment is lost, not left hanging', async (t) => {
+  const { id, pid } = await atWork('killed with its sidecar');
+  await sidecar.kill('SIGKILL');
+  process.kill(pid, 'SIGKILL');
+  sidecar = await world.startSidecar('a1');
+  world.release(id);
+  await world.event(id, ['completed', 'dead_lettered']);
+  const task = await api.get(id);
+  t.match(task, { status: 'completed', retry_count: 1 });
+  const failed = task.history.find((event) => event.event === 'failed' || event.event === 'lost');
+  t.match(failed, { generation: 1, details: { kind: 'lost' } });
+  neverTwice(t, world.ledger(), [id]);
+});
+
+t.test('the sidecar between acceptance and wake: the next one wakes, once', async (t) => {
+  const program = join(world.dir, 'broken.sh');
+  await writeFile(program, '#!/bin/sh\nexit 1\n', { mode: 0o700 });
+  const options = { capabilities: ['late'], argv: [program], timing: { wakeRetriesMs: [1_000, 1_000, 1_000] } };
+  const first = await world.startSidecar('a2', options);
+  const { task_id: id } = await api.submit({ description: 'woken by the second sidecar', needed_capabilities: ['late'] });
+  const wakes = async (): Promise<unknown> =>
+    (await api.get(id)).history.flatMap(({ event, details }) => (event === 'woken' ? [details?.['status']] : []));
+  await world.event(id, ['woken'], 30_000, ({ details }) => (details as { readonly status: string }).status === 'failed');
+  await first.kill('SIGKILL');
+  t.strictSame(await wakes(), ['success', 'failed'], 'its program began, and ended before it took the task');
+  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${LEDGER_AGENT}'\n`);
+  const second = await world.startSidecar('a2');
+  await world.ledgerLine(id, 'start');
+  world.release(id);
+  await world.event(id, ['completed', 'dead_lettered']);
+  t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0 });
+  t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'woken', 'woken', 'completed']);
+  t.strictSame(await wakes(), ['success', 'failed', 'success']);
+  t.equal(endsOf(world.ledger(), id).length, 1);
+  neverTwice(t, world.ledger(), [id]);
+  await second.kill('SIGTERM');
+});
+
+t.test('both, amid the wakes of many tasks: each ends, once', async (t) => {
+  const drafts = Array.from({ length: 16 }, (_, n) => ({ description: `one of many: ${n}`, needed_capabilities: ['code'] }));
+  const { task_ids: ids } = await api.bulk(drafts);
+  // Eight are given out at once. Here some are not accepted yet, some not woken, some at work.
+  await Promise.race(ids.map((id) => world.event(id, ['accepted'])));
+  await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
+  [hub, sidecar] = await Promise.all([world.startHub(), world.startSidecar('a1')]);
+  world.release();
+  await Promise.all(ids.map((id) => world.event(id, ['completed', 'dead_lettered'])));
+  for (const id of ids) {
+    t.match(await api.get(id), { status: 'completed', retry_count: 0 });
+    t.equal((await world.history(id)).filter((event) => event === 'completed').length, 1);
+    t.equal(endsOf(world.ledger(), id).length, 1, 'one run ended it');
+  }
+  neverTwice(t, world.ledger(), ids);
+  t.strictSame(await readdir(join(world.dir, 'a1', 'refused')), [], 'no report was refused');
+});
