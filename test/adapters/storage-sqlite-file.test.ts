@@ -5,10 +5,7 @@ import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { sqlite } from '../../adapters/storage-knex/sqlite.ts';
 import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite-statements.ts';
-import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { silentLog } from '../../core/ports/log.ts';
 import { aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from './sqlite-place.ts';
@@ -171,20 +168,4 @@ t.test('remembers the newest batches and forgets old ones', async (t) => {
   t.equal(await storage.tasks.committed('batch 4999'), true);
   t.equal(await storage.tasks.committed('the last'), true);
   t.strictSame(await outside(file, 'SELECT count(*) AS kept FROM batches'), [{ kept: 4_096 }]);
-});
-
-t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
-  const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore
-  t.strictSame(wrong({ file: 'agentcom.db' }), []);
-  for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
-    t.strictSame(wrong(options), ['file'], JSON.stringify(options));
-  t.strictSame(wrong({ file: 'a', fiel: 'b' }), ['fiel']);
-
-  const dataDir = path.join(await emptyFolder(t), 'data');
-  const choice = sqlite({ file: 'agentcom.db' });
-  t.match(choice, { port: 'storage', name: 'sqlite', options: { file: 'agentcom.db' }, capabilities: { durable: true, shared: false } });
-  const storage = closedAfter(t, await choice.create({ dataDir, clock: systemClock(), log: silentLog }));
-  await t.rejects(stat(dataDir), 'nothing was made yet');
-  await storage.open();
-  t.ok((await stat(path.join(dataDir, 'agentcom.db'))).isFile(), 'in the data directory');
 });

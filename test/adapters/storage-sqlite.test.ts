@@ -1,6 +1,10 @@
 /** SQLite keeps the contracts of storage on real files. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { sqlite } from '../../adapters/storage-knex/sqlite.ts';
+import { silentLog } from '../../core/ports/log.ts';
 import { agentStoreContract } from '../contracts/agent-store.contract.ts';
 import { eventFeedContract } from '../contracts/event-feed.contract.ts';
 import { storageContract } from '../contracts/storage.contract.ts';
@@ -38,3 +42,19 @@ storeUnitContract('sqlite', subject);
 storeQueueContract('sqlite', subject);
 agentStoreContract('sqlite', subject);
 eventFeedContract('sqlite', subject);
+
+t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
+  const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore
+  t.strictSame(wrong({ file: 'agentcom.db' }), []);
+  for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
+    t.strictSame(wrong(options), ['file'], JSON.stringify(options));
+  t.strictSame(wrong({ file: 'a', fiel: 'b' }), ['fiel']);
+
+  const dataDir = path.join(await emptyFolder(t), 'data');
+  const choice = sqlite({ file: 'agentcom.db' });
+  t.match(choice, { port: 'storage', name: 'sqlite', options: { file: 'agentcom.db' }, capabilities: { durable: true, shared: false } });
+  const storage = closedAfter(t, await choice.create({ dataDir, clock: systemClock(), log: silentLog }));
+  await t.rejects(stat(dataDir), 'nothing was made yet');
+  await storage.open();
+  t.ok((await stat(path.join(dataDir, 'agentcom.db'))).isFile(), 'in the data directory');
+});

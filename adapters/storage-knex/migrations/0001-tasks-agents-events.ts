@@ -19,7 +19,7 @@ export const tasksAgentsEvents: Migration = {
       submitted_by TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL) STRICT`,
     `CREATE INDEX tasks_claimable ON tasks (requirement_key, lane, ready_at, id) WHERE status = 'queued' AND parked = 0`,
     `CREATE INDEX tasks_due ON tasks (due_at, id) WHERE due_at IS NOT NULL`,
-    `CREATE INDEX tasks_live ON tasks (assigned_to, id) WHERE status = 'assigned'`,
+    `CREATE INDEX tasks_live ON tasks (status, assigned_to, id) WHERE status = 'assigned'`,
     `CREATE INDEX tasks_by_age ON tasks (created_at, id)`,
     `CREATE INDEX tasks_by_status ON tasks (status, created_at, id)`,
     `CREATE INDEX tasks_by_lane ON tasks (lane, created_at, id)`,
