@@ -1,7 +1,7 @@
 /** Folders, faults and processes for the tests of the journal on disk. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -29,10 +29,11 @@ export async function deadPid(): Promise<number> {
   return child.pid as number;
 }
 
-/** Leaves the lock as a process leaves it that was killed. */
+/** Leaves the locks of this process as a process leaves them that was killed, at whatever step. */
 export async function pretendHolderDied(dataDir: string): Promise<void> {
   const mark = { pid: await deadPid(), startTime: '1', bootId: null, id: 'dead' };
-  await writeFile(join(dataDir, 'lock'), `${JSON.stringify(mark)}\n`);
+  const candidates = (await readdir(dataDir)).filter((name) => name.startsWith('lock.'));
+  for (const name of ['lock', ...candidates]) await writeFile(join(dataDir, name), `${JSON.stringify(mark)}\n`);
 }
 
 /** What goes wrong at a step on disk. */

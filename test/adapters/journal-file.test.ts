@@ -168,6 +168,19 @@ t.test('whatever step of a save fails, the state before it is found; whatever st
   }
 });
 
+t.test('whatever step of a recovery it is killed at, the good copy is found by the next start', async (t) => {
+  for (let nth = 1, isDone = false; !isDone; nth += 1) {
+    const dataDir = await folderWith(t, 'older', 'newer');
+    await truncate(join(dataDir, 'queue.json'), 50);
+    const files = faultyFiles();
+    files.arm(nth, 'stops the world');
+    await Promise.race([journalIn(dataDir, files).open(), files.stopped]);
+    isDone = !files.wasMet;
+    await pretendHolderDied(dataDir);
+    t.equal(await stateIn(dataDir), 'older', `killed at step ${nth}`);
+  }
+});
+
 async function openedWith(t: Test, states: readonly unknown[]): Promise<{ dataDir: string; files: FaultyFiles; journal: Journal }> {
   const dataDir = await emptyFolder(t);
   const files = faultyFiles();
