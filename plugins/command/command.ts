@@ -1,8 +1,6 @@
 /** Wakes any program: `command({ argv: ['node', 'agent.mjs'] })`. The task reaches it by standard input, by file and, if wanted, by argument. */
 import { resolve } from 'node:path';
-import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest } from '../../core/ports/wake-runner.ts';
-import { defineWakeRunner, Type, type OptionsOf, type RunnerContext } from '../plugin.ts';
-import { adoptRun, GRACE_MS, launch, runEnvironment, systemProcessTable, wakeEvents, watchRun } from '../run-kit/index.ts';
+import { defineWakeRunner, programRunner, Type, type OptionsOf, type RunnerContext } from '../plugin.ts';
 import { argvProblems, expandArgv, openTextArguments } from './argv.ts';
 import { checkCommand } from './check-command.ts';
 import { environmentProblems } from './environment-problems.ts';
@@ -36,10 +34,8 @@ export const command = defineWakeRunner({
 });
 
 function createCommand({ options, baseDir, clock, log }: RunnerContext<CommandOptions>) {
-  const { argv, env, passEnv, graceMs = GRACE_MS } = options;
+  const { argv, env, passEnv, graceMs } = options;
   const cwd = resolve(baseDir, options.cwd ?? '.');
-  const table = systemProcessTable();
-  const common = { graceMs, clock, log, table };
 
   for (const index of openTextArguments(argv)) {
     log.warn(
@@ -47,32 +43,12 @@ function createCommand({ options, baseDir, clock, log }: RunnerContext<CommandOp
     );
   }
 
-  return {
-    adoptable: true,
-    wake: (request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent> =>
-      wakeEvents(async (emit, left) => {
-        if (signal.aborted) return emit({ type: 'stopped', survivors: [] });
-        const outcome = await launch({
-          argv: expandArgv(argv, request),
-          cwd,
-          env: runEnvironment({ request, cwd, env, passEnv }),
-          runDir: request.runDir,
-          input: `${JSON.stringify(request.task)}\n`,
-          table,
-          signal,
-        });
-        if (outcome.kind === 'stopped') return emit({ type: 'stopped', survivors: [] });
-        if (outcome.kind === 'refused') {
-          const { message, retryable, details } = outcome;
-          return emit({ type: 'failed', phase: 'spawn', message, retryable, details });
-        }
-        const { main, ended } = outcome;
-        await emit({ type: 'spawned', process: main });
-        await emit({ type: 'woken' });
-        return watchRun({ ...common, runId: request.runId, runDir: request.runDir, main, ended, signal, left }, emit);
-      }),
-    attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>
-      wakeEvents((emit, left) => adoptRun({ ...common, run, signal, left }, emit)),
-    check: () => checkCommand({ argv, cwd, env, passEnv }),
-  };
+  return programRunner(
+    { baseDir, clock, log },
+    {
+      start: (request) => ({ argv: expandArgv(argv, request), cwd, env, passEnv }),
+      graceMs,
+      check: () => checkCommand({ argv, cwd, env, passEnv }),
+    },
+  );
 }

@@ -1,10 +1,12 @@
 /** What every wake runner that starts a program needs, ours and a stranger's alike. */
 export { adoptRun, type AdoptRunOptions } from './adopt-run.ts';
 export { findProgram, type FindProgramOptions, type FoundProgram } from './find-program.ts';
+export { followOutput, type FollowOutputOptions, type Hear, type OutputFollower, type SaidEvent } from './follow-output.ts';
 export { launch, type LaunchOptions, type LaunchOutcome, type ProcessEnd } from './launch.ts';
 export { lineFollower, type FollowedLines, type LineFollowerOptions } from './line-follower.ts';
 export { isAlive, markOf, type ProcessRow, type ProcessTable } from './process-table.ts';
 export { systemProcessTable } from './process-table-system.ts';
+export { programRunner, type ProgramRunnerDeps, type ProgramRunnerOptions, type ProgramStart } from './program-runner.ts';
 export { runEnvironment, TASK_VARIABLES, type RunEnvironmentOptions } from './run-environment.ts';
 export { RUN_STREAMS_BYTES_MAX, runFiles, STDERR_TAIL_BYTES, tailOf, type RunFiles } from './run-files.ts';
 export { stopTree, type StopTreeOptions, type StopTreeResult } from './stop-tree.ts';

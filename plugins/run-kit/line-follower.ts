@@ -24,6 +24,8 @@ export interface FollowedLines {
   readonly offset: number;
   /** Lines over the limit, left out of `lines`. */
   readonly dropped: number;
+  /** Whether the end of what is written so far was seen; else there may be more to read at once. */
+  readonly isAtEnd: boolean;
 }
 
 /** MUST NOT be asked again before it has answered. */
@@ -57,6 +59,7 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
     async read() {
       const lines: string[] = [];
       let dropped = 0;
+      let isAtEnd = false;
       const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       try {
         if (!(await file.stat()).isFile()) throw new AgentcomError('AC_DATA_DIR', `Cannot follow "${path}": it is not a regular file.`);
@@ -64,7 +67,10 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
         const readUntil = position + lineBytesMax;
         while (position < readUntil) {
           const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
-          if (bytesRead === 0) break;
+          if (bytesRead === 0) {
+            isAtEnd = true;
+            break;
+          }
           let from = 0;
           for (let at = chunk.indexOf(NEWLINE); at !== -1 && at < bytesRead; at = chunk.indexOf(NEWLINE, from)) {
             const line = takeLine(chunk.subarray(from, at));
@@ -79,7 +85,7 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
       } finally {
         await file.close();
       }
-      return { lines, offset: lineStart, dropped };
+      return { lines, offset: lineStart, dropped, isAtEnd };
     },
   };
 }

@@ -10,28 +10,14 @@ import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import type { ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { command, type CommandOptions } from '../../plugins/command/command.ts';
 import { AgentcomError } from '../../plugins/plugin.ts';
-import { all, wakeRunnerContract, type Behaviour } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { processSubject } from './process-subject.ts';
 import { atWork, carriersOf, endAgent, fileAppears, PROBE_AGENT, runWorld, type RunWorld } from './run-world.ts';
 
 const NODE = process.execPath;
 const SIDECAR_PROCESS = fileURLToPath(new URL('./sidecar-process.ts', import.meta.url));
 
-wakeRunnerContract('command', async () => {
-  const world = await runWorld();
-  const argvOf = (behaviour: Behaviour): string[] =>
-    behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : [NODE, PROBE_AGENT, behaviour];
-  return {
-    runner: (behaviour) => create({ argv: argvOf(behaviour) }, world.baseDir),
-    request: () => world.request(),
-    settle: (promise) => promise,
-    atWork,
-    endAgent,
-    livingOf: (runId) => Promise.resolve(carriersOf(runId).length),
-    close: async () => {
-      await world.close();
-    },
-  };
-});
+wakeRunnerContract('command', () => processSubject((argv, deps) => command({ argv }).create(deps)));
 
 withRuns('a missing, unexecutable or impossible program is refused with what to do', async (t, world) => {
   await writeFile(join(world.baseDir, 'notes.txt'), 'not a program');

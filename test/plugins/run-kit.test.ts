@@ -222,10 +222,10 @@ void t.test('lines are followed from an offset that can be come back to', async 
   const path = join(folder, 'stdout');
   await writeFile(path, 'one\ntwo\nth');
   const follower = lineFollower({ path, lineBytesMax: 10 });
-  t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: 0 });
-  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: 0 }, 'a line that is not whole waits');
+  t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: 0, isAtEnd: false });
+  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: 0, isAtEnd: true }, 'a line that is not whole waits');
   await appendFile(path, 'ree é\n\n');
-  t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: 0 });
+  t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: 0, isAtEnd: true });
   await appendFile(path, `${'x'.repeat(11)}\n${'y'.repeat(10)}\n`);
   const told = [await follower.read(), await follower.read(), await follower.read()];
   t.strictSame(
@@ -248,9 +248,11 @@ void t.test('a line over many reads is whole, and one that never ends is not kep
   t.strictSame((await lineFollower({ path }).read()).lines, [long, 'end']);
   await writeFile(path, Buffer.alloc(3 * 1024 * 1024, 'x'));
   const follower = lineFollower({ path, lineBytesMax: 1024 * 1024 });
-  for (let reads = 0; reads < 4; reads += 1) t.strictSame(await follower.read(), { lines: [], offset: 0, dropped: 0 });
+  for (const isAtEnd of [false, false, false, true]) {
+    t.strictSame(await follower.read(), { lines: [], offset: 0, dropped: 0, isAtEnd }, 'a part at a time');
+  }
   await appendFile(path, '\nend\n');
-  t.strictSame(await follower.read(), { lines: ['end'], offset: 3 * 1024 * 1024 + 5, dropped: 1 });
+  t.strictSame(await follower.read(), { lines: ['end'], offset: 3 * 1024 * 1024 + 5, dropped: 1, isAtEnd: true });
 });
 
 void t.test('a stream that is not a regular file is not followed', async (t) => {

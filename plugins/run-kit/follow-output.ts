@@ -1,0 +1,92 @@
+/** Hears what a program says on standard output: while it runs, and at its end to the last line. */
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
+import { lineFollower } from './line-follower.ts';
+import { runFiles } from './run-files.ts';
+import { wait } from './wait.ts';
+import type { Emit } from './wake-events.ts';
+
+/** Between two looks at the file: watchers of files miss lines. */
+const LOOK_AT_OUTPUT_MS = 100;
+
+/** What a program can say of itself. */
+export type SaidEvent = Extract<WakeEvent, { readonly type: 'started' | 'progress' | 'output' | 'usage' | 'completed' | 'failed' }>;
+
+/** Reads one line of standard output: what it says, if anything. */
+export type Hear = (line: string) => SaidEvent | readonly SaidEvent[] | undefined;
+
+export interface FollowOutputOptions {
+  readonly runId: string;
+  readonly runDir: string;
+  readonly hear: Hear;
+  readonly emit: Emit;
+  /** Aborted when nobody listens any more. */
+  readonly left: StopSignal;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface OutputFollower {
+  /** Begins to listen. May be called again. */
+  begin(): void;
+  /** Answers when everything that was written by now was told. To be called once, when the program has ended. */
+  finish(): Promise<void>;
+}
+
+/**
+ * Tells what `hear` makes of each line, from the first on. Only whole lines count. Does not throw: when `hear` does, or
+ * the file cannot be read, the agent counts as `failed` and nothing more is heard.
+ */
+export function followOutput({ runId, runDir, hear, emit, left, clock, log }: FollowOutputOptions): OutputFollower {
+  const file = lineFollower({ path: runFiles(runDir).stdout });
+  const ended = new AbortController();
+  const enough = AbortSignal.any([ended.signal, left]);
+  let listening: Promise<void> | null = null;
+  let isDeaf = false;
+
+  /** Tells what is there now. */
+  const catchUp = async (): Promise<void> => {
+    for (let isAtEnd = false; !isAtEnd;) {
+      const read = await file.read();
+      if (read.dropped > 0) log.warn('a line of output was too long and is left out', { runId, lines: read.dropped });
+      for (const line of read.lines) for (const event of [hear(line) ?? []].flat()) await emit(event);
+      isAtEnd = read.isAtEnd;
+    }
+  };
+  const hearNow = async (): Promise<void> => {
+    if (isDeaf) return;
+    try {
+      await catchUp();
+    } catch (error) {
+      // A run that died before its files were made has said nothing.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      isDeaf = true;
+      log.error('cannot read what an agent says', { runId, error });
+      await emit({
+        type: 'failed',
+        phase: 'agent',
+        message: `The runner cannot read what the agent says: ${messageOf(error)}`,
+        retryable: true,
+      });
+    }
+  };
+  const listen = async (): Promise<void> => {
+    while (!enough.aborted && !isDeaf) {
+      await hearNow();
+      await wait(clock, LOOK_AT_OUTPUT_MS, enough);
+    }
+  };
+
+  return {
+    begin() {
+      listening ??= listen();
+    },
+    async finish() {
+      ended.abort();
+      await listening;
+      await hearNow();
+    },
+  };
+}
