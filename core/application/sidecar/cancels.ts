@@ -18,8 +18,17 @@ export function onCancelled(turn: Turn, frame: HubFrameOf<'task_cancelled'>): vo
   if (entry !== undefined && isEnd(entry)) return confirm(turn, name, 'already_reported');
   if (ended !== undefined) return confirm(turn, name, outcomeOf(ended.fate));
   // Its assignment may still be under way to here: it is remembered, so that it is not run when it comes.
+  takeBackOlder(turn, name);
   turn.remember({ ...name, fate: 'not_running', filesKept: false });
   confirm(turn, name, 'not_running');
+}
+
+/** Who is told that a newer assignment is gone has lost the older one long since. */
+function takeBackOlder(turn: Turn, name: Assignment): void {
+  for (const slot of turn.state.journal.slots) {
+    if (slot.taskId !== name.taskId || slot.generation > name.generation || slot.status === 'reporting') continue;
+    beginStop(turn, slot, stopFor('taken_back', 'a newer assignment of the task was cancelled'));
+  }
 }
 
 function confirm(turn: Turn, name: Assignment, outcome: CancelOutcome): void {

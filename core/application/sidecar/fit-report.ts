@@ -18,39 +18,37 @@ const RESULT_DEPTH_MAX = JSON_DEPTH_MAX - 1;
 const KEPT_FIELDS = new Set(['status', 'output', 'output_truncated', 'output_bytes', 'output_sha256', 'output_replaced', 'omitted']);
 /** Room for the names in `omitted`. */
 const OMITTED_BYTES_MAX = 4_096;
+/** What tells of a cut output. */
+const CUT_BYTES_MAX = 256;
 
 /**
  * A result whose JSON has at most `bytesMax` bytes: `output` over its own bound is cut at a character, with its whole
  * size and digest beside it; other fields that are too deep or do not fit, the largest first, are named in `omitted`.
  */
 export function fitResult(result: Fields, bytesMax: number, sha256: (text: string) => string): FittedResult {
-  const omitted: string[] = [];
-  let fields: Fields = withoutFields(result, (name, value) => {
-    const isDeep = !withinDepth(value, RESULT_DEPTH_MAX - 1);
-    if (isDeep) omitted.push(name);
-    return isDeep;
-  });
-  let isCut = omitted.length > 0;
-  if ('output' in fields && encodedBytes(fields['output']) > OUTPUT_BYTES_MAX) {
-    fields = cutOutput(fields, OUTPUT_BYTES_MAX, sha256);
-    isCut = true;
+  const room = bytesMax - OMITTED_BYTES_MAX;
+  const omitted = new Set(Object.keys(result).filter((name) => !withinDepth(result[name], RESULT_DEPTH_MAX - 1)));
+  let fields = withoutFields(result, omitted);
+  if (encodedBytes(fields['output']) > OUTPUT_BYTES_MAX) fields = cutOutput(fields, OUTPUT_BYTES_MAX, sha256);
+  let overBytes = encodedBytes(fields) - room;
+  for (const { name, bytes } of overBytes > 0 ? largestFirst(fields) : []) {
+    if (overBytes <= 0) break;
+    omitted.add(name);
+    overBytes -= bytes;
   }
-  if (encodedBytes(fields) > bytesMax - OMITTED_BYTES_MAX) {
-    const optional = Object.entries(fields).filter(([name]) => !KEPT_FIELDS.has(name));
-    const largestFirst = optional.map(([name, value]) => ({ name, bytes: encodedBytes(value) })).sort((a, b) => b.bytes - a.bytes);
-    for (const { name } of largestFirst) {
-      if (encodedBytes(fields) <= bytesMax - OMITTED_BYTES_MAX) break;
-      fields = withoutFields(fields, (each) => each === name);
-      omitted.push(name);
-      isCut = true;
-    }
-  }
-  const overBytes = encodedBytes(fields) - (bytesMax - OMITTED_BYTES_MAX);
+  fields = withoutFields(fields, omitted);
   if (overBytes > 0 && 'output' in fields) {
-    fields = cutOutput(fields, Math.max(2, encodedBytes(fields['output']) - overBytes - OMITTED_BYTES_MAX), sha256);
-    isCut = true;
+    fields = cutOutput(fields, Math.max(2, encodedBytes(fields['output']) - overBytes - CUT_BYTES_MAX), sha256);
   }
-  return { result: omitted.length > 0 ? { ...fields, omitted: namesWithin(omitted, OMITTED_BYTES_MAX) } : fields, isCut };
+  const isCut = fields !== result;
+  return { result: omitted.size > 0 ? { ...fields, omitted: namesWithin([...omitted], OMITTED_BYTES_MAX) } : fields, isCut };
+}
+
+/** What may be left out, with what each takes in the JSON of the whole. */
+function largestFirst(fields: Fields): readonly { readonly name: string; readonly bytes: number }[] {
+  const optional = Object.keys(fields).filter((name) => !KEPT_FIELDS.has(name));
+  const sized = optional.map((name) => ({ name, bytes: encodedBytes(name) + encodedBytes(fields[name]) + 2 }));
+  return sized.sort((a, b) => b.bytes - a.bytes);
 }
 
 /** `output` cut to `bytesMax` bytes of JSON. One that is not text is cut as the text of its JSON. */
@@ -66,16 +64,19 @@ function cutOutput(fields: Fields, bytesMax: number, sha256: (text: string) => s
   };
 }
 
-function withoutFields(fields: Fields, isLeftOut: (name: string, value: unknown) => boolean): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([name, value]) => !isLeftOut(name, value)));
+function withoutFields(fields: Fields, names: ReadonlySet<string>): Fields {
+  if (names.size === 0) return fields;
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.has(name)));
 }
 
 /** As many names as fit; a name that is itself too long is cut. */
 function namesWithin(names: readonly string[], bytesMax: number): readonly string[] {
   const within: string[] = [];
+  let bytes = 64; // The field's own name and brackets.
   for (const name of names) {
     const next = cutEncoded(name, 256);
-    if (encodedBytes([...within, next]) > bytesMax - 64) break;
+    bytes += encodedBytes(next) + 1;
+    if (bytes > bytesMax) break;
     within.push(next);
   }
   return within;

@@ -109,7 +109,8 @@ function answerEnded(turn: Turn, ended: Ended): void {
 
 function reject(turn: Turn, offered: Assignment, frame: AssignFrame, reason: string): void {
   turn.log('warn', 'rejected', { task_id: offered.taskId, generation: offered.generation, reason });
-  if (turn.state.fault !== null || turn.state.journal.outbox.length >= REJECTIONS_KEPT) return rejectUnkept(turn, offered, reason);
+  if (turn.state.fault !== null) return rejectUnkept(turn, offered, 'journal_unwritable');
+  if (turn.state.journal.outbox.length >= REJECTIONS_KEPT) return rejectUnkept(turn, offered, reason);
   report(turn, offered, 'rejected', { reason, storeId: turn.state.link.storeId, assignedAtMs: frame.assigned_at });
 }
 

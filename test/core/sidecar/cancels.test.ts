@@ -1,0 +1,132 @@
+import t from 'tap';
+import { assignFrame, exited, named, online, only, sent, SPAWNED, stoppedRun, TASK, waking, WOKEN, words, working } from './stage.ts';
+
+const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 2_000 } as const;
+const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
+const ackOf = (outcome: string, more = {}) => ({ type: 'task_cancel_ack', task_id: TASK, generation: 1, outcome, ...more });
+
+t.test('R11: a running assignment: journalled, stopped, looked for once more, then confirmed', async (t) => {
+  const sidecar = working();
+  const effects = sidecar.frame(cancel);
+  t.same(words(effects), ['withdraw', 'persist', 'kill']);
+  t.match(only(effects, 'kill'), [{ reason: { reason: 'cancelled', graceMs: 2_000 } }]);
+  t.match(sidecar.slot()?.stop, { cause: 'cancelled' });
+  t.same(sidecar.frame(cancel), [], 'said again before it is done: the confirmation follows');
+  t.same(words(sidecar.wake(stoppedRun(11, 12))), ['look']);
+  const confirmed = sidecar.looked();
+  t.same(words(confirmed), ['forget', 'removeFiles', 'persist', 'send task_cancel_ack']);
+  t.same(sent(confirmed), [ackOf('killed', { survivors: [11, 12] })]);
+  t.same(sent(sidecar.frame(cancel)), [ackOf('killed')], 'said again: the same answer, from memory');
+});
+
+t.test('what is confirmed for what', async (t) => {
+  const cases = [
+    {
+      name: 'accepted, not woken',
+      make: () => {
+        const sidecar = online();
+        sidecar.frame(assignFrame());
+        return sidecar;
+      },
+      effects: ['removeFiles', 'persist', 'send task_cancel_ack'],
+      outcome: 'not_running',
+    },
+    {
+      name: 'between two tries',
+      make: () => {
+        const sidecar = waking();
+        sidecar.wake({ type: 'failed', phase: 'spawn', message: 'no', retryable: true });
+        return sidecar;
+      },
+      effects: ['withdraw', 'forget', 'removeFiles', 'persist', 'send task_cancel_ack'],
+      outcome: 'not_running',
+    },
+    { name: 'never seen', make: () => online(), effects: ['persist', 'send task_cancel_ack'], outcome: 'not_running' },
+    {
+      name: 'reported, its run gone',
+      make: () => {
+        const sidecar = working();
+        sidecar.sight(RESULT);
+        sidecar.wake(exited(0));
+        return sidecar;
+      },
+      effects: ['send task_cancel_ack'],
+      outcome: 'already_reported',
+    },
+    {
+      name: 'answered',
+      make: () => {
+        const sidecar = working();
+        sidecar.sight(RESULT);
+        sidecar.wake(exited(0));
+        sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
+        return sidecar;
+      },
+      effects: ['send task_cancel_ack'],
+      outcome: 'already_reported',
+    },
+  ];
+  for (const { name, make, effects, outcome } of cases) {
+    const sidecar = make();
+    const done = sidecar.frame(cancel);
+    t.same(words(done), effects, name);
+    t.same(sent(done), [ackOf(outcome)], name);
+    t.same(sent(sidecar.frame(cancel)), [ackOf(outcome)], `${name}, said again`);
+  }
+});
+
+t.test('a reported one whose run winds down is confirmed when that is gone; its report stays', async (t) => {
+  const sidecar = working();
+  sidecar.sight(RESULT);
+  t.same(words(sidecar.frame(cancel)), ['persist', 'kill']);
+  t.same(sent(sidecar.wake(stoppedRun())), [ackOf('already_reported')]);
+  t.equal(sidecar.state.journal.outbox[0]?.report, 'complete');
+});
+
+t.test('J2: a result found while it is stopped is reported, and the cancel told so', async (t) => {
+  const sidecar = working();
+  sidecar.frame(cancel);
+  t.same(words(sidecar.sight(RESULT)), ['writeReport', 'persist', 'send task_complete']);
+  t.same(sent(sidecar.wake(stoppedRun())), [ackOf('already_reported')]);
+});
+
+t.test('a cancel takes over from a stop of our own, and the wake that is under way is stopped too', async (t) => {
+  const silent = working();
+  silent.timer('run_max');
+  t.same(words(silent.frame(cancel)), ['persist'], 'the signal was given');
+  silent.wake(stoppedRun());
+  t.same(sent(silent.looked()), [ackOf('killed')], 'no execution_timeout is reported');
+  const early = waking();
+  t.same(words(early.frame(cancel)), ['withdraw', 'persist', 'kill'], 'before spawned');
+  early.wake(SPAWNED);
+  early.wake(WOKEN);
+  t.same(words(early.timer('confirm')), [], 'nothing else is decided of it');
+});
+
+t.test('an agent that was on its own and cannot be found is not called killed', async (t) => {
+  const sidecar = working();
+  sidecar.take({ type: 'run_over', name: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
+  t.same(words(sidecar.frame(cancel)), ['withdraw', 'persist', 'prepare']);
+  t.equal(only(sidecar.prepared(), 'attach').length, 1);
+  sidecar.wake(exited(null));
+  t.same(sent(sidecar.looked()), [ackOf('not_stoppable')]);
+});
+
+t.test('folders that were being made when it was cancelled lead to nothing', async (t) => {
+  const sidecar = online();
+  sidecar.frame(assignFrame());
+  sidecar.frame(cancel);
+  t.same(sidecar.prepared(), []);
+  t.same(sidecar.take({ type: 'prepare_failed', name: named(), message: '' }), []);
+});
+
+t.test('a confirmation that could not be sent is given when the hub asks again', async (t) => {
+  const sidecar = working();
+  sidecar.frame(cancel);
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.wake(stoppedRun());
+  t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist']);
+  sidecar.timer('reconnect');
+  sidecar.identify();
+  t.same(sent(sidecar.frame(cancel)), [ackOf('killed')]);
+});

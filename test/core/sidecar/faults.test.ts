@@ -1,0 +1,121 @@
+import t from 'tap';
+import type { Effect } from '../../../core/application/sidecar/effects.ts';
+import type { Event } from '../../../core/application/sidecar/inputs.ts';
+import {
+  assignFrame,
+  exited,
+  named,
+  online,
+  only,
+  OTHER,
+  sent,
+  SPAWNED,
+  startedFor,
+  TASK,
+  waking,
+  words,
+  working,
+  type Stage,
+} from './stage.ts';
+
+const RESULT: Event = { type: 'sighting', sighting: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
+
+/** Takes an event whose durable effects fail, as the driver does: the state falls back, the failure is the next input. */
+function takeFailing(sidecar: Stage, event: Event): readonly Effect[] {
+  const before = sidecar.state;
+  sidecar.take(event);
+  sidecar.state = before;
+  return sidecar.take({ type: 'persist_failed', during: event, message: 'disk full' });
+}
+const offer = (sidecar: Stage, generation = 1): Event => ({
+  type: 'frame',
+  link: sidecar.state.link.number,
+  frame: assignFrame(named(generation)),
+});
+
+t.test('R3: a task that cannot be journalled is not taken, and the hub is told', async (t) => {
+  const sidecar = online();
+  const effects = takeFailing(sidecar, offer(sidecar));
+  t.same(sent(effects), [
+    { type: 'draining', reason: 'journal_unwritable' },
+    { type: 'task_rejected', task_id: TASK, generation: 1, reason: 'journal_unwritable' },
+  ]);
+  t.equal(startedFor(effects, 'journal'), 5_000);
+  t.same(sidecar.state.journal.slots, []);
+  t.same(words(sidecar.frame(assignFrame(named(2)))), ['send task_rejected'], 'and without asking the disk again');
+});
+
+t.test('R4: a result that cannot be kept waits and is reported once it can', async (t) => {
+  const sidecar = working();
+  takeFailing(sidecar, RESULT);
+  t.equal(sidecar.slot()?.status, 'working', 'nothing was sent, nothing is settled');
+  t.same(words(sidecar.timer('lease')), ['send task_progress'], 'the lease goes on meanwhile');
+  t.same(words(sidecar.wake(exited(0))), ['look']);
+  t.same(sidecar.looked(), [], 'what must be journalled waits behind it');
+  const retried = sidecar.timer('journal');
+  t.same(words(retried), ['writeReport', 'forget', 'persist', 'send task_complete']);
+  t.equal(startedFor(retried, 'journal'), 0);
+  t.same(words(sidecar.timer('journal')), [], 'the look has nothing more to say');
+  t.same(words(sidecar.timer('journal')), ['persist']);
+  t.equal(sidecar.state.fault, null);
+  t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare'], 'tasks are taken again');
+});
+
+t.test('while the disk still fails, what waits goes on waiting, in order', async (t) => {
+  const sidecar = waking();
+  takeFailing(sidecar, { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED });
+  t.same(sidecar.wake({ type: 'started' }), []);
+  t.equal(sidecar.state.fault?.deferred.length, 2);
+  const effects = takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
+  t.equal(startedFor(effects, 'journal'), 5_000);
+  t.same(sent(effects), [], 'the hub is told once');
+  t.equal(sidecar.state.fault?.deferred.length, 2);
+  sidecar.timer('journal');
+  t.match(sidecar.slot(), { status: 'waking', run: { process: { pid: 4242 } } });
+  sidecar.timer('journal');
+  t.equal(sidecar.slot()?.status, 'working');
+});
+
+t.test('R11: a cancel is not confirmed before its end is journalled', async (t) => {
+  const sidecar = working();
+  takeFailing(sidecar, { type: 'frame', link: 1, frame: { type: 'task_cancelled', task_id: TASK, generation: 1 } });
+  t.same(
+    only(sidecar.all, 'send').filter((effect) => effect.frame.type === 'task_cancel_ack'),
+    [],
+  );
+  t.same(words(sidecar.timer('journal')), ['withdraw', 'persist', 'kill']);
+});
+
+t.test('a hub that is met meanwhile hears of it, and its aborts come again as refusals', async (t) => {
+  const sidecar = working();
+  takeFailing(sidecar, RESULT);
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  const effects = sidecar.identify({ held: [{ task_id: TASK, generation: 1, action: 'abort' }] });
+  t.match(sent(effects), [{ type: 'identify' }, { type: 'draining', reason: 'journal_unwritable' }, { type: 'task_progress' }]);
+  t.equal(sidecar.state.link.phase, 'identified');
+});
+
+t.test('frames that wait for the journal still show that the hub is there', async (t) => {
+  const sidecar = working();
+  takeFailing(sidecar, RESULT);
+  sidecar.timer('ping');
+  sidecar.frame({ type: 'task_nack', task_id: TASK, generation: 1, reason: 'stale_generation' });
+  t.same(sidecar.timer('pong'), []);
+  t.equal(sidecar.state.fault?.deferred.length, 2);
+});
+
+t.test('too many frames that wait are let go; what the run tells never is', async (t) => {
+  const sidecar = working();
+  takeFailing(sidecar, RESULT);
+  for (let count = 0; count < 1_100; count += 1) {
+    sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  }
+  t.equal(sidecar.state.fault?.deferred.length, 1_000);
+  sidecar.take(RESULT);
+  t.equal(sidecar.state.fault?.deferred.length, 1_001);
+});
+
+t.test('a journal timer without a fault does nothing', async (t) => {
+  t.same(online().timer('journal'), []);
+});

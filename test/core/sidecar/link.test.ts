@@ -1,0 +1,226 @@
+import t from 'tap';
+import {
+  assignFrame,
+  exited,
+  named,
+  online,
+  only,
+  OTHER,
+  sent,
+  stage,
+  startedFor,
+  stoppedRun,
+  TASK,
+  words,
+  working,
+  type Stage,
+} from './stage.ts';
+
+const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
+const policy = {
+  heartbeat_ms: 1_000,
+  pong_wait_ms: 300,
+  reconnect_max_ms: 4_000,
+  lease_ms: 9_000,
+  max_frame_bytes: 100_000,
+  reconnect_grace_ms: 8_000,
+};
+
+t.test('identify says who it is and everything it holds', async (t) => {
+  const sidecar = stage();
+  const start = sidecar.take({ type: 'start' });
+  t.match(only(start, 'connect'), [{ url: 'ws://one/ws', link: 1 }]);
+  t.same(sent(sidecar.take({ type: 'link_up', link: 1 })), [
+    {
+      type: 'identify',
+      agent_id: 'worker-1',
+      token: 'secret-token',
+      name: 'Worker 1',
+      status: 'idle',
+      capabilities: ['code'],
+      client_type: 'sidecar',
+      protocol_version: 2,
+      instance_id: 'instance-1',
+      slots: 1,
+      held: [],
+    },
+  ]);
+});
+
+t.test('R15: what it holds is named by where it stands, over every reconnect', async (t) => {
+  const sidecar = working({ slots: 2 });
+  sidecar.frame(assignFrame(named(4, OTHER)));
+  t.match(heldAfterReconnect(sidecar), [
+    { task_id: TASK, generation: 1, status: 'working', store_id: 'store-1' },
+    { task_id: OTHER, generation: 4, status: 'accepted', store_id: 'store-1' },
+  ]);
+  sidecar.sight(RESULT);
+  t.match(heldAfterReconnect(sidecar), [{ task_id: TASK, status: 'reporting' }, { task_id: OTHER }]);
+  sidecar.wake(exited(0));
+  t.match(heldAfterReconnect(sidecar), [{ task_id: OTHER }, { task_id: TASK, status: 'reporting' }], 'also when only its report is left');
+  sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
+  t.equal(heldAfterReconnect(sidecar).length, 1);
+});
+
+t.test('the answers to the inventory', async (t) => {
+  const held = (action: 'continue' | 'abort' | 'report', reason?: string) => [
+    { task_id: TASK, generation: 1, action, ...(reason ? { reason } : {}) },
+  ];
+  t.test('continue: its lease is renewed at once, nothing else', async (t) => {
+    const sidecar = offline(working());
+    t.match(sent(sidecar.identify({ held: held('continue') })), [{ type: 'identify' }, { type: 'task_progress', task_id: TASK }]);
+    t.equal(sidecar.slot()?.status, 'working');
+  });
+  t.test('R11: abort stops the run', async (t) => {
+    const sidecar = offline(working());
+    const effects = sidecar.identify({ held: held('abort', 'stale_generation') });
+    t.same(words(effects), ['send identify', 'withdraw', 'persist', 'kill']);
+    sidecar.wake(stoppedRun());
+    t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist']);
+  });
+  t.test('R4: abort never ends a report', async (t) => {
+    const sidecar = working();
+    sidecar.sight(RESULT);
+    offline(sidecar);
+    const effects = sidecar.identify({ held: held('abort', 'stale_generation') });
+    t.same(words(effects), ['send identify', 'readReport']);
+    t.equal(sidecar.state.journal.outbox.length, 1);
+  });
+  t.test('abort of one that was not woken', async (t) => {
+    const sidecar = online();
+    sidecar.frame(assignFrame());
+    offline(sidecar);
+    t.same(words(sidecar.identify({ held: held('abort') })), ['send identify', 'removeFiles', 'persist'], 'its accept is not said again');
+  });
+  t.test('report: it is sent', async (t) => {
+    const sidecar = working();
+    sidecar.sight(RESULT);
+    offline(sidecar);
+    t.same(words(sidecar.identify({ held: held('report') })), ['send identify', 'readReport']);
+  });
+  t.test('abort of something unknown', async (t) => {
+    t.same(words(offline(online()).identify({ held: held('abort') })), ['send identify']);
+  });
+});
+
+t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, another hub after each failure', async (t) => {
+  const sidecar = online();
+  sidecar.identify({ policy });
+  const delays: (number | undefined)[] = [];
+  const urls: (string | undefined)[] = [];
+  for (let failure = 0; failure < 8; failure += 1) {
+    delays.push(startedFor(down(sidecar), 'reconnect'));
+    urls.push(only(sidecar.timer('reconnect'), 'connect')[0]?.url);
+  }
+  t.same(delays.slice(0, 7), [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000]);
+  t.same(urls.slice(0, 4), ['ws://one/ws', 'ws://two/ws', 'ws://one/ws', 'ws://two/ws'], 'the hub that knew it is tried first');
+  sidecar.take({ type: 'link_up', link: sidecar.state.link.number });
+  t.equal(startedFor(down(sidecar), 'reconnect'), 60_000, 'an open socket resets nothing');
+  sidecar.timer('reconnect');
+  sidecar.identify({ policy });
+  t.equal(startedFor(down(sidecar), 'reconnect'), 1_000, 'identified does');
+  for (let failure = 0; failure < 5; failure += 1) {
+    sidecar.timer('reconnect');
+    down(sidecar);
+  }
+  sidecar.timer('reconnect');
+  sidecar.jitter = 0.999;
+  const short = startedFor(down(sidecar), 'reconnect') ?? 0;
+  t.ok(short >= 2_000 && short < 2_100, `at most a half is taken off the longest, which is the policy's: ${short}`);
+});
+
+t.test('a hub that is silent after a ping is gone', async (t) => {
+  const sidecar = online();
+  const ping = sidecar.timer('ping');
+  t.same(words(ping, { timers: true }), ['send ping', 'start pong 10000', 'start ping 30000']);
+  t.same(words(sidecar.frame({ type: 'pong', timestamp: 1 }), { timers: true }), ['cancel pong']);
+  t.same(sidecar.timer('pong'), [], 'too late');
+  sidecar.timer('ping');
+  t.same(words(sidecar.frame({ type: 'probe', nonce: 'n' }), { timers: true }), ['cancel pong', 'send probe_ack'], 'any frame will do');
+  sidecar.timer('ping');
+  t.same(words(sidecar.timer('pong')), ['disconnect']);
+  t.equal(sidecar.state.link.phase, 'down');
+});
+
+t.test('a hub that does not answer identify is left', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  sidecar.take({ type: 'link_up', link: 1 });
+  t.same(words(sidecar.timer('identify')), ['disconnect']);
+});
+
+t.test('what an older link still delivers is dropped', async (t) => {
+  const sidecar = online();
+  down(sidecar);
+  sidecar.timer('reconnect');
+  t.same(sidecar.take({ type: 'link_up', link: 1 }), []);
+  t.same(sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' }), []);
+  t.same(sidecar.take({ type: 'bad_frame', link: 1, what: {} }), []);
+  t.equal(sidecar.state.link.phase, 'connecting');
+  t.same(sidecar.timer('reconnect'), [], 'one link at a time');
+});
+
+t.test('another sidecar with the identity: 60 s doubling to 10 min', async (t) => {
+  const sidecar = online();
+  const delays: (number | undefined)[] = [
+    startedFor(sidecar.take({ type: 'link_down', link: 1, code: 4001, reason: 'replaced' }), 'reconnect'),
+  ];
+  for (let refusal = 0; refusal < 5; refusal += 1) {
+    sidecar.timer('reconnect');
+    sidecar.take({ type: 'link_up', link: sidecar.state.link.number });
+    delays.push(startedFor(sidecar.frame({ type: 'error', error: 'agent_id_in_use' }), 'reconnect'));
+  }
+  t.same(delays, [60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
+});
+
+t.test('a refused token is tried slowly, and the log says what to do', async (t) => {
+  for (const error of ['invalid_token', 'token_agent_mismatch']) {
+    const sidecar = stage();
+    sidecar.take({ type: 'start' });
+    sidecar.take({ type: 'link_up', link: 1 });
+    const effects = sidecar.frame({ type: 'error', error });
+    t.equal(startedFor(effects, 'reconnect'), 60_000);
+    t.match(only(effects, 'log'), [{ level: 'error', message: /AGENTCOM_TOKEN/ }]);
+    t.notMatch(JSON.stringify(effects), /secret-token/);
+  }
+});
+
+t.test('other refusals wait at least as long as the hub says', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  sidecar.take({ type: 'link_up', link: 1 });
+  t.equal(startedFor(sidecar.frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
+});
+
+t.test('errors about a frame, and frames that nobody knows, change nothing', async (t) => {
+  const sidecar = working();
+  t.same(words(sidecar.frame({ type: 'error', error: 'rate_limited' })), []);
+  t.same(words(sidecar.take({ type: 'bad_frame', link: 1, what: { reason: 'unknown_message_type' } })), []);
+  t.same(words(sidecar.frame({ type: 'restart_sidecar' })), []);
+  t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1' })), [], 'a second one');
+  t.equal(sidecar.state.link.phase, 'identified');
+});
+
+t.test('a probe is answered by what takes tasks', async (t) => {
+  t.same(sent(online().frame({ type: 'probe', nonce: 'abc' })), [{ type: 'probe_ack', nonce: 'abc' }]);
+});
+
+t.test('ready is said once', async (t) => {
+  const sidecar = online();
+  offline(sidecar).identify();
+  t.equal(only(sidecar.all, 'ready').length, 1);
+});
+
+function down(sidecar: Stage) {
+  return sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+}
+function offline(sidecar: Stage): Stage {
+  down(sidecar);
+  sidecar.timer('reconnect');
+  return sidecar;
+}
+function heldAfterReconnect(sidecar: Stage): readonly unknown[] {
+  const effects = offline(sidecar).identify();
+  const [identify] = sent(effects);
+  return identify?.['held'] as readonly unknown[];
+}

@@ -1,0 +1,192 @@
+import t from 'tap';
+import type { Generation } from '../../../core/domain/ids.ts';
+import { JOURNALLED_TASKS_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
+import {
+  assignFrame,
+  exited,
+  named,
+  online,
+  only,
+  OTHER,
+  sent,
+  stage,
+  START_MS,
+  startedFor,
+  TASK,
+  waking,
+  words,
+  working,
+  WOKEN,
+} from './stage.ts';
+
+t.test('R3 J5: a task is journalled, whole and with its report, before it is accepted', async (t) => {
+  const sidecar = online();
+  const effects = sidecar.frame(assignFrame());
+  t.same(words(effects), ['persist', 'send task_accepted', 'prepare']);
+  const [persisted] = only(effects, 'persist');
+  t.equal(persisted?.journal.slots[0]?.status, 'accepted');
+  t.equal(persisted?.journal.slots[0]?.task['description'], 'count the words');
+  t.equal(persisted?.journal.slots[0]?.storeId, 'store-1');
+  t.equal(persisted?.journal.outbox[0]?.report, 'accepted');
+  t.same(sent(effects), [{ type: 'task_accepted', task_id: TASK, generation: 1 }]);
+  t.equal(startedFor(effects, 'lease'), 100_000, 'the lease is renewed each third of it, from acceptance');
+  t.equal(startedFor(effects, 'run_max'), 3_600_000);
+});
+
+t.test('the agent gets what the hub said of the task and nothing else', async (t) => {
+  const sidecar = online();
+  const frame = { ...assignFrame(named(), { file_hints: ['a.ts'], repo: 'git@x' }), token: 'not for agents' };
+  sidecar.frame(frame);
+  t.same(sidecar.slot()?.task, {
+    task_id: TASK,
+    generation: 1,
+    description: 'count the words',
+    metadata: { a: 1 },
+    assigned_at: START_MS,
+    repo: 'git@x',
+    branch: null,
+    file_hints: ['a.ts'],
+    success_criteria: [],
+    verification_steps: [],
+    run_max_ms: 3_600_000,
+    complete_by: null,
+  });
+});
+
+t.test('R10: an assignment that is offered again is never run again', async (t) => {
+  const cases: readonly { readonly name: string; readonly make: () => ReturnType<typeof online>; readonly answer: readonly string[] }[] = [
+    { name: 'accepted', make: () => accepted(), answer: ['send task_accepted'] },
+    { name: 'being woken', make: () => waking(), answer: ['send task_accepted'] },
+    { name: 'at work', make: () => working(), answer: ['send task_accepted'] },
+    { name: 'reported, unanswered', make: () => reported(), answer: ['readReport'] },
+    { name: 'complete and answered', make: () => answered('complete'), answer: ['send task_rejected'] },
+    { name: 'refused', make: () => refused(), answer: ['send task_rejected'] },
+    { name: 'cancelled before it was woken', make: () => cancelled(), answer: ['send task_cancel_ack'] },
+    { name: 'cancelled before it came', make: () => cancelledUnseen(), answer: ['send task_cancel_ack'] },
+    { name: 'rejected, unanswered', make: () => rejected(), answer: ['send task_rejected'] },
+    { name: 'being stopped', make: () => beingStopped(), answer: [] },
+  ];
+  for (const { name, make, answer } of cases) {
+    const sidecar = make();
+    const before = sidecar.state.journal;
+    t.same(words(sidecar.frame(assignFrame())), answer, name);
+    t.equal(sidecar.state.journal, before, `${name}: nothing changes`);
+  }
+});
+
+t.test('R10: an older generation than one that is or was here is an echo', async (t) => {
+  for (const make of [() => working({}, named(5)), () => reported(5), () => answered('complete', 5)]) {
+    const sidecar = make();
+    const effects = sidecar.frame(assignFrame(named(4)));
+    t.same(sent(effects), [{ type: 'task_rejected', task_id: TASK, generation: 4, reason: 'superseded' }]);
+    t.same(words(effects), ['send task_rejected'], 'not kept: the hub refuses it anyway');
+  }
+});
+
+t.test('a higher generation waits until the run of the lower one is stopped', async (t) => {
+  const sidecar = working();
+  const effects = sidecar.frame(assignFrame(named(3)));
+  t.same(words(effects), ['withdraw', 'persist', 'kill', 'send task_accepted'], 'accepted, but not prepared');
+  t.equal(sidecar.slot()?.stop?.cause, 'taken_back');
+  t.same(words(sidecar.wake({ type: 'stopped', survivors: [] })), ['look'], 'still not');
+  t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist', 'prepare'], 'now there is room');
+  t.same(words(sidecar.prepared(named(3))), ['persist', 'expect', 'wake']);
+});
+
+t.test('a new task is accepted while the agent of the last one winds down, and woken when it is gone', async (t) => {
+  const sidecar = reported();
+  sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
+  t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted']);
+  t.same(words(sidecar.wake(exited(0))), ['forget', 'removeFiles', 'persist', 'prepare']);
+});
+
+t.test('rejections are reports of their own', async (t) => {
+  t.test('busy, when every slot owes an end', async (t) => {
+    const sidecar = working();
+    const effects = sidecar.frame(assignFrame(named(1, OTHER)));
+    t.same(words(effects), ['persist', 'send task_rejected']);
+    t.match(sent(effects), [{ reason: 'busy' }]);
+    t.equal(startedFor(effects, 'repeat'), 5_000);
+    t.same(words(sidecar.frame({ type: 'task_ack', task_id: OTHER, generation: 1, status: 'rejected' })), ['persist']);
+    t.equal(sidecar.state.journal.outbox.length, 0);
+  });
+  t.test('as many as there are slots', async (t) => {
+    const sidecar = online({ slots: 2 });
+    t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'prepare']);
+    t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare']);
+  });
+  t.test('draining', async (t) => {
+    const sidecar = online();
+    sidecar.frame({ type: 'drain' });
+    t.match(sent(sidecar.frame(assignFrame())), [{ type: 'task_rejected', reason: 'draining' }]);
+  });
+  t.test('tasks that would not fit into the journal', async (t) => {
+    const sidecar = online({ slots: 8 });
+    const description = 'x'.repeat(Math.floor(JOURNALLED_TASKS_BYTES_MAX * 0.6));
+    t.match(sent(sidecar.frame(assignFrame(named(), { description }))), [{ type: 'task_accepted' }]);
+    t.match(sent(sidecar.frame(assignFrame(named(1, OTHER), { description }))), [{ type: 'task_rejected' }]);
+  });
+});
+
+t.test('a stopping sidecar does not answer: what was never accepted is pushed again to the next one', async (t) => {
+  const sidecar = working({ slots: 2 });
+  sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
+  sidecar.take({ type: 'stop' });
+  t.equal(sidecar.state.phase, 'stopping');
+  t.same(sidecar.frame(assignFrame(named(1, OTHER))), []);
+});
+
+t.test('before identified, and on another link, nothing counts', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  sidecar.take({ type: 'link_up', link: 1 });
+  t.same(sidecar.frame(assignFrame()), []);
+  const later = online();
+  t.same(later.take({ type: 'frame', link: 0, frame: assignFrame() }), []);
+});
+
+function accepted() {
+  const sidecar = online();
+  sidecar.frame(assignFrame());
+  return sidecar;
+}
+function reported(generation = 1) {
+  const sidecar = working({}, named(generation));
+  sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }, named(generation));
+  return sidecar;
+}
+function answered(status: string, generation = 1) {
+  const sidecar = reported(generation);
+  sidecar.wake(exited(0), named(generation));
+  sidecar.frame({ type: 'task_ack', task_id: TASK, generation: generation as Generation, status });
+  return sidecar;
+}
+function refused() {
+  const sidecar = reported();
+  sidecar.wake(exited(0));
+  // The first refusal may be the answer to the accept or to progress.
+  sidecar.frame({ type: 'task_nack', task_id: TASK, generation: 1, reason: 'stale_generation' });
+  sidecar.frame({ type: 'task_nack', task_id: TASK, generation: 1, reason: 'stale_generation' });
+  return sidecar;
+}
+function cancelled() {
+  const sidecar = accepted();
+  sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  return sidecar;
+}
+function cancelledUnseen() {
+  const sidecar = online();
+  sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  return sidecar;
+}
+function rejected() {
+  const sidecar = working({}, named(1, OTHER));
+  sidecar.frame(assignFrame());
+  return sidecar;
+}
+function beingStopped() {
+  const sidecar = waking();
+  sidecar.wake(WOKEN);
+  sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  return sidecar;
+}

@@ -1,0 +1,182 @@
+import t from 'tap';
+import type { Effect } from '../../../core/application/sidecar/effects.ts';
+import type { NackReason } from '../../../core/protocol/hub-frames.ts';
+import { assignFrame, named, online, only, sent, startedFor, stoppedRun, TASK, words, working, type Stage } from './stage.ts';
+
+const RESULT = { kind: 'result', value: { status: 'success', output: 'x' }, replaced: false } as const;
+const ack = (status: string, generation = 1) => ({ type: 'task_ack', task_id: TASK, generation, status }) as const;
+const nack = (reason: NackReason, generation = 1) => ({ type: 'task_nack', task_id: TASK, generation, reason }) as const;
+
+t.test('R5: an unanswered report is sent again after 5 s doubling to 60 s, and after every identified', async (t) => {
+  const sidecar = reported();
+  const delays = [startedFor(sidecar.all, 'repeat')];
+  for (let sending = 0; sending < 6; sending += 1) {
+    const effects = sidecar.timer('repeat');
+    t.same(words(effects), ['readReport']);
+    delays.push(startedFor(effects, 'repeat'));
+    t.same(words(read(sidecar)), ['send task_complete']);
+  }
+  t.same(delays, [5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000]);
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  t.same(sidecar.timer('repeat'), [], 'nobody to tell');
+  sidecar.timer('reconnect');
+  const again = sidecar.identify();
+  t.same(words(again), ['send identify', 'readReport']);
+  t.equal(startedFor(again, 'repeat'), 5_000, 'counted anew');
+});
+
+t.test('R5: an accept is kept in the same way', async (t) => {
+  const sidecar = online();
+  sidecar.frame(assignFrame());
+  t.same(words(sidecar.timer('repeat')), ['send task_accepted']);
+  t.same(words(sidecar.frame(ack('accepted'))), ['persist']);
+  t.same(sidecar.timer('repeat'), []);
+});
+
+t.test('an end implies its accept and takes its place', async (t) => {
+  const sidecar = online();
+  sidecar.frame(assignFrame());
+  sidecar.prepared();
+  sidecar.sight(RESULT);
+  t.same(
+    sidecar.state.journal.outbox.map((entry) => entry.report),
+    ['complete'],
+  );
+  t.same(sidecar.frame(ack('accepted')), [], 'the late answer to the accept is not the answer to the end');
+  t.equal(sidecar.state.journal.outbox.length, 1);
+});
+
+t.test('J2: which answers end which report', async (t) => {
+  const success = RESULT;
+  const failure = { kind: 'result', value: { status: 'failed', reason: 'r' }, replaced: false } as const;
+  const cases = [
+    { end: success, ends: ['complete', 'late'], not: ['accepted', 'retried', 'dead_letter', 'rejected', 'released'] },
+    { end: failure, ends: ['retried', 'dead_letter', 'late'], not: ['accepted', 'complete', 'rejected', 'released'] },
+  ];
+  for (const { end, ends, not } of cases) {
+    for (const status of ends) t.same(words(reported(end).frame(ack(status))), ['removeReport', 'persist'], `${status} ends it`);
+    for (const status of not) {
+      const sidecar = reported(end);
+      sidecar.frame(ack(status));
+      t.equal(sidecar.state.journal.outbox.length, 1, `${status} answers something else`);
+    }
+    t.same(reported(end).frame({ type: 'task_ack', task_id: TASK, status: 'complete' }), [], 'no generation is ever defaulted');
+    t.same(reported(end).frame(ack('complete', 2)), [], 'another generation');
+  }
+});
+
+t.test('its files go first, then the report; the folder when the run is gone too', async (t) => {
+  const sidecar = reported();
+  sidecar.wake(stoppedRun());
+  t.same(words(sidecar.frame(ack('complete'))), ['removeReport', 'removeFiles', 'persist']);
+  t.same(sidecar.state.journal.outbox, []);
+  const later = reported();
+  t.same(words(later.frame(ack('complete'))), ['removeReport', 'persist']);
+  t.same(words(later.wake(stoppedRun())), ['forget', 'removeFiles', 'persist']);
+});
+
+t.test('R4: a refused end is moved to where the operator sees it', async (t) => {
+  for (const reason of ['stale_generation', 'not_assignee', 'unknown_task', 'invalid_state', 'validation_failed'] as const) {
+    const sidecar = reported();
+    const first = sidecar.frame(nack(reason));
+    t.same(words(first), ['readReport'], 'it may be the answer to the accept or to progress: said once more');
+    const second = sidecar.frame(nack(reason));
+    t.same(words(second), ['refuseReport', 'persist']);
+    t.match(only(second, 'refuseReport'), [{ reason }]);
+  }
+});
+
+t.test('R4: an end that was the only thing said on this link is refused at once', async (t) => {
+  const sidecar = reported();
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  sidecar.identify();
+  t.same(words(sidecar.frame(nack('stale_generation'))), ['refuseReport', 'persist']);
+});
+
+t.test('J2: late after a refused progress is still late, not refused', async (t) => {
+  const sidecar = reported();
+  sidecar.frame(nack('stale_generation'));
+  t.same(words(sidecar.frame(ack('late'))), ['removeReport', 'persist']);
+});
+
+t.test('R11: a refusal that shows that the assignment is gone stops its run', async (t) => {
+  for (const reason of ['stale_generation', 'not_assignee', 'unknown_task'] as const) {
+    const sidecar = working();
+    t.same(words(sidecar.frame(nack(reason))), ['withdraw', 'persist', 'kill'], reason);
+    sidecar.wake(stoppedRun());
+    t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist'], 'and nothing is confirmed: nobody asked');
+  }
+  for (const reason of ['invalid_state', 'validation_failed'] as const) {
+    t.same(words(working().frame(nack(reason))), [], `${reason} does not`);
+  }
+  const unwoken = online();
+  unwoken.frame(assignFrame());
+  t.same(words(unwoken.frame(nack('stale_generation'))), ['removeFiles', 'persist'], 'one that was not woken is just gone');
+});
+
+t.test('a hub that has the assignment as ended takes it back with that', async (t) => {
+  const sidecar = working();
+  t.same(words(sidecar.frame(ack('retried'))), ['withdraw', 'persist', 'kill']);
+});
+
+t.test('R4: a result of an assignment that is being taken back is still reported', async (t) => {
+  const sidecar = working();
+  sidecar.frame(nack('stale_generation'));
+  t.same(words(sidecar.sight(RESULT)), ['writeReport', 'persist', 'send task_complete']);
+  t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
+  const failed = working();
+  failed.frame(nack('stale_generation'));
+  t.same(
+    failed.sight({ kind: 'result', value: { status: 'failed', reason: 'SIGTERM' }, replaced: false }),
+    [],
+    'a failure says nothing new',
+  );
+});
+
+t.test('a report that is missing beside the journal is told as lost', async (t) => {
+  const sidecar = reported();
+  sidecar.timer('repeat');
+  t.match(sent(sidecar.take({ type: 'report_read', name: named(), text: null, error: null })), [{ type: 'task_failed', kind: 'lost' }]);
+  t.match(sent(sidecar.take({ type: 'report_read', name: named(), text: '{"type":', error: null })), [
+    { type: 'task_failed', kind: 'lost' },
+  ]);
+  t.same(
+    sent(sidecar.take({ type: 'report_read', name: named(), text: null, error: 'EIO' })),
+    [],
+    'one that cannot be read now is read again',
+  );
+  t.equal(sidecar.state.journal.outbox.length, 1);
+  t.same(online().take({ type: 'report_read', name: named(), text: '{}', error: null }), []);
+});
+
+t.test('a report made for larger frames is made to fit those of this hub', async (t) => {
+  const sidecar = working();
+  sidecar.sight({ kind: 'result', value: { status: 'success', output: 'a'.repeat(200_000) }, replaced: false });
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  sidecar.identify({
+    policy: {
+      heartbeat_ms: 30_000,
+      pong_wait_ms: 10_000,
+      reconnect_max_ms: 60_000,
+      lease_ms: 300_000,
+      max_frame_bytes: 65_536,
+      reconnect_grace_ms: 180_000,
+    },
+  });
+  const [frame] = sent(read(sidecar));
+  t.ok(JSON.stringify(frame).length <= 65_536);
+  t.match(frame, { result: { output_truncated: true, output_bytes: 200_000 } });
+});
+
+function reported(sighting: Parameters<Stage['sight']>[0] = RESULT): Stage {
+  const sidecar = working();
+  sidecar.sight(sighting);
+  return sidecar;
+}
+
+function read(sidecar: Stage): readonly Effect[] {
+  const text = only(sidecar.all, 'writeReport').at(-1)?.text ?? null;
+  return sidecar.take({ type: 'report_read', name: named(), text, error: null });
+}

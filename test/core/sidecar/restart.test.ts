@@ -1,0 +1,164 @@
+import t from 'tap';
+import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/journal-state.ts';
+import type { OutboxEntry } from '../../../core/domain/outbox.ts';
+import { stopFor, type Slot } from '../../../core/domain/slot.ts';
+import { exited, named, only, sent, stage, START_MS, startedFor, stoppedRun, TASK, words, working, writtenBody } from './stage.ts';
+
+const RUN = { runId: 'run-old', startedAtMs: START_MS, process: { pid: 7, startTime: '1', bootId: 'b' }, woken: true, detached: false };
+const SLOT: Slot = {
+  ...named(),
+  status: 'accepted',
+  storeId: 'store-1',
+  assignedAtMs: START_MS,
+  acceptedAtMs: START_MS,
+  runMaxMs: 3_600_000,
+  task: { task_id: TASK, generation: 1, description: 'count' },
+  wakes: 0,
+  expectedSinceMs: null,
+  run: null,
+  stop: null,
+};
+const WOKEN_SLOT: Slot = { ...SLOT, status: 'working', wakes: 1, expectedSinceMs: START_MS, run: RUN };
+const REPORT: OutboxEntry = { ...named(), report: 'complete', reason: null, storeId: 'store-1', assignedAtMs: START_MS, keepFiles: false };
+const journal = (slot: Slot, ...outbox: OutboxEntry[]): JournalState => ({ ...EMPTY_JOURNAL, slots: [slot], outbox });
+const restarted = (state: JournalState, runner: { readonly adoptable: boolean } | null = { adoptable: true }) => {
+  const sidecar = stage({ runner }, state);
+  const effects = sidecar.take({ type: 'start' });
+  return { sidecar, effects };
+};
+
+t.test('R10: every state of a slot is taken up where it stands', async (t) => {
+  t.test('accepted: woken', async (t) => {
+    const { sidecar, effects } = restarted(journal(SLOT));
+    t.same(words(effects), ['withdrawAllBut', 'connect', 'prepare']);
+    t.equal(startedFor(effects, 'lease'), 100_000);
+    t.same(words(sidecar.prepared()), ['persist', 'expect', 'wake']);
+  });
+  t.test('waking, between two tries: the next one after its wait', async (t) => {
+    const { sidecar, effects } = restarted(journal({ ...SLOT, status: 'waking', wakes: 2, expectedSinceMs: START_MS }));
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'connect']);
+    t.equal(startedFor(effects, 'retry'), 15_000);
+    t.same(words(sidecar.timer('retry')), ['prepare']);
+  });
+  t.test('waking, with a run that may or may not have been spawned: found out, never woken beside it', async (t) => {
+    const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'prepare', 'connect']);
+    const found = sidecar.prepared();
+    t.same(words(found), ['attach']);
+    t.match(only(found, 'attach'), [{ stop: null, run: { runId: 'run-old', process: null } }]);
+    t.same(words(sidecar.wake(exited(null))), ['look']);
+    t.match(writtenBody(sidecar.looked()), { kind: 'lost' }, 'an attempt, whatever it was');
+  });
+  t.test('waking_confirmation: adopted, its time counted anew', async (t) => {
+    const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
+    t.equal(startedFor(effects, 'confirm'), 30_000);
+    t.match(only(sidecar.prepared(), 'attach'), [{ stop: null }]);
+    sidecar.sight({ kind: 'started' });
+    t.equal(sidecar.slot()?.status, 'working');
+  });
+  t.test('working: adopted, and its result found whenever it was written', async (t) => {
+    const { sidecar, effects } = restarted(journal(WOKEN_SLOT));
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'prepare', 'connect']);
+    sidecar.prepared();
+    t.same(words(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), ['writeReport', 'persist']);
+    t.same(words(sidecar.wake(exited(null))), ['forget', 'persist']);
+  });
+  t.test('working, its process gone without a word: lost', async (t) => {
+    const { sidecar } = restarted(journal(WOKEN_SLOT));
+    sidecar.prepared();
+    sidecar.wake(exited(null));
+    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  });
+  t.test('working on its own: only watched', async (t) => {
+    const { effects } = restarted(journal({ ...WOKEN_SLOT, run: { ...RUN, detached: true } }));
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'connect']);
+    t.equal(startedFor(effects, 'silence'), 1_800_000);
+  });
+  t.test('reporting: its run is stopped, its report sent', async (t) => {
+    const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'reporting' }, REPORT));
+    t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: 'its result is known' } }]);
+    t.same(words(sidecar.identify()), ['send identify', 'ready', 'readReport']);
+    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
+  });
+  t.test('being stopped: finished, and confirmed when the hub asks again', async (t) => {
+    const { sidecar } = restarted(journal({ ...WOKEN_SLOT, stop: stopFor('cancelled', 'cancelled', 50) }));
+    t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: 'cancelled', graceMs: 50 } }]);
+    sidecar.wake(stoppedRun());
+    sidecar.identify();
+    t.match(sent(sidecar.looked()), [{ type: 'task_cancel_ack', outcome: 'killed' }]);
+  });
+  t.test('being stopped for a time that was over', async (t) => {
+    const { sidecar } = restarted(journal({ ...WOKEN_SLOT, stop: stopFor('execution_timeout', 'too long') }));
+    sidecar.prepared();
+    sidecar.wake(stoppedRun());
+    t.match(writtenBody(sidecar.looked()), { kind: 'execution_timeout' });
+  });
+  t.test('only a report: sent after identified', async (t) => {
+    const { sidecar, effects } = restarted({ ...EMPTY_JOURNAL, outbox: [REPORT] });
+    t.same(words(effects), ['withdrawAllBut', 'connect']);
+    t.same(words(sidecar.identify()), ['send identify', 'ready', 'readReport']);
+  });
+});
+
+t.test('a runner that cannot go on with a run stops it, and it is lost', async (t) => {
+  const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false });
+  t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot go on/ } }]);
+  sidecar.wake(stoppedRun());
+  t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+});
+
+t.test('a run without a runner in the config is lost, unless its result is there', async (t) => {
+  const { sidecar } = restarted(journal(WOKEN_SLOT), null);
+  t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+});
+
+t.test('a run that cannot be found out about keeps its slot', async (t) => {
+  const { sidecar } = restarted(journal(WOKEN_SLOT));
+  const failed = sidecar.take({ type: 'prepare_failed', name: named(), message: 'EACCES' });
+  t.equal(startedFor(failed, 'retry'), 5_000);
+  t.same(words(sidecar.timer('retry')), ['prepare']);
+  sidecar.prepared();
+  t.equal(startedFor(sidecar.take({ type: 'run_over', name: named(), runId: 'run-old', error: 'EIO' }), 'retry'), 5_000);
+  t.equal(sidecar.slot()?.status, 'working');
+});
+
+t.test('what is left of the run time, whatever the clock did meanwhile', async (t) => {
+  for (const [passedMs, leftMs] of [
+    [600_000, 3_000_000],
+    [4_000_000, 0],
+    [-3_600_000, 3_600_000],
+  ] as const) {
+    const sidecar = stage({}, journal(WOKEN_SLOT));
+    sidecar.nowMs += passedMs;
+    t.equal(startedFor(sidecar.take({ type: 'start' }), 'run_max'), leftMs);
+  }
+});
+
+t.test('everything that a sidecar journals is read again as it was', async (t) => {
+  const sidecar = working({ slots: 2 });
+  sidecar.frame({ type: 'task_cancelled', task_id: 'task-00000000000000c3', generation: 2 });
+  sidecar.timer('run_max');
+  t.same(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))), sidecar.state.journal);
+  t.equal(readJournalState(undefined), EMPTY_JOURNAL);
+  for (const effect of only(sidecar.all, 'persist')) t.ok(readJournalState(JSON.parse(JSON.stringify(effect.journal))));
+});
+
+t.test('R22: a journal that is not ours to read is refused', async (t) => {
+  t.throws(() => readJournalState({ ...EMPTY_JOURNAL, version: 2 }), { code: 'AC_SCHEMA_UNKNOWN' });
+  const wrong = [
+    {},
+    null,
+    [],
+    { ...EMPTY_JOURNAL, slots: [{}] },
+    { ...EMPTY_JOURNAL, ended: ['../../etc 1 c 3'] },
+    { ...EMPTY_JOURNAL, version: 0 },
+  ];
+  for (const value of wrong) t.throws(() => readJournalState(value), { code: 'AC_JOURNAL_CORRUPT' }, JSON.stringify(value));
+  t.throws(() => readJournalState(journal({ ...SLOT, taskId: '../x' as Slot['taskId'] })), { code: 'AC_JOURNAL_CORRUPT' });
+});
+
+t.test('starting twice does nothing', async (t) => {
+  const { sidecar } = restarted(EMPTY_JOURNAL);
+  t.same(sidecar.take({ type: 'start' }), []);
+  t.same(stage().take({ type: 'link_up', link: 0 }), [], 'and before it nothing is taken');
+});

@@ -1,0 +1,134 @@
+import t from 'tap';
+import { named, only, sent, startedFor, waking, words, working, writtenBody, exited, SPAWNED, WOKEN, stoppedRun } from './stage.ts';
+
+t.test('how a run without a result is told', async (t) => {
+  const cases = [
+    { event: exited(3), kind: 'agent_failed', error: 'the agent exited with code 3 without a result' },
+    { event: exited(0), kind: 'agent_failed', error: 'the agent exited with code 0 without a result' },
+    { event: exited(null, 'SIGSEGV'), kind: 'agent_failed', error: 'the agent was ended by SIGSEGV without a result' },
+    { event: exited(null), kind: 'lost', error: 'the agent process is gone and left no result' },
+  ];
+  for (const { event, kind, error } of cases) {
+    const sidecar = working();
+    t.same(words(sidecar.wake(event)), ['look'], 'the folder is looked at once more');
+    const effects = sidecar.looked();
+    t.same(words(effects), ['writeReport', 'forget', 'persist', 'send task_failed']);
+    t.match(writtenBody(effects), { kind, error, retryable: true });
+    if (kind === 'agent_failed') t.match(writtenBody(effects), { details: { stderr_tail: 'last words' } });
+  }
+});
+
+t.test('the end of a long standard error is kept within 16 KiB of JSON', async (t) => {
+  const sidecar = working();
+  sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: `${'\u0001'.repeat(100_000)}the end` });
+  const body = writtenBody(sidecar.looked());
+  t.ok(JSON.stringify(body['details']).length <= 16_384);
+  t.match((body['details'] as { stderr_tail: string }).stderr_tail, /the end$/);
+});
+
+t.test('only the newest look counts', async (t) => {
+  const sidecar = working();
+  sidecar.wake(exited(0));
+  t.same(sidecar.take({ type: 'looked', name: named(), look: 0 }), []);
+  t.equal(sidecar.slot()?.status, 'working');
+  t.same(words(sidecar.looked()).slice(0, 1), ['writeReport']);
+});
+
+t.test('after its result a run has a moment to end, then its tree is stopped', async (t) => {
+  const sidecar = working();
+  const settled = sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
+  t.equal(startedFor(settled, 'linger'), 3_000);
+  t.equal(sidecar.slot()?.status, 'reporting');
+  t.match(only(sidecar.timer('linger'), 'kill'), [{ reason: { reason: 'its result is known' } }]);
+  t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist'], 'the files stay until the hub has answered');
+  t.same(sidecar.state.journal.slots, []);
+  t.same(sidecar.timer('linger'), []);
+});
+
+t.test('an attached agent that tells its end', async (t) => {
+  t.test('completed', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ type: 'started' });
+    sidecar.wake({ type: 'usage', tokensUsed: 12, costUsd: 0.5 });
+    const effects = sidecar.wake({ type: 'completed', output: 'done\u0000' });
+    t.same(words(effects), ['writeReport', 'persist', 'send task_complete']);
+    t.match(writtenBody(effects), {
+      result: { status: 'success', output: 'done\uFFFD', output_replaced: true },
+      tokens_used: 12,
+      cost_usd: 0.5,
+    });
+  });
+  t.test('failed, with whether it is worth another try', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    const effects = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
+    t.match(writtenBody(effects), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
+    t.same(words(sidecar.wake(exited(1))), ['forget', 'persist'], 'the first word was its report');
+  });
+});
+
+t.test('a run whose runner lets go of it', async (t) => {
+  t.test('after woken is on its own: only files tell, until it is silent too long', async (t) => {
+    const sidecar = working();
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: null });
+    t.same(words(effects), ['persist']);
+    t.equal(sidecar.slot()?.run?.detached, true);
+    t.equal(startedFor(effects, 'silence'), 1_800_000);
+    t.equal(startedFor(sidecar.sight({ kind: 'changed' }), 'silence'), 1_800_000, 'a changed file is a sign of life');
+    t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'prepare'], 'to be stopped it has to be found again');
+    const found = sidecar.prepared();
+    t.match(only(found, 'attach'), [{ stop: { reason: 'no sign of life for too long' } }]);
+    sidecar.wake(stoppedRun());
+    t.match(writtenBody(sidecar.looked()), { kind: 'silent' });
+  });
+  t.test('before woken counts as ended, nobody saw how', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    t.same(words(sidecar.take({ type: 'run_over', name: named(), runId, error: null })), ['look']);
+    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  });
+});
+
+t.test('a runner that throws', async (t) => {
+  t.test('before spawned: nothing was started, it is tried again', async (t) => {
+    const sidecar = waking();
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    t.equal(startedFor(effects, 'retry'), 5_000);
+  });
+  t.test('after spawned: the agent failed, and its process is found and stopped', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    t.match(writtenBody(effects), { kind: 'agent_failed', error: 'the wake runner broke: boom' });
+    t.ok(words(effects).includes('prepare'));
+    t.match(only(sidecar.prepared(), 'attach')[0], { stop: { reason: 'its result is known' }, run: { process: { pid: 4242 } } });
+    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
+  });
+  t.test('while it stops a run: the slot is kept until somebody knows', async (t) => {
+    const sidecar = working();
+    sidecar.timer('run_max');
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    t.equal(startedFor(effects, 'retry'), 5_000);
+    t.not(sidecar.slot(), undefined);
+    t.same(words(sidecar.timer('retry')), ['prepare']);
+    t.match(only(sidecar.prepared(), 'attach'), [{ stop: {} }]);
+  });
+});
+
+t.test('nothing of this is said by a sidecar that is offline, and all of it once it is back', async (t) => {
+  const sidecar = working();
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.wake(WOKEN);
+  sidecar.wake(exited(1));
+  const effects = sidecar.looked();
+  t.same(words(effects), ['writeReport', 'forget', 'persist']);
+  t.same(sent(effects), []);
+  sidecar.timer('reconnect');
+  t.same(words(sidecar.identify()), ['send identify', 'readReport']);
+});

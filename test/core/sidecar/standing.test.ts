@@ -1,0 +1,113 @@
+import t from 'tap';
+import {
+  assignFrame,
+  exited,
+  named,
+  online,
+  only,
+  OTHER,
+  sent,
+  stage,
+  startedFor,
+  stoppedRun,
+  TASK,
+  waking,
+  words,
+  working,
+} from './stage.ts';
+
+const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
+
+t.test('drain: nothing new is taken, what is here goes on, then drained is said once', async (t) => {
+  const sidecar = working({ slots: 2 });
+  t.same(sent(sidecar.frame({ type: 'drain' })), [{ type: 'draining', reason: 'drained by an operator' }]);
+  t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'draining' }]);
+  sidecar.sight(RESULT);
+  sidecar.wake(exited(0));
+  t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), [
+    'removeReport',
+    'removeFiles',
+    'persist',
+    'send drained',
+  ]);
+  t.same(sidecar.frame({ type: 'pong', timestamp: 1 }), []);
+  sidecar.frame({ type: 'resume' });
+  t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
+});
+
+t.test('an idle sidecar is drained at once', async (t) => {
+  t.same(words(online().frame({ type: 'drain' })), ['send draining', 'send drained']);
+});
+
+t.test('when the deadline comes what is here is stopped and handed back', async (t) => {
+  const sidecar = working({ slots: 2 });
+  sidecar.frame(assignFrame(named(1, OTHER)));
+  t.equal(startedFor(sidecar.frame({ type: 'drain', deadline_ms: 9_000 }), 'drain'), 9_000);
+  const due = sidecar.timer('drain');
+  t.ok(words(due).includes('kill'));
+  t.match(sent(due), [{ type: 'task_released', task_id: OTHER, generation: 1 }], 'what was not woken at once');
+  sidecar.wake(stoppedRun());
+  const released = sidecar.looked();
+  t.same(words(released), ['forget', 'persist', 'send task_released']);
+  t.equal(startedFor(released, 'repeat'), 5_000);
+  t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })), ['removeFiles', 'persist']);
+});
+
+t.test('every hub that is met hears that it drains', async (t) => {
+  const sidecar = online();
+  sidecar.frame({ type: 'drain' });
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  t.same(words(sidecar.identify()), ['send identify', 'send draining']);
+  sidecar.frame({ type: 'resume' });
+  t.same(sidecar.timer('drain'), []);
+});
+
+t.test('stop', async (t) => {
+  t.test('at once when there is nothing to hear', async (t) => {
+    t.same(words(online().take({ type: 'stop' })), ['disconnect', 'stopped']);
+  });
+  t.test('agents at work are left alone', async (t) => {
+    const sidecar = working();
+    t.same(words(sidecar.take({ type: 'stop' })), ['disconnect', 'stopped']);
+    t.equal(only(sidecar.all, 'kill').length, 0);
+  });
+  t.test('waits for the answers to its reports', async (t) => {
+    const sidecar = working();
+    sidecar.sight(RESULT);
+    const effects = sidecar.take({ type: 'stop' });
+    t.same(words(effects), []);
+    t.equal(startedFor(effects, 'stop'), 8_000);
+    t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), [
+      'removeReport',
+      'persist',
+      'disconnect',
+      'stopped',
+    ]);
+  });
+  t.test('but not for ever, and not without a hub', async (t) => {
+    const slow = working();
+    slow.sight(RESULT);
+    slow.take({ type: 'stop' });
+    t.same(words(slow.timer('stop')), ['disconnect', 'stopped']);
+    const alone = working();
+    alone.sight(RESULT);
+    alone.take({ type: 'stop' });
+    t.same(words(alone.take({ type: 'link_down', link: 1, code: 1012, reason: '' })), ['disconnect', 'disconnect', 'stopped']);
+    t.equal(startedFor(alone.all, 'reconnect'), undefined);
+  });
+  t.test('wakes nobody any more', async (t) => {
+    const sidecar = waking({ slots: 2 });
+    sidecar.wake({ type: 'failed', phase: 'spawn', message: 'no', retryable: true });
+    sidecar.frame(assignFrame(named(1, OTHER)));
+    sidecar.take({ type: 'stop' });
+    t.same(words(sidecar.timer('retry')), []);
+  });
+  t.test('and nothing is taken after it', async (t) => {
+    const sidecar = online();
+    sidecar.take({ type: 'stop' });
+    t.same(sidecar.take({ type: 'stop' }), []);
+    t.same(sidecar.frame(assignFrame()), []);
+    t.same(stage().take({ type: 'stop' }), []);
+  });
+});
