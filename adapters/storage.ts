@@ -1,3 +1,14 @@
 /** `agentcom/storage`: where a hub can keep its tasks. Each is chosen by calling it in the config. */
 export { memory } from './storage-memory/memory.ts';
 export { sqlite, type SqliteOptions } from './storage-knex/sqlite.ts';
+
+// What a storage of your own is written against; `agentcom/testing` has the suite that it must pass.
+export type * from '../core/domain/agent.ts';
+export type * from '../core/domain/event.ts';
+export type * from '../core/domain/ids.ts';
+export type * from '../core/domain/task.ts';
+export { compareByAge, PRIORITIES, requirementKey, STATUSES } from '../core/domain/task.ts';
+export type * from '../core/ports/agent-store.ts';
+export type * from '../core/ports/event-feed.ts';
+export type * from '../core/ports/storage.ts';
+export type * from '../core/ports/task-store.ts';

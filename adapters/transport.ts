@@ -1,3 +1,7 @@
-/** The package's entry `agentcom/transport`: what `hub.transport` of a config can be. */
+/** `agentcom/transport`: what can carry sockets and HTTP of a hub. Each is chosen by calling it in the config. */
 export { ws } from './transport-ws/choice.ts';
 export type { WsOptions } from './transport-ws/settings.ts';
+
+// What a transport of your own is written against; `agentcom/testing` has the suite that it must pass.
+export type * from '../core/ports/hub-link.ts';
+export type * from '../core/ports/hub-transport.ts';

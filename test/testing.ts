@@ -1,0 +1,63 @@
+/**
+ * The entry `agentcom/testing`: what every adapter and every wake runner is held to, ours and a stranger's alike. The
+ * suites are written with tap, so a test file that runs them is run by tap (or by `node` alone: it prints TAP).
+ *
+ *     import { processSubject, wakeRunnerContract } from 'agentcom/testing';
+ *     wakeRunnerContract('mine', () => processSubject((argv, deps) => mine({ argv: [...argv] }).create(deps)));
+ */
+import { agentStoreContract } from './contracts/agent-store.contract.ts';
+import { eventFeedContract } from './contracts/event-feed.contract.ts';
+import type { StorageSubject } from './contracts/storage-room.ts';
+import { storageContract } from './contracts/storage.contract.ts';
+import { storeQueueContract } from './contracts/store-queue.contract.ts';
+import { storeUnitContract } from './contracts/store-unit.contract.ts';
+import { taskListContract } from './contracts/task-list.contract.ts';
+import { taskStoreContract } from './contracts/task-store.contract.ts';
+
+/** All that is asked of a storage: of the whole, and of each of its stores. `name` stands in the output. */
+export function wholeStorageContract(name: string, subject: StorageSubject): void {
+  storageContract(name, subject);
+  taskStoreContract(name, subject);
+  taskListContract(name, subject);
+  storeUnitContract(name, subject);
+  storeQueueContract(name, subject);
+  agentStoreContract(name, subject);
+  eventFeedContract(name, subject);
+}
+
+// Storage.
+export {
+  agentStoreContract,
+  eventFeedContract,
+  storageContract,
+  storeQueueContract,
+  storeUnitContract,
+  taskListContract,
+  taskStoreContract,
+};
+export type { StoragePlace, StorageSubject, Unopenable } from './contracts/storage-room.ts';
+
+// The wire. A transport is tried with the link of this package, a link with its transport (`ws` of `agentcom/transport`).
+export { hubLinkContract } from './contracts/hub-link.contract.ts';
+export { hubTransportContract, type HubTransportSubject } from './contracts/hub-transport.contract.ts';
+export type { WireSubject } from './contracts/wire-room.ts';
+export { wsLink } from '../adapters/link-ws/ws-link.ts';
+export { wsTransport } from '../adapters/transport-ws/ws-transport.ts';
+
+// The sidecar's files.
+export { journalContract, type JournalPlace, type JournalSubject } from './contracts/journal.contract.ts';
+export { resultInboxContract } from './contracts/result-inbox.contract.ts';
+export type { InboxPlace, InboxSubject, OddThings } from './contracts/inbox-place.ts';
+
+// Wake runners.
+export { wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from './contracts/wake-runner.contract.ts';
+export { processSubject } from './plugins/process-subject.ts';
+
+// Time, chance and logs.
+export { clockContract, type ClockSubject } from './contracts/clock.contract.ts';
+export { idsContract } from './contracts/ids.contract.ts';
+export { logContract, type LogSubject } from './contracts/log.contract.ts';
+export { systemClock } from '../adapters/clock-system/system-clock.ts';
+export { virtualClock, type VirtualClock } from '../adapters/clock-virtual/virtual-clock.ts';
+export { memoryLog, type MemoryLog } from '../adapters/log-memory/memory-log.ts';
+export { silentLog } from '../core/ports/log.ts';
