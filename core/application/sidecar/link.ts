@@ -90,11 +90,12 @@ export function heard(turn: Turn): void {
 }
 
 export function onPingTimer(turn: Turn): void {
-  const { phase, policy } = turn.state.link;
+  const { phase, policy, awaitingFrame } = turn.state.link;
   if (phase !== 'identified') return;
   turn.send({ type: 'ping' });
+  // The time of an unanswered ping goes on: where pings are quicker than it, a dead link would never be found.
+  if (!awaitingFrame) turn.startTimer('pong', policy.pong_wait_ms);
   turn.patchLink({ awaitingFrame: true });
-  turn.startTimer('pong', policy.pong_wait_ms);
   turn.startTimer('ping', policy.heartbeat_ms);
 }
 

@@ -142,6 +142,15 @@ t.test('a hub that is silent after a ping is gone', async (t) => {
   t.equal(sidecar.state.link.phase, 'down');
 });
 
+t.test('R15: pings that come quicker than a pong may take do not put its end off', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  sidecar.identify({ policy: { ...policy, heartbeat_ms: 200, pong_wait_ms: 300 } });
+  t.same(words(sidecar.timer('ping'), { timers: true }), ['send ping', 'start pong 300', 'start ping 200']);
+  t.same(words(sidecar.timer('ping'), { timers: true }), ['send ping', 'start ping 200'], 'the first ping is still unanswered');
+  t.same(words(sidecar.timer('pong')), ['disconnect']);
+});
+
 t.test('a hub that does not answer identify is left', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
