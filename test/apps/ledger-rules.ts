@@ -1,5 +1,6 @@
 /** What every ledger must show, whatever was killed. */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { LedgerLine } from './world.ts';
 
@@ -21,4 +22,14 @@ export const endsOf = (ledger: readonly LedgerLine[], taskId: string): readonly 
 export async function lives(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   return stat !== null && !stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
+}
+
+/** Waits for the end of a process; answers whether it came in time. */
+export async function isGone(pid: number, withinMs = 15_000): Promise<boolean> {
+  const untilMs = Date.now() + withinMs;
+  while (await lives(pid)) {
+    if (Date.now() > untilMs) return false;
+    await sleep(20);
+  }
+  return true;
 }

@@ -150,7 +150,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: sqlite(
 import { command } from 'agentcom/runners';
 export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: '${agentId}', token: ${JSON.stringify(token)}, dataDir: '${agentId}',
   capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify({ ...sidecarTiming, ...timing })},
-  wake: command({ argv: ${JSON.stringify(argv)}, env: { LEDGER_DIR: ${JSON.stringify(join(dir, 'ledger'))} } }), ${extra} } });
+  wake: command({ argv: ${JSON.stringify(argv)}, graceMs: ${hubTiming.killGraceMs}, env: { LEDGER_DIR: ${JSON.stringify(join(dir, 'ledger'))} } }), ${extra} } });
 `,
         );
       }
