@@ -68,8 +68,11 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     isRunning = true;
     await Promise.resolve(); // Whoever delivers is not made to wait for a step.
     for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
-      if (!isHalted) await take(next.event);
-      next.taken();
+      try {
+        if (!isHalted) await take(next.event);
+      } finally {
+        next.taken();
+      }
     }
     isRunning = false;
   }
@@ -82,6 +85,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
         if (isRunning) return;
         runInbox().catch((thrown: unknown) => {
           isHalted = true;
+          for (const waiting of inbox.splice(0)) waiting.taken();
           const error = new AgentcomError('AC_INTERNAL', `The sidecar broke a rule of its own: ${messageOf(thrown)}`, { cause: thrown });
           parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
           breakWith(error);

@@ -146,7 +146,7 @@ export class StormWorld {
     this.#take({ type: 'frame', link: this.#state.link.number, frame });
   }
 
-  #reconnect(held: Extract<HubFrame, { type: 'identified' }>['held']): void {
+  #reconnect(held: NonNullable<Extract<HubFrame, { type: 'identified' }>['held']>): void {
     this.#take({ type: 'link_down', link: this.#state.link.number, code: 1006, reason: '' });
     this.#take({ type: 'timer', timer: { purpose: 'reconnect' } });
     this.#take({ type: 'link_up', link: this.#state.link.number });

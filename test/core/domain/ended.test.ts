@@ -1,0 +1,75 @@
+import t from 'tap';
+import {
+  ENDED_CHARACTERS_MAX,
+  ENDED_ENTRY_PATTERN,
+  ENDED_MAX,
+  recall,
+  remember,
+  type Ended,
+  type EndedEntry,
+} from '../../../core/domain/ended.ts';
+import type { Generation, TaskId } from '../../../core/domain/ids.ts';
+
+const NOW_MS = Date.UTC(2026, 0, 1);
+const DAY_MS = 86_400_000;
+const task = (number: number, digits = 32): TaskId => `task-${number.toString(16).padStart(digits, '0')}` as TaskId;
+const ended = (number: number, generation: number, over: Partial<Ended> = {}): Ended => ({
+  taskId: task(number),
+  generation: generation as Generation,
+  fate: 'complete',
+  filesKept: false,
+  ...over,
+});
+const memoryOf = (entries: readonly Ended[], nowMs = NOW_MS): readonly EndedEntry[] =>
+  entries.reduce<readonly EndedEntry[]>((memory, entry) => remember(memory, entry, nowMs).memory, []);
+
+t.test('R10: what is remembered is recalled as it was', async (t) => {
+  const fates = ['complete', 'failed', 'rejected', 'released', 'refused', 'killed', 'not_running', 'not_stoppable'] as const;
+  for (const fate of fates) {
+    for (const filesKept of [true, false]) {
+      const entry = ended(7, 3, { fate, filesKept });
+      const memory = memoryOf([entry]);
+      t.same(recall(memory, entry.taskId), entry);
+      t.match(memory[0], new RegExp(ENDED_ENTRY_PATTERN));
+    }
+  }
+  t.equal(recall(memoryOf([ended(7, 3)]), task(8)), undefined);
+  t.equal(recall(memoryOf([ended(7, 3)]), task(7, 16)), undefined, 'a shorter id with the same end is another task');
+});
+
+t.test('only the highest generation of a task counts', async (t) => {
+  t.match(recall(memoryOf([ended(1, 3), ended(1, 5)]), task(1)), { generation: 5 });
+  t.match(recall(memoryOf([ended(1, 5), ended(1, 3)]), task(1)), { generation: 5 });
+  t.equal(memoryOf([ended(1, 3), ended(1, 5)]).length, 1);
+});
+
+t.test('after 7 days, and over 10,000 tasks, the oldest are forgotten first', async (t) => {
+  const old = memoryOf([ended(1, 1), ended(2, 1)]);
+  t.equal(remember(old, ended(3, 1), NOW_MS + 7 * DAY_MS).memory.length, 3);
+  t.same(remember(old, ended(3, 1), NOW_MS + 7 * DAY_MS + 3_600_000).memory.length, 1);
+  t.equal(remember(old, ended(3, 1), NOW_MS - 30 * DAY_MS).memory.length, 3, 'a clock that went back forgets nothing');
+  const many = Array.from({ length: ENDED_MAX }, (_, number): EndedEntry => `${task(number).slice(5)} 1 c 490896`);
+  const { memory } = remember(many, ended(ENDED_MAX, 1), NOW_MS);
+  t.equal(memory.length, ENDED_MAX);
+  t.equal(recall(memory, task(0)), undefined);
+  t.not(recall(memory, task(1)), undefined);
+});
+
+t.test('the memory stays within its share of the journal, however long the ids are', async (t) => {
+  const long = Array.from({ length: ENDED_MAX - 1 }, (_, number): EndedEntry => `${task(number, 64).slice(5)} 1 c 490896`);
+  const { memory } = remember(long, { ...ended(1, 1), taskId: task(ENDED_MAX, 64) }, NOW_MS);
+  t.ok(JSON.stringify(memory).length <= ENDED_CHARACTERS_MAX + 2);
+  t.not(recall(memory, task(ENDED_MAX, 64)), undefined);
+});
+
+t.test('files that were kept are told when their assignment is forgotten', async (t) => {
+  const kept = memoryOf([ended(1, 1, { filesKept: true }), ended(2, 1)]);
+  t.match(remember(kept, ended(1, 2), NOW_MS).forgotten, [{ taskId: task(1), generation: 1 }]);
+  t.match(remember(kept, ended(3, 1), NOW_MS + 8 * DAY_MS).forgotten, [{ taskId: task(1), generation: 1 }]);
+  t.match(
+    remember(memoryOf([ended(1, 9)]), ended(1, 2, { filesKept: true }), NOW_MS).forgotten,
+    [{ generation: 2 }],
+    'never remembered at all',
+  );
+  t.same(remember(kept, ended(3, 1), NOW_MS).forgotten, []);
+});

@@ -1,0 +1,75 @@
+import t from 'tap';
+import { silentLog } from '../../../core/ports/log.ts';
+import { createDriver, type DriverParts } from '../../../core/application/sidecar/driver.ts';
+import type { Effect } from '../../../core/application/sidecar/effects.ts';
+import type { Input } from '../../../core/application/sidecar/inputs.ts';
+import { EMPTY_JOURNAL } from '../../../core/application/sidecar/journal-state.ts';
+import { loadedState, type SidecarState } from '../../../core/application/sidecar/state.ts';
+import { named } from './stage.ts';
+
+const loaded = loadedState(EMPTY_JOURNAL, 'instance-1');
+const PERSIST: Effect = { type: 'persist', journal: EMPTY_JOURNAL };
+const CONNECT: Effect = { type: 'disconnect' };
+const READY: Effect = { type: 'ready' };
+
+/** A driver that writes down what it does; each input changes the state and asks for these effects. */
+function driven(effects: readonly Effect[], over: Partial<DriverParts> = {}) {
+  const done: string[] = [];
+  const states: SidecarState[] = [];
+  const driver = createDriver(
+    {
+      step: (state, input: Input) => {
+        done.push(input.type);
+        states.push(state);
+        return { state: { ...state, instanceId: `${state.instanceId}+` }, effects: input.type === 'persist_failed' ? [] : effects };
+      },
+      durably: (effect) => Promise.resolve(void done.push(effect.type)),
+      outwardly: (effect) => Promise.resolve(void done.push(effect.type)),
+      moment: () => ({ nowMs: 1, jitter: 0 }),
+      log: silentLog,
+      ...over,
+    },
+    loaded,
+  );
+  return { driver, done, states };
+}
+
+t.test('one input at a time, its effects in order', async (t) => {
+  const { driver, done } = driven([PERSIST, CONNECT, READY]);
+  await Promise.all([driver.deliver({ type: 'start' }), driver.deliver({ type: 'stop' })]);
+  t.same(done, ['start', 'persist', 'disconnect', 'ready', 'stop', 'persist', 'disconnect', 'ready']);
+});
+
+t.test('whoever delivers is not made to wait for a step', async (t) => {
+  const { driver, done } = driven([]);
+  const taken = driver.deliver({ type: 'start' });
+  t.same(done, []);
+  await taken;
+  t.same(done, ['start']);
+});
+
+t.test('R3: a durable effect that fails ends its list, the state falls back, and the failure comes next', async (t) => {
+  const { driver, done, states } = driven([PERSIST, CONNECT], { durably: () => Promise.reject(new Error('disk full')) });
+  void driver.deliver({ type: 'start' });
+  await driver.deliver({ type: 'looked', name: named(), look: 1 });
+  t.same(done, ['start', 'persist_failed', 'looked', 'persist_failed'], 'before what waited');
+  t.equal(states[1], loaded, 'as if the input had not been taken');
+  t.equal(states[2]?.instanceId, 'instance-1+');
+});
+
+t.test('a broken rule stops everything and is told', async (t) => {
+  const { driver, done } = driven([CONNECT], { outwardly: () => Promise.reject(new Error('a bug')) });
+  void driver.deliver({ type: 'start' });
+  await t.rejects(driver.broken, { code: 'AC_INTERNAL', message: /a bug/ });
+  await driver.deliver({ type: 'stop' });
+  t.same(done, ['start']);
+});
+
+t.test('once halted nothing is taken', async (t) => {
+  const { driver, done } = driven([CONNECT]);
+  const waiting = driver.deliver({ type: 'start' });
+  driver.halt();
+  await waiting;
+  await driver.deliver({ type: 'stop' });
+  t.same(done, []);
+});

@@ -1,0 +1,243 @@
+import t from 'tap';
+import { keyOf, named, TASK } from './stage.ts';
+import { obliging, offer, openRoom, room, welcome, worker, type Room } from './sidecar-room.ts';
+
+t.test('a task from its offer to its answer', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success', output: 'forty-two', tokens_used: 7 }), hub: obliging });
+  await here.sidecar.ready;
+  here.say(offer());
+  await here.pass(2_000);
+  t.same(here.types(), ['identify', 'task_accepted', 'wake_result', 'task_complete']);
+  t.match(here.heard.at(-1), { task_id: TASK, generation: 1, result: { output: 'forty-two' }, tokens_used: 7 });
+  t.same(here.runner.living(), []);
+  t.same(here.results.paths(), [], 'nothing is left of it');
+  t.equal(await here.journal.readReport(named()), null);
+  await here.sidecar.stop();
+  await here.pass(1);
+  t.equal(here.clock.pending, 0, 'nor is a timer');
+});
+
+t.test('R5 R9: a hub that answers nothing hears the report again, until it does', async (t) => {
+  let isAnswering = false;
+  const here = await openRoom({ hub: (frame, say) => (isAnswering ? obliging : welcome)(frame, say) });
+  here.say(offer());
+  await here.pass(21_000);
+  const completions = () => here.types().filter((type) => type === 'task_complete').length;
+  t.equal(completions(), 3, 'at once, after 5 s and after 15 s');
+  isAnswering = true;
+  here.cut();
+  await here.pass(2_000);
+  t.equal(completions(), 4);
+  await here.pass(600_000);
+  t.equal(completions(), 4);
+  await here.sidecar.stop();
+});
+
+t.test('J4: a run outlives its sidecar and is gone on with', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  here.crash();
+  await here.pass(5_000);
+  await here.sidecar.start();
+  await here.pass(10_000);
+  t.match(
+    here.heard.findLast((frame) => frame['type'] === 'identify'),
+    { held: [{ task_id: TASK, generation: 1, status: 'working' }] },
+  );
+  t.equal(here.runner.started.length, 1);
+  await here.pass(60_000);
+  t.equal(here.types().filter((type) => type === 'task_complete').length, 1);
+  t.equal(here.runner.started.length, 1, 'never woken twice');
+  await here.sidecar.stop();
+});
+
+t.test('R4: what was written while no sidecar lived is found', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success', output: 'late' }, 2_000), hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  here.crash();
+  await here.pass(10_000);
+  t.same(here.runner.living(), []);
+  await here.sidecar.start();
+  await here.pass(1_000);
+  t.match(here.heard.at(-1), { type: 'task_complete', result: { output: 'late' } });
+  await here.sidecar.stop();
+});
+
+t.test('an agent that died while no sidecar lived is lost', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  here.crash();
+  here.runner.end(here.runner.living()[0] ?? '');
+  await here.sidecar.start();
+  await here.pass(1_000);
+  t.match(here.heard.at(-1), { type: 'task_failed', kind: 'lost' });
+  await here.sidecar.stop();
+});
+
+t.test('R11: a cancel ends the agent with the grace that the hub gives', async (t) => {
+  const here = await openRoom({
+    script: (request, room) => ({ ...worker({ status: 'success' }, 60_000)(request, room), endsWithinMs: Infinity, survivors: [99] }),
+    hub: obliging,
+  });
+  here.say(offer());
+  await here.pass(1_000);
+  here.say({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 400 });
+  await here.pass(300);
+  t.equal(here.runner.living().length, 1, 'its grace is not over');
+  await here.pass(200);
+  t.same(here.runner.living(), []);
+  t.match(here.heard.at(-1), { type: 'task_cancel_ack', outcome: 'killed', survivors: [99] });
+  await here.sidecar.stop();
+});
+
+t.test('R3: a journal that fails takes no task, and takes tasks again when it can', async (t) => {
+  const here = await openRoom({ hub: obliging });
+  here.journal.failWrite(1);
+  here.say(offer());
+  await here.pass(100);
+  t.match(here.heard.slice(1), [{ type: 'draining' }, { type: 'task_rejected', reason: 'journal_unwritable' }]);
+  await here.pass(5_000);
+  here.say(offer(2));
+  await here.pass(2_000);
+  t.match(here.heard.at(-1), { type: 'task_complete', generation: 2 });
+  await here.sidecar.stop();
+});
+
+t.test('R4: every write that fails on the way delays the report, and loses nothing', async (t) => {
+  for (let nth = 1; ; nth += 1) {
+    const here = await openRoom({ script: worker({ status: 'success', output: 'kept' }, 30_000), hub: obliging });
+    here.say(offer());
+    here.journal.failWrite(nth);
+    await here.pass(100_000);
+    const ended = here.types().filter((type) => type === 'task_complete' || type === 'task_rejected');
+    t.equal(ended.length, 1, `write ${nth}`);
+    t.equal(here.runner.started.length, ended[0] === 'task_complete' ? 1 : 0);
+    const hasFailed = here.log.lines.some((line) => /journal cannot be written/.test(line.message));
+    await here.sidecar.stop();
+    if (!hasFailed) return t.ok(nth > 5, `${nth - 1} writes failed in turn`);
+  }
+});
+
+t.test('R3 R10 J4: killed at each write, it goes on from what was kept', async (t) => {
+  for (const keepUnsynced of [false, true]) {
+    for (let nth = 1; nth <= 9; nth += 1) {
+      const here = await room({ script: worker({ status: 'success' }, 3_000), hub: reoffering });
+      const hasCrashed = crashAtWrite(here, nth, keepUnsynced);
+      await here.sidecar.start();
+      await here.pass(5_000);
+      t.ok(hasCrashed(), `write ${nth} came`);
+      await here.sidecar.start();
+      await here.pass(30_000);
+      const ends = here.types().filter((type) => type === 'task_complete' || type === 'task_failed');
+      t.ok(ends.length >= 1, `write ${nth}, ${keepUnsynced ? 'kept' : 'lost'}: it ended`);
+      t.ok(here.runner.started.length <= 1, 'and ran at most once');
+      await here.sidecar.stop();
+    }
+  }
+});
+
+t.test('self-start: laid out, taken by a rename, worked on, gone', async (t) => {
+  const here = await openRoom({ selfStart: true, hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  const published = `tasks/${keyOf(named())}.json`;
+  const task = JSON.parse(here.results.read(published) ?? 'null') as { results_dir: string; generation: number };
+  t.equal(task.generation, 1);
+  t.ok(here.results.move(published, `results/${keyOf(named())}/task.json`));
+  here.results.write(`results/${keyOf(named())}/${TASK}.started`, '');
+  here.results.write(`results/${keyOf(named())}/${TASK}.json`, '{"status":"success"}');
+  await here.pass(1_000);
+  t.match(here.heard.at(-1), { type: 'task_complete' });
+  t.same(here.results.paths(), []);
+  await here.sidecar.stop();
+});
+
+t.test('stop leaves agents running, and the next process goes on with them', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  await here.sidecar.stop();
+  await here.sidecar.finished;
+  t.equal(here.runner.living().length, 1);
+  here.crash();
+  await here.sidecar.start();
+  await here.pass(70_000);
+  t.match(here.heard.at(-1), { type: 'task_complete' });
+  await here.sidecar.stop();
+});
+
+t.test('stop waits for a report to be answered, no longer than 10 s', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success' }) });
+  here.say(offer());
+  await here.pass(2_000);
+  let isStopped = false;
+  const stopping = here.sidecar.stop().then(() => (isStopped = true));
+  await here.pass(7_000);
+  t.notOk(isStopped);
+  await here.pass(3_000);
+  t.ok(isStopped);
+  await stopping;
+});
+
+t.test('stop before start, twice, and start twice', async (t) => {
+  const unstarted = await room();
+  await Promise.all([unstarted.sidecar.stop(), unstarted.sidecar.stop()]);
+  await t.rejects(unstarted.sidecar.start(), { code: 'AC_INTERNAL' });
+  const here = await room();
+  t.equal(here.sidecar.start(), here.sidecar.start());
+  await here.sidecar.stop();
+});
+
+t.test('R22: what cannot be started lets go of the folder again', async (t) => {
+  const here = await room();
+  await here.journal.open();
+  await here.journal.save({ version: 99 });
+  await here.journal.close();
+  await t.rejects(here.sidecar.start(), { code: 'AC_SCHEMA_UNKNOWN' });
+  const next = here.journal.reopen();
+  await next.open();
+  await next.close();
+  await here.sidecar.stop();
+});
+
+t.test('frames that are no frames are told in the log, once each, and change nothing', async (t) => {
+  const here = await openRoom({ hub: (frame, say) => (frame['type'] === 'identify' ? sayNonsense(say) : undefined) });
+  await here.pass(100);
+  const warned = here.log.lines.filter((line) => line.level === 'warn');
+  t.match(
+    warned.map((line) => line.fields),
+    [{ reason: 'unknown_message_type' }, { reason: 'validation_failed', message_type: 'task_assign' }],
+  );
+  await here.sidecar.stop();
+  function sayNonsense(say: (frame: never) => void): void {
+    welcome({ type: 'identify' }, say as never);
+    say({ type: 'dance' } as never);
+    say({ type: 'task_assign', task_id: '../../etc' } as never);
+  }
+});
+
+/** The process dies inside its nth write of the state; the next one stands ready. */
+function crashAtWrite(here: Room, nth: number, keepUnsynced: boolean): () => boolean {
+  let writes = 0;
+  const { journal } = here;
+  const save = journal.save.bind(journal);
+  journal.save = (state) => {
+    const saving = save(state);
+    writes += 1;
+    if (writes === nth) {
+      journal.crash({ keepUnsynced });
+      here.crash();
+    }
+    return saving;
+  };
+  return () => writes >= nth;
+}
+
+/** Obliging, and offers again what a sidecar that comes back does not hold. */
+function reoffering(frame: Readonly<Record<string, unknown>>, say: Parameters<typeof obliging>[1]): void {
+  obliging(frame, say);
+  if (frame['type'] === 'identify' && (frame['held'] as unknown[]).length === 0) say(offer());
+}
