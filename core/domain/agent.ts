@@ -18,16 +18,23 @@ export interface Agent {
   /** The machine's sidecar that holds the identity; null for version 1. */
   readonly instanceId: string | null;
   readonly protocolVersion: 1 | 2;
+  /** When its open connection was replaced by one that names no machine, lately. */
+  readonly replacedAtMs: readonly number[];
+  /** That happened too often: until then another one is refused. */
+  readonly conflictUntilMs: number | null;
   /** The status it last gave of itself (version 1), shown only. */
   readonly reportedStatus: string | null;
   readonly draining: boolean;
   /** Gets nothing before this time; with the reason that people read. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
+  /** Taken as busy until then, whatever its slots: it refused a task, or, of version 1, has yet to say what it holds. */
+  readonly busyUntilMs: number | null;
+  readonly busyReason: string | null;
   /** The breaker: different tasks in a row that ended by this machine's fault, and how often it has tripped in a row. */
   readonly strikes: readonly TaskId[];
   readonly breakerTrips: number;
-  /** Rejections in a row, for the doubling of the pause after each. */
+  /** Rejections in a row, for the doubling of the time that it is taken as busy after each. */
   readonly rejections: number;
   /** Assignments given to it ever; each 16th takes the oldest task of any lane. */
   readonly assignedCount: number;
@@ -51,12 +58,15 @@ export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
 /** What operators see of an agent. */
 export type AgentPresence = 'offline' | 'idle' | 'working' | 'draining' | 'paused';
 
+/** Whether it is taken as busy whatever its slots. */
+export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilMs !== null && agent.busyUntilMs > nowMs;
+
 /** Presence from the row and how many tasks it has; only shown, never decides. */
 export function presenceOf(agent: Agent, liveCount: number, nowMs: number): AgentPresence {
   if (!agent.connected) return 'offline';
   if (agent.draining) return 'draining';
   if (agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs) return 'paused';
-  return liveCount > 0 || agent.reportedStatus === 'working' ? 'working' : 'idle';
+  return liveCount > 0 || isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
 }
 
 /** An agent that was never heard of before its token was made or it identified. */
@@ -74,10 +84,14 @@ export function newAgent(id: AgentId, name: string = id): Agent {
     lastHeardAtMs: null,
     instanceId: null,
     protocolVersion: 2,
+    replacedAtMs: [],
+    conflictUntilMs: null,
     reportedStatus: null,
     draining: false,
     pausedUntilMs: null,
     pausedReason: null,
+    busyUntilMs: null,
+    busyReason: null,
     strikes: [],
     breakerTrips: 0,
     rejections: 0,

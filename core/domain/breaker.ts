@@ -2,13 +2,10 @@
  * One broken machine must not drain the queue: an agent on which three different tasks in a row ended by the machine's
  * fault is paused, longer each time.
  */
-import type { Agent } from './agent.ts';
+import { isBusy, type Agent } from './agent.ts';
 import { backoffMs, type BackoffTimes } from './backoff.ts';
 import type { TaskId } from './ids.ts';
 import { STRIKES_MAX } from './rules.ts';
-
-/** Rejections make an agent count as busy: 60 s, doubling to 10 min. */
-export const REJECTION_PAUSE: BackoffTimes = { firstMs: 60_000, maxMs: 600_000 };
 
 /** The ends that say something about the machine rather than the task. */
 export const isMachineFault = (kind: string): boolean => kind === 'wake_failed' || kind === 'confirmation_timeout' || kind === 'lost';
@@ -33,18 +30,12 @@ export const withoutStrikes = (agent: Agent): Agent =>
     ? agent
     : { ...agent, strikes: [], breakerTrips: 0, rejections: 0 };
 
-/** It refused a task: taken as busy for a while, longer each time in a row. */
-export function withRejection(agent: Agent, reason: string, nowMs: number): Agent {
-  const rejections = agent.rejections + 1;
-  return { ...agent, rejections, ...paused(agent, nowMs + backoffMs(REJECTION_PAUSE, rejections), `it refused a task: ${reason}`) };
-}
-
 /** Gets nothing until `untilMs`; a longer pause that it already has stays. */
 export const withPause = (agent: Agent, untilMs: number, reason: string): Agent => ({ ...agent, ...paused(agent, untilMs, reason) });
 
 /** Whether it may get work now, as far as its standing goes. */
 export const mayWork = (agent: Agent, nowMs: number): boolean =>
-  agent.connected && !agent.draining && (agent.pausedUntilMs === null || agent.pausedUntilMs <= nowMs);
+  agent.connected && !agent.draining && !isBusy(agent, nowMs) && (agent.pausedUntilMs === null || agent.pausedUntilMs <= nowMs);
 
 const paused = (agent: Agent, untilMs: number, reason: string): Pick<Agent, 'pausedUntilMs' | 'pausedReason'> =>
   agent.pausedUntilMs !== null && agent.pausedUntilMs > untilMs ? agent : { pausedUntilMs: untilMs, pausedReason: reason };

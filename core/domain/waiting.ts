@@ -2,7 +2,7 @@
  * Why a task is not running: one sentence that is true at this moment, for the operator who asks. Pure: the task, what
  * it depends on and the agents in, the reason out. Nothing decides by it.
  */
-import type { Agent } from './agent.ts';
+import { isBusy, type Agent } from './agent.ts';
 import type { AgentId, TaskId } from './ids.ts';
 import { canRun } from './scheduling.ts';
 import type { Status, Task } from './task.ts';
@@ -185,6 +185,13 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
   if (agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs) {
     const why = agent.pausedReason === null ? '' : ` (${agent.pausedReason})`;
     return because('paused', `is paused for ${durationText(agent.pausedUntilMs - nowMs)}${why}`, agent.pausedUntilMs);
+  }
+  if (agent.busyUntilMs !== null && isBusy(agent, nowMs)) {
+    return because(
+      'busy',
+      `is taken as busy for ${durationText(agent.busyUntilMs - nowMs)} (${agent.busyReason ?? 'it said so'})`,
+      agent.busyUntilMs,
+    );
   }
   if (liveCount + stopCount < agent.slots) return null;
   const stops = stopCount === 0 ? '' : ` and waits for ${stopCount} to stop`;

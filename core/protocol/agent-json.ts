@@ -1,5 +1,6 @@
 /** An agent as the HTTP API shows it. */
-import { presenceOf, type Agent } from '../domain/agent.ts';
+import { isBusy, presenceOf, type Agent } from '../domain/agent.ts';
+import { isConflict } from '../domain/replacing.ts';
 import type { Task } from '../domain/task.ts';
 
 /** An agent with what it holds, as the store gives it. */
@@ -25,6 +26,10 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     draining: agent.draining,
     paused_until: isPaused ? agent.pausedUntilMs : null,
     paused_reason: isPaused ? agent.pausedReason : null,
+    busy_until: isBusy(agent, nowMs) ? agent.busyUntilMs : null,
+    busy_reason: isBusy(agent, nowMs) ? agent.busyReason : null,
+    conflict_until: isConflict(agent, nowMs) ? agent.conflictUntilMs : null,
+    reported_status: agent.reportedStatus,
     current_task: live[0]?.id ?? null,
     tasks: live.map((task) => ({
       task_id: task.id,

@@ -60,7 +60,9 @@ export class Batch {
       const held = this.#held.get(agentId) ?? new Set();
       for (const task of live) held.add(task.id);
       this.#held.set(agentId, held);
-      if (!this.#stops.has(agentId)) this.#stops.set(agentId, new Map(stops.map((stop) => [stopKey(stop), stop])));
+      const known = this.#stops.get(agentId) ?? new Map<string, PendingStop>();
+      for (const stop of stops) if (!known.has(stopKey(stop)) && !this.#stopsCleared.has(stopKey(stop))) known.set(stopKey(stop), stop);
+      this.#stops.set(agentId, known);
     }
   }
 
@@ -171,6 +173,12 @@ export class Batch {
   /** How many tasks this batch has changed so far: as many rows of the store may be out of date. */
   get changedTasks(): number {
     return this.#dirtyTasks.size;
+  }
+
+  /** Blocked tasks that name one of these, as the batch knows them. */
+  blockedOn(ids: Iterable<TaskId>): readonly Task[] {
+    const named = new Set(ids);
+    return [...this.#tasks.values()].filter((task) => task.status === 'blocked' && task.dependsOn.some((id) => named.has(id)));
   }
 
   /** Queued tasks that may be given out now, as the batch knows them, of these requirement keys. */

@@ -11,7 +11,7 @@ import { handleReport, handleStopConfirmed } from './handle-report.ts';
 import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleStanding, takeAway } from './handle-session.ts';
 import { handlePush, handleSubmit } from './handle-submit.ts';
 
-/** Tasks that one sweep looks at; more are taken by the next batch, at once. */
+/** Tasks that one sweep looks at; the next sweep follows at once if there are more. */
 const SWEPT_PER_BATCH = 1_000;
 
 /** What was read for a command before its batch began. */
@@ -42,18 +42,22 @@ export async function loadFor(batch: Batch, commands: readonly Command[]): Promi
   if (assignees.length > 0) batch.take(await batch.unit.load({ tasks: [], agents: assignees, keys: [] }));
   const holders = new Set([...names.holders, ...active.map((agent) => agent.id), ...v1Reporters(batch, commands)]);
   await loadHoldings(batch, [...holders]);
-  batch.moreWaits ||= due.length === SWEPT_PER_BATCH;
   return needsActive ? { due, active } : null;
 }
 
-/** Carries the commands out in order. Answers are asked for after the commit's content is complete. */
+/**
+ * Carries the commands out in order, a sweep after all others: frames that were received while it waited count before it.
+ * Answers are asked for after the commit's content is complete.
+ */
 export function carryOutAll(
   batch: Batch,
   entries: readonly { readonly command: Command; readonly prepared: Prepared }[],
   load: SweepLoad | null,
   context: HubContext,
 ): readonly Answer[] {
-  return entries.map(({ command, prepared }) => carryOut(batch, command, prepared, load, context));
+  const answers = entries.map(({ command, prepared }) => carryOut(batch, command, prepared, load, context));
+  if (entries.some(({ command }) => command.kind === 'sweep')) sweep(batch, load?.due ?? [], load?.active ?? [], context);
+  return answers;
 }
 
 function carryOut(batch: Batch, command: Command, prepared: Prepared, load: SweepLoad | null, context: HubContext): Answer {
@@ -86,7 +90,6 @@ function carryOut(batch: Batch, command: Command, prepared: Prepared, load: Swee
       handleStopConfirmed(batch, command);
       return told(NOTED);
     case 'sweep':
-      sweep(batch, load?.due ?? [], load?.active ?? [], context);
       return told(NOTED);
     case 'hub_started':
       for (const agent of load?.active ?? []) {

@@ -119,6 +119,8 @@ export interface ReportCommand {
   /** Null only from version 1, where the sender stands for it. */
   readonly generation: Generation | null;
   readonly body: ReportBody;
+  /** The frame is refused whatever the fence says: it names another agent, or is not valid. Its result may have to be kept. */
+  readonly unfit?: 'not_assignee' | 'validation_failed' | undefined;
 }
 export type ReportAnswer =
   | { readonly kind: 'acknowledged'; readonly status: AckStatus; readonly generation: Generation; readonly duplicate: boolean }
@@ -152,7 +154,7 @@ export type IdentifyAnswer =
       readonly kind: 'identified';
       readonly session: number;
       readonly held: readonly HeldAnswer[];
-      /** Version 1: the hub holds an accepted task for it, of which it has yet to speak. */
+      /** Version 1: it has yet to say what it holds. */
       readonly expectsWord: boolean;
     }
   | { readonly kind: 'agent_id_in_use' };
@@ -178,9 +180,10 @@ export interface PresenceCommand {
     | { readonly what: 'restarting'; readonly reason: string }
     | { readonly what: 'draining' | 'drained' }
     | { readonly what: 'checks'; readonly failed: string | null }
-    /** Version 1: a ping renews the leases of its accepted tasks; `settled`: it has said nothing of what it holds. */
+    /** Version 1: a ping renews the leases of its accepted tasks. */
     | { readonly what: 'ping' }
-    | { readonly what: 'settled' };
+    /** Version 1: its time to say what it holds is over; of the accepted tasks that it has, it has spoken of these. */
+    | { readonly what: 'settled'; readonly spokenOf: readonly TaskId[] };
 }
 
 export interface StopConfirmedCommand {
@@ -192,14 +195,16 @@ export interface StopConfirmedCommand {
   readonly survivors: readonly number[];
 }
 
-/** Version 1's word after a crash or a reconnect. */
+/** Version 1's word of a task after a crash (`crash`) or a reconnect. */
 export interface RecoverCommand {
   readonly kind: 'recover';
   readonly from: Reporter;
   readonly taskId: TaskId;
-  /** Null for `task_recovering`. */
+  /** Null only after a crash, where the sender stands for it. */
   readonly generation: Generation | null;
-  readonly lastStatus: string | null;
+  readonly after: 'reconnect' | 'crash';
+  /** Whether it says that the agent was woken; it goes on after a reconnect in any case. */
+  readonly wasWoken: boolean;
 }
 export type RecoverAnswer =
   { readonly kind: 'continue'; readonly generation: Generation } | { readonly kind: 'abort' | 'reassign' } | { readonly kind: 'replaced' };

@@ -4,7 +4,6 @@ import { decideSweep } from '../../domain/due.ts';
 import { refuse } from '../../domain/refusal.ts';
 import type { Agent } from '../../domain/agent.ts';
 import type { Task } from '../../domain/task.ts';
-import { decideUnblock } from '../../domain/transitions/submitting.ts';
 import type { Transition } from '../../domain/transitions/change.ts';
 import { decideAdopt, decideRetry } from '../../domain/transitions/operating.ts';
 import { decideCancel } from '../../domain/transitions/taking-back.ts';
@@ -38,9 +37,16 @@ function carryOut(batch: Batch, task: Task | undefined, decide: (task: Task) => 
   return { kind: 'done', status: decided.task.status, generation: decided.task.generation };
 }
 
-/** Everything whose time has come: `due` tasks, absent agents, stops that nobody confirmed. */
+/** Everything whose time has come: `due` tasks, absent agents, stops that nobody confirmed. Both as they were loaded. */
 export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent[], context: HubContext): void {
-  for (const agent of active) sweepAgent(batch, agent, context);
+  for (const loaded of active) {
+    const agent = batch.agent(loaded.id) ?? loaded;
+    // Who identified in this very batch has a session that no socket is known for until the commit.
+    const isOld = agent.sessionNumber === loaded.sessionNumber;
+    if (isOld && agent.connected && agent.hubId === context.hubId && !context.isHere(agent.id, agent.sessionNumber))
+      takeAway(batch, agent, context);
+    sweepStops(batch, batch.agent(agent.id) ?? agent, context);
+  }
   for (const { id } of due) {
     const task = batch.task(id);
     if (task !== undefined) sweepTask(batch, task, context);
@@ -60,9 +66,7 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
   }
 }
 
-function sweepAgent(batch: Batch, agent: Agent, context: HubContext): void {
-  const { timing, hubId } = context;
-  if (agent.connected && agent.hubId === hubId && !context.isHere(agent.id, agent.sessionNumber)) takeAway(batch, agent, context);
+function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
   const stops = batch.stopsOf(agent.id);
   if (stops.length === 0) return;
   if (!agent.connected) {
@@ -77,15 +81,5 @@ function sweepAgent(batch: Batch, agent: Agent, context: HubContext): void {
       batch.setStop({ ...stop, sentAtMs: batch.nowMs });
       batch.send(stop);
     }
-  }
-}
-
-/** Blocked tasks whose last dependency completed in this batch. `dependents` and all they depend on are loaded. */
-export function unblock(batch: Batch, dependents: readonly Task[]): void {
-  for (const { id } of dependents) {
-    const task = batch.task(id);
-    if (task === undefined || !dependenciesMet(batch, task.dependsOn)) continue;
-    const decided = decideUnblock(task, batch.nowMs);
-    if (decided !== null) batch.put(decided);
   }
 }

@@ -1,9 +1,10 @@
 /** What sidecars say of their tasks: judged by the fence, then carried out. */
 import type { Agent } from '../../domain/agent.ts';
-import { isMachineFault, withoutStrikes, withPause, withRejection, withStrike } from '../../domain/breaker.ts';
+import { isMachineFault, withoutStrikes, withPause, withStrike } from '../../domain/breaker.ts';
+import { notBusy, withRejection } from '../../domain/busy.ts';
 import { judge } from '../../domain/fencing.ts';
 import type { Generation } from '../../domain/ids.ts';
-import { refuse, type Refusal } from '../../domain/refusal.ts';
+import { refuse } from '../../domain/refusal.ts';
 import { OUTCOMES_KEPT, type AckStatus, type Task } from '../../domain/task.ts';
 import { change, type Change, type Transition } from '../../domain/transitions/change.ts';
 import * as reporting from '../../domain/transitions/reporting.ts';
@@ -15,20 +16,34 @@ import type { HubContext } from './context.ts';
 const RELEASE_PAUSE_MS = 60_000;
 
 export function handleReport(batch: Batch, command: ReportCommand, context: HubContext): ReportAnswer {
-  const agent = batch.agent(command.from.agentId);
-  if (agent === undefined || agent.sessionNumber !== command.from.session) return { kind: 'replaced' };
-  if (agent.protocolVersion === 1 && endsStop(command.body)) confirmStops(batch, agent, { outcome: 'reported' });
+  const before = batch.agent(command.from.agentId);
+  if (before === undefined || before.sessionNumber !== command.from.session) return { kind: 'replaced' };
   const task = batch.task(command.taskId);
+  if (command.unfit !== undefined) {
+    keepRefused(batch, before, task, command, command.unfit);
+    return refuse('not_assignee', task?.generation ?? null);
+  }
+  if (before.protocolVersion === 1) confirmByReport(batch, before, command);
+  const agent = saysItIsFree(command.body) ? freed(batch, before) : before;
   const judgement = judge(task, { kind: command.body.report, agentId: agent.id, generation: command.generation });
   if (judgement.kind === 'repeat') {
     return { kind: 'acknowledged', status: judgement.answer, generation: command.generation ?? (0 as Generation), duplicate: true };
   }
   if (task === undefined || judgement.kind === 'refused') {
-    return keepRefused(batch, agent, task, command, judgement.kind === 'refused' ? judgement : refuse('unknown_task', null));
+    const refusal = judgement.kind === 'refused' ? judgement : refuse('unknown_task', null);
+    keepRefused(batch, agent, task, command, refusal.code);
+    return refusal;
   }
   if (judgement.kind === 'late') return takeLate(batch, task, command);
+  if (stillHasIt(agent, task, command.body)) {
+    return { kind: 'acknowledged', status: 'rejected', generation: task.generation, duplicate: false };
+  }
   return takeCurrent(batch, agent, task, command, context);
 }
+
+/** Version 1 refuses what comes while it is at work, also the very task that it is at work on: it still has it. */
+const stillHasIt = (agent: Agent, task: Task, body: ReportBody): boolean =>
+  agent.protocolVersion === 1 && body.report === 'rejected' && task.acceptedAtMs !== null;
 
 function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
   const { body, from } = command;
@@ -37,7 +52,7 @@ function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportComm
   const repeated = body.report === 'accepted' && task.acceptedAtMs !== null;
   batch.put(decided);
   batch.putAgent(standing(agent, task, body, batch.nowMs, context));
-  batch.dispatchWanted ||= agent.pausedUntilMs !== null;
+  batch.dispatchWanted ||= agent.pausedUntilMs !== null || agent.busyUntilMs !== null;
   const status = ackOf(body, decided.task);
   return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: repeated };
 }
@@ -91,7 +106,7 @@ function standing(agent: Agent, task: Task, body: ReportBody, nowMs: number, { r
     case 'accepted':
     case 'progress':
     case 'woken':
-      return agent.rejections === 0 ? agent : { ...agent, rejections: 0, pausedUntilMs: null, pausedReason: null };
+      return agent.rejections === 0 ? notBusy(agent) : { ...notBusy(agent), rejections: 0 };
     case 'complete':
       return withoutStrikes(agent);
     case 'failed':
@@ -113,16 +128,26 @@ function takeLate(batch: Batch, task: Task, command: ReportCommand): ReportAnswe
 }
 
 /** A version 1 sidecar deletes its copy whatever the answer: what was refused is kept whole in the history. */
-function keepRefused(batch: Batch, agent: Agent, task: Task | undefined, command: ReportCommand, refusal: Refusal): ReportAnswer {
-  if (agent.protocolVersion === 1 && task !== undefined && command.body.report === 'complete') {
-    const details = { ...command.body.details, reason: refusal.code, result: command.body.result };
-    batch.put(
-      change(task, {}, batch.nowMs, [
-        { event: 'report_refused', agentId: agent.id, generation: command.generation, session: command.from.session, details },
-      ]),
-    );
-  }
-  return refusal;
+function keepRefused(batch: Batch, agent: Agent, task: Task | undefined, command: ReportCommand, reason: string): void {
+  if (agent.protocolVersion !== 1 || task === undefined || command.body.report !== 'complete') return;
+  const details = { ...command.body.details, reason, result: command.body.result };
+  batch.put(
+    change(task, {}, batch.nowMs, [
+      { event: 'report_refused', agentId: agent.id, generation: command.generation, session: command.from.session, details },
+    ]),
+  );
+}
+
+/** The end of a run, whoever's: the agent is free of it. */
+const saysItIsFree = (body: ReportBody): boolean => body.report === 'complete' || body.report === 'failed';
+
+/** The agent, not taken as busy any more. */
+export function freed(batch: Batch, agent: Agent): Agent {
+  const free = notBusy(agent);
+  if (free === agent) return agent;
+  batch.putAgent(free);
+  batch.dispatchWanted = true;
+  return free;
 }
 
 export function handleStopConfirmed(batch: Batch, command: StopConfirmedCommand): void {
@@ -150,5 +175,11 @@ export function confirmStops(
   }
 }
 
-/** From version 1, which confirms no stop by itself, these say that it is free of what it had. */
-const endsStop = (body: ReportBody): boolean => body.report === 'accepted' || body.report === 'complete' || body.report === 'failed';
+/**
+ * Version 1 confirms no stop by itself: that it took on, completed or failed something says that it is free of what it
+ * had before. That it takes on the very task that it is to stop says nothing of the kind.
+ */
+function confirmByReport(batch: Batch, agent: Agent, { taskId, body }: ReportCommand): void {
+  if (body.report === 'complete' || body.report === 'failed') confirmStops(batch, agent, { outcome: 'reported' });
+  if (body.report === 'accepted') confirmStops(batch, agent, { outcome: 'reported' }, (stop) => stop.taskId !== taskId);
+}

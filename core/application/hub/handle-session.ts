@@ -1,8 +1,11 @@
 /** Agents that come, go and speak of themselves. */
 import type { Agent } from '../../domain/agent.ts';
 import { withPause, withStrike } from '../../domain/breaker.ts';
+import { notBusy, settling } from '../../domain/busy.ts';
 import { decideHeld, decideMissing } from '../../domain/reconciliation.ts';
+import { decideReplacing } from '../../domain/replacing.ts';
 import { resumedDeadline, withDeadline } from '../../domain/transitions/assigning.ts';
+import { decideAccept } from '../../domain/transitions/reporting.ts';
 import { decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
 import { nextGeneration, type AgentId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
@@ -21,7 +24,7 @@ import type {
   StandingAnswer,
 } from './commands.ts';
 import type { HubContext } from './context.ts';
-import { confirmStops } from './handle-report.ts';
+import { confirmStops, freed } from './handle-report.ts';
 
 /** The pause of an agent whose runner's checks fail, until it says that they pass; then renewed, milliseconds. */
 const CHECKS_PAUSE_MS = 86_400_000;
@@ -29,8 +32,13 @@ const CHECKS_PAUSE_MS = 86_400_000;
 export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
   const before = batch.agentOrNew(command.agentId);
   if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
-  const agent: Agent = {
-    ...before,
+  const replacing = decideReplacing(before, command.instanceId, batch.nowMs);
+  if (replacing.kind === 'refused') {
+    batch.putAgent(replacing.agent);
+    return { kind: 'agent_id_in_use' };
+  }
+  const identified: Agent = {
+    ...replacing.agent,
     name: command.name,
     capabilities: command.capabilities,
     slots: command.slots,
@@ -44,13 +52,14 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     protocolVersion: command.protocolVersion,
     reportedStatus: command.reportedStatus,
   };
+  const agent = command.protocolVersion === 1 ? settling(identified, batch.nowMs) : identified;
   batch.putAgent(agent);
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
   const held = command.held === null ? [] : answerHeld(batch, agent, command.held, context);
-  const expectsWord = command.held === null && takeSilentReturn(batch, agent, context);
+  if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
-  return { kind: 'identified', session: agent.sessionNumber, held, expectsWord };
+  return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
 
 const isHeldByAnother = (agent: Agent, command: IdentifyCommand, nowMs: number, { timing }: HubContext): boolean =>
@@ -97,13 +106,11 @@ function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[],
 }
 
 /** Version 1 has no inventory: what it never accepted is pushed again, of the rest it is expected to speak. */
-function takeSilentReturn(batch: Batch, agent: Agent, context: HubContext): boolean {
-  const live = batch.liveOf(agent.id);
-  for (const task of live) {
+function takeSilentReturn(batch: Batch, agent: Agent, context: HubContext): void {
+  for (const task of batch.liveOf(agent.id)) {
     if (task.acceptedAtMs === null) pushAgain(batch, agent, task, context);
     else batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
   }
-  return live.some((task) => task.acceptedAtMs !== null);
 }
 
 function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext): void {
@@ -144,7 +151,7 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
     case 'resources':
       return batch.putAgent({ ...agent, resources: change.resources });
     case 'restarting':
-      return batch.putAgent({ ...agent, reportedStatus: 'restarting' });
+      return batch.putAgent({ ...agent, reportedStatus: change.reason === '' ? 'restarting' : `restarting: ${change.reason}` });
     case 'draining':
       return batch.putAgent({ ...agent, draining: true });
     case 'drained':
@@ -156,7 +163,10 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
     case 'ping':
       return renewByPing(batch, agent, context);
     case 'settled':
-      for (const task of batch.liveOf(agent.id)) if (task.acceptedAtMs !== null) pushAgain(batch, agent, task, context);
+      batch.dispatchWanted = true;
+      for (const task of batch.liveOf(agent.id)) {
+        if (task.acceptedAtMs !== null && !change.spokenOf.includes(task.id)) pushAgain(batch, agent, task, context);
+      }
   }
 }
 
@@ -170,22 +180,27 @@ function renewByPing(batch: Batch, agent: Agent, { rules, timing }: HubContext):
 
 /** Version 1's word after a crash (`task_recovering`) or a reconnect (`state_report`). */
 export function handleRecover(batch: Batch, command: RecoverCommand, context: HubContext): RecoverAnswer {
-  const agent = current(batch, command.from);
-  if (agent === undefined) return { kind: 'replaced' };
+  const before = current(batch, command.from);
+  if (before === undefined) return { kind: 'replaced' };
+  const agent = freed(batch, before);
   const task = batch.task(command.taskId);
-  const isOurs = task?.status === 'assigned' && task.assignedTo === agent.id;
-  if (command.generation !== null) {
-    if (task === undefined || !isOurs || task.generation !== command.generation) return { kind: 'abort' };
-    batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
-    return { kind: 'continue', generation: task.generation };
+  const isGone = command.after === 'crash' ? 'reassign' : 'abort';
+  if (task === undefined || !isOwn(task, agent, command)) return { kind: isGone };
+  if (command.after === 'crash' && !command.wasWoken) {
+    takeBack(batch, agent.id, task, 'recovering', context);
+    return { kind: 'reassign' };
   }
-  if (task === undefined || !isOurs) return { kind: 'reassign' };
-  if (command.lastStatus === 'waking_confirmation' || command.lastStatus === 'working') {
-    batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
-    return { kind: 'continue', generation: task.generation };
-  }
-  takeBack(batch, agent.id, task, 'recovering', context);
-  return { kind: 'reassign' };
+  // Whoever goes on with a task has accepted it, whatever became of the frame that said so.
+  if (task.acceptedAtMs === null) batch.put(decideAccept(task, command.from, batch.nowMs, context.rules));
+  else batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+  return { kind: 'continue', generation: task.generation };
+}
+
+/** Without a generation it speaks of what it accepted, or had before it came back; never of what was on its way since. */
+function isOwn(task: Task, agent: Agent, { generation }: RecoverCommand): boolean {
+  if (task.status !== 'assigned' || task.assignedTo !== agent.id) return false;
+  if (generation !== null) return task.generation === generation;
+  return task.acceptedAtMs !== null || (task.assignedAtMs ?? 0) < (agent.connectedAtMs ?? 0);
 }
 
 export function handleStanding(batch: Batch, command: AgentStandingCommand): StandingAnswer {
@@ -197,12 +212,20 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
       batch.outgoing.push({ kind: 'drain', agentId: agent.id });
       break;
     case 'resume':
-      batch.putAgent({ ...agent, draining: false, pausedUntilMs: null, pausedReason: null, strikes: [], breakerTrips: 0, rejections: 0 });
+      batch.putAgent({
+        ...notBusy(agent),
+        draining: false,
+        pausedUntilMs: null,
+        pausedReason: null,
+        strikes: [],
+        breakerTrips: 0,
+        rejections: 0,
+      });
       batch.outgoing.push({ kind: 'resume', agentId: agent.id });
       batch.dispatchWanted = true;
       break;
     case 'takeover':
-      batch.putAgent({ ...agent, instanceId: null });
+      batch.putAgent({ ...agent, instanceId: null, replacedAtMs: [], conflictUntilMs: null });
   }
   return { kind: 'done' };
 }

@@ -43,14 +43,20 @@ export class Roster {
     return free.slice(0, limit).map((entry) => entry.agent.id);
   }
 
-  /** When the next pause of an agent ends; null when none is paused. */
+  /** When the next pause or busy time of an agent ends; null when there is none. */
   nextPauseEndMs(nowMs: number): number | null {
     let next: number | null = null;
     for (const { agent } of this.#entries.values()) {
-      const until = agent.pausedUntilMs;
-      if (until !== null && until > nowMs && (next === null || until < next)) next = until;
+      for (const until of [agent.pausedUntilMs, agent.busyUntilMs]) {
+        if (until !== null && until > nowMs && (next === null || until < next)) next = until;
+      }
     }
     return next;
+  }
+
+  /** Tasks that the agent is believed to have in its hands. */
+  takenBy(id: AgentId): number {
+    return this.#entries.get(id)?.taken ?? 0;
   }
 
   /** The agent, if it is connected to this hub. */

@@ -16,9 +16,9 @@ import type { AnswerTo, Command, CommandInbox, Outgoing, Settled } from './comma
 import type { HubContext } from './context.ts';
 import { dispatch } from './dispatcher.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
-import { unblock } from './handle-operator.ts';
 import { sizeOf } from './command-size.ts';
 import type { Roster } from './roster.ts';
+import { unblock } from './unblock.ts';
 
 /** How often a batch is repeated that the store asks to repeat. */
 const BATCH_TRIES_MAX = 5;
@@ -168,12 +168,7 @@ export class TaskQueue implements CommandInbox {
     const commands = entries.map((entry) => entry.command);
     const sweepView = await loadFor(batch, commands);
     const answers = carryOutAll(batch, entries, sweepView, context);
-    if (batch.completed.length > 0) {
-      const dependents = await unit.dependentsOf(batch.completed);
-      batch.take({ tasks: dependents });
-      batch.take(await unit.load({ tasks: dependents.flatMap((task) => task.dependsOn), agents: [], keys: [] }));
-      unblock(batch, dependents);
-    }
+    await unblock(batch);
     if (batch.dispatchWanted || commands.length === 0) await dispatch(batch, roster, context);
     await this.#address(batch);
     const changes = batch.changes();

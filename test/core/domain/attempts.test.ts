@@ -1,7 +1,8 @@
 /** Retries, hand-backs, deadlines and the dead letter: how often a task comes back, and when it does not. */
 import t from 'tap';
 import { backoffMs } from '../../../core/domain/backoff.ts';
-import { withoutStrikes, withRejection, withStrike } from '../../../core/domain/breaker.ts';
+import { withoutStrikes, withStrike } from '../../../core/domain/breaker.ts';
+import { withRejection } from '../../../core/domain/busy.ts';
 import { newAgent } from '../../../core/domain/agent.ts';
 import { decideSweep, dueAtMs } from '../../../core/domain/due.ts';
 import type { Task } from '../../../core/domain/task.ts';
@@ -176,7 +177,7 @@ t.test(
     const six = strike(strike(strike(three, 4), 5), 6);
     t.match(six, { pausedUntilMs: NOW_MS + 120_000 });
     t.match(withoutStrikes(six), { strikes: [], breakerTrips: 0 });
-    t.match(withRejection(withRejection(newAgent(ME), 'busy', NOW_MS), 'busy', NOW_MS), { rejections: 2, pausedUntilMs: NOW_MS + 120_000 });
+    t.match(withRejection(withRejection(newAgent(ME), 'busy', NOW_MS), 'busy', NOW_MS), { rejections: 2, busyUntilMs: NOW_MS + 120_000 });
   },
 );
 

@@ -1,10 +1,12 @@
 /** What the hub says, in the words of each protocol version. Pure: answers in, frames out. */
-import { presenceOf, type Agent } from '../../../domain/agent.ts';
+import { presenceOf } from '../../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/refusal.ts';
 import type { Task, TaskBody } from '../../../domain/task.ts';
+import type { Clock } from '../../../ports/clock.ts';
 import type { HubContext } from '../context.ts';
 import type { HeldAnswer, Outgoing, ReportAnswer } from '../commands.ts';
+import type { Roster } from '../roster.ts';
 
 export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 export type ProtocolVersion = 1 | 2;
@@ -134,11 +136,21 @@ export const cancelledFrame = (
   timestamp: nowMs,
 });
 
-/** An agent as other agents see it. */
-export const agentCard = (agent: Agent, nowMs: number): Readonly<Record<string, unknown>> => ({
-  agent_id: agent.id,
-  name: agent.name,
-  status: agent.reportedStatus ?? presenceOf(agent, 0, nowMs),
-  capabilities: agent.capabilities,
-  connected_at: agent.connectedAtMs,
-});
+/** A connected agent as other agents see it; undefined when it is not here. */
+export function cardOf(
+  agentId: AgentId,
+  { roster, clock }: { readonly roster: Roster; readonly clock: Clock },
+): Readonly<Record<string, unknown>> | undefined {
+  const agent = roster.get(agentId);
+  if (agent === undefined) return undefined;
+  // What it says of itself counts, but one that has work in its hands is not idle, whatever it says.
+  const presence = presenceOf(agent, roster.takenBy(agentId), clock.nowMs());
+  const said = agent.reportedStatus;
+  return {
+    agent_id: agent.id,
+    name: agent.name,
+    status: said === null || said === 'idle' ? presence : said,
+    capabilities: agent.capabilities,
+    connected_at: agent.connectedAtMs,
+  };
+}

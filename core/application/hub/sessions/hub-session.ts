@@ -6,24 +6,26 @@
  * Frames before identify are refused; those that arrive while the identify is being committed wait for it. Each task
  * frame becomes a command; its answer is sent in commit order.
  */
-import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
-import { isGeneration, isTaskId } from '../../../domain/ids.ts';
+import { SETTLE_MS } from '../../../domain/busy.ts';
+import { utf8Bytes } from '../../../domain/encoded-text.ts';
+import { isGeneration, isTaskId, type AgentId } from '../../../domain/ids.ts';
 import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
-import type { Reporter, ReportCommand } from '../commands.ts';
-import { answerFrame, errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
+import type { Reporter } from '../commands.ts';
+import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { identifyCommand } from './identify.ts';
-import { ProgressGate } from './progress-gate.ts';
-import { reportFromFrame } from './report-from-frame.ts';
+import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { TalkHandler } from './talk.ts';
 
 /** Frames that may wait for an identify to be committed. */
 const FRAMES_WAITING_MAX = 64;
-/** How long a version 1 agent has to speak of what the hub believes it has, milliseconds. */
-const V1_SETTLE_MS = 5_000;
+/** The close code of a connection that may not speak for its agent. */
+const REFUSED = 4001;
+/** A peer's own words are cut to this many characters where the log repeats them. */
+const LOGGED_CHARACTERS = 64;
 
 const readers = { 1: frameReader<SidecarFrame>(v1Schemas), 2: frameReader<SidecarFrame>(v2Schemas) };
 
@@ -32,10 +34,11 @@ export type SessionState = 'new' | 'identifying' | 'identified' | 'closed';
 export class HubSession {
   readonly connection: HubConnection;
   readonly #deps: SessionDeps;
-  readonly #gate: ProgressGate;
+  readonly #reports: ReportHandler;
   readonly #talk: TalkHandler;
   #state: SessionState = 'new';
-  #closing = false;
+  /** Why we close it; null while we do not. */
+  #closingBecause: string | null = null;
   #version: ProtocolVersion = 2;
   #from: Reporter | null = null;
   #tokenId: string | null = null;
@@ -43,12 +46,11 @@ export class HubSession {
   #timer: Timer | null = null;
   #lastHeardMonotonicMs: number;
   #askedMonotonicMs: number | null = null;
-  #renewedMonotonicMs = 0;
 
   constructor(connection: HubConnection, deps: SessionDeps) {
     this.connection = connection;
     this.#deps = deps;
-    this.#gate = new ProgressGate(deps.clock);
+    this.#reports = new ReportHandler(deps, { version: () => this.#version, send: (frame) => this.send(frame) });
     this.#talk = new TalkHandler(deps, (frame) => this.send(frame));
     this.#lastHeardMonotonicMs = deps.clock.monotonicMs();
     this.#timer = deps.clock.after(deps.context.limits.identifyMs, () => this.close(1008, 'identify within the time'));
@@ -70,6 +72,10 @@ export class HubSession {
     return this.#tokenId;
   }
 
+  get closingBecause(): string | null {
+    return this.#closingBecause;
+  }
+
   /** When it last gave any sign of life, milliseconds since 1970. */
   get lastHeardAtMs(): number {
     const { clock } = this.#deps;
@@ -83,7 +89,7 @@ export class HubSession {
 
   close(code: number, reason: string): void {
     if (this.#state === 'closed') return;
-    this.#closing = true;
+    this.#closingBecause ??= reason;
     this.connection.close(code, reason);
   }
 
@@ -93,7 +99,7 @@ export class HubSession {
     const wasIdentified = this.#state === 'identified';
     this.#state = 'closed';
     this.#timer?.cancel();
-    this.#gate.stop();
+    this.#reports.stop();
     this.#waiting = [];
     if (from === null || !wasIdentified) return;
     this.#deps.inbox.post({ kind: 'disconnect', from }, (outcome) => {
@@ -123,7 +129,7 @@ export class HubSession {
   }
 
   onFrame(text: string): void {
-    if (this.#state === 'closed' || this.#closing) return;
+    if (this.#state === 'closed' || this.#closingBecause !== null) return;
     this.heard();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state === 'identifying') {
@@ -138,7 +144,7 @@ export class HubSession {
 
   #onFirstFrame(text: string): void {
     const { limits } = this.#deps.context;
-    if (text.length > limits.unidentifiedFrameBytes)
+    if (utf8Bytes(text) > limits.unidentifiedFrameBytes)
       return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
     const read = readers[2](text);
     if (read.kind === 'frame' && read.frame.type === 'identify') return this.#identify(read.frame);
@@ -148,7 +154,7 @@ export class HubSession {
       (read.kind === 'validation_failed' && read.messageType !== 'identify')
     ) {
       this.send(errorFrame('not_identified'));
-      return this.#countInvalid();
+      return this.#noteInvalid('not_identified', {});
     }
     this.#onInvalid(read);
   }
@@ -159,7 +165,9 @@ export class HubSession {
     identifyCommand(frame, this.#version, this.#deps).then(
       (made) => {
         if (this.#state !== 'identifying') return;
-        if (made.kind === 'refused') return this.#refuseIdentify(made.error, made.counts);
+        if (made.kind === 'refused') {
+          return this.#refuseIdentify(made.error, made.counts, made.error === 'rate_limited' ? { retry_after_ms: made.retryAfterMs } : {});
+        }
         this.#tokenId = made.tokenId;
         this.#deps.inbox.post(made.command, (outcome) => {
           if (!outcome.ok) return this.close(1013, 'try again later');
@@ -186,34 +194,49 @@ export class HubSession {
     this.#deps.registered(this.connection);
     this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.nowMs(), storeId: storeId(), held: answer.held }, context));
     if (answer.expectsWord) {
-      this.#timer = clock.after(V1_SETTLE_MS, () =>
-        this.#deps.inbox.post({ kind: 'presence', from, change: { what: 'settled' } }, () => undefined),
-      );
+      this.#timer = clock.after(SETTLE_MS, () => this.#reports.onSettled(from));
     }
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const text of waiting) this.onFrame(text);
   }
 
-  #refuseIdentify(error: string, counts: boolean): void {
+  #refuseIdentify(error: string, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
     this.#state = 'new';
     this.#waiting = [];
-    this.send(errorFrame(error));
-    this.#deps.log.warn('an identify was refused', { error, address: this.#deps.addressOf(this.connection) });
+    this.send(errorFrame(error, more));
+    const address = this.#deps.addressOf(this.connection);
+    this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, address });
     if (counts) this.#countInvalid();
-    if (error === 'agent_id_in_use') this.close(4001, error);
+    if (error === 'agent_id_in_use') this.close(REFUSED, error);
   }
 
   #onInvalid(read: Exclude<ReadFrame<SidecarFrame>, { kind: 'frame' }>): void {
-    this.#deps.log.debug('an invalid frame', { agent_id: this.agentId, kind: read.kind });
-    if (read.kind === 'validation_failed') {
-      const { task_id: taskId, generation } = read.object;
-      const isNamed = this.#version === 2 && this.#state === 'identified' && isTaskId(taskId) && isGeneration(generation);
-      if (isNamed) this.send(nackFrame(taskId, generation, 'validation_failed', null));
-      else this.send(errorFrame('validation_failed', { message_type: read.messageType, errors: read.errors }));
-    } else {
+    if (read.kind !== 'validation_failed') {
       this.send(errorFrame(read.kind));
+      const fields = read.kind === 'invalid_json' ? {} : { message_type: read.messageType?.slice(0, LOGGED_CHARACTERS) ?? null };
+      return this.#noteInvalid(read.kind, fields);
     }
+    const { messageType, errors, object } = read;
+    const { task_id: taskId, generation } = object;
+    const isNamed = this.#version === 2 && this.#state === 'identified' && isTaskId(taskId) && isGeneration(generation);
+    if (isNamed) {
+      this.send(nackFrame(taskId, generation, 'validation_failed', null));
+    } else {
+      const answer = (): void => this.send(errorFrame('validation_failed', { message_type: messageType, errors }));
+      if (this.#from === null) answer();
+      else this.#reports.onInvalid(object, this.#from, answer);
+    }
+    this.#noteInvalid('validation_failed', { message_type: messageType, fields: errors.map((error) => error.field) });
+  }
+
+  /** Each of an agent's is logged, since few are let pass; those of strangers together. */
+  #noteInvalid(kind: string, more: Readonly<Record<string, unknown>>): void {
+    const { log, noteRefusal, addressOf } = this.#deps;
+    const message = 'a frame is not valid';
+    const fields = { kind, ...more, address: addressOf(this.connection) };
+    if (this.#from === null) noteRefusal(`frame ${kind}`, message, fields);
+    else log.warn(message, { ...fields, agent_id: this.#from.agentId });
     this.#countInvalid();
   }
 
@@ -237,7 +260,7 @@ export class HubSession {
         );
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.nowMs() });
-        return this.#renewByPing(from);
+        return this.#reports.onPing(from);
       case 'task_accepted':
       case 'task_rejected':
       case 'task_released':
@@ -245,89 +268,15 @@ export class HubSession {
       case 'task_failed':
       case 'task_progress':
       case 'wake_result':
-        return this.#onReport(frame, from);
       case 'task_recovering':
       case 'state_report':
-        return this.#onRecover(frame, from);
       case 'task_cancel_ack':
-        return this.#deps.inbox.post(
-          {
-            kind: 'stop_confirmed',
-            from,
-            taskId: frame.task_id as TaskId,
-            generation: frame.generation as Generation,
-            outcome: frame.outcome,
-            survivors: frame.survivors ?? [],
-          },
-          () => undefined,
-        );
+        return this.#reports.on(frame, from);
       case 'probe_ack':
       case 'task_output':
         return;
       default:
         return this.#talk.on(frame, from);
     }
-  }
-
-  #onReport(frame: Parameters<typeof reportFromFrame>[0], from: Reporter): void {
-    const { taskId, generation, body } = reportFromFrame(frame);
-    if (frame.agent_id !== undefined && frame.agent_id !== from.agentId) {
-      const foreign = { kind: 'refused', code: 'not_assignee', currentGeneration: null } as const;
-      return this.#answer(answerFrame(this.#version, { kind: body.report, taskId, generation }, foreign));
-    }
-    const report = (): void => this.#post({ kind: 'report', from, taskId, generation, body });
-    if (body.report === 'progress') return this.#gate.offer(taskId, report);
-    if (body.report !== 'accepted' && body.report !== 'woken') this.#gate.flush(taskId);
-    report();
-  }
-
-  #post(command: ReportCommand): void {
-    this.#deps.inbox.post(command, (outcome) => {
-      // A hub that cannot commit answers a report with nothing: the sidecar keeps it and sends it again.
-      if (!outcome.ok) return this.#deps.log.warn('a report could not be stored', { task_id: command.taskId, error: outcome.error });
-      if (outcome.answer.kind === 'refused') {
-        this.#deps.log.info('a report was refused', {
-          agent_id: command.from.agentId,
-          task_id: command.taskId,
-          report: command.body.report,
-          generation: command.generation,
-          reason: outcome.answer.code,
-        });
-      }
-      this.#answer(
-        answerFrame(this.#version, { kind: command.body.report, taskId: command.taskId, generation: command.generation }, outcome.answer),
-      );
-    });
-  }
-
-  #onRecover(frame: Extract<SidecarFrame, { type: 'task_recovering' | 'state_report' }>, from: Reporter): void {
-    const isStateReport = frame.type === 'state_report';
-    const taskId = frame.task_id as TaskId;
-    const lastStatus = frame.type === 'task_recovering' ? (frame.last_status ?? null) : null;
-    const generation = isStateReport ? (frame.generation as Generation) : null;
-    this.#timer?.cancel();
-    this.#deps.inbox.post({ kind: 'recover', from, taskId, generation, lastStatus }, (outcome) => {
-      if (!outcome.ok || outcome.answer.kind === 'replaced') return;
-      const { answer } = outcome;
-      if (isStateReport)
-        return this.send({ type: 'state_report_ack', task_id: taskId, action: answer.kind === 'continue' ? 'continue' : 'abort' });
-      this.send(
-        answer.kind === 'continue'
-          ? { type: 'task_continue', task_id: taskId, generation: answer.generation }
-          : { type: 'task_reassign', task_id: taskId },
-      );
-    });
-  }
-
-  /** Version 1 renews its leases by pings; each third of a lease is often enough. */
-  #renewByPing(from: Reporter): void {
-    const now = this.#deps.clock.monotonicMs();
-    if (this.#version !== 1 || now - this.#renewedMonotonicMs < this.#deps.context.timing.leaseMs / 3) return;
-    this.#renewedMonotonicMs = now;
-    this.#deps.inbox.post({ kind: 'presence', from, change: { what: 'ping' } }, () => undefined);
-  }
-
-  #answer(frame: Frame | null): void {
-    if (frame !== null) this.send(frame);
   }
 }

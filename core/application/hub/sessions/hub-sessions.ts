@@ -3,17 +3,26 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
+import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../commands.ts';
-import { agentCard, assignFrame, cancelledFrame, type Frame } from './frames-out.ts';
+import { cardOf, assignFrame, cancelledFrame, type Frame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-export type HubSessionsDeps = Omit<SessionDeps, 'registered' | 'sendTo' | 'broadcast' | 'addressOf'> & {
+export type HubSessionsDeps = Omit<SessionDeps, 'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal'> & {
   readonly trustedProxies: readonly string[];
 };
 
 /** The close code of a connection that a newer one of the same agent replaced. */
 const REPLACED = 4001;
+/** Close codes of the transport that say what a peer did wrong. */
+const FAULTS: Readonly<Record<number, string>> = {
+  1002: 'it broke the WebSocket protocol',
+  1003: 'a binary frame',
+  1007: 'a frame that is not UTF-8',
+  1009: 'a frame over the limit',
+  1013: 'it takes our frames too slowly',
+};
 
 export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
@@ -26,6 +35,7 @@ export class HubSessions implements TransportEvents {
     this.#deps = {
       ...deps,
       addressOf: ({ remoteAddress, forwardedFor }) => addressGroup(clientAddress(remoteAddress, forwardedFor, deps.trustedProxies)),
+      noteRefusal: refusalLog(deps),
       registered: (connection) => this.#registered(connection),
       sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
       broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
@@ -65,9 +75,10 @@ export class HubSessions implements TransportEvents {
     this.#sessions.get(connection.id)?.heard();
   }
 
-  onGone(connection: HubConnection): void {
+  onGone(connection: HubConnection, code: number): void {
     const session = this.#sessions.get(connection.id);
     if (session === undefined) return;
+    this.#sayWhyClosed(session, code);
     this.#sessions.delete(connection.id);
     if (session.state !== 'identified') this.#unidentified -= 1;
     const agentId = session.agentId;
@@ -122,8 +133,15 @@ export class HubSessions implements TransportEvents {
     const agentId = session?.agentId ?? null;
     if (session === undefined || agentId === null) return;
     this.#byAgent.set(agentId, session);
-    const agent = this.#deps.roster.get(agentId);
-    if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent: agentCard(agent, this.#deps.clock.nowMs()) }, false);
+    const agent = cardOf(agentId, this.#deps);
+    if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent }, false);
+  }
+
+  #sayWhyClosed(session: HubSession, code: number): void {
+    const because = session.closingBecause ?? FAULTS[code];
+    if (because === undefined || code === REPLACED) return;
+    const address = this.#deps.addressOf(session.connection);
+    this.#deps.noteRefusal(`closed ${code}`, 'a connection was closed', { code, because, agent_id: session.agentId, address });
   }
 
   #sendTo(agentId: AgentId, frame: Frame): boolean {

@@ -8,7 +8,8 @@ import type { SessionDeps } from './session-deps.ts';
 export type Identification =
   | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly tokenId: string }
   /** `counts`: it counts as a failure of the address. */
-  | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch' | 'rate_limited'; readonly counts: boolean };
+  | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch'; readonly counts: true }
+  | { readonly kind: 'refused'; readonly error: 'rate_limited'; readonly counts: false; readonly retryAfterMs: number };
 
 export async function identifyCommand(frame: V2FrameOf<'identify'>, version: ProtocolVersion, deps: SessionDeps): Promise<Identification> {
   const token = await deps.agents.findToken(deps.digest.sha256(frame.token));
@@ -16,8 +17,8 @@ export async function identifyCommand(frame: V2FrameOf<'identify'>, version: Pro
     return { kind: 'refused', error: 'invalid_token', counts: true };
   if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)
     return { kind: 'refused', error: 'token_agent_mismatch', counts: true };
-  if (deps.throttle.heldOffMs(`agent ${token.agentId}`, deps.clock.nowMs()) > 0)
-    return { kind: 'refused', error: 'rate_limited', counts: false };
+  const heldOffMs = deps.throttle.heldOffMs(`agent ${token.agentId}`, deps.clock.nowMs());
+  if (heldOffMs > 0) return { kind: 'refused', error: 'rate_limited', counts: false, retryAfterMs: heldOffMs };
   const fixed = token.capabilities;
   const said = frame.capabilities ?? [];
   return {
@@ -30,7 +31,10 @@ export async function identifyCommand(frame: V2FrameOf<'identify'>, version: Pro
       protocolVersion: version,
       instanceId: version === 2 ? (frame.instance_id ?? null) : null,
       capabilities: fixed === null ? said : said.filter((capability) => fixed.includes(capability)),
-      slots: Math.min(frame.slots ?? 1, token.maxSlots ?? deps.context.limits.slotsPerAgent, deps.context.limits.slotsPerAgent),
+      slots:
+        version === 1
+          ? 1
+          : Math.min(frame.slots ?? 1, token.maxSlots ?? deps.context.limits.slotsPerAgent, deps.context.limits.slotsPerAgent),
       reportedStatus: frame.status ?? null,
       held:
         version === 1

@@ -1,4 +1,5 @@
 /** From a task frame to the report that the queue judges. Pure. */
+import { wellFormed } from '../../../domain/encoded-text.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { ReportBody } from '../commands.ts';
@@ -89,5 +90,5 @@ function known(fields: Readonly<Record<string, unknown>>): Readonly<Record<strin
 const textOf = (value: unknown): string | null => {
   if (value === undefined || value === null) return null;
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return text.slice(0, REASON_CHARACTERS_MAX);
+  return wellFormed(text.slice(0, REASON_CHARACTERS_MAX));
 };

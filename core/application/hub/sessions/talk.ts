@@ -1,8 +1,9 @@
 /** What a sidecar says that is not about a task: its status and resources, other agents, messages between them. */
+import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { PresenceCommand, Reporter } from '../commands.ts';
-import { agentCard, errorFrame, type Frame } from './frames-out.ts';
+import { cardOf, errorFrame, type Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 /** Messages, lists and resource reports of one agent in a minute. */
@@ -10,6 +11,8 @@ const MESSAGES_A_MINUTE = 10;
 const LISTS_A_MINUTE = 60;
 const RESOURCES_A_MINUTE = 12;
 const MINUTE_MS = 60_000;
+/** What is kept and shown of an agent's resources, bytes of JSON. */
+const RESOURCES_BYTES_MAX = 16_384;
 
 type TalkFrame = Exclude<SidecarFrame, { type: `task_${string}` | 'wake_result' | 'state_report' | 'identify' | 'ping' | 'probe_ack' }>;
 
@@ -39,7 +42,9 @@ export class TalkHandler {
       case 'resource_report': {
         if (!this.#mayTalk('resource_report', RESOURCES_A_MINUTE)) return;
         const { type: _, ...resources } = frame;
-        return this.#present(from, { what: 'resources', resources });
+        if (encodedBytes(resources) <= RESOURCES_BYTES_MAX) return this.#present(from, { what: 'resources', resources });
+        const detail = `must have at most ${RESOURCES_BYTES_MAX} bytes`;
+        return this.#send(errorFrame('validation_failed', { message_type: frame.type, errors: [{ field: '', error: 'size', detail }] }));
       }
       case 'agent_restarting':
         return this.#present(from, { what: 'restarting', reason: frame.reason ?? '' });
@@ -73,19 +78,23 @@ export class TalkHandler {
       reply_to: frame.reply_to ?? null,
       timestamp: this.#deps.clock.nowMs(),
     };
+    // What wraps the payload must not make of it a frame that closes the receiver's socket.
+    if (encodedBytes(message) > this.#deps.context.limits.frameBytes) return this.#send(errorFrame('message_failed: too_large'));
     if (frame.to === undefined) this.#deps.broadcast(from, message, true);
     else if (!this.#deps.sendTo(frame.to as AgentId, message)) return this.#send(errorFrame('message_failed: agent_not_connected'));
     this.#send({ type: 'message_sent', id });
   }
 
   #tellOthers(agentId: AgentId): void {
-    const agent = this.#deps.roster.get(agentId);
-    if (agent !== undefined)
-      this.#deps.broadcast(agentId, { type: 'status_changed', agent: agentCard(agent, this.#deps.clock.nowMs()) }, false);
+    const agent = cardOf(agentId, this.#deps);
+    if (agent !== undefined) this.#deps.broadcast(agentId, { type: 'status_changed', agent }, false);
   }
 
   #cards(): readonly Readonly<Record<string, unknown>>[] {
-    return this.#deps.roster.connected().map((agent) => agentCard(agent, this.#deps.clock.nowMs()));
+    return this.#deps.roster.connected().flatMap(({ id }) => {
+      const card = cardOf(id, this.#deps);
+      return card === undefined ? [] : [card];
+    });
   }
 
   /** Whether this kind of talk is within its bound; if not, says so with when to come again. */

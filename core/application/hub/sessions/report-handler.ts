@@ -1,0 +1,154 @@
+/**
+ * What a session's sidecar says of its tasks: each frame becomes a command, its answer is sent in commit order. One for
+ * each session.
+ */
+import { isGeneration, isTaskId, type Generation, type TaskId } from '../../../domain/ids.ts';
+import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
+import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
+import type { ReportAnswer, ReportCommand, Reporter, Settled } from '../commands.ts';
+import { answerFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
+import { ProgressGate } from './progress-gate.ts';
+import { reportFromFrame, type TaskFrame } from './report-from-frame.ts';
+import type { SessionDeps } from './session-deps.ts';
+
+type RecoveryFrame = Extract<SidecarFrame, { type: 'task_recovering' | 'state_report' }>;
+export type TaskTalk = TaskFrame | RecoveryFrame | V2FrameOf<'task_cancel_ack'>;
+
+/** Where version 1 stood when it crashed, if its agent had been woken. */
+const WOKEN = ['waking_confirmation', 'working'];
+
+export interface Speaking {
+  readonly version: () => ProtocolVersion;
+  readonly send: (frame: Frame) => void;
+}
+
+export class ReportHandler {
+  readonly #deps: SessionDeps;
+  readonly #speaking: Speaking;
+  readonly #gate: ProgressGate;
+  readonly #noteRefusal: NoteRefusal;
+  /** Tasks that it has shown to have, for a version 1 agent that settles. */
+  readonly #spokenOf = new Set<TaskId>();
+  #renewedMonotonicMs = -Infinity;
+
+  constructor(deps: SessionDeps, speaking: Speaking) {
+    this.#deps = deps;
+    this.#speaking = speaking;
+    this.#gate = new ProgressGate(deps.clock);
+    this.#noteRefusal = refusalLog(deps);
+  }
+
+  on(frame: TaskTalk, from: Reporter): void {
+    if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
+    if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
+    const { taskId, generation, body } = reportFromFrame(frame);
+    const command: ReportCommand = {
+      kind: 'report',
+      from,
+      taskId,
+      generation,
+      body,
+      ...(isForeign(frame, from) ? { unfit: 'not_assignee' } : {}),
+    };
+    if (body.report === 'progress') return this.#gate.offer(taskId, () => this.#post(command));
+    if (body.report !== 'accepted' && body.report !== 'woken') this.#gate.flush(taskId);
+    this.#post(command);
+  }
+
+  /** Version 1 renews its leases by pings; each third of a lease is often enough. */
+  onPing(from: Reporter): void {
+    const { clock, context, inbox } = this.#deps;
+    const now = clock.monotonicMs();
+    if (this.#speaking.version() !== 1 || now - this.#renewedMonotonicMs < context.timing.leaseMs / 3) return;
+    this.#renewedMonotonicMs = now;
+    inbox.post({ kind: 'presence', from, change: { what: 'ping' } }, () => undefined);
+  }
+
+  /** A version 1 agent has had its time to say what it holds. */
+  onSettled(from: Reporter): void {
+    this.#deps.inbox.post({ kind: 'presence', from, change: { what: 'settled', spokenOf: [...this.#spokenOf] } }, () => undefined);
+    this.#spokenOf.clear();
+  }
+
+  /**
+   * A frame that is not valid: version 1 deletes its copy of a result whatever the answer, so what can be read of one is
+   * kept before `answer` is called.
+   */
+  onInvalid(object: Readonly<Record<string, unknown>>, from: Reporter, answer: () => void): void {
+    const { type, task_id: taskId, generation, result } = object;
+    if (this.#speaking.version() !== 1 || type !== 'task_complete' || !isTaskId(taskId) || result === undefined) return answer();
+    const body = { report: 'complete', result: JSON.stringify(result), tokensUsed: null, costUsd: null, details: null } as const;
+    const named = { taskId, generation: isGeneration(generation) ? generation : null };
+    this.#deps.inbox.post({ kind: 'report', from, ...named, body, unfit: 'validation_failed' }, (outcome) => {
+      if (outcome.ok) answer();
+      else this.#sayNotStored(taskId, outcome.error);
+    });
+  }
+
+  /** The session is over: what waits is dropped with it. */
+  stop(): void {
+    this.#gate.stop();
+  }
+
+  #post(command: ReportCommand): void {
+    this.#deps.inbox.post(command, (outcome) => this.#onReported(command, outcome));
+  }
+
+  #onReported(command: ReportCommand, outcome: Settled<ReportCommand>): void {
+    const { taskId, generation, body } = command;
+    // A hub that cannot commit answers a report with nothing: the sidecar keeps it and sends it again.
+    if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
+    const answer: ReportAnswer = outcome.answer;
+    if (answer.kind === 'refused') {
+      this.#noteRefusal(`${body.report} ${answer.code}`, 'a report was refused', {
+        agent_id: command.from.agentId,
+        task_id: taskId,
+        report: body.report,
+        generation,
+        reason: answer.code,
+      });
+    } else if (answer.kind !== 'replaced') {
+      this.#spokenOf.add(taskId);
+    }
+    this.#answer(answerFrame(this.#speaking.version(), { kind: body.report, taskId, generation }, answer));
+  }
+
+  #onRecovery(frame: RecoveryFrame, from: Reporter): void {
+    const taskId = frame.task_id as TaskId;
+    const generation = (frame.generation ?? null) as Generation | null;
+    const isCrash = frame.type === 'task_recovering';
+    const answer = (own: Generation | null): void => {
+      if (!isCrash) this.#speaking.send({ type: 'state_report_ack', task_id: taskId, action: own === null ? 'abort' : 'continue' });
+      else if (own === null) this.#speaking.send({ type: 'task_reassign', task_id: taskId });
+      else this.#speaking.send({ type: 'task_continue', task_id: taskId, generation: own });
+    };
+    if (isForeign(frame, from)) return answer(null);
+    const wasWoken = isCrash && WOKEN.includes(frame.last_status ?? '');
+    const after = isCrash ? 'crash' : 'reconnect';
+    this.#deps.inbox.post({ kind: 'recover', from, taskId, generation, after, wasWoken }, (outcome) => {
+      if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
+      if (outcome.answer.kind === 'replaced') return;
+      if (outcome.answer.kind !== 'continue') return answer(null);
+      this.#spokenOf.add(taskId);
+      answer(outcome.answer.generation);
+    });
+  }
+
+  #onStopConfirmed(frame: V2FrameOf<'task_cancel_ack'>, from: Reporter): void {
+    const [taskId, generation] = [frame.task_id as TaskId, frame.generation as Generation];
+    if (isForeign(frame, from)) return this.#answer(nackFrame(taskId, generation, 'not_assignee', null));
+    const { outcome, survivors = [] } = frame;
+    this.#deps.inbox.post({ kind: 'stop_confirmed', from, taskId, generation, outcome, survivors }, () => undefined);
+  }
+
+  #sayNotStored(taskId: TaskId, error: unknown): void {
+    this.#deps.log.warn('a report could not be stored', { task_id: taskId, error });
+  }
+
+  #answer(frame: Frame | null): void {
+    if (frame !== null) this.#speaking.send(frame);
+  }
+}
+
+/** The agent of a frame is its session's: one that names another is refused. */
+const isForeign = (frame: TaskTalk, from: Reporter): boolean => frame.agent_id !== undefined && frame.agent_id !== from.agentId;
