@@ -74,6 +74,7 @@ export interface AgentJson {
   readonly connected: boolean;
   readonly last_seen: number | null;
   readonly paused_reason: string | null;
+  readonly busy_reason?: string | null | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
   readonly [more: string]: unknown;
