@@ -24,7 +24,7 @@ export function beginStop(turn: Turn, slot: Slot, stop: SlotStop): void {
   const stopping: Slot = { ...slot, stop };
   turn.putSlot(stopping);
   if (isGivenUp(stopping) && turn.report(slot)?.report === 'accepted') turn.dropReport(slot);
-  turn.log('info', 'stopping', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
+  turn.log('info', 'stopping the agent', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
   if (isTakenOver) return;
   turn.cancelTimersOf(slot, UNSETTLED_TIMERS);
   if (slot.status === 'reporting') return stopRun(turn, stopping);
@@ -124,7 +124,7 @@ function leave(turn: Turn, slot: Slot, outcome: CancelOutcome): void {
   turn.durably({ type: 'removeFiles', name: nameOf(slot) });
   turn.dropReport(slot);
   turn.dropSlot(slot);
-  turn.log('info', 'stopped', { task_id: slot.taskId, generation: slot.generation, outcome });
+  turn.log('info', 'the agent is stopped', { task_id: slot.taskId, generation: slot.generation, outcome });
 }
 
 /** A settled run had its moment to end by itself. */

@@ -62,7 +62,7 @@ export function retryJournal(
   if (oldest === undefined) {
     const turn = new Turn(setting, { ...state, fault: null }, input);
     turn.state = { ...turn.state, journal: { ...turn.state.journal } };
-    turn.log('info', 'the journal can be written again');
+    turn.log('warn', `the journal can be written again; for new tasks the hub has to be told: agentcom resume ${setting.agentId}`);
     return turn.end();
   }
   const { nowMs, jitter } = input;

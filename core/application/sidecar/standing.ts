@@ -47,7 +47,10 @@ export function onStop(turn: Turn): void {
   turn.state = { ...turn.state, phase: 'stopping' };
   turn.cancelTimers('reconnect');
   turn.startTimer('stop', STOP_WITHIN_MS);
-  turn.log('info', 'stopping', { slots: turn.state.journal.slots.length, reports: turn.state.journal.outbox.length });
+  turn.log('info', 'the sidecar stops; agents at work are left to its next process', {
+    slots: turn.state.journal.slots.length,
+    reports: turn.state.journal.outbox.length,
+  });
 }
 
 /** The last reports were not answered in time: they are in the journal. */

@@ -57,6 +57,10 @@ function attach(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): void 
   const cannotGoOn = turn.setting.runner.adoptable ? null : { reason: 'its runner cannot go on with a run of an earlier sidecar' };
   const stop = isUnwanted ? stopReasonOf(slot) : cannotGoOn;
   turn.patchLive(slot, { following: true, attached: true });
+  turn.log('info', stop === null ? 'taking up a run where it is' : 'finding a run to stop it', {
+    task_id: slot.taskId,
+    generation: slot.generation,
+  });
   turn.outwardly({ type: 'attach', run: { ...requestFor(turn, slot, run, paths), process: run.process }, stop });
 }
 
