@@ -90,15 +90,20 @@ export interface SidecarOptions {
   readonly extra?: string;
 }
 
+export interface WorldOptions {
+  readonly hubTiming?: Partial<HubTiming>;
+  readonly sidecarTiming?: Partial<SidecarTiming>;
+  /** More of the hub's config, and of its `listen`, as source text. */
+  readonly hubExtra?: string;
+  readonly hubListen?: string;
+}
+
 /** The part of a tap test that a world needs. */
 export interface TestEnd {
   teardown(fn: () => Promise<void>): void;
 }
 
-export async function makeWorld(
-  t: TestEnd,
-  options: { readonly hubTiming?: Partial<HubTiming>; readonly sidecarTiming?: Partial<SidecarTiming>; readonly hubExtra?: string } = {},
-): Promise<World> {
+export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'agentcom-world-'));
   const port = await freePort();
   const adminToken = 'a-token-of-the-tests-'.repeat(3);
@@ -114,7 +119,7 @@ export async function makeWorld(
     `import { defineConfig } from 'agentcom';
 import { sqlite } from 'agentcom/storage';
 import { ws } from 'agentcom/transport';
-export default defineConfig({ hub: { listen: { port: ${port} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
+export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListen ?? ''} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
   adminToken: ${JSON.stringify(adminToken)}, timing: ${JSON.stringify(hubTiming)}, ${options.hubExtra ?? ''} } });
 `,
   );
