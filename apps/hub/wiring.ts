@@ -14,6 +14,7 @@ export interface HubWiring {
   deliver: (outgoing: readonly Outgoing[]) => void;
   isHere: (agentId: AgentId, session: number) => boolean;
   expectDue: (dueAtMs: number | null) => void;
+  storageFailed: () => void;
   /** Called after each commit with events. */
   readonly commitListeners: Set<() => void>;
 }
@@ -24,5 +25,6 @@ export const hubWiring = (): HubWiring => ({
   deliver: () => undefined,
   isHere: () => false,
   expectDue: () => undefined,
+  storageFailed: () => undefined,
   commitListeners: new Set(),
 });

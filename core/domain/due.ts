@@ -1,7 +1,7 @@
 /** When the sweeper must look at a task, and what it decides then. */
 import type { Rules } from './rules.ts';
 import type { Task } from './task.ts';
-import { withDeadline } from './transitions/assigning.ts';
+import { notBefore } from './transitions/assigning.ts';
 import { change, type Change } from './transitions/change.ts';
 import { decideDue } from './transitions/submitting.ts';
 import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from './transitions/taking-back.ts';
@@ -42,10 +42,9 @@ export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: R
   if (task.status === 'queued' && isPast(task.expiresAtMs, nowMs)) return decideExpire(task, nowMs);
   if (task.status === 'scheduled') return decideDue(task, nowMs);
   if (task.status !== 'assigned') return null;
-  if (isPast(task.runDeadlineAtMs, nowMs)) return reclaimed(task, 'run_limit', nowMs, rules);
-  if (!isPast(task.deadlineAtMs, nowMs)) return null;
-  if (view.silenceCountsFromMs > nowMs) return change(withDeadline(task, view.silenceCountsFromMs), {}, nowMs, []);
-  return reclaimed(task, silenceOf(task, view), nowMs, rules);
+  if (!isPast(task.deadlineAtMs, nowMs) && !isPast(task.runDeadlineAtMs, nowMs)) return null;
+  if (view.silenceCountsFromMs > nowMs) return change(notBefore(task, view.silenceCountsFromMs), {}, nowMs, []);
+  return reclaimed(task, reasonOf(task, view, nowMs), nowMs, rules);
 }
 
 const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rules): Change | null => {
@@ -53,8 +52,9 @@ const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rule
   return decided.kind === 'changed' ? decided : null;
 };
 
-const silenceOf = (task: Task, view: SweepView): ReclaimReason => {
+const reasonOf = (task: Task, view: SweepView, nowMs: number): ReclaimReason => {
   if (!view.agentConnected) return 'disconnected';
+  if (isPast(task.runDeadlineAtMs, nowMs)) return 'run_limit';
   return task.acceptedAtMs === null ? 'not_accepted' : 'lease_expired';
 };
 

@@ -43,6 +43,7 @@ export const coreModule = (): ContainerModule =>
               wiring.expectDue(dueAtMs);
               if (events.length > 0) for (const listener of wiring.commitListeners) listener();
             },
+            storageFailed: () => wiring.storageFailed(),
           }),
         [TOKENS.Storage, TOKENS.Clock, TOKENS.Ids, TOKENS.Roster, TOKENS.HubContext, TOKENS.HubWiring],
       )
@@ -52,6 +53,7 @@ export const coreModule = (): ContainerModule =>
         (clock, inbox, context, wiring, storage) => {
           const sweeper = new Sweeper({ clock, inbox, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
           wiring.expectDue = (dueAtMs) => sweeper.expectDue(dueAtMs);
+          wiring.storageFailed = () => sweeper.storageFailed();
           return sweeper;
         },
         [TOKENS.Clock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring, TOKENS.Storage],

@@ -4,7 +4,7 @@ import { withPause, withStrike } from '../../domain/breaker.ts';
 import { notBusy, settling } from '../../domain/busy.ts';
 import { decideHeld, decideMissing } from '../../domain/reconciliation.ts';
 import { decideReplacing } from '../../domain/replacing.ts';
-import { resumedDeadline, withDeadline } from '../../domain/transitions/assigning.ts';
+import { notBefore, resumedDeadline, withDeadline } from '../../domain/transitions/assigning.ts';
 import { decideAccept } from '../../domain/transitions/reporting.ts';
 import { decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
 import { nextGeneration, type AgentId } from '../../domain/ids.ts';
@@ -132,11 +132,14 @@ export function handleDisconnect(batch: Batch, command: DisconnectCommand, conte
   if (agent !== undefined) takeAway(batch, agent, context);
 }
 
-/** The agent is away: from now on each of its deadlines is the end of the grace, unless silence does not count yet. */
+/**
+ * The agent is away: from now on each of its deadlines is the end of the grace, unless silence does not count yet. A run
+ * limit that passes meanwhile waits for it too: the sidecar keeps it, and has no way to say so.
+ */
 export function takeAway(batch: Batch, agent: Agent, context: HubContext): void {
   batch.putAgent({ ...agent, connected: false, disconnectedAtMs: batch.nowMs, lastHeardAtMs: agent.lastHeardAtMs ?? batch.nowMs });
   const untilMs = Math.max(batch.nowMs + context.timing.reconnectGraceMs, context.silence.countsFromMs);
-  for (const task of batch.liveOf(agent.id)) batch.touch(withDeadline(task, untilMs));
+  for (const task of batch.liveOf(agent.id)) batch.touch(notBefore(withDeadline(task, untilMs), untilMs));
 }
 
 export function handlePresence(batch: Batch, command: PresenceCommand, context: HubContext): void {

@@ -13,6 +13,8 @@ const JUMP_MS = 5_000;
 const TIMER_MAX_MS = 3_600_000;
 /** Between two sweeps, at least: what one sweep leaves due must not keep the loop busy. Milliseconds. */
 const GAP_MS = 20;
+/** After a sweep that could not be committed: what was due still is, and will be until the storage is back. Milliseconds. */
+const RETRY_MS = 1_000;
 
 export interface SweeperDeps {
   readonly clock: Clock;
@@ -25,8 +27,7 @@ export interface SweeperDeps {
 export class Sweeper {
   readonly #deps: SweeperDeps;
   #timer: Timer | null = null;
-  /** When the timer is to fire, by both clocks. */
-  #fireAtMs = 0;
+  /** When the timer is to fire, by the monotonic clock. */
   #fireAtMonotonicMs = 0;
   /** Wall time less monotonic time: changes only when the wall clock jumps. */
   #offsetMs = 0;
@@ -58,15 +59,27 @@ export class Sweeper {
   /** Something is due at `dueAtMs`, by the wall clock: the next sweep is not later. */
   expectDue(dueAtMs: number | null): void {
     if (this.#stopped || dueAtMs === null) return;
-    if (this.#running) this.#heardDueAtMs = Math.min(dueAtMs, this.#heardDueAtMs ?? dueAtMs);
-    else if (dueAtMs < this.#fireAtMs) this.#arm(Math.max(GAP_MS, dueAtMs - this.#deps.clock.nowMs()));
+    if (this.#running) {
+      this.#heardDueAtMs = Math.min(dueAtMs, this.#heardDueAtMs ?? dueAtMs);
+      return;
+    }
+    const { clock } = this.#deps;
+    const delayMs = Math.max(GAP_MS, dueAtMs - clock.nowMs());
+    // By the clock that does not jump: a sweep that is set is never put off.
+    if (clock.monotonicMs() + delayMs < this.#fireAtMonotonicMs) this.#arm(delayMs);
+  }
+
+  /** The storage could not commit: renewals were lost with it, so from now on silence does not count for a while. */
+  storageFailed(): void {
+    if (this.#stopped) return;
+    if (!this.#storageAway) this.#hush('the storage could not commit');
+    this.#storageAway = true;
   }
 
   #arm(delayMs: number): void {
     const { clock } = this.#deps;
     const boundedMs = Math.min(delayMs, TIMER_MAX_MS);
     this.#timer?.cancel();
-    this.#fireAtMs = clock.nowMs() + boundedMs;
     this.#fireAtMonotonicMs = clock.monotonicMs() + boundedMs;
     this.#timer = clock.after(boundedMs, () => this.#fired());
   }
@@ -78,21 +91,22 @@ export class Sweeper {
     const lateMs = clock.monotonicMs() - this.#fireAtMonotonicMs;
     this.#offsetMs = offsetMs;
     if (jumpMs > JUMP_MS || lateMs > JUMP_MS) this.#hush(`the clock jumped by ${jumpMs} ms, the timer was ${lateMs} ms late`);
+    // This sweep may be the first that succeeds again, so the quiet time begins before it.
+    if (this.#storageAway) this.#hush('the storage was away');
     this.#running = true;
     // One more turn of the event loop: frames that were received before are taken before the sweep.
     this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));
   }
 
   async #swept(ok: boolean): Promise<void> {
-    if (ok && this.#storageAway) this.#hush('the storage is back');
-    this.#storageAway = !ok;
+    if (ok) this.#storageAway = false;
     const storedDueAtMs = await this.#nextDueAtMs();
     this.#running = false;
     if (this.#stopped) return;
     const { clock, context } = this.#deps;
     const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#heardDueAtMs ?? Infinity);
     this.#heardDueAtMs = null;
-    this.#arm(Math.min(context.timing.sweepMs, Math.max(GAP_MS, dueAtMs - clock.nowMs())));
+    this.#arm(Math.min(context.timing.sweepMs, Math.max(ok ? GAP_MS : RETRY_MS, dueAtMs - clock.nowMs())));
   }
 
   /** A store that cannot be read is asked again at the next regular sweep. */

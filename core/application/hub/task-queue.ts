@@ -33,6 +33,8 @@ export interface TaskQueueDeps {
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
   /** Told of each commit: its events, and the earliest time at which something is due. MUST NOT throw. */
   readonly committed: (commit: { readonly events: readonly StoredEvent[]; readonly dueAtMs: number | null }) => void;
+  /** Told when the store could not commit a batch. MUST NOT throw. */
+  readonly storageFailed?: (() => void) | undefined;
 }
 
 interface Entry {
@@ -101,7 +103,8 @@ export class TaskQueue implements CommandInbox {
       });
     }
     const bytes = sizeOf(command);
-    if (this.#inbox.length >= limits.inboxCommands || this.#inboxBytes + bytes > limits.inboxBytes) {
+    const isFull = this.#inbox.length >= limits.inboxCommands || this.#inboxBytes + bytes > limits.inboxBytes;
+    if (isFull && !isOurOwn(command)) {
       const message = `The hub has ${this.#inbox.length} commands (${this.#inboxBytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
       return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
     }
@@ -128,7 +131,9 @@ export class TaskQueue implements CommandInbox {
     try {
       done = await this.#commit(entries);
     } catch (error) {
-      if (entries.length > 1 && !AgentcomError.is(error, 'AC_STORE_UNAVAILABLE')) {
+      const ofStore = isOfTheStore(error);
+      if (ofStore) this.#deps.storageFailed?.();
+      if (entries.length > 1 && !ofStore) {
         const middle = Math.ceil(entries.length / 2);
         await this.#settleAll(entries.slice(0, middle));
         return this.#settleAll(entries.slice(middle));
@@ -155,10 +160,20 @@ export class TaskQueue implements CommandInbox {
       try {
         return await store.transact(batchId, async (unit) => (done = await this.#work(unit, entries)));
       } catch (error) {
-        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await store.committed(batchId))) return done;
+        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
         if (!mayRepeat || tries === BATCH_TRIES_MAX) throw error;
       }
+    }
+  }
+
+  /** Whether a batch was committed. As long as that is not known it is neither answered nor repeated. */
+  async #happened(batchId: string): Promise<boolean> {
+    try {
+      return await this.#deps.store.committed(batchId);
+    } catch (cause) {
+      const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are given up.`;
+      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause });
     }
   }
 
@@ -186,6 +201,15 @@ export class TaskQueue implements CommandInbox {
     }
   }
 }
+
+/** What the hub itself must note in any case: at most one of each session, and one sweep. */
+const isOurOwn = ({ kind }: Command): boolean => kind === 'sweep' || kind === 'disconnect' || kind === 'hub_started';
+
+/** Failures that have nothing to do with what is in the batch. */
+const isOfTheStore = (error: unknown): boolean =>
+  (['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN', 'AC_STORE_CLOSED'] as const).some((code) =>
+    AgentcomError.is(error, code),
+  );
 
 const earliestDue = (changes: ReturnType<Batch['changes']>, pauseEndMs: number | null): number | null => {
   let earliest = pauseEndMs;

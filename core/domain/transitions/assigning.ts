@@ -33,6 +33,13 @@ export function decideAssign(
 /** The task with its acceptance or lease deadline moved; nothing happened to it, so there is no event. */
 export const withDeadline = (task: Task, deadlineAtMs: number): Task => ({ ...task, deadlineAtMs });
 
+/** The live task with its deadlines, the run's own included, moved where they are earlier: nothing of it ends before `timeMs`. */
+export const notBefore = (task: Task, timeMs: number): Task => ({
+  ...task,
+  deadlineAtMs: Math.max(task.deadlineAtMs ?? timeMs, timeMs),
+  runDeadlineAtMs: task.runDeadlineAtMs === null ? null : Math.max(task.runDeadlineAtMs, timeMs),
+});
+
 /** The agent of a live task is back and goes on with it: its deadline is counted anew. */
 export const resumedDeadline = (task: Task, nowMs: number, rules: Rules): Task =>
   withDeadline(task, nowMs + (task.acceptedAtMs === null ? rules.acceptMs : rules.leaseMs));

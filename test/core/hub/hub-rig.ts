@@ -95,6 +95,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     context,
     deliver: (outgoing) => late.sessions?.deliver(outgoing),
     committed: ({ dueAtMs }) => sweeper.expectDue(dueAtMs),
+    storageFailed: () => sweeper.storageFailed(),
   });
   const sweeper = new Sweeper({ clock, inbox: queue, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
   const sessions = new HubSessions({
