@@ -84,6 +84,7 @@ export interface SidecarOptions {
   readonly capabilities?: readonly string[];
   /** What it wakes instead of the agent that keeps the ledger. */
   readonly argv?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   /** Times that only this one has. */
   readonly timing?: Partial<SidecarTiming>;
   /** More of the sidecar's config, as source text. */
@@ -145,7 +146,14 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
     adminToken,
     startHub: () => start('hub', ['hub', '--config', join(dir, 'hub.config.ts')]),
     async startSidecar(agentId, options = {}) {
-      const { hubUrl = `ws://127.0.0.1:${port}/ws`, capabilities = ['code'], argv = LEDGER_ARGV, timing = {}, extra = '' } = options;
+      const {
+        hubUrl = `ws://127.0.0.1:${port}/ws`,
+        capabilities = ['code'],
+        argv = LEDGER_ARGV,
+        env = {},
+        timing = {},
+        extra = '',
+      } = options;
       const config = join(dir, `${agentId}.config.ts`);
       if (!existsSync(config)) {
         const { token } = await api.createToken({ agent_id: agentId });
@@ -155,7 +163,7 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
 import { command } from 'agentcom/runners';
 export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: '${agentId}', token: ${JSON.stringify(token)}, dataDir: '${agentId}',
   capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify({ ...sidecarTiming, ...timing })},
-  wake: command({ argv: ${JSON.stringify(argv)}, graceMs: ${hubTiming.killGraceMs}, env: { LEDGER_DIR: ${JSON.stringify(join(dir, 'ledger'))} } }), ${extra} } });
+  wake: command({ argv: ${JSON.stringify(argv)}, graceMs: ${hubTiming.killGraceMs}, env: ${JSON.stringify({ LEDGER_DIR: join(dir, 'ledger'), ...env })} }), ${extra} } });
 `,
         );
       }
