@@ -2,6 +2,7 @@
 export { adoptRun, type AdoptRunOptions } from './adopt-run.ts';
 export { findProgram, type FindProgramOptions, type FoundProgram } from './find-program.ts';
 export { followOutput, type FollowOutputOptions, type Hear, type OutputFollower, type SaidEvent } from './follow-output.ts';
+export { jsonLines, type SaidObject } from './json-lines.ts';
 export { launch, type LaunchOptions, type LaunchOutcome, type ProcessEnd } from './launch.ts';
 export { lineFollower, type FollowedLines, type LineFollowerOptions } from './line-follower.ts';
 export { isAlive, markOf, type ProcessRow, type ProcessTable } from './process-table.ts';

@@ -4,14 +4,22 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
-import { programRunner, type Hear, type ProgramStart, type WakeEvent, type WakeRequest } from '../../plugins/plugin.ts';
+import {
+  jsonLines,
+  programRunner,
+  type Hear,
+  type ProgramStart,
+  type SaidEvent,
+  type WakeEvent,
+  type WakeRequest,
+} from '../../plugins/plugin.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject } from './process-subject.ts';
 import { runWorld, type RunWorld } from './run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
-/** Reads `{"type": …}` lines as the events that they are; anything else says nothing. */
-const hear: Hear = (line) => (line.startsWith('{') ? (JSON.parse(line) as ReturnType<Hear>) : undefined);
+/** Reads `{"type": …}` lines as the events that they are. */
+const hear = jsonLines((said) => said as unknown as SaidEvent);
 
 wakeRunnerContract('a program that is listened to', () =>
   processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear })),
@@ -41,7 +49,7 @@ withRuns('what it says is told in order, all of it before its end', async (t, wo
   const many = 3_000;
   const events = await told(
     world,
-    `console.log('{"type":"started"}'); console.log('no JSON');
+    `console.log('{"type":"started"}'); console.log('no JSON'); console.log('{ nor this'); console.log('[1]'); console.log(' ');
      for (let n = 0; n < ${many}; n += 1) console.log(JSON.stringify({ type: 'progress', message: 'é' + n }));
      console.log('{"type":"completed","output":{"n":1}}');`,
   );
@@ -71,11 +79,14 @@ withRuns('it reads the task, or what it is given instead, from standard input', 
 });
 
 withRuns('a runner that cannot read a line has failed, once, and its agent is still followed to its end', async (t, world) => {
-  const { runner, log } = runnerOf(world, `for (let n = 0; n < 3; n += 1) console.log('{broken');`);
+  const deaf: Hear = (line) => {
+    throw new Error(`what is ${line}?`);
+  };
+  const { runner, log } = runnerOf(world, `for (let n = 0; n < 3; n += 1) console.log('this');`, { hear: deaf });
   const events = await all(runner.wake(await world.request(), never()));
   t.match(events, [
     { type: 'spawned' },
-    { type: 'failed', phase: 'agent', retryable: true, message: /cannot read what the agent says: .*JSON/ },
+    { type: 'failed', phase: 'agent', retryable: true, message: /cannot read what the agent says: what is this\?$/ },
     { type: 'exited', exitCode: 0 },
   ]);
   t.equal(events.length, 3);

@@ -1,0 +1,26 @@
+/** For agents that print JSON, an object a line, as most of them can. */
+import type { Hear, SaidEvent } from './follow-output.ts';
+
+/** What a line of JSON holds; nothing is known of it. */
+export type SaidObject = Readonly<Record<string, unknown>>;
+
+/**
+ * Hears the lines that are JSON objects, and passes over all others: warnings of libraries, words for people, a last line
+ * that was cut off when the program was killed.
+ */
+export const jsonLines =
+  (hear: (said: SaidObject) => SaidEvent | readonly SaidEvent[] | undefined): Hear =>
+  (line) => {
+    const said = objectIn(line);
+    return said === null ? undefined : hear(said);
+  };
+
+function objectIn(line: string): SaidObject | null {
+  if (!line.trimStart().startsWith('{')) return null;
+  try {
+    return JSON.parse(line) as SaidObject;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
