@@ -25,13 +25,16 @@ export interface Agent {
   /** The status it last gave of itself (version 1), shown only. */
   readonly reportedStatus: string | null;
   readonly draining: boolean;
-  /** Gets nothing before this time; with the reason that people read. */
+  /** It said that it can do nothing: gets nothing before this time, or until its checks pass; with the reason that people read. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
   /** Taken as busy until then, whatever its slots: it refused a task, or, of version 1, has yet to say what it holds. */
   readonly busyUntilMs: number | null;
   readonly busyReason: string | null;
-  /** The breaker: different tasks in a row that ended by this machine's fault, and how often it has tripped in a row. */
+  /** The breaker: too many tasks in a row ended by its fault. It gets nothing before this time, whatever it says of itself. */
+  readonly brokenUntilMs: number | null;
+  readonly brokenReason: string | null;
+  /** Different tasks in a row that ended by this machine's fault, and how often the breaker has tripped in a row. */
   readonly strikes: readonly TaskId[];
   readonly breakerTrips: number;
   /** Rejections in a row, for the doubling of the time that it is taken as busy after each. */
@@ -58,6 +61,14 @@ export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
 /** What operators see of an agent. */
 export type AgentPresence = 'offline' | 'idle' | 'working' | 'draining' | 'paused';
 
+/** Until when and why it gets nothing; null when it is not paused. Of two reasons the one that lasts longer. */
+export function pauseOf(agent: Agent, nowMs: number): { readonly untilMs: number; readonly reason: string | null } | null {
+  const pausedMs = agent.pausedUntilMs ?? 0;
+  const brokenMs = agent.brokenUntilMs ?? 0;
+  if (Math.max(pausedMs, brokenMs) <= nowMs) return null;
+  return pausedMs > brokenMs ? { untilMs: pausedMs, reason: agent.pausedReason } : { untilMs: brokenMs, reason: agent.brokenReason };
+}
+
 /** Whether it is taken as busy whatever its slots. */
 export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilMs !== null && agent.busyUntilMs > nowMs;
 
@@ -65,7 +76,7 @@ export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilM
 export function presenceOf(agent: Agent, liveCount: number, nowMs: number): AgentPresence {
   if (!agent.connected) return 'offline';
   if (agent.draining) return 'draining';
-  if (agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs) return 'paused';
+  if (pauseOf(agent, nowMs) !== null) return 'paused';
   return liveCount > 0 || isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
 }
 
@@ -92,6 +103,8 @@ export function newAgent(id: AgentId, name: string = id): Agent {
     pausedReason: null,
     busyUntilMs: null,
     busyReason: null,
+    brokenUntilMs: null,
+    brokenReason: null,
     strikes: [],
     breakerTrips: 0,
     rejections: 0,

@@ -2,7 +2,7 @@
  * One broken machine must not drain the queue: an agent on which three different tasks in a row ended by the machine's
  * fault is paused, longer each time.
  */
-import { isBusy, type Agent } from './agent.ts';
+import { isBusy, pauseOf, type Agent } from './agent.ts';
 import { backoffMs, type BackoffTimes } from './backoff.ts';
 import type { TaskId } from './ids.ts';
 import { STRIKES_MAX } from './rules.ts';
@@ -19,8 +19,8 @@ export function withStrike(agent: Agent, taskId: TaskId, reason: string, nowMs: 
     ...agent,
     strikes: [],
     breakerTrips,
-    pausedUntilMs: nowMs + backoffMs(breaker, breakerTrips),
-    pausedReason: `${STRIKES_MAX} tasks in a row ended by this machine's fault, the last with: ${reason}`,
+    brokenUntilMs: nowMs + backoffMs(breaker, breakerTrips),
+    brokenReason: `${STRIKES_MAX} tasks in a row ended by this machine's fault, the last with: ${reason}`,
   };
 }
 
@@ -35,7 +35,7 @@ export const withPause = (agent: Agent, untilMs: number, reason: string): Agent 
 
 /** Whether it may get work now, as far as its standing goes. */
 export const mayWork = (agent: Agent, nowMs: number): boolean =>
-  agent.connected && !agent.draining && !isBusy(agent, nowMs) && (agent.pausedUntilMs === null || agent.pausedUntilMs <= nowMs);
+  agent.connected && !agent.draining && !isBusy(agent, nowMs) && pauseOf(agent, nowMs) === null;
 
 const paused = (agent: Agent, untilMs: number, reason: string): Pick<Agent, 'pausedUntilMs' | 'pausedReason'> =>
   agent.pausedUntilMs !== null && agent.pausedUntilMs > untilMs ? agent : { pausedUntilMs: untilMs, pausedReason: reason };

@@ -19,16 +19,23 @@ export type HeldDecision =
   /** The run is to be stopped. */
   | { readonly action: 'abort'; readonly reason: 'unknown_task' | 'not_assignee' | 'stale_generation' | 'ended' }
   /** The sidecar lost the run and says so: taken back as lost, and answered `abort`. */
-  | { readonly action: 'lost' }
-  /** The store is older than what the sidecar holds: raise its generation above, answer `abort`, and say it loudly. */
-  | { readonly action: 'raise'; readonly above: Generation };
+  | { readonly action: 'lost' };
+
+/**
+ * Whether the sidecar holds a generation that the store never gave out: the store fell back in time. Its own is to be
+ * raised above, and that to be said loudly, before what is held is judged.
+ */
+export const isAhead = (task: Task | undefined, held: Held): boolean => task !== undefined && held.generation > task.generation;
+
+/** Whether what is held is the task's current assignment. */
+export const isCurrent = (task: Task, held: Held, agentId: AgentId): boolean =>
+  task.status === 'assigned' && task.generation === held.generation && task.assignedTo === agentId;
 
 /** Judges one held assignment of `agentId` against the task in the store. */
 export function decideHeld(task: Task | undefined, held: Held, agentId: AgentId): HeldDecision {
   if (held.status === 'reporting') return { action: 'report' };
   if (task === undefined) return { action: 'abort', reason: 'unknown_task' };
-  if (held.generation > task.generation) return { action: 'raise', above: held.generation };
-  if (held.generation < task.generation) return { action: 'abort', reason: 'stale_generation' };
+  if (held.generation !== task.generation) return { action: 'abort', reason: 'stale_generation' };
   if (task.status !== 'assigned') return { action: 'abort', reason: 'ended' };
   if (task.assignedTo !== agentId) return { action: 'abort', reason: 'not_assignee' };
   return held.status === 'unknown' ? { action: 'lost' } : { action: 'continue' };

@@ -2,7 +2,7 @@
  * Why a task is not running: one sentence that is true at this moment, for the operator who asks. Pure: the task, what
  * it depends on and the agents in, the reason out. Nothing decides by it.
  */
-import { isBusy, type Agent } from './agent.ts';
+import { isBusy, pauseOf, type Agent } from './agent.ts';
 import type { AgentId, TaskId } from './ids.ts';
 import { canRun } from './scheduling.ts';
 import type { Status, Task } from './task.ts';
@@ -182,9 +182,10 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
     return because('offline', `has been offline for ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`);
   }
   if (agent.draining) return because('draining', 'is draining and takes nothing new');
-  if (agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs) {
-    const why = agent.pausedReason === null ? '' : ` (${agent.pausedReason})`;
-    return because('paused', `is paused for ${durationText(agent.pausedUntilMs - nowMs)}${why}`, agent.pausedUntilMs);
+  const pause = pauseOf(agent, nowMs);
+  if (pause !== null) {
+    const why = pause.reason === null ? '' : ` (${pause.reason})`;
+    return because('paused', `is paused for ${durationText(pause.untilMs - nowMs)}${why}`, pause.untilMs);
   }
   if (agent.busyUntilMs !== null && isBusy(agent, nowMs)) {
     return because(

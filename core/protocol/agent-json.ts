@@ -1,5 +1,5 @@
 /** An agent as the HTTP API shows it. */
-import { isBusy, presenceOf, type Agent } from '../domain/agent.ts';
+import { isBusy, pauseOf, presenceOf, type Agent } from '../domain/agent.ts';
 import { isConflict } from '../domain/replacing.ts';
 import type { Task } from '../domain/task.ts';
 
@@ -11,7 +11,7 @@ export interface AgentParts {
 }
 
 export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: number): Readonly<Record<string, unknown>> {
-  const isPaused = agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs;
+  const pause = pauseOf(agent, nowMs);
   return {
     agent_id: agent.id,
     name: agent.name,
@@ -24,8 +24,8 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     last_seen: agent.lastHeardAtMs,
     protocol_version: agent.protocolVersion,
     draining: agent.draining,
-    paused_until: isPaused ? agent.pausedUntilMs : null,
-    paused_reason: isPaused ? agent.pausedReason : null,
+    paused_until: pause?.untilMs ?? null,
+    paused_reason: pause?.reason ?? null,
     busy_until: isBusy(agent, nowMs) ? agent.busyUntilMs : null,
     busy_reason: isBusy(agent, nowMs) ? agent.busyReason : null,
     conflict_until: isConflict(agent, nowMs) ? agent.conflictUntilMs : null,

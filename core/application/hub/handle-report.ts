@@ -6,7 +6,7 @@ import { judge } from '../../domain/fencing.ts';
 import type { Generation } from '../../domain/ids.ts';
 import { refuse } from '../../domain/refusal.ts';
 import { OUTCOMES_KEPT, type AckStatus, type Task } from '../../domain/task.ts';
-import { change, type Change, type Transition } from '../../domain/transitions/change.ts';
+import { change, type Change, type Speaker, type Transition } from '../../domain/transitions/change.ts';
 import * as reporting from '../../domain/transitions/reporting.ts';
 import type { Batch } from './batch.ts';
 import type { ReportAnswer, ReportBody, ReportCommand, StopConfirmedCommand } from './commands.ts';
@@ -18,13 +18,15 @@ const RELEASE_PAUSE_MS = 60_000;
 export function handleReport(batch: Batch, command: ReportCommand, context: HubContext): ReportAnswer {
   const before = batch.agent(command.from.agentId);
   if (before === undefined || before.sessionNumber !== command.from.session) return { kind: 'replaced' };
-  const task = batch.task(command.taskId);
   if (command.unfit !== undefined) {
-    keepRefused(batch, before, task, command, command.unfit);
-    return refuse('not_assignee', task?.generation ?? null);
+    const named = batch.task(command.taskId);
+    keepRefused(batch, before, named, command, command.unfit);
+    return refuse('not_assignee', named?.generation ?? null);
   }
   if (before.protocolVersion === 1) confirmByReport(batch, before, command);
   const agent = saysItIsFree(command.body) ? freed(batch, before) : before;
+  // Only now: the confirmation may have been of this very task, and is an event of it.
+  const task = batch.task(command.taskId);
   const judgement = judge(task, { kind: command.body.report, agentId: agent.id, generation: command.generation });
   if (judgement.kind === 'repeat') {
     return { kind: 'acknowledged', status: judgement.answer, generation: command.generation ?? (0 as Generation), duplicate: true };
@@ -47,17 +49,20 @@ const stillHasIt = (agent: Agent, task: Task, body: ReportBody): boolean =>
 
 function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
   const { body, from } = command;
+  batch.dispatchWanted ||= agent.busyUntilMs !== null;
+  if (body.report === 'accepted' && task.acceptedAtMs !== null) {
+    batch.putAgent(standing(agent, task, body, batch.nowMs, context));
+    return { kind: 'acknowledged', status: 'accepted', generation: task.generation, duplicate: true };
+  }
   const decided = decide(task, body, from, batch.nowMs, context);
   if (decided.kind === 'refused') return decided;
-  const repeated = body.report === 'accepted' && task.acceptedAtMs !== null;
   batch.put(decided);
   batch.putAgent(standing(agent, task, body, batch.nowMs, context));
-  batch.dispatchWanted ||= agent.pausedUntilMs !== null || agent.busyUntilMs !== null;
   const status = ackOf(body, decided.task);
-  return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: repeated };
+  return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: false };
 }
 
-function decide(task: Task, body: ReportBody, by: reporting.Speaker, nowMs: number, { rules }: HubContext): Transition {
+function decide(task: Task, body: ReportBody, by: Speaker, nowMs: number, { rules }: HubContext): Transition {
   switch (body.report) {
     case 'accepted':
       return reporting.decideAccept(task, by, nowMs, rules);

@@ -2,12 +2,12 @@
 import type { Agent } from '../../domain/agent.ts';
 import { withPause, withStrike } from '../../domain/breaker.ts';
 import { notBusy, settling } from '../../domain/busy.ts';
-import { decideHeld, decideMissing } from '../../domain/reconciliation.ts';
+import { decideHeld, decideMissing, isAhead, isCurrent } from '../../domain/reconciliation.ts';
 import { decideReplacing } from '../../domain/replacing.ts';
 import { notBefore, resumedDeadline, withDeadline } from '../../domain/transitions/assigning.ts';
 import { decideAccept } from '../../domain/transitions/reporting.ts';
-import { decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
-import { nextGeneration, type AgentId } from '../../domain/ids.ts';
+import { decideRaise, decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
+import type { AgentId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Batch } from './batch.ts';
 import type {
@@ -71,11 +71,13 @@ const isHeldByAnother = (agent: Agent, command: IdentifyCommand, nowMs: number, 
 /** Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. */
 function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[], context: HubContext): readonly HeldAnswer[] {
   const answers = held.map((one): HeldAnswer => {
-    const task = batch.task(one.taskId);
+    const task = raisedAbove(batch, agent, one, context);
     const decision = decideHeld(task, one, agent.id);
     const name = { taskId: one.taskId, generation: one.generation };
     switch (decision.action) {
       case 'report':
+        // Its word is on the way: until it is here the assignment is as good as going on.
+        if (task !== undefined && isCurrent(task, one, agent.id)) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
         return { ...name, action: 'report', reason: null };
       case 'continue':
         if (task !== undefined) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
@@ -83,13 +85,6 @@ function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[],
       case 'lost':
         if (task !== undefined) takeBack(batch, agent.id, task, 'lost', context);
         return { ...name, action: 'abort', reason: 'lost' };
-      case 'raise':
-        if (task !== undefined) batch.touch({ ...task, generation: nextGeneration(decision.above) });
-        context.log.error('a sidecar holds a generation above the stored one: the store fell back in time', {
-          agent_id: agent.id,
-          ...name,
-        });
-        return { ...name, action: 'abort', reason: 'stale_generation' };
       case 'abort':
         return { ...name, action: 'abort', reason: decision.reason };
     }
@@ -103,6 +98,22 @@ function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[],
   }
   confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
   return answers;
+}
+
+/** The task that is held, raised above what is held where the store fell back in time. */
+function raisedAbove(batch: Batch, agent: Agent, held: HeldAssignment, context: HubContext): Task | undefined {
+  const task = batch.task(held.taskId);
+  if (task === undefined || !isAhead(task, held)) return task;
+  const { taskId, generation } = held;
+  const stored = task.generation;
+  context.log.error('a sidecar holds a generation above the stored one: the store fell back in time', {
+    agent_id: agent.id,
+    taskId,
+    generation,
+    stored,
+  });
+  batch.put(decideRaise(task, { generation, by: { agentId: agent.id, session: agent.sessionNumber } }, batch.nowMs));
+  return batch.task(taskId);
 }
 
 /** Version 1 has no inventory: what it never accepted is pushed again, of the rest it is expected to speak. */
@@ -220,6 +231,8 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         draining: false,
         pausedUntilMs: null,
         pausedReason: null,
+        brokenUntilMs: null,
+        brokenReason: null,
         strikes: [],
         breakerTrips: 0,
         rejections: 0,

@@ -47,7 +47,7 @@ export class Roster {
   nextPauseEndMs(nowMs: number): number | null {
     let next: number | null = null;
     for (const { agent } of this.#entries.values()) {
-      for (const until of [agent.pausedUntilMs, agent.busyUntilMs]) {
+      for (const until of [agent.pausedUntilMs, agent.brokenUntilMs, agent.busyUntilMs]) {
         if (until !== null && until > nowMs && (next === null || until < next)) next = until;
       }
     }

@@ -17,6 +17,12 @@ export interface Change {
 
 export type Transition = Change | Refusal;
 
+/** Whose frame it was. */
+export interface Speaker {
+  readonly agentId: AgentId;
+  readonly session: number;
+}
+
 /** An event before it has its number. Task, time, and by default the task's own generation are filled in. */
 export interface EventDraft {
   readonly event: EventName;

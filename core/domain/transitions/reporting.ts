@@ -1,17 +1,10 @@
 /** What an agent's own word does to its task. Each is called only for a report that the fence let through. */
-import type { AgentId } from '../ids.ts';
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
 import type { Outcome, Task } from '../task.ts';
 import { acceptance } from './assigning.ts';
-import { change, joined, withOutcome, type Change, type EventDraft, type Transition } from './change.ts';
+import { change, joined, withOutcome, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
 import { handedBack, lostAttempt } from './again.ts';
-
-/** Who said it. */
-export interface Speaker {
-  readonly agentId: AgentId;
-  readonly session: number;
-}
 
 /** Numbers a report may carry; null: it did not say. */
 export interface Usage {

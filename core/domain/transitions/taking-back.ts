@@ -1,11 +1,11 @@
 /** What the hub or a person takes back: lost and silent assignments, cancelled tasks, passed deadlines. */
 import type { PendingStop } from '../agent.ts';
-import { nextGeneration } from '../ids.ts';
+import { nextGeneration, type AgentId, type Generation } from '../ids.ts';
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
 import { isEnded, type Task } from '../task.ts';
 import { deadLettered, handedBack, lostAttempt } from './again.ts';
-import { change, stopOf, UNASSIGNED, type Change, type EventDraft, type Transition } from './change.ts';
+import { change, joined, stopOf, UNASSIGNED, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
 
 /** Why the hub takes an assignment back. */
 export type ReclaimReason =
@@ -45,6 +45,41 @@ export function decideReclaim(
   return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);
 }
 
+/**
+ * The store fell back in time: a sidecar holds a generation that it never gave out, so the task's own is raised above it. A
+ * live assignment is taken back first, at no cost: it is not the one that was given out last.
+ */
+export function decideRaise(task: Task, held: { readonly generation: Generation; readonly by: Speaker }, nowMs: number): Change {
+  const free = task.status === 'assigned' && task.assignedTo !== null ? takenBackFree(task, task.assignedTo, nowMs) : null;
+  const generation = nextGeneration(held.generation);
+  const raised = change(free?.task ?? task, { generation }, nowMs, [
+    {
+      event: 'report_refused',
+      agentId: held.by.agentId,
+      generation: held.generation,
+      session: held.by.session,
+      details: { reason: 'store_fell_back', raised_to: generation },
+    },
+  ]);
+  return free === null ? raised : joined(free, raised);
+}
+
+function takenBackFree(task: Task, agentId: AgentId, nowMs: number): Change {
+  const back = change(
+    task,
+    {
+      ...UNASSIGNED,
+      status: 'queued',
+      generation: nextGeneration(task.generation),
+      eligibleAtMs: nowMs,
+      takenBack: { agentId, generation: task.generation },
+    },
+    nowMs,
+    [{ event: 'reclaimed', agentId, generation: task.generation, details: { reason: 'store_fell_back' } }],
+  );
+  return withStop(back, stopOf(task, agentId, 'reclaimed', nowMs), nowMs);
+}
+
 /** Cancels what has not ended; a running agent is told to stop. */
 export function decideCancel(task: Task, by: string, nowMs: number): Transition {
   if (isEnded(task)) return refuse('invalid_state', task.generation);
@@ -78,7 +113,7 @@ export const decideExpire = (task: Task, nowMs: number): Change =>
 const withStop = (done: Change, stop: PendingStop | null, nowMs: number): Change => {
   if (stop === null) return done;
   const told = change(done.task, {}, nowMs, [
-    { event: 'stop_requested', agentId: stop.agentId, generation: done.events[0]?.generation ?? null, details: { reason: stop.reason } },
+    { event: 'stop_requested', agentId: stop.agentId, generation: stop.generation as Generation, details: { reason: stop.reason } },
   ]);
   return { ...done, task: told.task, events: [...done.events, ...told.events], stop };
 };

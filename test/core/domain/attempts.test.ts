@@ -171,11 +171,11 @@ t.test(
   async (t) => {
     const strike = (agent: ReturnType<typeof newAgent>, n: number) => withStrike(agent, aTaskId(n), 'lost', NOW_MS, RULES.breaker);
     const two = strike(strike(strike(newAgent(ME), 1), 1), 2);
-    t.match(two, { pausedUntilMs: null }, 'the same task twice counts once');
+    t.match(two, { brokenUntilMs: null }, 'the same task twice counts once');
     const three = strike(two, 3);
-    t.match(three, { pausedUntilMs: NOW_MS + 60_000, strikes: [], breakerTrips: 1 });
+    t.match(three, { brokenUntilMs: NOW_MS + 60_000, strikes: [], breakerTrips: 1 });
     const six = strike(strike(strike(three, 4), 5), 6);
-    t.match(six, { pausedUntilMs: NOW_MS + 120_000 });
+    t.match(six, { brokenUntilMs: NOW_MS + 120_000 });
     t.match(withoutStrikes(six), { strikes: [], breakerTrips: 0 });
     t.match(withRejection(withRejection(newAgent(ME), 'busy', NOW_MS), 'busy', NOW_MS), { rejections: 2, busyUntilMs: NOW_MS + 120_000 });
   },

@@ -1,9 +1,10 @@
 /** What the hub answers for each thing that a returning sidecar says it holds. */
 import t from 'tap';
 import type { Generation } from '../../../core/domain/ids.ts';
-import { decideHeld, decideMissing, type Held } from '../../../core/domain/reconciliation.ts';
+import { decideHeld, decideMissing, isAhead, type Held } from '../../../core/domain/reconciliation.ts';
 import type { Task } from '../../../core/domain/task.ts';
-import { ME, OTHER, STATES } from './task-states.ts';
+import { decideRaise } from '../../../core/domain/transitions/taking-back.ts';
+import { ME, NOW_MS, OTHER, STATES } from './task-states.ts';
 
 const held = (generation: number, status: Held['status'] = 'working'): Held => ({
   taskId: STATES.accepted.id,
@@ -31,10 +32,39 @@ const CASES: readonly { readonly what: string; readonly task: Task | undefined; 
     wanted: { action: 'abort', reason: 'not_assignee' },
   },
   { what: 'one that has ended', task: STATES.completed, held: held(3), wanted: { action: 'abort', reason: 'ended' } },
-  { what: 'a generation above the stored one', task: STATES.queued, held: held(9), wanted: { action: 'raise', above: 9 } },
+  {
+    what: 'a generation above the stored one',
+    task: STATES.queued,
+    held: held(9),
+    wanted: { action: 'abort', reason: 'stale_generation' },
+  },
 ];
 
 for (const { what, task, held: said, wanted } of CASES) t.same(decideHeld(task, said, ME), wanted, what);
 
 t.equal(decideMissing(STATES.assigned), 'push_again', 'never accepted: it never saw it');
 t.equal(decideMissing(STATES.accepted), 'lost', 'accepted, and not there any more');
+
+t.test('a generation that the store never gave out raises it, and takes back what is live without cost', async (t) => {
+  const by = { agentId: ME, session: 7 };
+  t.same(
+    [2, 3, 4].map((generation) => isAhead(STATES.accepted, held(generation))),
+    [false, false, true],
+  );
+  t.notOk(isAhead(undefined, held(9)));
+  for (const [name, state] of Object.entries(STATES)) {
+    const { task, events, stop } = decideRaise(state, { generation: 9 as Generation, by }, NOW_MS);
+    const isLive = state.status === 'assigned';
+    t.match(
+      task,
+      { generation: 10, status: isLive ? 'queued' : state.status, retryCount: state.retryCount, handBacks: state.handBacks },
+      name,
+    );
+    t.same(
+      events.map((event) => event.event),
+      [...(isLive ? ['reclaimed', 'stop_requested'] : []), 'report_refused'],
+      name,
+    );
+    t.equal(stop?.generation, isLive ? 3 : undefined, name);
+  }
+});

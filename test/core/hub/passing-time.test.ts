@@ -149,7 +149,7 @@ t.test('three tasks in a row that one machine loses pause it, and the others do 
   for (const id of ids)
     await sick.send({ type: 'task_failed', task_id: id, generation: 1, error: 'wake_failed_after_3_attempts', kind: 'wake_failed' });
   await rig.pass(30_000);
-  t.match(await rig.storage.agents.getAgent('sick' as AgentId), { agent: { pausedReason: /wake_failed_after_3_attempts/ } });
+  t.match(await rig.storage.agents.getAgent('sick' as AgentId), { agent: { brokenReason: /wake_failed_after_3_attempts/ } });
   for (const id of ids) t.equal((await rig.record(id)).task.status, 'queued', 'the sick one gets nothing');
   const well = await rig.peer('well');
   t.equal((await well.identify({ slots: 3 })).filter((frame) => frame.type === 'task_assign').length, 3);

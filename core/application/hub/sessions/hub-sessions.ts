@@ -105,10 +105,8 @@ export class HubSessions implements TransportEvents {
       const session = this.#byAgent.get(one.agentId);
       if (session === undefined) continue;
       if (one.kind === 'close_older') {
-        // The newer session registered itself with its answer, before this is delivered.
-        for (const other of this.#sessions.values()) {
-          if (other !== session && other.agentId === one.agentId) other.close(REPLACED, 'replaced by a newer connection');
-        }
+        // The newer session took its place with its answer, before this; unless its socket was gone by then.
+        if (session.session < one.session) this.#closeReplaced(session);
       } else if (one.kind === 'assign') {
         if (session.session === one.session)
           session.send(assignFrame(session.version, one.task, one.body, this.#deps.context.rules.runMaxMs));
@@ -132,9 +130,15 @@ export class HubSessions implements TransportEvents {
     this.#unidentified -= 1;
     const agentId = session?.agentId ?? null;
     if (session === undefined || agentId === null) return;
+    const older = this.#byAgent.get(agentId);
     this.#byAgent.set(agentId, session);
+    if (older !== undefined) this.#closeReplaced(older);
     const agent = cardOf(agentId, this.#deps);
     if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent }, false);
+  }
+
+  #closeReplaced(session: HubSession): void {
+    session.close(REPLACED, 'replaced by a newer connection');
   }
 
   #sayWhyClosed(session: HubSession, code: number): void {

@@ -1,0 +1,112 @@
+/** Sessions that overlap, and stores that fell back in time: who may still speak, and what becomes of what was held. */
+import t from 'tap';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { hubRig } from './hub-rig.ts';
+
+const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
+
+t.test('an older connection is closed also when the one that replaced it is gone before it heard of it', async (t) => {
+  // Nobody was registered in its place, so it was taken for the newest: open, alive, and never answered again.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  const first = await rig.peer('a1');
+  await first.identify();
+  const second = await first.again();
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  await second.identify();
+  await second.cut();
+  gate.open();
+  gate.opened = Promise.resolve();
+  await rig.pass(0);
+  t.equal(first.closed(), 4001);
+  t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { sessionNumber: 2, connected: false });
+  t.equal(types(await (await first.again()).identify()), 'identified');
+});
+
+t.test('R4: what a version 1 agent reports of a task that it was to stop is kept whole', async (t) => {
+  // The confirmation of the stop and the refused result were written under the same number, and the second was lost.
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify({ protocol_version: 1, held: undefined, instance_id: undefined });
+  await rig.pass(6_000);
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id });
+  await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
+  await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: { work: 'done' } });
+  t.equal(await rig.story(id), 'cancelled 2: submitted eligible assigned accepted cancelled stop_requested stop_confirmed report_refused');
+  t.match((await rig.record(id)).events.at(-1), { details: { result: '{"work":"done"}', reason: 'stale_generation' } });
+});
+
+t.test('R6: a generation above the stored one, of a task that somebody has: that assignment is taken back first', async (t) => {
+  // The generation was moved under a live assignment, which nobody could report on any more.
+  const rig = await hubRig();
+  const other = await rig.peer('a2');
+  await other.identify();
+  const id = await rig.submit();
+  await other.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  other.news();
+  const peer = await rig.peer('a1');
+  const frames = await peer.identify({ held: [{ task_id: id, generation: 8, status: 'working' }] });
+  t.match(frames[0], { held: [{ action: 'abort', reason: 'stale_generation' }] });
+  t.match(other.news(), [{ type: 'task_cancelled', task_id: id, generation: 1, reason: 'reclaimed' }]);
+  t.equal(frames.at(-1)?.type, 'task_assign');
+  t.match(frames.at(-1), { type: 'task_assign', task_id: id, generation: 10 });
+  t.equal(await rig.story(id), 'assigned 10: submitted eligible assigned accepted reclaimed stop_requested report_refused assigned');
+  t.match((await rig.record(id)).task, { retryCount: 0, handBacks: 0 }, 'it is not the fault of the task');
+});
+
+t.test('R6: a finished result of a generation above the stored one raises it too', async (t) => {
+  const rig = await hubRig();
+  const id = await rig.submit();
+  const peer = await rig.peer('a1');
+  const [identified] = await peer.identify({ held: [{ task_id: id, generation: 8, status: 'reporting' }] });
+  t.match(identified, { held: [{ action: 'report' }] });
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 10 });
+  t.match(await rig.story(id), /eligible report_refused assigned/);
+});
+
+t.test('a finished result that a sidecar comes back with keeps its assignment until it is there', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 20_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await peer.cut();
+  await rig.pass(19_000);
+  const back = await peer.again();
+  await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
+  await rig.pass(5_000);
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'the grace it had is over, but it is back');
+});
+
+t.test('a repeated accept changes nothing at all', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  const before = await rig.record(id);
+  await rig.pass(1_000);
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.same(await rig.record(id), before);
+});
+
+t.test('R13: what ends a pause is what began it', async (t) => {
+  // Checks that pass, said after each identify, ended the pause of a machine on which three tasks in a row were lost.
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 4 });
+  for (let n = 0; n < 3; n += 1) {
+    const id = await rig.submit({ maxRetries: 0 });
+    await peer.send({ type: 'task_failed', task_id: id, generation: 1, kind: 'wake_failed', error: 'no such program' });
+  }
+  const waiting = await rig.submit();
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'paused');
+  await peer.send({ type: 'runner_checks', ok: true });
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'its checks pass, it is broken all the same');
+  await peer.send({ type: 'runner_checks', ok: false, failed: [{ check: 'login', message: 'not logged in' }] });
+  await rig.pass(61_000);
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'the breaker is closed again, its checks fail');
+  await peer.send({ type: 'runner_checks', ok: true });
+  t.equal((await rig.record(waiting)).task.status, 'assigned');
+});
