@@ -1,0 +1,81 @@
+/** Plays the acts of a plan in its world. */
+import { placed } from './chance.ts';
+import type { Clients } from './clients.ts';
+import type { Machine } from './machine.ts';
+import type { Act } from './plan.ts';
+import type { World } from './world.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** A span of time that a number from 0 to 1 stands for, each doubling as likely as the one before. */
+const spanMs = (place: number, lowMs: number, highMs: number): number => Math.round(lowMs * (highMs / lowMs) ** place);
+
+export function play(act: Act, world: World, clients: Clients): void {
+  const [which, how, long] = act.n;
+  const { hub, network, trace, wire } = world;
+  const machine = placed(world.machines, which);
+  trace.add('act', `${act.kind} ${act.n.map((n) => n.toFixed(3)).join(' ')}`);
+  trace.rare(`act ${act.kind}`);
+  switch (act.kind) {
+    case 'submit':
+      return clients.submit(1, how);
+    case 'bulk':
+      return clients.submit(2 + Math.floor(how * 12), 1);
+    case 'push':
+      return clients.push(which);
+    case 'cancel':
+    case 'retry':
+    case 'adopt':
+      return clients.operate(act.kind, how);
+    case 'drain':
+    case 'resume':
+    case 'takeover':
+      return clients.stand(act.kind, machine.agentId);
+    case 'hub_kill':
+      hub.kill();
+      return world.later(spanMs(long, 100, 400_000), () => hub.start());
+    case 'hub_stop':
+      hub.stop().catch((error: unknown) => world.violated('hub', `it did not stop: ${String(error)}`));
+      return world.later(spanMs(long, 3_000, 60_000), () => hub.start());
+    case 'hub_freeze':
+      return hub.freeze(spanMs(long, 200, 300_000));
+    case 'hub_jump':
+      return hub.jump(how < 0.5 ? -spanMs(long, 1_000, HOUR_MS) : spanMs(long, 1_000, HOUR_MS));
+    case 'store_outage':
+      return hub.loseStore(spanMs(long, 500, 300_000));
+    case 'cut':
+      return machine.connection === 0 ? undefined : wire.cut(machine.connection);
+    case 'half_open':
+      return network.halfOpen(machine.connection, how < 0.33 ? 'up' : how < 0.66 ? 'down' : 'both');
+    case 'slow':
+      return network.slow(machine.connection, spanMs(long, 50, 40_000));
+    default:
+      return playOn(machine, act.kind, act, world);
+  }
+}
+
+type MachineAct = Extract<Act['kind'], `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies'>;
+
+function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, world: World): void {
+  switch (kind) {
+    case 'machine_kill':
+      machine.kill();
+      return world.later(spanMs(long, 100, 300_000), () => machine.start());
+    case 'machine_reboot':
+      machine.reboot();
+      return world.later(spanMs(long, 5_000, 300_000), () => machine.start());
+    case 'machine_stop':
+      machine.stop();
+      return world.later(spanMs(long, 12_000, 120_000), () => machine.start());
+    case 'machine_freeze':
+      return machine.freeze(spanMs(long, 200, 300_000));
+    case 'machine_jump':
+      return machine.jumpClock(how < 0.5 ? -spanMs(long, 1_000, HOUR_MS) : spanMs(long, 1_000, HOUR_MS));
+    case 'journal_fails':
+      return machine.failJournal(1 + Math.floor(how * 3));
+    case 'prepare_fails':
+      return machine.failPrepare();
+    case 'agent_dies':
+      return machine.killAgent(how);
+  }
+}

@@ -1,0 +1,37 @@
+/** Every choice of the simulation: numbers from a seed, in independent streams by name. */
+import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+
+const TWO_TO_32 = 4_294_967_296;
+
+export interface Chance {
+  /** From 0 up to, not including, 1. */
+  next(): number;
+  /** A whole number from `low` to `high`, both included. */
+  between(low: number, high: number): number;
+  /** True in this share of the cases. */
+  is(share: number): boolean;
+  /** One of these; there must be one. */
+  pick<T>(list: readonly T[]): T;
+  /** Mostly near `low`, at times up to `high`: each doubling is as likely as the one before. */
+  skewed(low: number, high: number): number;
+}
+
+/** The same numbers for the same name. Streams of different names do not touch each other. */
+export function chance(name: string): Chance {
+  const bits = seededRandom(name);
+  const next = (): number => bits() / TWO_TO_32;
+  return {
+    next,
+    between: (low, high) => low + Math.floor(next() * (high - low + 1)),
+    is: (share) => next() < share,
+    pick: (list) => placed(list, next()),
+    skewed: (low, high) => Math.round(low * (high / low) ** next()),
+  };
+}
+
+/** The element of a list that a number from 0 to 1 points at; the list must have one. */
+export function placed<T>(list: readonly T[], place: number): T {
+  const found = list[Math.min(list.length - 1, Math.floor(place * list.length))];
+  if (found === undefined) throw new Error('nothing to choose from');
+  return found;
+}

@@ -1,0 +1,20 @@
+/** A log whose messages are counted: each is a branch that was taken, and the rare ones must be taken too. */
+import type { Log, LogFields } from '../../core/ports/log.ts';
+import type { Trace } from './trace.ts';
+
+/** What a message says beyond its kind: numbers, names and quotations. */
+const PARTICULARS = /"[^"]*"|\b\d[\d,.]*\b|task-[0-9a-f]+/g;
+
+export function countingLog(who: string, trace: Trace): Log {
+  const say =
+    (level: string) =>
+    (message: string, fields: LogFields = {}): void => {
+      trace.add(who, `${level}: ${message} ${textOf(fields)}`);
+      trace.rare(`log ${who.replace(/^agent.*/, 'sidecar')}: ${message.replaceAll(PARTICULARS, '…')}`);
+    };
+  const log: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), with: () => log };
+  return log;
+}
+
+const textOf = (fields: LogFields): string =>
+  JSON.stringify(fields, (_key, value: unknown) => (value instanceof Error ? value.message : value)) ?? '';

@@ -1,0 +1,234 @@
+/**
+ * What clients, sidecars and agents did and were told, kept apart from what the store says of it, and the rules J1 to J7
+ * that compare the two. It looks at frames as they leave, so what it finds is found at the moment of the mistake.
+ */
+import type { StoredEvent } from '../../core/domain/event.ts';
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import { assignmentKey, type Assignment } from '../../core/domain/slot.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
+import type { HubTiming } from '../../core/config/times.ts';
+import { markerOf } from './agents.ts';
+
+export interface Violation {
+  /** `I7`, `J3`, `liveness`, … */
+  readonly rule: string;
+  readonly what: string;
+  readonly atMs: number;
+}
+
+/** A run of an agent, from its spawn to the end of its tree. */
+interface LedgerRun extends Assignment {
+  readonly runId: string;
+  readonly machine: string;
+  readonly agentId: string;
+  readonly lives: () => boolean;
+  /** Its sidecar stops it, or its agent has said its last word: it may overlap with the next generation elsewhere. */
+  isEnding: boolean;
+}
+
+/** A result that an agent has finished, found by its marker. */
+export interface Finished extends Assignment {
+  readonly marker: string;
+}
+
+export interface LedgerDeps {
+  readonly clock: Clock;
+  readonly database: MemoryDatabase;
+  readonly timing: HubTiming;
+  readonly violated: (rule: string, what: string) => void;
+}
+
+/** Late by rounding at most. */
+const SLACK_MS = 50;
+
+export class Ledger {
+  readonly #deps: LedgerDeps;
+  readonly #runs = new Map<TaskId, readonly LedgerRun[]>();
+  readonly #finished: Finished[] = [];
+  readonly #submitted = new Set<TaskId>();
+  /** Idempotency key → the tasks it was answered with. */
+  readonly #byKey = new Map<string, readonly TaskId[]>();
+  /** Until when nothing may be taken back for silence. */
+  #quietUntilMs = 0;
+  /** Since when each agent is away; those that are here are not in it. */
+  readonly #awaySinceMs = new Map<string, number>();
+  readonly #here = new Map<string, number>();
+
+  constructor(deps: LedgerDeps) {
+    this.#deps = deps;
+  }
+
+  // J1
+
+  submitAnswered(ids: readonly TaskId[], key: string | null): void {
+    for (const id of ids) {
+      if (!this.#deps.database.tasks.has(id)) this.#deps.violated('J1', `${id} was answered and is not stored`);
+      this.#submitted.add(id);
+    }
+    if (key === null) return;
+    const before = this.#byKey.get(key);
+    if (before !== undefined && before.join() !== ids.join())
+      this.#deps.violated('J1', `the key ${key} was answered with ${before.join()} and then with ${ids.join()}`);
+    this.#byKey.set(key, ids);
+  }
+
+  // J2
+
+  finished(name: Assignment, marker: string): void {
+    this.#finished.push({ taskId: name.taskId, generation: name.generation, marker });
+  }
+
+  // J3
+
+  acknowledged(agentId: string, taskId: TaskId, generation: number | null, status: string): void {
+    const events = this.#deps.database.eventsOf.get(taskId) ?? [];
+    const wanted = ACK_EVENTS[status] ?? [];
+    const isThere = events.some(
+      (event) => wanted.includes(event.event) && event.agentId === agentId && (generation === null || event.generation === generation),
+    );
+    if (!isThere) this.#deps.violated('J3', `${agentId} was told "${status}" of ${taskId}.g${generation}, of which nothing is committed`);
+  }
+
+  // J4
+
+  spawned(run: Omit<LedgerRun, 'isEnding'>): void {
+    const others = (this.#runs.get(run.taskId) ?? []).filter((other) => other.lives());
+    for (const other of others) {
+      const both = `${other.runId} (g${other.generation} on ${other.machine}) and ${run.runId} (g${run.generation} on ${run.machine})`;
+      if (other.generation === run.generation) this.#deps.violated('J4', `two runs of one assignment of ${run.taskId}: ${both}`);
+      else if (other.machine === run.machine) this.#deps.violated('J4', `two runs of ${run.taskId} on one machine: ${both}`);
+      else if (!other.isEnding && !this.#isExcused(other)) this.#deps.violated('J4', `two runs of ${run.taskId} at once: ${both}`);
+    }
+    this.#runs.set(run.taskId, [...others, { ...run, isEnding: false }]);
+  }
+
+  /** Cut off, or told by the hub to stop. */
+  #isExcused(run: LedgerRun): boolean {
+    if (!this.#here.has(run.agentId)) return true;
+    for (const stop of this.#deps.database.stops.values())
+      if (stop.agentId === run.agentId && stop.taskId === run.taskId && stop.generation === run.generation) return true;
+    return false;
+  }
+
+  ending(name: { readonly taskId: TaskId; readonly runId: string }): void {
+    for (const run of this.#runs.get(name.taskId) ?? []) if (run.runId === name.runId) run.isEnding = true;
+  }
+
+  // J5
+
+  acceptSent(name: Assignment, journal: { readonly slots: readonly Assignment[]; readonly outbox: readonly Assignment[] } | null): void {
+    const key = assignmentKey(name);
+    const isKept = journal !== null && [...journal.slots, ...journal.outbox].some((each) => assignmentKey(each) === key);
+    if (!isKept) this.#deps.violated('J5', `an accept of ${key} was sent, and the journal does not have it`);
+  }
+
+  // J7
+
+  /** The hub started, its storage came back, its clock jumped or its loop stood still: from here R15's time counts. */
+  hush(): void {
+    const { clock, timing } = this.#deps;
+    this.#quietUntilMs = clock.monotonicMs() + Math.max(timing.reconnectGraceMs, timing.quietAfterStartMs);
+  }
+
+  present(agentId: string, connection: number): void {
+    this.#here.set(agentId, connection);
+    this.#awaySinceMs.delete(agentId);
+  }
+
+  absent(agentId: string, connection: number): void {
+    if (this.#here.get(agentId) !== connection) return;
+    this.#here.delete(agentId);
+    this.#awaySinceMs.set(agentId, this.#deps.clock.monotonicMs());
+  }
+
+  allAbsent(): void {
+    for (const [agentId, connection] of [...this.#here]) this.absent(agentId, connection);
+  }
+
+  committed(events: readonly StoredEvent[]): void {
+    for (const event of events) {
+      if (event.event !== 'lost' && event.event !== 'reclaimed') continue;
+      const reason = event.details?.['reason'];
+      if (reason === 'disconnected' || reason === 'lease_expired' || reason === 'not_accepted') this.#reclaimed(event, String(reason));
+    }
+  }
+
+  #reclaimed(event: StoredEvent, reason: string): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const what = `${event.taskId}.g${event.generation} was taken from ${event.agentId} (${reason})`;
+    if (nowMs < this.#quietUntilMs - SLACK_MS)
+      this.#deps.violated('J7', `${what} ${Math.round(this.#quietUntilMs - nowMs)} ms before silence counts`);
+    if (reason !== 'disconnected') return;
+    const since = this.#awaySinceMs.get(event.agentId as AgentId) ?? nowMs;
+    const { reconnectGraceMs } = this.#deps.timing;
+    if (nowMs - since < reconnectGraceMs - SLACK_MS)
+      this.#deps.violated('J7', `${what} after ${Math.round(nowMs - since)} ms of absence, the grace is ${reconnectGraceMs} ms`);
+  }
+
+  // At the end
+
+  /** J1 for all that was ever answered: still there, and one for each key. */
+  checkSubmits(): void {
+    const { database, violated } = this.#deps;
+    for (const id of this.#submitted) if (!database.tasks.has(id)) violated('J1', `${id} was answered and is not stored any more`);
+    const byKey = new Map<string, number>();
+    for (const { body } of database.tasks.values()) {
+      const key = /^key (\S+) /.exec(body.description)?.[1];
+      if (key !== undefined) byKey.set(key, (byKey.get(key) ?? 0) + 1);
+    }
+    for (const [key, count] of byKey) if (count > 1) violated('J1', `the key ${key} made ${count} tasks`);
+  }
+
+  /** J2: everything is reported by now. `refused`: markers that sidecars keep for the operator, each with its assignment. */
+  checkResults(refused: readonly Finished[]): void {
+    const { violated } = this.#deps;
+    const places = [...this.#recorded(), ...refused];
+    for (const one of this.#finished) {
+      const found = places.filter((place) => place.marker === one.marker);
+      if (found.length === 0) violated('J2', `the result of ${assignmentKey(one)} (${one.marker}) is nowhere`);
+      if (found.length > 1) violated('J2', `the result of ${assignmentKey(one)} (${one.marker}) is in ${found.length} places`);
+      for (const place of found)
+        if (assignmentKey(place) !== assignmentKey(one))
+          violated('J2', `the result of ${assignmentKey(one)} (${one.marker}) is kept as ${assignmentKey(place)}'s`);
+    }
+  }
+
+  #recorded(): readonly Finished[] {
+    const { database } = this.#deps;
+    const places: Finished[] = [];
+    for (const [taskId, json] of database.results) {
+      const completed = database.eventsOf.get(taskId)?.findLast((event) => event.event === 'completed');
+      const marker = markerOf(JSON.parse(json));
+      // An adopted result is also in its late event, which is counted there.
+      const isAdopted = database.eventsOf.get(taskId)?.some((event) => event.event === 'adopted') === true;
+      if (marker !== null && completed?.generation != null && !isAdopted) places.push({ taskId, generation: completed.generation, marker });
+    }
+    for (const event of database.events) {
+      if (event.event !== 'late_result' && event.event !== 'report_refused') continue;
+      const text = event.details?.['result'];
+      const marker = typeof text === 'string' ? markerOf(JSON.parse(text)) : null;
+      if (marker !== null && event.generation !== null) places.push({ taskId: event.taskId, generation: event.generation, marker });
+    }
+    return places;
+  }
+
+  /** J6: what a reader got, resuming by id. */
+  checkStream(read: readonly StoredEvent[]): void {
+    const { events } = this.#deps.database;
+    const different = events.findIndex((event, place) => read[place]?.id !== event.id || read[place]?.seq !== event.seq);
+    if (different >= 0 || read.length !== events.length)
+      this.#deps.violated('J6', `the stream gave ${read.length} events, ${events.length} are stored; they differ from place ${different}`);
+  }
+}
+
+/** What must be in the history before an acknowledgement of this status. An accept of an ended assignment gets that end. */
+const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
+  accepted: ['accepted'],
+  complete: ['completed'],
+  retried: ['failed'],
+  dead_letter: ['failed'],
+  rejected: ['rejected'],
+  released: ['released'],
+  late: ['late_result'],
+};

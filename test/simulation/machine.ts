@@ -1,0 +1,55 @@
+/** What every simulated machine of the fleet has, whatever version its sidecar speaks. */
+import type { LinkEvents, LinkConnection } from '../../core/ports/hub-link.ts';
+import { HUB_HOST, HUB_PORT } from './hub-node.ts';
+import type { Life } from './life.ts';
+import type { World } from './world.ts';
+
+export interface Machine {
+  readonly name: string;
+  readonly agentId: string;
+  readonly version: 1 | 2;
+  readonly isRunning: boolean;
+  start(): void;
+  /** As kill -9 of the sidecar; its agents live on. */
+  kill(): void;
+  /** As the loss of power: its agents are gone too, and nobody is told. */
+  reboot(): void;
+  /** As SIGTERM of the sidecar. */
+  stop(): void;
+  freeze(ms: number): void;
+  jumpClock(ms: number): void;
+  /** The n-th write of its journal from now on fails. */
+  failJournal(nth: number): void;
+  failPrepare(): void;
+  /** One of its agents is killed. */
+  killAgent(place: number): void;
+  /** The connection that it has, or last had. */
+  readonly connection: number;
+  /** Whether something is still to be done here: a run, a slot, an unanswered report; said in words, null when not. */
+  readonly busyWith: string | null;
+  /** Everything is in order again. */
+  mend(): void;
+}
+
+export const HUB_URL = `ws://${HUB_HOST}:${HUB_PORT}/ws`;
+
+/** What one sidecar process hears of its connection. */
+export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
+  onOpen: () => life.arrive(() => events.onOpen()),
+  onFrame: (text) => life.arrive(() => events.onFrame(text)),
+  onGone: (code, reason) => life.arrive(() => events.onGone(code, reason)),
+});
+
+/** Connects and notes whose connection it is. */
+export function connectFrom(
+  world: World,
+  machine: string,
+  target: { readonly frameBytesMax: number },
+  events: LinkEvents,
+): { readonly link: LinkConnection; readonly connection: number } {
+  world.network.connecting(machine);
+  const link = world.wire
+    .link({ remoteAddress: world.addressOf(machine) })
+    .connect({ url: HUB_URL, frameBytesMax: target.frameBytesMax }, events);
+  return { link, connection: world.lastConnection() };
+}

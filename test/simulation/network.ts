@@ -1,0 +1,92 @@
+/** The network of a simulated world: delays, dead ends and doubles, and the ledger's ear on every frame that leaves. */
+import type { Arrival, Crossing, Fate } from '../../adapters/wire-memory/crossing.ts';
+import type { Chance } from './chance.ts';
+import type { FaultPlan } from './plan.ts';
+import type { Trace } from './trace.ts';
+
+/** How one connection behaves. */
+interface Conditions {
+  readonly node: string;
+  delayMs: number;
+  jitterMs: number;
+  /** Directions in which nothing arrives any more, though both ends think it open. */
+  readonly dead: Set<Crossing['from']>;
+}
+
+export interface SimulatedNetwork {
+  readonly fate: Fate;
+  /** The next connection is this node's. */
+  connecting(node: string): void;
+  nodeOf(connection: number): string;
+  /** From now on everything on it takes this much longer. */
+  slow(connection: number, delayMs: number): void;
+  halfOpen(connection: number, direction: 'up' | 'down' | 'both'): void;
+  /** Whether it still carries in both directions. */
+  isSound(connection: number): boolean;
+  /** All connections are quick from now on. */
+  mend(): void;
+}
+
+export interface NetworkDeps {
+  readonly chance: Chance;
+  readonly trace: Trace;
+  readonly faults: () => FaultPlan;
+  readonly onFrame: (crossing: Crossing, node: string) => void;
+}
+
+const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
+
+export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
+  const known = new Map<number, Conditions>();
+  let connectingNode = '?';
+
+  const conditionsOf = (connection: number): Conditions => {
+    const found = known.get(connection);
+    if (found !== undefined) return found;
+    const isSlow = chance.is(faults().slow);
+    if (isSlow) trace.rare('frame late');
+    const made = {
+      node: connectingNode,
+      delayMs: isSlow ? chance.skewed(100, 20_000) : 1,
+      jitterMs: isSlow ? 500 : 4,
+      dead: new Set<never>(),
+    };
+    known.set(connection, made);
+    return made;
+  };
+
+  return {
+    fate(crossing): readonly Arrival[] {
+      const conditions = conditionsOf(crossing.connection);
+      const { kind, from, text, connection } = crossing;
+      trace.add(from === 'hub' ? `hub→${conditions.node}` : `${conditions.node}→hub`, `#${connection} ${kind} ${text}`);
+      if (kind === 'frame') onFrame(crossing, conditions.node);
+      if (conditions.dead.has(from)) {
+        trace.rare('frame lost');
+        return [];
+      }
+      const delayMs = conditions.delayMs + chance.between(0, conditions.jitterMs);
+      const isDoubled = kind === 'frame' && chance.is(faults().doubled) && TASK_FRAME.test(text);
+      if (!isDoubled) return [{ delayMs }];
+      trace.rare('frame doubled');
+      return [{ delayMs }, { delayMs: delayMs + chance.between(0, 50) }];
+    },
+    connecting: (node) => void (connectingNode = node),
+    nodeOf: (connection) => known.get(connection)?.node ?? '?',
+    slow(connection, delayMs) {
+      const conditions = conditionsOf(connection);
+      conditions.delayMs = delayMs;
+      trace.rare('frame late');
+    },
+    halfOpen(connection, direction) {
+      const { dead } = conditionsOf(connection);
+      if (direction !== 'down') dead.add('sidecar');
+      if (direction !== 'up') dead.add('hub');
+      trace.rare('half-open socket');
+    },
+    mend() {
+      for (const conditions of known.values()) conditions.delayMs = Math.min(conditions.delayMs, 5);
+    },
+    isSound: (connection) => (known.get(connection)?.dead.size ?? 0) === 0,
+  };
+}

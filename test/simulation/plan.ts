@@ -1,0 +1,201 @@
+/** What a seed stands for: a world, its faults, and the acts that are played in it. Plain JSON, so that it can be kept and cut down. */
+import { HUB_TIMING, SIDECAR_TIMING, type HubTiming, type SidecarTiming } from '../../core/config/times.ts';
+import { chance, type Chance } from './chance.ts';
+
+export interface MachinePlan {
+  readonly agentId: string;
+  readonly version: 1 | 2;
+  readonly slots: number;
+  readonly capabilities: readonly string[];
+  readonly adoptable: boolean;
+  /** How far its wall clock is off. */
+  readonly clockOffMs: number;
+}
+
+/** How often what goes wrong by itself, as shares of the cases. */
+export interface FaultPlan {
+  /** Transactions that the store asks to repeat; of unknown outcome; that fail. */
+  readonly busy: number;
+  readonly unknownCommit: number;
+  readonly failedCommit: number;
+  /** The longest that a commit takes. */
+  readonly commitMs: number;
+  /** Connections that are slow from the start; task frames that arrive twice. */
+  readonly slow: number;
+  readonly doubled: number;
+  /** Wakes that cannot be spawned; agents that do not do what they should. */
+  readonly spawnFails: number;
+  readonly badAgents: number;
+  /** Writes of a journal that fail. */
+  readonly journalFails: number;
+}
+
+export const ACT_KINDS = [
+  'submit',
+  'bulk',
+  'push',
+  'cancel',
+  'retry',
+  'adopt',
+  'drain',
+  'resume',
+  'takeover',
+  'hub_kill',
+  'hub_stop',
+  'hub_freeze',
+  'hub_jump',
+  'store_outage',
+  'machine_kill',
+  'machine_reboot',
+  'machine_stop',
+  'machine_freeze',
+  'machine_jump',
+  'journal_fails',
+  'prepare_fails',
+  'cut',
+  'half_open',
+  'slow',
+  'agent_dies',
+] as const;
+export type ActKind = (typeof ACT_KINDS)[number];
+
+/** `n`: three numbers from 0 to 1 that say which, how long and how. */
+export interface Act {
+  readonly atMs: number;
+  readonly kind: ActKind;
+  readonly n: readonly [number, number, number];
+}
+
+export interface Plan {
+  readonly seed: number;
+  /** Ends with mended faults and the demand that everything comes to its end. */
+  readonly liveness: boolean;
+  readonly timing: HubTiming;
+  readonly sidecarTiming: SidecarTiming;
+  readonly machines: readonly MachinePlan[];
+  readonly faults: FaultPlan;
+  readonly acts: readonly Act[];
+}
+
+const CAPABILITIES = ['code', 'gpu', 'web'];
+
+/** Weight of each kind of act in a world where it is on. */
+const WEIGHTS: Readonly<Record<ActKind, number>> = {
+  submit: 30,
+  bulk: 2,
+  push: 3,
+  cancel: 6,
+  retry: 5,
+  adopt: 2,
+  drain: 0.7,
+  resume: 1.5,
+  takeover: 0.3,
+  hub_kill: 2,
+  hub_stop: 0.7,
+  hub_freeze: 1,
+  hub_jump: 0.7,
+  store_outage: 1,
+  machine_kill: 4,
+  machine_reboot: 1,
+  machine_stop: 1.5,
+  machine_freeze: 1.5,
+  machine_jump: 1,
+  journal_fails: 1.5,
+  prepare_fails: 1,
+  cut: 4,
+  half_open: 2,
+  slow: 2,
+  agent_dies: 4,
+};
+
+/** Acts that are no faults are always on. */
+const ALWAYS: readonly ActKind[] = ['submit', 'bulk', 'push', 'cancel', 'retry', 'adopt', 'resume'];
+
+const UNLIMITED_EVERY = 10;
+const SHORT: HubTiming = {
+  ...HUB_TIMING,
+  reconnectMaxMs: 20_000,
+  graceMarginMs: 20_000,
+  reconnectGraceMs: 80_000,
+  quietAfterStartMs: 90_000,
+  leaseMs: 90_000,
+  runMaxMs: 600_000,
+  v1RunMaxMs: 600_000,
+  breaker: { firstMs: 20_000, maxMs: 120_000 },
+};
+const SHORT_SIDECAR: SidecarTiming = { ...SIDECAR_TIMING, silenceMs: 300_000, idleMs: 120_000 };
+const LONG: HubTiming = { ...HUB_TIMING, runMaxMs: 3_600_000, v1RunMaxMs: 3_600_000 };
+
+/** The plan of a seed. */
+export function planOf(seed: number): Plan {
+  const from = chance(`plan ${seed}`);
+  const isShort = !from.is(0.15);
+  const kinds = ACT_KINDS.filter((kind) => ALWAYS.includes(kind) || from.is(0.55));
+  const machines = machinesOf(from);
+  const gapMs = from.skewed(300, 6_000);
+  return {
+    seed,
+    liveness: seed % UNLIMITED_EVERY !== 0,
+    timing: isShort ? SHORT : LONG,
+    sidecarTiming: isShort ? SHORT_SIDECAR : SIDECAR_TIMING,
+    machines,
+    faults: faultsOf(from),
+    acts: actsOf(from, kinds, from.skewed(200, from.is(0.02) ? 2_000 : 400), gapMs),
+  };
+}
+
+function machinesOf(from: Chance): readonly MachinePlan[] {
+  const count = from.skewed(1, 12);
+  const machines: MachinePlan[] = [];
+  const hasV1 = from.is(0.5);
+  const hasTwins = from.is(0.2);
+  for (let n = 1; n <= count; n += 1) {
+    const version = hasV1 && from.is(0.35) ? 1 : 2;
+    const before = machines.at(-1);
+    const isTwin = hasTwins && before !== undefined && from.is(0.3);
+    machines.push({
+      agentId: isTwin ? before.agentId : `agent-${n}`,
+      version: isTwin ? before.version : version,
+      slots: version === 1 ? 1 : from.skewed(1, 4),
+      capabilities: CAPABILITIES.filter(() => from.is(0.6)),
+      adoptable: from.is(0.8),
+      clockOffMs: from.is(0.2) ? from.between(-600_000, 600_000) : 0,
+    });
+  }
+  return machines;
+}
+
+function faultsOf(from: Chance): FaultPlan {
+  const share = (on: number, most: number): number => (from.is(on) ? from.next() * most : 0);
+  return {
+    busy: share(0.4, 0.1),
+    unknownCommit: share(0.4, 0.05),
+    failedCommit: share(0.25, 0.02),
+    commitMs: from.skewed(1, from.is(0.1) ? 2_000 : 20),
+    slow: share(0.4, 0.3),
+    doubled: share(0.25, 0.1),
+    spawnFails: share(0.4, 0.15),
+    badAgents: from.is(0.85) ? from.next() * 0.6 : 0,
+    journalFails: share(0.3, 0.01),
+  };
+}
+
+function actsOf(from: Chance, kinds: readonly ActKind[], count: number, gapMs: number): readonly Act[] {
+  const acts: Act[] = [];
+  const total = kinds.reduce((sum, kind) => sum + WEIGHTS[kind], 0);
+  const draw = (): ActKind => {
+    let left = from.next() * total;
+    for (const kind of kinds) {
+      left -= WEIGHTS[kind];
+      if (left < 0) return kind;
+    }
+    return 'submit';
+  };
+  let atMs = 1_000;
+  for (let made = 0; made < count; made += 1) {
+    // Mostly apart, often together: races need things at the same moment.
+    atMs += from.is(0.3) ? from.between(0, 40) : Math.round(-Math.log(1 - from.next()) * gapMs);
+    acts.push({ atMs, kind: draw(), n: [from.next(), from.next(), from.next()] });
+  }
+  return acts;
+}

@@ -1,0 +1,107 @@
+/** Plays a plan from its first act to its last demand and says what was wrong. */
+import { play } from './acts.ts';
+import { Clients } from './clients.ts';
+import { endReport, unfinished } from './liveness.ts';
+import type { Violation } from './ledger.ts';
+import type { Plan } from './plan.ts';
+import { NO_FAULTS, World } from './world.ts';
+
+export interface Outcome {
+  readonly plan: Plan;
+  readonly violations: readonly Violation[];
+  readonly hash: string;
+  readonly lines: readonly string[];
+  readonly seen: ReadonlyMap<string, number>;
+  readonly virtualMs: number;
+  /** Turns of the scheduler. */
+  readonly turns: number;
+}
+
+export interface RunOptions {
+  readonly keepTrace?: boolean | undefined;
+}
+
+/** Turns of one plan; more is a loop that does not end. */
+const TURNS_MAX = 3_000_000;
+/** Between two looks whether everything has come to its end. */
+const LOOK_EVERY_MS = 5_000;
+
+/** Everything that is possible at this moment without time moving: all promises of the turn before. */
+const drained = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Outcome> {
+  const world = new World(plan, options.keepTrace ?? false);
+  const clients = new Clients(world);
+  let turns = 0;
+
+  /** Lets time pass until `untilMs`; false when something was wrong. */
+  const pass = async (untilMs: number): Promise<boolean> => {
+    const { clock, violations } = world;
+    while (violations.length === 0 && clock.nextDueMs !== null && clock.nextDueMs <= untilMs) {
+      clock.runNext();
+      await drained();
+      turns += 1;
+      if (turns > TURNS_MAX) world.violated('liveness', `over ${TURNS_MAX} turns`);
+    }
+    if (violations.length > 0) return false;
+    clock.advance(Math.max(0, untilMs - clock.monotonicMs()));
+    return true;
+  };
+
+  world.hub.start();
+  for (const machine of world.machines) machine.start();
+  await drained();
+  let isGood = true;
+  for (const act of plan.acts) {
+    isGood = await pass(act.atMs);
+    if (!isGood) break;
+    play(act, world, clients);
+    await drained();
+  }
+  if (isGood && plan.liveness) {
+    mend(world, clients);
+    const { boundMs } = endReport(world);
+    const endMs = world.clock.monotonicMs() + boundMs;
+    let left = unfinished(world, clients);
+    while (isGood && left !== null && world.clock.monotonicMs() < endMs) {
+      isGood = await pass(world.clock.monotonicMs() + LOOK_EVERY_MS);
+      left = unfinished(world, clients);
+    }
+    if (isGood && left !== null) world.violated('liveness', `${Math.round(boundMs / 1_000)} s after the last fault: ${left}`);
+    if (isGood && left === null) checkEnd(world);
+  }
+  const virtualMs = world.clock.monotonicMs();
+  return {
+    plan,
+    violations: world.violations,
+    hash: world.trace.hash(),
+    lines: world.trace.lines,
+    seen: world.trace.seen,
+    virtualMs,
+    turns,
+  };
+}
+
+/** Faults stop, and everything that is down comes up. */
+function mend(world: World, clients: Clients): void {
+  world.trace.add('act', 'faults stop');
+  world.faults = NO_FAULTS;
+  world.hub.mend();
+  for (const machine of world.machines) machine.mend();
+  // Connections with a fault of their own are gone for good.
+  for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
+  world.network.mend();
+  const up = (): void => {
+    world.hub.start();
+    for (const machine of world.machines) machine.start();
+    for (const { agentId } of world.plan.machines) clients.stand('resume', agentId);
+  };
+  up();
+  // Whatever was about to stop or to start when the faults did is up now; a drain that was on its way is over.
+  for (const ms of [15_000, 400_000]) world.later(ms, up);
+}
+
+function checkEnd(world: World): void {
+  world.ledger.checkSubmits();
+  world.ledger.checkResults(world.refusedResults());
+}

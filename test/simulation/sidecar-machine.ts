@@ -1,0 +1,248 @@
+/** A machine with our own sidecar on it: its journal, its files and its agents outlive the process. */
+import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory/memory-journal.ts';
+import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
+import type { JournalState } from '../../core/application/sidecar/journal-state.ts';
+import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
+import type { HubLink, LinkConnection } from '../../core/ports/hub-link.ts';
+import type { Journal } from '../../core/ports/journal.ts';
+import type { ResultInbox } from '../../core/ports/result-inbox.ts';
+import type { Chance } from './chance.ts';
+import { countingLog } from './counting-log.ts';
+import { Life, machineClock, mortal, processClock, type MachineClock } from './life.ts';
+import { connectFrom, mortalEvents, type Machine } from './machine.ts';
+import { AgentFleet } from './agent-fleet.ts';
+import type { MachinePlan } from './plan.ts';
+import type { World } from './world.ts';
+
+export class SidecarMachine implements Machine {
+  readonly name: string;
+  readonly agentId: string;
+  readonly version = 2;
+  readonly #world: World;
+  readonly #plan: MachinePlan;
+  readonly #clock: MachineClock;
+  readonly #chance: Chance;
+  readonly #fleet: AgentFleet;
+  #journal: MemoryJournal;
+  #results: MemoryResultInbox;
+  #life: Life | null = null;
+  #sidecar: Sidecar | null = null;
+  #link: LinkConnection | null = null;
+  #started = 0;
+  #connection = 0;
+  /** What the journal would give after a crash at this moment. */
+  #synced: JournalState | null = null;
+
+  constructor(world: World, name: string, plan: MachinePlan) {
+    this.#world = world;
+    this.#plan = plan;
+    this.name = name;
+    this.agentId = plan.agentId;
+    this.#chance = world.chanceOf(name);
+    this.#clock = machineClock(world.clock, plan.clockOffMs);
+    this.#journal = memoryJournal({ instanceId: `instance of ${name}`, sync: () => this.#sync() });
+    this.#results = memoryResultInbox({ clock: this.#clock, resultStillMs: world.plan.sidecarTiming.resultStillMs });
+    this.#fleet = new AgentFleet({
+      world,
+      machine: name,
+      clock: this.#clock,
+      adoptable: plan.adoptable,
+      chance: world.chanceOf(`${name} agents`),
+      write: (request, file, text) => this.#results.write(`results/${assignmentText(request)}/${request.taskId}.${file}`, text),
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#life !== null;
+  }
+
+  get connection(): number {
+    return this.#connection;
+  }
+
+  /** What its journal holds, synced. */
+  get journalState(): JournalState | null {
+    return this.#synced;
+  }
+
+  start(): void {
+    if (this.#life !== null) return;
+    this.#started += 1;
+    this.#world.trace.add(this.name, `starts (${this.#started})`);
+    const life = new Life(this.#world.clock);
+    this.#life = life;
+    const clock = processClock(this.#clock, life);
+    const sidecar = createSidecar({
+      link: this.#linkOf(life),
+      journal: mortal(this.#noticingJournal(), life),
+      results: this.#mortalResults(life),
+      runner: this.#fleet.runnerFor(life),
+      clock,
+      ids: seededIds({ seed: `${this.#world.plan.seed} ${this.name} ${this.#started}` }),
+      digest: systemDigest(),
+      log: countingLog(this.name, this.#world.trace),
+      stopController: () => new AbortController(),
+      config: {
+        hubs: ['ws://hub:4000/ws'],
+        agentId: this.agentId,
+        name: this.name,
+        token: this.#world.tokenOf(this.agentId),
+        capabilities: this.#plan.capabilities,
+        slots: this.#plan.slots,
+        timing: this.#world.plan.sidecarTiming,
+      },
+    });
+    this.#sidecar = sidecar;
+    sidecar.start().catch((error: unknown) => {
+      if (life.isOver) return;
+      this.#world.trace.add(this.name, `cannot start: ${String(error)}`);
+      this.kill();
+    });
+    sidecar.finished.catch((error: unknown) => this.#world.violated('sidecar', `${this.name} broke a rule of its own: ${String(error)}`));
+  }
+
+  kill(): void {
+    const life = this.#life;
+    if (life === null) return;
+    this.#world.trace.add(this.name, 'killed');
+    life.end();
+    this.#over({ keepUnsynced: this.#chance.is(0.5) });
+  }
+
+  reboot(): void {
+    // Nobody is left who could tell the hub.
+    this.#world.network.halfOpen(this.#connection, 'both');
+    this.#fleet.killAll();
+    this.kill();
+  }
+
+  stop(): void {
+    const life = this.#life;
+    if (life === null || this.#sidecar === null) return;
+    this.#world.trace.add(this.name, 'stops');
+    this.#sidecar.stop().then(
+      () => {
+        if (this.#life !== life) return;
+        life.end();
+        this.#over({ keepUnsynced: true });
+      },
+      (error: unknown) => this.#world.violated('sidecar', `${this.name} did not stop: ${String(error)}`),
+    );
+  }
+
+  #over(crash: { readonly keepUnsynced: boolean }): void {
+    this.#life = null;
+    this.#sidecar = null;
+    this.#link?.destroy();
+    this.#link = null;
+    this.#world.ledger.absent(this.agentId, this.#connection);
+    this.#journal.crash(crash);
+    this.#journal = this.#journal.reopen();
+    void this.#results.close();
+    this.#results = this.#results.reopen();
+  }
+
+  freeze(ms: number): void {
+    this.#world.trace.add(this.name, `stands still for ${ms} ms`);
+    this.#life?.freeze(ms);
+  }
+
+  jumpClock(ms: number): void {
+    this.#world.trace.add(this.name, `its clock jumps by ${ms} ms`);
+    this.#clock.jump(ms);
+  }
+
+  failJournal(nth: number): void {
+    this.#journal.failWrite(nth);
+    this.#world.trace.rare('journal write fails');
+  }
+
+  failPrepare(): void {
+    this.#results.failPrepare();
+  }
+
+  killAgent(place: number): void {
+    this.#fleet.killOne(place);
+  }
+
+  mend(): void {
+    if (this.#clock.offMs !== 0) this.#clock.jump(-this.#clock.offMs);
+  }
+
+  get busyWith(): string | null {
+    const { slots = [], outbox = [] } = this.#synced ?? {};
+    const [slot] = slots;
+    const [entry] = outbox;
+    if (slot !== undefined) return `${slot.taskId}.g${slot.generation} is ${slot.status}`;
+    if (entry !== undefined) return `the report "${entry.report}" of ${entry.taskId}.g${entry.generation} is unanswered`;
+    const [run] = this.#fleet.living();
+    return run === undefined ? null : `${run} lives`;
+  }
+
+  /** Markers of the results that the hub would not have, kept for the operator. */
+  refused(): ReadonlyMap<string, { readonly text: string }> {
+    return this.#journal.refused();
+  }
+
+  async #sync(): Promise<void> {
+    const life = this.#life;
+    if (life === null) return;
+    if (this.#chance.is(this.#world.faults.journalFails)) this.failJournal(1);
+    const ms = this.#chance.between(0, 4);
+    // A dead process's write is dealt with by the journal's crash.
+    if (ms > 0) await life.wait(ms).catch(() => undefined);
+  }
+
+  #noticingJournal(): Journal {
+    const journal = this.#journal;
+    return {
+      ...journal,
+      open: async () => {
+        const opened = await journal.open();
+        this.#synced = (opened.state as JournalState | undefined) ?? null;
+        return opened;
+      },
+      save: async (state) => {
+        await journal.save(state);
+        this.#synced = state as JournalState;
+      },
+    };
+  }
+
+  #mortalResults(life: Life): ResultInbox {
+    const results = mortal<ResultInbox>(this.#results, life);
+    return new Proxy(results, {
+      get: (target, name, receiver): unknown =>
+        name === 'open'
+          ? (onSighting: Parameters<ResultInbox['open']>[0]) => target.open((sighting) => life.arrive(() => onSighting(sighting)))
+          : (Reflect.get(target, name, receiver) as unknown),
+    });
+  }
+
+  #linkOf(life: Life): HubLink {
+    return {
+      connect: (target, events) => {
+        const { link, connection } = connectFrom(this.#world, this.name, target, {
+          ...mortalEvents(events, life),
+          onGone: (code, reason) => {
+            this.#world.ledger.absent(this.agentId, connection);
+            life.arrive(() => events.onGone(code, reason));
+          },
+        });
+        this.#connection = connection;
+        this.#link = link;
+        return {
+          send: (text) => link.send(text),
+          bufferedBytes: () => link.bufferedBytes(),
+          destroy: () => {
+            this.#world.ledger.absent(this.agentId, connection);
+            link.destroy();
+          },
+        };
+      },
+    };
+  }
+}

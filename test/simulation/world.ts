@@ -1,0 +1,166 @@
+/** A simulated world: one time, one network, one database, a hub, machines with sidecars and agents, and who watches them. */
+import { virtualClock, type VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
+import type { Crossing } from '../../adapters/wire-memory/crossing.ts';
+import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
+import { newAgent } from '../../core/domain/agent.ts';
+import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
+import type { Changes } from '../../core/ports/task-store.ts';
+import { readAssignmentText } from '../../core/ports/assignment-name.ts';
+import { markerOf } from './agents.ts';
+import { chance, type Chance } from './chance.ts';
+import { HubNode } from './hub-node.ts';
+import { Ledger, type Finished, type Violation } from './ledger.ts';
+import type { Machine } from './machine.ts';
+import { simulatedNetwork, type SimulatedNetwork } from './network.ts';
+import type { FaultPlan, Plan } from './plan.ts';
+import { SidecarMachine } from './sidecar-machine.ts';
+import { createTrace, type Trace } from './trace.ts';
+import { V1Machine } from './v1-machine.ts';
+
+/** No fault happens by itself. */
+export const NO_FAULTS: FaultPlan = {
+  busy: 0,
+  unknownCommit: 0,
+  failedCommit: 0,
+  commitMs: 2,
+  slow: 0,
+  doubled: 0,
+  spawnFails: 0,
+  badAgents: 0,
+  journalFails: 0,
+};
+
+const digest = systemDigest();
+
+export class World {
+  readonly plan: Plan;
+  readonly clock: VirtualClock = virtualClock();
+  readonly trace: Trace;
+  readonly database: MemoryDatabase = memoryDatabase('store-1');
+  readonly ledger: Ledger;
+  readonly network: SimulatedNetwork;
+  readonly wire: MemoryWire;
+  readonly hub: HubNode;
+  readonly machines: readonly Machine[];
+  readonly violations: Violation[] = [];
+  /** What goes wrong by itself, now. */
+  faults: FaultPlan;
+  #lastConnection = 0;
+  #eventsSeen = 0;
+
+  constructor(plan: Plan, keepTrace: boolean) {
+    this.plan = plan;
+    this.faults = plan.faults;
+    this.trace = createTrace(this.clock, keepTrace);
+    const { clock, database, trace } = this;
+    const violated = (rule: string, what: string): void => this.violated(rule, what);
+    this.ledger = new Ledger({ clock, database, timing: plan.timing, violated });
+    this.network = simulatedNetwork({
+      chance: this.chanceOf('network'),
+      trace,
+      faults: () => this.faults,
+      onFrame: (crossing, node) => this.#heardFrame(crossing, node),
+    });
+    this.wire = memoryWire({
+      clock,
+      fate: (crossing) => {
+        this.#lastConnection = Math.max(this.#lastConnection, crossing.connection);
+        return this.network.fate(crossing);
+      },
+    });
+    this.hub = new HubNode(this);
+    this.machines = plan.machines.map((machine, n) => {
+      const name = `${machine.agentId}@m${n + 1}`;
+      return machine.version === 1 ? new V1Machine(this, name, machine) : new SidecarMachine(this, name, machine);
+    });
+    for (const { agentId } of plan.machines) this.#enrol(agentId as AgentId);
+  }
+
+  /** A stream of choices of this seed. */
+  chanceOf(name: string): Chance {
+    return chance(`${this.plan.seed} ${name}`);
+  }
+
+  later = (ms: number, act: () => void): void => void this.clock.after(ms, act);
+
+  violated(rule: string, what: string): void {
+    this.trace.add('!!!', `${rule}: ${what}`);
+    this.violations.push({ rule, what, atMs: this.clock.monotonicMs() });
+  }
+
+  tokenOf(agentId: string): string {
+    return `token of ${agentId}`;
+  }
+
+  addressOf(machine: string): string {
+    const place = this.machines?.findIndex(({ name }) => name === machine) ?? 0;
+    return `10.0.0.${place + 1}`;
+  }
+
+  agentOf(connection: number): string {
+    return this.network.nodeOf(connection).split('@')[0] ?? '?';
+  }
+
+  lastConnection(): number {
+    return this.#lastConnection;
+  }
+
+  /** A batch has just become visible. */
+  committed(_changes: Changes, _hubNowMs: number): void {
+    const events = this.database.events.slice(this.#eventsSeen);
+    this.#eventsSeen = this.database.events.length;
+    for (const { event, taskId, generation, agentId, details } of events) {
+      this.trace.add('store', `${event} ${taskId}.g${generation} ${agentId} ${details === null ? '' : JSON.stringify(details)}`);
+      this.trace.rare(`event ${event}`);
+    }
+    this.ledger.committed(events);
+  }
+
+  /** Results that sidecars keep because the hub would not have them. */
+  refusedResults(): readonly Finished[] {
+    return this.machines.flatMap((machine) => {
+      if (!(machine instanceof SidecarMachine)) return [];
+      return [...machine.refused().entries()].flatMap(([name, { text }]): Finished[] => {
+        const assignment = readAssignmentText(name);
+        const marker = markerOf((JSON.parse(text) as { readonly result?: unknown }).result);
+        return assignment === null || marker === null ? [] : [{ ...assignment, marker }];
+      });
+    });
+  }
+
+  #enrol(agentId: AgentId): void {
+    const token = this.tokenOf(agentId);
+    if (this.database.agents.has(agentId)) return;
+    this.database.agents.set(agentId, newAgent(agentId));
+    this.database.tokens.set(`tok-${agentId}`, {
+      id: `tok-${agentId}`,
+      name: agentId,
+      role: 'agent',
+      agentId,
+      hash: digest.sha256(token),
+      prefix: token.slice(0, 8),
+      capabilities: null,
+      maxSlots: null,
+      createdAtMs: this.clock.nowMs(),
+      revokedAtMs: null,
+    });
+  }
+
+  /** What the ledger must know of a frame at the moment it leaves. */
+  #heardFrame({ from, text, connection }: Crossing, node: string): void {
+    const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
+    this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
+    if (from === 'hub' && type === 'identified') this.ledger.present(this.agentOf(connection), connection);
+    if (type !== 'task_ack' && type !== 'task_accepted') return;
+    const frame = JSON.parse(text) as { task_id: TaskId; generation?: Generation; status?: string };
+    if (type === 'task_ack') {
+      this.ledger.acknowledged(this.agentOf(connection), frame.task_id, frame.generation ?? null, frame.status ?? '');
+      return;
+    }
+    const machine = this.machines.find(({ name }) => name === node);
+    if (machine instanceof SidecarMachine && frame.generation !== undefined)
+      this.ledger.acceptSent({ taskId: frame.task_id, generation: frame.generation }, machine.journalState);
+  }
+}
