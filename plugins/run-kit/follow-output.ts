@@ -14,7 +14,7 @@ const LOOK_AT_OUTPUT_MS = 100;
 /** What a program can say of itself. */
 export type SaidEvent = Extract<WakeEvent, { readonly type: 'started' | 'progress' | 'output' | 'usage' | 'completed' | 'failed' }>;
 
-/** Reads one line of standard output: what it says, if anything. */
+/** Reads one line of standard output: what it says. A line that says nothing counts as output, a sign of life. */
 export type Hear = (line: string) => SaidEvent | readonly SaidEvent[] | undefined;
 
 export interface FollowOutputOptions {
@@ -36,7 +36,7 @@ export interface OutputFollower {
 }
 
 /**
- * Tells what `hear` makes of each line, from the first on. Only whole lines count. Does not throw: when `hear` does, or
+ * Tells what `hear` makes of each line, from the first on, and the rest as output. Only whole lines count. Does not throw: when `hear` does, or
  * the file cannot be read, the agent counts as `failed` and nothing more is heard.
  */
 export function followOutput({ runId, runDir, hear, emit, left, clock, log }: FollowOutputOptions): OutputFollower {
@@ -51,7 +51,7 @@ export function followOutput({ runId, runDir, hear, emit, left, clock, log }: Fo
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
       if (read.dropped > 0) log.warn('a line of output was too long and is left out', { runId, lines: read.dropped });
-      for (const line of read.lines) for (const event of [hear(line) ?? []].flat()) await emit(event);
+      await tellLines(read.lines, hear, emit);
       isAtEnd = read.isAtEnd;
     }
   };
@@ -89,4 +89,20 @@ export function followOutput({ runId, runDir, hear, emit, left, clock, log }: Fo
       await hearNow();
     },
   };
+}
+
+/** Lines that say nothing are told as output, together: they show that the program lives. */
+async function tellLines(lines: readonly string[], hear: Hear, emit: Emit): Promise<void> {
+  let unsaid: string[] = [];
+  const tellUnsaid = async (): Promise<void> => {
+    if (unsaid.length > 0) await emit({ type: 'output', stream: 'stdout', text: unsaid.join('\n') });
+    unsaid = [];
+  };
+  for (const line of lines) {
+    const said = [hear(line) ?? []].flat();
+    if (said.length === 0) unsaid.push(line);
+    else await tellUnsaid();
+    for (const event of said) await emit(event);
+  }
+  await tellUnsaid();
 }

@@ -53,7 +53,8 @@ withRuns('what it says is told in order, all of it before its end', async (t, wo
      for (let n = 0; n < ${many}; n += 1) console.log(JSON.stringify({ type: 'progress', message: 'é' + n }));
      console.log('{"type":"completed","output":{"n":1}}');`,
   );
-  t.strictSame(types(events.slice(0, 2)), ['spawned', 'started'], 'it is attached: nothing is left to its files');
+  t.strictSame(types(events.slice(0, 3)), ['spawned', 'started', 'output'], 'it is attached: nothing is left to its files');
+  t.equal(events[2]?.type === 'output' && events[2].text, 'no JSON\n{ nor this\n[1]\n ', 'what says nothing is a sign of life');
   t.strictSame(
     events.flatMap((event) => (event.type === 'progress' ? [event.message] : [])),
     Array.from({ length: many }, (_, n) => `é${n}`),
