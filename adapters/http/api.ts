@@ -1,12 +1,13 @@
 /** The HTTP API: routes from the table, each request through the same checks, each answer JSON. */
 import { Hono, type Context } from 'hono';
+import { refusalLog } from '../../core/application/refusal-log.ts';
 import { agentHandlers } from './agents.ts';
 import { authenticator } from './authenticate.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { eventStreams } from './event-streams.ts';
 import { hubHandlers } from './hub-state.ts';
-import { refusal } from './reply.ts';
+import { refusal, type Reply } from './reply.ts';
 import type { Handler, Handlers, OpenHandler } from './request.ts';
 import { ROUTES, type Route } from './routes.ts';
 import { logAnswer, refuseAtDoor, replyToFailure, responseOf, serve, type ServeContext } from './serve.ts';
@@ -31,6 +32,12 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     rates: buckets(rate, RATED_TOKENS_MAX, deps.clock),
     bodies: { bytesMax: deps.limits.inboxBytes, bytes: 0 },
     isClosed: () => closed,
+    noteRefusal: refusalLog(deps),
+  };
+  /** Answers a request that no handler sees. */
+  const turnAway = (request: Request, path: string | null, reply: Reply): Response => {
+    logAnswer(context, { method: request.method, path }, reply);
+    return responseOf(reply);
   };
   const handlers: Handlers = {
     ...submitHandlers(deps),
@@ -44,16 +51,15 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
   const app = new Hono<Env>();
   app.use('*', async (c, next) => {
     const reply = refuseAtDoor(context, c.req.raw);
-    return reply === null ? await next() : responseOf(reply);
+    return reply === null ? await next() : turnAway(c.req.raw, null, reply);
   });
   for (const route of ROUTES) app.on(route.method, route.path, (c) => answer(context, route, handlers[route.name], c));
   for (const path of new Set(ROUTES.map((route) => route.path))) {
     const allow = ROUTES.filter((route) => route.path === path).map((route) => route.method);
-    app.all(path, () =>
-      responseOf(refusal('method_not_allowed', `Here goes ${allow.join(', ')}.`, { headers: { allow: allow.join(', ') } })),
-    );
+    const refused = refusal('method_not_allowed', `Here goes ${allow.join(', ')}.`, { headers: { allow: allow.join(', ') } });
+    app.all(path, (c) => turnAway(c.req.raw, path, refused));
   }
-  app.notFound(() => responseOf(refusal('unknown_route', 'There is no such address.')));
+  app.notFound((c) => turnAway(c.req.raw, null, refusal('unknown_route', 'There is no such address.')));
 
   return {
     handle: (request, peer) => app.fetch(request, { remoteAddress: peer.remoteAddress }),
@@ -68,11 +74,11 @@ async function answer(context: ServeContext, route: Route, handler: Handler | Op
   try {
     const arrived = { request: c.req.raw, params: c.req.param() as Record<string, string>, remoteAddress: c.env.remoteAddress };
     const reply = await serve(context, route, handler, arrived);
-    logAnswer(context.deps, route, reply);
+    logAnswer(context, route, reply);
     return responseOf(reply);
   } catch (thrown) {
     const reply = replyToFailure(thrown);
-    logAnswer(context.deps, route, reply, thrown);
+    logAnswer(context, route, reply, thrown);
     return responseOf(reply);
   }
 }

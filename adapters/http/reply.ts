@@ -7,6 +7,8 @@ export interface Reply {
   /** JSON text, or a stream. */
   readonly body: string | ReadableStream<Uint8Array> | null;
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The word of a refusal. */
+  readonly refused?: HttpErrorCode | undefined;
 }
 
 /** Either what was asked for or the reply that refuses it. */
@@ -62,7 +64,7 @@ export function refusal(code: HttpErrorCode, message: string, extras: RefusalExt
   const status = extras.status ?? STATUSES[code];
   const body: HttpErrorBody = { error: code, message, ...(extras.details === undefined ? {} : { details: extras.details }) };
   const retry = status === 503 ? { 'retry-after': String(RETRY_AFTER_S) } : {};
-  return { status, body: JSON.stringify({ ...extras.more, ...body }), headers: { ...retry, ...extras.headers } };
+  return { status, body: JSON.stringify({ ...extras.more, ...body }), headers: { ...retry, ...extras.headers }, refused: code };
 }
 
 /** 400 for these mistakes, the first of them told in the message. */

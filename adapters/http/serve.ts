@@ -1,4 +1,5 @@
 /** What every request goes through before its handler, in this order, and what its answer carries. */
+import type { NoteRefusal } from '../../core/application/refusal-log.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { clientAddress } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
@@ -33,6 +34,7 @@ export interface ServeContext {
   readonly rates: Buckets;
   readonly bodies: BodyBudget;
   readonly isClosed: () => boolean;
+  readonly noteRefusal: NoteRefusal;
 }
 
 /** 403 for a Host or Origin that is not this hub's, 503 while it stops; null lets the request pass. */
@@ -134,12 +136,21 @@ export function replyToFailure(thrown: unknown): Reply {
   return refusal('internal', 'The hub failed; its log says more.');
 }
 
-/** One line for each answered request: never its query, its headers or its body, which may hold what is secret. */
-export function logAnswer(deps: HttpApiDeps, route: Route, reply: Reply, thrown?: unknown): void {
-  const fields = { method: route.method, path: route.path, status: reply.status };
+/** What the log says of a request: never its query, its headers or its body, which may hold what is secret. */
+export interface Logged {
+  readonly method: string;
+  /** The route's, with its names in place of what was given; null where there is no such route. */
+  readonly path: string | null;
+}
+
+/** One line for each request that failed; what is refused is told once of each kind in a while, the rest at debug. */
+export function logAnswer({ deps, noteRefusal }: ServeContext, { method, path }: Logged, reply: Reply, thrown?: unknown): void {
+  const fields = { method, path, status: reply.status };
   if (reply.status === 500)
     deps.log.error('A request failed.', { ...fields, error: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : null });
   else if (reply.status === 503)
     deps.log.warn('A request was turned away.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
+  else if (reply.refused !== undefined)
+    noteRefusal(`${method} ${path ?? ''} ${reply.refused}`, 'A request was refused.', { ...fields, error: reply.refused });
   else deps.log.debug('A request was answered.', fields);
 }
