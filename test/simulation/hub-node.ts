@@ -146,10 +146,10 @@ export class HubNode {
   }
 
   loseStore(ms: number): void {
-    const { clock, ledger, trace, later } = this.#world;
+    const { clock, trace } = this.#world;
     trace.add('hub', `the store is away for ${ms} ms`);
-    this.#storeAwayUntilMs = clock.monotonicMs() + ms;
-    later(ms, () => ledger.hush());
+    trace.rare('store away');
+    this.#storeAwayUntilMs = Math.max(this.#storeAwayUntilMs, clock.monotonicMs() + ms);
   }
 
   /** Everything is in order again. */
@@ -175,6 +175,7 @@ export class HubNode {
         life,
         faults: () => world.faults,
         awayUntilMs: () => this.#storeAwayUntilMs,
+        onFailure: () => world.ledger.hush(),
         rare: (what) => world.trace.rare(what),
         onCommit: (batchId) => {
           const changes = saved.get(batchId);

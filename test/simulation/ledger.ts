@@ -53,7 +53,7 @@ export class Ledger {
   #quietUntilMs = 0;
   /** Since when each agent is away; those that are here are not in it. */
   readonly #awaySinceMs = new Map<string, number>();
-  readonly #here = new Map<string, number>();
+  readonly #here = new Map<string, { readonly connection: number; readonly machine: string }>();
 
   constructor(deps: LedgerDeps) {
     this.#deps = deps;
@@ -105,7 +105,7 @@ export class Ledger {
 
   /** Cut off, or told by the hub to stop. */
   #isExcused(run: LedgerRun): boolean {
-    if (!this.#here.has(run.agentId)) return true;
+    if (this.#here.get(run.agentId)?.machine !== run.machine) return true;
     for (const stop of this.#deps.database.stops.values())
       if (stop.agentId === run.agentId && stop.taskId === run.taskId && stop.generation === run.generation) return true;
     return false;
@@ -131,19 +131,19 @@ export class Ledger {
     this.#quietUntilMs = clock.monotonicMs() + Math.max(timing.reconnectGraceMs, timing.quietAfterStartMs);
   }
 
-  present(agentId: string, connection: number): void {
-    this.#here.set(agentId, connection);
+  present(agentId: string, connection: number, machine: string): void {
+    this.#here.set(agentId, { connection, machine });
     this.#awaySinceMs.delete(agentId);
   }
 
   absent(agentId: string, connection: number): void {
-    if (this.#here.get(agentId) !== connection) return;
+    if (this.#here.get(agentId)?.connection !== connection) return;
     this.#here.delete(agentId);
     this.#awaySinceMs.set(agentId, this.#deps.clock.monotonicMs());
   }
 
   allAbsent(): void {
-    for (const [agentId, connection] of [...this.#here]) this.absent(agentId, connection);
+    for (const [agentId, { connection }] of [...this.#here]) this.absent(agentId, connection);
   }
 
   committed(events: readonly StoredEvent[]): void {

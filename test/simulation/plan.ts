@@ -118,6 +118,7 @@ const SHORT: HubTiming = {
   graceMarginMs: 20_000,
   reconnectGraceMs: 80_000,
   quietAfterStartMs: 90_000,
+  acceptMs: 15_000,
   leaseMs: 90_000,
   runMaxMs: 600_000,
   v1RunMaxMs: 600_000,

@@ -3,6 +3,7 @@ import { play } from './acts.ts';
 import { Clients } from './clients.ts';
 import { endReport, unfinished } from './liveness.ts';
 import type { Violation } from './ledger.ts';
+import type { Machine } from './machine.ts';
 import type { Plan } from './plan.ts';
 import { NO_FAULTS, World } from './world.ts';
 
@@ -91,14 +92,30 @@ function mend(world: World, clients: Clients): void {
   // Connections with a fault of their own are gone for good.
   for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
   world.network.mend();
-  const up = (): void => {
+  const lookAfter = (): void => {
     world.hub.start();
-    for (const machine of world.machines) machine.start();
-    for (const { agentId } of world.plan.machines) clients.stand('resume', agentId);
+    for (const machine of onDuty(world)) machine.start();
+    for (const agent of world.database.agents.values()) if (agent.connected && agent.draining) clients.stand('resume', agent.id);
+    world.later(LOOK_AFTER_MS, lookAfter);
   };
-  up();
-  // Whatever was about to stop or to start when the faults did is up now; a drain that was on its way is over.
-  for (const ms of [15_000, 400_000]) world.later(ms, up);
+  lookAfter();
+}
+
+/** Between two looks of the operator who keeps everything running once the faults are over. */
+const LOOK_AFTER_MS = 5_000;
+/** Of machines with the same identity one is on at a time, for so long. */
+const DUTY_MS = 900_000;
+
+/** Who may run now; the others are stopped. */
+function onDuty(world: World): readonly Machine[] {
+  const turn = Math.floor(world.clock.monotonicMs() / DUTY_MS);
+  const agentIds = [...new Set(world.machines.map((machine) => machine.agentId))];
+  return agentIds.map((agentId) => {
+    const twins = world.machines.filter((machine) => machine.agentId === agentId);
+    const chosen = twins[turn % twins.length] as Machine;
+    for (const twin of twins) if (twin !== chosen) twin.kill();
+    return chosen;
+  });
 }
 
 function checkEnd(world: World): void {

@@ -14,6 +14,8 @@ export interface StoreFaultDeps {
   readonly faults: () => FaultPlan;
   /** Until when, by the monotonic clock, the store is away. */
   readonly awayUntilMs: () => number;
+  /** A transaction fails for good: what it carried, renewals among it, is lost with it. */
+  readonly onFailure: () => void;
   readonly rare: (name: string) => void;
   /** A commit has just become visible. */
   readonly onCommit: (batchId: string) => void;
@@ -26,7 +28,9 @@ export function storeFaults(deps: StoreFaultDeps): OnStep {
   const { chance, clock, life, faults, rare } = deps;
 
   const throwIfAway = (): void => {
-    if (clock.monotonicMs() < deps.awayUntilMs()) throw failure('AC_STORE_UNAVAILABLE');
+    if (clock.monotonicMs() >= deps.awayUntilMs()) return;
+    deps.onFailure();
+    throw failure('AC_STORE_UNAVAILABLE');
   };
 
   return async (step, batchId) => {
@@ -50,6 +54,7 @@ export function storeFaults(deps: StoreFaultDeps): OnStep {
         }
         if (chance.is(failedCommit)) {
           rare('store failed');
+          deps.onFailure();
           throw failure('AC_STORE_UNAVAILABLE');
         }
         if (chance.is(unknownCommit / 2)) {

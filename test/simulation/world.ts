@@ -152,7 +152,7 @@ export class World {
   #heardFrame({ from, text, connection }: Crossing, node: string): void {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
     this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
-    if (from === 'hub' && type === 'identified') this.ledger.present(this.agentOf(connection), connection);
+    if (from === 'hub' && type === 'identified') this.ledger.present(this.agentOf(connection), connection, node);
     if (type !== 'task_ack' && type !== 'task_accepted') return;
     const frame = JSON.parse(text) as { task_id: TaskId; generation?: Generation; status?: string };
     if (type === 'task_ack') {
