@@ -1,0 +1,115 @@
+/** What is packed is whole: installed into an empty folder, the same config text runs there, and every entry has its types. */
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import ts from 'typescript';
+import { ROOT } from '../architecture/cruise.ts';
+import { copyOfTree, program, shell, temporaryFolder } from './newcomer.ts';
+import { fileOf } from './page-blocks.ts';
+import { freePort } from './world.ts';
+
+const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
+
+const GUIDE = 'docs/wake-runners.md';
+/** What the author of an adapter or a runner has beside the package. */
+const OF_AUTHORS = ['tap', 'typescript', '@types/node', '@types/ws'];
+
+t.test('the packed package', async (t) => {
+  const folder = await installed(t);
+  t.jobs = 3; // Each waits more than it works.
+
+  void t.test('runs hub, sidecar and commands with the config of this repository', { buffered: true }, async (t) => {
+    const port = await freePort();
+    const place = { cwd: folder, env: { AGENTCOM_PORT: String(port), AGENTCOM_HUB_URL: `ws://127.0.0.1:${port}/ws` } };
+    await cp(join(ROOT, 'agentcom.config.ts'), join(folder, 'agentcom.config.ts'));
+    await cp(join(ROOT, 'examples'), join(folder, 'examples'), { recursive: true });
+
+    t.equal(await program(t, 'npx agentcom hub --config agentcom.config.ts', place), `agentcom hub ready http://127.0.0.1:${port}`);
+    t.equal(await program(t, 'npx agentcom sidecar --config agentcom.config.ts', place), 'agentcom sidecar ready worker-1');
+    const submitted = await shell(
+      'npx agentcom submit "count" --wait --needs code --metadata \'{"files":["package.json"]}\' --json',
+      place,
+    );
+    t.equal(submitted.code, 0, submitted.err);
+    const last = submitted.out.trim().split('\n').at(-1) ?? '';
+    t.match(JSON.parse(last), { task: { status: 'completed', assigned_to: 'worker-1', result: { output: { total: { files: 1 } } } } });
+    const help = await shell('npx agentcom --help', place);
+    t.match(help, { code: 0, out: /Usage: agentcom .*\n {2}submit /s });
+  });
+
+  void t.test('holds a runner of a stranger to its contract', { buffered: true }, async (t) => {
+    const target = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 };
+    for (const name of ['coder', 'coder.test']) {
+      const built = ts.transpile(fileOf(GUIDE, `${name}.ts`), target).replace('./coder.ts', './coder.mjs');
+      await writeFile(join(folder, `${name}.mjs`), built);
+    }
+    const { code, out } = await shell('node coder.test.mjs', { cwd: folder, env: { TAP_TIMEOUT: '100' } });
+    t.equal(code, 0, out);
+    t.match(out, /^ok \d+ - wake runner contract, coder: /m);
+  });
+
+  void t.test('has types for every entry', { buffered: true }, async (t) => {
+    const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));
+    const entries = Object.keys(exports).filter((entry) => entry !== './package.json');
+    const uses = entries.map((entry, index) => `import * as entry${index} from '${entry.replace(/^\./, 'agentcom')}';`);
+    const all = entries.map((_, index) => `entry${index}`).join(', ');
+    await writeFile(join(folder, 'entries.mts'), `${uses.join('\n')}\nexport const entries = [${all}];\n`);
+    await writeFile(join(folder, 'coder.mts'), fileOf(GUIDE, 'coder.ts'));
+    await writeFile(join(folder, 'misspelt.mts'), fileOf(GUIDE, 'coder.ts').replace('hear:', 'heer:'));
+    const complaints = complaintsIn(folder, ['entries.mts', 'coder.mts', 'misspelt.mts']);
+    t.match(complaints, [/misspelt\.mts: .*'heer' does not exist/s]);
+    t.equal(complaints.length, 1, 'and nothing else');
+    const imported = await shell(
+      `node --input-type=module -e "${uses.join(' ')} console.log([${all}].every((entry) => Object.keys(entry).length > 0))"`,
+      {
+        cwd: folder,
+      },
+    );
+    t.match(imported, { code: 0, out: 'true\n' }, 'and each can be imported');
+  });
+});
+
+/** What the compiler says of these files and of the package's own declarations; those of other packages are theirs. */
+function complaintsIn(folder: string, files: readonly string[]): readonly string[] {
+  const options = { strict: true, module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, noEmit: true, types: ['node'] };
+  const host = { ...ts.createCompilerHost(options), getCurrentDirectory: () => folder };
+  const compiled = ts.createProgram({ rootNames: files.map((file) => join(folder, file)), options, host });
+  const isOurs = ({ fileName }: ts.SourceFile): boolean => fileName.startsWith(folder) && !/node_modules\/(?!agentcom\/)/.test(fileName);
+  return compiled
+    .getSourceFiles()
+    .filter(isOurs)
+    .flatMap((file) => [...compiled.getSyntacticDiagnostics(file), ...compiled.getSemanticDiagnostics(file)])
+    .map(({ file, messageText }) => `${file?.fileName ?? ''}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`);
+}
+
+/** A folder with the package as npm installs it from its packed file. */
+async function installed(t: Test): Promise<string> {
+  const [tree, place] = [await copyOfTree(t), await temporaryFolder(t)];
+  // In a copy, since packing builds: a `dist` in this tree would come and go under other tests.
+  const packed = await shell(`npm pack --silent --pack-destination ${place}`, { cwd: tree });
+  if (packed.code !== 0) throw new Error(`npm pack failed: ${packed.out}${packed.err}`);
+  const folder = join(place, 'installed');
+  await mkdir(join(folder, 'node_modules'), { recursive: true });
+  await writeFile(join(folder, 'package.json'), '{ "name": "somebody", "private": true, "type": "module" }\n');
+  await copyDependencies(join(folder, 'node_modules'));
+  const installed = await shell(`npm install --offline --ignore-scripts ${join(place, packed.out.trim())}`, { cwd: folder });
+  if (installed.code !== 0) throw new Error(`npm install failed: ${installed.out}${installed.err}`);
+  for (const name of OF_AUTHORS) {
+    const link = join(folder, 'node_modules', name);
+    await mkdir(dirname(link), { recursive: true });
+    if (!existsSync(link)) await symlink(join(ROOT, 'node_modules', name), link);
+  }
+  return folder;
+}
+
+/**
+ * Puts this tree's copies of what the package depends on where npm finds them. npm would fetch them from the registry and
+ * compile sqlite3 for a minute, which says nothing of the package; one that is missing in its dependencies is still missed.
+ */
+async function copyDependencies(to: string): Promise<void> {
+  const { packages } = await json<{ packages: Record<string, { dev?: boolean }> }>(join(ROOT, 'package-lock.json'));
+  const shipped = Object.entries(packages).flatMap(([path, { dev }]) => (path === '' || dev === true ? [] : [path]));
+  const atTop = shipped.filter((path) => path.lastIndexOf('node_modules/') === 0 && existsSync(join(ROOT, path)));
+  await Promise.all(atTop.map((path) => cp(join(ROOT, path), join(to, path.replace('node_modules/', '')), { recursive: true })));
+}
