@@ -252,12 +252,13 @@ export class HubSession {
     if (from === null) return;
     switch (frame.type) {
       case 'identify':
-        return this.send(
+        this.send(
           errorFrame('validation_failed', {
             message_type: 'identify',
             errors: [{ field: 'type', error: 'repeated', detail: 'this connection is identified already' }],
           }),
         );
+        return this.#noteInvalid('validation_failed', { message_type: 'identify', fields: ['type'] });
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.nowMs() });
         return this.#reports.onPing(from);

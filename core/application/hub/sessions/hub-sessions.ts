@@ -145,7 +145,12 @@ export class HubSessions implements TransportEvents {
     const because = session.closingBecause ?? FAULTS[code];
     if (because === undefined || code === REPLACED) return;
     const address = this.#deps.addressOf(session.connection);
-    this.#deps.noteRefusal(`closed ${code}`, 'a connection was closed', { code, because, agent_id: session.agentId, address });
+    this.#deps.noteRefusal(`closed ${session.agentId === null ? 'stranger' : 'agent'} ${code} ${because}`, 'a connection was closed', {
+      code,
+      because,
+      agent_id: session.agentId,
+      address,
+    });
   }
 
   #sendTo(agentId: AgentId, frame: Frame): boolean {
