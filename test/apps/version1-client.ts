@@ -10,7 +10,8 @@ export type Frame = Readonly<Record<string, unknown>> & { readonly type: string 
 export interface V1Client {
   readonly agentId: string;
   readonly token: string;
-  send(frame: Readonly<Record<string, unknown>> | string): void;
+  /** A text as it is; bytes as a binary frame. */
+  send(frame: Readonly<Record<string, unknown>> | string | Buffer): void;
   /** The next `count` frames of the dialogue, and with them all that the hub says to what was sent so far. */
   answers(count: number): Promise<readonly Frame[]>;
   /** The next frame of the dialogue. */
@@ -67,9 +68,11 @@ export async function v1Client({ port, agentId, token, address, autoPong = true 
     return code as number;
   });
   await once(socket, 'open');
+  // What is closed tells so by `closed`, whether the network or the hub did it.
+  socket.on('error', () => undefined);
 
-  const send = (frame: Readonly<Record<string, unknown>> | string): void =>
-    socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+  const send = (frame: Readonly<Record<string, unknown>> | string | Buffer): void =>
+    socket.send(typeof frame === 'string' || Buffer.isBuffer(frame) ? frame : JSON.stringify(frame));
 
   return {
     agentId,

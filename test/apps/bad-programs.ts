@@ -1,0 +1,87 @@
+/** Programs that cannot run as they are told, row by row: what they are told, how they end and what they say. */
+
+export interface BadProgram {
+  readonly name: string;
+  readonly program: 'hub' | 'sidecar';
+  /** The source of the config file after its imports, or the name of a file that is there. */
+  readonly config: (world: { readonly dir: string; readonly port: number }) => { readonly source: string } | { readonly file: string };
+  readonly exitCode: number;
+  readonly code: string;
+  /** All of this stands in what it says, each once. */
+  readonly says: readonly string[];
+}
+
+export const CONFIG_IMPORTS = `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+import { command } from 'agentcom/runners';
+`;
+
+const hub = (parts: string): { readonly source: string } => ({
+  source: `export default defineConfig({ hub: { storage: sqlite({ file: 'hub.db' }), transport: ws(), ${parts} } });\n`,
+});
+
+export const BAD_PROGRAMS: readonly BadProgram[] = [
+  {
+    name: 'a config with mistakes',
+    program: 'hub',
+    config: () => ({
+      source: `export default { hub: { storag: sqlite({ file: 'hub.db' }), transport: 'ws', listen: { port: 'x' }, timing: { leaseMs: -1, reconnectGraceMs: 5 } },
+  sidecar: { hubs: [], agentId: 'A B', wake: command } };\n`,
+    }),
+    exitCode: 2,
+    code: 'AC_CONFIG_INVALID',
+    says: [
+      ' has 9 mistakes:',
+      '  hub.storag: there is no such option; did you mean "storage"?',
+      '  hub.storage: is missing',
+      '  hub.transport: wanted ',
+      '  hub.listen.port: wanted ',
+      '  hub.timing.leaseMs: wanted ',
+      '  hub.timing.reconnectGraceMs: wanted ',
+      '  sidecar.hubs: wanted ',
+      '  sidecar.agentId: wanted ',
+      '  sidecar.wake: wanted ',
+    ],
+  },
+  {
+    name: 'listening beyond loopback without an admin token',
+    program: 'hub',
+    config: () => hub("listen: { host: '0.0.0.0', port: 0, insecure: true }, dataDir: 'open'"),
+    exitCode: 2,
+    code: 'AC_LISTEN_INSECURE',
+    says: [' has a mistake:', '  hub.adminToken: is missing; wanted a secret, because hub.listen.host "0.0.0.0" lets other machines in.'],
+  },
+  {
+    name: 'a busy port',
+    program: 'hub',
+    config: ({ port }) => hub(`listen: { port: ${port} }, dataDir: 'busy'`),
+    exitCode: 3,
+    code: 'AC_PORT_BUSY',
+    says: ['another process has this port. Stop it, or set another hub.listen.port (0 takes a free one).'],
+  },
+  {
+    name: 'a data directory that cannot be written',
+    program: 'hub',
+    config: () => hub("listen: { port: 0 }, dataDir: 'a-file/hub'"),
+    exitCode: 4,
+    code: 'AC_DATA_DIR',
+    says: ['Cannot make or write the data directory ', 'Correct its rights, or set hub.dataDir'],
+  },
+  {
+    name: 'a second hub on one database',
+    program: 'hub',
+    config: () => hub("listen: { port: 0 }, dataDir: 'hub'"),
+    exitCode: 5,
+    code: 'AC_STORAGE_LOCKED',
+    says: ['another hub uses'],
+  },
+  {
+    name: 'a second sidecar in one data directory',
+    program: 'sidecar',
+    config: () => ({ file: 'good.config.ts' }),
+    exitCode: 5,
+    code: 'AC_JOURNAL_LOCKED',
+    says: ['Cannot use ', 'Stop that sidecar, or give this one a dataDir of its own.'],
+  },
+];
