@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { addAgents } from './commands/agents.ts';
 import { addPrograms } from './commands/programs.ts';
 import { addReport } from './commands/report.ts';
+import { addStanding } from './commands/standing.ts';
 import { addSubmit } from './commands/submit.ts';
 import { addTasks } from './commands/tasks.ts';
 import { connect } from './connect.ts';
@@ -48,6 +49,7 @@ export function agentcomProgram(surroundings: Surroundings, exitWith: (code: num
   addSubmit(program, action);
   addTasks(program, action);
   addAgents(program, action);
+  addStanding(program, action);
   addReport(program, action);
   return program;
 }

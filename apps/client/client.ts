@@ -38,6 +38,8 @@ export interface HubClient {
   push(body: PushRequest): Promise<PushAnswer>;
   agents(query?: PageQuery): Promise<Page<'agents', AgentJson>>;
   agent(agentId: string): Promise<AgentJson>;
+  /** Whether it gets tasks (`drain`, `resume`), or whether another machine may be it (`takeover`). */
+  change(agentId: string, change: 'drain' | 'resume' | 'takeover'): Promise<{ readonly agent_id: string; readonly change: string }>;
   createToken(body: TokenRequest): Promise<TokenJson>;
   tokens(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
   /** By agent id or token id. */
@@ -76,6 +78,8 @@ export function hubClient(connection: Connection): HubClient {
     push: (body) => act('/api/admin/push-task', body),
     agents: (query) => read('/api/agents', query),
     agent: (agentId) => read(at('/api/agents', agentId)),
+    change: (agentId, change) =>
+      request(connection, { method: 'POST', path: `${at('/api/agents', agentId)}/${change}`, body: {}, repeatable: true }),
     createToken: (body) => act('/admin/tokens', body),
     tokens: (query) => read('/admin/tokens', query),
     revokeToken: (id) => request(connection, { method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),

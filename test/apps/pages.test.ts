@@ -1,5 +1,6 @@
 /** The pages about options and commands say what the program does. */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import t from 'tap';
 import { EXIT_CODES_HELP } from '../../apps/cli/exit-codes.ts';
 import { agentcomProgram } from '../../apps/cli/program.ts';
@@ -7,8 +8,17 @@ import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { configSchema } from '../../core/config/schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING } from '../../core/config/times.ts';
 import { Readable } from 'node:stream';
+import { ROOT } from '../architecture/cruise.ts';
+import { filesUnder, sourceFiles } from '../architecture/tree.ts';
 
 const page = (name: string): Promise<string> => readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+
+/** Pages and sources: whatever may tell people to type a command. */
+async function everyText(): Promise<readonly (readonly [file: string, text: string])[]> {
+  const sources = (await sourceFiles()).filter((file) => !file.startsWith('test/'));
+  const pages = (await filesUnder('docs')).concat('README.md', 'ARCHITECTURE.md', 'CHANGELOG.md');
+  return Promise.all([...pages, ...sources].map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const));
+}
 
 /** The first two cells of each row of the section's tables: option and default. */
 function rowsOf(text: string, section: string): Map<string, string> {
@@ -67,6 +77,11 @@ t.test('every command is on its page, and the exit codes are those of --help', a
     interrupt: () => new AbortController().signal,
   };
   const program = agentcomProgram(surroundings, () => undefined);
+  const known = new Set(program.commands.map((command) => command.name()));
+  for (const [file, told] of await everyText()) {
+    for (const [, name = ''] of told.matchAll(/(?:`|"|npx |: )agentcom ([a-z]+)/g))
+      t.ok(known.has(name), `${file} speaks of agentcom ${name}`);
+  }
   const named = [...text.matchAll(/^\| `agentcom (\w+)/gm)].map(([, name]) => name);
   t.strictSame(named.sort(), program.commands.map((command) => command.name()).sort());
   const documented = [...(text.split('## Exit codes')[1] ?? '').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => code);
