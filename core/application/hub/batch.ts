@@ -16,7 +16,7 @@ export class Batch {
   readonly unit: StoreUnit;
   readonly outgoing: Outgoing[] = [];
   /** Assignments to send once their bodies are loaded, at the end of the batch. */
-  readonly assigned: { readonly agentId: AgentId; readonly session: number; readonly taskId: TaskId }[] = [];
+  readonly assigned: { readonly agentId: AgentId; readonly session: number; readonly task: Task }[] = [];
   /** Whether something in this batch may let a waiting task meet a free slot. */
   dispatchWanted = false;
   /** More was due or waiting than one batch takes. */
@@ -201,8 +201,8 @@ export class Batch {
   }
 
   /** A live assignment goes to its agent after the commit: new, or once more because it was never seen or was lost. */
-  push(agentId: AgentId, session: number, taskId: TaskId): void {
-    this.assigned.push({ agentId, session, taskId });
+  push(agentId: AgentId, session: number, task: Task): void {
+    this.assigned.push({ agentId, session, task });
   }
 
   /** The body of a task that was inserted in this batch, or was loaded by `loadBodies`. */

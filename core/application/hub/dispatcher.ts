@@ -48,6 +48,6 @@ function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[
     if (decided.kind === 'refused') continue;
     batch.put(decided);
     batch.putAgent({ ...agent, assignedCount: agent.assignedCount + 1 });
-    batch.push(agentId, agent.sessionNumber, task.id);
+    batch.push(agentId, agent.sessionNumber, decided.task);
   }
 }

@@ -112,7 +112,7 @@ function raisedAbove(batch: Batch, agent: Agent, held: HeldAssignment, context: 
     generation,
     stored,
   });
-  batch.put(decideRaise(task, { generation, by: { agentId: agent.id, session: agent.sessionNumber } }, batch.nowMs));
+  batch.put(decideRaise(task, { generation, by: { agentId: agent.id, session: agent.sessionNumber } }, batch.nowMs, context.rules));
   return batch.task(taskId);
 }
 
@@ -127,7 +127,7 @@ function takeSilentReturn(batch: Batch, agent: Agent, context: HubContext): void
 function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext): void {
   const renewed = resumedDeadline(task, batch.nowMs, context.rules);
   batch.touch(renewed);
-  batch.push(agent.id, agent.sessionNumber, renewed.id);
+  batch.push(agent.id, agent.sessionNumber, renewed);
 }
 
 /** Takes back what the agent itself does not have: nothing is to be stopped there. */

@@ -8,6 +8,7 @@
  */
 import { AgentcomError } from '../../errors/agentcom-error.ts';
 import type { StoredEvent } from '../../domain/event.ts';
+import { isLive } from '../../domain/task.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ids } from '../../ports/chance.ts';
 import type { StoreUnit, TaskStore } from '../../ports/task-store.ts';
@@ -22,6 +23,8 @@ import { unblock } from './unblock.ts';
 
 /** How often a batch is repeated that the store asks to repeat. */
 const BATCH_TRIES_MAX = 5;
+/** A store that lets a transaction wait so long before it begins was away, though it did not say so. Milliseconds. */
+const STALL_MS = 5_000;
 
 export interface TaskQueueDeps {
   readonly store: TaskStore;
@@ -33,7 +36,7 @@ export interface TaskQueueDeps {
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
   /** Told of each commit: its events, and the earliest time at which something is due. MUST NOT throw. */
   readonly committed: (commit: { readonly events: readonly StoredEvent[]; readonly dueAtMs: number | null }) => void;
-  /** Told when the store could not commit a batch. MUST NOT throw. */
+  /** Told when the store could not commit a batch, or kept one waiting: before any command is judged. MUST NOT throw. */
   readonly storageFailed?: (() => void) | undefined;
 }
 
@@ -153,12 +156,17 @@ export class TaskQueue implements CommandInbox {
   }
 
   async #commit(entries: readonly Entry[]): Promise<Done> {
-    const { store, ids } = this.#deps;
+    const { store, ids, clock } = this.#deps;
+    const askedMs = clock.monotonicMs();
+    const work = async (unit: StoreUnit): Promise<Done> => {
+      if (clock.monotonicMs() - askedMs > STALL_MS) this.#deps.storageFailed?.();
+      return this.#work(unit, entries);
+    };
     for (let tries = 1; ; tries += 1) {
       const batchId = ids.random('batch');
       let done: Done | null = null;
       try {
-        return await store.transact(batchId, async (unit) => (done = await this.#work(unit, entries)));
+        return await store.transact(batchId, async (unit) => (done = await work(unit)));
       } catch (error) {
         if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
@@ -191,13 +199,16 @@ export class TaskQueue implements CommandInbox {
     return { batch, answers, events, dueAtMs: earliestDue(changes, roster.nextPauseEndMs(batch.nowMs)) };
   }
 
-  /** Turns the assignments of the batch into what leaves the hub: each with its body. */
+  /** Turns the assignments of the batch into what leaves the hub: each with its body, if the batch has not ended it again. */
   async #address(batch: Batch): Promise<void> {
-    await batch.loadBodies(batch.assigned.map((one) => one.taskId));
-    for (const { agentId, session, taskId } of batch.assigned) {
-      const task = batch.task(taskId);
-      const body = batch.body(taskId);
-      if (task !== undefined && body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
+    const lasting = batch.assigned.filter(({ task: { id, generation } }) => {
+      const now = batch.task(id);
+      return now !== undefined && isLive(now) && now.generation === generation;
+    });
+    await batch.loadBodies(lasting.map(({ task }) => task.id));
+    for (const { agentId, session, task } of lasting) {
+      const body = batch.body(task.id);
+      if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
     }
   }
 }

@@ -1,6 +1,6 @@
 /** What the hub or a person takes back: lost and silent assignments, cancelled tasks, passed deadlines. */
 import type { PendingStop } from '../agent.ts';
-import { nextGeneration, type AgentId, type Generation } from '../ids.ts';
+import { nextGeneration, type Generation } from '../ids.ts';
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
 import { isEnded, type Task } from '../task.ts';
@@ -16,7 +16,8 @@ export type ReclaimReason =
   /** The agent itself said that it does not have it, or not any more. */
   | 'not_held'
   | 'lost'
-  | 'recovering';
+  | 'recovering'
+  | 'store_fell_back';
 
 /**
  * Takes a live assignment back. An accepted one spends a retry, one that was never accepted does not. With `stop` its
@@ -47,37 +48,21 @@ export function decideReclaim(
 
 /**
  * The store fell back in time: a sidecar holds a generation that it never gave out, so the task's own is raised above it. A
- * live assignment is taken back first, at no cost: it is not the one that was given out last.
+ * live assignment is taken back first: nobody could report on it any more.
  */
-export function decideRaise(task: Task, held: { readonly generation: Generation; readonly by: Speaker }, nowMs: number): Change {
-  const free = task.status === 'assigned' && task.assignedTo !== null ? takenBackFree(task, task.assignedTo, nowMs) : null;
-  const generation = nextGeneration(held.generation);
-  const raised = change(free?.task ?? task, { generation }, nowMs, [
-    {
-      event: 'report_refused',
-      agentId: held.by.agentId,
-      generation: held.generation,
-      session: held.by.session,
-      details: { reason: 'store_fell_back', raised_to: generation },
-    },
+export function decideRaise(
+  task: Task,
+  held: { readonly generation: Generation; readonly by: Speaker },
+  nowMs: number,
+  rules: Rules,
+): Change {
+  const taken = decideReclaim(task, { reason: 'store_fell_back', stop: true }, nowMs, rules);
+  const raisedTo = nextGeneration(held.generation);
+  const details = { reason: 'store_fell_back', raised_to: raisedTo };
+  const raised = change(taken.kind === 'changed' ? taken.task : task, { generation: raisedTo }, nowMs, [
+    { event: 'report_refused', agentId: held.by.agentId, generation: held.generation, session: held.by.session, details },
   ]);
-  return free === null ? raised : joined(free, raised);
-}
-
-function takenBackFree(task: Task, agentId: AgentId, nowMs: number): Change {
-  const back = change(
-    task,
-    {
-      ...UNASSIGNED,
-      status: 'queued',
-      generation: nextGeneration(task.generation),
-      eligibleAtMs: nowMs,
-      takenBack: { agentId, generation: task.generation },
-    },
-    nowMs,
-    [{ event: 'reclaimed', agentId, generation: task.generation, details: { reason: 'store_fell_back' } }],
-  );
-  return withStop(back, stopOf(task, agentId, 'reclaimed', nowMs), nowMs);
+  return taken.kind === 'changed' ? joined(taken, raised) : raised;
 }
 
 /** Cancels what has not ended; a running agent is told to stop. */

@@ -4,7 +4,7 @@ import type { Generation } from '../../../core/domain/ids.ts';
 import { decideHeld, decideMissing, isAhead, type Held } from '../../../core/domain/reconciliation.ts';
 import type { Task } from '../../../core/domain/task.ts';
 import { decideRaise } from '../../../core/domain/transitions/taking-back.ts';
-import { ME, NOW_MS, OTHER, STATES } from './task-states.ts';
+import { ME, NOW_MS, OTHER, RULES, STATES } from './task-states.ts';
 
 const held = (generation: number, status: Held['status'] = 'working'): Held => ({
   taskId: STATES.accepted.id,
@@ -45,26 +45,25 @@ for (const { what, task, held: said, wanted } of CASES) t.same(decideHeld(task, 
 t.equal(decideMissing(STATES.assigned), 'push_again', 'never accepted: it never saw it');
 t.equal(decideMissing(STATES.accepted), 'lost', 'accepted, and not there any more');
 
-t.test('a generation that the store never gave out raises it, and takes back what is live without cost', async (t) => {
+t.test('a generation that the store never gave out raises it, and takes back what is live', async (t) => {
   const by = { agentId: ME, session: 7 };
   t.same(
     [2, 3, 4].map((generation) => isAhead(STATES.accepted, held(generation))),
     [false, false, true],
   );
   t.notOk(isAhead(undefined, held(9)));
+  const back: Readonly<Record<string, readonly string[]>> = {
+    assigned: ['reclaimed', 'stop_requested'],
+    accepted: ['lost', 'stop_requested'],
+  };
   for (const [name, state] of Object.entries(STATES)) {
-    const { task, events, stop } = decideRaise(state, { generation: 9 as Generation, by }, NOW_MS);
-    const isLive = state.status === 'assigned';
-    t.match(
-      task,
-      { generation: 10, status: isLive ? 'queued' : state.status, retryCount: state.retryCount, handBacks: state.handBacks },
-      name,
-    );
+    const { task, events, stop } = decideRaise(state, { generation: 9 as Generation, by }, NOW_MS, RULES);
+    t.match(task, { generation: 10, status: name in back ? 'queued' : state.status }, name);
     t.same(
       events.map((event) => event.event),
-      [...(isLive ? ['reclaimed', 'stop_requested'] : []), 'report_refused'],
+      [...(back[name] ?? []), 'report_refused'],
       name,
     );
-    t.equal(stop?.generation, isLive ? 3 : undefined, name);
+    t.equal(stop?.generation, name in back ? 3 : undefined, name);
   }
 });

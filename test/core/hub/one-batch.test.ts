@@ -155,6 +155,28 @@ t.test('frames received before a sweep are taken before it, also those that shar
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
 });
 
+t.test('R6: an assignment that is pushed again and ended in the same batch does not leave the hub', async (t) => {
+  // It left with the generation that the end had made, of which nobody had been given anything.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const back = await peer.again();
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  rig.queue.post({ kind: 'sweep' }, () => undefined);
+  await back.identify();
+  const cancelled = rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
+  gate.open();
+  t.match(await cancelled, { kind: 'done', status: 'cancelled' });
+  await rig.pass(0);
+  t.equal(await rig.story(id), 'cancelled 2: submitted eligible assigned cancelled stop_requested');
+  t.same(
+    back.news().map((frame) => frame.type),
+    ['identified', 'task_cancelled'],
+  );
+});
+
 const anIdentify = (agentId: string): Command => ({
   kind: 'identify',
   agentId: agentId as AgentId,

@@ -108,7 +108,7 @@ t.test('a COMMIT of which nobody can say what became of it is not repeated in pa
   const rig = await hubRig({
     store: {
       onStep: (step) => {
-        if (step === 'committed' && commits++ === 1) throw new AgentcomError('AC_COMMIT_UNKNOWN', 'planted');
+        if (step === 'committed' && commits++ === 2) throw new AgentcomError('AC_COMMIT_UNKNOWN', 'planted');
       },
     },
   });
@@ -120,7 +120,7 @@ t.test('a COMMIT of which nobody can say what became of it is not repeated in pa
     outcomes.map((one) => one.status),
     ['rejected', 'rejected'],
   );
-  t.equal(commits, 2, 'one sweep at the start, one batch');
+  t.equal(commits, 3, 'two at the start, and one batch');
 });
 
 t.test('a batch that the store asks to repeat too often is given up as a whole, not torn up and tried again in parts', async (t) => {
@@ -155,4 +155,21 @@ t.test('the inbox counts what a report brings with it', async (t) => {
     });
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, progress));
   t.equal(outcomes.filter((one) => one.status === 'fulfilled').length, 1);
+});
+
+t.test('R15: a storage that only kept everybody waiting was away too', async (t) => {
+  // The sweep was the first in line when the storage went on, before the accept that had waited with it.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const timing = { quietAfterStartMs: 5_000, acceptMs: 10_000, sweepMs: 7_000, heartbeatMs: 10_000_000 };
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  await rig.pass(6_000);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  await rig.pass(12_000);
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  gate.open();
+  await rig.pass(0);
+  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
