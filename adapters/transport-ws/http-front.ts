@@ -68,4 +68,4 @@ const errorResponse = (status: number, error: string, message: string): Response
 
 /** Only what cannot be made a web request comes here, such as a broken Host. */
 const badRequest = (thrown: unknown): Response =>
-  errorResponse(400, 'invalid', `The request cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}.`);
+  errorResponse(400, 'validation_failed', `The request cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}.`);

@@ -12,7 +12,11 @@ export interface FieldError {
 export type ReadFrame<T> =
   | { readonly kind: 'frame'; readonly frame: T }
   | { readonly kind: 'invalid_json' }
-  | { readonly kind: 'unknown_message_type'; readonly messageType: string | null }
+  | {
+      readonly kind: 'unknown_message_type';
+      readonly messageType: string | null;
+      readonly object: Readonly<Record<string, unknown>>;
+    }
   | {
       readonly kind: 'validation_failed';
       readonly messageType: string;
@@ -40,7 +44,7 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
     const object = value as Readonly<Record<string, unknown>>;
     const messageType = object['type'];
     if (typeof messageType !== 'string' || !Object.hasOwn(schemas, messageType)) {
-      return { kind: 'unknown_message_type', messageType: typeof messageType === 'string' ? messageType : null };
+      return { kind: 'unknown_message_type', messageType: typeof messageType === 'string' ? messageType : null, object };
     }
     let validator = validators.get(messageType);
     if (validator === undefined) {

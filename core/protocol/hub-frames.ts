@@ -10,6 +10,25 @@ const texts = Type.Array(Type.String());
 export const NACK_REASONS = ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
 
+/** What an `error` frame says, beside the refusals of version 1's task frames. */
+export const ERROR_WORDS = [
+  'not_identified',
+  'invalid_token',
+  'token_agent_mismatch',
+  'agent_id_in_use',
+  'invalid_json',
+  'unknown_message_type',
+  'validation_failed',
+  'rate_limited',
+] as const;
+export type ErrorWord = (typeof ERROR_WORDS)[number];
+/** Why a message to other agents went nowhere, behind `message_failed: `. */
+export const MESSAGE_FAILURES = ['agent_not_connected', 'messages_off', 'too_large'] as const;
+export type MessageFailure = (typeof MESSAGE_FAILURES)[number];
+/** What version 1 calls the reports that it is told the refusal of. */
+export const V1_VERBS = ['accept', 'reject', 'complete', 'fail'] as const;
+export type V1Verb = (typeof V1_VERBS)[number];
+
 export const policySchema = Type.Object({
   heartbeat_ms: countField,
   pong_wait_ms: countField,

@@ -39,6 +39,12 @@ export const BAD_FRAMES: readonly BadFrame[] = [
   },
   {
     from: 'wrong',
+    given: { type: 'task_paused', task_id: HELD, generation: 1 },
+    wanted: nack(HELD, 1, 'validation_failed'),
+    logged: notValid('unknown_message_type', { agent_id: 'wrong', message_type: 'task_paused' }),
+  },
+  {
+    from: 'wrong',
     given: { type: 'status', status: 5 },
     wanted: error('validation_failed', {
       message_type: 'status',

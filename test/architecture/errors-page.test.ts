@@ -4,7 +4,7 @@ import path from 'node:path';
 import t from 'tap';
 import { ERROR_CODES } from '../../core/errors/codes.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
-import { NACK_REASONS } from '../../core/protocol/hub-frames.ts';
+import { ERROR_WORDS, MESSAGE_FAILURES, NACK_REASONS, V1_VERBS } from '../../core/protocol/hub-frames.ts';
 import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
 import { ROOT } from './cruise.ts';
 
@@ -29,10 +29,15 @@ t.test('each word of the code stands on the page once, and no other', async (t) 
   const tables: readonly (readonly [heading: string, words: readonly string[]])[] = [
     ['## Codes of the programs', Object.keys(ERROR_CODES)],
     ['## Words of the HTTP API', Object.keys(HTTP_ERRORS)],
+    ['### Error frames', [...ERROR_WORDS, ...MESSAGE_FAILURES.map((why) => `message_failed: ${why}`)]],
     ['### Refused task frames', NACK_REASONS],
     ['## Why a task failed', FAILURE_KINDS],
   ];
   for (const [heading, words] of tables) t.strictSame([...wordsUnder(heading)].sort(), [...words].sort(), heading);
+});
+
+t.test('the page names each refusal of version 1', async (t) => {
+  for (const verb of V1_VERBS) t.match(page, `\`task_${verb}_failed: WORD\``);
 });
 
 t.test('the exit codes are those of the code table', async (t) => {

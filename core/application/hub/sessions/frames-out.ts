@@ -2,6 +2,7 @@
 import { presenceOf } from '../../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/refusal.ts';
+import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
 import type { Task, TaskBody } from '../../../domain/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { HubContext } from '../context.ts';
@@ -11,19 +12,21 @@ import type { Roster } from '../roster.ts';
 export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 export type ProtocolVersion = 1 | 2;
 
-/** The verbs of version 1's refusals, by report. A refused progress or wake result is not answered there. */
+/** The verbs of version 1's refusals, by report. A refused progress or wake result is not answered there, and it releases nothing. */
 const VERBS = {
   accepted: 'accept',
   rejected: 'reject',
   complete: 'complete',
   failed: 'fail',
-  released: 'release',
+  released: null,
   progress: null,
   woken: null,
-} as const;
+} as const satisfies Readonly<Record<string, V1Verb | null>>;
 export type AnsweredReport = keyof typeof VERBS;
 
-export const errorFrame = (error: string, more: Readonly<Record<string, unknown>> = {}): Frame => ({ type: 'error', error, ...more });
+export type ErrorText = ErrorWord | `message_failed: ${MessageFailure}` | `task_${V1Verb}_failed: ${RefusalCode}`;
+
+export const errorFrame = (error: ErrorText, more: Readonly<Record<string, unknown>> = {}): Frame => ({ type: 'error', error, ...more });
 
 /** The answer to a report; null: nothing is said. */
 export function answerFrame(

@@ -11,6 +11,7 @@ import { utf8Bytes } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId } from '../../../domain/ids.ts';
 import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
+import type { ErrorWord } from '../../../protocol/hub-frames.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { Reporter } from '../commands.ts';
@@ -201,7 +202,7 @@ export class HubSession {
     for (const text of waiting) this.onFrame(text);
   }
 
-  #refuseIdentify(error: string, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
+  #refuseIdentify(error: ErrorWord, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
     this.#state = 'new';
     this.#waiting = [];
     this.send(errorFrame(error, more));
@@ -212,22 +213,25 @@ export class HubSession {
   }
 
   #onInvalid(read: Exclude<ReadFrame<SidecarFrame>, { kind: 'frame' }>): void {
-    if (read.kind !== 'validation_failed') {
-      this.send(errorFrame(read.kind));
-      const fields = read.kind === 'invalid_json' ? {} : { message_type: read.messageType?.slice(0, LOGGED_CHARACTERS) ?? null };
-      return this.#noteInvalid(read.kind, fields);
+    if (read.kind === 'invalid_json') {
+      this.send(errorFrame('invalid_json'));
+      return this.#noteInvalid('invalid_json', {});
     }
-    const { messageType, errors, object } = read;
+    const { kind, messageType, object } = read;
     const { task_id: taskId, generation } = object;
-    const isNamed = this.#version === 2 && this.#state === 'identified' && isTaskId(taskId) && isGeneration(generation);
-    if (isNamed) {
+    const from = this.#from;
+    if (this.#version === 2 && from !== null && isTaskId(taskId) && isGeneration(generation)) {
+      // Whatever it was, its sender waits for an answer about this task.
       this.send(nackFrame(taskId, generation, 'validation_failed', null));
+    } else if (kind === 'unknown_message_type') {
+      this.send(errorFrame(kind));
     } else {
-      const answer = (): void => this.send(errorFrame('validation_failed', { message_type: messageType, errors }));
-      if (this.#from === null) answer();
-      else this.#reports.onInvalid(object, this.#from, answer);
+      const answer = (): void => this.send(errorFrame(kind, { message_type: messageType, errors: read.errors }));
+      if (from === null) answer();
+      else this.#reports.onInvalid(object, from, answer);
     }
-    this.#noteInvalid('validation_failed', { message_type: messageType, fields: errors.map((error) => error.field) });
+    const fields = kind === 'validation_failed' ? { fields: read.errors.map((error) => error.field) } : {};
+    this.#noteInvalid(kind, { message_type: messageType?.slice(0, LOGGED_CHARACTERS) ?? null, ...fields });
   }
 
   /** Each of an agent's is logged, since few are let pass; those of strangers together. */

@@ -67,7 +67,7 @@ export class TalkHandler {
   }
 
   #message(frame: Extract<TalkFrame, { type: 'message' }>, from: AgentId): void {
-    if (!this.#deps.agentMessages) return this.#send(errorFrame('message_failed: messages between agents are off'));
+    if (!this.#deps.agentMessages) return this.#send(errorFrame('message_failed: messages_off'));
     const id = this.#deps.ids.random('msg');
     const message: Frame = {
       type: 'message',
