@@ -140,7 +140,7 @@ t.test('away for longer than the grace: another agent gets the tasks, and nothin
 async function refusedReport(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
   const folder = join(world.dir, 'a1', 'refused');
   const names = [`${id}.g1.json`, `${id}.g1.reason.txt`];
-  while ((await readdir(folder)).length < names.length) await sleep(20);
+  for (const untilMs = Date.now() + 15_000; (await readdir(folder)).length < names.length && Date.now() < untilMs;) await sleep(20);
   t.strictSame(await readdir(folder), names, 'the only refused report');
   t.equal(await readFile(join(folder, `${id}.g1.reason.txt`), 'utf8'), 'stale_generation\n');
   t.match(JSON.parse(await readFile(join(folder, `${id}.g1.json`), 'utf8')), { generation: 1, result: { output: { pid, generation: 1 } } });

@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestEnd } from './world.ts';
 
+/** How long a sidecar may take to find out that its connection is dead and to begin another, milliseconds. */
+const CONNECTED_WITHIN_MS = 20_000;
+
 export interface TcpProxy {
   readonly port: number;
   /** Waits for a connection that is begun after this call. */
@@ -62,7 +65,7 @@ export async function tcpProxy(t: TestEnd, hubPort: number): Promise<TcpProxy> {
   return {
     port,
     nextConnection: async () => {
-      await once(server, 'connection');
+      await once(server, 'connection', { signal: AbortSignal.timeout(CONNECTED_WITHIN_MS) });
     },
     cut,
     refuse,
