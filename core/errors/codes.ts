@@ -23,7 +23,6 @@ export const ERROR_CODES = {
   AC_JOURNAL_CORRUPT: { exit: 4, what: 'No good copy of the journal is left.' },
   AC_JOURNAL_WRITE: { exit: 4, what: 'The journal or a file beside it cannot be written.' },
   AC_ENROL: { exit: 2, what: 'The sidecar has no token and could not enrol itself.' },
-  AC_IDENTIFY_REFUSED: { exit: 2, what: 'The hub does not know the token, or it belongs to another agent.' },
   AC_HUB_BUSY: { exit: 1, what: 'The hub has too much waiting; try again later.' },
   AC_HUB_STOPPING: { exit: 1, what: 'The hub is stopping and takes nothing new.' },
   AC_STOP_TIMEOUT: { exit: 1, what: 'A part did not stop within its time.' },
