@@ -33,7 +33,7 @@ const JOINED = {
 };
 
 const nameOf = ({ given, when, maxRetries }: Row): string =>
-  `${JSON.stringify(given)} for a task ${when}${maxRetries === undefined ? '' : `, max_retries ${maxRetries}`}`;
+  `${JSON.stringify(fill(given, {}))} for a task ${when}${maxRetries === undefined ? '' : `, max_retries ${maxRetries}`}`;
 
 async function runRow(row: Row, index: number): Promise<(t: Test) => void> {
   const { client, values, end } = await stand(row, `row-${index}`);
