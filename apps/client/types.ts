@@ -77,6 +77,8 @@ export interface AgentJson {
   readonly busy_reason?: string | null | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
+  /** Runs that it was told to stop and whose end it has not confirmed. */
+  readonly pending_stops: number;
   readonly [more: string]: unknown;
 }
 

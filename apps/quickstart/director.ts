@@ -40,19 +40,23 @@ export async function follow(deps: DirectorDeps, ids: ReadonlyMap<string, string
   const open = new Set(ids.values());
   const done = new Set<ScriptedTask>();
   const acts: Promise<void>[] = [];
-  for await (const event of deps.hub.events({ lastEventId: '0', signal: deps.signal })) {
-    const id = String(event.data['task_id']);
-    const task = TASKS.find((one) => one.name === names.get(id));
-    if (task === undefined) continue;
-    tellEvent(deps, task, event);
-    if (event.event === 'progress' && task.onProgress !== undefined && !done.has(task)) {
-      done.add(task);
-      acts.push(act(deps, task, id, String(event.data['agent_id'])));
+  try {
+    for await (const event of deps.hub.events({ lastEventId: '0', signal: deps.signal })) {
+      const id = String(event.data['task_id']);
+      const task = TASKS.find((one) => one.name === names.get(id));
+      if (task === undefined) continue;
+      tellEvent(deps, task, event);
+      if (event.event === 'progress' && task.onProgress !== undefined && !done.has(task)) {
+        done.add(task);
+        acts.push(act(deps, task, id, String(event.data['agent_id'])));
+      }
+      if (isEnd(event, task)) open.delete(id);
+      if (open.size === 0) break;
     }
-    if (isEnd(event, task)) open.delete(id);
-    if (open.size === 0) break;
+  } finally {
+    // Also when it is over early: what is being started would be left behind.
+    await Promise.all(acts);
   }
-  await Promise.all(acts);
 }
 
 /** The cancelled task has ended only when its agent is seen to have stopped. */

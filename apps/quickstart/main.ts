@@ -7,11 +7,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
+import { EXIT_INTERRUPTED } from '../cli/exit-codes.ts';
 import type { Output } from '../cli/output/output.ts';
 import { PACKAGE_ROOT } from '../package-root.ts';
 import { accountOf, type Happening } from './account.ts';
 import { configText } from './config-text.ts';
 import { follow, outcomes, submitAll, type DirectorDeps, type Outcome } from './director.ts';
+import { endWork } from './end-work.ts';
 import { freshFolder } from './folder.ts';
 import { startProgram, type Program, type ProgramPlace } from './programs.ts';
 import { AGENTS, type AgentName } from './scenario.ts';
@@ -27,26 +29,28 @@ const ALL_WITHIN_MS = 35_000;
 /** How long the killed sidecar stays dead, so that people can see that its agent goes on. */
 const DEAD_FOR_MS = 1_500;
 
-/** Answers the exit code: 0 when every task ended as it should. */
+/** Answers the exit code: 0 when every task ended as it should, 130 when it was interrupted before. */
 export async function runQuickstart({ stay, output }: QuickstartOptions): Promise<number> {
-  const sinceMs = performance.now();
-  const tell = accountOf(output, sinceMs);
+  const tell = accountOf(output, performance.now());
   const folder = freshFolder();
+  tell({ agent: '-', task: '-', what: `starting a hub and the sidecars of two agents in ${folder}` });
   const port = await freePort();
   const place: ProgramPlace = { bin: join(PACKAGE_ROOT, 'apps/cli/bin.mjs'), folder, configFile: join(folder, 'agentcom.config.ts') };
   writeFileSync(place.configFile, configText({ port, packageRoot: PACKAGE_ROOT }));
   const programs = new Programs(place, tell);
-  const interrupted = interruption();
+  const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: what runs is being stopped' }));
   try {
     const hub = await programs.startAll();
     const signal = AbortSignal.any([AbortSignal.timeout(ALL_WITHIN_MS), interrupted.signal]);
     const deps: DirectorDeps = { hub, tell, signal, killSidecar: (agentId, task) => programs.killAndRestart(agentId as AgentName, task) };
     const ids = await submitAll(deps);
     await follow(deps, ids);
+    if (interrupted.signal.aborted) return EXIT_INTERRUPTED;
     const all = await outcomes(hub, ids);
-    if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
-    await programs.stopAll();
+    if (!stay) await programs.stopAll();
+    tell({ agent: '-', task: '-', what: `it is over; config, logs and database are in ${folder}` });
     summary(output, all);
+    if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
     return all.every((one) => one.got === one.task.expected) ? 0 : 1;
   } finally {
     interrupted.forget();
@@ -59,6 +63,7 @@ class Programs {
   readonly #place: ProgramPlace;
   readonly #tell: (happening: Happening) => void;
   readonly #running = new Map<string, Program>();
+  #hub: HubClient | null = null;
 
   constructor(place: ProgramPlace, tell: (happening: Happening) => void) {
     this.#place = place;
@@ -67,15 +72,17 @@ class Programs {
 
   async startAll(): Promise<HubClient> {
     const hub = await this.#start('hub');
-    this.#tell({ agent: '-', task: '-', what: `the hub listens, its tasks are in ${join(this.#place.folder, 'hub/agentcom.db')}` });
-    await Promise.all(
-      (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
-        await this.#start(agent);
-        this.#tell({ agent, task: '-', what: `its sidecar is connected; it can do: ${AGENTS[agent].join(', ')}` });
-      }),
-    );
     const token = readFileSync(join(this.#place.folder, 'hub/admin-token'), 'utf8').trim();
-    return hubClient({ url: hub.ready.split(' ').at(-1) ?? '', token });
+    this.#hub = hubClient({ url: hub.ready.split(' ').at(-1) ?? '', token });
+    this.#tell({ agent: '-', task: '-', what: `the hub listens, its tasks are in ${join(this.#place.folder, 'hub/agentcom.db')}` });
+    const starts = (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
+      await this.#start(agent);
+      this.#tell({ agent, task: '-', what: `its sidecar is connected; it can do: ${AGENTS[agent].join(', ')}` });
+    });
+    // All of them, so that one that is still starting when another fails is known and can be stopped.
+    await Promise.allSettled(starts);
+    await Promise.all(starts);
+    return this.#hub;
   }
 
   async killAndRestart(agent: AgentName, task: string): Promise<void> {
@@ -86,10 +93,18 @@ class Programs {
     this.#tell({ agent, task, what: 'its sidecar runs again, and takes up the run where it is' });
   }
 
+  /** Agents first, which outlive their sidecars; then the sidecars and the hub. May be called again. */
   async stopAll(): Promise<void> {
-    const running = [...this.#running.values()];
+    const [running, hub] = [[...this.#running], this.#hub];
     this.#running.clear();
-    await Promise.all(running.map((program) => program.stop()));
+    this.#hub = null;
+    try {
+      const agents = running.map(([name]) => name).filter((name) => name !== 'hub');
+      const busy = hub === null ? [] : await endWork(hub, agents);
+      for (const agent of busy) this.#tell({ agent, task: '-', what: 'its agent process could not be stopped' });
+    } finally {
+      await Promise.all(running.map(([, program]) => program.stop()));
+    }
   }
 
   async #start(name: AgentName | 'hub'): Promise<Program> {
@@ -119,17 +134,21 @@ function summary(output: Output, all: readonly Outcome[]): void {
 }
 
 async function stayUntilInterrupted(output: Output, hub: HubClient, { configFile }: ProgramPlace, signal: AbortSignal): Promise<void> {
-  const command = `npm run agentcom -- submit "Count the samples" --wait --config ${configFile}`;
-  output.block(
-    `\nIt stays running at ${hub.url} until Ctrl-C. In another terminal:\n  ${command}\n  npm run agentcom -- list --config ${configFile}\n`,
-  );
+  output.block(`
+It stays running at ${hub.url} until Ctrl-C. In another terminal:
+  npx agentcom submit "Count the samples" --wait --config ${configFile}
+  npx agentcom list --config ${configFile}
+`);
   if (!signal.aborted) await once(signal, 'abort');
 }
 
 /** Aborted by Ctrl-C or SIGTERM, so that everything that was started is stopped. */
-function interruption(): { readonly signal: AbortSignal; forget(): void } {
+function interruption(onInterrupt: () => void): { readonly signal: AbortSignal; forget(): void } {
   const controller = new AbortController();
-  const onSignal = (): void => controller.abort();
+  const onSignal = (): void => {
+    if (!controller.signal.aborted) onInterrupt();
+    controller.abort();
+  };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return {
     signal: controller.signal,

@@ -38,6 +38,8 @@ export async function startProgram(
   const child = spawn(process.execPath, [place.bin, command, '--config', place.configFile], {
     stdio: ['ignore', 'pipe', openSync(logFile, 'a', 0o600)],
     env: { ...process.env, ...env },
+    // Ctrl-C is for the quickstart, which then ends what agents do; a hub that was already gone could not tell them.
+    detached: true,
   });
   const exited = once(child, 'exit').then(() => undefined);
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
