@@ -1,0 +1,47 @@
+/**
+ * Kills hub and sidecars with -9 at every named step, five times each, while tasks of every kind run:
+ * `npm run chaos:points -- [--times N] [--seed TEXT]`. Exits with 1 unless there are at least 60 steps, each was killed at
+ * as often as wanted, and nothing is lost, recorded twice or run beside itself.
+ */
+import { pointsRun, type StepCount } from './points-run.ts';
+import { buildTree } from './rig/built-tree.ts';
+import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { progressBar } from './rig/progress-bar.ts';
+
+const FIGURE = { times: 5 };
+const STEPS_MIN = 60;
+const SHOWN = 30;
+
+const { times, seed } = readOptions(FIGURE);
+sayMachine(thisMachine());
+say(`every named step of hub and sidecar, killed at ${times} times each; seed ${seed}`);
+await withEnds(async (end) => {
+  let bar: ReturnType<typeof progressBar> | null = null;
+  const onProgress = (done: number, of: number, step: string): void => (bar ??= progressBar(of)).at(done, `killed ${step}`);
+  const { hub, sidecar, verdict, surprises, seconds } = await pointsRun(end, { tree: buildTree(end), seed, times, onProgress });
+  (bar as ReturnType<typeof progressBar> | null)?.end();
+  const steps: readonly StepCount[] = [...hub, ...sidecar];
+  const short = steps.filter(({ kills }) => kills < times);
+  const kills = steps.reduce((sum, one) => sum + one.kills, 0);
+  const { violations, ...found } = verdict;
+  say(`steps: hub ${hub.length}, sidecar ${sidecar.length}; ${kills} kills; ${seconds} s`);
+  say(`tasks answered ${found.answered}, lost ${found.lost}, recorded twice ${found.recordedTwice}, overlapping runs ${found.overlapping}`);
+  for (const { step, kills } of short) say(`SHORT ${step}: ${kills} of ${times}`);
+  for (const { rule, what, task } of violations.slice(0, SHOWN)) say(`VIOLATION ${rule}: ${task ?? ''} ${what}`);
+  for (const surprise of surprises.slice(0, SHOWN)) say(`SURPRISE ${surprise}`);
+  const isReached = steps.length >= STEPS_MIN && short.length === 0 && violations.length === 0 && surprises.length === 0;
+  writeFigures('chaos-points', times >= FIGURE.times, {
+    seed,
+    times,
+    reached: isReached,
+    steps: steps.length,
+    kills,
+    ...found,
+    seconds,
+    hub,
+    sidecar,
+    violations: violations.slice(0, SHOWN),
+    surprises,
+  });
+  process.exitCode = isReached ? 0 : 1;
+});

@@ -1,0 +1,174 @@
+/**
+ * Processes that kill themselves at named steps, one step after the other, while tasks of every kind run: what
+ * `npm run chaos:points` does. Each process that follows a killed one recovers from its death and is itself killed at the
+ * next step.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
+import type { TestEnd } from '../apps/world.ts';
+import type { BuiltTree } from './rig/built-tree.ts';
+import { judgeWorld, settle, stopAll } from './rig/closing.ts';
+import { keepRunning, keepSidecar, type Kept, type KeptSidecar } from './rig/faults.ts';
+import type { Absence, Verdict } from './rig/judge.ts';
+import { mixOfTasks, type TaskMix } from './rig/task-mix.ts';
+import { makeChaosWorld } from './rig/world.ts';
+
+export interface PointsOptions {
+  readonly tree: BuiltTree;
+  readonly seed: string;
+  /** How often each step is killed at. */
+  readonly times: number;
+  /** Only some of the steps: the answer is those to kill at. Default all. */
+  readonly choose?: (steps: readonly string[]) => readonly string[];
+  readonly onProgress?: (done: number, of: number, note: string) => void;
+}
+
+export interface StepCount {
+  readonly step: string;
+  readonly kills: number;
+}
+
+export interface PointsOutcome {
+  readonly hub: readonly StepCount[];
+  readonly sidecar: readonly StepCount[];
+  readonly verdict: Verdict;
+  readonly surprises: readonly string[];
+  readonly seconds: number;
+}
+
+const HUB_PROGRAM = 'test/chaos/points/hub.ts';
+const SIDECAR_PROGRAM = 'test/chaos/points/sidecar.ts';
+const AGENTS = ['p1', 'p2', 'p3', 'p4'] as const;
+const SLOTS = 4;
+/** A step that comes again and again is not always killed at its first time. */
+const SKIP_MAX = 4;
+/** How long a step may take to be met, milliseconds; after that it is tried again without skipping, and then given up. */
+const MET_WITHIN_MS = 20_000;
+const TIMING = {
+  hubTiming: {
+    heartbeatMs: 1_000,
+    pongWaitMs: 2_000,
+    reconnectMaxMs: 500,
+    graceMarginMs: 1_500,
+    reconnectGraceMs: 60_000,
+    quietAfterStartMs: 60_000,
+    acceptMs: 60_000,
+    leaseMs: 6_000,
+    killGraceMs: 500,
+    stopResendMs: 1_000,
+    breaker: { firstMs: 200, maxMs: 500 },
+  },
+  sidecarTiming: { reportRepeat: { firstMs: 500, maxMs: 2_000 } },
+} as const;
+
+export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<PointsOutcome> {
+  const { times, choose = (steps) => steps, onProgress } = options;
+  const random = seededRandom(options.seed);
+  const beganMs = performance.now();
+  const world = await makeChaosWorld(t, { tree: options.tree, ...TIMING });
+  const stepsFile = (name: string): string => join(world.dir, `${name}.steps`);
+  const absences: Absence[] = [];
+  const env = (name: string): Readonly<Record<string, string>> => ({ STEPS_FILE: stepsFile(name) });
+  const hub = keepRunning({ name: 'hub', start: (more) => world.startHub({ program: HUB_PROGRAM, env: { ...env('hub'), ...more } }) });
+  if ((await hub.current().ready) === null) throw new Error(`the hub did not start: ${readFileSync(world.logOf('hub'), 'utf8')}`);
+  for (const agentId of AGENTS) await world.enrol({ agentId, slots: SLOTS });
+  const sidecars = AGENTS.map((agentId) => keepSidecar(world, agentId, absences, { program: SIDECAR_PROGRAM, env: env(agentId) }));
+  const mix = mixOfTasks(t, world, { agents: AGENTS, atOnce: SLOTS + 1, random });
+
+  await survey(mix, hub, sidecars);
+  const hubSteps = choose(stepsIn(stepsFile('hub')));
+  const sidecarSteps = choose([...new Set(AGENTS.flatMap((agentId) => stepsIn(stepsFile(agentId))))].sort());
+  const total = (hubSteps.length + sidecarSteps.length) * times;
+  const killed = new Map<string, number>();
+  const onKill = (step: string): void => {
+    killed.set(step, (killed.get(step) ?? 0) + 1);
+    onProgress?.(
+      [...killed.values()].reduce((sum, count) => sum + count, 0),
+      total,
+      step,
+    );
+  };
+
+  const jobsOf = (who: string, steps: readonly string[]): Job[] =>
+    Array.from({ length: times }, () => steps.map((step) => ({ step, key: `${who}: ${step}` }))).flat();
+  await killInTurn({ jobs: jobsOf('hub', hubSteps), kept: hub, stepsFile: stepsFile('hub'), random, onKill });
+  const shared = jobsOf('sidecar', sidecarSteps);
+  await Promise.all(sidecars.map((kept) => killInTurn({ jobs: shared, kept, stepsFile: stepsFile(kept.agentId), random, onKill })));
+
+  const stuck = await mix.finish();
+  await settle(world, mix.stream, AGENTS);
+  const surprises = [...(await stopAll(sidecars, hub)), ...stuck];
+  const log = { killed: new Set<string>(), absences };
+  const reconnectGraceMs = TIMING.hubTiming.reconnectGraceMs;
+  const verdict = await judgeWorld(world, {
+    told: mix.told,
+    stream: mix.stream,
+    log,
+    reconnectGraceMs,
+    agents: AGENTS,
+    wanted: mix.wanted,
+  });
+  const counted = (who: string, steps: readonly string[]): readonly StepCount[] =>
+    steps.map((step) => ({ step, kills: killed.get(`${who}: ${step}`) ?? 0 }));
+  return {
+    hub: counted('hub', hubSteps),
+    sidecar: counted('sidecar', sidecarSteps),
+    verdict,
+    surprises,
+    seconds: Math.round((performance.now() - beganMs) / 1_000),
+  };
+}
+
+const SURVEYED_TASKS = 60;
+
+/** Lets tasks run, and lets hub and sidecars be killed and come back, so that every step that there is has been met. */
+async function survey(mix: TaskMix, hub: Kept, sidecars: readonly KeptSidecar[]): Promise<void> {
+  const ended = (count: number): Promise<void> =>
+    mix.until(() => {
+      const died = [hub, ...sidecars].flatMap((one) => one.unasked);
+      if (died.length > 0) throw new Error(died.join('; '));
+      return mix.ended() >= count;
+    });
+  await ended(SURVEYED_TASKS / 3);
+  await hub.kill(0);
+  await ended((2 * SURVEYED_TASKS) / 3);
+  await Promise.all(sidecars.map((one) => one.kill(500)));
+  await ended(SURVEYED_TASKS);
+}
+
+interface Job {
+  readonly step: string;
+  readonly key: string;
+}
+
+interface InTurn {
+  /** Taken from its front until there is none; several processes may share it. */
+  readonly jobs: Job[];
+  readonly kept: Kept;
+  readonly stepsFile: string;
+  readonly random: RandomBits;
+  readonly onKill: (key: string) => void;
+}
+
+async function killInTurn({ jobs, kept, stepsFile, random, onKill }: InTurn): Promise<void> {
+  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+    const skips = [random() % SKIP_MAX, 0];
+    for (const skip of skips) {
+      const before = killsIn(stepsFile, job.step);
+      const program = await kept.restart({ KILL_AT: job.step, KILL_SKIP: String(skip) });
+      await Promise.race([program.ended, sleep(MET_WITHIN_MS, undefined, { ref: false })]);
+      if (killsIn(stepsFile, job.step) === before) continue;
+      onKill(job.key);
+      break;
+    }
+  }
+  await kept.restart({});
+}
+
+const linesIn = (file: string): readonly string[] => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []);
+
+const stepsIn = (file: string): readonly string[] => [...new Set(linesIn(file).filter((line) => !line.startsWith('killed ')))].sort();
+
+const killsIn = (file: string, step: string): number => linesIn(file).filter((line) => line === `killed ${step}`).length;

@@ -1,0 +1,63 @@
+/** The end of a run: all comes to rest, is stopped as an operator does it, and is judged. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultLog, Kept, KeptSidecar } from './faults.ts';
+import { judge, type Evidence, type Verdict } from './judge.ts';
+import { readRest, readStored } from './stored.ts';
+import type { StreamReader, Submitter } from './told.ts';
+import type { ChaosWorld } from './world.ts';
+
+const SETTLED_WITHIN_MS = 60_000;
+const LOOK_MS = 200;
+
+/**
+ * Waits until no sidecar has a report to hand in, no stop is unconfirmed and the stream has told all; the judge names
+ * what does not come to that.
+ */
+export async function settle(world: ChaosWorld, stream: StreamReader, agents: readonly string[]): Promise<void> {
+  const untilMs = performance.now() + SETTLED_WITHIN_MS;
+  const isSettled = async (): Promise<boolean> => {
+    if (agents.some((agent) => world.filesOf(agent, 'outbox').length > 0)) return false;
+    const { stops, lastEventId } = await readRest(world.database);
+    return stops === 0 && stream.ids.at(-1) === lastEventId;
+  };
+  while (!(await isSettled()) && performance.now() < untilMs) await sleep(LOOK_MS);
+}
+
+/** Stops everything as an operator does, and answers what did not go as it should. */
+export async function stopAll(sidecars: readonly KeptSidecar[], hub: Kept): Promise<readonly string[]> {
+  const sidecarEnds = await Promise.all(sidecars.map(async (one) => [one.agentId, await one.stop()] as const));
+  const ends = [...sidecarEnds, ['hub', await hub.stop()] as const];
+  const notStopped = ends.filter(([, end]) => end !== 0).map(([name, end]) => `${name} ended its SIGTERM with ${end}`);
+  return [...notStopped, ...hub.unasked, ...sidecars.flatMap((one) => one.unasked)];
+}
+
+/** Gathers the evidence of a world that is stopped, and judges it. */
+export async function judgeWorld(
+  world: ChaosWorld,
+  run: {
+    readonly told: Submitter;
+    readonly stream: StreamReader;
+    readonly log: Pick<FaultLog, 'killed' | 'absences'>;
+    readonly reconnectGraceMs: number;
+    readonly agents: readonly string[];
+    readonly wanted: Evidence['wanted'];
+  },
+): Promise<Verdict> {
+  await run.stream.stop();
+  world.ledger.read();
+  const refused = run.agents.flatMap((agent) =>
+    world.filesOf(agent, 'refused').flatMap((name) => /^(.*\.g[0-9]+)\.json$/.exec(name)?.[1] ?? []),
+  );
+  return judge({
+    answered: run.told.answered,
+    ledger: world.ledger.lines,
+    streamed: run.stream.ids,
+    stored: await readStored(world.database),
+    refused: new Set(refused),
+    unanswered: run.agents.flatMap((agent) => world.filesOf(agent, 'outbox').map((name) => `${agent}/${name}`)),
+    killed: run.log.killed,
+    absences: run.log.absences,
+    reconnectGraceMs: run.reconnectGraceMs,
+    wanted: run.wanted,
+  });
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# An agent that ignores SIGTERM, with four processes that do too: a child, the child's child, one in a group of its own,
+# and one in a session of its own whose parent is gone. They never end by themselves.
+#
+# $LEDGER_DIR/trees/TASK.pids names them as `main child grandchild group session`; TASK.signal has the time, milliseconds
+# since 1970, at which the first SIGTERM came.
+set -u
+trees=$LEDGER_DIR/trees
+mine=$trees/$AGENTCOM_TASK_ID
+trap '' TERM
+
+sh -c 'sleep 600 & echo $! >"$0.grandchild"; wait' "$mine" &
+child=$!
+set -m
+sleep 600 &
+group=$!
+set +m
+setsid sh -c 'sleep 600 & echo $! >"$0.session"' "$mine" &
+wait $!
+until [ -s "$mine.grandchild" ] && [ -s "$mine.session" ]; do sleep 0.01; done
+
+signalled() {
+  [ -e "$mine.signal" ] || date +%s%3N >"$mine.signal"
+}
+trap signalled TERM
+
+read -r grandchild <"$mine.grandchild"
+read -r session <"$mine.session"
+echo "$$ $child $grandchild $group $session" >"$mine.next"
+mv "$mine.next" "$mine.pids"
+: >"$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.started"
+while :; do wait "$child"; done

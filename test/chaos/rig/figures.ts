@@ -1,0 +1,82 @@
+/** What a figure was reached on, how it is printed, and where it is kept: `docs/results/<name>.json`. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { arch, cpus, release, totalmem, type } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly system: string;
+  readonly node: string;
+  readonly agentcom: string;
+}
+
+export function thisMachine(): Machine {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { readonly version: string };
+  return {
+    processor: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${type()} ${release()} ${arch()}`,
+    node: process.version,
+    agentcom: version,
+  };
+}
+
+export const say = (line = ''): void => void process.stdout.write(`${line}\n`);
+
+export function sayMachine(machine: Machine): void {
+  const { processor, cores, memoryGiB, system, node, agentcom } = machine;
+  say(`${cores} × ${processor}, ${memoryGiB} GiB, ${system}; node ${node}, agentcom ${agentcom}; SQLite, synchronous=FULL`);
+}
+
+/** Keeps what was measured, with the machine, the command line and the day; a run that is smaller than its figure is not kept. */
+export function writeFigures(name: string, isFull: boolean, figures: Readonly<Record<string, unknown>>): void {
+  if (!isFull) return say('not kept: this run is smaller than its figure');
+  const folder = join(ROOT, 'docs/results');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, `${name}.json`);
+  const command = `npm run ${name.replace('-', ':')} -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
+  const text = JSON.stringify({ figure: name, command, date: new Date().toISOString(), machine: thisMachine(), ...figures }, null, 2);
+  writeFileSync(file, `${text}\n`);
+  say(`written to ${file}`);
+}
+
+/** The command line's numbers over their defaults, and `--seed`; fails naming the option that is no number. */
+export function readOptions<Name extends string>(
+  defaults: Readonly<Record<Name, number>>,
+): Record<Name, number> & { readonly seed: string } {
+  const names = Object.keys(defaults) as Name[];
+  const options = Object.fromEntries([...names, 'seed'].map((name) => [name, { type: 'string' as const }]));
+  const { values } = parseArgs({ options });
+  const numbers = names.map((name) => {
+    const given = values[name];
+    if (given === undefined) return [name, defaults[name]];
+    const number = Number(given);
+    if (!Number.isFinite(number) || number < 0) throw new Error(`--${name} ${String(given)}: wanted a number from 0`);
+    return [name, number];
+  });
+  const seed = values['seed'];
+  return { ...(Object.fromEntries(numbers) as Record<Name, number>), seed: typeof seed === 'string' ? seed : String(Date.now()) };
+}
+
+/** Runs `work` with what it wants undone at the end, which is done whatever happens, newest first. */
+export async function withEnds<T>(work: (end: { teardown(fn: () => Promise<void>): void }) => Promise<T>): Promise<T> {
+  const ends: (() => Promise<void>)[] = [];
+  try {
+    return await work({ teardown: (end) => ends.unshift(end) });
+  } finally {
+    for (const end of ends) await end();
+  }
+}
+
+/** The values at these shares of the sorted list, rounded. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const value = sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
+  return value === undefined ? 0 : Math.round(value * 10) / 10;
+}

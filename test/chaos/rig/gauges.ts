@@ -1,0 +1,47 @@
+/** Looks each second at what processes take: memory, open files, the lateness of a loop. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+
+export interface Sample {
+  readonly atMs: number;
+  readonly rssBytes: number;
+  readonly files: number;
+}
+
+const PAGE_BYTES = 4_096;
+
+/** What a process takes now; null when it is gone. */
+export function sampleOf(pid: number): Sample | null {
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
+    return { atMs: Date.now(), rssBytes: pages * PAGE_BYTES, files: readdirSync(`/proc/${pid}/fd`).length };
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
+}
+
+export interface LagSample {
+  readonly atMs: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+/** What loop-lag.mjs wrote. */
+export function readLag(file: string): readonly LagSample[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => {
+    const [atMs = 0, p99Ms = 0, maxMs = 0] = line.split(' ').map(Number);
+    return { atMs, p99Ms, maxMs };
+  });
+}
+
+/** How large a file is; 0 when there is none. */
+export const bytesOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+
+/** Calls `look` now and each second until the answer is called. */
+export function eachSecond(look: () => void): () => void {
+  look();
+  const timer = setInterval(look, 1_000);
+  return () => clearInterval(timer);
+}

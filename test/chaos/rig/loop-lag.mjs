@@ -1,0 +1,13 @@
+// Loaded into a program before its own code, by NODE_OPTIONS: writes each second how late its event loop was, as
+// `TIME P99 MAX`, in milliseconds.
+import { appendFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+const RESOLUTION_MS = 10;
+const late = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS).toFixed(1);
+const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+delay.enable();
+setInterval(() => {
+  appendFileSync(process.env.LOOP_LAG_FILE, `${Date.now()} ${late(delay.percentile(99))} ${late(delay.max)}\n`);
+  delay.reset();
+}, 1_000).unref();

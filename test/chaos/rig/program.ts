@@ -1,0 +1,53 @@
+/** One process of ours: started, killed at any instant, its words kept. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+
+/** The exit code, or the signal that ended it. */
+export type ProgramEnd = number | NodeJS.Signals;
+
+export interface Program {
+  readonly pid: number;
+  /** The first line of standard output; null when it ended before. */
+  readonly ready: Promise<string | null>;
+  readonly ended: Promise<ProgramEnd>;
+  isAlive(): boolean;
+  /** Sends the signal, and answers when the process is gone. */
+  kill(signal: NodeJS.Signals): Promise<ProgramEnd>;
+}
+
+export interface ProgramStart {
+  /** What node runs, and its arguments. */
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** Standard error goes to its end. */
+  readonly logFile: string;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Plain node with nothing of our own environment but where programs and the home are. */
+export function startProgram({ args, cwd, logFile, env = {} }: ProgramStart): Program {
+  const log = openSync(logFile, 'a');
+  const child = spawn(process.execPath, [...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', log],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+  });
+  closeSync(log);
+  const ended = (once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>).then(([code, signal]) => code ?? signal ?? 0);
+  const lines = createInterface({ input: child.stdout as Readable }); // a pipe, as asked for
+  const ready = Promise.race([once(lines, 'line').then(([line]) => line as string), ended.then(() => null)]);
+  const isAlive = (): boolean => child.exitCode === null && child.signalCode === null;
+  return {
+    pid: child.pid ?? 0,
+    ready,
+    ended,
+    isAlive,
+    kill(signal) {
+      if (isAlive()) child.kill(signal);
+      return ended;
+    },
+  };
+}

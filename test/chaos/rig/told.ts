@@ -1,0 +1,114 @@
+/** What submitters and readers were told, over every death of the hub. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HubClient, SubmitRequest } from '../../../apps/client/index.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+
+/** Between two tries of a submit that was not answered. */
+const AGAIN_MS = 20;
+/** One answered submit in this many is said again, and must be answered as it was. */
+const ASK_AGAIN_EVERY = 50;
+
+export interface Told {
+  /** The text of each task whose submit was answered, by the task's id. */
+  readonly answered: ReadonlyMap<string, string>;
+  /** Submits that a fault left unanswered and that were said again. */
+  readonly repeated: number;
+  readonly askedAgain: number;
+  /** Keys that were answered with another task than at first. */
+  readonly changed: readonly string[];
+}
+
+export interface Submitter extends Told {
+  /** Says it until it is answered, and answers the task's id. */
+  submit(key: string, body: SubmitRequest): Promise<string>;
+}
+
+export function submitter(api: HubClient, signal: AbortSignal): Submitter {
+  const answered = new Map<string, string>();
+  const changed: string[] = [];
+  let repeated = 0;
+  let askedAgain = 0;
+
+  async function insist(key: string, body: SubmitRequest): Promise<string> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return (await api.submit(body, key)).task_id;
+      } catch (thrown) {
+        if (signal.aborted || !mayPass(thrown)) throw thrown;
+        if (tries === 1) repeated += 1;
+        await sleep(AGAIN_MS, undefined, { signal });
+      }
+    }
+  }
+
+  return {
+    answered,
+    changed,
+    get repeated() {
+      return repeated;
+    },
+    get askedAgain() {
+      return askedAgain;
+    },
+    async submit(key, body) {
+      const taskId = await insist(key, body);
+      answered.set(taskId, body.description);
+      if (answered.size % ASK_AGAIN_EVERY === 0) {
+        askedAgain += 1;
+        if ((await insist(key, body)) !== taskId) changed.push(key);
+      }
+      return taskId;
+    },
+  };
+}
+
+/** No answer, or that the hub has too much to do; every other refusal is a finding. */
+export function mayPass(thrown: unknown): boolean {
+  if (AgentcomError.is(thrown, 'AC_API_UNREACHABLE')) return true;
+  const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;
+  return status === 429 || status === 503;
+}
+
+/** An event as the stream told it. */
+export interface ToldEvent {
+  readonly id: number;
+  readonly event: string;
+  readonly taskId: string;
+  readonly generation: number | null;
+  readonly agentId: string | null;
+}
+
+export interface StreamReader {
+  /** The ids of all events, in the order in which they were told. */
+  readonly ids: readonly number[];
+  /** Fails when the stream was given up. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Reads the hub's stream from the first event on, over every restart. `onEvent` MUST NOT throw. */
+export function readStream(api: HubClient, onEvent: (event: ToldEvent) => void): StreamReader {
+  const stopping = new AbortController();
+  const ids: number[] = [];
+  const read = async (): Promise<void> => {
+    for await (const { id, event, data } of api.events({ lastEventId: '0', signal: stopping.signal })) {
+      ids.push(Number(id));
+      onEvent({
+        id: Number(id),
+        event,
+        taskId: String(data['task_id']),
+        generation: typeof data['generation'] === 'number' ? data['generation'] : null,
+        agentId: typeof data['agent_id'] === 'string' ? data['agent_id'] : null,
+      });
+    }
+  };
+  const ended = read();
+  return {
+    ids,
+    ended,
+    async stop() {
+      stopping.abort();
+      await ended;
+    },
+  };
+}

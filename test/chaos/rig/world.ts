@@ -1,0 +1,156 @@
+/**
+ * A hub and many sidecars as people run them, each a process of its own, in a folder of their own. They are started and
+ * killed here; what that did to the tasks is judged from what their agents, submitters and files say (judge.ts).
+ */
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { hubClient, type HubClient } from '../../../apps/client/index.ts';
+import type { HubLimits } from '../../../core/config/limits.ts';
+import type { HubTiming, SidecarTiming } from '../../../core/config/times.ts';
+import { freePort, type TestEnd } from '../../apps/world.ts';
+import type { BuiltTree } from './built-tree.ts';
+import { isAlive, openLedger, type Ledger } from './ledger.ts';
+import { startProgram, type Program } from './program.ts';
+
+const AGENT = resolve(import.meta.dirname, 'agent.sh');
+const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
+const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);
+
+/** Times scaled down, with room for a machine on which fifty processes start at once: nobody is away for long by chance. */
+export const CHAOS_HUB_TIMING: Partial<HubTiming> = {
+  heartbeatMs: 2_000,
+  pongWaitMs: 3_000,
+  reconnectMaxMs: 2_000,
+  graceMarginMs: 4_000,
+  reconnectGraceMs: 30_000,
+  quietAfterStartMs: 30_000,
+  sweepMs: 2_000,
+  stopResendMs: 2_000,
+  killGraceMs: 1_000,
+  acceptMs: 30_000,
+  leaseMs: 30_000,
+  backoff: { firstMs: 100, maxMs: 1_000 },
+  breaker: { firstMs: 500, maxMs: 2_000 },
+};
+export const CHAOS_SIDECAR_TIMING: Partial<SidecarTiming> = {
+  wakeRetriesMs: [200, 400, 800],
+  confirmWithinMs: 30_000,
+  reportRepeat: { firstMs: 1_000, maxMs: 4_000 },
+};
+/** The submitters are one client that never rests. */
+const LIMITS: Partial<HubLimits> = { requestsPerSecond: 0 };
+
+export interface SidecarSetting {
+  readonly agentId: string;
+  /** Through a proxy, say; else the hub itself. */
+  readonly hubPort?: number | undefined;
+  readonly slots: number;
+  readonly capabilities?: readonly string[] | undefined;
+  /** What it wakes instead of agent.sh. */
+  readonly argv?: readonly string[] | undefined;
+}
+
+export interface ChaosWorld {
+  readonly dir: string;
+  readonly hubPort: number;
+  readonly database: string;
+  /** Every failed try is the caller's: nothing is repeated inside. */
+  readonly api: HubClient;
+  readonly ledger: Ledger;
+  /** Loop lag of all hubs that ran. */
+  readonly lagFile: string;
+  /** `compiled`: a program of the built tree instead of the command `agentcom`. */
+  startHub(more?: StartMore): Program;
+  /** Makes its token and config; needs a hub that runs. */
+  enrol(setting: SidecarSetting): Promise<void>;
+  startSidecar(agentId: string, more?: StartMore): Program;
+  /** Files in a folder of a sidecar's data directory. */
+  filesOf(agentId: string, folder: 'outbox' | 'refused'): readonly string[];
+  logOf(name: string): string;
+}
+
+export interface StartMore {
+  readonly program?: string | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface WorldOptions {
+  readonly tree: BuiltTree;
+  readonly hubTiming?: Partial<HubTiming> | undefined;
+  readonly sidecarTiming?: Partial<SidecarTiming> | undefined;
+}
+
+export async function makeChaosWorld(t: TestEnd, { tree, hubTiming = {}, sidecarTiming = {} }: WorldOptions): Promise<ChaosWorld> {
+  const dir = mkdtempSync(join(tmpdir(), 'agentcom-chaos-'));
+  const hubPort = await freePort();
+  const timing = { ...CHAOS_HUB_TIMING, ...hubTiming };
+  const ledgerDir = join(dir, 'ledger');
+  const ledger = openLedger(ledgerDir);
+  const lagFile = join(dir, 'loop-lag');
+  const programs = new Set<Program>();
+  const configOf = (name: string): string => join(dir, `${name}.config.mjs`);
+  const logOf = (name: string): string => join(dir, `${name}.log`);
+  mkdirSync(join(dir, 'sidecars'));
+
+  writeFileSync(
+    configOf('hub'),
+    `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+export default defineConfig({ hub: { listen: { port: ${hubPort} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
+  adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(LIMITS)}, timing: ${JSON.stringify(timing)} } });
+`,
+  );
+
+  const start = (kind: 'hub' | 'sidecar', name: string, { program, env = {} }: StartMore = {}): Program => {
+    const args = program === undefined ? [tree.bin, kind, '--config', configOf(name)] : [tree.compiled(program), configOf(name)];
+    const started = startProgram({ args, cwd: dir, logFile: logOf(name), env });
+    programs.add(started);
+    void started.ended.then(() => programs.delete(started));
+    return started;
+  };
+
+  t.teardown(async () => {
+    await Promise.all([...programs].map((program) => program.kill('SIGKILL')));
+    // Agents outlive their sidecars on purpose; nothing of a run stays behind.
+    for (const run of ledger.living()) if (isAlive(run)) killGroup(run.pid);
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  });
+
+  const api = hubClient({ url: `http://127.0.0.1:${hubPort}`, token: ADMIN_TOKEN, retryWithinMs: 0 });
+  return {
+    dir,
+    hubPort,
+    database: join(dir, 'hub', 'hub.db'),
+    api,
+    ledger,
+    lagFile,
+    startHub: ({ program, env = {} } = {}) =>
+      start('hub', 'hub', { program, env: { NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagFile, ...env } }),
+    async enrol({ agentId, hubPort: port = hubPort, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
+      const { token } = await api.createToken({ agent_id: agentId });
+      const wake = { argv, graceMs: timing.killGraceMs, env: { LEDGER_DIR: ledgerDir } };
+      const sidecar = { hubs: [`ws://127.0.0.1:${port}/ws`], agentId, token, dataDir: `sidecars/${agentId}`, capabilities, slots };
+      writeFileSync(
+        configOf(agentId),
+        `import { defineConfig } from 'agentcom';
+import { command } from 'agentcom/runners';
+export default defineConfig({ sidecar: { ...${JSON.stringify(sidecar)}, timing: ${JSON.stringify({ ...CHAOS_SIDECAR_TIMING, ...sidecarTiming })},
+  wake: command(${JSON.stringify(wake)}) } });
+`,
+      );
+    },
+    startSidecar: (agentId, more) => start('sidecar', agentId, more),
+    filesOf: (agentId, folder) => readdirSync(join(dir, 'sidecars', agentId, folder)),
+    logOf,
+  };
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
