@@ -1,7 +1,7 @@
 /** Hubs and sidecars as real processes, in a folder of their own: started by the command people use, killed as reality does. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -11,6 +11,7 @@ import { hubClient, type HubClient, type StreamEvent } from '../../apps/client/i
 import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
 
 const BIN = resolve(import.meta.dirname, '../../apps/cli/bin.mjs');
+const GUARD = resolve(import.meta.dirname, 'world-guard.mjs');
 const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, 'ledger-agent.mjs')];
 /** How long a program may take to say that it is ready, milliseconds: cold tsx on two busy cores. */
 const READY_WITHIN_MS = 60_000;
@@ -105,12 +106,11 @@ export interface TestEnd {
 }
 
 export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise<World> {
-  const dir = mkdtempSync(join(tmpdir(), 'agentcom-world-'));
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'agentcom-world-')));
   const port = await freePort();
   const adminToken = 'a-token-of-the-tests-'.repeat(3);
   const hubTiming = { ...QUICK_HUB_TIMING, ...options.hubTiming };
   const sidecarTiming = { ...QUICK_SIDECAR_TIMING, ...options.sidecarTiming };
-  const programs: Program[] = [];
   mkdirSync(join(dir, 'ledger'));
   const api = hubClient({ url: `http://127.0.0.1:${port}`, token: adminToken, retryWithinMs: 10_000 });
   const stopping = new AbortController();
@@ -125,18 +125,13 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
 `,
   );
 
-  const start = async (name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Program> => {
-    const program = await startProgram(join(dir, `${name}.log`), args, dir, env);
-    programs.push(program);
-    return program;
-  };
+  const start = (name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Program> =>
+    startProgram(join(dir, `${name}.log`), args, dir, env);
 
+  const guard = startGuard(dir);
   t.teardown(async () => {
     stopping.abort();
-    writeFileSync(join(dir, 'ledger', 'release-all'), '');
-    await Promise.all(programs.map((program) => program.kill('SIGKILL')));
-    for (const line of readLedger(dir)) if (line.what === 'start' || line.what === 'child') killGroup(line.pid);
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+    await guard.end();
   });
 
   return {
@@ -238,13 +233,19 @@ function readLedger(dir: string): readonly LedgerLine[] {
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as LedgerLine);
 }
 
-/** Agents outlive their sidecars on purpose; a test leaves none behind. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
+/** Agents outlive their sidecars, and programs a test that was killed; the guard outlives them all. */
+function startGuard(dir: string): { readonly end: () => Promise<void> } {
+  const guard = spawn(process.execPath, [GUARD, dir], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
+  const exited = once(guard, 'exit');
+  guard.unref();
+  return {
+    async end() {
+      guard.ref();
+      guard.stdin.end();
+      const [code] = (await exited) as [number | null];
+      if (code !== 0) throw new Error(`the guard of ${dir} ended with ${code}`);
+    },
+  };
 }
 
 export async function freePort(): Promise<number> {
