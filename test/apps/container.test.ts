@@ -1,0 +1,73 @@
+/** The containers of the hub and the sidecar, with every config that is shipped: each token is bound and can be made. */
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Container } from 'inversify';
+import 'reflect-metadata';
+import t, { type Test } from 'tap';
+import { loadConfigFile } from '../../apps/config/load.ts';
+import { hubContainer } from '../../apps/hub/main.ts';
+import { hubServices } from '../../apps/hub/services.ts';
+import { configText } from '../../apps/quickstart/config-text.ts';
+import { sidecarContainer } from '../../apps/sidecar/main.ts';
+import { TOKENS } from '../../apps/tokens.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { ROOT } from '../architecture/cruise.ts';
+import { temporaryFolder } from './newcomer.ts';
+import { fileOf } from './page-blocks.ts';
+
+const SHIPPED: Readonly<Record<string, () => Promise<string> | string>> = {
+  'agentcom.config.ts': () => readFile(join(ROOT, 'agentcom.config.ts'), 'utf8'),
+  'the quickstart': () => configText({ port: 4000, packageRoot: ROOT }),
+  'README.md': () => fileOf('README.md', 'agentcom.config.ts'),
+};
+
+/** Both programs with this config, in a folder of its own. */
+async function containersOf(
+  t: Test,
+  text: string,
+): Promise<{ readonly hub: Container; readonly sidecar: Container; readonly folder: string }> {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'agentcom.config.ts'), text);
+  const { config } = await loadConfigFile({ cwd: folder });
+  const { hub, sidecar } = config;
+  if (hub === undefined || sidecar === undefined) throw new Error('A shipped config has both parts.');
+  await mkdir(hub.dataDir, { recursive: true, mode: 0o700 });
+  const ofSidecar = sidecarContainer(sidecar, { baseDir: config.baseDir, token: 'a-token', log: silentLog });
+  return { hub: hubContainer(hub, silentLog), sidecar: ofSidecar, folder };
+}
+
+for (const [name, text] of Object.entries(SHIPPED)) {
+  t.test(`${name}: every token is bound, and what is bound can be made`, async (t) => {
+    const { hub, sidecar } = await containersOf(t, await text());
+    for (const [token, id] of Object.entries(TOKENS)) {
+      const programs = Object.entries({ hub, sidecar }).filter(([, container]) => container.isBound(id));
+      t.ok(programs.length > 0, `${token} is bound in the hub, the sidecar or both`);
+      for (const [program, container] of programs) {
+        const made: unknown = await container.getAsync<unknown>(id);
+        t.ok(made !== undefined && made !== null, `${token} of the ${program}`);
+        t.equal(await container.getAsync<unknown>(id), made, `${token} is there once`);
+      }
+    }
+  });
+}
+
+t.test('the services of a hub have names, and making them opens nothing', async (t) => {
+  const { hub, folder } = await containersOf(t, (await SHIPPED['agentcom.config.ts']?.()) ?? '');
+  const services = await hubServices(hub);
+  t.strictSame(
+    services.map(({ name }) => name),
+    ['storage sqlite', 'queue', 'enrolment', 'transport ws', 'gate'],
+  );
+  t.notOk(
+    (await readdir(join(folder, 'data/hub'))).some((file) => file.startsWith('agentcom.db')),
+    'no database yet',
+  );
+});
+
+t.test('without wake there is no runner, and the sidecar is made all the same', async (t) => {
+  const text = fileOf('README.md', 'agentcom.config.ts').replace(/, wake: .*\) }/, ' }');
+  t.notMatch(text, 'wake:');
+  const { sidecar } = await containersOf(t, text);
+  t.equal(await sidecar.getAsync(TOKENS.WakeRunner), null);
+  t.ok(await sidecar.getAsync(TOKENS.Sidecar));
+});
