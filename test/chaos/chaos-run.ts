@@ -9,6 +9,7 @@ import { bytesOf, eachSecond, readLag, sampleOf } from './rig/gauges.ts';
 import { judgeWorld, settle, stopAll } from './rig/closing.ts';
 import type { Verdict } from './rig/judge.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
+import { shuffled } from './rig/shuffled.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
 
 export interface ChaosCounts {
@@ -173,11 +174,6 @@ async function doFaults(parts: FaultParts, counts: ChaosCounts, ended: () => num
     if (kind === 'hub') await doing;
   }
   await Promise.all(running);
-}
-
-function shuffled<T>(values: readonly T[], random: RandomBits): readonly T[] {
-  const left = [...values];
-  return values.map(() => left.splice(random() % left.length, 1)[0] as T);
 }
 
 /** Looks each second; the answer ends that and gives the most that was seen. */

@@ -13,6 +13,7 @@ import { judgeWorld, settle, stopAll } from './rig/closing.ts';
 import { keepRunning, keepSidecar, type Kept, type KeptSidecar } from './rig/faults.ts';
 import type { Absence, Verdict } from './rig/judge.ts';
 import { mixOfTasks, type TaskMix } from './rig/task-mix.ts';
+import { shuffled } from './rig/shuffled.ts';
 import { makeChaosWorld } from './rig/world.ts';
 
 export interface PointsOptions {
@@ -45,7 +46,7 @@ const SLOTS = 4;
 /** A step that comes again and again is not always killed at its first time. */
 const SKIP_MAX = 4;
 /** How long a step may take to be met, milliseconds; after that it is tried again without skipping, and then given up. */
-const MET_WITHIN_MS = 20_000;
+const MET_WITHIN_MS = 15_000;
 const TIMING = {
   hubTiming: {
     heartbeatMs: 1_000,
@@ -92,10 +93,13 @@ export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<Poi
   };
 
   const jobsOf = (who: string, steps: readonly string[]): Job[] =>
-    Array.from({ length: times }, () => steps.map((step) => ({ step, key: `${who}: ${step}` }))).flat();
-  await killInTurn({ jobs: jobsOf('hub', hubSteps), kept: hub, stepsFile: stepsFile('hub'), random, onKill });
-  const shared = jobsOf('sidecar', sidecarSteps);
-  await Promise.all(sidecars.map((kept) => killInTurn({ jobs: shared, kept, stepsFile: stepsFile(kept.agentId), random, onKill })));
+    Array.from({ length: times }, () => shuffled(steps, random).map((step) => ({ step, key: `${who}: ${step}` }))).flat();
+  const ofSidecars = jobsOf('sidecar', sidecarSteps);
+  // All at the same time: some steps of the hub are there only because a sidecar died, and the other way round.
+  await Promise.all([
+    killInTurn({ jobs: jobsOf('hub', hubSteps), kept: hub, stepsFile: stepsFile('hub'), random, onKill }),
+    ...sidecars.map((kept) => killInTurn({ jobs: ofSidecars, kept, stepsFile: stepsFile(kept.agentId), random, onKill })),
+  ]);
 
   const stuck = await mix.finish();
   await settle(world, mix.stream, AGENTS);

@@ -140,7 +140,7 @@ export interface FaultParts {
   readonly lines: readonly Line[];
   readonly log: FaultLog;
   readonly reconnectGraceMs: number;
-  /** One outage in this many is longer than the grace. */
+  /** One outage in this many is longer than the grace; 0: none. */
   readonly longEvery: number;
 }
 
@@ -157,7 +157,7 @@ export type FaultKind = 'hub' | 'sidecar' | 'agent' | 'cut';
 /** Does one fault and answers when its outage is over. */
 export async function doFault(kind: FaultKind, parts: FaultParts): Promise<void> {
   const { random, log, reconnectGraceMs, longEvery } = parts;
-  const isLong = random() % longEvery === 0;
+  const isLong = longEvery > 0 && random() % longEvery === 0;
   const beyondMs = reconnectGraceMs + BEYOND_MS;
   switch (kind) {
     case 'hub': {

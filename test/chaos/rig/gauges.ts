@@ -24,6 +24,7 @@ export interface LagSample {
   readonly atMs: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+  readonly heapBytes: number;
 }
 
 /** What loop-lag.mjs wrote. */
@@ -31,8 +32,8 @@ export function readLag(file: string): readonly LagSample[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => {
-    const [atMs = 0, p99Ms = 0, maxMs = 0] = line.split(' ').map(Number);
-    return { atMs, p99Ms, maxMs };
+    const [atMs = 0, p99Ms = 0, maxMs = 0, heapBytes = 0] = line.split(' ').map(Number);
+    return { atMs, p99Ms, maxMs, heapBytes };
   });
 }
 

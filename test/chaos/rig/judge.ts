@@ -4,6 +4,7 @@
  * those of RELIABILITY: J1 to J4, J6, J7 and the promises behind them.
  */
 import type { StoredEvent } from '../../../core/domain/event.ts';
+import { checkInvariants } from '../../../core/domain/invariants.ts';
 import type { LedgerLine } from './ledger.ts';
 import { runOf, uptimeSeconds } from './ledger.ts';
 import type { Stored, StoredTask } from './stored.ts';
@@ -74,6 +75,7 @@ export function judge(evidence: Evidence): Verdict {
   const attemptsLost = judgeLosses(evidence, violate);
   judgeStream(evidence, violate);
   const { stored } = evidence;
+  for (const { invariant, what, taskId, agentId } of invariantsOf(stored)) violate(invariant, `${agentId ?? ''} ${what}`.trim(), taskId);
   if (stored.integrity !== 'ok') violate('store', `SQLite says: ${stored.integrity}`);
   for (const stop of stored.stops) violate('R11', `a stop of ${stop.agentId} g${stop.generation} was never confirmed`, stop.taskId);
   for (const report of evidence.unanswered) violate('R5', `the report ${report} was never answered`);
@@ -90,6 +92,13 @@ export function judge(evidence: Evidence): Verdict {
     attemptsLost,
     violations,
   };
+}
+
+/** I1 to I15 over the whole store. Its hub is stopped, so nothing is asked of what only a healthy hub must have done by now. */
+function invariantsOf(stored: Stored): ReturnType<typeof checkInvariants> {
+  const nowMs = Date.now();
+  const tasks = [...stored.tasks.values()].map(({ task }) => task);
+  return checkInvariants({ ...stored, tasks, sweepMs: 1, healthySinceMs: nowMs }, stored.events, nowMs);
 }
 
 type Violate = (rule: string, what: string, task?: string | null) => void;

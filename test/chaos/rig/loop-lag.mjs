@@ -1,5 +1,5 @@
 // Loaded into a program before its own code, by NODE_OPTIONS: writes each second how late its event loop was, as
-// `TIME P99 MAX`, in milliseconds.
+// `TIME P99 MAX` in milliseconds, and how much of its heap is in use, bytes.
 import { appendFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
@@ -8,6 +8,9 @@ const late = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS).toF
 const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 delay.enable();
 setInterval(() => {
-  appendFileSync(process.env.LOOP_LAG_FILE, `${Date.now()} ${late(delay.percentile(99))} ${late(delay.max)}\n`);
+  appendFileSync(
+    process.env.LOOP_LAG_FILE,
+    `${Date.now()} ${late(delay.percentile(99))} ${late(delay.max)} ${process.memoryUsage().heapUsed}\n`,
+  );
   delay.reset();
 }, 1_000).unref();

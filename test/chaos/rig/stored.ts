@@ -1,11 +1,12 @@
 /** What the store says: its SQLite file, opened read-only, beside a hub that may be running or dead. */
 import sqlite3 from 'sqlite3';
 import type { Row } from '../../../adapters/storage-knex/engine.ts';
-import { bodyIn, eventIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows.ts';
+import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows.ts';
 import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent.ts';
 import type { StoredEvent } from '../../../core/domain/event.ts';
 import type { Task } from '../../../core/domain/task.ts';
+import type { IdempotencyRecord } from '../../../core/ports/task-store.ts';
 
 export interface StoredTask {
   readonly task: Task;
@@ -20,6 +21,7 @@ export interface Stored {
   readonly tasks: ReadonlyMap<string, StoredTask>;
   readonly agents: readonly Agent[];
   readonly stops: readonly PendingStop[];
+  readonly keys: readonly IdempotencyRecord[];
   /** By id. */
   readonly events: readonly StoredEvent[];
   /** SQLite's own look at its file: `ok`, or what is wrong. */
@@ -50,6 +52,7 @@ export async function readStored(database: string): Promise<Stored> {
       tasks: new Map(stored.map((one) => [one.task.id, one])),
       agents: await rows('SELECT state FROM agents', (row) => stateIn<Agent>(row)),
       stops: await rows('SELECT state FROM pending_stops', (row) => stateIn<PendingStop>(row)),
+      keys: await rows('SELECT * FROM idempotency_keys', keyIn),
       events,
       integrity: String((await rows('PRAGMA integrity_check', (row) => row['integrity_check']))[0]),
     };

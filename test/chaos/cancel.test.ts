@@ -1,0 +1,21 @@
+/** The short form of `npm run chaos:cancel`, with bounds that hold on a machine that is busy with other tests. */
+import t from 'tap';
+import { cancelRun } from './cancel-run.ts';
+import { buildTree } from './rig/built-tree.ts';
+
+const KILL_GRACE_MS = 1_500;
+/** What a busy machine may add to what `chaos:cancel` allows. */
+const BUSY_MS = 4_000;
+
+t.test('R11: a cancel ends a tree of five that ignores SIGTERM, wherever its members hide, and the hub has the confirmation', async (t) => {
+  const { times, faults, survivorNamed } = await cancelRun(t, { tree: buildTree(t), cancels: 3, atOnce: 3, killGraceMs: KILL_GRACE_MS });
+  t.strictSame(faults, []);
+  t.equal(times.length, 3);
+  for (const { signalMs, goneMs, confirmedMs } of times) {
+    t.ok(signalMs >= 0 && signalMs < KILL_GRACE_MS, `the agent got its signal after ${signalMs} ms`);
+    t.ok(goneMs >= KILL_GRACE_MS, 'not before the grace was over');
+    t.ok(Math.max(goneMs, confirmedMs) <= KILL_GRACE_MS + 1_000 + BUSY_MS, `gone after ${goneMs} ms, confirmed after ${confirmedMs} ms`);
+  }
+  if (survivorNamed === null) t.comment('no process that cannot be killed: that needs root and the freezer of control groups 1');
+  else t.ok(survivorNamed, 'a process that cannot be killed is named in the confirmation');
+});

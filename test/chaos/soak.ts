@@ -1,0 +1,91 @@
+/**
+ * A hub under 200 sidecars and 20 tasks a second, with a fault each minute: `npm run soak -- [--minutes M] [--sidecars N]
+ * [--rate N] [--seed TEXT]`; 10 minutes by default, 480 is the long form. Exits with 1 unless every task completed, no
+ * process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and memory does not grow: over
+ * an hour or more its slope is under 1 MiB/h, over less it is not shown to be above that.
+ */
+import { buildTree } from './rig/built-tree.ts';
+import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { progressBar } from './rig/progress-bar.ts';
+import { slopeOf, type Slope } from './rig/slope.ts';
+import { soakRun } from './soak-run.ts';
+
+const FIGURE = { minutes: 10, sidecars: 200, rate: 20 };
+const SLOPE_MIB_PER_HOUR = 1;
+const WAL_MIB = 64;
+/** A slope counts by itself when it was measured for this long. */
+const LONG_MINUTES = 60;
+const WINDOW_MS = 30_000;
+const MIB = 2 ** 20;
+
+const { minutes, sidecars, rate: tasksPerSecond, seed } = readOptions(FIGURE);
+sayMachine(thisMachine());
+say(`${minutes} minutes, ${sidecars} sidecars, ${tasksPerSecond} tasks/s, a fault each minute; seed ${seed}`);
+await withEnds(async (end) => {
+  const bar = progressBar(minutes * 60);
+  const outcome = await soakRun(end, {
+    tree: buildTree(end),
+    seed,
+    minutes,
+    sidecars,
+    tasksPerSecond,
+    onProgress: (at, note) => bar.at(at, note),
+  });
+  bar.end();
+  const inMiB = ({ perHour, plusMinus, points }: Slope) => ({
+    mibPerHour: round(perHour / MIB),
+    plusMinus: round(plusMinus / MIB),
+    points,
+  });
+  const rss = inMiB(
+    slopeOf(
+      outcome.hub.map(({ atMs, rssBytes }) => ({ atMs, value: rssBytes })),
+      WINDOW_MS,
+    ),
+  );
+  const heap = inMiB(
+    slopeOf(
+      outcome.lag.map(({ atMs, heapBytes }) => ({ atMs, value: heapBytes })),
+      WINDOW_MS,
+    ),
+  );
+  const leaked = Object.entries(outcome.filesAfter).filter(([name, files]) => files > (outcome.filesBefore[name] ?? 0));
+  const { absences: _absences, killed: _killed, hub: stalls, ...faults } = outcome.faults;
+  say(`tasks ${outcome.completed} of ${outcome.submitted} completed; faults ${JSON.stringify({ ...faults, stalls })}`);
+  say(
+    `hub memory: slope ${rss.mibPerHour} ± ${rss.plusMinus} MiB/h (95 %, ${rss.points} windows); heap ${heap.mibPerHour} ± ${heap.plusMinus} MiB/h`,
+  );
+  say(`write-ahead log at most ${outcome.walMaxMiB} MiB; open files leaked: ${leaked.length === 0 ? 'none' : JSON.stringify(leaked)}`);
+  const lagP99Ms = percentile(
+    outcome.lag.map(({ p99Ms }) => p99Ms),
+    0.99,
+  );
+  say(`loop lag p99 of the worst seconds ${lagP99Ms} ms`);
+  for (const surprise of outcome.surprises) say(`SURPRISE ${surprise}`);
+  const grows = minutes >= LONG_MINUTES ? rss.mibPerHour >= SLOPE_MIB_PER_HOUR : rss.mibPerHour - rss.plusMinus >= SLOPE_MIB_PER_HOUR;
+  const isReached = !grows && leaked.length === 0 && outcome.walMaxMiB < WAL_MIB && outcome.surprises.length === 0;
+  const isFull = minutes >= FIGURE.minutes && sidecars >= FIGURE.sidecars && tasksPerSecond >= FIGURE.rate;
+  writeFigures('soak', isFull, {
+    seed,
+    minutes,
+    sidecars,
+    tasksPerSecond,
+    reached: isReached,
+    submitted: outcome.submitted,
+    completed: outcome.completed,
+    faults: { ...faults, stalls },
+    rss,
+    heap,
+    rssMaxMiB: Math.round(Math.max(0, ...outcome.hub.map(({ rssBytes }) => rssBytes)) / MIB),
+    walMaxMiB: outcome.walMaxMiB,
+    filesBefore: outcome.filesBefore,
+    filesAfter: outcome.filesAfter,
+    lagP99Ms,
+    surprises: outcome.surprises,
+  });
+  process.exitCode = isReached ? 0 : 1;
+});
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
