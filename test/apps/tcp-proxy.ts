@@ -22,18 +22,22 @@ export interface TcpProxy {
   restore(): Promise<void>;
 }
 
+/** The sidecar's end and the hub's. */
+type Pair = readonly [Socket, Socket];
+
 export async function tcpProxy(t: TestEnd, hubPort: number): Promise<TcpProxy> {
-  const pairs = new Set<readonly [Socket, Socket]>();
+  const pairs = new Set<Pair>();
+  const silent = new Set<Pair>();
   let isSilent = false;
   const server = createServer((client) => {
     const hub = connect(hubPort, '127.0.0.1');
-    const pair = [client, hub] as const;
+    const pair: Pair = [client, hub];
     pairs.add(pair);
     for (const socket of pair) {
       // A broken connection is what is tested here; its end follows.
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
-        for (const each of pair) if (!each.isPaused()) each.destroy();
+        if (!silent.has(pair)) for (const each of pair) each.destroy();
         if (client.destroyed && hub.destroyed) pairs.delete(pair);
       });
     }
@@ -42,6 +46,14 @@ export async function tcpProxy(t: TestEnd, hubPort: number): Promise<TcpProxy> {
     hub.pipe(client);
   });
 
+  /** A socket that is not read tells nothing: what comes stays in the system's buffers, an end included. */
+  const silence = (pair: Pair): void => {
+    const [client, hub] = pair;
+    silent.add(pair);
+    client.unpipe(hub);
+    hub.unpipe(client);
+    for (const socket of pair) socket.pause();
+  };
   const listen = async (port: number): Promise<number> => {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
@@ -79,12 +91,4 @@ export async function tcpProxy(t: TestEnd, hubPort: number): Promise<TcpProxy> {
       if (!server.listening) await listen(port);
     },
   };
-}
-
-/** A socket that is not read tells nothing: what comes stays in the system's buffers, an end included. */
-function silence([client, hub]: readonly [Socket, Socket]): void {
-  client.unpipe(hub);
-  hub.unpipe(client);
-  client.pause();
-  hub.pause();
 }
