@@ -9,7 +9,10 @@ export function optionProblems(schema: TObject, options: unknown): readonly Conf
   const strict = Type.Object(schema.properties, { additionalProperties: false });
   const known = Object.keys(schema.properties).join(', ');
   return Value.Errors(strict, options).flatMap((error): ConfigProblem[] => {
-    const path = error.instancePath.slice(1).replaceAll('/', '.');
+    const path = error.instancePath
+      .slice(1)
+      .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
+      .replaceAll('/', '.');
     const params = error.params as Readonly<Record<string, unknown>>;
     switch (error.keyword) {
       case 'additionalProperties':

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
 import { EXIT_INTERRUPTED } from '../cli/exit-codes.ts';
 import type { Output } from '../cli/output/output.ts';
@@ -33,7 +33,7 @@ const DEAD_FOR_MS = 1_500;
 export async function runQuickstart({ stay, output }: QuickstartOptions): Promise<number> {
   const tell = accountOf(output, performance.now());
   const folder = freshFolder();
-  tell({ agent: '-', task: '-', what: `starting a hub and the sidecars of two agents in ${folder}` });
+  tell({ agent: '-', task: '-', what: `starting a hub and the sidecars of two agents in ${shown(folder)}` });
   const port = await freePort();
   const place: ProgramPlace = { bin: join(PACKAGE_ROOT, 'apps/cli/bin.mjs'), folder, configFile: join(folder, 'agentcom.config.ts') };
   writeFileSync(place.configFile, configText({ port, packageRoot: PACKAGE_ROOT }));
@@ -48,7 +48,7 @@ export async function runQuickstart({ stay, output }: QuickstartOptions): Promis
     if (interrupted.signal.aborted) return EXIT_INTERRUPTED;
     const all = await outcomes(hub, ids);
     if (!stay) await programs.stopAll();
-    tell({ agent: '-', task: '-', what: `it is over; config, logs and database are in ${folder}` });
+    tell({ agent: '-', task: '-', what: `it is over; config, logs and database are in ${shown(folder)}` });
     summary(output, all);
     if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
     return all.every((one) => one.got === one.task.expected) ? 0 : 1;
@@ -57,6 +57,9 @@ export async function runQuickstart({ stay, output }: QuickstartOptions): Promis
     await programs.stopAll();
   }
 }
+
+/** As the reader would type it. */
+const shown = (path: string): string => relative(process.cwd(), path);
 
 /** What runs, and how it is started, killed and stopped. */
 class Programs {
@@ -74,7 +77,7 @@ class Programs {
     const hub = await this.#start('hub');
     const token = readFileSync(join(this.#place.folder, 'hub/admin-token'), 'utf8').trim();
     this.#hub = hubClient({ url: hub.ready.split(' ').at(-1) ?? '', token });
-    this.#tell({ agent: '-', task: '-', what: `the hub listens, its tasks are in ${join(this.#place.folder, 'hub/agentcom.db')}` });
+    this.#tell({ agent: '-', task: '-', what: `the hub listens, its tasks are in ${shown(join(this.#place.folder, 'hub/agentcom.db'))}` });
     const starts = (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
       await this.#start(agent);
       this.#tell({ agent, task: '-', what: `its sidecar is connected; it can do: ${AGENTS[agent].join(', ')}` });
@@ -133,7 +136,8 @@ function summary(output: Output, all: readonly Outcome[]): void {
   output.data(all.map(({ task, id, agent, attempts, got }) => ({ task: task.name, id, agent, attempts, expected: task.expected, got })));
 }
 
-async function stayUntilInterrupted(output: Output, hub: HubClient, { configFile }: ProgramPlace, signal: AbortSignal): Promise<void> {
+async function stayUntilInterrupted(output: Output, hub: HubClient, place: ProgramPlace, signal: AbortSignal): Promise<void> {
+  const configFile = shown(place.configFile);
   output.block(`
 It stays running at ${hub.url} until Ctrl-C. In another terminal:
   npx agentcom submit "Count the samples" --wait --config ${configFile}

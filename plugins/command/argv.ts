@@ -26,11 +26,14 @@ export function expandArgv(argv: readonly string[], request: WakeRequest): reado
 export function argvProblems(argv: readonly string[]): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const [program = ''] = argv;
-  if (program === '') problems.push({ path: 'argv.0', message: 'must name a program, found an empty string' });
+  if (program === '') problems.push({ path: 'argv[0]', message: 'must name a program, found an empty string' });
   if (/\$\{TASK_/.test(program))
-    problems.push({ path: 'argv.0', message: 'must name a program; a task cannot choose it, so template words are only for what follows' });
+    problems.push({
+      path: 'argv[0]',
+      message: 'must name a program; a task cannot choose it, so template words are only for what follows',
+    });
   argv.forEach((argument, index) => {
-    const path = `argv.${String(index)}`;
+    const path = `argv[${String(index)}]`;
     if (argument.includes('\0')) problems.push({ path, message: 'must not have a NUL character (U+0000)' });
     if (isShellProgram(argv, index) && TASK_TEXT.test(argument)) {
       problems.push({

@@ -10,7 +10,7 @@ export function environmentProblems(options: {
     const path = `env.${name}`;
     return [...nameProblems(path, name), ...(value.includes('\0') ? [{ path, message: 'must not have a NUL character (U+0000)' }] : [])];
   });
-  return [...ofValues, ...passEnv.flatMap((name, index) => nameProblems(`passEnv.${String(index)}`, name))];
+  return [...ofValues, ...passEnv.flatMap((name, index) => nameProblems(`passEnv[${String(index)}]`, name))];
 }
 
 function nameProblems(path: string, name: string): readonly ConfigProblem[] {

@@ -257,7 +257,7 @@ void t.test('every mistake in the options is told with its path', async (t) => {
       .problems()
       .map(({ path }) => path)
       .sort(),
-    ['argv.1', 'cwdd', 'env.A', 'graceMs'],
+    ['argv[1]', 'cwdd', 'env.A', 'graceMs'],
   );
   t.match(command({} as CommandOptions).problems(), [{ path: 'argv', message: 'is required' }]);
   t.match(command('node' as unknown as CommandOptions).problems(), [{ path: '', message: /must be object, found a string/ }]);
@@ -271,15 +271,15 @@ void t.test('every mistake in the options is told with its path', async (t) => {
 
 void t.test('options that fit the schema and still cannot be', (t) => {
   for (const [options, path, message] of [
-    [{ argv: [''] }, 'argv.0', /must name a program/],
-    [{ argv: ['${TASK_DESCRIPTION}'] }, 'argv.0', /a task cannot choose it/],
-    [{ argv: ['node', 'a\0b'] }, 'argv.1', /NUL/],
-    [{ argv: ['sh', '-c', 'echo ${TASK_DESCRIPTION}'] }, 'argv.2', /as a shell program/],
-    [{ argv: ['/usr/bin/env', 'bash', '-lc', 'echo "${TASK_JSON}"'] }, 'argv.3', /as a shell program/],
+    [{ argv: [''] }, 'argv[0]', /must name a program/],
+    [{ argv: ['${TASK_DESCRIPTION}'] }, 'argv[0]', /a task cannot choose it/],
+    [{ argv: ['node', 'a\0b'] }, 'argv[1]', /NUL/],
+    [{ argv: ['sh', '-c', 'echo ${TASK_DESCRIPTION}'] }, 'argv[2]', /as a shell program/],
+    [{ argv: ['/usr/bin/env', 'bash', '-lc', 'echo "${TASK_JSON}"'] }, 'argv[3]', /as a shell program/],
     [{ argv: ['node'], env: { AGENTCOM_RUN_ID: 'mine' } }, 'env.AGENTCOM_RUN_ID', /set by the sidecar/],
     [{ argv: ['node'], env: { 'A=B': 'x' } }, 'env.A=B', /without "="/],
     [{ argv: ['node'], env: { A: '\0' } }, 'env.A', /NUL/],
-    [{ argv: ['node'], passEnv: [''] }, 'passEnv.0', /not be empty/],
+    [{ argv: ['node'], passEnv: [''] }, 'passEnv[0]', /not be empty/],
   ] as const) {
     t.match(command(options).problems(), [{ path, message }], path);
     t.equal(command(options).problems().length, 1);
