@@ -265,7 +265,7 @@ void t.test('every mistake in the options is told with its path', async (t) => {
   t.match(command({ argv: ['node'], grace: 1 }).problems(), [
     { path: 'grace', message: /not an option; there are argv, cwd, env, passEnv, graceMs/ },
   ]);
-  await t.rejects(create(given, '/'), { code: 'AC_CONFIG_INVALID', message: /argv\.1: must be string, found a number/ });
+  await t.rejects(create(given, '/'), { code: 'AC_CONFIG_INVALID', message: /argv\[1\]: must be string, found a number/ });
   await create(given, '/').catch((error: unknown) => t.ok(AgentcomError.is(error)));
 });
 
