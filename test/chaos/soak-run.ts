@@ -7,7 +7,7 @@ import { tcpProxy } from '../apps/tcp-proxy.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from './rig/built-tree.ts';
 import { doFault, keepRunning, keepSidecar, newFaultLog, type FaultKind, type FaultLog, type FaultParts, type Line } from './rig/faults.ts';
-import { bytesOf, eachSecond, readLag, sampleOf, type LagSample, type Sample } from './rig/gauges.ts';
+import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from './rig/gauges.ts';
 import { startProgram, type Program } from './rig/program.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
@@ -21,6 +21,9 @@ export interface SoakOptions {
   readonly onProgress?: (seconds: number, note: string) => void;
 }
 
+/** By process, by kind. */
+export type OpenFiles = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
 export interface SoakOutcome {
   readonly submitted: number;
   readonly completed: number;
@@ -30,8 +33,8 @@ export interface SoakOutcome {
   readonly lag: readonly LagSample[];
   readonly walMaxMiB: number;
   /** Open files of idle processes with all sidecars connected: before the load and after it, by process. */
-  readonly filesBefore: Readonly<Record<string, number>>;
-  readonly filesAfter: Readonly<Record<string, number>>;
+  readonly filesBefore: OpenFiles;
+  readonly filesAfter: OpenFiles;
   readonly surprises: readonly string[];
 }
 
@@ -71,13 +74,13 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     if (event === 'completed') completed += 1;
   });
   const told = submitter(world.api, new AbortController().signal);
-  const filesOf = (): Record<string, number> => {
+  const filesOf = (): OpenFiles => {
     const processes: readonly (readonly [string, Program])[] = [
       ['hub', hub.current()],
       ['light sidecars', light],
       ...sidecars.map((one) => [one.agentId, one.current()] as const),
     ];
-    return Object.fromEntries(processes.map(([name, program]) => [name, sampleOf(program.pid)?.files ?? 0]));
+    return Object.fromEntries(processes.map(([name, program]) => [name, openFiles(program.pid)]));
   };
 
   // A first task on each, so that what is opened once is open.

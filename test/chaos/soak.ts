@@ -49,13 +49,18 @@ await withEnds(async (end) => {
       WINDOW_MS,
     ),
   );
-  const leaked = Object.entries(outcome.filesAfter).filter(([name, files]) => files > (outcome.filesBefore[name] ?? 0));
+  const leaked = Object.entries(outcome.filesAfter).flatMap(([process, kinds]) =>
+    Object.entries(kinds).flatMap(([kind, after]) => {
+      const before = outcome.filesBefore[process]?.[kind] ?? 0;
+      return after > before ? [`${process}: ${kind} ${before} → ${after}`] : [];
+    }),
+  );
   const { absences: _absences, killed: _killed, hub: stalls, ...faults } = outcome.faults;
   say(`tasks ${outcome.completed} of ${outcome.submitted} completed; faults ${JSON.stringify({ ...faults, stalls })}`);
   say(
     `hub memory: slope ${rss.mibPerHour} ± ${rss.plusMinus} MiB/h (95 %, ${rss.points} windows); heap ${heap.mibPerHour} ± ${heap.plusMinus} MiB/h`,
   );
-  say(`write-ahead log at most ${outcome.walMaxMiB} MiB; open files leaked: ${leaked.length === 0 ? 'none' : JSON.stringify(leaked)}`);
+  say(`write-ahead log at most ${outcome.walMaxMiB} MiB; open files leaked: ${leaked.length === 0 ? 'none' : leaked.join('; ')}`);
   const lagP99Ms = percentile(
     outcome.lag.map(({ p99Ms }) => p99Ms),
     0.99,
@@ -78,7 +83,7 @@ await withEnds(async (end) => {
     heap,
     rssMaxMiB: Math.round(Math.max(0, ...outcome.hub.map(({ rssBytes }) => rssBytes)) / MIB),
     walMaxMiB: outcome.walMaxMiB,
-    filesBefore: outcome.filesBefore,
+    leaked,
     filesAfter: outcome.filesAfter,
     lagP99Ms,
     surprises: outcome.surprises,

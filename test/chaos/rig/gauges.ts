@@ -1,10 +1,10 @@
 /** Looks each second at what processes take: memory, open files, the lateness of a loop. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
 
 export interface Sample {
   readonly atMs: number;
   readonly rssBytes: number;
-  readonly files: number;
 }
 
 const PAGE_BYTES = 4_096;
@@ -13,9 +13,30 @@ const PAGE_BYTES = 4_096;
 export function sampleOf(pid: number): Sample | null {
   try {
     const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-    return { atMs: Date.now(), rssBytes: pages * PAGE_BYTES, files: readdirSync(`/proc/${pid}/fd`).length };
+    return { atMs: Date.now(), rssBytes: pages * PAGE_BYTES };
   } catch (error) {
     if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
+}
+
+/** How many descriptors a process has open of each kind: sockets, pipes, and each file by its name. */
+export function openFiles(pid: number): Readonly<Record<string, number>> {
+  const kinds: Record<string, number> = {};
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const kind = kindOf(`/proc/${pid}/fd/${fd}`);
+    if (kind !== null) kinds[kind] = (kinds[kind] ?? 0) + 1;
+  }
+  return kinds;
+}
+
+/** Null for one that was closed meanwhile. */
+function kindOf(fd: string): string | null {
+  try {
+    const target = readlinkSync(fd);
+    return target.startsWith('/') ? basename(target) : target.replace(/:\[[0-9]+\]$/, '');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }

@@ -81,8 +81,7 @@ export interface ToldEvent {
 export interface StreamReader {
   /** The ids of all events, in the order in which they were told. */
   readonly ids: readonly number[];
-  /** Fails when the stream was given up. */
-  readonly ended: Promise<void>;
+  /** Fails with what the stream failed with. */
   stop(): Promise<void>;
 }
 
@@ -91,7 +90,7 @@ export function readStream(api: HubClient, onEvent: (event: ToldEvent) => void):
   const stopping = new AbortController();
   const ids: number[] = [];
   const read = async (): Promise<void> => {
-    for await (const { id, event, data } of api.events({ lastEventId: '0', signal: stopping.signal })) {
+    for await (const { id, event, data } of api.events({ lastEventId: '0', signal: stopping.signal, giveUpAfterMs: Infinity })) {
       ids.push(Number(id));
       onEvent({
         id: Number(id),
@@ -102,13 +101,17 @@ export function readStream(api: HubClient, onEvent: (event: ToldEvent) => void):
       });
     }
   };
-  const ended = read();
+  // What it fails with is told by `stop`.
+  const ended = read().then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
   return {
     ids,
-    ended,
     async stop() {
       stopping.abort();
-      await ended;
+      const failure = await ended;
+      if (failure !== null) throw failure as Error;
     },
   };
 }

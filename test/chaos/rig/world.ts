@@ -2,7 +2,9 @@
  * A hub and many sidecars as people run them, each a process of its own, in a folder of their own. They are started and
  * killed here; what that did to the tasks is judged from what their agents, submitters and files say (judge.ts).
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { hubClient, type HubClient } from '../../../apps/client/index.ts';
@@ -10,11 +12,13 @@ import type { HubLimits } from '../../../core/config/limits.ts';
 import type { HubTiming, SidecarTiming } from '../../../core/config/times.ts';
 import { freePort, type TestEnd } from '../../apps/world.ts';
 import type { BuiltTree } from './built-tree.ts';
-import { isAlive, openLedger, type Ledger } from './ledger.ts';
+import { openLedger, type Ledger } from './ledger.ts';
 import { startProgram, type Program } from './program.ts';
 
 const AGENT = resolve(import.meta.dirname, 'agent.sh');
 const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
+/** Ends what runs in a world's folder, and removes it. */
+const GUARD = resolve(import.meta.dirname, '../../apps/world-guard.mjs');
 const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);
 
 /** Times scaled down, with room for a machine on which fifty processes start at once: nobody is away for long by chance. */
@@ -88,7 +92,6 @@ export async function makeChaosWorld(t: TestEnd, { tree, hubTiming = {}, sidecar
   const ledgerDir = join(dir, 'ledger');
   const ledger = openLedger(ledgerDir);
   const lagFile = join(dir, 'loop-lag');
-  const programs = new Set<Program>();
   const configOf = (name: string): string => join(dir, `${name}.config.mjs`);
   const logOf = (name: string): string => join(dir, `${name}.log`);
   mkdirSync(join(dir, 'sidecars'));
@@ -105,17 +108,15 @@ export default defineConfig({ hub: { listen: { port: ${hubPort} }, storage: sqli
 
   const start = (kind: 'hub' | 'sidecar', name: string, { program, env = {} }: StartMore = {}): Program => {
     const args = program === undefined ? [tree.bin, kind, '--config', configOf(name)] : [tree.compiled(program), configOf(name)];
-    const started = startProgram({ args, cwd: dir, logFile: logOf(name), env });
-    programs.add(started);
-    void started.ended.then(() => programs.delete(started));
-    return started;
+    return startProgram({ args, cwd: dir, logFile: logOf(name), env });
   };
 
+  // Also when this process is killed: agents outlive their sidecars on purpose.
+  const guard = spawn(process.execPath, [GUARD, dir], { detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
+  const guardEnded = once(guard, 'exit');
   t.teardown(async () => {
-    await Promise.all([...programs].map((program) => program.kill('SIGKILL')));
-    // Agents outlive their sidecars on purpose; nothing of a run stays behind.
-    for (const run of ledger.living()) if (isAlive(run)) killGroup(run.pid);
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+    guard.stdin.end();
+    await guardEnded;
   });
 
   const api = hubClient({ url: `http://127.0.0.1:${hubPort}`, token: ADMIN_TOKEN, retryWithinMs: 0 });
@@ -145,12 +146,4 @@ export default defineConfig({ sidecar: { ...${JSON.stringify(sidecar)}, timing: 
     filesOf: (agentId, folder) => readdirSync(join(dir, 'sidecars', agentId, folder)),
     logOf,
   };
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
 }
