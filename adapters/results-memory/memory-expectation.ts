@@ -120,7 +120,7 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
     const lines = text
       .slice(from, end)
       .split('\n')
-      .flatMap((line) => readProgress(line) ?? []);
+      .flatMap((line) => (line === '' ? [] : (readProgress(line) ?? [])));
     progressRead.set(path, Math.max(from, end));
     for (const line of before === undefined ? lines.slice(-1) : lines) tell({ kind: 'progress', name, ...line });
   }

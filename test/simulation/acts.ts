@@ -32,8 +32,7 @@ export function play(act: Act, world: World, clients: Clients): void {
     case 'takeover':
       return clients.stand(act.kind, machine.agentId);
     case 'hub_kill':
-      hub.kill();
-      return world.later(spanMs(long, 100, 400_000), () => hub.start());
+      return hub.killFor(spanMs(long, 100, 400_000), placed(KILL_STEPS, how));
     case 'hub_stop':
       hub.stop().catch((error: unknown) => world.violated('hub', `it did not stop: ${String(error)}`));
       return world.later(spanMs(long, 3_000, 60_000), () => hub.start());
@@ -54,13 +53,33 @@ export function play(act: Act, world: World, clients: Clients): void {
   }
 }
 
-type MachineAct = Extract<Act['kind'], `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies'>;
+const KILL_STEPS = ['begin', 'commit', 'committed', 'rest'] as const;
+
+/**
+ * A sidecar speaks of an assignment that is another agent's, or of an older one of its own, as an echo from a network that
+ * kept it.
+ */
+function sayForeign(machine: Machine, how: number, which: number, { database, trace }: World): void {
+  const live = [...database.current.values()].map(({ task }) => task).filter((task) => task.status === 'assigned');
+  const others = live.filter((task) => task.assignedTo !== machine.agentId);
+  const again = live.filter((task) => task.assignedTo === machine.agentId && task.generation > 2);
+  const isEcho = again.length > 0;
+  if (!isEcho && others.length === 0) return;
+  const { id, generation } = placed(isEcho ? again : others, which);
+  const isNameless = machine.version === 1 && how < 0.66;
+  const name = { task_id: id, ...(isNameless ? {} : { generation: isEcho ? generation - 2 : generation }) };
+  trace.rare(isEcho ? 'echo of an older generation' : 'word of a foreign agent');
+  if (how < 0.33) machine.say({ type: 'task_accepted', ...name });
+  else if (how < 0.66) machine.say({ type: 'task_progress', ...name, percent: 7 });
+  else machine.say({ type: 'task_failed', ...name, error: 'not mine' });
+}
+
+type MachineAct = Extract<Act['kind'], `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies' | 'reset' | 'foreign'>;
 
 function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, world: World): void {
   switch (kind) {
     case 'machine_kill':
-      machine.kill();
-      return world.later(spanMs(long, 100, 300_000), () => machine.start());
+      return machine.killFor(spanMs(long, 100, 300_000), how < 0.5 ? 0 : 1 + Math.floor((how - 0.5) * 8));
     case 'machine_reboot':
       machine.reboot();
       return world.later(spanMs(long, 5_000, 300_000), () => machine.start());
@@ -77,5 +96,10 @@ function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, w
       return machine.failPrepare();
     case 'agent_dies':
       return machine.killAgent(how);
+    case 'reset':
+      world.network.slow(machine.connection, spanMs(long, 50, 5_000));
+      return machine.resetLink();
+    case 'foreign':
+      return sayForeign(machine, how, long, world);
   }
 }

@@ -6,11 +6,19 @@ import type { Trace } from './trace.ts';
 const PARTICULARS = /"[^"]*"|\b\d[\d,.]*\b|task-[0-9a-f]+/g;
 
 export function countingLog(who: string, trace: Trace): Log {
+  const kind = who.startsWith('agent') ? 'sidecar' : who;
+  /** Most messages are always the same. */
+  const names = new Map<string, string>();
+  const nameOf = (message: string): string => {
+    const known = names.get(message) ?? `log ${kind}: ${message.replaceAll(PARTICULARS, '…')}`;
+    names.set(message, known);
+    return known;
+  };
   const say =
     (level: string) =>
     (message: string, fields: LogFields = {}): void => {
       trace.add(who, `${level}: ${message} ${textOf(fields)}`);
-      trace.rare(`log ${who.replace(/^agent.*/, 'sidecar')}: ${message.replaceAll(PARTICULARS, '…')}`);
+      trace.rare(nameOf(message));
     };
   const log: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), with: () => log };
   return log;

@@ -2,6 +2,7 @@
 import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
+import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
 import { rulesOf, type HubContext } from '../../core/application/hub/context.ts';
 import { Roster } from '../../core/application/hub/roster.ts';
@@ -21,6 +22,8 @@ import type { World } from './world.ts';
 
 export const HUB_HOST = 'hub';
 export const HUB_PORT = 4_000;
+/** After a start that failed. */
+const RESTART_MS = 10_000;
 
 /** One process of the hub. */
 interface Running {
@@ -40,6 +43,8 @@ export class HubNode {
   #started = 0;
   #running: Running | null = null;
   #storeAwayUntilMs = 0;
+  #killAt: { readonly step: TransactionStep; readonly downMs: number } | null = null;
+  #healthySinceMs = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -55,6 +60,17 @@ export class HubNode {
     return this.#running !== null;
   }
 
+  /** Since when it has run and could commit, by its own wall clock. */
+  get healthySinceMs(): number {
+    return this.open === null || this.#running?.life.isFrozen === true ? Infinity : this.#healthySinceMs;
+  }
+
+  /** Something was wrong until now: what takes time begins anew. */
+  unwell(): void {
+    this.#healthySinceMs = this.nowMs;
+    this.#world.ledger.hush();
+  }
+
   get nowMs(): number {
     return this.machine.nowMs();
   }
@@ -62,18 +78,17 @@ export class HubNode {
   start(): void {
     if (this.#running !== null) return;
     this.#started += 1;
-    const { ledger, trace } = this.#world;
-    trace.add('hub', `starts (${this.#started})`);
-    ledger.hush();
+    this.#world.trace.add('hub', `starts (${this.#started})`);
+    this.unwell();
     const running = this.#assemble();
     this.#running = running;
     this.#open(running).then(
       () => void (running.isOpen = true),
       (error: unknown) => {
         if (running.life.isOver) return;
-        trace.add('hub', `cannot start: ${String(error)}`);
+        this.#world.trace.add('hub', `cannot start: ${String(error)}`);
         this.kill();
-        this.#world.later(2_000, () => this.start());
+        this.#world.later(RESTART_MS, () => this.start());
       },
     );
   }
@@ -111,6 +126,29 @@ export class HubNode {
     this.#world.ledger.allAbsent();
   }
 
+  /** As kill -9 at this step of the next transaction, or between two; up again after a while. */
+  killFor(downMs: number, at: TransactionStep | 'rest'): void {
+    if (at !== 'rest') {
+      this.#killAt = { step: at, downMs };
+      return;
+    }
+    if (this.#running !== null) this.#world.trace.rare('hub killed at rest');
+    this.kill();
+    this.#world.later(downMs, () => this.start());
+  }
+
+  #isAt(step: TransactionStep): boolean {
+    const doom = this.#killAt;
+    if (doom?.step !== step) return false;
+    this.#killAt = null;
+    this.#world.trace.rare(`hub killed at ${step}`);
+    this.#world.later(0, () => {
+      this.kill();
+      this.#world.later(doom.downMs, () => this.start());
+    });
+    return true;
+  }
+
   /** As SIGTERM. */
   async stop(): Promise<void> {
     const running = this.open;
@@ -135,14 +173,16 @@ export class HubNode {
     if (life === undefined || life.isFrozen) return;
     this.#world.trace.add('hub', `stands still for ${ms} ms`);
     life.freeze(ms, () => {
-      if (ms > 5_000) this.#world.ledger.hush();
+      if (ms > 5_000) this.unwell();
+      else this.#healthySinceMs = this.nowMs;
     });
   }
 
   jump(ms: number): void {
     this.#world.trace.add('hub', `its clock jumps by ${ms} ms`);
     this.machine.jump(ms);
-    if (Math.abs(ms) > 5_000) this.#world.ledger.hush();
+    if (Math.abs(ms) > 5_000) this.unwell();
+    else this.#healthySinceMs = this.nowMs;
   }
 
   loseStore(ms: number): void {
@@ -154,6 +194,7 @@ export class HubNode {
 
   /** Everything is in order again. */
   mend(): void {
+    this.#killAt = null;
     this.#storeAwayUntilMs = 0;
     if (this.machine.offMs !== 0) this.jump(-this.machine.offMs);
   }
@@ -166,7 +207,7 @@ export class HubNode {
     const ids = seededIds({ seed: `${plan.seed} ${name}` });
     const log = countingLog('hub', world.trace);
     const isAway = (): boolean => worldClock.monotonicMs() < this.#storeAwayUntilMs;
-    const saved = new Map<string, Changes>();
+    const saved = new Map<string, Saved>();
     const storage = memoryStorage({
       database,
       onStep: storeFaults({
@@ -175,16 +216,24 @@ export class HubNode {
         life,
         faults: () => world.faults,
         awayUntilMs: () => this.#storeAwayUntilMs,
-        onFailure: () => world.ledger.hush(),
+        onFailure: () => this.unwell(),
+        at: (step) => this.#isAt(step),
         rare: (what) => world.trace.rare(what),
         onCommit: (batchId) => {
-          const changes = saved.get(batchId);
+          const batch = saved.get(batchId);
           saved.delete(batchId);
-          if (changes !== undefined) world.committed(changes, this.machine.nowMs());
+          if (batch !== undefined) world.committed(batch.changes, batch.nowMs, batch.begunAtMs);
         },
       }),
     });
-    const store = mortal(failingReads(noticing(storage.tasks, saved), ['read', 'committed', 'nextDueAtMs'], isAway), life);
+    const store = mortal(
+      failingReads(
+        noticing(storage.tasks, saved, () => ({ nowMs: this.nowMs, begunAtMs: worldClock.monotonicMs() })),
+        ['read', 'committed', 'nextDueAtMs'],
+        isAway,
+      ),
+      life,
+    );
     const agents = mortal(failingReads(storage.agents, ['findToken'], isAway), life);
     const late: { sessions: HubSessions | null; sweeper: Sweeper | null } = { sessions: null, sweeper: null };
     const context: HubContext = {
@@ -229,10 +278,14 @@ export class HubNode {
 
   /** What the transport tells this process, as long as it lives. */
   #ears(sessions: HubSessions, life: Life): TransportEvents {
-    const { ledger } = this.#world;
+    const { ledger, trace } = this.#world;
     return {
       onOpen: (connection: HubConnection) => life.arrive(() => sessions.onOpen(connection)),
-      onFrame: (connection, text) => life.arrive(() => sessions.onFrame(connection, text)),
+      onFrame: (connection, text) => {
+        if (ledger.isReplaced(this.#world.agentOf(connection.id), connection.id)) trace.rare('frame of an older connection');
+        ledger.arrived(this.#world.agentOf(connection.id), text);
+        life.arrive(() => sessions.onFrame(connection, text));
+      },
       onPong: (connection) => life.arrive(() => sessions.onPong(connection)),
       onGone: (connection, code) => {
         ledger.absent(this.#world.agentOf(connection.id), connection.id);
@@ -242,15 +295,24 @@ export class HubNode {
   }
 }
 
+/** What a batch saves, and when it was made. */
+interface Saved {
+  readonly changes: Changes;
+  /** By the hub's wall clock. */
+  readonly nowMs: number;
+  /** By the world's clock. */
+  readonly begunAtMs: number;
+}
+
 /** The store, noting what each batch saves until its commit is seen. */
-const noticing = (store: TaskStore, saved: Map<string, Changes>): TaskStore => ({
+const noticing = (store: TaskStore, saved: Map<string, Saved>, now: () => Omit<Saved, 'changes'>): TaskStore => ({
   ...store,
   transact: (batchId, work) =>
     store.transact(batchId, (unit) =>
       work({
         ...unit,
         save: (changes) => {
-          saved.set(batchId, changes);
+          saved.set(batchId, { changes, ...now() });
           return unit.save(changes);
         },
       }),

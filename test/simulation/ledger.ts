@@ -41,6 +41,8 @@ export interface LedgerDeps {
 
 /** Late by rounding at most. */
 const SLACK_MS = 50;
+/** Whoever was heard of so shortly before a sweep was not silent, whatever the deadline is. */
+const SAID_MS = 10_000;
 
 export class Ledger {
   readonly #deps: LedgerDeps;
@@ -49,10 +51,14 @@ export class Ledger {
   readonly #submitted = new Set<TaskId>();
   /** Idempotency key → the tasks it was answered with. */
   readonly #byKey = new Map<string, readonly TaskId[]>();
+  /** Agent, type of frame, task and generation. */
+  readonly #said = new Set<string>();
   /** Until when nothing may be taken back for silence. */
   #quietUntilMs = 0;
   /** Since when each agent is away; those that are here are not in it. */
   readonly #awaySinceMs = new Map<string, number>();
+  /** When something was last heard of an assignment: agent, task and generation. */
+  readonly #heardOfMs = new Map<string, number>();
   readonly #here = new Map<string, { readonly connection: number; readonly machine: string }>();
 
   constructor(deps: LedgerDeps) {
@@ -90,21 +96,40 @@ export class Ledger {
     if (!isThere) this.#deps.violated('J3', `${agentId} was told "${status}" of ${taskId}.g${generation}, of which nothing is committed`);
   }
 
+  // I6
+
+  /** A sidecar sends a task frame; without a generation, as version 1 may, it stands for any. */
+  said(agentId: string, type: string, taskId: string, generation: string): void {
+    this.#said.add(`${agentId} ${type} ${taskId} ${generation}`);
+    this.#said.add(`${agentId} any ${taskId} ${generation}`);
+  }
+
+  /** What a frame changed was said in a frame, of this very assignment. */
+  #wasSaid({ event, agentId, taskId, generation, session }: StoredEvent): void {
+    const type = FRAME_OF[event];
+    if (type === undefined || session === null) return;
+    const isKnown = [String(generation), ''].some((each) => this.#said.has(`${agentId} ${type} ${taskId} ${each}`));
+    if (!isKnown) this.#deps.violated('I6', `${event} of ${taskId}.g${generation} is stored as ${agentId}'s word, which never said it`);
+  }
+
   // J4
 
   spawned(run: Omit<LedgerRun, 'isEnding'>): void {
+    const mine: LedgerRun = { ...run, isEnding: false };
     const others = (this.#runs.get(run.taskId) ?? []).filter((other) => other.lives());
     for (const other of others) {
       const both = `${other.runId} (g${other.generation} on ${other.machine}) and ${run.runId} (g${run.generation} on ${run.machine})`;
       if (other.generation === run.generation) this.#deps.violated('J4', `two runs of one assignment of ${run.taskId}: ${both}`);
       else if (other.machine === run.machine) this.#deps.violated('J4', `two runs of ${run.taskId} on one machine: ${both}`);
-      else if (!other.isEnding && !this.#isExcused(other)) this.#deps.violated('J4', `two runs of ${run.taskId} at once: ${both}`);
+      else if (!this.#isExcused(other.generation < run.generation ? other : mine))
+        this.#deps.violated('J4', `two runs of ${run.taskId} at once: ${both}`);
     }
-    this.#runs.set(run.taskId, [...others, { ...run, isEnding: false }]);
+    this.#runs.set(run.taskId, [...others, mine]);
   }
 
-  /** Cut off, or told by the hub to stop. */
+  /** Being stopped, about to be told so, or cut off: the newer generation need not wait for it. */
   #isExcused(run: LedgerRun): boolean {
+    if (run.isEnding) return true;
     if (this.#here.get(run.agentId)?.machine !== run.machine) return true;
     for (const stop of this.#deps.database.stops.values())
       if (stop.agentId === run.agentId && stop.taskId === run.taskId && stop.generation === run.generation) return true;
@@ -142,23 +167,42 @@ export class Ledger {
     this.#awaySinceMs.set(agentId, this.#deps.clock.monotonicMs());
   }
 
+  /** Whether the agent has a newer connection than this. */
+  isReplaced(agentId: string, connection: number): boolean {
+    return (this.#here.get(agentId)?.connection ?? 0) > connection;
+  }
+
+  /** A frame is at the hub: from now on no later sweep may say that it was silent. */
+  arrived(agentId: string, text: string): void {
+    const [, type, taskId] = /^\{"type":"(task_accepted|task_progress)","task_id":"(task-[0-9a-f]+)"/.exec(text) ?? [];
+    if (type === undefined || taskId === undefined) return;
+    const generation = /"generation":(\d+)/.exec(text)?.[1] ?? '';
+    this.#heardOfMs.set(`${agentId} ${taskId} ${generation}`, this.#deps.clock.monotonicMs());
+  }
+
   allAbsent(): void {
     for (const [agentId, { connection }] of [...this.#here]) this.absent(agentId, connection);
   }
 
-  committed(events: readonly StoredEvent[]): void {
+  /** `begunAtMs`: when the batch was begun. */
+  committed(events: readonly StoredEvent[], begunAtMs: number): void {
     for (const event of events) {
+      this.#wasSaid(event);
       if (event.event !== 'lost' && event.event !== 'reclaimed') continue;
       const reason = event.details?.['reason'];
-      if (reason === 'disconnected' || reason === 'lease_expired' || reason === 'not_accepted') this.#reclaimed(event, String(reason));
+      if (reason === 'disconnected' || reason === 'lease_expired' || reason === 'not_accepted')
+        this.#reclaimed(event, String(reason), begunAtMs);
     }
   }
 
-  #reclaimed(event: StoredEvent, reason: string): void {
+  #reclaimed(event: StoredEvent, reason: string, begunAtMs: number): void {
     const nowMs = this.#deps.clock.monotonicMs();
     const what = `${event.taskId}.g${event.generation} was taken from ${event.agentId} (${reason})`;
     if (nowMs < this.#quietUntilMs - SLACK_MS)
       this.#deps.violated('J7', `${what} ${Math.round(this.#quietUntilMs - nowMs)} ms before silence counts`);
+    const heardMs = this.#heardOfMs.get(`${event.agentId} ${event.taskId} ${event.generation}`);
+    if (heardMs !== undefined && heardMs < begunAtMs && begunAtMs - heardMs < SAID_MS && reason !== 'disconnected')
+      this.#deps.violated('J7', `${what}, though it was heard of ${Math.round(begunAtMs - heardMs)} ms before the sweep`);
     if (reason !== 'disconnected') return;
     const since = this.#awaySinceMs.get(event.agentId as AgentId) ?? nowMs;
     const { reconnectGraceMs } = this.#deps.timing;
@@ -231,4 +275,15 @@ const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
   rejected: ['rejected'],
   released: ['released'],
   late: ['late_result'],
+};
+
+/** The frame that makes each event; any task frame implies acceptance. */
+const FRAME_OF: Readonly<Record<string, string>> = {
+  accepted: 'any',
+  woken: 'wake_result',
+  progress: 'task_progress',
+  completed: 'task_complete',
+  failed: 'task_failed',
+  rejected: 'task_rejected',
+  released: 'task_released',
 };

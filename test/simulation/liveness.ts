@@ -17,7 +17,9 @@ export function endReport(world: World): { readonly boundMs: number } {
   const waiting = [...world.database.tasks.values()].filter(({ task }) => !isOver(task)).length;
   const hasTwins = new Set(world.machines.map((machine) => machine.agentId)).size < world.machines.length;
   const stuckMs = Math.max(timing.runMaxMs, timing.v1RunMaxMs, silenceMs, idleMs) + timing.quietAfterStartMs + timing.reconnectGraceMs;
-  return { boundMs: 2 * stuckMs + 4 * timing.breaker.maxMs + 20 * timing.backoff.maxMs + waiting * GOOD_RUN_MS + 1_800_000 * (hasTwins ? 4 : 1) };
+  return {
+    boundMs: 2 * stuckMs + 4 * timing.breaker.maxMs + 20 * timing.backoff.maxMs + waiting * GOOD_RUN_MS + 1_800_000 * (hasTwins ? 4 : 1),
+  };
 }
 
 const isOver = (task: Task): boolean => task.status === 'completed' || task.status === 'cancelled' || task.status === 'dead_letter';

@@ -12,6 +12,8 @@ export interface Machine {
   start(): void;
   /** As kill -9 of the sidecar; its agents live on. */
   kill(): void;
+  /** The same in the middle of the n-th write of its journal from now on, or at once with 0; up again after a while. */
+  killFor(downMs: number, atWrite: number): void;
   /** As the loss of power: its agents are gone too, and nobody is told. */
   reboot(): void;
   /** As SIGTERM of the sidecar. */
@@ -23,6 +25,10 @@ export interface Machine {
   failPrepare(): void;
   /** One of its agents is killed. */
   killAgent(place: number): void;
+  /** Its end of the connection breaks; what it has sent is still on its way. */
+  resetLink(): void;
+  /** Sends a frame as if its sidecar had said it, if that is connected. */
+  say(frame: Readonly<Record<string, unknown>>): void;
   /** The connection that it has, or last had. */
   readonly connection: number;
   /** Whether something is still to be done here: a run, a slot, an unanswered report; said in words, null when not. */

@@ -56,6 +56,8 @@ export const ACT_KINDS = [
   'half_open',
   'slow',
   'agent_dies',
+  'reset',
+  'foreign',
 ] as const;
 export type ActKind = (typeof ACT_KINDS)[number];
 
@@ -106,6 +108,8 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
   half_open: 2,
   slow: 2,
   agent_dies: 4,
+  reset: 3,
+  foreign: 2,
 };
 
 /** Acts that are no faults are always on. */

@@ -59,6 +59,8 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
     play(act, world, clients);
     await drained();
   }
+  if (isGood) world.checkWhole();
+  if (world.violations.length > 0) isGood = false;
   if (isGood && plan.liveness) {
     mend(world, clients);
     const { boundMs } = endReport(world);
@@ -119,6 +121,7 @@ function onDuty(world: World): readonly Machine[] {
 }
 
 function checkEnd(world: World): void {
+  world.checkWhole();
   world.ledger.checkSubmits();
   world.ledger.checkResults(world.refusedResults());
 }

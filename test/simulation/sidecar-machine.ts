@@ -5,7 +5,6 @@ import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory
 import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
 import type { JournalState } from '../../core/application/sidecar/journal-state.ts';
 import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
-import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { HubLink, LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { ResultInbox } from '../../core/ports/result-inbox.ts';
@@ -16,6 +15,9 @@ import { connectFrom, mortalEvents, type Machine } from './machine.ts';
 import { AgentFleet } from './agent-fleet.ts';
 import type { MachinePlan } from './plan.ts';
 import type { World } from './world.ts';
+
+/** Below which the memory twin keeps what agents write. */
+const RESULTS_ROOT = '/memory/';
 
 export class SidecarMachine implements Machine {
   readonly name: string;
@@ -34,6 +36,13 @@ export class SidecarMachine implements Machine {
   #started = 0;
   #connection = 0;
   /** What the journal would give after a crash at this moment. */
+  #isWriting = false;
+  #isIdentified = false;
+  #killAt: { writesLeft: number; readonly startAgain: () => void } | null = null;
+  #breakLink: () => void = () => undefined;
+  #isSaving = false;
+  /** The state whose saving was begun last. */
+  #begun: JournalState | null = null;
   #synced: JournalState | null = null;
 
   constructor(world: World, name: string, plan: MachinePlan) {
@@ -51,7 +60,7 @@ export class SidecarMachine implements Machine {
       clock: this.#clock,
       adoptable: plan.adoptable,
       chance: world.chanceOf(`${name} agents`),
-      write: (request, file, text) => this.#results.write(`results/${assignmentText(request)}/${request.taskId}.${file}`, text),
+      write: ({ resultsDir, taskId }, file, text) => this.#results.write(`${resultsDir.replace(RESULTS_ROOT, '')}/${taskId}.${file}`, text),
     });
   }
 
@@ -109,7 +118,31 @@ export class SidecarMachine implements Machine {
     if (life === null) return;
     this.#world.trace.add(this.name, 'killed');
     life.end();
-    this.#over({ keepUnsynced: this.#chance.is(0.5) });
+    this.#world.trace.rare(this.#isWriting ? 'sidecar killed in a write' : 'sidecar killed at rest');
+    const isTorn = this.#isSaving && this.#chance.is(0.3);
+    this.#over({ keepUnsynced: isTorn || this.#chance.is(0.5) });
+    // Half of the new state is on the disk: the copy before it is the last good one.
+    if (isTorn) this.#journal.damage('newest');
+    if (isTorn) this.#world.trace.rare('journal torn');
+  }
+
+  killFor(downMs: number, atWrite: number): void {
+    if (this.#life === null) return;
+    const startAgain = (): void => this.#world.later(downMs, () => this.start());
+    if (atWrite > 0) {
+      this.#killAt = { writesLeft: atWrite, startAgain };
+      return;
+    }
+    this.kill();
+    startAgain();
+  }
+
+  resetLink(): void {
+    this.#breakLink();
+  }
+
+  say(frame: Readonly<Record<string, unknown>>): void {
+    if (this.#isIdentified) this.#link?.send(JSON.stringify({ ...frame, foreign: true }));
   }
 
   reboot(): void {
@@ -138,6 +171,10 @@ export class SidecarMachine implements Machine {
     this.#sidecar = null;
     this.#link?.destroy();
     this.#link = null;
+    this.#isWriting = false;
+    this.#isIdentified = false;
+    this.#killAt = null;
+    this.#breakLink = () => undefined;
     this.#world.ledger.absent(this.agentId, this.#connection);
     this.#journal.crash(crash);
     this.#journal = this.#journal.reopen();
@@ -169,6 +206,7 @@ export class SidecarMachine implements Machine {
   }
 
   mend(): void {
+    this.#killAt = null;
     if (this.#clock.offMs !== 0) this.#clock.jump(-this.#clock.offMs);
   }
 
@@ -193,7 +231,18 @@ export class SidecarMachine implements Machine {
     if (this.#chance.is(this.#world.faults.journalFails)) this.failJournal(1);
     const ms = this.#chance.between(0, 4);
     // A dead process's write is dealt with by the journal's crash.
+    this.#isWriting = true;
+    if (this.#killAt !== null && --this.#killAt.writesLeft === 0) {
+      const { startAgain } = this.#killAt;
+      this.#killAt = null;
+      this.#world.later(0, () => {
+        this.kill();
+        startAgain();
+      });
+      return await new Promise(() => undefined);
+    }
     if (ms > 0) await life.wait(ms).catch(() => undefined);
+    this.#isWriting = false;
   }
 
   #noticingJournal(): Journal {
@@ -202,14 +251,25 @@ export class SidecarMachine implements Machine {
       ...journal,
       open: async () => {
         const opened = await journal.open();
+        this.#mustHaveKept(opened.state);
+        this.#isSaving = false;
         this.#synced = (opened.state as JournalState | undefined) ?? null;
         return opened;
       },
       save: async (state) => {
-        await journal.save(state);
+        this.#isSaving = true;
+        this.#begun = state as JournalState;
+        await journal.save(state).finally(() => (this.#isSaving = false));
         this.#synced = state as JournalState;
       },
     };
+  }
+
+  /** J5: what was answered as saved is there, unless a newer state is. */
+  #mustHaveKept(state: unknown): void {
+    const found = JSON.stringify(state);
+    if (this.#synced === null || [this.#synced, this.#begun].some((each) => JSON.stringify(each) === found)) return;
+    this.#world.violated('J5', `${this.name}: its journal does not hold what was answered as saved`);
   }
 
   #mortalResults(life: Life): ResultInbox {
@@ -227,17 +287,32 @@ export class SidecarMachine implements Machine {
       connect: (target, events) => {
         const { link, connection } = connectFrom(this.#world, this.name, target, {
           ...mortalEvents(events, life),
+          onFrame: (text) => {
+            if (text.startsWith('{"type":"identified"')) this.#isIdentified = true;
+            life.arrive(() => events.onFrame(text));
+          },
           onGone: (code, reason) => {
+            this.#isIdentified = false;
             this.#world.ledger.absent(this.agentId, connection);
             life.arrive(() => events.onGone(code, reason));
           },
         });
         this.#connection = connection;
         this.#link = link;
+        this.#isIdentified = false;
+        this.#breakLink = () => {
+          this.#breakLink = () => undefined;
+          this.#isIdentified = false;
+          this.#world.ledger.absent(this.agentId, connection);
+          link.destroy();
+          life.arrive(() => events.onGone(1006, 'reset'));
+        };
         return {
           send: (text) => link.send(text),
           bufferedBytes: () => link.bufferedBytes(),
           destroy: () => {
+            this.#isIdentified = false;
+            this.#breakLink = () => undefined;
             this.#world.ledger.absent(this.agentId, connection);
             link.destroy();
           },

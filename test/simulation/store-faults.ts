@@ -1,5 +1,5 @@
 /** What the store does to a hub: takes its time, is busy, fails, is away, or does not say whether it committed. */
-import type { OnStep } from '../../adapters/storage-memory/memory-task-store.ts';
+import type { OnStep, TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
@@ -17,9 +17,14 @@ export interface StoreFaultDeps {
   /** A transaction fails for good: what it carried, renewals among it, is lost with it. */
   readonly onFailure: () => void;
   readonly rare: (name: string) => void;
+  /** A transaction has come to this step. Answers whether the hub is about to be killed there. */
+  readonly at: (step: TransactionStep) => boolean;
   /** A commit has just become visible. */
   readonly onCommit: (batchId: string) => void;
 }
+
+/** A kill at a step comes within this time. */
+const KILL_WITHIN_MS = 1_000;
 
 const failure = (code: ErrorCode): AgentcomError => new AgentcomError(code, `The simulated store: ${code}.`);
 
@@ -36,6 +41,8 @@ export function storeFaults(deps: StoreFaultDeps): OnStep {
   return async (step, batchId) => {
     const { busy, unknownCommit, failedCommit, commitMs } = faults();
     if (life.isOver) throw new Error('the hub is gone');
+    const isDoomed = deps.at(step);
+    if (isDoomed && step !== 'committed') await life.wait(KILL_WITHIN_MS);
     switch (step) {
       case 'begin':
         throwIfAway();
@@ -64,6 +71,7 @@ export function storeFaults(deps: StoreFaultDeps): OnStep {
         return;
       case 'committed':
         deps.onCommit(batchId);
+        if (isDoomed) await life.wait(KILL_WITHIN_MS);
         if (chance.is(0.2)) await life.wait(chance.between(0, commitMs));
         if (chance.is(unknownCommit / 2)) {
           rare('commit unknown, done');

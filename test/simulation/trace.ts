@@ -32,7 +32,7 @@ export function createTrace(clock: Clock, keep: boolean): Trace {
 
   return {
     add(who, what) {
-      const line = `${clock.monotonicMs().toFixed(3)} ${who} ${what}`;
+      const line = `${clock.monotonicMs()} ${who} ${what}`;
       unhashed.push(line);
       if (keep) lines.push(line);
       if (unhashed.length >= LINES_PER_HASHING) flush();

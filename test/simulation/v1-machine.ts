@@ -87,6 +87,19 @@ export class V1Machine implements Machine {
     this.#world.ledger.absent(this.agentId, this.#connection);
   }
 
+  killFor(downMs: number): void {
+    this.kill();
+    this.#world.later(downMs, () => this.start());
+  }
+
+  resetLink(): void {
+    if (this.#life !== null && this.#isIdentified) this.#reconnect(this.#life);
+  }
+
+  say(frame: Readonly<Record<string, unknown>>): void {
+    if (this.#isIdentified) this.#link?.send(JSON.stringify({ ...frame, foreign: true }));
+  }
+
   reboot(): void {
     this.#world.network.halfOpen(this.#connection, 'both');
     if (this.#task !== null) this.#task.doneAtMs = Infinity;

@@ -7,8 +7,8 @@ import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-w
 import { newAgent } from '../../core/domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
-import { readAssignmentText } from '../../core/ports/assignment-name.ts';
 import { markerOf } from './agents.ts';
+import { checkStep, checkWhole } from './check-step.ts';
 import { chance, type Chance } from './chance.ts';
 import { HubNode } from './hub-node.ts';
 import { Ledger, type Finished, type Violation } from './ledger.ts';
@@ -32,6 +32,9 @@ export const NO_FAULTS: FaultPlan = {
   journalFails: 0,
 };
 
+/** Type, task and, where it is there, generation. */
+const TASK_FRAME = /^\{"type":"(task_[a-z]+|wake_result)","task_id":"(task-[0-9a-f]+)"(?:,"generation":(\d+))?/;
+
 const digest = systemDigest();
 
 export class World {
@@ -49,6 +52,7 @@ export class World {
   faults: FaultPlan;
   #lastConnection = 0;
   #eventsSeen = 0;
+  readonly #sessions = new Map<AgentId, number>();
 
   constructor(plan: Plan, keepTrace: boolean) {
     this.plan = plan;
@@ -107,25 +111,34 @@ export class World {
     return this.#lastConnection;
   }
 
-  /** A batch has just become visible. */
-  committed(_changes: Changes, _hubNowMs: number): void {
+  /** A batch has just become visible. `nowMs`: the hub's time when it was made, `begunAtMs`: the world's. */
+  committed(changes: Changes, nowMs: number, begunAtMs: number): void {
     const events = this.database.events.slice(this.#eventsSeen);
     this.#eventsSeen = this.database.events.length;
     for (const { event, taskId, generation, agentId, details } of events) {
       this.trace.add('store', `${event} ${taskId}.g${generation} ${agentId} ${details === null ? '' : JSON.stringify(details)}`);
       this.trace.rare(`event ${event}`);
     }
-    this.ledger.committed(events);
+    this.ledger.committed(events, begunAtMs);
+    const { database, plan } = this;
+    const step = { database, changes, events, nowMs, sweepMs: plan.timing.sweepMs, sessions: this.#sessions };
+    for (const { rule, what } of checkStep(step)) this.violated(rule, what);
+  }
+
+  /** What only shows over time, and the fold of all that was checked step by step. */
+  checkWhole(): void {
+    const { database, plan, hub } = this;
+    for (const { rule, what } of checkWhole(database, hub.nowMs, plan.timing.sweepMs, hub.healthySinceMs)) this.violated(rule, what);
   }
 
   /** Results that sidecars keep because the hub would not have them. */
   refusedResults(): readonly Finished[] {
     return this.machines.flatMap((machine) => {
       if (!(machine instanceof SidecarMachine)) return [];
-      return [...machine.refused().entries()].flatMap(([name, { text }]): Finished[] => {
-        const assignment = readAssignmentText(name);
-        const marker = markerOf((JSON.parse(text) as { readonly result?: unknown }).result);
-        return assignment === null || marker === null ? [] : [{ ...assignment, marker }];
+      return [...machine.refused().values()].flatMap(({ text }): Finished[] => {
+        const frame = JSON.parse(text) as { readonly task_id: TaskId; readonly generation: Generation; readonly result?: unknown };
+        const marker = markerOf(frame.result);
+        return marker === null ? [] : [{ taskId: frame.task_id, generation: frame.generation, marker }];
       });
     });
   }
@@ -153,6 +166,10 @@ export class World {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
     this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
     if (from === 'hub' && type === 'identified') this.ledger.present(this.agentOf(connection), connection, node);
+    if (text.includes('"agent_id_in_use"')) this.trace.rare('agent id in use');
+    const [, said, taskId, generation = ''] = from === 'hub' ? [] : (TASK_FRAME.exec(text) ?? []);
+    if (said !== undefined && taskId !== undefined) this.ledger.said(this.agentOf(connection), said, taskId, generation);
+    if (text.endsWith(',"foreign":true}')) return;
     if (type !== 'task_ack' && type !== 'task_accepted') return;
     const frame = JSON.parse(text) as { task_id: TaskId; generation?: Generation; status?: string };
     if (type === 'task_ack') {

@@ -11,6 +11,9 @@ import type { SidecarPorts } from './ports.ts';
 import { followRuns } from './runs.ts';
 import { timerKey, type TimerName } from './timer-names.ts';
 
+/** Its schemas are compiled once, whatever is started and stopped. */
+const readFrame = frameReader<HubFrame>(hubSchemas);
+
 export interface CarryOut {
   durably(effect: DurableEffect | PersistEffect): Promise<void>;
   outwardly(effect: OutwardEffect): Promise<void>;
@@ -28,7 +31,6 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   const { journal, results, clock, ids, log, onReady, onStopped } = options;
   /** Fire and forget: nothing waits for an input but a run's stream. */
   const deliver = (event: Event): void => void options.deliver(event);
-  const readFrame = frameReader<HubFrame>(hubSchemas);
   const runs = followRuns(options, options.deliver);
   const timers = new Map<string, Timer>();
   let connection: LinkConnection | null = null;

@@ -1,0 +1,142 @@
+/**
+ * The invariants after one commit: those of the whole store (`checkInvariants`), asked of the tasks that it changed and of
+ * what these name, and those that can only be seen at the moment itself: room, order and sender of each change.
+ */
+import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
+import type { Agent } from '../../core/domain/agent.ts';
+import type { StoredEvent } from '../../core/domain/event.ts';
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import { checkInvariants, type StoreState } from '../../core/domain/invariants.ts';
+import { OLDEST_EVERY } from '../../core/domain/rules.ts';
+import { canRun } from '../../core/domain/scheduling.ts';
+import { compareByAge, PRIORITIES, type Task } from '../../core/domain/task.ts';
+import type { Changes } from '../../core/ports/task-store.ts';
+
+/** What a commit did, and what has been seen before it. */
+export interface Step {
+  readonly database: MemoryDatabase;
+  readonly changes: Changes;
+  readonly events: readonly StoredEvent[];
+  /** By the hub's wall clock, when the batch was made. */
+  readonly nowMs: number;
+  readonly sweepMs: number;
+  /** The newest session of each agent that changed something; kept up to date here. */
+  readonly sessions: Map<AgentId, number>;
+}
+
+export interface Found {
+  readonly rule: string;
+  readonly what: string;
+}
+
+/** Everything that is wrong since this commit. */
+export function checkStep(step: Step): readonly Found[] {
+  return [...changedTasks(step), ...keysNameTasks(step), ...assignments(step), ...senders(step)];
+}
+
+/** The whole store, once in a while and at the end. `healthySinceMs`: of its hub, by that hub's wall clock. */
+export function checkWhole(database: MemoryDatabase, nowMs: number, sweepMs: number, healthySinceMs: number): readonly Found[] {
+  const state: StoreState = {
+    tasks: [...database.tasks.values()].map(({ task }) => task),
+    agents: [...database.agents.values()],
+    stops: [...database.stops.values()],
+    keys: [...database.keys.values()],
+    sweepMs,
+    healthySinceMs,
+  };
+  return checkInvariants(state, database.events, nowMs).map(({ invariant, what, taskId, agentId }) => ({
+    rule: invariant,
+    what: `${taskId ?? agentId ?? ''}: ${what}`,
+  }));
+}
+
+function changedTasks({ database, changes, nowMs, sweepMs }: Step): readonly Found[] {
+  const near = new Map<TaskId, Task>();
+  const visit = (id: TaskId): void => {
+    const kept = database.tasks.get(id);
+    if (kept === undefined || near.has(id)) return;
+    near.set(id, kept.task);
+    for (const dependency of kept.task.dependsOn) visit(dependency);
+  };
+  for (const { task } of changes.inserted) visit(task.id);
+  for (const { task } of changes.updated) visit(task.id);
+  if (near.size === 0) return [];
+  const state: StoreState = {
+    tasks: [...near.values()],
+    agents: [...database.agents.values()],
+    stops: [...database.stops.values()].filter((stop) => near.has(stop.taskId)),
+    keys: [],
+    sweepMs,
+    // What takes time to go wrong is looked at with the whole store.
+    healthySinceMs: nowMs,
+  };
+  const events = [...near.keys()].flatMap((id) => database.eventsOf.get(id) ?? []).sort((a, b) => a.id - b.id);
+  return checkInvariants(state, events, nowMs).map(({ invariant, what, taskId, agentId }) => ({
+    rule: invariant,
+    what: `${taskId ?? agentId ?? ''}: ${what}`,
+  }));
+}
+
+/** I10, of the keys of this commit. */
+const keysNameTasks = ({ database, changes }: Step): readonly Found[] =>
+  changes.keys
+    .filter(({ taskIds }) => taskIds.some((id) => !database.tasks.has(id)))
+    .map(({ key }) => ({ rule: 'I10', what: `the key ${key} names a task that is not stored` }));
+
+/** I4 and I13, of the assignments of this commit. */
+function assignments(step: Step): readonly Found[] {
+  const { database, events } = step;
+  const assigned = events.filter(({ event }) => event === 'assigned');
+  const found: Found[] = [];
+  for (const [place, { taskId, agentId, generation }] of assigned.entries()) {
+    const agent = agentId === null ? undefined : database.agents.get(agentId);
+    const task = database.tasks.get(taskId)?.task;
+    if (agent === undefined || task === undefined) continue;
+    const name = `${taskId}.g${generation} to ${agentId}`;
+    const taken = slotsTaken(database, agent.id);
+    if (taken > agent.slots) found.push({ rule: 'I4', what: `${name}: it has ${taken} assignments and stops in ${agent.slots} slots` });
+    if (!canRun(task.requirement, agent)) found.push({ rule: 'I13', what: `${name}: it may not run it` });
+    const later = assigned.slice(place + 1).filter((other) => other.agentId === agentId).length;
+    found.push(...outOfOrder(step, task, agent, agent.assignedCount - later));
+  }
+  return found;
+}
+
+function slotsTaken(database: MemoryDatabase, agentId: AgentId): number {
+  let taken = 0;
+  for (const { task } of database.current.values()) if (task.status === 'assigned' && task.assignedTo === agentId) taken += 1;
+  for (const stop of database.stops.values()) if (stop.agentId === agentId) taken += 1;
+  return taken;
+}
+
+/**
+ * I13: of what still waits after the commit nothing had to go before this task: in its lane, or, with each 16th
+ * assignment of the agent, of all lanes.
+ */
+function outOfOrder({ database, nowMs }: Step, given: Task, agent: Agent, count: number): readonly Found[] {
+  const isOldest = count % OLDEST_EVERY === 0;
+  const lane = PRIORITIES.indexOf(given.priority);
+  for (const { task } of database.current.values()) {
+    if (task.status !== 'queued' || task.parked || (task.eligibleAtMs ?? 0) > nowMs) continue;
+    if (task.avoid === agent.id || !canRun(task.requirement, agent)) continue;
+    const otherLane = PRIORITIES.indexOf(task.priority);
+    const isFirst = isOldest ? compareByAge(task, given) < 0 : otherLane < lane || (otherLane === lane && compareByAge(task, given) < 0);
+    if (!isFirst) continue;
+    const rule = isOldest ? 'the oldest task goes with each 16th assignment' : 'lanes, and age within a lane';
+    return [{ rule: 'I13', what: `${given.id} went to ${agent.id} (its ${count}th) before ${task.id}: ${rule}` }];
+  }
+  return [];
+}
+
+/** I6: what a session did is of the newest session that did anything. */
+function senders({ events, sessions }: Step): readonly Found[] {
+  const found: Found[] = [];
+  for (const { event, agentId, session, taskId } of events) {
+    if (agentId === null || session === null) continue;
+    const newest = sessions.get(agentId) ?? 0;
+    if (session < newest)
+      found.push({ rule: 'I6', what: `${event} of ${taskId} came from session ${session} of ${agentId}, which is in session ${newest}` });
+    sessions.set(agentId, Math.max(newest, session));
+  }
+  return found;
+}

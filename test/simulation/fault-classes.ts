@@ -1,0 +1,42 @@
+/** The classes of faults that the simulation must meet, each with what is counted for it. */
+export interface FaultClass {
+  readonly name: string;
+  /** Names or beginnings of names in the trace's count. */
+  readonly counted: readonly string[];
+}
+
+export const FAULT_CLASSES: readonly FaultClass[] = [
+  { name: 'hub kill -9 before its commit', counted: ['hub killed at begin', 'hub killed at commit'] },
+  { name: 'hub kill -9 after its commit, before the answer', counted: ['hub killed at committed'] },
+  { name: 'hub kill -9 between batches', counted: ['hub killed at rest'] },
+  { name: 'sidecar kill -9 in a write of its journal', counted: ['sidecar killed in a write'] },
+  { name: 'sidecar kill -9', counted: ['sidecar killed at rest'] },
+  { name: 'power lost', counted: ['act machine_reboot'] },
+  { name: 'agent killed', counted: ['agent killed', 'agent dies'] },
+  { name: 'agent hung', counted: ['agent hangs', 'agent never_starts'] },
+  { name: 'agent that ignores its stop, or survives it', counted: ['agent ignores_stop', 'agent survives'] },
+  { name: 'agent that cannot be spawned', counted: ['agent cannot be spawned'] },
+  { name: 'result half written, or no result', counted: ['agent half_written', 'agent garbage'] },
+  { name: 'frame lost', counted: ['frame lost'] },
+  { name: 'frame doubled', counted: ['frame doubled'] },
+  { name: 'frame late', counted: ['frame late'] },
+  { name: 'frame overtaken by a newer connection', counted: ['frame of an older connection'] },
+  { name: 'half-open socket, partition', counted: ['half-open socket'] },
+  { name: 'one agent id on two machines', counted: ['agent id in use'] },
+  { name: 'clock jump of the hub', counted: ['act hub_jump'] },
+  { name: 'clock jump of a machine', counted: ['act machine_jump'] },
+  { name: 'journal write fails', counted: ['journal write fails'] },
+  { name: 'journal torn by a crash', counted: ['journal torn'] },
+  { name: 'store busy', counted: ['store busy'] },
+  { name: 'store away or failing', counted: ['store away', 'store failed'] },
+  { name: 'commit of unknown outcome', counted: ['commit unknown'] },
+  { name: 'hub stalled', counted: ['act hub_freeze'] },
+  { name: 'sidecar stalled', counted: ['act machine_freeze'] },
+];
+
+/** How often a class was met. */
+export const countOf = (one: FaultClass, seen: ReadonlyMap<string, number>): number => {
+  let count = 0;
+  for (const [name, times] of seen) if (one.counted.some((beginning) => name.startsWith(beginning))) count += times;
+  return count;
+};

@@ -1,0 +1,179 @@
+/**
+ * Bugs that somebody might make, each planted in a copy of the tree by one replacement. A simulation that does not find
+ * every one of them proves nothing.
+ */
+export interface Mutant {
+  readonly name: string;
+  readonly what: string;
+  readonly file: string;
+  /** Stands in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** Those that need more than one hub to be found. */
+export interface WaitingMutant {
+  readonly name: string;
+  readonly what: string;
+}
+
+export const WAITING: readonly WaitingMutant[] = [
+  { name: 'M17', what: 'the grace timer ignores that the agent came back on another hub' },
+  { name: 'M18', what: 'a COMMIT of unknown outcome is repeated blindly (its ids make that harmless with one hub)' },
+  { name: 'M19', what: 'dependents are read unlocked' },
+  { name: 'M21', what: 'the event stream passes commits that are still running' },
+];
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'M1',
+    what: 'progress skips the generation',
+    file: 'core/domain/fencing.ts',
+    find: 'if (generation !== task.generation) {',
+    replace: "if (generation !== task.generation && report.kind !== 'progress') {",
+  },
+  {
+    name: 'M2',
+    what: 'acknowledgement before the commit',
+    file: 'core/application/hub/task-queue.ts',
+    find: '    const changes = batch.changes();\n    const events = await unit.save(changes);',
+    replace:
+      '    const changes = batch.changes();\n    entries.forEach((entry, index) => {\n      const answer = answers[index];\n      if (answer !== undefined && entry.command.kind === "report") entry.settle({ ok: true, answer: answer() });\n    });\n    const events = await unit.save(changes);',
+  },
+  {
+    name: 'M3',
+    what: 'the outbox is dropped at the send',
+    file: 'core/application/sidecar/reports.ts',
+    find: '  planRepeat(turn, nameOf(name));\n  turn.send(frame);',
+    replace: '  turn.send(frame);\n  turn.dropReport(name);',
+  },
+  {
+    name: 'M4',
+    what: 'a missing generation is read as the current one',
+    file: 'core/domain/fencing.ts',
+    find: "    return task.assignedTo === agentId ? { kind: 'current' } : refuse('not_assignee', task.generation);",
+    replace: "    return { kind: 'current' };",
+  },
+  {
+    name: 'M5',
+    what: 'a reclaim spends no retry',
+    file: 'core/domain/transitions/taking-back.ts',
+    find: '  return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);',
+    replace: '  return withStop({ ...after, task: { ...after.task, takenBack, retryCount: task.retryCount } }, stop, nowMs);',
+  },
+  {
+    name: 'M6',
+    what: 'the fence skips the agent',
+    file: 'core/domain/fencing.ts',
+    find: "  if (task.assignedTo !== null && task.assignedTo !== agentId) return refuse('not_assignee', task.generation);\n",
+    replace: '',
+  },
+  {
+    name: 'M7',
+    what: 'the generation of a report is looked up when it is sent',
+    file: 'core/application/sidecar/reports.ts',
+    find: "  turn.send(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? ''));",
+    replace:
+      "  const newest = Math.max(entry.generation, ...turn.state.journal.slots.flatMap((slot) => (slot.taskId === entry.taskId ? [slot.generation] : [])));\n  turn.send({ ...(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? '')), generation: newest });",
+  },
+  {
+    name: 'M8',
+    what: 'an accept leaves before the journal is written',
+    file: 'core/application/sidecar/turn.ts',
+    find: 'effects: [...this.#durable, ...persist, ...this.#outward] };',
+    replace: 'effects: [...this.#durable, ...this.#outward, ...persist] };',
+  },
+  {
+    name: 'M9',
+    what: 'results are not kept by generation',
+    file: 'core/ports/assignment-name.ts',
+    find: 'return `${taskId}.g${generation}`;',
+    replace: 'return `${taskId}.g1`;',
+  },
+  {
+    name: 'M10',
+    what: 'after a stall the sweep goes before the frames that came meanwhile',
+    file: 'core/application/hub/sweeper.ts',
+    find: "    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));",
+    replace: "    this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok));",
+  },
+  {
+    name: 'M11',
+    what: 'old stamps reclaim at the start',
+    file: 'core/application/hub/sweeper.ts',
+    find: "    this.#hush('the hub has just started');\n",
+    replace: '    this.#deps.context.silence.countsFromMs = 0;\n',
+  },
+  {
+    name: 'M12',
+    what: 'an abort deletes a report',
+    file: 'core/application/sidecar/verdicts.ts',
+    find: "    if (held.action === 'abort' && !isReported) takeBack",
+    replace:
+      "    if (isReported && held.action !== 'continue') turn.dropReport(name);\n    if (held.action === 'abort' && !isReported) takeBack",
+  },
+  {
+    name: 'M13',
+    what: 'a repeated assignment wakes its agent again',
+    file: 'core/domain/offer.ts',
+    find: "  if (slot !== undefined) return { kind: 'held', slot };\n",
+    replace: '',
+  },
+  {
+    name: 'M14',
+    what: 'a cancel is lost in a crash of the hub',
+    file: 'core/application/hub/batch.ts',
+    find: '      stopsSet: [...this.#stopsSet.values()],',
+    replace: '      stopsSet: [],',
+  },
+  {
+    name: 'M15',
+    what: 'a slot is free at the signal, not at the confirmation',
+    file: 'core/application/hub/dispatcher.ts',
+    find: ' - batch.stopsOf(id).length;',
+    replace: ';',
+  },
+  {
+    name: 'M16',
+    what: 'the word of a replaced session counts',
+    file: 'core/application/hub/handle-report.ts',
+    find: 'if (before === undefined || before.sessionNumber !== command.from.session) return',
+    replace: 'if (before === undefined) return',
+  },
+  {
+    name: 'M20',
+    what: 'the folder is not synced: the rename that was answered last is lost in a crash',
+    file: 'adapters/journal-memory/memory-journal.ts',
+    find: '      if (keepUnsynced) unsynced?.();',
+    replace:
+      '      if (keepUnsynced) unsynced?.();\n      else if (memory.previous !== null && memory.previous !== DAMAGED) memory.newest = memory.previous;',
+  },
+  {
+    name: 'M22',
+    what: 'the fence goes before the duplicate',
+    file: 'core/domain/fencing.ts',
+    find: '  if (outcome !== undefined && (',
+    replace: '  if (generation === task.generation && outcome !== undefined && (',
+  },
+  {
+    name: 'M23',
+    what: 'lanes are strict: no 16th assignment takes the oldest',
+    file: 'core/domain/scheduling.ts',
+    find: '(room.count + 1) % OLDEST_EVERY === 0',
+    replace: '(room.count + 1) % OLDEST_EVERY < 0',
+  },
+  {
+    name: 'M24',
+    what: 'what is claimable ignores capabilities',
+    file: 'core/domain/scheduling.ts',
+    find: '  requirement.capabilities.every((capability) => agent.capabilities.includes(capability));',
+    replace: '  requirement.capabilities.length >= 0 && agent.capabilities.length >= 0;',
+  },
+  {
+    name: 'M25',
+    what: 'a retry begins again with generation 0',
+    file: 'core/domain/transitions/operating.ts',
+    find: '    generation: nextGeneration(task.generation),\n    round: task.round + 1,',
+    replace: '    generation: 0 as Generation,\n    round: task.round + 1,',
+  },
+];
