@@ -97,6 +97,9 @@ export const isUnderWay = (slot: Slot): boolean => slot.run !== null || slot.sta
 /** Whether the agent was heard of since it was woken. */
 export const hasStarted = (slot: Slot): boolean => slot.status === 'working' || slot.status === 'reporting';
 
+/** Whether the wake of its agent went well, as far as anybody knows. */
+export const wasWoken = (slot: Slot): boolean => slot.run?.woken === true || hasStarted(slot);
+
 /**
  * The accepted assignments whose agents may be woken now, oldest first: as many as there is room for, and none beside
  * another assignment of the same task, whose run may still live.

@@ -60,9 +60,9 @@ export function confirmStarted(turn: Turn, slot: Slot): Slot {
   return working;
 }
 
-/** Tells the hub, for the story, that the wake went well; once for each run. */
+/** Tells the hub, for the story, that the wake went well; once for each run, now or after the next `identified`. */
 export function tellWoken(turn: Turn, slot: Slot): void {
-  if (turn.live(slot).wakeTold || slot.status === 'reporting') return;
+  if (turn.live(slot).wakeTold || slot.status === 'reporting' || turn.state.link.phase !== 'identified') return;
   turn.patchLive(slot, { wakeTold: true });
   turn.sendOf(slot, { type: 'wake_result', ...frameName(slot), status: 'success', attempt: slot.wakes });
 }

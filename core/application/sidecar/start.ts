@@ -1,5 +1,5 @@
 /** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
-import { nameOf, type Slot } from '../../domain/slot.ts';
+import { nameOf, wasWoken, type Slot } from '../../domain/slot.ts';
 import { look, prepare } from './folders.ts';
 import { watchLife, watchSilence } from './life.ts';
 import { connect } from './link.ts';
@@ -21,6 +21,8 @@ export function onStart(turn: Turn): void {
 const isLaidOut = (turn: Turn, slot: Slot): boolean => turn.setting.runner === null && slot.expectedSinceMs !== null && slot.stop === null;
 
 function resume(turn: Turn, slot: Slot): void {
+  // By the process that woke it. One that died between its journal and its hub said nothing, and the story lacks a line.
+  if (wasWoken(slot)) turn.patchLive(slot, { wakeTold: true });
   if (slot.expectedSinceMs !== null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs: slot.expectedSinceMs });
   if (slot.status === 'reporting') return slot.run === null ? wrapUp(turn, slot) : stopRun(turn, slot);
   if (slot.stop !== null) return slot.run === null ? look(turn, slot) : stopRun(turn, slot);

@@ -1,10 +1,10 @@
 /** What the hub answers: to reports, to the inventory, and to frames of assignments that are gone. */
 import type { Generation, TaskId } from '../../domain/ids.ts';
 import { isAnsweredBy, isEnd, type EndEntry } from '../../domain/outbox.ts';
-import { assignmentKey, stopFor, type Assignment } from '../../domain/slot.ts';
+import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../domain/slot.ts';
 import type { HubFrameOf, NackReason } from '../../protocol/hub-frames.ts';
 import { beginStop } from './ends.ts';
-import { renew } from './life.ts';
+import { renew, tellWoken } from './life.ts';
 import { closeReport, sendAllReports, sendReport } from './reports.ts';
 import type { Turn } from './turn.ts';
 
@@ -70,6 +70,8 @@ export function onInventoryAnswered(turn: Turn, frame: HubFrameOf<'identified'>)
   }
   sendAllReports(turn);
   for (const slot of turn.state.journal.slots) {
-    if (slot.status !== 'reporting' && slot.stop === null && turn.report(slot) === undefined) renew(turn, slot);
+    if (slot.status === 'reporting' || slot.stop !== null) continue;
+    if (wasWoken(slot)) tellWoken(turn, slot);
+    if (turn.report(slot) === undefined) renew(turn, slot);
   }
 }

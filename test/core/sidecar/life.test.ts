@@ -124,3 +124,38 @@ t.test('timers of an assignment that is gone do nothing', async (t) => {
     t.same(sidecar.timer(timer), [], timer);
   }
 });
+
+t.test('the hub is told once that the agent was woken', async (t) => {
+  const told = { type: 'wake_result', task_id: TASK, generation: 1, status: 'success', attempt: 1 };
+  const ofWakes = (effects: Parameters<typeof sent>[0]) => sent(effects).filter((frame) => frame['type'] === 'wake_result');
+  t.test('not again after a reconnect or for the first sign of life', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    t.same(ofWakes(sidecar.wake(WOKEN)), [told]);
+    t.same(ofWakes(sidecar.sight({ kind: 'started' })), []);
+    t.same(ofWakes(reconnected(sidecar)), []);
+  });
+  t.test('after the next identified, if the hub was away', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+    t.same(ofWakes(sidecar.wake(WOKEN)), []);
+    sidecar.timer('reconnect');
+    t.same(ofWakes(sidecar.identify()), [told]);
+    t.same(ofWakes(sidecar.sight({ kind: 'started' })), []);
+  });
+  t.test('not by the sidecar that adopts its run', async (t) => {
+    const { journal } = working().state;
+    const next = online({}, journal);
+    t.same(ofWakes(next.all), []);
+    next.prepared();
+    t.same(ofWakes(next.sight({ kind: 'started' })), []);
+    t.same(ofWakes(next.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), []);
+  });
+});
+
+const reconnected = (sidecar: ReturnType<typeof waking>) => {
+  sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  return sidecar.identify();
+};
