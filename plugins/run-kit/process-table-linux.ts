@@ -1,10 +1,13 @@
 /** Processes from Linux's /proc. */
-import { readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ProcessRow, ProcessTable } from './process-table.ts';
 
-/** Files of /proc read at the same time. */
-const READS_AT_ONCE = 32;
+/**
+ * Files of /proc read before others get their turn of the event loop. They are read synchronously: the kernel makes them
+ * up in some microseconds, and a walk by the thread pool took four times as much of the processor.
+ */
+const READS_IN_A_TURN = 128;
 
 /** What reading /proc answers for a process that has just ended or belongs to somebody else. */
 const NOT_OURS_TO_READ = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
@@ -13,20 +16,16 @@ export function linuxProcessTable(): ProcessTable {
   return {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
     async list() {
-      const pids = (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name)).map(Number);
-      const rows = await mapBounded(pids, (pid) => readIfThere(`/proc/${String(pid)}/stat`));
+      const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
+      const rows = await mapInTurns(pids, (pid) => readIfThere(`/proc/${pid}/stat`));
       return rows.flatMap((text) => (text === null ? [] : [parseStat(text)])).filter((row) => !row.isZombie);
     },
     find(pid) {
-      try {
-        return parseStat(readFileSync(`/proc/${String(pid)}/stat`, 'latin1'));
-      } catch (error) {
-        if (isUnreadable(error)) return null;
-        throw error;
-      }
+      const stat = readIfThere(`/proc/${String(pid)}/stat`);
+      return stat === null ? null : parseStat(stat);
     },
     async carriersOf(runId, rows) {
-      const environments = await mapBounded(rows, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
+      const environments = await mapInTurns(rows, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
       const wanted = `\0AGENTCOM_RUN_ID=${runId}\0`;
       return rows.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : []));
     },
@@ -51,23 +50,20 @@ export function parseStat(line: string): ProcessRow {
   };
 }
 
-async function readIfThere(path: string): Promise<string | null> {
+function readIfThere(path: string): string | null {
   try {
-    return await readFile(path, 'latin1');
+    return readFileSync(path, 'latin1');
   } catch (error) {
-    if (isUnreadable(error)) return null;
+    if (NOT_OURS_TO_READ.has((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw error;
   }
 }
 
-const isUnreadable = (error: unknown): boolean => NOT_OURS_TO_READ.has((error as NodeJS.ErrnoException).code ?? '');
-
-async function mapBounded<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) results[index] = await work(items[index] as T);
-  };
-  await Promise.all(Array.from({ length: Math.min(READS_AT_ONCE, items.length) }, worker));
+async function mapInTurns<T, R>(items: readonly T[], work: (item: T) => R): Promise<R[]> {
+  const results: R[] = [];
+  for (const [index, item] of items.entries()) {
+    if (index > 0 && index % READS_IN_A_TURN === 0) await nextTurn();
+    results.push(work(item));
+  }
   return results;
 }

@@ -13,6 +13,8 @@ import type { Emit } from './wake-events.ts';
 export const GRACE_MS = 5_000;
 /** Between two looks at a process that is not our child: the system tells its end to its parent only. */
 const LOOK_AT_FOREIGN_MS = 500;
+/** How long the end of a child that is gone may take to be told. */
+const EXIT_TOLD_WITHIN_MS = 5_000;
 /** Between two looks at the size of a run's streams; a run may go over its bound by what it writes meanwhile. */
 const LOOK_AT_STREAMS_MS = 1_000;
 
@@ -62,9 +64,20 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     await emit({ type: 'stopped', survivors });
     return;
   }
-  const end = survivors.includes(options.main?.pid ?? 0) ? { exitCode: null, signal: null } : await ended;
+  const end = survivors.includes(options.main?.pid ?? 0) ? UNKNOWN_END : await told(ended, options.clock);
   const stderrTail = await tailOf(runFiles(options.runDir).stderr, STDERR_TAIL_BYTES);
   await emit({ type: 'exited', ...end, stderrTail, ...(survivors.length > 0 ? { survivors } : {}) });
+}
+
+const UNKNOWN_END: ProcessEnd = { exitCode: null, signal: null };
+
+/** How our child ended: it is gone, so its end is told within a turn. Waiting for it keeps this process alive, which the child does not. */
+async function told(ended: Promise<ProcessEnd>, clock: Clock): Promise<ProcessEnd> {
+  const heard = new AbortController();
+  const tooLate = wait(clock, EXIT_TOLD_WITHIN_MS, heard.signal).then(() => UNKNOWN_END);
+  return await Promise.race([ended, tooLate]).finally(() => {
+    heard.abort();
+  });
 }
 
 /** The grace of this stop: whoever aborts may give one as `reason: { graceMs }`. */
@@ -76,7 +89,7 @@ export function graceOf(signal: StopSignal, defaultMs: number): number {
 
 async function endOfForeign({ main, table, clock }: WatchRunOptions, cut: StopSignal): Promise<ProcessEnd> {
   while (main !== null && !cut.aborted && isAlive(table, main)) await wait(clock, LOOK_AT_FOREIGN_MS, cut);
-  return { exitCode: null, signal: null };
+  return UNKNOWN_END;
 }
 
 async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<void> {
