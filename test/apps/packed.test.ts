@@ -1,17 +1,22 @@
-/** What is packed is whole: installed into an empty folder, the same config text runs there, and every entry has its types. */
+/**
+ * What is packed is whole: installed into an empty folder, the same config text runs there, a stranger's runner can be
+ * held to its contract, and the code of the pages compiles.
+ */
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import t, { type Test } from 'tap';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
 import { copyOfTree, program, shell, temporaryFolder } from './newcomer.ts';
-import { fileOf } from './page-blocks.ts';
+import { blocksOf, fileOf } from './page-blocks.ts';
 import { freePort } from './world.ts';
 
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
 const GUIDE = 'docs/wake-runners.md';
+/** Pages whose TypeScript is whole files. */
+const PAGES_WITH_CODE = ['README.md', GUIDE, 'docs/configuration.md'];
 /** What the author of an adapter or a runner has beside the package. */
 const OF_AUTHORS = ['tap', 'typescript', '@types/node', '@types/ws'];
 
@@ -49,17 +54,24 @@ t.test('the packed package', async (t) => {
     t.match(out, /^ok \d+ - wake runner contract, coder: /m);
   });
 
-  void t.test('has types for every entry', { buffered: true }, async (t) => {
+  void t.test('compiles the code of the pages, and has types for every entry', { buffered: true }, async (t) => {
     const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));
     const entries = Object.keys(exports).filter((entry) => entry !== './package.json');
     const uses = entries.map((entry, index) => `import * as entry${index} from '${entry.replace(/^\./, 'agentcom')}';`);
     const all = entries.map((_, index) => `entry${index}`).join(', ');
-    await writeFile(join(folder, 'entries.mts'), `${uses.join('\n')}\nexport const entries = [${all}];\n`);
-    await writeFile(join(folder, 'coder.mts'), fileOf(GUIDE, 'coder.ts'));
-    await writeFile(join(folder, 'misspelt.mts'), fileOf(GUIDE, 'coder.ts').replace('hear:', 'heer:'));
-    const complaints = complaintsIn(folder, ['entries.mts', 'coder.mts', 'misspelt.mts']);
-    t.match(complaints, [/misspelt\.mts: .*'heer' does not exist/s]);
-    t.equal(complaints.length, 1, 'and nothing else');
+    const files: Readonly<Record<string, string>> = {
+      ...codeOfPages(),
+      'entries.ts': `${uses.join('\n')}\nexport const entries = [${all}];\n`,
+      'misspelt-option.ts': fileOf('README.md', 'agentcom.config.ts').replace('agentId', 'agentID'),
+      'misspelt-part.ts': fileOf('README.md', 'talker.ts').replace('hear:', 'heer:'),
+    };
+    for (const [path, text] of Object.entries(files)) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), text);
+    }
+    const complaints = complaintsIn(folder, Object.keys(files));
+    t.match(complaints, [/^misspelt-option\.ts: .*'agentID' does not exist/s, /^misspelt-part\.ts: .*'heer' does not exist/s]);
+    t.equal(complaints.length, 2, 'and nothing else');
     const imported = await shell(
       `node --input-type=module -e "${uses.join(' ')} console.log([${all}].every((entry) => Object.keys(entry).length > 0))"`,
       {
@@ -70,17 +82,37 @@ t.test('the packed package', async (t) => {
   });
 });
 
-/** What the compiler says of these files and of the package's own declarations; those of other packages are theirs. */
+/** The TypeScript of the pages, each block a file by its path: those of one page see each other. */
+function codeOfPages(): Readonly<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const page of PAGES_WITH_CODE) {
+    for (const { language, file, text, line } of blocksOf(page)) {
+      if (language !== 'ts') continue;
+      const path = join(page.replace('.md', ''), file ?? `line-${line}.ts`);
+      files[path in files ? path.replace('.ts', `-line-${line}.ts`) : path] = text;
+    }
+  }
+  return files;
+}
+
+/**
+ * What the compiler says of these files and of the package's own declarations, as strict as it is for this tree; those of
+ * other packages are theirs.
+ */
 function complaintsIn(folder: string, files: readonly string[]): readonly string[] {
-  const options = { strict: true, module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, noEmit: true, types: ['node'] };
+  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
+    config: { compilerOptions: object };
+  };
+  const asInstalled = { ...config.compilerOptions, customConditions: [], skipLibCheck: false };
+  const { options } = ts.convertCompilerOptionsFromJson(asInstalled, folder);
   const host = { ...ts.createCompilerHost(options), getCurrentDirectory: () => folder };
   const compiled = ts.createProgram({ rootNames: files.map((file) => join(folder, file)), options, host });
   const isOurs = ({ fileName }: ts.SourceFile): boolean => fileName.startsWith(folder) && !/node_modules\/(?!agentcom\/)/.test(fileName);
-  return compiled
-    .getSourceFiles()
-    .filter(isOurs)
+  const ours = compiled.getSourceFiles().filter(isOurs);
+  return ours
     .flatMap((file) => [...compiled.getSyntacticDiagnostics(file), ...compiled.getSemanticDiagnostics(file)])
-    .map(({ file, messageText }) => `${file?.fileName ?? ''}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`);
+    .map(({ file, messageText }) => `${relative(folder, file?.fileName ?? '')}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
+    .sort();
 }
 
 /** A folder with the package as npm installs it from its packed file. */

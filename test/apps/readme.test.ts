@@ -1,8 +1,10 @@
-/** README.md is true: each of its code blocks is run, and a block that no case here runs fails the test. So is the code of the guides. */
+/**
+ * README.md is true: each of its code blocks is run, and a block that no case here runs fails the test. So is the guide's
+ * runner. That they compile for whoever has the package is seen by packed.test.ts, where the package is.
+ */
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import ts from 'typescript';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
@@ -22,8 +24,6 @@ const ELSEWHERE = { AGENTCOM_TOKEN: 'the-token-of-worker-2' };
 
 const README = 'README.md';
 const RUNNERS = 'docs/wake-runners.md';
-/** Pages whose TypeScript is whole files. */
-const PAGES_WITH_CODE = [README, RUNNERS, 'docs/configuration.md'];
 const CONFIG = 'agentcom.config.ts';
 
 t.test('the first screen has what it is, why, commands, a picture, a config, a plugin and where to go next', async (t) => {
@@ -41,23 +41,6 @@ t.test('every block is a kind that is run here, or a picture', async (t) => {
   }
   const named = new Set(blocksOf(README).flatMap(({ file }) => file ?? []));
   t.strictSame([...named].sort(), ['agent.sh', CONFIG, 'talker.ts'], 'each file has its case below');
-});
-
-t.test('the TypeScript of the pages compiles as strictly as this tree does', async (t) => {
-  const files = PAGES_WITH_CODE.flatMap((page) =>
-    blocksOf(page)
-      .filter(({ language }) => language === 'ts')
-      .map(({ file, text, line }) => ({ folder: page.replace('.md', ''), name: file ?? `line-${line}.ts`, text, says: `${page}:${line}` })),
-  );
-  const misspelt = {
-    folder: 'misspelt',
-    name: CONFIG,
-    text: fileOf(README, CONFIG).replace('agentId', 'agentID'),
-    says: 'a misspelt option',
-  };
-  const complaints = complaintsOf([...files, misspelt]);
-  for (const [index, { says }] of files.entries()) t.strictSame(complaints[index], [], says);
-  t.match(complaints.at(-1), [/'agentID' does not exist/], 'a misspelt option does not');
 });
 
 t.test('its configs load as they stand', async (t) => {
@@ -172,43 +155,6 @@ function commands(): readonly string[] {
   const blocks = blocksOf(README).filter(({ language, file }) => language === 'sh' && file === null);
   const lines = blocks.flatMap(({ text }) => text.split('\n')).map((line) => line.replace(/\s+#.*$/, '').trim());
   return lines.filter((line) => line !== '').flatMap((line) => line.split(' && '));
-}
-
-interface PageFile {
-  /** Files of one folder see each other. */
-  readonly folder: string;
-  readonly name: string;
-  readonly text: string;
-}
-
-/** What the compiler says of each file, were it in this tree. All at once: most of the time goes into the libraries. */
-function complaintsOf(pageFiles: readonly PageFile[]): readonly (readonly string[])[] {
-  const files = new Map<string, string>();
-  const paths = pageFiles.map(({ folder, name, text }, index) => {
-    const path = join(ROOT, 'in-pages', folder, name);
-    const own = files.has(path) ? join(ROOT, 'in-pages', folder, `${index}-${name}`) : path;
-    files.set(own, text);
-    return own;
-  });
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
-    config: { compilerOptions: object };
-  };
-  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
-  const host = ts.createCompilerHost(options);
-  const { fileExists, directoryExists, getSourceFile, readFile: read } = host;
-  host.fileExists = (path) => files.has(path) || fileExists(path);
-  host.directoryExists = (path) => path.startsWith(join(ROOT, 'in-pages')) || directoryExists?.(path) === true;
-  host.readFile = (path) => files.get(path) ?? read(path);
-  host.getSourceFile = (path, ...rest) => {
-    const text = files.get(path);
-    return text === undefined ? getSourceFile(path, ...rest) : ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
-  };
-  const compiled = ts.createProgram({ rootNames: paths, options, host });
-  return paths.map((path) =>
-    ts
-      .getPreEmitDiagnostics(compiled, compiled.getSourceFile(path))
-      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
-  );
 }
 
 /** The sidecar of a config in a folder with these files. */
