@@ -8,7 +8,7 @@ t.test('R1: what was answered is there after kill -9, once, and a repeat finds i
   const outcome = await durabilityRun({ world, kills: 8, seed: 'eight kills' });
   t.strictSame([outcome.missing, outcome.duplicated, outcome.changed], [[], [], []]);
   t.equal(outcome.found, outcome.answered);
-  t.ok(outcome.answered > 100, `${outcome.answered} tasks answered`);
+  t.ok(outcome.answered > 32, `${outcome.answered} tasks answered`);
   t.ok(outcome.repeated > 0, `${outcome.repeated} submits were cut off and repeated`);
   t.ok(outcome.askedAgain > 0, `${outcome.askedAgain} answered ones were asked again`);
 });
