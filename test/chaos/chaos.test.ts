@@ -3,16 +3,17 @@ import t from 'tap';
 import { chaosRun } from './chaos-run.ts';
 import { buildTree } from './rig/built-tree.ts';
 
-const counts = { tasks: 60, sidecars: 4, killsHub: 3, killsSidecar: 5, killsAgent: 4, cuts: 4 };
+const counts = { tasks: 40, sidecars: 3, killsHub: 2, killsSidecar: 3, killsAgent: 3, cuts: 3 };
 
 t.test(
   'R1, R6, R10, R15: real processes are killed and cut off at random, and no task is lost, doubled or run beside itself',
   async (t) => {
+    t.setTimeout(100_000);
     const { verdict, faults, surprises } = await chaosRun(t, { ...counts, tree: buildTree(t), seed: 'in the tests', longEvery: 0 });
     t.strictSame(verdict.violations, []);
     t.strictSame(surprises, []);
-    t.match(faults, { hub: 3, sidecar: 5, agent: 4, cut: 4 }, 'all of it was done');
-    t.match(verdict, { answered: 60, lost: 0, recordedTwice: 0, overlapping: 0 });
-    t.ok(verdict.finishedRuns >= 60, `${verdict.finishedRuns} results were written`);
+    t.match(faults, { hub: 2, sidecar: 3, agent: 3, cut: 3 }, 'all of it was done');
+    t.match(verdict, { answered: 40, lost: 0, recordedTwice: 0, overlapping: 0 });
+    t.ok(verdict.finishedRuns >= 40, `${verdict.finishedRuns} results were written`);
   },
 );

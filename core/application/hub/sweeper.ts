@@ -106,7 +106,8 @@ export class Sweeper {
     const { clock, context } = this.#deps;
     const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#heardDueAtMs ?? Infinity);
     this.#heardDueAtMs = null;
-    this.#arm(Math.min(context.timing.sweepMs, Math.max(ok ? GAP_MS : RETRY_MS, dueAtMs - clock.nowMs())));
+    // What a failed sweep was for is not known any more: the end of a pause is in no row that is due.
+    this.#arm(Math.min(context.timing.sweepMs, ok ? Math.max(GAP_MS, dueAtMs - clock.nowMs()) : RETRY_MS));
   }
 
   /** A store that cannot be read is asked again at the next regular sweep. */

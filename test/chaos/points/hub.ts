@@ -25,8 +25,8 @@ await runProgram({
     const container = hubContainer(hub, log);
     const storage = await container.getAsync(TOKENS.Storage);
     const transport = await container.getAsync(TOKENS.HubTransport);
-    (await container.rebind(TOKENS.Storage)).toConstantValue(steppedStorage(storage, kill));
-    (await container.rebind(TOKENS.HubTransport)).toConstantValue(steppedTransport(transport, kill));
+    container.rebind(TOKENS.Storage).toConstantValue(steppedStorage(storage, kill));
+    container.rebind(TOKENS.HubTransport).toConstantValue(steppedTransport(transport, kill));
     const outcome = await lifecycle.start(await hubServices(container));
     const { port } = await container.getAsync(TOKENS.HubWiring);
     return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready http://127.0.0.1:${port}`) } : null;

@@ -39,10 +39,10 @@ await runProgram({
     ];
     if (runner === null) throw new Error(`${file}: no wake in it`);
     const journal = fileJournal({ dataDir, clock, log, files: steppedFiles(kill) });
-    (await container.rebind(TOKENS.Journal)).toConstantValue(steppedJournal(journal, kill));
-    (await container.rebind(TOKENS.HubLink)).toConstantValue(steppedLink(link, kill));
-    (await container.rebind(TOKENS.ResultInbox)).toConstantValue(steppedInbox(results, kill));
-    (await container.rebind(TOKENS.WakeRunner)).toConstantValue(steppedRunner(runner, kill));
+    container.rebind(TOKENS.Journal).toConstantValue(steppedJournal(journal, kill));
+    container.rebind(TOKENS.HubLink).toConstantValue(steppedLink(link, kill));
+    container.rebind(TOKENS.ResultInbox).toConstantValue(steppedInbox(results, kill));
+    container.rebind(TOKENS.WakeRunner).toConstantValue(steppedRunner(runner, kill));
     const sidecar = await container.getAsync(TOKENS.Sidecar);
     const outcome = await lifecycle.start([{ name: 'sidecar', start: () => sidecar.start(), stop: () => sidecar.stop() }]);
     if (outcome === 'stopped') return null;

@@ -37,6 +37,10 @@ export interface HubRig {
   peer(agentId: string): Promise<Peer>;
   /** Moves time, letting everything that becomes possible happen. */
   pass(ms: number): Promise<void>;
+  /** Ends it as SIGTERM would: what waits is committed, sockets are closed, the database is let go. */
+  stop(): Promise<void>;
+  /** Ends it as `kill -9` would: what is under way is lost, and the peers find out by themselves. */
+  kill(): Promise<void>;
 }
 
 export interface Peer {
@@ -58,10 +62,17 @@ export interface RigOptions {
   readonly timing?: Partial<HubTiming>;
   readonly limits?: Partial<HubLimits>;
   readonly store?: MemoryStorageDeps;
+  /** Time that goes on over several hubs. Default: its own. */
+  readonly clock?: VirtualClock;
+  /** Default `hub-1`; a hub that starts again has another. */
+  readonly hubId?: string;
 }
 
+/** What closing a transport may take. */
+const CLOSE_MS = 5_000;
+
 /** Lets promises and the turns of the wire settle without moving time. */
-const settle = async (clock: VirtualClock): Promise<void> => {
+export const settle = async (clock: VirtualClock): Promise<void> => {
   for (let turn = 0; turn < 20; turn += 1) {
     await new Promise<void>((resolve) => setImmediate(resolve));
     clock.advance(0);
@@ -69,16 +80,17 @@ const settle = async (clock: VirtualClock): Promise<void> => {
 };
 
 export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
-  const clock = virtualClock();
+  const clock = options.clock ?? virtualClock();
+  const hubId = options.hubId ?? 'hub-1';
   const log = memoryLog();
-  const ids = seededIds({ seed: 'rig' });
+  const ids = seededIds({ seed: `rig of ${hubId}` });
   const storage = memoryStorage(options.store ?? {});
   await storage.open();
   const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };
   const limits = { ...HUB_LIMITS, ...options.limits };
   const late: { sessions: HubSessions | null } = { sessions: null };
   const context: HubContext = {
-    hubId: 'hub-1',
+    hubId,
     rules: rulesOf(timing, limits),
     timing,
     limits,
@@ -86,7 +98,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     silence: { countsFromMs: 0 },
     isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
   };
-  const roster = new Roster('hub-1');
+  const roster = new Roster(hubId);
   const queue: TaskQueue = new TaskQueue({
     store: storage.tasks,
     clock,
@@ -129,6 +141,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   );
   sessions.start();
   sweeper.start();
+  await queue.do({ kind: 'hub_started' });
   await settle(clock);
 
   const connect = async (agentId: string, token: string): Promise<Peer> => {
@@ -218,6 +231,23 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     async pass(ms) {
       await clock.walk(ms, () => settle(clock));
       await settle(clock);
+    },
+    async kill() {
+      transport.crash();
+      sweeper.stop();
+      sessions.stop();
+      await storage.close();
+      await settle(clock);
+    },
+    async stop() {
+      sessions.stop();
+      const closed = transport.close(1012, 'the hub is stopping');
+      await settle(clock);
+      clock.advance(CLOSE_MS);
+      await closed;
+      sweeper.stop();
+      await queue.stop();
+      await storage.close();
     },
   };
 }

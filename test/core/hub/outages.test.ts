@@ -71,6 +71,21 @@ t.test('a sweep that cannot be committed is not repeated without pause', async (
   t.ok(rig.tries > 2 && rig.tries <= 70, `${rig.tries} tries in a minute`);
 });
 
+t.test('the end of a pause that a failed sweep was for is not forgotten', async (t) => {
+  // It stands in no row that is due, so the next regular sweep, half a minute later, was the first to see it.
+  const rig = await fragileRig({ timing: { heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const first = await rig.submit();
+  await peer.send({ type: 'task_released', task_id: first, generation: 1, reason: 'not logged in', retry_after_ms: 40_000 });
+  await rig.pass(39_000);
+  rig.away = true;
+  await rig.pass(2_000);
+  rig.away = false;
+  await rig.pass(1_100);
+  t.equal((await rig.record(first)).task.status, 'assigned');
+});
+
 t.test('a hub that is overrun still sweeps and still notes who is gone', async (t) => {
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ limits: { inboxCommands: 2 }, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });

@@ -1,0 +1,67 @@
+/** A store as the invariants look at it. */
+import type { Agent, PendingStop } from '../agent.ts';
+import type { StoredEvent } from '../event.ts';
+import type { AgentId, TaskId } from '../ids.ts';
+import type { Task } from '../task.ts';
+
+/** A store's rows, all of one moment, and what the hub was up to. */
+export interface StoreState {
+  readonly tasks: readonly Task[];
+  readonly agents: readonly Agent[];
+  readonly stops: readonly PendingStop[];
+  readonly keys: readonly { readonly owner: string; readonly key: string; readonly taskIds: readonly TaskId[] }[];
+  /** Between two sweeps of its hub. */
+  readonly sweepMs: number;
+  /** Since when its hub has run and could commit without a break. */
+  readonly healthySinceMs: number;
+}
+
+export interface Violation {
+  readonly invariant: `I${number}`;
+  /** One sentence for people. */
+  readonly what: string;
+  readonly taskId: TaskId | null;
+  readonly agentId: AgentId | null;
+}
+
+/** The store with what is looked up often. */
+export interface View {
+  readonly state: StoreState;
+  readonly events: readonly StoredEvent[];
+  readonly nowMs: number;
+  readonly tasks: ReadonlyMap<TaskId, Task>;
+  readonly agents: ReadonlyMap<AgentId, Agent>;
+  readonly historyOf: ReadonlyMap<TaskId, readonly StoredEvent[]>;
+}
+
+export function viewOf(state: StoreState, events: readonly StoredEvent[], nowMs: number): View {
+  const historyOf = new Map<TaskId, StoredEvent[]>();
+  for (const event of events) {
+    const known = historyOf.get(event.taskId);
+    if (known === undefined) historyOf.set(event.taskId, [event]);
+    else known.push(event);
+  }
+  return {
+    state,
+    events,
+    nowMs,
+    tasks: new Map(state.tasks.map((task) => [task.id, task])),
+    agents: new Map(state.agents.map((agent) => [agent.id, agent])),
+    historyOf,
+  };
+}
+
+export const history = (task: Task, view: View): readonly StoredEvent[] => view.historyOf.get(task.id) ?? [];
+
+export const ofTask = (invariant: Violation['invariant'], task: Task, what: string): Violation => ({
+  invariant,
+  what,
+  taskId: task.id,
+  agentId: task.assignedTo,
+});
+export const ofAgent = (invariant: Violation['invariant'], agentId: AgentId, what: string): Violation => ({
+  invariant,
+  what,
+  taskId: null,
+  agentId,
+});

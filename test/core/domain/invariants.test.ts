@@ -1,0 +1,227 @@
+/** The invariants find nothing in a clean store, and each of them finds what is planted for it. */
+import t from 'tap';
+import { newAgent, type Agent, type PendingStop } from '../../../core/domain/agent.ts';
+import type { StoredEvent } from '../../../core/domain/event.ts';
+import type { Generation } from '../../../core/domain/ids.ts';
+import { checkInvariants, type StoreState } from '../../../core/domain/invariants.ts';
+import type { Task } from '../../../core/domain/task.ts';
+import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
+import type { Transition } from '../../../core/domain/transitions/change.ts';
+import * as reporting from '../../../core/domain/transitions/reporting.ts';
+import { decideSubmit, type NewTask } from '../../../core/domain/transitions/submitting.ts';
+import { decideCancel, decideReclaim } from '../../../core/domain/transitions/taking-back.ts';
+import { aTaskId } from '../../contracts/fixtures.ts';
+import { made, ME, NOW_MS, RULES } from './task-states.ts';
+
+const by = { agentId: ME, session: 1 };
+const failure = { error: 'boom', kind: 'agent_failed', retryable: true, details: null, tokensUsed: null, costUsd: null };
+const success = { result: '1', details: null, tokensUsed: null, costUsd: null };
+const SWEEP_MS = 30_000;
+
+/** A store made by transitions alone. */
+class Small {
+  readonly tasks = new Map<string, Task>();
+  readonly events: StoredEvent[] = [];
+  stops: PendingStop[] = [];
+
+  put(decided: Transition): Task {
+    const { task, events, stop } = made(decided);
+    this.tasks.set(task.id, task);
+    for (const event of events) this.events.push({ ...event, id: this.events.length + 1 });
+    if (stop !== null) this.stops.push(stop);
+    return task;
+  }
+}
+
+const draft = (n: number, over: Partial<NewTask> = {}): NewTask => ({
+  id: aTaskId(n),
+  priority: 'normal',
+  neededCapabilities: [],
+  assignTo: null,
+  maxRetries: 1,
+  runAtMs: null,
+  ttlMs: null,
+  runMaxMs: null,
+  completeByMs: null,
+  dependsOn: [],
+  submittedBy: 'tok-1',
+  ...over,
+});
+
+const agent: Agent = { ...newAgent(ME), slots: 3, sessionNumber: 1, connected: true, connectedAtMs: NOW_MS, hubId: 'hub-1' };
+
+/** 1 failed once and runs again, 2 is completed, 3 waits for 1, 4 was cancelled at work and its stop waits. */
+function aStore(): { state: StoreState; events: StoredEvent[] } {
+  const small = new Small();
+  const nowMs = NOW_MS;
+  const first = small.put(decideSubmit(draft(1), true, nowMs));
+  const second = small.put(decideSubmit(draft(2), true, nowMs));
+  small.put(decideSubmit(draft(3, { dependsOn: [first.id] }), false, nowMs));
+  const fourth = small.put(decideSubmit(draft(4), true, nowMs));
+  const failed = small.put(reporting.decideFail(small.put(decideAssign(first, by, nowMs, RULES)), by, failure, nowMs, RULES));
+  const given = small.put(decideAssign(second, by, nowMs, RULES));
+  small.put(reporting.decideComplete(given, by, success, nowMs, RULES));
+  small.put(reporting.decideAccept(small.put(decideAssign({ ...failed, eligibleAtMs: nowMs }, by, nowMs, RULES)), by, nowMs, RULES));
+  small.put(decideCancel(small.put(decideAssign(fourth, by, nowMs, RULES)), 'op', nowMs));
+  const keys = [{ owner: 'tok-1', key: 'k', taskIds: [first.id] }];
+  const tasks = [...small.tasks.values()];
+  return { state: { tasks, agents: [agent], stops: small.stops, keys, sweepMs: SWEEP_MS, healthySinceMs: 0 }, events: small.events };
+}
+
+const found = (state: StoreState, events: readonly StoredEvent[], nowMs = NOW_MS): string =>
+  [...new Set(checkInvariants(state, events, nowMs).map((violation) => violation.invariant))].sort().join(' ');
+
+/** The store with one of its tasks changed. */
+const withTask = (n: number, patch: Partial<Task>) => {
+  const { state, events } = aStore();
+  return { state: { ...state, tasks: state.tasks.map((task) => (task.id === aTaskId(n) ? { ...task, ...patch } : task)) }, events };
+};
+/** The store with the events of one of its tasks edited, and those of the others after them. */
+const withEvents = (n: number, edit: (own: readonly StoredEvent[]) => readonly Partial<StoredEvent>[]) => {
+  const { state, events } = aStore();
+  const own = edit(events.filter((event) => event.taskId === aTaskId(n)));
+  const others = events.filter((event) => event.taskId !== aTaskId(n));
+  const numbered = own.map((event, place) => ({ ...(event as StoredEvent), seq: place + 1 }));
+  return { state, events: [...others, ...numbered].map((event, place) => ({ ...event, id: place + 1 })) };
+};
+
+t.test('a clean store has nothing wrong', async (t) => {
+  const { state, events } = aStore();
+  t.same(checkInvariants(state, events, NOW_MS), []);
+});
+
+const spare = (over: Partial<Agent>): Agent => ({ ...agent, id: 'spare' as never, connectedAtMs: NOW_MS - 100_000, ...over });
+
+const PLANTED: readonly {
+  readonly what: string;
+  readonly wanted: string;
+  readonly plant: () => { state: StoreState; events: readonly StoredEvent[] };
+  readonly atMs?: number;
+}[] = [
+  { what: 'a retry that its history does not tell', wanted: 'I1', plant: () => withTask(1, { retryCount: 0 }) },
+  {
+    what: 'a generation that was moved without an event',
+    wanted: 'I1 I15',
+    plant: () => withTask(4, { generation: 1 as Generation, status: 'queued' }),
+  },
+  {
+    what: 'an assignment of a generation that fell',
+    wanted: 'I1 I2 I6',
+    plant: () =>
+      withEvents(1, (own) =>
+        own.map((event) => (event.event === 'assigned' && event.generation === 3 ? { ...event, generation: 0 as Generation } : event)),
+      ),
+  },
+  {
+    what: 'a generation given out twice',
+    wanted: 'I1 I2 I6',
+    plant: () =>
+      withEvents(1, (own) =>
+        own.map((event) => (event.event === 'assigned' && event.generation === 3 ? { ...event, generation: 1 as Generation } : event)),
+      ),
+  },
+  { what: 'a live task without a deadline', wanted: 'I3', plant: () => withTask(1, { deadlineAtMs: null }) },
+  { what: 'a deadline of a task that is not live', wanted: 'I3', plant: () => withTask(2, { deadlineAtMs: NOW_MS + 1 }) },
+  {
+    what: 'a live task of an agent that is not there',
+    wanted: 'I3 I6',
+    plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [] } }),
+  },
+  {
+    what: 'an assignment over the slots',
+    wanted: 'I4',
+    plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [{ ...agent, slots: 1 }] } }),
+  },
+  {
+    what: 'an end after a final one',
+    wanted: 'I1 I14 I5',
+    plant: () => withEvents(2, (own) => [...own, { ...own.at(-1), event: 'cancelled', session: null }]),
+  },
+  {
+    what: 'a report of another agent that counted',
+    wanted: 'I6',
+    plant: () =>
+      withEvents(2, (own) => own.map((event) => (event.event === 'completed' ? { ...event, agentId: 'other' as never } : event))),
+  },
+  {
+    what: 'a report of a session that was replaced',
+    wanted: 'I6',
+    plant: () =>
+      withEvents(1, (own) => own.map((event) => (event.event === 'accepted' && event.generation === 1 ? { ...event, session: 2 } : event))),
+  },
+  { what: 'more attempts than the round has', wanted: 'I7', plant: () => withTask(1, { maxRetries: 0 }) },
+  { what: 'a dead letter with retries left', wanted: 'I8', plant: deadTooEarly },
+  { what: 'a dead letter without a reason', wanted: 'I1 I8', plant: () => withTask(2, { status: 'dead_letter', assignedTo: null }) },
+  { what: 'blocked by what is completed', wanted: 'I9', plant: () => withTask(3, { dependsOn: [aTaskId(2)] }) },
+  { what: 'blocked by what is not there', wanted: 'I9', plant: () => withTask(3, { dependsOn: [aTaskId(9)] }) },
+  { what: 'live, and its dependency is not completed', wanted: 'I9', plant: () => withTask(1, { dependsOn: [aTaskId(3)] }) },
+  {
+    what: 'a key twice',
+    wanted: 'I10',
+    plant: () => ({ ...aStore(), state: { ...aStore().state, keys: [...aStore().state.keys, ...aStore().state.keys] } }),
+  },
+  {
+    what: 'a key of a task that is not there',
+    wanted: 'I10',
+    plant: () => ({ ...aStore(), state: { ...aStore().state, keys: [{ owner: 'o', key: 'k', taskIds: [aTaskId(9)] }] } }),
+  },
+  { what: 'a lease that nobody looks at', wanted: 'I11', plant: aStore, atMs: NOW_MS + RULES.leaseMs + 2 * SWEEP_MS + 1 },
+  { what: 'a waiting task beside a free agent', wanted: 'I12', plant: waitingBeside },
+  {
+    what: 'two events with one id',
+    wanted: 'I14',
+    plant: () => ({ ...aStore(), events: aStore().events.map((event) => ({ ...event, id: 1 })) }),
+  },
+  { what: 'an event that is not counted', wanted: 'I14', plant: () => withTask(2, { eventSeq: 2 }) },
+  {
+    what: 'an event that was lost',
+    wanted: 'I14',
+    plant: () => ({ ...aStore(), events: aStore().events.filter((event) => event.taskId !== aTaskId(2) || event.event !== 'eligible') }),
+  },
+  { what: 'an agent twice', wanted: 'I14', plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [agent, agent] } }) },
+  { what: 'a stop of the present assignment', wanted: 'I15', plant: () => ({ ...aStore(), state: { ...aStore().state, stops: aStore().state.stops.map((stop) => ({ ...stop, taskId: aTaskId(1), generation: 3 })) } }) }, // prettier-ignore
+];
+
+/** Its history is all right: it failed once, of two times. */
+function deadTooEarly(): ReturnType<typeof aStore> {
+  const small = new Small();
+  const task = small.put(decideSubmit(draft(1), true, NOW_MS));
+  const dead = small.put(
+    reporting.decideFail(small.put(decideAssign(task, by, NOW_MS, RULES)), by, { ...failure, retryable: false }, NOW_MS, RULES),
+  );
+  const state = { ...aStore().state, tasks: [{ ...dead, deadReason: 'retries_spent' as const }], stops: [], keys: [] };
+  return { state, events: small.events };
+}
+
+function waitingBeside(): ReturnType<typeof aStore> {
+  const small = new Small();
+  const task = small.put(decideSubmit(draft(1), true, NOW_MS - 100_000));
+  small.put(
+    decideReclaim(small.put(decideAssign(task, by, NOW_MS - 100_000, RULES)), { reason: 'not_held', stop: false }, NOW_MS - 90_000, RULES),
+  );
+  const state = { ...aStore().state, tasks: [...small.tasks.values()], agents: [agent, spare({})], stops: [], keys: [] };
+  return { state, events: small.events };
+}
+
+for (const { what, wanted, plant, atMs } of PLANTED) {
+  t.test(`${wanted}: ${what}`, async (t) => {
+    const { state, events } = plant();
+    t.equal(found(state, events, atMs), wanted);
+  });
+}
+
+t.test('I12 knows what excuses a wait', async (t) => {
+  const { state, events } = waitingBeside();
+  const excuses: readonly Partial<Agent>[] = [
+    { connected: false },
+    { draining: true },
+    { slots: 0 },
+    { pausedUntilMs: NOW_MS + 1 },
+    { brokenUntilMs: NOW_MS - 1 },
+    { busyUntilMs: NOW_MS + 1 },
+    { connectedAtMs: NOW_MS - 1_000 },
+  ];
+  for (const excuse of excuses) t.equal(found({ ...state, agents: [agent, spare(excuse)] }, events), '', JSON.stringify(excuse));
+  t.equal(found({ ...state, healthySinceMs: NOW_MS - 1_000 }, events), '', 'the hub was not well');
+  t.equal(found({ ...state, tasks: state.tasks.map((task) => ({ ...task, parked: true })) }, events), '', 'parked');
+});

@@ -1,0 +1,20 @@
+/**
+ * Random histories of a whole hub: submits, sidecars that come, go, lie and repeat themselves, operators, time, faults of
+ * the storage, restarts. After each act the store must keep its invariants and no frame may tell of what was not
+ * committed; at the end, when faults stop and everybody does its work, everything that can end does.
+ */
+import fc from 'fast-check';
+import t from 'tap';
+import { aHistory } from './random-acts.ts';
+import { live } from './random-world.ts';
+
+/** `AGENTCOM_RANDOM_RUNS` looks longer; `AGENTCOM_RANDOM_SEED` elsewhere. */
+const runs = Number(process.env['AGENTCOM_RANDOM_RUNS'] ?? 150);
+const seed = Number(process.env['AGENTCOM_RANDOM_SEED'] ?? 20_260_101);
+
+t.test(`${runs} random histories from seed ${seed}`, async (t) => {
+  const found = await fc.check(fc.asyncProperty(aHistory(60), live), { numRuns: runs, seed });
+  if (!found.failed) return;
+  const acts = found.counterexample?.[0].map((act) => JSON.stringify(act)).join(',\n') ?? '';
+  t.fail(`after ${found.numRuns} runs and ${found.numShrinks} shrinks: ${String(found.errorInstance)}\n${acts}`);
+});
