@@ -51,11 +51,18 @@ const WITHOUT_PORT: ReadonlyMap<string, string> = new Map([
   ['http', 'the face of the hub: its contract is the protocol page, route by route'],
 ]);
 
+/** A test with what stands beside it and makes the place that it runs in. */
+async function withPlaces(test: string): Promise<string> {
+  const text = await read(test);
+  const places = [...text.matchAll(/from '\.\/([a-z-]+\.ts)'/g)].map(([, file = '']) => path.join(path.dirname(test), file));
+  return [text, ...(await Promise.all(places.map(read)))].join('\n');
+}
+
 t.test('every adapter is tested, and by the contract of its port', async (t) => {
   const inFolders = (await filesUnder('adapters')).map((file) => file.split('/')).filter((parts) => parts.length > 2);
   const folders = new Set(inFolders.map((parts) => parts[1] ?? ''));
   const tests = (await filesUnder('test/adapters')).filter((file) => file.endsWith('.test.ts'));
-  const texts = await Promise.all(tests.map(read));
+  const texts = await Promise.all(tests.map(withPlaces));
   for (const folder of folders) {
     const own = texts.filter((text) => text.includes(`adapters/${folder}/`));
     t.ok(own.length > 0, `adapters/${folder} is imported by a test in test/adapters`);
