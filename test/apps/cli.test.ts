@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
-import { freePort, run, sse, taskJson, testHub } from './cli-world.ts';
+import { freePort, run, taskJson, testHub } from './cli-world.ts';
 
 const ID = 'task-00000000000000aa';
 const BIN = new URL('../../apps/cli/bin.mjs', import.meta.url).pathname;
@@ -172,142 +172,6 @@ t.test('the description from standard input and from a file, byte for byte', asy
   t.match(await hub.run(['submit', '--file', 'nope.md'], { cwd }), { code: 2, err: /Cannot read .*nope\.md: ENOENT/ });
 });
 
-/** A hub on which one task runs to `status`; the stream breaks in the middle. */
-const runningHub = (t: Test, status: string, last: string) => {
-  const asked: (string | undefined)[] = [];
-  return testHub(t, (app) =>
-    app
-      .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
-      .get('/api/tasks/:id', (c) =>
-        c.json(
-          taskJson({
-            status,
-            assigned_to: 'w1',
-            last_error: 'boom',
-            result: status === 'completed' ? { status: 'success', output: 'forty\ntwo \u001b[31m' } : null,
-            history: [],
-            waiting_for: null,
-          }),
-        ),
-      )
-      .get('/api/events', (c) => {
-        asked.push(c.req.header('last-event-id'));
-        const headers = { 'content-type': 'text/event-stream', 'x-asked': asked.join() };
-        if (asked.length === 1) return c.body(sse(3, 'submitted') + sse(4, 'assigned', { agent_id: 'w1', generation: 1 }), 200, headers);
-        const progress = sse(9, 'progress', { agent_id: 'w1', generation: 1, details: { percent: 50, message: 'half \u001b[2J' } });
-        return c.body(progress + sse(10, last, { agent_id: 'w1', generation: 1 }), 200, headers);
-      }),
-  );
-};
-
-t.test('submit --wait tells what happens, over a drop of the stream, and exits by the outcome', async (t) => {
-  const outcomes: readonly (readonly [status: string, last: string, code: number, words: RegExp])[] = [
-    ['completed', 'completed', 0, /task-00000000000000aa completed by w1 after 42s\nforty\ntwo \\e\[31m\n$/],
-    ['dead_letter', 'dead_lettered', 1, /is in the dead letter after 42s: boom\n$/],
-    ['cancelled', 'cancelled', 6, /was cancelled after 42s\n$/],
-  ];
-  for (const [status, last, code, words] of outcomes) {
-    const hub = await runningHub(t, status, last);
-    const ran = await hub.run(['submit', 'x', '--wait']);
-    t.equal(ran.code, code, status);
-    t.match(ran.out, words, status);
-    const lines = ran.out.split('\n').map((line) => line.replace(/^\d\d:\d\d:\d\d/, 'TIME'));
-    t.strictSame(lines.slice(0, 5), [
-      `${ID} queued (normal)`,
-      'TIME  submitted',
-      'TIME  assigned        w1 g1',
-      'TIME  progress        w1 g1  50% half \\e[2J',
-      `TIME  ${last.padEnd(14)}  w1 g1`,
-    ]);
-    const streams = hub.requests.filter(({ request }) => request.includes('/api/events'));
-    t.strictSame(
-      streams.map(({ request, headers }) => [request, headers['last-event-id']]),
-      [
-        [`GET /api/events?task_id=${ID}`, '0'],
-        [`GET /api/events?task_id=${ID}`, '4'],
-      ],
-    );
-  }
-});
-
-t.test('with --json a wait is one object a line, the task last', async (t) => {
-  const hub = await runningHub(t, 'completed', 'completed');
-  const ran = await hub.run(['submit', 'x', '--wait', '--json']);
-  t.equal(ran.code, 0);
-  t.equal(ran.err, '');
-  const lines = ran.out
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-  t.strictSame(
-    lines.map((line) => Object.keys(line)[0]),
-    ['task_id', 'event', 'event', 'event', 'event', 'task'],
-  );
-  t.match(lines.at(-1), { task: { id: ID, status: 'completed', result: { output: 'forty\ntwo \u001b[31m' } } });
-  t.notMatch(ran.out, /\u001b/, 'nothing that a terminal obeys');
-});
-
-t.test('an interrupt ends the wait, not the task', async (t) => {
-  const controller = new AbortController();
-  const hub = await testHub(t, (app) =>
-    app
-      .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
-      .get(
-        '/api/events',
-        () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode(sse(1, 'submitted'))) })),
-      ),
-  );
-  const ran = await hub.run(['submit', 'x', '--wait'], {
-    interrupt: controller.signal,
-    onOut: (out) => {
-      if (out.includes('submitted')) controller.abort();
-    },
-  });
-  t.equal(ran.code, 130);
-  t.equal(ran.err, `Interrupted; the task goes on. See it with: agentcom watch ${ID}\n`);
-});
-
-t.test('a task that came back from the dead letter is waited for further', async (t) => {
-  let status = 'queued';
-  const hub = await testHub(t, (app) =>
-    app
-      .get('/api/tasks/:id', (c) => c.json(taskJson({ status, history: [], waiting_for: null })))
-      .get('/api/events', (c) => {
-        if (c.req.header('last-event-id') === '0') return c.body(sse(1, 'dead_lettered'), 200, { 'content-type': 'text/event-stream' });
-        status = 'completed';
-        return c.body(sse(2, 'retried') + sse(3, 'completed'), 200, { 'content-type': 'text/event-stream' });
-      }),
-  );
-  const ran = await hub.run(['watch', ID]);
-  t.equal(ran.code, 0);
-  t.match(ran.out, /dead_lettered\n.*retried\n.*completed\n/);
-});
-
-t.test('an end that is hidden by a gap is found', async (t) => {
-  const hub = await testHub(t, (app) =>
-    app
-      .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'cancelled', history: [], waiting_for: null })))
-      .get('/api/events', (c) => c.body('event: gap\ndata: {"from":1,"to":9}\n\n', 200, { 'content-type': 'text/event-stream' })),
-  );
-  const ran = await hub.run(['watch', ID]);
-  t.strictSame(ran, { code: 6, out: `--:--:--  events 1 to 9 are not kept any more\n${ID} was cancelled after 42s\n`, err: '' });
-});
-
-t.test('watch of everything passes the filters on', async (t) => {
-  const controller = new AbortController();
-  const hub = await testHub(t, (app) =>
-    app.get('/api/events', (c) => c.body(sse(1, 'failed', { agent_id: 'w1' }), 200, { 'content-type': 'text/event-stream' })),
-  );
-  const ran = await hub.run(['watch', '--agent', 'w1', '--type', 'failed'], {
-    interrupt: controller.signal,
-    onOut: () => controller.abort(),
-  });
-  t.equal(ran.code, 130);
-  t.match(ran.out, /^\d\d:\d\d:\d\d {2}task-00000000000000aa {2}failed {10}w1\n$/);
-  t.equal(hub.requests[0]?.request, 'GET /api/events?agent_id=w1&type=failed');
-  t.equal(hub.requests[0]?.headers['last-event-id'], undefined, 'only what happens from now on');
-});
-
 t.test('list is a table for people and the answer for programs', async (t) => {
   const evil = 'first \u001b]0;title\u0007 \u202etxt.exe\nsecond line';
   const page = { tasks: [taskJson({ description: evil, status: 'assigned', assigned_to: 'w1' }), taskJson()], next_cursor: 'abc' };
@@ -378,49 +242,6 @@ t.test('retry and cancel act on each, and tell each refusal', async (t) => {
   t.match(ran.err, /409 invalid_state\): It has ended\. \(AC_API\)\n$/);
   t.strictSame(await hub.run(['retry', 'task-1']), { code: 0, out: 'task-1 is again queued\n', err: '' });
   t.equal(hub.requests.at(-1)?.request, 'POST /api/tasks/task-1/retry');
-});
-
-t.test('push, agents, stats and tokens', async (t) => {
-  const agent = {
-    agent_id: 'w1',
-    name: 'w1',
-    status: 'paused',
-    capabilities: ['code'],
-    slots: 2,
-    connected: true,
-    last_seen: 1,
-    paused_reason: 'three in a row',
-    current_task: ID,
-    tasks: [{ task_id: ID, generation: 1 }],
-  };
-  const hub = await testHub(t, (app) =>
-    app
-      .post('/api/admin/push-task', (c) => c.json({ status: 'pushed', task_id: ID, agent_id: 'w1' }))
-      .get('/api/agents', (c) => c.json({ agents: [agent], next_cursor: null }))
-      .get('/api/agents/w1', (c) => c.json(agent))
-      .get('/api/tasks/stats', (c) => c.json({ queued: 2, lanes: { urgent: 1, low: 1 } }))
-      .post('/admin/tokens', (c) => c.json({ id: 'token-1', token: 'ac_secret', role: 'agent', agent_id: 'w1' }, 201))
-      .get('/admin/tokens', (c) =>
-        c.json({ tokens: [{ id: 'token-1', role: 'agent', agent_id: 'w1', prefix: 'ac_s', created_at: 0 }], next_cursor: null }),
-      )
-      .delete('/admin/tokens/:id', (c) => c.json({ revoked: 1 })),
-  );
-  t.strictSame(await hub.run(['push', 'w1', 'now', '-m', '{"a":1}']), { code: 0, out: `${ID} pushed to w1\n`, err: '' });
-  t.strictSame(JSON.parse(hub.requests[0]?.body ?? ''), { agent_id: 'w1', description: 'now', metadata: { a: 1 } });
-  t.match(
-    (await hub.run(['agents'])).out,
-    /^AGENT {2}STATUS.*\nw1 {5}paused {2}1\/2 {4}now {3}task-00000000000000aa {2}code {10}three in a row\n$/,
-  );
-  t.match((await hub.run(['agents', 'w1'])).out, /^paused_reason {5}three in a row$/m);
-  t.equal((await hub.run(['stats'])).out, 'queued        2\nlanes         urgent 1  low 1\n');
-  t.strictSame(await hub.run(['tokens', 'create', '--agent', 'w1', '--capability', 'code', '--max-slots', '3']), {
-    code: 0,
-    out: 'ac_secret\n',
-    err: 'token-1 (agent); it is shown this once.\n',
-  });
-  t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { agent_id: 'w1', capabilities: ['code'], max_slots: 3 });
-  t.match((await hub.run(['tokens', 'list'])).out, /\ntoken-1 {2}agent {2}w1 {3}ac_s {4}1970-01-01 00:00:00Z\n$/);
-  t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 is revoked\n', err: '' });
 });
 
 t.test('a refusal names its fields; with --json it is one object on standard error', async (t) => {
