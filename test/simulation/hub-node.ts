@@ -184,8 +184,9 @@ export class HubNode {
   jump(ms: number): void {
     this.#world.trace.add('hub', `its clock jumps by ${ms} ms`);
     this.machine.jump(ms);
-    if (Math.abs(ms) > JUMP_SEEN_MS) this.unwell();
-    else this.#healthySinceMs = this.nowMs;
+    if (Math.abs(ms) > JUMP_SEEN_MS) return this.unwell();
+    this.#healthySinceMs = this.nowMs;
+    this.#world.ledger.slipped(ms);
   }
 
   loseStore(ms: number): void {

@@ -55,6 +55,7 @@ export class Ledger {
   readonly #said = new Set<string>();
   /** Until when nothing may be taken back for silence. */
   #quietUntilMs = 0;
+  #slippedMs = 0;
   /** Since when each agent is away; those that are here are not in it. */
   readonly #awaySinceMs = new Map<string, number>();
   /** When something was last heard of an assignment: agent, task and generation. */
@@ -156,6 +157,12 @@ export class Ledger {
     this.#quietUntilMs = clock.monotonicMs() + Math.max(timing.reconnectGraceMs, timing.quietAfterStartMs);
   }
 
+  /** The hub's clock went on by so little that nobody sees it: its times are over that much sooner. */
+  slipped(ms: number): void {
+    this.#slippedMs += Math.max(0, ms);
+    this.#quietUntilMs -= Math.max(0, ms);
+  }
+
   present(agentId: string, connection: number, machine: string): void {
     this.#here.set(agentId, { connection, machine });
     this.#awaySinceMs.delete(agentId);
@@ -206,7 +213,7 @@ export class Ledger {
     if (reason !== 'disconnected') return;
     const since = this.#awaySinceMs.get(event.agentId as AgentId) ?? nowMs;
     const { reconnectGraceMs } = this.#deps.timing;
-    if (nowMs - since < reconnectGraceMs - SLACK_MS)
+    if (nowMs - since < reconnectGraceMs - this.#slippedMs - SLACK_MS)
       this.#deps.violated('J7', `${what} after ${Math.round(nowMs - since)} ms of absence, the grace is ${reconnectGraceMs} ms`);
   }
 
@@ -272,7 +279,8 @@ const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
   complete: ['completed'],
   retried: ['failed'],
   dead_letter: ['failed'],
-  rejected: ['rejected'],
+  // Version 1 may reject what it has accepted: it still has it, and nothing changes.
+  rejected: ['rejected', 'accepted'],
   released: ['released'],
   late: ['late_result'],
 };
