@@ -241,7 +241,7 @@ export class SidecarMachine implements Machine {
       });
       return await new Promise(() => undefined);
     }
-    if (ms > 0) await life.wait(ms).catch(() => undefined);
+    if (ms > 0) await Promise.allSettled([life.wait(ms)]);
     this.#isWriting = false;
   }
 
