@@ -253,7 +253,8 @@ export class Ledger {
       const marker = markerOf(JSON.parse(json));
       // An adopted result is also in its late event, which is counted there.
       const isAdopted = database.eventsOf.get(taskId)?.some((event) => event.event === 'adopted') === true;
-      if (marker !== null && (completed?.generation ?? null) !== null && !isAdopted) places.push({ taskId, generation: completed.generation, marker });
+      if (marker !== null && (completed?.generation ?? null) !== null && !isAdopted)
+        places.push({ taskId, generation: completed.generation, marker });
     }
     for (const event of database.events) {
       if (event.event !== 'late_result' && event.event !== 'report_refused') continue;
