@@ -64,7 +64,7 @@ export class Clients {
     const by = 'tok-operator';
     if (kind !== 'adopt') return hub.queue.post({ kind, taskId, by }, () => undefined);
     const late = this.#world.database.eventsOf.get(taskId)?.findLast((event) => event.event === 'late_result');
-    if ((late?.generation ?? null) === null) return;
+    if (late === undefined || late.generation === null) return;
     hub.queue.post({ kind, taskId, generation: late.generation, by }, (outcome) => {
       if (outcome.ok && outcome.answer.kind === 'done') this.#world.trace.rare('late result adopted');
     });

@@ -253,7 +253,7 @@ export class Ledger {
       const marker = markerOf(JSON.parse(json));
       // An adopted result is also in its late event, which is counted there.
       const isAdopted = database.eventsOf.get(taskId)?.some((event) => event.event === 'adopted') === true;
-      if (marker !== null && (completed?.generation ?? null) !== null && !isAdopted)
+      if (marker !== null && completed !== undefined && completed.generation !== null && !isAdopted)
         places.push({ taskId, generation: completed.generation, marker });
     }
     for (const event of database.events) {
