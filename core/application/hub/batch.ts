@@ -8,6 +8,7 @@ import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { TaskEvent } from '../../domain/event.ts';
 import { requirementKey, type Requirement, type Task, type TaskBody } from '../../domain/task.ts';
 import type { Change } from '../../domain/transitions/change.ts';
+import { AgentcomError } from '../../errors/agentcom-error.ts';
 import type { Changes, Holding, IdempotencyName, IdempotencyRecord, Loaded, StoreUnit } from '../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
 
@@ -103,9 +104,16 @@ export class Batch {
     this.put(made);
   }
 
-  /** Takes over what a transition decided. */
+  /**
+   * Takes over what a transition decided of the task as the batch has it. Fails with `AC_INTERNAL` when it was decided of an
+   * older state, whose events would be taken for repeats and lost.
+   */
   put(made: Change): void {
     const before = this.#tasks.get(made.task.id);
+    if (made.task.eventSeq - made.events.length !== (before?.eventSeq ?? 0)) {
+      const found = `it ends at event ${made.task.eventSeq} after ${made.events.length}, the batch knows ${before?.eventSeq ?? 0}`;
+      throw new AgentcomError('AC_INTERNAL', `A change of task ${made.task.id} was decided of an older state of it: ${found}.`);
+    }
     this.#tasks.set(made.task.id, made.task);
     this.#dirtyTasks.add(made.task.id);
     for (const event of made.events) this.#events.push(event);

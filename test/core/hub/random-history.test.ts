@@ -6,11 +6,18 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { aHistory } from './random-acts.ts';
+import { REGRESSIONS } from './random-regressions.ts';
 import { live } from './random-world.ts';
 
 /** `AGENTCOM_RANDOM_RUNS` looks longer; `AGENTCOM_RANDOM_SEED` elsewhere. */
-const runs = Number(process.env['AGENTCOM_RANDOM_RUNS'] ?? 150);
+const runs = Number(process.env['AGENTCOM_RANDOM_RUNS'] ?? 80);
 const seed = Number(process.env['AGENTCOM_RANDOM_SEED'] ?? 20_260_101);
+
+for (const [what, history] of Object.entries(REGRESSIONS)) {
+  t.test(what, async (t) => {
+    await t.resolves(live(history));
+  });
+}
 
 t.test(`${runs} random histories from seed ${seed}`, async (t) => {
   const found = await fc.check(fc.asyncProperty(aHistory(60), live), { numRuns: runs, seed });

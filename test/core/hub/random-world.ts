@@ -34,6 +34,8 @@ const TIMING: Partial<HubTiming> = {
   heartbeatMs: 1_000_000_000,
   pongWaitMs: 1_000_000_000,
 };
+/** What the storage may fail with. */
+const PLANTED = ['AC_STORE_RETRY', 'AC_STORE_UNAVAILABLE', 'AC_COMMIT_UNKNOWN'] as const;
 /** A runnable task and a free agent meet within this time (R16), and what is due is looked at. */
 const MEET_MS = 1_000;
 /** A version 1 agent that was replaced too often is refused for 5 min; in this many rounds everything must have ended. */
@@ -47,9 +49,10 @@ export class RandomWorld {
   readonly #database: MemoryDatabase = memoryDatabase('store-1');
   readonly #sidecars: readonly RandomSidecar[] = AGENTS.map((agent) => new RandomSidecar(agent));
   readonly #tasks: TaskId[] = [];
-  readonly #problems: string[] = [];
   #rig: HubRig | null = null;
   #hubs = 0;
+  /** Lines of its log that were looked at. */
+  #linesSeen = 0;
   #healthySinceMs = 0;
   #failing: ActOf<'fail'> | null = null;
   #gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
@@ -72,6 +75,7 @@ export class RandomWorld {
       store: { database: this.#database, onStep: (step) => this.#onStep(step, hub) },
     });
     this.#kill = () => (hub.isDead = true);
+    this.#linesSeen = 0;
     for (const sidecar of this.#sidecars) await sidecar.meet(this.#rig);
     this.#unwellFor(0);
   }
@@ -149,7 +153,6 @@ export class RandomWorld {
   /** Asked without waiting, since the store may be held. What is refused or fails is fine: the store says what became of it. */
   async #ask(command: Command): Promise<void> {
     this.#hub().queue.post(command, (outcome) => {
-      if (!outcome.ok && !AgentcomError.is(outcome.error)) this.#problems.push(`${command.kind} threw ${messageOf(outcome.error)}`);
       if (outcome.ok && command.kind === 'submit' && 'tasks' in outcome.answer) {
         for (const { id } of outcome.answer.tasks) if (!this.#tasks.includes(id)) this.#tasks.push(id);
       }
@@ -244,11 +247,21 @@ export class RandomWorld {
     const violations = checkInvariants(state, events, this.#clock.nowMs());
     const lies = this.#sidecars.flatMap((sidecar) => sidecar.hear((taskId) => eventsOf.get(taskId) ?? []));
     return [
-      ...this.#problems.splice(0),
+      ...this.#complaints(),
       ...lies,
       ...this.#neverReported(events),
       ...violations.map(({ invariant, what, taskId, agentId }) => `${invariant} ${taskId ?? ''} ${agentId ?? ''}: ${what}`),
     ];
+  }
+
+  /** What the hub itself calls broken, but for the faults that were planted. */
+  #complaints(): readonly string[] {
+    const lines = this.#hub().log.lines.slice(this.#linesSeen);
+    this.#linesSeen += lines.length;
+    const isPlanted = (error: unknown): boolean => PLANTED.some((code) => AgentcomError.is(error, code));
+    return lines
+      .filter(({ level, message, fields }) => level === 'error' && !message.includes('fell back in time') && !isPlanted(fields['error']))
+      .map(({ message, fields }) => `log: ${message}: ${messageOf(fields['error'])}`);
   }
 
   /** Ends that stand in the history as an agent's own word, and that it never gave: of another task, generation or agent. */
