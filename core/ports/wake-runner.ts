@@ -98,7 +98,8 @@ export interface WakeRunner {
   wake(request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent>;
   /**
    * Goes on with a run of an earlier sidecar: follows it to its end, or, with `signal` already aborted, stops what is
-   * left of it. Yields `exited` at once when nothing of it is alive.
+   * left of it. Yields `exited` at once when nothing of it is alive, or, where `process` is null and it is certain that
+   * nothing was ever started, `failed` with phase `spawn`, which spends no attempt.
    */
   attach(run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent>;
   /** For the doctor. MUST end within 5 s and call no model. */

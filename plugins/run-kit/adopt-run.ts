@@ -3,6 +3,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
 import { markOf, type ProcessTable } from './process-table.ts';
+import { wereStreamsOpened } from './run-files.ts';
 import type { Emit } from './wake-events.ts';
 import { watchRun } from './watch-run.ts';
 
@@ -18,11 +19,14 @@ export interface AdoptRunOptions {
 
 /**
  * Follows the run to its end, as `watchRun` does. A run whose process was never journalled is found by its run id and
- * told as `spawned` first.
+ * told as `spawned` first; where none is found and its streams were never opened, nothing was started: a failed spawn.
  */
 export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<void> {
   const { run, table } = options;
   const main = run.process ?? (await findMain(table, run.runId));
+  if (main === null && !(await wereStreamsOpened(run.runDir))) {
+    return await emit({ type: 'failed', phase: 'spawn', message: 'the sidecar ended before it had started the agent', retryable: true });
+  }
   if (run.process === null && main !== null) await emit({ type: 'spawned', process: main });
   await watchRun({ ...options, main, runId: run.runId, runDir: run.runDir }, emit);
 }

@@ -45,7 +45,8 @@ export async function openStreams(runDir: string, input: string): Promise<OpenSt
     return handle;
   };
   try {
-    for (const path of Object.values(files) as string[]) await rm(path, { force: true });
+    // The one that tells that all are open goes first and comes last.
+    for (const path of [files.stderr, files.stdout, files.stdin]) await rm(path, { force: true });
     await writeFile(files.stdin, input, { flag: 'wx', mode: PRIVATE });
     const stdin = await openNext(files.stdin, 'r');
     const stdout = await openNext(files.stdout, 'ax');
@@ -56,6 +57,10 @@ export async function openStreams(runDir: string, input: string): Promise<OpenSt
     throw error;
   }
 }
+
+/** Whether `openStreams` has got to its end there. While it has not, no process was started on this try. */
+export const wereStreamsOpened = async (runDir: string): Promise<boolean> =>
+  (await unlessMissing(() => lstat(runFiles(runDir).stderr))) !== null;
 
 /** How much the run has written so far. */
 export async function streamedBytes(runDir: string): Promise<number> {

@@ -9,6 +9,7 @@ import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import {
+  adoptRun,
   isAlive,
   launch,
   lineFollower,
@@ -162,6 +163,33 @@ void t.test('a run that writes more than it may is told as failed, and ends', as
     { type: 'failed', phase: 'agent', retryable: true, message: /more than 1048576 bytes/, details: { cause: 'output_too_large' } },
     { type: 'exited', exitCode: null, signal: 'SIGTERM' },
   ]);
+  t.strictSame(await world.close(), []);
+});
+
+void t.test('a run that was never started is told as that, and one whose streams were opened may have been', async (t) => {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const request = await world.request();
+  const signal = new AbortController().signal;
+  const adopted = async (): Promise<readonly WakeEvent[]> => {
+    const told: WakeEvent[] = [];
+    const options = {
+      run: { ...request, process: null },
+      graceMs: 1_000,
+      signal,
+      left: signal,
+      clock: systemClock(),
+      log: memoryLog(),
+      table,
+    };
+    await adoptRun(options, (event) => Promise.resolve(void told.push(event)));
+    return told;
+  };
+  t.match(await adopted(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /had started the agent/ }]);
+  await writeFile(runFiles(request.runDir).stdout, '');
+  t.match(await adopted(), [{ type: 'failed', phase: 'spawn' }], 'the sidecar was killed while it opened them');
+  await writeFile(runFiles(request.runDir).stderr, '');
+  t.match(await adopted(), [{ type: 'exited', exitCode: null }]);
   t.strictSame(await world.close(), []);
 });
 

@@ -67,10 +67,11 @@ function onWoken(turn: Turn, slot: Slot & { readonly run: SlotRun }): void {
 
 type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;
 
-function onSpawnFailed(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
-  // A run of an earlier process was spawned once, whatever its runner calls it now; and a stop wants only the end.
-  if (slot.stop !== null || slot.status === 'reporting' || turn.live(slot).attached) return endRun(turn, slot, UNKNOWN_END);
-  turn.patchLive(slot, { following: false });
+function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event: Omit<Failed, 'type' | 'phase'>): void {
+  // What has a process was spawned once, whatever its runner calls it now; and a stop wants only the end.
+  const wasSpawned = turn.live(slot).attached && slot.run.process !== null;
+  if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(turn, slot, UNKNOWN_END);
+  turn.patchLive(slot, { following: false, attached: false });
   wakeFailed(turn, { ...slot, run: null }, { message: event.message, retryable: event.retryable, details: event.details });
 }
 

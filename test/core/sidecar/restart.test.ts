@@ -49,6 +49,20 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
     t.same(words(sidecar.wake(exited(null))), ['look']);
     t.match(writtenBody(sidecar.looked()), { kind: 'lost' }, 'an attempt, whatever it was');
   });
+  t.test('waking, with a run that is known never to have been spawned: woken again, which spends no attempt', async (t) => {
+    const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
+    sidecar.prepared();
+    const told = sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true });
+    t.equal(startedFor(told, 'retry'), 5_000);
+    t.same(words(sidecar.timer('retry')), ['prepare']);
+    t.same(words(sidecar.prepared()), ['persist', 'wake']);
+  });
+  t.test('waking, with a process: what its runner calls a failed spawn was an attempt', async (t) => {
+    const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, woken: false } }));
+    sidecar.prepared();
+    t.same(words(sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true })), ['look']);
+    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  });
   t.test('waking_confirmation: adopted, its time counted anew', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
     t.equal(startedFor(effects, 'confirm'), 30_000);
