@@ -1,19 +1,28 @@
 /**
  * What must be true of a store at any moment, whatever happened: each invariant is a small pure function from the store's
- * rows and its history to what is wrong. The next rooms hold them; this asks them all.
+ * rows and its history to what is wrong. The next rooms hold them; this asks them all. Who cannot hold a whole store at once
+ * asks them piece by piece: `checkTasks` of some tasks with their histories, `historyChecks` of one event after the other.
  */
 import type { StoredEvent } from './event.ts';
+import { historyChecks, type HistoryCheck } from './invariants/history-checks.ts';
 import { STORE_INVARIANTS } from './invariants/store-invariants.ts';
 import { TASK_INVARIANTS } from './invariants/task-invariants.ts';
-import { viewOf, type StoreState, type Violation } from './invariants/view.ts';
+import { viewOf, type StoreState, type View, type Violation } from './invariants/view.ts';
+import type { Task } from './task.ts';
 
-export type { StoreState, Violation };
+export { historyWithoutTask, keysNameTasks, stopsArePast } from './invariants/store-invariants.ts';
+export { historyChecks, viewOf, type HistoryCheck, type StoreState, type View, type Violation };
+
+/** What is wrong with these tasks. `view` holds them, what they depend on, their histories, and all agents. */
+export const checkTasks = (tasks: readonly Task[], view: View): readonly Violation[] =>
+  tasks.flatMap((task) => TASK_INVARIANTS.flatMap((check) => check(task, view)));
 
 /** Everything that is wrong; empty when nothing is. `events` are the whole history, lowest id first. */
 export function checkInvariants(state: StoreState, events: readonly StoredEvent[], nowMs: number): readonly Violation[] {
   const view = viewOf(state, events, nowMs);
   return [
-    ...state.tasks.flatMap((task) => TASK_INVARIANTS.flatMap((check) => check(task, view))),
+    ...checkTasks(state.tasks, view),
+    ...historyChecks(view.agents).flatMap((check) => [...events.flatMap((event) => check.see(event)), ...check.end()]),
     ...STORE_INVARIANTS.flatMap((check) => check(view)),
   ];
 }

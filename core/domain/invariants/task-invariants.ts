@@ -41,6 +41,15 @@ function generationsGrow(task: Task, view: View): readonly Violation[] {
   return found;
 }
 
+/** I14, of one task: its events are numbered without a gap, and the row knows the last. */
+function historyIsNumbered(task: Task, view: View): readonly Violation[] {
+  const events = history(task, view);
+  const gap = events.findIndex((event, place) => event.seq !== place + 1);
+  const found = gap === -1 ? [] : [ofTask('I14', task, `its event ${gap + 1} has number ${events[gap]?.seq}`)];
+  const last = events.at(-1)?.seq ?? 0;
+  return task.eventSeq === last ? found : [...found, ofTask('I14', task, `it counts ${task.eventSeq} events, there are ${last}`)];
+}
+
 /** I3: exactly live tasks have a deadline, and their agent exists. */
 function liveHasDeadline(task: Task, { agents }: View): readonly Violation[] {
   const found: Violation[] = [];
@@ -130,6 +139,7 @@ function nothingIsOverdue(task: Task, { state, nowMs }: View): readonly Violatio
 export const TASK_INVARIANTS: readonly ((task: Task, view: View) => readonly Violation[])[] = [
   isItsHistory,
   generationsGrow,
+  historyIsNumbered,
   liveHasDeadline,
   endsOnce,
   changedByAssignee,
