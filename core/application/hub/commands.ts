@@ -6,20 +6,11 @@ import type { StopReason } from '../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
 import type { AckStatus, Priority, Status, Task, TaskBody } from '../../domain/task.ts';
+import type { NewTask } from '../../domain/transitions/submitting.ts';
 import type { CancelOutcome, FailureKind } from '../../protocol/sidecar-frames.ts';
 
 /** A task as a submitter asks for it; already validated. Ids are made before the transaction. */
-export interface TaskDraft {
-  readonly id: TaskId;
-  readonly priority: Priority;
-  readonly neededCapabilities: readonly string[];
-  readonly assignTo: AgentId | null;
-  readonly maxRetries: number;
-  readonly runAtMs: number | null;
-  readonly ttlMs: number | null;
-  readonly runMaxMs: number | null;
-  readonly completeByMs: number | null;
-  readonly dependsOn: readonly TaskId[];
+export interface TaskDraft extends Omit<NewTask, 'submittedBy'> {
   readonly body: TaskBody;
 }
 
@@ -178,7 +169,9 @@ export interface PresenceCommand {
     | { readonly what: 'status'; readonly status: string }
     | { readonly what: 'resources'; readonly resources: Readonly<Record<string, unknown>> }
     | { readonly what: 'restarting'; readonly reason: string }
-    | { readonly what: 'draining' | 'drained' }
+    /** It takes nothing new; the answer to an operator's drain, or for a reason of its own. */
+    | { readonly what: 'draining'; readonly reason: string }
+    | { readonly what: 'drained' | 'resumed' }
     | { readonly what: 'checks'; readonly failed: string | null }
     /** Version 1: a ping renews the leases of its accepted tasks. */
     | { readonly what: 'ping' }
