@@ -1,5 +1,6 @@
 /** The HTTP API: routes from the table, each request through the same checks, each answer JSON. */
 import { Hono, type Context } from 'hono';
+import { refusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { agentHandlers } from './agents.ts';
 import { authenticator } from './authenticate.ts';
@@ -33,6 +34,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     bodies: { bytesMax: deps.limits.inboxBytes, bytes: 0 },
     isClosed: () => closed,
     noteRefusal: refusalLog(deps),
+    refusedRequests: refusalCounts(),
   };
   /** Answers a request that no handler sees. */
   const turnAway = (request: Request, path: string | null, reply: Reply): Response => {
@@ -44,7 +46,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...taskHandlers(deps),
     ...agentHandlers(deps),
     ...tokenHandlers(deps, auth),
-    ...hubHandlers(deps),
+    ...hubHandlers(deps, context.refusedRequests),
     streamEvents: streams.open,
   };
 

@@ -39,6 +39,8 @@ export interface HttpApiDeps {
   readonly onCommit: (listener: () => void) => () => void;
   /** When a connected agent was last heard, milliseconds since 1970; null when this hub does not hold its socket. */
   readonly lastHeardAtMs: (agentId: AgentId) => number | null;
+  /** What the wire has refused since the hub started: frames by the word of their answer, sockets by why they were closed. */
+  readonly refusals: () => { readonly frames: Readonly<Record<string, number>>; readonly sockets: Readonly<Record<string, number>> };
   /** These tokens have just been revoked: the sockets that identified with them are to be closed. */
   readonly revokeSessions: (tokens: readonly TokenRecord[]) => void;
   /** An enrolment secret was used up: the hub writes a new one for sidecars on its machine. */

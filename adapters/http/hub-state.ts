@@ -1,4 +1,5 @@
 /** The hub as a whole: counts, health, schemas. */
+import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import { presenceOf, type AgentPresence } from '../../core/domain/agent.ts';
 import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
 import { httpQuerySchemas } from '../../core/protocol/http-queries.ts';
@@ -13,7 +14,8 @@ import type { Handlers } from './request.ts';
 /** Health is open to everybody, so that the database is asked at most this often. */
 const HEALTH_BELIEVED_MS = 1_000;
 
-export function hubHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskStats' | 'health' | 'schemas'> {
+/** `refusedRequests`: by their error code. */
+export function hubHandlers(deps: HttpApiDeps, refusedRequests: RefusalCounts): Pick<Handlers, 'taskStats' | 'health' | 'schemas'> {
   const { tasks, agents, clock, limits } = deps;
   let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
   let schemas: string | null = null;
@@ -24,7 +26,7 @@ export function hubHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskStats' | 'he
       const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, draining: 0, paused: 0 };
       const nowMs = clock.nowMs();
       for (const row of await allAgents(agents, limits.page)) presences[presenceOf(row.agent, row.live.length, nowMs)] += 1;
-      return ok({ ...statuses, lanes, agents: presences });
+      return ok({ ...statuses, lanes, agents: presences, refused: { ...deps.refusals(), requests: refusedRequests.all() } });
     },
     async health() {
       const nowMs = clock.monotonicMs();

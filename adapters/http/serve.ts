@@ -1,4 +1,5 @@
 /** What every request goes through before its handler, in this order, and what its answer carries. */
+import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import type { NoteRefusal } from '../../core/application/refusal-log.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { clientAddress } from '../../core/protocol/client-address.ts';
@@ -35,6 +36,8 @@ export interface ServeContext {
   readonly bodies: BodyBudget;
   readonly isClosed: () => boolean;
   readonly noteRefusal: NoteRefusal;
+  /** Requests that were refused, by their error code. */
+  readonly refusedRequests: RefusalCounts;
 }
 
 /** 403 for a Host or Origin that is not this hub's, 503 while it stops; null lets the request pass. */
@@ -143,9 +146,15 @@ export interface Logged {
   readonly path: string | null;
 }
 
-/** One line for each request that failed; what is refused is told once of each kind in a while, the rest at debug. */
-export function logAnswer({ deps, noteRefusal }: ServeContext, { method, path }: Logged, reply: Reply, thrown?: unknown): void {
+/** One line for each request that failed, and a count of each refusal; what is refused is told once of each kind in a while, the rest at debug. */
+export function logAnswer(
+  { deps, noteRefusal, refusedRequests }: ServeContext,
+  { method, path }: Logged,
+  reply: Reply,
+  thrown?: unknown,
+): void {
   const fields = { method, path, status: reply.status };
+  if (reply.refused !== undefined) refusedRequests.add(reply.refused);
   if (reply.status === 500)
     deps.log.error('A request failed.', { ...fields, error: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : null });
   else if (reply.status === 503)

@@ -22,7 +22,9 @@ t.test('push, agents, stats and tokens', async (t) => {
       .post('/api/admin/push-task', (c) => c.json({ status: 'pushed', task_id: ID, agent_id: 'w1' }))
       .get('/api/agents', (c) => c.json({ agents: [agent], next_cursor: null }))
       .get('/api/agents/w1', (c) => c.json(agent))
-      .get('/api/tasks/stats', (c) => c.json({ queued: 2, lanes: { urgent: 1, low: 1 } }))
+      .get('/api/tasks/stats', (c) =>
+        c.json({ queued: 2, lanes: { urgent: 1, low: 1 }, refused: { frames: { invalid_json: 3, stale_generation: 1 }, sockets: {} } }),
+      )
       .post('/admin/tokens', (c) => c.json({ id: 'token-1', token: 'ac_secret', role: 'agent', agent_id: 'w1' }, 201))
       .get('/admin/tokens', (c) =>
         c.json({ tokens: [{ id: 'token-1', role: 'agent', agent_id: 'w1', prefix: 'ac_s', created_at: 0 }], next_cursor: null }),
@@ -36,7 +38,10 @@ t.test('push, agents, stats and tokens', async (t) => {
     /^AGENT {2}STATUS.*\nw1 {5}paused {2}1\/2 {4}now {3}task-00000000000000aa {2}code {10}three in a row\n$/,
   );
   t.match((await hub.run(['agents', 'w1'])).out, /^paused_reason {5}three in a row$/m);
-  t.equal((await hub.run(['stats'])).out, 'queued        2\nlanes         urgent 1  low 1\n');
+  t.equal(
+    (await hub.run(['stats'])).out,
+    'queued            2\nlanes             urgent 1  low 1\nrefused frames    invalid_json 3  stale_generation 1\n',
+  );
   t.strictSame(await hub.run(['tokens', 'create', '--agent', 'w1', '--capability', 'code', '--max-slots', '3']), {
     code: 0,
     out: 'ac_secret\n',

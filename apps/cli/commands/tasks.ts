@@ -130,9 +130,15 @@ async function actOnEach(
 async function stats({ output, hub }: Context): Promise<void> {
   const counts = await (await hub()).stats();
   output.data(counts);
-  for (const [name, value] of Object.entries(counts)) {
-    const inner = typeof value === 'object' && value !== null ? Object.entries(value) : null;
-    const words = inner?.map(([key, count]) => `${key} ${String(count)}`).join('  ');
-    output.line(`${name.padEnd(14)}${words ?? String(value)}`);
-  }
+  for (const [name, value] of statsLines(counts)) output.line(`${name.padEnd(17)} ${value}`);
+}
+
+/** A line for each count and each group of counts; a group without any has none. */
+function statsLines(counts: Readonly<Record<string, unknown>>, of = ''): readonly (readonly [name: string, text: string])[] {
+  return Object.entries(counts).flatMap(([name, value]) => {
+    if (typeof value !== 'object' || value === null) return [[`${of}${name}`, String(value)] as const];
+    const inner = Object.entries(value);
+    if (inner.some(([, count]) => typeof count === 'object')) return statsLines(Object.fromEntries(inner), `${name} `);
+    return inner.length === 0 ? [] : [[`${of}${name}`, inner.map(([key, count]) => `${key} ${String(count)}`).join('  ')] as const];
+  });
 }

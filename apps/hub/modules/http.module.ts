@@ -42,6 +42,7 @@ export const httpModule = (): ContainerModule =>
               return () => wiring.commitListeners.delete(listener);
             },
             lastHeardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
+            refusals: () => sessions.refusals(),
             revokeSessions: (tokens) => sessions.dropTokens(tokens.map((token) => token.id)),
             onEnrolSecretUsed: () => secrets.renewEnrolment(),
           }),

@@ -133,6 +133,7 @@ export async function hubBench(
     },
     revokeSessions: (records) => revoked.push(...records.map((record) => record.id)),
     lastHeardAtMs: () => null,
+    refusals: () => ({ frames: { invalid_json: 2 }, sockets: {} }),
     onEnrolSecretUsed: () => void (used += 1),
     ...over.deps,
   });

@@ -200,7 +200,7 @@ t.test('cancel, retry and adopt', async (t) => {
   );
 });
 
-t.test('stats have a number for everything', async (t) => {
+t.test('R7: stats have a number for everything, also for what was refused', async (t) => {
   await bench.commit({
     ...inserting(
       aTask(),
@@ -210,6 +210,9 @@ t.test('stats have a number for everything', async (t) => {
     ),
     agents: [anAgent({ id: BENCH_AGENT }), newAgent(anAgentId('b1')), anAgent({ id: anAgentId('c1'), draining: true })],
   });
+  await get('/api/tasks?status=none');
+  await get('/api/tasks?status=none');
+  await get('/nowhere');
   t.strictSame((await get('/api/tasks/stats')).json, {
     scheduled: 0,
     blocked: 1,
@@ -220,6 +223,7 @@ t.test('stats have a number for everything', async (t) => {
     dead_letter: 0,
     lanes: { ...Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])), normal: 1, low: 1 },
     agents: { offline: 1, idle: 0, working: 1, draining: 1, paused: 0 },
+    refused: { frames: { invalid_json: 2 }, sockets: {}, requests: { unknown_route: 1, validation_failed: 2 } },
   });
 });
 
@@ -244,6 +248,7 @@ t.test('agents', async (t) => {
     last_seen: A_MOMENT_MS,
     protocol_version: 2,
     draining: false,
+    draining_reason: null,
     paused_until: null,
     paused_reason: null,
     busy_until: null,

@@ -21,7 +21,7 @@ import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { TalkHandler } from './talk.ts';
 
-/** Frames that may wait for an identify to be committed. */
+/** Frames that may wait for an identify to be committed; together they are bounded as one frame before identify is. */
 const FRAMES_WAITING_MAX = 64;
 /** The close code of a connection that may not speak for its agent. */
 const REFUSED = 4001;
@@ -44,6 +44,7 @@ export class HubSession {
   #from: Reporter | null = null;
   #tokenId: string | null = null;
   #waiting: string[] = [];
+  #waitingBytes = 0;
   #timer: Timer | null = null;
   #lastHeardMonotonicMs: number;
   #askedMonotonicMs: number | null = null;
@@ -71,6 +72,10 @@ export class HubSession {
   }
   get tokenId(): string | null {
     return this.#tokenId;
+  }
+  /** Whether its token is being looked up: it is not known yet which one it is. */
+  get isLookedUp(): boolean {
+    return this.#state === 'identifying' && this.#tokenId === null;
   }
 
   get closingBecause(): string | null {
@@ -134,7 +139,9 @@ export class HubSession {
     this.heard();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state === 'identifying') {
-      if (this.#waiting.length >= FRAMES_WAITING_MAX) return this.close(1008, 'wait for identified');
+      this.#waitingBytes += utf8Bytes(text);
+      if (this.#waiting.length >= FRAMES_WAITING_MAX || this.#waitingBytes > this.#deps.context.limits.unidentifiedFrameBytes)
+        return this.close(1008, 'wait for identified');
       this.#waiting.push(text);
       return;
     }
@@ -162,10 +169,11 @@ export class HubSession {
 
   #identify(frame: V2FrameOf<'identify'>): void {
     this.#state = 'identifying';
+    this.#waitingBytes = 0;
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
     identifyCommand(frame, this.#version, this.#deps).then(
       (made) => {
-        if (this.#state !== 'identifying') return;
+        if (this.#state !== 'identifying' || this.#closingBecause !== null) return;
         if (made.kind === 'refused') {
           return this.#refuseIdentify(made.error, made.counts, made.error === 'rate_limited' ? { retry_after_ms: made.retryAfterMs } : {});
         }
@@ -206,6 +214,7 @@ export class HubSession {
     this.#state = 'new';
     this.#waiting = [];
     this.send(errorFrame(error, more));
+    this.#deps.refusedFrames.add(error);
     const address = this.#deps.addressOf(this.connection);
     this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, address });
     if (counts) this.#countInvalid();
@@ -236,7 +245,8 @@ export class HubSession {
 
   /** Each of an agent's is logged, since few are let pass; those of strangers together. */
   #noteInvalid(kind: string, more: Readonly<Record<string, unknown>>): void {
-    const { log, noteRefusal, addressOf } = this.#deps;
+    const { log, noteRefusal, refusedFrames, addressOf } = this.#deps;
+    refusedFrames.add(kind);
     const message = 'a frame is not valid';
     const fields = { kind, ...more, address: addressOf(this.connection) };
     if (this.#from === null) noteRefusal(`frame ${kind}`, message, fields);

@@ -3,13 +3,14 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
+import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../commands.ts';
 import { cardOf, assignFrame, cancelledFrame, type Frame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-export type HubSessionsDeps = Omit<SessionDeps, 'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal'> & {
+export type HubSessionsDeps = Omit<SessionDeps, 'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal' | 'refusedFrames'> & {
   readonly trustedProxies: readonly string[];
 };
 
@@ -28,6 +29,7 @@ export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
   readonly #sessions = new Map<number, HubSession>();
   readonly #byAgent = new Map<AgentId, HubSession>();
+  readonly #closedSockets = refusalCounts();
   #unidentified = 0;
   #lifeTimer: Timer | null = null;
 
@@ -36,6 +38,7 @@ export class HubSessions implements TransportEvents {
       ...deps,
       addressOf: ({ remoteAddress, forwardedFor }) => addressGroup(clientAddress(remoteAddress, forwardedFor, deps.trustedProxies)),
       noteRefusal: refusalLog(deps),
+      refusedFrames: refusalCounts(),
       registered: (connection) => this.#registered(connection),
       sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
       broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
@@ -61,8 +64,9 @@ export class HubSessions implements TransportEvents {
   onOpen(connection: HubConnection): void {
     const { throttle, clock, context } = this.#deps;
     if (throttle.heldOffMs(`address ${this.#deps.addressOf(connection)}`, clock.nowMs()) > 0)
-      return connection.close(1008, 'held off after invalid frames');
-    if (this.#unidentified >= context.limits.unidentifiedSockets) return connection.close(1013, 'too many unidentified connections');
+      return this.#turnAway(connection, 1008, 'held off after invalid frames');
+    if (this.#unidentified >= context.limits.unidentifiedSockets)
+      return this.#turnAway(connection, 1013, 'too many unidentified connections');
     this.#unidentified += 1;
     this.#sessions.set(connection.id, new HubSession(connection, this.#deps));
   }
@@ -94,6 +98,11 @@ export class HubSessions implements TransportEvents {
     return here?.state === 'identified' && here.session === session;
   }
 
+  /** What was refused since the start: frames by the word of their answer, sockets by why they were closed. */
+  refusals(): { readonly frames: Readonly<Record<string, number>>; readonly sockets: Readonly<Record<string, number>> } {
+    return { frames: this.#deps.refusedFrames.all(), sockets: this.#closedSockets.all() };
+  }
+
   /** When the agent was last heard on this hub, milliseconds since 1970; null when it is not connected here. */
   lastHeardAtMs(agentId: AgentId): number | null {
     return this.#byAgent.get(agentId)?.lastHeardAtMs ?? null;
@@ -118,10 +127,11 @@ export class HubSessions implements TransportEvents {
     }
   }
 
-  /** Closes the sessions of revoked tokens. */
+  /** Closes the sessions of revoked tokens, and those whose token is being looked up: what that finds may be of before. */
   dropTokens(tokenIds: readonly string[]): void {
     for (const session of this.#sessions.values()) {
-      if (session.tokenId !== null && tokenIds.includes(session.tokenId)) session.close(1008, 'the token was revoked');
+      if (session.isLookedUp) session.close(1013, 'try again later');
+      else if (session.tokenId !== null && tokenIds.includes(session.tokenId)) session.close(1008, 'the token was revoked');
     }
   }
 
@@ -137,6 +147,17 @@ export class HubSessions implements TransportEvents {
     if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent }, false);
   }
 
+  /** A connection that is closed before it may say anything. */
+  #turnAway(connection: HubConnection, code: number, because: string): void {
+    this.#closedSockets.add(because);
+    this.#deps.noteRefusal(`turned away ${because}`, 'a connection was turned away', {
+      code,
+      because,
+      address: this.#deps.addressOf(connection),
+    });
+    connection.close(code, because);
+  }
+
   #closeReplaced(session: HubSession): void {
     session.close(REPLACED, 'replaced by a newer connection');
   }
@@ -144,6 +165,7 @@ export class HubSessions implements TransportEvents {
   #sayWhyClosed(session: HubSession, code: number): void {
     const because = session.closingBecause ?? FAULTS[code];
     if (because === undefined || code === REPLACED) return;
+    this.#closedSockets.add(because);
     const address = this.#deps.addressOf(session.connection);
     this.#deps.noteRefusal(`closed ${session.agentId === null ? 'stranger' : 'agent'} ${code} ${because}`, 'a connection was closed', {
       code,

@@ -99,7 +99,9 @@ export class ReportHandler {
     // A hub that cannot commit answers a report with nothing: the sidecar keeps it and sends it again.
     if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
     const answer: ReportAnswer = outcome.answer;
+    if (answer.kind === 'replaced') this.#deps.refusedFrames.add('replaced_session');
     if (answer.kind === 'refused') {
+      this.#deps.refusedFrames.add(answer.code);
       this.#noteRefusal(`${body.report} ${answer.code}`, 'a report was refused', {
         agent_id: command.from.agentId,
         task_id: taskId,
@@ -122,12 +124,15 @@ export class ReportHandler {
       else if (own === null) this.#speaking.send({ type: 'task_reassign', task_id: taskId });
       else this.#speaking.send({ type: 'task_continue', task_id: taskId, generation: own });
     };
-    if (isForeign(frame, from)) return answer(null);
+    if (isForeign(frame, from)) {
+      this.#deps.refusedFrames.add('not_assignee');
+      return answer(null);
+    }
     const wasWoken = isCrash && WOKEN.includes(frame.last_status ?? '');
     const after = isCrash ? 'crash' : 'reconnect';
     this.#deps.inbox.post({ kind: 'recover', from, taskId, generation, after, wasWoken }, (outcome) => {
       if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
-      if (outcome.answer.kind === 'replaced') return;
+      if (outcome.answer.kind === 'replaced') return this.#deps.refusedFrames.add('replaced_session');
       if (outcome.answer.kind !== 'continue') return answer(null);
       this.#spokenOf.add(taskId);
       answer(outcome.answer.generation);
@@ -136,7 +141,10 @@ export class ReportHandler {
 
   #onStopConfirmed(frame: V2FrameOf<'task_cancel_ack'>, from: Reporter): void {
     const [taskId, generation] = [frame.task_id as TaskId, frame.generation as Generation];
-    if (isForeign(frame, from)) return this.#answer(nackFrame(taskId, generation, 'not_assignee', null));
+    if (isForeign(frame, from)) {
+      this.#deps.refusedFrames.add('not_assignee');
+      return this.#answer(nackFrame(taskId, generation, 'not_assignee', null));
+    }
     const { outcome, survivors = [] } = frame;
     this.#deps.inbox.post({ kind: 'stop_confirmed', from, taskId, generation, outcome, survivors }, () => undefined);
   }

@@ -5,6 +5,7 @@ import type { Digest, Ids } from '../../../ports/chance.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Log } from '../../../ports/log.ts';
+import type { RefusalCounts } from '../../refusal-counts.ts';
 import type { NoteRefusal } from '../../refusal-log.ts';
 import type { CommandInbox } from '../commands.ts';
 import type { HubContext } from '../context.ts';
@@ -27,6 +28,8 @@ export interface SessionDeps {
   readonly agentMessages: boolean;
   /** Logs what strangers do wrong. */
   readonly noteRefusal: NoteRefusal;
+  /** Frames that were refused, whoever sent them, by the word that the answer has. */
+  readonly refusedFrames: RefusalCounts;
   /** The peer, seen through trusted proxies. */
   readonly addressOf: (connection: HubConnection) => string;
   /** The session of this connection speaks for its agent from now on. */

@@ -3,7 +3,7 @@ import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { PresenceCommand, Reporter } from '../commands.ts';
-import { cardOf, errorFrame, type Frame } from './frames-out.ts';
+import { cardOf, errorFrame, type ErrorText, type Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 /** Messages, lists and resource reports of one agent in a minute. */
@@ -44,12 +44,14 @@ export class TalkHandler {
         const { type: _, ...resources } = frame;
         if (encodedBytes(resources) <= RESOURCES_BYTES_MAX) return this.#present(from, { what: 'resources', resources });
         const detail = `must have at most ${RESOURCES_BYTES_MAX} bytes`;
-        return this.#send(errorFrame('validation_failed', { message_type: frame.type, errors: [{ field: '', error: 'size', detail }] }));
+        return this.#refuse('validation_failed', { message_type: frame.type, errors: [{ field: '', error: 'size', detail }] });
       }
       case 'agent_restarting':
         return this.#present(from, { what: 'restarting', reason: frame.reason ?? '' });
       case 'draining':
+        return this.#present(from, { what: 'draining', reason: frame.reason ?? 'it did not say why' });
       case 'drained':
+      case 'resumed':
         return this.#present(from, { what: frame.type });
       case 'runner_checks': {
         const failed = frame.ok
@@ -67,7 +69,7 @@ export class TalkHandler {
   }
 
   #message(frame: Extract<TalkFrame, { type: 'message' }>, from: AgentId): void {
-    if (!this.#deps.agentMessages) return this.#send(errorFrame('message_failed: messages_off'));
+    if (!this.#deps.agentMessages) return this.#refuse('message_failed: messages_off');
     const id = this.#deps.ids.random('msg');
     const message: Frame = {
       type: 'message',
@@ -79,10 +81,15 @@ export class TalkHandler {
       timestamp: this.#deps.clock.nowMs(),
     };
     // What wraps the payload must not make of it a frame that closes the receiver's socket.
-    if (encodedBytes(message) > this.#deps.context.limits.frameBytes) return this.#send(errorFrame('message_failed: too_large'));
+    if (encodedBytes(message) > this.#deps.context.limits.frameBytes) return this.#refuse('message_failed: too_large');
     if (frame.to === undefined) this.#deps.broadcast(from, message, true);
-    else if (!this.#deps.sendTo(frame.to as AgentId, message)) return this.#send(errorFrame('message_failed: agent_not_connected'));
+    else if (!this.#deps.sendTo(frame.to as AgentId, message)) return this.#refuse('message_failed: agent_not_connected');
     this.#send({ type: 'message_sent', id });
+  }
+
+  #refuse(error: ErrorText, more: Readonly<Record<string, unknown>> = {}): void {
+    this.#deps.refusedFrames.add(error);
+    this.#send(errorFrame(error, more));
   }
 
   #tellOthers(agentId: AgentId): void {
@@ -102,7 +109,7 @@ export class TalkHandler {
     const now = this.#deps.clock.monotonicMs();
     const recent = (this.#spent.get(kind) ?? []).filter((at) => at > now - MINUTE_MS);
     if (recent.length >= most) {
-      this.#send(errorFrame('rate_limited', { retry_after_ms: Math.ceil((recent[0] ?? now) + MINUTE_MS - now) }));
+      this.#refuse('rate_limited', { retry_after_ms: Math.ceil((recent[0] ?? now) + MINUTE_MS - now) });
       this.#spent.set(kind, recent);
       return false;
     }
