@@ -168,6 +168,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     readReport: (name) => whenOpen('read a report', () => bodies.read(name)),
     removeReport: (name) => whenOpen('remove a report', () => bodies.remove(name)),
     refuseReport: (name, reason) => whenOpen('move a refused report', () => bodies.refuse(name, reason)),
+    refusedBytes: () => whenOpen('measure what was refused', () => files.bytesIn(refused)),
 
     close: () =>
       inTurn(async () => {

@@ -2,8 +2,8 @@
  * The steps on disk that the journal is made of. They stand behind an interface so that a test can fail, or stop the
  * world, at each of them in turn.
  */
-import { link, mkdir, open, readFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, lstat, mkdir, open, opendir, readFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
@@ -25,6 +25,8 @@ export interface JournalFiles {
   remove(path: string): Promise<void>;
   /** Makes what happened to the names in a folder survive the loss of power. */
   syncFolder(path: string): Promise<void>;
+  /** What the files of a folder have together, bytes. */
+  bytesIn(folder: string): Promise<number>;
   /** Room left where `path` is. */
   freeBytes(path: string): Promise<number>;
 }
@@ -63,6 +65,11 @@ export const nodeJournalFiles: JournalFiles = {
     } finally {
       await folder.close();
     }
+  },
+  async bytesIn(folder) {
+    let bytes = 0;
+    for await (const { name } of await opendir(folder)) bytes += (await unlessMissing(lstat(join(folder, name)), null))?.size ?? 0;
+    return bytes;
   },
   async freeBytes(path) {
     const { bavail, bsize } = await statfs(path);

@@ -112,6 +112,10 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
     readReport: (name) => whenOpen(() => Promise.resolve(memory.outbox.get(assignmentText(name)) ?? null)),
     removeReport: (name) => whenOpen(() => Promise.resolve(void memory.outbox.delete(assignmentText(name)))),
     refuseReport: (name, reason) => whenOpen(() => Promise.resolve(refuse(memory, name, reason))),
+    refusedBytes: () =>
+      whenOpen(() =>
+        Promise.resolve([...memory.refused.values()].reduce((sum, { text, reason }) => sum + utf8Bytes(text) + utf8Bytes(reason), 0)),
+      ),
 
     close: () =>
       inTurn(() => {

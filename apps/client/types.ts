@@ -73,6 +73,8 @@ export interface AgentJson {
   readonly slots: number;
   readonly connected: boolean;
   readonly last_seen: number | null;
+  /** Why it drains by itself; null when it does not. */
+  readonly draining_reason?: string | null | undefined;
   readonly paused_reason: string | null;
   readonly busy_reason?: string | null | undefined;
   readonly current_task: string | null;

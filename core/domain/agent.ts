@@ -24,7 +24,10 @@ export interface Agent {
   readonly conflictUntilMs: number | null;
   /** The status it last gave of itself (version 1), shown only. */
   readonly reportedStatus: string | null;
+  /** An operator drains it: it gets nothing until an operator resumes it. */
   readonly draining: boolean;
+  /** It takes nothing for this reason of its own, as it says itself; ends by its own word, or with its session. */
+  readonly ownDrain: string | null;
   /** It said that it can do nothing: gets nothing before this time, or until its checks pass; with the reason that people read. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
@@ -72,10 +75,13 @@ export function pauseOf(agent: Agent, nowMs: number): { readonly untilMs: number
 /** Whether it is taken as busy whatever its slots. */
 export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilMs !== null && agent.busyUntilMs > nowMs;
 
+/** Whether it gets nothing new, by an operator's word or its own. */
+export const isDraining = (agent: Agent): boolean => agent.draining || agent.ownDrain !== null;
+
 /** Presence from the row and how many tasks it has; only shown, never decides. */
 export function presenceOf(agent: Agent, liveCount: number, nowMs: number): AgentPresence {
   if (!agent.connected) return 'offline';
-  if (agent.draining) return 'draining';
+  if (isDraining(agent)) return 'draining';
   if (pauseOf(agent, nowMs) !== null) return 'paused';
   return liveCount > 0 || isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
 }
@@ -99,6 +105,7 @@ export function newAgent(id: AgentId, name: string = id): Agent {
     conflictUntilMs: null,
     reportedStatus: null,
     draining: false,
+    ownDrain: null,
     pausedUntilMs: null,
     pausedReason: null,
     busyUntilMs: null,

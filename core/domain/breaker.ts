@@ -2,7 +2,7 @@
  * One broken machine must not drain the queue: an agent on which three different tasks in a row ended by the machine's
  * fault is paused, longer each time.
  */
-import { isBusy, pauseOf, type Agent } from './agent.ts';
+import { isBusy, isDraining, pauseOf, type Agent } from './agent.ts';
 import { backoffMs, type BackoffTimes } from './backoff.ts';
 import type { TaskId } from './ids.ts';
 import { STRIKES_MAX } from './rules.ts';
@@ -35,7 +35,7 @@ export const withPause = (agent: Agent, untilMs: number, reason: string): Agent 
 
 /** Whether it may get work now, as far as its standing goes. */
 export const mayWork = (agent: Agent, nowMs: number): boolean =>
-  agent.connected && !agent.draining && !isBusy(agent, nowMs) && pauseOf(agent, nowMs) === null;
+  agent.connected && !isDraining(agent) && !isBusy(agent, nowMs) && pauseOf(agent, nowMs) === null;
 
 const paused = (agent: Agent, untilMs: number, reason: string): Pick<Agent, 'pausedUntilMs' | 'pausedReason'> =>
   agent.pausedUntilMs !== null && agent.pausedUntilMs > untilMs ? agent : { pausedUntilMs: untilMs, pausedReason: reason };

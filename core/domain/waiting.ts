@@ -182,6 +182,7 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
     return because('offline', `has been offline for ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`);
   }
   if (agent.draining) return because('draining', 'is draining and takes nothing new');
+  if (agent.ownDrain !== null) return because('draining', `takes nothing new (${agent.ownDrain})`);
   const pause = pauseOf(agent, nowMs);
   if (pause !== null) {
     const why = pause.reason === null ? '' : ` (${pause.reason})`;

@@ -47,6 +47,8 @@ export interface Journal {
   removeReport(name: AssignmentName): Promise<void>;
   /** Moves it to `refused/` with the reason beside it, where the operator finds it; fine when there is none. */
   refuseReport(name: AssignmentName, reason: string): Promise<void>;
+  /** How much lies in `refused/`, bytes, whoever put it there. */
+  refusedBytes(): Promise<number>;
 
   /** Lets go of the folder. MUST be safe to call twice and before `open`. */
   close(): Promise<void>;

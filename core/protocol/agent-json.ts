@@ -1,5 +1,5 @@
 /** An agent as the HTTP API shows it. */
-import { isBusy, pauseOf, presenceOf, type Agent } from '../domain/agent.ts';
+import { isBusy, isDraining, pauseOf, presenceOf, type Agent } from '../domain/agent.ts';
 import { isConflict } from '../domain/replacing.ts';
 import type { Task } from '../domain/task.ts';
 
@@ -23,7 +23,8 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     disconnected_at: agent.disconnectedAtMs,
     last_seen: agent.lastHeardAtMs,
     protocol_version: agent.protocolVersion,
-    draining: agent.draining,
+    draining: isDraining(agent),
+    draining_reason: agent.ownDrain,
     paused_until: pause?.untilMs ?? null,
     paused_reason: pause?.reason ?? null,
     busy_until: isBusy(agent, nowMs) ? agent.busyUntilMs : null,

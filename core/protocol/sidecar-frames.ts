@@ -152,6 +152,7 @@ export const v2Schemas = {
   probe_ack: Type.Object({ type: type('probe_ack'), nonce: Type.String({ maxLength: 128 }) }),
   draining: Type.Object({ type: type('draining'), reason: Type.Optional(reasonField) }),
   drained: Type.Object({ type: type('drained') }),
+  resumed: Type.Object({ type: type('resumed') }),
   runner_checks: Type.Object({
     type: type('runner_checks'),
     ok: Type.Boolean(),

@@ -85,6 +85,7 @@ export function faultyFiles(): FaultyFiles {
     rename: (from, to) => step(() => nodeJournalFiles.rename(from, to)),
     remove: (path) => step(() => nodeJournalFiles.remove(path)),
     syncFolder: (path) => step(() => nodeJournalFiles.syncFolder(path)),
+    bytesIn: (folder) => step(() => nodeJournalFiles.bytesIn(folder)),
     freeBytes: (path) => step(() => nodeJournalFiles.freeBytes(path)),
   };
 }

@@ -45,7 +45,7 @@ const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
   { title: 'SEEN', cell: (agent) => (agent.connected ? 'now' : age(agent.last_seen, Date.now())) },
   { title: 'TASK', cell: (agent) => agent.current_task ?? '-' },
   { title: 'CAPABILITIES', cell: (agent) => agent.capabilities.join(','), charactersMax: 40 },
-  { title: 'REASON', cell: (agent) => agent.paused_reason ?? agent.busy_reason ?? '' },
+  { title: 'REASON', cell: (agent) => agent.draining_reason ?? agent.paused_reason ?? agent.busy_reason ?? '' },
 ];
 
 async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {

@@ -51,6 +51,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     instanceId: command.instanceId,
     protocolVersion: command.protocolVersion,
     reportedStatus: command.reportedStatus,
+    ownDrain: null,
   };
   const agent = command.protocolVersion === 1 ? settling(identified, batch.nowMs) : identified;
   batch.putAgent(agent);
@@ -59,6 +60,8 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   const held = command.held === null ? [] : answerHeld(batch, agent, command.held, context);
   if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
+  // Whether an operator drains it is known here alone: it may be another process by now, or have missed the word.
+  if (agent.draining) batch.outgoing.push({ kind: 'drain', agentId: agent.id });
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
 
@@ -167,9 +170,13 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
     case 'restarting':
       return batch.putAgent({ ...agent, reportedStatus: change.reason === '' ? 'restarting' : `restarting: ${change.reason}` });
     case 'draining':
-      return batch.putAgent({ ...agent, draining: true });
+      // The answer to an operator's drain is no reason of its own, and must not outlast that.
+      return agent.draining ? undefined : batch.putAgent({ ...agent, ownDrain: change.reason });
     case 'drained':
-      return batch.putAgent({ ...agent, draining: true, reportedStatus: 'drained' });
+      return batch.putAgent({ ...agent, reportedStatus: 'drained' });
+    case 'resumed':
+      batch.dispatchWanted = true;
+      return batch.putAgent({ ...notDrained(agent), ownDrain: null });
     case 'checks':
       if (change.failed !== null) return batch.putAgent(withPause(agent, batch.nowMs + CHECKS_PAUSE_MS, change.failed));
       batch.dispatchWanted = true;
@@ -227,8 +234,10 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
       break;
     case 'resume':
       batch.putAgent({
-        ...notBusy(agent),
+        ...notDrained(notBusy(agent)),
         draining: false,
+        // Where the reason of its own still holds, it says so again.
+        ownDrain: null,
         pausedUntilMs: null,
         pausedReason: null,
         brokenUntilMs: null,
@@ -245,6 +254,9 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
   }
   return { kind: 'done' };
 }
+
+/** Drained, as it said, is what it is no more. */
+const notDrained = (agent: Agent): Agent => (agent.reportedStatus === 'drained' ? { ...agent, reportedStatus: null } : agent);
 
 /** The agent's row, if what is said comes from its current session. */
 const current = (batch: Batch, from: Reporter): Agent | undefined => {

@@ -18,6 +18,10 @@ export const STOP_WITHIN_MS = 8_000;
 export const JOURNAL_RETRY_MS = 5_000;
 /** Between two tries to find out about a run that could not be followed. */
 export const ATTACH_RETRY_MS = 5_000;
+/** The reports and files that are kept in `refused/` until somebody looks at them; over it no task is taken. */
+export const REFUSED_BYTES_MAX = 1_073_741_824;
+/** Between two looks at how much that is. */
+export const REFUSED_LOOK_MS = 60_000;
 /** Inputs that wait for the journal; beyond it, frames are dropped, which the hub repeats. */
 export const DEFERRED_MAX = 1_000;
 /** The tasks in the journal, as JSON: with the memory of what ended and the outbox, the journal stays within its size. */

@@ -140,6 +140,10 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'send':
           connection?.send(JSON.stringify(effect.frame));
           return;
+        case 'measureRefused':
+          return await attempt('measure what was refused', async () =>
+            deliver({ type: 'refused_measured', bytes: await journal.refusedBytes() }),
+          );
         case 'readReport':
           return await readReport(effect.name);
         case 'prepare':

@@ -5,7 +5,7 @@
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
 import type { Event, Input } from './inputs.ts';
 import { frameName, type SidecarState } from './state.ts';
-import { tellDraining } from './standing.ts';
+import { tellDraining, tellResumed } from './standing.ts';
 import { Turn, type Step } from './turn.ts';
 import { decideOffer } from '../../domain/offer.ts';
 import type { Generation, TaskId } from '../../domain/ids.ts';
@@ -62,7 +62,8 @@ export function retryJournal(
   if (oldest === undefined) {
     const turn = new Turn(setting, { ...state, fault: null }, input);
     turn.state = { ...turn.state, journal: { ...turn.state.journal } };
-    turn.log('warn', `the journal can be written again; for new tasks the hub has to be told: agentcom resume ${setting.agentId}`);
+    turn.log('info', 'the journal can be written again');
+    tellResumed(turn);
     return turn.end();
   }
   const { nowMs, jitter } = input;

@@ -5,6 +5,7 @@
 import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { SidecarTiming } from '../../config/times.ts';
+import { REFUSED_BYTES_MAX } from './bounds.ts';
 import { carryOut } from './carry-out.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
 import { readJournalState } from './journal-state.ts';
@@ -25,6 +26,8 @@ export interface SidecarConfigPart {
   /** Tasks at the same time. */
   readonly slots: number;
   readonly timing: SidecarTiming;
+  /** What `refused/` may hold before no task is taken any more, bytes. Default `REFUSED_BYTES_MAX`, 1 GiB. */
+  readonly refusedBytesMax?: number | undefined;
 }
 
 export interface SidecarOptions extends SidecarPorts {
@@ -133,6 +136,7 @@ function settingOf({ config, runner, digest }: SidecarOptions): SidecarSetting {
   }
   return {
     ...config,
+    refusedBytesMax: config.refusedBytesMax ?? REFUSED_BYTES_MAX,
     agentId,
     runner: runner === undefined ? null : { adoptable: runner.adoptable },
     sha256: (text) => digest.sha256(text),

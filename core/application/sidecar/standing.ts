@@ -2,8 +2,9 @@
 import { isEndOfRun } from '../../domain/outbox.ts';
 import type { HubFrameOf } from '../../protocol/hub-frames.ts';
 import { stopFor } from '../../domain/slot.ts';
-import { STOP_WITHIN_MS } from './bounds.ts';
+import { REFUSED_LOOK_MS, STOP_WITHIN_MS } from './bounds.ts';
 import { beginStop } from './ends.ts';
+import type { SidecarState } from './state.ts';
 import type { Turn } from './turn.ts';
 
 /** Takes nothing new; what is still here when the deadline comes is stopped and handed back. */
@@ -16,7 +17,9 @@ export function onDrain(turn: Turn, frame: HubFrameOf<'drain'>): void {
 export function onResume(turn: Turn): void {
   turn.state = { ...turn.state, drain: null };
   turn.cancelTimers('drain');
+  if (ownReason(turn.state) !== null) return tellDraining(turn);
   turn.log('info', 'takes tasks again');
+  tellResumed(turn);
 }
 
 export function onDrainTimer(turn: Turn): void {
@@ -26,10 +29,45 @@ export function onDrainTimer(turn: Turn): void {
   }
 }
 
-/** Said when it begins, and to every hub that it identifies with. */
+/** Why it takes nothing, if that is for a reason of its own. */
+const ownReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
+  state.fault !== null ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
+
+/** Said when it begins, and for a reason of its own to every hub that it identifies with: an operator's is the hub's to say. */
 export function tellDraining(turn: Turn): void {
-  if (turn.state.fault !== null) turn.send({ type: 'draining', reason: 'journal_unwritable' });
-  else if (turn.state.drain !== null) turn.send({ type: 'draining', reason: turn.state.drain.reason });
+  const reason = ownReason(turn.state) ?? turn.state.drain?.reason;
+  if (reason !== undefined) turn.send({ type: 'draining', reason });
+}
+
+/** Said when no reason of its own is left. It ends no drain of an operator. */
+export function tellResumed(turn: Turn): void {
+  if (ownReason(turn.state) === null) turn.send({ type: 'resumed' });
+}
+
+/** A hub that was just met says anew whether an operator drains. */
+export function forgetDrain(turn: Turn): void {
+  turn.state = { ...turn.state, drain: null };
+}
+
+export function onRefusedTimer(turn: Turn): void {
+  turn.outwardly({ type: 'measureRefused' });
+  turn.startTimer('refused', REFUSED_LOOK_MS);
+}
+
+/** What the hub refused is kept for a person. When it is too much, no more of it may come about: no task is taken. */
+export function onRefusedMeasured(turn: Turn, bytes: number): void {
+  const { refusedBytesMax } = turn.setting;
+  const isFull = bytes > refusedBytesMax;
+  if (isFull === turn.state.refusedFull) return;
+  const fields = { bytes, bytes_max: refusedBytesMax };
+  turn.state = { ...turn.state, refusedFull: isFull };
+  if (isFull) {
+    turn.log('error', 'refused/ holds more than it may; no task is taken until somebody looks at what is in it and takes it away', fields);
+    tellDraining(turn);
+  } else {
+    turn.log('info', 'refused/ has room again', fields);
+    tellResumed(turn);
+  }
 }
 
 /** After every input: says once that nothing is left. */

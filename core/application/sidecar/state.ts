@@ -18,6 +18,8 @@ export interface SidecarSetting {
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly timing: SidecarTiming;
+  /** What `refused/` may hold before no task is taken any more, bytes. */
+  readonly refusedBytesMax: number;
   /** Null: the agent polls for its tasks by itself. */
   readonly runner: { readonly adoptable: boolean } | null;
   /** SHA-256 of the UTF-8 of a text, hexadecimal. */
@@ -37,6 +39,8 @@ export interface SidecarState {
   readonly drain: { readonly reason: string; readonly drainedTold: boolean } | null;
   /** Not null while the journal cannot be written: what happened since and waits for it, in order. */
   readonly fault: { readonly deferred: readonly Event[] } | null;
+  /** `refused/` holds more than it may. */
+  readonly refusedFull: boolean;
 }
 
 /**
@@ -136,6 +140,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   sendings: {},
   drain: null,
   fault: null,
+  refusedFull: false,
 });
 
 /** An assignment as frames name it. */

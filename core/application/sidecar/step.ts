@@ -15,7 +15,19 @@ import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from './
 import { onRepeatTimer, onReportRead } from './reports.ts';
 import { onSighting } from './results.ts';
 import { onRunOver, onWake } from './run-events.ts';
-import { onDrain, onDrainTimer, onResume, onStop, onStopTimer, stopWhenAnswered, tellDrained, tellDraining } from './standing.ts';
+import {
+  forgetDrain,
+  onDrain,
+  onDrainTimer,
+  onRefusedMeasured,
+  onRefusedTimer,
+  onResume,
+  onStop,
+  onStopTimer,
+  stopWhenAnswered,
+  tellDrained,
+  tellDraining,
+} from './standing.ts';
 import { onStart } from './start.ts';
 import type { SidecarSetting, SidecarState } from './state.ts';
 import type { OwnTimer, RunTimer, TimerName } from './timer-names.ts';
@@ -78,6 +90,8 @@ function handle(turn: Turn, input: Input): void {
       return onLooked(turn, input);
     case 'report_read':
       return onReportRead(turn, input);
+    case 'refused_measured':
+      return onRefusedMeasured(turn, input.bytes);
     case 'timer':
       return onTimer(turn, input.timer);
     case 'persist_failed':
@@ -95,6 +109,7 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
     if (frame.type === 'error') return onHubError(turn, frame);
     if (frame.type !== 'identified') return;
     establish(turn, frame);
+    forgetDrain(turn);
     tellDraining(turn);
     return onInventoryAnswered(turn, frame);
   }
@@ -130,6 +145,7 @@ const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (turn: Turn) => 
   identify: onIdentifyTimer,
   ping: onPingTimer,
   pong: onPongTimer,
+  refused: onRefusedTimer,
   drain: onDrainTimer,
   stop: onStopTimer,
 };

@@ -1,6 +1,6 @@
 /** Sessions that overlap, and stores that fell back in time: who may still speak, and what becomes of what was held. */
 import t from 'tap';
-import type { AgentId } from '../../../core/domain/ids.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { hubRig } from './hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
@@ -88,6 +88,44 @@ t.test('a repeated accept changes nothing at all', async (t) => {
   await rig.pass(1_000);
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   t.same(await rig.record(id), before);
+});
+
+t.test('what ends a drain is who began it: the sidecar its own, an operator an operator’s', async (t) => {
+  // A sidecar whose disk had been full for a minute took no task until somebody noticed and resumed it.
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
+  const stand = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change });
+  const statusOf = async (id: TaskId) => (await rig.record(id)).task.status;
+  let peer = await rig.peer('a1');
+  await peer.identify({ slots: 9 });
+
+  await peer.send({ type: 'draining', reason: 'journal_unwritable' });
+  const first = await rig.submit();
+  t.equal(await statusOf(first), 'queued', 'it gets nothing');
+  t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { draining: false, ownDrain: 'journal_unwritable' });
+  await peer.send({ type: 'resumed' });
+  t.equal(await statusOf(first), 'assigned', 'its own word ends it');
+
+  await peer.send({ type: 'draining', reason: 'journal_unwritable' });
+  const second = await rig.submit();
+  await peer.cut();
+  peer = await peer.again();
+  await peer.identify({ slots: 9 });
+  t.equal(await statusOf(second), 'assigned', 'a new session without the word drains no more');
+
+  await stand('drain');
+  await peer.send({ type: 'draining', reason: 'drained by an operator' });
+  await peer.send({ type: 'drained' });
+  const third = await rig.submit();
+  await peer.send({ type: 'resumed' });
+  t.equal(await statusOf(third), 'queued', 'what an operator drained stays so, whatever it says');
+  await peer.cut();
+  peer = await peer.again();
+  t.match(types(await peer.identify({ slots: 9 })), /\bdrain\b/, 'and its next process is told');
+  t.equal(await statusOf(third), 'queued');
+  await stand('resume');
+  t.equal(await statusOf(third), 'assigned');
+  const { agent } = (await rig.storage.agents.getAgent('a1' as AgentId)) ?? {};
+  t.match(agent, { draining: false, ownDrain: null, reportedStatus: null });
 });
 
 t.test('R13: what ends a pause is what began it', async (t) => {

@@ -56,7 +56,7 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
   t.same(words(retried), ['writeReport', 'forget', 'persist', 'send task_complete']);
   t.equal(startedFor(retried, 'journal'), 0);
   t.same(words(sidecar.timer('journal')), [], 'the look has nothing more to say');
-  t.same(words(sidecar.timer('journal')), ['persist']);
+  t.same(words(sidecar.timer('journal')), ['persist', 'send resumed'], 'and says so by itself once all is written');
   t.equal(sidecar.state.fault, null);
   t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare'], 'tasks are taken again');
 });

@@ -26,6 +26,7 @@ export const setting = (over: Partial<SidecarSetting> = {}): SidecarSetting => (
   hubs: ['ws://one/ws', 'ws://two/ws'],
   capabilities: ['code'],
   slots: 1,
+  refusedBytesMax: 1_000,
   timing: SIDECAR_TIMING,
   runner: { adoptable: true },
   sha256: (text) => createHash('sha256').update(text).digest('hex'),
@@ -102,7 +103,7 @@ export const pathsOf = (name: Assignment) => ({
   runDir: `/runs/${keyOf(name)}`,
 });
 
-const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'drain', 'stop'];
+const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'refused', 'drain', 'stop'];
 const isOwn = (purpose: string): purpose is OwnTimer => OWN.includes(purpose);
 
 /** A sidecar that is started and identified. */

@@ -53,14 +53,34 @@ t.test('when the deadline comes what is here is stopped and handed back', async 
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })), ['removeFiles', 'persist']);
 });
 
-t.test('every hub that is met hears that it drains', async (t) => {
+t.test('a hub that is met anew says itself whether an operator still drains', async (t) => {
   const sidecar = online();
   sidecar.frame({ type: 'drain' });
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
-  t.same(words(sidecar.identify()), ['send identify', 'send draining']);
-  sidecar.frame({ type: 'resume' });
+  t.same(words(sidecar.identify()), ['send identify'], 'it may have been resumed meanwhile');
+  t.same(words(sidecar.frame({ type: 'drain' })), ['send draining', 'send drained']);
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed']);
   t.same(sidecar.timer('drain'), []);
+});
+
+t.test('R20: with too much in refused/ no task is taken, the hub is told, and it ends by itself', async (t) => {
+  const sidecar = working({ slots: 2, refusedBytesMax: 1_000 });
+  t.equal(startedFor(sidecar.all, 'refused'), 0, 'looked at when it starts');
+  const look = sidecar.timer('refused');
+  t.same(words(look), ['measureRefused']);
+  t.equal(startedFor(look, 'refused'), 60_000, 'and each minute');
+  t.same(words(sidecar.take({ type: 'refused_measured', bytes: 1_000 })), [], 'as much as it may hold');
+  t.same(sent(sidecar.take({ type: 'refused_measured', bytes: 1_001 })), [{ type: 'draining', reason: 'refused_full' }]);
+  t.match(only(sidecar.all, 'log').at(-1), { level: 'error', message: /refused\/ holds more than it may/ });
+  t.same(words(sidecar.take({ type: 'refused_measured', bytes: 2_000 })), [], 'it is said once');
+  t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send draining'], 'an operator cannot wish it away');
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);
+  t.same(words(sidecar.take({ type: 'refused_measured', bytes: 10 })), ['send resumed']);
+  t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
 });
 
 t.test('stop', async (t) => {
