@@ -4,7 +4,7 @@ import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import { memoryStorage, type MemoryStorageDeps } from '../../../adapters/storage-memory/memory-storage.ts';
 import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { memoryWire, type MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
 import { rulesOf, type HubContext } from '../../../core/application/hub/context.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
@@ -16,6 +16,7 @@ import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
+import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { TaskRecord } from '../../../core/ports/task-store.ts';
 import { aBody } from '../../contracts/fixtures.ts';
@@ -33,8 +34,8 @@ export interface HubRig {
   record(id: TaskId): Promise<TaskRecord>;
   /** `status generation: events`. */
   story(id: TaskId): Promise<string>;
-  /** A peer with a token of its own, connected and not identified. */
-  peer(agentId: string): Promise<Peer>;
+  /** A peer with a token of its own, connected and not identified. `token`: what its token says beside that. */
+  peer(agentId: string, token?: Partial<TokenRecord>): Promise<Peer>;
   /** Moves time, letting everything that becomes possible happen. */
   pass(ms: number): Promise<void>;
   /** Ends it as SIGTERM would: what waits is committed, sockets are closed, the database is let go. */
@@ -54,16 +55,23 @@ export interface Peer {
   news(): readonly AnyFrame[];
   /** Cuts the connection. */
   cut(): Promise<void>;
-  /** The same agent from a new socket. */
-  again(): Promise<Peer>;
+  /** The same agent from a new socket, and from this address. */
+  again(address?: string): Promise<Peer>;
 }
 
 export interface RigOptions {
   readonly timing?: Partial<HubTiming>;
   readonly limits?: Partial<HubLimits>;
   readonly store?: MemoryStorageDeps;
+  /** Another storage than one in memory; opened and closed with the hub. */
+  readonly storage?: Storage;
+  /** A network on which others are too. Default: its own. */
+  readonly wire?: MemoryWire;
+  /** How to wait until nothing happens any more without time. Default: `settle`, for a hub that touches nothing real. */
+  readonly calm?: () => Promise<void>;
   /** Time that goes on over several hubs. Default: its own. */
   readonly clock?: VirtualClock;
+  readonly agentMessages?: boolean;
   /** Default `hub-1`; a hub that starts again has another. */
   readonly hubId?: string;
 }
@@ -84,7 +92,8 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const hubId = options.hubId ?? 'hub-1';
   const log = memoryLog();
   const ids = seededIds({ seed: `rig of ${hubId}` });
-  const storage = memoryStorage(options.store ?? {});
+  const calm = options.calm ?? (() => settle(clock));
+  const storage = options.storage ?? memoryStorage(options.store ?? {});
   await storage.open();
   const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };
   const limits = { ...HUB_LIMITS, ...options.limits };
@@ -121,11 +130,11 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     roster,
     storeId: () => 'store-1',
     throttle: new Throttle(limits.invalidFrames),
-    agentMessages: true,
+    agentMessages: options.agentMessages ?? true,
     trustedProxies: [],
   });
   late.sessions = sessions;
-  const wire = memoryWire({ clock });
+  const wire = options.wire ?? memoryWire({ clock });
   const transport = wire.transport();
   await transport.listen(
     {
@@ -139,16 +148,28 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     },
     sessions,
   );
+  const kill = async (): Promise<void> => {
+    transport.crash();
+    sweeper.stop();
+    sessions.stop();
+    await storage.close();
+    await calm();
+  };
   sessions.start();
   sweeper.start();
-  await queue.do({ kind: 'hub_started' });
-  await settle(clock);
+  try {
+    await queue.do({ kind: 'hub_started' });
+  } catch (thrown) {
+    await kill();
+    throw thrown;
+  }
+  await calm();
 
-  const connect = async (agentId: string, token: string): Promise<Peer> => {
+  const connect = async (agentId: string, token: string, remoteAddress?: string): Promise<Peer> => {
     const frames: AnyFrame[] = [];
     let code: number | null = null;
     let seen = 0;
-    const link: LinkConnection = wire.link().connect(
+    const link: LinkConnection = wire.link({ remoteAddress }).connect(
       { url: 'ws://hub:4000/ws', frameBytesMax: limits.frameBytes },
       {
         onOpen: () => undefined,
@@ -156,13 +177,13 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         onGone: (gone) => (code = gone),
       },
     );
-    await settle(clock);
+    await calm();
     const peer: Peer = {
       frames,
       closed: () => code,
       async send(frame) {
         link.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
-        await settle(clock);
+        await calm();
       },
       async identify(over = {}) {
         peer.news();
@@ -176,9 +197,9 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       },
       async cut() {
         link.destroy();
-        await settle(clock);
+        await calm();
       },
-      again: () => connect(agentId, token),
+      again: (address) => connect(agentId, token, address),
     };
     return peer;
   };
@@ -205,14 +226,14 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         idempotency: null,
       });
       if (answer.kind !== 'submitted') throw new Error(answer.kind);
-      await settle(clock);
+      await calm();
       return answer.tasks[0]?.id as TaskId;
     },
     async story(id) {
       const { task, events } = await record(id);
       return `${task.status} ${task.generation}: ${events.map((event) => event.event).join(' ')}`;
     },
-    async peer(agentId) {
+    async peer(agentId, over = {}) {
       const token = `token of ${agentId}`;
       await storage.agents.addToken({
         id: `tok-${agentId}`,
@@ -225,24 +246,19 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         maxSlots: null,
         createdAtMs: clock.nowMs(),
         revokedAtMs: null,
+        ...over,
       });
       return connect(agentId, token);
     },
     async pass(ms) {
-      await clock.walk(ms, () => settle(clock));
-      await settle(clock);
+      await clock.walk(ms, () => calm());
+      await calm();
     },
-    async kill() {
-      transport.crash();
-      sweeper.stop();
-      sessions.stop();
-      await storage.close();
-      await settle(clock);
-    },
+    kill,
     async stop() {
       sessions.stop();
       const closed = transport.close(1012, 'the hub is stopping');
-      await settle(clock);
+      await calm();
       clock.advance(CLOSE_MS);
       await closed;
       sweeper.stop();

@@ -1,0 +1,171 @@
+/** Somebody on the network without a token: what he may send, for how long, and whom he can keep out. */
+import { gzipSync } from 'node:zlib';
+import { request, type IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import t from 'tap';
+import { systemIds } from '../../adapters/ids-system/system-ids.ts';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { wsTransport } from '../../adapters/transport-ws/ws-transport.ts';
+import { HUB_LIMITS } from '../../core/config/limits.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { hubBench } from '../adapters/http/hub-bench.ts';
+import { hubRecorder } from '../contracts/wire-recorders.ts';
+import { openToAll } from '../contracts/wire-room.ts';
+import { hubRig } from '../core/hub/hub-rig.ts';
+
+t.test('tokens and secrets are 256 random bits', (t) => {
+  const ids = systemIds({ clock: virtualClock() });
+  const secrets = Array.from({ length: 1_000 }, () => ids.secret());
+  t.ok(secrets.every((secret) => /^[0-9a-f]{64}$/.test(secret)));
+  t.equal(new Set(secrets).size, secrets.length);
+  // Each of the 256 bits is set in about half of them.
+  for (let bit = 0; bit < 256; bit += 1) {
+    const set = secrets.filter((secret) => (BigInt(`0x${secret}`) >> BigInt(bit)) & 1n).length;
+    if (set < 400 || set > 600) t.fail(`bit ${bit} is set in ${set} of 1,000`);
+  }
+  t.end();
+});
+
+t.test('R20: 64 KiB before identify is taken, a byte more closes with 1009', async (t) => {
+  const rig = await hubRig();
+  const sized = (bytes: number): string => {
+    const text = JSON.stringify({ type: 'ping', pad: '' });
+    return text.replace('""', `"${'x'.repeat(bytes - text.length)}"`);
+  };
+  const peer = await rig.peer('stranger');
+  await peer.send(sized(HUB_LIMITS.unidentifiedFrameBytes));
+  t.strictSame([peer.news(), peer.closed()], [[{ type: 'error', error: 'not_identified' }], null]);
+  await peer.send(sized(HUB_LIMITS.unidentifiedFrameBytes + 1));
+  t.strictSame([peer.news(), peer.closed()], [[], 1009]);
+  await rig.stop();
+});
+
+t.test('R20: what arrives while an identify is looked at is bounded as one frame before it', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('stranger');
+  const never = new Promise<undefined>(() => undefined);
+  Object.assign(rig.storage.agents, { findToken: () => never });
+  await peer.identify();
+  await peer.send({ type: 'ping', pad: 'x'.repeat(40_000) });
+  t.equal(peer.closed(), null);
+  await peer.send({ type: 'ping', pad: 'x'.repeat(40_000) });
+  t.equal(peer.closed(), 1008);
+  const many = await rig.peer('another');
+  await many.identify();
+  for (let n = 0; n < 64; n += 1) await many.send({ type: 'ping' });
+  t.equal(many.closed(), null);
+  await many.send({ type: 'ping' });
+  t.equal(many.closed(), 1008);
+  t.strictSame(rig.sessions.refusals().sockets, { 'wait for identified': 2 });
+  await rig.stop();
+});
+
+t.test('R20: who has not identified within 10 s is closed', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('stranger');
+  await rig.pass(HUB_LIMITS.identifyMs - 1);
+  t.equal(peer.closed(), null);
+  await rig.pass(1);
+  t.equal(peer.closed(), 1008);
+  t.strictSame(rig.sessions.refusals().sockets, { 'identify within the time': 1 });
+  await rig.stop();
+});
+
+t.test('R20: strangers over the bound are turned away with 1013; those who identified do not count', async (t) => {
+  const rig = await hubRig({ limits: { unidentifiedSockets: 2 } });
+  const known = await rig.peer('known');
+  await known.identify();
+  const waiting = [await rig.peer('one'), await rig.peer('two')];
+  const over = await rig.peer('three');
+  t.equal(over.closed(), 1013);
+  t.strictSame(rig.sessions.refusals().sockets, { 'too many unidentified connections': 1 });
+  t.ok([known, ...waiting].every((peer) => peer.closed() === null));
+  await waiting[0]?.identify();
+  t.equal((await over.again()).closed(), null, 'there is room again');
+  await rig.stop();
+});
+
+t.test('wrong tokens hold off their address, and nobody can bar an agent by its name', async (t) => {
+  const rig = await hubRig();
+  const victim = await rig.peer('victim');
+  let guesser = await victim.again('203.0.113.1');
+  for (let n = 0; n < 10; n += 1) await guesser.identify({ token: `guess ${n}` });
+  t.equal(guesser.closed(), 1008);
+  guesser = await victim.again('203.0.113.1');
+  t.equal(guesser.closed(), 1008, 'the address is held off');
+  t.match(rig.sessions.refusals(), { frames: { invalid_token: 10 }, sockets: { 'held off after invalid frames': 1 } });
+  t.match(await victim.identify(), [{ type: 'identified' }], 'the agent it named is not');
+  await rig.pass(30_000);
+  guesser = await victim.again('203.0.113.1');
+  t.equal(guesser.closed(), null, 'after half a minute it may try again');
+  await rig.stop();
+});
+
+t.test('after identify it is the session that is held off, not its address', async (t) => {
+  const rig = await hubRig();
+  const [noisy, other] = [await rig.peer('noisy'), await rig.peer('other')];
+  await noisy.identify();
+  for (let n = 0; n < 10; n += 1) await noisy.send('no frame');
+  t.equal(noisy.closed(), 1008);
+  t.match(await (await noisy.again('203.0.113.9')).identify(), [{ type: 'error', error: 'rate_limited' }], 'from wherever it comes');
+  t.match(await other.identify(), [{ type: 'identified' }], 'another of the same address is not');
+  await rig.stop();
+});
+
+t.test('compression is never agreed on, whatever is offered', async (t) => {
+  const transport = wsTransport({ log: silentLog });
+  t.teardown(() => transport.close(1001, 'over'));
+  const { port } = await transport.listen(openToAll(), hubRecorder().events);
+  const asked = request({
+    port,
+    host: '127.0.0.1',
+    path: '/ws',
+    headers: {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits',
+    },
+  }).end();
+  const [response, socket] = (await once(asked, 'upgrade')) as [IncomingMessage, { destroy(): void }];
+  t.equal(response.statusCode, 101);
+  t.equal(response.headers['sec-websocket-extensions'], undefined);
+  socket.destroy();
+});
+
+t.test('a compressed bomb is refused with 415 before a byte of it is looked at', async (t) => {
+  const bench = await hubBench();
+  const bomb = gzipSync(Buffer.alloc(64 * 1_048_576));
+  for (const [path, type] of [
+    ['/api/tasks', 'application/json'],
+    ['/api/tasks/bulk', 'application/x-ndjson'],
+  ] as const) {
+    let taken = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          taken += 1;
+          controller.enqueue(new Uint8Array(bomb));
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const got = await bench.send(path, { body, headers: { 'content-type': type, 'content-encoding': 'gzip' } });
+    t.strictSame([got.status, got.json['error'], taken], [415, 'unsupported_media_type', 0], path);
+  }
+  await bench.close();
+});
+
+t.test('a cookie alone opens nothing', async (t) => {
+  const bench = await hubBench();
+  const { admin } = bench.tokens;
+  for (const cookie of [`token=${admin}`, `authorization=Bearer ${admin}`, admin]) {
+    const got = await bench.send('/api/tasks', { token: null, headers: { cookie } });
+    t.strictSame([got.status, got.json['error']], [401, 'unauthorized']);
+  }
+  t.equal((await bench.send(`/api/tasks?token=${admin}&access_token=${admin}`, { token: null })).status, 401, 'nor does a query');
+  t.equal((await bench.send('/api/tasks', { headers: { cookie: 'token=x' } })).status, 200, 'nor is it in the way');
+  await bench.close();
+});
