@@ -30,11 +30,11 @@ export interface FileJournalOptions {
 }
 
 /** What is kept free for reports. */
-const RESERVE_BYTES = 65_536;
+export const RESERVE_BYTES = 65_536;
 /** Once given up, the reserve comes back when this much is free, so that it does not take the room that it gave. */
 const RESERVE_BACK_BYTES = 16_777_216;
 
-const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+export const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A journal over `dataDir`. Nothing is opened yet; after `close` it may be opened again. */
 export function fileJournal(options: FileJournalOptions): Journal {

@@ -2,6 +2,7 @@
 import type { Knex } from 'knex';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from './migrations/all-migrations.ts';
+import type { Row } from './engine.ts';
 import type { Migration } from './migrations/migration.ts';
 import { openSqlite } from './sqlite-connection.ts';
 import { cannotOpen } from './sqlite-files.ts';
@@ -59,4 +60,19 @@ export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
   // The lock on hub.lock says that nobody else migrates: a migrator's lock still set is that of one that was killed.
   await writer.migrate.forceFreeMigrationsLock(config);
   await writer.migrate.latest(config);
+}
+
+/** What keeps this program from reading a database as it is, without a change to it: none when nothing does. */
+export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly string[]> {
+  const [header] = await rows('PRAGMA application_id');
+  if (header?.['application_id'] !== APPLICATION_ID) return ['it is no database of a hub'];
+  const [table] = await rows("SELECT count(*) AS tables FROM sqlite_master WHERE name = 'migrations'");
+  const taken = table?.['tables'] === 0 ? [] : (await rows('SELECT name FROM migrations ORDER BY id')).map((row) => String(row['name']));
+  const known = ALL_MIGRATIONS.map(({ name }) => name);
+  const newer = taken.filter((name) => !known.includes(name));
+  const missing = known.filter((name) => !taken.includes(name));
+  return [
+    ...newer.map((name) => `it has the step ${name} of a newer version; this program knows up to ${known.at(-1) ?? 'nothing'}`),
+    ...missing.map((name) => `the step ${name} was not taken yet`),
+  ];
 }

@@ -4,6 +4,7 @@ import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { knexStorage } from './knex-storage.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite-engine.ts';
+import { inspectSqlite } from './sqlite-inspection.ts';
 
 export interface SqliteOptions {
   /** The database's file, in the hub's data directory unless absolute. Made if missing. */
@@ -26,6 +27,10 @@ export function sqlite(options: SqliteOptions): StorageChoice {
       await requirePackage('sqlite3', '6', () => import('sqlite3'));
       const file = path.resolve(dataDir, options.file);
       return knexStorage({ engine: sqliteEngine({ file, clock, log }), clock, log });
+    },
+    async inspect({ dataDir }) {
+      await requirePackage('sqlite3', '6', () => import('sqlite3'));
+      return inspectSqlite(path.resolve(dataDir, options.file));
     },
   };
 }

@@ -5,6 +5,8 @@ import { ERROR_CODES } from '../../core/errors/codes.ts';
 
 /** What a wait for a task ends with. */
 export const EXIT_OF_TASK = { completed: 0, dead_letter: 1, cancelled: 6 } as const satisfies Partial<Record<Status, number>>;
+/** The doctor found damage. */
+export const EXIT_DAMAGED = 8;
 /** The person ended it, as shells say it of SIGINT; a task that was waited for goes on. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -18,6 +20,7 @@ Exit codes:
   5    another hub or sidecar uses the same data
   6    with --wait or watch: the task was cancelled; with report: the assignment is gone
   7    the hub refused the request or cannot be reached
+  8    doctor: something is damaged
   130  interrupted (a task that was waited for goes on)`;
 
 /** What a program ends with by this error. */

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { addAgents } from './commands/agents.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addPrograms } from './commands/programs.ts';
 import { addReport } from './commands/report.ts';
 import { addStanding } from './commands/standing.ts';
@@ -50,6 +51,7 @@ export function agentcomProgram(surroundings: Surroundings, exitWith: (code: num
   addTasks(program, action);
   addAgents(program, action);
   addStanding(program, action);
+  addDoctor(program, action);
   addReport(program, action);
   return program;
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { HubTransport } from '../ports/hub-transport.ts';
 import type { Log } from '../ports/log.ts';
 import type { Storage } from '../ports/storage.ts';
+import type { StoreInspection } from '../ports/store-inspection.ts';
 import type { WakeRunner } from '../ports/wake-runner.ts';
 import type { HubLimits } from './limits.ts';
 import type { HubTiming, SidecarTiming } from './times.ts';
@@ -51,7 +52,10 @@ export interface WakeRunnerDeps {
   readonly log: Log;
 }
 
-export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps>;
+/** `inspect` opens what is stored only to look at it, for `agentcom doctor`; left out where nothing outlives the hub. */
+export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
+  inspect?(deps: Pick<StorageDeps, 'dataDir'>): Promise<StoreInspection>;
+};
 export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
 export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;
 

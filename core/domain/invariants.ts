@@ -7,11 +7,11 @@ import type { StoredEvent } from './event.ts';
 import { historyChecks, type HistoryCheck } from './invariants/history-checks.ts';
 import { STORE_INVARIANTS } from './invariants/store-invariants.ts';
 import { TASK_INVARIANTS } from './invariants/task-invariants.ts';
-import { viewOf, type StoreState, type View, type Violation } from './invariants/view.ts';
+import { viewOf, type Invariant, type StoreState, type View, type Violation } from './invariants/view.ts';
 import type { Task } from './task.ts';
 
 export { historyWithoutTask, keysNameTasks, stopsArePast } from './invariants/store-invariants.ts';
-export { historyChecks, viewOf, type HistoryCheck, type StoreState, type View, type Violation };
+export { historyChecks, viewOf, type HistoryCheck, type Invariant, type StoreState, type View, type Violation };
 
 /** What is wrong with these tasks. `view` holds them, what they depend on, their histories, and all agents. */
 export const checkTasks = (tasks: readonly Task[], view: View): readonly Violation[] =>

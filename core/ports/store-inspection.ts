@@ -49,7 +49,9 @@ export interface TaskPage {
 
 /** MUST read one committed state until `close`, and MUST NOT change anything. */
 export interface StoreInspection {
-  /** What is wrong with the whole: schema and file. With damage of the schema nothing else may be asked. */
+  /** Whether this program can read it as it is. With damage of the schema nothing else may be asked. */
+  schema(): Promise<readonly StoreDamage[]>;
+  /** What the database finds wrong with its file and with the tables as a whole. Reads all of it. */
   whole(): Promise<readonly StoreDamage[]>;
   /** MUST answer what can be read of the page and say in `damage` what cannot. */
   tasks(after: string | null, limit: number): Promise<TaskPage>;

@@ -28,6 +28,7 @@ const COMMANDS = [
   'takeover',
   'push',
   'tokens',
+  'doctor',
   'report',
 ];
 

@@ -16,8 +16,11 @@ export interface StoreState {
   readonly healthySinceMs: number;
 }
 
+export const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15'] as const;
+export type Invariant = (typeof INVARIANTS)[number];
+
 export interface Violation {
-  readonly invariant: `I${number}`;
+  readonly invariant: Invariant;
   /** One sentence for people. */
   readonly what: string;
   readonly taskId: TaskId | null;

@@ -1,0 +1,105 @@
+/** What the doctor looks at: what the config names, each part by itself, and only to read. */
+import { checkJournal, JOURNAL_NOTICES } from '../../../core/application/doctor/check-journal.ts';
+import { checkStore } from '../../../core/application/doctor/check-store.ts';
+import type { ResolvedConfig, ResolvedHubConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
+import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import type { DoctorCheck } from './cures.ts';
+
+export interface Finding {
+  readonly check: DoctorCheck;
+  /** One sentence, without its full stop. */
+  readonly what: string;
+  readonly taskId: string | null;
+  readonly agentId: string | null;
+  /** Something to know, and no damage. */
+  readonly isNotice: boolean;
+}
+
+/** What was looked at: `what` names it, `seen` says how much of it. */
+export interface Examined {
+  readonly what: string;
+  readonly seen: string;
+}
+
+export interface ExamineOptions {
+  /** Reads every row of the hub's store. */
+  readonly fsck: boolean;
+  readonly onFinding: (finding: Finding) => void;
+  /** How far it is. */
+  readonly onProgress: (seen: string) => void;
+}
+
+const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept'];
+
+const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'taskId' | 'agentId'>> = {}): Finding => ({
+  check,
+  what,
+  taskId: of.taskId ?? null,
+  agentId: of.agentId ?? null,
+  isNotice: NOTICES.includes(check),
+});
+
+/** Looks at all that the config names, the hub first; never throws for what it finds. */
+export async function* examine(config: ResolvedConfig, options: ExamineOptions): AsyncGenerator<Examined> {
+  if (config.hub !== undefined) yield await examineHub(config.hub, options);
+  if (config.sidecar !== undefined) yield await examineSidecar(config.sidecar, config.baseDir, options);
+}
+
+async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress }: ExamineOptions): Promise<Examined> {
+  const { storage, dataDir } = hub;
+  const what = `hub: storage ${storage.name} in ${dataDir}`;
+  if (storage.inspect === undefined) {
+    onFinding(finding('not_kept', `storage ${storage.name} keeps nothing that could be looked at`));
+    return { what, seen: 'nothing' };
+  }
+  let inspection: StoreInspection;
+  try {
+    inspection = await storage.inspect({ dataDir });
+  } catch (thrown) {
+    onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, '')));
+    return { what, seen: 'nothing' };
+  }
+  try {
+    if (!fsck) {
+      for (const { check, ...found } of await inspection.schema()) onFinding(finding(check, found.what));
+      return { what, seen: 'its schema; --fsck reads every row' };
+    }
+    let seen = 'its schema';
+    const tell = (counts: { readonly tasks: number; readonly events: number }): void =>
+      onProgress((seen = `${counts.tasks} tasks, ${counts.events} events`));
+    for await (const { check, ...found } of checkStore(inspection, Date.now(), tell)) onFinding(finding(check, found.what, found));
+    return { what, seen };
+  } finally {
+    await inspection.close();
+  }
+}
+
+async function examineSidecar(sidecar: ResolvedSidecarConfig, baseDir: string, { onFinding }: ExamineOptions): Promise<Examined> {
+  const { agentId, dataDir } = sidecar;
+  const what = `sidecar ${agentId}: journal in ${dataDir}`;
+  try {
+    for (const { check, ...found } of await checkJournal(() => inspectJournal(dataDir)))
+      onFinding(finding(check, found.what, { ...found, agentId }));
+    await checkRunner(sidecar, baseDir, onFinding);
+    return { what, seen: 'its journal, its outbox, what was refused, and its wake runner' };
+  } catch (thrown) {
+    onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, ''), { agentId }));
+    return { what, seen: 'not all' };
+  }
+}
+
+/** What the runner itself finds; nothing is woken. */
+async function checkRunner(
+  { agentId, dataDir, wake }: ResolvedSidecarConfig,
+  baseDir: string,
+  onFinding: ExamineOptions['onFinding'],
+): Promise<void> {
+  if (wake === undefined) return;
+  const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log: silentLog });
+  for (const { ok, check, message } of (await runner.check?.()) ?? [])
+    if (!ok) onFinding(finding('wake_runner', `runner ${wake.name}, ${check}: ${message.replace(/\.$/, '')}`, { agentId }));
+}

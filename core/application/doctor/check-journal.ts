@@ -1,0 +1,103 @@
+/** A sidecar's data directory against what a sidecar would need of it at its next start. */
+import { hasBody } from '../../domain/outbox.ts';
+import type { TaskId } from '../../domain/ids.ts';
+import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
+import { assignmentText } from '../../ports/assignment-name.ts';
+import type { JournalInspection } from '../../ports/journal-inspection.ts';
+import { readJournalState, type JournalState } from '../sidecar/journal-state.ts';
+
+export const JOURNAL_CHECKS = [
+  /** The newest copy of the journal is damaged or gone; the one before it is good. */
+  'journal_copy',
+  /** The copy before the newest is damaged. */
+  'journal_previous',
+  /** No good copy is left. */
+  'journal_lost',
+  /** Whole, but not what this program reads. */
+  'journal_unknown',
+  /** A finished report that the journal names and that is not there. */
+  'report_lost',
+  /** A running assignment without its results folder. */
+  'results_lost',
+  'instance_id',
+  /** Others than its owner may enter the folder. */
+  'open_to_others',
+] as const;
+export type JournalCheck = (typeof JOURNAL_CHECKS)[number];
+
+/** What is no damage, and what its operator should know. */
+export const JOURNAL_NOTICES = ['never_started', 'no_reserve', 'set_aside', 'refused'] as const;
+export type JournalNotice = (typeof JOURNAL_NOTICES)[number];
+
+export interface JournalFinding {
+  readonly check: JournalCheck | JournalNotice;
+  readonly what: string;
+  readonly taskId: TaskId | null;
+}
+
+/**
+ * `look` is asked again before a missing file is believed: a running sidecar forgets a report in the journal first and then
+ * removes its body, and the two looks fall on both sides of it.
+ */
+export async function checkJournal(look: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+  const inspection = await look();
+  const { found, dataDir } = inspection;
+  if (found === null) return [finding('never_started', `there is no ${dataDir}: no sidecar was started on it yet`)];
+  const findings: JournalFinding[] = [];
+  const note = (check: JournalFinding['check'], what: string): void => void findings.push(finding(check, what));
+  if (found.openToOthers) note('open_to_others', `other users may enter ${dataDir}`);
+  if (found.instanceId === 'bad') note('instance_id', `${dataDir}/instance-id is no id of a sidecar`);
+  if (!found.hasReserve) note('no_reserve', `${dataDir}/reserve is not there: a full disk would also stop reports`);
+  for (const name of found.setAside) note('set_aside', `${dataDir}/${name} was damaged and replaced by the copy before it`);
+  for (const { name, bytes, reason } of found.refused)
+    note('refused', `${dataDir}/refused/${name} (${bytes} bytes) was not taken by the hub: ${reason ?? 'no reason lies beside it'}`);
+  return [...findings, ...(await ofCopies(inspection, look))];
+}
+
+const finding = (check: JournalFinding['check'], what: string, taskId: TaskId | null = null): JournalFinding => ({ check, what, taskId });
+
+async function ofCopies({ found, dataDir }: JournalInspection, look: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+  if (found === null) return [];
+  const { newest, previous } = found;
+  for (const copy of [newest, previous])
+    if (copy.kind === 'newer') return [finding('journal_unknown', `the journal has version ${copy.version}, written by a newer program`)];
+  const path = `${dataDir}/queue.json`;
+  if (newest.kind === 'missing' && previous.kind === 'missing') return [];
+  const why = newest.kind === 'bad' ? newest.why : newest.kind === 'missing' ? 'is missing' : null;
+  if (why !== null && previous.kind !== 'good') return [finding('journal_lost', `${path} ${why}, and ${path}.1 is no good copy either`)];
+  const copies = [
+    ...(why === null ? [] : [finding('journal_copy', `${path} ${why}; ${path}.1 is good`)]),
+    ...(previous.kind === 'bad' ? [finding('journal_previous', `${path}.1 ${previous.why}`)] : []),
+  ];
+  const good = newest.kind === 'good' ? newest : previous;
+  if (good.kind !== 'good') return copies;
+  try {
+    return [...copies, ...(await ofState(readJournalState(good.state), look))];
+  } catch (thrown) {
+    if (!AgentcomError.is(thrown)) throw thrown;
+    return [...copies, finding('journal_unknown', messageOf(thrown))];
+  }
+}
+
+/** Files that the journal names, and that are not there in two looks. */
+async function ofState(state: JournalState, look: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+  const first = await missingOf(state, await look());
+  if (first.length === 0) return [];
+  const inspection = await look();
+  const now = inspection.found?.newest.kind === 'good' ? readJournalState(inspection.found.newest.state) : state;
+  const second = new Set((await missingOf(now, inspection)).map(({ what }) => what));
+  return first.filter(({ what }) => second.has(what));
+}
+
+async function missingOf(state: JournalState, inspection: JournalInspection): Promise<readonly JournalFinding[]> {
+  const missing: JournalFinding[] = [];
+  for (const entry of state.outbox) {
+    if (!hasBody(entry) || (await inspection.hasReport(entry))) continue;
+    missing.push(finding('report_lost', `the report ${entry.report} of ${assignmentText(entry)} is not in the outbox`, entry.taskId));
+  }
+  for (const slot of state.slots) {
+    if (slot.run === null || slot.stop !== null || (await inspection.hasResults(slot))) continue;
+    missing.push(finding('results_lost', `the run of ${assignmentText(slot)} has no results folder`, slot.taskId));
+  }
+  return missing;
+}

@@ -1,0 +1,158 @@
+/**
+ * The whole store against every rule that must hold at any moment, in pieces: at once in memory are a page of tasks with what
+ * they depend on and their histories, all agents, pending stops and live assignments.
+ */
+import type { Agent, PendingStop } from '../../domain/agent.ts';
+import { dueAtMs } from '../../domain/due.ts';
+import type { AgentId, TaskId } from '../../domain/ids.ts';
+import {
+  checkTasks,
+  historyChecks,
+  historyWithoutTask,
+  keysNameTasks,
+  stopsArePast,
+  viewOf,
+  type Invariant,
+  type StoreState,
+  type Violation,
+} from '../../domain/invariants.ts';
+import type { Task } from '../../domain/task.ts';
+import { messageOf } from '../../errors/agentcom-error.ts';
+import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../ports/store-inspection.ts';
+
+/** Tasks, events or keys that are read at a time. */
+const PAGE = 500;
+/** Histories without a task that are named; more say nothing new. */
+const ALONE_MAX = 1_000;
+
+/** Something that is not as it must be: what was asked, of what, and what was found. */
+export interface StoreFinding {
+  /** An invariant, a check of the storage itself, or `due`: the sweeper will not look at a task in time. */
+  readonly check: StoreCheck | 'due' | Invariant;
+  readonly what: string;
+  readonly taskId: TaskId | null;
+  readonly agentId: AgentId | null;
+}
+
+/** How far it is, for people who wait: rows seen of each kind. */
+export type Seen = (counts: { readonly tasks: number; readonly events: number }) => void;
+
+/**
+ * Everything that is found, as it is found. What only time shows (I11, I12) is not asked of a store that is looked at: its
+ * hub may have been away. A part that cannot be read is a finding, and the next part is read all the same.
+ */
+export async function* checkStore(inspection: StoreInspection, nowMs: number, seen: Seen): AsyncGenerator<StoreFinding> {
+  const schema = await inspection.schema();
+  yield* schema.map(ofStorage);
+  if (schema.length > 0) return;
+  yield* (await inspection.whole()).map(ofStorage);
+  const agents: Agent[] = [];
+  const stops: PendingStop[] = [];
+  yield* readable('agents', async function* () {
+    agents.push(...(await inspection.agents()));
+  });
+  yield* readable('pending stops', async function* () {
+    stops.push(...(await inspection.stops()));
+  });
+  const counts = { tasks: 0, events: 0 };
+  const store: Looked = { inspection, agents, nowMs, count: (kind, rows) => seen({ ...counts, [kind]: (counts[kind] += rows) }) };
+  yield* readable('tasks', () => ofTasks(store));
+  yield* readable('events', () => ofEvents(store));
+  yield* readable('pending stops', () => ofStops(store, stops));
+  yield* readable('idempotency keys', () => ofKeys(store));
+}
+
+interface Looked {
+  readonly inspection: StoreInspection;
+  readonly agents: readonly Agent[];
+  readonly nowMs: number;
+  readonly count: (kind: 'tasks' | 'events', rows: number) => void;
+}
+
+const ofStorage = (damage: StoreDamage): StoreFinding => ({ ...damage, agentId: null });
+
+const ofRule = ({ invariant, what, taskId, agentId }: Violation): StoreFinding => ({ check: invariant, what, taskId, agentId });
+
+/** A part of the store, as far as it can be read. */
+async function* readable(part: string, findings: () => AsyncGenerator<StoreFinding>): AsyncGenerator<StoreFinding> {
+  try {
+    yield* findings();
+  } catch (thrown) {
+    yield { check: 'unreadable', what: `its ${part} could not all be read: ${messageOf(thrown)}`, taskId: null, agentId: null };
+  }
+}
+
+async function* ofTasks(store: Looked): AsyncGenerator<StoreFinding> {
+  let after: string | null = null;
+  do {
+    const page: TaskPage = await store.inspection.tasks(after, PAGE);
+    yield* page.damage.map(ofStorage);
+    yield* await rulesOfPage(store, page);
+    store.count('tasks', page.tasks.length);
+    after = page.next;
+  } while (after !== null);
+}
+
+async function rulesOfPage({ inspection, agents, nowMs }: Looked, page: TaskPage): Promise<readonly StoreFinding[]> {
+  const tasks = page.tasks.map(({ task }) => task);
+  const ids = new Set(tasks.map(({ id }) => id));
+  const named = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].filter((id) => !ids.has(id));
+  const dependencies = await inspection.tasksById(named);
+  const events = await inspection.eventsOf([...ids]);
+  const view = viewOf({ ...stateOf(nowMs), tasks: [...tasks, ...dependencies], agents }, events, nowMs);
+  return [...checkTasks(tasks, view).map(ofRule), ...page.tasks.flatMap(({ task, dueAtMs: stored }) => notLookedAt(task, stored, nowMs))];
+}
+
+/** Nothing is asked of what a healthy hub would have done by now. */
+const stateOf = (nowMs: number): StoreState => ({ tasks: [], agents: [], stops: [], keys: [], sweepMs: 0, healthySinceMs: nowMs });
+
+function notLookedAt(task: Task, storedMs: number | null, nowMs: number): readonly StoreFinding[] {
+  // The hub's clock may be ahead of this one: what it found to be past is past.
+  const wantedMs = dueAtMs(task, Math.max(nowMs, task.updatedAtMs));
+  if (wantedMs === null || (storedMs !== null && storedMs <= wantedMs)) return [];
+  const what = `something is due of it at ${wantedMs}, and the sweeper looks at ${storedMs ?? 'no time'}`;
+  return [{ check: 'due', what, taskId: task.id, agentId: task.assignedTo }];
+}
+
+async function* ofEvents({ inspection, agents, count }: Looked): AsyncGenerator<StoreFinding> {
+  const checks = historyChecks(new Map(agents.map((agent) => [agent.id, agent])));
+  const alone = new Set<TaskId>();
+  let last = 0;
+  for (;;) {
+    const events = await inspection.events(last, PAGE);
+    if (events.length === 0) break;
+    for (const event of events) for (const check of checks) yield* check.see(event).map(ofRule);
+    const ids = [...new Set(events.map(({ taskId }) => taskId))];
+    const known = await byId(inspection, ids);
+    for (const id of ids) {
+      if (known.has(id) || alone.has(id) || alone.size >= ALONE_MAX) continue;
+      alone.add(id);
+      yield ofRule(historyWithoutTask(id));
+    }
+    count('events', events.length);
+    last = events.at(-1)?.id ?? last;
+  }
+  for (const check of checks) yield* check.end().map(ofRule);
+}
+
+async function* ofStops({ inspection, nowMs }: Looked, stops: readonly PendingStop[]): AsyncGenerator<StoreFinding> {
+  const tasks = await byId(inspection, [...new Set(stops.map(({ taskId }) => taskId))]);
+  yield* stopsArePast({ state: { ...stateOf(nowMs), stops }, tasks }).map(ofRule);
+}
+
+async function* ofKeys({ inspection, nowMs }: Looked): AsyncGenerator<StoreFinding> {
+  let after: number | null = 0;
+  while (after !== null) {
+    const page: Awaited<ReturnType<StoreInspection['keys']>> = await inspection.keys(after, PAGE);
+    const tasks = await byId(inspection, [...new Set(page.keys.flatMap(({ taskIds }) => taskIds))]);
+    yield* keysNameTasks({ state: { ...stateOf(nowMs), keys: page.keys }, tasks }).map(ofRule);
+    after = page.next;
+  }
+}
+
+async function byId(inspection: StoreInspection, ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {
+  const tasks = new Map<TaskId, Task>();
+  for (let from = 0; from < ids.length; from += PAGE)
+    for (const task of await inspection.tasksById(ids.slice(from, from + PAGE))) tasks.set(task.id, task);
+  return tasks;
+}
