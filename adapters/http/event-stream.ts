@@ -19,8 +19,8 @@ const BATCH_EVENTS = 200;
 const GATHER_MS = 50;
 /** A quiet stream says that it lives, and looks whether its token still holds. */
 const ALIVE_MS = 15_000;
-/** How long a client may leave what it was offered. */
-const STALLED_MS = 60_000;
+/** How long a client may leave what it was offered, milliseconds. */
+export const STALLED_MS = 60_000;
 /** What the client waits before it comes back. */
 const RETRY_MS = 2_000;
 

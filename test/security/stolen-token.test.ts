@@ -38,7 +38,10 @@ t.test("R7: another's task: each kind of word is refused and counted, and change
     await thief.send({ task_id: id, generation: 1, ...word });
     t.equal(types(thief.news()), 'task_nack', JSON.stringify(word));
   }
-  for (const word of [{ type: 'wake_result', status: 'failed' }, { type: 'task_cancel_ack', outcome: 'killed' }])
+  for (const word of [
+    { type: 'wake_result', status: 'failed' },
+    { type: 'task_cancel_ack', outcome: 'killed' },
+  ])
     await thief.send({ task_id: id, generation: 1, ...word });
   t.strictSame(await rig.record(id as never), before);
   t.strictSame(owner.news(), [], 'the owner hears nothing of it');

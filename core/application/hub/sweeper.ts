@@ -9,8 +9,8 @@ import type { HubContext } from './context.ts';
 
 /** A timer this late, or clocks this far apart from each other since the last sweep, is a stall or a jump. Milliseconds. */
 const JUMP_MS = 5_000;
-/** No timer is longer, so that a jump is noticed within it. */
-const TIMER_MAX_MS = 3_600_000;
+/** No timer is longer, so that a jump is noticed within it. Milliseconds. */
+export const TIMER_MAX_MS = 3_600_000;
 /** Between two sweeps, at least: what one sweep leaves due must not keep the loop busy. Milliseconds. */
 const GAP_MS = 20;
 /** After a sweep that could not be committed: what was due still is, and will be until the storage is back. Milliseconds. */

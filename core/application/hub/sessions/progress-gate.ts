@@ -3,7 +3,7 @@ import type { TaskId } from '../../../domain/ids.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 
 /** Between two progress reports of one task that reach the queue, milliseconds. */
-const PROGRESS_EVERY_MS = 1_000;
+export const PROGRESS_EVERY_MS = 1_000;
 
 interface Gate {
   readonly timer: Timer;

@@ -7,7 +7,7 @@ import { cardOf, errorFrame, type ErrorText, type Frame } from './frames-out.ts'
 import type { SessionDeps } from './session-deps.ts';
 
 /** Messages, lists and resource reports of one agent in a minute. */
-const MESSAGES_A_MINUTE = 10;
+export const MESSAGES_A_MINUTE = 10;
 const LISTS_A_MINUTE = 60;
 const RESOURCES_A_MINUTE = 12;
 const MINUTE_MS = 60_000;

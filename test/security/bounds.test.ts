@@ -1,0 +1,390 @@
+/**
+ * Every bound of the hub and the sidecar: its constant, its value, and the test that goes one over it and sees the answer
+ * that the pages promise. A bound that changes, or loses its test, fails here.
+ */
+import t from 'tap';
+import { OUTPUT_BYTES_MAX, PROGRESS_EVERY_MS as SIDECAR_PROGRESS_EVERY_MS } from '../../core/application/sidecar/bounds.ts';
+import { PROGRESS_EVERY_MS } from '../../core/application/hub/sessions/progress-gate.ts';
+import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/talk.ts';
+import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/sweeper.ts';
+import type { Command } from '../../core/application/hub/commands.ts';
+import { HUB_LIMITS } from '../../core/config/limits.ts';
+import { HUB_TIMING } from '../../core/config/times.ts';
+import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/outbox.ts';
+import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
+import { HELD_MAX, JSON_DEPTH_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { aTaskId } from '../contracts/fixtures.ts';
+import { STALLED_MS } from '../../adapters/http/event-stream.ts';
+import { hubBench } from '../adapters/http/hub-bench.ts';
+import { hubRig } from '../core/hub/hub-rig.ts';
+import { assignFrame, named, online, sent } from '../core/sidecar/stage.ts';
+import { EMPTY_JOURNAL } from '../../core/application/sidecar/journal-state.ts';
+import { missingTest, type NamedTest } from './named-tests.ts';
+
+const MIB = 1_048_576;
+const HERE = 'security/bounds.test.ts';
+
+/** what · its constant · what it is to be · what is answered beyond it · the test that goes there */
+const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, beyond: string, test: NamedTest])[] = [
+  [
+    'frame, bytes',
+    HUB_LIMITS.frameBytes,
+    MIB,
+    'closed 1009',
+    ['contracts/hub-transport.contract.ts', 'takes a frame of the limit and closes the socket for one byte more'],
+  ],
+  [
+    'frame before identify, bytes',
+    HUB_LIMITS.unidentifiedFrameBytes,
+    65_536,
+    'closed 1009',
+    ['security/network-peer.test.ts', 'R20: 64 KiB before identify is taken, a byte more closes with 1009'],
+  ],
+  [
+    'frames waiting for an identify, bytes',
+    HUB_LIMITS.unidentifiedFrameBytes,
+    65_536,
+    'closed 1008',
+    ['security/network-peer.test.ts', 'R20: what arrives while an identify is looked at is bounded as one frame before it'],
+  ],
+  [
+    'time to identify, ms',
+    HUB_LIMITS.identifyMs,
+    10_000,
+    'closed 1008',
+    ['security/network-peer.test.ts', 'R20: who has not identified within 10 s is closed'],
+  ],
+  [
+    'invalid frames in a minute',
+    HUB_LIMITS.invalidFrames,
+    10,
+    'closed 1008, held off',
+    ['core/hub/version2.test.ts', 'frames that are no frames: each answer, and the tenth within a minute closes'],
+  ],
+  [
+    'depth of JSON',
+    JSON_DEPTH_MAX,
+    32,
+    '400, invalid_json',
+    [HERE, 'R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body'],
+  ],
+  [
+    'submit, bytes',
+    HUB_LIMITS.submitBytes,
+    262_144,
+    '413',
+    ['adapters/http/refusals.test.ts', 'a body over its bound is refused before it is taken'],
+  ],
+  ['bulk, lines', HUB_LIMITS.bulkLines, 10_000, '413', ['adapters/http/submit.test.ts', 'bulk: bounds of a line, of lines, and of all']],
+  ['bulk, bytes', HUB_LIMITS.bulkBytes, 16 * MIB, '413', ['adapters/http/submit.test.ts', 'bulk: bounds of a line, of lines, and of all']],
+  [
+    'bodies in hand, bytes',
+    HUB_LIMITS.inboxBytes,
+    64 * MIB,
+    '503',
+    ['adapters/http/refusals.test.ts', 'bodies together are bounded, and counted back'],
+  ],
+  [
+    'inbox, commands',
+    HUB_LIMITS.inboxCommands,
+    20_000,
+    '503, or no answer to a report',
+    [HERE, 'R20: a full inbox: submits get 503, reports no answer, and nothing acknowledged is lost'],
+  ],
+  [
+    'inbox, bytes',
+    HUB_LIMITS.inboxBytes,
+    64 * MIB,
+    '503, or no answer to a report',
+    ['core/hub/outages.test.ts', 'the inbox counts what a report brings with it'],
+  ],
+  ['batch, commands', HUB_LIMITS.batchCommands, 1_000, 'the next batch', [HERE, 'R20: no commit takes more than a batch']],
+  [
+    'waiting in one socket, bytes',
+    HUB_LIMITS.socketQueueBytes,
+    4 * MIB,
+    'closed 1013',
+    ['contracts/hub-transport.contract.ts', 'closes a socket with 1013 when more waits in it than the bound'],
+  ],
+  [
+    'a stream that is not read, ms',
+    STALLED_MS,
+    60_000,
+    'ended, resumed by id',
+    ['adapters/http/events.test.ts', 'who takes nothing is let go of'],
+  ],
+  [
+    'streams',
+    HUB_LIMITS.streams,
+    200,
+    '503',
+    ['adapters/http/events.test.ts', 'streams are bounded, and a place is free again when one ends'],
+  ],
+  [
+    'between two progress of a task, ms',
+    PROGRESS_EVERY_MS,
+    1_000,
+    'merged',
+    ['core/hub/version2.test.ts', 'progress comes at most once a second for each task; the newest is kept'],
+  ],
+  [
+    'and in the sidecar, ms',
+    SIDECAR_PROGRESS_EVERY_MS,
+    1_000,
+    'merged',
+    ['core/sidecar/life.test.ts', 'progress: at most one a second, the newest of each field wins'],
+  ],
+  [
+    'progress of an attempt',
+    HUB_LIMITS.progressPerAttempt,
+    1_000,
+    'the newest',
+    ['core/domain/attempts.test.ts', 'progress is stored up to its bound, and renews the lease beyond it'],
+  ],
+  [
+    'output of a result, bytes',
+    OUTPUT_BYTES_MAX,
+    262_144,
+    'cut, named',
+    ['core/sidecar/results.test.ts', 'output over its bound is cut at a character, and the whole is named'],
+  ],
+  [
+    'result file, bytes',
+    RESULT_FILE_BYTES_MAX,
+    8 * MIB,
+    'result_too_large',
+    ['contracts/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+  ],
+  [
+    'outbox, reports',
+    OUTBOX_MAX,
+    1_000,
+    'rejected: busy',
+    [HERE, 'R20: with a full outbox nothing new is taken, and nothing of it is lost'],
+  ],
+  ['held', HELD_MAX, 1_000, 'validation_failed', [HERE, 'R20: an identify with 129 slots or 1,001 held is refused']],
+  ['slots', SLOTS_MAX, 128, 'validation_failed', [HERE, 'R20: an identify with 129 slots or 1,001 held is refused']],
+  [
+    'slots of an agent',
+    HUB_LIMITS.slotsPerAgent,
+    128,
+    '400',
+    ['adapters/http/tokens.test.ts', 'a token of an agent may fix what it claims'],
+  ],
+  [
+    'requests of a token in a second',
+    HUB_LIMITS.requestsPerSecond,
+    1_000,
+    '429',
+    ['adapters/http/refusals.test.ts', 'a token that asks too often'],
+  ],
+  [
+    'requests of a token at once',
+    HUB_LIMITS.requestBurst,
+    5_000,
+    '429',
+    [HERE, 'R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 is off'],
+  ],
+  [
+    'sockets',
+    HUB_LIMITS.sockets,
+    12_000,
+    '503',
+    ['contracts/hub-transport.contract.ts', 'upgrades on /ws only, for allowed names only, up to the bound'],
+  ],
+  [
+    'sockets before identify',
+    HUB_LIMITS.unidentifiedSockets,
+    2_000,
+    'closed 1013',
+    ['security/network-peer.test.ts', 'R20: strangers over the bound are turned away with 1013; those who identified do not count'],
+  ],
+  ['page, rows', HUB_LIMITS.page, 500, '400', ['adapters/http/tasks.test.ts', 'a query that means nothing is refused, not ignored']],
+  ['timer, ms', TIMER_MAX_MS, 3_600_000, 'a look in between', [HERE, 'R20: no timer of the hub is longer than an hour']],
+  ['max_retries', MAX_RETRIES_MAX, 100, '400', ['adapters/http/submit.test.ts', 'each mistake is named']],
+  [
+    'messages of an agent in a minute',
+    MESSAGES_A_MINUTE,
+    10,
+    'rate_limited',
+    ['security/other-agent.test.ts', 'ten messages a minute, the next is refused with when to come again, and counted'],
+  ],
+];
+
+t.test('each bound has its value, and a test that goes beyond it', async (t) => {
+  for (const [what, value, wanted, beyond, test] of BOUNDS) {
+    t.equal(value, wanted, what);
+    t.equal(missingTest(test), null, `${what}: ${beyond}`);
+  }
+  const listed = new Set(BOUNDS.map(([, value]) => value));
+  for (const [name, value] of Object.entries(HUB_LIMITS)) t.ok(listed.has(value), `hub.limits.${name} is in the table`);
+});
+
+t.test('R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body', async (t) => {
+  /** An object of this depth, one of it its own. */
+  const deep = (levels: number): unknown => (levels === 1 ? {} : { a: deep(levels - 1) });
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX - 1) });
+  t.strictSame(peer.news(), []);
+  await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX) });
+  t.match(peer.news(), [{ type: 'error', error: 'invalid_json' }]);
+  await peer.send(`{"type":"status","status":${'['.repeat(300_000)}${']'.repeat(300_000)}}`);
+  t.match(peer.news(), [{ type: 'error', error: 'invalid_json' }], 'and the stack holds');
+  await rig.stop();
+  const bench = await hubBench();
+  const submit = async (levels: number): Promise<number> =>
+    (await bench.send('/api/tasks', { json: { description: 'x', metadata: deep(levels) } })).status;
+  t.strictSame([await submit(JSON_DEPTH_MAX - 1), await submit(JSON_DEPTH_MAX)], [201, 400]);
+  await bench.close();
+});
+
+t.test('R20: a full inbox: submits get 503, reports no answer, and nothing acknowledged is lost', async (t) => {
+  const rig = await hubRig({ limits: { inboxCommands: 8 } });
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 4 });
+  const ids = [await rig.submit(), await rig.submit()];
+  for (const task_id of ids) await peer.send({ type: 'task_accepted', task_id, generation: 1 });
+  peer.news();
+  // The disk takes its time; what is sent meanwhile waits.
+  const { tasks } = rig.storage;
+  const transact = tasks.transact.bind(tasks);
+  let toDisk: () => void = () => undefined;
+  const disk = new Promise<void>((resolve) => (toDisk = resolve));
+  Object.assign(tasks, { transact: async (...of: Parameters<typeof transact>) => (await disk, transact(...of)) });
+  await peer.send({ type: 'task_complete', task_id: ids[0], generation: 1, result: 'in the batch on its way' });
+  const submits = Array.from({ length: 12 }, () =>
+    rig.submit().then(
+      (id) => id,
+      (error: unknown) => (error as { readonly code: string }).code,
+    ),
+  );
+  await peer.send({ type: 'task_complete', task_id: ids[1], generation: 1, result: 'finds no room' });
+  toDisk();
+  const answers = await Promise.all(submits);
+  t.strictSame(
+    answers.filter((answer) => answer === 'AC_HUB_BUSY').length,
+    4,
+    '8 waited, the rest were told to come again (503 over HTTP)',
+  );
+  t.strictSame(
+    peer.news().filter((frame) => frame.type.startsWith('task_a') && frame['task_id'] === ids[1]),
+    [],
+    'the report was not answered',
+  );
+  const stored = answers.filter((answer) => answer !== 'AC_HUB_BUSY');
+  for (const id of stored) t.ok((await rig.record(id as never)).task, 'what was answered is there');
+  await peer.send({ type: 'task_complete', task_id: ids[1], generation: 1, result: 'said again' });
+  t.match(
+    await Promise.all(ids.map(async (id) => (await rig.record(id)).task.status)),
+    ['completed', 'completed'],
+    'and said again it is taken',
+  );
+  await rig.stop();
+});
+
+t.test('R20: no commit takes more than a batch', async (t) => {
+  const rig = await hubRig();
+  const { tasks } = rig.storage;
+  const transact = tasks.transact.bind(tasks);
+  const inserted: number[] = [];
+  Object.assign(tasks, {
+    transact: (id: string, work: Parameters<typeof transact>[1]) =>
+      transact(id, (unit) =>
+        work({
+          ...unit,
+          save: (changes) => {
+            inserted.push(changes.inserted.length);
+            return unit.save(changes);
+          },
+        }),
+      ),
+  });
+  const count = 2 * HUB_LIMITS.batchCommands + 1;
+  await Promise.all(Array.from({ length: count }, () => rig.submit()));
+  t.equal(
+    inserted.reduce((sum, rows) => sum + rows, 0),
+    count,
+  );
+  t.equal(Math.max(...inserted), HUB_LIMITS.batchCommands);
+  await rig.stop();
+});
+
+t.test('R20: with a full outbox nothing new is taken, and nothing of it is lost', async (t) => {
+  const entry = (n: number): OutboxEntry => ({
+    taskId: aTaskId(n),
+    generation: 1 as OutboxEntry['generation'],
+    report: 'rejected',
+    reason: 'busy',
+    storeId: 'store-1',
+    assignedAtMs: 0,
+    keepFiles: false,
+  });
+  const withReports = (count: number) =>
+    online({ slots: 2 }, { ...EMPTY_JOURNAL, outbox: Array.from({ length: count }, (_, n) => entry(100_000 + n)) });
+  const nearly = withReports(OUTBOX_MAX - 1);
+  t.match(sent(nearly.frame(assignFrame(named(1)))), [{ type: 'task_accepted' }]);
+  const full = withReports(OUTBOX_MAX);
+  t.match(sent(full.frame(assignFrame(named(1)))), [{ type: 'task_rejected', reason: 'busy' }]);
+  t.equal(full.state.journal.outbox.length, OUTBOX_MAX);
+});
+
+t.test('R20: an identify with 129 slots or 1,001 held is refused', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  const held = (count: number) => Array.from({ length: count }, (_, n) => ({ task_id: aTaskId(n + 1), generation: 1, status: 'working' }));
+  t.match(await peer.identify({ slots: SLOTS_MAX + 1 }), [{ error: 'validation_failed', errors: [{ field: 'slots' }] }]);
+  t.strictSame(await peer.identify({ held: held(HELD_MAX + 1) }), []);
+  t.equal(peer.closed(), 1009, 'so many do not even fit into a frame before identify');
+  const limits = { unidentifiedFrameBytes: HUB_LIMITS.frameBytes };
+  const roomy = await hubRig({ limits });
+  const other = await roomy.peer('a1');
+  t.match(await other.identify({ held: held(HELD_MAX + 1) }), [{ error: 'validation_failed', errors: [{ field: 'held' }] }]);
+  t.match(await other.identify({ slots: SLOTS_MAX, held: held(HELD_MAX) }), [{ type: 'identified' }]);
+  await rig.stop();
+  await roomy.stop();
+});
+
+t.test('R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 is off', async (t) => {
+  const { requestsPerSecond, requestBurst } = HUB_LIMITS;
+  const bench = await hubBench({ limits: { requestsPerSecond, requestBurst } });
+  const ask = () => bench.send('/api/schemas', { token: 'viewer' });
+  const statuses = new Set<number>();
+  for (let n = 0; n < requestBurst; n += 1) statuses.add((await ask()).status);
+  t.strictSame([...statuses], [200]);
+  const over = await ask();
+  t.strictSame([over.status, over.json['error'], over.headers.get('retry-after')], [429, 'rate_limited', '1']);
+  bench.clock.advance(1);
+  t.strictSame([(await ask()).status, (await ask()).status], [200, 429], 'a thousand a second from then on');
+  await bench.close();
+  const off = await hubBench({ limits: { requestsPerSecond: 0, requestBurst: 1 } });
+  for (let n = 0; n < 10; n += 1) t.equal((await off.send('/api/schemas', { token: 'viewer' })).status, 200);
+  await off.close();
+});
+
+t.test('R20: no timer of the hub is longer than an hour', async (t) => {
+  const rig = await hubRig();
+  const clock = virtualClock();
+  const asked: Command[] = [];
+  const sweeper = new Sweeper({
+    clock,
+    inbox: {
+      do: () => Promise.reject(new Error('nobody waits for a sweep')),
+      post: (command, settled) => {
+        asked.push(command);
+        settled({ ok: true, answer: { kind: 'noted' } as never });
+      },
+    },
+    context: { ...rig.context, timing: { ...HUB_TIMING, sweepMs: 30 * 24 * TIMER_MAX_MS } },
+    nextDueAtMs: () => Promise.resolve(null),
+  });
+  sweeper.start();
+  await clock.walk(1_000, () => new Promise((resolve) => setImmediate(resolve)));
+  const before = asked.length;
+  await clock.walk(TIMER_MAX_MS + 1_000, () => new Promise((resolve) => setImmediate(resolve)));
+  t.equal(asked.length, before + 1, 'it looks once an hour, though nothing is due for a month');
+  sweeper.stop();
+  await rig.stop();
+});
