@@ -16,16 +16,19 @@ export interface WsLinkOptions {
   readonly log: Log;
   /** Default 10,000. */
   readonly handshakeMs?: number | undefined;
+  /** The address of this machine to connect from; the system chooses without it. */
+  readonly localAddress?: string | undefined;
 }
 
 /** A `HubLink` for `ws://` and `wss://` addresses. Follows no redirect and asks for no compression. */
-export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS }: WsLinkOptions): HubLink => ({
+export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress }: WsLinkOptions): HubLink => ({
   connect({ url, frameBytesMax }, events) {
     // `closeTimeout` is newer than the types of ws.
     const options: ClientOptions & { readonly closeTimeout: number } = {
       perMessageDeflate: false,
       maxPayload: frameBytesMax,
       closeTimeout: CLOSE_MS,
+      ...(localAddress === undefined ? {} : { localAddress }),
     };
     try {
       return follow(new WebSocket(url, options), handshakeMs, events, log);

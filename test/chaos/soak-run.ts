@@ -11,6 +11,7 @@ import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type
 import { startProgram, type Program } from './rig/program.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
+import type { LightSetting } from './soak/light-sidecars.ts';
 
 export interface SoakOptions {
   readonly tree: BuiltTree;
@@ -134,14 +135,15 @@ async function startLight(
   tree: BuiltTree,
   { count, ports }: { readonly count: number; readonly ports: readonly number[] },
 ): Promise<Program> {
-  const tokens: { agentId: string; token: string | undefined }[] = [];
+  const sidecars: LightSetting['sidecars'][number][] = [];
   for (let n = 1; n <= count; n += 1) {
     const agentId = `light-${n}`;
-    tokens.push({ agentId, token: (await world.api.createToken({ agent_id: agentId })).token });
+    sidecars.push({ agentId, token: (await world.api.createToken({ agent_id: agentId })).token });
   }
-  const file = join(world.dir, 'light-tokens.json');
-  writeFileSync(file, JSON.stringify(tokens), { mode: 0o600 });
-  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), ports.join(), file];
+  const file = join(world.dir, 'light.json');
+  const setting: LightSetting = { ports, sidecars, sources: 1, countFile: null };
+  writeFileSync(file, JSON.stringify(setting), { mode: 0o600 });
+  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), file];
   const program = startProgram({ args, cwd: world.dir, logFile: world.logOf('light') });
   t.teardown(async () => void (await program.kill('SIGKILL')));
   return program;

@@ -1,9 +1,9 @@
 /**
  * Many whole sidecars in one process: their journals, files and agents are in memory, their link is the real one. Its
- * arguments are the hub's ports to call, one after the other, and a file with `{agentId, token}`s; its first line of
- * standard output says that all of them were identified.
+ * argument is a file with its setting; its first line of standard output says that all of them were identified.
  */
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../../adapters/ids-system/system-ids.ts';
@@ -14,17 +14,32 @@ import { programLog } from '../../../apps/program-log.ts';
 import { createSidecar, type Sidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
+import type { HubLink } from '../../../core/ports/hub-link.ts';
 import type { StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
 
-const [portsText = '', tokensFile = ''] = process.argv.slice(2);
-const ports = portsText.split(',');
-const tokens = JSON.parse(readFileSync(tokensFile, 'utf8')) as readonly { readonly agentId: string; readonly token: string }[];
+export interface LightSetting {
+  /** Ports of the hub, called in turn. */
+  readonly ports: readonly number[];
+  readonly sidecars: readonly { readonly agentId: string; readonly token: string | undefined }[];
+  /** Loopback addresses that they call from, in turn: one address has too few ports for ten thousand that come back. */
+  readonly sources: number;
+  /** Gets a line `TIME IDENTIFIED` whenever the number of identified sidecars has changed; null for none. */
+  readonly countFile: string | null;
+}
+
+/** Between two looks at how many are identified. */
+const COUNT_EACH_MS = 50;
+
+const { ports, sidecars: named, sources, countFile } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as LightSetting;
 const log = programLog('sidecar');
 const clock = systemClock();
 const ids = systemIds({ clock });
 const digest = systemDigest();
 
-const sidecars = tokens.map(({ agentId, token }, n): Sidecar =>
+let identified = 0;
+const released = once(process, 'SIGUSR2');
+
+const sidecars = named.map(({ agentId, token = '' }, n): Sidecar =>
   createSidecar({
     config: {
       hubs: [`ws://127.0.0.1:${ports[n % ports.length]}/ws`],
@@ -35,7 +50,7 @@ const sidecars = tokens.map(({ agentId, token }, n): Sidecar =>
       slots: 1,
       timing: { ...SIDECAR_TIMING, reportRepeat: { firstMs: 1_000, maxMs: 4_000 } },
     },
-    link: wsLink({ log }),
+    link: counted(wsLink({ log, localAddress: `127.0.0.${1 + (n % sources)}` })),
     journal: memoryJournal({ instanceId: `instance-${agentId}` }),
     results: memoryResultInbox({ clock }),
     runner: memoryAgents(clock),
@@ -46,6 +61,7 @@ const sidecars = tokens.map(({ agentId, token }, n): Sidecar =>
     stopController: () => new AbortController(),
   }),
 );
+if (countFile !== null) keepCount(countFile);
 await Promise.all(sidecars.map((sidecar) => sidecar.start()));
 await Promise.all(sidecars.map((sidecar) => sidecar.ready));
 process.stdout.write(`${sidecars.length} sidecars ready\n`);
@@ -53,18 +69,62 @@ process.once('SIGTERM', () => {
   void Promise.all(sidecars.map((sidecar) => sidecar.stop())).then(() => process.exit(0));
 });
 
-/** Agents that work as long as the task's text says (`KEY HOW SECONDS`) and leave nothing behind. */
+/** Counts the links that the hub has answered `identified` on and that are still open. */
+function counted(link: HubLink): HubLink {
+  return {
+    connect(target, events) {
+      let isIdentified = false;
+      const end = (): void => {
+        if (isIdentified) identified -= 1;
+        isIdentified = false;
+      };
+      const connection = link.connect(target, {
+        onOpen: events.onOpen,
+        onFrame(text) {
+          if (!isIdentified && text.startsWith('{"type":"identified"')) {
+            isIdentified = true;
+            identified += 1;
+          }
+          events.onFrame(text);
+        },
+        onGone(code, reason) {
+          end();
+          events.onGone(code, reason);
+        },
+      });
+      return {
+        ...connection,
+        destroy() {
+          end();
+          connection.destroy();
+        },
+      };
+    },
+  };
+}
+
+function keepCount(file: string): void {
+  let told = -1;
+  setInterval(() => {
+    if (identified === told) return;
+    told = identified;
+    appendFileSync(file, `${Date.now()} ${identified}\n`);
+  }, COUNT_EACH_MS);
+}
+
+/** Agents that work as long as the task's text says (`KEY HOW SECONDS`; `KEY hold`: until SIGUSR2) and leave nothing behind. */
 function memoryAgents(clock: Clock): WakeRunner {
   async function* work(request: WakeRequest, signal: StopSignal): AsyncGenerator<WakeEvent> {
     yield { type: 'spawned', process: { pid: 1, startTime: request.runId, bootId: 'in memory' } };
     yield { type: 'started' };
-    const seconds = Number(request.task.description.split(' ')[2] ?? 0);
+    const [, how, seconds = 0] = request.task.description.split(' ');
     await new Promise<void>((resolve) => {
-      const timer = clock.after(seconds * 1_000, resolve);
+      const timer = how === 'hold' ? null : clock.after(Number(seconds) * 1_000, resolve);
+      if (timer === null) void released.then(() => resolve());
       signal.addEventListener(
         'abort',
         () => {
-          timer.cancel();
+          timer?.cancel();
           resolve();
         },
         { once: true },
