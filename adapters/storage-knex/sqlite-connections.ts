@@ -48,10 +48,13 @@ export async function openSqliteConnections(deps: {
   });
   let raw: Database | undefined;
   let writer: SqliteConnection | undefined;
+  // May be called again: whoever could not open anew closes what it had once more. Knex releases a connection only once.
   const close = async (): Promise<void> => {
     await readers.destroy();
+    const held = raw;
+    raw = undefined;
     await writer?.finalize();
-    if (raw !== undefined) await writerKnex.client.releaseConnection(raw);
+    if (held !== undefined) await writerKnex.client.releaseConnection(held);
     await writerKnex.destroy();
   };
   try {

@@ -13,6 +13,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { aBody, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
+import { statementFaults } from '../faults/rig/statement-faults.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from './sqlite-place.ts';
 
 const run = promisify(execFile);
@@ -89,6 +90,22 @@ t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
   });
   t.equal(await answer.catch((thrown: unknown) => thrown), mistake);
   t.equal(distrusted.length, 1);
+});
+
+t.test('R15: a storage that cannot be opened anew for a while is opened anew when the disk is well', async (t) => {
+  // Closing the old connections a second time failed, so a disk that was still full at the first try was full for ever.
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  statements.fault = 'ioerr';
+  statements.count.arm({ nth: 1, lasting: true });
+  for (let tries = 1; tries <= 3; tries += 1)
+    await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), 'AC_STORE_UNAVAILABLE', `try ${tries}`);
+  statements.count.mend();
+  await commit(storage, inserting(aTask({ id: aTaskId(9) })));
+  t.equal((await storage.tasks.stats()).statuses.queued, 2);
 });
 
 t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {

@@ -1,0 +1,57 @@
+/** Which of the calls that are counted fails: the Nth from the moment it is armed, alone or with all after it. */
+
+export interface Aim {
+  /** 1 is the next call. */
+  readonly nth: number;
+  /** All after it fail too, until it is mended. */
+  readonly lasting: boolean;
+}
+
+export class CallCount {
+  #aim: Aim | null = null;
+  #calls = 0;
+  #isMet = false;
+  #isPaused = false;
+
+  /** Counts from here. */
+  arm(aim: Aim): void {
+    this.#aim = aim;
+    this.#calls = 0;
+    this.#isMet = false;
+  }
+
+  /** No call fails any more. */
+  mend(): void {
+    this.#aim = null;
+  }
+
+  get isArmed(): boolean {
+    return this.#aim !== null;
+  }
+
+  /** Whether the Nth call came. */
+  get isMet(): boolean {
+    return this.#isMet;
+  }
+
+  /** What `work` calls is neither counted nor failed: a look from outside. */
+  async apart<T>(work: () => Promise<T>): Promise<T> {
+    this.#isPaused = true;
+    try {
+      return await work();
+    } finally {
+      this.#isPaused = false;
+    }
+  }
+
+  /** A call is made. Answers whether it fails. */
+  hits(): boolean {
+    if (this.#aim === null || this.#isPaused) return false;
+    this.#calls += 1;
+    if (this.#calls === this.#aim.nth) {
+      this.#isMet = true;
+      return true;
+    }
+    return this.#aim.lasting && this.#calls > this.#aim.nth;
+  }
+}

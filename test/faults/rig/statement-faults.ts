@@ -1,0 +1,61 @@
+/**
+ * Fails statements of real SQLite. It stands in the driver, around every statement of every connection (BEGIN, reads,
+ * writes, COMMIT, ROLLBACK, checkpoints), so that neither the storage nor Knex knows of it.
+ */
+import sqlite3 from 'sqlite3';
+import { CallCount } from './call-count.ts';
+
+/**
+ * `full`, `ioerr`, `busy`: the statement is not run and fails with that code of SQLite. `answer lost`: it is run, and
+ * fails all the same; of a COMMIT nobody knows then whether it was.
+ */
+export const STORE_FAULTS = ['full', 'ioerr', 'busy', 'answer lost'] as const;
+export type StoreFault = (typeof STORE_FAULTS)[number];
+
+const CODES: Readonly<Record<StoreFault, string>> = {
+  full: 'SQLITE_FULL',
+  ioerr: 'SQLITE_IOERR',
+  busy: 'SQLITE_BUSY',
+  'answer lost': 'SQLITE_IOERR',
+};
+const METHODS = ['all', 'run', 'get'] as const;
+
+type Callback = (this: unknown, error: Error | null, ...rest: unknown[]) => void;
+type Method = (this: object, ...parts: unknown[]) => unknown;
+
+export interface StatementFaults {
+  readonly count: CallCount;
+  /** What the failing statements meet from now on. */
+  fault: StoreFault;
+  /** Takes it out of the driver. */
+  remove(): void;
+}
+
+/** Puts itself into the driver of this process; one at a time. */
+export function statementFaults(): StatementFaults {
+  const prototype = sqlite3.Statement.prototype as unknown as Record<string, Method>;
+  const count = new CallCount();
+  const faults: StatementFaults = {
+    count,
+    fault: 'full',
+    remove() {
+      for (const [name, method] of originals) prototype[name] = method;
+    },
+  };
+  const originals = METHODS.map((name) => [name, prototype[name] as Method] as const);
+  for (const [name, original] of originals) {
+    prototype[name] = function failing(...parts) {
+      const done = parts.at(-1);
+      if (typeof done !== 'function' || !count.hits()) return original.apply(this, parts);
+      const callback = done as Callback;
+      const code = CODES[faults.fault];
+      const error = Object.assign(new Error(`${code}: planted`), { code });
+      if (faults.fault === 'answer lost') {
+        return original.apply(this, [...parts.slice(0, -1), (found: Error | null) => callback.call(this, found ?? error)]);
+      }
+      setImmediate(() => callback.call(this, error));
+      return this;
+    };
+  }
+  return faults;
+}
