@@ -4,7 +4,7 @@ import type { AgentStandingCommand } from '../../core/application/hub/commands.t
 import type { AgentRow } from '../../core/ports/agent-store.ts';
 import { agentJson } from '../../core/protocol/agent-json.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { emptySchema } from '../../core/protocol/http-bodies.ts';
+import { drainSchema, emptySchema } from '../../core/protocol/http-bodies.ts';
 import { pageSchema } from '../../core/protocol/http-queries.ts';
 import type { HttpApiDeps } from './deps.ts';
 import { badCursor, pageLimit, queryReader } from './query.ts';
@@ -17,6 +17,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const { inbox, agents, clock, limits } = deps;
   const readPage = queryReader(pageSchema);
   const readEmpty = bodyReader(emptySchema);
+  const readDrain = bodyReader(drainSchema);
 
   /** The store learns of an agent's life when it comes and goes; in between, its socket knows better. */
   const heard = (row: AgentRow): AgentRow => ({
@@ -46,18 +47,26 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     return row === undefined ? unknownAgent : ok(agentJson(heard(row), clock.nowMs()));
   };
 
+  const stand = async (request: ApiRequest, how: Pick<AgentStandingCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
+    const id = request.params['id'];
+    if (!isAgentId(id)) return unknownAgent;
+    const answer = await inbox.do({ kind: 'agent_standing', agentId: id, ...how });
+    return answer.kind === 'done' ? ok({ agent_id: id, change: how.change }) : unknownAgent;
+  };
+  const drainAgent: Handler = (request) => {
+    const body = readDrain(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    const { deadline_ms: deadlineMs } = body.value;
+    return stand(request, { change: 'drain', ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+  };
   const standing =
-    (change: AgentStandingCommand['change']): Handler =>
-    async (request) => {
+    (change: 'resume' | 'takeover'): Handler =>
+    (request) => {
       const body = readEmpty(request.json);
-      if (body.kind === 'invalid') return invalid(body.errors);
-      const id = request.params['id'];
-      if (!isAgentId(id)) return unknownAgent;
-      const answer = await inbox.do({ kind: 'agent_standing', agentId: id, change });
-      return answer.kind === 'done' ? ok({ agent_id: id, change }) : unknownAgent;
+      return body.kind === 'invalid' ? invalid(body.errors) : stand(request, { change });
     };
 
-  return { listAgents, getAgent, drainAgent: standing('drain'), resumeAgent: standing('resume'), takeoverAgent: standing('takeover') };
+  return { listAgents, getAgent, drainAgent, resumeAgent: standing('resume'), takeoverAgent: standing('takeover') };
 }
 
 const unknownAgent = refusal('unknown_agent', 'There is no such agent.');

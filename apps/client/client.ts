@@ -4,7 +4,9 @@ import { followEvents, type EventsOptions } from './events.ts';
 import { request, type Call, type Connection } from './request.ts';
 import type {
   ActAnswer,
+  AgentChanged,
   AgentJson,
+  DrainRequest,
   ListQuery,
   Page,
   PageQuery,
@@ -38,8 +40,8 @@ export interface HubClient {
   push(body: PushRequest): Promise<PushAnswer>;
   agents(query?: PageQuery): Promise<Page<'agents', AgentJson>>;
   agent(agentId: string): Promise<AgentJson>;
-  /** Whether it gets tasks (`drain`, `resume`), or whether another machine may be it (`takeover`). */
-  change(agentId: string, change: 'drain' | 'resume' | 'takeover'): Promise<{ readonly agent_id: string; readonly change: string }>;
+  /** Whether it gets tasks (`drain`, `resume`), or whether another machine may be it (`takeover`). `how`: of a drain. */
+  change(agentId: string, change: 'drain' | 'resume' | 'takeover', how?: DrainRequest): Promise<AgentChanged>;
   createToken(body: TokenRequest): Promise<TokenJson>;
   tokens(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
   /** By agent id or token id. */
@@ -78,8 +80,8 @@ export function hubClient(connection: Connection): HubClient {
     push: (body) => act('/api/admin/push-task', body),
     agents: (query) => read('/api/agents', query),
     agent: (agentId) => read(at('/api/agents', agentId)),
-    change: (agentId, change) =>
-      request(connection, { method: 'POST', path: `${at('/api/agents', agentId)}/${change}`, body: {}, repeatable: true }),
+    change: (agentId, change, how: DrainRequest = {}) =>
+      request(connection, { method: 'POST', path: `${at('/api/agents', agentId)}/${change}`, body: how, repeatable: true }),
     createToken: (body) => act('/admin/tokens', body),
     tokens: (query) => read('/admin/tokens', query),
     revokeToken: (id) => request(connection, { method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),

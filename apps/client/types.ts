@@ -64,6 +64,15 @@ export interface TaskDetail extends TaskJson {
   readonly waiting_for: { readonly reason: string; readonly message: string; readonly [more: string]: unknown } | null;
 }
 
+/** What is still at work `deadline_ms` later is stopped and handed back; without it the agent finishes what it has. */
+export interface DrainRequest {
+  readonly deadline_ms?: number | undefined;
+}
+export interface AgentChanged {
+  readonly agent_id: string;
+  readonly change: string;
+}
+
 /** The client reads these fields; the hub may send more. */
 export interface AgentJson {
   readonly agent_id: string;

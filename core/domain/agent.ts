@@ -26,6 +26,8 @@ export interface Agent {
   readonly reportedStatus: string | null;
   /** An operator drains it: it gets nothing until an operator resumes it. */
   readonly draining: boolean;
+  /** When what an operator's drain has left at work is to be handed back; null: the agent finishes it. */
+  readonly drainUntilMs: number | null;
   /** It takes nothing for this reason of its own, as it says itself; ends by its own word, or with its session. */
   readonly ownDrain: string | null;
   /** It said that it can do nothing: gets nothing before this time, or until its checks pass; with the reason that people read. */
@@ -105,6 +107,7 @@ export function newAgent(id: AgentId, name: string = id): Agent {
     conflictUntilMs: null,
     reportedStatus: null,
     draining: false,
+    drainUntilMs: null,
     ownDrain: null,
     pausedUntilMs: null,
     pausedReason: null,

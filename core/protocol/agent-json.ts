@@ -25,6 +25,7 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     protocol_version: agent.protocolVersion,
     draining: isDraining(agent),
     draining_reason: agent.ownDrain,
+    drain_until: agent.drainUntilMs,
     paused_until: pause?.untilMs ?? null,
     paused_reason: pause?.reason ?? null,
     busy_until: isBusy(agent, nowMs) ? agent.busyUntilMs : null,

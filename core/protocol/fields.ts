@@ -18,7 +18,11 @@ export const taskIdField = Type.String({ pattern: TASK_ID_PATTERN });
 export const agentIdField = Type.String({ pattern: AGENT_ID_PATTERN });
 export const generationField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 export const timeField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-export const durationField = Type.Integer({ minimum: 1, maximum: 31_536_000_000 });
+/** The longest duration that anybody may ask for: a year, milliseconds. */
+const DURATION_MS_MAX = 31_536_000_000;
+export const durationField = Type.Integer({ minimum: 1, maximum: DURATION_MS_MAX });
+/** The same, or at once. */
+export const waitField = Type.Integer({ minimum: 0, maximum: DURATION_MS_MAX });
 export const reasonField = Type.String({ maxLength: 16_384 });
 export const nameField = Type.String({ minLength: 1, maxLength: 128 });
 export const capabilityField = Type.String({ minLength: 1, maxLength: 64 });

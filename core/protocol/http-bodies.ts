@@ -18,6 +18,7 @@ import {
   slotsField,
   taskIdField,
   timeField,
+  waitField,
 } from './fields.ts';
 
 export const DEPENDENCIES_MAX = 100;
@@ -69,6 +70,10 @@ export type PushBody = Static<typeof pushSchema>;
 export const adoptSchema = closed({ generation: generationField });
 export type AdoptBody = Static<typeof adoptSchema>;
 
+/** `POST /api/agents/:id/drain`: nothing, or until when. 0 hands back at once. */
+export const drainSchema = closed({ deadline_ms: optional(waitField) });
+export type DrainBody = Static<typeof drainSchema>;
+
 /** Actions that need no body take none, or an empty object. */
 export const emptySchema = closed({});
 
@@ -91,6 +96,7 @@ export const httpBodySchemas = {
   submit: submitSchema,
   push: pushSchema,
   adopt: adoptSchema,
+  drain: drainSchema,
   empty: emptySchema,
   register: registerSchema,
   token: tokenSchema,

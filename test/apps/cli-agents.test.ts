@@ -73,5 +73,22 @@ t.test('each agent is told by itself, and the first refusal decides the exit cod
       (change, index) => `POST /api/agents/${['w1', 'w.2', 'w1', 'nobody', 'w1'][index] ?? ''}/${change}`,
     ),
   );
+  t.match(await hub.run(['drain', 'w1', '--deadline', '10m']), { code: 0, out: /hands back what is left/ });
+  t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { deadline_ms: 600_000 });
   t.match(await hub.run(['drain']), { code: 2, err: /missing required argument 'agents'/ });
+});
+
+t.test('a drain that is waited for returns when nothing is left', async (t) => {
+  const left = [
+    { tasks: ['task-1'], pending_stops: 0 },
+    { tasks: [], pending_stops: 1 },
+    { tasks: [], pending_stops: 0 },
+  ];
+  const hub = await testHub(t, (app) =>
+    app
+      .post('/api/agents/:id/drain', (c) => c.json({ agent_id: c.req.param('id'), change: 'drain' }))
+      .get('/api/agents/:id', (c) => c.json({ agent_id: c.req.param('id'), ...left.shift() })),
+  );
+  t.match(await hub.run(['drain', 'w1', '--wait']), { code: 0, out: /w1 finishes what it has .*\nw1 has nothing left\n/ });
+  t.strictSame(left, [], 'it was looked at until then');
 });

@@ -217,6 +217,8 @@ export interface AgentStandingCommand {
   readonly agentId: AgentId;
   /** `resume` also ends a pause; `takeover` lets another instance take the identity. */
   readonly change: 'drain' | 'resume' | 'takeover';
+  /** Of a drain: what is still at work after this long is stopped and handed back, milliseconds. Without it the agent finishes what it has. */
+  readonly deadlineMs?: number | undefined;
 }
 export type StandingAnswer = { readonly kind: 'done' } | { readonly kind: 'unknown_agent' };
 
@@ -271,7 +273,8 @@ export type Outgoing =
       readonly generation: Generation;
       readonly reason: StopReason;
     }
-  | { readonly kind: 'drain' | 'resume'; readonly agentId: AgentId }
+  | { readonly kind: 'drain'; readonly agentId: AgentId; readonly deadlineMs: number | null }
+  | { readonly kind: 'resume'; readonly agentId: AgentId }
   /** The agent has a newer session: close what is older. */
   | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number };
 

@@ -61,7 +61,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   // Whether an operator drains it is known here alone: it may be another process by now, or have missed the word.
-  if (agent.draining) batch.outgoing.push({ kind: 'drain', agentId: agent.id });
+  if (agent.draining) sendDrain(batch, agent);
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
 
@@ -229,13 +229,17 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
   if (agent === undefined) return { kind: 'unknown_agent' };
   switch (command.change) {
     case 'drain':
-      batch.putAgent({ ...agent, draining: true });
-      batch.outgoing.push({ kind: 'drain', agentId: agent.id });
+      sendDrain(batch, {
+        ...agent,
+        draining: true,
+        drainUntilMs: command.deadlineMs === undefined ? null : batch.nowMs + command.deadlineMs,
+      });
       break;
     case 'resume':
       batch.putAgent({
         ...notDrained(notBusy(agent)),
         draining: false,
+        drainUntilMs: null,
         // Where the reason of its own still holds, it says so again.
         ownDrain: null,
         pausedUntilMs: null,
@@ -253,6 +257,16 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
       batch.putAgent({ ...agent, instanceId: null, replacedAtMs: [], conflictUntilMs: null });
   }
   return { kind: 'done' };
+}
+
+function sendDrain(batch: Batch, agent: Agent): void {
+  batch.putAgent(agent);
+  const { drainUntilMs } = agent;
+  batch.outgoing.push({
+    kind: 'drain',
+    agentId: agent.id,
+    deadlineMs: drainUntilMs === null ? null : Math.max(0, drainUntilMs - batch.nowMs),
+  });
 }
 
 /** Drained, as it said, is what it is no more. */

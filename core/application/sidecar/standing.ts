@@ -11,7 +11,8 @@ import type { Turn } from './turn.ts';
 export function onDrain(turn: Turn, frame: HubFrameOf<'drain'>): void {
   turn.state = { ...turn.state, drain: { reason: 'drained by an operator', drainedTold: false } };
   tellDraining(turn);
-  if (frame.deadline_ms !== undefined) turn.startTimer('drain', frame.deadline_ms);
+  if (frame.deadline_ms === undefined) turn.cancelTimers('drain');
+  else turn.startTimer('drain', frame.deadline_ms);
 }
 
 export function onResume(turn: Turn): void {
@@ -44,9 +45,10 @@ export function tellResumed(turn: Turn): void {
   if (ownReason(turn.state) === null) turn.send({ type: 'resumed' });
 }
 
-/** A hub that was just met says anew whether an operator drains. */
+/** A hub that was just met says anew whether an operator drains, and until when. */
 export function forgetDrain(turn: Turn): void {
   turn.state = { ...turn.state, drain: null };
+  turn.cancelTimers('drain');
 }
 
 export function onRefusedTimer(turn: Turn): void {

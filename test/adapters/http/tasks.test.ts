@@ -249,6 +249,7 @@ t.test('agents', async (t) => {
     protocol_version: 2,
     draining: false,
     draining_reason: null,
+    drain_until: null,
     paused_until: null,
     paused_reason: null,
     busy_until: null,
@@ -280,6 +281,13 @@ t.test('drain, resume and takeover are asked of the queue', async (t) => {
     t.strictSame(refusals(await post(`/api/agents/N/${change}`)), [404, 'unknown_agent']);
     t.strictSame(refusals(await post(`/api/agents/${BENCH_AGENT}/${change}`, 'operator', { deadline: 1 })), [400, 'validation_failed']);
   }
+  const drain = `/api/agents/${BENCH_AGENT}/drain`;
+  t.equal((await post(drain, 'operator', { deadline_ms: 60_000 })).status, 200);
+  t.strictSame(bench.commands.at(-1), { kind: 'agent_standing', agentId: BENCH_AGENT, change: 'drain', deadlineMs: 60_000 });
+  t.type((await get(`/api/agents/${BENCH_AGENT as AgentId}`)).json['drain_until'], 'number');
+  for (const deadline_ms of [-1, 0.5, '1', 1e15])
+    t.equal((await post(drain, 'operator', { deadline_ms })).status, 400, String(deadline_ms));
+  t.equal((await post(`/api/agents/${BENCH_AGENT}/resume`)).status, 200);
   t.equal((await get(`/api/agents/${BENCH_AGENT as AgentId}`)).json['draining'], false, 'the resume came after the drain');
 });
 

@@ -128,6 +128,31 @@ t.test('what ends a drain is who began it: the sidecar its own, an operator an o
   t.match(agent, { draining: false, ownDrain: null, reportedStatus: null });
 });
 
+t.test('the deadline of a drain is kept, and said again with what is left of it', async (t) => {
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
+  let peer = await rig.peer('a1');
+  await peer.identify({ slots: 9 });
+  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'drain', deadlineMs: 60_000 });
+  await rig.pass(0);
+  t.match(peer.frames.at(-1), { type: 'drain', deadline_ms: 60_000 });
+  await rig.pass(20_000);
+  peer = await peer.again();
+  t.match(
+    (await peer.identify({ slots: 9 })).find(({ type }) => type === 'drain'),
+    { deadline_ms: 40_000 },
+  );
+  await rig.pass(50_000);
+  peer = await peer.again();
+  t.match(
+    (await peer.identify({ slots: 9 })).find(({ type }) => type === 'drain'),
+    { deadline_ms: 0 },
+    'over: at once',
+  );
+  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'resume' });
+  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'drain' });
+  t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { draining: true, drainUntilMs: null });
+});
+
 t.test('R13: what ends a pause is what began it', async (t) => {
   // Checks that pass, said after each identify, ended the pause of a machine on which three tasks in a row were lost.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });

@@ -139,6 +139,11 @@ export const cancelledFrame = (
   timestamp: nowMs,
 });
 
+export const drainFrame = (deadlineMs: number | null): Frame => ({
+  type: 'drain',
+  ...(deadlineMs === null ? {} : { deadline_ms: deadlineMs }),
+});
+
 /** A connected agent as other agents see it; undefined when it is not here. */
 export function cardOf(
   agentId: AgentId,

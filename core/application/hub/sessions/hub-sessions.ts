@@ -6,7 +6,7 @@ import { addressGroup, clientAddress } from '../../../protocol/client-address.ts
 import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../commands.ts';
-import { cardOf, assignFrame, cancelledFrame, type Frame } from './frames-out.ts';
+import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 
@@ -29,6 +29,8 @@ export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
   readonly #sessions = new Map<number, HubSession>();
   readonly #byAgent = new Map<AgentId, HubSession>();
+  /** Those of version 1, which are told of each that comes and goes: few, and often none. */
+  readonly #version1 = new Map<AgentId, HubSession>();
   readonly #closedSockets = refusalCounts();
   #unidentified = 0;
   #lifeTimer: Timer | null = null;
@@ -89,6 +91,7 @@ export class HubSessions implements TransportEvents {
     session.gone();
     if (agentId === null || this.#byAgent.get(agentId) !== session) return;
     this.#byAgent.delete(agentId);
+    this.#version1.delete(agentId);
     this.#broadcast(agentId, { type: 'agent_left', agent_id: agentId }, false);
   }
 
@@ -122,7 +125,7 @@ export class HubSessions implements TransportEvents {
       } else if (one.kind === 'stop') {
         session.send(cancelledFrame(session.version, one, this.#deps.clock.nowMs(), this.#deps.context.timing.killGraceMs));
       } else if (session.version === 2) {
-        session.send({ type: one.kind });
+        session.send(one.kind === 'drain' ? drainFrame(one.deadlineMs) : { type: one.kind });
       }
     }
   }
@@ -142,7 +145,10 @@ export class HubSessions implements TransportEvents {
     if (session === undefined || agentId === null) return;
     const older = this.#byAgent.get(agentId);
     this.#byAgent.set(agentId, session);
+    if (session.version === 1) this.#version1.set(agentId, session);
+    else this.#version1.delete(agentId);
     if (older !== undefined) this.#closeReplaced(older);
+    if (this.#version1.size === 0) return;
     const agent = cardOf(agentId, this.#deps);
     if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent }, false);
   }
@@ -182,8 +188,8 @@ export class HubSessions implements TransportEvents {
   }
 
   #broadcast(from: AgentId, frame: Frame, everyVersion: boolean): void {
-    for (const [agentId, session] of this.#byAgent) {
-      if (agentId !== from && (everyVersion || session.version === 1)) session.send(frame);
+    for (const [agentId, session] of everyVersion ? this.#byAgent : this.#version1) {
+      if (agentId !== from) session.send(frame);
     }
   }
 }
