@@ -1,15 +1,19 @@
 /** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
-import { chmod, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
 
 const OTHERS = 0o077;
 
-/** Makes the directory, mode 0700. Fails with `AC_DATA_DIR`. */
+/**
+ * Makes the directory, mode 0700. Fails with `AC_DATA_DIR`, also when it is there and others may use it: what they may have
+ * put into it is not believed, and a folder that is somebody else's is not closed to them.
+ */
 export async function makeDataDir(dataDir: string, setting: string): Promise<void> {
+  let mode: number;
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    if (((await stat(dataDir)).mode & OTHERS) !== 0) await chmod(dataDir, 0o700);
+    mode = (await stat(dataDir)).mode;
     const probe = join(dataDir, '.writable');
     await writeFile(probe, '', { mode: 0o600 });
   } catch (cause) {
@@ -19,6 +23,12 @@ export async function makeDataDir(dataDir: string, setting: string): Promise<voi
       { cause },
     );
   }
+  if (process.platform === 'win32' || (mode & OTHERS) === 0) return;
+  throw new AgentcomError(
+    'AC_DATA_DIR',
+    `The data directory ${dataDir} may be used by others (mode ${(mode & 0o777).toString(8)}, wanted 700). Run: chmod 700 ${dataDir}`,
+    { details: { dataDir, mode: mode & 0o777 } },
+  );
 }
 
 /** The trimmed text of a secret file; null when there is none. Fails with `AC_DATA_DIR` when others may read it. */

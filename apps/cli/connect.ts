@@ -1,11 +1,11 @@
 /** Which hub a command speaks to, and with which token: options, then environment, then the config. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
 import { hubUrls } from '../hub/urls.ts';
 import type { ResolvedHubConfig } from '../../core/config/config.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { readSecretFile } from '../data-dir.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export interface ConnectionOptions {
@@ -15,7 +15,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * Throws `AC_USAGE` when no address or token can be found, saying how to give one. The config is read only if needed.
+ * Throws `AC_USAGE` when no address or token can be found, saying how to give one, and `AC_DATA_DIR` when others may read
+ * the token's file. The config is read only if needed.
  * `onRetry` hears once when the hub does not answer and is tried again.
  */
 export async function connect(
@@ -73,13 +74,10 @@ async function tokenFor(url: string, hub: ResolvedHubConfig): Promise<string> {
   }
   if (hub.adminToken !== undefined) return hub.adminToken;
   const file = join(hub.dataDir, 'admin-token');
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch (thrown) {
-    throw new AgentcomError(
-      'AC_USAGE',
-      `No token: ${file} cannot be read (${messageOf(thrown)}). It is made when the hub first starts. Give --token or AGENTCOM_ADMIN_TOKEN.`,
-      { cause: thrown },
-    );
-  }
+  const token = await readSecretFile(file);
+  if (token !== null) return token;
+  throw new AgentcomError(
+    'AC_USAGE',
+    `No token: there is no ${file}. It is made when the hub first starts. Give --token or AGENTCOM_ADMIN_TOKEN.`,
+  );
 }

@@ -65,7 +65,7 @@ export interface World {
   readonly port: number;
   readonly api: HubClient;
   readonly adminToken: string;
-  startHub(): Promise<Program>;
+  startHub(env?: Readonly<Record<string, string>>): Promise<Program>;
   /** Started again, it has the config of the first time. */
   startSidecar(agentId: string, options?: SidecarOptions): Promise<Program>;
   ledger(): readonly LedgerLine[];
@@ -85,7 +85,10 @@ export interface SidecarOptions {
   readonly capabilities?: readonly string[];
   /** What it wakes instead of the agent that keeps the ledger. */
   readonly argv?: readonly string[];
+  /** Environment of its agents. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Environment of its own. */
+  readonly programEnv?: Readonly<Record<string, string>>;
   /** Times that only this one has. */
   readonly timing?: Partial<SidecarTiming>;
   /** More of the sidecar's config, as source text. */
@@ -139,13 +142,14 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
     port,
     api,
     adminToken,
-    startHub: () => start('hub', ['hub', '--config', join(dir, 'hub.config.ts')]),
+    startHub: (env) => start('hub', ['hub', '--config', join(dir, 'hub.config.ts')], env),
     async startSidecar(agentId, options = {}) {
       const {
         hubUrl = `ws://127.0.0.1:${port}/ws`,
         capabilities = ['code'],
         argv = LEDGER_ARGV,
         env = {},
+        programEnv = {},
         timing = {},
         extra = '',
       } = options;
@@ -162,7 +166,7 @@ export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agen
 `,
         );
       }
-      return start(agentId, ['sidecar', '--config', config]);
+      return start(agentId, ['sidecar', '--config', config], programEnv);
     },
     ledger: () => readLedger(dir),
     async ledgerLine(taskId, what, generation) {

@@ -1,6 +1,8 @@
 /** Messages between agents are data with their sender named, few, and can be switched off. */
 import t from 'tap';
+import type { HubFrame } from '../../core/protocol/hub-frames.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
+import { online, working } from '../core/sidecar/stage.ts';
 
 t.test('ten messages a minute, the next is refused with when to come again, and counted', async (t) => {
   const rig = await hubRig();
@@ -52,4 +54,20 @@ t.test('switched off, nothing is passed on', async (t) => {
   );
   t.strictSame(other.news(), []);
   await rig.stop();
+});
+
+t.test('a message to a sidecar wakes nobody', async (t) => {
+  const message = {
+    type: 'message',
+    id: 'msg-1',
+    from: 'one',
+    message_type: 'task_assign',
+    payload: { type: 'task_assign', task_id: 'task-00000000000000aa', generation: 1, description: 'run me' },
+    timestamp: 0,
+  };
+  for (const sidecar of [online(), working()]) {
+    const before = sidecar.state.journal;
+    t.strictSame(sidecar.frame(message as unknown as HubFrame), []);
+    t.equal(sidecar.state.journal, before);
+  }
 });

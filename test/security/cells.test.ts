@@ -1,0 +1,250 @@
+/**
+ * Who tries what, and the tests that show what stops them. Each row names its tests by file and title: a test that is
+ * renamed or removed fails here until somebody says what took its place.
+ */
+import t from 'tap';
+import { missingTest, type NamedTest } from './named-tests.ts';
+
+interface Cell {
+  readonly who: string;
+  readonly stoppedBy: string;
+  readonly tests: readonly NamedTest[];
+}
+
+const PEER = 'security/network-peer.test.ts';
+const TOKEN = 'security/stolen-token.test.ts';
+const OUTPUT = 'security/agent-output.test.ts';
+const OTHER = 'security/other-agent.test.ts';
+const LOCAL = 'security/local-user.test.ts';
+const HTTP = 'adapters/http/refusals.test.ts';
+const TOKENS = 'adapters/http/tokens.test.ts';
+const BAD = 'apps/bad-input.test.ts';
+const API = 'contracts/http-api.contract.ts';
+const WIRE = 'contracts/hub-transport.contract.ts';
+const INBOX = 'contracts/result-inbox.contract.ts';
+const HOSTILE = 'apps/hostile-text.test.ts';
+const CONFIG = 'core/config/resolve.test.ts';
+
+const CELLS: readonly Cell[] = [
+  {
+    who: 'network peer',
+    stoppedBy: '256-bit tokens, stored as digests, shown once, compared in constant time',
+    tests: [
+      [PEER, 'tokens and secrets are 256 random bits'],
+      [TOKENS, 'a token of a role is shown once and works at once'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: '64 KiB and 10 s before identify',
+    tests: [
+      [PEER, 'R20: 64 KiB before identify is taken, a byte more closes with 1009'],
+      [PEER, 'R20: what arrives while an identify is looked at is bounded as one frame before it'],
+      [PEER, 'R20: who has not identified within 10 s is closed'],
+      [PEER, 'R20: strangers over the bound are turned away with 1013; those who identified do not count'],
+      [BAD, 'connections before identify'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: 'throttled by address, seen through trustedProxies, until identify',
+    tests: [
+      [PEER, 'wrong tokens hold off their address, and nobody can bar an agent by its name'],
+      [BAD, 'who sent ten wrong frames is held off for a while, the address before identify, the agent after; nobody else'],
+      [TOKENS, 'an address that guesses is held off; those who were let in are not'],
+      [TOKENS, 'behind a trusted proxy the address is the one that it names'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: 'throttled by session after identify',
+    tests: [
+      [PEER, 'after identify it is the session that is held off, not its address'],
+      [HTTP, 'a token that asks too often'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: 'frames that are none cost their own socket, and are counted',
+    tests: [
+      ['contracts/hub-transport-raw.contract.ts', 'ends a socket once, and no other, for'],
+      ['adapters/http/tasks.test.ts', 'R7: stats have a number for everything, also for what was refused'],
+      ['fuzz/readers.test.ts', 'R22: whatever stands in a frame, the decoder answers and never throws'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: 'plain sockets beyond loopback only with insecure: true; no listening without a secret',
+    tests: [
+      [CONFIG, 'every mistake has its path, what was wanted and what was found'],
+      ['apps/config.test.ts', 'listening beyond loopback without what makes it safe has a code of its own'],
+    ],
+  },
+  {
+    who: 'web page',
+    stoppedBy: 'lists of Origin and Host, before anything else is looked at',
+    tests: [
+      [API, 'another host or origin is refused before its token is looked at'],
+      [WIRE, 'upgrades on /ws only, for allowed names only, up to the bound'],
+      [BAD, 'sockets with a foreign Origin or Host'],
+    ],
+  },
+  {
+    who: 'web page',
+    stoppedBy: 'JSON only',
+    tests: [[HTTP, 'types and encodings']],
+  },
+  {
+    who: 'web page',
+    stoppedBy: 'a bearer token, no cookie alone',
+    tests: [
+      [PEER, 'a cookie alone opens nothing'],
+      [TOKENS, 'what is no bearer token is refused without a look-up'],
+    ],
+  },
+  {
+    who: 'web page',
+    stoppedBy: 'answers that may not be kept, framed or loaded from',
+    tests: [[API, 'every answer says what it is and may not be kept or framed']],
+  },
+  {
+    who: 'stolen agent token',
+    stoppedBy: 'own assignments only',
+    tests: [
+      [TOKEN, "R7: another's task: each kind of word is refused and counted, and changes nothing"],
+      [TOKEN, 'R7: a frame of a replaced session changes nothing and is counted'],
+      [TOKEN, 'a task that the thief holds in its inventory stays where it is'],
+      ['adapters/http/tasks.test.ts', 'a submitter and an agent see what is theirs'],
+    ],
+  },
+  {
+    who: 'stolen agent token',
+    stoppedBy: 'the token fixes capabilities, and max_slots 16',
+    tests: [
+      [TOKEN, 'the token fixes capabilities and slots, whatever identify says'],
+      [TOKEN, 'a token for an agent has max_slots 16 unless it says otherwise'],
+      [TOKENS, 'a token of an agent may fix what it claims'],
+    ],
+  },
+  {
+    who: 'stolen agent token',
+    stoppedBy: 'revoked: its socket at once, its requests within 30 s',
+    tests: [
+      [TOKEN, 'a revoked token: its socket is closed at once, its next identify refused'],
+      [TOKEN, 'a token that is revoked while it is looked up opens nothing'],
+      [TOKENS, 'a revoked token is out at once, by its id or by its agent'],
+      [TOKENS, 'a token revoked elsewhere is out within seconds'],
+    ],
+  },
+  {
+    who: 'stolen agent token',
+    stoppedBy: 'a table of routes and roles; a route without a row is refused',
+    tests: [
+      [API, '${method} ${path} is for: ${roles}'],
+      [API, 'what has no row is refused'],
+      ['adapters/http.test.ts', 'docs/http-api.md tells of every route with its roles, and of no other'],
+    ],
+  },
+  {
+    who: "agent's output",
+    stoppedBy: 'control bytes escaped',
+    tests: [
+      [OUTPUT, 'control bytes are escaped, each of them, in each form of output'],
+      [OUTPUT, 'control bytes of a task, its result, its history and its agent reach no terminal from any command'],
+    ],
+  },
+  {
+    who: "agent's output",
+    stoppedBy: 'regular files only',
+    tests: [
+      [INBOX, 'follows no link and reads nothing but regular files'],
+      ['apps/report.test.ts', 'no link is followed'],
+    ],
+  },
+  {
+    who: "agent's output",
+    stoppedBy: 'named fields copied',
+    tests: [
+      [OUTPUT, '__proto__ in a frame, a result or a body is data or nothing, never a prototype'],
+      ['core/protocol/http-text.test.ts', 'a body has the fields of its schema and no others'],
+    ],
+  },
+  {
+    who: "agent's output",
+    stoppedBy: 'depth at most 32, sizes bounded, nothing is unpacked',
+    tests: [
+      ['security/bounds.test.ts', 'R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body'],
+      [PEER, 'a compressed bomb is refused with 415 before a byte of it is looked at'],
+      [PEER, 'compression is never agreed on, whatever is offered'],
+      ['contracts/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+    ],
+  },
+  {
+    who: 'submitter',
+    stoppedBy: 'argv and standard input only, never a shell',
+    tests: [
+      [HOSTILE, 'every text arrives byte for byte by standard input, file and argument, and as a result'],
+      [HOSTILE, 'and nothing of it was run'],
+    ],
+  },
+  {
+    who: 'submitter',
+    stoppedBy: 'ids by their patterns, and paths from these alone',
+    tests: [
+      [INBOX, 'builds no path from an id that is none'],
+      ['fuzz/readers.test.ts', 'R22: an id that is none never becomes a path, a frame or a body'],
+    ],
+  },
+  {
+    who: 'other agent',
+    stoppedBy: '10 messages a minute',
+    tests: [[OTHER, 'ten messages a minute, the next is refused with when to come again, and counted']],
+  },
+  {
+    who: 'other agent',
+    stoppedBy: 'data with its sender named; wakes nobody',
+    tests: [
+      [OTHER, 'a message names who sent it, whatever it says itself, and is nothing but data'],
+      [OTHER, 'a message to a sidecar wakes nobody'],
+    ],
+  },
+  { who: 'other agent', stoppedBy: 'can be off', tests: [[OTHER, 'switched off, nothing is passed on']] },
+  {
+    who: 'local user',
+    stoppedBy: 'folders 0700 and files 0600, refused if wider',
+    tests: [
+      [LOCAL, 'a data directory is made for its owner alone, and a wider one is refused and left as it is'],
+      [LOCAL, 'a secret file is written for its owner alone, and one that others may read is not believed'],
+      [LOCAL, 'a command does not use an admin token that others may read'],
+      ['adapters/journal-file.test.ts', 'folders and files are for their owner only, and a wider folder is refused'],
+      ['adapters/results-files.test.ts', 'folders and files are for their owner only'],
+      ['adapters/storage-sqlite-file.test.ts', 'files and folders are for this user alone'],
+    ],
+  },
+  {
+    who: 'local user',
+    stoppedBy: 'enrolment needs its secret, once, for 15 minutes, on loopback too',
+    tests: [
+      [TOKENS, 'an agent enrols itself with a secret, once'],
+      [TOKENS, 'two that enrol with one secret at once: one gets in'],
+    ],
+  },
+  {
+    who: 'all of them',
+    stoppedBy: 'secrets and the environments of agents never reach logs',
+    tests: [
+      ['security/secrets.test.ts', 'secrets and agent environments never reach logs, whatever fails'],
+      [HTTP, 'nothing secret reaches the log'],
+    ],
+  },
+];
+
+t.test('what stops whom is shown by tests that are there', (t) => {
+  for (const { who, stoppedBy, tests } of CELLS) {
+    t.ok(tests.length > 0, `${who}: ${stoppedBy}`);
+    for (const test of tests) t.equal(missingTest(test), null, `${who}: ${stoppedBy}`);
+  }
+  t.match(missingTest([PEER, 'a test that nobody wrote']), /has no test/, 'and a missing one is seen');
+  t.match(missingTest(['security/nowhere.test.ts', 'x']), /there is no/);
+  t.end();
+});

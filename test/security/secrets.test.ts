@@ -1,0 +1,77 @@
+/** Secrets that are planted everywhere, in a hub and a sidecar that log all they can: none of them is in a log. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { v1Client } from '../apps/version1-client.ts';
+import { makeWorld } from '../apps/world.ts';
+
+const DEBUG = { AGENTCOM_LOG_LEVEL: 'debug' };
+/** What stands for the secrets of people: each in another place. */
+const PLANTED = {
+  bearer: 'planted-wrong-bearer-0123456789',
+  query: 'planted-in-a-query-0123456789',
+  cookie: 'planted-in-a-cookie-0123456789',
+  identify: 'planted-in-an-identify-0123456789',
+  broken: 'planted-in-a-broken-body-0123456789',
+  brokenFrame: 'planted-in-a-broken-frame-0123456789',
+  enrol: 'planted-enrol-secret-0123456789',
+  agentEnvironment: 'planted-in-the-agents-environment-0123456789',
+  sidecarEnvironment: 'planted-in-the-sidecars-environment-0123456789',
+  key: 'planted-idempotency-key-0123456789',
+};
+
+t.test('secrets and agent environments never reach logs, whatever fails', async (t) => {
+  const world = await makeWorld(t);
+  const { api, port, adminToken, dir } = world;
+  const hub = await world.startHub({ ...DEBUG });
+  const enrolSecret = readFileSync(join(dir, 'hub/enrol-secret'), 'utf8').trim();
+  const sidecar = await world.startSidecar('a1', {
+    // An agent that tells its whole environment and fails.
+    argv: ['/bin/sh', '-c', 'env; env >&2; exit 3'],
+    env: { AGENT_KEY: PLANTED.agentEnvironment },
+    programEnv: { ...DEBUG, MACHINE_KEY: PLANTED.sidecarEnvironment },
+  });
+  const { token = '' } = await api.createToken({ agent_id: 'b1' });
+  const { task_id: id } = await api.submit({ description: 'tell everything', needed_capabilities: ['code'], max_retries: 0 });
+  await world.event(id, ['dead_lettered']);
+  const told = JSON.stringify((await api.get(id)).history);
+
+  const post = (path: string, body: string, headers: Readonly<Record<string, string>>): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
+  const admin = { authorization: `Bearer ${adminToken}` };
+  await post(`/api/tasks?token=${PLANTED.query}`, '{}', { authorization: `Bearer ${PLANTED.bearer}`, cookie: PLANTED.cookie });
+  await post('/api/tasks', `{"description":"${PLANTED.broken}`, { ...admin, 'idempotency-key': PLANTED.key });
+  await post('/api/tasks', `{"${PLANTED.broken}":1}`, { ...admin, 'idempotency-key': PLANTED.key });
+  await post('/api/onboard/register', JSON.stringify({ agent_id: 'c1', secret: PLANTED.enrol }), {});
+  const enrolled = await post('/api/onboard/register', JSON.stringify({ agent_id: 'c1', secret: enrolSecret }), {});
+  const enrolledToken = String(((await enrolled.json()) as Readonly<Record<string, unknown>>)['token']);
+  const stranger = await v1Client({ port, agentId: 'b1', token: PLANTED.identify, address: '203.0.113.1' });
+  stranger.send({ type: 'identify', agent_id: 'b1', token: PLANTED.identify });
+  t.match(await stranger.next(), { type: 'error', error: 'invalid_token' });
+  stranger.send(`{"type":"identify","token":"${PLANTED.brokenFrame}`);
+  t.match(await stranger.next(), { type: 'error', error: 'invalid_json' });
+  stranger.send({ type: 'identify', agent_id: 'a1', token });
+  t.match(await stranger.next(), { type: 'error', error: 'token_agent_mismatch' });
+  await api.revokeToken('b1');
+  await sidecar.kill('SIGTERM');
+  await hub.kill('SIGTERM');
+
+  const sidecarToken = /token: "([^"]+)"/.exec(readFileSync(join(dir, 'a1.config.ts'), 'utf8'))?.[1] ?? '';
+  const secrets: Readonly<Record<string, string>> = {
+    ...PLANTED,
+    adminToken,
+    enrolSecret,
+    enrolledToken,
+    sidecarToken,
+    'token of b1': token,
+  };
+  for (const name of ['hub', 'a1']) {
+    const log = readFileSync(join(dir, `${name}.log`), 'utf8');
+    t.ok(log.split('\n').length > 5, `${name} has logged`);
+    for (const [where, secret] of Object.entries(secrets)) {
+      t.ok(secret.length >= 20, where);
+      t.notOk(log.includes(secret), `${name}: ${where}`);
+    }
+  }
+  t.ok(told.includes(PLANTED.agentEnvironment), 'the agent had it and told it; its last words are for who may see the task');
+});
