@@ -34,7 +34,7 @@ export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<vo
 /** The oldest leader of a group among the processes that carry the run id: a run begins as one. Null when there is none. */
 async function findMain(table: ProcessTable, runId: string): Promise<ProcessMark | null> {
   const rows = await table.list();
-  const carriers = new Set(await table.carriersOf(runId, rows));
+  const carriers = new Set(await table.carriersOf(runId, rows, null));
   const leaders = rows.filter((row) => carriers.has(row.pid) && row.pid === row.groupId);
   const oldest = leaders.sort((a, b) => Number(a.startTime) - Number(b.startTime) || a.pid - b.pid)[0];
   return oldest === undefined ? null : markOf(table, oldest.pid);

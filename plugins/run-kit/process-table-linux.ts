@@ -13,8 +13,9 @@ const READS_IN_A_TURN = 128;
 const NOT_OURS_TO_READ = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
 
 export function linuxProcessTable(): ProcessTable {
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   return {
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    bootId,
     async list() {
       const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
       const rows = await mapInTurns(pids, (pid) => readIfThere(`/proc/${pid}/stat`));
@@ -24,10 +25,13 @@ export function linuxProcessTable(): ProcessTable {
       const stat = readIfThere(`/proc/${String(pid)}/stat`);
       return stat === null ? null : parseStat(stat);
     },
-    async carriersOf(runId, rows) {
-      const environments = await mapInTurns(rows, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
+    async carriersOf(runId, rows, main) {
+      // Ticks since the machine started. Most processes are older than the run, and reading an environment is what costs.
+      const began = main !== null && main.bootId === bootId ? Number(main.startTime) : 0;
+      const mayCarry = rows.filter((row) => !(Number(row.startTime) < began));
+      const environments = await mapInTurns(mayCarry, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
       const wanted = `\0AGENTCOM_RUN_ID=${runId}\0`;
-      return rows.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : []));
+      return mayCarry.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : []));
     },
   };
 }

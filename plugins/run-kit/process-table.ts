@@ -20,8 +20,11 @@ export interface ProcessTable {
   list(): Promise<readonly ProcessRow[]>;
   /** One process, also a zombie; null when there is none. Answers at once, so that nothing changes before a signal follows. */
   find(pid: number): ProcessRow | null;
-  /** Those among `rows` with `AGENTCOM_RUN_ID=runId` in the environment they were started with; none where the system hides it. */
-  carriersOf(runId: string, rows: readonly ProcessRow[]): Promise<readonly number[]>;
+  /**
+   * Those among `rows` with `AGENTCOM_RUN_ID=runId` in the environment they were started with; none where the system
+   * hides it. `main` is the first process of the run, where it is known: what began before it need not be looked at.
+   */
+  carriersOf(runId: string, rows: readonly ProcessRow[], main: ProcessMark | null): Promise<readonly number[]>;
   /** Changes when the machine starts anew; null where it cannot be known. */
   readonly bootId: string | null;
 }

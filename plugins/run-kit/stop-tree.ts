@@ -82,7 +82,7 @@ function rememberedTree({ main, runId, table }: StopTreeOptions) {
     /** Walks the whole table. */
     async look(): Promise<readonly ProcessRow[]> {
       const rows = await table.list();
-      const carriers = await table.carriersOf(runId, rows);
+      const carriers = await table.carriersOf(runId, rows, main);
       glance();
       const seen = new Set([...known.keys(), ...carriers]);
       for (const row of runMembers(rows, { main, seen, selfPid: process.pid })) known.set(row.pid, row);

@@ -66,6 +66,26 @@ for (const [name, one] of [
   });
 }
 
+void t.test(
+  'carriers of a run are looked for among what is as young as its first process',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const runId = 'run-of-carriers';
+    const child = spawn('sleep', ['60'], { stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
+    t.teardown(() => child.kill('SIGKILL'));
+    await once(child, 'spawn');
+    const pid = child.pid ?? 0;
+    const mark = markOf(table, pid);
+    const rows = await table.list();
+    t.strictSame(await table.carriersOf(runId, rows, mark), [pid]);
+    t.strictSame(await table.carriersOf(runId, rows, null), [pid]);
+    const later = { ...mark, startTime: String(Number(mark.startTime) + 1) };
+    t.strictSame(await table.carriersOf(runId, rows, later), [], 'older than its run: not its own');
+    t.strictSame(await table.carriersOf(runId, rows, { ...later, bootId: 'another boot' }), [pid], 'times of another start of the machine');
+    t.strictSame(await table.carriersOf(runId, rows, { ...mark, startTime: null }), [pid]);
+  },
+);
+
 void t.test('a mark taken right after the spawn has its start time even if the child has ended', async (t) => {
   const child = spawn('true', { stdio: 'ignore' });
   const exited = once(child, 'exit');
