@@ -73,7 +73,9 @@ async function* oneStream(
   });
   life.heard();
   if (response.body === null) return;
-  for await (const { id, event, data } of readServerSentEvents(response.body, life.heard)) {
+  // The body is cut by the pipe: fetch forgets the signal of a response under way once its garbage was collected.
+  const bytes = response.body.pipeThrough(new TransformStream<Uint8Array, Uint8Array>(), { signal: life.signal });
+  for await (const { id, event, data } of readServerSentEvents(bytes, life.heard)) {
     yield { id, event: event as StreamEvent['event'], data: JSON.parse(data) as StreamEvent['data'] };
   }
 }

@@ -5,6 +5,8 @@ import type { Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
 import { freePort } from './cli-world.ts';
 import { readServerSentEvents } from '../../apps/client/sse.ts';
@@ -202,4 +204,28 @@ t.test('a hub that stays away is given up, and an abort ends the stream without 
   const controller = new AbortController();
   const events = hubClient({ url }).events({ signal: controller.signal, onReconnect: () => controller.abort() });
   t.strictSame(await events.next(), { done: true, value: undefined });
+});
+
+t.test('an abort ends a stream, and silence opens it anew, also once garbage was collected', async (t) => {
+  // The platform's fetch keeps the signal of a response under way only until then.
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  let calls = 0;
+  const event = 'id: 1\nevent: submitted\ndata: {}\n\n';
+  const app = new Hono().get('/api/events', () => {
+    calls += 1;
+    const body = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(event)) });
+    return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+  });
+  const { url } = await listening(t, app);
+  const over = new AbortController();
+  const events = hubClient({ url }).events({ lastEventId: '0', signal: over.signal, idleMs: 200 });
+  t.match(await events.next(), { done: false });
+  collectGarbage();
+  t.match(await events.next(), { done: false }, 'told again by the second stream');
+  t.equal(calls, 2);
+  const ended = events.next();
+  collectGarbage();
+  over.abort();
+  t.strictSame(await ended, { done: true, value: undefined });
 });
