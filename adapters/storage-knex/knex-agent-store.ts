@@ -3,7 +3,11 @@ import type { Knex } from 'knex';
 import { newAgent, type Agent } from '../../core/domain/agent.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
+import { gatheredLooks } from './gathered-looks.ts';
 import { agentColumns, groupedBy, stateIn, taskIn, tokenIn } from './rows.ts';
+
+/** Tokens looked up in one read: when ten thousand sidecars come back at once, each look costs a transaction. */
+const TOKENS_IN_LOOK = 200;
 
 export function knexAgentStore(use: () => OpenEngine): AgentStore {
   const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
@@ -19,11 +23,12 @@ export function knexAgentStore(use: () => OpenEngine): AgentStore {
         return 'added';
       }),
 
-    findToken: (hash) =>
+    findToken: gatheredLooks(TOKENS_IN_LOOK, (hashes) =>
       read(async (db) => {
-        const [row] = (await db('tokens').where('hash', hash).whereNull('revoked_at')) as Row[];
-        return row === undefined ? undefined : tokenIn(row);
+        const rows = (await db('tokens').whereIn('hash', hashes).whereNull('revoked_at')) as Row[];
+        return new Map(rows.map((row) => [row['hash'] as string, tokenIn(row)]));
       }),
+    ),
 
     listTokens: ({ after, limit }) =>
       read(async (db) => {

@@ -3,29 +3,27 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type ServerOptions } from 'ws';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import type { HubConnection, ListenOptions, TransportEvents } from '../../core/ports/hub-transport.ts';
-import type { Log } from '../../core/ports/log.ts';
+import { refusalLog } from '../../core/application/refusal-log.ts';
+import { listenFailure } from '../../core/application/transport/listen-failure.ts';
+import type { Listener, Opening } from '../../core/application/transport/listening.ts';
+import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { HubConnection, ListenOptions } from '../../core/ports/hub-transport.ts';
+import type { Log, LogFields } from '../../core/ports/log.ts';
+import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
 import { openConnection } from './connection.ts';
-import { httpFront, plainAddress } from './http-front.ts';
-import { refusalLog } from './refusal-log.ts';
-import { refusalOf, refuseUpgrade } from './upgrade.ts';
+import { httpFront } from './http-front.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
 
-export interface Listener {
-  readonly port: number;
-  /** Answers when the port is free and every `onGone` was called; again, the same answer. */
-  close(code: number, reason: string): Promise<void>;
-}
+/**
+ * Connections that the system keeps until they are accepted, if it lets so many wait. Node's own 511 is less than what
+ * comes in one turn of the loop when ten thousand sidecars come back; who does not fit tries again after a second or more.
+ */
+const BACKLOG = 4_096;
 
-export interface ListenerParts {
-  readonly options: ListenOptions;
-  readonly events: TransportEvents;
+export interface ListenerParts extends Opening {
   readonly settings: WsSettings;
-  /** A number for each connection, never the same again. */
-  readonly nextId: () => number;
-  /** Whether new sockets and requests are turned away by now. */
-  readonly isRefusing: () => boolean;
   readonly log: Log;
 }
 
@@ -34,7 +32,8 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
   const connections = new Set<HubConnection>();
   /** Every TCP connection, whatever became of it, so that none can outlive `close`. */
   const sockets = new Set<Socket>();
-  const noteRefusal = refusalLog(log);
+  const noteRefusal = refusalLog({ log, clock: { monotonicMs: () => performance.now() } });
+  const note = (what: string, fields: LogFields): void => noteRefusal(what, `Refused at the port: ${what}.`, fields);
   let closing: Promise<void> | null = null;
   let whenAllGone: (() => void) | null = null;
 
@@ -59,12 +58,14 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('drop', (peer) => noteRefusal('connections full', { remoteAddress: plainAddress(peer?.remoteAddress) }));
+  server.on('drop', (peer) => note('connections full', { remoteAddress: plainAddress(peer?.remoteAddress ?? '') }));
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
-    const remoteAddress = plainAddress(request.socket.remoteAddress);
-    const refusal = refusalOf(request, { isRefusing: isRefusing(), socketsOpen: connections.size }, options);
+    const remoteAddress = plainAddress(request.socket.remoteAddress ?? '');
+    const { host, origin } = request.headers;
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: connections.size }, options);
     if (refusal !== null) {
-      noteRefusal(refusal.reason, { remoteAddress, host: request.headers.host, origin: request.headers.origin });
+      note(refusal.reason, { remoteAddress, host, origin });
       refuseUpgrade(stream, refusal);
       return;
     }
@@ -103,7 +104,7 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
   };
 
   const port = await listening(server, options);
-  server.on('error', (error) => noteRefusal('accepting failed', { error: messageOf(error) }));
+  server.on('error', (error) => note('accepting failed', { error: messageOf(error) }));
   return {
     port,
     close: (code, reason) => (closing ??= closeAll(code, reason)),
@@ -112,26 +113,16 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
 
 const listening = (server: Server, { host, port }: Pick<ListenOptions, 'host' | 'port'>): Promise<number> =>
   new Promise((resolve, reject) => {
-    const fail = (thrown: unknown): void => reject(listenError(thrown, `${host}:${port}`));
+    const fail = (thrown: unknown): void => reject(listenFailure(thrown, { host, port }));
     server.once('error', fail);
     server.once('listening', () => {
       server.off('error', fail);
       resolve((server.address() as AddressInfo).port);
     });
     try {
-      server.listen({ host, port });
+      server.listen({ host, port, backlog: BACKLOG });
     } catch (thrown) {
       // Node throws, and does not emit, on a port that cannot be one.
       fail(thrown);
     }
   });
-
-const listenError = (thrown: unknown, address: string): AgentcomError => {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-  if (code === 'EADDRINUSE') {
-    const message = `Cannot listen on ${address}: another process has this port. Stop it, or set another hub.listen.port (0 takes a free one).`;
-    return new AgentcomError('AC_PORT_BUSY', message, { cause: thrown, details: { address } });
-  }
-  const message = `Cannot listen on ${address}: ${messageOf(thrown)}. Set hub.listen.host to an address of this machine and hub.listen.port to one that it may use.`;
-  return new AgentcomError('AC_LISTEN', message, { cause: thrown, details: { address } });
-};

@@ -51,6 +51,17 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
+    t.test('answers many that look at once, each with its own token', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      for (const n of [1, 2, 3]) await agents.addToken(tokenNo(n));
+      await agents.revokeTokens({ id: 'tok-2' }, 5);
+      const found = await Promise.all([3, 1, 2, 4, 1].map((n) => agents.findToken(tokenNo(n).hash)));
+      t.strictSame(
+        found.map((token) => token?.id),
+        ['tok-3', 'tok-1', undefined, undefined, 'tok-1'],
+      );
+    });
+
     t.test('finds tokens by hash alone, not revoked ones', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(aToken());

@@ -16,6 +16,8 @@ interface Entry {
 
 export class Roster {
   readonly #entries = new Map<AgentId, Entry>();
+  /** Those of them that are held back until some time: few, so that nobody has to look through all. */
+  readonly #heldBack = new Map<AgentId, readonly number[]>();
   readonly #hubId: string;
 
   constructor(hubId: string) {
@@ -25,8 +27,11 @@ export class Roster {
   /** Takes over what a committed batch made of the agents. */
   learn(batch: Batch): void {
     for (const agent of batch.agents.values()) {
+      const untilMs = [agent.pausedUntilMs, agent.brokenUntilMs, agent.busyUntilMs].filter((until) => until !== null);
       if (!agent.connected || agent.hubId !== this.#hubId) this.#entries.delete(agent.id);
       else this.#entries.set(agent.id, { agent, taken: this.#entries.get(agent.id)?.taken ?? 0 });
+      if (this.#entries.has(agent.id) && untilMs.length > 0) this.#heldBack.set(agent.id, untilMs);
+      else this.#heldBack.delete(agent.id);
     }
     for (const [id, difference] of batch.taken) this.#setTaken(id, (taken) => taken + difference);
     for (const id of batch.counted) this.#setTaken(id, () => batch.liveOf(id).length + batch.stopsOf(id).length);
@@ -46,10 +51,8 @@ export class Roster {
   /** When the next pause or busy time of an agent ends; null when there is none. */
   nextPauseEndMs(nowMs: number): number | null {
     let next: number | null = null;
-    for (const { agent } of this.#entries.values()) {
-      for (const until of [agent.pausedUntilMs, agent.brokenUntilMs, agent.busyUntilMs]) {
-        if (until !== null && until > nowMs && (next === null || until < next)) next = until;
-      }
+    for (const untilMs of this.#heldBack.values()) {
+      for (const until of untilMs) if (until > nowMs && (next === null || until < next)) next = until;
     }
     return next;
   }
