@@ -6,13 +6,7 @@ import { WebSocket, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
-
-const NOT_TEXT = 1003;
-const TOO_LARGE = 1009;
-const BROKEN_HERE = 1011;
-const TOO_SLOW = 1013;
-/** The WebSocket protocol's bound for the reason in a close frame. */
-const REASON_BYTES_MAX = 123;
+import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 
 export interface ConnectionParts {
   readonly id: number;
@@ -36,7 +30,7 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
   const close = (code: number, reason: string): void => {
     if (closedWith !== null) return;
     closedWith = code;
-    socket.close(code, cutReason(reason));
+    socket.close(code, closeReason(reason));
   };
 
   const connection: HubConnection = {
@@ -48,7 +42,7 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
       socket.send(text);
       if (socket.bufferedAmount <= socketQueueBytesMax) return true;
       log.warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes: socket.bufferedAmount, socketQueueBytesMax });
-      close(TOO_SLOW, 'too much waits for this socket');
+      close(CLOSE_CODES.tooSlow, 'too much waits for this socket');
       return false;
     },
     ping() {
@@ -64,13 +58,13 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
       what();
     } catch (thrown) {
       log.error('A handler of socket events threw; the socket is closed.', { error: thrown });
-      close(BROKEN_HERE, 'internal error');
+      close(CLOSE_CODES.internal, 'internal error');
     }
   };
 
   socket.on('message', (data: RawData, isBinary: boolean) => {
     if (closedWith !== null) return;
-    if (isBinary) close(NOT_TEXT, 'text frames only');
+    if (isBinary) close(CLOSE_CODES.notText, 'text frames only');
     else tell(() => events.onFrame(connection, data.toString()));
   });
   const alive = (): void => {
@@ -96,18 +90,8 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
 
 /** The close code that ws sends for an error of its own; 1006 for one of the network. */
 const codeOf = (error: Error & { readonly code?: unknown }): number => {
-  if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return TOO_LARGE;
-  if (error.code === 'WS_ERR_INVALID_UTF8') return 1007;
-  if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') return 1008;
-  return typeof error.code === 'string' && error.code.startsWith('WS_ERR_') ? 1002 : 1006;
-};
-
-/** As much of the reason as a close frame takes, cut between characters. */
-const cutReason = (reason: string): string => {
-  let cut = '';
-  for (const character of reason) {
-    if (Buffer.byteLength(cut + character) > REASON_BYTES_MAX) break;
-    cut += character;
-  }
-  return cut;
+  if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return CLOSE_CODES.tooLarge;
+  if (error.code === 'WS_ERR_INVALID_UTF8') return CLOSE_CODES.notUtf8;
+  if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') return CLOSE_CODES.policy;
+  return typeof error.code === 'string' && error.code.startsWith('WS_ERR_') ? CLOSE_CODES.protocol : CLOSE_CODES.abnormal;
 };

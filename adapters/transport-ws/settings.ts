@@ -1,5 +1,6 @@
 /** What can be set about the ws transport: its bounds on connections and on time. */
 import type { ConfigProblem } from '../../core/config/config.ts';
+import { numberProblems, withDefaults } from '../../core/config/number-options.ts';
 
 export interface WsOptions {
   /** HTTP connections open at once, beside the sockets; more are dropped. Default 2,000. */
@@ -28,25 +29,12 @@ const DEFAULTS: WsSettings = {
   closeWithinMs: 1_000,
 };
 
-/** The same bound as Node's timers have. */
-const SETTING_MAX = 2_147_483_647;
-
 /** The options with the defaults in. */
-export const settingsOf = (options: WsOptions): WsSettings => {
-  const given = Object.entries(options).filter(([key, value]) => key in DEFAULTS && value !== undefined);
-  return { ...DEFAULTS, ...(Object.fromEntries(given) as Partial<WsSettings>) };
-};
+export const settingsOf = (options: WsOptions): WsSettings => withDefaults(options, DEFAULTS);
 
 /** Mistakes in options that come from a config. */
 export const problemsOf = (options: WsOptions): readonly ConfigProblem[] => {
-  const problems: ConfigProblem[] = [];
-  for (const [path, found] of Object.entries(options as Readonly<Record<string, unknown>>)) {
-    if (!Object.hasOwn(DEFAULTS, path)) {
-      problems.push({ path, message: `ws() has no such option; it has ${Object.keys(DEFAULTS).join(', ')}.` });
-    } else if (found !== undefined && !(Number.isInteger(found) && (found as number) >= 1 && (found as number) <= SETTING_MAX)) {
-      problems.push({ path, message: `wanted a whole number from 1 to ${SETTING_MAX}, found ${String(found)}.` });
-    }
-  }
+  const problems = [...numberProblems(options, DEFAULTS, 'ws()')];
   const { headersWithinMs, requestWithinMs } = settingsOf(options);
   if (headersWithinMs > requestWithinMs) {
     problems.push({ path: 'requestWithinMs', message: `wanted at least headersWithinMs (${headersWithinMs}), found ${requestWithinMs}.` });

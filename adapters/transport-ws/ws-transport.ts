@@ -1,12 +1,9 @@
-/**
- * The hub's end of the wire on `ws` and node:http. Idle until `listen`, then starting, open, closing and idle again. A
- * `close` while it starts waits for the start and undoes it.
- */
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+/** The hub's end of the wire on `ws` and node:http. */
+import { listeningTransport } from '../../core/application/transport/listening.ts';
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { settingsOf, type WsOptions } from './settings.ts';
-import { openListener, type Listener } from './listener.ts';
+import { openListener } from './listener.ts';
 
 export interface WsTransportParts {
   readonly log: Log;
@@ -20,43 +17,10 @@ export interface WsTransportParts {
  */
 export const wsTransport = ({ log, options = {} }: WsTransportParts): HubTransport => {
   const settings = settingsOf(options);
-  let listener: Promise<Listener> | null = null;
-  let isRefusing = false;
-  let lastId = 0;
-  const nextId = (): number => (lastId += 1);
-
-  return {
+  return listeningTransport({
     name: 'ws',
     // ws tells what waits in a socket, not when it has drained.
     capabilities: { backpressure: false, tooLargeCode: 1009 },
-
-    async listen(listenOptions, events) {
-      if (listener !== null) {
-        throw new AgentcomError('AC_INTERNAL', 'The ws transport was told to listen while it listens. Close it first.');
-      }
-      isRefusing = false;
-      const started = openListener({ options: listenOptions, events, settings, nextId, isRefusing: () => isRefusing, log });
-      listener = started;
-      try {
-        return { port: (await started).port };
-      } catch (thrown) {
-        if (listener === started) listener = null;
-        throw thrown;
-      }
-    },
-
-    refuseNew() {
-      isRefusing = true;
-    },
-
-    async close(code, reason) {
-      const started = listener;
-      if (started === null) return;
-      isRefusing = true;
-      // A start that failed has left nothing open, and `listen` has told.
-      const opened = await started.catch(() => null);
-      await opened?.close(code, reason);
-      if (listener === started) listener = null;
-    },
-  };
+    open: (opening) => openListener({ ...opening, settings, log }),
+  });
 };

@@ -1,10 +1,10 @@
 /** The hub's end of the memory wire. */
+import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HubTransport, ListenOptions, TransportEvents } from '../../core/ports/hub-transport.ts';
 import { memoryConnection, type OpenHubEnd } from './memory-connection.ts';
 import { addressOf, type ListeningHub, type Network, type Upgrade } from './network.ts';
 
-const SOCKET_PATH = '/ws';
 /** Where free ports are looked for. */
 const FIRST_FREE_PORT = 40_000;
 const LAST_PORT = 65_535;
@@ -107,11 +107,9 @@ const listeningHub = (network: Network, open: Open, options: ListenOptions, even
 });
 
 /** The HTTP status that refuses an upgrade; null when it may go on. */
-const refusalOf = (open: Open, options: ListenOptions, { url, identity }: Upgrade): number | null => {
-  if (url.pathname !== SOCKET_PATH) return 404;
-  if (open.isRefusing) return 503;
-  if (!options.isAllowedOrigin({ host: url.host, origin: identity.origin })) return 403;
-  return open.connections.size >= options.socketsMax ? 503 : null;
+const refusalOf = ({ isRefusing, connections }: Open, options: ListenOptions, { url, identity }: Upgrade): number | null => {
+  const asked = { path: url.pathname, host: url.host, origin: identity.origin, isRefusing, socketsOpen: connections.size };
+  return decideUpgrade(asked, options)?.status ?? null;
 };
 
 const portFor = (network: Network, { host, port }: Pick<ListenOptions, 'host' | 'port'>): number => {

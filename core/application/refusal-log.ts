@@ -11,7 +11,7 @@ const QUIET_MS = 10_000;
  */
 export type NoteRefusal = (kind: string, message: string, fields: LogFields) => void;
 
-export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: Clock }): NoteRefusal {
+export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: Pick<Clock, 'monotonicMs'> }): NoteRefusal {
   const seen = new Map<string, { readonly quietUntilMs: number; unsaid: number }>();
   return (kind, message, fields) => {
     const nowMs = clock.monotonicMs();

@@ -1,0 +1,19 @@
+/** The answer to who may not become a socket. */
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { UpgradeRefusal } from '../../core/application/transport/upgrade.ts';
+
+/** Answers the upgrade with the refusal and lets the connection go. */
+export const refuseUpgrade = (socket: Duplex, refusal: UpgradeRefusal): void => {
+  const text = `${refusal.reason}\n`;
+  const head = [
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
+    'Connection: close',
+    'Content-Type: text/plain; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    ...(refusal.status === 503 ? ['Retry-After: 1'] : []),
+  ];
+  socket.on('error', () => socket.destroy());
+  socket.once('finish', () => socket.destroy());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+};

@@ -1,0 +1,34 @@
+/** Close codes of sockets that a transport uses by itself, and the reason that goes with a code. */
+import { utf8Bytes } from '../domain/encoded-text.ts';
+
+export const CLOSE_CODES = {
+  /** The peer broke the WebSocket protocol. */
+  protocol: 1002,
+  /** A binary frame. */
+  notText: 1003,
+  /** The connection ended without a close frame. */
+  abnormal: 1006,
+  /** A text frame that is not UTF-8. */
+  notUtf8: 1007,
+  /** A frame in too many pieces, or against a rule of ours. */
+  policy: 1008,
+  tooLarge: 1009,
+  /** A fault of ours. */
+  internal: 1011,
+  /** Too much waits for the peer. */
+  tooSlow: 1013,
+} as const;
+
+/** The WebSocket protocol's bound for the reason in a close frame, bytes. */
+const REASON_BYTES_MAX = 123;
+
+/** As much of the reason as a close frame takes, cut between characters. */
+export function closeReason(reason: string): string {
+  if (utf8Bytes(reason) <= REASON_BYTES_MAX) return reason;
+  let cut = '';
+  for (const character of reason) {
+    if (utf8Bytes(cut + character) > REASON_BYTES_MAX) break;
+    cut += character;
+  }
+  return cut;
+}
