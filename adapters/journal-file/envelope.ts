@@ -36,7 +36,8 @@ export function unpack(bytes: Buffer): Unpacked {
   const state = bytes.subarray(headLength, headLength + stateLength);
   if (digestOf(state) !== sha256) return bad('does not match its SHA-256 digest');
   if (!text.endsWith(TAIL)) return bad('does not end as it should');
-  return { kind: 'good', state: JSON.parse(state.toString('utf8')) as unknown };
+  const value = jsonIn(state.toString('utf8'));
+  return value === null ? bad('has a state that is not JSON') : { kind: 'good', state: value.parsed };
 }
 
 /** A file of another version still says its version; anything else is damage. */
@@ -46,9 +47,13 @@ function withoutOurHead(bytes: Buffer): Unpacked {
 }
 
 function versionIn(text: string): number | null {
+  const value = jsonIn(text)?.parsed as { readonly version?: unknown } | null | undefined;
+  return Number.isSafeInteger(value?.version) ? (value?.version as number) : null;
+}
+
+function jsonIn(text: string): { readonly parsed: unknown } | null {
   try {
-    const value = JSON.parse(text) as { readonly version?: unknown } | null;
-    return Number.isSafeInteger(value?.version) ? (value?.version as number) : null;
+    return { parsed: JSON.parse(text) as unknown };
   } catch {
     return null; // not JSON, so damage: the caller says so
   }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { ConfigProblem, ResolvedConfig } from '../../core/config/config.ts';
-import { resolveConfig } from '../../core/config/resolve.ts';
+import { resolveConfig, type ResolveAnswer } from '../../core/config/resolve.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { evaluationError } from './evaluation-error.ts';
 
@@ -30,13 +30,22 @@ export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedC
   const cwd = resolve(options.cwd ?? '.');
   const file = findConfigFile(options.configFile, cwd);
   const baseDir = dirname(file);
-  const answer = resolveConfig(await evaluate(file), {
-    baseDir,
-    absolute: (path) => resolve(baseDir, path),
-    adminToken: process.env['AGENTCOM_ADMIN_TOKEN'] || undefined,
-  });
+  const answer = check(file, await evaluate(file), baseDir);
   if (answer.kind === 'invalid') throw invalid(file, answer.problems);
   return { file, config: answer.config };
+}
+
+/** What a config has that throws when it is looked at is as if the file had thrown it. */
+function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
+  try {
+    return resolveConfig(config, {
+      baseDir,
+      absolute: (path) => resolve(baseDir, path),
+      adminToken: process.env['AGENTCOM_ADMIN_TOKEN'] || undefined,
+    });
+  } catch (thrown) {
+    throw evaluationError(file, thrown);
+  }
 }
 
 function findConfigFile(named: string | undefined, cwd: string): string {
