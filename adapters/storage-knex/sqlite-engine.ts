@@ -6,7 +6,6 @@ import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import { openSqliteConnections, type SqliteConnections } from './sqlite-connections.ts';
-import { isDistrusted, sqliteFailure } from './sqlite-failures.ts';
 import { prepareSqliteFiles } from './sqlite-files.ts';
 import { takeSqliteLock } from './sqlite-lock.ts';
 import { claimSqliteFile } from './sqlite-schema.ts';
@@ -99,12 +98,7 @@ function openedEngine(opened: {
 
     async read(work) {
       const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
-      try {
-        return await sqliteRead(connections.readers, { clock, readMs: READ_MS_MAX }, work);
-      } catch (thrown) {
-        if (isDistrusted(thrown)) distrust(connections)(thrown);
-        throw sqliteFailure(thrown, 'read', file);
-      }
+      return await sqliteRead(connections.readers, { file, clock, readMs: READ_MS_MAX, work, distrust: distrust(connections) });
     },
 
     close: () =>

@@ -49,6 +49,14 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
   return new AgentcomError('AC_INTERNAL', what, options);
 }
 
+/** A read whose BEGIN or COMMIT failed: its connection may be amid a transaction, and is given up. */
+export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_UNAVAILABLE',
+    `Cannot read in "${file}": ${messageOf(thrown)}. The connection was left amid a transaction and is opened anew by itself. Try again.`,
+    { cause: thrown, details: { file, sqlite: sqliteCodeOf(thrown) ?? null } },
+  );
+
 /** A COMMIT that failed after it may have reached the disk. */
 export const commitUnknown = (thrown: unknown, batchId: string | null, file: string): AgentcomError =>
   new AgentcomError(

@@ -5,7 +5,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Row, Transaction } from './engine.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
-import { commitUnknown, isDistrusted, sqliteFailure } from './sqlite-failures.ts';
+import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './sqlite-failures.ts';
 import { SQLITE_STATEMENTS } from './sqlite-statements.ts';
 import type { Statements } from './statements.ts';
 
@@ -87,23 +87,43 @@ const json = (parameter: unknown): string | undefined => (parameter === undefine
 /** Between two interruptions of a read that goes on with its next statement. */
 const INTERRUPT_AGAIN_MS = 50;
 
-/** Reads one committed state; whatever statement runs once `readMs` are over is interrupted, and so is each after it. */
-export async function sqliteRead<T>(
-  readers: Knex,
-  limit: { readonly clock: Clock; readonly readMs: number },
-  work: (snapshot: Knex.Transaction) => Promise<T>,
-): Promise<T> {
-  return readers.transaction(async (snapshot) => {
-    const raw = (await snapshot.client.acquireConnection()) as Database;
-    const interrupt = (): void => {
-      raw.interrupt();
-      timer = limit.clock.after(INTERRUPT_AGAIN_MS, interrupt);
-    };
-    let timer = limit.clock.after(limit.readMs, interrupt);
-    try {
-      return await work(snapshot);
-    } finally {
-      timer.cancel();
-    }
-  });
+export interface SqliteRead<T> {
+  readonly file: string;
+  readonly clock: Clock;
+  /** Whatever statement runs once this is over is interrupted, and so is each after it. */
+  readonly readMs: number;
+  readonly work: (snapshot: Knex.Transaction) => Promise<T>;
+  /** Told when the connections must not be believed any more. */
+  readonly distrust: (why: unknown) => void;
+}
+
+/**
+ * Reads one committed state, limited in time. A connection on which BEGIN or COMMIT failed may still be amid a
+ * transaction, and would go back so to its pool: it is not used again.
+ */
+export async function sqliteRead<T>(readers: Knex, { file, clock, readMs, work, distrust }: SqliteRead<T>): Promise<T> {
+  let state = 'beginning' as 'beginning' | 'reading' | 'ending';
+  try {
+    return await readers.transaction(async (snapshot) => {
+      state = 'reading';
+      const raw = (await snapshot.client.acquireConnection()) as Database;
+      const interrupt = (): void => {
+        raw.interrupt();
+        timer = clock.after(INTERRUPT_AGAIN_MS, interrupt);
+      };
+      let timer = clock.after(readMs, interrupt);
+      try {
+        const answer = await work(snapshot);
+        state = 'ending';
+        return answer;
+      } finally {
+        timer.cancel();
+      }
+    });
+  } catch (thrown) {
+    const ofSqlite = sqliteCodeOf(thrown) !== undefined;
+    const isLeftAmid = ofSqlite && (state === 'ending' || (state === 'beginning' && !isBusy(thrown)));
+    if (isDistrusted(thrown) || isLeftAmid) distrust(thrown);
+    throw isLeftAmid ? leftAmid(thrown, file) : sqliteFailure(thrown, 'read', file);
+  }
 }

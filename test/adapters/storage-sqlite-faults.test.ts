@@ -108,6 +108,29 @@ t.test('R15: a storage that cannot be opened anew for a while is opened anew whe
   t.equal((await storage.tasks.stats()).statuses.queued, 2);
 });
 
+t.test('a read whose end fails leaves no connection amid its transaction', async (t) => {
+  // The connection went back to its pool as it was, and every later read on it failed to begin.
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  let failed = 0;
+  for (let nth = 1; ; nth += 1) {
+    statements.fault = 'busy';
+    statements.count.arm({ nth, lasting: false });
+    const isWell = await storage.tasks.stats().then(
+      () => true,
+      () => false,
+    );
+    const { isMet } = statements.count;
+    statements.count.mend();
+    if (!isWell) failed += 1;
+    t.equal((await storage.tasks.stats()).statuses.queued, 0, `after its statement ${nth} failed, the next read works`);
+    if (!isMet) break;
+  }
+  t.ok(failed >= 3, `${failed} reads failed: BEGIN, the reading and COMMIT`);
+});
+
 t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file, { busyMs: 50 }));
