@@ -1,0 +1,56 @@
+/**
+ * A million stored tasks, and a hub that is killed and started again: `npm run recovery -- [--tasks N] [--kills N]
+ * [--seed TEXT]`. Exits with 1 unless submits are answered within 3 s of each kill, the task of a machine that died runs
+ * elsewhere within `reconnectGraceMs` + 5 s (of one that died with the hub: within that of the end of the quiet time), and
+ * every submit that was answered is stored.
+ */
+import { buildTree } from './rig/built-tree.ts';
+import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { progressBar } from './rig/progress-bar.ts';
+import { CHAOS_HUB_TIMING } from './rig/world.ts';
+import { recoveryRun } from './recovery-run.ts';
+
+const FIGURE = { tasks: 1_000_000, kills: 10 };
+const SUBMIT_WITHIN_MS = 3_000;
+const ELSEWHERE_MARGIN_MS = 5_000;
+
+const { tasks, kills, seed } = readOptions(FIGURE);
+sayMachine(thisMachine());
+say(`${tasks} stored tasks, the hub killed ${kills} times; seed ${seed}`);
+await withEnds(async (end) => {
+  const bar = progressBar(tasks);
+  const outcome = await recoveryRun(end, {
+    tree: buildTree(end),
+    seed,
+    tasks,
+    kills,
+    onProgress: (done, note) => bar.at(note === 'stored' ? done : tasks, note),
+  });
+  bar.end();
+  const { recoveries, elsewhereMs, elsewhereAfterStartMs, readsMs } = outcome;
+  const { reconnectGraceMs = 0, quietAfterStartMs = 0 } = CHAOS_HUB_TIMING;
+  say(`stored in ${outcome.fillSeconds} s: ${JSON.stringify(outcome.stored)}, ${outcome.databaseMiB} MiB`);
+  for (const { submitMs, loadedMs, partsMs, walMiB } of recoveries) {
+    const parts = Object.entries(partsMs).map(([part, ms]) => `${part} ${ms}`);
+    say(
+      `submit answered ${submitMs} ms after the kill: code loaded ${loadedMs}, ${parts.join(', ')}; ${walMiB} MiB in the write-ahead log`,
+    );
+  }
+  say(
+    `a machine that died with the hub: its task ran elsewhere ${elsewhereAfterStartMs} ms after the start (quiet for ${quietAfterStartMs})`,
+  );
+  say(`a machine that died later: its task ran elsewhere after ${elsewhereMs} ms (grace ${reconnectGraceMs})`);
+  say(`submits answered ${outcome.answered}, stored ${outcome.found}; hub at most ${outcome.rssMaxMiB} MiB`);
+  say(`reads, ms: ${JSON.stringify(readsMs)}`);
+  for (const surprise of outcome.surprises) say(`  ${surprise}`);
+  const isReached =
+    recoveries.every(({ submitMs }) => submitMs <= SUBMIT_WITHIN_MS) &&
+    elsewhereAfterStartMs <= Math.max(reconnectGraceMs, quietAfterStartMs) + ELSEWHERE_MARGIN_MS &&
+    elsewhereMs <= reconnectGraceMs + ELSEWHERE_MARGIN_MS &&
+    outcome.found === outcome.answered &&
+    outcome.surprises.length === 0;
+  const { database: _database, ...figures } = outcome;
+  const isFull = tasks >= FIGURE.tasks && kills >= 1;
+  writeFigures('recovery', isFull, { seed, tasks, reached: isReached, reconnectGraceMs, quietAfterStartMs, ...figures });
+  process.exitCode = isReached ? 0 : 1;
+});
