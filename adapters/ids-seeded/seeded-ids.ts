@@ -12,7 +12,11 @@ export interface SeededIdsOptions {
 export const seededIds = ({ seed }: SeededIdsOptions): Ids => {
   const random = seededRandom(seed);
   let made = 0;
-  const words = (count: number): string => Array.from({ length: count }, () => random().toString(16).padStart(8, '0')).join('');
+  const words = (count: number): string => {
+    let text = '';
+    for (let word = 0; word < count; word += 1) text += random().toString(16).padStart(8, '0');
+    return text;
+  };
 
   return {
     task() {

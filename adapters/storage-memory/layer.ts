@@ -22,9 +22,12 @@ export function layer<K, V>(base: Map<K, V>): Layer<K, V> {
       changed.delete(key);
       removed.add(key);
     },
-    *values() {
-      for (const [key, value] of base) if (!removed.has(key)) yield changed.get(key) ?? value;
-      for (const [key, value] of changed) if (!base.has(key)) yield value;
+    values() {
+      if (removed.size === 0 && changed.size === 0) return base.values();
+      const values: V[] = [];
+      for (const [key, value] of base) if (!removed.has(key)) values.push(changed.get(key) ?? value);
+      for (const [key, value] of changed) if (!base.has(key)) values.push(value);
+      return values;
     },
     apply() {
       for (const key of removed) base.delete(key);

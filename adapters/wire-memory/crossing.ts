@@ -1,4 +1,5 @@
 /** How things cross from one end of a memory wire to the other: late, twice, out of order or never, as a fate decides. */
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 
 /** One thing on its way. */
@@ -69,6 +70,3 @@ export const lane = ({ clock, fate, connection, from }: LaneParts): Lane => {
     },
   };
 };
-
-/** The size of a text on a real wire. */
-export const utf8Bytes = (text: string): number => new TextEncoder().encode(text).length;

@@ -1,7 +1,7 @@
 /** One connection as a hub on the memory wire sees it: open, closing once it was closed here, gone. */
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import type { Timer } from '../../core/ports/clock.ts';
 import type { HubConnection, ListenOptions, TransportEvents } from '../../core/ports/hub-transport.ts';
-import { utf8Bytes } from './crossing.ts';
 import type { HubEnd, Network, Upgrade } from './network.ts';
 
 const NO_CLOSE_FRAME = 1006;

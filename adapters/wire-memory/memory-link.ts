@@ -1,7 +1,8 @@
 /** The sidecar's end of the memory wire: connecting, open, gone. */
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
-import { lane, utf8Bytes } from './crossing.ts';
+import { lane } from './crossing.ts';
 import { addressOf, type HubEnd, type LinkEnd, type LinkIdentity, type Network } from './network.ts';
 
 const NO_CLOSE_FRAME = 1006;
