@@ -13,7 +13,7 @@ const spanMs = (place: number, lowMs: number, highMs: number): number => Math.ro
 export function play(act: Act, world: World, clients: Clients): void {
   const [which, how, long] = act.n;
   const { hub, network, trace, wire } = world;
-  const machine = placed(world.machines, which);
+  const machine = victim(world.machines, which);
   trace.add('act', `${act.kind} ${act.n.map((n) => n.toFixed(3)).join(' ')}`);
   trace.rare(`act ${act.kind}`);
   switch (act.kind) {
@@ -46,11 +46,21 @@ export function play(act: Act, world: World, clients: Clients): void {
       return machine.connection === 0 ? undefined : wire.cut(machine.connection);
     case 'half_open':
       return network.halfOpen(machine.connection, how < 0.33 ? 'up' : how < 0.66 ? 'down' : 'both');
+    case 'partition':
+      network.part(machine.name);
+      return world.later(spanMs(long, 1_000, 400_000), () => network.join(machine.name));
     case 'slow':
       return network.slow(machine.connection, spanMs(long, 50, 40_000));
     default:
       return playOn(machine, act.kind, act, world);
   }
+}
+
+/** Mostly one that has something to do: what goes wrong with an idle one teaches little. */
+function victim(machines: readonly Machine[], which: number): Machine {
+  const busy = machines.filter((machine) => machine.busyWith !== null);
+  const isAny = busy.length === 0 || (which * 100) % 1 < 0.3;
+  return placed(isAny ? machines : busy, which);
 }
 
 const KILL_STEPS = ['begin', 'commit', 'committed', 'rest'] as const;
@@ -72,6 +82,13 @@ function sayForeign(machine: Machine, how: number, which: number, { database, tr
   if (how < 0.33) machine.say({ type: 'task_accepted', ...name });
   else if (how < 0.66) machine.say({ type: 'task_progress', ...name, percent: 7 });
   else machine.say({ type: 'task_failed', ...name, error: 'not mine' });
+}
+
+/** A sidecar speaks of what it has; the last that is heard of this connection comes when it has another one. */
+function sayOwn(machine: Machine, { database }: World): void {
+  for (const { task } of database.current.values())
+    if (task.status === 'assigned' && task.assignedTo === machine.agentId)
+      machine.say({ type: 'task_progress', task_id: task.id, generation: task.generation, percent: 9 });
 }
 
 type MachineAct = Extract<Act['kind'], `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies' | 'reset' | 'foreign'>;
@@ -97,7 +114,8 @@ function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, w
     case 'agent_dies':
       return machine.killAgent(how);
     case 'reset':
-      world.network.slow(machine.connection, spanMs(long, 50, 5_000));
+      world.network.slow(machine.connection, spanMs(long, 1_000, 20_000));
+      sayOwn(machine, world);
       return machine.resetLink();
     case 'foreign':
       return sayForeign(machine, how, long, world);

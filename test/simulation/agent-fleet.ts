@@ -5,10 +5,10 @@ import type { StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/
 import { agentScript } from './agents.ts';
 import { placed, type Chance } from './chance.ts';
 import type { Life } from './life.ts';
-import type { World } from './world.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export interface AgentFleetOptions {
-  readonly world: World;
+  readonly world: Surroundings;
   readonly machine: string;
   readonly clock: Clock;
   readonly adoptable: boolean;

@@ -70,6 +70,13 @@ export class Clients {
     });
   }
 
+  /** Of what waits for an agent all but the oldest are cancelled: they would only be done one after the other. */
+  withdraw(keep: number): void {
+    const waiting = [...this.#world.database.current.values()].map(({ task }) => task).filter((task) => task.status === 'queued');
+    for (const { id: taskId } of waiting.slice(keep))
+      this.#world.hub.open?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
+  }
+
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
     this.#world.hub.open?.queue.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
   }

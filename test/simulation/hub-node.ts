@@ -18,12 +18,14 @@ import type { Changes, TaskStore } from '../../core/ports/task-store.ts';
 import { Life, machineClock, mortal, processClock, type MachineClock } from './life.ts';
 import { countingLog } from './counting-log.ts';
 import { failingReads, storeFaults } from './store-faults.ts';
-import type { World } from './world.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export const HUB_HOST = 'hub';
 export const HUB_PORT = 4_000;
 /** After a start that failed. */
 const RESTART_MS = 10_000;
+/** The code of a connection that was closed because too much waited for it. */
+const TOO_SLOW = 1013;
 /** Stalls and jumps over it are seen. */
 const JUMP_SEEN_MS = 5_000;
 
@@ -40,7 +42,7 @@ interface Running {
 }
 
 export class HubNode {
-  readonly #world: World;
+  readonly #world: Surroundings;
   readonly machine: MachineClock;
   #started = 0;
   #running: Running | null = null;
@@ -48,7 +50,7 @@ export class HubNode {
   #killAt: { readonly step: TransactionStep; readonly downMs: number } | null = null;
   #healthySinceMs = 0;
 
-  constructor(world: World) {
+  constructor(world: Surroundings) {
     this.#world = world;
     this.machine = machineClock(world.clock);
   }
@@ -96,6 +98,7 @@ export class HubNode {
   }
 
   async #open({ life, storage, sweeper, queue, transport, sessions }: Running): Promise<void> {
+    const world = this.#world;
     await life.gate(storage.open());
     sweeper.start();
     await queue.do({ kind: 'hub_started' });
@@ -106,7 +109,9 @@ export class HubNode {
           port: HUB_PORT,
           frameBytesMax: HUB_LIMITS.frameBytes,
           socketsMax: HUB_LIMITS.sockets,
-          socketQueueBytesMax: HUB_LIMITS.socketQueueBytes,
+          get socketQueueBytesMax() {
+            return world.faults.queueBytes || HUB_LIMITS.socketQueueBytes;
+          },
           http: () => new Response(),
           isAllowedOrigin: () => true,
         },
@@ -286,12 +291,12 @@ export class HubNode {
     return {
       onOpen: (connection: HubConnection) => life.arrive(() => sessions.onOpen(connection)),
       onFrame: (connection, text) => {
-        if (ledger.isReplaced(this.#world.agentOf(connection.id), connection.id)) trace.rare('frame of an older connection');
         ledger.arrived(this.#world.agentOf(connection.id), text);
         life.arrive(() => sessions.onFrame(connection, text));
       },
       onPong: (connection) => life.arrive(() => sessions.onPong(connection)),
       onGone: (connection, code) => {
+        if (code === TOO_SLOW) trace.rare('slow consumer closed');
         ledger.absent(this.#world.agentOf(connection.id), connection.id);
         life.arrive(() => sessions.onGone(connection, code));
       },

@@ -2,7 +2,7 @@
 import type { LinkEvents, LinkConnection } from '../../core/ports/hub-link.ts';
 import { HUB_HOST, HUB_PORT } from './hub-node.ts';
 import type { Life } from './life.ts';
-import type { World } from './world.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export interface Machine {
   readonly name: string;
@@ -48,7 +48,7 @@ export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
 
 /** Connects and notes whose connection it is. */
 export function connectFrom(
-  world: World,
+  world: Surroundings,
   machine: string,
   target: { readonly frameBytesMax: number },
   events: LinkEvents,

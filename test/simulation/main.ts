@@ -1,14 +1,15 @@
 /**
  * `npm run sim -- --seeds N [--from K]`: plays N seeds. `--minutes M`: as many as fit. `--seed N`: plays one and prints
- * its trace; with `--shrink` it is cut down and kept as a regression. Ends with 1 when a rule was broken.
+ * its trace; with `--shrink` it is cut down and kept as a regression. Ends with 1 when a rule was broken, or when a class
+ * of faults was hardly met in 2,000 seeds or more.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { countOf, FAULT_CLASSES } from './fault-classes.ts';
+import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { planOf, type Plan } from './plan.ts';
-import { playSeeds, type Summary } from './pool.ts';
+import { FULL_SEEDS, isGood, playMany } from './play-many.ts';
 import { runPlan } from './run-plan.ts';
 import { shrink } from './shrink.ts';
 
@@ -29,7 +30,7 @@ const { values } = parseArgs({
   },
 });
 
-process.exitCode = values.seed !== undefined || values.plan !== undefined ? await playOne() : await playMany();
+process.exitCode = values.seed !== undefined || values.plan !== undefined ? await playOne() : await playSeeds();
 
 async function playOne(): Promise<number> {
   const plan = values.plan === undefined ? planOf(Number(values.seed)) : await readPlan(values.plan);
@@ -53,54 +54,26 @@ async function readPlan(file: string): Promise<Plan> {
 }
 
 async function keepSmallest(plan: Plan, rule: string, what: string): Promise<void> {
-  const onSmaller = ({ acts, machines }: Plan): void => progress(`${acts.length} acts, ${machines.length} machines`);
+  const onSmaller = ({ acts, machines }: Plan): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${acts.length} acts, ${machines.length} machines`);
+  };
   const shrunk = await shrink(plan, rule, { runsMax: SHRINK_RUNS_MAX, onSmaller });
-  progress('');
   const file = path.join(REGRESSIONS, `${plan.seed}.json`);
   await mkdir(REGRESSIONS, { recursive: true });
   await writeFile(file, `${JSON.stringify({ rule, what, plan: shrunk.plan }, null, 1)}\n`);
   console.log(`${shrunk.plan.acts.length} acts are left after ${shrunk.runs} tries: ${path.relative(process.cwd(), file)}`);
 }
 
-async function playMany(): Promise<number> {
-  const untilMs = values.minutes === undefined ? Infinity : performance.now() + Number(values.minutes) * 60_000;
-  const count = values.seeds === undefined ? (values.minutes === undefined ? 100 : Infinity) : Number(values.seeds);
-  const first = Number(values.from);
-  const startedMs = performance.now();
-  const seen = new Map<string, number>();
-  const broken: Summary[] = [];
-  let [given, played, virtualMs] = [0, 0, 0];
-  await playSeeds({
+async function playSeeds(): Promise<number> {
+  sayMachine(thisMachine(), 'simulated store');
+  const figures = await playMany({
+    from: Number(values.from),
+    count: values.seeds === undefined ? (values.minutes === undefined ? 100 : Infinity) : Number(values.seeds),
+    minutes: values.minutes === undefined ? Infinity : Number(values.minutes),
     processes: Number(values.processes),
-    next: () => (given < count && performance.now() < untilMs ? first + given++ : null),
-    onSummary(summary) {
-      played += 1;
-      virtualMs += summary.virtualMs;
-      for (const [name, times] of summary.seen) seen.set(name, (seen.get(name) ?? 0) + times);
-      progress(`${played} seeds${Number.isFinite(count) ? ` of ${count}` : ''}`);
-      const [violation] = summary.violations;
-      if (violation === undefined) return 'go on';
-      broken.push(summary);
-      console.log(`seed ${summary.seed} at ${Math.round(violation.atMs)} ms: ${violation.rule}: ${violation.what}`);
-      return values.first ? 'stop' : 'go on';
-    },
+    untilBroken: values.first,
+    quiet: values.quiet,
   });
-  progress('');
-  const realMs = performance.now() - startedMs;
-  if (!values.quiet) tell(seen);
-  console.log(
-    `${played} seeds from ${first}, ${broken.length} broke a rule; ${Math.round(realMs / 1_000)} s, virtual:real ${Math.round(virtualMs / realMs)}:1, ${values.processes} processes, node ${process.version}`,
-  );
-  return broken.length === 0 ? 0 : 1;
-}
-
-function tell(seen: ReadonlyMap<string, number>): void {
-  for (const [name, times] of [...seen].sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`${String(times).padStart(9)}  ${name}`);
-  console.log('\nfaults that were met');
-  for (const one of FAULT_CLASSES) console.log(`${String(countOf(one, seen)).padStart(9)}  ${one.name}`);
-}
-
-/** One line that is written over, on a terminal only. */
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
+  writeFigures('simulation', figures.seeds >= FULL_SEEDS, { ...figures }, 'sim');
+  return isGood(figures) ? 0 : 1;
 }

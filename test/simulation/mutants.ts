@@ -5,6 +5,8 @@
 export interface Mutant {
   readonly name: string;
   readonly what: string;
+  /** The rule that is broken by it; `npm run sim:mutants` shows that it is. */
+  readonly caughtBy: string;
   readonly file: string;
   /** Stands in the file exactly once. */
   readonly find: string;
@@ -28,6 +30,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M1',
     what: 'progress skips the generation',
+    caughtBy: 'I6',
     file: 'core/domain/fencing.ts',
     find: 'if (generation !== task.generation) {',
     replace: "if (generation !== task.generation && report.kind !== 'progress') {",
@@ -35,6 +38,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M2',
     what: 'acknowledgement before the commit',
+    caughtBy: 'I6',
     file: 'core/application/hub/task-queue.ts',
     find: '    const changes = batch.changes();\n    const events = await unit.save(changes);',
     replace:
@@ -43,6 +47,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M3',
     what: 'the outbox is dropped at the send',
+    caughtBy: 'I6',
     file: 'core/application/sidecar/reports.ts',
     find: '  planRepeat(turn, nameOf(name));\n  turn.send(frame);',
     replace: '  turn.send(frame);\n  turn.dropReport(name);',
@@ -50,6 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M4',
     what: 'a missing generation is read as the current one',
+    caughtBy: 'I6',
     file: 'core/domain/fencing.ts',
     find: "    return task.assignedTo === agentId ? { kind: 'current' } : refuse('not_assignee', task.generation);",
     replace: "    return { kind: 'current' };",
@@ -57,6 +63,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M5',
     what: 'a reclaim spends no retry',
+    caughtBy: 'I6',
     file: 'core/domain/transitions/taking-back.ts',
     find: '  return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);',
     replace: '  return withStop({ ...after, task: { ...after.task, takenBack, retryCount: task.retryCount } }, stop, nowMs);',
@@ -64,6 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M6',
     what: 'the fence skips the agent',
+    caughtBy: 'I6',
     file: 'core/domain/fencing.ts',
     find: "  if (task.assignedTo !== null && task.assignedTo !== agentId) return refuse('not_assignee', task.generation);\n",
     replace: '',
@@ -71,6 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M7',
     what: 'the generation of a report is looked up when it is sent',
+    caughtBy: 'I6',
     file: 'core/application/sidecar/reports.ts',
     find: "  turn.send(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? ''));",
     replace:
@@ -79,6 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M8',
     what: 'an accept leaves before the journal is written',
+    caughtBy: 'I6',
     file: 'core/application/sidecar/turn.ts',
     find: 'effects: [...this.#durable, ...persist, ...this.#outward] };',
     replace: 'effects: [...this.#durable, ...this.#outward, ...persist] };',
@@ -86,6 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M9',
     what: 'results are not kept by generation',
+    caughtBy: 'I6',
     file: 'core/ports/assignment-name.ts',
     find: 'return `${taskId}.g${generation}`;',
     replace: 'return `${taskId}.g1`;',
@@ -93,6 +104,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M10',
     what: 'after a stall the sweep goes before the frames that came meanwhile',
+    caughtBy: 'I6',
     file: 'core/application/hub/sweeper.ts',
     find: "    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));",
     replace: "    this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok));",
@@ -100,6 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M11',
     what: 'old stamps reclaim at the start',
+    caughtBy: 'I6',
     file: 'core/application/hub/sweeper.ts',
     find: "    this.#hush('the hub has just started');\n",
     replace: '    this.#deps.context.silence.countsFromMs = 0;\n',
@@ -107,6 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M12',
     what: 'an abort deletes a report',
+    caughtBy: 'I6',
     file: 'core/application/sidecar/verdicts.ts',
     find: "    if (held.action === 'abort' && !isReported) takeBack",
     replace:
@@ -115,6 +129,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M13',
     what: 'a repeated assignment wakes its agent again',
+    caughtBy: 'I6',
     file: 'core/domain/offer.ts',
     find: "  if (slot !== undefined) return { kind: 'held', slot };\n",
     replace: '',
@@ -122,6 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M14',
     what: 'a cancel is lost in a crash of the hub',
+    caughtBy: 'I6',
     file: 'core/application/hub/batch.ts',
     find: '      stopsSet: [...this.#stopsSet.values()],',
     replace: '      stopsSet: [],',
@@ -129,6 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M15',
     what: 'a slot is free at the signal, not at the confirmation',
+    caughtBy: 'I6',
     file: 'core/application/hub/dispatcher.ts',
     find: ' - batch.stopsOf(id).length;',
     replace: ';',
@@ -136,6 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M16',
     what: 'the word of a replaced session counts',
+    caughtBy: 'I6',
     file: 'core/application/hub/handle-report.ts',
     find: 'if (before === undefined || before.sessionNumber !== command.from.session) return',
     replace: 'if (before === undefined) return',
@@ -143,6 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M20',
     what: 'the folder is not synced: the rename that was answered last is lost in a crash',
+    caughtBy: 'I6',
     file: 'adapters/journal-memory/memory-journal.ts',
     find: '      if (keepUnsynced) unsynced?.();',
     replace:
@@ -151,6 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M22',
     what: 'the fence goes before the duplicate',
+    caughtBy: 'I6',
     file: 'core/domain/fencing.ts',
     find: '  if (outcome !== undefined && (',
     replace: '  if (generation === task.generation && outcome !== undefined && (',
@@ -158,6 +178,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M23',
     what: 'lanes are strict: no 16th assignment takes the oldest',
+    caughtBy: 'I6',
     file: 'core/domain/scheduling.ts',
     find: '(room.count + 1) % OLDEST_EVERY === 0',
     replace: '(room.count + 1) % OLDEST_EVERY < 0',
@@ -165,6 +186,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M24',
     what: 'what is claimable ignores capabilities',
+    caughtBy: 'I6',
     file: 'core/domain/scheduling.ts',
     find: '  requirement.capabilities.every((capability) => agent.capabilities.includes(capability));',
     replace: '  requirement.capabilities.length >= 0 && agent.capabilities.length >= 0;',
@@ -172,6 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M25',
     what: 'a retry begins again with generation 0',
+    caughtBy: 'I6',
     file: 'core/domain/transitions/operating.ts',
     find: '    generation: nextGeneration(task.generation),\n    round: task.round + 1,',
     replace: '    generation: 0 as Generation,\n    round: task.round + 1,',

@@ -21,6 +21,9 @@ export interface SimulatedNetwork {
   /** From now on everything on it takes this much longer. */
   slow(connection: number, delayMs: number): void;
   halfOpen(connection: number, direction: 'up' | 'down' | 'both'): void;
+  /** Nothing crosses to this node or from it, on old connections and on new ones, until it joins again. */
+  part(node: string): void;
+  join(node: string): void;
   /** Whether it still carries in both directions. */
   isSound(connection: number): boolean;
   /** All connections are quick from now on. */
@@ -39,6 +42,8 @@ const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
   const known = new Map<number, Conditions>();
   let connectingNode = '?';
+  /** How often each node is parted. */
+  const parted = new Map<string, number>();
 
   const conditionsOf = (connection: number): Conditions => {
     const found = known.get(connection);
@@ -61,7 +66,7 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       const { kind, from, text, connection } = crossing;
       trace.add(from === 'hub' ? `hub→${conditions.node}` : `${conditions.node}→hub`, `#${connection} ${kind} ${text}`);
       if (kind === 'frame') onFrame(crossing, conditions.node);
-      if (conditions.dead.has(from)) {
+      if (conditions.dead.has(from) || (parted.get(conditions.node) ?? 0) > 0) {
         trace.rare('frame lost');
         return [];
       }
@@ -84,7 +89,13 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       if (direction !== 'up') dead.add('hub');
       trace.rare('half-open socket');
     },
+    part(node) {
+      parted.set(node, (parted.get(node) ?? 0) + 1);
+      trace.rare('partition');
+    },
+    join: (node) => void parted.set(node, Math.max(0, (parted.get(node) ?? 0) - 1)),
     mend() {
+      parted.clear();
       for (const conditions of known.values()) conditions.delayMs = Math.min(conditions.delayMs, 5);
     },
     isSound: (connection) => (known.get(connection)?.dead.size ?? 0) === 0,

@@ -23,6 +23,8 @@ export interface FaultPlan {
   /** Connections that are slow from the start; task frames that arrive twice. */
   readonly slow: number;
   readonly doubled: number;
+  /** What may wait for one connection before the hub closes it; 0: as much as it allows by itself. */
+  readonly queueBytes: number;
   /** Wakes that cannot be spawned; agents that do not do what they should. */
   readonly spawnFails: number;
   readonly badAgents: number;
@@ -54,6 +56,7 @@ export const ACT_KINDS = [
   'prepare_fails',
   'cut',
   'half_open',
+  'partition',
   'slow',
   'agent_dies',
   'reset',
@@ -83,8 +86,8 @@ const CAPABILITIES = ['code', 'gpu', 'web'];
 
 /** Weight of each kind of act in a world where it is on. */
 const WEIGHTS: Readonly<Record<ActKind, number>> = {
-  submit: 30,
-  bulk: 2,
+  submit: 18,
+  bulk: 1,
   push: 3,
   cancel: 6,
   retry: 5,
@@ -106,6 +109,7 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
   prepare_fails: 1,
   cut: 4,
   half_open: 2,
+  partition: 3,
   slow: 2,
   agent_dies: 4,
   reset: 3,
@@ -115,7 +119,14 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
 /** Acts that are no faults are always on. */
 const ALWAYS: readonly ActKind[] = ['submit', 'bulk', 'push', 'cancel', 'retry', 'adopt', 'resume'];
 
+/** After each of these nothing is taken back for a while: they are off where sidecars are to be away for too long. */
+const OF_THE_HUB: readonly ActKind[] = ['hub_kill', 'hub_stop', 'hub_freeze', 'hub_jump', 'store_outage'];
+
 const UNLIMITED_EVERY = 10;
+/** Numbers of acts. What goes wrong mostly needs few of them; what only piles up over time needs many. */
+const SMALL = [60, 240] as const;
+const LARGE = [240, 2_000] as const;
+const LARGE_SHARE = 0.04;
 const SHORT: HubTiming = {
   ...HUB_TIMING,
   reconnectMaxMs: 20_000,
@@ -135,7 +146,9 @@ const LONG: HubTiming = { ...HUB_TIMING, runMaxMs: 3_600_000, v1RunMaxMs: 3_600_
 export function planOf(seed: number): Plan {
   const from = chance(`plan ${seed}`);
   const isShort = !from.is(0.15);
-  const kinds = ACT_KINDS.filter((kind) => ALWAYS.includes(kind) || from.is(0.55));
+  const isHubCalm = from.is(0.4);
+  const isOn = (kind: ActKind): boolean => ALWAYS.includes(kind) || (!(isHubCalm && OF_THE_HUB.includes(kind)) && from.is(0.55));
+  const kinds = ACT_KINDS.filter(isOn);
   const machines = machinesOf(from);
   const gapMs = from.skewed(300, 6_000);
   return {
@@ -144,8 +157,8 @@ export function planOf(seed: number): Plan {
     timing: isShort ? SHORT : LONG,
     sidecarTiming: isShort ? SHORT_SIDECAR : SIDECAR_TIMING,
     machines,
-    faults: faultsOf(from),
-    acts: actsOf(from, kinds, from.skewed(200, from.is(0.02) ? 2_000 : 400), gapMs),
+    faults: { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}) },
+    acts: actsOf(from, kinds, from.is(LARGE_SHARE) ? from.skewed(...LARGE) : from.skewed(...SMALL), gapMs),
   };
 }
 
@@ -179,6 +192,7 @@ function faultsOf(from: Chance): FaultPlan {
     commitMs: from.skewed(1, from.is(0.1) ? 2_000 : 20),
     slow: share(0.4, 0.3),
     doubled: share(0.25, 0.1),
+    queueBytes: from.is(0.25) ? from.skewed(600, 4_000) : 0,
     spawnFails: share(0.4, 0.15),
     badAgents: from.is(0.85) ? from.next() * 0.6 : 0,
     journalFails: share(0.3, 0.01),

@@ -96,6 +96,7 @@ function mend(world: World, clients: Clients): void {
   world.network.mend();
   const lookAfter = (): void => {
     world.hub.start();
+    clients.withdraw(WAITING_KEPT);
     for (const machine of onDuty(world)) machine.start();
     for (const agent of world.database.agents.values()) if (agent.connected && agent.draining) clients.stand('resume', agent.id);
     world.later(LOOK_AFTER_MS, lookAfter);
@@ -103,6 +104,8 @@ function mend(world: World, clients: Clients): void {
   lookAfter();
 }
 
+/** Tasks that still wait when the faults are over and are to be done all the same. */
+const WAITING_KEPT = 10;
 /** Between two looks of the operator who keeps everything running once the faults are over. */
 const LOOK_AFTER_MS = 5_000;
 /** Of machines with the same identity one is on at a time, for so long. */

@@ -14,7 +14,7 @@ import { Life, machineClock, mortal, processClock, type MachineClock } from './l
 import { connectFrom, mortalEvents, type Machine } from './machine.ts';
 import { AgentFleet } from './agent-fleet.ts';
 import type { MachinePlan } from './plan.ts';
-import type { World } from './world.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** Below which the memory twin keeps what agents write. */
 const RESULTS_ROOT = '/memory/';
@@ -23,7 +23,7 @@ export class SidecarMachine implements Machine {
   readonly name: string;
   readonly agentId: string;
   readonly version = 2;
-  readonly #world: World;
+  readonly #world: Surroundings;
   readonly #plan: MachinePlan;
   readonly #clock: MachineClock;
   readonly #chance: Chance;
@@ -45,7 +45,7 @@ export class SidecarMachine implements Machine {
   #begun: JournalState | null = null;
   #synced: JournalState | null = null;
 
-  constructor(world: World, name: string, plan: MachinePlan) {
+  constructor(world: Surroundings, name: string, plan: MachinePlan) {
     this.#world = world;
     this.#plan = plan;
     this.name = name;

@@ -8,7 +8,7 @@ import type { Chance } from './chance.ts';
 import { Life, machineClock, processClock, type MachineClock } from './life.ts';
 import { connectFrom, mortalEvents, type Machine } from './machine.ts';
 import type { MachinePlan } from './plan.ts';
-import type { World } from './world.ts';
+import type { Surroundings } from './surroundings.ts';
 
 const PING_MS = 30_000;
 const RECONNECT_MS = 5_000;
@@ -31,7 +31,7 @@ export class V1Machine implements Machine {
   readonly name: string;
   readonly agentId: string;
   readonly version = 1;
-  readonly #world: World;
+  readonly #world: Surroundings;
   readonly #plan: MachinePlan;
   readonly #chance: Chance;
   readonly #clock: MachineClock;
@@ -45,7 +45,7 @@ export class V1Machine implements Machine {
   /** On its disk. */
   #task: V1Task | null = null;
 
-  constructor(world: World, name: string, plan: MachinePlan) {
+  constructor(world: Surroundings, name: string, plan: MachinePlan) {
     this.#world = world;
     this.#plan = plan;
     this.name = name;

@@ -1,22 +1,13 @@
-/** A process that plays plans: one for each message, answered with what came of it. */
-import { planOf, type Plan } from './plan.ts';
+/** A process that plays worlds: one for each message, answered with what came of it. */
+import { planOf } from './plan.ts';
+import type { Asked, Summary } from './pool.ts';
 import { runPlan } from './run-plan.ts';
-import type { Summary } from './pool.ts';
 
-process.on('message', (asked: { readonly seed: number } | { readonly plan: Plan }) => {
+process.on('message', (asked: Asked) => {
   void (async () => {
     const plan = 'plan' in asked ? asked.plan : planOf(asked.seed);
-    const startedMs = performance.now();
     const { violations, hash, seen, virtualMs, turns } = await runPlan(plan);
-    const summary: Summary = {
-      seed: plan.seed,
-      violations,
-      hash,
-      seen: [...seen],
-      virtualMs,
-      turns,
-      realMs: performance.now() - startedMs,
-    };
+    const summary: Summary = { seed: plan.seed, violations, hash, seen: [...seen], virtualMs, turns };
     process.send?.(summary);
   })();
 });

@@ -16,6 +16,7 @@ import type { Machine } from './machine.ts';
 import { simulatedNetwork, type SimulatedNetwork } from './network.ts';
 import type { FaultPlan, Plan } from './plan.ts';
 import { SidecarMachine } from './sidecar-machine.ts';
+import type { Surroundings } from './surroundings.ts';
 import { createTrace, type Trace } from './trace.ts';
 import { V1Machine } from './v1-machine.ts';
 
@@ -27,6 +28,7 @@ export const NO_FAULTS: FaultPlan = {
   commitMs: 2,
   slow: 0,
   doubled: 0,
+  queueBytes: 0,
   spawnFails: 0,
   badAgents: 0,
   journalFails: 0,
@@ -35,9 +37,12 @@ export const NO_FAULTS: FaultPlan = {
 /** Type, task and, where it is there, generation. */
 const TASK_FRAME = /^\{"type":"(task_[a-z]+|wake_result)","task_id":"(task-[0-9a-f]+)"(?:,"generation":(\d+))?/;
 
+/** What takes longer may be overtaken by a newer connection. */
+const LATE_MS = 100;
+
 const digest = systemDigest();
 
-export class World {
+export class World implements Surroundings {
   readonly plan: Plan;
   readonly clock: VirtualClock = virtualClock();
   readonly trace: Trace;
@@ -71,7 +76,9 @@ export class World {
       clock,
       fate: (crossing) => {
         this.#lastConnection = Math.max(this.#lastConnection, crossing.connection);
-        return this.network.fate(crossing);
+        const arrivals = this.network.fate(crossing);
+        for (const { delayMs } of arrivals) if (delayMs > LATE_MS) this.later(delayMs, () => this.#arrivedLate(crossing));
+        return arrivals;
       },
     });
     this.hub = new HubNode(this);
@@ -141,6 +148,11 @@ export class World {
         return marker === null ? [] : [{ taskId: frame.task_id, generation: frame.generation, marker }];
       });
     });
+  }
+
+  #arrivedLate({ kind, from, connection }: Crossing): void {
+    if (kind === 'frame' && from === 'sidecar' && this.ledger.isReplaced(this.agentOf(connection), connection))
+      this.trace.rare('frame overtaken');
   }
 
   #enrol(agentId: AgentId): void {

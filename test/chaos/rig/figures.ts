@@ -29,18 +29,26 @@ export function thisMachine(): Machine {
 
 export const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
-export function sayMachine(machine: Machine): void {
+export function sayMachine(machine: Machine, store = 'SQLite, synchronous=FULL'): void {
   const { processor, cores, memoryGiB, system, node, agentcom } = machine;
-  say(`${cores} × ${processor}, ${memoryGiB} GiB, ${system}; node ${node}, agentcom ${agentcom}; SQLite, synchronous=FULL`);
+  say(`${cores} × ${processor}, ${memoryGiB} GiB, ${system}; node ${node}, agentcom ${agentcom}; ${store}`);
 }
 
-/** Keeps what was measured, with the machine, the command line and the day; a run that is smaller than its figure is not kept. */
-export function writeFigures(name: string, isFull: boolean, figures: Readonly<Record<string, unknown>>): void {
+/**
+ * Keeps what was measured, with the machine, the command line and the day; a run that is smaller than its figure is not
+ * kept. `script` is the command of package.json, if it is not named as the figure.
+ */
+export function writeFigures(
+  name: string,
+  isFull: boolean,
+  figures: Readonly<Record<string, unknown>>,
+  script = name.replace('-', ':'),
+): void {
   if (!isFull) return say('not kept: this run is smaller than its figure');
   const folder = join(ROOT, 'docs/results');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.json`);
-  const command = `npm run ${name.replace('-', ':')} -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
+  const command = `npm run ${script} -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
   const text = JSON.stringify({ figure: name, command, date: new Date().toISOString(), machine: thisMachine(), ...figures }, null, 2);
   writeFileSync(file, `${text}\n`);
   say(`written to ${file}`);

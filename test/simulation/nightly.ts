@@ -1,0 +1,17 @@
+/**
+ * `npm run sim:nightly [-- --seeds 10000]`: that many seeds, then all planted bugs. Ends with 1 when a rule was broken, a
+ * class of faults was hardly met, or a bug was not found.
+ */
+import { availableParallelism } from 'node:os';
+import { readOptions, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { huntAll } from './hunt.ts';
+import { FULL_SEEDS, isGood, playMany } from './play-many.ts';
+
+const processes = availableParallelism();
+const { seeds: count } = readOptions({ seeds: 10_000 });
+sayMachine(thisMachine(), 'simulated store');
+const played = await playMany({ from: 1, count, minutes: Infinity, processes, untilBroken: false, quiet: false });
+writeFigures('simulation', played.seeds >= FULL_SEEDS, { ...played }, 'sim:nightly');
+const hunted = await huntAll({ seedsMax: 500, from: 1, processes, only: null });
+writeFigures('sim-mutants', true, { ...hunted }, 'sim:nightly');
+process.exitCode = isGood(played) && hunted.caught === hunted.of ? 0 : 1;

@@ -1,0 +1,73 @@
+/**
+ * What a world is made of, copied to a folder as plain JavaScript: worlds play a fifth quicker there than through a loader,
+ * their processes start at once, and a bug can be planted on the way.
+ */
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import ts from 'typescript';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+/** Everything that it imports goes along. */
+const ENTRY = 'test/simulation/worker.ts';
+
+/** The text of each file that is needed, as it is and as plain JavaScript, by its name from the root of the tree. */
+export type PlainTree = ReadonlyMap<string, { readonly text: string; readonly plain: string }>;
+
+/** Changes the text of a file before it is copied. */
+export type Change = (file: string, text: string) => string;
+
+export interface PlainCopy {
+  /** What a process of the pool runs. */
+  readonly workerFile: string;
+  remove(): Promise<void>;
+}
+
+/** Reads the tree as it stands now. It takes a second or two of the processor. */
+export async function plainTree(): Promise<PlainTree> {
+  const tree = new Map<string, { readonly text: string; readonly plain: string }>();
+  const waiting = [ENTRY];
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (tree.has(file)) continue;
+    const text = await readFile(path.join(ROOT, file), 'utf8');
+    const plain = plainText(text);
+    tree.set(file, { text, plain });
+    waiting.push(...importsOf(file, plain));
+  }
+  return tree;
+}
+
+export async function plainCopy(tree: PlainTree, change: Change = (_file, text) => text): Promise<PlainCopy> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-simulation-'));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    await writeFile(path.join(folder, 'package.json'), '{"type":"module"}\n');
+    await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+    for (const [file, { text, plain }] of tree) {
+      const changed = change(file, text);
+      const target = path.join(folder, plainName(file));
+      await mkdir(path.dirname(target), { recursive: true });
+      await writeFile(target, changed === text ? plain : plainText(changed));
+    }
+    return { workerFile: path.join(folder, plainName(ENTRY)), remove };
+  } catch (thrown) {
+    await remove();
+    throw thrown;
+  }
+}
+
+const plainName = (file: string): string => file.replace(/\.ts$/, '.js');
+
+const plainText = (text: string): string =>
+  ts.transpileModule(text, {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
+    },
+  }).outputText;
+
+/** The files of the tree that plain text imports; types are not in it any more. */
+const importsOf = (file: string, plain: string): readonly string[] =>
+  [...plain.matchAll(/ from ['"](\.[^'"]+)\.js['"]/g)].map(([, name]) => path.posix.join(path.posix.dirname(file), `${name}.ts`));

@@ -1,0 +1,34 @@
+/** What a node of a simulated world sees of it. */
+import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
+import type { MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
+import type { Changes } from '../../core/ports/task-store.ts';
+import type { Chance } from './chance.ts';
+import type { Ledger } from './ledger.ts';
+import type { SimulatedNetwork } from './network.ts';
+import type { FaultPlan, Plan } from './plan.ts';
+import type { Trace } from './trace.ts';
+
+export interface Surroundings {
+  readonly plan: Plan;
+  readonly clock: VirtualClock;
+  readonly trace: Trace;
+  readonly database: MemoryDatabase;
+  readonly ledger: Ledger;
+  readonly network: SimulatedNetwork;
+  readonly wire: MemoryWire;
+  /** What goes wrong by itself, now. */
+  readonly faults: FaultPlan;
+  /** A stream of choices of this seed. */
+  chanceOf(name: string): Chance;
+  later(ms: number, act: () => void): void;
+  violated(rule: string, what: string): void;
+  tokenOf(agentId: string): string;
+  addressOf(machine: string): string;
+  /** Whose connection it is. */
+  agentOf(connection: number): string;
+  /** The newest connection's number. */
+  lastConnection(): number;
+  /** A batch has just become visible. `nowMs`: the hub's time when it was made, `begunAtMs`: the world's. */
+  committed(changes: Changes, nowMs: number, begunAtMs: number): void;
+}
