@@ -8,6 +8,7 @@ import { buckets } from './buckets.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { eventStreams } from './event-streams.ts';
 import { hubHandlers } from './hub-state.ts';
+import { loopDelay } from './loop-delay.ts';
 import { refusal, type Reply } from './reply.ts';
 import type { Handler, Handlers, OpenHandler } from './request.ts';
 import { ROUTES, type Route } from './routes.ts';
@@ -33,6 +34,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     rates: buckets(rate, RATED_TOKENS_MAX, deps.clock),
     bodies: { bytesMax: deps.limits.inboxBytes, bytes: 0 },
     isClosed: () => closed,
+    loop: loopDelay(),
     noteRefusal: refusalLog(deps),
     refusedRequests: refusalCounts(),
   };
@@ -46,7 +48,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...taskHandlers(deps),
     ...agentHandlers(deps),
     ...tokenHandlers(deps, auth),
-    ...hubHandlers(deps, context.refusedRequests),
+    ...hubHandlers(deps, context),
     streamEvents: streams.open,
   };
 
@@ -68,6 +70,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     close() {
       closed = true;
       streams.close();
+      context.loop.close();
     },
   };
 }

@@ -1,5 +1,4 @@
 /** The hub as a whole: counts, health, schemas. */
-import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import { presenceOf, type AgentPresence } from '../../core/domain/agent.ts';
 import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
 import { httpQuerySchemas } from '../../core/protocol/http-queries.ts';
@@ -10,12 +9,15 @@ import { allAgents } from './all-agents.ts';
 import type { HttpApiDeps } from './deps.ts';
 import { ok, okText } from './reply.ts';
 import type { Handlers } from './request.ts';
+import type { ServeContext } from './serve.ts';
 
 /** Health is open to everybody, so that the database is asked at most this often. */
 const HEALTH_BELIEVED_MS = 1_000;
 
-/** `refusedRequests`: by their error code. */
-export function hubHandlers(deps: HttpApiDeps, refusedRequests: RefusalCounts): Pick<Handlers, 'taskStats' | 'health' | 'schemas'> {
+export function hubHandlers(
+  deps: HttpApiDeps,
+  { loop, refusedRequests }: Pick<ServeContext, 'loop' | 'refusedRequests'>,
+): Pick<Handlers, 'taskStats' | 'health' | 'schemas'> {
   const { tasks, agents, clock, limits } = deps;
   let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
   let schemas: string | null = null;
@@ -32,7 +34,8 @@ export function hubHandlers(deps: HttpApiDeps, refusedRequests: RefusalCounts): 
       const nowMs = clock.monotonicMs();
       if (health === null || nowMs - health.atMs >= HEALTH_BELIEVED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
       const status = (await health.healthy) ? 'ok' : 'degraded';
-      return ok({ status, version: deps.version, storage: deps.storageName, transport: deps.transportName });
+      const loopDelayMs = loop.longestMs();
+      return ok({ status, version: deps.version, storage: deps.storageName, transport: deps.transportName, loop_delay_ms: loopDelayMs });
     },
     schemas() {
       schemas ??= JSON.stringify({

@@ -14,6 +14,8 @@ export interface Route {
   readonly body: 'json' | 'empty' | 'lines' | 'none';
   /** The longest body, where it is less than a submit may have. */
   readonly bytesMax?: number | undefined;
+  /** Refused while the loop is late: what costs much or can wait, so that submits, reports and what an operator does get through. */
+  readonly shed?: true | undefined;
 }
 
 const ALL = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
@@ -27,27 +29,28 @@ const ADMIN = ['admin'] as const;
 /** Fixed addresses stand before those with a parameter in the same place: the first row that fits answers. */
 export const ROUTES = [
   { name: 'submit', method: 'POST', path: '/api/tasks', roles: SUBMIT, body: 'json' },
-  { name: 'submitBulk', method: 'POST', path: '/api/tasks/bulk', roles: SUBMIT, body: 'lines' },
-  { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none' },
-  { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none' },
-  { name: 'taskStats', method: 'GET', path: '/api/tasks/stats', roles: VIEW, body: 'none' },
-  { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: ALL, body: 'none' },
+  { name: 'submitBulk', method: 'POST', path: '/api/tasks/bulk', roles: SUBMIT, body: 'lines', shed: true },
+  { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none', shed: true },
+  { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none', shed: true },
+  { name: 'taskStats', method: 'GET', path: '/api/tasks/stats', roles: VIEW, body: 'none', shed: true },
+  { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: ALL, body: 'none', shed: true },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
   { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: ['submitter', ...OPERATE], body: 'empty' },
   { name: 'adoptResult', method: 'POST', path: '/api/tasks/:id/adopt', roles: OPERATE, body: 'json' },
   { name: 'pushTask', method: 'POST', path: '/api/admin/push-task', roles: OPERATE, body: 'json' },
-  { name: 'listAgents', method: 'GET', path: '/api/agents', roles: VIEW, body: 'none' },
-  { name: 'getAgent', method: 'GET', path: '/api/agents/:id', roles: VIEW, body: 'none' },
+  { name: 'listAgents', method: 'GET', path: '/api/agents', roles: VIEW, body: 'none', shed: true },
+  { name: 'getAgent', method: 'GET', path: '/api/agents/:id', roles: VIEW, body: 'none', shed: true },
   { name: 'drainAgent', method: 'POST', path: '/api/agents/:id/drain', roles: OPERATE, body: 'empty' },
   { name: 'resumeAgent', method: 'POST', path: '/api/agents/:id/resume', roles: OPERATE, body: 'empty' },
   { name: 'takeoverAgent', method: 'POST', path: '/api/agents/:id/takeover', roles: OPERATE, body: 'empty' },
   { name: 'register', method: 'POST', path: '/api/onboard/register', roles: 'open', body: 'json', bytesMax: 4_096 },
   { name: 'addEnrolSecret', method: 'POST', path: '/admin/enrol-secrets', roles: ADMIN, body: 'empty' },
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
-  { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none' },
+  { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', shed: true },
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
+  // A stream is not shed: a browser does not open one again that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
-  { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none' },
+  { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },
   { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
 ] as const satisfies readonly Route[];
 

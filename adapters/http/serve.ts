@@ -7,6 +7,7 @@ import type { Authenticator, Principal } from './authenticate.ts';
 import { takeJson, takeLines, type BodyBudget } from './body.ts';
 import type { Buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
+import type { LoopDelay } from './loop-delay.ts';
 import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, OpenHandler } from './request.ts';
 import type { Route } from './routes.ts';
@@ -35,6 +36,7 @@ export interface ServeContext {
   readonly rates: Buckets;
   readonly bodies: BodyBudget;
   readonly isClosed: () => boolean;
+  readonly loop: LoopDelay;
   readonly noteRefusal: NoteRefusal;
   /** Requests that were refused, by their error code. */
   readonly refusedRequests: RefusalCounts;
@@ -62,6 +64,8 @@ export async function serve(
   const address = clientAddress(remoteAddress, request.headers.get('x-forwarded-for'), deps.trustedProxies);
   const admitted = await admit(context, route, request, address);
   if (admitted.kind === 'refused') return admitted.reply;
+  const late = refuseLate(context, route);
+  if (late !== null) return late;
   const wrongType = refuseType(route, request.headers);
   if (wrongType !== null) return wrongType;
 
@@ -106,6 +110,15 @@ async function admit(context: ServeContext, route: Route, request: Request, addr
   if (route.roles.includes(role)) return known;
   const message = `The role ${role} may not do this; wanted one of: ${route.roles.join(', ')}.`;
   return refused(refusal('forbidden', message));
+}
+
+/** After who sent it: strangers learn nothing of how the hub is. */
+function refuseLate({ deps, loop }: ServeContext, route: Route): Reply | null {
+  if (route.shed !== true) return null;
+  const lateMs = loop.longestMs();
+  const mostMs = deps.limits.loopDelayMs;
+  if (lateMs <= mostMs) return null;
+  return refusal('hub_busy', `The hub is ${lateMs} ms behind, and takes no bulk and no reads while that is over ${mostMs} ms; try again.`);
 }
 
 function refuseType(route: Route, headers: Headers): Reply | null {

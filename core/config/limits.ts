@@ -31,6 +31,8 @@ export interface HubLimits {
   readonly requestsPerSecond: number;
   /** Requests of one token at once, over `requestsPerSecond`. */
   readonly requestBurst: number;
+  /** How late the event loop may be before bulk submits and reads are refused, milliseconds. */
+  readonly loopDelayMs: number;
   /** Invalid frames of one socket within a minute before it is closed. */
   readonly invalidFrames: number;
 }
@@ -54,5 +56,6 @@ export const HUB_LIMITS: HubLimits = {
   streams: 200,
   requestsPerSecond: 1_000,
   requestBurst: 5_000,
+  loopDelayMs: 1_000,
   invalidFrames: 10,
 };

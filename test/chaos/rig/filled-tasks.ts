@@ -1,6 +1,7 @@
 /** A store as it is after much work: most tasks have ended, many wait, some are in the hands of agents that never come back. */
-import { knexStoreUnit } from '../../../adapters/storage-knex/knex-store-unit.ts';
-import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
+import type { OpenEngine, Transaction } from '../../../adapters/storage-knex/engine.ts';
+import { agentColumns, taskColumns } from '../../../adapters/storage-knex/rows.ts';
+import type { Statements } from '../../../adapters/storage-knex/statements.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { systemIds } from '../../../adapters/ids-system/system-ids.ts';
 import { newAgent, type Agent } from '../../../core/domain/agent.ts';
@@ -17,6 +18,8 @@ import type { Changes } from '../../../core/ports/task-store.ts';
 
 /** Tasks in one transaction. */
 const SAVED_AT_ONCE = 5_000;
+/** And in one statement of it. */
+const ROWS_IN_STATEMENT = 1_000;
 /** Between two submits of the past. */
 const SUBMIT_EACH_MS = 10;
 /** Waiting tasks ask for one of so many capabilities, which nobody has. */
@@ -24,6 +27,8 @@ const CAPABILITIES = 100;
 const AGENTS = 50;
 const SLOTS = 32;
 const YEAR_MS = 365 * 86_400_000;
+
+type Growing = { readonly [Key in 'inserted' | 'events' | 'results' | 'agents']: Changes[Key][number][] };
 
 /** What becomes of the task with this number: of twenty, ten are completed and nine wait; one in a thousand is live. */
 function fateOf(n: number): Exclude<Status, 'queued'> | 'waiting' {
@@ -47,7 +52,7 @@ export async function fillTasks(
   let waiting: TaskId | null = null;
 
   for (let from = 0; from < count; from += SAVED_AT_ONCE) {
-    const changes = emptyChanges(from === 0 ? [...workers, ...gone] : []);
+    const changes: Growing = { inserted: [], events: [], results: [], agents: from === 0 ? [...workers, ...gone] : [] };
     for (let n = from; n < Math.min(count, from + SAVED_AT_ONCE); n += 1) {
       const fate = fateOf(n);
       const submitMs = nowMs - (count - n) * SUBMIT_EACH_MS;
@@ -60,10 +65,31 @@ export async function fillTasks(
       changes.events.push(...change.events);
       if (change.result !== null) changes.results.push({ taskId: change.task.id, json: change.result });
     }
-    await engine.write(null, (transaction) => knexStoreUnit(transaction).save(changes));
+    await engine.write(null, (transaction) => save(transaction, changes));
     onSaved?.(Math.min(count, from + SAVED_AT_ONCE));
   }
   return statuses;
+}
+
+/** As a hub's commit writes it, except that nobody asks for the numbers of the events. */
+async function save(transaction: Transaction, { inserted, events, results, agents }: Growing): Promise<void> {
+  const write = async (statement: keyof Statements, rows: readonly unknown[]): Promise<void> => {
+    for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT)
+      await transaction.change(statement, rows.slice(from, from + ROWS_IN_STATEMENT));
+  };
+  await write('saveAgents', agents.map(agentColumns));
+  await write('insertTasks', inserted.map(taskColumns));
+  await write(
+    'insertBodies',
+    inserted.map(({ task, body }) => ({ taskId: task.id, body })),
+  );
+  await write(
+    'insertDependencies',
+    inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
+  );
+  await write('saveResults', results);
+  for (let from = 0; from < events.length; from += ROWS_IN_STATEMENT)
+    await transaction.rows('insertEvents', events.slice(from, from + ROWS_IN_STATEMENT));
 }
 
 /** One transition after the other, each decided of the one before. */
@@ -142,17 +168,4 @@ const agentOf = (name: string, nowMs: number, connected: boolean): Agent => ({
   disconnectedAtMs: connected ? null : nowMs,
   lastHeardAtMs: nowMs,
   instanceId: `instance-${name}`,
-});
-
-type Growing = { -readonly [Key in keyof Changes]: Changes[Key][number][] };
-
-const emptyChanges = (agents: readonly Agent[]): Growing => ({
-  inserted: [],
-  updated: [],
-  events: [],
-  results: [],
-  agents: [...agents],
-  stopsSet: [],
-  stopsCleared: [],
-  keys: [],
 });
