@@ -10,6 +10,7 @@ import { eventFeedContract } from './contracts/event-feed.contract.ts';
 import type { StorageSubject } from './contracts/storage-room.ts';
 import { storageContract } from './contracts/storage.contract.ts';
 import { storeQueueContract } from './contracts/store-queue.contract.ts';
+import { storeRemovalContract } from './contracts/store-removal.contract.ts';
 import { storeUnitContract } from './contracts/store-unit.contract.ts';
 import { taskListContract } from './contracts/task-list.contract.ts';
 import { taskStoreContract } from './contracts/task-store.contract.ts';
@@ -21,6 +22,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject): voi
   taskListContract(name, subject);
   storeUnitContract(name, subject);
   storeQueueContract(name, subject);
+  storeRemovalContract(name, subject);
   agentStoreContract(name, subject);
   eventFeedContract(name, subject);
 }
@@ -31,6 +33,7 @@ export {
   eventFeedContract,
   storageContract,
   storeQueueContract,
+  storeRemovalContract,
   storeUnitContract,
   taskListContract,
   taskStoreContract,

@@ -3,9 +3,10 @@ import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { Changes, Holding, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
+import { tombstoneOf } from '../../core/domain/tombstone.ts';
+import type { Changes, Holding, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
 import type { Transaction } from './engine.ts';
-import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn } from './rows.ts';
+import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
 import type { Statements } from './statements.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
@@ -18,8 +19,12 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
 
   return {
     async load({ tasks, agents, keys }) {
+      const found = await named(tasks, () => tasksBy('loadTasks', tasks));
+      const known = new Set(found.map(({ id }) => id));
+      const unknown = tasks.filter((id) => !known.has(id));
       return {
-        tasks: await named(tasks, () => tasksBy('loadTasks', tasks)),
+        tasks: found,
+        tombstones: await named(unknown, async () => (await transaction.rows('loadTombstones', unknown)).map(tombstoneIn)),
         agents: await named(agents, async () => (await transaction.rows('loadAgents', agents)).map((row) => stateIn<Agent>(row))),
         keys: await named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
       };
@@ -35,6 +40,7 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
       ),
     holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
     activeAgents: async () => (await transaction.rows('activeAgents')).map((row) => stateIn<Agent>(row)),
+    remove: (old) => remove(transaction, old),
     save: (changes) => save(transaction, changes),
   };
 }
@@ -45,6 +51,22 @@ async function holdingsOf(transaction: Transaction, agentIds: readonly AgentId[]
   const liveOf = groupedBy(live, (task) => task.assignedTo);
   const stopsOf = groupedBy(stops, (stop) => stop.agentId);
   return [...new Set(agentIds)].map((agentId) => ({ agentId, live: liveOf.get(agentId) ?? [], stops: stopsOf.get(agentId) ?? [] }));
+}
+
+async function remove(transaction: Transaction, old: Removal): Promise<Removed> {
+  const keys = await transaction.change('removeKeys', old);
+  const tombstones = await transaction.change('removeTombstones', old);
+  const tasks = (await transaction.rows('removable', old)).map(taskIn);
+  for (const slice of slices(tasks)) {
+    const ids = slice.map(({ id }) => id);
+    await transaction.change(
+      'insertTombstones',
+      slice.map((task) => tombstoneOf(task, old.nowMs)),
+    );
+    await transaction.change('removeEvents', ids);
+    await transaction.change('removeTasks', ids);
+  }
+  return { tasks: tasks.length, tombstones, keys };
 }
 
 async function save(transaction: Transaction, changes: Changes): Promise<readonly StoredEvent[]> {

@@ -7,7 +7,8 @@
 import type { Agent } from '../../core/domain/agent.ts';
 import type { EventName, StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
-import { PRIORITIES, requirementKey, type Priority, type Task, type TaskBody } from '../../core/domain/task.ts';
+import type { Tombstone } from '../../core/domain/tombstone.ts';
+import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody } from '../../core/domain/task.ts';
 import type { Role, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange, TaskRow } from '../../core/ports/task-store.ts';
 import type { Row } from './engine.ts';
@@ -27,6 +28,7 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
   dueAt: dueAtMs,
   submittedBy: task.submittedBy,
   createdAt: task.createdAtMs,
+  endedAt: isEnded(task) ? task.updatedAtMs : null,
   state: task,
 });
 
@@ -60,6 +62,8 @@ export const eventIn = (row: Row): StoredEvent => ({
   session: numberOrNull(row['session']),
   details: row['details'] === null ? null : jsonIn<NonNullable<TaskEvent['details']>>(row['details']),
 });
+
+export const tombstoneIn = (row: Row): Tombstone => stateIn<Tombstone>(row);
 
 export const tokenIn = (row: Row): TokenRecord => ({
   id: row['id'] as string,

@@ -33,6 +33,8 @@ export const SQLITE_INSPECTION = {
       WHERE d.depends_on = named.value ->> '$.dependsOn' AND d.task_id = named.value ->> '$.taskId')`,
   /** Parameter: task ids. Rows: `state`. */
   tasksById: `SELECT state FROM tasks WHERE id IN ${NAMES} AND json_valid(state)`,
+  /** Parameter: task ids. Rows: `state`. */
+  tombstonesById: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
   /** Parameter: task ids. Rows: events, lowest id first. */
   eventsOf: `SELECT * FROM task_events WHERE task_id IN ${NAMES} ORDER BY id`,
   /** Parameter: `{afterId, limit}`. Rows: events, lowest id first. */

@@ -4,7 +4,7 @@ import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
 import type { Row } from './engine.ts';
-import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn } from './rows.ts';
+import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
 import { openSqlite } from './sqlite-connection.ts';
 import { sqliteFailure } from './sqlite-failures.ts';
 import { cannotOpen } from './sqlite-files.ts';
@@ -37,6 +37,7 @@ export async function inspectSqlite(file: string): Promise<StoreInspection> {
     whole: async () => [...(await fileDamage(rows)), ...(await looseRows(rows))],
     tasks: (after, limit) => taskPage(rows, after, limit),
     tasksById: async (ids) => (await rows(SQLITE_INSPECTION.tasksById, ids)).map(taskIn),
+    tombstonesById: async (ids) => (await rows(SQLITE_INSPECTION.tombstonesById, ids)).map(tombstoneIn),
     eventsOf: async (ids) => (await rows(SQLITE_INSPECTION.eventsOf, ids)).map(eventIn),
     events: async (afterId, limit) => (await rows(SQLITE_INSPECTION.events, { afterId, limit })).map(eventIn),
     agents: async () => (await rows(SQLITE_INSPECTION.agents)).map((row) => stateIn<Agent>(row)),

@@ -25,6 +25,11 @@ const insert = (table: string, columns: Readonly<Record<string, string>>, confli
     SELECT ${Object.values(columns).join(', ')} FROM given WHERE true ORDER BY key
     ON CONFLICT ${conflict}`;
 
+/** Whether a task that is neither completed nor cancelled depends on that one. */
+const isNeeded = (id: string): string => `EXISTS (
+      SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
+      WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
+
 /** What each column takes of the element that is given for it. */
 const TASK_COLUMNS = {
   id: field('id'),
@@ -37,10 +42,11 @@ const TASK_COLUMNS = {
   due_at: field('dueAt'),
   submitted_by: field('submittedBy'),
   created_at: field('createdAt'),
+  ended_at: field('endedAt'),
   state: json('state'),
 };
 /** What a transition may change. The rest never does, and its indexes are left alone. */
-const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'state'] as const;
+const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'ended_at', 'state'] as const;
 const EVENT_COLUMNS = {
   task_id: field('taskId'),
   seq: field('seq'),
@@ -78,6 +84,7 @@ export const SQLITE_STATEMENTS: Statements = {
   probe: 'UPDATE store SET probes = probes + 1',
 
   loadTasks: `SELECT state FROM tasks WHERE id IN ${NAMES}`,
+  loadTombstones: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
   loadAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
   loadKeys: `
     SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
@@ -159,6 +166,30 @@ export const SQLITE_STATEMENTS: Statements = {
     DELETE FROM pending_stops
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
   insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+
+  // Ended longest ago first; what is depended on or still being stopped is stepped over.
+  removable: `
+    SELECT t.state FROM tasks AS t INDEXED BY tasks_ended
+    WHERE t.ended_at <= max(?1 ->> '$.endedBeforeMs', ?1 ->> '$.deadBeforeMs')
+      AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ?1 ->> '$.deadBeforeMs' ELSE ?1 ->> '$.endedBeforeMs' END
+      AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s INDEXED BY pending_stops_by_task WHERE s.task_id = t.id)
+    ORDER BY t.ended_at, t.id LIMIT (?1 ->> '$.limit')`,
+  removeEvents: `DELETE FROM task_events WHERE task_id IN ${NAMES}`,
+  removeTasks: `DELETE FROM tasks WHERE id IN ${NAMES}`,
+  insertTombstones: insert(
+    'tombstones',
+    { task_id: field('id'), removed_at: field('removedAtMs'), state: 'value' },
+    '(task_id) DO NOTHING',
+  ),
+  removeTombstones: `
+    DELETE FROM tombstones WHERE task_id IN (
+      SELECT b.task_id FROM tombstones AS b INDEXED BY tombstones_by_age
+      WHERE b.removed_at <= (?1 ->> '$.tombstonesBeforeMs') AND NOT ${isNeeded('b.task_id')}
+      ORDER BY b.removed_at LIMIT (?1 ->> '$.limit'))`,
+  removeKeys: `
+    DELETE FROM idempotency_keys WHERE rowid IN (
+      SELECT rowid FROM idempotency_keys INDEXED BY idempotency_keys_by_age
+      WHERE created_at <= (?1 ->> '$.keysBeforeMs') ORDER BY created_at LIMIT (?1 ->> '$.limit'))`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$') AND revoked_at IS NULL LIMIT 1`,
   insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),

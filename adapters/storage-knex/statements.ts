@@ -10,6 +10,8 @@ export interface Statements {
 
   /** Parameter: task ids. Rows: `state`. */
   readonly loadTasks: string;
+  /** Parameter: task ids. Rows: `state` of their tombstones. */
+  readonly loadTombstones: string;
   /** Parameter: agent ids. Rows: `state`. */
   readonly loadAgents: string;
   /** Parameter: `{owner, key}`s. Rows: `owner`, `key`, `digest`, `task_ids`, `created_at`. */
@@ -53,6 +55,19 @@ export interface Statements {
   readonly clearStops: string;
   /** Parameter: idempotency records. Changes; what is there already stays. */
   readonly insertKeys: string;
+
+  /** Parameter: a removal. Rows: `state` of tasks to remove. */
+  readonly removable: string;
+  /** Parameter: task ids. Changes. */
+  readonly removeEvents: string;
+  /** Parameter: task ids. Changes, with what belongs to them but their events. */
+  readonly removeTasks: string;
+  /** Parameter: tombstones. Changes; what is there already stays. */
+  readonly insertTombstones: string;
+  /** Parameter: a removal. Changes. */
+  readonly removeTombstones: string;
+  /** Parameter: a removal. Changes. */
+  readonly removeKeys: string;
 
   /** Parameter: an agent id. Rows: one if it has an unrevoked token. */
   readonly liveTokenOf: string;

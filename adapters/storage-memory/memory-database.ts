@@ -2,6 +2,7 @@
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { Tombstone } from '../../core/domain/tombstone.ts';
 import type { TaskBody } from '../../core/domain/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
@@ -13,8 +14,12 @@ export interface MemoryDatabase {
   /** Those of `tasks` that have not ended or are due some day: what queues and sweeps look through. */
   readonly current: Map<TaskId, KeptTask>;
   readonly results: Map<TaskId, string>;
-  /** All events; the id of each is its place, from 1. */
+  /** Of tasks that were removed. */
+  readonly tombstones: Map<TaskId, Tombstone>;
+  /** All events but those of removed tasks, by id. */
   readonly events: StoredEvent[];
+  /** The highest id that an event was ever given. */
+  lastEventId: number;
   readonly eventsOf: Map<TaskId, StoredEvent[]>;
   readonly agents: Map<AgentId, Agent>;
   readonly stops: Map<string, PendingStop>;
@@ -51,6 +56,8 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   tasks: new Map(),
   current: new Map(),
   results: new Map(),
+  tombstones: new Map(),
+  lastEventId: 0,
   events: [],
   eventsOf: new Map(),
   agents: new Map(),

@@ -1,4 +1,5 @@
 /** The memory twin of `Storage`: the simulation's, and for trying things out. Everything is gone with the process. */
+import type { StoredEvent } from '../../core/domain/event.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { EventFeed } from '../../core/ports/event-feed.ts';
 import { opening } from '../../core/ports/opening.ts';
@@ -52,7 +53,7 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
     async after(afterId, filter, limit) {
       const page = [];
       const { events } = use();
-      for (let place = Math.max(0, afterId); place < events.length && page.length < limit; place += 1) {
+      for (let place = placeAfter(events, afterId); place < events.length && page.length < limit; place += 1) {
         const event = events[place];
         if (event === undefined) break;
         if (filter.taskId !== undefined && event.taskId !== filter.taskId) continue;
@@ -64,7 +65,19 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
     },
     async bounds() {
       const { events } = use();
-      return events.length === 0 ? null : { first: 1, last: events.length };
+      const [first, last] = [events[0], events.at(-1)];
+      return first === undefined || last === undefined ? null : { first: first.id, last: last.id };
     },
   };
+}
+
+/** The place of the first event after that id. */
+function placeAfter(events: readonly StoredEvent[], afterId: number): number {
+  let [from, to] = [0, events.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((events[middle]?.id ?? Infinity) > afterId) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }

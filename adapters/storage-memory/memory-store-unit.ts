@@ -4,7 +4,8 @@ import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { isEnded, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { Changes, Holding, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
+import { tombstoneOf } from '../../core/domain/tombstone.ts';
+import type { Changes, Holding, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { layer } from './layer.ts';
 import { byId, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
@@ -24,7 +25,9 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
   const agents = layer(database.agents);
   const stops = layer(database.stops);
   const keys = layer(database.keys);
+  const tombstones = layer(database.tombstones);
   const newEvents: StoredEvent[] = [];
+  const removedTasks = new Set<TaskId>();
   let ended = false;
 
   const inTransaction = <T>(work: () => T): Promise<T> => {
@@ -54,11 +57,14 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     put({ task: keptCopy(task), dueAtMs, body: before.body });
   };
 
+  // A database that a test filled by hand has not counted.
+  const lastEventId = (): number => Math.max(database.lastEventId, database.events.at(-1)?.id ?? 0);
+
   const addEvent = (event: TaskEvent): StoredEvent => {
     const same = (one: StoredEvent): boolean => one.taskId === event.taskId && one.seq === event.seq;
     const before = database.eventsOf.get(event.taskId)?.find(same) ?? newEvents.find(same);
     if (before !== undefined) return before;
-    const stored = keptCopy({ ...event, id: database.events.length + newEvents.length + 1 });
+    const stored = keptCopy({ ...event, id: lastEventId() + newEvents.length + 1 });
     newEvents.push(stored);
     return stored;
   };
@@ -75,6 +81,35 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     return changes.events.map(addEvent);
   };
 
+  const remove = ({ nowMs, endedBeforeMs, deadBeforeMs, tombstonesBeforeMs, keysBeforeMs, limit }: Removal): Removed => {
+    const oldKeys = [...keys.values()].filter((key) => key.createdAtMs <= keysBeforeMs).slice(0, limit);
+    for (const key of oldKeys) keys.delete(keyOf(key));
+    const isOver = (task: Task): boolean =>
+      isEnded(task) && task.updatedAtMs <= (task.status === 'dead_letter' ? deadBeforeMs : endedBeforeMs);
+    const candidates: Task[] = [];
+    for (const { task } of tasks.values()) if (isOver(task)) candidates.push(task);
+    const stones = [...tombstones.values()].filter((stone) => stone.removedAtMs <= tombstonesBeforeMs);
+    if (candidates.length + stones.length === 0) return { tasks: 0, tombstones: 0, keys: oldKeys.length };
+    const needed = new Set<TaskId>();
+    for (const { task } of tasks.values())
+      if (task.status !== 'completed' && task.status !== 'cancelled') for (const id of task.dependsOn) needed.add(id);
+    const oldStones = stones.filter(({ id }) => !needed.has(id)).slice(0, limit);
+    for (const { id } of oldStones) tombstones.delete(id);
+    const stopped = new Set([...stops.values()].map(({ taskId }) => taskId));
+    const over = candidates
+      .filter(({ id }) => !needed.has(id) && !stopped.has(id))
+      .sort((one, other) => one.updatedAtMs - other.updatedAtMs || byId(one, other))
+      .slice(0, limit);
+    for (const task of over) {
+      tombstones.set(task.id, tombstoneOf(task, nowMs));
+      tasks.delete(task.id);
+      current.delete(task.id);
+      results.delete(task.id);
+      removedTasks.add(task.id);
+    }
+    return { tasks: over.length, tombstones: oldStones.length, keys: oldKeys.length };
+  };
+
   const holdingOf = (agentId: AgentId): Holding => ({
     agentId,
     live: where(({ task }) => task.status === 'assigned' && task.assignedTo === agentId)
@@ -87,6 +122,7 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     load: (names) =>
       inTransaction(() => ({
         tasks: found(tasks, names.tasks).map(({ task }) => task),
+        tombstones: found(tombstones, names.tasks),
         agents: found(agents, names.agents),
         keys: found(keys, names.keys.map(keyOf)),
       })),
@@ -132,6 +168,7 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
         for (const stop of stops.values()) busy.add(stop.agentId);
         return [...agents.values()].filter((agent: Agent) => agent.connected || busy.has(agent.id)).sort(byId);
       }),
+    remove: (old) => inTransaction(() => remove(old)),
     save: (changes) => inTransaction(() => save(changes)),
   };
 
@@ -139,18 +176,26 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     unit,
     commit() {
       ended = true;
-      for (const one of [tasks, current, results, agents, stops, keys]) one.apply();
+      for (const one of [tasks, current, results, tombstones, agents, stops, keys]) one.apply();
+      database.lastEventId = lastEventId() + newEvents.length;
       for (const event of newEvents) {
         database.events.push(event);
         const ofTask = database.eventsOf.get(event.taskId);
         if (ofTask === undefined) database.eventsOf.set(event.taskId, [event]);
         else ofTask.push(event);
       }
+      if (removedTasks.size > 0) forgetHistories(database, removedTasks);
     },
     rollback() {
       ended = true;
     },
   };
+}
+
+function forgetHistories(database: MemoryDatabase, taskIds: ReadonlySet<TaskId>): void {
+  const kept = database.events.filter(({ taskId }) => !taskIds.has(taskId));
+  database.events.splice(0, database.events.length, ...kept);
+  for (const id of taskIds) database.eventsOf.delete(id);
 }
 
 const readyAtMs = (task: Task): number => task.eligibleAtMs ?? task.createdAtMs;

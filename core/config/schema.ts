@@ -59,6 +59,9 @@ const hubTiming: FieldsOf<HubTiming> = {
   v1RunMaxMs: timeMs(),
   backoff,
   breaker: backoff,
+  endedKeptMs: timeMs(),
+  deadLetterKeptMs: timeMs(),
+  tombstoneMs: timeMs(),
   hubLeaseMs: timeMs(),
   pollMs: timeMs(),
 };

@@ -34,6 +34,12 @@ export interface HubTiming {
   readonly backoff: BackoffTimes;
   /** How long a broken machine is paused. */
   readonly breaker: BackoffTimes;
+  /** How long a completed or cancelled task is kept. */
+  readonly endedKeptMs: number;
+  /** How long a task waits in the dead letter for a person. */
+  readonly deadLetterKeptMs: number;
+  /** How long repeats of a submit, and of reports of a task that was removed, are answered as the first time. */
+  readonly tombstoneMs: number;
   readonly hubLeaseMs: number;
   readonly pollMs: number;
 }
@@ -54,6 +60,9 @@ export const HUB_TIMING: HubTiming = {
   v1RunMaxMs: 14_400_000,
   backoff: { firstMs: 1_000, maxMs: 60_000 },
   breaker: { firstMs: 60_000, maxMs: 1_800_000 },
+  endedKeptMs: 2_592_000_000,
+  deadLetterKeptMs: 15_552_000_000,
+  tombstoneMs: 7_776_000_000,
   hubLeaseMs: 15_000,
   pollMs: 5_000,
 };

@@ -17,12 +17,15 @@ export type Judgement =
   | { readonly kind: 'late' }
   | Refusal;
 
+/** What the fence looks at of a task, or of what is left of one that was removed. */
+export type Judged = Pick<Task, 'status' | 'generation' | 'assignedTo' | 'outcomes'> & Partial<Pick<Task, 'takenBack'>>;
+
 /**
  * Judges a report of `agentId` for `generation`. A null generation, which only version 1 may send, is judged by its
  * sender: it must be the current assignee.
  */
 export function judge(
-  task: Task | undefined,
+  task: Judged | undefined,
   report: { readonly kind: ReportKind; readonly agentId: AgentId; readonly generation: Generation | null },
 ): Judgement {
   if (task === undefined) return refuse('unknown_task', null);
@@ -43,9 +46,10 @@ export function judge(
   return { kind: 'current' };
 }
 
-const isLate = (task: Task, kind: ReportKind, agentId: AgentId, generation: Generation): boolean =>
+const isLate = (task: Judged, kind: ReportKind, agentId: AgentId, generation: Generation): boolean =>
   kind === 'complete' &&
   task.status === 'queued' &&
+  task.takenBack !== undefined &&
   task.takenBack !== null &&
   task.takenBack.agentId === agentId &&
   task.takenBack.generation === generation;

@@ -6,6 +6,7 @@ import type { Agent, PendingStop } from '../domain/agent.ts';
 import type { StoredEvent } from '../domain/event.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
+import type { Tombstone } from '../domain/tombstone.ts';
 import type { IdempotencyRecord } from './task-store.ts';
 
 /** What a storage finds wrong by itself, before any rule of the domain is asked. */
@@ -57,6 +58,8 @@ export interface StoreInspection {
   tasks(after: string | null, limit: number): Promise<TaskPage>;
   /** These tasks, as far as they are there. */
   tasksById(ids: readonly TaskId[]): Promise<readonly Task[]>;
+  /** What is left of these tasks, as far as they were removed. */
+  tombstonesById(ids: readonly TaskId[]): Promise<readonly Tombstone[]>;
   /** All events of these tasks, lowest id first. */
   eventsOf(ids: readonly TaskId[]): Promise<readonly StoredEvent[]>;
   /** Events with a higher id, lowest first. */

@@ -5,6 +5,7 @@
 import type { Agent, PendingStop } from '../domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../domain/event.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
+import type { Tombstone } from '../domain/tombstone.ts';
 import type { Requirement, Status, Priority, Task, TaskBody } from '../domain/task.ts';
 
 /** Differences between stores, as data. */
@@ -93,6 +94,14 @@ export interface StoreUnit {
   activeAgents(): Promise<readonly Agent[]>;
 
   /**
+   * Removes what has been over for long, at most `limit` of each kind, and answers how many. A task leaves a tombstone;
+   * its body, result, history and dependencies go with it.
+   * MUST NOT remove a task or a tombstone that one which is neither completed nor cancelled depends on, nor a task with a
+   * pending stop. MUST see what was saved before in the same transaction.
+   */
+  remove(old: Removal): Promise<Removed>;
+
+  /**
    * Writes what the batch changed, and answers the events with their places, repeated ones with the place they have.
    * MUST tolerate a repeat of an inserted task, key or event (same id): it changes nothing.
    * MUST number events in the order given.
@@ -106,8 +115,26 @@ export interface LoadNames {
   readonly keys: readonly IdempotencyName[];
 }
 
+/** What is over for long: ended or made at or before these times. */
+export interface Removal {
+  readonly nowMs: number;
+  /** Completed and cancelled tasks. */
+  readonly endedBeforeMs: number;
+  readonly deadBeforeMs: number;
+  readonly tombstonesBeforeMs: number;
+  readonly keysBeforeMs: number;
+  readonly limit: number;
+}
+export interface Removed {
+  readonly tasks: number;
+  readonly tombstones: number;
+  readonly keys: number;
+}
+
 export interface Loaded {
   readonly tasks: readonly Task[];
+  /** Of the named tasks that were removed. */
+  readonly tombstones: readonly Tombstone[];
   readonly agents: readonly Agent[];
   readonly keys: readonly IdempotencyRecord[];
 }

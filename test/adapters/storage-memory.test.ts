@@ -11,6 +11,7 @@ import { aTask, aTaskId, anEvent, inserting } from '../contracts/fixtures.ts';
 import { storageContract } from '../contracts/storage.contract.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from '../contracts/storage-room.ts';
 import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
 import { storeUnitContract } from '../contracts/store-unit.contract.ts';
 import { taskListContract } from '../contracts/task-list.contract.ts';
 import { taskStoreContract } from '../contracts/task-store.contract.ts';
@@ -37,6 +38,7 @@ taskStoreContract('memory', subject);
 taskListContract('memory', subject);
 storeUnitContract('memory', subject);
 storeQueueContract('memory', subject);
+storeRemovalContract('memory', subject);
 agentStoreContract('memory', subject);
 eventFeedContract('memory', subject);
 

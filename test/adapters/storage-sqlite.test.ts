@@ -9,6 +9,7 @@ import { agentStoreContract } from '../contracts/agent-store.contract.ts';
 import { eventFeedContract } from '../contracts/event-feed.contract.ts';
 import { storageContract } from '../contracts/storage.contract.ts';
 import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
 import { storeUnitContract } from '../contracts/store-unit.contract.ts';
 import { taskListContract } from '../contracts/task-list.contract.ts';
 import { taskStoreContract } from '../contracts/task-store.contract.ts';
@@ -40,6 +41,7 @@ taskStoreContract('sqlite', subject);
 taskListContract('sqlite', subject);
 storeUnitContract('sqlite', subject);
 storeQueueContract('sqlite', subject);
+storeRemovalContract('sqlite', subject);
 agentStoreContract('sqlite', subject);
 eventFeedContract('sqlite', subject);
 

@@ -112,10 +112,25 @@ for (const [what, check, taskId, damage] of OF_THE_STORE) {
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
     t.equal(found?.kind, 'damage');
     t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
-    const { out } = await world.doctor('--fsck');
-    t.ok(out.includes(`${check}: damaged`) && out.includes(`What to do: ${found?.cure}`), 'in words too');
   });
 }
+
+t.test('I9, I10: what was removed after its time, and left a tombstone, is not missed', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  const gone = 'task-00000000000000fc';
+  await outside(
+    world.database,
+    `INSERT INTO tombstones (task_id, removed_at, state) VALUES ('${gone}', 1, '{"id":"${gone}","status":"completed"}')`,
+    `UPDATE idempotency_keys SET task_ids = '["${gone}"]'`,
+    set(TASKS.live, 'dependsOn', `["${gone}"]`),
+    `INSERT INTO task_dependencies VALUES ('${gone}', '${TASKS.live}')`,
+  );
+  t.match(await world.findings('--fsck'), { ok: true, findings: [] });
+  await outside(world.database, 'DELETE FROM tombstones');
+  const { findings } = await world.findings('--fsck');
+  t.strictSame(findings.map(({ check }) => check).sort(), ['I10', 'I9', 'I9']);
+});
 
 t.test('without --fsck only the schema of the store is looked at', async (t) => {
   const world = await doctorWorld(t);
@@ -124,6 +139,16 @@ t.test('without --fsck only the schema of the store is looked at', async (t) => 
   t.match(await world.findings(), { ok: true, code: 0 });
   await outside(world.database, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`);
   t.match(await world.findings(), { ok: false, code: 8, findings: [{ check: 'schema' }] });
+});
+
+t.test('people read each kind with its findings and, once, what to do', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  await outside(world.database, 'DELETE FROM task_bodies');
+  const { out, code } = await world.doctor('--fsck');
+  t.equal(code, 8);
+  t.match(out, new RegExp(`body: damaged\n {2}${TASKS.completed}: what its submitter said is not there\n`));
+  t.equal(out.split('What to do: ').length, 2);
 });
 
 t.test('a store that is not there is said, and nothing is made in its place', async (t) => {

@@ -71,7 +71,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       const key = aKey({ taskIds: [aTaskId(1), aTaskId(2)] });
       await commit(storage, { ...inserting(FULL), agents: [agent], keys: [key] });
       const loaded = await look(storage, (unit) => unit.load({ tasks: [FULL.id], agents: [agent.id], keys: [key] }));
-      t.strictSame(loaded, { tasks: [FULL], agents: [agent], keys: [key] });
+      t.strictSame(loaded, { tasks: [FULL], tombstones: [], agents: [agent], keys: [key] });
       const changed: Task = { ...FULL, status: 'queued', assignedTo: null, costUsd: 5e-324, dependsOn: [], outcomes: [] };
       await commit(storage, updating(changed));
       t.strictSame((await storage.tasks.peek([FULL.id]))[0], changed);
@@ -87,8 +87,13 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
           keys: [aKey(), aKey({ owner: 'tok-2' }), aKey({ key: 'other' })],
         }),
       );
-      t.strictSame(loaded, { tasks: [aTask()], agents: [anAgent()], keys: [aKey()] });
-      t.strictSame(await look(storage, (unit) => unit.load({ tasks: [], agents: [], keys: [] })), { tasks: [], agents: [], keys: [] });
+      t.strictSame(loaded, { tasks: [aTask()], tombstones: [], agents: [anAgent()], keys: [aKey()] });
+      t.strictSame(await look(storage, (unit) => unit.load({ tasks: [], agents: [], keys: [] })), {
+        tasks: [],
+        tombstones: [],
+        agents: [],
+        keys: [],
+      });
     });
 
     t.test('keeps hostile text to the byte', async (t) => {
@@ -109,7 +114,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
           told,
         );
         const loaded = await look(storage, (unit) => unit.load({ tasks: [], agents: [agent.id], keys: [key] }));
-        t.strictSame(loaded, { tasks: [], agents: [agent], keys: [key] }, `${told} in agent and key`);
+        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [agent], keys: [key] }, `${told} in agent and key`);
       }
     });
 
@@ -159,7 +164,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
         await unit.save({ ...inserting(aTask()), agents: [anAgent()], stopsSet: [aStop()], keys: [aKey()] });
         await unit.save(updating(aTask({ retryCount: 1 })));
         const loaded = await unit.load({ tasks: [aTaskId(1)], agents: [anAgentId()], keys: [aKey()] });
-        t.strictSame(loaded, { tasks: [aTask({ retryCount: 1 })], agents: [anAgent()], keys: [aKey()] });
+        t.strictSame(loaded, { tasks: [aTask({ retryCount: 1 })], tombstones: [], agents: [anAgent()], keys: [aKey()] });
         t.equal((await unit.claimable({ requirementKeys: ['[null]'], nowMs: A_MOMENT_MS, limitPerLane: 1 })).length, 1);
         t.strictSame((await unit.holdingsOf([anAgentId()]))[0]?.stops, [aStop()]);
         await unit.save(changes({ stopsCleared: [aStop()] }));

@@ -39,7 +39,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal(await storage.events.bounds(), null);
       await storage.tasks.transact('look', async (unit) => {
         const loaded = await unit.load({ tasks: [aTaskId(1)], agents: [anAgentId(), anAgentId('new')], keys: [aKey()] });
-        t.strictSame(loaded, { tasks: [], agents: [kept], keys: [] });
+        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [kept], keys: [] });
         t.strictSame((await unit.holdingsOf([anAgentId()]))[0]?.stops, [aStop()]);
         t.strictSame(await unit.bodies([aTaskId(1)]), []);
       });

@@ -1,5 +1,6 @@
 /** Every step of the schema, oldest first. A released one is never changed: mend it by another. */
 import { tasksAgentsEvents } from './0001-tasks-agents-events.ts';
+import { tombstones } from './0002-tombstones.ts';
 import type { Migration } from './migration.ts';
 
-export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents];
+export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents, tombstones];

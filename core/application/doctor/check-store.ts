@@ -98,8 +98,9 @@ async function rulesOfPage({ inspection, agents, nowMs }: Looked, page: TaskPage
   const ids = new Set(tasks.map(({ id }) => id));
   const named = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].filter((id) => !ids.has(id));
   const dependencies = await inspection.tasksById(named);
+  const tombstones = await inspection.tombstonesById(named);
   const events = await inspection.eventsOf([...ids]);
-  const view = viewOf({ ...stateOf(nowMs), tasks: [...tasks, ...dependencies], agents }, events, nowMs);
+  const view = viewOf({ ...stateOf(nowMs), tasks: [...tasks, ...dependencies], tombstones, agents }, events, nowMs);
   return [...checkTasks(tasks, view).map(ofRule), ...page.tasks.flatMap(({ task, dueAtMs: stored }) => notLookedAt(task, stored, nowMs))];
 }
 
@@ -144,8 +145,11 @@ async function* ofKeys({ inspection, nowMs }: Looked): AsyncGenerator<StoreFindi
   let after: number | null = 0;
   while (after !== null) {
     const page: Awaited<ReturnType<StoreInspection['keys']>> = await inspection.keys(after, PAGE);
-    const tasks = await byId(inspection, [...new Set(page.keys.flatMap(({ taskIds }) => taskIds))]);
-    yield* keysNameTasks({ state: { ...stateOf(nowMs), keys: page.keys }, tasks }).map(ofRule);
+    const named = [...new Set(page.keys.flatMap(({ taskIds }) => taskIds))];
+    const tasks = await byId(inspection, named);
+    const removed = await inspection.tombstonesById(named.filter((id) => !tasks.has(id)));
+    const tombstones = new Map(removed.map((tombstone) => [tombstone.id, tombstone]));
+    yield* keysNameTasks({ state: { ...stateOf(nowMs), keys: page.keys }, tasks, tombstones }).map(ofRule);
     after = page.next;
   }
 }

@@ -6,6 +6,7 @@ import { newAgent, type Agent, type PendingStop } from '../../domain/agent.ts';
 import { dueAtMs } from '../../domain/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { TaskEvent } from '../../domain/event.ts';
+import type { Tombstone } from '../../domain/tombstone.ts';
 import { requirementKey, type Requirement, type Task, type TaskBody } from '../../domain/task.ts';
 import type { Change } from '../../domain/transitions/change.ts';
 import { AgentcomError } from '../../errors/agentcom-error.ts';
@@ -29,6 +30,7 @@ export class Batch {
   readonly #agents = new Map<AgentId, Agent>();
   readonly #held = new Map<AgentId, Set<TaskId>>();
   readonly #stops = new Map<AgentId, Map<string, PendingStop>>();
+  readonly #tombstones = new Map<TaskId, Tombstone>();
   readonly #keys = new Map<string, IdempotencyRecord>();
   readonly #bodies = new Map<TaskId, TaskBody>();
 
@@ -51,6 +53,7 @@ export class Batch {
   /** Takes in what the store has; what the batch knows already is newer and stays. */
   take(loaded: Partial<Loaded>): void {
     for (const task of loaded.tasks ?? []) if (!this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
+    for (const tombstone of loaded.tombstones ?? []) this.#tombstones.set(tombstone.id, tombstone);
     for (const agent of loaded.agents ?? []) if (!this.#agents.has(agent.id)) this.#agents.set(agent.id, agent);
     for (const key of loaded.keys ?? []) this.#keys.set(keyOf(key), key);
   }
@@ -69,6 +72,11 @@ export class Batch {
 
   task(id: TaskId): Task | undefined {
     return this.#tasks.get(id);
+  }
+
+  /** What is left of a task that was removed. */
+  tombstone(id: TaskId): Tombstone | undefined {
+    return this.#tombstones.get(id);
   }
 
   agent(id: AgentId): Agent | undefined {

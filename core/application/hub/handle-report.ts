@@ -27,7 +27,11 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
   const agent = saysItIsFree(command.body) ? freed(batch, before) : before;
   // Only now: the confirmation may have been of this very task, and is an event of it.
   const task = batch.task(command.taskId);
-  const judgement = judge(task, { kind: command.body.report, agentId: agent.id, generation: command.generation });
+  const judgement = judge(task ?? batch.tombstone(command.taskId), {
+    kind: command.body.report,
+    agentId: agent.id,
+    generation: command.generation,
+  });
   if (judgement.kind === 'repeat') {
     return { kind: 'acknowledged', status: judgement.answer, generation: command.generation ?? (0 as Generation), duplicate: true };
   }

@@ -11,13 +11,13 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
     const known = batch.key({ owner: submittedBy, key: idempotency.key });
     if (known !== undefined) {
       if (known.digest !== idempotency.digest) return { kind: 'idempotency_mismatch' };
-      return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.task(id))) };
+      return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.task(id) ?? batch.tombstone(id))) };
     }
   }
   for (const [index, draft] of command.drafts.entries()) {
     if (draft.assignTo !== null && batch.agent(draft.assignTo) === undefined)
       return { kind: 'unknown_agent', index, agentId: draft.assignTo };
-    const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined);
+    const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined && !isMet(batch, id));
     if (unknown !== undefined) return { kind: 'unknown_task', index, taskId: unknown };
   }
   const tasks = command.drafts.flatMap((draft) => insert(batch, draft, submittedBy));
@@ -36,8 +36,9 @@ export function handlePush(batch: Batch, command: PushCommand, isConnected: bool
 }
 
 /** Whether every dependency is completed. All of them were loaded with the batch. */
-export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boolean =>
-  dependsOn.every((id) => batch.task(id)?.status === 'completed');
+export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boolean => dependsOn.every((id) => isMet(batch, id));
+
+const isMet = (batch: Batch, id: TaskId): boolean => (batch.task(id) ?? batch.tombstone(id))?.status === 'completed';
 
 function insert(batch: Batch, draft: TaskDraft, submittedBy: string): readonly SubmittedTask[] {
   const made = decideSubmit({ ...draft, submittedBy }, dependenciesMet(batch, draft.dependsOn), batch.nowMs);
@@ -45,5 +46,5 @@ function insert(batch: Batch, draft: TaskDraft, submittedBy: string): readonly S
   return submitted(made.task);
 }
 
-const submitted = (task: Task | undefined): readonly SubmittedTask[] =>
+const submitted = (task: Pick<Task, 'id' | 'status' | 'priority' | 'createdAtMs'> | undefined): readonly SubmittedTask[] =>
   task === undefined ? [] : [{ id: task.id, status: task.status, priority: task.priority, createdAtMs: task.createdAtMs }];

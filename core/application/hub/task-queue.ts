@@ -16,6 +16,7 @@ import { Batch } from './batch.ts';
 import type { AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
 import type { HubContext } from './context.ts';
 import { dispatch } from './dispatcher.ts';
+import { removeOld } from './remove-old.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
 import { sizeOf } from './command-size.ts';
 import type { Roster } from './roster.ts';
@@ -196,6 +197,7 @@ export class TaskQueue implements CommandInbox {
     await this.#address(batch);
     const changes = batch.changes();
     const events = await unit.save(changes);
+    if (sweepView !== null) await removeOld(unit, batch.nowMs, context);
     return { batch, answers, events, dueAtMs: earliestDue(changes, roster.nextPauseEndMs(batch.nowMs)) };
   }
 

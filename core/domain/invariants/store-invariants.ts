@@ -14,11 +14,11 @@ function slotsTaken({ tasks, stops }: StoreState): ReadonlyMap<AgentId, number> 
   return taken;
 }
 
-/** I10: a key is there once, and what it names exists. */
-export function keysNameTasks({ state, tasks }: Pick<View, 'state' | 'tasks'>): readonly Violation[] {
+/** I10: a key is there once, and what it names exists, or did and left a tombstone. */
+export function keysNameTasks({ state, tasks, tombstones }: Pick<View, 'state' | 'tasks' | 'tombstones'>): readonly Violation[] {
   const names = state.keys.map(({ owner, key }) => JSON.stringify([owner, key]));
   const twice = names.filter((name, place) => names.indexOf(name) !== place);
-  const lost = state.keys.flatMap(({ taskIds }) => taskIds).filter((id) => !tasks.has(id));
+  const lost = state.keys.flatMap(({ taskIds }) => taskIds).filter((id) => !tasks.has(id) && !tombstones.has(id));
   return [
     ...twice.map((name): Violation => ({ invariant: 'I10', what: `key ${name} is there twice`, taskId: null, agentId: null })),
     ...lost.map((taskId): Violation => ({ invariant: 'I10', what: 'a key names it, it is not stored', taskId, agentId: null })),

@@ -118,9 +118,12 @@ function deadForAReason(task: Task): readonly Violation[] {
 }
 
 /** I9: exactly what waits for a dependency is blocked by one. */
-function blockedByDependencies(task: Task, { tasks }: View): readonly Violation[] {
-  const unknown = task.dependsOn.filter((id) => !tasks.has(id));
-  const open = task.dependsOn.filter((id) => tasks.get(id)?.status !== 'completed');
+function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonly Violation[] {
+  // What is final needs its dependencies no more: their tombstones may be gone before it is.
+  if (task.status === 'completed' || task.status === 'cancelled') return [];
+  const known = (id: Task['id']) => tasks.get(id) ?? tombstones.get(id);
+  const unknown = task.dependsOn.filter((id) => known(id) === undefined);
+  const open = task.dependsOn.filter((id) => known(id)?.status !== 'completed');
   const found = unknown.map((id) => ofTask('I9', task, `it depends on ${id}, which is not stored`));
   if (task.status === 'blocked' && open.length === 0) found.push(ofTask('I9', task, 'blocked, and all that it depends on is completed'));
   if ((task.status === 'queued' || isLive(task)) && open.length > 0)

@@ -3,12 +3,15 @@ import type { Agent, PendingStop } from '../agent.ts';
 import type { StoredEvent } from '../event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import type { Task } from '../task.ts';
+import type { Tombstone } from '../tombstone.ts';
 
 /** A store's rows, all of one moment, and what the hub was up to. */
 export interface StoreState {
   readonly tasks: readonly Task[];
   readonly agents: readonly Agent[];
   readonly stops: readonly PendingStop[];
+  /** Of tasks that were removed. Default: none were. */
+  readonly tombstones?: readonly Tombstone[] | undefined;
   readonly keys: readonly { readonly owner: string; readonly key: string; readonly taskIds: readonly TaskId[] }[];
   /** Between two sweeps of its hub. */
   readonly sweepMs: number;
@@ -33,6 +36,7 @@ export interface View {
   readonly events: readonly StoredEvent[];
   readonly nowMs: number;
   readonly tasks: ReadonlyMap<TaskId, Task>;
+  readonly tombstones: ReadonlyMap<TaskId, Tombstone>;
   readonly agents: ReadonlyMap<AgentId, Agent>;
   readonly historyOf: ReadonlyMap<TaskId, readonly StoredEvent[]>;
 }
@@ -49,6 +53,7 @@ export function viewOf(state: StoreState, events: readonly StoredEvent[], nowMs:
     events,
     nowMs,
     tasks: new Map(state.tasks.map((task) => [task.id, task])),
+    tombstones: new Map((state.tombstones ?? []).map((tombstone) => [tombstone.id, tombstone])),
     agents: new Map(state.agents.map((agent) => [agent.id, agent])),
     historyOf,
   };

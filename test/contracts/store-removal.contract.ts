@@ -1,0 +1,163 @@
+/** What every unit of work removes, what it leaves in place of it, and what it must keep. */
+import t from 'tap';
+import type { Task } from '../../core/domain/task.ts';
+import { tombstoneOf } from '../../core/domain/tombstone.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import type { Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aGeneration,
+  aKey,
+  aStop,
+  aTask,
+  aTaskId,
+  anAgentId,
+  anEvent,
+  changes,
+  inserting,
+  updating,
+} from './fixtures.ts';
+import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+
+const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
+
+const OLD_MS = A_MOMENT_MS - 1_000;
+const ended = (n: number, over: Partial<Task> = {}): Task =>
+  aTask({ id: aTaskId(n), status: 'completed', generation: aGeneration(2), updatedAtMs: OLD_MS + n, ...over });
+
+/** Removes everything that ended at or before the moment. */
+const remove = (storage: Storage, over: Partial<Removal> = {}): Promise<Removed> =>
+  storage.tasks.transact('remove', (unit) =>
+    unit.remove({
+      nowMs: A_MOMENT_MS,
+      endedBeforeMs: A_MOMENT_MS,
+      deadBeforeMs: A_MOMENT_MS,
+      tombstonesBeforeMs: A_MOMENT_MS - 1,
+      keysBeforeMs: A_MOMENT_MS - 1,
+      limit: 100,
+      ...over,
+    }),
+  );
+
+const left = async (storage: Storage, ...numbers: readonly number[]): Promise<readonly number[]> => {
+  const found = await storage.tasks.peek(numbers.map(aTaskId));
+  return numbers.filter((n) => found.some(({ id }) => id === aTaskId(n)));
+};
+
+const stonesOf = async (storage: Storage, ...numbers: readonly number[]) =>
+  (await look(storage, (unit) => unit.load({ tasks: numbers.map(aTaskId), agents: [], keys: [] }))).tombstones;
+
+export function storeRemovalContract(name: string, subject: StorageSubject): void {
+  t.test(`Store removal contract: ${name}`, async (t) => {
+    t.test('R9: a removed task leaves a tombstone with its outcomes, and nothing else', async (t) => {
+      const storage = await openedIn(t, subject);
+      const outcome = { generation: aGeneration(1), agentId: anAgentId(), report: 'complete', answer: 'complete' } as const;
+      const task = ended(1, { outcomes: [outcome], priority: 'high' });
+      const [, kept] = await commit(
+        storage,
+        changes({
+          ...inserting(task, aTask({ id: aTaskId(2) })),
+          events: [anEvent(), anEvent({ taskId: aTaskId(2) }), anEvent({ seq: 2, event: 'completed' })],
+          results: [{ taskId: task.id, json: '{}' }],
+        }),
+      );
+      t.strictSame(await remove(storage), { tasks: 1, tombstones: 0, keys: 0 });
+      t.equal(await storage.tasks.read(task.id), undefined);
+      t.strictSame(await stonesOf(storage, 1, 2), [tombstoneOf(task, A_MOMENT_MS)]);
+      t.strictSame(await storage.events.after(0, {}, 10), [kept], 'the history of the other stays');
+      t.equal((await storage.tasks.stats()).statuses.completed, 0);
+      t.strictSame(await look(storage, (unit) => unit.bodies([task.id])), []);
+    });
+
+    t.test('R21: events are never given the number of one that was removed', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [first] = await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent()] }));
+      await remove(storage);
+      const [next] = await commit(storage, changes({ ...inserting(aTask({ id: aTaskId(2) })), events: [anEvent({ taskId: aTaskId(2) })] }));
+      t.ok((next?.id ?? 0) > (first?.id ?? Infinity));
+      t.strictSame(await storage.events.after(first?.id ?? 0, {}, 10), [next], 'and a stream goes on after it');
+      t.strictSame(await storage.events.bounds(), { first: next?.id, last: next?.id });
+    });
+
+    t.test('what is too young, not ended, needed or still being stopped stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        changes({
+          ...inserting(
+            ended(1, { updatedAtMs: A_MOMENT_MS + 1 }),
+            aTask({ id: aTaskId(2), updatedAtMs: OLD_MS }),
+            ended(3),
+            aTask({ id: aTaskId(4), status: 'blocked', dependsOn: [aTaskId(3)] }),
+            ended(5),
+            aTask({ id: aTaskId(6), status: 'dead_letter', dependsOn: [aTaskId(5)], updatedAtMs: A_MOMENT_MS + 1 }),
+            ended(7),
+            ended(8, { status: 'cancelled', dependsOn: [aTaskId(9)] }),
+            ended(9),
+          ),
+          stopsSet: [aStop({ taskId: aTaskId(7) })],
+        }),
+      );
+      t.match(await remove(storage), { tasks: 2 });
+      t.strictSame(await left(storage, 1, 2, 3, 4, 5, 6, 7, 8, 9), [1, 2, 3, 4, 5, 6, 7]);
+      await commit(storage, changes({ stopsCleared: [aStop({ taskId: aTaskId(7) })] }));
+      await remove(storage);
+      t.strictSame(await left(storage, 7), [], 'once its stop is confirmed it goes');
+    });
+
+    t.test('a dead letter has a time of its own', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, inserting(ended(1), ended(2, { status: 'dead_letter' })));
+      await remove(storage, { deadBeforeMs: OLD_MS });
+      t.strictSame(await left(storage, 1, 2), [2]);
+      await remove(storage, { endedBeforeMs: OLD_MS });
+      t.strictSame(await left(storage, 2), []);
+    });
+
+    t.test('at most so many at a time, those that ended first', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, inserting(ended(3), ended(1), ended(2)));
+      t.match(await remove(storage, { limit: 2 }), { tasks: 2 });
+      t.strictSame(await left(storage, 1, 2, 3), [3]);
+    });
+
+    t.test('what came back to life in the same transaction stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      const dead = ended(1, { status: 'dead_letter' });
+      await commit(storage, inserting(dead));
+      await storage.tasks.transact('retry', async (unit) => {
+        await unit.save(updating({ ...dead, status: 'queued', updatedAtMs: A_MOMENT_MS }));
+        const old = { nowMs: A_MOMENT_MS, endedBeforeMs: A_MOMENT_MS, deadBeforeMs: A_MOMENT_MS };
+        t.match(await unit.remove({ ...old, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 9 }), { tasks: 0 });
+      });
+      t.strictSame(await left(storage, 1), [1]);
+    });
+
+    t.test('nothing is removed by a transaction that fails', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent()] }));
+      const failing = storage.tasks.transact('failing', async (unit) => {
+        await unit.remove({ nowMs: 1, endedBeforeMs: A_MOMENT_MS, deadBeforeMs: 0, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 9 });
+        throw new Error('no');
+      });
+      await t.rejects(failing, { message: 'no' });
+      t.equal((await storage.tasks.read(aTaskId(1)))?.events.length, 1);
+    });
+
+    t.test('tombstones and keys go by their age; one that is depended on stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        changes({ ...inserting(ended(1), ended(2)), keys: [aKey(), aKey({ key: 'young', createdAtMs: A_MOMENT_MS })] }),
+      );
+      await remove(storage, { keysBeforeMs: 0 });
+      const waiting = { task: aTask({ id: aTaskId(3), dependsOn: [aTaskId(2)] }), dueAtMs: null, body: aBody() };
+      await commit(storage, changes({ inserted: [waiting] }));
+      const later = { tombstonesBeforeMs: A_MOMENT_MS, keysBeforeMs: A_MOMENT_MS - 1 };
+      t.match(await remove(storage, later), { tombstones: 1, keys: 0 });
+      t.match(await stonesOf(storage, 1, 2), [{ id: aTaskId(2) }]);
+      t.match(await remove(storage, { ...later, keysBeforeMs: A_MOMENT_MS }), { tombstones: 0, keys: 2 });
+    });
+  });
+}

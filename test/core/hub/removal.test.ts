@@ -1,0 +1,66 @@
+/** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
+import t from 'tap';
+import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { aBody, aTaskId } from '../../contracts/fixtures.ts';
+import { hubRig } from './hub-rig.ts';
+
+const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };
+
+t.test('R9: a report of a removed task is answered as the first time, and then as of an unknown one', async (t) => {
+  const rig = await hubRig({ timing });
+  const id = await rig.submit();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const result = { type: 'task_complete', agent_id: 'a1', task_id: id, generation: 1, result: { output: 'done' } };
+  await peer.send({ type: 'task_accepted', agent_id: 'a1', task_id: id, generation: 1 });
+  await peer.send(result);
+  t.match(await rig.story(id), /^completed/);
+  await rig.pass(timing.endedKeptMs + 60_000);
+  t.equal(await rig.storage.tasks.read(id), undefined, 'it is removed');
+
+  const again = await rig.peer('a1');
+  await again.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
+  await again.send(result);
+  t.match(again.news(), [{ type: 'task_ack', task_id: id, generation: 1, status: 'complete', duplicate: true }]);
+  await again.send({ ...result, generation: 2 });
+  t.match(again.news(), [{ type: 'task_nack', task_id: id, reason: 'stale_generation' }], 'the fence still stands');
+  await rig.pass(timing.tombstoneMs + 60_000);
+  const late = await rig.peer('a1');
+  await late.identify();
+  await late.send(result);
+  t.match(late.news(), [{ type: 'task_nack', task_id: id, reason: 'unknown_task' }], 'the tombstone is gone too');
+  await rig.stop();
+});
+
+t.test('R1: a submit that is repeated after its task was removed makes no second one', async (t) => {
+  const rig = await hubRig({ timing });
+  const draft = (n: number, dependsOn: readonly TaskId[]): TaskDraft => ({
+    id: aTaskId(n),
+    priority: 'normal',
+    neededCapabilities: [],
+    assignTo: null,
+    maxRetries: 3,
+    runAtMs: null,
+    ttlMs: null,
+    runMaxMs: null,
+    completeByMs: null,
+    dependsOn,
+    body: aBody(),
+  });
+  const submit = (n: number, key: string | null, dependsOn: readonly TaskId[] = []): Promise<SubmitAnswer> =>
+    rig.queue.do({
+      kind: 'submit',
+      submittedBy: 'tok-1',
+      drafts: [draft(n, dependsOn)],
+      idempotency: key === null ? null : { key, digest: 'd' },
+    });
+  t.match(await submit(1, 'once'), { kind: 'submitted' });
+  await rig.queue.do({ kind: 'cancel', taskId: aTaskId(1), by: 'tok-1' });
+  await rig.pass(timing.endedKeptMs + 60_000);
+  t.match(await submit(2, 'once'), { kind: 'repeated', tasks: [{ id: aTaskId(1), status: 'cancelled' }] });
+  t.match(await submit(3, null, [aTaskId(1)]), { kind: 'unknown_task' }, 'what was cancelled will never be done');
+  await rig.pass(timing.tombstoneMs);
+  t.match(await submit(4, 'once'), { kind: 'submitted' }, 'the key is forgotten');
+  await rig.stop();
+});
