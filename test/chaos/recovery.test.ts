@@ -13,7 +13,7 @@ const TIMING = {
   reconnectMaxMs: 1_000,
   graceMarginMs: 500,
   reconnectGraceMs: 3_000,
-  quietAfterStartMs: 3_000,
+  quietAfterStartMs: 6_000,
 };
 
 // A whole world starts here, on a machine that is busy with other tests.

@@ -4,6 +4,7 @@
  * elsewhere within `reconnectGraceMs` + 5 s (of one that died with the hub: within that of the end of the quiet time), and
  * every submit that was answered is stored.
  */
+import { loadavg } from 'node:os';
 import { buildTree } from './rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
@@ -16,7 +17,9 @@ const ELSEWHERE_MARGIN_MS = 5_000;
 
 const { tasks, kills, seed } = readOptions(FIGURE);
 sayMachine(thisMachine());
-say(`${tasks} stored tasks, the hub killed ${kills} times; seed ${seed}`);
+/** How much else the machine has to do: figures of a busy one say little. */
+const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
+say(`${tasks} stored tasks, the hub killed ${kills} times; load of the machine before ${loadBefore}; seed ${seed}`);
 await withEnds(async (end) => {
   const bar = progressBar(tasks);
   const outcome = await recoveryRun(end, {
@@ -51,6 +54,6 @@ await withEnds(async (end) => {
     outcome.surprises.length === 0;
   const { database: _database, ...figures } = outcome;
   const isFull = tasks >= FIGURE.tasks && kills >= 1;
-  writeFigures('recovery', isFull, { seed, tasks, reached: isReached, reconnectGraceMs, quietAfterStartMs, ...figures });
+  writeFigures('recovery', isFull, { seed, loadBefore, tasks, reached: isReached, reconnectGraceMs, quietAfterStartMs, ...figures });
   process.exitCode = isReached ? 0 : 1;
 });

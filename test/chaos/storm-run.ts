@@ -56,8 +56,8 @@ const OTHER_FILES = 500;
 const LOOK_MS = 20;
 const ALL_WITHIN_MS = 120_000;
 const ENDED_WITHIN_MS = 60_000;
-/** Between two kills, at random: at any moment of the heartbeat. */
-const CALM_MS = { least: 2_000, most: 6_000 };
+/** Between two kills, at random. */
+const CALM_MS = { least: 500, most: 2_500 };
 const MIB = 2 ** 20;
 
 export async function stormRun(t: TestEnd, options: StormOptions): Promise<StormOutcome> {

@@ -4,6 +4,7 @@
  * memory stays under 1 GiB and its loop under 250 ms late (99 %, in the worst second), and no task is taken back.
  */
 import { HUB_TIMING } from '../../core/config/times.ts';
+import { loadavg } from 'node:os';
 import { buildTree } from './rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
@@ -19,7 +20,11 @@ const MIB = 2 ** 20;
 
 const { sidecars, holders, kills, seed } = readOptions(FIGURE);
 sayMachine(thisMachine());
-say(`${sidecars} sidecars, ${holders} of them with a task, the hub killed ${kills} times; seed ${seed}`);
+/** How much else the machine has to do: figures of a busy one say little. */
+const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
+say(
+  `${sidecars} sidecars, ${holders} of them with a task, the hub killed ${kills} times; load of the machine before ${loadBefore}; seed ${seed}`,
+);
 await withEnds(async (end) => {
   const bar = progressBar(sidecars);
   const outcome = await stormRun(end, {
@@ -52,6 +57,7 @@ await withEnds(async (end) => {
   const isFull = sidecars >= FIGURE.sidecars && holders >= FIGURE.holders && kills >= 1;
   writeFigures('storm', isFull, {
     seed,
+    loadBefore,
     sidecars,
     reached: isReached,
     storms,
