@@ -7,7 +7,7 @@ import { emptyFolder, journalIn, reportName, startSaver, stateIn } from './journ
 // Thirty processes are started and killed; a busy machine takes its time.
 t.setTimeout(120_000);
 
-t.test('killed with -9 at 30 random moments, what was acknowledged is there', async (t) => {
+t.test('R3: killed with -9 at 30 random moments, what was acknowledged is there', async (t) => {
   const dataDir = await emptyFolder(t);
   for (let round = 1, last = 0; round <= 30; round += 1) {
     const child = startSaver(t, dataDir);

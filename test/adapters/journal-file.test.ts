@@ -77,7 +77,7 @@ journalContract('files', {
   },
 });
 
-t.test('a queue.json cut at any length is never read as empty, nor as another state', async (t) => {
+t.test('R22: a queue.json cut at any length is never read as empty, nor as another state', async (t) => {
   const whole = pack(JSON.stringify({ n: 2, text: 'grüß' }));
   const dataDir = await folderWith(t, { n: 1 }, { n: 2, text: 'grüß' });
   const queue = join(dataDir, 'queue.json');
@@ -99,7 +99,7 @@ t.test('a queue.json cut at any length is never read as empty, nor as another st
   t.same(await readFile(join(dataDir, 'queue.json.1')), previous, 'the good copy was never touched');
 });
 
-t.test('bytes that were changed are never read as a state', (t) => {
+t.test('R22: bytes that were changed are never read as a state', (t) => {
   const states = fc.jsonValue({ maxDepth: 3 });
   const change = fc.record({ at: fc.nat(), by: fc.integer({ min: 1, max: 255 }) });
   fc.assert(
@@ -137,7 +137,7 @@ t.test('a journal of a newer version is refused and left as it is', async (t) =>
   t.equal(await readText(queue), '{"version":2,"how":"nobody knows yet"}');
 });
 
-t.test('whatever step of a save fails, the state before it is found; whatever step it is killed at, one of the two', async (t) => {
+t.test('R3: whatever step of a save fails, the state before it is found; whatever step it is killed at, one of the two', async (t) => {
   for (const before of [[], ['older'], ['oldest', 'older']] as const) {
     const old = before.at(-1);
     for (let nth = 1, isDone = false; !isDone; nth += 1) {

@@ -57,7 +57,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       t.strictSame(await storage.events.bounds(), { first: 1, last: stored[0]?.id });
     });
 
-    t.test('who reads on while others commit skips none and repeats none', async (t) => {
+    t.test('R21 J6: who reads on while others commit skips none and repeats none', async (t) => {
       const storage = await openedIn(t, subject);
       const COMMITS = 25;
       const commits = Array.from({ length: COMMITS }, (_, n) =>

@@ -87,7 +87,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await saw.next('result');
     });
 
-    t.test('tells generations apart', async (t) => {
+    t.test('R8: tells generations apart', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, nameOf('a', 2));
       await inbox.prepare(a1, TASK, false);

@@ -44,7 +44,7 @@ const CURES: Readonly<Record<DoctorCheck, string>> = {
     'The sidecar does not start on it. Keep a copy of the folder, put back a queue.json that was good, or give the sidecar an empty dataDir: the hub then takes its tasks back after the reconnect grace.',
   journal_unknown: 'Start the version of agentcom that wrote it.',
   report_lost:
-    'The sidecar cannot send it; the hub takes the task back after its lease. If the agent did the work, look in its results folder.',
+    'The sidecar reports the run as lost, which spends a retry. If the agent did the work, look in its results folder before that.',
   results_lost: 'The agent cannot report by files. Stop the run with `agentcom cancel TASK`, or let it reach its silence limit.',
   instance_id:
     'The next start makes a new one, and the hub lets it in once the old one is gone for the reconnect grace; `agentcom takeover AGENT` is faster.',

@@ -75,7 +75,7 @@ t.test('from now on, woken by a commit', async (t) => {
   await bench.close();
 });
 
-t.test('a commit between the look and the wait is not missed', async (t) => {
+t.test('R21 J6: a commit between the look and the wait is not missed', async (t) => {
   const events: StoredEvent[] = [];
   let listeners: (() => void)[] = [];
   const bench = await hubBench({

@@ -24,7 +24,7 @@ const assign = (task: Task, nowMs: number): Task => {
 const events = (change: { readonly events: readonly { readonly event: string }[] }): string =>
   change.events.map((one) => one.event).join(' ');
 
-t.test('max_retries 3 is four attempts, with backoff 1, 2, 4 s between them', async (t) => {
+t.test('R12: max_retries 3 is four attempts, with backoff 1, 2, 4 s between them', async (t) => {
   let task: Task = { ...STATES.queued, maxRetries: 3 };
   const waits: (number | string)[] = [];
   for (let attempt = 1; attempt <= 4; attempt += 1) {
@@ -43,7 +43,7 @@ t.test('max_retries 3 is four attempts, with backoff 1, 2, 4 s between them', as
   });
 });
 
-t.test('an attempt that is lost counts like one that failed; one never accepted does not', async (t) => {
+t.test('R12: an attempt that is lost counts like one that failed; one never accepted does not', async (t) => {
   const lost = made(decideReclaim(STATES.accepted, { reason: 'lease_expired', stop: false }, NOW_MS, RULES));
   const unseen = decideReclaim(STATES.assigned, { reason: 'not_accepted', stop: false }, NOW_MS, RULES);
   t.match(lost, { task: { retryCount: 1, handBacks: 0, avoid: ME, takenBack: { agentId: ME, generation: 3 } } });
@@ -57,7 +57,7 @@ t.test('what the agent calls not retryable goes to the dead letter at once; what
   t.equal(again.task.status, 'queued');
 });
 
-t.test('ten hand-backs in a row park the task, a counted failure ends the row', async (t) => {
+t.test('R12: ten hand-backs in a row park the task, a counted failure ends the row', async (t) => {
   let task: Task = STATES.queued;
   for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES).task;
   t.match(task, { parked: false, handBacks: 9, retryCount: 0 });

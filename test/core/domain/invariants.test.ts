@@ -203,12 +203,12 @@ function waitingBeside(): ReturnType<typeof aStore> {
   return { state, events: small.events };
 }
 
-for (const { what, wanted, plant, atMs } of PLANTED) {
-  t.test(`${wanted}: ${what}`, async (t) => {
+t.test('I1 to I15: each is found where it is planted', async (t) => {
+  for (const { what, wanted, plant, atMs } of PLANTED) {
     const { state, events } = plant();
-    t.equal(found(state, events, atMs), wanted);
-  });
-}
+    t.equal(found(state, events, atMs), wanted, `${wanted}: ${what}`);
+  }
+});
 
 t.test('I12 knows what excuses a wait', async (t) => {
   const { state, events } = waitingBeside();

@@ -19,7 +19,7 @@ const told = (tasks: readonly Task[], agents: readonly FreeAgent[]): string =>
     .map((pair) => `${Number.parseInt(pair.task.id.slice(5), 16)}→${pair.agentId}`)
     .join(' ');
 
-t.test('lanes first to last, within a lane first in first out', async (t) => {
+t.test('R17: lanes first to last, within a lane first in first out', async (t) => {
   const tasks = [task(1, { priority: 'low' }), task(2), task(3, { priority: 'urgent' }), task(4), task(5, { priority: 'high' })];
   t.equal(told(tasks, [agent('a', { free: 5 })]), '3→a 5→a 2→a 4→a 1→a');
 });
@@ -38,7 +38,7 @@ t.test('capabilities and assign_to', async (t) => {
   t.equal(told(tasks, [agent('a', { free: 9, capabilities: ['gpu'] }), agent('b', { free: 9 })]), '1→a 2→b 4→a');
 });
 
-t.test('each sixteenth assignment of an agent takes the oldest it may run, of any lane', async (t) => {
+t.test('R18: each sixteenth assignment of an agent takes the oldest it may run, of any lane', async (t) => {
   const tasks = [task(1, { priority: 'low' }), ...Array.from({ length: 20 }, (_, n) => task(n + 2, { priority: 'urgent' }))];
   t.equal(told(tasks, [agent('a', { free: 1, assignedCount: 14 })]), '2→a');
   t.equal(told(tasks, [agent('a', { free: 1, assignedCount: 15 })]), '1→a', 'the sixteenth');
@@ -53,35 +53,38 @@ t.test('a retry prefers another agent that has room, and takes the same one when
   t.equal(told([picky], [agent('a', { capabilities: ['gpu'] }), agent('b')]), '1→a', 'the other one cannot run it');
 });
 
-t.test('whatever the tasks and agents: nobody over its slots, nothing twice, none left beside a free agent that may run it', async () => {
-  const someTask = fc.record({
-    priority: fc.constantFrom(...PRIORITIES),
-    capabilities: fc.subarray(['a', 'b', 'c']),
-    avoid: fc.constantFrom('x', 'y', null),
-  });
-  const someAgent = fc.record({
-    capabilities: fc.subarray(['a', 'b', 'c']),
-    free: fc.integer({ min: 1, max: 3 }),
-    assignedCount: fc.nat(40),
-  });
-  fc.assert(
-    fc.property(fc.array(someTask, { maxLength: 20 }), fc.array(someAgent, { maxLength: 4 }), (drafts, rooms) => {
-      const tasks = drafts.map((draft, n) =>
-        task(n, { priority: draft.priority, requirement: aRequirement(draft.capabilities), avoid: draft.avoid as AgentId | null }),
-      );
-      const agents = rooms.map((room, n) => agent(['x', 'y', 'z', 'w'][n] ?? 'v', room));
-      const pairs = decidePairs(tasks, agents);
-      if (new Set(pairs.map((pair) => pair.task.id)).size !== pairs.length) return false;
-      return agents.every((one) => {
-        const mine = pairs.filter((pair) => pair.agentId === one.id);
-        if (mine.length > one.free || mine.some((pair) => !pair.task.requirement.capabilities.every((c) => one.capabilities.includes(c))))
-          return false;
-        const left = tasks.filter((waiting) => !pairs.some((pair) => pair.task.id === waiting.id));
-        return (
-          mine.length === one.free || !left.some((waiting) => waiting.requirement.capabilities.every((c) => one.capabilities.includes(c)))
+t.test(
+  'R19: whatever the tasks and agents: nobody over its slots, nothing twice, none left beside a free agent that may run it',
+  async () => {
+    const someTask = fc.record({
+      priority: fc.constantFrom(...PRIORITIES),
+      capabilities: fc.subarray(['a', 'b', 'c']),
+      avoid: fc.constantFrom('x', 'y', null),
+    });
+    const someAgent = fc.record({
+      capabilities: fc.subarray(['a', 'b', 'c']),
+      free: fc.integer({ min: 1, max: 3 }),
+      assignedCount: fc.nat(40),
+    });
+    fc.assert(
+      fc.property(fc.array(someTask, { maxLength: 20 }), fc.array(someAgent, { maxLength: 4 }), (drafts, rooms) => {
+        const tasks = drafts.map((draft, n) =>
+          task(n, { priority: draft.priority, requirement: aRequirement(draft.capabilities), avoid: draft.avoid as AgentId | null }),
         );
-      });
-    }),
-    { numRuns: 500 },
-  );
-});
+        const agents = rooms.map((room, n) => agent(['x', 'y', 'z', 'w'][n] ?? 'v', room));
+        const pairs = decidePairs(tasks, agents);
+        if (new Set(pairs.map((pair) => pair.task.id)).size !== pairs.length) return false;
+        return agents.every((one) => {
+          const mine = pairs.filter((pair) => pair.agentId === one.id);
+          if (mine.length > one.free || mine.some((pair) => !pair.task.requirement.capabilities.every((c) => one.capabilities.includes(c))))
+            return false;
+          const left = tasks.filter((waiting) => !pairs.some((pair) => pair.task.id === waiting.id));
+          return (
+            mine.length === one.free || !left.some((waiting) => waiting.requirement.capabilities.every((c) => one.capabilities.includes(c)))
+          );
+        });
+      }),
+      { numRuns: 500 },
+    );
+  },
+);

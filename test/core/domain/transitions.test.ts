@@ -99,7 +99,7 @@ t.test('events are numbered on from the task and carry who, what generation and 
   t.equal(done.result, '{"a":1}');
 });
 
-t.test('the fence: reports that are not of the current assignment', async (t) => {
+t.test('R7: the fence: reports that are not of the current assignment', async (t) => {
   const generation = (n: number): Generation => n as Generation;
   const cases = [
     { what: 'an unknown task', task: undefined, agentId: ME, generation: 1, wanted: 'unknown_task' },
@@ -119,7 +119,7 @@ t.test('the fence: reports that are not of the current assignment', async (t) =>
   }
 });
 
-t.test('a repeat is known before the fence, also after the generation has moved on', async (t) => {
+t.test('R9: a repeat is known before the fence, also after the generation has moved on', async (t) => {
   const failed = reporting.decideFail(
     STATES.accepted,
     by,
@@ -139,7 +139,7 @@ t.test('a repeat is known before the fence, also after the generation has moved 
   });
 });
 
-t.test('a late result: taken back, and given to nobody since', async (t) => {
+t.test('R4: a late result: taken back, and given to nobody since', async (t) => {
   const lost = made(decideReclaim(STATES.accepted, { reason: 'disconnected', stop: true }, NOW_MS, RULES));
   const report = { kind: 'complete', agentId: ME, generation: STATES.accepted.generation } as const;
   t.equal(judge(lost.task, report).kind, 'late');

@@ -70,7 +70,7 @@ t.test('R19: a stop that nobody confirmed holds its slot, also when the batch ad
   t.same(statuses, ['assigned', 'queued']);
 });
 
-t.test('cancel and complete: the first in the inbox wins, the other is told', async (t) => {
+t.test('R14: cancel and complete: the first in the inbox wins, the other is told', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
@@ -90,7 +90,7 @@ t.test('cancel and complete: the first in the inbox wins, the other is told', as
   ]);
 });
 
-t.test('a report and its repeat: one counts, the other is marked', async (t) => {
+t.test('R9: a report and its repeat: one counts, the other is marked', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();

@@ -17,7 +17,7 @@ t.test('an assignment nobody accepts goes to another agent, and spends no retry'
   t.match(one.news().at(-1), { type: 'task_cancelled', task_id: id, generation: 1, reason: 'reclaimed' });
 });
 
-t.test('a lease that progress renews lasts; without it the attempt is lost', async (t) => {
+t.test('R16: a lease that progress renews lasts; without it the attempt is lost', async (t) => {
   const rig = await hubRig({ timing: { leaseMs: 10_000, heartbeatMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -37,7 +37,7 @@ t.test('a lease that progress renews lasts; without it the attempt is lost', asy
   t.match((await rig.record(id)).events.at(-1), { event: 'late_result', details: { result: '{"ok":true}' } });
 });
 
-t.test('an absence shorter than the grace costs nothing, a longer one costs the assignment', async (t) => {
+t.test('R15 J7: an absence shorter than the grace costs nothing, a longer one costs the assignment', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000, acceptMs: 5_000, leaseMs: 5_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -77,7 +77,7 @@ t.test('an absent agent is free again after the grace, whatever it left unconfir
   t.match((await rig.record(id)).events.at(-1), { event: 'stop_confirmed', details: { outcome: 'agent_away' } });
 });
 
-t.test('nothing is taken back for silence in the quiet time after a start', async (t) => {
+t.test('R15 J7: nothing is taken back for silence in the quiet time after a start', async (t) => {
   const rig = await hubRig({ timing: { quietAfterStartMs: 100_000, acceptMs: 10_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -88,7 +88,7 @@ t.test('nothing is taken back for silence in the quiet time after a start', asyn
   t.match(await rig.story(id), /reclaimed/);
 });
 
-t.test('a jump of the wall clock takes nothing back early', async (t) => {
+t.test('R15: a jump of the wall clock takes nothing back early', async (t) => {
   const rig = await hubRig({ timing: { quietAfterStartMs: 60_000, leaseMs: 100_000, sweepMs: 10_000, heartbeatMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -122,7 +122,7 @@ t.test('run_at, ttl and complete_by', async (t) => {
   t.match(peer.news().at(-1), { type: 'task_cancelled', task_id: bound, generation: 1, reason: 'deadline' });
 });
 
-t.test('a failing task comes back after its backoff, to another agent when one has room, and ends in the dead letter', async (t) => {
+t.test('R12: a failing task comes back after its backoff, to another agent when one has room, and ends in the dead letter', async (t) => {
   const rig = await hubRig();
   const one = await rig.peer('a1');
   await one.identify();
@@ -141,7 +141,7 @@ t.test('a failing task comes back after its backoff, to another agent when one h
   t.match((await rig.record(id)).task, { status: 'assigned', round: 2, retryCount: 0, generation: 6 });
 });
 
-t.test('three tasks in a row that one machine loses pause it, and the others do the work', async (t) => {
+t.test('R13: three tasks in a row that one machine loses pause it, and the others do the work', async (t) => {
   const rig = await hubRig();
   const sick = await rig.peer('sick');
   await sick.identify({ slots: 3 });
@@ -169,7 +169,7 @@ t.test('dependents wait for all they name, and run when the last completes', asy
   t.equal(await rig.story(both), 'assigned 1: submitted blocked eligible assigned');
 });
 
-t.test('a thousand tasks that nobody can run do not hide the one that somebody can', async (t) => {
+t.test('R16: a thousand tasks that nobody can run do not hide the one that somebody can', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();

@@ -65,7 +65,7 @@ t.test('what the store asks to repeat is repeated, at most five times', async (t
   t.equal(never.calls(), 5);
 });
 
-t.test('a COMMIT of unknown outcome is looked up before it is answered or repeated', async (t) => {
+t.test('R2 J3: a COMMIT of unknown outcome is looked up before it is answered or repeated', async (t) => {
   const happened = await queueOver(['after'], 'AC_COMMIT_UNKNOWN');
   const answer = await happened.queue.do(submit());
   t.equal(answer.kind, 'submitted');
@@ -86,7 +86,7 @@ t.test('a store that cannot commit fails each command, answers none, and the nex
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 1);
 });
 
-t.test('one bad command never fails its neighbours', async (t) => {
+t.test('R2: one bad command never fails its neighbours', async (t) => {
   const rig = await hubRig();
   const bad = submit({ drafts: [{ ...aDraft(ids.task()), dependsOn: null as never }] });
   const outcomes = await Promise.allSettled([submit(), submit(), bad, submit()].map((command) => rig.queue.do(command)));
@@ -103,7 +103,7 @@ t.test('what arrives together is committed together', async (t) => {
   t.ok(calls() <= 2, `${calls()} commits for 100 commands`);
 });
 
-t.test('a full inbox answers that it is full, and loses nothing it took', async (t) => {
+t.test('R20: a full inbox answers that it is full, and loses nothing it took', async (t) => {
   const { queue, rig } = await queueOver([], 'AC_INTERNAL', { limits: { inboxCommands: 10 } });
   const outcomes = await Promise.allSettled(Array.from({ length: 15 }, () => queue.do(submit())));
   t.equal(outcomes.filter((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY')).length, 5);
@@ -120,7 +120,7 @@ t.test('a queue that stops commits what it took and takes nothing more', async (
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 1);
 });
 
-t.test('idempotency: the same key gives the same task, also within one batch; another body is a mismatch', async (t) => {
+t.test('R1 J1: idempotency: the same key gives the same task, also within one batch; another body is a mismatch', async (t) => {
   const rig = await hubRig();
   const keyed = (digest: string) => submit({ idempotency: { key: 'k', digest } });
   const answers: SubmitAnswer[] = await Promise.all([rig.queue.do(keyed('d1')), rig.queue.do(keyed('d1'))]);
@@ -134,7 +134,7 @@ t.test('idempotency: the same key gives the same task, also within one batch; an
   t.equal((await rig.queue.do({ ...keyed('d2'), submittedBy: 'tok-2' })).kind, 'submitted', "another token's key is another key");
 });
 
-t.test('a bulk is all or none, and names what was wrong', async (t) => {
+t.test('R1: a bulk is all or none, and names what was wrong', async (t) => {
   const rig = await hubRig();
   const drafts = [aDraft(ids.task()), aDraft(ids.task(), { assignTo: 'ghost' as AgentId })];
   t.match(await rig.queue.do(submit({ drafts })), { kind: 'unknown_agent', index: 1, agentId: 'ghost' });

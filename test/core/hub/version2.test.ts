@@ -5,7 +5,7 @@ import { hubRig, type Peer } from './hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
 
-t.test('identify, assign, accept, progress, complete; repeats are marked and change nothing', async (t) => {
+t.test('R6 R9: identify, assign, accept, progress, complete; repeats are marked and change nothing', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   const [identified] = await peer.identify({ capabilities: ['code'] });
@@ -39,7 +39,7 @@ t.test('identify, assign, accept, progress, complete; repeats are marked and cha
   t.match(await rig.record(id), { task: { tokensUsed: 7 }, result: '{"status":"success","output":"x"}' });
 });
 
-t.test('what the fence refuses is nacked, names the current generation, and changes nothing', async (t) => {
+t.test('R7: what the fence refuses is nacked, names the current generation, and changes nothing', async (t) => {
   const rig = await hubRig();
   const one = await rig.peer('a1');
   const two = await rig.peer('a2');
@@ -128,7 +128,7 @@ t.test('a generation above the stored one raises it, aborts, and is said loudly'
   t.ok(rig.log.lines.some((line) => line.level === 'error' && /fell back in time/.test(line.message)));
 });
 
-t.test('cancel reaches the sidecar, is sent again until confirmed, and holds the slot until then', async (t) => {
+t.test('R11 R19: cancel reaches the sidecar, is sent again until confirmed, and holds the slot until then', async (t) => {
   const rig = await hubRig({ timing: { stopResendMs: 30_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -178,7 +178,7 @@ t.test('one identity: the same machine replaces its own connection, another mach
   t.equal(types(await (await first.again()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
 });
 
-t.test('what a replaced session says changes nothing', async (t) => {
+t.test('R7: what a replaced session says changes nothing', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const first = await rig.peer('a1');
   await first.identify();
