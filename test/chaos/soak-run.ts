@@ -129,7 +129,8 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   };
 }
 
-async function startLight(
+/** Whole sidecars `light-1` to `light-COUNT` in one process, on these ports of the hub. */
+export async function startLight(
   t: TestEnd,
   world: ChaosWorld,
   tree: BuiltTree,

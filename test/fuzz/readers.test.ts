@@ -21,8 +21,8 @@ import { frameReader } from '../../core/protocol/frame-reader.ts';
 import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
 import { hubSchemas, type HubFrame } from '../../core/protocol/hub-frames.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame } from '../../core/protocol/sidecar-frames.ts';
-import { brokenFrames, brokenIdentifies, wellMadeFrames } from './frame-texts.ts';
-import { awkward, fitting, oneWrong } from './from-schema.ts';
+import { brokenFrames, brokenIdentifies, wellMadeFrames } from './hostile/frame-texts.ts';
+import { awkward, fitting, oneWrong } from './hostile/from-schema.ts';
 
 const SEED = 20_260_102;
 const RUNS = 2_000;

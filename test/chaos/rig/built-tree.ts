@@ -10,7 +10,7 @@ import type { TestEnd } from '../../apps/world.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 /** What the programs are made of, and the programs of these tests that stand on it. */
-const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test/chaos/points', 'test/chaos/soak'];
+const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test/chaos/points', 'test/chaos/soak', 'test/fuzz/hostile'];
 
 /** As the build does it, without its look at types: the compiler and its settings are the same. */
 const COMPILER: ts.CompilerOptions = {

@@ -95,7 +95,7 @@ export function judge(evidence: Evidence): Verdict {
 }
 
 /** I1 to I15 over the whole store. Its hub is stopped, so nothing is asked of what only a healthy hub must have done by now. */
-function invariantsOf(stored: Stored): ReturnType<typeof checkInvariants> {
+export function invariantsOf(stored: Stored): ReturnType<typeof checkInvariants> {
   const nowMs = Date.now();
   const tasks = [...stored.tasks.values()].map(({ task }) => task);
   return checkInvariants({ ...stored, tasks, sweepMs: 1, healthySinceMs: nowMs }, stored.events, nowMs);

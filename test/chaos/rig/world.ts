@@ -82,10 +82,12 @@ export interface StartMore {
 export interface WorldOptions {
   readonly tree: BuiltTree;
   readonly hubTiming?: Partial<HubTiming> | undefined;
+  /** Over the defaults; unless given, only requests of a token are not limited. */
+  readonly limits?: Partial<HubLimits> | undefined;
   readonly sidecarTiming?: Partial<SidecarTiming> | undefined;
 }
 
-export async function makeChaosWorld(t: TestEnd, { tree, hubTiming = {}, sidecarTiming = {} }: WorldOptions): Promise<ChaosWorld> {
+export async function makeChaosWorld(t: TestEnd, { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {} }: WorldOptions): Promise<ChaosWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'agentcom-chaos-'));
   const hubPort = await freePort();
   const timing = { ...CHAOS_HUB_TIMING, ...hubTiming };
@@ -102,7 +104,7 @@ export async function makeChaosWorld(t: TestEnd, { tree, hubTiming = {}, sidecar
 import { sqlite } from 'agentcom/storage';
 import { ws } from 'agentcom/transport';
 export default defineConfig({ hub: { listen: { port: ${hubPort} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
-  adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(LIMITS)}, timing: ${JSON.stringify(timing)} } });
+  adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(limits)}, timing: ${JSON.stringify(timing)} } });
 `,
   );
 

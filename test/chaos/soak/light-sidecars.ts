@@ -119,7 +119,7 @@ function memoryAgents(clock: Clock): WakeRunner {
     yield { type: 'started' };
     const [, how, seconds = 0] = request.task.description.split(' ');
     await new Promise<void>((resolve) => {
-      const timer = how === 'hold' ? null : clock.after(Number(seconds) * 1_000, resolve);
+      const timer = how === 'hold' ? null : clock.after((Number(seconds) || 0) * 1_000, resolve);
       if (timer === null) void released.then(() => resolve());
       signal.addEventListener(
         'abort',

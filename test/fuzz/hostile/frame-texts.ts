@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import type { TSchema } from 'typebox';
-import { v1Schemas, v2Schemas } from '../../core/protocol/sidecar-frames.ts';
+import { v1Schemas, v2Schemas } from '../../../core/protocol/sidecar-frames.ts';
 import { awkward, fitting, oneWrong } from './from-schema.ts';
 
 /** Stand for task ids in generated texts. */

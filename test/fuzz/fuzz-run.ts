@@ -1,0 +1,237 @@
+/**
+ * A real hub under hostile peers from everywhere, while honest clients submit and honest sidecars work. Judged by what
+ * the hostile were answered, what the honest were promised, what the log says, and what is stored in the end.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TestEnd } from '../apps/world.ts';
+import type { BuiltTree } from '../chaos/rig/built-tree.ts';
+import { eachSecond, readLag, sampleOf, type LagSample, type Sample } from '../chaos/rig/gauges.ts';
+import { invariantsOf } from '../chaos/rig/judge.ts';
+import { readStored } from '../chaos/rig/stored.ts';
+import { readStream, submitter } from '../chaos/rig/told.ts';
+import { makeChaosWorld, type ChaosWorld } from '../chaos/rig/world.ts';
+import { startLight } from '../chaos/soak-run.ts';
+import type { Orders } from './hostile/main.ts';
+import type { Tally } from './hostile/tally.ts';
+
+export interface FuzzOptions {
+  readonly tree: BuiltTree;
+  readonly seed: string;
+  readonly frames: number;
+  readonly bodies: number;
+  readonly hostileAgents: number;
+  readonly honestSidecars: number;
+  readonly honestPerSecond: number;
+  /** Frames and bodies of a first round, after which memory is looked at: caches are full and code is compiled then. */
+  readonly warmUp: { readonly frames: number; readonly bodies: number };
+  readonly onProgress?: (frames: number, note: string) => void;
+}
+
+export interface FuzzOutcome {
+  /** Of the round after the warm-up. */
+  readonly tally: Tally;
+  /** What the hub counted as refused, over both rounds. */
+  readonly refused: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly seconds: number;
+  /** Milliseconds, of each honest submit while the hostile were at it. */
+  readonly honestMs: readonly number[];
+  readonly honest: { readonly answered: number; readonly completed: number; readonly repeated: number };
+  readonly rss: { readonly before: Sample; readonly during: readonly Sample[]; readonly after: Sample };
+  readonly lag: readonly LagSample[];
+  readonly stored: { readonly tasks: number; readonly events: number };
+  /** All that must not be. */
+  readonly violations: readonly string[];
+}
+
+/** Plays at once: as many as keep the hub busy without keeping the honest waiting on this machine's own cores. */
+const AT_ONCE = { sockets: 24, requests: 8 };
+const DRAINED_WITHIN_MS = 120_000;
+/** Garbage is collected and sockets are gone by then. */
+const REST_MS = 5_000;
+const SHOWN = 10;
+/** How much of a second honest work takes. */
+const WORK_SECONDS = 0.05;
+const MIB = 2 ** 20;
+
+export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOutcome> {
+  const { tree, seed, onProgress } = options;
+  const world = await makeChaosWorld(t, { tree, limits: {} });
+  const hub = world.startHub();
+  if ((await hub.ready) === null) throw new Error(`the hub did not start: ${readFileSync(world.logOf('hub'), 'utf8')}`);
+  const light = await startLight(t, world, tree, { count: options.honestSidecars, ports: [world.hubPort] });
+  if ((await light.ready) === null) throw new Error('the honest sidecars did not start');
+  const orders = await ordersFor(world, options);
+  const completed = new Set<string>();
+  const stream = readStream(world.api, ({ event, taskId }) => {
+    if (event === 'completed') completed.add(taskId);
+  });
+  const violations: string[] = [];
+
+  const told = submitter(world.api, new AbortController().signal);
+  const honestMs: number[] = [];
+  const honestly = honestLoad(options.honestPerSecond, async (n) => {
+    const beganMs = performance.now();
+    await told.submit(`${seed}-${n}`, { description: `${seed}-${n} ok ${WORK_SECONDS}`, needed_capabilities: ['code'] });
+    honestMs.push(performance.now() - beganMs);
+  });
+
+  await hostileRound(t, world, tree, { ...orders, seed: `${seed} warm-up`, ...options.warmUp }, (tally) =>
+    onProgress?.(0, `warm-up, ${tally.frames} frames`),
+  );
+  await sleep(REST_MS);
+  const before = mustSample(hub.pid);
+  honestMs.length = 0;
+  const during: Sample[] = [];
+  const beganMs = Date.now();
+  const stopLooking = eachSecond(() => {
+    const sample = sampleOf(hub.pid);
+    if (sample !== null) during.push(sample);
+  });
+  const tally = await hostileRound(t, world, tree, { ...orders, seed }, (so) => {
+    const rssMiB = Math.round((during.at(-1)?.rssBytes ?? 0) / MIB);
+    onProgress?.(so.frames, `frames, ${so.bodies} bodies, hub ${rssMiB} MiB, ${honestMs.length} honest`);
+  });
+  stopLooking();
+  const lag = readLag(world.lagFile).filter(({ atMs }) => atMs >= beganMs);
+  const seconds = Math.round((Date.now() - beganMs) / 1_000);
+  const underFireMs = [...honestMs];
+
+  violations.push(...(await honestly.stop()));
+  const untilMs = Date.now() + DRAINED_WITHIN_MS;
+  const waiting = (): string[] => [...told.answered.keys()].filter((id) => !completed.has(id));
+  while (waiting().length > 0 && Date.now() < untilMs) await sleep(100);
+  await sleep(REST_MS);
+  const after = mustSample(hub.pid);
+  const { refused = {} } = (await world.api.stats()) as Partial<Pick<FuzzOutcome, 'refused'>>;
+  await stream.stop();
+  await light.kill('SIGTERM');
+  const end = await hub.kill('SIGTERM');
+
+  if (end !== 0) violations.push(`the hub ended with ${end}`);
+  violations.push(...tally.surprises.map((surprise) => `hostile: ${surprise}`));
+  violations.push(...(await judgeStore(world, told.answered)));
+  violations.push(...told.changed.map((key) => `the key ${key} was answered with another task than at first`));
+  violations.push(...judgeLog(world.logOf('hub')));
+  const stored = await readStored(world.database);
+  return {
+    tally,
+    refused,
+    seconds,
+    honestMs: underFireMs,
+    honest: { answered: told.answered.size, completed: told.answered.size - waiting().length, repeated: told.repeated },
+    rss: { before, during, after },
+    lag,
+    stored: { tasks: stored.tasks.size, events: stored.events.length },
+    violations,
+  };
+}
+
+/** Tokens of every role for the hostile, who are known people and agents as well as strangers. */
+async function ordersFor(world: ChaosWorld, options: FuzzOptions): Promise<Orders> {
+  const { api } = world;
+  const agents: { agentId: string; token: string }[] = [];
+  for (let n = 1; n <= options.hostileAgents; n += 1) {
+    const agentId = `hostile-${n}`;
+    // Fixed by the token: whatever they claim, no honest task is ever given to them.
+    const { token = '' } = await api.createToken({ agent_id: agentId, capabilities: ['hostile'], max_slots: 4 });
+    agents.push({ agentId, token });
+  }
+  const people: string[] = [];
+  for (const role of ['submitter', 'viewer', 'operator', 'admin'] as const) {
+    people.push((await api.createToken({ name: `hostile ${role}`, role })).token ?? '');
+  }
+  for (const [n, { agentId }] of agents.entries()) {
+    if (n % 2 === 0) await api.submit({ description: 'for the hostile', assign_to: agentId, max_retries: 100 }, `for ${agentId}`);
+  }
+  const { frames, bodies, seed } = options;
+  const tokens = [...people, ...people, ...people, agents[0]?.token ?? '', '', 'wrong', 'x'.repeat(2_000)];
+  return { port: world.hubPort, seed, frames, bodies, agents, tokens, viewerToken: people[1] ?? '', atOnce: AT_ONCE };
+}
+
+/** One hostile process from its start to its end. */
+async function hostileRound(
+  t: TestEnd,
+  world: ChaosWorld,
+  tree: BuiltTree,
+  orders: Orders,
+  onTally: (tally: Tally) => void,
+): Promise<Tally> {
+  const file = join(world.dir, 'hostile.json');
+  writeFileSync(file, JSON.stringify(orders), { mode: 0o600 });
+  const child = spawn(process.execPath, [tree.compiled('test/fuzz/hostile/main.ts'), file], {
+    cwd: world.dir,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  let last: Tally | null = null;
+  for await (const line of createInterface({ input: child.stdout as Readable })) {
+    last = JSON.parse(line) as Tally;
+    onTally(last);
+  }
+  const [code, signal] = await ended;
+  if (code !== 0 || last === null) throw new Error(`the hostile process ended with ${code ?? signal}`);
+  return last;
+}
+
+/** Submits evenly until it is stopped; answers what went wrong, which is nothing. */
+function honestLoad(perSecond: number, submit: (n: number) => Promise<void>): { stop(): Promise<readonly string[]> } {
+  const failures: string[] = [];
+  const pending = new Set<Promise<void>>();
+  let n = 0;
+  const timer = setInterval(() => {
+    const one = submit((n += 1)).catch((thrown: unknown) => void failures.push(`an honest submit failed: ${String(thrown)}`));
+    pending.add(one);
+    void one.then(() => pending.delete(one));
+  }, 1_000 / perSecond);
+  return {
+    async stop() {
+      clearInterval(timer);
+      await Promise.all(pending);
+      return failures.slice(0, SHOWN);
+    },
+  };
+}
+
+/** Every honest task that was acknowledged is there, with its text, and completed; and the store has nothing wrong. */
+async function judgeStore(world: ChaosWorld, answered: ReadonlyMap<string, string>): Promise<readonly string[]> {
+  const stored = await readStored(world.database);
+  const violations: string[] = [];
+  for (const [id, description] of answered) {
+    const found = stored.tasks.get(id);
+    if (found?.description !== description)
+      violations.push(`J1: ${id} was acknowledged and is ${found === undefined ? 'not there' : 'another'}`);
+    else if (found.task.status !== 'completed')
+      violations.push(`J1: ${id} is ${found.task.status} (${found.task.lastError ?? 'no error'})`);
+  }
+  for (const { invariant, what, taskId, agentId } of invariantsOf(stored))
+    violations.push(`${invariant}: ${taskId ?? agentId ?? ''} ${what}`);
+  if (stored.integrity !== 'ok') violations.push(`SQLite says: ${stored.integrity}`);
+  return violations.slice(0, SHOWN * 3);
+}
+
+/** A bug of ours is an error in the log, or a request that was answered with 500. */
+function judgeLog(file: string): readonly string[] {
+  const violations: string[] = [];
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    if (line.includes('AC_INTERNAL') || line.includes('"level":"error"') || line.includes('"level":"fatal"') || /"status":500/.test(line))
+      violations.push(`log: ${line.slice(0, 400)}`); // prettier-ignore
+    else if (line !== '' && !line.startsWith('{')) violations.push(`log, not JSON: ${line.slice(0, 400)}`);
+  }
+  return violations.slice(0, SHOWN);
+}
+
+function mustSample(pid: number): Sample {
+  const sample = sampleOf(pid);
+  if (sample === null) throw new Error('the hub is gone');
+  return sample;
+}

@@ -1,0 +1,23 @@
+/** Cheap choices of a seed: millions are made. */
+import { seededRandom } from '../../../adapters/ids-seeded/seeded-random.ts';
+
+export interface Chooser {
+  /** A whole number from 0 to `below` - 1. */
+  below(below: number): number;
+  /** True once in so many. */
+  oneIn(many: number): boolean;
+  of<T>(list: readonly T[]): T;
+  /** An address of this machine's own network that is not the one that honest clients have. */
+  address(): string;
+}
+
+export function chooser(seed: string): Chooser {
+  const bits = seededRandom(seed);
+  const below = (limit: number): number => bits() % limit;
+  return {
+    below,
+    oneIn: (many) => below(many) === 0,
+    of: (list) => list[below(list.length)] as (typeof list)[number],
+    address: () => `127.${1 + below(254)}.${below(256)}.${1 + below(254)}`,
+  };
+}

@@ -1,0 +1,94 @@
+/**
+ * The hostile process: its one argument is a file with its orders. It writes what it has done and was answered as a line
+ * of JSON each second, and once more at its end.
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chooser } from './choose.ts';
+import { requester } from './requests.ts';
+import { deaf, framePools, impatient, liar, stranger, type HostileAgent, type SocketDeps, type Targets } from './sockets.ts';
+import { tallying } from './tally.ts';
+
+export interface Orders {
+  readonly port: number;
+  readonly seed: string;
+  readonly frames: number;
+  readonly bodies: number;
+  readonly agents: readonly { readonly agentId: string; readonly token: string }[];
+  /** For HTTP, of every role. */
+  readonly tokens: readonly string[];
+  /** May see which tasks others have. */
+  readonly viewerToken: string;
+  /** Plays at once, on the wire and over HTTP. */
+  readonly atOnce: { readonly sockets: number; readonly requests: number };
+}
+
+const TELL_EACH_MS = 1_000;
+const LOOK_EACH_MS = 1_000;
+/** Of so many plays on the wire one has a token; and of so many of these one is deaf, and one impatient. */
+const AGENT_ONE_IN = 20;
+const DEAF_ONE_IN = 50;
+const IMPATIENT_ONE_IN = 20;
+
+const orders = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Orders;
+const { port, seed, frames, bodies, atOnce } = orders;
+const tally = tallying();
+const targets: Targets = { others: [] };
+const number = chooser(seed).below(2 ** 31);
+const pools = framePools(number);
+const agents: HostileAgent[] = orders.agents.map((agent) => ({ ...agent, restsUntilMs: 0 }));
+const requests = requester({ port, tokens: orders.tokens, choose: chooser(`${seed} requests`), tally, targets }, number + 3);
+let isOver = false;
+
+async function socketPlays(n: number): Promise<void> {
+  const deps: SocketDeps = { port, pools, choose: chooser(`${seed} sockets ${n}`), tally, targets };
+  while (tally.frames < frames) {
+    const agent = deps.choose.oneIn(AGENT_ONE_IN) ? takeAgent() : null;
+    if (agent === null) await stranger(deps);
+    else {
+      const play = deps.choose.oneIn(DEAF_ONE_IN) ? deaf : deps.choose.oneIn(IMPATIENT_ONE_IN) ? impatient : liar;
+      await play(deps, agent);
+      agents.push(agent);
+    }
+  }
+}
+
+/** One that has rested; it is used by nobody else until it is given back. */
+function takeAgent(): HostileAgent | null {
+  const at = agents.findIndex((agent) => agent.restsUntilMs <= performance.now());
+  return at === -1 ? null : (agents.splice(at, 1)[0] ?? null);
+}
+
+async function requestPlays(): Promise<void> {
+  while (tally.bodies < bodies) await requests.send();
+}
+
+/** Which tasks honest agents have just now. */
+async function lookForTargets(): Promise<void> {
+  while (!isOver) {
+    const answer = await fetch(`http://127.0.0.1:${port}/api/tasks?status=assigned&limit=100`, {
+      headers: { authorization: `Bearer ${orders.viewerToken}` },
+    });
+    if (answer.ok) {
+      const { tasks } = (await answer.json()) as {
+        readonly tasks: readonly { readonly id: string; readonly generation: number; readonly assigned_to: string }[];
+      };
+      const honest = tasks.filter((task) => !orders.agents.some((agent) => agent.agentId === task.assigned_to));
+      targets.others = honest.map(({ id, generation }) => ({ id, generation }));
+    }
+    await sleep(LOOK_EACH_MS);
+  }
+}
+
+const tell = (): void => void process.stdout.write(`${JSON.stringify(tally.so())}\n`);
+const telling = setInterval(tell, TELL_EACH_MS);
+const looking = lookForTargets();
+await Promise.all([
+  ...Array.from({ length: atOnce.sockets }, (_, n) => socketPlays(n)),
+  ...Array.from({ length: atOnce.requests }, requestPlays),
+]);
+isOver = true;
+await looking;
+clearInterval(telling);
+requests.close();
+tell();

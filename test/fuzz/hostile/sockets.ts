@@ -1,0 +1,253 @@
+/** Hostile peers on the wire: strangers from everywhere, and agents with tokens of their own who keep to no rule. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket, type RawData } from 'ws';
+import { ERROR_WORDS, MESSAGE_FAILURES, V1_VERBS } from '../../../core/protocol/hub-frames.ts';
+import { frameReader } from '../../../core/protocol/frame-reader.ts';
+import { v1Schemas, v2Schemas, type SidecarFrame } from '../../../core/protocol/sidecar-frames.ts';
+import { brokenFrames, brokenIdentifies, MARKS, wellMadeFrames } from './frame-texts.ts';
+import type { Chooser } from './choose.ts';
+import type { Tallying } from './tally.ts';
+
+/** Texts made at the start; what is sent varies them. */
+const POOL = 6_000;
+/** Invalid frames that an agent may send in a minute and stay. */
+const INVALID_TOLERATED = 9;
+/** An agent that sent more rests for longer than it is held off, one that sent some until they do not count any more. */
+const HELD_OFF_MS = 125_000;
+const MINUTE_MS = 61_000;
+const DEAF_MS = 2_000;
+const BURST = 40;
+const BURSTS = 15;
+
+export interface Pools {
+  readonly valid: Readonly<Record<1 | 2, readonly string[]>>;
+  readonly invalid: Readonly<Record<1 | 2, readonly string[]>>;
+  readonly identifies: readonly string[];
+}
+
+/** What each version of the protocol takes as a frame, and what it does not. */
+export function framePools(seed: number): Pools {
+  const texts = [...wellMadeFrames(POOL, seed), ...brokenFrames(POOL, seed + 1)];
+  const sorted = (schemas: typeof v1Schemas | typeof v2Schemas) => {
+    const read = frameReader<SidecarFrame>(schemas);
+    const isValid = (text: string): boolean => {
+      const frame = read(text);
+      return frame.kind === 'frame' && frame.frame.type !== 'identify';
+    };
+    return { valid: texts.filter(isValid), invalid: texts.filter((text) => !isValid(text)) };
+  };
+  const [one, two] = [sorted(v1Schemas), sorted(v2Schemas)];
+  return {
+    valid: { 1: one.valid, 2: two.valid },
+    invalid: { 1: one.invalid, 2: two.invalid },
+    identifies: brokenIdentifies(POOL / 4, seed + 2),
+  };
+}
+
+export interface HostileAgent {
+  readonly agentId: string;
+  readonly token: string;
+  /** Not before this time, by the monotonic clock. */
+  restsUntilMs: number;
+}
+
+export interface Targets {
+  /** Tasks of honest agents, with their generations. */
+  others: readonly { readonly id: string; readonly generation: number }[];
+}
+
+export interface SocketDeps {
+  readonly port: number;
+  readonly pools: Pools;
+  readonly choose: Chooser;
+  readonly tally: Tallying;
+  readonly targets: Targets;
+}
+
+const WORDS = new Set<string>([
+  ...ERROR_WORDS,
+  ...MESSAGE_FAILURES.map((why) => `message_failed: ${why}`),
+  ...V1_VERBS.flatMap((verb) =>
+    ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'].map(
+      (code) => `task_${verb}_failed: ${code}`,
+    ),
+  ),
+]);
+
+interface Peer {
+  readonly socket: WebSocket;
+  /** The assignment it was given last. */
+  own: { readonly id: string; readonly generation: number } | null;
+  /** Called with the type of each frame that comes. */
+  onType: (type: string) => void;
+  send(text: string): void;
+  /** Waits until the hub has looked at all that was sent; false when the connection is over. */
+  settled(): Promise<boolean>;
+  end(): Promise<void>;
+}
+
+async function connect({ port, choose, tally }: SocketDeps, address: string): Promise<Peer | null> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, {
+    localAddress: address,
+    perMessageDeflate: choose.oneIn(4),
+    skipUTF8Validation: true,
+  });
+  tally.socket();
+  // What the hub does to it shows in its close code.
+  socket.on('error', () => undefined);
+  const closed = once(socket, 'close') as Promise<[number]>;
+  closed.then(
+    ([code]) => {
+      tally.closed(code);
+      if (code === 1011) tally.surprise('a socket was closed with 1011: a handler of the hub threw');
+    },
+    () => tally.surprise('a socket never closed'),
+  );
+  await Promise.race([once(socket, 'open'), closed]).catch(() => undefined);
+  if (socket.readyState !== WebSocket.OPEN) return null;
+  const peer: Peer = {
+    socket,
+    own: null,
+    onType: () => undefined,
+    send(text) {
+      tally.frame();
+      if (socket.readyState === WebSocket.OPEN) socket.send(text);
+    },
+    async settled() {
+      if (socket.readyState !== WebSocket.OPEN) return false;
+      const pong = once(socket, 'pong').then(() => true);
+      socket.ping();
+      return Promise.race([pong.catch(() => false), closed.then(() => false)]);
+    },
+    async end() {
+      if (choose.oneIn(2)) socket.terminate();
+      else socket.close();
+      await closed;
+    },
+  };
+  socket.on('message', (data: RawData) => note(peer, tally, (data as Buffer).toString()));
+  return peer;
+}
+
+function note(peer: Peer, tally: Tallying, text: string): void {
+  const frame = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const type = String(frame['type']);
+  peer.onType(type);
+  if (type === 'task_assign') peer.own = { id: String(frame['task_id']), generation: Number(frame['generation']) };
+  if (type !== 'error') return tally.answered(type === 'task_nack' ? `task_nack ${String(frame['reason'])}` : type);
+  tally.answered(`error ${String(frame['error'])}`);
+  if (!WORDS.has(String(frame['error']))) tally.surprise(`an error that is not documented: ${text}`);
+}
+
+/** With real tasks where the marks stand: its own with the right or a wrong generation, others', and one that never was. */
+function aimed(text: string, peer: Peer, { choose, targets }: SocketDeps): string {
+  if (!text.includes('"task-')) return text;
+  const other = targets.others.length === 0 ? null : choose.of(targets.others);
+  const own = peer.own;
+  const generation = text.includes(MARKS.own) ? own?.generation : other?.generation;
+  const named = text.replaceAll(MARKS.own, own?.id ?? MARKS.gone).replaceAll(MARKS.other, other?.id ?? MARKS.gone);
+  if (generation === undefined || choose.oneIn(3)) return named;
+  return named.replace(/"generation":\d+/, `"generation":${Math.max(0, generation - choose.below(2))}`);
+}
+
+/** Frames of the wire itself that no correct client sends. */
+const RAW: readonly Buffer[] = [
+  Buffer.from([0x81, 0x83, 0, 0, 0, 0, 0xff, 0xfe, 0xfd]), // not UTF-8
+  Buffer.from([0x82, 0x82, 0, 0, 0, 0, 0x7b, 0x7d]), // binary
+  Buffer.from([0xc1, 0x80, 0, 0, 0, 0]), // compressed, not agreed on
+  Buffer.from([0xf1, 0x80, 0, 0, 0, 0]), // reserved bits
+  Buffer.from([0x85, 0x80, 0, 0, 0, 0]), // no such opcode
+  Buffer.from([0x81, 0x02, 0x7b, 0x7d]), // no mask
+  Buffer.from([0x80, 0x80, 0, 0, 0, 0]), // goes on with nothing
+  Buffer.from([0x89, 0xfe, 0x00, 0x7e, 0, 0, 0, 0]), // a ping that is too long
+  Buffer.from([0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), // a length beyond all bounds
+  Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]), // two gigabytes are announced
+  Buffer.from([0x88, 0x81, 0, 0, 0, 0, 0x03]), // a close with half a code
+  Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x00, 0x01]), // a close with a code that is none
+];
+
+/** Somebody without a token, from an address that was never seen. Answers how many frames it sent. */
+export async function stranger(deps: SocketDeps): Promise<void> {
+  const { choose, pools, tally } = deps;
+  const peer = await connect(deps, choose.address());
+  if (peer === null) return;
+  const { socket } = peer;
+  const frames = 1 + choose.below(11);
+  for (let n = 0; n < frames; n += 1) {
+    const kind = choose.below(20);
+    if (kind < 12) peer.send(choose.of(pools.invalid[2]));
+    else if (kind < 15) peer.send(choose.of(pools.valid[2]));
+    else if (kind < 19) peer.send(choose.of(pools.identifies));
+    else if (choose.oneIn(3)) peer.send(`{"type":"ping","pad":"${'x'.repeat(65_000 + choose.below(2_000))}"}`);
+    else {
+      tally.frame();
+      (socket as unknown as { readonly _socket: Socket })._socket.write(choose.of(RAW));
+    }
+  }
+  await peer.settled();
+  await peer.end();
+}
+
+/** Says who it is, and waits for the answer; false when there is none. */
+async function identified(peer: Peer, frame: Readonly<Record<string, unknown>>): Promise<boolean> {
+  const answer = new Promise<boolean>((resolve) => {
+    peer.onType = (type) => resolve(type === 'identified');
+    peer.socket.once('close', () => resolve(false));
+  });
+  peer.send(JSON.stringify({ type: 'identify', ...frame }));
+  const isIn = await answer;
+  peer.onType = () => undefined;
+  return isIn;
+}
+
+/** An agent with a right token: identifies, then says what it likes, mostly frames that are valid and lies. */
+export async function liar(deps: SocketDeps, agent: HostileAgent): Promise<void> {
+  const { choose, pools, targets } = deps;
+  const peer = await connect(deps, choose.address());
+  if (peer === null) return;
+  const version = choose.oneIn(4) ? 1 : 2;
+  const other = targets.others.length === 0 ? null : choose.of(targets.others);
+  const held = other === null ? [] : [{ task_id: other.id, generation: other.generation, status: 'working' }];
+  const v2 = { protocol_version: 2, instance_id: `machine-of-${agent.agentId}`, held };
+  const { agentId, token } = agent;
+  const who = { agent_id: agentId, token, capabilities: ['code', 'hostile'], slots: 128, ...(version === 2 ? v2 : {}) };
+  const isIn = await identified(peer, who);
+  /** Invalid frames it will send: none, as many as are let pass, or more. */
+  const invalidMax = choose.oneIn(3) ? (choose.oneIn(4) ? Infinity : INVALID_TOLERATED) : 0;
+  let invalid = 0;
+  for (let burst = 0; isIn && burst < BURSTS; burst += 1) {
+    for (let n = 0; n < BURST; n += 1) {
+      const isInvalid = invalid < invalidMax && (invalidMax === Infinity || choose.oneIn(60));
+      if (isInvalid) invalid += 1;
+      peer.send(aimed(choose.of(isInvalid ? pools.invalid[version] : pools.valid[version]), peer, deps));
+    }
+    if (!(await peer.settled())) break;
+  }
+  if (invalid > 0) agent.restsUntilMs = performance.now() + (invalid > INVALID_TOLERATED ? HELD_OFF_MS : MINUTE_MS);
+  await peer.end();
+}
+
+/** One who takes nothing: asks for much and reads no answer, until the hub lets go of it or the time is over. */
+export async function deaf(deps: SocketDeps, { agentId, token }: HostileAgent): Promise<void> {
+  const { choose, pools } = deps;
+  const peer = await connect(deps, choose.address());
+  if (peer === null) return;
+  const isIn = await identified(peer, { agent_id: agentId, token, protocol_version: 2, instance_id: `machine-of-${agentId}`, held: [] });
+  peer.socket.pause();
+  for (let n = 0; isIn && n < BURST * BURSTS; n += 1) peer.send(aimed(choose.of(pools.valid[2]), peer, deps));
+  await sleep(DEAF_MS);
+  peer.socket.terminate();
+}
+
+/** One who says who it is and, before that is answered, all that it has to say. */
+export async function impatient(deps: SocketDeps, { agentId, token }: HostileAgent): Promise<void> {
+  const { choose, pools } = deps;
+  const peer = await connect(deps, choose.address());
+  if (peer === null) return;
+  peer.send(JSON.stringify({ type: 'identify', agent_id: agentId, token, protocol_version: 2, instance_id: `machine-of-${agentId}` }));
+  for (let n = 0; n < BURST * 2; n += 1) peer.send(aimed(choose.of(pools.valid[2]), peer, deps));
+  await peer.settled();
+  await peer.end();
+}
