@@ -35,6 +35,12 @@ export interface OpenEngine {
   /** Runs `work` on one committed state, beside the writer, limited in time. Fails with `AC_STORE_UNAVAILABLE`. */
   read<T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T>;
 
+  /**
+   * Whether a batch was committed. MUST wait for the end of a transaction that may still be about to commit it, or fail
+   * with `AC_STORE_UNAVAILABLE`; MUST NOT wait for what runs in `write`.
+   */
+  committed(batchId: string): Promise<boolean>;
+
   /** Lets running work end, then lets go of everything. */
   close(): Promise<void>;
 }

@@ -14,7 +14,7 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
 
     transact: async (batchId, work) => use().write(batchId, (transaction) => work(knexStoreUnit(transaction))),
 
-    committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0),
+    committed: async (batchId) => use().committed(batchId),
 
     read: (id) =>
       read(async (db) => {

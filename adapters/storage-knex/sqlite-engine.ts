@@ -87,6 +87,11 @@ function openedEngine(opened: {
     }
   };
 
+  const read: OpenEngine['read'] = async (work) => {
+    const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
+    return await sqliteRead(connections.readers, { file, clock, readMs: READ_MS_MAX, work, distrust: distrust(connections) });
+  };
+
   return {
     storeId: opened.connections.storeId,
 
@@ -96,10 +101,9 @@ function openedEngine(opened: {
         return sqliteTransaction(connections.writer, { file, batchId, work, distrust: distrust(connections) });
       }),
 
-    async read(work) {
-      const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
-      return await sqliteRead(connections.readers, { file, clock, readMs: READ_MS_MAX, work, distrust: distrust(connections) });
-    },
+    read,
+
+    committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0),
 
     close: () =>
       inTurn(async () => {

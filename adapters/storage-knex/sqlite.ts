@@ -1,8 +1,8 @@
 /** What a config writes for a hub that keeps its tasks in one SQLite file. */
 import path from 'node:path';
 import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { knexStorage } from './knex-storage.ts';
+import { requirePackage } from './require-package.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite-engine.ts';
 import { inspectSqlite } from './sqlite-inspection.ts';
 
@@ -23,13 +23,13 @@ export function sqlite(options: SqliteOptions): StorageChoice {
     capabilities: { ...SQLITE_CAPABILITIES },
     problems: () => problemsOf(options),
     async create({ dataDir, clock, log }) {
-      await requirePackage('knex', '3', () => import('knex'));
-      await requirePackage('sqlite3', '6', () => import('sqlite3'));
+      await requirePackage('sqlite', 'knex', '3', () => import('knex'));
+      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
       const file = path.resolve(dataDir, options.file);
       return knexStorage({ engine: sqliteEngine({ file, clock, log }), clock, log });
     },
     async inspect({ dataDir }) {
-      await requirePackage('sqlite3', '6', () => import('sqlite3'));
+      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
       return inspectSqlite(path.resolve(dataDir, options.file));
     },
   };
@@ -49,16 +49,4 @@ function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
   for (const name of Object.keys(options ?? {}))
     if (name !== 'file') problems.push({ path: name, message: 'is not an option of sqlite(); it has only file' });
   return problems;
-}
-
-async function requirePackage(name: string, major: string, load: () => Promise<unknown>): Promise<void> {
-  try {
-    await load();
-  } catch (thrown) {
-    throw new AgentcomError(
-      'AC_PACKAGE_MISSING',
-      `Cannot use storage "sqlite": package ${name} ${major} cannot be loaded. Run: npm install ${name}@${major}. Or choose memory().`,
-      { cause: thrown },
-    );
-  }
 }

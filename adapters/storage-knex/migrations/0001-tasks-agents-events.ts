@@ -1,5 +1,6 @@
 /** The first schema. Times are milliseconds since 1970; `state`, `body`, `details` and `task_ids` are JSON texts. */
 import { STATUSES } from '../../../core/domain/task.ts';
+import { FIRST_SCHEMA_OF_POSTGRES } from './0001-postgres.ts';
 import type { Migration } from './migration.ts';
 
 /** A hub asks for a batch right after its commit; this many later ones do not hide it. */
@@ -80,4 +81,5 @@ export const tasksAgentsEvents: Migration = {
       DELETE FROM batches WHERE place <= NEW.place - ${BATCHES_KEPT};
     END`,
   ],
+  postgres: FIRST_SCHEMA_OF_POSTGRES,
 };

@@ -4,4 +4,5 @@ export interface Migration {
   readonly name: string;
   /** The statements for each database, run in order in one transaction with all other new steps. */
   readonly sqlite: readonly string[];
+  readonly postgres: readonly string[];
 }

@@ -1,0 +1,65 @@
+/** One connection of the pg package, as the writer of a store uses it: with promises, and with its statements prepared once. */
+import type { Client, ClientConfig } from 'pg';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Row } from './engine.ts';
+import { rowOf } from './postgres-text.ts';
+
+export interface PostgresConnection {
+  /** The rows of a statement with at most one parameter. `name`: prepared once under it. */
+  rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
+  /** How many rows a statement changed. */
+  change(sql: string, parameter?: string, name?: string): Promise<number>;
+  /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
+  commit(): Promise<void>;
+  /** Whether it has ended: nothing can be asked of it any more. */
+  readonly isLost: boolean;
+  /** Ends it, politely where the server still answers. */
+  close(): Promise<void>;
+}
+
+/** How long a connection may take to say goodbye before it is cut. */
+const CLOSE_WITHIN_MS = 1_000;
+
+export async function connectPostgres(config: ClientConfig, clock: Clock): Promise<PostgresConnection> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client(config);
+  let isLost = false;
+  // Whatever the connection fails of, whoever asks something of it next is told.
+  client.on('error', () => (isLost = true));
+  client.on('end', () => (isLost = true));
+  try {
+    await client.connect();
+  } catch (thrown) {
+    await end(client, clock);
+    throw thrown;
+  }
+  const run = (sql: string, parameter?: string, name?: string) =>
+    client.query<Record<string, unknown>>({
+      text: sql,
+      ...(name === undefined ? {} : { name }),
+      ...(parameter === undefined ? {} : { values: [parameter] }),
+    });
+  return {
+    rows: async (sql, parameter, name) => (await run(sql, parameter, name)).rows.map(rowOf),
+    change: async (sql, parameter, name) => (await run(sql, parameter, name)).rowCount ?? 0,
+    async commit() {
+      const { command } = await run('COMMIT');
+      if (command !== 'COMMIT') throw new AgentcomError('AC_INTERNAL', `Cannot commit: Postgres answered ${command}.`);
+    },
+    get isLost() {
+      return isLost;
+    },
+    close: () => end(client, clock),
+  };
+}
+
+async function end(client: Client, clock: Clock): Promise<void> {
+  const ended = client.end();
+  const timer = clock.after(CLOSE_WITHIN_MS, () => client.connection.stream.destroy());
+  try {
+    await ended;
+  } finally {
+    timer.cancel();
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * The connections of a store to its server: one that writes, made anew when it is lost, and a pool that reads beside it.
+ */
+import type { Knex } from 'knex';
+import type { Client, ClientConfig } from 'pg';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { Row } from './engine.ts';
+import { connectPostgres, type PostgresConnection } from './postgres-connection.ts';
+import { sqlStateOf } from './postgres-failures.ts';
+import type { PostgresSettings } from './postgres-options.ts';
+import { lockKey } from './postgres-schema.ts';
+import { rowOf } from './postgres-text.ts';
+
+/** What the server waits for before it finds that a client is gone without a word. In seconds, as Postgres wants it. */
+const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
+/** What a statement may take longer than the server lets it before the connection counts as dead. */
+const ANSWER_MARGIN_MS = 5_000;
+/** Postgres' number of the type of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
+const INT8 = 20;
+
+/** A connection that writes, with its session set up. */
+export async function connectWriter(settings: PostgresSettings, clock: Clock): Promise<PostgresConnection> {
+  const { statementTimeoutMs } = settings;
+  const writer = await connectPostgres(await clientConfig(settings, statementTimeoutMs), clock);
+  try {
+    await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
+    return writer;
+  } catch (thrown) {
+    await writer.close();
+    throw thrown;
+  }
+}
+
+/**
+ * Takes the lock that keeps a second hub off. It lives and ends with the connection, so that nobody writes without it.
+ * Waits shortly for a hub that has just ended; fails with `AC_STORAGE_LOCKED`.
+ */
+export async function takeHubLock(writer: PostgresConnection, settings: PostgresSettings, place: string, withinMs: number): Promise<void> {
+  try {
+    await writer.change(`SET lock_timeout = ${withinMs}`);
+    await writer.rows(`SELECT pg_advisory_lock(${lockKey(settings.schema, 'hub')})`);
+    await writer.change(`SET lock_timeout = ${settings.lockTimeoutMs}`);
+  } catch (thrown) {
+    if (sqlStateOf(thrown) !== '55P03') throw thrown;
+    const message = `Cannot open storage "postgres": another hub uses ${place}. Stop that hub, or set storage.schema or storage.url to another place.`;
+    throw new AgentcomError('AC_STORAGE_LOCKED', message);
+  }
+}
+
+/** The pool of readers; nothing is connected yet. */
+export async function readerPool(settings: PostgresSettings, log: Log): Promise<Knex> {
+  const { default: knex } = await import('knex');
+  const { poolMax, connectWithinMs, readTimeoutMs } = settings;
+  const setUp = sessionText(settings, readTimeoutMs, []);
+  return knex({
+    client: 'pg',
+    connection: (await clientConfig(settings, readTimeoutMs)) as Knex.PgConnectionConfig,
+    acquireConnectionTimeout: connectWithinMs,
+    pool: {
+      min: 0,
+      max: poolMax - 1,
+      afterCreate: (raw: Client, done: (error: Error | null, connection: Client) => void): void => {
+        raw.query(setUp).then(
+          () => done(null, raw),
+          (error: Error) => done(error, raw),
+        );
+      },
+    },
+    postProcessResponse: (answer: unknown) => (Array.isArray(answer) ? (answer as Row[]).map(rowOf) : answer),
+    log: {
+      debug: (message: unknown) => log.debug('knex', { message }),
+      warn: (message: unknown) => log.warn('knex', { message }),
+      error: (message: unknown) => log.error('knex', { message }),
+      deprecate: (method: string, alternative: string) => log.warn('knex deprecates', { method, alternative }),
+    },
+  });
+}
+
+async function clientConfig({ url, connectWithinMs }: PostgresSettings, statementMs: number): Promise<ClientConfig> {
+  const { default: pg } = await import('pg');
+  return {
+    connectionString: url,
+    application_name: 'agentcom hub',
+    connectionTimeoutMillis: connectWithinMs,
+    query_timeout: statementMs + ANSWER_MARGIN_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_S.idle * 1_000,
+    types: { getTypeParser: ((oid: number, format?: 'text') => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format))) as typeof pg.types.getTypeParser }, // prettier-ignore
+  };
+}
+
+/**
+ * A plan that was made while a table was small is kept while it grows. All statements of the writer are made to walk an
+ * index, so it is told to do nothing else.
+ */
+const WRITER_PLANS = ['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'].map((name) => `${name} = off`);
+
+const sessionText = (settings: PostgresSettings, statementMs: number, more: readonly string[]): string =>
+  [
+    `search_path = ${settings.schema}`,
+    `statement_timeout = ${statementMs}`,
+    `lock_timeout = ${settings.lockTimeoutMs}`,
+    `idle_in_transaction_session_timeout = ${settings.idleInTransactionMs}`,
+    `tcp_keepalives_idle = ${KEEPALIVE_S.idle}`,
+    `tcp_keepalives_interval = ${KEEPALIVE_S.interval}`,
+    `tcp_keepalives_count = ${KEEPALIVE_S.count}`,
+    'client_min_messages = error',
+    'jit = off',
+    ...more,
+  ]
+    .map((setting) => `SET ${setting}`)
+    .join('; ');

@@ -1,0 +1,208 @@
+/** Postgres behind the stores: one writer in turn, readers beside it, connections made anew after they were lost. */
+import type { Knex } from 'knex';
+import type { Client } from 'pg';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { oneAtATime } from '../../core/ports/opening.ts';
+import type { StoreCapabilities } from '../../core/ports/task-store.ts';
+import type { Engine, OpenEngine } from './engine.ts';
+import type { PostgresConnection } from './postgres-connection.ts';
+import { connectWriter, readerPool, takeHubLock } from './postgres-connections.ts';
+import { openingFailure, postgresFailure, sqlStateOf } from './postgres-failures.ts';
+import { placeOf, type PostgresSettings } from './postgres-options.ts';
+import { migratePostgres, storeIdIn, verifyServer } from './postgres-schema.ts';
+import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
+import { parameterText } from './postgres-text.ts';
+import { postgresTransaction } from './postgres-transaction.ts';
+
+/** One hub at a time; what was committed is on disk. */
+export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: false };
+
+/** A hub that was killed is gone from the server a moment later. */
+const HUB_LOCK_WITHIN_MS = 2_000;
+/** Commits from one adding up of the counts to the next. */
+const FOLD_EVERY = 64;
+
+export interface PostgresEngineDeps {
+  readonly settings: PostgresSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Whether other hubs may have it open at the same time. Default false. */
+  readonly shared?: boolean | undefined;
+  /** How long to wait for another hub to let go. Default 2,000. */
+  readonly hubLockWithinMs?: number | undefined;
+}
+
+export const postgresEngine = (deps: PostgresEngineDeps): Engine => ({
+  name: 'postgres',
+  capabilities: { ...POSTGRES_CAPABILITIES, shared: deps.shared ?? false },
+  open: () => openPostgresEngine(deps),
+});
+
+async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine> {
+  const { settings, clock, log, shared = false, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
+  const place = placeOf(settings);
+  const connect = async (): Promise<PostgresConnection> => {
+    const writer = await connectWriter(settings, clock);
+    try {
+      if (!shared) await takeHubLock(writer, settings, place, hubLockWithinMs);
+      return writer;
+    } catch (thrown) {
+      await writer.close();
+      throw thrown;
+    }
+  };
+  let writer: PostgresConnection | undefined;
+  let readers: Knex | undefined;
+  try {
+    writer = await connect();
+    await verifyServer(writer, place, log);
+    await migratePostgres(writer, settings.schema, place);
+    const storeId = await storeIdIn(writer);
+    readers = await readerPool(settings, log);
+    await readers.raw('SELECT 1');
+    return openedEngine({ place, log, connect, writer, readers, storeId });
+  } catch (thrown) {
+    await Promise.allSettled([writer?.close(), readers?.destroy()]);
+    throw openingFailure(thrown, place);
+  }
+}
+
+/**
+ * open ── the connection was lost ──► without a writer ── next need, connected anew ──► open
+ *   └────────────────────────────── close ──► closed ◄──┘
+ */
+function openedEngine(opened: {
+  readonly place: string;
+  readonly log: Log;
+  readonly connect: () => Promise<PostgresConnection>;
+  readonly writer: PostgresConnection;
+  readonly readers: Knex;
+  readonly storeId: string;
+}): OpenEngine {
+  const { place, log, readers, storeId } = opened;
+  const inTurn = oneAtATime();
+  let writer: PostgresConnection | null = opened.writer;
+  let isClosed = false;
+  let commitsToFold = FOLD_EVERY;
+
+  const letGo = async (why: unknown): Promise<void> => {
+    const lost = writer;
+    if (lost === null) return;
+    writer = null;
+    log.error('the connection to Postgres was lost; another is made when it is next needed', { place, error: messageOf(why) });
+    await lost.close();
+  };
+
+  /** A writer to believe. In turn only, since it may have to connect. */
+  const believed = async (): Promise<PostgresConnection> => {
+    if (isClosed) throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
+    if (writer?.isLost === true) await letGo('it ended');
+    if (writer !== null) return writer;
+    let made: PostgresConnection;
+    try {
+      made = await opened.connect();
+    } catch (thrown) {
+      if (AgentcomError.is(thrown, 'AC_STORAGE_LOCKED'))
+        throw new AgentcomError('AC_STORE_UNAVAILABLE', `Another hub took ${place} while the connection was lost. Stop one of the two.`);
+      throw postgresFailure(thrown, 'connect', place);
+    }
+    try {
+      await requireSameStore(made, storeId, place);
+    } catch (thrown) {
+      await made.close();
+      throw postgresFailure(thrown, 'connect', place);
+    }
+    writer = made;
+    return made;
+  };
+
+  /** Adds the counts up. That it failed harms nobody: the next one adds up more. */
+  const foldCounts = async (): Promise<void> => {
+    commitsToFold = FOLD_EVERY;
+    if (writer === null || writer.isLost) return;
+    try {
+      await writer.change(FOLD_COUNTS, undefined, 'foldCounts');
+    } catch (thrown) {
+      log.warn('the counts of tasks could not be added up', { place, error: messageOf(thrown) });
+    }
+  };
+
+  return {
+    storeId,
+
+    write: (batchId, work) =>
+      inTurn(async () => {
+        const trusted = await believed();
+        const distrusted: unknown[] = [];
+        try {
+          const answer = await postgresTransaction(trusted, { place, batchId, work, distrust: (why) => distrusted.push(why) });
+          commitsToFold -= 1;
+          if (commitsToFold === 0) void inTurn(foldCounts);
+          return answer;
+        } finally {
+          if (distrusted.length > 0) await letGo(distrusted[0]);
+        }
+      }),
+
+    read: (work) =>
+      onReader(readers, place, (raw) => readers.transaction(work, { connection: raw, isolationLevel: 'repeatable read', readOnly: true })),
+
+    committed: (batchId) => onReader(readers, place, (raw) => wasCommitted(raw, batchId, place)),
+
+    close: () =>
+      inTurn(async () => {
+        if (isClosed) return;
+        isClosed = true;
+        await Promise.all([writer?.close(), readers.destroy()]);
+      }),
+  };
+}
+
+/** Lends `work` a reader's connection; what fails of it, or of the server, is the stores' error. */
+async function onReader<T>(readers: Knex, place: string, work: (raw: Client) => Promise<T>): Promise<T> {
+  let raw: Client;
+  try {
+    raw = (await readers.client.acquireConnection()) as Client;
+  } catch (thrown) {
+    throw postgresFailure(thrown, 'connect', place);
+  }
+  let isLost = false;
+  const lost = (): void => void (isLost = true);
+  raw.on('error', lost).on('end', lost);
+  try {
+    return await work(raw);
+  } catch (thrown) {
+    throw isLost || sqlStateOf(thrown) !== undefined ? postgresFailure(thrown, 'read', place) : thrown;
+  } finally {
+    raw.off('error', lost).off('end', lost);
+    await readers.client.releaseConnection(raw);
+  }
+}
+
+/**
+ * Tries to record the batch again. While the transaction that did may still end either way, this waits for its end, where
+ * a look would find nothing yet. Nothing stays of the try.
+ */
+async function wasCommitted(raw: Client, batchId: string, place: string): Promise<boolean> {
+  await raw.query('BEGIN');
+  try {
+    const { rowCount } = await raw.query(POSTGRES_STATEMENTS.recordBatch, [parameterText(batchId)]);
+    return rowCount === 0;
+  } catch (thrown) {
+    if (sqlStateOf(thrown) !== '55P03') throw thrown;
+    const message = `Cannot tell yet whether batch ${batchId} was committed in ${place}: its transaction has not ended. Ask again.`;
+    throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown });
+  } finally {
+    await raw.query('ROLLBACK');
+  }
+}
+
+/** After a connection was lost the server may be another, or its database an older one. */
+async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
+  const found = await storeIdIn(writer);
+  if (found === storeId) return;
+  const message = `The store in ${place} is another than this hub opened (${found}, wanted ${storeId}). Start the hub anew if that is meant.`;
+  throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
+}

@@ -1,0 +1,82 @@
+/** One transaction on the writing connection: what may fail where, and what that means. */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Row, Transaction } from './engine.ts';
+import type { PostgresConnection } from './postgres-connection.ts';
+import { commitUnknown, isRefusal, postgresFailure } from './postgres-failures.ts';
+import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
+import { parameterText } from './postgres-text.ts';
+import type { Statements } from './statements.ts';
+
+export interface PostgresWrite<T> {
+  readonly place: string;
+  readonly batchId: string | null;
+  readonly work: (transaction: Transaction) => Promise<T>;
+  /** Told when the connection cannot be used any more. */
+  readonly distrust: (why: unknown) => void;
+}
+
+/**
+ * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true
+ * until the commit is locked. After the first statement that failed every other is refused, as Postgres does.
+ */
+export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
+  const { place, batchId, distrust } = write;
+  let state: 'open' | 'ended' = 'open';
+  let failure: AgentcomError | undefined;
+
+  const fail = (thrown: unknown, doing: string): AgentcomError => {
+    if (!isRefusal(thrown)) distrust(thrown);
+    return postgresFailure(thrown, doing, place);
+  };
+  const run = async <R>(name: keyof Statements, parameter: unknown, ask: (sql: string, text?: string) => Promise<R>): Promise<R> => {
+    if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
+    if (failure !== undefined) throw failure;
+    try {
+      const text = parameter === undefined ? undefined : parameterText(parameter, KEEPS_WHOLE.has(name));
+      const lock = POSTGRES_LOCKS[name];
+      if (lock !== undefined) await writer.rows(lock, text, `lock ${name}`);
+      return await ask(POSTGRES_STATEMENTS[name], text);
+    } catch (thrown) {
+      failure = fail(thrown, `run ${name}`);
+      throw failure;
+    }
+  };
+  const transaction: Transaction = {
+    rows: (name, parameter): Promise<readonly Row[]> => run(name, parameter, (sql, text) => writer.rows(sql, text, name)),
+    change: (name, parameter) => run(name, parameter, (sql, text) => writer.change(sql, text, name)),
+  };
+  const rollBack = async (): Promise<void> => {
+    state = 'ended';
+    if (writer.isLost) return;
+    try {
+      await writer.change('ROLLBACK');
+    } catch (thrown) {
+      distrust(thrown);
+    }
+  };
+
+  try {
+    await writer.change('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+  } catch (thrown) {
+    throw fail(thrown, 'begin a transaction');
+  }
+  let answer: T;
+  try {
+    answer = await write.work(transaction);
+    if (failure !== undefined) throw failure as AgentcomError;
+    if (batchId !== null) await transaction.change('recordBatch', batchId);
+  } catch (thrown) {
+    await rollBack();
+    throw thrown;
+  }
+  state = 'ended';
+  try {
+    await writer.commit();
+  } catch (thrown) {
+    // A refusal says that nothing was committed. Anything else, such as the end of the server, may have come after it was.
+    if (AgentcomError.is(thrown) || isRefusal(thrown)) throw postgresFailure(thrown, 'commit', place);
+    distrust(thrown);
+    throw commitUnknown(thrown, batchId, place);
+  }
+  return answer;
+}

@@ -1,0 +1,25 @@
+/** What a config writes for a hub that keeps its tasks in a Postgres database. */
+import type { StorageChoice } from '../../core/config/config.ts';
+import { knexStorage } from './knex-storage.ts';
+import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres-engine.ts';
+import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres-options.ts';
+import { requirePackage } from './require-package.ts';
+
+/**
+ * Chooses Postgres 13 or later. Nothing is connected before `create`'s storage is opened. `create` fails with
+ * `AC_PACKAGE_MISSING` without the packages knex and pg.
+ */
+export function postgres(options: PostgresOptions): StorageChoice {
+  return {
+    port: 'storage',
+    name: 'postgres',
+    options: { ...options, url: shownUrl(options?.url) },
+    capabilities: { ...POSTGRES_CAPABILITIES },
+    problems: () => problemsOf(options),
+    async create({ clock, log }) {
+      await requirePackage('postgres', 'knex', '3', () => import('knex'));
+      await requirePackage('postgres', 'pg', '8', () => import('pg'));
+      return knexStorage({ engine: postgresEngine({ settings: settingsOf(options), clock, log }), clock, log });
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/** Postgres keeps the contracts of storage on a real server. */
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { postgres } from '../../adapters/storage-knex/postgres.ts';
+import type { PostgresOptions } from '../../adapters/storage-knex/postgres-options.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { agentStoreContract } from '../contracts/agent-store.contract.ts';
+import { eventFeedContract } from '../contracts/event-feed.contract.ts';
+import { storageContract } from '../contracts/storage.contract.ts';
+import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeUnitContract } from '../contracts/store-unit.contract.ts';
+import { taskListContract } from '../contracts/task-list.contract.ts';
+import { taskStoreContract } from '../contracts/task-store.contract.ts';
+import { closedBefore, emptySchema, postgresStorage, postgresSubject } from './postgres-place.ts';
+import { postgresServer } from './postgres-server.ts';
+
+const server = await postgresServer();
+t.teardown(() => server.end());
+
+const subject = postgresSubject(
+  () => server,
+  async (t) => {
+    const changed = (change: (url: URL) => void): string => {
+      const url = new URL(server.url);
+      change(url);
+      return url.href;
+    };
+    const callers: Socket[] = [];
+    const silent = createServer((caller) => callers.push(caller));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => {
+      for (const caller of callers) caller.destroy();
+      silent.close();
+    });
+    const silentPort = String((silent.address() as AddressInfo).port);
+    const taken = emptySchema(t, server);
+    await server.ask(`CREATE SCHEMA ${taken}`);
+    await server.ask(`CREATE TABLE ${taken}.tasks (id integer)`);
+    const cases: readonly { readonly why: string; readonly options: PostgresOptions; readonly names: readonly string[] }[] = [
+      {
+        why: 'nobody listens',
+        options: { url: changed((url) => (url.port = '1')) },
+        names: ['127.0.0.1:1', 'See that Postgres runs there'],
+      },
+      { why: 'nobody answers', options: { url: changed((url) => ((url.hostname = '127.0.0.1'), (url.port = silentPort))), connectWithinMs: 100 }, names: [silentPort] }, // prettier-ignore
+      {
+        why: 'the database is not there',
+        options: { url: changed((url) => (url.pathname = '/nowhere')) },
+        names: ['"nowhere"', 'createdb'],
+      },
+      { why: 'the user is not there', options: { url: changed((url) => (url.username = 'nobody')) }, names: ['Correct user and password'] },
+      {
+        why: 'the schema is that of another program',
+        options: { url: server.url, schema: taken },
+        names: [taken, 'tasks', 'storage.schema'],
+      },
+    ];
+    return cases.map(({ why, options, names }) => ({
+      why,
+      names: ['Cannot open storage "postgres"', ...names],
+      storage: closedBefore(t, postgresStorage(options)),
+    }));
+  },
+);
+
+storageContract('postgres', subject);
+taskStoreContract('postgres', subject);
+taskListContract('postgres', subject);
+storeUnitContract('postgres', subject);
+storeQueueContract('postgres', subject);
+agentStoreContract('postgres', subject);
+eventFeedContract('postgres', subject);
+
+t.test('postgres() says what is wrong with its options, and connects nowhere by being chosen', async (t) => {
+  const url = 'postgres://somebody:secret@db.example/agentcom?sslmode=require&password=secret';
+  const wrong = (options: unknown) => postgres(options as PostgresOptions).problems().map(({ path }) => path); // prettier-ignore
+  t.strictSame(wrong({ url }), []);
+  t.strictSame(wrong({ url: 'postgresql:///agentcom?host=/var/run/postgresql', schema: 'a_1', poolMax: 2, readTimeoutMs: undefined }), []);
+  for (const options of [
+    {},
+    { url: '' },
+    { url: 7 },
+    { url: 'mysql://a' },
+    { url: 'postgres://a b' },
+    { url: 'postgres://a:b:c@' },
+    undefined,
+    null,
+  ])
+    t.strictSame(wrong(options), ['url'], JSON.stringify(options));
+  for (const schema of ['', 'A', 'pg_x', 'a-b', 'a'.repeat(64), 'a; DROP', 7])
+    t.strictSame(wrong({ url, schema }), ['schema'], String(schema));
+  t.strictSame(wrong({ url, poolMax: 1, statementTimeoutMs: 0, lockTimeoutMs: 1.5, pool: 3 }), [
+    'pool',
+    'poolMax',
+    'statementTimeoutMs',
+    'lockTimeoutMs',
+  ]);
+  t.strictSame(wrong({ url, lockTimeoutMs: 20_000 }), ['lockTimeoutMs'], 'a wait for a lock is part of a statement');
+  const told = JSON.stringify([
+    postgres({ url }),
+    postgres({ url: 'postgres://secret' } as never).problems(),
+    postgres({ url: ['secret'] } as never),
+  ]);
+  t.notMatch(told, 'somebody:secret', 'the password is told nowhere');
+  t.notMatch(JSON.stringify(postgres({ url })), 'secret', 'nor what follows the address');
+
+  const choice = postgres({ url: server.url, schema: emptySchema(t, server) });
+  t.match(choice, { port: 'storage', name: 'postgres', capabilities: { durable: true } });
+  const storage = closedBefore(t, await choice.create({ dataDir: '/nowhere', clock: systemClock(), log: silentLog }));
+  t.equal(await storage.healthy(), false, 'not connected yet');
+  await storage.open();
+  t.equal(await storage.healthy(), true);
+});
