@@ -128,7 +128,7 @@ module.exports = {
       severity: 'error',
       comment: 'What is installed has no dev dependencies. Move the package to dependencies, or the import into a test.',
       from: { path: '^(core|adapters|plugins|apps)/', pathNot: '^apps/cli/bin\\.mjs$' },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm-peer'] },
     },
     {
       name: 'no-unresolved',

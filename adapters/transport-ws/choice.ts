@@ -7,7 +7,7 @@ export const ws = (options: WsOptions = {}): TransportChoice => ({
   port: 'transport',
   name: 'ws',
   options: { ...options },
-  capabilities: { backpressure: false, tooLargeCode: 1009 },
+  capabilities: { tooLargeCode: 1009 },
   problems: () => problemsOf(options),
   create: async ({ log }) => {
     const { wsTransport } = await import('./ws-transport.ts');

@@ -19,8 +19,7 @@ export const wsTransport = ({ log, options = {} }: WsTransportParts): HubTranspo
   const settings = settingsOf(options);
   return listeningTransport({
     name: 'ws',
-    // ws tells what waits in a socket, not when it has drained.
-    capabilities: { backpressure: false, tooLargeCode: 1009 },
+    capabilities: { tooLargeCode: 1009 },
     open: (opening) => openListener({ ...opening, settings, log }),
   });
 };

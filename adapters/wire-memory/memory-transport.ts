@@ -40,7 +40,7 @@ export const memoryTransport = (network: Network): MemoryTransport => {
 
   return {
     name: 'memory',
-    capabilities: { backpressure: false, tooLargeCode: 1009 },
+    capabilities: { tooLargeCode: 1009 },
 
     async listen(options, events) {
       if (current !== null) {

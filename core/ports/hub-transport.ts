@@ -1,6 +1,9 @@
 /** The hub's end of the wire: one listening port that carries the sidecars' sockets (path `/ws`) and the HTTP API. */
 
-/** The part of a web Request that the transport passes on; outside core it is a real one. */
+/**
+ * A web Request; outside core it has every member of one. Copy it with `clone()`: a transport may pass one that is lighter
+ * than `new Request` would make, and that `new Request` does not take for its own.
+ */
 export type WebRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : object;
 export type WebResponse = typeof globalThis extends { Response: { prototype: infer T } } ? T : object;
 
@@ -10,8 +13,6 @@ export type HttpHandler = (request: WebRequest, peer: { readonly remoteAddress: 
 export interface HubTransport {
   readonly name: string;
   readonly capabilities: {
-    /** `send` tells how much waits, and the transport tells when it has drained. */
-    readonly backpressure: boolean;
     /** The close code a peer sees for a frame over the limit. */
     readonly tooLargeCode: 1009 | 1006;
   };

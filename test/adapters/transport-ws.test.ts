@@ -1,4 +1,4 @@
-import { Agent, get, request } from 'node:http';
+import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import t from 'tap';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
@@ -10,29 +10,7 @@ import { eventInbox } from '../contracts/event-inbox.ts';
 import { hubTransportContract } from '../contracts/hub-transport.contract.ts';
 import { hubRecorder, linkRecorder, nextOf } from '../contracts/wire-recorders.ts';
 import { join, openToAll, wireRoom } from '../contracts/wire-room.ts';
-
-/** Asks for an upgrade by node:http, and lets go of the socket if it gets one. */
-const upgradeStatus = (url: string, origin?: string): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const headers = {
-      connection: 'Upgrade',
-      upgrade: 'websocket',
-      'sec-websocket-version': '13',
-      'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
-      ...(origin === undefined ? {} : { origin }),
-    };
-    const asking = request(url.replace('ws:', 'http:'), { headers, agent: false });
-    asking.on('upgrade', (response, socket) => {
-      socket.destroy();
-      resolve(response.statusCode ?? 0);
-    });
-    asking.on('response', (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    });
-    asking.on('error', reject);
-    asking.end();
-  });
+import { upgradeStatus } from './upgrade-status.ts';
 
 await hubTransportContract(t, 'ws', {
   transport: () => wsTransport({ log: silentLog }),

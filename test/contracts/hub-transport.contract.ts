@@ -2,11 +2,12 @@
 import type { Test } from 'tap';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
-import { rawPeerTests } from './hub-transport-raw.contract.ts';
+import { httpTests } from './hub-transport-http.contract.ts';
+import { rawPeerTests, type RawSubject } from './hub-transport-raw.contract.ts';
 import { hubRecorder, linkRecorder, nextOf } from './wire-recorders.ts';
-import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
+import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom } from './wire-room.ts';
 
-export interface HubTransportSubject extends WireSubject {
+export interface HubTransportSubject extends RawSubject {
   /** HTTP to the port. */
   fetch(url: string, init?: RequestInit): Promise<Response>;
   /** Asks for a socket as a page of `origin` would: 101, or the status of the refusal. Lets go of it again. */
@@ -30,6 +31,7 @@ export const hubTransportContract = async (t: Test, name: string, subject: HubTr
     await endTests(t, subject);
     await doorTests(t, subject);
     await lifeTests(t, subject);
+    await t.test('over HTTP', { skip: subject.onTcp ? false : 'nothing to reach by TCP' }, (t) => httpTests(t, subject));
     await t.test('with misbehaving peers', { skip: subject.onTcp ? false : 'nothing to reach by TCP' }, (t) => rawPeerTests(t, subject));
   });
 };

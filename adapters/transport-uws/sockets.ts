@@ -1,0 +1,116 @@
+/** The sockets of one port: who may become one, which are open, and their end. */
+import { STATUS_CODES } from 'node:http';
+import type { Opening } from '../../core/application/transport/listening.ts';
+import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
+import type { Log, LogFields } from '../../core/ports/log.ts';
+import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
+import { copyOf, headerOf, type Asked } from './asked.ts';
+import { carryConnection, type SocketEvents } from './connection.ts';
+import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
+
+/**
+ * A socket that carried nothing for so long is pinged by uWebSockets.js and cut if that brings nothing, seconds. The hub
+ * looks for silent peers by itself and sooner; this ends what it has closed already and whose peer does not answer.
+ */
+const IDLE_S = 60;
+const WEBSOCKET_VERSION = '13';
+/** Why uWebSockets.js cut a connection, in its words, which no peer can say, and in ours. */
+const CUT_BECAUSE: ReadonlyMap<string, string> = new Map([
+  ['Received too big message', 'a frame over the limit'],
+  ['Received too big message, or other inflation error', 'a frame over the limit'],
+  ['Received invalid UTF-8', 'a frame that is not UTF-8'],
+]);
+
+export interface SocketsParts extends Opening {
+  readonly log: Log;
+  /** Tells the log what was refused, once in a while. */
+  readonly note: (what: string, fields: LogFields) => void;
+  /** A connection that had become a socket has ended, or was closed by us. */
+  readonly onClosed: () => void;
+}
+
+export interface Sockets {
+  /** Closes those that are open; answers when `onGone` was called for each, with whether there were any. */
+  closeAll(code: number, reason: string): Promise<boolean>;
+}
+
+/** Takes the upgrades of every path of the app. */
+export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
+  const { options, events, nextId, isRefusing, log, note, onClosed } = parts;
+  const open = new Map<UwsSocket, SocketEvents>();
+  /** Counted until `onGone`, which comes a moment after a socket has left `open`. */
+  let known = 0;
+  let whenAllGone: () => void = () => undefined;
+  const forget = (): void => {
+    known -= 1;
+    if (known === 0) whenAllGone();
+  };
+
+  app.ws('/*', {
+    maxPayloadLength: options.frameBytesMax,
+    // What waits for a slow peer is bounded by the connection, which knows the hub's bound.
+    maxBackpressure: 0,
+    idleTimeout: IDLE_S,
+    sendPingsAutomatically: true,
+    upgrade(response, request, context) {
+      const asked = copyOf(request, response);
+      const [host, origin] = [headerOf(asked, 'host'), headerOf(asked, 'origin')];
+      const refusal = decideUpgrade({ path: asked.path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
+      if (refusal !== null) {
+        note(refusal.reason, { remoteAddress: asked.remoteAddress, host, origin });
+        const headers = refusal.status === 503 ? { 'retry-after': '1' } : {};
+        return refuse(response, refusal.status, `${refusal.reason}\n`, headers);
+      }
+      if (headerOf(asked, 'sec-websocket-version') !== WEBSOCKET_VERSION) {
+        return refuse(response, 400, 'wrong Sec-WebSocket-Version\n', { 'sec-websocket-version': WEBSOCKET_VERSION });
+      }
+      const [key, protocol] = [headerOf(asked, 'sec-websocket-key') ?? '', headerOf(asked, 'sec-websocket-protocol') ?? ''];
+      // Without the extensions that were offered: none is spoken, compression least of all.
+      response.upgrade<{ asked: Asked }>({ asked }, key, protocol, '', context);
+    },
+    open(socket) {
+      const { asked } = socket.getUserData() as { readonly asked: Asked };
+      known += 1;
+      const carried = carryConnection({
+        id: nextId(),
+        socket,
+        remoteAddress: asked.remoteAddress,
+        forwardedFor: headerOf(asked, 'x-forwarded-for') ?? null,
+        socketQueueBytesMax: options.socketQueueBytesMax,
+        events,
+        log,
+        forget,
+      });
+      open.set(socket, carried);
+      carried.open();
+    },
+    message: (socket, data, isBinary) => open.get(socket)?.message(data, isBinary),
+    ping: (socket) => open.get(socket)?.alive(),
+    pong: (socket) => open.get(socket)?.alive(),
+    close(socket, code, message) {
+      const because = CUT_BECAUSE.get(Buffer.from(message).toString());
+      const closed = open.get(socket);
+      open.delete(socket);
+      onClosed();
+      if (because !== undefined && code === CLOSE_CODES.abnormal) note(because, { remoteAddress: closed?.connection.remoteAddress });
+      closed?.closed(code);
+    },
+  });
+
+  return {
+    async closeAll(code, reason) {
+      if (known === 0) return false;
+      const allGone = new Promise<void>((resolve) => (whenAllGone = resolve));
+      for (const { connection } of [...open.values()]) connection.close(code, reason);
+      await allGone;
+      return true;
+    },
+  };
+};
+
+const refuse = (response: UwsResponse, status: number, text: string, headers: Readonly<Record<string, string>>): void => {
+  response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+  response.writeHeader('content-type', 'text/plain; charset=utf-8');
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
+  response.end(text, true);
+};
