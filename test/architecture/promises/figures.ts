@@ -1,0 +1,49 @@
+/** What is to be reached, by the name of the result that shows it. */
+export interface Figure {
+  /** `docs/results/<name>.json`. */
+  readonly name: string;
+  readonly wanted: string;
+  /** The command of package.json that measures it. */
+  readonly script: string;
+}
+
+export const FIGURES: readonly Figure[] = [
+  {
+    name: 'chaos',
+    wanted:
+      '10,000 tasks, 50 sidecars, 500 kill -9 (hub 150, sidecars 250, agents 100), 200 cuts: nothing lost, nothing recorded twice, no runs that overlap',
+    script: 'chaos',
+  },
+  { name: 'chaos-points', wanted: 'at least 60 named steps, killed at each 5 times: no violation', script: 'chaos:points' },
+  { name: 'faults', wanted: 'every Nth call of store and journal failed: no violation', script: 'faults' },
+  {
+    name: 'chaos-cancel',
+    wanted: 'cancel: signalled within 200 ms (p99), a tree of 5 that ignores TERM gone and confirmed within `killGraceMs` + 1 s',
+    script: 'chaos:cancel',
+  },
+  {
+    name: 'storm',
+    wanted: '10,000 idle sidecars, hub kill -9: all identified within 15 s, hub under 1 GiB, loop p99 under 250 ms, nothing taken back',
+    script: 'storm',
+  },
+  {
+    name: 'recovery',
+    wanted:
+      '1,000,000 stored tasks: submits accepted within 3 s of kill -9; a dead agent’s task runs elsewhere within `reconnectGraceMs` + 5 s, past the quiet time',
+    script: 'recovery',
+  },
+  {
+    name: 'fuzz',
+    wanted: '1,000,000 hostile frames, 100,000 bodies: no crash, no 500, under 64 MiB more, honest p99 under 250 ms',
+    script: 'fuzz',
+  },
+  { name: 'simulation', wanted: '10,000 seeds clean, virtual to real time at least 500', script: 'sim:nightly' },
+  { name: 'sim-mutants', wanted: 'every bug that is planted into the simulation is found', script: 'sim:mutants' },
+  { name: 'planted', wanted: 'every fault that is planted turns its test red', script: 'planted' },
+  {
+    name: 'soak',
+    wanted:
+      '8 h, 200 sidecars, 20 tasks a second, a fault a minute: memory grows by under 1 MiB an hour, no leaked handle, write-ahead log under 64 MiB',
+    script: 'soak',
+  },
+];

@@ -1,0 +1,105 @@
+/** The parts of docs/promises.md and docs/reliability.md that are written from tests, planted faults and figures. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { ROOT } from '../cruise.ts';
+import { MUTANTS, WAITING } from '../../simulation/mutants.ts';
+import { FIGURES } from './figures.ts';
+import { PLANTED_FAULTS } from './planted-faults.ts';
+import { taggedTests } from './tagged-tests.ts';
+
+export const PROMISES_PAGE = 'docs/promises.md';
+export const RELIABILITY_PAGE = 'docs/reliability.md';
+const RESULTS = 'docs/results';
+
+/** What proves one promise. */
+export interface Proof {
+  readonly promise: string;
+  readonly tests: readonly { readonly file: string; readonly title: string }[];
+  readonly faults: readonly { readonly name: string; readonly what: string }[];
+}
+
+const textOf = (page: string): string => readFileSync(path.join(ROOT, page), 'utf8');
+
+/** Each promise and invariant of the page, in its order. */
+export async function proofs(): Promise<readonly Proof[]> {
+  const promises = [...textOf(PROMISES_PAGE).matchAll(/^- \*\*([RIJ]\d+)\*\* /gm)].map(([, promise = '']) => promise);
+  const tests = await taggedTests();
+  const faults = [
+    ...PLANTED_FAULTS.map(({ name, what, breaks }) => ({ name, what, breaks })),
+    ...MUTANTS.map(({ name, what, caughtBy }) => ({ name, what, breaks: [caughtBy] })),
+  ];
+  return promises.map((promise) => ({
+    promise,
+    tests: tests.filter(({ tags }) => tags.includes(promise)),
+    faults: faults.filter(({ breaks }) => breaks.includes(promise)),
+  }));
+}
+
+/** Each generated part of a page, by its name. */
+export async function generatedParts(): Promise<Readonly<Record<string, string>>> {
+  return { proofs: proofTable(await proofs()), figures: figureTable() };
+}
+
+/** The page with its generated parts as they should be. */
+export function withParts(page: string, parts: Readonly<Record<string, string>>): string {
+  return textOf(page).replaceAll(/<!-- generated: (\w+) -->\n[^]*?<!-- end -->/g, (_all, name: string) => {
+    const part = parts[name];
+    if (part === undefined) throw new Error(`${page}: nothing is generated as "${name}"`);
+    return `<!-- generated: ${name} -->\n\n${part}\n\n<!-- end -->`;
+  });
+}
+
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+
+function proofTable(rows: readonly Proof[]): string {
+  const lines = rows.map(({ promise, tests, faults }) => {
+    const proven = tests.map(({ file, title }) => `[${path.basename(file)}](../${file}): ${cell(title)}`).join('<br>');
+    return `| **${promise}** | ${proven} | ${faults.map(({ name, what }) => `${name}: ${cell(what)}`).join('<br>')} |`;
+  });
+  const waiting = WAITING.map(({ name, what }) => `${name} (${what})`).join(', ');
+  return [
+    '| | tests | faults that turn them red |',
+    '|---|---|---|',
+    ...lines,
+    '',
+    `Planted bugs that wait for several hubs: ${waiting}.`,
+  ].join('\n');
+}
+
+type Result = Readonly<Record<string, unknown>> & {
+  readonly command: string;
+  readonly date: string;
+  readonly machine: { readonly processor: string; readonly cores: number };
+};
+
+function figureTable(): string {
+  const lines = FIGURES.map(({ name, wanted, script }) => {
+    const file = `${RESULTS}/${name}.json`;
+    if (!existsSync(path.join(ROOT, file))) return `| ${wanted} | not measured yet | \`npm run ${script}\` |`;
+    const result = JSON.parse(textOf(file)) as Result;
+    const { cores, processor } = result.machine;
+    return `| ${wanted} | ${cell(reached(result))} ([${result.date.slice(0, 10)}](results/${name}.json), ${cores} × ${cell(processor)}) | \`${result.command}\` |`;
+  });
+  return ['| figure | reached | how to repeat it |', '|---|---|---|', ...lines].join('\n');
+}
+
+const NOT_FIGURES = ['figure', 'command', 'date', 'machine'];
+
+/** The numbers and words that stand in a result by themselves; what is listed or nested is in the file. */
+function reached(result: Result): string {
+  const told = Object.entries(result).flatMap(([name, value]) => {
+    if (NOT_FIGURES.includes(name)) return [];
+    if (typeof value === 'number') return [`${wordsOf(name)} ${Number.isInteger(value) ? value : Number(value.toPrecision(4))}`];
+    return typeof value === 'string' || typeof value === 'boolean' ? [`${wordsOf(name)} ${String(value)}`] : [];
+  });
+  return told.join(' · ');
+}
+
+const wordsOf = (name: string): string => name.replaceAll(/[A-Z]+/g, (letters) => ` ${letters.toLowerCase()}`);
+
+/** Results that no figure of the page is for. */
+export function resultsWithoutFigure(): readonly string[] {
+  const folder = path.join(ROOT, RESULTS);
+  const files = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.json')) : [];
+  return files.filter((file) => !FIGURES.some(({ name }) => `${name}.json` === file));
+}
