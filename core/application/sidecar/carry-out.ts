@@ -5,6 +5,7 @@ import type { Timer } from '../../ports/clock.ts';
 import type { LinkConnection } from '../../ports/hub-link.ts';
 import { frameReader } from '../../protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../protocol/hub-frames.ts';
+import { LOOK_RETRY_MS, LOOK_TRIES_MAX } from './bounds.ts';
 import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts } from './ports.ts';
@@ -33,6 +34,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   const deliver = (event: Event): void => void options.deliver(event);
   const runs = followRuns(options, options.deliver);
   const timers = new Map<string, Timer>();
+  /** Looks that are to be tried again. */
+  const looks = new Set<Timer>();
   let connection: LinkConnection | null = null;
 
   function connect(effect: Extract<OutwardEffect, { readonly type: 'connect' }>): void {
@@ -88,9 +91,26 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     }
   }
 
-  /** Not awaited: it may take as long as a result that is still being written. */
-  async function look(name: Assignment, number: number): Promise<void> {
-    await attempt('look for results', () => results.look(name));
+  /**
+   * Not awaited: it may take as long as a result that is still being written. A folder that cannot be looked at now is no empty
+   * one: a finished result may lie there, so it is looked at again, and in the end given up as it stands.
+   */
+  async function look(name: Assignment, number: number, tries = 1): Promise<void> {
+    try {
+      await results.look(name);
+    } catch (thrown) {
+      const message = `Its results folder cannot be looked at: ${messageOf(thrown)}`;
+      log.warn('could not look for results', { task_id: name.taskId, tries, error: messageOf(thrown) });
+      if (tries < LOOK_TRIES_MAX) {
+        const timer = clock.after(LOOK_RETRY_MS, () => {
+          looks.delete(timer);
+          void look(name, number, tries + 1);
+        });
+        looks.add(timer);
+        return;
+      }
+      deliver({ type: 'sighting', sighting: { kind: 'invalid', name, reason: 'result_invalid', message } });
+    }
     deliver({ type: 'looked', name, look: number });
   }
 
@@ -178,6 +198,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     leave() {
       for (const timer of timers.values()) timer.cancel();
       timers.clear();
+      for (const timer of looks) timer.cancel();
+      looks.clear();
       disconnect();
       runs.leave();
     },

@@ -65,6 +65,42 @@ t.test('R4: what was written while no sidecar lived is found', async (t) => {
   await here.sidecar.stop();
 });
 
+t.test('R4: a results folder that cannot be looked at for a while is not taken for an empty one', async (t) => {
+  // The result lay there, the agent was reported to have ended without one, and the folder was removed with it.
+  const here = await openRoom({ script: worker({ status: 'success', output: 'there' }, 60_000), hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  here.crash();
+  await here.pass(100_000);
+  const look = here.results.look.bind(here.results);
+  here.results.look = () => Promise.reject(new Error('EMFILE: too many open files, planted'));
+  // Nobody watches either: what is there is found by looking only.
+  here.results.expect = () => undefined;
+  await here.sidecar.start();
+  await here.pass(20_000);
+  t.notOk(here.types().includes('task_failed'), 'nothing is concluded');
+  here.crash();
+  here.results.look = look;
+  await here.sidecar.start();
+  await here.pass(6_000);
+  t.match(here.heard.at(-1), { type: 'task_complete', result: { output: 'there' } });
+  await here.sidecar.stop();
+});
+
+t.test('a results folder that can never be looked at ends its task, and is kept', async (t) => {
+  const here = await openRoom({ script: () => ({ steps: [{ afterMs: 10, event: { type: 'started' } }] }), hub: obliging });
+  here.results.look = () => Promise.reject(new Error('EIO: i/o error, planted'));
+  here.say(offer());
+  await here.pass(1_000);
+  here.runner.end(here.runner.living()[0] ?? '');
+  await here.pass(50_000);
+  t.notOk(here.types().includes('task_failed'), 'it is tried for a minute');
+  await here.pass(10_000);
+  t.match(here.heard.at(-1), { type: 'task_failed', kind: 'result_invalid' });
+  t.not(here.results.paths().length, 0, 'its folder is still there');
+  await here.sidecar.stop();
+});
+
 t.test('an agent that died while no sidecar lived is lost', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
   here.say(offer());
