@@ -25,6 +25,11 @@ export class CallCount {
     this.#aim = null;
   }
 
+  /** Calls since it was armed. */
+  get calls(): number {
+    return this.#calls;
+  }
+
   get isArmed(): boolean {
     return this.#aim !== null;
   }

@@ -6,14 +6,13 @@ import sqlite3 from 'sqlite3';
 import { CallCount } from './call-count.ts';
 
 /**
- * `full`, `ioerr`, `busy`: the statement is not run and fails with that code of SQLite. `answer lost`: it is run, and
- * fails all the same; of a COMMIT nobody knows then whether it was.
+ * `ioerr`, `busy`: the statement is not run and fails with that code of SQLite; a full or broken disk is as `ioerr` to all
+ * above. `answer lost`: it is run, and fails all the same; of a COMMIT nobody knows then whether it was.
  */
-export const STORE_FAULTS = ['full', 'ioerr', 'busy', 'answer lost'] as const;
+export const STORE_FAULTS = ['ioerr', 'busy', 'answer lost'] as const;
 export type StoreFault = (typeof STORE_FAULTS)[number];
 
 const CODES: Readonly<Record<StoreFault, string>> = {
-  full: 'SQLITE_FULL',
   ioerr: 'SQLITE_IOERR',
   busy: 'SQLITE_BUSY',
   'answer lost': 'SQLITE_IOERR',
@@ -37,7 +36,7 @@ export function statementFaults(): StatementFaults {
   const count = new CallCount();
   const faults: StatementFaults = {
     count,
-    fault: 'full',
+    fault: 'ioerr',
     remove() {
       for (const [name, method] of originals) prototype[name] = method;
     },

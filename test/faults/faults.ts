@@ -1,0 +1,62 @@
+/**
+ * Fails every call of the store and of a sidecar's disk in turn, as SQLite's own tests of its I/O do:
+ * `npm run faults -- [--step N] [--first N] [--scenario TEXT]`. Exits with 1 if anything acknowledged is missing, anything ended twice,
+ * or any invariant does not hold afterwards.
+ */
+import { parseArgs } from 'node:util';
+import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { progressBar } from '../chaos/rig/progress-bar.ts';
+import { faultsRun } from './faults-run.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+const SHOWN = 30;
+
+const { values } = parseArgs({
+  options: {
+    step: { type: 'string', default: '1' },
+    first: { type: 'string', default: '1' },
+    scenario: { type: 'string', default: '' },
+  },
+});
+const [step, first] = [wholeNumber('step', values.step), wholeNumber('first', values.first)];
+const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.scenario));
+if (scenarios.length === 0)
+  throw new Error(`--scenario ${values.scenario}: there is none of that name; ${SCENARIOS.map(({ name }) => name).join('; ')}`);
+
+sayMachine(thisMachine());
+say(
+  `${scenarios.length} stories; of each, call ${first} and every ${step === 1 ? '' : `${step}th `}call after it fails, one in each run; nothing is drawn by chance`,
+);
+const beganMs = performance.now();
+let bar: ReturnType<typeof progressBar> | null = null;
+const outcomes = await faultsRun({ scenarios, step, first, onProgress: (done, of, note) => (bar ??= progressBar(of)).at(done, note) });
+(bar as ReturnType<typeof progressBar> | null)?.end();
+const seconds = Math.round((performance.now() - beganMs) / 1_000);
+
+const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, 0);
+const violations = outcomes.flatMap(({ scenario, kind, violations: found }) =>
+  found.map(({ nth, what }) => ({ scenario, kind, nth, what })),
+);
+for (const kind of new Set(outcomes.map((outcome) => outcome.kind))) {
+  const of = outcomes.filter((outcome) => outcome.kind === kind);
+  say(`${kind}: ${of.reduce((sum, outcome) => sum + outcome.failed, 0)} calls failed in ${of.length} stories`);
+}
+for (const { scenario, kind, nth, what } of violations.slice(0, SHOWN)) say(`VIOLATION ${scenario}; ${kind}, call ${nth}: ${what}`);
+say(`${failed} calls failed, ${violations.length} violations (wanted 0); ${seconds} s`);
+writeFigures('faults', values.scenario === '' && first <= step, {
+  reached: violations.length === 0,
+  step,
+  first,
+  stories: scenarios.length,
+  callsFailed: failed,
+  seconds,
+  violations: violations.slice(0, SHOWN),
+  outcomes: outcomes.map(({ scenario, kind, failed: calls, violations: found }) => ({ scenario, kind, calls, violations: found.length })),
+});
+process.exitCode = violations.length === 0 ? 0 : 1;
+
+function wholeNumber(name: string, text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new Error(`--${name} ${text}: wanted a whole number from 1`);
+}

@@ -1,0 +1,29 @@
+/** The short form of `npm run faults`, of a sidecar's disk. */
+import t from 'tap';
+import { faultsRun, KINDS } from './faults-run.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+// Each run is a hub and its sidecars on real files, on a machine that is busy with other tests.
+t.setTimeout(120_000);
+
+const chosen = (...names: readonly string[]) => SCENARIOS.filter(({ name }) => names.some((each) => name.startsWith(each)));
+
+t.test(
+  'R3, R4, R5, J5: whatever step of the journal fails, is cut short or is the last, what was said outlives a loss of power',
+  async (t) => {
+    const kinds = KINDS.filter(({ where }) => where === 'journal');
+    const outcomes = await faultsRun({ scenarios: chosen('submit, assign'), kinds, first: 6, step: 23 });
+    for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
+    t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 14, 'calls were failed');
+  },
+);
+
+t.test(
+  'R4, R10, J2, J4: a sidecar that starts with a full journal on a disk that fails runs nothing twice and loses no result',
+  async (t) => {
+    const kinds = KINDS.filter(({ where }) => where === 'journal' || where === 'folders');
+    const outcomes = await faultsRun({ scenarios: chosen('a sidecar that starts'), kinds, first: 9, step: 45 });
+    for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
+    t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 10, 'calls were failed');
+  },
+);

@@ -1,0 +1,64 @@
+/** Waiting without time: until real files, real SQLite and everybody's promises have nothing more to do. */
+import type { VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import type { Life } from '../../simulation/life.ts';
+
+/** Turns of the event loop in which nothing was under way. */
+const QUIET_TURNS = 3;
+/** What Node calls the requests of its file system that are under way. */
+const FILE_REQUEST = /^(FSReq|CloseReq)/;
+
+export class Calm {
+  readonly #clock: VirtualClock;
+  readonly #underWay = new Set<object>();
+
+  constructor(clock: VirtualClock) {
+    this.#clock = clock;
+  }
+
+  /** Ends when nothing happens any more unless time goes on. */
+  readonly wait = async (): Promise<void> => {
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet = this.#isBusy() ? 0 : quiet + 1) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      this.#clock.advance(0);
+    }
+  };
+
+  #isBusy(): boolean {
+    const { nextDueMs } = this.#clock;
+    if (this.#underWay.size > 0 || (nextDueMs !== null && nextDueMs <= this.#clock.monotonicMs())) return true;
+    return process.getActiveResourcesInfo().some((kind) => FILE_REQUEST.test(kind));
+  }
+
+  /** The same port, whose calls are waited for, while its process lives. SQLite works on threads that Node does not tell of. */
+  watching<T extends object>(port: T, life: Life | null = null): T {
+    return new Proxy(port, {
+      get: (target, name, receiver) => {
+        const member: unknown = Reflect.get(target, name, receiver);
+        if (typeof member !== 'function') return member;
+        return (...parts: unknown[]): unknown => {
+          const answer: unknown = Reflect.apply(member, target, parts);
+          if (!(answer instanceof Promise)) return answer;
+          const call = {};
+          this.#underWay.add(call);
+          life?.onEnd(() => this.#underWay.delete(call));
+          return answer.finally(() => this.#underWay.delete(call));
+        };
+      },
+    });
+  }
+
+  watchingStorage(storage: Storage): Storage {
+    const { tasks, agents, events } = storage;
+    return {
+      ...this.watching(storage),
+      name: storage.name,
+      tasks: this.watching(tasks),
+      agents: this.watching(agents),
+      events: this.watching(events),
+      open: () => this.watching(storage).open(),
+      close: () => this.watching(storage).close(),
+      healthy: () => this.watching(storage).healthy(),
+    };
+  }
+}
