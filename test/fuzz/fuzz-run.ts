@@ -29,7 +29,9 @@ export interface FuzzOptions {
   readonly honestSidecars: number;
   readonly honestPerSecond: number;
   /** Frames and bodies of a first round, after which memory is looked at: caches are full and code is compiled then. */
-  readonly warmUp: { readonly frames: number; readonly bodies: number };
+  readonly warmUp: { readonly frames: number; readonly bodies: number } | null;
+  /** How long the hub is left alone before its memory is looked at: garbage is collected and sockets are gone by then. */
+  readonly restMs: number;
   readonly onProgress?: (frames: number, note: string) => void;
 }
 
@@ -52,8 +54,6 @@ export interface FuzzOutcome {
 /** Plays at once: as many as keep the hub busy without keeping the honest waiting on this machine's own cores. */
 const AT_ONCE = { sockets: 24, requests: 8 };
 const DRAINED_WITHIN_MS = 120_000;
-/** Garbage is collected and sockets are gone by then. */
-const REST_MS = 5_000;
 const SHOWN = 10;
 /** How much of a second honest work takes. */
 const WORK_SECONDS = 0.05;
@@ -81,10 +81,12 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
     honestMs.push(performance.now() - beganMs);
   });
 
-  await hostileRound(t, world, tree, { ...orders, seed: `${seed} warm-up`, ...options.warmUp }, (tally) =>
-    onProgress?.(0, `warm-up, ${tally.frames} frames`),
-  );
-  await sleep(REST_MS);
+  if (options.warmUp !== null) {
+    await hostileRound(t, world, tree, { ...orders, seed: `${seed} warm-up`, ...options.warmUp }, (tally) =>
+      onProgress?.(0, `frames, ${tally.frames} of the warm-up`),
+    );
+  }
+  await sleep(options.restMs);
   const before = mustSample(hub.pid);
   honestMs.length = 0;
   const during: Sample[] = [];
@@ -106,7 +108,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   const untilMs = Date.now() + DRAINED_WITHIN_MS;
   const waiting = (): string[] => [...told.answered.keys()].filter((id) => !completed.has(id));
   while (waiting().length > 0 && Date.now() < untilMs) await sleep(100);
-  await sleep(REST_MS);
+  await sleep(options.restMs);
   const after = mustSample(hub.pid);
   const { refused = {} } = (await world.api.stats()) as Partial<Pick<FuzzOutcome, 'refused'>>;
   await stream.stop();

@@ -14,6 +14,7 @@ const RSS_MIB = 64;
 const HONEST_P99_MS = 250;
 /** Share of the whole that is done before memory is looked at first. */
 const WARM_UP = 0.05;
+const REST_MS = 5_000;
 const HOSTILE_AGENTS = 120;
 const HONEST = { honestSidecars: 20, honestPerSecond: 20 };
 const SHOWN = 30;
@@ -34,6 +35,7 @@ await withEnds(async (end) => {
     hostileAgents: HOSTILE_AGENTS,
     ...HONEST,
     warmUp: { frames: Math.round(frames * WARM_UP), bodies: Math.round(bodies * WARM_UP) },
+    restMs: REST_MS,
     onProgress: (done, note) => bar.at(done, note),
   });
   bar.end();

@@ -23,6 +23,9 @@ export interface Orders {
   readonly atOnce: { readonly sockets: number; readonly requests: number };
 }
 
+/** Texts of each kind that are made at the start: a quarter of what is sent, within these. */
+const POOL_MIN = 300;
+const POOL_MAX = 6_000;
 const TELL_EACH_MS = 1_000;
 const LOOK_EACH_MS = 1_000;
 /** Of so many plays on the wire one has a token; and of so many of these one is deaf, and one impatient. */
@@ -35,9 +38,10 @@ const { port, seed, frames, bodies, atOnce } = orders;
 const tally = tallying();
 const targets: Targets = { others: [] };
 const number = chooser(seed).below(2 ** 31);
-const pools = framePools(number);
+const poolSize = Math.max(POOL_MIN, Math.min(POOL_MAX, Math.ceil(frames / 4)));
+const pools = framePools(number, poolSize);
 const agents: HostileAgent[] = orders.agents.map((agent) => ({ ...agent, restsUntilMs: 0 }));
-const requests = requester({ port, tokens: orders.tokens, choose: chooser(`${seed} requests`), tally, targets }, number + 3);
+const requests = requester({ port, tokens: orders.tokens, choose: chooser(`${seed} requests`), tally, targets }, number + 3, poolSize);
 let isOver = false;
 
 async function socketPlays(n: number): Promise<void> {

@@ -13,7 +13,6 @@ import type { Chooser } from './choose.ts';
 import type { Targets } from './sockets.ts';
 import type { Tallying } from './tally.ts';
 
-const POOL = 5_000;
 /** Addresses whose connections are kept, so that not each request opens one. */
 const KEPT_ADDRESSES = 100;
 const WITHIN_MS = 30_000;
@@ -150,9 +149,10 @@ export interface Requester {
   close(): void;
 }
 
-export function requester(deps: RequestDeps, seed: number): Requester {
+/** `size` requests are made at the start, and sent again with other tokens, tasks and addresses. */
+export function requester(deps: RequestDeps, seed: number, size: number): Requester {
   const { port, tokens, choose, tally, targets } = deps;
-  const pool = fc.sample(hostileRequest, { numRuns: POOL, seed });
+  const pool = fc.sample(hostileRequest, { numRuns: size, seed });
   const agents = Array.from(
     { length: KEPT_ADDRESSES },
     () => new Agent({ keepAlive: true, maxSockets: 2, localAddress: choose.address() }),

@@ -10,8 +10,6 @@ import { brokenFrames, brokenIdentifies, MARKS, wellMadeFrames } from './frame-t
 import type { Chooser } from './choose.ts';
 import type { Tallying } from './tally.ts';
 
-/** Texts made at the start; what is sent varies them. */
-const POOL = 6_000;
 /** Invalid frames that an agent may send in a minute and stay. */
 const INVALID_TOLERATED = 9;
 /** An agent that sent more rests for longer than it is held off, one that sent some until they do not count any more. */
@@ -27,9 +25,9 @@ export interface Pools {
   readonly identifies: readonly string[];
 }
 
-/** What each version of the protocol takes as a frame, and what it does not. */
-export function framePools(seed: number): Pools {
-  const texts = [...wellMadeFrames(POOL, seed), ...brokenFrames(POOL, seed + 1)];
+/** `size` texts of each kind, told apart by what each version of the protocol takes; what is sent varies them. */
+export function framePools(seed: number, size: number): Pools {
+  const texts = [...wellMadeFrames(size, seed), ...brokenFrames(size, seed + 1)];
   const sorted = (schemas: typeof v1Schemas | typeof v2Schemas) => {
     const read = frameReader<SidecarFrame>(schemas);
     const isValid = (text: string): boolean => {
@@ -42,7 +40,7 @@ export function framePools(seed: number): Pools {
   return {
     valid: { 1: one.valid, 2: two.valid },
     invalid: { 1: one.invalid, 2: two.invalid },
-    identifies: brokenIdentifies(POOL / 4, seed + 2),
+    identifies: brokenIdentifies(Math.ceil(size / 4), seed + 2),
   };
 }
 
