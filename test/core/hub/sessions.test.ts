@@ -1,6 +1,7 @@
 /** Sessions that overlap, and stores that fell back in time: who may still speak, and what becomes of what was held. */
 import t from 'tap';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { hubRig } from './hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
@@ -21,6 +22,40 @@ t.test('an older connection is closed also when the one that replaced it is gone
   t.equal(first.closed(), 4001);
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { sessionNumber: 2, connected: false });
   t.equal(types(await (await first.again()).identify()), 'identified');
+});
+
+t.test('R15: a sidecar is not closed for the time that the hub takes over its identify', async (t) => {
+  // Of ten thousand that came back to a busy hub, those that it was slow to answer were closed, came again, and made it slower.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  const peer = await rig.peer('a1');
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  await peer.identify();
+  await rig.pass(HUB_LIMITS.identifyMs * 2);
+  t.equal(peer.closed(), null);
+  gate.open();
+  gate.opened = Promise.resolve();
+  await rig.pass(0);
+  t.equal(types(peer.news()), 'identified');
+});
+
+t.test('R15: an identify that came while the loop was held counts, though its time is over by then', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  const answered = peer.identify();
+  rig.clock.advance(HUB_LIMITS.identifyMs);
+  t.equal(types(await answered), 'identified');
+  t.equal(peer.closed(), null);
+});
+
+t.test('R20: an identify that is refused begins no new time', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await rig.pass(HUB_LIMITS.identifyMs - 1_000);
+  t.equal(types(await peer.identify({ token: 'not its own' })), 'error');
+  t.equal(peer.closed(), null);
+  await rig.pass(1_000);
+  t.equal(peer.closed(), 1008);
 });
 
 t.test('R4: what a version 1 agent reports of a task that it was to stop is kept whole', async (t) => {

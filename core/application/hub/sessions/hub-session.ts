@@ -46,6 +46,7 @@ export class HubSession {
   #waiting: string[] = [];
   #waitingBytes = 0;
   #timer: Timer | null = null;
+  readonly #openedMonotonicMs: number;
   #lastHeardMonotonicMs: number;
   #askedMonotonicMs: number | null = null;
 
@@ -55,7 +56,8 @@ export class HubSession {
     this.#reports = new ReportHandler(deps, { version: () => this.#version, send: (frame) => this.send(frame) });
     this.#talk = new TalkHandler(deps, (frame) => this.send(frame));
     this.#lastHeardMonotonicMs = deps.clock.monotonicMs();
-    this.#timer = deps.clock.after(deps.context.limits.identifyMs, () => this.close(1008, 'identify within the time'));
+    this.#openedMonotonicMs = deps.clock.monotonicMs();
+    this.#awaitIdentify();
   }
 
   get state(): SessionState {
@@ -167,8 +169,21 @@ export class HubSession {
     this.#onInvalid(read);
   }
 
+  /**
+   * Closes what does not identify in its time. That is the peer's time and not the hub's: it stands still while an identify
+   * is looked at, and a frame that came while the loop was held is taken before the time counts as over.
+   */
+  #awaitIdentify(): void {
+    const { clock, context } = this.#deps;
+    const leftMs = this.#openedMonotonicMs + context.limits.identifyMs - clock.monotonicMs();
+    this.#timer = clock.after(leftMs, () => {
+      this.#timer = clock.after(0, () => this.close(1008, 'identify within the time'));
+    });
+  }
+
   #identify(frame: V2FrameOf<'identify'>): void {
     this.#state = 'identifying';
+    this.#timer?.cancel();
     this.#waitingBytes = 0;
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
     identifyCommand(frame, this.#version, this.#deps).then(
@@ -211,8 +226,10 @@ export class HubSession {
   }
 
   #refuseIdentify(error: ErrorWord, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
+    if (this.#state === 'closed') return;
     this.#state = 'new';
     this.#waiting = [];
+    this.#awaitIdentify();
     this.send(errorFrame(error, more));
     this.#deps.refusedFrames.add(error);
     const address = this.#deps.addressOf(this.connection);
