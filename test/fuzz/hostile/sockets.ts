@@ -103,7 +103,7 @@ async function connect({ port, choose, tally }: SocketDeps, address: string): Pr
     },
     () => tally.surprise('a socket never closed'),
   );
-  await Promise.race([once(socket, 'open'), closed]).catch(() => undefined);
+  await Promise.allSettled([Promise.race([once(socket, 'open'), closed])]);
   if (socket.readyState !== WebSocket.OPEN) return null;
   const peer: Peer = {
     socket,
