@@ -11,6 +11,11 @@ const ECHO_AGENT = join(import.meta.dirname, 'echo-agent.mjs');
 
 const world = await makeWorld(t);
 const { api } = world;
+/** What is counted of tasks and agents; what was refused is counted too, as it should be. */
+const stored = async (): Promise<object> => {
+  const { refused: _, ...rest } = await api.stats();
+  return rest;
+};
 const echoDir = join(world.dir, 'echo');
 /** Whoever runs a text leaves a file here. */
 const planted = join(world.dir, 'planted');
@@ -99,7 +104,7 @@ t.test('and nothing of it was run', async (t) => {
 });
 
 t.test('U+0000, half a character and one character too many are refused, and nothing is stored', async (t) => {
-  const before = await api.stats();
+  const before = await stored();
   const refused: readonly (readonly [name: string, body: string, field: string])[] = [
     ['NUL', '{"description":"a\\u0000b"}', 'description'],
     ['NUL in metadata', '{"description":"a","metadata":{"x":[{"y":"\\u0000"}]}}', 'metadata'],
@@ -120,7 +125,7 @@ t.test('U+0000, half a character and one character too many are refused, and not
     t.equal(bulk.status, 400, `${name}, in a bulk`);
   }
   t.equal((await post('/api/tasks', '{"description":"a\0b"}')).status, 400, 'a bare NUL is not JSON');
-  t.strictSame(await api.stats(), before);
+  t.strictSame(await stored(), before);
 });
 
 /** What the task's JSON says of the texts; fails on bytes that are not UTF-8. */

@@ -2,10 +2,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { resolve } from 'node:path';
+import { builtTree } from '../rig/built-tree.ts';
 
-const BIN = resolve(import.meta.dirname, '../../apps/cli/bin.mjs');
-/** How long a program may take to find out that it cannot run, milliseconds: cold tsx on two busy cores. */
+/** How long a program may take to find out that it cannot run, milliseconds, on two busy cores. */
 const END_WITHIN_MS = 60_000;
 
 export interface ProgramEnd {
@@ -16,7 +15,7 @@ export interface ProgramEnd {
 }
 
 export async function programEnd(args: readonly string[], cwd: string): Promise<ProgramEnd> {
-  const child = spawn(process.execPath, [BIN, ...args], {
+  const child = spawn(process.execPath, [builtTree().bin, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },

@@ -9,11 +9,11 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hubClient, type HubClient, type StreamEvent } from '../../apps/client/index.ts';
 import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
-const BIN = resolve(import.meta.dirname, '../../apps/cli/bin.mjs');
 const GUARD = resolve(import.meta.dirname, 'world-guard.mjs');
 const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, 'ledger-agent.mjs')];
-/** How long a program may take to say that it is ready, milliseconds: cold tsx on two busy cores. */
+/** How long a program may take to say that it is ready, milliseconds, on two busy cores. */
 const READY_WITHIN_MS = 60_000;
 /** How long a test waits for what must happen, milliseconds. */
 const EVENT_WITHIN_MS = 30_000;
@@ -205,7 +205,7 @@ async function startProgram(
   cwd: string,
   env: Readonly<Record<string, string>>,
 ): Promise<Program> {
-  const child = spawn(process.execPath, [BIN, ...args], {
+  const child = spawn(process.execPath, [builtTree().bin, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
