@@ -145,7 +145,7 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
       const { host, tokens } = subject;
       for (const headers of [
         { host: 'evil.test' },
-        { host: `${host}.evil.test` },
+        { host: host.replace(':', '.evil.test:') },
         { host, origin: 'http://evil.test' },
         { host, origin: 'null' },
       ]) {
@@ -154,6 +154,9 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
           t.strictSame([got.status, got.error], [403, 'forbidden_origin'], `${JSON.stringify(headers)} ${path}`);
         }
       }
+      // What is no name at all a server may refuse before the API sees it.
+      const noName = await ask(subject, 'GET', '/health', { host: `${host}.evil.test`, ...bearer(tokens.admin) });
+      t.match(noName.error, /^(forbidden_origin|validation_failed)$/);
       t.equal((await ask(subject, 'GET', '/health', { origin: `http://${host}` })).status, 200);
     });
 
