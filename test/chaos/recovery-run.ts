@@ -11,7 +11,7 @@ import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from './rig/built-tree.ts';
 import { inStore } from './rig/filled-store.ts';
 import { fillTasks } from './rig/filled-tasks.ts';
-import { bytesOf, sampleOf } from './rig/gauges.ts';
+import { bytesOf, cpuMsOf, sampleOf } from './rig/gauges.ts';
 import { isAlive } from './rig/ledger.ts';
 import type { Program } from './rig/program.ts';
 import { mayPass } from './rig/told.ts';
@@ -34,6 +34,8 @@ export interface Recovery {
   /** Until the program that was started at once had loaded its code, and what its parts took after that. */
   readonly loadedMs: number;
   readonly partsMs: Readonly<Record<string, number>>;
+  /** Processor time of the started program in all that. */
+  readonly cpuMs: number;
   readonly walMiB: number;
 }
 
@@ -106,7 +108,12 @@ export async function recoveryRun(t: TestEnd, options: RecoveryOptions): Promise
     await ended;
     hub = start();
     const submitMs = (await submits.firstAfter(killedMs)) - killedMs;
-    recoveries.push({ submitMs, walMiB, ...startOf(readFileSync(world.logOf('hub'), 'utf8').slice(logged), killedMs) });
+    recoveries.push({
+      submitMs,
+      cpuMs: cpuMsOf(hub.pid),
+      walMiB,
+      ...startOf(readFileSync(world.logOf('hub'), 'utf8').slice(logged), killedMs),
+    });
     options.onProgress?.(kill, `recovered, submit after ${submitMs} ms`);
   }
   run = await runOf(world, taskId, died);

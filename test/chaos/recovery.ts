@@ -33,10 +33,10 @@ await withEnds(async (end) => {
   const { recoveries, elsewhereMs, elsewhereAfterStartMs, readsMs } = outcome;
   const { reconnectGraceMs = 0, quietAfterStartMs = 0 } = CHAOS_HUB_TIMING;
   say(`stored in ${outcome.fillSeconds} s: ${JSON.stringify(outcome.stored)}, ${outcome.databaseMiB} MiB`);
-  for (const { submitMs, loadedMs, partsMs, walMiB } of recoveries) {
+  for (const { submitMs, loadedMs, partsMs, cpuMs, walMiB } of recoveries) {
     const parts = Object.entries(partsMs).map(([part, ms]) => `${part} ${ms}`);
     say(
-      `submit answered ${submitMs} ms after the kill: code loaded ${loadedMs}, ${parts.join(', ')}; ${walMiB} MiB in the write-ahead log`,
+      `submit answered ${submitMs} ms after the kill: code loaded ${loadedMs}, ${parts.join(', ')}; ${cpuMs} ms of processor time, ${walMiB} MiB in the write-ahead log`,
     );
   }
   say(

@@ -8,7 +8,7 @@ import type { HubTiming } from '../../core/config/times.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from './rig/built-tree.ts';
-import { eachSecond, readLag, sampleOf } from './rig/gauges.ts';
+import { cpuMsOf, eachSecond, readLag, sampleOf } from './rig/gauges.ts';
 import { enrolMany, inStore } from './rig/filled-store.ts';
 import { startProgram, type Program } from './rig/program.ts';
 import { readStored } from './rig/stored.ts';
@@ -35,6 +35,9 @@ export interface Storm {
   /** From then until all sidecars were identified; null: not within the time. */
   readonly allIdentifiedMs: number | null;
   readonly rssMaxBytes: number;
+  /** Processor time of the hub and of all sidecars together in that time. */
+  readonly hubCpuMs: number;
+  readonly sidecarsCpuMs: number;
   /** The latest loop within a second of the storm: 99 of 100 turns, and the worst. */
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
@@ -93,11 +96,15 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
     await light.reaches(0);
     hub = world.startHub();
     const listeningMs = await listening(world.hubPort);
+    const cpuBefore = { hub: cpuMsOf(hub.pid), light: cpuMsOf(light.program.pid) };
     const all = await light.reaches(sidecars);
+    const [hubCpuMs, sidecarsCpuMs] = [cpuMsOf(hub.pid) - cpuBefore.hub, cpuMsOf(light.program.pid) - cpuBefore.light];
     const lag = readLag(world.lagFile).filter(({ atMs }) => atMs >= listeningMs && atMs <= (all ?? Infinity) + 1_000);
     storms.push({
       downMs: listeningMs - killedMs,
       allIdentifiedMs: all === null ? null : all - listeningMs,
+      hubCpuMs,
+      sidecarsCpuMs,
       rssMaxBytes: Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0),
       lagP99Ms: Math.max(0, ...lag.map(({ p99Ms }) => p99Ms)),
       lagMaxMs: Math.max(0, ...lag.map(({ maxMs }) => maxMs)),

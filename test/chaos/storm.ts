@@ -38,10 +38,10 @@ await withEnds(async (end) => {
   });
   bar.end();
   const storms = outcome.storms.map(({ rssMaxBytes, ...storm }) => ({ ...storm, rssMaxMiB: Math.round(rssMaxBytes / MIB) }));
-  for (const { downMs, allIdentifiedMs, rssMaxMiB, lagP99Ms, lagMaxMs } of storms) {
+  for (const { downMs, allIdentifiedMs, hubCpuMs, sidecarsCpuMs, rssMaxMiB, lagP99Ms, lagMaxMs } of storms) {
     const identified = allIdentifiedMs === null ? 'NOT all were identified' : `all identified after ${allIdentifiedMs} ms`;
     say(
-      `down for ${downMs} ms; ${identified}; hub at most ${rssMaxMiB} MiB; loop late by ${lagP99Ms} ms (p99, worst second; max ${lagMaxMs})`,
+      `down for ${downMs} ms; ${identified}, for ${hubCpuMs} ms of processor time of the hub and ${sidecarsCpuMs} of the sidecars; hub at most ${rssMaxMiB} MiB; loop late by ${lagP99Ms} ms (p99, worst second; max ${lagMaxMs})`,
     );
   }
   say(`tasks in hands ${outcome.held}: ${outcome.completed} completed, ${outcome.reclaims} taken back`);

@@ -1,6 +1,7 @@
 /** Looks each second at what processes take: memory, open files, the lateness of a loop. */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { statOf } from './ledger.ts';
 
 export interface Sample {
   readonly atMs: number;
@@ -18,6 +19,15 @@ export function sampleOf(pid: number): Sample | null {
     if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw error;
   }
+}
+
+/** Processor time is counted in these: USER_HZ, the same on every Linux. */
+const TICK_MS = 10;
+
+/** The processor time that a process has taken so far, milliseconds; 0 when it is gone. Other work on the machine hardly changes it. */
+export function cpuMsOf(pid: number): number {
+  const fields = statOf(pid);
+  return fields === null ? 0 : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
 /** How many descriptors a process has open of each kind: sockets, pipes, and each file by its name. */
