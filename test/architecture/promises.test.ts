@@ -8,6 +8,7 @@ import { FIGURES } from './promises/figures.ts';
 import { generatedParts, PROMISES_PAGE, proofs, RELIABILITY_PAGE, resultsWithoutFigure, withParts } from './promises/pages.ts';
 import { placesOf } from './promises/plant.ts';
 import { PLANTED_FAULTS } from './promises/planted-faults.ts';
+import { digestOf, type PlantedResult } from './promises/planted-result.ts';
 import { tagsOf, taggedTests, testsIn } from './promises/tagged-tests.ts';
 
 const textOf = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
@@ -50,15 +51,12 @@ t.test('each fault stands in its file exactly once, and breaks what a test of it
 });
 
 t.test('the last run of all planted faults found each, and none was planted since', async (t) => {
-  const { found, of, faults } = JSON.parse(textOf('docs/results/planted.json')) as {
-    readonly found: number;
-    readonly of: number;
-    readonly faults: readonly { readonly name: string; readonly found: boolean }[];
-  };
+  const { found, of, faults } = JSON.parse(textOf('docs/results/planted.json')) as PlantedResult;
   t.equal(found, of);
   t.strictSame(
-    faults.filter((fault) => fault.found).map(({ name }) => name),
-    PLANTED_FAULTS.map(({ name }) => name),
+    faults.filter((fault) => fault.found).map(({ name, digest }) => [name, digest]),
+    PLANTED_FAULTS.map((fault) => [fault.name, digestOf(fault)]),
+    'else run: npm run planted -- --missing',
   );
 });
 

@@ -9,7 +9,9 @@ import type { PlantedFault } from './planted-faults.ts';
 
 const ROOT_FILES = ['package.json', 'tsconfig.json', 'agentcom.config.ts'];
 /** A fault may make a test wait for what never comes. */
-const TEST_MS_MAX = 60_000;
+const TEST_MS_MAX = 180_000;
+/** What tap itself gives a file, seconds: enough for a sound one on a busy machine, and not long for one that waits for ever. */
+const TAP_SECONDS = { sound: '150', planted: '45' } as const;
 
 /** How one run of a test file ended: `red` also when it did not end in time. */
 export type Colour = 'red' | 'green';
@@ -44,7 +46,7 @@ export async function plantedTree(): Promise<PlantedTree> {
           text.replace(find, () => replace),
         );
       try {
-        return await colourOf(folder, test);
+        return await colourOf(folder, test, isPlanted ? TAP_SECONDS.planted : TAP_SECONDS.sound);
       } finally {
         await writeFile(place, text);
       }
@@ -53,9 +55,13 @@ export async function plantedTree(): Promise<PlantedTree> {
   };
 }
 
-const colourOf = (folder: string, test: string): Promise<Colour> =>
+const colourOf = (folder: string, test: string, tapSeconds: string): Promise<Colour> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--conditions=agentcom-source', '--import=tsx', test], { cwd: folder, stdio: 'ignore' });
+    const child = spawn(process.execPath, ['--conditions=agentcom-source', '--import=tsx', test], {
+      cwd: folder,
+      stdio: 'ignore',
+      env: { ...process.env, TAP_TIMEOUT: tapSeconds },
+    });
     const timer = setTimeout(() => child.kill('SIGKILL'), TEST_MS_MAX);
     child.once('error', reject);
     child.once('exit', (code) => {

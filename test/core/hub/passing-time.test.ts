@@ -41,6 +41,7 @@ t.test('R15 J7: an absence shorter than the grace costs nothing, a longer one co
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000, acceptMs: 5_000, leaseMs: 5_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
+  await rig.pass(20_001); // The quiet time after the start would keep it as well.
   const id = await rig.submit();
   const name = { task_id: id, generation: 1 };
   await peer.send({ type: 'task_accepted', ...name });

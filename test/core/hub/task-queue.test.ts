@@ -18,9 +18,9 @@ const submit = (over: Partial<SubmitCommand> = {}): SubmitCommand => ({
   ...over,
 });
 
-/** A queue over the rig's store, whose `transact` fails as `failing` says, call by call. */
+/** A queue over the rig's store, whose `transact` fails as `failing` says, call by call: before its work, after it and without it, or after its commit. */
 async function queueOver(
-  failing: readonly ('before' | 'after' | null)[],
+  failing: readonly ('before' | 'undone' | 'after' | null)[],
   code: ConstructorParameters<typeof AgentcomError>[0],
   options: RigOptions = {},
 ): Promise<{ queue: TaskQueue; rig: HubRig; calls: () => number }> {
@@ -36,7 +36,11 @@ async function queueOver(
       const fails = failing[calls] ?? null;
       calls += 1;
       if (fails === 'before') throw new AgentcomError(code, 'planted');
-      const answer = await inner.transact(batchId, work);
+      const answer = await inner.transact(batchId, async (unit) => {
+        const done = await work(unit);
+        if (fails === 'undone') throw new AgentcomError(code, 'planted');
+        return done;
+      });
       if (fails === 'after') throw new AgentcomError(code, 'planted');
       return answer;
     },
@@ -70,9 +74,13 @@ t.test('R2 J3: a COMMIT of unknown outcome is looked up before it is answered or
   const answer = await happened.queue.do(submit());
   t.equal(answer.kind, 'submitted');
   t.equal(happened.calls(), 1, 'it had happened: not repeated');
-  const not = await queueOver(['before', null], 'AC_COMMIT_UNKNOWN');
-  t.equal((await not.queue.do(submit())).kind, 'submitted');
-  t.equal(not.calls(), 2);
+  for (const fails of ['before', 'undone'] as const) {
+    const not = await queueOver([fails, null], 'AC_COMMIT_UNKNOWN');
+    const command = submit();
+    t.equal((await not.queue.do(command)).kind, 'submitted', fails);
+    t.equal(not.calls(), 2, 'it had not happened: repeated');
+    t.equal((await not.rig.storage.tasks.peek(command.drafts.map(({ id }) => id))).length, 1, 'what is answered is stored');
+  }
 });
 
 t.test('a store that cannot commit fails each command, answers none, and the next batch is tried again', async (t) => {
