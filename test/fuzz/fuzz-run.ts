@@ -65,7 +65,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   const hub = world.startHub();
   if ((await hub.ready) === null) throw new Error(`the hub did not start: ${readFileSync(world.logOf('hub'), 'utf8')}`);
   const light = await startLight(t, world, tree, { count: options.honestSidecars, ports: [world.hubPort] });
-  if ((await light.ready) === null) throw new Error('the honest sidecars did not start');
+  if ((await light.ready) === null) throw new Error(`the honest sidecars did not start: ${readFileSync(world.logOf('light'), 'utf8')}`);
   const orders = await ordersFor(world, options);
   const completed = new Set<string>();
   const stream = readStream(world.api, ({ event, taskId }) => {
