@@ -2,13 +2,13 @@
 import { defineConfig, env } from 'agentcom';
 import { command } from 'agentcom/runners';
 import { sqlite } from 'agentcom/storage';
-import { ws } from 'agentcom/transport';
+import { uws, ws } from 'agentcom/transport';
 
 export default defineConfig({
   hub: {
     listen: { host: env('AGENTCOM_HOST', '127.0.0.1'), port: env.integer('AGENTCOM_PORT', 4000) },
     storage: sqlite({ file: 'agentcom.db' }), // in dataDir
-    transport: ws(),
+    transport: env('AGENTCOM_TRANSPORT', 'ws') === 'uws' ? uws() : ws(),
     dataDir: env('AGENTCOM_DATA_DIR', 'data/hub'),
     adminToken: env.optional('AGENTCOM_ADMIN_TOKEN'), // else made at first start: dataDir/admin-token, mode 0600
   },

@@ -2,20 +2,34 @@
 import { join } from 'node:path';
 import { AGENTS } from './scenario.ts';
 
+/** What the hub can be run on: its text in the config, by the name that imports it and that `/health` reports. */
+export const STORAGES = {
+  sqlite: `sqlite({ file: 'agentcom.db' })`,
+} as const;
+export const TRANSPORTS = {
+  ws: 'ws()',
+  uws: 'uws()',
+} as const;
+
+export type StorageName = keyof typeof STORAGES;
+export type TransportName = keyof typeof TRANSPORTS;
+
 export interface ConfigPlace {
   readonly port: number;
+  readonly storage: StorageName;
+  readonly transport: TransportName;
   /** The package's folder: the example agent works on its files. */
   readonly packageRoot: string;
 }
 
-export const configText = ({ port, packageRoot }: ConfigPlace): string => `/**
+export const configText = ({ port, storage, transport, packageRoot }: ConfigPlace): string => `/**
  * Written by the quickstart. Times are scaled down so that a failure and its retries pass while you watch;
  * agentcom.config.ts at the root of the package has the defaults.
  */
 import { defineConfig, env } from 'agentcom';
 import { command } from 'agentcom/runners';
-import { sqlite } from 'agentcom/storage';
-import { ws } from 'agentcom/transport';
+import { ${storage} } from 'agentcom/storage';
+import { ${transport} } from 'agentcom/transport';
 
 const agentId = env('AGENTCOM_AGENT_ID', 'builder');
 const capabilities: Record<string, string[]> = ${JSON.stringify(AGENTS)};
@@ -23,8 +37,8 @@ const capabilities: Record<string, string[]> = ${JSON.stringify(AGENTS)};
 export default defineConfig({
   hub: {
     listen: { port: ${port} },
-    storage: sqlite({ file: 'agentcom.db' }),
-    transport: ws(),
+    storage: ${STORAGES[storage]},
+    transport: ${TRANSPORTS[transport]},
     dataDir: 'hub',
     timing: { backoff: { firstMs: 500, maxMs: 2_000 }, sweepMs: 1_000, killGraceMs: 2_000 },
   },

@@ -11,7 +11,7 @@ import { EXIT_INTERRUPTED } from '../cli/exit-codes.ts';
 import type { Output } from '../cli/output/output.ts';
 import { PACKAGE_ROOT } from '../package-root.ts';
 import { accountOf, type Happening } from './account.ts';
-import { configText } from './config-text.ts';
+import { configText, type StorageName, type TransportName } from './config-text.ts';
 import { follow, outcomes, submitAll, type DirectorDeps, type Outcome } from './director.ts';
 import { endWork } from './end-work.ts';
 import { freshFolder } from './folder.ts';
@@ -21,6 +21,8 @@ import { AGENTS, type AgentName } from './scenario.ts';
 export interface QuickstartOptions {
   /** Leave it running for the reader to submit to, until Ctrl-C. */
   readonly stay: boolean;
+  readonly storage: StorageName;
+  readonly transport: TransportName;
   readonly output: Output;
 }
 
@@ -30,13 +32,13 @@ const ALL_WITHIN_MS = 35_000;
 const DEAD_FOR_MS = 1_500;
 
 /** Answers the exit code: 0 when every task ended as it should, 130 when it was interrupted before. */
-export async function runQuickstart({ stay, output }: QuickstartOptions): Promise<number> {
+export async function runQuickstart({ stay, storage, transport, output }: QuickstartOptions): Promise<number> {
   const tell = accountOf(output, performance.now());
   const folder = freshFolder();
   tell({ agent: '-', task: '-', what: `starting a hub and the sidecars of two agents in ${shown(folder)}` });
   const port = await freePort();
   const place: ProgramPlace = { bin: join(PACKAGE_ROOT, 'apps/cli/bin.mjs'), folder, configFile: join(folder, 'agentcom.config.ts') };
-  writeFileSync(place.configFile, configText({ port, packageRoot: PACKAGE_ROOT }));
+  writeFileSync(place.configFile, configText({ port, storage, transport, packageRoot: PACKAGE_ROOT }));
   const programs = new Programs(place, tell);
   const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: what runs is being stopped' }));
   try {
@@ -77,7 +79,8 @@ class Programs {
     const hub = await this.#start('hub');
     const token = readFileSync(join(this.#place.folder, 'hub/admin-token'), 'utf8').trim();
     this.#hub = hubClient({ url: hub.ready.split(' ').at(-1) ?? '', token });
-    this.#tell({ agent: '-', task: '-', what: `the hub listens, its tasks are in ${shown(join(this.#place.folder, 'hub/agentcom.db'))}` });
+    const { storage, transport } = await this.#hub.health();
+    this.#tell({ agent: '-', task: '-', what: `the hub listens and says that it runs on ${String(storage)} and ${String(transport)}` });
     const starts = (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
       await this.#start(agent);
       this.#tell({ agent, task: '-', what: `its sidecar is connected; it can do: ${AGENTS[agent].join(', ')}` });

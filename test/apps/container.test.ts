@@ -12,14 +12,19 @@ import { sidecarContainer } from '../../apps/sidecar/main.ts';
 import { TOKENS } from '../../apps/tokens.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { ROOT } from '../architecture/cruise.ts';
+import { withUws } from '../adapters/uws-native.ts';
 import { temporaryFolder } from './newcomer.ts';
 import { fileOf } from './page-blocks.ts';
 
-const SHIPPED: Readonly<Record<string, () => Promise<string> | string>> = {
+const SHIPPED: Record<string, () => Promise<string> | string> = {
   'agentcom.config.ts': () => readFile(join(ROOT, 'agentcom.config.ts'), 'utf8'),
-  'the quickstart': () => configText({ port: 4000, packageRoot: ROOT }),
+  'the quickstart': () => configText({ port: 4000, storage: 'sqlite', transport: 'ws', packageRoot: ROOT }),
   'README.md': () => fileOf('README.md', 'agentcom.config.ts'),
 };
+
+await withUws(t, 'the quickstart on uws', () => {
+  SHIPPED['the quickstart on uws'] = () => configText({ port: 4000, storage: 'sqlite', transport: 'uws', packageRoot: ROOT });
+});
 
 /** Both programs with this config, in a folder of its own. */
 async function containersOf(

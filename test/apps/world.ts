@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hubClient, type HubClient, type StreamEvent } from '../../apps/client/index.ts';
 import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
+import { adaptersUnderTest, requireAdapters } from './adapters-under-test.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const GUARD = resolve(import.meta.dirname, 'world-guard.mjs');
@@ -116,14 +117,15 @@ export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise
   const sidecarTiming = { ...QUICK_SIDECAR_TIMING, ...options.sidecarTiming };
   mkdirSync(join(dir, 'ledger'));
   const api = hubClient({ url: `http://127.0.0.1:${port}`, token: adminToken, retryWithinMs: 10_000 });
+  const adapters = adaptersUnderTest();
   const stopping = new AbortController();
 
   writeFileSync(
     join(dir, 'hub.config.ts'),
     `import { defineConfig } from 'agentcom';
 import { sqlite } from 'agentcom/storage';
-import { ws } from 'agentcom/transport';
-export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListen ?? ''} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
+import { ${adapters.transport} } from 'agentcom/transport';
+export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListen ?? ''} }, storage: sqlite({ file: 'hub.db' }), transport: ${adapters.transport}(), dataDir: 'hub',
   adminToken: ${JSON.stringify(adminToken)}, timing: ${JSON.stringify(hubTiming)}, ${options.hubExtra ?? ''} } });
 `,
   );
@@ -142,7 +144,11 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
     port,
     api,
     adminToken,
-    startHub: (env) => start('hub', ['hub', '--config', join(dir, 'hub.config.ts')], env),
+    async startHub(env) {
+      const hub = await start('hub', ['hub', '--config', join(dir, 'hub.config.ts')], env);
+      await requireAdapters(api, adapters);
+      return hub;
+    },
     async startSidecar(agentId, options = {}) {
       const {
         hubUrl = `ws://127.0.0.1:${port}/ws`,

@@ -1,5 +1,6 @@
 /** `agentcom hub`, `sidecar` and `quickstart`: each program is imported only when it is started. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../quickstart/config-text.ts';
 import type { Action, Context } from '../context.ts';
 
 export function addPrograms(program: Command, action: Action): void {
@@ -9,6 +10,8 @@ export function addPrograms(program: Command, action: Action): void {
     .command('quickstart')
     .description('See tasks travel: a hub, two sidecars and real agent processes, with failures on the way')
     .option('--stay', 'leave it running to submit to')
+    .addOption(new Option('--storage <name>', 'what the hub keeps its tasks in').choices(Object.keys(STORAGES)).default('sqlite'))
+    .addOption(new Option('--transport <name>', 'what carries its sockets and HTTP').choices(Object.keys(TRANSPORTS)).default('ws'))
     .action(action(quickstart));
 }
 
@@ -22,7 +25,13 @@ async function sidecar({ common }: Context): Promise<void> {
   await runSidecar({ configFile: common.config });
 }
 
-async function quickstart({ output, exitWith }: Context, options: { readonly stay?: boolean }): Promise<void> {
+interface QuickstartFlags {
+  readonly stay?: boolean;
+  readonly storage: StorageName;
+  readonly transport: TransportName;
+}
+
+async function quickstart({ output, exitWith }: Context, { stay = false, storage, transport }: QuickstartFlags): Promise<void> {
   const { runQuickstart } = await import('../../quickstart/main.ts');
-  exitWith(await runQuickstart({ stay: options.stay === true, output }));
+  exitWith(await runQuickstart({ stay, storage, transport, output }));
 }
