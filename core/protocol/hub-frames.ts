@@ -79,6 +79,8 @@ export const hubSchemas = {
     type: type('task_nack'),
     ...task,
     reason: Type.Enum([...NACK_REASONS]),
+    // The type of the frame that this answers.
+    refuses: Type.Optional(text),
     current_generation: Type.Optional(generationField),
   }),
   task_cancelled: Type.Object({

@@ -9,11 +9,12 @@ const HELD = known('held');
 const UNKNOWN_TASK = 'task-00000000000000ff';
 const error = (word: string, more: Template = {}): Template => ({ type: 'error', error: word, ...more });
 const notValid = (kind: string, more: Template = {}): Template => ({ msg: 'a frame is not valid', level: 'warn', kind, ...more });
-const nack = (task: unknown, generation: number, reason: string, more: Template = {}): Template => ({
+const nack = (refuses: string, task: unknown, generation: number, reason: string, more: Template = {}): Template => ({
   type: 'task_nack',
   task_id: task,
   generation,
   reason,
+  refuses,
   ...more,
 });
 const refused = (report: string, reason: string): Template => ({ msg: 'a report was refused', level: 'warn', report, reason });
@@ -40,7 +41,7 @@ export const BAD_FRAMES: readonly BadFrame[] = [
   {
     from: 'wrong',
     given: { type: 'task_paused', task_id: HELD, generation: 1 },
-    wanted: nack(HELD, 1, 'validation_failed'),
+    wanted: nack('task_paused', HELD, 1, 'validation_failed'),
     logged: notValid('unknown_message_type', { agent_id: 'wrong', message_type: 'task_paused' }),
   },
   {
@@ -64,7 +65,7 @@ export const BAD_FRAMES: readonly BadFrame[] = [
   {
     from: 'holder',
     given: { type: 'task_progress', task_id: HELD, generation: 1, percent: 'half' },
-    wanted: nack(HELD, 1, 'validation_failed'),
+    wanted: nack('task_progress', HELD, 1, 'validation_failed'),
     logged: notValid('validation_failed', { agent_id: 'holder', message_type: 'task_progress', fields: ['percent'] }),
   },
   {
@@ -79,25 +80,25 @@ export const BAD_FRAMES: readonly BadFrame[] = [
   {
     from: 'holder',
     given: { type: 'task_complete', task_id: HELD, generation: 0, result: 'of a run long ago' },
-    wanted: nack(HELD, 0, 'stale_generation', { current_generation: 1 }),
+    wanted: nack('task_complete', HELD, 0, 'stale_generation', { current_generation: 1 }),
     logged: refused('complete', 'stale_generation'),
   },
   {
     from: 'wrong',
     given: { type: 'task_complete', task_id: HELD, generation: 1, result: 'stolen' },
-    wanted: nack(HELD, 1, 'not_assignee', { current_generation: 1 }),
+    wanted: nack('task_complete', HELD, 1, 'not_assignee', { current_generation: 1 }),
     logged: refused('complete', 'not_assignee'),
   },
   {
     from: 'holder',
     given: { type: 'task_failed', task_id: HELD, generation: 1, error: 'not mine', agent_id: 'wrong' },
-    wanted: nack(HELD, 1, 'not_assignee', { current_generation: 1 }),
+    wanted: nack('task_failed', HELD, 1, 'not_assignee', { current_generation: 1 }),
     logged: refused('failed', 'not_assignee'),
   },
   {
     from: 'wrong',
     given: { type: 'task_failed', task_id: UNKNOWN_TASK, generation: 1, error: 'what task?' },
-    wanted: nack(UNKNOWN_TASK, 1, 'unknown_task'),
+    wanted: nack('task_failed', UNKNOWN_TASK, 1, 'unknown_task'),
     logged: refused('failed', 'unknown_task'),
   },
 ];

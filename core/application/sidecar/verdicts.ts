@@ -33,10 +33,17 @@ export function onAck(turn: Turn, frame: HubFrameOf<'task_ack'>): void {
 export function onNack(turn: Turn, frame: HubFrameOf<'task_nack'>): void {
   const name = assignmentOf(frame);
   const entry = turn.report(name);
-  if (entry !== undefined && isEnd(entry)) return onForeignVerdict(turn, entry, frame.reason);
+  if (entry !== undefined && isEnd(entry)) return onEndRefused(turn, entry, frame);
   if (GONE.includes(frame.reason)) return takeBack(turn, name, frame.reason);
   turn.log('warn', 'the hub refused a frame', { task_id: name.taskId, generation: name.generation, reason: frame.reason });
   turn.dropReport(name);
+}
+
+/** What was said before the end has its own answers; the end's is still to come, perhaps a better one (`late`). */
+function onEndRefused(turn: Turn, entry: EndEntry, { refuses, reason }: HubFrameOf<'task_nack'>): void {
+  // A hub that does not say which frame it refuses.
+  if (refuses === undefined) return onForeignVerdict(turn, entry, reason);
+  if (refuses === `task_${entry.report}`) closeReport(turn, entry, reason);
 }
 
 /**

@@ -75,6 +75,15 @@ t.test('its files go first, then the report; the folder when the run is gone too
   t.same(words(later.wake(stoppedRun())), ['forget', 'removeFiles', 'persist']);
 });
 
+t.test('J2: the refusal of an earlier frame is not the answer to the end, however often it comes', async (t) => {
+  const sidecar = reported();
+  for (const refuses of ['task_accepted', 'wake_result', 'task_progress', 'task_progress'])
+    t.same(sidecar.frame({ ...nack('stale_generation'), refuses }), [], refuses);
+  t.same(words(sidecar.frame(ack('late'))), ['removeReport', 'persist'], 'which comes by itself');
+  const other = reported();
+  t.same(words(other.frame({ ...nack('stale_generation'), refuses: 'task_complete' })), ['refuseReport', 'persist'], 'its own is final');
+});
+
 t.test('R4: a refused end is moved to where the operator sees it', async (t) => {
   for (const reason of ['stale_generation', 'not_assignee', 'unknown_task', 'invalid_state', 'validation_failed'] as const) {
     const sidecar = reported();

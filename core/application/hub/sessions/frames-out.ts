@@ -3,6 +3,7 @@ import { presenceOf } from '../../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/refusal.ts';
 import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
+import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { Task, TaskBody } from '../../../domain/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { HubContext } from '../context.ts';
@@ -23,6 +24,16 @@ const VERBS = {
   woken: null,
 } as const satisfies Readonly<Record<string, V1Verb | null>>;
 export type AnsweredReport = keyof typeof VERBS;
+
+const FRAME_TYPES: Readonly<Record<AnsweredReport, SidecarFrame['type']>> = {
+  accepted: 'task_accepted',
+  rejected: 'task_rejected',
+  complete: 'task_complete',
+  failed: 'task_failed',
+  released: 'task_released',
+  progress: 'task_progress',
+  woken: 'wake_result',
+};
 
 export type ErrorText = ErrorWord | `message_failed: ${MessageFailure}` | `task_${V1Verb}_failed: ${RefusalCode}`;
 
@@ -53,21 +64,24 @@ function refusalFrame(
   code: RefusalCode,
   current: Generation | null,
 ): Frame | null {
-  if (version === 2 && report.generation !== null) return nackFrame(report.taskId, report.generation, code, current);
+  if (version === 2 && report.generation !== null)
+    return nackFrame(report.taskId, report.generation, code, { refuses: FRAME_TYPES[report.kind], current });
   const verb = VERBS[report.kind];
   return verb === null ? null : errorFrame(`task_${verb}_failed: ${code}`);
 }
 
+/** `refuses` is the type of the frame that this answers: one about the same assignment may have its answer still to come. */
 export const nackFrame = (
   taskId: TaskId,
   generation: Generation,
   reason: RefusalCode | 'validation_failed',
-  current: Generation | null,
+  { refuses, current }: { readonly refuses: string | undefined; readonly current: Generation | null },
 ): Frame => ({
   type: 'task_nack',
   task_id: taskId,
   generation,
   reason,
+  ...(refuses === undefined ? {} : { refuses }),
   ...(current === null ? {} : { current_generation: current }),
 });
 

@@ -248,7 +248,7 @@ export class HubSession {
     const from = this.#from;
     if (this.#version === 2 && from !== null && isTaskId(taskId) && isGeneration(generation)) {
       // Whatever it was, its sender waits for an answer about this task.
-      this.send(nackFrame(taskId, generation, 'validation_failed', null));
+      this.send(nackFrame(taskId, generation, 'validation_failed', { refuses: messageType?.slice(0, LOGGED_CHARACTERS), current: null }));
     } else if (kind === 'unknown_message_type') {
       this.send(errorFrame(kind));
     } else {

@@ -143,7 +143,7 @@ export class ReportHandler {
     const [taskId, generation] = [frame.task_id as TaskId, frame.generation as Generation];
     if (isForeign(frame, from)) {
       this.#deps.refusedFrames.add('not_assignee');
-      return this.#answer(nackFrame(taskId, generation, 'not_assignee', null));
+      return this.#answer(nackFrame(taskId, generation, 'not_assignee', { refuses: frame.type, current: null }));
     }
     const { outcome, survivors = [] } = frame;
     this.#deps.inbox.post({ kind: 'stop_confirmed', from, taskId, generation, outcome, survivors }, () => undefined);
