@@ -1,4 +1,5 @@
 /** Plays the acts of a plan in its world. */
+import type { KeptTask } from '../../adapters/storage-memory/memory-database.ts';
 import { placed } from './chance.ts';
 import type { Clients } from './clients.ts';
 import type { Machine } from './machine.ts';
@@ -37,7 +38,7 @@ export function play(act: Act, world: World, clients: Clients): void {
       hub.stop().catch((error: unknown) => world.violated('hub', `it did not stop: ${String(error)}`));
       return world.later(spanMs(long, 3_000, 60_000), () => hub.start());
     case 'hub_freeze':
-      return hub.freeze(spanMs(long, 200, 300_000));
+      return how < 0.5 ? freezeOverDeadline(world, long) : hub.freeze(spanMs(long, 200, 300_000));
     case 'hub_jump':
       return hub.jump(how < 0.5 ? -spanMs(long, 1_000, HOUR_MS) : spanMs(long, 1_000, HOUR_MS));
     case 'store_outage':
@@ -48,7 +49,7 @@ export function play(act: Act, world: World, clients: Clients): void {
       return network.halfOpen(machine.connection, how < 0.33 ? 'up' : how < 0.66 ? 'down' : 'both');
     case 'partition':
       network.part(machine.name);
-      return world.later(spanMs(long, 1_000, 400_000), () => network.join(machine.name));
+      return world.later(spanMs(long, 5_000, 600_000), () => network.join(machine.name));
     case 'slow':
       return network.slow(machine.connection, spanMs(long, 50, 40_000));
     default:
@@ -84,6 +85,32 @@ function sayForeign(machine: Machine, how: number, which: number, { database, tr
   else machine.say({ type: 'task_failed', ...name, error: 'not mine' });
 }
 
+/**
+ * A machine stands still until the time of its assignment is over. Then, for so short that it does not notice, the hub
+ * does too, and what reaches it meanwhile is there before the next sweep.
+ */
+function freezeOverDeadline(world: World, long: number): void {
+  const { hub, database, machines } = world;
+  const dueInMs = ({ task }: KeptTask): number => (task.status === 'assigned' ? (task.deadlineAtMs ?? 0) - hub.nowMs : 0);
+  const [first] = [...database.current.values()]
+    .filter((kept) => dueInMs(kept) > BEFORE_DUE_MS && dueInMs(kept) < DUE_WITHIN_MS)
+    .sort((a, b) => dueInMs(a) - dueInMs(b));
+  if (first === undefined) return;
+  const holders = machines.filter((machine) => machine.agentId === first.task.assignedTo);
+  world.trace.rare('hub stalled over a deadline');
+  for (const machine of holders) machine.freeze(dueInMs(first) + 5_000);
+  world.later(dueInMs(first) - BEFORE_DUE_MS, () => {
+    for (const machine of holders) sayOwn(machine, world);
+    hub.freeze(spanMs(long, 2 * BEFORE_DUE_MS, 4_000));
+  });
+}
+
+/** Frames that are still on their way when the connection is given up. */
+const SAID_BEFORE_RESET = 4;
+const BEFORE_DUE_MS = 100;
+/** A machine that is silent for longer is cut off. */
+const DUE_WITHIN_MS = 40_000;
+
 /** A sidecar speaks of what it has; the last that is heard of this connection comes when it has another one. */
 function sayOwn(machine: Machine, { database }: World): void {
   for (const { task } of database.current.values())
@@ -115,7 +142,7 @@ function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, w
       return machine.killAgent(how);
     case 'reset':
       world.network.slow(machine.connection, spanMs(long, 1_000, 20_000));
-      sayOwn(machine, world);
+      for (let said = 0; said < SAID_BEFORE_RESET; said += 1) sayOwn(machine, world);
       return machine.resetLink();
     case 'foreign':
       return sayForeign(machine, how, long, world);

@@ -6,7 +6,7 @@ import type { MemoryDatabase } from '../../adapters/storage-memory/memory-databa
 import type { Agent } from '../../core/domain/agent.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { checkInvariants, type StoreState } from '../../core/domain/invariants.ts';
+import { checkInvariants, checkTasks, stopsArePast, viewOf, type StoreState, type Violation } from '../../core/domain/invariants.ts';
 import { OLDEST_EVERY } from '../../core/domain/rules.ts';
 import { canRun } from '../../core/domain/scheduling.ts';
 import { compareByAge, PRIORITIES, type Task } from '../../core/domain/task.ts';
@@ -44,11 +44,13 @@ export function checkWhole(database: MemoryDatabase, nowMs: number, sweepMs: num
     sweepMs,
     healthySinceMs,
   };
-  return checkInvariants(state, database.events, nowMs).map(({ invariant, what, taskId, agentId }) => ({
-    rule: invariant,
-    what: `${taskId ?? agentId ?? ''}: ${what}`,
-  }));
+  return checkInvariants(state, database.events, nowMs).map(foundBy);
 }
+
+const foundBy = ({ invariant, what, taskId, agentId }: Violation): Found => ({
+  rule: invariant,
+  what: `${taskId ?? agentId ?? ''}: ${what}`,
+});
 
 function changedTasks({ database, changes, nowMs, sweepMs }: Step): readonly Found[] {
   const near = new Map<TaskId, Task>();
@@ -70,11 +72,9 @@ function changedTasks({ database, changes, nowMs, sweepMs }: Step): readonly Fou
     // What takes time to go wrong is looked at with the whole store.
     healthySinceMs: nowMs,
   };
-  const events = [...near.keys()].flatMap((id) => database.eventsOf.get(id) ?? []).sort((a, b) => a.id - b.id);
-  return checkInvariants(state, events, nowMs).map(({ invariant, what, taskId, agentId }) => ({
-    rule: invariant,
-    what: `${taskId ?? agentId ?? ''}: ${what}`,
-  }));
+  const events = [...near.keys()].flatMap((id) => database.eventsOf.get(id) ?? []);
+  const view = viewOf(state, events, nowMs);
+  return [...checkTasks(state.tasks, view), ...stopsArePast(view)].map(foundBy);
 }
 
 /** I10, of the keys of this commit. */
@@ -128,8 +128,8 @@ function outOfOrder({ database, nowMs }: Step, given: Task, agent: Agent, count:
   return [];
 }
 
-/** I6: what a session did is of the newest session that did anything. */
-function senders({ events, sessions }: Step): readonly Found[] {
+/** I6: what a session did is of the newest session that did anything, and of none that was over before this commit. */
+function senders({ database, changes, events, sessions }: Step): readonly Found[] {
   const found: Found[] = [];
   for (const { event, agentId, session, taskId } of events) {
     if (agentId === null || session === null) continue;
@@ -138,5 +138,6 @@ function senders({ events, sessions }: Step): readonly Found[] {
       found.push({ rule: 'I6', what: `${event} of ${taskId} came from session ${session} of ${agentId}, which is in session ${newest}` });
     sessions.set(agentId, Math.max(newest, session));
   }
+  for (const { id } of changes.agents) sessions.set(id, Math.max(sessions.get(id) ?? 0, database.agents.get(id)?.sessionNumber ?? 0));
   return found;
 }

@@ -38,7 +38,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M2',
     what: 'acknowledgement before the commit',
-    caughtBy: 'I6',
+    caughtBy: 'J3',
     file: 'core/application/hub/task-queue.ts',
     find: '    const changes = batch.changes();\n    const events = await unit.save(changes);',
     replace:
@@ -47,7 +47,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M3',
     what: 'the outbox is dropped at the send',
-    caughtBy: 'I6',
+    caughtBy: 'J2',
     file: 'core/application/sidecar/reports.ts',
     find: '  planRepeat(turn, nameOf(name));\n  turn.send(frame);',
     replace: '  turn.send(frame);\n  turn.dropReport(name);',
@@ -55,7 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M4',
     what: 'a missing generation is read as the current one',
-    caughtBy: 'I6',
+    caughtBy: 'J3',
     file: 'core/domain/fencing.ts',
     find: "    return task.assignedTo === agentId ? { kind: 'current' } : refuse('not_assignee', task.generation);",
     replace: "    return { kind: 'current' };",
@@ -63,7 +63,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M5',
     what: 'a reclaim spends no retry',
-    caughtBy: 'I6',
+    caughtBy: 'I1',
     file: 'core/domain/transitions/taking-back.ts',
     find: '  return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);',
     replace: '  return withStop({ ...after, task: { ...after.task, takenBack, retryCount: task.retryCount } }, stop, nowMs);',
@@ -79,7 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M7',
     what: 'the generation of a report is looked up when it is sent',
-    caughtBy: 'I6',
+    caughtBy: 'J2',
     file: 'core/application/sidecar/reports.ts',
     find: "  turn.send(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? ''));",
     replace:
@@ -88,7 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M8',
     what: 'an accept leaves before the journal is written',
-    caughtBy: 'I6',
+    caughtBy: 'J5',
     file: 'core/application/sidecar/turn.ts',
     find: 'effects: [...this.#durable, ...persist, ...this.#outward] };',
     replace: 'effects: [...this.#durable, ...this.#outward, ...persist] };',
@@ -96,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M9',
     what: 'results are not kept by generation',
-    caughtBy: 'I6',
+    caughtBy: 'J2',
     file: 'core/ports/assignment-name.ts',
     find: 'return `${taskId}.g${generation}`;',
     replace: 'return `${taskId}.g1`;',
@@ -104,7 +104,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M10',
     what: 'after a stall the sweep goes before the frames that came meanwhile',
-    caughtBy: 'I6',
+    caughtBy: 'J7',
     file: 'core/application/hub/sweeper.ts',
     find: "    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));",
     replace: "    this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok));",
@@ -112,7 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M11',
     what: 'old stamps reclaim at the start',
-    caughtBy: 'I6',
+    caughtBy: 'J7',
     file: 'core/application/hub/sweeper.ts',
     find: "    this.#hush('the hub has just started');\n",
     replace: '    this.#deps.context.silence.countsFromMs = 0;\n',
@@ -120,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M12',
     what: 'an abort deletes a report',
-    caughtBy: 'I6',
+    caughtBy: 'J2',
     file: 'core/application/sidecar/verdicts.ts',
     find: "    if (held.action === 'abort' && !isReported) takeBack",
     replace:
@@ -129,7 +129,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M13',
     what: 'a repeated assignment wakes its agent again',
-    caughtBy: 'I6',
+    caughtBy: 'J4',
     file: 'core/domain/offer.ts',
     find: "  if (slot !== undefined) return { kind: 'held', slot };\n",
     replace: '',
@@ -137,7 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M14',
     what: 'a cancel is lost in a crash of the hub',
-    caughtBy: 'I6',
+    caughtBy: 'I4',
     file: 'core/application/hub/batch.ts',
     find: '      stopsSet: [...this.#stopsSet.values()],',
     replace: '      stopsSet: [],',
@@ -145,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M15',
     what: 'a slot is free at the signal, not at the confirmation',
-    caughtBy: 'I6',
+    caughtBy: 'I4',
     file: 'core/application/hub/dispatcher.ts',
     find: ' - batch.stopsOf(id).length;',
     replace: ';',
@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M20',
     what: 'the folder is not synced: the rename that was answered last is lost in a crash',
-    caughtBy: 'I6',
+    caughtBy: 'J5',
     file: 'adapters/journal-memory/memory-journal.ts',
     find: '      if (keepUnsynced) unsynced?.();',
     replace:
@@ -170,7 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M22',
     what: 'the fence goes before the duplicate',
-    caughtBy: 'I6',
+    caughtBy: 'J2',
     file: 'core/domain/fencing.ts',
     find: '  if (outcome !== undefined && (',
     replace: '  if (generation === task.generation && outcome !== undefined && (',
@@ -178,7 +178,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M23',
     what: 'lanes are strict: no 16th assignment takes the oldest',
-    caughtBy: 'I6',
+    caughtBy: 'I13',
     file: 'core/domain/scheduling.ts',
     find: '(room.count + 1) % OLDEST_EVERY === 0',
     replace: '(room.count + 1) % OLDEST_EVERY < 0',
@@ -186,7 +186,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M24',
     what: 'what is claimable ignores capabilities',
-    caughtBy: 'I6',
+    caughtBy: 'I13',
     file: 'core/domain/scheduling.ts',
     find: '  requirement.capabilities.every((capability) => agent.capabilities.includes(capability));',
     replace: '  requirement.capabilities.length >= 0 && agent.capabilities.length >= 0;',
@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M25',
     what: 'a retry begins again with generation 0',
-    caughtBy: 'I6',
+    caughtBy: 'I1',
     file: 'core/domain/transitions/operating.ts',
     find: '    generation: nextGeneration(task.generation),\n    round: task.round + 1,',
     replace: '    generation: 0 as Generation,\n    round: task.round + 1,',

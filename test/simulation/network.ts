@@ -37,6 +37,10 @@ export interface NetworkDeps {
   readonly onFrame: (crossing: Crossing, node: string) => void;
 }
 
+const QUICK = { delayMs: 1, jitterMs: 4 };
+/** Share of those that come back from a partition. */
+const SLOW_RETURNS = 0.6;
+
 const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 
 export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
@@ -44,16 +48,18 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
   let connectingNode = '?';
   /** How often each node is parted. */
   const parted = new Map<string, number>();
+  /** Those that are not parted any more and have not connected since. */
+  const returning = new Set<string>();
 
   const conditionsOf = (connection: number): Conditions => {
     const found = known.get(connection);
     if (found !== undefined) return found;
-    const isSlow = chance.is(faults().slow);
+    // Who was cut off for long mostly comes back over a bad line.
+    const isSlow = chance.is(faults().slow) || (returning.delete(connectingNode) && chance.is(SLOW_RETURNS));
     if (isSlow) trace.rare('frame late');
     const made = {
       node: connectingNode,
-      delayMs: isSlow ? chance.skewed(100, 20_000) : 1,
-      jitterMs: isSlow ? 500 : 4,
+      ...(isSlow ? { delayMs: chance.skewed(100, 20_000), jitterMs: 500 } : QUICK),
       dead: new Set<never>(),
     };
     known.set(connection, made);
@@ -81,6 +87,7 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     slow(connection, delayMs) {
       const conditions = conditionsOf(connection);
       conditions.delayMs = delayMs;
+      conditions.jitterMs = Math.max(conditions.jitterMs, delayMs / 2);
       trace.rare('frame late');
     },
     halfOpen(connection, direction) {
@@ -93,10 +100,14 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       parted.set(node, (parted.get(node) ?? 0) + 1);
       trace.rare('partition');
     },
-    join: (node) => void parted.set(node, Math.max(0, (parted.get(node) ?? 0) - 1)),
+    join(node) {
+      parted.set(node, Math.max(0, (parted.get(node) ?? 0) - 1));
+      returning.add(node);
+    },
     mend() {
       parted.clear();
-      for (const conditions of known.values()) conditions.delayMs = Math.min(conditions.delayMs, 5);
+      returning.clear();
+      for (const conditions of known.values()) Object.assign(conditions, QUICK);
     },
     isSound: (connection) => (known.get(connection)?.dead.size ?? 0) === 0,
   };

@@ -154,7 +154,7 @@ export function planOf(seed: number): Plan {
   return {
     seed,
     liveness: seed % UNLIMITED_EVERY !== 0,
-    timing: isShort ? SHORT : LONG,
+    timing: isShort ? { ...SHORT, leaseMs: from.pick([30_000, 90_000]) } : LONG,
     sidecarTiming: isShort ? SHORT_SIDECAR : SIDECAR_TIMING,
     machines,
     faults: { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}) },
@@ -163,7 +163,7 @@ export function planOf(seed: number): Plan {
 }
 
 function machinesOf(from: Chance): readonly MachinePlan[] {
-  const count = from.skewed(1, 12);
+  const count = from.is(0.2) ? 1 : from.skewed(1, 12);
   const machines: MachinePlan[] = [];
   const hasV1 = from.is(0.5);
   const hasTwins = from.is(0.2);
@@ -189,7 +189,7 @@ function faultsOf(from: Chance): FaultPlan {
     busy: share(0.4, 0.1),
     unknownCommit: share(0.4, 0.05),
     failedCommit: share(0.25, 0.02),
-    commitMs: from.skewed(1, from.is(0.1) ? 2_000 : 20),
+    commitMs: from.skewed(1, from.is(0.2) ? 2_000 : 20),
     slow: share(0.4, 0.3),
     doubled: share(0.25, 0.1),
     queueBytes: from.is(0.25) ? from.skewed(600, 4_000) : 0,
