@@ -172,6 +172,7 @@ export const SQLITE_STATEMENTS: Statements = {
     SELECT t.state FROM tasks AS t INDEXED BY tasks_ended
     WHERE t.ended_at <= max(?1 ->> '$.endedBeforeMs', ?1 ->> '$.deadBeforeMs')
       AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ?1 ->> '$.deadBeforeMs' ELSE ?1 ->> '$.endedBeforeMs' END
+      AND t.id IS NOT (SELECT task_id FROM task_events WHERE id = (SELECT max(id) FROM task_events))
       AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s INDEXED BY pending_stops_by_task WHERE s.task_id = t.id)
     ORDER BY t.ended_at, t.id LIMIT (?1 ->> '$.limit')`,
   removeEvents: `DELETE FROM task_events WHERE task_id IN ${NAMES}`,

@@ -96,8 +96,9 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     const oldStones = stones.filter(({ id }) => !needed.has(id)).slice(0, limit);
     for (const { id } of oldStones) tombstones.delete(id);
     const stopped = new Set([...stops.values()].map(({ taskId }) => taskId));
+    const newest = newEvents.at(-1) ?? database.events.at(-1);
     const over = candidates
-      .filter(({ id }) => !needed.has(id) && !stopped.has(id))
+      .filter(({ id }) => !needed.has(id) && !stopped.has(id) && id !== newest?.taskId)
       .sort((one, other) => one.updatedAtMs - other.updatedAtMs || byId(one, other))
       .slice(0, limit);
     for (const task of over) {

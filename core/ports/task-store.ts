@@ -97,7 +97,7 @@ export interface StoreUnit {
    * Removes what has been over for long, at most `limit` of each kind, and answers how many. A task leaves a tombstone;
    * its body, result, history and dependencies go with it.
    * MUST NOT remove a task or a tombstone that one which is neither completed nor cancelled depends on, nor a task with a
-   * pending stop. MUST see what was saved before in the same transaction.
+   * pending stop, nor that of the newest event, by which streams know where they are. MUST see what was saved before in the same transaction.
    */
   remove(old: Removal): Promise<Removed>;
 

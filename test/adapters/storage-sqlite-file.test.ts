@@ -145,6 +145,12 @@ t.test('the hot statements walk their indexes and never a whole table', async (t
     clearStops: 'PRIMARY KEY',
     findEvents: 'sqlite_autoindex_task_events_1',
     loadKeys: 'sqlite_autoindex_idempotency_keys_1',
+    loadTombstones: 'sqlite_autoindex_tombstones_1',
+    removable: 'tasks_ended',
+    removeEvents: 'sqlite_autoindex_task_events_1',
+    removeTasks: 'sqlite_autoindex_tasks_1',
+    removeTombstones: 'tombstones_by_age',
+    removeKeys: 'idempotency_keys_by_age',
   } as const;
   for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
     const steps = (await program.all(`EXPLAIN QUERY PLAN ${SQLITE_STATEMENTS[name]}`)).map((row) => String(row['detail']));

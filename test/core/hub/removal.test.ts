@@ -16,6 +16,7 @@ t.test('R9: a report of a removed task is answered as the first time, and then a
   await peer.send({ type: 'task_accepted', agent_id: 'a1', task_id: id, generation: 1 });
   await peer.send(result);
   t.match(await rig.story(id), /^completed/);
+  await rig.submit({ neededCapabilities: ['gpu'] }); // The task of the newest event would stay.
   await rig.pass(timing.endedKeptMs + 60_000);
   t.equal(await rig.storage.tasks.read(id), undefined, 'it is removed');
 
@@ -57,6 +58,7 @@ t.test('R1: a submit that is repeated after its task was removed makes no second
     });
   t.match(await submit(1, 'once'), { kind: 'submitted' });
   await rig.queue.do({ kind: 'cancel', taskId: aTaskId(1), by: 'tok-1' });
+  await submit(5, null);
   await rig.pass(timing.endedKeptMs + 60_000);
   t.match(await submit(2, 'once'), { kind: 'repeated', tasks: [{ id: aTaskId(1), status: 'cancelled' }] });
   t.match(await submit(3, null, [aTaskId(1)]), { kind: 'unknown_task' }, 'what was cancelled will never be done');
