@@ -5,6 +5,12 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { Row } from './engine.ts';
 import { rowOf } from './postgres-text.ts';
 
+/** The server's end of a connection: its process, and when that began. */
+export interface Backend {
+  readonly pid: number;
+  readonly startedAt: string;
+}
+
 export interface PostgresConnection {
   /** The rows of a statement with at most one parameter. `name`: prepared once under it. */
   rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
@@ -14,6 +20,7 @@ export interface PostgresConnection {
   commit(): Promise<void>;
   /** Whether it has ended: nothing can be asked of it any more. */
   readonly isLost: boolean;
+  readonly backend: Backend;
   /** Ends it, politely where the server still answers. */
   close(): Promise<void>;
 }
@@ -28,8 +35,10 @@ export async function connectPostgres(config: ClientConfig, clock: Clock): Promi
   // Whatever the connection fails of, whoever asks something of it next is told.
   client.on('error', () => (isLost = true));
   client.on('end', () => (isLost = true));
+  let backend: Backend;
   try {
     await client.connect();
+    backend = await backendOf(client);
   } catch (thrown) {
     await end(client, clock);
     throw thrown;
@@ -50,8 +59,17 @@ export async function connectPostgres(config: ClientConfig, clock: Clock): Promi
     get isLost() {
       return isLost;
     },
+    backend,
     close: () => end(client, clock),
   };
+}
+
+const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
+
+async function backendOf(client: Client): Promise<Backend> {
+  const [backend] = (await client.query<Backend>(BACKEND)).rows;
+  if (backend === undefined) throw new AgentcomError('AC_INTERNAL', 'Postgres does not know the process of a connection.');
+  return backend;
 }
 
 async function end(client: Client, clock: Clock): Promise<void> {

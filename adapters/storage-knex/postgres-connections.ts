@@ -7,7 +7,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Row } from './engine.ts';
-import { connectPostgres, type PostgresConnection } from './postgres-connection.ts';
+import { connectPostgres, type Backend, type PostgresConnection } from './postgres-connection.ts';
 import { sqlStateOf } from './postgres-failures.ts';
 import type { PostgresSettings } from './postgres-options.ts';
 import { lockKey } from './postgres-schema.ts';
@@ -15,15 +15,13 @@ import { rowOf } from './postgres-text.ts';
 
 /** What the server waits for before it finds that a client is gone without a word. In seconds, as Postgres wants it. */
 const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
-/** What a statement may take longer than the server lets it before the connection counts as dead. */
-const ANSWER_MARGIN_MS = 5_000;
 /** Postgres' number of the type of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
 const INT8 = 20;
 
 /** A connection that writes, with its session set up. */
-export async function connectWriter(settings: PostgresSettings, clock: Clock): Promise<PostgresConnection> {
+export async function connectWriter(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<PostgresConnection> {
   const { statementTimeoutMs } = settings;
-  const writer = await connectPostgres(await clientConfig(settings, statementTimeoutMs), clock);
+  const writer = await connectPostgres({ ...(await clientConfig(settings)), query_timeout: statementTimeoutMs + answerMarginMs }, clock);
   try {
     await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
     return writer;
@@ -31,6 +29,19 @@ export async function connectWriter(settings: PostgresSettings, clock: Clock): P
     await writer.close();
     throw thrown;
   }
+}
+
+/**
+ * Ends the server's end of a connection that was lost here, which may not know it yet: it would hold its locks until it
+ * does, this hub's own among them.
+ */
+export async function endBackend(writer: PostgresConnection, { pid, startedAt }: Backend): Promise<void> {
+  const gone = JSON.stringify({ pid, startedAt });
+  await writer.rows(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE pid = ($1::json ->> 'pid')::integer AND backend_start = ($1::json ->> 'startedAt')::timestamptz`,
+    gone,
+  );
 }
 
 /**
@@ -56,7 +67,7 @@ export async function readerPool(settings: PostgresSettings, log: Log): Promise<
   const setUp = sessionText(settings, readTimeoutMs, []);
   return knex({
     client: 'pg',
-    connection: (await clientConfig(settings, readTimeoutMs)) as Knex.PgConnectionConfig,
+    connection: (await clientConfig(settings)) as Knex.PgConnectionConfig,
     acquireConnectionTimeout: connectWithinMs,
     pool: {
       min: 0,
@@ -78,13 +89,12 @@ export async function readerPool(settings: PostgresSettings, log: Log): Promise<
   });
 }
 
-async function clientConfig({ url, connectWithinMs }: PostgresSettings, statementMs: number): Promise<ClientConfig> {
+async function clientConfig({ url, connectWithinMs }: PostgresSettings): Promise<ClientConfig> {
   const { default: pg } = await import('pg');
   return {
     connectionString: url,
     application_name: 'agentcom hub',
     connectionTimeoutMillis: connectWithinMs,
-    query_timeout: statementMs + ANSWER_MARGIN_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_S.idle * 1_000,
     types: { getTypeParser: ((oid: number, format?: 'text') => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format))) as typeof pg.types.getTypeParser }, // prettier-ignore

@@ -7,8 +7,8 @@ import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
-import type { PostgresConnection } from './postgres-connection.ts';
-import { connectWriter, readerPool, takeHubLock } from './postgres-connections.ts';
+import type { Backend, PostgresConnection } from './postgres-connection.ts';
+import { connectWriter, endBackend, readerPool, takeHubLock } from './postgres-connections.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './postgres-failures.ts';
 import { placeOf, type PostgresSettings } from './postgres-options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './postgres-schema.ts';
@@ -21,6 +21,8 @@ export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared:
 
 /** A hub that was killed is gone from the server a moment later. */
 const HUB_LOCK_WITHIN_MS = 2_000;
+/** What an answer may take longer than the server lets its statement, before the connection counts as dead. */
+const ANSWER_MARGIN_MS = 5_000;
 /** Commits from one adding up of the counts to the next. */
 const FOLD_EVERY = 64;
 
@@ -32,6 +34,8 @@ export interface PostgresEngineDeps {
   readonly shared?: boolean | undefined;
   /** How long to wait for another hub to let go. Default 2,000. */
   readonly hubLockWithinMs?: number | undefined;
+  /** How much longer than the server lets a statement take its answer may need. Default 5,000. */
+  readonly answerMarginMs?: number | undefined;
 }
 
 export const postgresEngine = (deps: PostgresEngineDeps): Engine => ({
@@ -41,11 +45,12 @@ export const postgresEngine = (deps: PostgresEngineDeps): Engine => ({
 });
 
 async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine> {
-  const { settings, clock, log, shared = false, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
+  const { settings, clock, log, shared = false, hubLockWithinMs = HUB_LOCK_WITHIN_MS, answerMarginMs = ANSWER_MARGIN_MS } = deps;
   const place = placeOf(settings);
-  const connect = async (): Promise<PostgresConnection> => {
-    const writer = await connectWriter(settings, clock);
+  const connect = async (former: Backend | null): Promise<PostgresConnection> => {
+    const writer = await connectWriter(settings, answerMarginMs, clock);
     try {
+      if (former !== null) await endBackend(writer, former);
       if (!shared) await takeHubLock(writer, settings, place, hubLockWithinMs);
       return writer;
     } catch (thrown) {
@@ -56,13 +61,20 @@ async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine>
   let writer: PostgresConnection | undefined;
   let readers: Knex | undefined;
   try {
-    writer = await connect();
+    writer = await connect(null);
     await verifyServer(writer, place, log);
     await migratePostgres(writer, settings.schema, place);
     const storeId = await storeIdIn(writer);
     readers = await readerPool(settings, log);
     await readers.raw('SELECT 1');
-    return openedEngine({ place, log, connect, writer, readers, storeId });
+    return openedEngine({
+      place,
+      log,
+      connect,
+      writer,
+      storeId,
+      readers: { pool: readers, clock, place, withinMs: settings.readTimeoutMs + answerMarginMs },
+    });
   } catch (thrown) {
     await Promise.allSettled([writer?.close(), readers?.destroy()]);
     throw openingFailure(thrown, place);
@@ -76,14 +88,16 @@ async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine>
 function openedEngine(opened: {
   readonly place: string;
   readonly log: Log;
-  readonly connect: () => Promise<PostgresConnection>;
+  /** `former`: the server's end of the connection before, which is ended if it is still there. */
+  readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly writer: PostgresConnection;
-  readonly readers: Knex;
+  readonly readers: Readers;
   readonly storeId: string;
 }): OpenEngine {
   const { place, log, readers, storeId } = opened;
   const inTurn = oneAtATime();
   let writer: PostgresConnection | null = opened.writer;
+  let former: Backend | null = null;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
 
@@ -91,6 +105,7 @@ function openedEngine(opened: {
     const lost = writer;
     if (lost === null) return;
     writer = null;
+    former = lost.backend;
     log.error('the connection to Postgres was lost; another is made when it is next needed', { place, error: messageOf(why) });
     await lost.close();
   };
@@ -102,7 +117,7 @@ function openedEngine(opened: {
     if (writer !== null) return writer;
     let made: PostgresConnection;
     try {
-      made = await opened.connect();
+      made = await opened.connect(former);
     } catch (thrown) {
       if (AgentcomError.is(thrown, 'AC_STORAGE_LOCKED'))
         throw new AgentcomError('AC_STORE_UNAVAILABLE', `Another hub took ${place} while the connection was lost. Stop one of the two.`);
@@ -147,37 +162,50 @@ function openedEngine(opened: {
       }),
 
     read: (work) =>
-      onReader(readers, place, (raw) => readers.transaction(work, { connection: raw, isolationLevel: 'repeatable read', readOnly: true })),
+      onReader(readers, (raw) => readers.pool.transaction(work, { connection: raw, isolationLevel: 'repeatable read', readOnly: true })),
 
-    committed: (batchId) => onReader(readers, place, (raw) => wasCommitted(raw, batchId, place)),
+    committed: (batchId) => onReader(readers, (raw) => wasCommitted(raw, batchId, place)),
 
     close: () =>
       inTurn(async () => {
         if (isClosed) return;
         isClosed = true;
-        await Promise.all([writer?.close(), readers.destroy()]);
+        await Promise.all([writer?.close(), readers.pool.destroy()]);
       }),
   };
 }
 
-/** Lends `work` a reader's connection; what fails of it, or of the server, is the stores' error. */
-async function onReader<T>(readers: Knex, place: string, work: (raw: Client) => Promise<T>): Promise<T> {
+interface Readers {
+  readonly pool: Knex;
+  readonly clock: Clock;
+  readonly place: string;
+  /** How long a read may take as a whole. */
+  readonly withinMs: number;
+}
+
+/** Lends `work` a reader's connection, and cuts it when that takes too long; what fails of it, or of the server, is the stores' error. */
+async function onReader<T>({ pool, clock, place, withinMs }: Readers, work: (raw: Client) => Promise<T>): Promise<T> {
   let raw: Client;
   try {
-    raw = (await readers.client.acquireConnection()) as Client;
+    raw = (await pool.client.acquireConnection()) as Client;
   } catch (thrown) {
     throw postgresFailure(thrown, 'connect', place);
   }
   let isLost = false;
   const lost = (): void => void (isLost = true);
   raw.on('error', lost).on('end', lost);
+  const timer = clock.after(withinMs, () => {
+    isLost = true;
+    raw.connection.stream.destroy();
+  });
   try {
     return await work(raw);
   } catch (thrown) {
     throw isLost || sqlStateOf(thrown) !== undefined ? postgresFailure(thrown, 'read', place) : thrown;
   } finally {
+    timer.cancel();
     raw.off('error', lost).off('end', lost);
-    await readers.client.releaseConnection(raw);
+    await pool.client.releaseConnection(raw);
   }
 }
 

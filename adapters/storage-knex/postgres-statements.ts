@@ -159,9 +159,10 @@ export const POSTGRES_STATEMENTS: Statements = {
   due: `
     SELECT state FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
     ORDER BY due_at, id LIMIT ${field('limit')} ${LOCKED} SKIP LOCKED`,
+  // Joined to nothing, the status keeps off the index of statuses, which would walk every blocked task.
   dependents: `
     SELECT state FROM tasks
-    WHERE id = ANY (ARRAY(SELECT d.task_id FROM task_dependencies AS d WHERE d.depends_on = ANY (${NAMES}))) AND status = 'blocked'
+    WHERE id = ANY (ARRAY(SELECT d.task_id FROM task_dependencies AS d WHERE d.depends_on = ANY (${NAMES}))) AND status || '' = 'blocked'
     ORDER BY id ${LOCKED} SKIP LOCKED`,
   // Waits: who leaves one out gives its agent more work than it has slots.
   liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id ${LOCKED}`,
@@ -214,6 +215,7 @@ export const POSTGRES_STATEMENTS: Statements = {
     SELECT t.state FROM tasks AS t
     WHERE t.ended_at IS NOT NULL AND t.ended_at <= greatest(${field('endedBeforeMs')}, ${field('deadBeforeMs')})
       AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ${field('deadBeforeMs')} ELSE ${field('endedBeforeMs')} END
+      AND t.id IS DISTINCT FROM (SELECT task_id FROM task_events ORDER BY id DESC LIMIT 1)
       AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.task_id = t.id)
     ORDER BY t.ended_at, t.id LIMIT ${field('limit')} FOR UPDATE OF t SKIP LOCKED`,
   removeEvents: `DELETE FROM task_events WHERE task_id = ANY (${NAMES})`,

@@ -17,6 +17,8 @@ export interface PostgresServer {
   readonly power: PostgresPower | null;
   /** Asks as another program would, on a connection of its own. */
   ask(sql: string, values?: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** A connection of another program that stays until its `end`. */
+  session(): Promise<Pick<PostgresServer, 'ask' | 'end'>>;
   /** Ends it and removes its folder. */
   end(): Promise<void>;
 }
@@ -32,9 +34,7 @@ export interface PostgresPower {
 /** `flags`: settings of a server of our own, such as `-c fsync=off`. */
 export async function postgresServer(flags: readonly string[] = FAST): Promise<PostgresServer> {
   const given = process.env['AGENTCOM_TEST_DATABASE_URL'];
-  return given === undefined || given === ''
-    ? ownServer(flags)
-    : { url: given, power: null, ask: asker(given), end: async () => undefined };
+  return given === undefined || given === '' ? ownServer(flags) : { ...programs(given), power: null, end: async () => undefined };
 }
 
 /** Nothing here outlives the machine, and the tests end processes, not the machine. */
@@ -91,9 +91,8 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
   }
   const url = `postgres://agentcom:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`;
   return {
-    url,
+    ...programs(url),
     power,
-    ask: asker(url),
     async end() {
       await power.stop();
       await rm(folder, { recursive: true, force: true });
@@ -101,17 +100,25 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
   };
 }
 
-const asker =
-  (url: string): PostgresServer['ask'] =>
-  async (sql, values = []) => {
+function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'session'> {
+  const session: PostgresServer['session'] = async () => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
+    return {
+      ask: async (sql, values) => (await client.query<Record<string, unknown>>(sql, values === undefined ? undefined : [...values])).rows,
+      end: () => client.end(),
+    };
+  };
+  const ask: PostgresServer['ask'] = async (sql, values) => {
+    const program = await session();
     try {
-      return (await client.query<Record<string, unknown>>(sql, [...values])).rows;
+      return await program.ask(sql, values);
     } finally {
-      await client.end();
+      await program.end();
     }
   };
+  return { url, ask, session };
+}
 
 const isAlive = (pid: number): boolean => {
   try {

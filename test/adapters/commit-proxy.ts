@@ -1,0 +1,76 @@
+/** A network between a hub and its Postgres in which something may happen at the very moment of a COMMIT. */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Test } from 'tap';
+
+/** The COMMIT that is on its way. */
+export interface CommitOnItsWay {
+  /** Lets the server have it, and answers once it has answered. The answer goes no further. */
+  deliver(): Promise<void>;
+  /** The client sees its connection broken; the server does not. */
+  cutClient(): void;
+  /** The server sees the connection broken. */
+  cutServer(): void;
+}
+
+export interface CommitProxy {
+  /** The server's address, by way of this network. */
+  readonly url: string;
+  /** Catches the next COMMIT; the others pass. */
+  catchCommit(): Promise<CommitOnItsWay>;
+  /** Whatever is sent from now on, on whichever connection, arrives nowhere, and nothing is closed. */
+  fallSilent(): void;
+}
+
+/** A COMMIT as the pg package sends it: a simple query. */
+const COMMIT = 'COMMIT\0';
+
+export async function commitProxy(t: Test, serverUrl: string): Promise<CommitProxy> {
+  const sockets = new Set<Socket>();
+  const target = new URL(serverUrl);
+  let caught: ((commit: CommitOnItsWay) => void) | null = null;
+  let isSilent = false;
+  const proxy = createServer((client) => {
+    const server = connect(Number(target.port), target.hostname);
+    let withhold: (() => void) | null = null;
+    for (const socket of [client, server]) {
+      sockets.add(socket);
+      // A broken connection is what is tested here.
+      socket.on('error', () => socket.destroy());
+    }
+    client.on('data', (chunk: Buffer) => {
+      if (isSilent) return;
+      if (caught === null || !chunk.includes(COMMIT)) return void server.write(chunk);
+      const tell = caught;
+      caught = null;
+      tell({
+        async deliver() {
+          const answered = new Promise<void>((resolve) => (withhold = resolve));
+          server.write(chunk);
+          await answered;
+        },
+        cutClient: () => client.resetAndDestroy(),
+        cutServer: () => server.resetAndDestroy(),
+      });
+    });
+    server.on('data', (chunk: Buffer) => {
+      if (withhold !== null) return withhold();
+      if (!isSilent) client.write(chunk);
+    });
+    server.on('end', () => client.end());
+    client.on('end', () => server.end());
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
+  const url = new URL(serverUrl);
+  url.host = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  return {
+    url: url.href,
+    catchCommit: () => new Promise((resolve) => (caught = resolve)),
+    fallSilent: () => (isSilent = true),
+  };
+}
