@@ -102,7 +102,7 @@ async function cancelTree(world: ChaosWorld, { taskId, members }: Tree): Promise
   const goneMs = Date.now() - calledMs;
   const confirmation = await confirmationOf(world, taskId);
   const signal = join(world.dir, 'ledger', 'trees', `${taskId}.signal`);
-  const signalMs = existsSync(signal) ? Number(readFileSync(signal, 'utf8')) - calledMs : Infinity;
+  const signalMs = existsSync(signal) ? Number(readFileSync(signal, 'utf8')) / 1_000 - calledMs : Infinity;
   return { signalMs, goneMs, confirmedMs: confirmation.timestamp - calledMs, survivors: survivorsIn(confirmation) };
 }
 

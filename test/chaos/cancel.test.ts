@@ -5,12 +5,12 @@ import { buildTree } from './rig/built-tree.ts';
 
 const KILL_GRACE_MS = 1_500;
 /** What a busy machine may add to what `chaos:cancel` allows. */
-const BUSY_MS = 4_000;
+const BUSY_MS = 10_000;
 /** The agent tells of its signal a little after it came. */
 const EARLY_MS = 500;
 
 // A whole world starts here, on a machine that is busy with other tests.
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 t.test('R11: a cancel ends a tree of five that ignores SIGTERM, wherever its members hide, and the hub has the confirmation', async (t) => {
   const { times, faults, survivorNamed } = await cancelRun(t, { tree: buildTree(t), cancels: 3, atOnce: 3, killGraceMs: KILL_GRACE_MS });

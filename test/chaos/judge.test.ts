@@ -130,7 +130,7 @@ t.test('nothing is wrong where nothing is', (t) => {
 const stored = (more: Partial<Evidence['stored']>): Evidence => ({ ...GOOD, stored: { ...GOOD.stored, ...more } });
 const other = aTaskId(2);
 
-t.test('each rule is broken by what breaks it', (t) => {
+t.test('J1, J2, J4, J6, J7, R5, R11: each rule is broken by what breaks it', (t) => {
   const cases: readonly (readonly [string, string, Evidence])[] = [
     ['an answered task is not there', 'J1', { ...GOOD, answered: new Map([...GOOD.answered, [other, 'key 2 ok 1']]) }],
     ['it has another text', 'J1', { ...GOOD, answered: new Map([[TASK, 'key ok 2']]) }],
@@ -170,7 +170,7 @@ t.test('each rule is broken by what breaks it', (t) => {
   t.end();
 });
 
-t.test('what faults explain is no violation', (t) => {
+t.test('J4, J7: what faults explain is no violation', (t) => {
   const away = { agent: AGENT, from: nowAt - GRACE_MS / 1_000 - 2, to: nowAt + 1, why: 'cut off' } as const;
   t.strictSame(rulesOf(lostOnce(LOST, { absences: [away] })), [], 'taken back from one that was away for longer than the grace');
   const killed = { ...LOST, event: 'failed', details: { kind: 'lost' } } as const;

@@ -21,9 +21,16 @@ export interface PointsOptions {
   readonly seed: string;
   /** How often each step is killed at. */
   readonly times: number;
-  /** Only some of the steps: the answer is those to kill at. Default all. */
-  readonly choose?: (steps: readonly string[]) => readonly string[];
+  /** Default 4. */
+  readonly sidecars?: number;
+  /** Only these. Default: all that a first part of the run has met. */
+  readonly steps?: Steps;
   readonly onProgress?: (done: number, of: number, note: string) => void;
+}
+
+export interface Steps {
+  readonly hub: readonly string[];
+  readonly sidecar: readonly string[];
 }
 
 export interface StepCount {
@@ -41,7 +48,7 @@ export interface PointsOutcome {
 
 const HUB_PROGRAM = 'test/chaos/points/hub.ts';
 const SIDECAR_PROGRAM = 'test/chaos/points/sidecar.ts';
-const AGENTS = ['p1', 'p2', 'p3', 'p4'] as const;
+const SIDECARS = 4;
 const SLOTS = 4;
 /** A step that comes again and again is not always killed at its first time. */
 const SKIP_MAX = 4;
@@ -65,7 +72,8 @@ const TIMING = {
 } as const;
 
 export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<PointsOutcome> {
-  const { times, choose = (steps) => steps, onProgress } = options;
+  const { times, sidecars: count = SIDECARS, onProgress } = options;
+  const agents = Array.from({ length: count }, (_, n) => `p${n + 1}`);
   const random = seededRandom(options.seed);
   const beganMs = performance.now();
   const world = await makeChaosWorld(t, { tree: options.tree, ...TIMING });
@@ -74,14 +82,14 @@ export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<Poi
   const env = (name: string): Readonly<Record<string, string>> => ({ STEPS_FILE: stepsFile(name) });
   const hub = keepRunning({ name: 'hub', start: (more) => world.startHub({ program: HUB_PROGRAM, env: { ...env('hub'), ...more } }) });
   if ((await hub.current().ready) === null) throw new Error(`the hub did not start: ${readFileSync(world.logOf('hub'), 'utf8')}`);
-  for (const agentId of AGENTS) await world.enrol({ agentId, slots: SLOTS });
-  const sidecars = AGENTS.map((agentId) => keepSidecar(world, agentId, absences, { program: SIDECAR_PROGRAM, env: env(agentId) }));
-  const mix = mixOfTasks(t, world, { agents: AGENTS, atOnce: SLOTS + 1, random });
+  for (const agentId of agents) await world.enrol({ agentId, slots: SLOTS });
+  const sidecars = agents.map((agentId) => keepSidecar(world, agentId, absences, { program: SIDECAR_PROGRAM, env: env(agentId) }));
+  const mix = mixOfTasks(t, world, { agents, atOnce: SLOTS + 1, random });
 
-  await survey(mix, hub, sidecars);
-  const hubSteps = choose(stepsIn(stepsFile('hub')));
-  const sidecarSteps = choose([...new Set(AGENTS.flatMap((agentId) => stepsIn(stepsFile(agentId))))].sort());
-  const total = (hubSteps.length + sidecarSteps.length) * times;
+  const met = (names: readonly string[]): readonly string[] => [...new Set(names.flatMap((name) => stepsIn(stepsFile(name))))].sort();
+  if (options.steps === undefined) await survey(mix, hub, sidecars);
+  const steps: Steps = options.steps ?? { hub: met(['hub']), sidecar: met(agents) };
+  const total = (steps.hub.length + steps.sidecar.length) * times;
   const killed = new Map<string, number>();
   const onKill = (step: string): void => {
     killed.set(step, (killed.get(step) ?? 0) + 1);
@@ -92,17 +100,17 @@ export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<Poi
     );
   };
 
-  const jobsOf = (who: string, steps: readonly string[]): Job[] =>
-    Array.from({ length: times }, () => shuffled(steps, random).map((step) => ({ step, key: `${who}: ${step}` }))).flat();
-  const ofSidecars = jobsOf('sidecar', sidecarSteps);
+  const jobsOf = (who: string, names: readonly string[]): Job[] =>
+    Array.from({ length: times }, () => shuffled(names, random).map((step) => ({ step, key: `${who}: ${step}` }))).flat();
+  const ofSidecars = jobsOf('sidecar', steps.sidecar);
   // All at the same time: some steps of the hub are there only because a sidecar died, and the other way round.
   await Promise.all([
-    killInTurn({ jobs: jobsOf('hub', hubSteps), kept: hub, stepsFile: stepsFile('hub'), random, onKill }),
+    killInTurn({ jobs: jobsOf('hub', steps.hub), kept: hub, stepsFile: stepsFile('hub'), random, onKill }),
     ...sidecars.map((kept) => killInTurn({ jobs: ofSidecars, kept, stepsFile: stepsFile(kept.agentId), random, onKill })),
   ]);
 
   const stuck = await mix.finish();
-  await settle(world, mix.stream, AGENTS);
+  await settle(world, mix.stream, agents);
   const surprises = [...(await stopAll(sidecars, hub)), ...stuck];
   const log = { killed: new Set<string>(), absences };
   const reconnectGraceMs = TIMING.hubTiming.reconnectGraceMs;
@@ -111,14 +119,14 @@ export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<Poi
     stream: mix.stream,
     log,
     reconnectGraceMs,
-    agents: AGENTS,
+    agents,
     wanted: mix.wanted,
   });
-  const counted = (who: string, steps: readonly string[]): readonly StepCount[] =>
-    steps.map((step) => ({ step, kills: killed.get(`${who}: ${step}`) ?? 0 }));
+  const counted = (who: string, names: readonly string[]): readonly StepCount[] =>
+    names.map((step) => ({ step, kills: killed.get(`${who}: ${step}`) ?? 0 }));
   return {
-    hub: counted('hub', hubSteps),
-    sidecar: counted('sidecar', sidecarSteps),
+    hub: counted('hub', steps.hub),
+    sidecar: counted('sidecar', steps.sidecar),
     verdict,
     surprises,
     seconds: Math.round((performance.now() - beganMs) / 1_000),
@@ -161,6 +169,8 @@ async function killInTurn({ jobs, kept, stepsFile, random, onKill }: InTurn): Pr
     const before = killsIn(stepsFile, step);
     const program = await kept.restart({ KILL_AT: step, KILL_SKIP: String(skip) });
     await Promise.race([program.ended, sleep(MET_WITHIN_MS, undefined, { ref: false })]);
+    // One that does not even start would meet no step for ever.
+    if (kept.unasked.length > 0) throw new Error(kept.unasked.join('; '));
     return killsIn(stepsFile, step) > before;
   };
   const givenUp = new Set<string>();
@@ -174,6 +184,6 @@ async function killInTurn({ jobs, kept, stepsFile, random, onKill }: InTurn): Pr
 
 const linesIn = (file: string): readonly string[] => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []);
 
-const stepsIn = (file: string): readonly string[] => [...new Set(linesIn(file).filter((line) => !line.startsWith('killed ')))].sort();
+const stepsIn = (file: string): readonly string[] => linesIn(file).filter((line) => !line.startsWith('killed '));
 
 const killsIn = (file: string, step: string): number => linesIn(file).filter((line) => line === `killed ${step}`).length;

@@ -1,34 +1,38 @@
-/** The short form of `npm run chaos:points`: the steps at which most was at stake, each once. */
+/** The short form of `npm run chaos:points`: the steps at which most is at stake, each once. */
 import t from 'tap';
 import { pointsRun } from './points-run.ts';
 import { buildTree } from './rig/built-tree.ts';
 
-const CHOSEN = [
-  'before COMMIT of assigned',
-  'after COMMIT of completed, before answers',
-  'after sending task_assign',
-  'after a POST is handled, before its answer',
-  'after saving a slot accepted',
-  'before the wake',
-  'before hearing spawned of a wake',
-  'before putting in place the journal',
-  'after writing a report',
-  'after sending task_complete',
-  'during the stop of a wake',
-];
+const STEPS = {
+  hub: [
+    'before COMMIT of assigned',
+    'after COMMIT of completed, before answers',
+    'after sending task_assign',
+    'after a POST is handled, before its answer',
+  ],
+  sidecar: [
+    'after saving a slot accepted',
+    'before the wake',
+    'before hearing spawned of a wake',
+    'before putting in place the journal',
+    'after writing a report',
+    'after sending task_complete',
+    'during the stop of a wake',
+  ],
+};
 
 // A whole world starts here, on a machine that is busy with other tests.
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
-t.test('R1, R2, R3, R10: killed at named steps, neither hub nor sidecar loses or doubles anything', async (t) => {
-  const choose = (steps: readonly string[]): readonly string[] => steps.filter((step) => CHOSEN.includes(step));
-  const { hub, sidecar, verdict, surprises } = await pointsRun(t, { tree: buildTree(t), seed: 'in the tests', times: 1, choose });
+t.test('R1, R2, R3, R4, R10, J1, J2, J4, J6: killed at named steps, neither hub nor sidecar loses or doubles anything', async (t) => {
+  const outcome = await pointsRun(t, { tree: buildTree(t), seed: 'in the tests', times: 1, sidecars: 2, steps: STEPS });
+  const { hub, sidecar, verdict, surprises } = outcome;
   t.strictSame(verdict.violations, []);
   t.strictSame(surprises, []);
-  t.strictSame([...hub, ...sidecar].map(({ step }) => step).sort(), [...CHOSEN].sort(), 'every chosen step is there');
+  t.ok(verdict.answered > 0, `${verdict.answered} tasks ran meanwhile`);
   t.strictSame(
     [...hub, ...sidecar].filter(({ kills }) => kills !== 1),
     [],
-    'and was killed at',
+    'each step was killed at',
   );
 });

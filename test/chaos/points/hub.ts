@@ -86,6 +86,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     bodies: (ids) => unit.bodies(ids),
     holdingsOf: (agentIds) => around(kill, 'reading holdings', () => unit.holdingsOf(agentIds)),
     activeAgents: () => unit.activeAgents(),
+    remove: (old) => around(kill, 'removing what is over for long', () => unit.remove(old)),
     async save(changes) {
       saving(changes);
       for (const kind of kindsOf(changes)) kill.at(`before saving ${kind}`);

@@ -2,7 +2,7 @@
 # An agent that ignores SIGTERM, with four processes that do too: a child, the child's child, one in a group of its own,
 # and one in a session of its own whose parent is gone. They never end by themselves.
 #
-# $LEDGER_DIR/trees/TASK.pids names them as `main child grandchild group session`; TASK.signal has the time, milliseconds
+# $LEDGER_DIR/trees/TASK.pids names them as `main child grandchild group session`; TASK.signal has the time, microseconds
 # since 1970, at which the first SIGTERM came.
 set -u
 trees=$LEDGER_DIR/trees
@@ -19,8 +19,9 @@ setsid sh -c 'sleep 600 & echo $! >"$0.session"' "$mine" &
 wait $!
 until [ -s "$mine.grandchild" ] && [ -s "$mine.session" ]; do sleep 0.01; done
 
+# Without starting a program, which takes time of its own.
 signalled() {
-  [ -e "$mine.signal" ] || date +%s%3N >"$mine.signal"
+  [ -e "$mine.signal" ] || echo "${EPOCHREALTIME/[.,]/}" >"$mine.signal"
 }
 trap signalled TERM
 

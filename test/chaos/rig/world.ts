@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { hubClient, type HubClient } from '../../../apps/client/index.ts';
@@ -145,7 +145,10 @@ export default defineConfig({ sidecar: { ...${JSON.stringify(sidecar)}, timing: 
       );
     },
     startSidecar: (agentId, more) => start('sidecar', agentId, more),
-    filesOf: (agentId, folder) => readdirSync(join(dir, 'sidecars', agentId, folder)),
+    filesOf(agentId, folder) {
+      const path = join(dir, 'sidecars', agentId, folder);
+      return existsSync(path) ? readdirSync(path) : []; // none before the sidecar's first start
+    },
     logOf,
   };
 }
