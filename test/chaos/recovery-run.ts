@@ -88,7 +88,9 @@ export async function recoveryRun(t: TestEnd, options: RecoveryOptions): Promise
   if ((await hub.ready) === null) throw new Error(`the hub did not start; its log is ${world.logOf('hub')}`);
   for (const agentId of MACHINES) await world.enrol({ agentId, slots: 1, capabilities: ['spare'] });
   const machines = new Map(MACHINES.map((agentId) => [agentId, world.startSidecar(agentId)]));
-  await Promise.all([...machines.values()].map((machine) => machine.ready));
+  for (const [agentId, machine] of machines) {
+    if ((await machine.ready) === null) throw new Error(`${agentId} did not start; its log is ${world.logOf(agentId)}`);
+  }
   const { task_id: taskId } = await world.api.submit({ description: 'spare ok 3600', needed_capabilities: ['spare'] });
   let run = await runOf(world, taskId, []);
 
@@ -157,8 +159,9 @@ async function runOf(world: ChaosWorld, task: string, died: readonly string[]): 
     if (line !== undefined) return line;
     await sleep(LOOK_MS);
   }
-  const history = (await world.api.get(task)).history.map(({ event }) => event).join(' ');
-  throw new Error(`${task} runs nowhere within ${WITHIN_MS} ms; its history: ${history}`);
+  const { history, waiting_for: waitingFor } = await world.api.get(task);
+  const events = history.map(({ event }) => event).join(' ');
+  throw new Error(`${task} runs nowhere within ${WITHIN_MS} ms: ${events}; ${waitingFor?.message ?? ''}`);
 }
 
 /** A machine dies: its sidecar and the agents on it, at once and for good. Answers its name. */
