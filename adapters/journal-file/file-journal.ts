@@ -168,7 +168,11 @@ export function fileJournal(options: FileJournalOptions): Journal {
     readReport: (name) => whenOpen('read a report', () => bodies.read(name)),
     removeReport: (name) => whenOpen('remove a report', () => bodies.remove(name)),
     refuseReport: (name, reason) => whenOpen('move a refused report', () => bodies.refuse(name, reason)),
-    refusedBytes: () => whenOpen('measure what was refused', () => files.bytesIn(refused)),
+    room: () =>
+      whenOpen('measure the room of the journal', async () => {
+        if (!hasReserve) await takeReserve(RESERVE_BACK_BYTES);
+        return { refusedBytes: await files.bytesIn(refused), hasReserve };
+      }),
 
     close: () =>
       inTurn(async () => {

@@ -112,10 +112,11 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
     readReport: (name) => whenOpen(() => Promise.resolve(memory.outbox.get(assignmentText(name)) ?? null)),
     removeReport: (name) => whenOpen(() => Promise.resolve(void memory.outbox.delete(assignmentText(name)))),
     refuseReport: (name, reason) => whenOpen(() => Promise.resolve(refuse(memory, name, reason))),
-    refusedBytes: () =>
-      whenOpen(() =>
-        Promise.resolve([...memory.refused.values()].reduce((sum, { text, reason }) => sum + utf8Bytes(text) + utf8Bytes(reason), 0)),
-      ),
+    room: () =>
+      whenOpen(() => {
+        const sizes = [...memory.refused.values()].map(({ text, reason }) => utf8Bytes(text) + utf8Bytes(reason));
+        return Promise.resolve({ refusedBytes: sizes.reduce((sum, bytes) => sum + bytes, 0), hasReserve: true });
+      }),
 
     close: () =>
       inTurn(() => {

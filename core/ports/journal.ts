@@ -47,8 +47,11 @@ export interface Journal {
   removeReport(name: AssignmentName): Promise<void>;
   /** Moves it to `refused/` with the reason beside it, where the operator finds it; fine when there is none. */
   refuseReport(name: AssignmentName, reason: string): Promise<void>;
-  /** How much lies in `refused/`, bytes, whoever put it there. */
-  refusedBytes(): Promise<number>;
+  /**
+   * How much lies in `refused/`, bytes, whoever put it there; and whether the room is there that is kept for reports: it is given up
+   * when the disk is full, and taken back here when there is enough again.
+   */
+  room(): Promise<{ readonly refusedBytes: number; readonly hasReserve: boolean }>;
 
   /** Lets go of the folder. MUST be safe to call twice and before `open`. */
   close(): Promise<void>;

@@ -230,9 +230,9 @@ export function journalContract(name: string, subject: JournalSubject): void {
       const journal = place.journal();
       await journal.open();
       await journal.writeReport(nameOf('a', 3), 'precious');
-      t.equal(await journal.refusedBytes(), 0, 'nothing was refused yet');
+      t.equal((await journal.room()).refusedBytes, 0, 'nothing was refused yet');
       await journal.refuseReport(nameOf('a', 3), 'stale_generation');
-      const bytes = await journal.refusedBytes();
+      const { refusedBytes: bytes } = await journal.room();
       t.ok(bytes >= 'precious'.length + 'stale_generation'.length && bytes < 1_000, `${bytes} bytes: the body and its reason`);
       t.equal(await journal.readReport(nameOf('a', 3)), null);
       const refused = await place.refused(nameOf('a', 3));

@@ -23,8 +23,8 @@ export const LOOK_TRIES_MAX = 12;
 export const ATTACH_RETRY_MS = 5_000;
 /** The reports and files that are kept in `refused/` until somebody looks at them; over it no task is taken. */
 export const REFUSED_BYTES_MAX = 1_073_741_824;
-/** Between two looks at how much that is. */
-export const REFUSED_LOOK_MS = 60_000;
+/** Between two looks at how much that is, and at the room that is left. */
+export const ROOM_LOOK_MS = 60_000;
 /** Inputs that wait for the journal; beyond it, frames are dropped, which the hub repeats. */
 export const DEFERRED_MAX = 1_000;
 /** The tasks in the journal, as JSON: with the memory of what ended and the outbox, the journal stays within its size. */

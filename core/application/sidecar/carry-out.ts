@@ -160,9 +160,9 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'send':
           connection?.send(JSON.stringify(effect.frame));
           return;
-        case 'measureRefused':
-          return await attempt('measure what was refused', async () =>
-            deliver({ type: 'refused_measured', bytes: await journal.refusedBytes() }),
+        case 'measureRoom':
+          return await attempt('measure the room of the journal', async () =>
+            deliver({ type: 'room_measured', ...(await journal.room()) }),
           );
         case 'readReport':
           return await readReport(effect.name);

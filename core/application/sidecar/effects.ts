@@ -46,8 +46,8 @@ export type OutwardEffect =
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by `report_read`. */
   | { readonly type: 'readReport'; readonly name: Assignment }
-  /** How much is kept in `refused/`; answered by `refused_measured`. */
-  | { readonly type: 'measureRefused' }
+  /** What room the journal has, and how much is kept in `refused/`; answered by `room_measured`. */
+  | { readonly type: 'measureRoom' }
   /** Makes folders and task file; answered by `prepared` or `prepare_failed`. */
   | { readonly type: 'prepare'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
   /** Lays the task out for an agent that polls; `prepare_failed` if it cannot be. */

@@ -5,7 +5,7 @@
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
 import type { Event, Input } from './inputs.ts';
 import { frameName, type SidecarState } from './state.ts';
-import { tellDraining, tellResumed } from './standing.ts';
+import { tellDraining } from './standing.ts';
 import { Turn, type Step } from './turn.ts';
 import { decideOffer } from '../../domain/offer.ts';
 import type { Generation, TaskId } from '../../domain/ids.ts';
@@ -16,7 +16,7 @@ type PersistFailed = Extract<Event, { readonly type: 'persist_failed' }>;
 export function onPersistFailed(turn: Turn, input: PersistFailed): void {
   const isFirst = turn.state.fault === null;
   if (isFirst) turn.log('error', 'the journal cannot be written; no task is taken until it can', { error: input.message });
-  if (isFirst) turn.state = { ...turn.state, fault: { deferred: [] } };
+  if (isFirst) turn.state = { ...turn.state, fault: { deferred: [] }, isShort: true };
   if (isFirst) tellDraining(turn);
   turn.startTimer('journal', JOURNAL_RETRY_MS);
   const { during } = input;
@@ -62,8 +62,8 @@ export function retryJournal(
   if (oldest === undefined) {
     const turn = new Turn(setting, { ...state, fault: null }, input);
     turn.state = { ...turn.state, journal: { ...turn.state.journal } };
-    turn.log('info', 'the journal can be written again');
-    tellResumed(turn);
+    turn.log('info', 'the journal can be written again; tasks are taken once there is room for reports too');
+    turn.outwardly({ type: 'measureRoom' });
     return turn.end();
   }
   const { nowMs, jitter } = input;

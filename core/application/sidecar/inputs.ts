@@ -23,8 +23,8 @@ export type Event =
   | { readonly type: 'looked'; readonly name: Assignment; readonly look: number }
   /** `text` is null when there is no body, `error` is set when it could not be read. */
   | { readonly type: 'report_read'; readonly name: Assignment; readonly text: string | null; readonly error: string | null }
-  /** What is kept for the operator, bytes. */
-  | { readonly type: 'refused_measured'; readonly bytes: number }
+  /** As the journal's `room` says. */
+  | { readonly type: 'room_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
   | { readonly type: 'timer'; readonly timer: TimerName }
   | { readonly type: 'persist_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'stop' };

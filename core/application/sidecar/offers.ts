@@ -32,7 +32,7 @@ export function onAssign(turn: Turn, frame: AssignFrame): void {
     case 'busy':
       return reject(turn, offered, frame, 'busy');
     case 'accept':
-      if (turn.state.fault !== null) return rejectUnkept(turn, offered, 'journal_unwritable');
+      if (turn.state.fault !== null || turn.state.isShort) return rejectUnkept(turn, offered, 'journal_unwritable');
       if (turn.state.drain !== null) return reject(turn, offered, frame, 'draining');
       if (turn.state.refusedFull) return reject(turn, offered, frame, 'refused_full');
       if (isTooMuchForJournal(turn, frame)) return reject(turn, offered, frame, 'does not fit into the journal of this sidecar');

@@ -2,7 +2,7 @@
 import { isEndOfRun } from '../../domain/outbox.ts';
 import type { HubFrameOf } from '../../protocol/hub-frames.ts';
 import { stopFor } from '../../domain/slot.ts';
-import { REFUSED_LOOK_MS, STOP_WITHIN_MS } from './bounds.ts';
+import { JOURNAL_RETRY_MS, ROOM_LOOK_MS, STOP_WITHIN_MS } from './bounds.ts';
 import { beginStop } from './ends.ts';
 import type { SidecarState } from './state.ts';
 import type { Turn } from './turn.ts';
@@ -32,7 +32,7 @@ export function onDrainTimer(turn: Turn): void {
 
 /** Why it takes nothing, if that is for a reason of its own. */
 const ownReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
-  state.fault !== null ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
+  state.fault !== null || state.isShort ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
 
 /** Said when it begins, and for a reason of its own to every hub that it identifies with: an operator's is the hub's to say. */
 export function tellDraining(turn: Turn): void {
@@ -51,25 +51,31 @@ export function forgetDrain(turn: Turn): void {
   turn.cancelTimers('drain');
 }
 
-export function onRefusedTimer(turn: Turn): void {
-  turn.outwardly({ type: 'measureRefused' });
-  turn.startTimer('refused', REFUSED_LOOK_MS);
+export function onRoomTimer(turn: Turn): void {
+  turn.outwardly({ type: 'measureRoom' });
+  turn.startTimer('room', ROOM_LOOK_MS);
 }
 
-/** What the hub refused is kept for a person. When it is too much, no more of it may come about: no task is taken. */
-export function onRefusedMeasured(turn: Turn, bytes: number): void {
+/**
+ * What the hub refused is kept for a person. When it is too much, no more of it may come about: no task is taken. Nor is one
+ * taken after the disk was full, until there is room for the reports of those that are here.
+ */
+export function onRoomMeasured(turn: Turn, room: { readonly refusedBytes: number; readonly hasReserve: boolean }): void {
   const { refusedBytesMax } = turn.setting;
-  const isFull = bytes > refusedBytesMax;
-  if (isFull === turn.state.refusedFull) return;
-  const fields = { bytes, bytes_max: refusedBytesMax };
-  turn.state = { ...turn.state, refusedFull: isFull };
-  if (isFull) {
+  const before = ownReason(turn.state);
+  const refusedFull = room.refusedBytes > refusedBytesMax;
+  const isShort = turn.state.isShort && !(room.hasReserve && turn.state.fault === null);
+  if (refusedFull && !turn.state.refusedFull) {
+    const fields = { bytes: room.refusedBytes, bytes_max: refusedBytesMax };
     turn.log('error', 'refused/ holds more than it may; no task is taken until somebody looks at what is in it and takes it away', fields);
-    tellDraining(turn);
-  } else {
-    turn.log('info', 'refused/ has room again', fields);
-    tellResumed(turn);
   }
+  turn.state = { ...turn.state, refusedFull, isShort };
+  if (isShort) turn.startTimer('room', JOURNAL_RETRY_MS);
+  const after = ownReason(turn.state);
+  if (after === before) return;
+  if (after !== null) return tellDraining(turn);
+  turn.log('info', 'takes tasks again');
+  tellResumed(turn);
 }
 
 /** After every input: says once that nothing is left. */

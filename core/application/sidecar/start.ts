@@ -15,7 +15,7 @@ export function onStart(turn: Turn): void {
   const { slots } = turn.state.journal;
   turn.outwardly({ type: 'withdrawAllBut', names: slots.filter((slot) => isLaidOut(turn, slot)).map(nameOf) });
   for (const slot of slots) resume(turn, slot);
-  turn.startTimer('refused', 0);
+  turn.startTimer('room', 0);
   connect(turn);
 }
 

@@ -39,6 +39,8 @@ export interface SidecarState {
   readonly drain: { readonly reason: string; readonly drainedTold: boolean } | null;
   /** Not null while the journal cannot be written: what happened since and waits for it, in order. */
   readonly fault: { readonly deferred: readonly Event[] } | null;
+  /** The journal could not be written, and the room that is kept for reports is not back yet. */
+  readonly isShort: boolean;
   /** `refused/` holds more than it may. */
   readonly refusedFull: boolean;
 }
@@ -140,6 +142,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   sendings: {},
   drain: null,
   fault: null,
+  isShort: false,
   refusedFull: false,
 });
 

@@ -19,8 +19,8 @@ import {
   forgetDrain,
   onDrain,
   onDrainTimer,
-  onRefusedMeasured,
-  onRefusedTimer,
+  onRoomMeasured,
+  onRoomTimer,
   onResume,
   onStop,
   onStopTimer,
@@ -90,8 +90,8 @@ function handle(turn: Turn, input: Input): void {
       return onLooked(turn, input);
     case 'report_read':
       return onReportRead(turn, input);
-    case 'refused_measured':
-      return onRefusedMeasured(turn, input.bytes);
+    case 'room_measured':
+      return onRoomMeasured(turn, input);
     case 'timer':
       return onTimer(turn, input.timer);
     case 'persist_failed':
@@ -145,7 +145,7 @@ const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (turn: Turn) => 
   identify: onIdentifyTimer,
   ping: onPingTimer,
   pong: onPongTimer,
-  refused: onRefusedTimer,
+  room: onRoomTimer,
   drain: onDrainTimer,
   stop: onStopTimer,
 };

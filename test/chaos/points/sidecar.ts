@@ -81,7 +81,7 @@ function steppedJournal(journal: Journal, kill: Armed): Journal {
     readReport: (name) => around(kill, 'reading a report', () => journal.readReport(name)),
     removeReport: (name) => around(kill, 'removing a report', () => journal.removeReport(name)),
     refuseReport: (name, reason) => around(kill, 'putting a refused report aside', () => journal.refuseReport(name, reason)),
-    refusedBytes: () => journal.refusedBytes(),
+    room: () => journal.room(),
     close: () => journal.close(),
   };
 }

@@ -56,8 +56,13 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
   t.same(words(retried), ['writeReport', 'forget', 'persist', 'send task_complete']);
   t.equal(startedFor(retried, 'journal'), 0);
   t.same(words(sidecar.timer('journal')), [], 'the look has nothing more to say');
-  t.same(words(sidecar.timer('journal')), ['persist', 'send resumed'], 'and says so by itself once all is written');
+  t.same(words(sidecar.timer('journal')), ['persist', 'measureRoom']);
   t.equal(sidecar.state.fault, null);
+  t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'journal_unwritable' }]);
+  const short = sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: false });
+  t.same(words(short), [], 'the room for reports is not back: what is left is for those that are here');
+  t.equal(startedFor(short, 'room'), 5_000);
+  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: true })), ['send resumed']);
   t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare'], 'tasks are taken again');
 });
 

@@ -103,7 +103,7 @@ export const pathsOf = (name: Assignment) => ({
   runDir: `/runs/${keyOf(name)}`,
 });
 
-const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'refused', 'drain', 'stop'];
+const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'room', 'drain', 'stop'];
 const isOwn = (purpose: string): purpose is OwnTimer => OWN.includes(purpose);
 
 /** A sidecar that is started and identified. */

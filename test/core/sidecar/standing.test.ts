@@ -66,20 +66,22 @@ t.test('a hub that is met anew says itself whether an operator still drains', as
 
 t.test('R20: with too much in refused/ no task is taken, the hub is told, and it ends by itself', async (t) => {
   const sidecar = working({ slots: 2, refusedBytesMax: 1_000 });
-  t.equal(startedFor(sidecar.all, 'refused'), 0, 'looked at when it starts');
-  const look = sidecar.timer('refused');
-  t.same(words(look), ['measureRefused']);
-  t.equal(startedFor(look, 'refused'), 60_000, 'and each minute');
-  t.same(words(sidecar.take({ type: 'refused_measured', bytes: 1_000 })), [], 'as much as it may hold');
-  t.same(sent(sidecar.take({ type: 'refused_measured', bytes: 1_001 })), [{ type: 'draining', reason: 'refused_full' }]);
+  t.equal(startedFor(sidecar.all, 'room'), 0, 'looked at when it starts');
+  const look = sidecar.timer('room');
+  t.same(words(look), ['measureRoom']);
+  t.equal(startedFor(look, 'room'), 60_000, 'and each minute');
+  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 1_000, hasReserve: true })), [], 'as much as it may hold');
+  t.same(sent(sidecar.take({ type: 'room_measured', refusedBytes: 1_001, hasReserve: true })), [
+    { type: 'draining', reason: 'refused_full' },
+  ]);
   t.match(only(sidecar.all, 'log').at(-1), { level: 'error', message: /refused\/ holds more than it may/ });
-  t.same(words(sidecar.take({ type: 'refused_measured', bytes: 2_000 })), [], 'it is said once');
+  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
   t.same(words(sidecar.frame({ type: 'resume' })), ['send draining'], 'an operator cannot wish it away');
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);
-  t.same(words(sidecar.take({ type: 'refused_measured', bytes: 10 })), ['send resumed']);
+  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 10, hasReserve: true })), ['send resumed']);
   t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
 });
 

@@ -235,6 +235,9 @@ export class StormWorld {
       case 'prepare':
         this.#answers.push({ type: 'prepared', name: effect.name, paths: pathsOf(effect.name), runId: `run-${(this.#made += 1)}` });
         return true;
+      case 'measureRoom':
+        this.#answers.push({ type: 'room_measured', refusedBytes: 0, hasReserve: true });
+        return true;
       case 'look':
         this.#answers.push({ type: 'looked', name: effect.name, look: effect.look });
         return true;

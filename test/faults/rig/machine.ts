@@ -55,6 +55,10 @@ export class Machine {
     this.agents = new Agents(deps.clock, deps.evidence);
   }
 
+  get dataDir(): string {
+    return this.#deps.dataDir;
+  }
+
   get isRunning(): boolean {
     return this.#running !== null;
   }

@@ -1,0 +1,19 @@
+/**
+ * An agent on a disk that is about to be full: it takes the room for its result when it starts, and writes into it once
+ * `$LEDGER_DIR/release-<task id>` is there.
+ */
+import { existsSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+const { AGENTCOM_TASK_ID: taskId, AGENTCOM_RESULTS_DIR: resultsDir, LEDGER_DIR: dir } = process.env;
+const ROOM_BYTES = 4_096;
+const prepared = join(resultsDir, 'prepared');
+writeFileSync(prepared, ' '.repeat(ROOM_BYTES));
+writeFileSync(join(resultsDir, `${taskId}.started`), '');
+setInterval(() => {
+  if (!existsSync(join(dir, `release-${taskId}`))) return;
+  const text = JSON.stringify({ status: 'success', output: 'written in place' });
+  writeSync(openSync(prepared, 'r+'), text.padEnd(ROOM_BYTES), 0);
+  renameSync(prepared, join(resultsDir, `${taskId}.json`));
+  process.exit(0);
+}, 50);

@@ -1,0 +1,137 @@
+/** Real programs on a real disk that is full: a small tmpfs under the folder of the hub, or of the sidecar. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { makeWorld, type World } from '../apps/world.ts';
+
+const AGENT = [process.execPath, resolve(import.meta.dirname, 'in-place-agent.mjs')];
+/** How long what must happen by itself may take, on a busy machine. Milliseconds. */
+const WITHIN_MS = 30_000;
+const LOOK_MS = 100;
+
+// Whole programs start here, on a machine that is busy with other tests.
+t.setTimeout(120_000);
+
+/** Why there can be no small disk here; false when there can. */
+function noSmallDisk(): string | false {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a small disk needs root on Linux';
+  try {
+    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
+    return false;
+  } catch (error) {
+    return `no right to mount here: ${String(error)}`;
+  }
+}
+
+/** A disk of this size on this folder, and a way to fill it and to make room again. */
+function smallDisk(t: Test, folder: string, bytes: number): { fill(): void; makeRoom(): void } {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'tmpfs', folder]);
+  t.teardown(() => execFileSync('umount', ['-l', folder]));
+  const ballast = join(folder, 'ballast');
+  return {
+    fill() {
+      const file = openSync(ballast, 'a');
+      const page = Buffer.alloc(4_096);
+      try {
+        for (;;) writeSync(file, page);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      } finally {
+        closeSync(file);
+      }
+    },
+    makeRoom: () => rmSync(ballast),
+  };
+}
+
+async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  for (const endMs = Date.now() + WITHIN_MS; Date.now() < endMs; await sleep(LOOK_MS)) if (await isSo()) return;
+  throw new Error(`${what}: not within ${WITHIN_MS} ms`);
+}
+
+const statusOf = async (world: World, id: string): Promise<string> => (await world.api.get(id)).status;
+
+t.test(
+  'R1, R2: a hub whose disk is full acknowledges nothing, says 503 with Retry-After, and goes on when there is room',
+  { skip: noSmallDisk() },
+  async (t) => {
+    const world = await makeWorld(t);
+    const disk = smallDisk(t, join(world.dir, 'hub'), 4_194_304);
+    await world.startHub();
+    await world.startSidecar('a1');
+    const { task_id: held } = await world.api.submit({ description: 'held' });
+    await world.ledgerLine(held, 'start');
+    disk.fill();
+    const submit = (key: string): Promise<Response> =>
+      fetch(`http://127.0.0.1:${world.port}/api/tasks`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${world.adminToken}`, 'content-type': 'application/json', 'idempotency-key': key },
+        body: JSON.stringify({ description: key, metadata: { ms: 10, ballast: 'x'.repeat(200_000) } }),
+      });
+    const answers: { readonly key: string; readonly response: Response }[] = [];
+    // What room there is in the log is used up first.
+    await until('503', async () => {
+      const key = `key-${answers.length}`;
+      answers.push({ key, response: await submit(key) });
+      return answers.at(-1)?.response.status === 503;
+    });
+    t.match(answers.at(-1)?.response.headers.get('retry-after'), /^[1-9]/);
+    t.ok(
+      answers.every(({ response: { status } }) => status === 201 || status === 503),
+      'nothing else is answered',
+    );
+    for (let n = 0; n < 3; n += 1) t.equal((await submit('key-again')).status, 503, 'as long as it lasts');
+    world.release(held);
+    await world.ledgerLine(held, 'end');
+
+    disk.makeRoom();
+    t.equal(await world.event(held, ['completed', 'failed', 'lost']), 'completed', 'the report that it could not take was said again');
+    const again = new Map<string, string>();
+    for (const { key } of [...answers, { key: 'key-again' }]) {
+      const response = await submit(key);
+      t.ok(response.status === 200 || response.status === 201, `${key}: ${response.status}`);
+      again.set(key, ((await response.json()) as { readonly task_id: string }).task_id);
+    }
+    for (const { key, response } of answers) {
+      if (response.status !== 201) continue;
+      t.equal(again.get(key), ((await response.json()) as { readonly task_id: string }).task_id, 'what was acknowledged is there');
+    }
+    const { tasks } = await world.api.list({ limit: 500 });
+    t.strictSame(tasks.map(({ id }) => id).sort(), [held, ...again.values()].sort(), 'each once, and nothing more');
+  },
+);
+
+t.test(
+  'R3, R4, R5: a sidecar whose disk is full takes no task, still gets its result through, and takes tasks again by itself',
+  { skip: noSmallDisk() },
+  async (t) => {
+    const world = await makeWorld(t);
+    const disk = smallDisk(t, join(world.dir, 'a1'), 33_554_432);
+    await world.startHub();
+    await world.startSidecar('a1', { argv: AGENT, extra: 'slots: 2' });
+    const { task_id: running } = await world.api.submit({ description: 'running' });
+    await world.event(running, ['woken']);
+    disk.fill();
+    const { task_id: refused } = await world.api.submit({ description: 'refused' });
+    t.equal(await world.event(refused, ['rejected', 'accepted']), 'rejected');
+    await until('draining', async () => (await world.api.agent('a1')).draining_reason === 'journal_unwritable');
+    t.notOk((await world.history(refused)).includes('accepted'), 'nothing was acknowledged');
+
+    world.release(running);
+    t.equal(
+      await world.event(running, ['completed', 'failed', 'lost']),
+      'completed',
+      'with the disk still full: the reserve let it through',
+    );
+    t.equal(await statusOf(world, refused), 'queued', 'and nothing new is taken');
+
+    disk.makeRoom();
+    t.equal(await world.event(refused, ['accepted']), 'accepted', 'nobody had to resume it');
+    world.release(refused);
+    t.equal(await world.event(refused, ['completed', 'failed', 'lost']), 'completed');
+    t.equal((await world.api.agent('a1')).draining_reason, null);
+  },
+);

@@ -1,0 +1,75 @@
+/** A real second process that holds the write lock, and a reader that lasts. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import t, { type Test } from 'tap';
+import { aBody, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
+import { commit } from '../contracts/storage-room.ts';
+import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../adapters/sqlite-place.ts';
+import { hubRig } from '../core/hub/hub-rig.ts';
+
+t.setTimeout(120_000);
+
+const SQLITE = pathToFileURL(path.resolve(import.meta.dirname, '../../node_modules/sqlite3/lib/sqlite3.js')).href;
+/** What the log may keep once it was cut back (`journal_size_limit`), and what the reader makes it grow beyond. */
+const WAL_BYTES_KEPT = 67_108_864;
+
+/** A process that takes the write lock, says so, and lets go of it when its input ends. */
+async function lockHolder(t: Test, file: string): Promise<{ letGo(): Promise<void> }> {
+  const program = `import sqlite3 from ${JSON.stringify(SQLITE)};
+    const database = new sqlite3.Database(${JSON.stringify(file)});
+    database.exec('BEGIN IMMEDIATE', (error) => process.stdout.write(error === null ? 'held' : String(error)));
+    process.stdin.on('end', () => database.exec('ROLLBACK', () => process.exit(0))).resume();`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  const [said] = (await once(child.stdout, 'data')) as [Buffer];
+  t.equal(said.toString(), 'held');
+  return {
+    async letGo() {
+      const ended = once(child, 'exit');
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
+t.test('R2: while another process holds the write lock nothing is answered; the batch is repeated until it is free', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file, { busyMs: 2_000 }));
+  const rig = await hubRig({ storage });
+  t.teardown(() => rig.stop());
+  const holder = await lockHolder(t, file);
+  let isAnswered = false;
+  const submitted = rig.submit().then((id) => {
+    isAnswered = true;
+    return id;
+  });
+  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads go on beside it');
+  t.notOk(isAnswered, 'nothing is acknowledged');
+  await holder.letGo();
+  t.equal((await storage.tasks.read(await submitted))?.task.status, 'queued', 'then it is there, once');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1);
+});
+
+t.test('R20: a reader that lasts lets the write-ahead log grow; once it ends the log is used anew and cut back', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  const program = await otherProgram(file);
+  t.teardown(() => program.close());
+  await program.all('BEGIN');
+  await program.all('SELECT count(*) FROM tasks');
+  const body = aBody({ description: 'x'.repeat(250_000) });
+  const walBytes = async (): Promise<number> => (await stat(`${file}-wal`)).size;
+  let number = 0;
+  const large = () => changes({ inserted: Array.from({ length: 40 }, () => ({ task: aTask({ id: aTaskId((number += 1) + 10) }), dueAtMs: null, body })) }); // prettier-ignore
+  for (let batches = 0; batches < 20 && (await walBytes()) <= 1.2 * WAL_BYTES_KEPT; batches += 1) await commit(storage, large());
+  t.ok((await walBytes()) > WAL_BYTES_KEPT, 'nothing of it could be brought home meanwhile');
+  await program.all('ROLLBACK');
+  for (let commits = 0; commits < 4; commits += 1) await commit(storage, inserting(aTask({ id: aTaskId(9_000 + commits) })));
+  t.ok((await walBytes()) <= WAL_BYTES_KEPT, `${await walBytes()} bytes`);
+  t.equal((await storage.tasks.stats()).statuses.queued, 1 + number + 4, 'and all is there');
+});
