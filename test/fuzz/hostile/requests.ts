@@ -167,6 +167,8 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
   async function ordinary(): Promise<void> {
     const { method, path, headers: more, body: bytes } = choose.of(pool);
     const token = choose.of(tokens);
+    // Hanging up in the middle of a body is a way of its own.
+    const hangsUp = bytes !== null && choose.oneIn(50);
     const asked = request({
       host: '127.0.0.1',
       port,
@@ -175,7 +177,11 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
       path: aimed(path).replace(/[^\x21-\x7e]/g, '%20'),
       agent: choose.of(agents),
       timeout: WITHIN_MS,
-      headers: { ...(token === '' ? {} : { authorization: `Bearer ${token}` }), ...more },
+      headers: {
+        ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
+        ...(hangsUp ? { 'content-length': '1000000' } : {}),
+        ...more,
+      },
     });
     // The hub may answer and hang up before it has taken a body: what counts is its answer.
     asked.on('error', () => undefined);
@@ -183,9 +189,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
       tally.surprise(`no answer within ${WITHIN_MS} ms: ${method} ${path.slice(0, 200)}`);
       asked.destroy();
     });
-    // Hanging up in the middle of a body is a way of its own.
-    if (bytes !== null && choose.oneIn(50)) {
-      asked.setHeader('content-length', 1_000_000);
+    if (hangsUp) {
       asked.write(bytes);
       setImmediate(() => asked.destroy());
       tally.status('cut');
