@@ -4,7 +4,7 @@ import type { Opening } from '../../core/application/transport/listening.ts';
 import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
-import { copyOf, headerOf, type Asked } from './asked.ts';
+import { copyOf, headerOf } from './asked.ts';
 import { carryConnection, type SocketEvents } from './connection.ts';
 import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 
@@ -32,6 +32,12 @@ export interface SocketsParts extends Opening {
 export interface Sockets {
   /** Closes those that are open; answers when `onGone` was called for each, with whether there were any. */
   closeAll(code: number, reason: string): Promise<boolean>;
+}
+
+/** What is kept of the request that became a socket. */
+interface Peer {
+  readonly remoteAddress: string;
+  readonly forwardedFor: string | null;
 }
 
 /** Takes the upgrades of every path of the app. */
@@ -66,16 +72,17 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
       }
       const [key, protocol] = [headerOf(asked, 'sec-websocket-key') ?? '', headerOf(asked, 'sec-websocket-protocol') ?? ''];
       // Without the extensions that were offered: none is spoken, compression least of all.
-      response.upgrade<{ asked: Asked }>({ asked }, key, protocol, '', context);
+      const from: Peer = { remoteAddress: asked.remoteAddress, forwardedFor: headerOf(asked, 'x-forwarded-for') ?? null };
+      response.upgrade(from, key, protocol, '', context);
     },
     open(socket) {
-      const { asked } = socket.getUserData() as { readonly asked: Asked };
+      const { remoteAddress, forwardedFor } = socket.getUserData() as Peer;
       known += 1;
       const carried = carryConnection({
         id: nextId(),
         socket,
-        remoteAddress: asked.remoteAddress,
-        forwardedFor: headerOf(asked, 'x-forwarded-for') ?? null,
+        remoteAddress,
+        forwardedFor,
         socketQueueBytesMax: options.socketQueueBytesMax,
         events,
         log,
