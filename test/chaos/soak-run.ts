@@ -48,8 +48,8 @@ const FAULT_EACH_MS = 60_000;
 const STALL_MS = 2_000;
 const WORK_SECONDS = 2;
 const MAX_RETRIES = 50;
-/** Idle connections of HTTP are closed by then. */
-const IDLE_MS = 12_000;
+/** The hub closes idle connections of HTTP after 30 s. */
+const IDLE_MS = 40_000;
 const DRAINED_WITHIN_MS = 120_000;
 /** This share of the time is not looked at: caches fill and the heap finds its size. */
 const WARM_UP = 0.25;
