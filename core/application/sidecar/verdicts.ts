@@ -3,6 +3,7 @@ import type { Generation, TaskId } from '../../domain/ids.ts';
 import { isAnsweredBy, isEnd, type EndEntry } from '../../domain/outbox.ts';
 import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../domain/slot.ts';
 import type { HubFrameOf, NackReason } from '../../protocol/hub-frames.ts';
+import type { V2Frame } from '../../protocol/sidecar-frames.ts';
 import { beginStop } from './ends.ts';
 import { renew, tellWoken } from './life.ts';
 import { closeReport, sendAllReports, sendReport } from './reports.ts';
@@ -39,11 +40,19 @@ export function onNack(turn: Turn, frame: HubFrameOf<'task_nack'>): void {
   turn.dropReport(name);
 }
 
+/** An assignment ends once. Which of these its end left as need not be what the outbox has: without its body it is a failure. */
+const END_FRAMES: readonly string[] = [
+  'task_complete',
+  'task_failed',
+  'task_rejected',
+  'task_released',
+] satisfies readonly V2Frame['type'][];
+
 /** What was said before the end has its own answers; the end's is still to come, perhaps a better one (`late`). */
 function onEndRefused(turn: Turn, entry: EndEntry, { refuses, reason }: HubFrameOf<'task_nack'>): void {
   // A hub that does not say which frame it refuses.
   if (refuses === undefined) return onForeignVerdict(turn, entry, reason);
-  if (refuses === `task_${entry.report}`) closeReport(turn, entry, reason);
+  if (END_FRAMES.includes(refuses)) closeReport(turn, entry, reason);
 }
 
 /**
