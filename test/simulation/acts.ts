@@ -38,7 +38,9 @@ export function play(act: Act, world: World, clients: Clients): void {
       hub.stop().catch((error: unknown) => world.violated('hub', `it did not stop: ${String(error)}`));
       return world.later(spanMs(long, 3_000, 60_000), () => hub.start());
     case 'hub_freeze':
-      return how < 0.5 ? freezeOverDeadline(world, long) : hub.freeze(spanMs(long, 200, 300_000));
+      return hub.freeze(spanMs(long, 200, 300_000));
+    case 'stall':
+      return freezeOverDeadline(world, long);
     case 'hub_jump':
       return hub.jump(how < 0.5 ? -spanMs(long, 1_000, HOUR_MS) : spanMs(long, 1_000, HOUR_MS));
     case 'store_outage':
@@ -49,7 +51,7 @@ export function play(act: Act, world: World, clients: Clients): void {
       return network.halfOpen(machine.connection, how < 0.33 ? 'up' : how < 0.66 ? 'down' : 'both');
     case 'partition':
       network.part(machine.name);
-      return world.later(spanMs(long, 5_000, 600_000), () => network.join(machine.name));
+      return world.later(spanMs(long, 40_000, 600_000), () => network.join(machine.name));
     case 'slow':
       return network.slow(machine.connection, spanMs(long, 50, 40_000));
     default:
@@ -100,22 +102,22 @@ function freezeOverDeadline(world: World, long: number): void {
   world.trace.rare('hub stalled over a deadline');
   for (const machine of holders) machine.freeze(dueInMs(first) + 5_000);
   world.later(dueInMs(first) - BEFORE_DUE_MS, () => {
-    for (const machine of holders) sayOwn(machine, world);
+    for (const machine of holders) for (const word of ownWords(machine, world)) machine.say(word);
     hub.freeze(spanMs(long, 2 * BEFORE_DUE_MS, 4_000));
   });
 }
 
-/** Frames that are still on their way when the connection is given up. */
-const SAID_BEFORE_RESET = 4;
+/** So that one of them comes at the moment that matters. */
+const SAID_TIMES = 8;
 const BEFORE_DUE_MS = 100;
 /** A machine that is silent for longer is cut off. */
 const DUE_WITHIN_MS = 40_000;
 
-/** A sidecar speaks of what it has; the last that is heard of this connection comes when it has another one. */
-function sayOwn(machine: Machine, { database }: World): void {
-  for (const { task } of database.current.values())
-    if (task.status === 'assigned' && task.assignedTo === machine.agentId)
-      machine.say({ type: 'task_progress', task_id: task.id, generation: task.generation, percent: 9 });
+/** What a sidecar may say of what it has, some times over. */
+function ownWords(machine: Machine, { database }: World): readonly Readonly<Record<string, unknown>>[] {
+  const own = [...database.current.values()].filter(({ task }) => task.status === 'assigned' && task.assignedTo === machine.agentId);
+  const once = own.map(({ task }) => ({ type: 'task_progress', task_id: task.id, generation: task.generation, percent: 9 }));
+  return Array.from({ length: SAID_TIMES }, () => once).flat();
 }
 
 type MachineAct = Extract<Act['kind'], `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies' | 'reset' | 'foreign'>;
@@ -141,9 +143,10 @@ function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, w
     case 'agent_dies':
       return machine.killAgent(how);
     case 'reset':
+      if (how < 0.5) return machine.resetLink(ownWords(machine, world));
       world.network.slow(machine.connection, spanMs(long, 1_000, 20_000));
-      for (let said = 0; said < SAID_BEFORE_RESET; said += 1) sayOwn(machine, world);
-      return machine.resetLink();
+      for (const word of ownWords(machine, world)) machine.say(word);
+      return machine.resetLink([]);
     case 'foreign':
       return sayForeign(machine, how, long, world);
   }

@@ -31,7 +31,7 @@ export const FAULT_CLASSES: readonly FaultClass[] = [
   { name: 'store busy', counted: ['store busy'] },
   { name: 'store away or failing', counted: ['store away', 'store failed'] },
   { name: 'commit of unknown outcome', counted: ['commit unknown'] },
-  { name: 'hub stalled', counted: ['act hub_freeze'] },
+  { name: 'hub stalled', counted: ['act hub_freeze', 'hub stalled over a deadline'] },
   { name: 'sidecar stalled', counted: ['act machine_freeze'] },
 ];
 

@@ -25,8 +25,8 @@ export interface Machine {
   failPrepare(): void;
   /** One of its agents is killed. */
   killAgent(place: number): void;
-  /** Its end of the connection breaks; what it has sent is still on its way. */
-  resetLink(): void;
+  /** Its end of the connection breaks; what it has sent is still on its way, and so are these frames: they come just after the next identify. */
+  resetLink(overtaken: readonly Readonly<Record<string, unknown>>[]): void;
   /** Sends a frame as if its sidecar had said it, if that is connected. */
   say(frame: Readonly<Record<string, unknown>>): void;
   /** The connection that it has, or last had. */

@@ -55,11 +55,12 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     const found = known.get(connection);
     if (found !== undefined) return found;
     // Who was cut off for long mostly comes back over a bad line.
-    const isSlow = chance.is(faults().slow) || (returning.delete(connectingNode) && chance.is(SLOW_RETURNS));
+    const isBack = returning.delete(connectingNode) && chance.is(SLOW_RETURNS);
+    const isSlow = isBack || chance.is(faults().slow);
     if (isSlow) trace.rare('frame late');
     const made = {
       node: connectingNode,
-      ...(isSlow ? { delayMs: chance.skewed(100, 20_000), jitterMs: 500 } : QUICK),
+      ...(isSlow ? { delayMs: chance.skewed(isBack ? 3_000 : 100, 20_000), jitterMs: 500 } : QUICK),
       dead: new Set<never>(),
     };
     known.set(connection, made);

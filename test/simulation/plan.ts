@@ -45,6 +45,7 @@ export const ACT_KINDS = [
   'hub_kill',
   'hub_stop',
   'hub_freeze',
+  'stall',
   'hub_jump',
   'store_outage',
   'machine_kill',
@@ -98,6 +99,7 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
   hub_kill: 2,
   hub_stop: 0.7,
   hub_freeze: 1,
+  stall: 2,
   hub_jump: 0.7,
   store_outage: 1,
   machine_kill: 4,
@@ -112,7 +114,7 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
   partition: 3,
   slow: 2,
   agent_dies: 4,
-  reset: 3,
+  reset: 5,
   foreign: 2,
 };
 
@@ -189,7 +191,7 @@ function faultsOf(from: Chance): FaultPlan {
     busy: share(0.4, 0.1),
     unknownCommit: share(0.4, 0.05),
     failedCommit: share(0.25, 0.02),
-    commitMs: from.skewed(1, from.is(0.2) ? 2_000 : 20),
+    commitMs: from.skewed(4, from.is(0.2) ? 2_000 : 40),
     slow: share(0.4, 0.3),
     doubled: share(0.25, 0.1),
     queueBytes: from.is(0.25) ? from.skewed(600, 4_000) : 0,

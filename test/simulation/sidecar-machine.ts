@@ -18,6 +18,9 @@ import type { Surroundings } from './surroundings.ts';
 
 /** Below which the memory twin keeps what agents write. */
 const RESULTS_ROOT = '/memory/';
+/** Between frames that a newer connection has overtaken, and until the end of the connection that they are on. */
+const LATE_EACH_MS = 3;
+const LATE_GONE_MS = 1_000;
 
 export class SidecarMachine implements Machine {
   readonly name: string;
@@ -39,7 +42,9 @@ export class SidecarMachine implements Machine {
   #isWriting = false;
   #isIdentified = false;
   #killAt: { writesLeft: number; readonly startAgain: () => void } | null = null;
-  #breakLink: () => void = () => undefined;
+  #breakLink: (staysOpen: boolean) => void = () => undefined;
+  /** A connection that it has given up, and what the hub has still to hear on it. */
+  #overtaken: { readonly link: LinkConnection; readonly frames: readonly Readonly<Record<string, unknown>>[] } | null = null;
   #isSaving = false;
   /** The state whose saving was begun last. */
   #begun: JournalState | null = null;
@@ -137,8 +142,21 @@ export class SidecarMachine implements Machine {
     startAgain();
   }
 
-  resetLink(): void {
-    this.#breakLink();
+  resetLink(overtaken: readonly Readonly<Record<string, unknown>>[]): void {
+    const link = this.#link;
+    const isUp = this.#isIdentified && link !== null;
+    this.#breakLink(isUp && overtaken.length > 0);
+    if (isUp && overtaken.length > 0) this.#overtaken = { link, frames: overtaken };
+  }
+
+  /** A newer connection is about to speak: what is still on its way on the one before comes while the hub takes it in. */
+  #letLateFramesIn(): void {
+    const late = this.#overtaken;
+    this.#overtaken = null;
+    if (late === null) return;
+    for (const [place, frame] of late.frames.entries())
+      this.#world.later(1 + place * LATE_EACH_MS, () => late.link.send(JSON.stringify({ ...frame, foreign: true })));
+    this.#world.later(LATE_GONE_MS, () => late.link.destroy());
   }
 
   say(frame: Readonly<Record<string, unknown>>): void {
@@ -175,6 +193,8 @@ export class SidecarMachine implements Machine {
     this.#isIdentified = false;
     this.#killAt = null;
     this.#breakLink = () => undefined;
+    this.#overtaken?.link.destroy();
+    this.#overtaken = null;
     this.#world.ledger.absent(this.agentId, this.#connection);
     this.#journal.crash(crash);
     this.#journal = this.#journal.reopen();
@@ -288,11 +308,11 @@ export class SidecarMachine implements Machine {
         const { link, connection } = connectFrom(this.#world, this.name, target, {
           ...mortalEvents(events, life),
           onFrame: (text) => {
-            if (text.startsWith('{"type":"identified"')) this.#isIdentified = true;
+            if (text.startsWith('{"type":"identified"') && this.#link === link) this.#isIdentified = true;
             life.arrive(() => events.onFrame(text));
           },
           onGone: (code, reason) => {
-            this.#isIdentified = false;
+            if (this.#link === link) this.#isIdentified = false;
             this.#world.ledger.absent(this.agentId, connection);
             life.arrive(() => events.onGone(code, reason));
           },
@@ -300,15 +320,18 @@ export class SidecarMachine implements Machine {
         this.#connection = connection;
         this.#link = link;
         this.#isIdentified = false;
-        this.#breakLink = () => {
+        this.#breakLink = (staysOpen) => {
           this.#breakLink = () => undefined;
           this.#isIdentified = false;
           this.#world.ledger.absent(this.agentId, connection);
-          link.destroy();
+          if (!staysOpen) link.destroy();
           life.arrive(() => events.onGone(1006, 'reset'));
         };
         return {
-          send: (text) => link.send(text),
+          send: (text) => {
+            if (text.startsWith('{"type":"identify"')) this.#letLateFramesIn();
+            return link.send(text);
+          },
           bufferedBytes: () => link.bufferedBytes(),
           destroy: () => {
             this.#isIdentified = false;
