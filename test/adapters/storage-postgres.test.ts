@@ -9,6 +9,7 @@ import { agentStoreContract } from '../contracts/agent-store.contract.ts';
 import { eventFeedContract } from '../contracts/event-feed.contract.ts';
 import { storageContract } from '../contracts/storage.contract.ts';
 import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
 import { storeUnitContract } from '../contracts/store-unit.contract.ts';
 import { taskListContract } from '../contracts/task-list.contract.ts';
 import { taskStoreContract } from '../contracts/task-store.contract.ts';
@@ -69,6 +70,7 @@ taskStoreContract('postgres', subject);
 taskListContract('postgres', subject);
 storeUnitContract('postgres', subject);
 storeQueueContract('postgres', subject);
+storeRemovalContract('postgres', subject);
 agentStoreContract('postgres', subject);
 eventFeedContract('postgres', subject);
 

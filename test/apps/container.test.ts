@@ -19,6 +19,10 @@ import { fileOf } from './page-blocks.ts';
 const SHIPPED: Record<string, () => Promise<string> | string> = {
   'agentcom.config.ts': () => readFile(join(ROOT, 'agentcom.config.ts'), 'utf8'),
   'the quickstart': () => configText({ port: 4000, storage: 'sqlite', transport: 'ws', packageRoot: ROOT }),
+  'agentcom.config.ts with DATABASE_URL': async () => {
+    const text = await readFile(join(ROOT, 'agentcom.config.ts'), 'utf8');
+    return text.replace(`env.optional('DATABASE_URL')`, `'postgres://nobody@127.0.0.1:1/nowhere'`);
+  },
   'README.md': () => fileOf('README.md', 'agentcom.config.ts'),
 };
 
@@ -67,6 +71,11 @@ t.test('the services of a hub have names, and making them opens nothing', async 
     (await readdir(join(folder, 'data/hub'))).some((file) => file.startsWith('agentcom.db')),
     'no database yet',
   );
+});
+
+t.test('with DATABASE_URL the hub is on Postgres, and making it connects nowhere', async (t) => {
+  const { hub } = await containersOf(t, (await SHIPPED['agentcom.config.ts with DATABASE_URL']?.()) ?? '');
+  t.equal((await hubServices(hub))[0]?.name, 'storage postgres');
 });
 
 t.test('without wake there is no runner, and the sidecar is made all the same', async (t) => {

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hubClient, type HubClient, type StreamEvent } from '../../apps/client/index.ts';
 import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
-import { adaptersUnderTest, requireAdapters } from './adapters-under-test.ts';
+import { adaptersUnderTest, requireAdapters, type StorageUnderTest } from './adapters-under-test.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const GUARD = resolve(import.meta.dirname, 'world-guard.mjs');
@@ -97,6 +97,8 @@ export interface SidecarOptions {
 }
 
 export interface WorldOptions {
+  /** What the hub keeps its tasks in, where the test needs this one. */
+  readonly storage?: StorageUnderTest;
   readonly hubTiming?: Partial<HubTiming>;
   readonly sidecarTiming?: Partial<SidecarTiming>;
   /** More of the hub's config, and of its `listen`, as source text. */
@@ -117,15 +119,15 @@ export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise
   const sidecarTiming = { ...QUICK_SIDECAR_TIMING, ...options.sidecarTiming };
   mkdirSync(join(dir, 'ledger'));
   const api = hubClient({ url: `http://127.0.0.1:${port}`, token: adminToken, retryWithinMs: 10_000 });
-  const adapters = adaptersUnderTest();
+  const adapters = { ...adaptersUnderTest(), ...(options.storage === undefined ? {} : { storage: options.storage }) };
   const stopping = new AbortController();
 
   writeFileSync(
     join(dir, 'hub.config.ts'),
     `import { defineConfig } from 'agentcom';
-import { sqlite } from 'agentcom/storage';
+import { ${adapters.storage.name} } from 'agentcom/storage';
 import { ${adapters.transport} } from 'agentcom/transport';
-export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListen ?? ''} }, storage: sqlite({ file: 'hub.db' }), transport: ${adapters.transport}(), dataDir: 'hub',
+export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListen ?? ''} }, storage: ${adapters.storage.text}, transport: ${adapters.transport}(), dataDir: 'hub',
   adminToken: ${JSON.stringify(adminToken)}, timing: ${JSON.stringify(hubTiming)}, ${options.hubExtra ?? ''} } });
 `,
   );

@@ -2,7 +2,7 @@
 import type { JournalCheck, JournalNotice } from '../../../core/application/doctor/check-journal.ts';
 import type { StoreFinding } from '../../../core/application/doctor/check-store.ts';
 
-export type DoctorCheck = StoreFinding['check'] | JournalCheck | JournalNotice | 'cannot_look' | 'wake_runner' | 'not_kept';
+export type DoctorCheck = StoreFinding['check'] | JournalCheck | JournalNotice | 'cannot_look' | 'wake_runner' | 'not_kept' | 'not_looked_at';
 
 const RESTORE = 'Stop the hub, keep a copy of the folder, and put back the newest backup that `agentcom doctor --fsck` finds clean';
 const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK` and submit it again';
@@ -10,6 +10,7 @@ const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK
 const CURES: Readonly<Record<DoctorCheck, string>> = {
   cannot_look: 'Correct the path or its rights, as the sentence says; run the doctor as the user of the hub or sidecar.',
   not_kept: 'Choose sqlite({ file }) for tasks that outlive their hub.',
+  not_looked_at: 'Ask its server: Postgres checks its tables with `pg_amcheck`.',
   schema:
     'Of a newer version: run that version. A step that was not taken: start the hub once, it migrates. No database of a hub: correct storage.file.',
   file: `The disk or the memory of this machine damaged the file. ${RESTORE}; without one, save what can be read with \`sqlite3 FILE .recover\`. Check the disk before the hub runs again.`,

@@ -33,7 +33,7 @@ export interface ExamineOptions {
   readonly onProgress: (seen: string) => void;
 }
 
-const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept'];
+const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept', 'not_looked_at'];
 
 const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'taskId' | 'agentId'>> = {}): Finding => ({
   check,
@@ -53,7 +53,8 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
   const { storage, dataDir } = hub;
   const what = `hub: storage ${storage.name} in ${dataDir}`;
   if (storage.inspect === undefined) {
-    onFinding(finding('not_kept', `storage ${storage.name} keeps nothing that could be looked at`));
+    if (storage.capabilities['durable'] === true) onFinding(finding('not_looked_at', `the doctor cannot look into storage ${storage.name}`));
+    else onFinding(finding('not_kept', `storage ${storage.name} keeps nothing that could be looked at`));
     return { what, seen: 'nothing' };
   }
   let inspection: StoreInspection;

@@ -1,0 +1,82 @@
+/** A hub on a real Postgres, as people run it: started, killed, and with its server gone for a while. */
+import t from 'tap';
+import { postgresServer } from '../adapters/postgres-server.ts';
+import { postgresUnderTest } from './adapters-under-test.ts';
+import { makeWorld } from './world.ts';
+
+const server = await postgresServer();
+const world = await makeWorld(t, {
+  storage: postgresUnderTest(server.url),
+  // A restart on a busy machine takes longer than the grace of other tests; here nobody is away for good.
+  hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 },
+});
+t.teardown(() => server.end());
+const { api } = world;
+let hub = await world.startHub();
+await world.startSidecar('a1', { extra: 'slots: 4' });
+
+async function atWork(description: string): Promise<string> {
+  const { task_id: id } = await api.submit({ description });
+  await world.event(id, ['woken']);
+  await world.ledgerLine(id, 'start');
+  return id;
+}
+
+async function endsOnce(id: string): Promise<void> {
+  await world.event(id, ['completed', 'dead_lettered']);
+  t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0 });
+  t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed']);
+}
+
+t.test('a task travels, and /health tells what it is kept in', async (t) => {
+  t.match(await api.health(), { status: 'ok', storage: 'postgres' });
+  const id = await atWork('the first one');
+  world.release(id);
+  await endsOnce(id);
+  t.match(await api.stats(), { completed: 1 });
+});
+
+t.test('the hub killed: what was acknowledged is there, and the agent works on', async () => {
+  const id = await atWork('goes on while the hub is down');
+  await hub.kill('SIGKILL');
+  hub = await world.startHub();
+  world.release(id);
+  await endsOnce(id);
+});
+
+t.test(
+  'Postgres gone for a while: submits are told so, agents work on, and their reports arrive',
+  { skip: server.power === null && 'the server is not ours to stop' },
+  async (t) => {
+    const { power } = server;
+    if (power === null) return;
+    const [goesOn, ends] = [await atWork('goes on while Postgres is down'), await atWork('ends while Postgres is down')];
+    await power.stop();
+    const answer = await fetch(`http://127.0.0.1:${world.port}/api/tasks`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${world.adminToken}`, 'idempotency-key': 'while-away' },
+      body: JSON.stringify({ description: 'comes while Postgres is down' }),
+    });
+    t.equal(answer.status, 503);
+    t.match(answer.headers.get('retry-after'), /^\d+$/);
+    t.match(await answer.json(), { error: 'storage_unavailable' });
+    // What /health says may be a second old.
+    while ((await api.health())['status'] !== 'degraded');
+    world.release(ends);
+    await world.ledgerLine(ends, 'end');
+    await power.start();
+    await endsOnce(ends);
+    world.release(goesOn);
+    await endsOnce(goesOn);
+    const { task_id: id } = await api.submit({ description: 'comes while Postgres is down' }, 'while-away');
+    world.release(id);
+    await endsOnce(id);
+  },
+);
+
+t.test('a second hub is refused while the first lives, and a password is told nowhere', async (t) => {
+  await t.rejects(world.startHub(), /another hub uses database "postgres"/);
+  t.equal(await hub.kill('SIGTERM'), 0);
+  t.notMatch(hub.log(), decodeURIComponent(new URL(server.url).password));
+  t.notMatch(hub.log(), new URL(server.url).password);
+});
