@@ -56,6 +56,8 @@ export interface LagSample {
   readonly p99Ms: number;
   readonly maxMs: number;
   readonly heapBytes: number;
+  /** Of all turns since the program began. */
+  readonly p99SinceStartMs: number;
 }
 
 /** What loop-lag.mjs wrote. */
@@ -63,8 +65,8 @@ export function readLag(file: string): readonly LagSample[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => {
-    const [atMs = 0, p99Ms = 0, maxMs = 0, heapBytes = 0] = line.split(' ').map(Number);
-    return { atMs, p99Ms, maxMs, heapBytes };
+    const [atMs = 0, p99Ms = 0, maxMs = 0, heapBytes = 0, p99SinceStartMs = 0] = line.split(' ').map(Number);
+    return { atMs, p99Ms, maxMs, heapBytes, p99SinceStartMs };
   });
 }
 

@@ -87,7 +87,10 @@ export interface WorldOptions {
   readonly sidecarTiming?: Partial<SidecarTiming> | undefined;
 }
 
-export async function makeChaosWorld(t: TestEnd, { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {} }: WorldOptions): Promise<ChaosWorld> {
+export async function makeChaosWorld(
+  t: TestEnd,
+  { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {} }: WorldOptions,
+): Promise<ChaosWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'agentcom-chaos-'));
   const hubPort = await freePort();
   const timing = { ...CHAOS_HUB_TIMING, ...hubTiming };
