@@ -216,7 +216,6 @@ export const POSTGRES_STATEMENTS: Statements = {
     WHERE t.ended_at IS NOT NULL AND t.ended_at <= greatest(${field('endedBeforeMs')}, ${field('deadBeforeMs')})
       AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ${field('deadBeforeMs')} ELSE ${field('endedBeforeMs')} END
       AND t.id IS DISTINCT FROM (SELECT task_id FROM task_events ORDER BY id DESC LIMIT 1)
-      AND t.id IS DISTINCT FROM (SELECT e.task_id FROM task_events AS e ORDER BY e.id DESC LIMIT 1)
       AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.task_id = t.id)
     ORDER BY t.ended_at, t.id LIMIT ${field('limit')} FOR UPDATE OF t SKIP LOCKED`,
   removeEvents: `DELETE FROM task_events WHERE task_id = ANY (${NAMES})`,

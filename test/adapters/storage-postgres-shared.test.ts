@@ -236,8 +236,8 @@ t.test('the hot statements walk their indexes and never a whole table, however t
     const plan = (await writer.rows(`EXPLAIN EXECUTE one ('[]')`)).map((row) => String(row['QUERY PLAN']));
     await writer.change('DEALLOCATE one');
     t.ok(plan.some((step) => step.includes(`using ${index} on`)), `${name} uses ${index}:\n${plan.join('\n')}`); // prettier-ignore
-    t.strictSame(plan.filter((step) => /Seq Scan on (?!event_numbers)|Hash|Merge Join/.test(step)), [], `${name} walks over no table`); // prettier-ignore
-    const whole = plan.filter((step, at) => /using (tasks|task_events|idempotency_keys|task_bodies)_pkey/.test(step) && !/Index Cond/.test(plan[at + 1] ?? '')); // prettier-ignore
+    t.strictSame(plan.filter((step) => /Seq Scan on (?!event_numbers)|Hash Join|Merge Join/.test(step)), [], `${name} walks over no table`); // prettier-ignore
+    const whole = plan.filter((step, at) => /Index (Only )?Scan using (tasks|task_events|idempotency_keys|task_bodies)_pkey/.test(step) && !/Index Cond/.test(plan[at + 1] ?? '')); // prettier-ignore
     t.strictSame(whole, [], `${name} walks over no whole index`);
     t.strictSame(plan.filter((step) => step.includes('tasks_by_')), [], `${name} stays off the indexes of lists`); // prettier-ignore
   }
