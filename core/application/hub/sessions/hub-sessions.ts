@@ -53,9 +53,13 @@ export class HubSessions implements TransportEvents {
     const everyMs = Math.min(context.timing.heartbeatMs, context.timing.pongWaitMs) / 2;
     const look = (): void => {
       for (const session of this.#sessions.values()) session.checkLife();
-      this.#lifeTimer = clock.after(everyMs, look);
+      wait();
     };
-    this.#lifeTimer = clock.after(everyMs, look);
+    const wait = (): void => {
+      // One more turn of the event loop: what was received while it stood still is heard before anybody counts as silent.
+      this.#lifeTimer = clock.after(everyMs, () => (this.#lifeTimer = clock.after(0, look)));
+    };
+    wait();
   }
 
   stop(): void {
