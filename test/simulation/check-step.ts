@@ -8,8 +8,7 @@ import type { StoredEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { checkInvariants, checkTasks, stopsArePast, viewOf, type StoreState, type Violation } from '../../core/domain/invariants.ts';
 import { OLDEST_EVERY } from '../../core/domain/rules.ts';
-import { canRun } from '../../core/domain/scheduling.ts';
-import { compareByAge, PRIORITIES, type Task } from '../../core/domain/task.ts';
+import { compareByAge, PRIORITIES, type Requirement, type Task } from '../../core/domain/task.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 
 /** What a commit did, and what has been seen before it. */
@@ -95,12 +94,16 @@ function assignments(step: Step): readonly Found[] {
     const name = `${taskId}.g${generation} to ${agentId}`;
     const taken = slotsTaken(database, agent.id);
     if (taken > agent.slots) found.push({ rule: 'I4', what: `${name}: it has ${taken} assignments and stops in ${agent.slots} slots` });
-    if (!canRun(task.requirement, agent)) found.push({ rule: 'I13', what: `${name}: it may not run it` });
+    if (!mayRun(task.requirement, agent)) found.push({ rule: 'I13', what: `${name}: it may not run it` });
     const later = assigned.slice(place + 1).filter((other) => other.agentId === agentId).length;
     found.push(...outOfOrder(step, task, agent, agent.assignedCount - later));
   }
   return found;
 }
+
+/** Said once more here: the rule that is asked of the hub must not be the hub's own. */
+const mayRun = ({ assignTo, capabilities }: Requirement, agent: Agent): boolean =>
+  (assignTo === null || assignTo === agent.id) && capabilities.every((capability) => agent.capabilities.includes(capability));
 
 function slotsTaken(database: MemoryDatabase, agentId: AgentId): number {
   let taken = 0;
@@ -118,7 +121,7 @@ function outOfOrder({ database, nowMs }: Step, given: Task, agent: Agent, count:
   const lane = PRIORITIES.indexOf(given.priority);
   for (const { task } of database.current.values()) {
     if (task.status !== 'queued' || task.parked || (task.eligibleAtMs ?? 0) > nowMs) continue;
-    if (task.avoid === agent.id || !canRun(task.requirement, agent)) continue;
+    if (task.avoid === agent.id || !mayRun(task.requirement, agent)) continue;
     const otherLane = PRIORITIES.indexOf(task.priority);
     const isFirst = isOldest ? compareByAge(task, given) < 0 : otherLane < lane || (otherLane === lane && compareByAge(task, given) < 0);
     if (!isFirst) continue;
