@@ -98,7 +98,7 @@ const commonSchemas = {
     slots: Type.Optional(slotsField),
     held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
   }),
-  ping: Type.Object({ type: type('ping') }),
+  ping: Type.Object({ type: type('ping'), draining_reason: Type.Optional(Type.Union([reasonField, Type.Null()])) }),
   status: Type.Object({ type: type('status'), status: Type.String({ minLength: 1, maxLength: 64 }) }),
   list_agents: Type.Object({ type: type('list_agents') }),
   message: Type.Object({

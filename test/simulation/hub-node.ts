@@ -205,7 +205,6 @@ export class HubNode {
   mend(): void {
     this.#killAt = null;
     this.#storeAwayUntilMs = 0;
-    if (this.machine.offMs !== 0) this.jump(-this.machine.offMs);
   }
 
   #assemble(): Running {

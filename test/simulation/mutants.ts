@@ -106,8 +106,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'after a stall the sweep goes before the frames that came meanwhile',
     caughtBy: 'J7',
     file: 'core/application/hub/sweeper.ts',
-    find: "    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));",
-    replace: "    this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok));",
+    find: '    this.#timer = clock.after(0, () => this.#post());',
+    replace: '    this.#post();',
   },
   {
     name: 'M11',

@@ -156,7 +156,7 @@ export function planOf(seed: number): Plan {
   return {
     seed,
     liveness: seed % UNLIMITED_EVERY !== 0,
-    timing: isShort ? { ...SHORT, leaseMs: from.pick([30_000, 90_000]) } : LONG,
+    timing: isShort ? { ...SHORT, leaseMs: from.pick([45_000, 90_000]) } : LONG,
     sidecarTiming: isShort ? SHORT_SIDECAR : SIDECAR_TIMING,
     machines,
     faults: { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}) },

@@ -21,6 +21,9 @@ const RESULTS_ROOT = '/memory/';
 /** Between frames that a newer connection has overtaken, and until the end of the connection that they are on. */
 const LATE_EACH_MS = 3;
 const LATE_GONE_MS = 1_000;
+/** Bodies of reports that a busy disk gives back late, as a share of the reads, and after how long at most. */
+const SLOW_READS = 0.2;
+const SLOW_READ_MS = 300;
 
 export class SidecarMachine implements Machine {
   readonly name: string;
@@ -281,6 +284,12 @@ export class SidecarMachine implements Machine {
         this.#begun = state as JournalState;
         await journal.save(state).finally(() => (this.#isSaving = false));
         this.#synced = state as JournalState;
+      },
+      readReport: async (name) => {
+        // What the hub says meanwhile comes first.
+        const life = this.#life;
+        if (life !== null && this.#chance.is(SLOW_READS)) await Promise.allSettled([life.wait(this.#chance.between(5, SLOW_READ_MS))]);
+        return await journal.readReport(name);
       },
     };
   }

@@ -205,6 +205,8 @@ export type RecoverAnswer =
 /** Time has passed: deadlines, absences, stops to send again. */
 export interface SweepCommand {
   readonly kind: 'sweep';
+  /** When it was asked for, by both clocks: whether the hub stood still, or its clock jumped, before its batch began. */
+  readonly asked?: { readonly atMs: number; readonly atMonotonicMs: number } | undefined;
 }
 
 /** This hub has just started: whoever was connected to it before is not. */

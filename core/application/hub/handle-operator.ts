@@ -75,6 +75,13 @@ function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
     return;
   }
   for (const stop of stops) {
+    if (stop.requestedAtMs > batch.nowMs) {
+      // The clock went back: its times begin anew, or it would hold its slot until the clock is there again.
+      const anew = { ...stop, requestedAtMs: batch.nowMs, sentAtMs: batch.nowMs };
+      batch.setStop(anew);
+      batch.send(anew);
+      continue;
+    }
     if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + V1_STOP_MS) {
       confirmStops(batch, agent, { outcome: 'unconfirmed' }, (one) => one.taskId === stop.taskId && one.generation === stop.generation);
     } else if (batch.nowMs >= (stop.sentAtMs ?? stop.requestedAtMs) + timing.stopResendMs) {

@@ -95,7 +95,13 @@ export class Sweeper {
     if (this.#storageAway) this.#hush('the storage was away');
     this.#running = true;
     // One more turn of the event loop: frames that were received before are taken before the sweep.
-    this.#timer = clock.after(0, () => this.#deps.inbox.post({ kind: 'sweep' }, (outcome) => void this.#swept(outcome.ok)));
+    this.#timer = clock.after(0, () => this.#post());
+  }
+
+  #post(): void {
+    const { clock, inbox } = this.#deps;
+    const asked = { atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+    inbox.post({ kind: 'sweep', asked }, (outcome) => void this.#swept(outcome.ok));
   }
 
   async #swept(ok: boolean): Promise<void> {

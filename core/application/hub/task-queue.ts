@@ -24,7 +24,7 @@ import { unblock } from './unblock.ts';
 
 /** How often a batch is repeated that the store asks to repeat. */
 const BATCH_TRIES_MAX = 5;
-/** A store that lets a transaction wait so long before it begins was away, though it did not say so. Milliseconds. */
+/** A store that lets a transaction wait so long before it begins was away, though it did not say so; or the hub stood still. Milliseconds. */
 const STALL_MS = 5_000;
 
 export interface TaskQueueDeps {
@@ -160,7 +160,8 @@ export class TaskQueue implements CommandInbox {
     const { store, ids, clock } = this.#deps;
     const askedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
-      if (clock.monotonicMs() - askedMs > STALL_MS) this.#deps.storageFailed?.();
+      const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, clock)));
+      if (waitedMs > STALL_MS) this.#deps.storageFailed?.();
       return this.#work(unit, entries);
     };
     for (let tries = 1; ; tries += 1) {
@@ -217,6 +218,13 @@ export class TaskQueue implements CommandInbox {
 
 /** What the hub itself must note in any case: at most one of each session, and one sweep. */
 const isOurOwn = ({ kind }: Command): boolean => kind === 'sweep' || kind === 'disconnect' || kind === 'hub_started';
+
+/** How long a sweep has waited for its batch, or how far the wall clock went beside that: whichever is more. 0 for others. */
+function sweepWaitedMs(command: Command, clock: Clock): number {
+  if (command.kind !== 'sweep' || command.asked === undefined) return 0;
+  const waitedMs = clock.monotonicMs() - command.asked.atMonotonicMs;
+  return Math.max(waitedMs, Math.abs(clock.nowMs() - command.asked.atMs - waitedMs));
+}
 
 /** Failures that have nothing to do with what is in the batch. */
 const isOfTheStore = (error: unknown): boolean =>

@@ -7,6 +7,7 @@ import type { HubFrameOf } from '../../protocol/hub-frames.ts';
 import type { HeldFrame } from '../../protocol/sidecar-frames.ts';
 import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
 import { frameName } from './state.ts';
+import { ownReason } from './standing.ts';
 import type { Turn } from './turn.ts';
 
 /** The close code of a connection whose identity another one took. */
@@ -92,7 +93,8 @@ export function heard(turn: Turn): void {
 export function onPingTimer(turn: Turn): void {
   const { phase, policy, awaitingFrame } = turn.state.link;
   if (phase !== 'identified') return;
-  turn.send({ type: 'ping' });
+  // Said with each ping, so that the loss of a single frame cannot leave the hub believing otherwise.
+  turn.send({ type: 'ping', draining_reason: ownReason(turn.state) });
   // The time of an unanswered ping goes on: where pings are quicker than it, a dead link would never be found.
   if (!awaitingFrame) turn.startTimer('pong', policy.pong_wait_ms);
   turn.patchLink({ awaitingFrame: true });

@@ -31,7 +31,7 @@ export function onDrainTimer(turn: Turn): void {
 }
 
 /** Why it takes nothing, if that is for a reason of its own. */
-const ownReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
+export const ownReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
   state.fault !== null || state.isShort ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
 
 /** Said when it begins, and for a reason of its own to every hub that it identifies with: an operator's is the hub's to say. */

@@ -292,6 +292,7 @@ export class HubSession {
         return this.#noteInvalid('validation_failed', { message_type: 'identify', fields: ['type'] });
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.nowMs() });
+        if (frame.draining_reason !== undefined) this.#talk.onDrainingReason(frame.draining_reason, from);
         return this.#reports.onPing(from);
       case 'task_accepted':
       case 'task_rejected':

@@ -26,6 +26,13 @@ export class TalkHandler {
     this.#send = send;
   }
 
+  /** What each ping of version 2 says again: why it takes nothing, null when it does. */
+  onDrainingReason(reason: string | null, from: Reporter): void {
+    const agent = this.#deps.roster.get(from.agentId);
+    if (agent === undefined || agent.draining || agent.ownDrain === reason) return;
+    this.#present(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
+  }
+
   on(frame: TalkFrame, from: Reporter): void {
     switch (frame.type) {
       case 'status':
