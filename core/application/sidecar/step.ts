@@ -47,11 +47,17 @@ export function sidecarStep(setting: SidecarSetting): (state: SidecarState, inpu
     wakeWhereThereIsRoom(turn);
     tellDrained(turn);
     stopWhenAnswered(turn);
-    if (state.fault === null || input.type === 'persist_failed' || !turn.isDurable) return turn.end();
-    return deferred(setting, state, input);
+    if (input.type === 'persist_failed') return alsoWith(turn.end(), killsOf(step(state, { ...input, ...input.during })));
+    if (state.fault === null || !turn.isDurable) return turn.end();
+    return alsoWith(deferred(setting, state, input), killsOf(turn.end()));
   };
   return step;
 }
+
+/** A run that is to be stopped is stopped at once: that needs no journal, and its task may be given to another meanwhile. */
+const killsOf = ({ effects }: Step): Step['effects'] => effects.filter(({ type }) => type === 'kill');
+
+const alsoWith = ({ state, effects }: Step, more: Step['effects']): Step => ({ state, effects: [...effects, ...more] });
 
 /** What needs the journal waits while it cannot be written; that the hub was heard does not. */
 function deferred(setting: SidecarSetting, state: SidecarState, input: Input): Step {

@@ -81,6 +81,21 @@ t.test('while the disk still fails, what waits goes on waiting, in order', async
   t.equal(sidecar.slot()?.status, 'working');
 });
 
+t.test('R11: a run that is to be stopped is stopped at once, whatever the journal', async (t) => {
+  // Its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
+  const cancelled = (sidecar: Stage): Event => ({
+    type: 'frame',
+    link: sidecar.state.link.number,
+    frame: { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'reclaimed', grace_ms: 50 },
+  });
+  const first = working();
+  t.same(only(takeFailing(first, cancelled(first)), 'kill').length, 1, 'when the journal fails over it');
+  t.equal(first.slot()?.stop, null, 'which is all that is done');
+  const later = working();
+  takeFailing(later, RESULT);
+  t.same(words(later.take(cancelled(later))), ['kill'], 'and while it waits for the journal');
+});
+
 t.test('R11: a cancel is not confirmed before its end is journalled', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, { type: 'frame', link: 1, frame: { type: 'task_cancelled', task_id: TASK, generation: 1 } });
