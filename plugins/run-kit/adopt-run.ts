@@ -9,6 +9,8 @@ import { watchRun } from './watch-run.ts';
 
 export interface AdoptRunOptions {
   readonly run: AdoptedRun;
+  /** Its runs are started by `launch`: streams that were never opened prove that nothing was. Default false. */
+  readonly isLaunched?: boolean | undefined;
   readonly graceMs: number;
   readonly signal: StopSignal;
   readonly left: StopSignal;
@@ -19,12 +21,12 @@ export interface AdoptRunOptions {
 
 /**
  * Follows the run to its end, as `watchRun` does. A run whose process was never journalled is found by its run id and
- * told as `spawned` first; where none is found and its streams were never opened, nothing was started: a failed spawn.
+ * told as `spawned` first; where none is found and nothing can have been started, it is a failed spawn.
  */
 export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<void> {
   const { run, table } = options;
   const main = run.process ?? (await findMain(table, run.runId));
-  if (main === null && !(await wereStreamsOpened(run.runDir))) {
+  if (main === null && options.isLaunched === true && !(await wereStreamsOpened(run.runDir))) {
     return await emit({ type: 'failed', phase: 'spawn', message: 'the sidecar ended before it had started the agent', retryable: true });
   }
   if (run.process === null && main !== null) await emit({ type: 'spawned', process: main });

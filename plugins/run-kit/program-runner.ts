@@ -81,7 +81,9 @@ export function programRunner(deps: ProgramRunnerDeps, options: ProgramRunnerOpt
         return watchRun({ ...common, runId: request.runId, runDir: request.runDir, main, ended, signal, left }, tell);
       }),
     attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>
-      wakeEvents((emit, left) => adoptRun({ ...common, run, signal, left }, hearing({ ...common, hear, request: run, left }, emit))),
+      wakeEvents((emit, left) =>
+        adoptRun({ ...common, run, isLaunched: true, signal, left }, hearing({ ...common, hear, request: run, left }, emit)),
+      ),
     ...(check === undefined ? {} : { check }),
   };
 }

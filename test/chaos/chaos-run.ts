@@ -66,7 +66,7 @@ const LOOK_MS = 20;
 const MIB = 2 ** 20;
 
 export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<ChaosOutcome> {
-  const { tasks, seed, longEvery = LONG_EVERY, onProgress } = options;
+  const { seed, longEvery = LONG_EVERY, onProgress } = options;
   const reconnectGraceMs = RECONNECT_GRACE_MS;
   const random = seededRandom(seed);
   const beganMs = performance.now();
@@ -78,11 +78,6 @@ export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<Chaos
   const lines = await enrolAll(t, world, options.sidecars);
   const sidecars = lines.flatMap(({ agents }) => agents.map((agentId) => keepSidecar(world, agentId, log.absences)));
   const ending = new AbortController();
-  t.teardown(() => {
-    ending.abort();
-    return Promise.resolve();
-  });
-
   let ended = 0;
   let endedAtMs = performance.now();
   const stream = readStream(world.api, ({ event }) => {
@@ -93,14 +88,22 @@ export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<Chaos
   });
   const told = submitter(world.api, ending.signal);
   const gauges = watchGauges(world, () => [hub.current().pid, ...sidecars.map((one) => one.current().pid)]);
+  t.teardown(async () => {
+    ending.abort();
+    gauges.stop();
+    await stream.stop();
+  });
 
   const parts: FaultParts = { world, random, hub, sidecars, lines, log, reconnectGraceMs, longEvery };
-  const submitting = submitAll(told, { ...options, random, ended: () => ended });
-  const faulting = doFaults(parts, options, () => ended);
+  let isFaulting = true;
+  const faulting = doFaults(parts, options, () => ended).finally(() => (isFaulting = false));
+  // As many more as it takes for the last fault to have something to be done to.
+  const submitting = submitAll(told, { ...options, random, ended: () => ended, goesOn: () => isFaulting && !ending.signal.aborted });
   const isStuck = (): boolean => performance.now() - endedAtMs > STUCK_MS;
-  while (ended < tasks && !isStuck()) await sleep(LOOK_MS);
+  const wanted = Promise.all([submitting, faulting]).then(([submitted]) => submitted);
+  const all = await Promise.race([wanted, untilStuck(isStuck)]);
+  while (all !== null && ended < all && !isStuck()) await sleep(LOOK_MS);
   if (isStuck()) ending.abort();
-  else await Promise.all([submitting, faulting]);
 
   const agents = sidecars.map((one) => one.agentId);
   await settle(world, stream, agents);
@@ -108,7 +111,7 @@ export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<Chaos
     ...(await stopAll(sidecars, hub)),
     ...told.changed.map((key) => `${key} was answered with another task than at first`),
   ];
-  if (isStuck()) surprises.push(`no task ended for ${STUCK_MS} ms; ${ended} of ${tasks} had`);
+  if (isStuck()) surprises.push(`no task ended for ${STUCK_MS} ms; ${ended} had`);
   const verdict = await judgeWorld(world, { told, stream, log, reconnectGraceMs, agents, wanted: () => 'completed' });
   return {
     verdict,
@@ -117,8 +120,13 @@ export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<Chaos
     askedAgain: told.askedAgain,
     surprises,
     seconds: Math.round((performance.now() - beganMs) / 1_000),
-    ...gauges(),
+    ...gauges.read(),
   };
+}
+
+async function untilStuck(isStuck: () => boolean): Promise<null> {
+  while (!isStuck()) await sleep(LOOK_MS, undefined, { ref: false });
+  return null;
 }
 
 const note = ({ hub, sidecar, agent, cut }: FaultLog): string =>
@@ -136,13 +144,11 @@ async function enrolAll(t: TestEnd, world: ChaosWorld, count: number): Promise<r
   return lines;
 }
 
-async function submitAll(
-  told: Submitter,
-  { tasks, sidecars, random, ended }: ChaosCounts & { readonly random: RandomBits; readonly ended: () => number },
-): Promise<void> {
+/** Answers how many were submitted. */
+async function submitAll(told: Submitter, { tasks, sidecars, random, ended, goesOn }: ChaosCounts & Submitting): Promise<number> {
   let next = 0;
   const submitSome = async (): Promise<void> => {
-    while (next < tasks) {
+    while (next < tasks || goesOn()) {
       if (next - ended() >= sidecars * AHEAD_PER_SIDECAR) {
         await sleep(LOOK_MS);
         continue;
@@ -153,6 +159,14 @@ async function submitAll(
     }
   };
   await Promise.all(Array.from({ length: SUBMITTERS }, submitSome));
+  return next;
+}
+
+interface Submitting {
+  readonly random: RandomBits;
+  readonly ended: () => number;
+  /** Whether more are wanted than were asked for. */
+  readonly goesOn: () => boolean;
 }
 
 /** Each fault has its instant: a number of ended tasks, and a moment after. */
@@ -176,7 +190,7 @@ async function doFaults(parts: FaultParts, counts: ChaosCounts, ended: () => num
   await Promise.all(running);
 }
 
-/** Looks each second; the answer ends that and gives the most that was seen. */
+/** Looks each second until `stop` or `read`, which gives the most that was seen. */
 function watchGauges(world: ChaosWorld, pids: () => readonly number[]) {
   let [hubRss, sidecarRss, wal] = [0, 0, 0];
   const stop = eachSecond(() => {
@@ -185,7 +199,7 @@ function watchGauges(world: ChaosWorld, pids: () => readonly number[]) {
     sidecarRss = Math.max(sidecarRss, ...sidecars);
     wal = Math.max(wal, bytesOf(`${world.database}-wal`));
   });
-  return () => {
+  const read = () => {
     stop();
     const lag = readLag(world.lagFile);
     return {
@@ -196,4 +210,5 @@ function watchGauges(world: ChaosWorld, pids: () => readonly number[]) {
       lagMaxMs: Math.max(0, ...lag.map(({ maxMs }) => maxMs)),
     };
   };
+  return { stop, read };
 }

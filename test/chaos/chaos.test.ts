@@ -15,7 +15,8 @@ t.test(
     t.strictSame(verdict.violations, []);
     t.strictSame(surprises, []);
     t.match(faults, { hub: 2, sidecar: 3, agent: 3, cut: 3 }, 'all of it was done');
-    t.match(verdict, { answered: 40, lost: 0, recordedTwice: 0, overlapping: 0 });
+    t.match(verdict, { lost: 0, recordedTwice: 0, overlapping: 0 });
+    t.ok(verdict.answered >= 40, `${verdict.answered} tasks were answered`);
     t.ok(verdict.finishedRuns >= 40, `${verdict.finishedRuns} results were written`);
   },
 );

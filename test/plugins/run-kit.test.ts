@@ -195,6 +195,7 @@ void t.test('a run that was never started is told as that, and one whose streams
     const told: WakeEvent[] = [];
     const options = {
       run: { ...request, process: null },
+      isLaunched: true,
       graceMs: 1_000,
       signal,
       left: signal,
