@@ -1,7 +1,7 @@
 /** The short form of `npm run chaos:cancel`, with bounds that hold on a machine that is busy with other tests. */
 import t from 'tap';
 import { cancelRun } from './cancel-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const KILL_GRACE_MS = 1_500;
 /** What a busy machine may add to what `chaos:cancel` allows. */
@@ -13,7 +13,7 @@ const EARLY_MS = 500;
 t.setTimeout(300_000);
 
 t.test('R11: a cancel ends a tree of five that ignores SIGTERM, wherever its members hide, and the hub has the confirmation', async (t) => {
-  const { times, faults, survivorNamed } = await cancelRun(t, { tree: buildTree(t), cancels: 3, atOnce: 3, killGraceMs: KILL_GRACE_MS });
+  const { times, faults, survivorNamed } = await cancelRun(t, { tree: builtTree(), cancels: 3, atOnce: 3, killGraceMs: KILL_GRACE_MS });
   t.strictSame(faults, []);
   t.equal(times.length, 3);
   for (const { signalMs, goneMs, confirmedMs } of times) {

@@ -4,7 +4,7 @@
  * that is confirmed within the grace and a second, and what cannot be killed is named.
  */
 import { cancelRun } from './cancel-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
@@ -20,7 +20,7 @@ say(
 await withEnds(async (end) => {
   const bar = progressBar(cancels);
   const outcome = await cancelRun(end, {
-    tree: buildTree(end),
+    tree: builtTree(),
     cancels,
     atOnce,
     killGraceMs,

@@ -4,7 +4,7 @@
  * as wanted and nothing is lost, recorded twice or run beside itself.
  */
 import { pointsRun, type StepCount } from './points-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
@@ -18,7 +18,7 @@ say(`every named step of hub and sidecar, killed at ${times} times each; seed ${
 await withEnds(async (end) => {
   let bar: ReturnType<typeof progressBar> | null = null;
   const onProgress = (done: number, of: number, step: string): void => (bar ??= progressBar(of)).at(done, `killed ${step}`);
-  const { hub, sidecar, verdict, surprises, seconds } = await pointsRun(end, { tree: buildTree(end), seed, times, onProgress });
+  const { hub, sidecar, verdict, surprises, seconds } = await pointsRun(end, { tree: builtTree(), seed, times, onProgress });
   (bar as ReturnType<typeof progressBar> | null)?.end();
   const steps: readonly StepCount[] = [...hub, ...sidecar];
   const full = steps.filter(({ kills }) => kills >= times);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../apps/tcp-proxy.ts';
 import type { TestEnd } from '../apps/world.ts';
-import type { BuiltTree } from './rig/built-tree.ts';
+import type { BuiltTree } from '../rig/built-tree.ts';
 import { doFault, keepRunning, keepSidecar, newFaultLog, type FaultKind, type FaultLog, type FaultParts, type Line } from './rig/faults.ts';
 import { bytesOf, eachSecond, readLag, sampleOf } from './rig/gauges.ts';
 import { judgeWorld, settle, stopAll } from './rig/closing.ts';

@@ -1,7 +1,7 @@
 /** The short form of `npm run chaos`. */
 import t from 'tap';
 import { chaosRun } from './chaos-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const counts = { tasks: 40, sidecars: 3, killsHub: 2, killsSidecar: 3, killsAgent: 3, cuts: 3 };
 
@@ -11,7 +11,7 @@ t.setTimeout(300_000);
 t.test(
   'R1, R4, R6, R10, R15, R21, J1, J2, J4, J6, J7: real processes are killed and cut off at random, and no task is lost, doubled or run beside itself',
   async (t) => {
-    const { verdict, faults, surprises } = await chaosRun(t, { ...counts, tree: buildTree(t), seed: 'in the tests', longEvery: 0 });
+    const { verdict, faults, surprises } = await chaosRun(t, { ...counts, tree: builtTree(), seed: 'in the tests', longEvery: 0 });
     t.strictSame(verdict.violations, []);
     t.strictSame(surprises, []);
     t.match(faults, { hub: 2, sidecar: 3, agent: 3, cut: 3 }, 'all of it was done');

@@ -4,7 +4,7 @@
  * [--seed TEXT]`. Exits with 1 unless nothing is lost, recorded twice or run beside itself. README.md tells how to read it.
  */
 import { chaosRun } from './chaos-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
@@ -29,7 +29,7 @@ say(
 );
 await withEnds(async (end) => {
   const bar = progressBar(tasks);
-  const outcome = await chaosRun(end, { ...counts, tree: buildTree(end), seed, onProgress: (done, note) => bar.at(done, note) });
+  const outcome = await chaosRun(end, { ...counts, tree: builtTree(), seed, onProgress: (done, note) => bar.at(done, note) });
   bar.end();
   const { verdict, faults, surprises, ...measured } = outcome;
   const { violations, ...found } = verdict;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
 import type { TestEnd } from '../apps/world.ts';
-import type { BuiltTree } from './rig/built-tree.ts';
+import type { BuiltTree } from '../rig/built-tree.ts';
 import { judgeWorld, settle, stopAll } from './rig/closing.ts';
 import { keepRunning, keepSidecar, type Kept, type KeptSidecar } from './rig/faults.ts';
 import type { Absence, Verdict } from './rig/judge.ts';

@@ -1,7 +1,7 @@
 /** The short form of `npm run chaos:points`: the steps at which most is at stake, each once. */
 import t from 'tap';
 import { pointsRun } from './points-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const STEPS = {
   hub: [
@@ -25,7 +25,7 @@ const STEPS = {
 t.setTimeout(300_000);
 
 t.test('R1, R2, R3, R4, R10, J1, J2, J4, J6: killed at named steps, neither hub nor sidecar loses or doubles anything', async (t) => {
-  const outcome = await pointsRun(t, { tree: buildTree(t), seed: 'in the tests', times: 1, sidecars: 2, steps: STEPS });
+  const outcome = await pointsRun(t, { tree: builtTree(), seed: 'in the tests', times: 1, sidecars: 2, steps: STEPS });
   const { hub, sidecar, verdict, surprises } = outcome;
   t.strictSame(verdict.violations, []);
   t.strictSame(surprises, []);

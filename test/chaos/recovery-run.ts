@@ -8,7 +8,7 @@ import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../core/config/times.ts';
 import type { Status } from '../../core/domain/task.ts';
 import type { TestEnd } from '../apps/world.ts';
-import type { BuiltTree } from './rig/built-tree.ts';
+import type { BuiltTree } from '../rig/built-tree.ts';
 import { inStore } from './rig/filled-store.ts';
 import { fillTasks } from './rig/filled-tasks.ts';
 import { bytesOf, cpuMsOf, sampleOf } from './rig/gauges.ts';

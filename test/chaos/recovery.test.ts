@@ -2,7 +2,7 @@
 import t from 'tap';
 import { checkInvariants } from '../../core/domain/invariants.ts';
 import { recoveryRun } from './recovery-run.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { readStored } from './rig/stored.ts';
 
 /** What a busy machine may add to what `recovery` allows. */
@@ -20,7 +20,7 @@ const TIMING = {
 t.setTimeout(120_000);
 
 t.test('R1, R16: a hub with many stored tasks takes submits soon after kill -9, and what a dead machine had runs elsewhere', async (t) => {
-  const outcome = await recoveryRun(t, { tree: buildTree(t), seed: 'in the tests', tasks: 20_000, kills: 1, hubTiming: TIMING });
+  const outcome = await recoveryRun(t, { tree: builtTree(), seed: 'in the tests', tasks: 20_000, kills: 1, hubTiming: TIMING });
   t.strictSame(outcome.surprises, []);
   t.equal(outcome.stored.queued, 9_000, 'the store is as large as it was meant to be');
   t.equal(outcome.recoveries.length, 1);

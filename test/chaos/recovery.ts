@@ -5,7 +5,7 @@
  * every submit that was answered is stored.
  */
 import { loadavg } from 'node:os';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { CHAOS_HUB_TIMING } from './rig/world.ts';
@@ -23,7 +23,7 @@ say(`${tasks} stored tasks, the hub killed ${kills} times; load of the machine b
 await withEnds(async (end) => {
   const bar = progressBar(tasks);
   const outcome = await recoveryRun(end, {
-    tree: buildTree(end),
+    tree: builtTree(),
     seed,
     tasks,
     kills,

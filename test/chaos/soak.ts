@@ -4,7 +4,7 @@
  * process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and memory does not grow: over
  * an hour or more its slope is under 1 MiB/h, over less it is not shown to be above that.
  */
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { slopeOf, type Slope } from './rig/slope.ts';
@@ -24,7 +24,7 @@ say(`${minutes} minutes, ${sidecars} sidecars, ${tasksPerSecond} tasks/s, a faul
 await withEnds(async (end) => {
   const bar = progressBar(minutes * 60);
   const outcome = await soakRun(end, {
-    tree: buildTree(end),
+    tree: builtTree(),
     seed,
     minutes,
     sidecars,

@@ -7,7 +7,7 @@ import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
 import type { HubTiming } from '../../core/config/times.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { TestEnd } from '../apps/world.ts';
-import type { BuiltTree } from './rig/built-tree.ts';
+import type { BuiltTree } from '../rig/built-tree.ts';
 import { cpuMsOf, eachSecond, readLag, sampleOf } from './rig/gauges.ts';
 import { enrolMany, inStore } from './rig/filled-store.ts';
 import { startProgram, type Program } from './rig/program.ts';

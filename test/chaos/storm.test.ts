@@ -1,7 +1,7 @@
 /** The short form of `npm run storm`, with bounds that hold on a machine that is busy with other tests. */
 import t from 'tap';
 import { HUB_TIMING } from '../../core/config/times.ts';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { stormRun } from './storm-run.ts';
 
 const SIDECARS = 300;
@@ -23,7 +23,7 @@ t.setTimeout(120_000);
 
 t.test('R15, R20: hundreds of sidecars come back at once to a hub that was killed, and none loses what it has in hand', async (t) => {
   const outcome = await stormRun(t, {
-    tree: buildTree(t),
+    tree: builtTree(),
     seed: 'in the tests',
     sidecars: SIDECARS,
     holders: HOLDERS,

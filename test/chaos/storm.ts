@@ -5,7 +5,7 @@
  */
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { loadavg } from 'node:os';
-import { buildTree } from './rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { stormRun } from './storm-run.ts';
@@ -28,7 +28,7 @@ say(
 await withEnds(async (end) => {
   const bar = progressBar(sidecars);
   const outcome = await stormRun(end, {
-    tree: buildTree(end),
+    tree: builtTree(),
     seed,
     sidecars,
     holders,

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestEnd } from '../apps/world.ts';
-import type { BuiltTree } from '../chaos/rig/built-tree.ts';
+import type { BuiltTree } from '../rig/built-tree.ts';
 import { eachSecond, readLag, sampleOf, type LagSample, type Sample } from '../chaos/rig/gauges.ts';
 import { invariantsOf } from '../chaos/rig/judge.ts';
 import { readStored } from '../chaos/rig/stored.ts';

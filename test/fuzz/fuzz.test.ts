@@ -1,13 +1,13 @@
 /** The short form of `npm run fuzz`. Latency and memory are for the long form, on a machine that has nothing else to do. */
 import t from 'tap';
-import { buildTree } from '../chaos/rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { fuzzRun } from './fuzz-run.ts';
 
 t.setTimeout(120_000);
 
 t.test('R7, R20, R22: hostile frames and bodies crash nothing, and the honest lose nothing', async (t) => {
   const { tally, refused, honest, violations } = await fuzzRun(t, {
-    tree: buildTree(t),
+    tree: builtTree(),
     seed: 'in the tests',
     frames: 2_000,
     bodies: 200,

@@ -4,7 +4,7 @@
  * answered with 500, memory grew by less than 64 MiB, the honest were answered within 250 ms (p99), and every task that
  * was acknowledged to them is there and completed. README.md tells what is sent.
  */
-import { buildTree } from '../chaos/rig/built-tree.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { fuzzRun } from './fuzz-run.ts';
@@ -28,7 +28,7 @@ say(
 await withEnds(async (end) => {
   const bar = progressBar(frames);
   const outcome = await fuzzRun(end, {
-    tree: buildTree(end),
+    tree: builtTree(),
     seed,
     frames,
     bodies,

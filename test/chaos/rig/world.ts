@@ -11,7 +11,7 @@ import { hubClient, type HubClient } from '../../../apps/client/index.ts';
 import type { HubLimits } from '../../../core/config/limits.ts';
 import type { HubTiming, SidecarTiming } from '../../../core/config/times.ts';
 import { freePort, type TestEnd } from '../../apps/world.ts';
-import type { BuiltTree } from './built-tree.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
 import { openLedger, type Ledger } from './ledger.ts';
 import { startProgram, type Program } from './program.ts';
 
