@@ -16,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { buildSync } from 'esbuild';
 import ts from 'typescript';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -35,6 +36,15 @@ const COMPILER: ts.CompilerOptions = {
   rewriteRelativeImportExtensions: true,
 };
 
+/**
+ * Packages of hundreds of small files, each as one: loading them is more than half of a program's start (0.27 instead of 0.70 s
+ * of the processor), and what they do is the same.
+ */
+const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  typebox: { index: 'typebox', compile: 'typebox/compile', value: 'typebox/value' },
+  inversify: { index: 'inversify' },
+};
+
 export interface BuiltTree {
   /** The command `agentcom`, for plain node. */
   readonly bin: string;
@@ -47,7 +57,7 @@ export function builtTree(): BuiltTree {
   const sources = new Map(FOLDERS.flatMap(sourcesIn).map((source) => [source, readFileSync(join(ROOT, source), 'utf8')]));
   const copied = COPIED.map((file) => readFileSync(join(ROOT, file), 'utf8'));
   const key = createHash('sha256')
-    .update(JSON.stringify([ts.version, COMPILER, [...sources], copied]))
+    .update(JSON.stringify([ts.version, COMPILER, BUNDLED, [...sources], copied]))
     .digest('hex');
   const folder = join(CACHE, key.slice(0, 32));
   if (!existsSync(folder)) compileInto(folder, sources);
@@ -69,12 +79,29 @@ function compileInto(folder: string, sources: ReadonlyMap<string, string>): void
     mkdirSync(dirname(join(making, file)), { recursive: true });
     copyFileSync(join(ROOT, file), join(making, file));
   }
+  for (const [name, entries] of Object.entries(BUNDLED)) bundle(name, entries, join(making, 'node_modules', name));
   try {
     renameSync(making, folder);
   } catch (thrown) {
     if (!existsSync(folder)) throw thrown;
     rmSync(making, { recursive: true });
   }
+}
+
+function bundle(name: string, entries: Readonly<Record<string, string>>, outdir: string): void {
+  buildSync({
+    entryPoints: { ...entries },
+    absWorkingDir: ROOT,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    external: ['reflect-metadata'],
+    outdir,
+    logLevel: 'error',
+  });
+  const exported = Object.keys(entries).map((entry) => [entry === 'index' ? '.' : `./${entry}`, `./${entry}.js`]);
+  writeFileSync(join(outdir, 'package.json'), JSON.stringify({ name, type: 'module', exports: Object.fromEntries(exported) as object }));
 }
 
 function removeOld(): void {
