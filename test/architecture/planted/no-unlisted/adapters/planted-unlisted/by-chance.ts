@@ -1,3 +1,3 @@
-import { transform } from 'esbuild';
+import { Pool } from 'tarn';
 
-export const shrink = transform;
+export const shrink = Pool;
