@@ -174,14 +174,23 @@ export async function doFault(kind: FaultKind, parts: FaultParts): Promise<void>
     }
     case 'agent': {
       const run = await target(parts, () => parts.world.ledger.living());
-      if (!isAlive(run)) return doFault(kind, parts);
-      process.kill(run.pid, 'SIGKILL');
+      if (!isAlive(run) || !killed(run.pid)) return doFault(kind, parts);
       log.agent += 1;
       log.killed.add(runOf(run));
       return;
     }
     case 'cut':
       return cut(parts, isLong, beyondMs);
+  }
+}
+
+/** False when it ended by itself at this very moment. */
+function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
   }
 }
 
