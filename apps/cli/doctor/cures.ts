@@ -2,7 +2,8 @@
 import type { JournalCheck, JournalNotice } from '../../../core/application/doctor/check-journal.ts';
 import type { StoreFinding } from '../../../core/application/doctor/check-store.ts';
 
-export type DoctorCheck = StoreFinding['check'] | JournalCheck | JournalNotice | 'cannot_look' | 'wake_runner' | 'not_kept' | 'not_looked_at';
+export type DoctorCheck =
+  StoreFinding['check'] | JournalCheck | JournalNotice | 'cannot_look' | 'wake_runner' | 'not_kept' | 'not_looked_at';
 
 const RESTORE = 'Stop the hub, keep a copy of the folder, and put back the newest backup that `agentcom doctor --fsck` finds clean';
 const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK` and submit it again';

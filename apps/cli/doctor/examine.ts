@@ -53,7 +53,8 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
   const { storage, dataDir } = hub;
   const what = `hub: storage ${storage.name} in ${dataDir}`;
   if (storage.inspect === undefined) {
-    if (storage.capabilities['durable'] === true) onFinding(finding('not_looked_at', `the doctor cannot look into storage ${storage.name}`));
+    if (storage.capabilities['durable'] === true)
+      onFinding(finding('not_looked_at', `the doctor cannot look into storage ${storage.name}`));
     else onFinding(finding('not_kept', `storage ${storage.name} keeps nothing that could be looked at`));
     return { what, seen: 'nothing' };
   }
