@@ -69,10 +69,10 @@ export class Sweeper {
     if (clock.monotonicMs() + delayMs < this.#fireAtMonotonicMs) this.#arm(delayMs);
   }
 
-  /** The storage could not commit: renewals were lost with it, so from now on silence does not count for a while. */
+  /** The storage could not commit, or a batch waited too long: renewals were lost or late with it, so from now on silence does not count for a while. */
   storageFailed(): void {
     if (this.#stopped) return;
-    if (!this.#storageAway) this.#hush('the storage could not commit');
+    if (!this.#storageAway) this.#hush('the storage could not commit, or a batch had to wait too long');
     this.#storageAway = true;
   }
 

@@ -37,7 +37,7 @@ export interface TaskQueueDeps {
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
   /** Told of each commit: its events, and the earliest time at which something is due. MUST NOT throw. */
   readonly committed: (commit: { readonly events: readonly StoredEvent[]; readonly dueAtMs: number | null }) => void;
-  /** Told when the store could not commit a batch, or kept one waiting: before any command is judged. MUST NOT throw. */
+  /** Told when the store could not commit a batch, or one waited too long: before any command is judged. MUST NOT throw. */
   readonly storageFailed?: (() => void) | undefined;
 }
 
