@@ -78,7 +78,7 @@ const plain = {
 };
 
 export default defineConfig(
-  { ignores: ['node_modules/', 'dist/', 'data/', '.tap/', 'test/architecture/planted/'] },
+  { ignores: ['node_modules/', 'dist/', '.built/', 'data/', '.tap/', 'test/architecture/planted/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   { plugins: { agentcom: { rules: agentcomRules }, '@typescript-eslint': tseslint.plugin } },
   { files: ['**/*.{mjs,cjs,js}'], rules: { ...plain, '@typescript-eslint/consistent-type-imports': 'off' } },

@@ -2,16 +2,17 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { clockContract } from '../contracts/clock.contract.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 // Waits by a timer of Node's own, not by the one under test; a little longer, for a busy machine.
 await clockContract(t, 'system', { clock: systemClock(), pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms + 25)) });
 
-const SOURCE = JSON.stringify(new URL('../../adapters/clock-system/system-clock.ts', import.meta.url).href);
+const CLOCK = JSON.stringify(builtTree().compiled('adapters/clock-system/system-clock.ts'));
 
 /** Runs a line with the clock as `clock` in a process of its own, and answers what it printed. */
 const runs = (line: string): string => {
-  const program = `const { systemClock } = await import(${SOURCE}); const clock = systemClock(); ${line}`;
-  const args = ['--conditions=agentcom-source', '--import=tsx', '--input-type=module', '--eval', program];
+  const program = `const { systemClock } = await import(${CLOCK}); const clock = systemClock(); ${line}`;
+  const args = ['--input-type=module', '--eval', program];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 30_000 });
   t.equal(stderr, '');
   return stdout;

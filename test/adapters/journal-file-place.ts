@@ -11,6 +11,7 @@ import { nodeJournalFiles, type JournalFiles } from '../../adapters/journal-file
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import type { AssignmentName, Journal } from '../../core/ports/journal.ts';
 import { silentLog } from '../../core/ports/log.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 /** An empty folder of this test's own, removed after it. */
 export async function emptyFolder(t: Test): Promise<string> {
@@ -92,8 +93,7 @@ export function faultyFiles(): FaultyFiles {
 
 /** A process that saves 1, 2, 3, … and prints each number once it was saved. */
 export function startSaver(t: Test, dataDir: string): ChildProcess {
-  const program = join(import.meta.dirname, 'journal-file-saver.ts');
-  const child = spawn(process.execPath, ['--conditions=agentcom-source', '--import=tsx', program, dataDir], {
+  const child = spawn(process.execPath, [builtTree().compiled('test/adapters/journal-file-saver.ts'), dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));

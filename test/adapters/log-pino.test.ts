@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { pinoLog } from '../../adapters/log-pino/pino-log.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { logContract } from '../contracts/log.contract.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -72,11 +73,11 @@ t.test('a full disk neither throws nor stops anything', { skip: existsSync('/dev
 });
 
 t.test('the last line before an exit is on standard error, and standard output stays clean', async (t) => {
-  const source = JSON.stringify(new URL('../../adapters/log-pino/pino-log.ts', import.meta.url).href);
+  const source = JSON.stringify(builtTree().compiled('adapters/log-pino/pino-log.ts'));
   const program = `const { pinoLog } = await import(${source}); const log = pinoLog();
     for (let n = 0; n < 500; n += 1) log.info('line', { n, text: 'x'.repeat(1000) });
     log.error('last'); process.exit(3);`;
-  const args = ['--conditions=agentcom-source', '--import=tsx', '--input-type=module', '--eval', program];
+  const args = ['--input-type=module', '--eval', program];
   const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 10_000_000 });
   t.equal(status, 3);
   t.equal(stdout, '');

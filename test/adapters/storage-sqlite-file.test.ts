@@ -3,19 +3,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite-statements.ts';
 import { aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from './sqlite-place.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
 
 /** Another hub's process over the same file; answers once it has committed. */
 async function hubProcess(t: Test, file: string) {
-  const program = fileURLToPath(new URL('./sqlite-hub-process.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=agentcom-source', '--import=tsx', program, file], {
+  const child = spawn(process.execPath, [builtTree().compiled('test/adapters/sqlite-hub-process.ts'), file], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const gone = once(child, 'exit');

@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { freePort, run, taskJson, testHub } from './cli-world.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const ID = 'task-00000000000000aa';
-const BIN = new URL('../../apps/cli/bin.mjs', import.meta.url).pathname;
+const BIN = builtTree().bin;
 const SUBMITTED = { task_id: ID, status: 'queued', priority: 'normal', created_at: 1_700_000_000_000 };
 const COMMANDS = [
   'hub',

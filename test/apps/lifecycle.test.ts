@@ -1,12 +1,12 @@
 /** The order, the bounds and the ends of `Lifecycle`; every time is virtual but that of the child processes. */
 import { execFile } from 'node:child_process';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import { Lifecycle, type Service } from '../../apps/lifecycle.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 /** Three services that write down what is done to them, and a lifecycle on a clock that stands still. */
 function bench(overrides: Readonly<Record<string, Partial<Service>>> = {}) {
@@ -183,7 +183,7 @@ t.test('a second start is refused and changes nothing', async (t) => {
 });
 
 t.test('nothing is left that keeps the process alive', async (t) => {
-  const child = path.join(import.meta.dirname, 'lifecycle-child.ts');
+  const child = builtTree().compiled('test/apps/lifecycle-child.ts');
   const ends: Readonly<Record<string, unknown>> = {
     clean: ['running', null],
     hanging: ['running', 'AggregateError'],
@@ -191,9 +191,8 @@ t.test('nothing is left that keeps the process alive', async (t) => {
     never: undefined,
   };
   const runs = Object.entries(ends).map(async ([way, end]) => {
-    const words = ['--conditions=agentcom-source', '--import=tsx', child, way];
     // The time is for a machine under load; a child that is kept alive would wait for ever.
-    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 30_000 });
+    const { stdout } = await promisify(execFile)(process.execPath, [child, way], { timeout: 30_000 });
     t.equal(stdout.trim(), JSON.stringify(end) ?? 'undefined', way);
   });
   await Promise.all(runs);

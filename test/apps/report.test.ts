@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { readProgress, readResult } from '../../core/protocol/agent-files.ts';
 import { run, type Ran } from './cli-world.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const ID = 'task-00000000000000aa';
 
@@ -132,9 +133,8 @@ t.test('no link is followed', async (t) => {
 
 t.test('from a script, at once, and many at a time', async (t) => {
   const agent = await agentRun(t);
-  const bin = new URL('../../apps/cli/bin.mjs', import.meta.url).pathname;
   const ends = [1, 2].map(async (percent) => {
-    const child = spawn(process.execPath, [bin, 'report', 'progress', '--percent', String(percent)], {
+    const child = spawn(process.execPath, [builtTree().bin, 'report', 'progress', '--percent', String(percent)], {
       env: { PATH: process.env['PATH'], ...agent.env },
       stdio: 'inherit',
     });

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
@@ -13,9 +12,10 @@ import { AgentcomError } from '../../plugins/plugin.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject } from './process-subject.ts';
 import { atWork, carriersOf, endAgent, fileAppears, PROBE_AGENT, runWorld, type RunWorld } from './run-world.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 const NODE = process.execPath;
-const SIDECAR_PROCESS = fileURLToPath(new URL('./sidecar-process.ts', import.meta.url));
+const SIDECAR_PROCESS = builtTree().compiled('test/plugins/sidecar-process.ts');
 
 wakeRunnerContract('command', () => processSubject((argv, deps) => command({ argv }).create(deps)));
 
@@ -321,7 +321,7 @@ function withRuns(title: string, run: (t: Test, world: RunWorld) => Promise<void
 }
 
 const sidecarProcess = (errand: object) =>
-  spawn(NODE, ['--conditions=agentcom-source', '--import=tsx', SIDECAR_PROCESS, JSON.stringify(errand)], {
+  spawn(NODE, [SIDECAR_PROCESS, JSON.stringify(errand)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 
