@@ -4,11 +4,12 @@ import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../architecture/cruise.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { program, shell, temporaryFolder } from './newcomer.ts';
 import { blocksOf } from './page-blocks.ts';
 import { freePort } from './world.ts';
 
-const BIN = join(ROOT, 'apps/cli/bin.mjs');
+const BIN = builtTree().bin;
 const hasCurl = spawnSync('curl', ['--version']).status === 0;
 
 t.test('every request of the page is one that the hub takes', { skip: hasCurl ? false : 'curl is not installed' }, async (t) => {

@@ -10,7 +10,7 @@ import type { Test } from 'tap';
 import { ROOT } from '../architecture/cruise.ts';
 
 /** Made by tools, or large: no part of what is cloned. */
-const NOT_CLONED = new Set(['.git', '.tap', 'node_modules', 'dist', 'data']);
+const NOT_CLONED = new Set(['.git', '.tap', '.built', 'node_modules', 'dist', 'data']);
 /** How long a program may take to say that it is ready, milliseconds: cold, on two busy cores. */
 const READY_WITHIN_MS = 60_000;
 const ENDS_WITHIN_MS = 90_000;

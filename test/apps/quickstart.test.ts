@@ -2,11 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
 import { TASKS } from '../../apps/quickstart/scenario.ts';
-import { ROOT } from '../architecture/cruise.ts';
+import { builtTree } from '../rig/built-tree.ts';
 import { temporaryFolder } from './newcomer.ts';
 
 /** A time, an agent, a task, and what happened; `-` where there is none. */
@@ -14,7 +13,7 @@ const ACCOUNT_LINE = /^ *\d+\.\d s {2}(-|builder|counter) +(-|[a-z]+) +\S.*$/;
 
 /** Runs the quickstart in `cwd`; `onLine` may do something about what it says. */
 async function quickstart(cwd: string, onLine: (line: string, interrupt: () => void) => void = () => undefined) {
-  const child = spawn(process.execPath, [join(ROOT, 'apps/cli/bin.mjs'), 'quickstart'], {
+  const child = spawn(process.execPath, [builtTree().bin, 'quickstart'], {
     cwd,
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
     stdio: ['ignore', 'pipe', 'inherit'],

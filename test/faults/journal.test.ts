@@ -12,9 +12,9 @@ t.test(
   'R3, R4, R5, J5: whatever step of the journal fails, is cut short or is the last, what was said outlives a loss of power',
   async (t) => {
     const kinds = KINDS.filter(({ where }) => where === 'journal');
-    const outcomes = await faultsRun({ scenarios: chosen('submit, assign'), kinds, first: 6, step: 23 });
+    const outcomes = await faultsRun({ scenarios: chosen('submit, assign'), kinds, first: 6, step: 47 });
     for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
-    t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 14, 'calls were failed');
+    t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 7, 'calls were failed');
   },
 );
 
@@ -22,8 +22,8 @@ t.test(
   'R4, R10, J2, J4: a sidecar that starts with a full journal on a disk that fails runs nothing twice and loses no result',
   async (t) => {
     const kinds = KINDS.filter(({ where }) => where === 'journal' || where === 'folders');
-    const outcomes = await faultsRun({ scenarios: chosen('a sidecar that starts'), kinds, first: 9, step: 45 });
+    const outcomes = await faultsRun({ scenarios: chosen('a sidecar that starts'), kinds, first: 9, step: 90 });
     for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
-    t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 10, 'calls were failed');
+    t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 5, 'calls were failed');
   },
 );

@@ -10,14 +10,14 @@ const chosen = (...names: readonly string[]) => SCENARIOS.filter(({ name }) => n
 const stores = KINDS.filter(({ where }) => where === 'store');
 
 t.test('R1, R2, R9: whatever statement of the store fails, what was answered is there, once', async (t) => {
-  const outcomes = await faultsRun({ scenarios: chosen('submit, assign', 'bulk'), kinds: stores, first: 5, step: 37 });
+  const outcomes = await faultsRun({ scenarios: chosen('submit, assign', 'bulk'), kinds: stores, first: 5, step: 71 });
   for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
-  t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 20, 'calls were failed');
+  t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 10, 'calls were failed');
 });
 
 t.test('R2, R4, R15: a store that goes away amid a late result or a new start costs nothing', async (t) => {
   const kinds = stores.filter(({ lasting }) => lasting);
-  const outcomes = await faultsRun({ scenarios: chosen('a late result', 'a hub that is started'), kinds, first: 30, step: 90 });
+  const outcomes = await faultsRun({ scenarios: chosen('a late result', 'a hub that is started'), kinds, first: 30, step: 180 });
   for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
-  t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 8, 'calls were failed');
+  t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 4, 'calls were failed');
 });

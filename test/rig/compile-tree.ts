@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import {
-  copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 import blankSpace from 'ts-blank-space';
@@ -28,7 +28,8 @@ const KEPT_MS = 86_400_000;
 const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test'];
 /** Files that are wrong on purpose; the tests read them where they are. */
 const PLANTED = 'test/architecture/planted/';
-const COPIED = ['apps/cli/bin.mjs', 'package.json'];
+/** What the programs find beside them: files and folders. */
+const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHITECTURE.md', 'examples', 'docs'];
 
 /**
  * Packages of hundreds of small files, each as one: loading them is more than half of a program's start (0.27 instead of 0.70 s
@@ -42,7 +43,7 @@ const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** The folder of the tree as the sources are now. */
 export function compileTree(): string {
   const sources = new Map(FOLDERS.flatMap(sourcesIn).map((source) => [source, readFileSync(join(ROOT, source), 'utf8')]));
-  const copied = COPIED.map((file) => readFileSync(join(ROOT, file), 'utf8'));
+  const copied = COPIED.flatMap(filesIn).map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]);
   const compiler = readFileSync(import.meta.filename, 'utf8');
   const key = createHash('sha256')
     .update(JSON.stringify([compiler, [...sources], copied]))
@@ -65,10 +66,7 @@ function compileInto(folder: string, sources: ReadonlyMap<string, string>): void
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, compiled(source, text));
   }
-  for (const file of COPIED) {
-    mkdirSync(dirname(join(making, file)), { recursive: true });
-    copyFileSync(join(ROOT, file), join(making, file));
-  }
+  for (const each of COPIED) cpSync(join(ROOT, each), join(making, each), { recursive: true });
   for (const [name, entries] of Object.entries(BUNDLED)) bundle(name, entries, join(making, 'node_modules', name));
   try {
     renameSync(making, folder);
@@ -116,11 +114,15 @@ function removeOld(): void {
   }
 }
 
-function sourcesIn(folder: string): readonly string[] {
-  const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
-  return names
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
-    .map((name) => join(folder, name))
-    .filter((source) => !source.startsWith(PLANTED))
+const sourcesIn = (folder: string): readonly string[] =>
+  filesIn(folder).filter((file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith(PLANTED));
+
+/** A file, or all below a folder. */
+function filesIn(place: string): readonly string[] {
+  if (!statSync(join(ROOT, place)).isDirectory()) return [place];
+  const entries = readdirSync(join(ROOT, place), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
     .sort();
 }
