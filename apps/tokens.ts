@@ -5,6 +5,7 @@
 import type { ServiceIdentifier } from 'inversify';
 import type { HubContext } from '../core/application/hub/context.ts';
 import type { HubSessions } from '../core/application/hub/sessions/hub-sessions.ts';
+import type { Lookout } from '../core/application/hub/lookout.ts';
 import type { Roster } from '../core/application/hub/roster.ts';
 import type { Sweeper } from '../core/application/hub/sweeper.ts';
 import type { TaskQueue } from '../core/application/hub/task-queue.ts';
@@ -25,6 +26,8 @@ import type { HubWiring } from './hub/wiring.ts';
 
 export const TOKENS = {
   Clock: Symbol('Clock') as ServiceIdentifier<Clock>,
+  /** The machine's timers with the store's time. */
+  HubClock: Symbol('HubClock') as ServiceIdentifier<Clock>,
   Ids: Symbol('Ids') as ServiceIdentifier<Ids>,
   Digest: Symbol('Digest') as ServiceIdentifier<Digest>,
   Log: Symbol('Log') as ServiceIdentifier<Log>,
@@ -37,6 +40,7 @@ export const TOKENS = {
   Roster: Symbol('Roster') as ServiceIdentifier<Roster>,
   TaskQueue: Symbol('TaskQueue') as ServiceIdentifier<TaskQueue>,
   Sweeper: Symbol('Sweeper') as ServiceIdentifier<Sweeper>,
+  Lookout: Symbol('Lookout') as ServiceIdentifier<Lookout>,
   HubSessions: Symbol('HubSessions') as ServiceIdentifier<HubSessions>,
   HttpApi: Symbol('HttpApi') as ServiceIdentifier<HttpApi>,
 

@@ -3,6 +3,7 @@
  * knows one database: how to open it, its text of each statement, its transactions and its failures.
  */
 import type { Knex } from 'knex';
+import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Statements } from './statements.ts';
 
@@ -10,6 +11,8 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** One transaction. A statement's parameter is any JSON value. */
 export interface Transaction {
+  /** The database's time when it began; that of this machine where nobody else uses the database. */
+  readonly nowMs: number;
   /** The rows that the statement answers. */
   rows(statement: keyof Statements, parameter?: unknown): Promise<readonly Row[]>;
   /** How many rows the statement changed. */
@@ -19,12 +22,16 @@ export interface Transaction {
 export interface Engine {
   readonly name: string;
   readonly capabilities: StoreCapabilities;
+  /** Works from `open` on. */
+  readonly calls: HubCalls;
   /** Locks, migrates, verifies. Fails with the codes of `Storage.open`, and then holds nothing. */
   open(): Promise<OpenEngine>;
 }
 
 export interface OpenEngine {
   readonly storeId: string;
+  /** The database's time as well as it is known outside a transaction. */
+  nowMs(): number;
 
   /**
    * Runs `work` in a transaction, after those asked for before it, and answers after the commit; nothing stays when it

@@ -45,6 +45,17 @@ export function knexAgentStore(use: () => OpenEngine): AgentStore {
         (await transaction.rows('revokeTokens', { ...which, nowMs })).map(tokenIn).sort(newestFirst),
       ),
 
+    revokedAmong: async (ids) =>
+      read(async (db) => {
+        const revoked: string[] = [];
+        for (let from = 0; from < ids.length; from += TOKENS_IN_LOOK) {
+          const some = ids.slice(from, from + TOKENS_IN_LOOK);
+          const rows = (await db('tokens').whereIn('id', some).whereNotNull('revoked_at').select('id')) as Row[];
+          revoked.push(...rows.map((row) => row['id'] as string));
+        }
+        return revoked;
+      }),
+
     addEnrolSecret: async (hash, expiresAtMs) => {
       await use().write(null, (transaction) => transaction.change('saveEnrolSecret', { hash, expiresAtMs }));
     },

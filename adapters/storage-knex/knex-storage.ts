@@ -33,9 +33,10 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
 
   return {
     name: engine.name,
-    tasks: knexTaskStore(engine.capabilities, handle.use),
+    tasks: knexTaskStore(engine.capabilities, handle.use, () => handle.current()?.nowMs() ?? clock.nowMs()),
     agents: knexAgentStore(handle.use),
     events: knexEventFeed(handle.use),
+    calls: engine.calls,
     open: async () => ({ storeId: (await handle.open()).storeId }),
     close: handle.close,
     async healthy() {

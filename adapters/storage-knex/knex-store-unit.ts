@@ -2,6 +2,7 @@
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { HubMail } from '../../core/domain/hub-lease.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/tombstone.ts';
 import type { Changes, Holding, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
@@ -18,6 +19,7 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
     names.length === 0 ? [] : load();
 
   return {
+    nowMs: transaction.nowMs,
     async load({ tasks, agents, keys }) {
       const found = await named(tasks, () => tasksBy('loadTasks', tasks));
       const known = new Set(found.map(({ id }) => id));
@@ -39,7 +41,20 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
         (await transaction.rows('loadBodies', ids)).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       ),
     holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
-    activeAgents: async () => (await transaction.rows('activeAgents')).map((row) => stateIn<Agent>(row)),
+    activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row)),
+    agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map((row) => stateIn<Agent>(row)),
+    async renewHub(hubId, leaseMs) {
+      const lease = { hubId, untilMs: transaction.nowMs + leaseMs };
+      if ((await transaction.change('prolongHub', lease)) > 0) return 'renewed';
+      await transaction.change('insertHub', lease);
+      return 'made';
+    },
+    buryHubs: () => buryHubs(transaction),
+    takeDuty: async (duty) => (await transaction.rows('takeDuty', duty))[0]?.['taken'] === 1,
+    takeMail: async (hubId, limit) =>
+      [...(await transaction.rows('takeMail', { hubId, limit }))]
+        .sort((one, other) => Number(one['place']) - Number(other['place']))
+        .map((row) => stateIn<HubMail>(row)),
     remove: (old) => remove(transaction, old),
     save: (changes) => save(transaction, changes),
   };
@@ -51,6 +66,18 @@ async function holdingsOf(transaction: Transaction, agentIds: readonly AgentId[]
   const liveOf = groupedBy(live, (task) => task.assignedTo);
   const stopsOf = groupedBy(stops, (stop) => stop.agentId);
   return [...new Set(agentIds)].map((agentId) => ({ agentId, live: liveOf.get(agentId) ?? [], stops: stopsOf.get(agentId) ?? [] }));
+}
+
+async function buryHubs(transaction: Transaction): ReturnType<StoreUnit['buryHubs']> {
+  const ended = await transaction.rows('deadHubs', { nowMs: transaction.nowMs });
+  const dead = ended.map((row) => ({ hubId: row['hub_id'] as string, untilMs: Number(row['lease_until']) }));
+  const isDead = new Set(dead.map(({ hubId }) => hubId));
+  const living = (await transaction.rows('hubs')).map((row) => row['hub_id'] as string).filter((hubId) => !isDead.has(hubId));
+  if (dead.length > 0) {
+    await transaction.change('removeHubs', [...isDead]);
+    await transaction.change('dropMail');
+  }
+  return { living, dead };
 }
 
 async function remove(transaction: Transaction, old: Removal): Promise<Removed> {
@@ -91,6 +118,7 @@ async function save(transaction: Transaction, changes: Changes): Promise<readonl
   await write('clearStops', changes.stopsCleared);
   await write('saveStops', changes.stopsSet);
   await write('insertKeys', changes.keys);
+  await write('insertMail', changes.mail);
   const stored: StoredEvent[] = [];
   for (const slice of slices(changes.events)) stored.push(...(await saveEvents(transaction, slice)));
   return stored;

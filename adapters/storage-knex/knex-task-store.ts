@@ -6,11 +6,13 @@ import type { OpenEngine, Row } from './engine.ts';
 import { knexStoreUnit } from './knex-store-unit.ts';
 import { eventIn, laneOf, taskIn, taskRowIn } from './rows.ts';
 
-export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEngine): TaskStore {
+/** `nowMs`: the store's time, also while it is closed. */
+export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEngine, nowMs: () => number): TaskStore {
   const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
 
   return {
     capabilities,
+    nowMs,
 
     transact: async (batchId, work) => use().write(batchId, (transaction) => work(knexStoreUnit(transaction))),
 

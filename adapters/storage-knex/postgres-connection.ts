@@ -16,6 +16,8 @@ export interface PostgresConnection {
   rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
   /** How many rows a statement changed. */
   change(sql: string, parameter?: string, name?: string): Promise<number>;
+  /** Begins a transaction that writes, and answers the server's time in milliseconds since 1970. */
+  begin(): Promise<number>;
   /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
   commit(): Promise<void>;
   /** Whether it has ended: nothing can be asked of it any more. */
@@ -52,6 +54,13 @@ export async function connectPostgres(config: ClientConfig, clock: Clock): Promi
   return {
     rows: async (sql, parameter, name) => (await run(sql, parameter, name)).rows.map(rowOf),
     change: async (sql, parameter, name) => (await run(sql, parameter, name)).rowCount ?? 0,
+    async begin() {
+      // Two statements sent as one come back as two answers, which the types of pg do not know.
+      const answers = (await client.query(BEGIN)) as unknown as readonly { readonly rows: readonly { readonly nowMs: number }[] }[];
+      const nowMs = answers[1]?.rows[0]?.nowMs;
+      if (nowMs === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
+      return nowMs;
+    },
     async commit() {
       const { command } = await run('COMMIT');
       if (command !== 'COMMIT') throw new AgentcomError('AC_INTERNAL', `Cannot commit: Postgres answered ${command}.`);
@@ -64,6 +73,8 @@ export async function connectPostgres(config: ClientConfig, clock: Clock): Promi
   };
 }
 
+const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "nowMs"`;
 const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
 
 async function backendOf(client: Client): Promise<Backend> {

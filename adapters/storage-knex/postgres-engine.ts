@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { NO_CALLS } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
@@ -41,6 +42,7 @@ export interface PostgresEngineDeps {
 export const postgresEngine = (deps: PostgresEngineDeps): Engine => ({
   name: 'postgres',
   capabilities: { ...POSTGRES_CAPABILITIES, shared: deps.shared ?? false },
+  calls: NO_CALLS,
   open: () => openPostgresEngine(deps),
 });
 
@@ -69,10 +71,12 @@ async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine>
     await readers.raw('SELECT 1');
     return openedEngine({
       place,
+      clock,
       log,
       connect,
       writer,
       storeId,
+      serverMs: await timeOf(writer),
       readers: { pool: readers, clock, place, withinMs: settings.readTimeoutMs + answerMarginMs },
     });
   } catch (thrown) {
@@ -87,19 +91,23 @@ async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine>
  */
 function openedEngine(opened: {
   readonly place: string;
+  readonly clock: Clock;
   readonly log: Log;
   /** `former`: the server's end of the connection before, which is ended if it is still there. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly writer: PostgresConnection;
   readonly readers: Readers;
   readonly storeId: string;
+  /** The server's time at this moment. */
+  readonly serverMs: number;
 }): OpenEngine {
-  const { place, log, readers, storeId } = opened;
+  const { place, clock, log, readers, storeId } = opened;
   const inTurn = oneAtATime();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
+  let heard = { serverMs: opened.serverMs, atMonotonicMs: clock.monotonicMs() };
 
   const letGo = async (why: unknown): Promise<void> => {
     const lost = writer;
@@ -144,15 +152,19 @@ function openedEngine(opened: {
     }
   };
 
+  const begun = (serverMs: number): void => void (heard = { serverMs, atMonotonicMs: clock.monotonicMs() });
+
   return {
     storeId,
+
+    nowMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
 
     write: (batchId, work) =>
       inTurn(async () => {
         const trusted = await believed();
         const distrusted: unknown[] = [];
         try {
-          const answer = await postgresTransaction(trusted, { place, batchId, work, distrust: (why) => distrusted.push(why) });
+          const answer = await postgresTransaction(trusted, { place, batchId, work, distrust: (why) => distrusted.push(why), begun });
           commitsToFold -= 1;
           if (commitsToFold === 0) void inTurn(foldCounts);
           return answer;
@@ -173,6 +185,12 @@ function openedEngine(opened: {
         await Promise.all([writer?.close(), readers.pool.destroy()]);
       }),
   };
+}
+
+async function timeOf(writer: PostgresConnection): Promise<number> {
+  const nowMs = await writer.begin();
+  await writer.commit();
+  return nowMs;
 }
 
 interface Readers {

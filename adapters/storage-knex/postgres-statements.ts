@@ -58,7 +58,13 @@ const EVENT_COLUMNS = {
   session: ['session', 'bigint'],
   details: ['details', 'text'],
 } as const satisfies Columns;
-const AGENT_COLUMNS = { id: ['id', 'text'], connected: ['connected', 'integer'], state: ['state', 'text'] } as const satisfies Columns;
+const AGENT_COLUMNS = {
+  id: ['id', 'text'],
+  connected: ['connected', 'integer'],
+  hub_id: ['hubId', 'text'],
+  state: ['state', 'text'],
+} as const satisfies Columns;
+const MAIL_COLUMNS = { id: ['id', 'text'], hub_id: ['hubId', 'text'], state: ['state', 'text'] } as const satisfies Columns;
 const STOP_COLUMNS = {
   agent_id: ['agentId', 'text'],
   task_id: ['taskId', 'text'],
@@ -105,7 +111,7 @@ const lockNames = (names: string): string => `
     ) AS in_order`;
 
 /** These keep each element of their list as a whole, in its field `state`. */
-export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 'insertTombstones']);
+export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
 
 /** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
 export const POSTGRES_LOCKS: Partial<Statements> = {
@@ -159,11 +165,12 @@ export const POSTGRES_STATEMENTS: Statements = {
   due: `
     SELECT state FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
     ORDER BY due_at, id LIMIT ${field('limit')} ${LOCKED} SKIP LOCKED`,
+  // Waits: nobody else looks for dependents of what is completed here, so one that is left out would wait for ever.
   // Joined to nothing, the status keeps off the index of statuses, which would walk every blocked task.
   dependents: `
     SELECT state FROM tasks
     WHERE id = ANY (ARRAY(SELECT d.task_id FROM task_dependencies AS d WHERE d.depends_on = ANY (${NAMES}))) AND status || '' = 'blocked'
-    ORDER BY id ${LOCKED} SKIP LOCKED`,
+    ORDER BY id ${LOCKED}`,
   // Waits: who leaves one out gives its agent more work than it has slots.
   liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id ${LOCKED}`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
@@ -173,7 +180,22 @@ export const POSTGRES_STATEMENTS: Statements = {
       SELECT id FROM agents WHERE connected = 1
       UNION SELECT assigned_to FROM tasks WHERE status = 'assigned'
       UNION SELECT agent_id FROM pending_stops))
+      AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${NAMES}))
     ORDER BY id ${LOCKED}`,
+  agentsOf: `SELECT state FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id ${LOCKED}`,
+  takeDuty: `
+    SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' duty ' || ($1::json #>> '{}'), 0))::integer AS taken`,
+  prolongHub: `UPDATE hubs SET lease_until = ${field('untilMs')} WHERE hub_id = ${field('hubId', 'text')}`,
+  insertHub: `INSERT INTO hubs (hub_id, lease_until) VALUES (${field('hubId', 'text')}, ${field('untilMs')}) ON CONFLICT (hub_id) DO NOTHING`,
+  // A lease that is locked is being renewed.
+  deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= ${field('nowMs')} ORDER BY hub_id FOR UPDATE SKIP LOCKED`,
+  hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
+  removeHubs: `DELETE FROM hubs WHERE hub_id = ANY (${NAMES})`,
+  dropMail: `DELETE FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id)`,
+  takeMail: `
+    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
+      SELECT place FROM hub_mail WHERE hub_id = ${field('hubId', 'text')} ORDER BY place LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))
+    RETURNING place, state`,
 
   insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
   insertBodies: insert('task_bodies', { task_id: ['taskId', 'text'], body: ['body', 'text'] }, '(task_id) DO NOTHING'),
@@ -202,13 +224,22 @@ export const POSTGRES_STATEMENTS: Statements = {
     { task_id: ['taskId', 'text'], json: ['json', 'text'] },
     '(task_id) DO UPDATE SET json = excluded.json',
   ),
-  saveAgents: insert('agents', AGENT_COLUMNS, '(id) DO UPDATE SET connected = excluded.connected, state = excluded.state'),
+  saveAgents: insert(
+    'agents',
+    AGENT_COLUMNS,
+    '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
+  ),
   insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
   saveStops: insert('pending_stops', STOP_COLUMNS, '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
   clearStops: `
     DELETE FROM pending_stops AS s USING ${given(STOP_COLUMNS)}
     WHERE s.agent_id = given."agentId" AND s.task_id = given."taskId" AND s.generation = given.generation`,
   insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+  insertMail: `
+    INSERT INTO hub_mail (id, hub_id, state)
+    SELECT given.id, given."hubId", given.state FROM ${given(MAIL_COLUMNS)}
+    WHERE EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = given."hubId")
+    ON CONFLICT (id) DO NOTHING`,
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `

@@ -13,6 +13,8 @@ export interface PostgresWrite<T> {
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Told when the connection cannot be used any more. */
   readonly distrust: (why: unknown) => void;
+  /** Told the server's time at the begin. */
+  readonly begun: (nowMs: number) => void;
 }
 
 /**
@@ -41,10 +43,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       throw failure;
     }
   };
-  const transaction: Transaction = {
+  const transactionAt = (nowMs: number): Transaction => ({
+    nowMs,
     rows: (name, parameter): Promise<readonly Row[]> => run(name, parameter, (sql, text) => writer.rows(sql, text, name)),
     change: (name, parameter) => run(name, parameter, (sql, text) => writer.change(sql, text, name)),
-  };
+  });
   const rollBack = async (): Promise<void> => {
     state = 'ended';
     if (writer.isLost) return;
@@ -55,11 +58,14 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     }
   };
 
+  let nowMs: number;
   try {
-    await writer.change('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+    nowMs = await writer.begin();
   } catch (thrown) {
     throw fail(thrown, 'begin a transaction');
   }
+  write.begun(nowMs);
+  const transaction = transactionAt(nowMs);
   let answer: T;
   try {
     answer = await write.work(transaction);

@@ -32,7 +32,7 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
   state: task,
 });
 
-export const agentColumns = (agent: Agent) => ({ id: agent.id, connected: agent.connected ? 1 : 0, state: agent });
+export const agentColumns = (agent: Agent) => ({ id: agent.id, connected: agent.connected ? 1 : 0, hubId: agent.hubId, state: agent });
 
 /** The value in a row's `state`. */
 export const stateIn = <T>(row: Row): T => jsonIn<T>(row['state']);

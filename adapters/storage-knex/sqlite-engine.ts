@@ -2,6 +2,7 @@
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { NO_CALLS } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
@@ -31,6 +32,7 @@ export interface SqliteEngineDeps {
 export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
   name: 'sqlite',
   capabilities: SQLITE_CAPABILITIES,
+  calls: NO_CALLS,
   open: () => openSqliteEngine(deps),
 });
 
@@ -95,10 +97,12 @@ function openedEngine(opened: {
   return {
     storeId: opened.connections.storeId,
 
+    nowMs: () => clock.nowMs(),
+
     write: (batchId, work) =>
       inTurn(async () => {
         const connections = await believed();
-        return sqliteTransaction(connections.writer, { file, batchId, work, distrust: distrust(connections) });
+        return sqliteTransaction(connections.writer, { file, clock, batchId, work, distrust: distrust(connections) });
       }),
 
     read,

@@ -57,7 +57,7 @@ const EVENT_COLUMNS = {
   session: field('session'),
   details: `nullif(${json('details')}, 'null')`,
 };
-const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), state: json('state') };
+const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
 const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
 const KEY_COLUMNS = {
   owner: field('owner'),
@@ -141,7 +141,21 @@ export const SQLITE_STATEMENTS: Statements = {
       SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
       UNION SELECT assigned_to FROM tasks INDEXED BY tasks_live WHERE status = 'assigned'
       UNION SELECT agent_id FROM pending_stops)
+      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
     ORDER BY id`,
+  agentsOf: `SELECT state FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (?1 ->> '$') ORDER BY id`,
+  // One hub has the file to itself.
+  takeDuty: `SELECT 1 AS taken WHERE ?1 IS NOT NULL`,
+  prolongHub: `UPDATE hubs SET lease_until = ?1 ->> '$.untilMs' WHERE hub_id = (?1 ->> '$.hubId')`,
+  insertHub: `INSERT INTO hubs (hub_id, lease_until) VALUES (?1 ->> '$.hubId', ?1 ->> '$.untilMs') ON CONFLICT (hub_id) DO NOTHING`,
+  deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= (?1 ->> '$.nowMs') ORDER BY hub_id`,
+  hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
+  removeHubs: `DELETE FROM hubs WHERE hub_id IN ${NAMES}`,
+  dropMail: `DELETE FROM hub_mail WHERE hub_id NOT IN (SELECT hub_id FROM hubs)`,
+  takeMail: `
+    DELETE FROM hub_mail WHERE place IN (
+      SELECT place FROM hub_mail INDEXED BY hub_mail_by_hub WHERE hub_id = (?1 ->> '$.hubId') ORDER BY place LIMIT (?1 ->> '$.limit'))
+    RETURNING place, state`,
 
   insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
   insertBodies: insert('task_bodies', { task_id: field('taskId'), body: json('body') }, '(task_id) DO NOTHING'),
@@ -155,7 +169,11 @@ export const SQLITE_STATEMENTS: Statements = {
     SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
     WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
   saveResults: insert('task_results', { task_id: field('taskId'), json: field('json') }, '(task_id) DO UPDATE SET json = excluded.json'),
-  saveAgents: insert('agents', AGENT_COLUMNS, '(id) DO UPDATE SET connected = excluded.connected, state = excluded.state'),
+  saveAgents: insert(
+    'agents',
+    AGENT_COLUMNS,
+    '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
+  ),
   insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
   saveStops: insert(
     'pending_stops',
@@ -166,6 +184,11 @@ export const SQLITE_STATEMENTS: Statements = {
     DELETE FROM pending_stops
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
   insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+  insertMail: `
+    ${GIVEN}
+    INSERT INTO hub_mail (id, hub_id, state)
+    SELECT ${field('id')}, ${field('hubId')}, value FROM given WHERE ${field('hubId')} IN (SELECT hub_id FROM hubs) ORDER BY key
+    ON CONFLICT (id) DO NOTHING`,
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `

@@ -10,6 +10,8 @@ import { SQLITE_STATEMENTS } from './sqlite-statements.ts';
 import type { Statements } from './statements.ts';
 
 export interface SqliteWrite<T> {
+  /** Whose time the transaction has. */
+  readonly clock: Clock;
   readonly file: string;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
@@ -23,7 +25,7 @@ export interface SqliteWrite<T> {
  * after would be committed alone.
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
-  const { file, batchId, distrust } = write;
+  const { file, clock, batchId, distrust } = write;
   let state: 'open' | 'ended' = 'open';
   let failure: AgentcomError | undefined;
 
@@ -41,10 +43,11 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
       throw failure;
     }
   };
-  const transaction: Transaction = {
+  const transactionAt = (nowMs: number): Transaction => ({
+    nowMs,
     rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], json(parameter))),
     change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], json(parameter))),
-  };
+  });
   const rollBack = async (): Promise<void> => {
     state = 'ended';
     try {
@@ -59,6 +62,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   } catch (thrown) {
     throw fail(thrown, 'begin a transaction');
   }
+  const transaction = transactionAt(clock.nowMs());
   let answer: T;
   try {
     answer = await write.work(transaction);

@@ -30,8 +30,26 @@ export interface Statements {
   readonly liveTasks: string;
   /** Parameter: agent ids. Rows: `state`, by task and generation. */
   readonly pendingStops: string;
-  /** No parameter. Rows: `state`, by id. */
+  /** Parameter: ids of hubs. Rows: `state`, by id. */
   readonly activeAgents: string;
+  /** Parameter: a hub's id. Rows: `state`, by id. */
+  readonly agentsOf: string;
+  /** Parameter: the name of a duty. Rows: one with `taken` 1 for whoever has it until the end of the transaction. */
+  readonly takeDuty: string;
+  /** Parameter: `{hubId, untilMs}`. Changes one row if that hub has a lease. */
+  readonly prolongHub: string;
+  /** Parameter: `{hubId, untilMs}`. Changes one row if that hub had none. */
+  readonly insertHub: string;
+  /** Parameter: `{nowMs}`. Rows: `hub_id`, `lease_until` of leases that ended and that nobody renews at this moment. */
+  readonly deadHubs: string;
+  /** No parameter. Rows: `hub_id` of all. */
+  readonly hubs: string;
+  /** Parameter: ids of hubs. Changes. */
+  readonly removeHubs: string;
+  /** No parameter. Changes: mail for hubs without a lease. */
+  readonly dropMail: string;
+  /** Parameter: `{hubId, limit}`. Rows: `state` of mail that it removes, in no order; `place` gives it. */
+  readonly takeMail: string;
 
   /** Parameter: task columns (rows.ts). Changes; what is there already stays. */
   readonly insertTasks: string;
@@ -47,7 +65,7 @@ export interface Statements {
   readonly findEvents: string;
   /** Parameter: `{taskId, json}`s. Changes. */
   readonly saveResults: string;
-  /** Parameter: `{id, connected, state}`s. Changes. */
+  /** Parameter: `{id, connected, hubId, state}`s. Changes. */
   readonly saveAgents: string;
   /** Parameter: pending stops. Changes. */
   readonly saveStops: string;
@@ -55,6 +73,8 @@ export interface Statements {
   readonly clearStops: string;
   /** Parameter: idempotency records. Changes; what is there already stays. */
   readonly insertKeys: string;
+  /** Parameter: mail. Changes; what is there already, or is for a hub without a lease, is left out. */
+  readonly insertMail: string;
 
   /** Parameter: a removal. Rows: `state` of tasks to remove. */
   readonly removable: string;
@@ -73,7 +93,7 @@ export interface Statements {
   readonly liveTokenOf: string;
   /** Parameter: tokens. Changes; what is there already stays. */
   readonly insertTokens: string;
-  /** Parameter: `{id, connected, state}`s. Changes; what is there already stays. */
+  /** Parameter: `{id, connected, hubId, state}`s. Changes; what is there already stays. */
   readonly insertAgents: string;
   /** Parameter: `{id?, agentId?, nowMs}`. Rows: the tokens revoked. */
   readonly revokeTokens: string;

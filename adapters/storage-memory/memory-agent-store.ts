@@ -44,6 +44,8 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
         return revoked.sort(newestFirst);
       }),
 
+    revokedAmong: (ids) => read((database) => ids.filter((id) => database.tokens.has(id) && database.tokens.get(id)?.revokedAtMs !== null)),
+
     addEnrolSecret: (hash, expiresAtMs) => write((database) => void database.secrets.set(hash, expiresAtMs)),
 
     takeEnrolSecret: (hash, nowMs) =>

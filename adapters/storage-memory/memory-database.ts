@@ -1,10 +1,12 @@
 /** What the memory twin keeps: the tables of a database as maps. Several storages may be opened on one, one after the other. */
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Tombstone } from '../../core/domain/tombstone.ts';
 import type { TaskBody } from '../../core/domain/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
+import type { Look } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';
 
@@ -27,6 +29,11 @@ export interface MemoryDatabase {
   readonly tokens: Map<string, TokenRecord>;
   /** Enrolment secrets by hash, each with when it ends. */
   readonly secrets: Map<string, number>;
+  readonly hubs: Map<string, HubLease>;
+  /** By its id, oldest first. */
+  readonly mail: Map<string, HubMail>;
+  /** What hears the calls of each storage. */
+  readonly ears: Map<object, Set<(look: Look) => void>>;
   /** Committed batches, oldest first, at most `BATCHES_KEPT`. */
   readonly batches: Set<string>;
   /** Transactions and writes, one after the other. */
@@ -65,6 +72,9 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   keys: new Map(),
   tokens: new Map(),
   secrets: new Map(),
+  hubs: new Map(),
+  mail: new Map(),
+  ears: new Map(),
   batches: new Set(),
   inTurn: oneAtATime(),
   holder: null,

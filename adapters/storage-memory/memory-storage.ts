@@ -2,6 +2,8 @@
 import type { StoredEvent } from '../../core/domain/event.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { EventFeed } from '../../core/ports/event-feed.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import { opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
@@ -11,18 +13,25 @@ import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
 
 export const MEMORY_CAPABILITIES: StoreCapabilities = { durable: false, shared: false };
 
-/** `database`: one to open again or to look into; a new, empty one by default. `onStep`: to fail or to wait at a step. */
+/**
+ * `clock`: the time of the store. `database`: one to open again or to look into; a new, empty one by default. `shared`:
+ * whether others may have it open too, by default not. `onStep`: to fail or to wait at a step.
+ */
 export interface MemoryStorageDeps {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly shared?: boolean | undefined;
   readonly database?: MemoryDatabase | undefined;
   readonly onStep?: OnStep | undefined;
 }
 
-export function memoryStorage(deps: MemoryStorageDeps = {}): Storage {
+export function memoryStorage(deps: MemoryStorageDeps): Storage {
   const database = deps.database ?? memoryDatabase('memory');
+  const capabilities = { ...MEMORY_CAPABILITIES, shared: deps.shared ?? false };
   const holder = {};
   const handle = opening<MemoryDatabase>({
     name: 'storage "memory"',
     async open() {
+      if (capabilities.shared) return database;
       if (database.holder !== null)
         throw new AgentcomError(
           'AC_STORAGE_LOCKED',
@@ -33,18 +42,38 @@ export function memoryStorage(deps: MemoryStorageDeps = {}): Storage {
     },
     close: (opened) =>
       opened.inTurn(async () => {
-        opened.holder = null;
+        if (opened.holder === holder) opened.holder = null;
       }),
   });
 
   return {
     name: 'memory',
-    tasks: memoryTaskStore({ capabilities: MEMORY_CAPABILITIES, use: handle.use, onStep: deps.onStep ?? (() => undefined) }),
+    tasks: memoryTaskStore({
+      capabilities,
+      use: handle.use,
+      onStep: deps.onStep ?? (() => undefined),
+      nowMs: () => deps.clock.nowMs(),
+    }),
     agents: memoryAgentStore(handle.use),
     events: memoryEventFeed(handle.use),
+    calls: memoryCalls(database, holder),
     open: async () => ({ storeId: (await handle.open()).storeId }),
     close: handle.close,
-    healthy: async () => database.holder === holder,
+    healthy: async () => handle.current() !== undefined,
+  };
+}
+
+/** Calls arrive at once, before `call` answers. */
+function memoryCalls(database: MemoryDatabase, self: object): HubCalls {
+  return {
+    call(look) {
+      for (const [storage, ears] of database.ears) if (storage !== self) for (const heard of ears) heard(look);
+    },
+    listen(heard) {
+      const ears = database.ears.get(self) ?? new Set();
+      database.ears.set(self, ears.add(heard));
+      return () => void ears.delete(heard);
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 /** One transaction of the memory twin: its changes lie over the database and are applied at the commit, all at once. */
 import type { Agent } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
+import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { isEnded, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
@@ -18,7 +19,8 @@ export interface MemoryStoreUnit {
   rollback(): void;
 }
 
-export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
+/** `nowMs`: when it begins. */
+export function memoryStoreUnit(database: MemoryDatabase, nowMs: number): MemoryStoreUnit {
   const tasks = layer(database.tasks);
   const current = layer(database.current);
   const results = layer(database.results);
@@ -26,6 +28,8 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
   const stops = layer(database.stops);
   const keys = layer(database.keys);
   const tombstones = layer(database.tombstones);
+  const hubs = layer(database.hubs);
+  const mail = layer(database.mail);
   const newEvents: StoredEvent[] = [];
   const removedTasks = new Set<TaskId>();
   let ended = false;
@@ -78,6 +82,8 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     for (const stop of changes.stopsCleared) stops.delete(stopKeyOf(stop));
     for (const stop of changes.stopsSet) stops.set(stopKeyOf(stop), keptCopy(stop));
     for (const key of changes.keys) if (keys.get(keyOf(key)) === undefined) keys.set(keyOf(key), keptCopy(key));
+    for (const one of changes.mail)
+      if (mail.get(one.id) === undefined && hubs.get(one.hubId) !== undefined) mail.set(one.id, keptCopy(one));
     return changes.events.map(addEvent);
   };
 
@@ -119,7 +125,22 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     stops: [...stops.values()].filter((stop) => stop.agentId === agentId).sort(byStop),
   });
 
+  const buryHubs = () => {
+    const dead = [...hubs.values()].filter(({ untilMs }) => untilMs <= nowMs).sort(byHubId);
+    for (const { hubId } of dead) hubs.delete(hubId);
+    const living = [...hubs.values()].sort(byHubId).map(({ hubId }) => hubId);
+    for (const { id, hubId } of [...mail.values()]) if (!living.includes(hubId)) mail.delete(id);
+    return { living, dead };
+  };
+
+  const takeMail = (hubId: string, limit: number): readonly HubMail[] => {
+    const taken = [...mail.values()].filter((one) => one.hubId === hubId).slice(0, limit);
+    for (const { id } of taken) mail.delete(id);
+    return taken;
+  };
+
   const unit: StoreUnit = {
+    nowMs,
     load: (names) =>
       inTransaction(() => ({
         tasks: found(tasks, names.tasks).map(({ task }) => task),
@@ -163,12 +184,23 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
       }),
     bodies: (ids) => inTransaction(() => found(tasks, ids).map(({ task, body }) => ({ taskId: task.id, body }))),
     holdingsOf: (agentIds) => inTransaction(() => [...new Set(agentIds)].map(holdingOf)),
-    activeAgents: () =>
+    activeAgents: (exceptOf) =>
       inTransaction(() => {
         const busy = new Set<AgentId | null>(where(({ task }) => task.status === 'assigned').map(({ task }) => task.assignedTo));
         for (const stop of stops.values()) busy.add(stop.agentId);
-        return [...agents.values()].filter((agent: Agent) => agent.connected || busy.has(agent.id)).sort(byId);
+        const isElsewhere = ({ connected, hubId }: Agent): boolean => connected && hubId !== null && exceptOf.includes(hubId);
+        return [...agents.values()].filter((agent) => (agent.connected || busy.has(agent.id)) && !isElsewhere(agent)).sort(byId);
       }),
+    agentsOf: (hubId) => inTransaction(() => [...agents.values()].filter((agent) => agent.connected && agent.hubId === hubId).sort(byId)),
+    renewHub: (hubId, leaseMs) =>
+      inTransaction(() => {
+        const answer = hubs.get(hubId) === undefined ? 'made' : 'renewed';
+        hubs.set(hubId, { hubId, untilMs: nowMs + leaseMs });
+        return answer;
+      }),
+    buryHubs: () => inTransaction(buryHubs),
+    takeDuty: () => inTransaction(() => true),
+    takeMail: (hubId, limit) => inTransaction(() => takeMail(hubId, limit)),
     remove: (old) => inTransaction(() => remove(old)),
     save: (changes) => inTransaction(() => save(changes)),
   };
@@ -177,7 +209,7 @@ export function memoryStoreUnit(database: MemoryDatabase): MemoryStoreUnit {
     unit,
     commit() {
       ended = true;
-      for (const one of [tasks, current, results, tombstones, agents, stops, keys]) one.apply();
+      for (const one of [tasks, current, results, tombstones, agents, stops, keys, hubs, mail]) one.apply();
       database.lastEventId = lastEventId() + newEvents.length;
       for (const event of newEvents) {
         database.events.push(event);
@@ -202,6 +234,8 @@ function forgetHistories(database: MemoryDatabase, taskIds: ReadonlySet<TaskId>)
 const readyAtMs = (task: Task): number => task.eligibleAtMs ?? task.createdAtMs;
 
 const byReadiness = (a: KeptTask, b: KeptTask): number => readyAtMs(a.task) - readyAtMs(b.task) || byId(a.task, b.task);
+
+const byHubId = (a: HubLease, b: HubLease): number => (a.hubId < b.hubId ? -1 : 1);
 
 const byStop = (a: Holding['stops'][number], b: Holding['stops'][number]): number =>
   a.taskId < b.taskId ? -1 : a.taskId > b.taskId ? 1 : a.generation - b.generation;

@@ -18,20 +18,22 @@ export function memoryTaskStore(options: {
   readonly capabilities: StoreCapabilities;
   readonly use: () => MemoryDatabase;
   readonly onStep: OnStep;
+  readonly nowMs: () => number;
 }): TaskStore {
-  const { capabilities, onStep } = options;
+  const { capabilities, onStep, nowMs } = options;
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(options.use());
 
   return {
     capabilities,
+    nowMs,
 
     transact: async (batchId, work) => {
       const database = options.use();
       return database.inTurn(async () => {
-        const transaction = memoryStoreUnit(database);
+        await onStep('begin', batchId);
+        const transaction = memoryStoreUnit(database, nowMs());
         let answer: Awaited<ReturnType<typeof work>>;
         try {
-          await onStep('begin', batchId);
           answer = await work(transaction.unit);
           await onStep('commit', batchId);
         } catch (thrown) {

@@ -14,6 +14,6 @@ export function memory(): StorageChoice {
     options: {},
     capabilities: { ...MEMORY_CAPABILITIES },
     problems: () => [],
-    create: async ({ clock }) => memoryStorage({ database: memoryDatabase(`memory-${clock.nowMs()}-${clock.monotonicMs()}`) }),
+    create: async ({ clock }) => memoryStorage({ clock, database: memoryDatabase(`memory-${clock.nowMs()}-${clock.monotonicMs()}`) }),
   };
 }

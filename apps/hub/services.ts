@@ -14,6 +14,8 @@ export async function hubServices(container: Container): Promise<readonly Servic
   const queue = await container.getAsync(TOKENS.TaskQueue);
   const sessions = await container.getAsync(TOKENS.HubSessions);
   const sweeper = await container.getAsync(TOKENS.Sweeper);
+  const lookout = await container.getAsync(TOKENS.Lookout);
+  const clock = await container.getAsync(TOKENS.HubClock);
   const secrets = await container.getAsync(TOKENS.HubSecrets);
   const http = await container.getAsync(TOKENS.HttpApi);
   const transport = await container.getAsync(TOKENS.HubTransport);
@@ -33,9 +35,13 @@ export async function hubServices(container: Container): Promise<readonly Servic
       name: 'queue',
       start: async () => {
         sweeper.start();
-        await queue.do({ kind: 'hub_started' });
+        const isShared = storage.tasks.capabilities.shared;
+        const askedMonotonicMs = clock.monotonicMs();
+        await queue.do({ kind: 'hub_started', isShared });
+        if (isShared) lookout.start(askedMonotonicMs);
       },
       stop: async () => {
+        lookout.stop();
         sweeper.stop();
         await queue.stop();
       },

@@ -3,6 +3,7 @@
  * post to the queue; each commit wakes the event streams and the sweeper. Also what is known only once the hub runs.
  */
 import type { Outgoing } from '../../core/application/hub/commands.ts';
+import type { Look } from '../../core/ports/hub-calls.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 
 export interface HubWiring {
@@ -15,6 +16,8 @@ export interface HubWiring {
   isHere: (agentId: AgentId, session: number) => boolean;
   expectDue: (dueAtMs: number | null) => void;
   storageFailed: () => void;
+  /** Has other hubs look. */
+  tell: (look: Look | null) => void;
   /** Called after each commit with events. */
   readonly commitListeners: Set<() => void>;
 }
@@ -26,5 +29,6 @@ export const hubWiring = (): HubWiring => ({
   isHere: () => false,
   expectDue: () => undefined,
   storageFailed: () => undefined,
+  tell: () => undefined,
   commitListeners: new Set(),
 });

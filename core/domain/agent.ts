@@ -28,6 +28,8 @@ export interface Agent {
   readonly draining: boolean;
   /** When what an operator's drain has left at work is to be handed back; null: the agent finishes it. */
   readonly drainUntilMs: number | null;
+  /** How often an operator has drained or resumed it: the hub that holds its socket tells it what it was not told yet. */
+  readonly orders: number;
   /** It takes nothing for this reason of its own, as it says itself; ends by its own word, or with its session. */
   readonly ownDrain: string | null;
   /** It said that it can do nothing: gets nothing before this time, or until its checks pass; with the reason that people read. */
@@ -108,6 +110,7 @@ export function newAgent(id: AgentId, name: string = id): Agent {
     reportedStatus: null,
     draining: false,
     drainUntilMs: null,
+    orders: 0,
     ownDrain: null,
     pausedUntilMs: null,
     pausedReason: null,

@@ -41,6 +41,9 @@ export interface AgentStore {
   /** Revokes by token id or agent id and answers those it revoked; none if there was nothing to revoke. */
   revokeTokens(which: { readonly id: string } | { readonly agentId: AgentId }, nowMs: number): Promise<readonly TokenRecord[]>;
 
+  /** Those of these token ids that are revoked. */
+  revokedAmong(ids: readonly string[]): Promise<readonly string[]>;
+
   /** Adds an enrolment secret by its hash. */
   addEnrolSecret(hash: string, expiresAtMs: number): Promise<void>;
 

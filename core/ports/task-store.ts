@@ -4,6 +4,7 @@
  */
 import type { Agent, PendingStop } from '../domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../domain/event.ts';
+import type { HubLease, HubMail } from '../domain/hub-lease.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 import type { Tombstone } from '../domain/tombstone.ts';
 import type { Requirement, Status, Priority, Task, TaskBody } from '../domain/task.ts';
@@ -22,6 +23,12 @@ export interface StoreCapabilities {
  */
 export interface TaskStore {
   readonly capabilities: StoreCapabilities;
+
+  /**
+   * The store's time as well as it is known outside a transaction: that of this machine, or, where several hubs may use it
+   * at once, that of the server, as it was last heard and went on since. MUST NOT throw; before `open` this machine's.
+   */
+  nowMs(): number;
 
   /**
    * Runs `work` in one transaction and answers what it answered, after the commit.
@@ -60,6 +67,12 @@ export interface TaskStore {
 /** The unit of work. What it loaded stays true until the end of the transaction. */
 export interface StoreUnit {
   /**
+   * The store's time when the transaction began. Whatever is stored is set and judged by it, so that the clocks of several
+   * hubs need not agree.
+   */
+  readonly nowMs: number;
+
+  /**
    * Loads what a batch names, in one go.
    * MUST leave unknown ids out. MUST answer numbers as numbers.
    */
@@ -90,8 +103,29 @@ export interface StoreUnit {
   /** Live assignments and pending stops of these agents: one answer for each, also for one that holds nothing. */
   holdingsOf(agentIds: readonly AgentId[]): Promise<readonly Holding[]>;
 
-  /** Agents that are connected now, or that have a live assignment or a pending stop. */
-  activeAgents(): Promise<readonly Agent[]>;
+  /** Agents that are connected now, or that have a live assignment or a pending stop; without those connected to one of these hubs. */
+  activeAgents(exceptOf: readonly string[]): Promise<readonly Agent[]>;
+
+  /** Agents that are connected to this hub, as far as the store knows. */
+  agentsOf(hubId: string): Promise<readonly Agent[]>;
+
+  /**
+   * Makes or prolongs the lease of a hub, until `leaseMs` after `nowMs`. `made`: there was none, so it is new or was buried.
+   * MUST wait for a transaction that buries it.
+   */
+  renewHub(hubId: string, leaseMs: number): Promise<'made' | 'renewed'>;
+
+  /**
+   * Removes the leases that ended by `nowMs`, with the mail of whoever has none, and answers both.
+   * MUST NOT wait for a hub that renews its lease at this moment, and MUST count it as living.
+   */
+  buryHubs(): Promise<{ readonly living: readonly string[]; readonly dead: readonly HubLease[] }>;
+
+  /** Whether this transaction is the one among all hubs that does this, until its end. MUST NOT wait. */
+  takeDuty(duty: Duty): Promise<boolean>;
+
+  /** Takes the oldest mail for this hub out of the store, at most `limit`. */
+  takeMail(hubId: string, limit: number): Promise<readonly HubMail[]>;
 
   /**
    * Removes what has been over for long, at most `limit` of each kind, and answers how many. A task leaves a tombstone;
@@ -108,6 +142,9 @@ export interface StoreUnit {
    */
   save(changes: Changes): Promise<readonly StoredEvent[]>;
 }
+
+/** What one hub does for all: look for what is due, for hubs that died, for what is over for long. */
+export type Duty = 'sweep';
 
 export interface LoadNames {
   readonly tasks: readonly TaskId[];
@@ -175,6 +212,8 @@ export interface Changes {
   readonly stopsSet: readonly PendingStop[];
   readonly stopsCleared: readonly Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>[];
   readonly keys: readonly IdempotencyRecord[];
+  /** For other hubs to send. Dropped where the hub has no lease. */
+  readonly mail: readonly HubMail[];
 }
 
 export interface TaskRow {

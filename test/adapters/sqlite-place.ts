@@ -7,13 +7,19 @@ import type { Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
+import { hubClock } from '../../core/application/hub/hub-clock.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import { silentLog, type Log } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StorageSubject } from '../contracts/storage-room.ts';
 
-/** `busyMs` is short, so that a test of waiting need not wait long. */
-export function sqliteStorage(file: string, options: { readonly log?: Log; readonly busyMs?: number } = {}): Storage {
-  const [clock, log] = [systemClock(), options.log ?? silentLog];
+/** `busyMs` is short, so that a test of waiting need not wait long. `time`: the store's, for a hub whose clock is virtual. */
+export function sqliteStorage(
+  file: string,
+  options: { readonly log?: Log; readonly busyMs?: number; readonly time?: Pick<Clock, 'nowMs'> } = {},
+): Storage {
+  const machine = systemClock();
+  const [clock, log] = [hubClock(machine, options.time ?? machine), options.log ?? silentLog];
   return knexStorage({ engine: sqliteEngine({ file, clock, log, busyMs: options.busyMs }), clock, log });
 }
 

@@ -23,7 +23,7 @@ const subject: StorageSubject = {
     const database = memoryDatabase(`memory-${places}`);
     return {
       storage() {
-        const storage = memoryStorage({ database });
+        const storage = memoryStorage({ clock: virtualClock(), database });
         t.teardown(() => storage.close());
         return storage;
       },
@@ -46,6 +46,7 @@ t.test('a step can fail a transaction, before and after its commit', async (t) =
   const steps: string[] = [];
   let failAt = '';
   const storage = memoryStorage({
+    clock: virtualClock(),
     onStep: (step, batchId) => {
       steps.push(`${step} ${batchId}`);
       if (step === failAt) throw new Error(`failed at ${step}`);

@@ -35,6 +35,7 @@ function failingConnection(failAt: number, fault: Fault) {
   const connection: PostgresConnection = {
     rows: (sql) => step<readonly Row[]>(sql, []),
     change: (sql) => step(sql, 1),
+    begin: () => step('BEGIN ISOLATION', 0),
     commit: () => step('COMMIT', undefined),
     isLost: false,
     backend: { pid: 0, startedAt: '' },
@@ -66,14 +67,23 @@ t.test('each statement of a transaction failing in turn', async (t) => {
     for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
       const { connection, statements } = failingConnection(failAt, fault);
       const distrusted: unknown[] = [];
-      const answer = postgresTransaction(connection, { place: 'x', batchId: 'b', work, distrust: (why) => distrusted.push(why) });
+      const answer = postgresTransaction(connection, {
+        place: 'x',
+        batchId: 'b',
+        work,
+        distrust: (why) => distrusted.push(why),
+        begun: () => undefined,
+      });
       const what = `${JSON.stringify(fault)} at statement ${failAt}`;
       await failsWith(t, answer, lost && failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : code, what);
       t.equal(distrusted.length > 0, lost, `${what}: ${lost ? 'another connection is made' : 'the connection is still believed'}`);
       t.equal(statements.at(-1) === 'ROLLBACK', failAt > 1 && failAt < COMMIT, `${what}: ${statements.join(', ')}`);
     }
   const { connection, statements } = failingConnection(0, {});
-  t.equal(await postgresTransaction(connection, { place: 'x', batchId: 'b', work, distrust: () => t.fail('no reason') }), 'done');
+  t.equal(
+    await postgresTransaction(connection, { place: 'x', batchId: 'b', work, distrust: () => t.fail('no reason'), begun: () => undefined }),
+    'done',
+  );
   t.strictSame(statements, ['BEGIN ISOLATION', 'SELECT state', 'INSERT INTO', 'WITH old', 'COMMIT'], 'the batch is the last before COMMIT');
 });
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
 import type { SqliteConnection } from '../../adapters/storage-knex/sqlite-connection.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
@@ -47,7 +48,13 @@ t.test('each statement of a transaction failing in turn', async (t) => {
     for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
       const { connection, statements } = failingConnection(failAt, code);
       const distrusted: unknown[] = [];
-      const answer = sqliteTransaction(connection, { file: 'x.db', batchId: 'b', work, distrust: (why) => distrusted.push(why) });
+      const answer = sqliteTransaction(connection, {
+        file: 'x.db',
+        clock: systemClock(),
+        batchId: 'b',
+        work,
+        distrust: (why) => distrusted.push(why),
+      });
       const isDisk = DISTRUSTED.includes(code);
       const what = `${code} at statement ${failAt}`;
       if (isDisk) await failsWith(t, answer, failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', what);
@@ -57,7 +64,10 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       t.equal(statements.at(-1) === 'ROLLBACK', rolledBack, `${what}: ${statements.join(', ')}`);
     }
   const { connection, statements } = failingConnection(0, '');
-  t.equal(await sqliteTransaction(connection, { file: 'x.db', batchId: 'b', work, distrust: () => t.fail('no reason') }), 'done');
+  t.equal(
+    await sqliteTransaction(connection, { file: 'x.db', clock: systemClock(), batchId: 'b', work, distrust: () => t.fail('no reason') }),
+    'done',
+  );
   t.strictSame(
     statements,
     ['BEGIN IMMEDIATE', 'SELECT state', 'WITH given', 'INSERT INTO', 'COMMIT'],
@@ -73,7 +83,7 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
     await failsWith(t, transaction.change('saveAgents', []), 'AC_STORE_UNAVAILABLE', 'the next one is refused');
     return 'all is well';
   };
-  const answer = sqliteTransaction(connection, { file: 'x.db', batchId: 'b', work, distrust: () => undefined });
+  const answer = sqliteTransaction(connection, { file: 'x.db', clock: systemClock(), batchId: 'b', work, distrust: () => undefined });
   await failsWith(t, answer, 'AC_STORE_UNAVAILABLE', 'the transaction fails');
   t.strictSame(statements, ['BEGIN IMMEDIATE', 'WITH given', 'ROLLBACK']);
 });
@@ -84,6 +94,7 @@ t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
   const mistake = new Error('a mistake of the work');
   const answer = sqliteTransaction(connection, {
     file: 'x.db',
+    clock: systemClock(),
     batchId: 'b',
     work: () => Promise.reject(mistake),
     distrust: (why) => distrusted.push(why),

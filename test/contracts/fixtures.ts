@@ -152,7 +152,7 @@ export function aToken(over: Partial<TokenRecord> = {}): TokenRecord {
 
 /** Changes with nothing in them but what is given. */
 export function changes(over: Partial<Changes> = {}): Changes {
-  return { inserted: [], updated: [], events: [], results: [], agents: [], stopsSet: [], stopsCleared: [], keys: [], ...over };
+  return { inserted: [], updated: [], events: [], results: [], agents: [], stopsSet: [], stopsCleared: [], keys: [], mail: [], ...over };
 }
 
 /** Changes that insert these tasks, each with a plain body and never due. */

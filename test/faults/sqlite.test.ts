@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { aBody, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
 import { commit } from '../contracts/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../adapters/sqlite-place.ts';
@@ -37,8 +38,9 @@ async function lockHolder(t: Test, file: string): Promise<{ letGo(): Promise<voi
 
 t.test('R2: while another process holds the write lock nothing is answered; the batch is repeated until it is free', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
-  const storage = closedAfter(t, sqliteStorage(file, { busyMs: 2_000 }));
-  const rig = await hubRig({ storage });
+  const clock = virtualClock();
+  const storage = closedAfter(t, sqliteStorage(file, { busyMs: 2_000, time: clock }));
+  const rig = await hubRig({ storage, clock });
   t.teardown(() => rig.stop());
   const holder = await lockHolder(t, file);
   let isAnswered = false;

@@ -101,7 +101,7 @@ export class HubNode {
     const world = this.#world;
     await life.gate(storage.open());
     sweeper.start();
-    await queue.do({ kind: 'hub_started' });
+    await queue.do({ kind: 'hub_started', isShared: false });
     await life.gate(
       transport.listen(
         {
@@ -217,6 +217,7 @@ export class HubNode {
     const isAway = (): boolean => worldClock.monotonicMs() < this.#storeAwayUntilMs;
     const saved = new Map<string, Saved>();
     const storage = memoryStorage({
+      clock,
       database,
       onStep: storeFaults({
         chance: world.chanceOf(`store ${this.#started}`),

@@ -1,6 +1,7 @@
 /** Every step of the schema, oldest first. A released one is never changed: mend it by another. */
 import { tasksAgentsEvents } from './0001-tasks-agents-events.ts';
 import { tombstones } from './0002-tombstones.ts';
+import { hubs } from './0003-hubs.ts';
 import type { Migration } from './migration.ts';
 
-export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents, tombstones];
+export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents, tombstones, hubs];

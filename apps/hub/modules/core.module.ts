@@ -1,6 +1,8 @@
 /** The use cases: queue, sessions, sweeper. */
 import { ContainerModule } from 'inversify';
 import { rulesOf, type HubContext } from '../../../core/application/hub/context.ts';
+import { hubClock } from '../../../core/application/hub/hub-clock.ts';
+import { Lookout } from '../../../core/application/hub/lookout.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
 import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
 import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
@@ -12,6 +14,9 @@ import { hubWiring } from '../wiring.ts';
 export const coreModule = (): ContainerModule =>
   new ContainerModule(({ bind }) => {
     bind(TOKENS.HubWiring).toResolvedValue(hubWiring).inSingletonScope();
+    bind(TOKENS.HubClock)
+      .toResolvedValue((machine, storage) => hubClock(machine, storage.tasks), [TOKENS.Clock, TOKENS.Storage])
+      .inSingletonScope();
     bind(TOKENS.HubContext)
       .toResolvedValue(
         (config, ids, log, wiring): HubContext => ({
@@ -39,13 +44,14 @@ export const coreModule = (): ContainerModule =>
             roster,
             context,
             deliver: (outgoing) => wiring.deliver(outgoing),
-            committed: ({ events, dueAtMs }) => {
+            committed: ({ events, dueAtMs, look }) => {
               wiring.expectDue(dueAtMs);
+              wiring.tell(look);
               if (events.length > 0) for (const listener of wiring.commitListeners) listener();
             },
             storageFailed: () => wiring.storageFailed(),
           }),
-        [TOKENS.Storage, TOKENS.Clock, TOKENS.Ids, TOKENS.Roster, TOKENS.HubContext, TOKENS.HubWiring],
+        [TOKENS.Storage, TOKENS.HubClock, TOKENS.Ids, TOKENS.Roster, TOKENS.HubContext, TOKENS.HubWiring],
       )
       .inSingletonScope();
     bind(TOKENS.Sweeper)
@@ -56,7 +62,7 @@ export const coreModule = (): ContainerModule =>
           wiring.storageFailed = () => sweeper.storageFailed();
           return sweeper;
         },
-        [TOKENS.Clock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring, TOKENS.Storage],
+        [TOKENS.HubClock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring, TOKENS.Storage],
       )
       .inSingletonScope();
     bind(TOKENS.HubSessions)
@@ -84,7 +90,7 @@ export const coreModule = (): ContainerModule =>
           TOKENS.HubConfig,
           TOKENS.TaskQueue,
           TOKENS.Storage,
-          TOKENS.Clock,
+          TOKENS.HubClock,
           TOKENS.Ids,
           TOKENS.Digest,
           TOKENS.Log,
@@ -92,6 +98,17 @@ export const coreModule = (): ContainerModule =>
           TOKENS.Roster,
           TOKENS.HubWiring,
         ],
+      )
+      .inSingletonScope();
+    bind(TOKENS.Lookout)
+      .toResolvedValue(
+        (clock, inbox, context, storage, sessions, wiring) => {
+          const newEvents = (): void => wiring.commitListeners.forEach((listener) => listener());
+          const lookout = new Lookout({ clock, inbox, context, calls: storage.calls, sessions, newEvents });
+          wiring.tell = (look) => lookout.tell(look);
+          return lookout;
+        },
+        [TOKENS.HubClock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.Storage, TOKENS.HubSessions, TOKENS.HubWiring],
       )
       .inSingletonScope();
   });

@@ -13,7 +13,7 @@ export const httpModule = (): ContainerModule =>
       .toResolvedValue(
         ({ dataDir, adminToken }, storage, ids, digest, clock, log) =>
           hubSecrets({ dataDir, adminToken, agents: storage.agents, ids, digest, clock, log }),
-        [TOKENS.HubConfig, TOKENS.Storage, TOKENS.Ids, TOKENS.Digest, TOKENS.Clock, TOKENS.Log],
+        [TOKENS.HubConfig, TOKENS.Storage, TOKENS.Ids, TOKENS.Digest, TOKENS.HubClock, TOKENS.Log],
       )
       .inSingletonScope();
     bind(TOKENS.HttpApi)
@@ -52,7 +52,7 @@ export const httpModule = (): ContainerModule =>
           TOKENS.Storage,
           TOKENS.Ids,
           TOKENS.Digest,
-          TOKENS.Clock,
+          TOKENS.HubClock,
           TOKENS.Log,
           TOKENS.HubSecrets,
           TOKENS.HubSessions,

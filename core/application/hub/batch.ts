@@ -3,6 +3,7 @@
  * saved and sent. Rules are in core/domain; this only keeps the books.
  */
 import { newAgent, type Agent, type PendingStop } from '../../domain/agent.ts';
+import type { HubMail } from '../../domain/hub-lease.ts';
 import { dueAtMs } from '../../domain/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { TaskEvent } from '../../domain/event.ts';
@@ -25,6 +26,10 @@ export class Batch {
   moreWaits = false;
   /** Tasks that became completed in this batch: their dependents are looked at. */
   readonly completed: TaskId[] = [];
+  /** Agents whose socket another hub may still hold, though this batch gave them a session here. */
+  readonly takenOver: AgentId[] = [];
+  /** Frames for other hubs to send. */
+  readonly mail: HubMail[] = [];
 
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();
@@ -45,9 +50,9 @@ export class Batch {
   /** By how much each agent's taken slots changed. */
   readonly #taken = new Map<AgentId, number>();
 
-  constructor(unit: StoreUnit, nowMs: number) {
+  constructor(unit: StoreUnit) {
     this.unit = unit;
-    this.nowMs = nowMs;
+    this.nowMs = unit.nowMs;
   }
 
   /** Takes in what the store has; what the batch knows already is newer and stays. */
@@ -186,6 +191,15 @@ export class Batch {
     return [...new Set([...this.#dirtyAgents, ...this.#taken.keys()])];
   }
 
+  /** Whether a task that this batch touched still waits for somebody who may run it now. */
+  get leavesWork(): boolean {
+    for (const id of this.#dirtyTasks) {
+      const task = this.#tasks.get(id);
+      if (task !== undefined && isEligible(task, this.nowMs)) return true;
+    }
+    return false;
+  }
+
   /** How many tasks this batch has changed so far: as many rows of the store may be out of date. */
   get changedTasks(): number {
     return this.#dirtyTasks.size;
@@ -210,10 +224,6 @@ export class Batch {
       if (task !== undefined && isEligible(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
     }
     return [...all.values()];
-  }
-
-  hasEligibleTasks(): boolean {
-    return this.withOwnRequirements([]).length > 0;
   }
 
   /** A live assignment goes to its agent after the commit: new, or once more because it was never seen or was lost. */
@@ -267,6 +277,7 @@ export class Batch {
       stopsSet: [...this.#stopsSet.values()],
       stopsCleared: [...this.#stopsCleared.values()],
       keys: this.#newKeys,
+      mail: this.mail,
     };
   }
 

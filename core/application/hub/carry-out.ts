@@ -1,14 +1,14 @@
 /** The commands of a batch: what each needs loaded, and who carries it out. */
-import type { Agent } from '../../domain/agent.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { IdempotencyName } from '../../ports/task-store.ts';
 import type { Batch } from './batch.ts';
 import type { AnswerTo, Command } from './commands.ts';
 import type { HubContext } from './context.ts';
+import { handleLook, handleMail, loadForHubs, takeAwayOfTheDead, takeMail, type HubsLoad } from './handle-hubs.ts';
 import { handleAdopt, handleCancel, handleRetry, sweep } from './handle-operator.ts';
 import { handleReport, handleStopConfirmed } from './handle-report.ts';
-import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleStanding, takeAway } from './handle-session.ts';
+import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleStanding } from './handle-session.ts';
 import { handlePush, handleSubmit } from './handle-submit.ts';
 
 /** Tasks that one sweep looks at; the next sweep follows at once if there are more. */
@@ -19,30 +19,30 @@ export interface Prepared {
   readonly lateResult: string | null;
 }
 
-/** What a sweep of this batch looks at; null when there is none in it. */
+/** What a sweep of this batch looks at; `isSweep` false when there is none in it. */
 export interface SweepLoad {
+  readonly isSweep: boolean;
+  readonly hubs: HubsLoad;
   readonly due: readonly Task[];
-  readonly active: readonly Agent[];
 }
 
 type Answer = () => AnswerTo<Command>;
 const NOTED = { kind: 'noted' } as const;
 
 /** Loads everything that the commands will look at. */
-export async function loadFor(batch: Batch, commands: readonly Command[]): Promise<SweepLoad | null> {
+export async function loadFor(batch: Batch, commands: readonly Command[], context: HubContext): Promise<SweepLoad> {
   const names = namesOf(commands);
   batch.take(await batch.unit.load({ tasks: [...names.tasks], agents: [...names.agents], keys: names.keys }));
   await loadNamedByNamed(batch, commands, names.keys);
   const hasSweep = commands.some((command) => command.kind === 'sweep');
-  const needsActive = hasSweep || commands.some((command) => command.kind === 'hub_started');
-  const active = needsActive ? await batch.unit.activeAgents() : [];
-  const due = hasSweep ? await batch.unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
-  batch.take({ tasks: due, agents: active });
+  const hubs = await loadForHubs(batch, commands, context);
+  const due = hasSweep && hubs.hasDuty ? await batch.unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
+  batch.take({ tasks: due, agents: hubs.agents });
   const assignees = due.flatMap((task) => task.assignedTo ?? []).filter((id) => batch.agent(id) === undefined);
   if (assignees.length > 0) batch.take(await batch.unit.load({ tasks: [], agents: assignees, keys: [] }));
-  const holders = new Set([...names.holders, ...active.map((agent) => agent.id), ...v1Reporters(batch, commands)]);
+  const holders = new Set([...names.holders, ...hubs.agents.map((agent) => agent.id), ...v1Reporters(batch, commands)]);
   await loadHoldings(batch, [...holders]);
-  return needsActive ? { due, active } : null;
+  return { isSweep: hasSweep, hubs, due };
 }
 
 /**
@@ -52,15 +52,18 @@ export async function loadFor(batch: Batch, commands: readonly Command[]): Promi
 export function carryOutAll(
   batch: Batch,
   entries: readonly { readonly command: Command; readonly prepared: Prepared }[],
-  load: SweepLoad | null,
+  load: SweepLoad,
   context: HubContext,
 ): readonly Answer[] {
   const answers = entries.map(({ command, prepared }) => carryOut(batch, command, prepared, load, context));
-  if (entries.some(({ command }) => command.kind === 'sweep')) sweep(batch, load?.due ?? [], load?.active ?? [], context);
+  takeMail(batch, load.hubs);
+  if (!load.isSweep) return answers;
+  takeAwayOfTheDead(batch, load.hubs, context);
+  sweep(batch, load.due, load.hubs.agents, context);
   return answers;
 }
 
-function carryOut(batch: Batch, command: Command, prepared: Prepared, load: SweepLoad | null, context: HubContext): Answer {
+function carryOut(batch: Batch, command: Command, prepared: Prepared, load: SweepLoad, context: HubContext): Answer {
   switch (command.kind) {
     case 'submit':
       return told(handleSubmit(batch, command));
@@ -90,12 +93,14 @@ function carryOut(batch: Batch, command: Command, prepared: Prepared, load: Swee
       handleStopConfirmed(batch, command);
       return told(NOTED);
     case 'sweep':
-      return told(NOTED);
+      return told({ kind: 'swept', hadDuty: load.hubs.hasDuty });
     case 'hub_started':
-      for (const agent of load?.active ?? []) {
-        if (agent.connected && agent.hubId !== null) takeAway(batch, agent, context);
-      }
+      takeAwayOfTheDead(batch, load.hubs, context);
       return told(NOTED);
+    case 'look':
+      return told(handleLook(batch, command, load.hubs, context));
+    case 'mail':
+      return told(handleMail(batch, command, load.hubs, context));
   }
 }
 
@@ -154,6 +159,12 @@ function addNames({ tasks, agents, holders, keys }: Names, command: Command): vo
       return;
     case 'agent_standing':
       agents.add(command.agentId);
+      return;
+    case 'look':
+      for (const id of command.agentIds) holders.add(id);
+      return;
+    case 'mail':
+      if (command.to !== null) agents.add(command.to);
       return;
     case 'sweep':
     case 'hub_started':

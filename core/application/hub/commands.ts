@@ -209,10 +209,34 @@ export interface SweepCommand {
   readonly asked?: { readonly atMs: number; readonly atMonotonicMs: number } | undefined;
 }
 
-/** This hub has just started: whoever was connected to it before is not. */
+/** This hub has just started: whoever is connected to no living hub is away. */
 export interface HubStartedCommand {
   readonly kind: 'hub_started';
+  /** Other hubs may use the store, so this one is to be seen to live. */
+  readonly isShared: boolean;
 }
+
+/** Looks for what other hubs have decided about these agents of this hub, and for tasks that they may run. */
+export interface LookCommand {
+  readonly kind: 'look';
+  readonly agentIds: readonly AgentId[];
+  /** The hub's lease is prolonged too. */
+  readonly renews: boolean;
+}
+export type LookAnswer =
+  | { readonly kind: 'looked' }
+  /** Another hub took this one for dead, and its agents for away. */
+  | { readonly kind: 'was_buried' };
+
+/** A frame from an agent of this hub to one of another, or to all of all others (`to` null). JSON text. */
+export interface MailCommand {
+  readonly kind: 'mail';
+  readonly id: string;
+  readonly from: AgentId;
+  readonly to: AgentId | null;
+  readonly frame: string;
+}
+export type MailAnswer = { readonly kind: 'sent' | 'agent_not_connected' };
 
 export interface AgentStandingCommand {
   readonly kind: 'agent_standing';
@@ -238,6 +262,8 @@ export type Command =
   | RecoverCommand
   | SweepCommand
   | HubStartedCommand
+  | LookCommand
+  | MailCommand
   | AgentStandingCommand;
 
 /** What each command is answered with. */
@@ -253,8 +279,11 @@ export interface Answers {
   presence: { readonly kind: 'noted' };
   stop_confirmed: { readonly kind: 'noted' };
   recover: RecoverAnswer;
-  sweep: { readonly kind: 'noted' };
+  /** `hadDuty`: what is due was looked at here, not by another hub at this moment. */
+  sweep: { readonly kind: 'swept'; readonly hadDuty: boolean };
   hub_started: { readonly kind: 'noted' };
+  look: LookAnswer;
+  mail: MailAnswer;
   agent_standing: StandingAnswer;
 }
 export type AnswerTo<C extends Command> = Answers[C['kind']];
@@ -277,6 +306,8 @@ export type Outgoing =
     }
   | { readonly kind: 'drain'; readonly agentId: AgentId; readonly deadlineMs: number | null }
   | { readonly kind: 'resume'; readonly agentId: AgentId }
+  /** A frame from an agent of another hub, JSON text; `agentId` null: to all. */
+  | { readonly kind: 'mail'; readonly agentId: AgentId | null; readonly frame: string }
   /** The agent has a newer session: close what is older. */
   | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number };
 

@@ -11,7 +11,7 @@ export interface HubContext {
   readonly timing: HubTiming;
   readonly limits: HubLimits;
   readonly log: Log;
-  /** From when on silence counts, by the wall clock; the sweeper moves it after a start, a stall or a jump. */
+  /** From when on silence counts, by the store's clock; the sweeper moves it after a start, a stall or a jump. */
   readonly silence: { countsFromMs: number };
   /** Whether this hub holds the socket of that session. */
   readonly isHere: (agentId: AgentId, session: number) => boolean;

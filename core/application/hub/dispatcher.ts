@@ -14,7 +14,7 @@ const ASSIGNMENTS_PER_BATCH = 1_024;
 
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext): Promise<void> {
   const waiting = await batch.unit.waitingRequirements(batch.nowMs);
-  if (waiting.length === 0 && !batch.hasEligibleTasks()) return;
+  if (waiting.length === 0 && !batch.leavesWork) return;
   const requirements = batch.withOwnRequirements(waiting);
   const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
   const ids = [...new Set([...known, ...batch.changedAgents()])];

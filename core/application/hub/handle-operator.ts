@@ -2,7 +2,7 @@
 import { withStrike } from '../../domain/breaker.ts';
 import { decideSweep } from '../../domain/due.ts';
 import { refuse } from '../../domain/refusal.ts';
-import type { Agent } from '../../domain/agent.ts';
+import type { Agent, PendingStop } from '../../domain/agent.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Transition } from '../../domain/transitions/change.ts';
 import { decideAdopt, decideRetry } from '../../domain/transitions/operating.ts';
@@ -66,6 +66,16 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
   }
 }
 
+/** The stops that another hub asked for, and did not send. */
+export function sendUnsent(batch: Batch, agent: Agent): void {
+  for (const stop of batch.stopsOf(agent.id)) if (stop.sentAtMs === null) resend(batch, stop);
+}
+
+function resend(batch: Batch, stop: PendingStop): void {
+  batch.setStop({ ...stop, sentAtMs: batch.nowMs });
+  batch.send(stop);
+}
+
 function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
   const stops = batch.stopsOf(agent.id);
   if (stops.length === 0) return;
@@ -85,8 +95,7 @@ function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
     if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + V1_STOP_MS) {
       confirmStops(batch, agent, { outcome: 'unconfirmed' }, (one) => one.taskId === stop.taskId && one.generation === stop.generation);
     } else if (batch.nowMs >= (stop.sentAtMs ?? stop.requestedAtMs) + timing.stopResendMs) {
-      batch.setStop({ ...stop, sentAtMs: batch.nowMs });
-      batch.send(stop);
+      resend(batch, stop);
     }
   }
 }

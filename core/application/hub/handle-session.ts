@@ -55,13 +55,12 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   };
   const agent = command.protocolVersion === 1 ? settling(identified, batch.nowMs) : identified;
   batch.putAgent(agent);
+  if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
   const held = command.held === null ? [] : answerHeld(batch, agent, command.held, context);
   if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
-  // Whether an operator drains it is known here alone: it may be another process by now, or have missed the word.
-  if (agent.draining) sendDrain(batch, agent);
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
 
@@ -147,12 +146,12 @@ export function handleDisconnect(batch: Batch, command: DisconnectCommand, conte
 }
 
 /**
- * The agent is away: from now on each of its deadlines is the end of the grace, unless silence does not count yet. A run
- * limit that passes meanwhile waits for it too: the sidecar keeps it, and has no way to say so.
+ * The agent is away since `sinceMs`: each of its deadlines is the end of the grace from then on, unless silence does not
+ * count yet. A run limit that passes meanwhile waits for it too: the sidecar keeps it, and has no way to say so.
  */
-export function takeAway(batch: Batch, agent: Agent, context: HubContext): void {
-  batch.putAgent({ ...agent, connected: false, disconnectedAtMs: batch.nowMs, lastHeardAtMs: agent.lastHeardAtMs ?? batch.nowMs });
-  const untilMs = Math.max(batch.nowMs + context.timing.reconnectGraceMs, context.silence.countsFromMs);
+export function takeAway(batch: Batch, agent: Agent, context: HubContext, sinceMs: number = batch.nowMs): void {
+  batch.putAgent({ ...agent, connected: false, disconnectedAtMs: sinceMs, lastHeardAtMs: agent.lastHeardAtMs ?? sinceMs });
+  const untilMs = Math.max(sinceMs + context.timing.reconnectGraceMs, context.silence.countsFromMs);
   for (const task of batch.liveOf(agent.id)) batch.touch(notBefore(withDeadline(task, untilMs), untilMs));
 }
 
@@ -229,10 +228,11 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
   if (agent === undefined) return { kind: 'unknown_agent' };
   switch (command.change) {
     case 'drain':
-      sendDrain(batch, {
+      batch.putAgent({
         ...agent,
         draining: true,
         drainUntilMs: command.deadlineMs === undefined ? null : batch.nowMs + command.deadlineMs,
+        orders: agent.orders + 1,
       });
       break;
     case 'resume':
@@ -240,6 +240,7 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         ...notDrained(notBusy(agent)),
         draining: false,
         drainUntilMs: null,
+        orders: agent.orders + 1,
         // Where the reason of its own still holds, it says so again.
         ownDrain: null,
         pausedUntilMs: null,
@@ -250,23 +251,12 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         breakerTrips: 0,
         rejections: 0,
       });
-      batch.outgoing.push({ kind: 'resume', agentId: agent.id });
       batch.dispatchWanted = true;
       break;
     case 'takeover':
       batch.putAgent({ ...agent, instanceId: null, replacedAtMs: [], conflictUntilMs: null });
   }
   return { kind: 'done' };
-}
-
-function sendDrain(batch: Batch, agent: Agent): void {
-  batch.putAgent(agent);
-  const { drainUntilMs } = agent;
-  batch.outgoing.push({
-    kind: 'drain',
-    agentId: agent.id,
-    deadlineMs: drainUntilMs === null ? null : Math.max(0, drainUntilMs - batch.nowMs),
-  });
 }
 
 /** Drained, as it said, is what it is no more. */

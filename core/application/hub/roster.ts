@@ -8,6 +8,7 @@ import type { AgentId } from '../../domain/ids.ts';
 import { canRun } from '../../domain/scheduling.ts';
 import type { Requirement } from '../../domain/task.ts';
 import type { Batch } from './batch.ts';
+import type { Outgoing } from './commands.ts';
 
 interface Entry {
   readonly agent: Agent;
@@ -24,9 +25,14 @@ export class Roster {
     this.#hubId = hubId;
   }
 
-  /** Takes over what a committed batch made of the agents. */
-  learn(batch: Batch): void {
+  /**
+   * Takes over what a committed batch made of the agents, and answers what they are to be told of it, whoever decided it:
+   * operators' orders, and that a newer session took their place elsewhere.
+   */
+  learn(batch: Batch): readonly Outgoing[] {
+    const told: Outgoing[] = [];
     for (const agent of batch.agents.values()) {
+      this.#tell(agent, batch.nowMs, told);
       const untilMs = [agent.pausedUntilMs, agent.brokenUntilMs, agent.busyUntilMs].filter((until) => until !== null);
       if (!agent.connected || agent.hubId !== this.#hubId) this.#entries.delete(agent.id);
       else this.#entries.set(agent.id, { agent, taken: this.#entries.get(agent.id)?.taken ?? 0 });
@@ -35,6 +41,22 @@ export class Roster {
     }
     for (const [id, difference] of batch.taken) this.#setTaken(id, (taken) => taken + difference);
     for (const id of batch.counted) this.#setTaken(id, () => batch.liveOf(id).length + batch.stopsOf(id).length);
+    return told;
+  }
+
+  #tell(agent: Agent, nowMs: number, told: Outgoing[]): void {
+    const before = this.#entries.get(agent.id)?.agent;
+    const { id: agentId, sessionNumber: session, drainUntilMs } = agent;
+    if (agent.hubId !== this.#hubId) {
+      if (before !== undefined) told.push({ kind: 'close_older', agentId, session });
+      return;
+    }
+    if (!agent.connected) return;
+    // A new session was told nothing yet: it may be another process, or have missed the word.
+    const isNew = before?.sessionNumber !== session;
+    if (isNew ? !agent.draining : before.orders === agent.orders) return;
+    const deadlineMs = drainUntilMs === null ? null : Math.max(0, drainUntilMs - nowMs);
+    told.push(agent.draining ? { kind: 'drain', agentId, deadlineMs } : { kind: 'resume', agentId });
   }
 
   /** Agents believed to have room for one of these, those with the fewest tasks first, at most `limit`. */

@@ -17,6 +17,7 @@ const GAP_MS = 20;
 const RETRY_MS = 1_000;
 
 export interface SweeperDeps {
+  /** Its wall time is the store's. */
   readonly clock: Clock;
   readonly inbox: CommandInbox;
   readonly context: HubContext;
@@ -101,10 +102,11 @@ export class Sweeper {
   #post(): void {
     const { clock, inbox } = this.#deps;
     const asked = { atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-    inbox.post({ kind: 'sweep', asked }, (outcome) => void this.#swept(outcome.ok));
+    inbox.post({ kind: 'sweep', asked }, (outcome) => void this.#swept(outcome.ok, outcome.ok && outcome.answer.hadDuty));
   }
 
-  async #swept(ok: boolean): Promise<void> {
+  /** What is due when another hub looks at it is that one's; whatever it leaves is looked at a moment later. */
+  async #swept(ok: boolean, hadDuty: boolean): Promise<void> {
     if (ok) this.#storageAway = false;
     const storedDueAtMs = await this.#nextDueAtMs();
     this.#running = false;
@@ -113,7 +115,7 @@ export class Sweeper {
     const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#heardDueAtMs ?? Infinity);
     this.#heardDueAtMs = null;
     // What a failed sweep was for is not known any more: the end of a pause is in no row that is due.
-    this.#arm(Math.min(context.timing.sweepMs, ok ? Math.max(GAP_MS, dueAtMs - clock.nowMs()) : RETRY_MS));
+    this.#arm(Math.min(context.timing.sweepMs, ok ? Math.max(hadDuty ? GAP_MS : RETRY_MS, dueAtMs - clock.nowMs()) : RETRY_MS));
   }
 
   /** A store that cannot be read is asked again at the next regular sweep. */

@@ -11,6 +11,7 @@ import type { StoredEvent } from '../../domain/event.ts';
 import { isLive } from '../../domain/task.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ids } from '../../ports/chance.ts';
+import type { Look } from '../../ports/hub-calls.ts';
 import type { StoreUnit, TaskStore } from '../../ports/task-store.ts';
 import { Batch } from './batch.ts';
 import type { AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
@@ -35,10 +36,19 @@ export interface TaskQueueDeps {
   readonly context: HubContext;
   /** Takes what leaves the hub, in commit order. MUST NOT throw. */
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
-  /** Told of each commit: its events, and the earliest time at which something is due. MUST NOT throw. */
-  readonly committed: (commit: { readonly events: readonly StoredEvent[]; readonly dueAtMs: number | null }) => void;
+  /** Told of each commit. MUST NOT throw. */
+  readonly committed: (commit: Commit) => void;
   /** Told when the store could not commit a batch, or one waited too long: before any command is judged. MUST NOT throw. */
   readonly storageFailed?: (() => void) | undefined;
+}
+
+/** What others may want to know of a commit. */
+export interface Commit {
+  readonly events: readonly StoredEvent[];
+  /** The earliest time at which something is due, by the store's clock. */
+  readonly dueAtMs: number | null;
+  /** What there is in it for other hubs; null: nothing. */
+  readonly look: Look | null;
 }
 
 interface Entry {
@@ -146,21 +156,32 @@ export class TaskQueue implements CommandInbox {
       for (const entry of entries) entry.settle({ ok: false, error });
       return;
     }
-    this.#deps.roster.learn(done.batch);
+    const told = this.#deps.roster.learn(done.batch);
     for (const [index, entry] of entries.entries()) {
       const answer = done.answers[index];
       if (answer !== undefined) entry.settle({ ok: true, answer: answer() });
     }
-    this.#deps.deliver(done.batch.outgoing);
-    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs });
+    this.#deps.deliver([...done.batch.outgoing, ...told]);
+    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, look: this.#lookFor(done) });
     this.#dispatchAgain ||= done.batch.moreWaits;
+  }
+
+  /** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */
+  #lookFor({ batch, events }: Done): Look | null {
+    const { roster } = this.#deps;
+    const work = batch.leavesWork;
+    const toAll = batch.mail.some(({ to }) => to === null);
+    const named = [...batch.takenOver, ...batch.mail.flatMap(({ to }) => to ?? [])];
+    const agents = [...new Set([...named, ...batch.changedAgents().filter((id) => roster.get(id) === undefined)])];
+    if (events.length === 0 && !work && !toAll && agents.length === 0) return null;
+    return { events: events.length > 0, work, agents: toAll ? null : agents };
   }
 
   async #commit(entries: readonly Entry[]): Promise<Done> {
     const { store, ids, clock } = this.#deps;
     const askedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
-      const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, clock)));
+      const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed?.();
       return this.#work(unit, entries);
     };
@@ -188,17 +209,17 @@ export class TaskQueue implements CommandInbox {
   }
 
   async #work(unit: StoreUnit, entries: readonly Entry[]): Promise<Done> {
-    const { context, clock, roster } = this.#deps;
-    const batch = new Batch(unit, clock.nowMs());
+    const { context, roster } = this.#deps;
+    const batch = new Batch(unit);
     const commands = entries.map((entry) => entry.command);
-    const sweepView = await loadFor(batch, commands);
-    const answers = carryOutAll(batch, entries, sweepView, context);
+    const load = await loadFor(batch, commands, context);
+    const answers = carryOutAll(batch, entries, load, context);
     await unblock(batch);
     if (batch.dispatchWanted || commands.length === 0) await dispatch(batch, roster, context);
     await this.#address(batch);
     const changes = batch.changes();
     const events = await unit.save(changes);
-    if (sweepView !== null) await removeOld(unit, batch.nowMs, context);
+    if (load.hubs.hasDuty) await removeOld(unit, batch.nowMs, context);
     return { batch, answers, events, dueAtMs: earliestDue(changes, roster.nextPauseEndMs(batch.nowMs)) };
   }
 
@@ -216,14 +237,14 @@ export class TaskQueue implements CommandInbox {
   }
 }
 
-/** What the hub itself must note in any case: at most one of each session, and one sweep. */
-const isOurOwn = ({ kind }: Command): boolean => kind === 'sweep' || kind === 'disconnect' || kind === 'hub_started';
+/** What the hub itself must note in any case: at most one of each session, one sweep, one look. */
+const isOurOwn = ({ kind }: Command): boolean => kind === 'sweep' || kind === 'disconnect' || kind === 'hub_started' || kind === 'look';
 
-/** How long a sweep has waited for its batch, or how far the wall clock went beside that: whichever is more. 0 for others. */
-function sweepWaitedMs(command: Command, clock: Clock): number {
+/** How long a sweep has waited for its batch, or how far the store's clock went beside that: whichever is more. 0 for others. */
+function sweepWaitedMs(command: Command, storeMs: number, clock: Clock): number {
   if (command.kind !== 'sweep' || command.asked === undefined) return 0;
   const waitedMs = clock.monotonicMs() - command.asked.atMonotonicMs;
-  return Math.max(waitedMs, Math.abs(clock.nowMs() - command.asked.atMs - waitedMs));
+  return Math.max(waitedMs, Math.abs(storeMs - command.asked.atMs - waitedMs));
 }
 
 /** Failures that have nothing to do with what is in the batch. */

@@ -74,7 +74,7 @@ export async function hubBench(
 ): Promise<HubBench> {
   const clock = virtualClock({ wallMs: A_MOMENT_MS });
   const log = memoryLog();
-  const storage = memoryStorage();
+  const storage = memoryStorage({ clock });
   await storage.open();
   const limits: HubLimits = { ...HUB_LIMITS, requestsPerSecond: 0, ...over.limits };
   const ids = seededIds({ seed: 'bench' });

@@ -39,6 +39,7 @@ function steppedStorage(storage: Storage, kill: Armed): Storage {
     tasks: steppedTasks(storage.tasks, kill),
     agents: storage.agents,
     events: storage.events,
+    calls: storage.calls,
     open: () => around(kill, 'opening the store', () => storage.open()),
     close: () => storage.close(),
     healthy: () => storage.healthy(),
@@ -49,6 +50,7 @@ function steppedStorage(storage: Storage, kill: Armed): Storage {
 function steppedTasks(tasks: TaskStore, kill: Armed): TaskStore {
   return {
     capabilities: tasks.capabilities,
+    nowMs: () => tasks.nowMs(),
     async transact(batchId, work) {
       let kinds: readonly string[] = [];
       kill.at('before BEGIN of a batch');
@@ -78,6 +80,7 @@ function kindsOf({ events, agents }: Changes): readonly string[] {
 
 function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) => void): StoreUnit {
   return {
+    nowMs: unit.nowMs,
     load: (names) => around(kill, 'loading', () => unit.load(names)),
     waitingRequirements: (nowMs) => unit.waitingRequirements(nowMs),
     claimable: (filter) => around(kill, 'claiming', () => unit.claimable(filter)),
@@ -85,7 +88,12 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     dependentsOf: (ids) => unit.dependentsOf(ids),
     bodies: (ids) => unit.bodies(ids),
     holdingsOf: (agentIds) => around(kill, 'reading holdings', () => unit.holdingsOf(agentIds)),
-    activeAgents: () => unit.activeAgents(),
+    activeAgents: (exceptOf) => unit.activeAgents(exceptOf),
+    agentsOf: (hubId) => unit.agentsOf(hubId),
+    renewHub: (hubId, leaseMs) => unit.renewHub(hubId, leaseMs),
+    buryHubs: () => unit.buryHubs(),
+    takeDuty: (duty) => unit.takeDuty(duty),
+    takeMail: (hubId, limit) => unit.takeMail(hubId, limit),
     remove: (old) => around(kill, 'removing what is over for long', () => unit.remove(old)),
     async save(changes) {
       saving(changes);

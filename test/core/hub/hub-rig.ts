@@ -7,6 +7,8 @@ import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual
 import { memoryWire, type MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
 import { rulesOf, type HubContext } from '../../../core/application/hub/context.ts';
+import { hubClock } from '../../../core/application/hub/hub-clock.ts';
+import { Lookout } from '../../../core/application/hub/lookout.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
 import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
 import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
@@ -15,6 +17,7 @@ import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
@@ -30,6 +33,8 @@ export interface HubRig {
   readonly log: MemoryLog;
   readonly context: HubContext;
   readonly sessions: HubSessions;
+  /** How often the readers of the history were woken by other hubs or by a poll. */
+  readonly news: { readonly events: number };
   submit(over?: Partial<TaskDraft>): Promise<TaskId>;
   record(id: TaskId): Promise<TaskRecord>;
   /** `status generation: events`. */
@@ -62,7 +67,7 @@ export interface Peer {
 export interface RigOptions {
   readonly timing?: Partial<HubTiming>;
   readonly limits?: Partial<HubLimits>;
-  readonly store?: MemoryStorageDeps;
+  readonly store?: Partial<MemoryStorageDeps>;
   /** Another storage than one in memory; opened and closed with the hub. */
   readonly storage?: Storage;
   /** A network on which others are too. Default: its own. */
@@ -72,6 +77,10 @@ export interface RigOptions {
   /** Time that goes on over several hubs. Default: its own. */
   readonly clock?: VirtualClock;
   readonly agentMessages?: boolean;
+  /** How far the clock of this hub's machine is from the store's, which is `clock`. Default 0. */
+  readonly offsetMs?: number;
+  /** Where it listens on the wire. Default `hub`. */
+  readonly host?: string;
   /** Default `hub-1`; a hub that starts again has another. */
   readonly hubId?: string;
 }
@@ -93,11 +102,17 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const log = memoryLog();
   const ids = seededIds({ seed: `rig of ${hubId}` });
   const calm = options.calm ?? (() => settle(clock));
-  const storage = options.storage ?? memoryStorage(options.store ?? {});
+  const storage = options.storage ?? memoryStorage({ clock, ...options.store });
   await storage.open();
   const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };
   const limits = { ...HUB_LIMITS, ...options.limits };
-  const late: { sessions: HubSessions | null } = { sessions: null };
+  const machine: Clock = {
+    nowMs: () => clock.nowMs() + (options.offsetMs ?? 0),
+    monotonicMs: () => clock.monotonicMs(),
+    after: (delayMs, fire) => clock.after(delayMs, fire),
+  };
+  const time = hubClock(machine, storage.tasks);
+  const late: { sessions: HubSessions | null; lookout: Lookout | null } = { sessions: null, lookout: null };
   const context: HubContext = {
     hubId,
     rules: rulesOf(timing, limits),
@@ -110,19 +125,22 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const roster = new Roster(hubId);
   const queue: TaskQueue = new TaskQueue({
     store: storage.tasks,
-    clock,
+    clock: time,
     ids,
     roster,
     context,
     deliver: (outgoing) => late.sessions?.deliver(outgoing),
-    committed: ({ dueAtMs }) => sweeper.expectDue(dueAtMs),
+    committed: ({ dueAtMs, look }) => {
+      sweeper.expectDue(dueAtMs);
+      late.lookout?.tell(look);
+    },
     storageFailed: () => sweeper.storageFailed(),
   });
-  const sweeper = new Sweeper({ clock, inbox: queue, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
+  const sweeper = new Sweeper({ clock: time, inbox: queue, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
   const sessions = new HubSessions({
     inbox: queue,
     agents: storage.agents,
-    clock,
+    clock: time,
     ids,
     digest: systemDigest(),
     log,
@@ -134,11 +152,21 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     trustedProxies: [],
   });
   late.sessions = sessions;
+  const news = { events: 0 };
+  const lookout = new Lookout({
+    clock: time,
+    inbox: queue,
+    context,
+    calls: storage.calls,
+    sessions,
+    newEvents: () => (news.events += 1),
+  });
+  late.lookout = lookout;
   const wire = options.wire ?? memoryWire({ clock });
   const transport = wire.transport();
   await transport.listen(
     {
-      host: 'hub',
+      host: options.host ?? 'hub',
       port: 4_000,
       frameBytesMax: limits.frameBytes,
       socketsMax: limits.sockets,
@@ -150,6 +178,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   );
   const kill = async (): Promise<void> => {
     transport.crash();
+    lookout.stop();
     sweeper.stop();
     sessions.stop();
     await storage.close();
@@ -158,7 +187,10 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   sessions.start();
   sweeper.start();
   try {
-    await queue.do({ kind: 'hub_started' });
+    const { shared } = storage.tasks.capabilities;
+    const askedMonotonicMs = clock.monotonicMs();
+    await queue.do({ kind: 'hub_started', isShared: shared });
+    if (shared) lookout.start(askedMonotonicMs);
   } catch (thrown) {
     await kill();
     throw thrown;
@@ -170,7 +202,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     let code: number | null = null;
     let seen = 0;
     const link: LinkConnection = wire.link({ remoteAddress }).connect(
-      { url: 'ws://hub:4000/ws', frameBytesMax: limits.frameBytes },
+      { url: `ws://${options.host ?? 'hub'}:4000/ws`, frameBytesMax: limits.frameBytes },
       {
         onOpen: () => undefined,
         onFrame: (text) => frames.push(JSON.parse(text) as AnyFrame),
@@ -217,6 +249,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     log,
     context,
     sessions,
+    news,
     record,
     async submit(over = {}) {
       const answer: SubmitAnswer = await queue.do({
@@ -261,6 +294,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       await calm();
       clock.advance(CLOSE_MS);
       await closed;
+      lookout.stop();
       sweeper.stop();
       await queue.stop();
       await storage.close();

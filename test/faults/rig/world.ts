@@ -107,7 +107,7 @@ export class World {
     if (this.#hub !== null) return;
     this.#hubs += 1;
     this.#linesSeen = 0;
-    const storage = this.#calm.watchingStorage(sqliteStorage(this.database, { busyMs: BUSY_MS }));
+    const storage = this.#calm.watchingStorage(sqliteStorage(this.database, { busyMs: BUSY_MS, time: this.clock }));
     try {
       this.#hub = await hubRig({
         clock: this.clock,

@@ -92,7 +92,12 @@ export class HubSession {
 
   /** Sends a frame, if the socket is still there. */
   send(frame: Frame): void {
-    if (this.#state !== 'closed') this.connection.send(JSON.stringify(frame));
+    this.sendText(JSON.stringify(frame));
+  }
+
+  /** Sends a frame that is JSON text already. */
+  sendText(text: string): void {
+    if (this.#state !== 'closed') this.connection.send(text);
   }
 
   close(code: number, reason: string): void {

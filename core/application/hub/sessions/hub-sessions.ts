@@ -118,6 +118,11 @@ export class HubSessions implements TransportEvents {
   /** Sends what a commit sends out, in order. */
   deliver(outgoing: readonly Outgoing[]): void {
     for (const one of outgoing) {
+      if (one.kind === 'mail') {
+        for (const session of one.agentId === null ? this.#byAgent.values() : [this.#byAgent.get(one.agentId)])
+          session?.sendText(one.frame);
+        continue;
+      }
       const session = this.#byAgent.get(one.agentId);
       if (session === undefined) continue;
       if (one.kind === 'close_older') {
@@ -132,6 +137,25 @@ export class HubSessions implements TransportEvents {
         session.send(one.kind === 'drain' ? drainFrame(one.deadlineMs) : { type: one.kind });
       }
     }
+  }
+
+  /** The agents that this hub holds a socket for. */
+  agentIds(): readonly AgentId[] {
+    return [...this.#byAgent.keys()];
+  }
+
+  /** Closes every connection, also those that have not identified yet. */
+  closeAll(code: number, reason: string): void {
+    for (const session of this.#sessions.values()) session.close(code, reason);
+  }
+
+  /** Closes the sessions whose tokens were revoked by another hub. Fails with `AC_STORE_UNAVAILABLE`. */
+  async dropRevoked(): Promise<void> {
+    const tokens = new Set([...this.#sessions.values()].flatMap(({ tokenId }) => tokenId ?? []));
+    if (tokens.size === 0) return;
+    const revoked = new Set(await this.#deps.agents.revokedAmong([...tokens]));
+    for (const session of this.#sessions.values())
+      if (session.tokenId !== null && revoked.has(session.tokenId)) session.close(1008, 'the token was revoked');
   }
 
   /** Closes the sessions of revoked tokens, and those whose token is being looked up: what that finds may be of before. */

@@ -89,9 +89,14 @@ export class TalkHandler {
     };
     // What wraps the payload must not make of it a frame that closes the receiver's socket.
     if (encodedBytes(message) > this.#deps.context.limits.frameBytes) return this.#refuse('message_failed: too_large');
-    if (frame.to === undefined) this.#deps.broadcast(from, message, true);
-    else if (!this.#deps.sendTo(frame.to as AgentId, message)) return this.#refuse('message_failed: agent_not_connected');
-    this.#send({ type: 'message_sent', id });
+    const to = (frame.to ?? null) as AgentId | null;
+    if (to !== null && this.#deps.sendTo(to, message)) return this.#send({ type: 'message_sent', id });
+    if (to === null) this.#deps.broadcast(from, message, true);
+    // Whoever is not here may be at another hub.
+    this.#deps.inbox.post({ kind: 'mail', id, from, to, frame: JSON.stringify(message) }, (outcome) => {
+      if (outcome.ok && outcome.answer.kind === 'sent') this.#send({ type: 'message_sent', id });
+      else this.#refuse('message_failed: agent_not_connected');
+    });
   }
 
   #refuse(error: ErrorText, more: Readonly<Record<string, unknown>> = {}): void {

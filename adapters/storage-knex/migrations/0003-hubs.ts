@@ -1,0 +1,23 @@
+/** Several hubs on one store: who is alive, which agents each holds, and what they ask each other to send. */
+import type { Migration } from './migration.ts';
+
+export const hubs: Migration = {
+  name: '0003-hubs',
+  sqlite: [
+    `ALTER TABLE agents ADD COLUMN hub_id TEXT`,
+    `UPDATE agents SET hub_id = state ->> '$.hubId', state = json_set(state, '$.orders', 0)`,
+    `CREATE TABLE hubs (hub_id TEXT NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL) STRICT`,
+    `CREATE TABLE hub_mail (
+      place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, hub_id TEXT NOT NULL, state TEXT NOT NULL) STRICT`,
+    `CREATE INDEX hub_mail_by_hub ON hub_mail (hub_id, place)`,
+  ],
+  // No store on Postgres is older than this step: no row has to be filled in.
+  postgres: [
+    `ALTER TABLE agents ADD COLUMN hub_id text COLLATE "C"`,
+    `CREATE INDEX agents_by_hub ON agents (hub_id, id) WHERE connected = 1`,
+    `CREATE TABLE hubs (hub_id text COLLATE "C" PRIMARY KEY, lease_until bigint NOT NULL)`,
+    `CREATE TABLE hub_mail (
+      place bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE, hub_id text COLLATE "C" NOT NULL, state text NOT NULL)`,
+    `CREATE INDEX hub_mail_by_hub ON hub_mail (hub_id, place)`,
+  ],
+};

@@ -1,0 +1,263 @@
+/** Several hubs on one store: what one decides reaches the agents of another, and what dies with a hub costs no more than an absence. */
+import t, { type Test } from 'tap';
+import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
+import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import type { HubTiming } from '../../../core/config/times.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { HUB_TIMING } from '../../../core/config/times.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import { hubRig, settle, type HubRig } from './hub-rig.ts';
+
+const TIMING: Partial<HubTiming> = { reconnectGraceMs: 180_000, quietAfterStartMs: 0, heartbeatMs: 1e9, pongWaitMs: 1e9 };
+const { pollMs, hubLeaseMs } = HUB_TIMING;
+/** Longer than any quiet time: silence counts. */
+const LATER_MS = 200_000;
+const A1 = 'a1' as AgentId;
+
+interface Several {
+  readonly one: HubRig;
+  readonly two: HubRig;
+  pass(ms: number): Promise<void>;
+}
+
+/** Two hubs on one store. `isDeaf`: their calls never arrive. */
+async function twoHubs(t: Test, over: { readonly isDeaf?: boolean; readonly offsetMs?: number } = {}): Promise<Several> {
+  const clock = virtualClock();
+  const database = memoryDatabase('store-1');
+  const wire = memoryWire({ clock });
+  const start = async (n: number): Promise<HubRig> => {
+    const storage: Storage = memoryStorage({ clock, database, shared: true });
+    const deaf: Storage = { ...storage, calls: { ...storage.calls, call: () => undefined } };
+    const rig = await hubRig({
+      clock,
+      wire,
+      timing: TIMING,
+      storage: over.isDeaf === true ? deaf : storage,
+      hubId: `hub-${n}`,
+      host: `host-${n}`,
+      offsetMs: n === 1 ? 0 : (over.offsetMs ?? 0),
+    });
+    t.teardown(() => rig.stop());
+    return rig;
+  };
+  const one = await start(1);
+  const two = await start(2);
+  const pass = async (ms: number): Promise<void> => {
+    await clock.walk(ms, () => settle(clock));
+    await settle(clock);
+  };
+  await pass(LATER_MS);
+  return { one, two, pass };
+}
+
+for (const isDeaf of [false, true]) {
+  const how = isDeaf ? 'at the next poll, when calls are lost' : 'at once';
+
+  t.test(`R16: a task submitted to one hub runs on an agent of the other, ${how}`, async (t) => {
+    const { one, two, pass } = await twoHubs(t, { isDeaf });
+    const peer = await two.peer('a1');
+    await peer.identify();
+    const id = await one.submit();
+    await settle(one.clock);
+    if (isDeaf) {
+      t.equal(await one.story(id), 'queued 0: submitted eligible', 'nobody has heard of it');
+      await pass(pollMs);
+    }
+    t.match(peer.news(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
+  });
+
+  t.test(`R11: a task cancelled at one hub is stopped at the other, ${how}`, async (t) => {
+    const { one, two, pass } = await twoHubs(t, { isDeaf });
+    const peer = await two.peer('a1');
+    await peer.identify();
+    const id = await two.submit();
+    await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    peer.news();
+    await one.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
+    await settle(one.clock);
+    if (isDeaf) {
+      t.strictSame(peer.news(), []);
+      await pass(pollMs);
+    }
+    t.match(peer.news(), [{ type: 'task_cancelled', task_id: id, generation: 1 }]);
+    await pass(pollMs * 2);
+    t.strictSame(peer.news(), [], 'once');
+    await peer.send({ type: 'task_cancel_ack', task_id: id, generation: 1, outcome: 'killed' });
+    t.match(await one.story(id), /stop_confirmed$/);
+  });
+
+  t.test(`an operator's drain and resume at one hub reach an agent of the other, ${how}`, async (t) => {
+    const { one, two, pass } = await twoHubs(t, { isDeaf });
+    const peer = await two.peer('a1');
+    await peer.identify();
+    for (const change of ['drain', 'resume'] as const) {
+      await one.queue.do({ kind: 'agent_standing', agentId: A1, change });
+      await settle(one.clock);
+      if (isDeaf) await pass(pollMs);
+      t.match(peer.news(), [{ type: change }]);
+      await pass(pollMs * 2);
+      t.strictSame(peer.news(), [], 'once');
+    }
+  });
+
+  t.test(`R7: an agent that identifies at another hub is taken over, and its older socket is closed, ${how}`, async (t) => {
+    const { one, two, pass } = await twoHubs(t, { isDeaf });
+    const older = await one.peer('a1');
+    await older.identify();
+    const id = await one.submit();
+    await older.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    const newer = await two.peer('a1');
+    t.match(await newer.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] }), [
+      { type: 'identified', held: [{ action: 'continue' }] },
+    ]);
+    older.news();
+    await older.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the older' });
+    t.equal((await one.record(id)).task.status, 'assigned', 'what the older one says changes nothing');
+    if (isDeaf) await pass(pollMs);
+    t.equal(older.closed(), 4001);
+    t.match((await two.storage.agents.getAgent(A1))?.agent, { connected: true, hubId: 'hub-2', sessionNumber: 2 }, 'nor does its end');
+    await newer.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the newer' });
+    t.match(newer.news().at(-1), { type: 'task_ack', status: 'complete' });
+  });
+
+  t.test(`a message reaches an agent of another hub, and so does one to all, ${how}`, async (t) => {
+    const { one, two, pass } = await twoHubs(t, { isDeaf });
+    const [sender, receiver] = [await one.peer('a1'), await two.peer('a2')];
+    await sender.identify();
+    await receiver.identify();
+    await sender.send({ type: 'message', to: 'a2', payload: { n: 1 } });
+    await sender.send({ type: 'message', payload: { n: 2 } });
+    await sender.send({ type: 'message', to: 'a3', payload: { n: 3 } });
+    t.match(sender.news(), [
+      { type: 'message_sent' },
+      { type: 'message_sent' },
+      { type: 'error', error: 'message_failed: agent_not_connected' },
+    ]);
+    if (isDeaf) await pass(pollMs);
+    t.match(receiver.news(), [
+      { type: 'message', from: 'a1', payload: { n: 1 } },
+      { type: 'message', from: 'a1', payload: { n: 2 } },
+    ]);
+  });
+}
+
+t.test('a token revoked at one hub closes its socket at the other within a poll', async (t) => {
+  const { one, two, pass } = await twoHubs(t);
+  const peer = await two.peer('a1');
+  await peer.identify();
+  await one.storage.agents.revokeTokens({ agentId: A1 }, one.clock.nowMs());
+  await pass(pollMs);
+  t.equal(peer.closed(), 1008);
+});
+
+t.test('readers of the history are woken by the commits of the other hub', async (t) => {
+  const { one, two } = await twoHubs(t);
+  const before = two.news.events;
+  await one.submit();
+  await settle(one.clock);
+  t.ok(two.news.events > before);
+});
+
+t.test(
+  'R15 M17: the agents of a hub that died are away from the end of its lease, and their tasks go on elsewhere after the grace',
+  async (t) => {
+    const { one, two, pass } = await twoHubs(t);
+    const [gone, moved] = [await one.peer('a1'), await one.peer('a2')];
+    await gone.identify({ instance_id: 'machine-1' });
+    await moved.identify({ instance_id: 'machine-2' });
+    const ids = [await one.submit(), await one.submit()];
+    for (const peer of [gone, moved])
+      for (const frame of peer.news()) await peer.send({ type: 'task_accepted', task_id: frame['task_id'], generation: 1 });
+    const leaseEndMs = one.clock.nowMs() + hubLeaseMs;
+    await one.kill();
+    const taskOf = async (agent: string) => {
+      const rows = await Promise.all(ids.map((id) => two.record(id)));
+      return rows.find(({ task }) => task.assignedTo === agent)?.task;
+    };
+    const task = await taskOf('a2');
+    const again = await two.peer('a2');
+    await again.identify({ instance_id: 'machine-2', held: [{ task_id: task?.id, generation: 1, status: 'working' }] });
+    await pass(hubLeaseMs + HUB_TIMING.sweepMs);
+    const away = (await two.storage.agents.getAgent(A1))?.agent;
+    t.equal(away?.connected, false, 'away, though nobody said so');
+    t.ok((away?.disconnectedAtMs ?? Infinity) <= leaseEndMs, 'from the end of the lease');
+    const here = await two.peer('a3');
+    await here.identify({ instance_id: 'machine-3' });
+    await pass(180_000);
+    t.match(here.news(), [{ type: 'task_assign', generation: 3 }], 'the task of who stayed away runs elsewhere');
+    t.match(await taskOf('a2'), { generation: 1, acceptedAtMs: Number }, 'the task of who came back at the other hub goes on');
+  },
+);
+
+t.test('R15: a hub that stood still past its lease sends its sidecars off, and they lose nothing', async (t) => {
+  const { one, two, pass } = await twoHubs(t);
+  const peer = await one.peer('a1');
+  await peer.identify();
+  const id = await one.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  // What another hub's sweep does to it meanwhile.
+  await two.storage.tasks.transact('burial', async (unit) => {
+    await unit.renewHub('hub-1', 0);
+    t.strictSame(
+      (await unit.buryHubs()).dead.map(({ hubId }) => hubId),
+      ['hub-1'],
+    );
+  });
+  await two.queue.do({ kind: 'sweep' });
+  t.equal((await two.storage.agents.getAgent(A1))?.agent.connected, false);
+  await pass(pollMs);
+  t.equal(peer.closed(), 1012, 'it is told to come back');
+  const back = await peer.again();
+  t.match(await back.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] }), [{ held: [{ action: 'continue' }] }]);
+  await pass(pollMs * 2);
+  t.equal(back.closed(), null, 'and stays');
+  t.match(await one.story(id), 'assigned 1: submitted eligible assigned accepted');
+});
+
+t.test('R15: a hub whose store is away past its lease closes its sockets', async (t) => {
+  const clock = virtualClock();
+  let isAway = false;
+  const storage = memoryStorage({
+    clock,
+    shared: true,
+    onStep: () => {
+      if (isAway) throw new Error('away');
+    },
+  });
+  const rig = await hubRig({ clock, storage, timing: TIMING });
+  t.teardown(() => rig.stop());
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  isAway = true;
+  await rig.pass(hubLeaseMs - pollMs - 1);
+  t.equal(peer.closed(), null, 'not before');
+  await rig.pass(pollMs + 1);
+  t.equal(peer.closed(), 1012);
+  isAway = false;
+});
+
+t.test("hub clocks an hour apart change no lease decision: every stored time is the store's", async (t) => {
+  for (const offsetMs of [3_600_000, -3_600_000]) {
+    const { one, two, pass } = await twoHubs(t, { offsetMs });
+    const peer = await two.peer('a1');
+    await peer.identify();
+    const id = await one.submit();
+    await settle(one.clock);
+    const { task } = await one.record(id);
+    t.equal(task.deadlineAtMs, one.clock.nowMs() + HUB_TIMING.acceptMs, 'a deadline set by the hub whose clock is off');
+    await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    t.equal((await one.record(id)).task.deadlineAtMs, one.clock.nowMs() + HUB_TIMING.leaseMs);
+    for (const hub of [one, two]) await hub.queue.do({ kind: 'sweep' });
+    t.equal(await one.story(id), 'assigned 1: submitted eligible assigned accepted', 'nobody takes it back too early');
+    await pass(HUB_TIMING.leaseMs + HUB_TIMING.sweepMs);
+    t.match(await one.story(id), /lost/, 'nor too late');
+  }
+});
+
+t.test('one hub sweeps for all', async (t) => {
+  const { one, two } = await twoHubs(t);
+  t.strictSame(await one.queue.do({ kind: 'sweep' }), { kind: 'swept', hadDuty: true });
+  t.strictSame(await two.queue.do({ kind: 'sweep' }), { kind: 'swept', hadDuty: true }, 'one after the other both may');
+});
