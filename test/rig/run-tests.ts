@@ -5,14 +5,19 @@
  *     npm run tap -- [OPTION...] [test/core/hub/one-batch.test.ts...]
  */
 import { spawnSync } from 'node:child_process';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { TREE_VARIABLE } from './built-tree.ts';
 import { compiledIn, compileTree } from './compile-tree.ts';
+
+const WITHOUT_LOADER = join(import.meta.dirname, 'without-tap-loader.mjs');
 
 const tree = compileTree();
 const given = process.argv.slice(2);
 const words = given.map((word) => (word.endsWith('.test.ts') ? compiledIn(relative(process.cwd(), tree), word) : word));
 const tests = given.some((word) => word.endsWith('.test.ts')) ? [] : [compiledIn(relative(process.cwd(), tree), 'test/**/*.test.ts')];
-const { status, signal } = spawnSync('tap', [...words, ...tests], { stdio: 'inherit', env: { ...process.env, [TREE_VARIABLE]: tree } });
+const options = `${process.env['NODE_OPTIONS'] ?? ''} --import=${pathToFileURL(WITHOUT_LOADER).href}`;
+const env = { ...process.env, [TREE_VARIABLE]: tree, NODE_OPTIONS: options.trim() };
+const { status, signal } = spawnSync('tap', [...words, ...tests], { stdio: 'inherit', env });
 if (signal !== null) process.kill(process.pid, signal);
 process.exitCode = status ?? 1;
