@@ -51,6 +51,8 @@ const MAX_RETRIES = 50;
 /** The hub closes idle connections of HTTP after 30 s. */
 const IDLE_MS = 40_000;
 const DRAINED_WITHIN_MS = 120_000;
+/** Garbage is collected this often, so that the lowest of each window is what is alive. */
+const COLLECT_EACH_MS = 15_000;
 /** This share of the time is not looked at: caches fill and the heap finds its size. */
 const WARM_UP = 0.25;
 const MIB = 2 ** 20;
@@ -60,7 +62,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const random = seededRandom(seed);
   const world = await makeChaosWorld(t, { tree: options.tree });
   const log = newFaultLog();
-  const hub = keepRunning({ name: 'hub', start: (env) => world.startHub({ env }) });
+  const hub = keepRunning({ name: 'hub', start: (env) => world.startHub({ env: { ...env, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }) });
   if ((await hub.current().ready) === null) throw new Error('the hub did not start');
   const proxies = await Promise.all(Array.from({ length: LINES }, () => tcpProxy(t, world.hubPort)));
   const real = Array.from({ length: Math.min(REAL, options.sidecars) }, (_, n) => `real-${n + 1}`);

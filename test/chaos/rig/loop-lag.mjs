@@ -1,7 +1,10 @@
 // Loaded into a program before its own code, by NODE_OPTIONS: writes each second how late its event loop was, as
-// `TIME P99 MAX` in milliseconds, how much of its heap is in use, bytes, and the P99 since the program began.
+// `TIME P99 MAX` in milliseconds, how much of its heap is in use, bytes, and the P99 since the program began. With
+// COLLECT_EACH_MS garbage is collected that often, just before the heap is looked at: what is in use then is alive.
 import { appendFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 const RESOLUTION_MS = 10;
 const late = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS).toFixed(1);
@@ -9,7 +12,15 @@ const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 delay.enable();
 const sinceStart = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 sinceStart.enable();
+const collectEachMs = Number(process.env.COLLECT_EACH_MS ?? Infinity);
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
+let collectedAtMs = Date.now();
 setInterval(() => {
+  if (Date.now() - collectedAtMs >= collectEachMs) {
+    collect();
+    collectedAtMs = Date.now();
+  }
   appendFileSync(
     process.env.LOOP_LAG_FILE,
     `${Date.now()} ${late(delay.percentile(99))} ${late(delay.max)} ${process.memoryUsage().heapUsed} ${late(sinceStart.percentile(99))}\n`,
