@@ -58,7 +58,7 @@ export async function e2eRun(asked: Combination, files: readonly string[]): Prom
       ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
       [SAID_FILE]: saidFile,
     };
-    const tap = spawn('npm', ['run', '--silent', 'tap', '--', '--reporter=terse', ...files], {
+    const tap = spawn('npm', ['run', '--silent', 'tap', '--', ...files], {
       cwd: ROOT,
       stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, ...env },
