@@ -3,7 +3,7 @@
  * nothing. Beside them a task is held all the time and completes at the end, and a new one runs through.
  */
 import { ok } from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
@@ -268,12 +268,13 @@ async function send({
 /** Runs them two at a time. */
 async function endAll(programs: readonly BadProgram[]): Promise<readonly ProgramEnd[]> {
   writeFileSync(join(dir, 'a-file'), '');
+  const hubSource = readFileSync(join(dir, 'hub.config.ts'), 'utf8');
   const done: ProgramEnd[] = [];
   const waiting = [...programs.entries()];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, { name, program, config }] = next;
-      const made = config({ dir, port });
+      const made = config({ dir, port, hubSource });
       const file = 'file' in made ? made.file : `${name.replaceAll(' ', '-')}.config.ts`;
       if ('source' in made) writeFileSync(join(dir, file), `${CONFIG_IMPORTS}${made.source}`);
       done[index] = await programEnd([program, '--config', join(dir, file)], dir);

@@ -23,6 +23,9 @@ export async function e2eFiles(): Promise<readonly string[]> {
   return tests.filter((_, index) => /\b(makeWorld|adaptersAsked)\(/.test(texts[index] ?? '')).sort();
 }
 
+/** Files at the same time: each runs many programs, and times that a test waits for pass on a busy machine too. */
+const JOBS = 2;
+
 /** How often a hub said that it ran on what. */
 export type Said = ReadonlyMap<string, number>;
 
@@ -50,7 +53,7 @@ export async function e2eRun(asked: Combination, files: readonly string[]): Prom
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-e2e-'));
   const saidFile = join(folder, 'said.jsonl');
   await writeFile(saidFile, '');
-  const server = asked.storage === 'postgres' ? await postgresServer() : null;
+  const server = asked.storage === 'postgres' ? await postgresServer([]) : null;
   try {
     const env = {
       AGENTCOM_STORAGE: asked.storage,
@@ -58,7 +61,7 @@ export async function e2eRun(asked: Combination, files: readonly string[]): Prom
       ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
       [SAID_FILE]: saidFile,
     };
-    const tap = spawn('npm', ['run', '--silent', 'tap', '--', ...files], {
+    const tap = spawn('npm', ['run', '--silent', 'tap', '--', `--jobs=${JOBS}`, ...files], {
       cwd: ROOT,
       stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, ...env },

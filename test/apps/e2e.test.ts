@@ -46,3 +46,11 @@ t.test('the command line says what there is', async (t) => {
   t.match(missing, { code: 1, err: /required option '--transport <name>' not specified/ });
   t.match(unknown, { code: 1, err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/apps\/kills\.test\.ts/ });
 });
+
+t.test('a process that has had a Postgres server of its own ends with its own exit code', async (t) => {
+  const program = `
+    import { embeddedPostgres } from './apps/quickstart/embedded-postgres.ts';
+    await embeddedPostgres({ dataDir: '/nowhere', port: 1, password: 'p', say: () => undefined });
+    process.exitCode = 7;`;
+  t.equal((await shell(`node --conditions=agentcom-source --import=tsx --input-type=module -e "${program}"`, { cwd: ROOT })).code, 7);
+});

@@ -95,7 +95,20 @@ function has(actual: object, wanted: Readonly<Record<string, unknown>>): void {
   same(Object.fromEntries(Object.keys(wanted).map((key) => [key, of[key]])), wanted);
 }
 
-const rows = Promise.all(TASK_ROWS.map(runRow));
+/** So many rows at the same time: all at once, a busy machine takes longer for each than the hub gives a silent sidecar. */
+const ROWS_AT_ONCE = 12;
+
+async function runRows(): Promise<readonly ((t: Test) => void)[]> {
+  const checks: ((t: Test) => void)[] = [];
+  const waiting = [...TASK_ROWS.entries()];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) checks[next[0]] = await runRow(next[1], next[0]);
+  };
+  await Promise.all(Array.from({ length: ROWS_AT_ONCE }, work));
+  return checks;
+}
+
+const rows = runRows();
 t.test('each frame about a task, in each standing of the task', async (t) => {
   for (const check of await rows) check(t);
 });
