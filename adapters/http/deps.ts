@@ -28,9 +28,11 @@ export interface HttpApiDeps {
   /** SHA-256 of the admin token of the config, hexadecimal. */
   readonly adminTokenHash: string;
   readonly version: string;
-  /** Names of the adapters in use, for `GET /health`. */
+  /** The adapters in use, as they name themselves, for `GET /health`: not what a config asked for. */
   readonly storageName: string;
   readonly transportName: string;
+  /** Whether tasks outlive the hub, for `GET /health`. */
+  readonly durable: boolean;
   /** Whether the hub can commit now. MUST NOT throw. */
   readonly healthy: () => Promise<boolean>;
   /** Where sidecars and clients reach this hub. */

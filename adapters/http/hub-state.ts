@@ -35,7 +35,8 @@ export function hubHandlers(
       if (health === null || nowMs - health.atMs >= HEALTH_BELIEVED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
       const status = (await health.healthy) ? 'ok' : 'degraded';
       const loopDelayMs = loop.longestMs();
-      return ok({ status, version: deps.version, storage: deps.storageName, transport: deps.transportName, loop_delay_ms: loopDelayMs });
+      const { version, storageName: storage, durable, transportName: transport } = deps;
+      return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs });
     },
     schemas() {
       schemas ??= JSON.stringify({

@@ -9,8 +9,8 @@ import type { Log } from '../../core/ports/log.ts';
 import type { Row } from './engine.ts';
 import { connectPostgres, type Backend, type PostgresConnection } from './postgres-connection.ts';
 import { sqlStateOf } from './postgres-failures.ts';
-import type { PostgresSettings } from './postgres-options.ts';
-import { lockKey } from './postgres-schema.ts';
+import { placeOf, type PostgresSettings } from './postgres-options.ts';
+import { lockKey, requireVersion } from './postgres-schema.ts';
 import { rowOf } from './postgres-text.ts';
 
 /** What the server waits for before it finds that a client is gone without a word. In seconds, as Postgres wants it. */
@@ -23,6 +23,7 @@ export async function connectWriter(settings: PostgresSettings, answerMarginMs: 
   const { statementTimeoutMs } = settings;
   const writer = await connectPostgres({ ...(await clientConfig(settings)), query_timeout: statementTimeoutMs + answerMarginMs }, clock);
   try {
+    await requireVersion(writer, placeOf(settings));
     await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
     return writer;
   } catch (thrown) {

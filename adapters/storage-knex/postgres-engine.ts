@@ -157,7 +157,7 @@ function openedEngine(opened: {
   return {
     storeId,
 
-    nowMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
+    nowMs: () => Math.floor(heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs), // A stored time is whole.
 
     write: (batchId, work) =>
       inTurn(async () => {

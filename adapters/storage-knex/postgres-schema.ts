@@ -10,6 +10,7 @@ import { cannotOpenPostgres } from './postgres-failures.ts';
 const LOCK_CLASS = 0x41677443;
 /** Another hub may be at a long step of the schema. */
 const MIGRATE_WITHIN_MS = 300_000;
+/** Postgres 13, as the server itself counts: the oldest that keeps the contracts. */
 const SERVER_VERSION_MIN = 130_000;
 
 /** What of a schema is locked: `hub` by the one hub that uses it, `migrations` by whoever changes it. */
@@ -52,21 +53,29 @@ export async function storeIdIn(writer: PostgresConnection): Promise<string> {
   return String(row?.['store_id']);
 }
 
+/** Refuses a server that is too old. To be asked first: such a one may fail at anything else with a word that helps nobody. */
+export async function requireVersion(writer: PostgresConnection, place: string): Promise<void> {
+  if (Number(await settingOf(writer, 'server_version_num')) >= SERVER_VERSION_MIN) return;
+  const version = await settingOf(writer, 'server_version');
+  throw cannotOpenPostgres(
+    place,
+    `the server is Postgres ${version}, wanted ${SERVER_VERSION_MIN / 10_000} or later. Upgrade it (pg_upgrade), or name another in storage.url`,
+  );
+}
+
 /** Refuses what cannot hold a store, and tells of what does not keep what was committed. */
 export async function verifyServer(writer: PostgresConnection, place: string, log: Log): Promise<void> {
-  const setting = async (name: string): Promise<string> =>
-    String((await writer.rows(`SELECT current_setting('${name}') AS value`))[0]?.['value']);
-  const version = Number(await setting('server_version_num'));
-  if (version < SERVER_VERSION_MIN)
-    throw cannotOpenPostgres(place, `the server is Postgres ${await setting('server_version')}, wanted ${SERVER_VERSION_MIN / 10_000} or later`); // prettier-ignore
-  const encoding = await setting('server_encoding');
+  const encoding = await settingOf(writer, 'server_encoding');
   if (encoding !== 'UTF8')
     throw cannotOpenPostgres(place, `its encoding is ${encoding}, wanted UTF8. Make the database anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`); // prettier-ignore
   for (const name of ['synchronous_commit', 'fsync'])
-    if ((await setting(name)) === 'off')
+    if ((await settingOf(writer, name)) === 'off')
       log.warn(`${name} is off on this Postgres: tasks that were acknowledged may be gone when the server crashes; set it to on`, {
         place,
       });
 }
+
+const settingOf = async (writer: PostgresConnection, name: string): Promise<string> =>
+  String((await writer.rows(`SELECT current_setting('${name}') AS value`))[0]?.['value']);
 
 const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;

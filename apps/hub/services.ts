@@ -27,7 +27,8 @@ export async function hubServices(container: Container): Promise<readonly Servic
       name: `storage ${storage.name}`,
       start: async () => {
         wiring.storeId = (await storage.open()).storeId;
-        if (!storage.tasks.capabilities.durable) context.log.warn('this storage keeps nothing: tasks are gone when the hub ends');
+        const { durable } = storage.tasks.capabilities;
+        if (!durable) context.log.warn('this storage keeps nothing: tasks are gone when the hub ends', { storage: storage.name, durable });
       },
       stop: () => storage.close(),
     },

@@ -4,7 +4,8 @@ import { AGENTS } from './scenario.ts';
 
 /** What the hub can be run on: its text in the config, by the name that imports it and that `/health` reports. */
 export const STORAGES = {
-  sqlite: `sqlite({ file: 'agentcom.db' })`,
+  sqlite: () => `sqlite({ file: 'agentcom.db' })`,
+  postgres: (databaseUrl: string) => `postgres({ url: '${databaseUrl}' })`,
 } as const;
 export const TRANSPORTS = {
   ws: 'ws()',
@@ -18,11 +19,13 @@ export interface ConfigPlace {
   readonly port: number;
   readonly storage: StorageName;
   readonly transport: TransportName;
+  /** The database of `postgres`; the others have none. */
+  readonly databaseUrl: string;
   /** The package's folder: the example agent works on its files. */
   readonly packageRoot: string;
 }
 
-export const configText = ({ port, storage, transport, packageRoot }: ConfigPlace): string => `/**
+export const configText = ({ port, storage, transport, databaseUrl, packageRoot }: ConfigPlace): string => `/**
  * Written by the quickstart. Times are scaled down so that a failure and its retries pass while you watch;
  * agentcom.config.ts at the root of the package has the defaults.
  */
@@ -37,7 +40,7 @@ const capabilities: Record<string, string[]> = ${JSON.stringify(AGENTS)};
 export default defineConfig({
   hub: {
     listen: { port: ${port} },
-    storage: ${STORAGES[storage]},
+    storage: ${STORAGES[storage](databaseUrl)},
     transport: ${TRANSPORTS[transport]},
     dataDir: 'hub',
     timing: { backoff: { firstMs: 500, maxMs: 2_000 }, sweepMs: 1_000, killGraceMs: 2_000 },

@@ -9,13 +9,15 @@ import { join, relative } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
 import { EXIT_INTERRUPTED } from '../cli/exit-codes.ts';
 import type { Output } from '../cli/output/output.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../package-root.ts';
 import { accountOf, type Happening } from './account.ts';
 import { configText, type StorageName, type TransportName } from './config-text.ts';
 import { follow, outcomes, submitAll, type DirectorDeps, type Outcome } from './director.ts';
 import { endWork } from './end-work.ts';
 import { freshFolder } from './folder.ts';
-import { startProgram, type Program, type ProgramPlace } from './programs.ts';
+import { ownPostgres, type OwnPostgres } from './own-postgres.ts';
+import { POSTGRES_COMMAND, startProgram, type Program, type ProgramPlace } from './programs.ts';
 import { AGENTS, type AgentName } from './scenario.ts';
 
 export interface QuickstartOptions {
@@ -37,9 +39,12 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
   const folder = freshFolder();
   tell({ agent: '-', task: '-', what: `starting a hub and the sidecars of two agents in ${shown(folder)}` });
   const port = await freePort();
+  const postgres = storage === 'postgres' ? await ownPostgres(folder, await freePort()) : null;
   const place: ProgramPlace = { bin: join(PACKAGE_ROOT, 'apps/cli/bin.mjs'), folder, configFile: join(folder, 'agentcom.config.ts') };
-  writeFileSync(place.configFile, configText({ port, storage, transport, packageRoot: PACKAGE_ROOT }));
-  const programs = new Programs(place, tell);
+  writeFileSync(place.configFile, configText({ port, storage, transport, databaseUrl: postgres?.url ?? '', packageRoot: PACKAGE_ROOT }), {
+    mode: 0o600,
+  });
+  const programs = new Programs({ place, storage, transport, postgres, tell });
   const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: what runs is being stopped' }));
   try {
     const hub = await programs.startAll();
@@ -50,7 +55,8 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
     if (interrupted.signal.aborted) return EXIT_INTERRUPTED;
     const all = await outcomes(hub, ids);
     if (!stay) await programs.stopAll();
-    tell({ agent: '-', task: '-', what: `it is over; config, logs and database are in ${shown(folder)}` });
+    const kept = postgres?.isKept === false ? 'config and logs' : 'config, logs and database';
+    tell({ agent: '-', task: '-', what: `it is over; ${kept} are in ${shown(folder)}` });
     summary(output, all);
     if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
     return all.every((one) => one.got === one.task.expected) ? 0 : 1;
@@ -63,24 +69,36 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
 /** As the reader would type it. */
 const shown = (path: string): string => relative(process.cwd(), path);
 
+interface ProgramsOptions extends Pick<QuickstartOptions, 'storage' | 'transport'> {
+  readonly place: ProgramPlace;
+  /** The server that the hub's database is on; null where it needs none. */
+  readonly postgres: OwnPostgres | null;
+  readonly tell: (happening: Happening) => void;
+}
+
 /** What runs, and how it is started, killed and stopped. */
 class Programs {
-  readonly #place: ProgramPlace;
+  readonly #options: ProgramsOptions;
   readonly #tell: (happening: Happening) => void;
   readonly #running = new Map<string, Program>();
+  #database: Program | null = null;
   #hub: HubClient | null = null;
 
-  constructor(place: ProgramPlace, tell: (happening: Happening) => void) {
-    this.#place = place;
-    this.#tell = tell;
+  constructor(options: ProgramsOptions) {
+    this.#options = options;
+    this.#tell = options.tell;
   }
 
   async startAll(): Promise<HubClient> {
+    const { place, postgres } = this.#options;
+    if (postgres !== null) {
+      this.#tell({ agent: '-', task: '-', what: 'making and starting a Postgres server' });
+      this.#database = await startProgram(place, POSTGRES_COMMAND, 'postgres', postgres.env);
+    }
     const hub = await this.#start('hub');
-    const token = readFileSync(join(this.#place.folder, 'hub/admin-token'), 'utf8').trim();
+    const token = readFileSync(join(place.folder, 'hub/admin-token'), 'utf8').trim();
     this.#hub = hubClient({ url: hub.ready.split(' ').at(-1) ?? '', token });
-    const { storage, transport } = await this.#hub.health();
-    this.#tell({ agent: '-', task: '-', what: `the hub listens and says that it runs on ${String(storage)} and ${String(transport)}` });
+    await this.#requireWhatWasAsked(this.#hub);
     const starts = (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
       await this.#start(agent);
       this.#tell({ agent, task: '-', what: `its sidecar is connected; it can do: ${AGENTS[agent].join(', ')}` });
@@ -99,10 +117,11 @@ class Programs {
     this.#tell({ agent, task, what: 'its sidecar runs again, and takes up the run where it is' });
   }
 
-  /** Agents first, which outlive their sidecars; then the sidecars and the hub. May be called again. */
+  /** Agents first, which outlive their sidecars; then the sidecars and the hub, and what it stands on. May be called again. */
   async stopAll(): Promise<void> {
-    const [running, hub] = [[...this.#running], this.#hub];
+    const [running, database, hub] = [[...this.#running], this.#database, this.#hub];
     this.#running.clear();
+    this.#database = null;
     this.#hub = null;
     try {
       const agents = running.map(([name]) => name).filter((name) => name !== 'hub');
@@ -110,14 +129,25 @@ class Programs {
       for (const agent of busy) this.#tell({ agent, task: '-', what: 'its agent process could not be stopped' });
     } finally {
       await Promise.all(running.map(([, program]) => program.stop()));
+      await database?.stop();
+      await this.#options.postgres?.clear();
     }
   }
 
+  /** The hub says itself what it runs on, which is told, and must be what the command line said. */
+  async #requireWhatWasAsked(hub: HubClient): Promise<void> {
+    const { storage, transport } = this.#options;
+    const says = await hub.health();
+    const found = `${String(says['storage'])} and ${String(says['transport'])}`;
+    this.#tell({ agent: '-', task: '-', what: `the hub listens and says that it runs on ${found}` });
+    if (found !== `${storage} and ${transport}`)
+      throw new AgentcomError('AC_INTERNAL', `The hub runs on ${found}, though it was to run on ${storage} and ${transport}.`);
+  }
+
   async #start(name: AgentName | 'hub'): Promise<Program> {
+    const { place } = this.#options;
     const program =
-      name === 'hub'
-        ? await startProgram(this.#place, 'hub', 'hub')
-        : await startProgram(this.#place, 'sidecar', name, { AGENTCOM_AGENT_ID: name });
+      name === 'hub' ? await startProgram(place, 'hub', 'hub') : await startProgram(place, 'sidecar', name, { AGENTCOM_AGENT_ID: name });
     this.#running.set(name, program);
     return program;
   }

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
+/** The command that runs the quickstart's own Postgres server; it is not for people. */
+export const POSTGRES_COMMAND = 'quickstart-postgres';
 /** How long a program may take to say that it is ready, milliseconds. */
 const READY_WITHIN_MS = 30_000;
 /** How long it may take to end after SIGTERM before it is killed. */
@@ -27,10 +29,10 @@ export interface ProgramPlace {
   readonly configFile: string;
 }
 
-/** Starts `agentcom hub` or `agentcom sidecar`; its log goes to `<name>.log` in the folder. */
+/** Starts `agentcom hub` and the like; its log goes to `<name>.log` in the folder. */
 export async function startProgram(
   place: ProgramPlace,
-  command: 'hub' | 'sidecar',
+  command: 'hub' | 'sidecar' | typeof POSTGRES_COMMAND,
   name: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Program> {

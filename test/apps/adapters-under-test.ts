@@ -1,6 +1,7 @@
 /** What the hubs of the end-to-end tests run on: one place for all of them, so that a run tries another combination. */
 import { randomUUID } from 'node:crypto';
-import { TRANSPORTS } from '../../apps/quickstart/config-text.ts';
+import { appendFileSync } from 'node:fs';
+import { STORAGES, TRANSPORTS } from '../../apps/quickstart/config-text.ts';
 import type { HubClient } from '../../apps/client/index.ts';
 
 export interface AdaptersUnderTest {
@@ -23,25 +24,47 @@ export const postgresUnderTest = (url: string): StorageUnderTest => ({
   text: `postgres(${JSON.stringify({ url, schema: `world_${randomUUID().replaceAll('-', '').slice(0, 16)}` })})`,
 });
 
-/**
- * From `AGENTCOM_STORAGE` (for `postgres`, a database in `AGENTCOM_TEST_DATABASE_URL`) and `AGENTCOM_TRANSPORT`; what is not
- * there is an error, never another one instead.
- */
-export const adaptersUnderTest = (): AdaptersUnderTest => {
+/** Names of a storage and a transport, as `/health` reports them. */
+export interface Combination {
+  readonly storage: string;
+  readonly transport: string;
+}
+
+/** From `AGENTCOM_STORAGE` and `AGENTCOM_TRANSPORT`; one that is not there is an error, never another one instead. */
+export const adaptersAsked = (): Combination => {
   const storage = process.env['AGENTCOM_STORAGE'] ?? 'sqlite';
-  const url = process.env['AGENTCOM_TEST_DATABASE_URL'];
-  if (storage !== 'sqlite' && storage !== 'postgres') throw new Error(`AGENTCOM_STORAGE is ${storage}; there are sqlite, postgres`);
-  if (storage === 'postgres' && url === undefined)
-    throw new Error('AGENTCOM_STORAGE is postgres: name a database in AGENTCOM_TEST_DATABASE_URL');
   const transport = process.env['AGENTCOM_TRANSPORT'] ?? 'ws';
-  if (!Object.hasOwn(TRANSPORTS, transport))
-    throw new Error(`AGENTCOM_TRANSPORT is ${transport}; there are ${Object.keys(TRANSPORTS).join(', ')}`);
-  return { storage: storage === 'postgres' && url !== undefined ? postgresUnderTest(url) : SQLITE, transport };
+  requireKnown('AGENTCOM_STORAGE', storage, Object.keys(STORAGES));
+  requireKnown('AGENTCOM_TRANSPORT', transport, Object.keys(TRANSPORTS));
+  return { storage, transport };
 };
 
-/** Fails unless the hub itself says that it runs on these. */
-export const requireAdapters = async (api: Pick<HubClient, 'health'>, { storage, transport }: AdaptersUnderTest): Promise<void> => {
-  const says = await api.health();
-  if (says['storage'] === storage.name && says['transport'] === transport) return;
-  throw new Error(`The hub runs on ${String(says['storage'])} and ${String(says['transport'])}, not on ${storage.name} and ${transport}.`);
+/** Fails naming what there is. */
+export function requireKnown(what: string, name: string, known: readonly string[]): void {
+  if (!known.includes(name)) throw new Error(`${what} is ${name}; there are ${known.join(', ')}`);
+}
+
+/** What was asked, ready for a config; `postgres` is a database in `AGENTCOM_TEST_DATABASE_URL`. */
+export const adaptersUnderTest = (): AdaptersUnderTest => {
+  const { storage, transport } = adaptersAsked();
+  if (storage === 'sqlite') return { storage: SQLITE, transport };
+  const url = process.env['AGENTCOM_TEST_DATABASE_URL'];
+  if (url === undefined) throw new Error('AGENTCOM_STORAGE is postgres: name a database in AGENTCOM_TEST_DATABASE_URL');
+  return { storage: postgresUnderTest(url), transport };
 };
+
+/** Names a file to which every hub of a run adds what it said it runs on, a JSON object a line. */
+export const SAID_FILE = 'AGENTCOM_E2E_SAID';
+
+/** Fails unless the hub itself says that it runs on these. */
+export const requireAdapters = async (api: Pick<HubClient, 'health'>, wanted: AdaptersUnderTest): Promise<void> =>
+  requireSaid(await api.health(), { storage: wanted.storage.name, transport: wanted.transport });
+
+/** Keeps what a hub said of itself for the run, and fails unless it is what was wanted. */
+export function requireSaid(says: Readonly<Record<string, unknown>>, wanted: Combination): void {
+  const { storage, transport } = says;
+  const file = process.env[SAID_FILE];
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify({ storage, transport })}\n`);
+  if (storage === wanted.storage && transport === wanted.transport) return;
+  throw new Error(`The hub runs on ${String(storage)} and ${String(transport)}, not on ${wanted.storage} and ${wanted.transport}.`);
+}

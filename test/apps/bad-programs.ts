@@ -4,7 +4,11 @@ export interface BadProgram {
   readonly name: string;
   readonly program: 'hub' | 'sidecar';
   /** The source of the config file after its imports, or the name of a file that is there. */
-  readonly config: (world: { readonly dir: string; readonly port: number }) => { readonly source: string } | { readonly file: string };
+  readonly config: (world: {
+    readonly dir: string;
+    readonly port: number;
+    readonly hubSource: string;
+  }) => { readonly source: string } | { readonly file: string };
   readonly exitCode: number;
   readonly code: string;
   /** All of this stands in what it says, each once. */
@@ -12,8 +16,8 @@ export interface BadProgram {
 }
 
 export const CONFIG_IMPORTS = `import { defineConfig } from 'agentcom';
-import { sqlite } from 'agentcom/storage';
-import { ws } from 'agentcom/transport';
+import { postgres, sqlite } from 'agentcom/storage';
+import { uws, ws } from 'agentcom/transport';
 import { command } from 'agentcom/runners';
 `;
 
@@ -71,7 +75,7 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
   {
     name: 'a second hub on one database',
     program: 'hub',
-    config: () => hub("listen: { port: 0 }, dataDir: 'hub'"),
+    config: ({ hubSource }) => ({ source: hubSource.replace(/^import .*$/gm, '').replace(/port: \d+/, 'port: 0') }),
     exitCode: 5,
     code: 'AC_STORAGE_LOCKED',
     says: ['another hub uses'],

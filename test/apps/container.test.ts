@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import { hubContainer } from '../../apps/hub/main.ts';
 import { hubServices } from '../../apps/hub/services.ts';
-import { configText } from '../../apps/quickstart/config-text.ts';
+import { configText, STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../apps/quickstart/config-text.ts';
 import { sidecarContainer } from '../../apps/sidecar/main.ts';
 import { TOKENS } from '../../apps/tokens.ts';
 import { silentLog } from '../../core/ports/log.ts';
@@ -16,19 +16,28 @@ import { withUws } from '../adapters/uws-native.ts';
 import { temporaryFolder } from './newcomer.ts';
 import { fileOf } from './page-blocks.ts';
 
+const DATABASE_URL = 'postgres://nobody@127.0.0.1:1/nowhere';
+
 const SHIPPED: Record<string, () => Promise<string> | string> = {
   'agentcom.config.ts': () => readFile(join(ROOT, 'agentcom.config.ts'), 'utf8'),
-  'the quickstart': () => configText({ port: 4000, storage: 'sqlite', transport: 'ws', packageRoot: ROOT }),
   'agentcom.config.ts with DATABASE_URL': async () => {
     const text = await readFile(join(ROOT, 'agentcom.config.ts'), 'utf8');
-    return text.replace(`env.optional('DATABASE_URL')`, `'postgres://nobody@127.0.0.1:1/nowhere'`);
+    return text.replace(`env.optional('DATABASE_URL')`, `'${DATABASE_URL}'`);
   },
   'README.md': () => fileOf('README.md', 'agentcom.config.ts'),
 };
 
-await withUws(t, 'the quickstart on uws', () => {
-  SHIPPED['the quickstart on uws'] = () => configText({ port: 4000, storage: 'sqlite', transport: 'uws', packageRoot: ROOT });
-});
+const quickstartOn = (storage: StorageName, transport: TransportName): string =>
+  configText({ port: 4000, storage, transport, databaseUrl: DATABASE_URL, packageRoot: ROOT });
+
+for (const transport of Object.keys(TRANSPORTS) as TransportName[]) {
+  const add = (): void => {
+    for (const storage of Object.keys(STORAGES) as StorageName[])
+      SHIPPED[`the quickstart on ${storage} and ${transport}`] = () => quickstartOn(storage, transport);
+  };
+  if (transport === 'uws') await withUws(t, 'the quickstart on uws', add);
+  else add();
+}
 
 /** Both programs with this config, in a folder of its own. */
 async function containersOf(
@@ -59,6 +68,37 @@ for (const [name, text] of Object.entries(SHIPPED)) {
     }
   });
 }
+
+t.test('the four combinations differ in the one line that chooses, beside its import', (t) => {
+  const lines = (storage: StorageName, transport: TransportName): readonly string[] => quickstartOn(storage, transport).split('\n');
+  const changed = (from: readonly string[], to: readonly string[]): readonly string[] => {
+    t.equal(to.length, from.length);
+    return to.filter((line, index) => line !== from[index]).map((line) => line.trim());
+  };
+  t.strictSame(changed(lines('sqlite', 'ws'), lines('postgres', 'ws')), [
+    `import { postgres } from 'agentcom/storage';`,
+    `storage: ${STORAGES.postgres(DATABASE_URL)},`,
+  ]);
+  t.strictSame(changed(lines('sqlite', 'ws'), lines('sqlite', 'uws')), [`import { uws } from 'agentcom/transport';`, `transport: uws(),`]);
+  t.end();
+});
+
+t.test('/health names what runs, not what the config asked for', async (t) => {
+  const folder = await temporaryFolder(t);
+  const config = quickstartOn('sqlite', 'ws')
+    .replace(STORAGES.sqlite(), `{ ...memory(), name: 'sqlite' }`)
+    .replace('{ sqlite }', '{ memory }');
+  await writeFile(join(folder, 'agentcom.config.ts'), config);
+  const { hub } = (await loadConfigFile({ cwd: folder })).config;
+  if (hub === undefined) throw new Error('The config has a hub.');
+  t.equal(hub.storage.name, 'sqlite');
+  await mkdir(hub.dataDir, { recursive: true, mode: 0o700 });
+  const http = await hubContainer(hub, silentLog).getAsync(TOKENS.HttpApi);
+  const answer = await http.handle(new Request('http://127.0.0.1:4000/health', { headers: { host: '127.0.0.1:4000' } }), {
+    remoteAddress: '127.0.0.1',
+  });
+  t.match(await answer.json(), { storage: 'memory', durable: false, transport: 'ws' });
+});
 
 t.test('the services of a hub have names, and making them opens nothing', async (t) => {
   const { hub, folder } = await containersOf(t, (await SHIPPED['agentcom.config.ts']?.()) ?? '');

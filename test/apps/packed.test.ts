@@ -14,6 +14,17 @@ import { freePort } from './world.ts';
 
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
+/** A storage as a stranger writes it; it is shipped, to be copied. */
+const EXAMPLE = 'storage-timed';
+const AS_JAVASCRIPT: ts.CompilerOptions = {
+  allowJs: true,
+  strict: true,
+  noEmit: true,
+  skipLibCheck: true,
+  target: ts.ScriptTarget.ES2023,
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
+};
 const GUIDE = 'docs/wake-runners.md';
 /** Pages whose TypeScript is whole files. */
 const PAGES_WITH_CODE = ['README.md', GUIDE, 'docs/configuration.md'];
@@ -52,6 +63,24 @@ t.test('the packed package', async (t) => {
     const { code, out } = await shell('node coder.test.mjs', { cwd: folder, env: { TAP_TIMEOUT: '100' } });
     t.equal(code, 0, out);
     t.match(out, /^ok \d+ - wake runner contract, coder: /m);
+  });
+
+  void t.test('holds a storage of a stranger, a package of its own, to the contracts', { buffered: true }, async (t) => {
+    const own = join(folder, EXAMPLE);
+    await cp(join(folder, 'node_modules/agentcom/examples', EXAMPLE), own, { recursive: true });
+    const { code, out, err } = await shell('node timed.test.mjs', { cwd: own, env: { TAP_TIMEOUT: '100' } });
+    t.equal(code, 0, `${out}${err}`);
+    for (const contract of ['Storage', 'TaskStore', 'AgentStore', 'EventFeed'])
+      t.match(out, new RegExp(`^ok \\d+ - ${contract} contract: timed sqlite`, 'm'));
+    t.match(out, /^# \{ total: \d{3}, pass: \d{3} \}$/m, 'hundreds of assertions, and nothing was skipped');
+    const program = ts.createProgram({ rootNames: [join(own, 'timed.test.mjs')], options: AS_JAVASCRIPT });
+    const isItsOwn = ({ file }: ts.Diagnostic): boolean => file?.fileName.startsWith(own) === true;
+    const complaints = ts.getPreEmitDiagnostics(program).filter(isItsOwn);
+    t.strictSame(
+      complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+      [],
+      'its types are right',
+    );
   });
 
   void t.test('compiles the code of the pages, and has types for every entry', { buffered: true }, async (t) => {

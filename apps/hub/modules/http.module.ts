@@ -18,7 +18,7 @@ export const httpModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.HttpApi)
       .toResolvedValue(
-        (config, inbox, storage, ids, digest, clock, log, secrets, sessions, wiring) =>
+        (config, inbox, storage, transport, ids, digest, clock, log, secrets, sessions, wiring) =>
           httpApi({
             inbox,
             tasks: storage.tasks,
@@ -33,8 +33,9 @@ export const httpModule = (): ContainerModule =>
             trustedProxies: config.trustedProxies,
             adminTokenHash: secrets.adminTokenHash,
             version: VERSION,
-            storageName: config.storage.name,
-            transportName: config.transport.name,
+            storageName: storage.name,
+            transportName: transport.name,
+            durable: storage.tasks.capabilities.durable,
             healthy: () => storage.healthy(),
             urls: () => hubUrls(config.host, wiring.port),
             onCommit: (listener) => {
@@ -50,6 +51,7 @@ export const httpModule = (): ContainerModule =>
           TOKENS.HubConfig,
           TOKENS.TaskQueue,
           TOKENS.Storage,
+          TOKENS.HubTransport,
           TOKENS.Ids,
           TOKENS.Digest,
           TOKENS.HubClock,

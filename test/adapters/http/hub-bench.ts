@@ -124,6 +124,7 @@ export async function hubBench(
     adminTokenHash: hashOf(ADMIN_TOKEN),
     version: '0.1.0',
     storageName: 'memory',
+    durable: false,
     transportName: 'none',
     healthy: async () => bench.healthy,
     urls: () => ({ ws: `ws://${HOST}/ws`, api: `http://${HOST}` }),

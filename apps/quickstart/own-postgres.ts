@@ -1,0 +1,58 @@
+/**
+ * The quickstart's Postgres server: a program of its own, like the hub, so that Ctrl-C in a terminal, which all of a group
+ * hear, does not end the database under a hub that still stops what runs.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { POSTGRES_COMMAND } from './programs.ts';
+import { embeddedPostgres, embeddedPostgresUrl, requireEmbeddedPostgres } from './embedded-postgres.ts';
+
+const PLACE = 'AGENTCOM_QUICKSTART_POSTGRES';
+
+interface PostgresPlace {
+  readonly dataDir: string;
+  readonly port: number;
+  readonly password: string;
+}
+
+export interface OwnPostgres {
+  readonly url: string;
+  /** Tells the program where to run. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Whether its data stays in the quickstart's folder. */
+  readonly isKept: boolean;
+  /** Removes what does not stay, once the program has ended. */
+  clear(): Promise<void>;
+}
+
+/** Chooses where it will run; starts nothing. Fails with `AC_PACKAGE_MISSING` where it could not. */
+export async function ownPostgres(folder: string, port: number): Promise<OwnPostgres> {
+  requireEmbeddedPostgres();
+  // Postgres refuses to run as root. The user as whom it then runs may not get to where root is.
+  const elsewhere = process.getuid?.() === 0 ? await mkdtemp(join(tmpdir(), 'agentcom-quickstart-')) : null;
+  if (elsewhere !== null) await chmod(elsewhere, 0o711);
+  const place: PostgresPlace = { dataDir: join(elsewhere ?? folder, 'postgres'), port, password: randomBytes(16).toString('hex') };
+  return {
+    url: embeddedPostgresUrl(place),
+    env: { [PLACE]: JSON.stringify(place) },
+    isKept: elsewhere === null,
+    clear: async () => (elsewhere === null ? undefined : rm(elsewhere, { recursive: true, force: true })),
+  };
+}
+
+/** The program: says that it is ready on standard output and runs until SIGTERM, by which the package stops it. */
+export async function runOwnPostgres(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const place = environment[PLACE];
+  if (place === undefined)
+    throw new AgentcomError(
+      'AC_USAGE',
+      `agentcom ${POSTGRES_COMMAND} is what \`agentcom quickstart --storage postgres\` starts. Run that.`,
+    );
+  const server = await embeddedPostgres({ ...(JSON.parse(place) as PostgresPlace), say: (text) => process.stderr.write(`${text.trimEnd()}\n`) }); // prettier-ignore
+  await server.initialise();
+  await server.start();
+  process.stdout.write(`agentcom ${POSTGRES_COMMAND} ready\n`);
+}

@@ -1,0 +1,75 @@
+/** The tests that run whole programs, on a combination of storage and transport; judged also by what the hubs say of themselves. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from '../architecture/cruise.ts';
+import { filesUnder } from '../architecture/tree.ts';
+import { postgresServer } from '../adapters/postgres-server.ts';
+import { SAID_FILE, type Combination } from './adapters-under-test.ts';
+
+/** Tests that run whole programs on an adapter of their own choice, and why. */
+export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
+  'test/apps/memory.test.ts': 'what a hub says that keeps nothing',
+  'test/apps/postgres.test.ts': 'what only a hub on a server can meet',
+  'test/faults/small-disk.test.ts': 'fills the disk on which SQLite is',
+};
+
+/** Every other test file that makes a world of programs, or asks what combination it runs on. */
+export async function e2eFiles(): Promise<readonly string[]> {
+  const tests = (await filesUnder('test')).filter((file) => file.endsWith('.test.ts') && !(file in ON_THEIR_OWN));
+  const texts = await Promise.all(tests.map((file) => readFile(join(ROOT, file), 'utf8')));
+  return tests.filter((_, index) => /\b(makeWorld|adaptersAsked)\(/.test(texts[index] ?? '')).sort();
+}
+
+/** Files at the same time: each runs many programs, and times that a test waits for pass on a busy machine too. */
+const JOBS = 2;
+
+/** How often a hub said that it ran on what. */
+export type Said = ReadonlyMap<string, number>;
+
+export const named = ({ storage, transport }: Combination): string => `${storage} and ${transport}`;
+
+/** Lines of what hubs said of themselves, counted. */
+export function countSaid(lines: string): Said {
+  const said = new Map<string, number>();
+  for (const line of lines.split('\n').filter((one) => one !== '')) {
+    const name = named(JSON.parse(line) as Combination);
+    said.set(name, (said.get(name) ?? 0) + 1);
+  }
+  return said;
+}
+
+/** What is wrong with a run on `asked` in which the hubs said this. */
+export function faultsOf(said: Said, asked: Combination): readonly string[] {
+  if (said.size === 0) return ['no hub said what it ran on'];
+  const others = [...said].filter(([name]) => name !== named(asked));
+  return others.map(([name, times]) => `${times} hubs ran on ${name}, not on ${named(asked)}`);
+}
+
+/** Runs the files with tap, on a server of its own where Postgres is asked and none is named; answers tap's exit code and what hubs said. */
+export async function e2eRun(asked: Combination, files: readonly string[]): Promise<{ readonly exitCode: number; readonly said: Said }> {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-e2e-'));
+  const saidFile = join(folder, 'said.jsonl');
+  await writeFile(saidFile, '');
+  const server = asked.storage === 'postgres' ? await postgresServer([]) : null;
+  try {
+    const env = {
+      AGENTCOM_STORAGE: asked.storage,
+      AGENTCOM_TRANSPORT: asked.transport,
+      ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
+      [SAID_FILE]: saidFile,
+    };
+    const tap = spawn('npm', ['run', '--silent', 'tap', '--', `--jobs=${JOBS}`, ...files], {
+      cwd: ROOT,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    const [code] = (await once(tap, 'exit')) as [number | null];
+    return { exitCode: code ?? 1, said: countSaid(await readFile(saidFile, 'utf8')) };
+  } finally {
+    await server?.end();
+    await rm(folder, { recursive: true });
+  }
+}

