@@ -28,8 +28,10 @@ export interface Moved {
   readonly parts: readonly PartDigest[];
 }
 
-/** Fails with the codes of `Place`, with `AC_COPY_DIFFERS`, and with those of the databases; the target is then unfinished. */
+/** Fails with `AC_USAGE` when both cannot be had at once, with the codes of `Place`, with `AC_COPY_DIFFERS`, and with those of the databases; the target is then unfinished. */
 export async function moveStore({ from, to, emptyUnfinished, onProgress }: Move): Promise<Moved> {
+  if (from.takes === to.takes)
+    throw new AgentcomError('AC_USAGE', `Cannot copy ${from.shown} to ${to.shown}: both take ${from.takes} for themselves. Name another as the target.`); // prettier-ignore
   const source = await from.source();
   try {
     const target = await to.target({ emptyUnfinished });
@@ -47,13 +49,7 @@ async function copied(source: Side, target: Target, onProgress: Move['onProgress
   const tables = tablesToCopy(await source.tables(), await target.tables());
   const of = await rowsIn(source, tables);
   const progress = counting('copying', of, onProgress);
-  for (const table of tables) {
-    const insert = target.text.insert(table);
-    for await (const page of pagesOf(source, table)) {
-      await target.change(insert, page);
-      progress(page.length);
-    }
-  }
+  for (const table of tables) await copyTable(source, target, table, progress);
   await target.setLastEvent(await lastEventOf(source));
 
   const compared = counting('comparing', 2 * of, onProgress);
@@ -63,6 +59,21 @@ async function copied(source: Side, target: Target, onProgress: Move['onProgress
   const [store] = await target.rows('SELECT store_id FROM store');
   await target.finish();
   return { storeId: String(store?.['store_id']), parts: found };
+}
+
+async function copyTable(source: Side, target: Target, table: Table, progress: (rows: number) => void): Promise<void> {
+  const insert = target.text.insert(table);
+  for await (const page of pagesOf(source, table)) {
+    try {
+      await target.change(insert, page);
+    } catch (thrown) {
+      // Anything else is the target's, such as a full disk.
+      if (!AgentcomError.is(thrown, 'AC_INTERNAL')) throw thrown;
+      const message = `Rows of ${table.name} in ${source.place} cannot be copied, since they contradict others: ${thrown.message} \`agentcom doctor --fsck\` says what is damaged there.`;
+      throw new AgentcomError('AC_COPY_DIFFERS', message, { cause: thrown, details: { table: table.name } });
+    }
+    progress(page.length);
+  }
 }
 
 async function rowsIn(side: Side, tables: readonly Table[]): Promise<number> {

@@ -27,6 +27,7 @@ export const postgresPlace = ({ settings, clock, log }: PostgresPlaceDeps): Plac
   };
   return {
     shown: placeOf(settings),
+    takes: placeOf(settings),
     source: () => alone(openSource),
     target: ({ emptyUnfinished }) => alone((session) => openTarget(session, settings, log, emptyUnfinished)),
   };

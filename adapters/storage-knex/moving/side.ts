@@ -17,6 +17,8 @@ export interface Side {
 export interface Place {
   /** As people may see it. */
   readonly shown: string;
+  /** What it takes for itself: two places that share it, such as two files of one folder, cannot be open at once. */
+  readonly takes: string;
   /**
    * Takes it to read from. Fails with `AC_STORAGE_OPEN` where there is no store, `AC_STORAGE_LOCKED` while a hub runs on
    * it, `AC_SCHEMA_UNKNOWN`, `AC_SCHEMA_OLD`, or `AC_MOVE_UNFINISHED`.

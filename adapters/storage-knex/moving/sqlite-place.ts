@@ -1,5 +1,6 @@
 /** An SQLite file as one side of a move. */
 import { rm, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Log } from '../../../core/ports/log.ts';
 import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../migrations/unknown-steps.ts';
@@ -23,6 +24,7 @@ export interface SqlitePlaceDeps {
 
 export const sqlitePlace = ({ file, log }: SqlitePlaceDeps): Place => ({
   shown: placeOf(file),
+  takes: `folder "${path.dirname(file)}"`,
   async source() {
     if (!(await isThere(file))) throw cannotOpen(file, 'there is no such file. Correct the path');
     return alone(file, (files) => openSource(files.database));

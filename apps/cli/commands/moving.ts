@@ -45,7 +45,6 @@ async function migrate({ output, surroundings }: Context, { from, to, emptyTarge
   const { cwd, env } = surroundings;
   const deps = { cwd, env, clock: systemClock(), log: warningsTo(output) };
   const [source, target] = [await placeAt('--from', from, deps), await placeAt('--to', to, deps)];
-  if (source.shown === target.shown) throw new AgentcomError('AC_USAGE', `Cannot copy ${source.shown} to itself. Correct --from or --to.`);
   const beganMs = performance.now();
   const progress = progressOn(output, surroundings);
   output.note(`From ${source.shown}\nto ${target.shown}`);
