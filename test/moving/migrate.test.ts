@@ -8,6 +8,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { STAYING, tablesToCopy } from '../../adapters/storage-knex/moving/table.ts';
 import { placeAt } from '../../adapters/storage-knex/moving/places.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
+import { STATUSES } from '../../core/domain/task.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { emptySchema, closedBefore, postgresStorage } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
@@ -91,6 +92,8 @@ t.test('every table of both schemas is copied or named as one that stays, and no
     t.ok(name in STAYING || copied.some((table) => table.name === name), `${name} has its place`);
   for (const { name } of copied)
     t.ok((await from.rows(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0, `${name} has rows: fill it in store-of-everything.ts`);
+  const statuses = await from.rows('SELECT DISTINCT status FROM tasks');
+  t.strictSame(statuses.map(({ status }) => status).sort(), [...STATUSES].sort(), 'there are tasks in every state');
   const [of] = await outside(full, "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table'");
   t.equal((await from.tables()).length, of?.['tables']);
   const [there] = await server.ask('SELECT count(*)::integer AS tables FROM pg_tables WHERE schemaname = $1', [schema]);
@@ -107,6 +110,19 @@ t.test('a running hub keeps a move off, on either side', async (t) => {
   await onServer.open();
   await refused(t, migrate('sqlite:full.db', ofSchema(schema)), 'AC_STORAGE_LOCKED', /another hub uses/);
   await refused(t, migrate(ofSchema(schema), 'sqlite:none/a.db'), 'AC_STORAGE_LOCKED', /another hub uses/);
+});
+
+t.test('so does one of several hubs that share a store, until its lease has run out', async (t) => {
+  const [schema, file] = [emptySchema(t, server), path.join(await emptyFolder(t), 'from.db')];
+  t.equal((await migrate('sqlite:full.db', ofSchema(schema))).code, 0);
+  const lease = (ms: number): string =>
+    `INSERT INTO ${schema}.hubs (hub_id, lease_until) VALUES ('hub-1', extract(epoch FROM clock_timestamp()) * 1000 + ${ms})
+     ON CONFLICT (hub_id) DO UPDATE SET lease_until = excluded.lease_until`;
+  await server.ask(`CREATE TABLE IF NOT EXISTS ${schema}.hubs (hub_id text PRIMARY KEY, lease_until bigint NOT NULL)`);
+  await server.ask(lease(60_000));
+  await refused(t, migrate(ofSchema(schema), `sqlite:${file}`), 'AC_STORAGE_LOCKED', /hub-1/);
+  await server.ask(lease(-1));
+  t.equal((await migrate(ofSchema(schema), `sqlite:${file}`)).code, 0);
 });
 
 t.test('a target with anything in it is refused and left alone', async (t) => {

@@ -27,6 +27,9 @@ import { fillTasks } from '../chaos/rig/filled-tasks.ts';
 /** A task that was removed after its time; what is left of it is a tombstone, and its events' numbers are never given again. */
 const REMOVED = aTaskId(0xdead);
 
+/** Before everything else that ended. */
+const LONG_AGO_MS = 1_000;
+
 /** Fills an empty store, and closes it. */
 export async function fillStore(engine: Engine, tasks: number): Promise<void> {
   const opened = await engine.open();
@@ -47,7 +50,7 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
       changes({
         inserted: [
           ...odd.map(({ text, task }) => ({ task, dueAtMs: null, body: aBody({ description: text, metadata: JSON.stringify({ text }) }) })),
-          { task: aTask({ id: REMOVED, status: 'completed', eventSeq: 1, updatedAtMs: A_MOMENT_MS - 10 }), dueAtMs: null, body: aBody() },
+          { task: aTask({ id: REMOVED, status: 'completed', eventSeq: 1, updatedAtMs: LONG_AGO_MS }), dueAtMs: null, body: aBody() },
         ],
         events: [
           ...odd.flatMap(({ text, task }) => [
@@ -77,7 +80,7 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
     await storage.tasks.transact('removing', (unit) =>
       unit.remove({
         nowMs: A_MOMENT_MS,
-        endedBeforeMs: A_MOMENT_MS,
+        endedBeforeMs: LONG_AGO_MS,
         deadBeforeMs: 0,
         tombstonesBeforeMs: 0,
         keysBeforeMs: 0,

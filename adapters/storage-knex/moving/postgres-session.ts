@@ -1,4 +1,5 @@
 /** A connection that has a Postgres store to itself, or looks at it: statements may take as long as a whole store takes. */
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
 import { connectWriter, takeHubLock } from '../postgres-connections.ts';
@@ -37,8 +38,12 @@ export async function openPostgresSession(
       await writer.change(
         `SET application_name = 'agentcom ${how.doing}'; RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin`,
       );
-      if (how.alone) await takeHubLock(writer, patient, place, HUB_LOCK_WITHIN_MS);
-      return sessionOver(writer, place);
+      const session = sessionOver(writer, place);
+      if (how.alone) {
+        await takeHubLock(writer, patient, place, HUB_LOCK_WITHIN_MS);
+        await refuseLiveHubs(session);
+      }
+      return session;
     } catch (thrown) {
       await writer.close();
       throw thrown;
@@ -64,6 +69,20 @@ function sessionOver(writer: PostgresConnection, place: string): PostgresSession
     change: (sql, parameter) => asked(writer.change(sql, text(parameter))),
     close: () => writer.close(),
   };
+}
+
+/** Hubs that share a store do not hold its lock; each keeps a lease in it, by the clock of the database. */
+async function refuseLiveHubs({ rows, place }: PostgresSession): Promise<void> {
+  const [table] = await rows("SELECT to_regclass('hubs') IS NOT NULL AS there");
+  if (table?.['there'] !== true) return;
+  const live = await rows('SELECT hub_id, lease_until FROM hubs WHERE lease_until > extract(epoch FROM clock_timestamp()) * 1000');
+  if (live.length === 0) return;
+  const ids = live.map((row) => String(row['hub_id']));
+  throw new AgentcomError(
+    'AC_STORAGE_LOCKED',
+    `Cannot take ${place}: hubs use it (${ids.join(', ')}). Stop them; one that was killed counts as gone when its lease has run out.`,
+    { details: { hubs: ids } },
+  );
 }
 
 /** The names of the tables in the schema of the store. */

@@ -52,8 +52,8 @@ export async function restoreSqlite(
 }
 
 /**
- * The copy is made whole beside the store, then the store is renamed, then the copy takes its name. Whoever is killed between
- * the last two finds both under their names, and SQLite drops a write-ahead log beside an empty file.
+ * The copy is made whole beside the store, then the store is renamed, then the copy takes its name. Killed before the last of
+ * these, it is run again: what was there is kept under its new name already.
  */
 async function putBack(
   { database }: SqliteFiles,
@@ -69,8 +69,7 @@ async function putBack(
   const contents = await copySqlite(file, made, (copy) => copy.change(RENEW, newStoreId()));
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
   try {
-    if (kept !== null) await rename(database, kept);
-    for (const end of ['-wal', '-shm']) if (await isLeft(`${database}${end}`)) await rename(`${database}${end}`, `${kept ?? database}${end}${kept === null ? '.old' : ''}`); // prettier-ignore
+    await moveAside(database, kept ?? `${database}.left`);
   } catch (thrown) {
     throw cannotWrite(database, thrown);
   }
@@ -78,10 +77,13 @@ async function putBack(
   return { ...contents, place: `file "${database}"`, kept };
 }
 
+/** The database first: SQLite drops a write-ahead log that lies beside no database, and would read one into the next that comes. */
+async function moveAside(database: string, to: string): Promise<void> {
+  for (const end of ['', '-wal', '-shm']) if (await isThere(`${database}${end}`)) await rename(`${database}${end}`, `${to}${end}`);
+}
+
 const RENEW = 'UPDATE store SET store_id = ?1';
 const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;
-
-const isLeft = async (file: string): Promise<boolean> => (await stat(file).catch(() => null)) !== null;
 
 async function renewed(database: string): Promise<Awaited<ReturnType<typeof contentsOf>>> {
   const { default: sqlite3 } = await import('sqlite3');
