@@ -50,8 +50,8 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
   eventsOf: `SELECT * FROM task_events WHERE ${among('task_id')} ORDER BY id`,
   /** Parameter: `{afterId, limit}`. Rows: events, lowest id first. */
   events: `SELECT * FROM task_events WHERE id > ${field('afterId', 'bigint')} ORDER BY id LIMIT ${field('limit', 'bigint')}`,
-  /** Rows: `id`, `connected`, `state`. */
-  agents: 'SELECT id, connected, state FROM agents ORDER BY id',
+  /** Rows: the columns of agents. */
+  agents: 'SELECT * FROM agents ORDER BY id',
   /** Rows: `state`. */
   stops: 'SELECT state FROM pending_stops ORDER BY agent_id, task_id, generation',
   /** Parameter: `{after, limit}`. Rows: `place` and the columns of idempotency keys. */
