@@ -1,8 +1,8 @@
 /** Makes the schema what this program wants, and refuses servers and databases that cannot hold it or are too new for us. */
 import { randomUUID } from 'node:crypto';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { ALL_MIGRATIONS } from './migrations/all-migrations.ts';
+import { refuseUnknownSteps } from './migrations/unknown-steps.ts';
 import type { PostgresConnection } from './postgres-connection.ts';
 import { cannotOpenPostgres } from './postgres-failures.ts';
 
@@ -18,7 +18,7 @@ export const lockKey = (schema: string, what: 'hub' | 'migrations'): string => `
 
 /**
  * Takes the steps that are missing, all in one transaction, one hub after the other. Fails with `AC_SCHEMA_UNKNOWN` when
- * the database has steps that this program does not know.
+ * the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when it has only a part of a store.
  */
 export async function migratePostgres(writer: PostgresConnection, schema: string, place: string): Promise<void> {
   await writer.change('BEGIN');
@@ -32,13 +32,7 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
   if ((await writer.rows('SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $$migrations$$', schema)).length === 0)
     await writer.change('CREATE TABLE migrations (name text PRIMARY KEY, taken_at timestamptz NOT NULL DEFAULT now())');
   const taken = new Set((await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name'])));
-  const unknown = [...taken].filter((name) => !ALL_MIGRATIONS.some((migration) => migration.name === name));
-  if (unknown.length > 0)
-    throw new AgentcomError(
-      'AC_SCHEMA_UNKNOWN',
-      `Cannot open storage "postgres": ${place} was written by a newer version (it has ${unknown.join(', ')}; this program knows up to ${ALL_MIGRATIONS.at(-1)?.name ?? 'nothing'}). Install that version or a later one, or restore a backup made before it.`,
-      { details: { unknown } },
-    );
+  refuseUnknownSteps('postgres', place, [...taken]);
   for (const migration of ALL_MIGRATIONS) {
     if (taken.has(migration.name)) continue;
     for (const statement of migration.postgres) await writer.change(statement);

@@ -1,7 +1,9 @@
 /** What a config writes for a hub that keeps its tasks in a Postgres database. */
 import type { StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
+import { refuseBackUp, refuseFile, renewPostgres } from './moving/postgres-restored.ts';
 import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres-engine.ts';
+import { inspectPostgres } from './postgres-inspection.ts';
 import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres-options.ts';
 import { requirePackage } from './require-package.ts';
 
@@ -20,6 +22,16 @@ export function postgres(options: PostgresOptions): StorageChoice {
       await requirePackage('postgres', 'knex', '3', () => import('knex'));
       await requirePackage('postgres', 'pg', '8', () => import('pg'));
       return knexStorage({ engine: postgresEngine({ settings: settingsOf(options), clock, log }), clock, log });
+    },
+    async inspect({ clock }) {
+      await requirePackage('postgres', 'pg', '8', () => import('pg'));
+      return inspectPostgres(settingsOf(options), clock);
+    },
+    backUp: () => Promise.reject(refuseBackUp(settingsOf(options))),
+    async restore({ clock }, { file }) {
+      if (file !== null) throw refuseFile(settingsOf(options));
+      await requirePackage('postgres', 'pg', '8', () => import('pg'));
+      return renewPostgres(settingsOf(options), clock);
     },
   };
 }

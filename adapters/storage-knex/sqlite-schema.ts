@@ -4,6 +4,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from './migrations/all-migrations.ts';
 import type { Row } from './engine.ts';
 import type { Migration } from './migrations/migration.ts';
+import { damageOfSteps, refuseUnknownSteps } from './migrations/unknown-steps.ts';
 import { openSqlite } from './sqlite-connection.ts';
 import { cannotOpen } from './sqlite-files.ts';
 
@@ -32,7 +33,8 @@ export async function claimSqliteFile(file: string): Promise<void> {
 
 /**
  * Takes the steps that are missing, all in one transaction: a hub killed half-way finds the schema as it was.
- * Fails with `AC_SCHEMA_UNKNOWN` when the database has steps that this program does not know.
+ * Fails with `AC_SCHEMA_UNKNOWN` when the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when
+ * it has only a part of a store.
  */
 export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
   const config: Knex.MigratorConfig = {
@@ -50,13 +52,11 @@ export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
     disableMigrationsListValidation: true,
   };
   const [taken] = (await writer.migrate.list(config)) as [readonly { readonly name: string }[], unknown];
-  const unknown = taken.map(({ name }) => name).filter((name) => !ALL_MIGRATIONS.some((migration) => migration.name === name));
-  if (unknown.length > 0)
-    throw new AgentcomError(
-      'AC_SCHEMA_UNKNOWN',
-      `Cannot open storage "sqlite": file "${file}" was written by a newer version (it has ${unknown.join(', ')}; this program knows up to ${ALL_MIGRATIONS.at(-1)?.name ?? 'nothing'}). Install that version or a later one, or restore a backup made before it.`,
-      { details: { file, unknown } },
-    );
+  refuseUnknownSteps(
+    'sqlite',
+    `file "${file}"`,
+    taken.map(({ name }) => name),
+  );
   // The lock on hub.lock says that nobody else migrates: a migrator's lock still set is that of one that was killed.
   await writer.migrate.forceFreeMigrationsLock(config);
   await writer.migrate.latest(config);
@@ -64,15 +64,16 @@ export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
 
 /** What keeps this program from reading a database as it is, without a change to it: none when nothing does. */
 export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly string[]> {
-  const [header] = await rows('PRAGMA application_id');
-  if (header?.['application_id'] !== APPLICATION_ID) return ['it is no database of a hub'];
+  return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : ['it is no database of a hub'];
+}
+
+/** Whether it says that it is a database of ours. */
+export async function isOfHub(rows: (sql: string) => Promise<readonly Row[]>): Promise<boolean> {
+  return (await rows('PRAGMA application_id'))[0]?.['application_id'] === APPLICATION_ID;
+}
+
+/** The steps that an SQLite database of ours has taken, oldest first. */
+export async function stepsTaken(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly string[]> {
   const [table] = await rows("SELECT count(*) AS tables FROM sqlite_master WHERE name = 'migrations'");
-  const taken = table?.['tables'] === 0 ? [] : (await rows('SELECT name FROM migrations ORDER BY id')).map((row) => String(row['name']));
-  const known = ALL_MIGRATIONS.map(({ name }) => name);
-  const newer = taken.filter((name) => !known.includes(name));
-  const missing = known.filter((name) => !taken.includes(name));
-  return [
-    ...newer.map((name) => `it has the step ${name} of a newer version; this program knows up to ${known.at(-1) ?? 'nothing'}`),
-    ...missing.map((name) => `the step ${name} was not taken yet`),
-  ];
+  return table?.['tables'] === 0 ? [] : (await rows('SELECT name FROM migrations ORDER BY id')).map((row) => String(row['name']));
 }

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
+import { backUpSqlite, restoreSqlite } from './moving/sqlite-backup.ts';
 import { requirePackage } from './require-package.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite-engine.ts';
 import { inspectSqlite } from './sqlite-inspection.ts';
@@ -31,6 +32,14 @@ export function sqlite(options: SqliteOptions): StorageChoice {
     async inspect({ dataDir }) {
       await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
       return inspectSqlite(path.resolve(dataDir, options.file));
+    },
+    async backUp({ dataDir }, to) {
+      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
+      return backUpSqlite(path.resolve(dataDir, options.file), to);
+    },
+    async restore({ dataDir, clock }, from) {
+      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
+      return restoreSqlite(path.resolve(dataDir, options.file), from, clock.nowMs());
     },
   };
 }

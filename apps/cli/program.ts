@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { addAgents } from './commands/agents.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addMoving } from './commands/moving.ts';
 import { addPrograms } from './commands/programs.ts';
 import { addReport } from './commands/report.ts';
 import { addStanding } from './commands/standing.ts';
@@ -52,6 +53,7 @@ export function agentcomProgram(surroundings: Surroundings, exitWith: (code: num
   addAgents(program, action);
   addStanding(program, action);
   addDoctor(program, action);
+  addMoving(program, action);
   addReport(program, action);
   return program;
 }

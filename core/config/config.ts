@@ -52,10 +52,42 @@ export interface WakeRunnerDeps {
   readonly log: Log;
 }
 
-/** `inspect` opens what is stored only to look at it, for `agentcom doctor`; left out where nothing outlives the hub. */
+/**
+ * `inspect` opens what is stored only to look at it, for `agentcom doctor`; `backUp` copies it into a new file while the hub
+ * runs; `restore` puts such a file in its place and gives it a new `storeId`, so that sidecars notice a store that fell back
+ * in time. All are left out where nothing outlives the hub.
+ */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
-  inspect?(deps: Pick<StorageDeps, 'dataDir'>): Promise<StoreInspection>;
+  inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;
+  /** Fails with `AC_TARGET_EXISTS` when the file is there and not to be replaced, with `AC_COPY_DIFFERS` when the copy is damaged. */
+  backUp?(deps: Pick<StorageDeps, 'dataDir'>, to: { readonly file: string; readonly replace: boolean }): Promise<BackedUp>;
+  /**
+   * `file` null: what lies there is what other tools have put back. Fails with `AC_STORAGE_LOCKED` while a hub runs, with
+   * `AC_TARGET_EXISTS` when there is a store that is not to be replaced, and with the codes of `Storage.open` for the backup.
+   */
+  restore?(
+    deps: Pick<StorageDeps, 'dataDir' | 'clock'>,
+    from: { readonly file: string | null; readonly replace: boolean },
+  ): Promise<Restored>;
 };
+
+/** What a store holds, for people: how many tasks, up to which event. */
+export interface StoreContents {
+  readonly storeId: string;
+  readonly tasks: number;
+  /** The number of its newest event; 0 without one. */
+  readonly lastEventId: number;
+}
+export interface BackedUp extends StoreContents {
+  readonly file: string;
+  readonly bytes: number;
+}
+export interface Restored extends StoreContents {
+  /** The file or server, as people may see it. */
+  readonly place: string;
+  /** Where the store is kept that was there before; null when there was none. */
+  readonly kept: string | null;
+}
 export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
 export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;
 

@@ -66,7 +66,7 @@ export interface StoreInspection {
   events(afterId: number, limit: number): Promise<readonly StoredEvent[]>;
   agents(): Promise<readonly Agent[]>;
   stops(): Promise<readonly PendingStop[]>;
-  /** Keys from that place on, in an order of the storage's own. */
-  keys(after: number, limit: number): Promise<{ readonly keys: readonly IdempotencyRecord[]; readonly next: number | null }>;
+  /** Keys after that place, in an order of the storage's own. */
+  keys(after: string | null, limit: number): Promise<{ readonly keys: readonly IdempotencyRecord[]; readonly next: string | null }>;
   close(): Promise<void>;
 }

@@ -135,7 +135,8 @@ export async function doctorWorld(t: Test, state: JournalState = EMPTY_JOURNAL):
   };
 }
 
-async function fill(storage: Storage): Promise<void> {
+/** Commits one task of each kind with its past. */
+export async function fill(storage: Storage): Promise<void> {
   const tasks = STORED.map(([task, story]) => ({ ...task, eventSeq: story.length }));
   await storage.tasks.transact('filling', async (unit) => {
     await unit.save(

@@ -5,15 +5,15 @@ import type { StoreFinding } from '../../../core/application/doctor/check-store.
 export type DoctorCheck =
   StoreFinding['check'] | JournalCheck | JournalNotice | 'cannot_look' | 'wake_runner' | 'not_kept' | 'not_looked_at';
 
-const RESTORE = 'Stop the hub, keep a copy of the folder, and put back the newest backup that `agentcom doctor --fsck` finds clean';
+const RESTORE = 'Stop the hub and put back the newest good backup: `agentcom restore FILE --force` (of Postgres: docs/moving.md)';
 const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK` and submit it again';
 
 const CURES: Readonly<Record<DoctorCheck, string>> = {
   cannot_look: 'Correct the path or its rights, as the sentence says; run the doctor as the user of the hub or sidecar.',
   not_kept: 'Choose sqlite({ file }) for tasks that outlive their hub.',
-  not_looked_at: 'Ask its server: Postgres checks its tables with `pg_amcheck`.',
+  not_looked_at: 'Ask whoever made that storage how it is checked.',
   schema:
-    'Of a newer version: run that version. A step that was not taken: start the hub once, it migrates. No database of a hub: correct storage.file.',
+    'Of a newer version: run that version. A step that was not taken: start the hub once, it takes it. Only a part of a store: run `agentcom migrate` again with --empty-target. No database of a hub: correct hub.storage.',
   file: `The disk or the memory of this machine damaged the file. ${RESTORE}; without one, save what can be read with \`sqlite3 FILE .recover\`. Check the disk before the hub runs again.`,
   unreadable: `What cannot be read is lost to the hub as well. ${RESTORE}.`,
   body: `It can be given to nobody. \`agentcom cancel TASK\`, and submit it again from where it came. If there are many: ${RESTORE}.`,

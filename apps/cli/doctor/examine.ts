@@ -60,7 +60,7 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
   }
   let inspection: StoreInspection;
   try {
-    inspection = await storage.inspect({ dataDir });
+    inspection = await storage.inspect({ dataDir, clock: systemClock() });
   } catch (thrown) {
     onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, '')));
     return { what, seen: 'nothing' };

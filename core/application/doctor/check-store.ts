@@ -142,8 +142,8 @@ async function* ofStops({ inspection, nowMs }: Looked, stops: readonly PendingSt
 }
 
 async function* ofKeys({ inspection, nowMs }: Looked): AsyncGenerator<StoreFinding> {
-  let after: number | null = 0;
-  while (after !== null) {
+  let after: string | null = null;
+  do {
     const page: Awaited<ReturnType<StoreInspection['keys']>> = await inspection.keys(after, PAGE);
     const named = [...new Set(page.keys.flatMap(({ taskIds }) => taskIds))];
     const tasks = await byId(inspection, named);
@@ -151,7 +151,7 @@ async function* ofKeys({ inspection, nowMs }: Looked): AsyncGenerator<StoreFindi
     const tombstones = new Map(removed.map((tombstone) => [tombstone.id, tombstone]));
     yield* keysNameTasks({ state: { ...stateOf(nowMs), keys: page.keys }, tasks, tombstones }).map(ofRule);
     after = page.next;
-  }
+  } while (after !== null);
 }
 
 async function byId(inspection: StoreInspection, ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {

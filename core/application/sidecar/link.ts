@@ -67,6 +67,7 @@ function heldOf(turn: Turn): HeldFrame[] {
 export function establish(turn: Turn, frame: HubFrameOf<'identified'>): void {
   const policy = frame.policy ?? DEFAULT_POLICY;
   const isFirst = !turn.state.link.everIdentified;
+  noteOtherStore(turn, frame.store_id ?? null);
   turn.patchLink({
     phase: 'identified',
     failures: 0,
@@ -82,6 +83,21 @@ export function establish(turn: Turn, frame: HubFrameOf<'identified'>): void {
   turn.log('info', 'identified', { hub_id: frame.hub_id ?? null, store_id: frame.store_id ?? null });
   if (isFirst) turn.outwardly({ type: 'ready' });
 }
+
+/** What was given by another store than the hub has now: its hub was restored to an earlier time, or is another hub. */
+function noteOtherStore(turn: Turn, storeId: string | null): void {
+  const { slots, outbox } = turn.state.journal;
+  const others = [...slots, ...outbox].filter((held) => held.storeId !== null && held.storeId !== storeId);
+  if (storeId === null || others.length === 0) return;
+  turn.log('warn', 'the hub has another store than the one that gave this work: it was restored or replaced', {
+    store_id: storeId,
+    tasks: [...new Set(others.map(({ taskId }) => taskId))].slice(0, OTHERS_TOLD_MAX),
+    count: others.length,
+  });
+}
+
+/** Tasks that one line of the log names. */
+const OTHERS_TOLD_MAX = 20;
 
 /** Any frame shows that the hub is there. */
 export function heard(turn: Turn): void {

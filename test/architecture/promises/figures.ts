@@ -41,6 +41,11 @@ export const FIGURES: readonly Figure[] = [
   { name: 'sim-mutants', wanted: 'every bug that is planted into the simulation is found', script: 'sim:mutants' },
   { name: 'planted', wanted: 'every fault that is planted turns its test red', script: 'planted' },
   {
+    name: 'migrate-proof',
+    wanted: '50,000 tasks in every state moved to Postgres and back: equal dumps; killed on the way: refused, then done when run again',
+    script: 'migrate:proof',
+  },
+  {
     name: 'soak',
     wanted:
       '8 h, 200 sidecars, 20 tasks a second, a fault a minute: memory grows by under 1 MiB an hour, no leaked handle, write-ahead log under 64 MiB',

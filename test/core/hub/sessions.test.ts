@@ -99,6 +99,31 @@ t.test('R6: a finished result of a generation above the stored one raises it too
   t.equal(await rig.story(id), 'assigned 10: submitted eligible report_refused assigned');
 });
 
+t.test('work that another store gave is said loudly and counted, and judged as ever', async (t) => {
+  const rig = await hubRig();
+  const id = await rig.submit();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await peer.cut();
+  const alarms = () => rig.log.lines.filter(({ level, message }) => level === 'error' && /another store/.test(message));
+  const same = await peer.again();
+  await same.identify({ held: [{ task_id: id, generation: 1, status: 'working', store_id: 'store-1' }] });
+  t.same(alarms(), []);
+  await same.cut();
+  const back = await same.again();
+  const gone = 'task-dddddddddddddddd';
+  const frames = await back.identify({
+    held: [
+      { task_id: id, generation: 1, status: 'working', store_id: 'store-0' },
+      { task_id: gone, generation: 3, status: 'working', store_id: 'store-0' },
+    ],
+  });
+  t.match(frames[0], { held: [{ action: 'continue' }, { action: 'abort', reason: 'unknown_task' }] });
+  t.match(alarms(), [{ fields: { agent_id: 'a1', store_id: 'store-1', other_store_ids: ['store-0'], tasks: [id, gone], count: 2 } }]);
+  t.match(rig.sessions.refusals(), { frames: { of_another_store: 2 } });
+});
+
 t.test('a finished result that a sidecar comes back with keeps its assignment until it is there', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000 } });
   const peer = await rig.peer('a1');

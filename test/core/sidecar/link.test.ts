@@ -62,6 +62,16 @@ t.test('R15: what it holds is named by where it stands, over every reconnect', a
   t.equal(heldAfterReconnect(sidecar).length, 1);
 });
 
+t.test('work that another store gave is told when the hub comes back with a new one', async (t) => {
+  const sidecar = working();
+  const warned = (storeId: string): readonly unknown[] =>
+    offline(sidecar)
+      .identify({ store_id: storeId })
+      .filter((effect) => effect.type === 'log' && /another store/.test(effect.message));
+  t.same(warned('store-1'), []);
+  t.match(warned('store-2'), [{ level: 'warn', fields: { store_id: 'store-2', tasks: [TASK], count: 1 } }]);
+});
+
 t.test('the answers to the inventory', async (t) => {
   const held = (action: 'continue' | 'abort' | 'report', reason?: string) => [
     { task_id: TASK, generation: 1, action, ...(reason ? { reason } : {}) },

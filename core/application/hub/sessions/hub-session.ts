@@ -16,7 +16,7 @@ import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { Reporter } from '../commands.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { identifyCommand } from './identify.ts';
+import { identifyCommand, noteOtherStore } from './identify.ts';
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { TalkHandler } from './talk.ts';
@@ -202,6 +202,7 @@ export class HubSession {
           if (!outcome.ok) return this.close(1013, 'try again later');
           if (outcome.answer.kind === 'agent_id_in_use') return this.#refuseIdentify('agent_id_in_use', false);
           this.#identified({ agentId: made.command.agentId, session: outcome.answer.session }, outcome.answer);
+          noteOtherStore(made.command, this.#deps);
         });
       },
       (error: unknown) => {

@@ -49,3 +49,23 @@ export async function identifyCommand(frame: V2FrameOf<'identify'>, version: Pro
     },
   };
 }
+
+/**
+ * Says that a sidecar holds work which another store gave it: this one was put back to an earlier time, or took the place of
+ * another. What the sidecar holds is judged by its generations as ever; people must know that newer work may be missing here.
+ */
+export function noteOtherStore({ agentId, held }: IdentifyCommand, { storeId, refusedFrames, log }: SessionDeps): void {
+  const others = (held ?? []).filter((one) => one.storeId !== null && one.storeId !== storeId());
+  if (others.length === 0) return;
+  for (const _ of others) refusedFrames.add('of_another_store');
+  log.error('a sidecar holds work that another store gave it: this store was restored or replaced, and newer work may be missing', {
+    agent_id: agentId,
+    store_id: storeId(),
+    other_store_ids: [...new Set(others.map((one) => one.storeId))],
+    tasks: others.slice(0, TOLD_MAX).map(({ taskId }) => taskId),
+    count: others.length,
+  });
+}
+
+/** Tasks that one line of the log names. */
+const TOLD_MAX = 20;

@@ -1,0 +1,61 @@
+/** What is asked of a database that is only looked at: the same of each, but for how a parameter's JSON becomes values. */
+
+/** Rows of one kind that are named, at most. */
+const NAMED_MAX = 1_000;
+const OF_TASKS = ['task_bodies', 'task_results', 'task_dependencies'] as const;
+
+/** How a database takes a statement's one parameter apart. */
+export interface InspectionDialect {
+  /** A field of a parameter that is one object. */
+  readonly field: (name: string, type: 'text' | 'bigint') => string;
+  /** Whether the column's value is among the parameter's texts. */
+  readonly among: (column: string) => string;
+  /** The parameter's `{taskId, dependsOn}`s as a table with `task_id` and `depends_on`. */
+  readonly pairs: string;
+  /** `owner` and `key` as a JSON text, and the element of such a text in a field of the parameter. */
+  readonly keyPlace: string;
+  readonly keyAfter: (element: 0 | 1) => string;
+}
+
+export type InspectionStatements = ReturnType<typeof inspectionStatements>;
+
+export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }: InspectionDialect) => ({
+  /** Rows: `place`, `task_id`. */
+  orphans:
+    OF_TASKS.map((table) => `SELECT '${table}' AS place, task_id FROM ${table} WHERE task_id NOT IN (SELECT id FROM tasks)`).join(
+      ' UNION ALL ',
+    ) + ` LIMIT ${NAMED_MAX}`,
+  /** Rows: `status`, `lane`, `counted`, `found`, where the two differ. */
+  counts: `
+    WITH found AS (SELECT status, lane, count(*) AS tasks FROM tasks GROUP BY status, lane),
+      c AS (SELECT status, lane, CAST(sum(tasks) AS bigint) AS tasks FROM task_counts GROUP BY status, lane)
+    SELECT coalesce(c.status, f.status) AS status, coalesce(c.lane, f.lane) AS lane, coalesce(c.tasks, 0) AS counted, coalesce(f.tasks, 0) AS found
+    FROM c FULL JOIN found AS f ON c.status = f.status AND c.lane = f.lane
+    WHERE coalesce(c.tasks, 0) <> coalesce(f.tasks, 0)`,
+  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_body`, `has_result`. */
+  taskPage: `
+    SELECT t.*,
+      EXISTS (SELECT 1 FROM task_bodies AS b WHERE b.task_id = t.id) AS has_body,
+      EXISTS (SELECT 1 FROM task_results AS r WHERE r.task_id = t.id) AS has_result
+    FROM tasks AS t WHERE t.id > ${field('after', 'text')} ORDER BY t.id LIMIT ${field('limit', 'bigint')}`,
+  /** Parameter: `{taskId, dependsOn}`s. Rows: those that are not there. */
+  missingDependencies: `
+    SELECT named.task_id, named.depends_on FROM ${pairs} AS named
+    WHERE NOT EXISTS (SELECT 1 FROM task_dependencies AS d WHERE d.depends_on = named.depends_on AND d.task_id = named.task_id)`,
+  /** Parameter: task ids. Rows: `state`. */
+  tasksById: `SELECT state FROM tasks WHERE ${among('id')}`,
+  /** Parameter: task ids. Rows: `state`. */
+  tombstonesById: `SELECT state FROM tombstones WHERE ${among('task_id')}`,
+  /** Parameter: task ids. Rows: events, lowest id first. */
+  eventsOf: `SELECT * FROM task_events WHERE ${among('task_id')} ORDER BY id`,
+  /** Parameter: `{afterId, limit}`. Rows: events, lowest id first. */
+  events: `SELECT * FROM task_events WHERE id > ${field('afterId', 'bigint')} ORDER BY id LIMIT ${field('limit', 'bigint')}`,
+  /** Rows: the columns of agents. */
+  agents: 'SELECT * FROM agents ORDER BY id',
+  /** Rows: `state`. */
+  stops: 'SELECT state FROM pending_stops ORDER BY agent_id, task_id, generation',
+  /** Parameter: `{after, limit}`. Rows: `place` and the columns of idempotency keys. */
+  keys: `
+    SELECT ${keyPlace} AS place, k.* FROM idempotency_keys AS k
+    WHERE (owner, key) > (${keyAfter(0)}, ${keyAfter(1)}) ORDER BY owner, key LIMIT ${field('limit', 'bigint')}`,
+});

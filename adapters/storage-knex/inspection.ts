@@ -1,0 +1,124 @@
+/** A database opened only to be looked at: what is the same whichever it is. */
+import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { TaskId } from '../../core/domain/ids.ts';
+import type { Task } from '../../core/domain/task.ts';
+import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
+import type { Row } from './engine.ts';
+import type { InspectionStatements } from './inspection-statements.ts';
+import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
+
+export interface Inspected {
+  readonly statements: InspectionStatements;
+  /** `parameter`: any JSON value. Reads one committed state throughout. */
+  readonly rows: (sql: string, parameter?: unknown) => Promise<readonly Row[]>;
+  /** What keeps this program from reading it, a sentence each. */
+  readonly schema: () => Promise<readonly string[]>;
+  /** What the database itself finds wrong with its pages, a sentence each. */
+  readonly file: () => Promise<readonly string[]>;
+  readonly close: () => Promise<void>;
+}
+
+/** Before the first of all owners and keys. */
+const FIRST_KEY = '["",""]';
+
+export function inspectionOver(looked: Inspected): StoreInspection {
+  const { statements, rows } = looked;
+  return {
+    schema: () => damageOf('schema', async () => (await looked.schema()).map((what) => damage('schema', what))),
+    whole: async () => [
+      ...(await damageOf('file', async () => (await looked.file()).map((what) => damage('file', what)))),
+      ...(await looseRows(looked)),
+    ],
+    tasks: (after, limit) => taskPage(looked, after, limit),
+    tasksById: async (ids) => (await rows(statements.tasksById, ids)).flatMap((row) => readTask(row) ?? []),
+    tombstonesById: async (ids) => (await rows(statements.tombstonesById, ids)).map(tombstoneIn),
+    eventsOf: async (ids) => (await rows(statements.eventsOf, ids)).map(eventIn),
+    events: async (afterId, limit) => (await rows(statements.events, { afterId, limit })).map(eventIn),
+    agents: async () => (await rows(statements.agents)).map((row) => stateIn<Agent>(row)),
+    stops: async () => (await rows(statements.stops)).map((row) => stateIn<PendingStop>(row)),
+    async keys(after, limit) {
+      const found = await rows(statements.keys, { after: after ?? FIRST_KEY, limit });
+      return { keys: found.map(keyIn), next: found.length < limit ? null : String(found.at(-1)?.['place']) };
+    },
+    close: looked.close,
+  };
+}
+
+const damage = (check: StoreCheck, what: string, taskId: unknown = null): StoreDamage => ({ check, what, taskId: taskId as TaskId | null });
+
+/** What `look` finds; that it cannot be looked at is damage of the same kind. */
+async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDamage[]>): Promise<readonly StoreDamage[]> {
+  try {
+    return await look();
+  } catch (thrown) {
+    return [damage(check, `it could not be looked at: ${thrown instanceof Error ? thrown.message : String(thrown)}`)];
+  }
+}
+
+/** The task of a row; undefined where its state is no JSON, which the page that it is on tells. */
+function readTask(row: Row): Task | undefined {
+  try {
+    return taskIn(row);
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return undefined;
+    throw thrown;
+  }
+}
+
+/** Rows that belong to no task, agents that say two things, and numbers of tasks that are not theirs. */
+async function looseRows({ rows, statements }: Inspected): Promise<readonly StoreDamage[]> {
+  const orphans = await damageOf('orphan', async () =>
+    (await rows(statements.orphans)).map((row) => damage('orphan', `a row of ${String(row['place'])} belongs to no task`, row['task_id'])),
+  );
+  const agents = await damageOf('copies', async () =>
+    (await rows(statements.agents)).flatMap((row) => {
+      const wrong = differing(row, agentColumns(stateIn<Agent>(row)));
+      return wrong === null ? [] : [damage('copies', `agent ${String(row['id'])}: ${wrong}`)];
+    }),
+  );
+  const counts = await damageOf('counts', async () =>
+    (await rows(statements.counts)).map((row) =>
+      damage(
+        'counts',
+        `${String(row['counted'])} tasks are counted as ${String(row['status'])} in lane ${String(row['lane'])}, there are ${String(row['found'])}`,
+      ),
+    ),
+  );
+  return [...orphans, ...agents, ...counts];
+}
+
+async function taskPage({ rows, statements }: Inspected, after: string | null, limit: number): Promise<TaskPage> {
+  const found = await rows(statements.taskPage, { after: after ?? '', limit });
+  const tasks: TaskPage['tasks'][number][] = [];
+  const wrong: StoreDamage[] = [];
+  for (const row of found) {
+    const task = readTask(row);
+    if (task === undefined) {
+      wrong.push(damage('unreadable', 'its state is no JSON', row['id']));
+      continue;
+    }
+    tasks.push({ task, dueAtMs: row['due_at'] as number | null });
+    const copies = differing(row, taskColumns({ task, dueAtMs: row['due_at'] as number | null }));
+    if (copies !== null) wrong.push(damage('copies', copies, row['id']));
+    if (!isTrue(row['has_body'])) wrong.push(damage('body', 'what its submitter said is not there', row['id']));
+    if (task.status === 'completed' && !isTrue(row['has_result']))
+      wrong.push(damage('result', 'it is completed and its result is not there', row['id']));
+  }
+  const pairs = tasks.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn })));
+  for (const row of pairs.length === 0 ? [] : await rows(statements.missingDependencies, pairs))
+    wrong.push(damage('dependency', `that it waits for ${String(row['depends_on'])} is not noted`, row['task_id']));
+  return { tasks, damage: wrong, next: found.length < limit ? null : String(found.at(-1)?.['id']) };
+}
+
+/** SQLite's truth is 1. */
+const isTrue = (value: unknown): boolean => value === true || value === 1;
+
+/** The first column that is not what its row's state says, as a sentence. */
+function differing(row: Row, columns: Readonly<Record<string, unknown>>): string | null {
+  for (const [name, wanted] of Object.entries(columns)) {
+    const column = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    if (column === 'state' || row[column] === wanted) continue;
+    return `its column ${column} is ${String(row[column])}, its state says ${String(wanted)}`;
+  }
+  return null;
+}

@@ -1,0 +1,56 @@
+/** What keeps a hub off a database whose steps are not all its own: a newer version, or a move that was never finished. */
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { ALL_MIGRATIONS } from './all-migrations.ts';
+
+/**
+ * Stands among the steps of a database while a store is moved into it, from before the first row until all was compared.
+ * Every hub, older ones too, refuses a database with a step that it does not know.
+ */
+export const MOVE_UNFINISHED = 'move-unfinished';
+
+/** The steps of this program, oldest first. */
+export const knownSteps = (): readonly string[] => ALL_MIGRATIONS.map(({ name }) => name);
+
+/**
+ * Fails with `AC_MOVE_UNFINISHED` or `AC_SCHEMA_UNKNOWN` when a database has taken a step that is not known here. `storage`
+ * and `place` name it: `sqlite`, `file "…"`.
+ */
+export function refuseUnknownSteps(storage: string, place: string, taken: readonly string[]): void {
+  if (taken.includes(MOVE_UNFINISHED))
+    throw new AgentcomError(
+      'AC_MOVE_UNFINISHED',
+      `Cannot open storage "${storage}": ${place} has only a part of a store: \`agentcom migrate\` was ended on the way. The store it was copying from is whole. Run \`agentcom migrate\` again with --empty-target, or use the store it was copying from.`,
+      { details: { place } },
+    );
+  const unknown = taken.filter((name) => !knownSteps().includes(name));
+  if (unknown.length === 0) return;
+  throw new AgentcomError(
+    'AC_SCHEMA_UNKNOWN',
+    `Cannot open storage "${storage}": ${place} was written by a newer version (it has ${unknown.join(', ')}; this program knows up to ${knownSteps().at(-1) ?? 'nothing'}). Install that version or a later one, or restore a backup made before it.`,
+    { details: { place, unknown } },
+  );
+}
+
+/** Fails as `refuseUnknownSteps`, and with `AC_SCHEMA_OLD` when a step was not taken yet: what is copied is copied as it is. */
+export function requireAllSteps(storage: string, place: string, taken: readonly string[]): void {
+  refuseUnknownSteps(storage, place, taken);
+  const missing = knownSteps().filter((name) => !taken.includes(name));
+  if (missing.length === 0) return;
+  throw new AgentcomError(
+    'AC_SCHEMA_OLD',
+    `Cannot copy storage "${storage}": ${place} was written by an older version (it has not taken ${missing.join(', ')} yet). Start the hub of this version on it once, which brings it up to date, stop it, and try again.`,
+    { details: { place, missing } },
+  );
+}
+
+/** What keeps this program from reading a database that has taken these steps, a sentence each. */
+export function damageOfSteps(taken: readonly string[]): readonly string[] {
+  if (taken.includes(MOVE_UNFINISHED)) return ['it has only a part of a store: `agentcom migrate` was ended on the way'];
+  const known = knownSteps();
+  const newer = taken.filter((name) => !known.includes(name));
+  const missing = known.filter((name) => !taken.includes(name));
+  return [
+    ...newer.map((name) => `it has the step ${name} of a newer version; this program knows up to ${known.at(-1) ?? 'nothing'}`),
+    ...missing.map((name) => `the step ${name} was not taken yet`),
+  ];
+}

@@ -1,0 +1,66 @@
+/** What a store holds, read in the one order and written in the one way that every database shares. */
+import { createHash } from 'node:crypto';
+import type { Row } from '../engine.ts';
+import { COUNTS, type Side } from './side.ts';
+import type { Table } from './table.ts';
+
+/** Rows in memory at a time. A body and a result have at most 256 KiB each, so that this is at most some 64 MiB. */
+export const ROWS_AT_ONCE = 250;
+
+/** The rows of a table along its key, a page at a time. */
+export async function* pagesOf(side: Side, table: Table): AsyncGenerator<readonly Row[]> {
+  let last: Row | undefined;
+  for (;;) {
+    const sql = side.text.page(table, ROWS_AT_ONCE, last === undefined);
+    const page = await side.rows(sql, last === undefined ? undefined : [keyOf(table, last)]);
+    if (page.length > 0) yield page;
+    if (page.length < ROWS_AT_ONCE) return;
+    last = page.at(-1);
+  }
+}
+
+const keyOf = ({ key }: Table, row: Row): Row => Object.fromEntries(key.map((name) => [name, row[name]]));
+
+/** How many rows a part of a store has, and the SHA-256 of all of them. */
+export interface PartDigest {
+  /** A table, or `events: last number`, or `tasks: counted`. */
+  readonly part: string;
+  readonly rows: number;
+  readonly sha256: string;
+}
+
+/**
+ * The whole of a side, part by part: each row as one line, a JSON array of its values by the names of the columns, in the
+ * order of the key. Two sides with equal answers hold the same.
+ */
+export async function digestsOf(side: Side, tables: readonly Table[], onRows: (rows: number) => void): Promise<readonly PartDigest[]> {
+  const digests: PartDigest[] = [];
+  for (const table of tables) {
+    const digest = digestOf(table.name);
+    for await (const page of pagesOf(side, table)) {
+      for (const row of page) digest.add(table.columns.map(({ name }) => row[name]));
+      onRows(page.length);
+    }
+    digests.push(digest.end());
+  }
+  const counted = digestOf('tasks: counted');
+  for (const { status, lane, tasks } of await side.rows(COUNTS)) counted.add([status, lane, tasks]);
+  const last = digestOf('events: last number');
+  last.add([await lastEventOf(side)]);
+  return [...digests, counted.end(), last.end()];
+}
+
+/** The highest number that an event of this store ever had. */
+export const lastEventOf = async (side: Side): Promise<number> => Number((await side.rows(side.text.lastEvent))[0]?.['last'] ?? 0);
+
+function digestOf(part: string): { add(values: readonly unknown[]): void; end(): PartDigest } {
+  const hash = createHash('sha256');
+  let rows = 0;
+  return {
+    add(values) {
+      rows += 1;
+      hash.update(`${JSON.stringify(values)}\n`);
+    },
+    end: () => ({ part, rows, sha256: hash.digest('hex') }),
+  };
+}

@@ -1,0 +1,100 @@
+/** A store that has something of everything: tasks in every state with their past, and each kind of row that a hub writes. */
+import { createHash, randomBytes } from 'node:crypto';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import type { Engine } from '../../adapters/storage-knex/engine.ts';
+import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
+import { HUB_LIMITS } from '../../core/config/limits.ts';
+import { HUB_TIMING } from '../../core/config/times.ts';
+import { rulesOf } from '../../core/application/hub/context.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aGeneration,
+  aKey,
+  anAgent,
+  anAgentId,
+  anEvent,
+  aStop,
+  aTask,
+  aTaskId,
+  aToken,
+  changes,
+} from '../contracts/fixtures.ts';
+import { commit, HOSTILE_TEXTS } from '../contracts/storage-room.ts';
+import { fillTasks } from '../chaos/rig/filled-tasks.ts';
+
+/** A task that was removed after its time; what is left of it is a tombstone, and its events' numbers are never given again. */
+const REMOVED = aTaskId(0xdead);
+
+/** Before everything else that ended. */
+const LONG_AGO_MS = 1_000;
+
+/** Fills an empty store, and closes it. */
+export async function fillStore(engine: Engine, tasks: number): Promise<void> {
+  const opened = await engine.open();
+  try {
+    await fillTasks(opened, { count: tasks, rules: rulesOf(HUB_TIMING, HUB_LIMITS) });
+  } finally {
+    await opened.close();
+  }
+  const storage = knexStorage({ engine, clock: systemClock(), log: silentLog });
+  await storage.open();
+  try {
+    const odd = HOSTILE_TEXTS.map((text, n) => ({
+      text,
+      task: aTask({ id: aTaskId(0xa000 + n), eventSeq: 3, generation: aGeneration(2), lastError: text }),
+    }));
+    await commit(
+      storage,
+      changes({
+        inserted: [
+          ...odd.map(({ text, task }) => ({ task, dueAtMs: null, body: aBody({ description: text, metadata: JSON.stringify({ text }) }) })),
+          { task: aTask({ id: REMOVED, status: 'completed', eventSeq: 1, updatedAtMs: LONG_AGO_MS }), dueAtMs: null, body: aBody() },
+        ],
+        events: [
+          ...odd.flatMap(({ text, task }) => [
+            anEvent({ taskId: task.id, seq: 1 }),
+            anEvent({
+              taskId: task.id,
+              seq: 2,
+              event: 'late_result',
+              agentId: anAgentId('late'),
+              generation: aGeneration(1),
+              details: { result: text },
+            }),
+            anEvent({ taskId: task.id, seq: 3, event: 'report_refused', agentId: anAgentId('late'), session: 2 ** 40 }),
+          ]),
+          anEvent({ taskId: REMOVED, seq: 1 }),
+        ],
+        results: odd.map(({ text, task }) => ({ taskId: task.id, json: JSON.stringify({ output: text }) })),
+        agents: [anAgent({ id: anAgentId('late'), name: 'łate \u0001 agent' })],
+        stopsSet: [aStop({ agentId: anAgentId('late'), taskId: aTaskId(0xa000), generation: aGeneration(1) })],
+        keys: odd.map(({ text }, n) =>
+          aKey({ owner: 'admin', key: `${text}${n}`, digest: sha256(text), taskIds: [aTaskId(0xa000 + n)], createdAtMs: A_MOMENT_MS }),
+        ),
+      }),
+    );
+    // Its event is older than the newest, so that it may go; then the newest number stands in no row.
+    await commit(storage, changes({ events: [anEvent({ taskId: aTaskId(0xa000), seq: 4 })] }));
+    await storage.tasks.transact('removing', (unit) =>
+      unit.remove({
+        nowMs: A_MOMENT_MS,
+        endedBeforeMs: LONG_AGO_MS,
+        deadBeforeMs: 0,
+        tombstonesBeforeMs: 0,
+        keysBeforeMs: 0,
+        limit: 1_000_000,
+      }),
+    );
+    await storage.agents.addToken(aToken({ id: 'tok-fixed', agentId: anAgentId('late'), capabilities: ['code', 'gpu'], maxSlots: 3 }));
+    await storage.agents.addToken(
+      aToken({ id: 'tok-person', name: 'ops \u0000 "person"', role: 'operator', agentId: null, hash: sha256('person') }),
+    );
+    await storage.agents.addEnrolSecret(randomBytes(32).toString('hex'), A_MOMENT_MS);
+  } finally {
+    await storage.close();
+  }
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
