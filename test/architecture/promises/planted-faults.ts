@@ -124,8 +124,8 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'who is away loses its tasks at once',
     breaks: ['R15', 'J7'],
     file: 'core/application/hub/handle-session.ts',
-    find: 'Math.max(batch.nowMs + context.timing.reconnectGraceMs, context.silence.countsFromMs)',
-    replace: 'Math.max(batch.nowMs, context.silence.countsFromMs)',
+    find: 'Math.max(sinceMs + context.timing.reconnectGraceMs, context.silence.countsFromMs)',
+    replace: 'Math.max(sinceMs, context.silence.countsFromMs)',
     test: `${HUB}/passing-time.test.ts`,
   },
   {

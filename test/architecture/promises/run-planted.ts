@@ -61,7 +61,7 @@ try {
 } finally {
   bar.end();
   await tree.remove();
-  keep(outcomes);
+  if (done > 0) keep(outcomes);
 }
 const found = chosen.filter(({ name }) => outcomes.get(name)?.found === true).length;
 say(`${found} of ${chosen.length} planted faults turn their test red`);
