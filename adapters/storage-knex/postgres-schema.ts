@@ -6,14 +6,14 @@ import { ALL_MIGRATIONS } from './migrations/all-migrations.ts';
 import type { PostgresConnection } from './postgres-connection.ts';
 import { cannotOpenPostgres } from './postgres-failures.ts';
 
-/** "AgtC": the first half of our advisory locks' keys; the second is made of the schema's name and what it is locked for. */
+/** "AgtC": the first half of our advisory locks' keys; the second is made of the schema's name. */
 const LOCK_CLASS = 0x41677443;
 /** Another hub may be at a long step of the schema. */
 const MIGRATE_WITHIN_MS = 300_000;
 const SERVER_VERSION_MIN = 130_000;
 
-/** What of a schema is locked: `hub` by the one hub that uses it, `migrations` by whoever changes it. */
-export const lockKey = (schema: string, what: 'hub' | 'migrations'): string => `${LOCK_CLASS}, hashtext('${schema} ${what}')`;
+/** Had by whoever changes a schema. */
+const migrationsLock = (schema: string): string => `${LOCK_CLASS}, hashtext('${schema} migrations')`;
 
 /**
  * Takes the steps that are missing, all in one transaction, one hub after the other. Fails with `AC_SCHEMA_UNKNOWN` when
@@ -24,7 +24,7 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
   await writer.change(`SET LOCAL statement_timeout = 0`);
   await writer.change(`SET LOCAL idle_in_transaction_session_timeout = 0`);
   await writer.change(`SET LOCAL lock_timeout = ${MIGRATE_WITHIN_MS}`);
-  await writer.rows(`SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`);
+  await writer.rows(`SELECT pg_advisory_xact_lock(${migrationsLock(schema)})`);
   // Asked first, because `IF NOT EXISTS` wants the right to create also where nothing is created.
   if ((await writer.rows('SELECT 1 FROM pg_namespace WHERE nspname = $1', schema)).length === 0)
     await writer.change(`CREATE SCHEMA ${schema}`);
