@@ -155,7 +155,7 @@ function openedEngine(opened: {
   return {
     storeId,
 
-    nowMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
+    nowMs: () => Math.floor(heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs),
 
     write: (batchId, work) =>
       inTurn(async () => {

@@ -26,7 +26,7 @@ export interface TaskStore {
 
   /**
    * The store's time as well as it is known outside a transaction: that of this machine, or, where several hubs may use it
-   * at once, that of the server, as it was last heard and went on since. MUST NOT throw; before `open` this machine's.
+   * at once, that of the server, as it was last heard and went on since. Whole milliseconds. MUST NOT throw; before `open` this machine's.
    */
   nowMs(): number;
 
