@@ -9,6 +9,7 @@ import { agentStoreContract } from './contracts/agent-store.contract.ts';
 import { eventFeedContract } from './contracts/event-feed.contract.ts';
 import type { StorageSubject } from './contracts/storage-room.ts';
 import { storageContract } from './contracts/storage.contract.ts';
+import { storeHubsContract } from './contracts/store-hubs.contract.ts';
 import { storeQueueContract } from './contracts/store-queue.contract.ts';
 import { storeRemovalContract } from './contracts/store-removal.contract.ts';
 import { storeUnitContract } from './contracts/store-unit.contract.ts';
@@ -22,6 +23,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject): voi
   taskListContract(name, subject);
   storeUnitContract(name, subject);
   storeQueueContract(name, subject);
+  storeHubsContract(name, subject);
   storeRemovalContract(name, subject);
   agentStoreContract(name, subject);
   eventFeedContract(name, subject);
@@ -32,6 +34,7 @@ export {
   agentStoreContract,
   eventFeedContract,
   storageContract,
+  storeHubsContract,
   storeQueueContract,
   storeRemovalContract,
   storeUnitContract,

@@ -42,7 +42,7 @@ export async function connectPostgres(config: ClientConfig, clock: Clock): Promi
     await client.connect();
     backend = await backendOf(client);
   } catch (thrown) {
-    await end(client, clock);
+    await endClient(client, clock);
     throw thrown;
   }
   const run = (sql: string, parameter?: string, name?: string) =>
@@ -69,7 +69,7 @@ export async function connectPostgres(config: ClientConfig, clock: Clock): Promi
       return isLost;
     },
     backend,
-    close: () => end(client, clock),
+    close: () => endClient(client, clock),
   };
 }
 
@@ -83,7 +83,8 @@ async function backendOf(client: Client): Promise<Backend> {
   return backend;
 }
 
-async function end(client: Client, clock: Clock): Promise<void> {
+/** Ends a connection, politely where the server still answers. */
+export async function endClient(client: Client, clock: Clock): Promise<void> {
   const ended = client.end();
   const timer = clock.after(CLOSE_WITHIN_MS, () => client.connection.stream.destroy());
   try {

@@ -7,7 +7,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Row } from './engine.ts';
-import { connectPostgres, type Backend, type PostgresConnection } from './postgres-connection.ts';
+import { connectPostgres, endClient, type Backend, type PostgresConnection } from './postgres-connection.ts';
 import { sqlStateOf } from './postgres-failures.ts';
 import { placeOf, type PostgresSettings } from './postgres-options.ts';
 import { lockKey, requireVersion } from './postgres-schema.ts';
@@ -34,7 +34,7 @@ export async function connectWriter(settings: PostgresSettings, answerMarginMs: 
 
 /**
  * Ends the server's end of a connection that was lost here, which may not know it yet: it would hold its locks until it
- * does, this hub's own among them.
+ * does.
  */
 export async function endBackend(writer: PostgresConnection, { pid, startedAt }: Backend): Promise<void> {
   const gone = JSON.stringify({ pid, startedAt });
@@ -45,19 +45,55 @@ export async function endBackend(writer: PostgresConnection, { pid, startedAt }:
   );
 }
 
+/** A hub uses a store beside others; who copies it or puts it back needs it alone. */
+const HUB_LOCKS = {
+  together: {
+    take: 'pg_advisory_lock_shared',
+    refused: 'it is being moved or put back. Start the hub when that is done',
+  },
+  alone: { take: 'pg_advisory_lock', refused: 'hubs use it. Stop them' },
+} as const;
+
 /**
- * Takes the lock that keeps a second hub off. It lives and ends with the connection, so that nobody writes without it.
- * Waits shortly for a hub that has just ended; fails with `AC_STORAGE_LOCKED`.
+ * Takes the lock that hubs have together and a move has alone. It lives and ends with the connection. Waits shortly for who
+ * has just ended; fails with `AC_STORAGE_LOCKED`.
  */
-export async function takeHubLock(writer: PostgresConnection, settings: PostgresSettings, place: string, withinMs: number): Promise<void> {
+export async function takeHubLock(
+  writer: PostgresConnection,
+  settings: PostgresSettings,
+  how: keyof typeof HUB_LOCKS,
+  withinMs: number,
+): Promise<void> {
+  const { take, refused } = HUB_LOCKS[how];
   try {
     await writer.change(`SET lock_timeout = ${withinMs}`);
-    await writer.rows(`SELECT pg_advisory_lock(${lockKey(settings.schema, 'hub')})`);
+    await writer.rows(`SELECT ${take}(${lockKey(settings.schema, 'hub')})`);
     await writer.change(`SET lock_timeout = ${settings.lockTimeoutMs}`);
   } catch (thrown) {
     if (sqlStateOf(thrown) !== '55P03') throw thrown;
-    const message = `Cannot open storage "postgres": another hub uses ${place}. Stop that hub, or set storage.schema or storage.url to another place.`;
-    throw new AgentcomError('AC_STORAGE_LOCKED', message);
+    throw new AgentcomError('AC_STORAGE_LOCKED', `Cannot open storage "postgres" at ${placeOf(settings)}: ${refused}.`);
+  }
+}
+
+/** A connection by which hubs call each other, with its session set up. That it fails is told to whoever asks something of it, and by `end`. */
+export async function connectCaller(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<Client> {
+  const { default: pg } = await import('pg');
+  const { statementTimeoutMs } = settings;
+  const client = new pg.Client({
+    ...(await clientConfig(settings)),
+    application_name: 'agentcom hub calls',
+    query_timeout: statementTimeoutMs + answerMarginMs,
+  });
+  let isLost = false;
+  client.on('error', () => (isLost = true));
+  try {
+    await client.connect();
+    await client.query(sessionText(settings, statementTimeoutMs, []));
+    if (isLost) throw new Error('the connection ended at once');
+    return client;
+  } catch (thrown) {
+    await endClient(client, clock);
+    throw thrown;
   }
 }
 

@@ -1,15 +1,16 @@
-/** Postgres behind the stores: one writer in turn, readers beside it, connections made anew after they were lost. */
+/** Postgres behind the stores: one writer of a hub in turn, readers beside it, connections made anew after they were lost. */
+import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { NO_CALLS } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import type { Backend, PostgresConnection } from './postgres-connection.ts';
 import { connectWriter, endBackend, readerPool, takeHubLock } from './postgres-connections.ts';
+import { postgresCalls, type PostgresCalls } from './postgres-calls.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './postgres-failures.ts';
 import { placeOf, type PostgresSettings } from './postgres-options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './postgres-schema.ts';
@@ -17,13 +18,13 @@ import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
 import { parameterText } from './postgres-text.ts';
 import { postgresTransaction } from './postgres-transaction.ts';
 
-/** One hub at a time; what was committed is on disk. */
-export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: false };
+/** As many hubs as there are; what was committed is on disk. */
+export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
 
-/** A hub that was killed is gone from the server a moment later. */
-const HUB_LOCK_WITHIN_MS = 2_000;
 /** What an answer may take longer than the server lets its statement, before the connection counts as dead. */
 const ANSWER_MARGIN_MS = 5_000;
+/** A move of the store that was killed is gone from the server a moment later. */
+const HUB_LOCK_WITHIN_MS = 2_000;
 /** Commits from one adding up of the counts to the next. */
 const FOLD_EVERY = 64;
 
@@ -31,29 +32,31 @@ export interface PostgresEngineDeps {
   readonly settings: PostgresSettings;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether other hubs may have it open at the same time. Default false. */
-  readonly shared?: boolean | undefined;
-  /** How long to wait for another hub to let go. Default 2,000. */
-  readonly hubLockWithinMs?: number | undefined;
   /** How much longer than the server lets a statement take its answer may need. Default 5,000. */
   readonly answerMarginMs?: number | undefined;
+  /** How long a move of the store that was killed may still be there. Default 2,000. */
+  readonly hubLockWithinMs?: number | undefined;
 }
 
-export const postgresEngine = (deps: PostgresEngineDeps): Engine => ({
-  name: 'postgres',
-  capabilities: { ...POSTGRES_CAPABILITIES, shared: deps.shared ?? false },
-  calls: NO_CALLS,
-  open: () => openPostgresEngine(deps),
-});
+export function postgresEngine(deps: PostgresEngineDeps): Engine {
+  const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS } = deps;
+  const calls = postgresCalls({ settings, answerMarginMs, clock, log, self: randomUUID() });
+  return {
+    name: 'postgres',
+    capabilities: POSTGRES_CAPABILITIES,
+    calls,
+    open: () => openPostgresEngine(deps, calls),
+  };
+}
 
-async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine> {
-  const { settings, clock, log, shared = false, hubLockWithinMs = HUB_LOCK_WITHIN_MS, answerMarginMs = ANSWER_MARGIN_MS } = deps;
+async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls): Promise<OpenEngine> {
+  const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
   const place = placeOf(settings);
   const connect = async (former: Backend | null): Promise<PostgresConnection> => {
     const writer = await connectWriter(settings, answerMarginMs, clock);
     try {
       if (former !== null) await endBackend(writer, former);
-      if (!shared) await takeHubLock(writer, settings, place, hubLockWithinMs);
+      await takeHubLock(writer, settings, 'together', hubLockWithinMs);
       return writer;
     } catch (thrown) {
       await writer.close();
@@ -74,6 +77,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps): Promise<OpenEngine>
       clock,
       log,
       connect,
+      calls,
       writer,
       storeId,
       serverMs: await timeOf(writer),
@@ -95,6 +99,7 @@ function openedEngine(opened: {
   readonly log: Log;
   /** `former`: the server's end of the connection before, which is ended if it is still there. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
+  readonly calls: PostgresCalls;
   readonly writer: PostgresConnection;
   readonly readers: Readers;
   readonly storeId: string;
@@ -127,8 +132,6 @@ function openedEngine(opened: {
     try {
       made = await opened.connect(former);
     } catch (thrown) {
-      if (AgentcomError.is(thrown, 'AC_STORAGE_LOCKED'))
-        throw new AgentcomError('AC_STORE_UNAVAILABLE', `Another hub took ${place} while the connection was lost. Stop one of the two.`);
       throw postgresFailure(thrown, 'connect', place);
     }
     try {
@@ -182,7 +185,7 @@ function openedEngine(opened: {
       inTurn(async () => {
         if (isClosed) return;
         isClosed = true;
-        await Promise.all([writer?.close(), readers.pool.destroy()]);
+        await Promise.all([writer?.close(), readers.pool.destroy(), opened.calls.close()]);
       }),
   };
 }

@@ -13,7 +13,7 @@ const MIGRATE_WITHIN_MS = 300_000;
 /** Postgres 13, as the server itself counts: the oldest that keeps the contracts. */
 const SERVER_VERSION_MIN = 130_000;
 
-/** What of a schema is locked: `hub` by the one hub that uses it, `migrations` by whoever changes it. */
+/** What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `migrations` by whoever changes it. */
 export const lockKey = (schema: string, what: 'hub' | 'migrations'): string => `${LOCK_CLASS}, hashtext('${schema} ${what}')`;
 
 /**

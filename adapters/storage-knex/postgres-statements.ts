@@ -277,6 +277,13 @@ export const POSTGRES_STATEMENTS: Statements = {
   takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = ($1::json #>> '{}') RETURNING expires_at`,
 };
 
+/** Those that write nothing, whatever rows they answer. */
+export const POSTGRES_LOOKS: ReadonlySet<keyof Statements> = new Set(
+  (Object.keys(POSTGRES_STATEMENTS) as (keyof Statements)[]).filter((name) =>
+    /^\s*(SELECT|WITH RECURSIVE) /.test(POSTGRES_STATEMENTS[name]),
+  ),
+);
+
 /** Adds up parts of the counts; what others add up at this moment is left to them. */
 export const FOLD_COUNTS = `
   WITH parts AS (

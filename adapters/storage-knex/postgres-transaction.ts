@@ -3,7 +3,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Row, Transaction } from './engine.ts';
 import type { PostgresConnection } from './postgres-connection.ts';
 import { commitUnknown, isRefusal, postgresFailure } from './postgres-failures.ts';
-import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
+import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_LOOKS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
 import { parameterText } from './postgres-text.ts';
 import type { Statements } from './statements.ts';
 
@@ -19,12 +19,14 @@ export interface PostgresWrite<T> {
 
 /**
  * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true
- * until the commit is locked. After the first statement that failed every other is refused, as Postgres does.
+ * until the commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a COMMIT that waits for the
+ * disk. After the first statement that failed every other is refused, as Postgres does.
  */
 export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
   const { place, batchId, distrust } = write;
   let state: 'open' | 'ended' = 'open';
   let failure: AgentcomError | undefined;
+  let hasWritten = false;
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
     if (!isRefusal(thrown)) distrust(thrown);
@@ -45,8 +47,18 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   };
   const transactionAt = (nowMs: number): Transaction => ({
     nowMs,
-    rows: (name, parameter): Promise<readonly Row[]> => run(name, parameter, (sql, text) => writer.rows(sql, text, name)),
-    change: (name, parameter) => run(name, parameter, (sql, text) => writer.change(sql, text, name)),
+    rows: (name, parameter): Promise<readonly Row[]> =>
+      run(name, parameter, async (sql, text) => {
+        const rows = await writer.rows(sql, text, name);
+        hasWritten ||= rows.length > 0 && !POSTGRES_LOOKS.has(name);
+        return rows;
+      }),
+    change: (name, parameter) =>
+      run(name, parameter, async (sql, text) => {
+        const changed = await writer.change(sql, text, name);
+        hasWritten ||= changed > 0;
+        return changed;
+      }),
   });
   const rollBack = async (): Promise<void> => {
     state = 'ended';
@@ -70,10 +82,14 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   try {
     answer = await write.work(transaction);
     if (failure !== undefined) throw failure as AgentcomError;
-    if (batchId !== null) await transaction.change('recordBatch', batchId);
+    if (batchId !== null && hasWritten) await transaction.change('recordBatch', batchId);
   } catch (thrown) {
     await rollBack();
     throw thrown;
+  }
+  if (!hasWritten) {
+    await rollBack();
+    return answer;
   }
   state = 'ended';
   try {

@@ -44,7 +44,7 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
         return revoked.sort(newestFirst);
       }),
 
-    revokedAmong: (ids) => read((database) => ids.filter((id) => database.tokens.has(id) && database.tokens.get(id)?.revokedAtMs !== null)),
+    revokedAmong: (ids) => read(({ tokens }) => [...new Set(ids)].filter((id) => tokens.has(id) && tokens.get(id)?.revokedAtMs !== null)),
 
     addEnrolSecret: (hash, expiresAtMs) => write((database) => void database.secrets.set(hash, expiresAtMs)),
 

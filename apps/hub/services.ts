@@ -42,9 +42,10 @@ export async function hubServices(container: Container): Promise<readonly Servic
         if (isShared) lookout.start(askedMonotonicMs);
       },
       stop: async () => {
-        lookout.stop();
         sweeper.stop();
         await queue.stop();
+        // The other hubs are told of the last commits too.
+        lookout.stop();
       },
     },
     { name: 'enrolment', start: () => secrets.startEnrolment(), stop: () => secrets.stop() },

@@ -41,29 +41,32 @@ type Outcome =
   { readonly kind: 'enrolled'; readonly token: string } | { readonly kind: 'again'; readonly refused: boolean; readonly because: string };
 
 async function enrol(deps: EnrolmentDeps): Promise<string> {
+  const { hubs } = deps.config;
   let refusals = 0;
+  let tries = 0;
   let told = false;
   for (let waitMs = AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, AGAIN_MAX_MS)) {
-    const outcome = await tryToEnrol(deps);
+    const hub = hubs[tries % hubs.length] ?? '';
+    tries += 1;
+    const outcome = await tryToEnrol(deps, hub);
     if (outcome.kind === 'enrolled') return outcome.token;
     if (outcome.refused) refusals += 1;
     if (refusals >= REFUSED_TRIES_MAX) {
       throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enrol: ${outcome.because}. ${HOW_TO_GET_A_TOKEN}`);
     }
-    if (!told)
-      deps.log.warn('not enrolled yet; trying again until the hub answers', { because: outcome.because, hub: deps.config.hubs[0] });
+    if (!told) deps.log.warn('not enrolled yet; trying again until a hub answers', { because: outcome.because, hub });
     told = true;
     await wait(waitMs, undefined, { signal: deps.signal });
   }
 }
 
-async function tryToEnrol(deps: EnrolmentDeps): Promise<Outcome> {
+async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome> {
   const { config } = deps;
   const secret = await enrolSecret(deps);
   if (secret === null)
     return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hubDataDir ?? ''} yet` };
   try {
-    const hub = hubClient({ url: apiUrlOf(config.hubs[0] ?? ''), token: undefined });
+    const hub = hubClient({ url: apiUrlOf(hubUrl), token: undefined });
     return { kind: 'enrolled', token: (await hub.register({ agent_id: config.agentId, secret })).token };
   } catch (error) {
     if (AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409) {

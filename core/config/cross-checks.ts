@@ -28,6 +28,9 @@ export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly 
 
 const isBelow = (path: string, above: string): boolean => path.startsWith(`${above}.`) || path.startsWith(`${above}[`);
 
+/** Polls, and with them renewals, in one lease of a hub. */
+const LEASE_POLLS = 3;
+
 const GRACE_PARTS = ['heartbeatMs', 'pongWaitMs', 'reconnectMaxMs', 'graceMarginMs'] as const;
 
 function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
@@ -35,6 +38,14 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   for (const key of ['backoff', 'breaker'] as const) {
     if (sound(`hub.timing.${key}`)) problems.push(...backoffProblems(`hub.timing.${key}`, timing[key]));
+  }
+  if (sound('hub.timing.hubLeaseMs', 'hub.timing.pollMs') && timing.hubLeaseMs < LEASE_POLLS * timing.pollMs) {
+    problems.push({
+      path: 'hub.timing.hubLeaseMs',
+      message:
+        `wanted at least ${LEASE_POLLS * timing.pollMs}, which is ${LEASE_POLLS} × pollMs ${timing.pollMs}, found ${timing.hubLeaseMs}; ` +
+        'a hub renews its lease with each poll, and one that is late once would send its sidecars away',
+    });
   }
   if (!sound('hub.timing.reconnectGraceMs', ...GRACE_PARTS.map((part) => `hub.timing.${part}`))) return problems;
   const least = GRACE_PARTS.reduce((sum, part) => sum + timing[part], 0);

@@ -41,7 +41,7 @@ export interface AgentStore {
   /** Revokes by token id or agent id and answers those it revoked; none if there was nothing to revoke. */
   revokeTokens(which: { readonly id: string } | { readonly agentId: AgentId }, nowMs: number): Promise<readonly TokenRecord[]>;
 
-  /** Those of these token ids that are revoked. */
+  /** Those of these token ids that are revoked, each once, in no order. */
   revokedAmong(ids: readonly string[]): Promise<readonly string[]>;
 
   /** Adds an enrolment secret by its hash. */

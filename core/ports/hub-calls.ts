@@ -18,7 +18,10 @@ export interface Look {
 export const LOOK_AT_ALL: Look = { events: true, work: true, agents: null };
 
 export interface HubCalls {
-  /** Calls all other hubs of this store, as soon as it can and in the order of the calls. MUST NOT throw, and MUST NOT wait. */
+  /**
+   * Calls all other hubs of this store, as soon as it can and in the order of the calls; several at once may become one.
+   * Works while somebody here listens. MUST NOT throw, and MUST NOT wait.
+   */
   call(look: Look): void;
   /**
    * Hears the other hubs from now on, until the answer is called. `heard` is called with `LOOK_AT_ALL` whenever calls may

@@ -26,7 +26,7 @@ export interface TaskStore {
 
   /**
    * The store's time as well as it is known outside a transaction: that of this machine, or, where several hubs may use it
-   * at once, that of the server, as it was last heard and went on since. MUST NOT throw; before `open` this machine's.
+   * at once, that of the server, as it was last heard and went on since. Whole milliseconds. MUST NOT throw; before `open` this machine's.
    */
   nowMs(): number;
 
@@ -38,7 +38,7 @@ export interface TaskStore {
    * broken file or a lost connection as `AC_STORE_UNAVAILABLE`, and a COMMIT whose outcome is unknown as
    * `AC_COMMIT_UNKNOWN`.
    * MUST NOT answer before the commit is on disk, where `capabilities.durable`.
-   * MUST record `batchId` in the same commit, for `committed`.
+   * MUST record `batchId` in the same commit, for `committed`; need not, where nothing was saved.
    */
   transact<T>(batchId: string, work: (unit: StoreUnit) => Promise<T>): Promise<T>;
 

@@ -12,12 +12,11 @@ import type { PostgresServer } from './postgres-server.ts';
 
 export type EngineOptions = Partial<Omit<PostgresEngineDeps, 'settings'>>;
 
-/** What an engine needs; it waits shortly for another hub's lock, so that a test of waiting need not wait long. */
+/** What an engine needs. */
 export const engineDeps = (options: PostgresOptions, over: EngineOptions = {}): PostgresEngineDeps => ({
   settings: settingsOf(options),
   clock: systemClock(),
   log: silentLog,
-  hubLockWithinMs: 100,
   ...over,
 });
 

@@ -10,6 +10,7 @@ import { eventFeedContract } from '../contracts/event-feed.contract.ts';
 import { aTask, aTaskId, anEvent, inserting } from '../contracts/fixtures.ts';
 import { storageContract } from '../contracts/storage.contract.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from '../contracts/storage-room.ts';
+import { storeHubsContract } from '../contracts/store-hubs.contract.ts';
 import { storeQueueContract } from '../contracts/store-queue.contract.ts';
 import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
 import { storeUnitContract } from '../contracts/store-unit.contract.ts';
@@ -17,13 +18,13 @@ import { taskListContract } from '../contracts/task-list.contract.ts';
 import { taskStoreContract } from '../contracts/task-store.contract.ts';
 
 let places = 0;
-const subject: StorageSubject = {
+const subjectOf = (shared: boolean): StorageSubject => ({
   async place(t) {
     places += 1;
     const database = memoryDatabase(`memory-${places}`);
     return {
       storage() {
-        const storage = memoryStorage({ clock: virtualClock(), database });
+        const storage = memoryStorage({ clock: virtualClock(), database, shared });
         t.teardown(() => storage.close());
         return storage;
       },
@@ -31,13 +32,16 @@ const subject: StorageSubject = {
     };
   },
   unopenable: null,
-};
+});
+const subject = subjectOf(false);
 
 storageContract('memory', subject);
 taskStoreContract('memory', subject);
 taskListContract('memory', subject);
 storeUnitContract('memory', subject);
 storeQueueContract('memory', subject);
+storeHubsContract('memory', subject);
+storeHubsContract('memory, shared', subjectOf(true));
 storeRemovalContract('memory', subject);
 agentStoreContract('memory', subject);
 eventFeedContract('memory', subject);

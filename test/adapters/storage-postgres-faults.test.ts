@@ -87,6 +87,19 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   t.strictSame(statements, ['BEGIN ISOLATION', 'SELECT state', 'INSERT INTO', 'WITH old', 'COMMIT'], 'the batch is the last before COMMIT');
 });
 
+t.test('what wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
+  const ended = async (changed: number, work: (transaction: Transaction) => Promise<unknown>): Promise<readonly string[]> => {
+    const { connection, statements } = failingConnection(0, {});
+    const unchanging = { ...connection, change: async (sql: string) => Math.min(changed, await connection.change(sql)) };
+    await postgresTransaction(unchanging, { place: 'x', batchId: 'b', work, distrust: () => t.fail('no reason'), begun: () => undefined });
+    return statements.slice(-2);
+  };
+  t.strictSame(await ended(0, async () => 'nothing'), ['BEGIN ISOLATION', 'ROLLBACK']);
+  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT state', 'ROLLBACK']);
+  t.strictSame(await ended(0, (transaction) => transaction.change('clearStops', [])), ['DELETE FROM', 'ROLLBACK']);
+  t.strictSame(await ended(1, (transaction) => transaction.change('clearStops', [])), ['WITH old', 'COMMIT']);
+});
+
 t.test('a work that goes on after a failed statement commits nothing', async (t) => {
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
   await storage.open();

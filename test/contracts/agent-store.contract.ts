@@ -97,6 +97,18 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame((await agents.listTokens({ limit: 10 })).map(({ revokedAtMs }) => revokedAtMs), [7, 7, 5]); // prettier-ignore
     });
 
+    t.test('says which of many tokens are revoked', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      for (const n of [1, 2, 3, 4]) await agents.addToken(tokenNo(n));
+      const asked = ['tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
+      t.strictSame(await agents.revokedAmong(asked), []);
+      await agents.revokeTokens({ id: 'tok-2' }, 5);
+      await agents.revokeTokens({ agentId: anAgentId('a3') }, 5);
+      await agents.revokeTokens({ agentId: anAgentId('a4') }, 6);
+      t.strictSame([...(await agents.revokedAmong(asked))].toSorted(), ['tok-2', 'tok-4']);
+      t.strictSame(await agents.revokedAmong([]), []);
+    });
+
     t.test('an enrolment secret is used up by exactly one', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('secret', A_MOMENT_MS);

@@ -1,5 +1,6 @@
 /** Values of the domain for tests: each complete and valid as it stands, with whatever a test wants otherwise laid over it. */
 import { newAgent, type Agent, type PendingStop } from '../../core/domain/agent.ts';
+import type { HubMail } from '../../core/domain/hub-lease.ts';
 import type { TaskEvent } from '../../core/domain/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
 import type { Requirement, Task, TaskBody } from '../../core/domain/task.ts';
@@ -132,6 +133,10 @@ export function aStop(over: Partial<PendingStop> = {}): PendingStop {
 
 export function aKey(over: Partial<IdempotencyRecord> = {}): IdempotencyRecord {
   return { owner: 'tok-1', key: 'once', digest: 'd'.repeat(64), taskIds: [aTaskId(1)], createdAtMs: A_MOMENT_MS, ...over };
+}
+
+export function aMail(over: Partial<HubMail> = {}): HubMail {
+  return { id: 'mail-1', hubId: 'hub-1', to: anAgentId(), from: anAgentId('a2'), frame: '{}', ...over };
 }
 
 export function aToken(over: Partial<TokenRecord> = {}): TokenRecord {

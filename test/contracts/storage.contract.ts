@@ -51,6 +51,7 @@ export function storageContract(name: string, subject: StorageSubject): void {
         addToken: () => storage.agents.addToken(aToken()),
         findToken: () => storage.agents.findToken('h'),
         listTokens: () => storage.agents.listTokens({ limit: 1 }),
+        revokedAmong: () => storage.agents.revokedAmong(['tok-1']),
         revokeTokens: () => storage.agents.revokeTokens({ id: 'tok-1' }, 1),
         addEnrolSecret: () => storage.agents.addEnrolSecret('h', 1),
         takeEnrolSecret: () => storage.agents.takeEnrolSecret('h', 1),

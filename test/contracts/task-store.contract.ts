@@ -1,6 +1,7 @@
 /** What every `TaskStore` keeps around a transaction, and how it is read. The unit of work has a contract of its own. */
 import t from 'tap';
 import type { Task } from '../../core/domain/task.ts';
+import type { StoreUnit } from '../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aBody, aKey, aStop, aTask, aTaskId, anAgent, anAgentId, anEvent, changes, inserting, updating } from './fixtures.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';
 
@@ -8,7 +9,11 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
   t.test(`TaskStore contract: ${name}`, async (t) => {
     t.test('answers what the work answered, and records the batch in the same commit', async (t) => {
       const { tasks } = await openedIn(t, subject);
-      t.equal(await tasks.transact('batch-a', async () => 'the answer'), 'the answer');
+      const work = async (unit: StoreUnit): Promise<string> => {
+        await unit.save(inserting(aTask()));
+        return 'the answer';
+      };
+      t.equal(await tasks.transact('batch-a', work), 'the answer');
       t.equal(await tasks.committed('batch-a'), true);
       t.equal(await tasks.committed('batch-b'), false);
       t.equal(await tasks.committed("' OR 1=1 --"), false);

@@ -108,8 +108,8 @@ t.test('a running hub keeps a move off, on either side', async (t) => {
   await refused(t, migrate('sqlite:full.db', ofSchema(emptySchema(t, server))), 'AC_STORAGE_LOCKED', /another hub uses/);
   await onFile.close();
   await onServer.open();
-  await refused(t, migrate('sqlite:full.db', ofSchema(schema)), 'AC_STORAGE_LOCKED', /another hub uses/);
-  await refused(t, migrate(ofSchema(schema), 'sqlite:none/a.db'), 'AC_STORAGE_LOCKED', /another hub uses/);
+  await refused(t, migrate('sqlite:full.db', ofSchema(schema)), 'AC_STORAGE_LOCKED', /hubs use it/);
+  await refused(t, migrate(ofSchema(schema), 'sqlite:none/a.db'), 'AC_STORAGE_LOCKED', /hubs use it/);
 });
 
 t.test('so does one of several hubs that share a store, until its lease has run out', async (t) => {

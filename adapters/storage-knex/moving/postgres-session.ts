@@ -40,7 +40,7 @@ export async function openPostgresSession(
       );
       const session = sessionOver(writer, place);
       if (how.alone) {
-        await takeHubLock(writer, patient, place, HUB_LOCK_WITHIN_MS);
+        await takeHubLock(writer, patient, 'alone', HUB_LOCK_WITHIN_MS);
         await refuseLiveHubs(session);
       }
       return session;

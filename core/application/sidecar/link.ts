@@ -12,14 +12,19 @@ import type { Turn } from './turn.ts';
 
 /** The close code of a connection whose identity another one took. */
 const CLOSED_REPLACED = 4001;
+/** The close code of a hub that stops or starts anew: another one, if there is one, takes its sidecars meanwhile. */
+const CLOSED_RESTART = 1012;
 
 /** Begins a connection; there is none. */
 export function connect(turn: Turn): void {
   if (turn.state.phase !== 'running' || turn.state.link.phase !== 'down') return;
-  const { hub, policy } = turn.state.link;
+  const { policy } = turn.state.link;
+  const { hubs } = turn.setting;
   const number = turn.state.link.number + 1;
-  const url = turn.setting.hubs[hub % turn.setting.hubs.length] as string;
-  turn.patchLink({ phase: 'connecting', number });
+  // Any of them to begin with, so that sidecars with one list spread over its hubs.
+  const hub = number === 1 ? Math.floor(turn.jitter * hubs.length) : turn.state.link.hub;
+  const url = hubs[hub % hubs.length] as string;
+  turn.patchLink({ phase: 'connecting', number, hub });
   turn.outwardly({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
   turn.startTimer('identify', IDENTIFY_WITHIN_MS);
 }
@@ -139,7 +144,7 @@ export function onLinkDown(turn: Turn, input: { readonly link: number; readonly 
     return retreat(turn, holdOffMs(turn));
   }
   turn.log('info', 'not connected to the hub', fields);
-  retreat(turn, reconnectMs(turn));
+  retreat(turn, reconnectMs(turn), input.code === CLOSED_RESTART ? otherHub(turn) : undefined);
 }
 
 /** The hub's word against this sidecar, or against a frame of it. */
@@ -171,19 +176,28 @@ export function onHubError(turn: Turn, frame: HubFrameOf<'error'>): void {
   }
 }
 
-/** Lets go of the connection, if there is one, and plans the next. One that never got through is followed by another hub. */
-function retreat(turn: Turn, delayMs: number): void {
+/**
+ * Lets go of the connection, if there is one, and plans the next, to `toHub` if that is known: the hub that knew this sidecar
+ * is tried once more, one that never let it through is followed by the next of the list.
+ */
+function retreat(turn: Turn, delayMs: number, toHub?: number): void {
   const { phase, hub, failures } = turn.state.link;
   const wasIdentified = phase === 'identified';
   turn.patchLink({
     phase: 'down',
     awaitingFrame: false,
     failures: failures + 1,
-    hub: wasIdentified ? hub : (hub + 1) % turn.setting.hubs.length,
+    hub: toHub ?? (wasIdentified ? hub : (hub + 1) % turn.setting.hubs.length),
   });
   turn.outwardly({ type: 'disconnect' });
   turn.cancelTimers('identify', 'ping', 'pong');
   if (turn.state.phase === 'running') turn.startTimer('reconnect', delayMs);
+}
+
+/** Any other of the list, so that those of a hub that stops do not all go to one. */
+function otherHub(turn: Turn): number {
+  const { length } = turn.setting.hubs;
+  return (turn.state.link.hub + 1 + Math.floor(turn.jitter * (length - 1))) % length;
 }
 
 /** Jitter only shortens, by up to a half, so that the longest delay is the policy's. */

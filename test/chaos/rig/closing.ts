@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultLog, Kept, KeptSidecar } from './faults.ts';
 import { judge, type Evidence, type Verdict } from './judge.ts';
-import { readRest, readStored } from './stored.ts';
 import type { StreamReader, Submitter } from './told.ts';
 import type { ChaosWorld } from './world.ts';
 
@@ -17,18 +16,22 @@ export async function settle(world: ChaosWorld, stream: StreamReader, agents: re
   const untilMs = performance.now() + SETTLED_WITHIN_MS;
   const isSettled = async (): Promise<boolean> => {
     if (agents.some((agent) => world.filesOf(agent, 'outbox').length > 0)) return false;
-    const { stops, lastEventId } = await readRest(world.database);
+    const { stops, lastEventId } = await world.store.readRest();
     return stops === 0 && stream.ids.at(-1) === lastEventId;
   };
   while (!(await isSettled()) && performance.now() < untilMs) await sleep(LOOK_MS);
 }
 
 /** Stops everything as an operator does, and answers what did not go as it should. */
-export async function stopAll(sidecars: readonly KeptSidecar[], hub: Kept): Promise<readonly string[]> {
+export async function stopAll(
+  sidecars: readonly KeptSidecar[],
+  ...hubs: readonly Pick<Kept, 'stop' | 'unasked'>[]
+): Promise<readonly string[]> {
   const sidecarEnds = await Promise.all(sidecars.map(async (one) => [one.agentId, await one.stop()] as const));
-  const ends = [...sidecarEnds, ['hub', await hub.stop()] as const];
+  const hubEnds = await Promise.all(hubs.map(async (hub) => ['a hub', await hub.stop()] as const));
+  const ends = [...sidecarEnds, ...hubEnds];
   const notStopped = ends.filter(([, end]) => end !== 0).map(([name, end]) => `${name} ended its SIGTERM with ${end}`);
-  return [...notStopped, ...hub.unasked, ...sidecars.flatMap((one) => one.unasked)];
+  return [...notStopped, ...hubs.flatMap((hub) => hub.unasked), ...sidecars.flatMap((one) => one.unasked)];
 }
 
 /** Gathers the evidence of a world that is stopped, and judges it. */
@@ -52,7 +55,7 @@ export async function judgeWorld(
     answered: run.told.answered,
     ledger: world.ledger.lines,
     streamed: run.stream.ids,
-    stored: await readStored(world.database),
+    stored: await world.store.readStored(),
     refused: new Set(refused),
     unanswered: run.agents.flatMap((agent) => world.filesOf(agent, 'outbox').map((name) => `${agent}/${name}`)),
     killed: run.log.killed,

@@ -76,7 +76,7 @@ export function judge(evidence: Evidence): Verdict {
   judgeStream(evidence, violate);
   const { stored } = evidence;
   for (const { invariant, what, taskId, agentId } of invariantsOf(stored)) violate(invariant, `${agentId ?? ''} ${what}`.trim(), taskId);
-  if (stored.integrity !== 'ok') violate('store', `SQLite says: ${stored.integrity}`);
+  if (stored.integrity !== 'ok') violate('store', `the database says: ${stored.integrity}`);
   for (const stop of stored.stops) violate('R11', `a stop of ${stop.agentId} g${stop.generation} was never confirmed`, stop.taskId);
   for (const report of evidence.unanswered) violate('R5', `the report ${report} was never answered`);
   return {

@@ -1,12 +1,18 @@
-/** What the store says: its SQLite file, opened read-only, beside a hub that may be running or dead. */
+/** What the store says, looked at beside hubs that may be running or dead: an SQLite file, opened read-only, or a Postgres schema. */
 import sqlite3 from 'sqlite3';
 import type { Row } from '../../../adapters/storage-knex/engine.ts';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { connectWriter } from '../../../adapters/storage-knex/postgres-connections.ts';
+import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres-options.ts';
 import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows.ts';
 import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent.ts';
 import type { StoredEvent } from '../../../core/domain/event.ts';
 import type { Task } from '../../../core/domain/task.ts';
 import type { IdempotencyRecord } from '../../../core/ports/task-store.ts';
+
+/** What an answer may take longer than Postgres lets its statement. */
+const ANSWER_MARGIN_MS = 5_000;
 
 export interface StoredTask {
   readonly task: Task;
@@ -24,50 +30,81 @@ export interface Stored {
   readonly keys: readonly IdempotencyRecord[];
   /** By id. */
   readonly events: readonly StoredEvent[];
-  /** SQLite's own look at its file: `ok`, or what is wrong. */
+  /** The database's own look at its files: `ok`, or what is wrong. */
   readonly integrity: string;
 }
 
-export async function readStored(database: string): Promise<Stored> {
-  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
-  try {
-    const rows = async <T>(sql: string, read: (row: Row) => T): Promise<T[]> => (await connection.rows(sql)).map(read);
-    const events = await rows('SELECT * FROM task_events ORDER BY id', eventIn);
-    const eventsOf = new Map<string, StoredEvent[]>();
-    for (const event of events) {
-      const of = eventsOf.get(event.taskId);
-      if (of === undefined) eventsOf.set(event.taskId, [event]);
-      else of.push(event);
-    }
-    const stored = await rows(
-      `SELECT state, body, json AS result FROM tasks
-       LEFT JOIN task_bodies ON task_bodies.task_id = tasks.id LEFT JOIN task_results ON task_results.task_id = tasks.id`,
-      (row): StoredTask => {
-        const task = taskIn(row);
-        const result = row['result'] as string | null;
-        return { task, description: bodyIn(row).description, result, events: eventsOf.get(task.id) ?? [] };
-      },
-    );
-    return {
-      tasks: new Map(stored.map((one) => [one.task.id, one])),
-      agents: await rows('SELECT state FROM agents', (row) => stateIn<Agent>(row)),
-      stops: await rows('SELECT state FROM pending_stops', (row) => stateIn<PendingStop>(row)),
-      keys: await rows('SELECT * FROM idempotency_keys', keyIn),
-      events,
-      integrity: String((await rows('PRAGMA integrity_check', (row) => row['integrity_check']))[0]),
-    };
-  } finally {
-    await close();
-  }
+/** Looks at one store, again and again. */
+export interface StoreReader {
+  readStored(): Promise<Stored>;
+  readRest(): Promise<Rest>;
 }
 
 /** What is still under way. */
-export async function readRest(database: string): Promise<{ readonly stops: number; readonly lastEventId: number }> {
-  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
-  try {
-    const [row] = await connection.rows('SELECT (SELECT count(*) FROM pending_stops) AS stops, (SELECT max(id) FROM task_events) AS last');
-    return { stops: Number(row?.['stops']), lastEventId: Number(row?.['last']) };
-  } finally {
-    await close();
+export interface Rest {
+  readonly stops: number;
+  readonly lastEventId: number;
+}
+
+type Ask = (sql: string) => Promise<readonly Row[]>;
+
+export const sqliteReader = (database: string): StoreReader => {
+  const asked = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
+    const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
+    try {
+      return await work((sql) => connection.rows(sql));
+    } finally {
+      await close();
+    }
+  };
+  const integrity = async (ask: Ask): Promise<string> => String((await ask('PRAGMA integrity_check'))[0]?.['integrity_check']);
+  return { readStored: () => asked(async (ask) => storedBy(ask, await integrity(ask))), readRest: () => asked(restBy) };
+};
+
+/** Postgres is not asked for the integrity of its files. */
+export function postgresReader(options: PostgresOptions): StoreReader {
+  const asked = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
+    const connection = await connectWriter(settingsOf(options), ANSWER_MARGIN_MS, systemClock());
+    try {
+      return await work((sql) => connection.rows(sql));
+    } finally {
+      await connection.close();
+    }
+  };
+  return { readStored: () => asked((ask) => storedBy(ask, 'ok')), readRest: () => asked(restBy) };
+}
+
+export const readStored = (database: string): Promise<Stored> => sqliteReader(database).readStored();
+
+async function storedBy(ask: Ask, integrity: string): Promise<Stored> {
+  const rows = async <T>(sql: string, read: (row: Row) => T): Promise<T[]> => (await ask(sql)).map(read);
+  const events = await rows('SELECT * FROM task_events ORDER BY id', eventIn);
+  const eventsOf = new Map<string, StoredEvent[]>();
+  for (const event of events) {
+    const of = eventsOf.get(event.taskId);
+    if (of === undefined) eventsOf.set(event.taskId, [event]);
+    else of.push(event);
   }
+  const stored = await rows(
+    `SELECT state, body, json AS result FROM tasks
+     LEFT JOIN task_bodies ON task_bodies.task_id = tasks.id LEFT JOIN task_results ON task_results.task_id = tasks.id`,
+    (row): StoredTask => {
+      const task = taskIn(row);
+      const result = row['result'] as string | null;
+      return { task, description: bodyIn(row).description, result, events: eventsOf.get(task.id) ?? [] };
+    },
+  );
+  return {
+    tasks: new Map(stored.map((one) => [one.task.id, one])),
+    agents: await rows('SELECT state FROM agents', (row) => stateIn<Agent>(row)),
+    stops: await rows('SELECT state FROM pending_stops', (row) => stateIn<PendingStop>(row)),
+    keys: await rows('SELECT * FROM idempotency_keys', keyIn),
+    events,
+    integrity,
+  };
+}
+
+async function restBy(ask: Ask): Promise<Rest> {
+  const [row] = await ask('SELECT (SELECT count(*) FROM pending_stops) AS stops, (SELECT max(id) FROM task_events) AS last');
+  return { stops: Number(row?.['stops']), lastEventId: Number(row?.['last']) };
 }

@@ -8,12 +8,14 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { hubClient, type HubClient } from '../../../apps/client/index.ts';
+import type { PostgresOptions } from '../../../adapters/storage-knex/postgres-options.ts';
 import type { HubLimits } from '../../../core/config/limits.ts';
 import type { HubTiming, SidecarTiming } from '../../../core/config/times.ts';
 import { freePort, type TestEnd } from '../../apps/world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { openLedger, type Ledger } from './ledger.ts';
 import { startProgram, type Program } from './program.ts';
+import { postgresReader, sqliteReader, type StoreReader } from './stored.ts';
 
 const AGENT = resolve(import.meta.dirname, 'agent.sh');
 const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
@@ -47,7 +49,7 @@ const LIMITS: Partial<HubLimits> = { requestsPerSecond: 0 };
 
 export interface SidecarSetting {
   readonly agentId: string;
-  /** Through a proxy, say; else the hub itself. */
+  /** Through a proxy, say; else the hubs themselves. */
   readonly hubPort?: number | undefined;
   readonly slots: number;
   readonly capabilities?: readonly string[] | undefined;
@@ -57,10 +59,15 @@ export interface SidecarSetting {
 
 export interface ChaosWorld {
   readonly dir: string;
+  /** Of the first hub. */
   readonly hubPort: number;
+  /** The SQLite file, where its hub has one. */
   readonly database: string;
-  /** Every failed try is the caller's: nothing is repeated inside. */
+  readonly store: StoreReader;
+  /** Of the first hub. Every failed try is the caller's: nothing is repeated inside. */
   readonly api: HubClient;
+  /** One for each hub. */
+  readonly apis: readonly HubClient[];
   readonly ledger: Ledger;
   /** Loop lag of all hubs that ran. */
   readonly lagFile: string;
@@ -77,6 +84,8 @@ export interface ChaosWorld {
 export interface StartMore {
   readonly program?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Of several hubs, which; from 0, the default. */
+  readonly hub?: number | undefined;
 }
 
 export interface WorldOptions {
@@ -85,14 +94,19 @@ export interface WorldOptions {
   /** Over the defaults; unless given, only requests of a token are not limited. */
   readonly limits?: Partial<HubLimits> | undefined;
   readonly sidecarTiming?: Partial<SidecarTiming> | undefined;
+  /** On one Postgres; unless given, one hub on SQLite. */
+  readonly postgres?: { readonly options: PostgresOptions; readonly hubs: number } | undefined;
 }
 
 export async function makeChaosWorld(
   t: TestEnd,
-  { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {} }: WorldOptions,
+  { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {}, postgres }: WorldOptions,
 ): Promise<ChaosWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'agentcom-chaos-'));
-  const hubPort = await freePort();
+  const hubPorts: number[] = [];
+  while (hubPorts.length < (postgres?.hubs ?? 1)) hubPorts.push(await freePort());
+  const [hubPort = 0] = hubPorts;
+  const hubNamed = (index: number): string => (index === 0 ? 'hub' : `hub-${index + 1}`);
   const timing = { ...CHAOS_HUB_TIMING, ...hubTiming };
   const ledgerDir = join(dir, 'ledger');
   const ledger = openLedger(ledgerDir);
@@ -101,15 +115,18 @@ export async function makeChaosWorld(
   const logOf = (name: string): string => join(dir, `${name}.log`);
   mkdirSync(join(dir, 'sidecars'));
 
-  writeFileSync(
-    configOf('hub'),
-    `import { defineConfig } from 'agentcom';
-import { sqlite } from 'agentcom/storage';
+  const [storageName, storage] =
+    postgres === undefined ? ['sqlite', `sqlite({ file: 'hub.db' })`] : ['postgres', `postgres(${JSON.stringify(postgres.options)})`];
+  for (const [index, port] of hubPorts.entries())
+    writeFileSync(
+      configOf(hubNamed(index)),
+      `import { defineConfig } from 'agentcom';
+import { ${storageName} } from 'agentcom/storage';
 import { ws } from 'agentcom/transport';
-export default defineConfig({ hub: { listen: { port: ${hubPort} }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'hub',
+export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${storage}, transport: ws(), dataDir: '${hubNamed(index)}',
   adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(limits)}, timing: ${JSON.stringify(timing)} } });
 `,
-  );
+    );
 
   const start = (kind: 'hub' | 'sidecar', name: string, { program, env = {} }: StartMore = {}): Program => {
     const args = program === undefined ? [tree.bin, kind, '--config', configOf(name)] : [tree.compiled(program), configOf(name)];
@@ -124,20 +141,25 @@ export default defineConfig({ hub: { listen: { port: ${hubPort} }, storage: sqli
     await guardEnded;
   });
 
-  const api = hubClient({ url: `http://127.0.0.1:${hubPort}`, token: ADMIN_TOKEN, retryWithinMs: 0 });
+  const apis = hubPorts.map((port) => hubClient({ url: `http://127.0.0.1:${port}`, token: ADMIN_TOKEN, retryWithinMs: 0 }));
+  const api = apis[0] as HubClient; // there is one at least
+  const database = join(dir, 'hub', 'hub.db');
   return {
     dir,
     hubPort,
-    database: join(dir, 'hub', 'hub.db'),
+    database,
+    store: postgres === undefined ? sqliteReader(database) : postgresReader(postgres.options),
     api,
+    apis,
     ledger,
     lagFile,
-    startHub: ({ program, env = {} } = {}) =>
-      start('hub', 'hub', { program, env: { NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagFile, ...env } }),
-    async enrol({ agentId, hubPort: port = hubPort, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
+    startHub: ({ program, env = {}, hub = 0 } = {}) =>
+      start('hub', hubNamed(hub), { program, env: { NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagFile, ...env } }),
+    async enrol({ agentId, hubPort: proxied, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
       const { token } = await api.createToken({ agent_id: agentId });
       const wake = { argv, graceMs: timing.killGraceMs, env: { LEDGER_DIR: ledgerDir } };
-      const sidecar = { hubs: [`ws://127.0.0.1:${port}/ws`], agentId, token, dataDir: `sidecars/${agentId}`, capabilities, slots };
+      const hubs = (proxied === undefined ? hubPorts : [proxied]).map((port) => `ws://127.0.0.1:${port}/ws`);
+      const sidecar = { hubs, agentId, token, dataDir: `sidecars/${agentId}`, capabilities, slots };
       writeFileSync(
         configOf(agentId),
         `import { defineConfig } from 'agentcom';

@@ -195,6 +195,16 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     [['hub.timing.reconnectGraceMs', /^wanted at least 180001/]],
   ],
   [
+    'a lease of less than three polls',
+    { hub: { ...hub, timing: { hubLeaseMs: 14_999 } } },
+    [['hub.timing.hubLeaseMs', /^wanted at least 15000, which is 3 × pollMs 5000, found 14999/]],
+  ],
+  [
+    'polls that are too rare for the lease',
+    { hub: { ...hub, timing: { pollMs: 5_001 } } },
+    [['hub.timing.hubLeaseMs', /^wanted at least 15003/]],
+  ],
+  [
     'frames too small for a submit',
     { hub: { ...hub, limits: { frameBytes: 100_000 } } },
     [['hub.limits.frameBytes', /^wanted at least 327680/]],

@@ -113,6 +113,39 @@ t.test('the answers to the inventory', async (t) => {
   });
 });
 
+t.test(
+  'of several hubs: any to begin with, any other when one sends it off, the next when one is gone, the backoff over all',
+  async (t) => {
+    const hubs = ['ws://one/ws', 'ws://two/ws', 'ws://three/ws'];
+    const next = (sidecar: Stage, jitter: number, code: number): string | undefined => {
+      sidecar.jitter = jitter;
+      sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code, reason: '' });
+      return only(sidecar.timer('reconnect'), 'connect')[0]?.url;
+    };
+    for (const [jitter, first, others] of [
+      [0, 0, [1, 2]],
+      [0.4, 1, [2, 0]],
+      [0.999, 2, [0, 1]],
+    ] as const) {
+      const sidecar = stage({ hubs });
+      sidecar.jitter = jitter;
+      t.match(only(sidecar.take({ type: 'start' }), 'connect'), [{ url: hubs[first] }]);
+      sidecar.identify();
+      t.equal(next(sidecar, 0, 1012), hubs[others[0]]);
+      t.equal(next(sidecar, 0.5, 1012), hubs[first], 'sent off there too');
+      sidecar.identify();
+      t.equal(next(sidecar, 0.6, 1012), hubs[others[1]]);
+      sidecar.identify();
+      t.equal(next(sidecar, 0.6, 1006), hubs[others[1]], 'a broken line says nothing of the hub');
+      t.equal(next(sidecar, 0.6, 1006), hubs[first]);
+      t.equal(next(sidecar, 0, 1006), hubs[others[0]]);
+      t.equal(startedFor(down(sidecar), 'reconnect'), 8_000, 'three hubs that are gone are three failures');
+    }
+    const alone = online({ hubs: ['ws://one/ws'] });
+    t.equal(next(alone, 0.999, 1012), 'ws://one/ws');
+  },
+);
+
 t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, another hub after each failure', async (t) => {
   const sidecar = online();
   sidecar.identify({ policy });
