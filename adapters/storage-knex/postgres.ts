@@ -1,6 +1,7 @@
 /** What a config writes for a hub that keeps its tasks in a Postgres database. */
 import type { StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
+import { checkPostgres } from './postgres-check.ts';
 import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres-engine.ts';
 import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres-options.ts';
 import { requirePackage } from './require-package.ts';
@@ -10,6 +11,10 @@ import { requirePackage } from './require-package.ts';
  * `AC_PACKAGE_MISSING` without the packages knex and pg.
  */
 export function postgres(options: PostgresOptions): StorageChoice {
+  const requirePackages = async (): Promise<void> => {
+    await requirePackage('postgres', 'knex', '3', () => import('knex'));
+    await requirePackage('postgres', 'pg', '8', () => import('pg'));
+  };
   return {
     port: 'storage',
     name: 'postgres',
@@ -17,9 +22,12 @@ export function postgres(options: PostgresOptions): StorageChoice {
     capabilities: { ...POSTGRES_CAPABILITIES },
     problems: () => problemsOf(options),
     async create({ clock, log }) {
-      await requirePackage('postgres', 'knex', '3', () => import('knex'));
-      await requirePackage('postgres', 'pg', '8', () => import('pg'));
+      await requirePackages();
       return knexStorage({ engine: postgresEngine({ settings: settingsOf(options), clock, log }), clock, log });
+    },
+    async check({ clock }) {
+      await requirePackages();
+      return checkPostgres(settingsOf(options), clock);
     },
   };
 }

@@ -52,10 +52,21 @@ export interface WakeRunnerDeps {
   readonly log: Log;
 }
 
-/** `inspect` opens what is stored only to look at it, for `agentcom doctor`; left out where nothing outlives the hub. */
+/**
+ * For `agentcom doctor`: `inspect` opens what is stored only to look at it, left out where nothing outlives the hub; `check`
+ * asks the server behind the store, where there is one, and fails with `AC_STORAGE_OPEN` when it cannot.
+ */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir'>): Promise<StoreInspection>;
+  check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
+
+/** What a server lacks: `not_durable` loses what was acknowledged, `no_calls` makes several hubs slow. */
+export interface ServerFinding {
+  readonly check: 'not_durable' | 'no_calls';
+  /** One sentence, without its full stop. */
+  readonly what: string;
+}
 export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
 export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;
 
