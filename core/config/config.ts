@@ -55,7 +55,8 @@ export interface WakeRunnerDeps {
 /**
  * `inspect` opens what is stored only to look at it, for `agentcom doctor`; `backUp` copies it into a new file while the hub
  * runs; `restore` puts such a file in its place and gives it a new `storeId`, so that sidecars notice a store that fell back
- * in time. All are left out where nothing outlives the hub.
+ * in time. All are left out where nothing outlives the hub. `check` asks the server behind the store, where there is one, and
+ * fails with `AC_STORAGE_OPEN` when it cannot.
  */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;
@@ -69,7 +70,15 @@ export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
     deps: Pick<StorageDeps, 'dataDir' | 'clock'>,
     from: { readonly file: string | null; readonly replace: boolean },
   ): Promise<Restored>;
+  check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
+
+/** What a server lacks: `not_durable` loses what was acknowledged, `no_calls` makes several hubs slow. */
+export interface ServerFinding {
+  readonly check: 'not_durable' | 'no_calls';
+  /** One sentence, without its full stop. */
+  readonly what: string;
+}
 
 /** What a store holds, for people: how many tasks, up to which event. */
 export interface StoreContents {
