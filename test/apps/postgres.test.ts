@@ -1,8 +1,12 @@
 /** A hub on a real Postgres, as people run it: started, killed, and with its server gone for a while. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { postgresServer } from '../adapters/postgres-server.ts';
 import { postgresUnderTest } from './adapters-under-test.ts';
 import { makeWorld } from './world.ts';
+
+/** How long the server is gone. */
+const GONE_MS = 20_000;
 
 const server = await postgresServer();
 const world = await makeWorld(t, {
@@ -52,6 +56,7 @@ t.test(
     if (power === null) return;
     const [goesOn, ends] = [await atWork('goes on while Postgres is down'), await atWork('ends while Postgres is down')];
     await power.stop();
+    const goneAtMs = performance.now();
     const answer = await fetch(`http://127.0.0.1:${world.port}/api/tasks`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${world.adminToken}`, 'idempotency-key': 'while-away' },
@@ -64,6 +69,8 @@ t.test(
     while ((await api.health())['status'] !== 'degraded');
     world.release(ends);
     await world.ledgerLine(ends, 'end');
+    // Longer than a hub's lease, so that it has sent its sidecars off when the server is back.
+    await sleep(Math.max(0, goneAtMs + GONE_MS - performance.now()));
     await power.start();
     await endsOnce(ends);
     world.release(goesOn);

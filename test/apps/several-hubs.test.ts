@@ -1,0 +1,163 @@
+/** Two whole hubs on a real Postgres, in this process, on machines whose clocks and calls are the test's. */
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import 'reflect-metadata';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { systemIds } from '../../adapters/ids-system/system-ids.ts';
+import { wsLink } from '../../adapters/link-ws/ws-link.ts';
+import { postgres } from '../../adapters/storage-knex/postgres.ts';
+import { ws } from '../../adapters/transport.ts';
+import { hubContainer } from '../../apps/hub/main.ts';
+import { hubServices } from '../../apps/hub/services.ts';
+import { Lifecycle } from '../../apps/lifecycle.ts';
+import { TOKENS } from '../../apps/tokens.ts';
+import type { TaskQueue } from '../../core/application/hub/task-queue.ts';
+import { resolveConfig } from '../../core/config/resolve.ts';
+import { HUB_TIMING, type HubTiming } from '../../core/config/times.ts';
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { Task } from '../../core/domain/task.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import { emptySchema } from '../adapters/postgres-place.ts';
+import { postgresServer } from '../adapters/postgres-server.ts';
+import { aToken } from '../contracts/fixtures.ts';
+import { aDraft, type AnyFrame } from '../core/hub/hub-rig.ts';
+import { temporaryFolder } from './newcomer.ts';
+
+const server = await postgresServer();
+t.teardown(() => server.end());
+const ids = systemIds({ clock: systemClock() });
+const HOUR_MS = 3_600_000;
+const AN_AGENT = 'a1' as AgentId;
+/** What a busy machine may add to a time. */
+const SLACK_MS = 5_000;
+/** Nothing but a call or a poll finds anything. */
+const NO_SWEEPS: Partial<HubTiming> = { sweepMs: HOUR_MS };
+
+interface Hub {
+  readonly port: number;
+  readonly queue: TaskQueue;
+  readonly storage: Storage;
+}
+
+interface HubSetting {
+  readonly schema: string;
+  readonly timing?: Partial<HubTiming>;
+  /** How far the clock of its machine is off. */
+  readonly offsetMs?: number;
+  /** Whether no call of another hub arrives. */
+  readonly isDeaf?: boolean;
+}
+
+async function startHub(t: Test, { schema, timing = {}, offsetMs = 0, isDeaf = false }: HubSetting): Promise<Hub> {
+  const folder = await temporaryFolder(t);
+  const storage = postgres({ url: server.url, schema });
+  const config = { hub: { listen: { port: 0 }, storage, transport: ws(), dataDir: folder, timing } };
+  const answer = resolveConfig(config, { baseDir: folder, absolute: (path) => resolve(folder, path) });
+  if (answer.kind !== 'resolved' || answer.config.hub === undefined) throw new Error(JSON.stringify(answer));
+  const { hub } = answer.config;
+  await mkdir(hub.dataDir, { recursive: true, mode: 0o700 });
+  const container = hubContainer(hub, silentLog);
+  const machine = systemClock();
+  container.rebind(TOKENS.Clock).toConstantValue({
+    nowMs: () => machine.nowMs() + offsetMs,
+    monotonicMs: () => machine.monotonicMs(),
+    after: (delayMs, fire) => machine.after(delayMs, fire),
+  });
+  const made = await container.getAsync(TOKENS.Storage);
+  const calls = isDeaf ? { ...made.calls, listen: () => made.calls.listen(() => undefined) } : made.calls;
+  container.rebind(TOKENS.Storage).toConstantValue({ ...made, calls });
+  const lifecycle = new Lifecycle({ clock: machine, log: silentLog });
+  t.teardown(() => lifecycle.stop());
+  await lifecycle.start(await hubServices(container));
+  const { port } = await container.getAsync(TOKENS.HubWiring);
+  return { port, queue: await container.getAsync(TOKENS.TaskQueue), storage: made };
+}
+
+/** An agent that says only what the test says for it. */
+async function agentAt(t: Test, hub: Hub) {
+  const token = 'a-token-of-an-agent';
+  await hub.storage.agents.addToken(aToken({ agentId: AN_AGENT, hash: systemDigest().sha256(token) }));
+  const frames: AnyFrame[] = [];
+  let wake = (): void => undefined;
+  const link = wsLink({ log: silentLog }).connect(
+    { url: `ws://127.0.0.1:${hub.port}/ws`, frameBytesMax: 1 << 20 },
+    {
+      onOpen: () => void link.send(JSON.stringify({ type: 'identify', agent_id: AN_AGENT, token, protocol_version: 2, instance_id: 'machine-1', held: [] })), // prettier-ignore
+      onFrame(text) {
+        frames.push(JSON.parse(text) as AnyFrame);
+        wake();
+      },
+      onGone: () => undefined,
+    },
+  );
+  t.teardown(() => link.destroy());
+  const frame = async (type: string): Promise<AnyFrame> => {
+    for (;;) {
+      const found = frames.find((one) => one.type === type);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  };
+  await frame('identified');
+  return { frame, send: (said: Readonly<Record<string, unknown>>) => link.send(JSON.stringify(said)) };
+}
+
+const submitted = async (hub: Hub): Promise<TaskId> => {
+  const drafts = [aDraft(ids.task())];
+  const answer = await hub.queue.do({ kind: 'submit', drafts, submittedBy: 'tok-1', idempotency: null });
+  if (answer.kind !== 'submitted') throw new Error(answer.kind);
+  return answer.tasks[0]?.id as TaskId;
+};
+
+t.test('R16: a task submitted to one hub runs on an agent of the other as soon as it is called', async (t) => {
+  // Found by a poll, it would come after minutes.
+  const timing = { ...NO_SWEEPS, pollMs: HOUR_MS, hubLeaseMs: 3 * HOUR_MS };
+  const schema = emptySchema(t, server);
+  const [one, two] = [await startHub(t, { schema, timing }), await startHub(t, { schema, timing })];
+  const agent = await agentAt(t, two);
+  const id = await submitted(one);
+  t.match(await agent.frame('task_assign'), { task_id: id, generation: 1 });
+});
+
+t.test('R16: when no call arrives, a task waits for no longer than the next poll', async (t) => {
+  const pollMs = 2_000;
+  const timing = { ...NO_SWEEPS, pollMs };
+  const schema = emptySchema(t, server);
+  const [one, two] = [await startHub(t, { schema, timing }), await startHub(t, { schema, timing, isDeaf: true })];
+  const agent = await agentAt(t, two);
+  const beganMs = performance.now();
+  const id = await submitted(one);
+  t.match(await agent.frame('task_assign'), { task_id: id, generation: 1 });
+  const tookMs = performance.now() - beganMs;
+  t.ok(tookMs < pollMs + SLACK_MS, `it took ${Math.round(tookMs)} ms`);
+  t.equal(agent.send({ type: 'task_accepted', task_id: id, generation: 1 }), true);
+  t.equal((await agent.frame('task_ack'))['status'], 'accepted');
+  await one.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
+  t.match(await agent.frame('task_cancelled'), { task_id: id, generation: 1 }, 'and so does a cancel');
+});
+
+t.test('hub clocks an hour apart change no lease decision', async (t) => {
+  const schema = emptySchema(t, server);
+  const [one, two] = [await startHub(t, { schema, offsetMs: HOUR_MS }), await startHub(t, { schema, offsetMs: -HOUR_MS })];
+  const agent = await agentAt(t, two);
+  const id = await submitted(one);
+  await agent.frame('task_assign');
+  const task = async (): Promise<Task> => (await one.storage.tasks.peek([id]))[0] as Task;
+  const isFromNow = async (leaseMs: number, what: string): Promise<void> => {
+    const offMs = ((await task()).deadlineAtMs ?? 0) - Date.now() - leaseMs;
+    t.ok(Math.abs(offMs) < SLACK_MS, `${what} ends ${offMs} ms off`);
+  };
+  await isFromNow(HUB_TIMING.acceptMs, 'the time to accept');
+  agent.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await agent.frame('task_ack');
+  await isFromNow(HUB_TIMING.leaseMs, 'the lease');
+  for (const hub of [one, two, one]) t.match(await hub.queue.do({ kind: 'sweep' }), { hadDuty: true });
+  t.match(await task(), { status: 'assigned', generation: 1 }, 'nobody takes it back');
+  t.match((await one.storage.agents.getAgent(AN_AGENT))?.agent, { connected: true }, 'nor takes the other hub for dead');
+  const leases = await server.ask(`SELECT lease_until::float8 AS until FROM ${schema}.hubs`);
+  t.equal(leases.length, 2);
+  for (const { until } of leases) t.ok(Math.abs((until as number) - Date.now() - HUB_TIMING.hubLeaseMs) < HUB_TIMING.pollMs + SLACK_MS);
+});
