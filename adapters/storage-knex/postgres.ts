@@ -2,6 +2,7 @@
 import type { StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
 import { refuseBackUp, refuseFile, renewPostgres } from './moving/postgres-restored.ts';
+import { checkPostgres } from './postgres-check.ts';
 import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres-engine.ts';
 import { inspectPostgres } from './postgres-inspection.ts';
 import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres-options.ts';
@@ -12,6 +13,10 @@ import { requirePackage } from './require-package.ts';
  * `AC_PACKAGE_MISSING` without the packages knex and pg.
  */
 export function postgres(options: PostgresOptions): StorageChoice {
+  const requirePackages = async (): Promise<void> => {
+    await requirePackage('postgres', 'knex', '3', () => import('knex'));
+    await requirePackage('postgres', 'pg', '8', () => import('pg'));
+  };
   return {
     port: 'storage',
     name: 'postgres',
@@ -19,8 +24,7 @@ export function postgres(options: PostgresOptions): StorageChoice {
     capabilities: { ...POSTGRES_CAPABILITIES },
     problems: () => problemsOf(options),
     async create({ clock, log }) {
-      await requirePackage('postgres', 'knex', '3', () => import('knex'));
-      await requirePackage('postgres', 'pg', '8', () => import('pg'));
+      await requirePackages();
       return knexStorage({ engine: postgresEngine({ settings: settingsOf(options), clock, log }), clock, log });
     },
     async inspect({ clock }) {
@@ -32,6 +36,9 @@ export function postgres(options: PostgresOptions): StorageChoice {
       if (file !== null) throw refuseFile(settingsOf(options));
       await requirePackage('postgres', 'pg', '8', () => import('pg'));
       return renewPostgres(settingsOf(options), clock);
+    async check({ clock }) {
+      await requirePackages();
+      return checkPostgres(settingsOf(options), clock);
     },
   };
 }

@@ -1,7 +1,9 @@
 /** What Postgres' storage answers when a lock, the connection or the server is in the way, and that it is well again afterwards. */
 import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
 import type { PostgresConnection } from '../../adapters/storage-knex/postgres-connection.ts';
+import { postgres } from '../../adapters/storage-knex/postgres.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres-engine.ts';
 import { postgresTransaction } from '../../adapters/storage-knex/postgres-transaction.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
@@ -295,6 +297,20 @@ t.test('tells when the server does not keep what it commits', async (t) => {
     told.find((line) => line.includes('synchronous_commit')),
     /acknowledged may be gone/,
   );
+});
+
+t.test('the doctor is told when the server does not keep what it commits', async (t) => {
+  const schema = emptySchema(t, server);
+  // The server of the tests is without fsync, which is told too.
+  const checked = async (url: string) =>
+    ((await postgres({ url, schema }).check?.({ clock: systemClock() })) ?? []).filter(({ what }) => !what.startsWith('fsync '));
+  t.strictSame(await checked(server.url), []);
+  const careless = new URL(server.url);
+  careless.searchParams.set('options', '-c synchronous_commit=off');
+  t.match(await checked(careless.href), [{ check: 'not_durable', what: /^synchronous_commit is off for database/ }]);
+  const nobody = new URL(server.url);
+  nobody.port = '1';
+  await failsWith(t, checked(nobody.href), 'AC_STORAGE_OPEN', 'no server');
 });
 
 t.test('a server stopped, crashed and started', { skip: server.power === null && 'the server is not ours to stop' }, async (t) => {

@@ -1,9 +1,17 @@
 /** What to do about each thing that the doctor finds, in one place: the only sentences of its output that are not measured. */
 import type { JournalCheck, JournalNotice } from '../../../core/application/doctor/check-journal.ts';
+import type { ServerFinding } from '../../../core/config/config.ts';
 import type { StoreFinding } from '../../../core/application/doctor/check-store.ts';
 
 export type DoctorCheck =
-  StoreFinding['check'] | JournalCheck | JournalNotice | 'cannot_look' | 'wake_runner' | 'not_kept' | 'not_looked_at';
+  | StoreFinding['check']
+  | ServerFinding['check']
+  | JournalCheck
+  | JournalNotice
+  | 'cannot_look'
+  | 'wake_runner'
+  | 'not_kept'
+  | 'not_looked_at';
 
 const RESTORE = 'Stop the hub and put back the newest good backup: `agentcom restore FILE --force` (of Postgres: docs/moving.md)';
 const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK` and submit it again';
@@ -11,6 +19,10 @@ const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK
 const CURES: Readonly<Record<DoctorCheck, string>> = {
   cannot_look: 'Correct the path or its rights, as the sentence says; run the doctor as the user of the hub or sidecar.',
   not_kept: 'Choose sqlite({ file }) for tasks that outlive their hub.',
+  not_durable:
+    'Set it to on for the server, the database or the user of storage.url, and see that no standby is promised more than it has.',
+  no_calls:
+    'Let hubs reach the server itself, or a pooler that pools sessions: one that pools transactions swallows LISTEN. A single hub needs nothing.',
   not_looked_at: 'Ask whoever made that storage how it is checked.',
   schema:
     'Of a newer version: run that version. A step that was not taken: start the hub once, it takes it. Only a part of a store: run `agentcom migrate` again with --empty-target. No database of a hub: correct hub.storage.',

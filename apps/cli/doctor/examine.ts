@@ -33,7 +33,7 @@ export interface ExamineOptions {
   readonly onProgress: (seen: string) => void;
 }
 
-const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept', 'not_looked_at'];
+const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept', 'not_looked_at', 'not_durable', 'no_calls'];
 
 const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'taskId' | 'agentId'>> = {}): Finding => ({
   check,
@@ -52,11 +52,19 @@ export async function* examine(config: ResolvedConfig, options: ExamineOptions):
 async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress }: ExamineOptions): Promise<Examined> {
   const { storage, dataDir } = hub;
   const what = `hub: storage ${storage.name} in ${dataDir}`;
+  if (storage.check !== undefined) {
+    try {
+      for (const found of await storage.check({ clock: systemClock() })) onFinding(finding(found.check, found.what));
+    } catch (thrown) {
+      onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, '')));
+      return { what, seen: 'nothing' };
+    }
+  }
   if (storage.inspect === undefined) {
     if (storage.capabilities['durable'] === true)
       onFinding(finding('not_looked_at', `the doctor cannot look into storage ${storage.name}`));
     else onFinding(finding('not_kept', `storage ${storage.name} keeps nothing that could be looked at`));
-    return { what, seen: 'nothing' };
+    return { what, seen: storage.check === undefined ? 'nothing' : 'its server' };
   }
   let inspection: StoreInspection;
   try {
