@@ -36,6 +36,7 @@ export function postgres(options: PostgresOptions): StorageChoice {
       if (file !== null) throw refuseFile(settingsOf(options));
       await requirePackage('postgres', 'pg', '8', () => import('pg'));
       return renewPostgres(settingsOf(options), clock);
+    },
     async check({ clock }) {
       await requirePackages();
       return checkPostgres(settingsOf(options), clock);
