@@ -55,8 +55,7 @@ export interface WakeRunnerDeps {
 /**
  * `inspect` opens what is stored only to look at it, for `agentcom doctor`; `backUp` copies it into a new file while the hub
  * runs; `restore` puts such a file in its place and gives it a new `storeId`, so that sidecars notice a store that fell back
- * in time. All are left out where nothing outlives the hub. `check` asks the server behind the store, where there is one, and
- * fails with `AC_STORAGE_OPEN` when it cannot.
+ * in time. All are left out where nothing outlives the hub. `check` asks the server behind the store, where there is one.
  */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;
@@ -70,6 +69,7 @@ export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
     deps: Pick<StorageDeps, 'dataDir' | 'clock'>,
     from: { readonly file: string | null; readonly replace: boolean },
   ): Promise<Restored>;
+  /** For `agentcom doctor`. Fails with `AC_STORAGE_OPEN` when the server cannot be asked. */
   check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
 
@@ -96,6 +96,13 @@ export interface Restored extends StoreContents {
   readonly place: string;
   /** Where the store is kept that was there before; null when there was none. */
   readonly kept: string | null;
+}
+
+/** What a server lacks: `not_durable` loses what was acknowledged, `no_calls` makes several hubs slow. */
+export interface ServerFinding {
+  readonly check: 'not_durable' | 'no_calls';
+  /** One sentence, without its full stop. */
+  readonly what: string;
 }
 export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
 export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;

@@ -14,6 +14,11 @@ export const FIGURES: readonly Figure[] = [
       '10,000 tasks, 50 sidecars, 500 kill -9 (hub 150, sidecars 250, agents 100), 200 cuts: nothing lost, nothing recorded twice, no runs that overlap',
     script: 'chaos',
   },
+  {
+    name: 'chaos-pg',
+    wanted: '3 hubs on one Postgres, 5,000 tasks, 30 restarts of it, 60 kills of hubs, 20 % of calls lost, clocks ±10 min: the same zeros',
+    script: 'chaos:pg',
+  },
   { name: 'chaos-points', wanted: 'at least 60 named steps, killed at each 5 times: no violation', script: 'chaos:points' },
   { name: 'faults', wanted: 'every Nth call of store and journal failed: no violation', script: 'faults' },
   {
