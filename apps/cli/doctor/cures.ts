@@ -19,10 +19,6 @@ const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK
 const CURES: Readonly<Record<DoctorCheck, string>> = {
   cannot_look: 'Correct the path or its rights, as the sentence says; run the doctor as the user of the hub or sidecar.',
   not_kept: 'Choose sqlite({ file }) for tasks that outlive their hub.',
-  not_durable:
-    'Set it to on for the server, the database or the user of storage.url, and see that no standby is promised more than it has.',
-  no_calls:
-    'Let hubs reach the server itself, or a pooler that pools sessions: one that pools transactions swallows LISTEN. A single hub needs nothing.',
   not_looked_at: 'Ask whoever made that storage how it is checked.',
   not_durable:
     'Set it to on for the server, the database or the user of storage.url, and see that no standby is promised more than it has.',
