@@ -43,6 +43,8 @@ export interface SoakOutcome {
 const REAL = 10;
 const SLOTS = 2;
 const LINES = 20;
+/** More than the hub keeps connections to read its database by. */
+const READERS = 32;
 const FAULT_EACH_MS = 60_000;
 /** A stall is short enough for nobody to be taken for dead. */
 const STALL_MS = 2_000;
@@ -86,9 +88,10 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     return Object.fromEntries(processes.map(([name, program]) => [name, openFiles(program.pid)]));
   };
 
-  // A first task on each, so that what is opened once is open.
+  // A first task on each, and as many readers at once as the hub has, so that what is opened once is open.
   await load(told, random, { tasksPerSecond: options.tasksPerSecond, forMs: 10_000, from: 0 });
   await drained(() => told.answered.size - completed);
+  await Promise.all(Array.from({ length: READERS }, () => world.api.list({ limit: 500 })));
   await sleep(IDLE_MS);
   const filesBefore = filesOf();
 
