@@ -16,6 +16,7 @@ type Wish = Omit<TaskDraft, 'id' | 'body'>;
 export class Clients {
   readonly #world: World;
   readonly #chance: Chance;
+  readonly #places: Chance;
   #asked = 0;
   /** Requests with a key that wait for their answer. */
   #open = 0;
@@ -23,6 +24,7 @@ export class Clients {
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.chanceOf('clients');
+    this.#places = world.chanceOf('hubs of clients');
   }
 
   get waiting(): number {
@@ -41,7 +43,7 @@ export class Clients {
 
   push(place: number): void {
     this.#asked += 1;
-    const hub = this.#world.hub.open;
+    const hub = this.#hub();
     if (hub === null) return;
     const agentId = placed(this.#world.machines, place).agentId as AgentId;
     const draft = {
@@ -58,7 +60,7 @@ export class Clients {
 
   /** `cancel`, `retry`, `adopt`: on one of the tasks that may be meant by it. */
   operate(kind: 'cancel' | 'retry' | 'adopt', place: number): void {
-    const hub = this.#world.hub.open;
+    const hub = this.#hub();
     const taskId = this.#someTask(kind, place);
     if (hub === null || taskId === null) return;
     const by = 'tok-operator';
@@ -74,11 +76,16 @@ export class Clients {
   withdraw(keep: number): void {
     const waiting = [...this.#world.database.current.values()].map(({ task }) => task).filter((task) => task.status === 'queued');
     for (const { id: taskId } of waiting.slice(keep))
-      this.#world.hub.open?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
+      this.#hub()?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
   }
 
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
-    this.#world.hub.open?.queue.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
+    this.#hub()?.queue.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
+  }
+
+  /** Any that takes commands: whoever asks may ask everywhere. */
+  #hub(): ReturnType<World['openHub']> {
+    return this.#world.openHub(this.#world.hubs.length === 1 ? 0 : this.#places.next());
   }
 
   #someTask(kind: 'cancel' | 'retry' | 'adopt', place: number): TaskId | null {
@@ -109,15 +116,17 @@ export class Clients {
   }
 
   #ask(text: string, wishes: readonly Wish[], key: string | null, answered: () => void = () => undefined): void {
-    const hub = this.#world.hub.open;
+    const hub = this.#hub();
     if (hub === null) return;
     const drafts = wishes.map((wish, n) => this.#draft(`${text}.${n} `, wish, hub.ids.task()));
     const idempotency = key === null ? null : { key, digest: key };
+    if (key !== null) this.#world.ledger.submitAsked(key);
     hub.queue.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency }, (outcome) => {
       if (!outcome.ok) return this.#world.trace.add('client', `${key}: ${String(outcome.error)}`);
       answered();
       const { answer } = outcome;
       if (answer.kind === 'repeated') this.#world.trace.rare('submit repeated');
+      if (answer.kind === 'repeated' && key !== null) this.#world.ledger.submitRepeated(key);
       if (answer.kind === 'submitted' || answer.kind === 'repeated')
         this.#world.ledger.submitAnswered(
           answer.tasks.map((task) => task.id),
@@ -142,7 +151,7 @@ export class Clients {
 
   #wish(): Wish {
     const from = this.#chance;
-    const nowMs = this.#world.hub.nowMs;
+    const nowMs = this.#world.storeMs;
     const known = [...this.#world.database.tasks.keys()];
     return {
       priority: from.pick(PRIORITIES),

@@ -7,6 +7,7 @@ import type { Trace } from './trace.ts';
 /** How one connection behaves. */
 interface Conditions {
   readonly node: string;
+  readonly hub: string;
   delayMs: number;
   jitterMs: number;
   /** Directions in which nothing arrives any more, though both ends think it open. */
@@ -15,9 +16,10 @@ interface Conditions {
 
 export interface SimulatedNetwork {
   readonly fate: Fate;
-  /** The next connection is this node's. */
-  connecting(node: string): void;
+  /** The next connection is this node's, to that hub. */
+  connecting(node: string, hub: string): void;
   nodeOf(connection: number): string;
+  hubOf(connection: number): string;
   /** From now on everything on it takes this much longer. */
   slow(connection: number, delayMs: number): void;
   halfOpen(connection: number, direction: 'up' | 'down' | 'both'): void;
@@ -45,7 +47,7 @@ const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 
 export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
   const known = new Map<number, Conditions>();
-  let connectingNode = '?';
+  let [connectingNode, connectingHub] = ['?', '?'];
   /** How often each node is parted. */
   const parted = new Map<string, number>();
   /** Those that are not parted any more and have not connected since. */
@@ -60,6 +62,7 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     if (isSlow) trace.rare('frame late');
     const made = {
       node: connectingNode,
+      hub: connectingHub,
       ...(isSlow ? { delayMs: chance.skewed(isBack ? 3_000 : 100, 20_000), jitterMs: 500 } : QUICK),
       dead: new Set<never>(),
     };
@@ -71,7 +74,10 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     fate(crossing): readonly Arrival[] {
       const conditions = conditionsOf(crossing.connection);
       const { kind, from, text, connection } = crossing;
-      trace.add(from === 'hub' ? `hub→${conditions.node}` : `${conditions.node}→hub`, `#${connection} ${kind} ${text}`);
+      trace.add(
+        from === 'hub' ? `${conditions.hub}→${conditions.node}` : `${conditions.node}→${conditions.hub}`,
+        `#${connection} ${kind} ${text}`,
+      );
       if (kind === 'frame') onFrame(crossing, conditions.node);
       if (conditions.dead.has(from) || (parted.get(conditions.node) ?? 0) > 0) {
         trace.rare('frame lost');
@@ -83,7 +89,8 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       trace.rare('frame doubled');
       return [{ delayMs }, { delayMs: delayMs + chance.between(0, 50) }];
     },
-    connecting: (node) => void (connectingNode = node),
+    connecting: (node, hub) => void ([connectingNode, connectingHub] = [node, hub]),
+    hubOf: (connection) => known.get(connection)?.hub ?? '?',
     nodeOf: (connection) => known.get(connection)?.node ?? '?',
     slow(connection, delayMs) {
       const conditions = conditionsOf(connection);

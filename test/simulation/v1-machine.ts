@@ -140,7 +140,8 @@ export class V1Machine implements Machine {
     const made = connectFrom(
       this.#world,
       this.name,
-      { frameBytesMax: FRAME_BYTES_MAX },
+      // It knows one address, behind which any hub may answer.
+      { url: this.#chance.pick(this.#world.hubUrls(this.name)), frameBytesMax: FRAME_BYTES_MAX },
       mortalEvents(
         {
           onOpen: () =>
