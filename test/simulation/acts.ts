@@ -53,13 +53,19 @@ export function play(act: Act, world: World, clients: Clients): void {
     case 'half_open':
       return network.halfOpen(machine.connection, how < 0.33 ? 'up' : how < 0.66 ? 'down' : 'both');
     case 'partition':
-      network.part(machine.name);
-      return world.later(spanMs(long, 40_000, 600_000), () => network.join(machine.name));
+      return partition(machine, world, how, spanMs(long, 40_000, 600_000));
     case 'slow':
       return network.slow(machine.connection, spanMs(long, 50, 40_000));
     default:
       return playOn(machine, act.kind, act, world);
   }
+}
+
+/** From everybody, or, of several hubs, often only from the one that it is at. */
+function partition({ name, connection }: Machine, { hubs, network, later }: World, how: number, ms: number): void {
+  const hub = hubs.length > 1 && how < 0.6 ? network.hubOf(connection) : undefined;
+  network.part(name, hub);
+  later(ms, () => network.join(name, hub));
 }
 
 /** Mostly one that has something to do: what goes wrong with an idle one teaches little. */

@@ -9,6 +9,9 @@ import type { World } from './world.ts';
 const ANSWER_MS = 4_000;
 const ANSWER_MAX_MS = 60_000;
 const SUBMITTER = 'tok-submitter';
+/** Of tasks that wait for one that completes, as a share, and how soon. */
+const CANCELLED_DEPENDENTS = 0.3;
+const CANCEL_WITHIN_MS = 12;
 const CAPABILITIES = ['code', 'gpu', 'web'];
 
 type Wish = Omit<TaskDraft, 'id' | 'body'>;
@@ -25,6 +28,7 @@ export class Clients {
     this.#world = world;
     this.#chance = world.chanceOf('clients');
     this.#places = world.chanceOf('hubs of clients');
+    if (world.hubs.length > 1) world.onCompleting = (taskId) => this.#cancelDependents(taskId);
   }
 
   get waiting(): number {
@@ -77,6 +81,17 @@ export class Clients {
     const waiting = [...this.#world.database.current.values()].map(({ task }) => task).filter((task) => task.status === 'queued');
     for (const { id: taskId } of waiting.slice(keep))
       this.#hub()?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
+  }
+
+  /** Whoever waits for a task that is about to complete is cancelled now and then, at another hub and at the same time. */
+  #cancelDependents(taskId: TaskId): void {
+    for (const { task } of this.#world.database.current.values()) {
+      if (task.status !== 'blocked' || !task.dependsOn.includes(taskId) || !this.#places.is(CANCELLED_DEPENDENTS)) continue;
+      this.#world.trace.rare('dependent cancelled as its dependency completes');
+      this.#world.later(this.#places.between(1, CANCEL_WITHIN_MS), () =>
+        this.#hub()?.queue.post({ kind: 'cancel', taskId: task.id, by: 'tok-operator' }, () => undefined),
+      );
+    }
   }
 
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
@@ -149,6 +164,13 @@ export class Clients {
     return { ...wish, id, body };
   }
 
+  /** One that is still to be done, to wait for: where hubs can cross each other at its end. */
+  #unended(): readonly TaskId[] {
+    const { database } = this.#world;
+    const current = [...database.current.keys()];
+    return current.length > 0 && this.#places.is(0.25) ? [this.#places.pick(current)] : [];
+  }
+
   #wish(): Wish {
     const from = this.#chance;
     const nowMs = this.#world.storeMs;
@@ -162,7 +184,12 @@ export class Clients {
       ttlMs: from.is(0.06) ? from.skewed(1_000, 600_000) : null,
       runMaxMs: from.is(0.1) ? from.skewed(1_000, 300_000) : null,
       completeByMs: from.is(0.05) ? nowMs + from.skewed(1_000, 900_000) : null,
-      dependsOn: from.is(0.1) && known.length > 0 ? [...new Set([from.pick(known), from.pick(known)])] : [],
+      dependsOn:
+        this.#world.hubs.length > 1
+          ? this.#unended()
+          : from.is(0.1) && known.length > 0
+            ? [...new Set([from.pick(known), from.pick(known)])]
+            : [],
     };
   }
 }

@@ -37,6 +37,7 @@ const SENT_OFF_MS = 20_000;
 
 /** One process of the hub. */
 interface Running {
+  readonly hubId: string;
   readonly life: Life;
   readonly queue: TaskQueue;
   readonly ids: Ids;
@@ -102,6 +103,19 @@ export class HubNode {
   /** The time of its store: its own, unless it shares it. */
   get storeMs(): number {
     return this.#world.plan.shared ? this.#world.clock.nowMs() : this.machine.nowMs();
+  }
+
+  /** Agents whose sockets are here for long, and whose rows say that they are away. */
+  misplaced(): readonly string[] {
+    const running = this.open;
+    const { database, plan } = this.#world;
+    const sinceMs = this.storeMs - plan.timing.hubLeaseMs - plan.timing.sweepMs;
+    if (running === null || this.healthySinceMs > sinceMs) return [];
+    return running.sessions.agentIds().flatMap((id) => {
+      const agent = database.agents.get(id);
+      const isAway = agent?.hubId === running.hubId && !agent.connected && (agent.disconnectedAtMs ?? Infinity) < sinceMs;
+      return isAway && (agent.connectedAtMs ?? Infinity) < sinceMs ? [`${id} is at ${this.name}, and its row says that it is away`] : [];
+    });
   }
 
   start(): void {
@@ -327,7 +341,19 @@ export class HubNode {
     late.sessions = sessions;
     const lookout = new Lookout({ clock, inbox: queue, context, calls, sessions, newEvents });
     late.lookout = lookout;
-    return { life, queue, ids, transport: world.wire.transport(), sweeper, sessions, lookout, clock, storage, isOpen: false };
+    return {
+      hubId: context.hubId,
+      life,
+      queue,
+      ids,
+      transport: world.wire.transport(),
+      sweeper,
+      sessions,
+      lookout,
+      clock,
+      storage,
+      isOpen: false,
+    };
   }
 
   /** What the transport tells this process, as long as it lives. */

@@ -23,9 +23,9 @@ export interface SimulatedNetwork {
   /** From now on everything on it takes this much longer. */
   slow(connection: number, delayMs: number): void;
   halfOpen(connection: number, direction: 'up' | 'down' | 'both'): void;
-  /** Nothing crosses to this node or from it, on old connections and on new ones, until it joins again. */
-  part(node: string): void;
-  join(node: string): void;
+  /** Nothing crosses to this node or from it, on old connections and on new ones, until it joins again. `hub`: only between these two. */
+  part(node: string, hub?: string): void;
+  join(node: string, hub?: string): void;
   /** Whether it still carries in both directions. */
   isSound(connection: number): boolean;
   /** All connections are quick from now on. */
@@ -48,7 +48,7 @@ const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
   const known = new Map<number, Conditions>();
   let [connectingNode, connectingHub] = ['?', '?'];
-  /** How often each node is parted. */
+  /** How often each node, or node and hub, is parted. */
   const parted = new Map<string, number>();
   /** Those that are not parted any more and have not connected since. */
   const returning = new Set<string>();
@@ -70,6 +70,10 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     return made;
   };
 
+  const placeOf = (node: string, hub?: string): string => (hub === undefined ? node : `${node} ${hub}`);
+  const isParted = ({ node, hub }: Conditions): boolean =>
+    parted.size > 0 && [node, placeOf(node, hub)].some((place) => (parted.get(place) ?? 0) > 0);
+
   return {
     fate(crossing): readonly Arrival[] {
       const conditions = conditionsOf(crossing.connection);
@@ -79,7 +83,7 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
         `#${connection} ${kind} ${text}`,
       );
       if (kind === 'frame') onFrame(crossing, conditions.node);
-      if (conditions.dead.has(from) || (parted.get(conditions.node) ?? 0) > 0) {
+      if (conditions.dead.has(from) || isParted(conditions)) {
         trace.rare('frame lost');
         return [];
       }
@@ -104,13 +108,15 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       if (direction !== 'up') dead.add('hub');
       trace.rare('half-open socket');
     },
-    part(node) {
-      parted.set(node, (parted.get(node) ?? 0) + 1);
-      trace.rare('partition');
+    part(node, hub) {
+      const place = placeOf(node, hub);
+      parted.set(place, (parted.get(place) ?? 0) + 1);
+      trace.rare(hub === undefined ? 'partition' : 'partition from one of several hubs');
     },
-    join(node) {
-      parted.set(node, Math.max(0, (parted.get(node) ?? 0) - 1));
-      returning.add(node);
+    join(node, hub) {
+      const place = placeOf(node, hub);
+      parted.set(place, Math.max(0, (parted.get(place) ?? 0) - 1));
+      if (hub === undefined) returning.add(node);
     },
     mend() {
       parted.clear();

@@ -55,6 +55,8 @@ export class World implements Surroundings {
   readonly violations: Violation[] = [];
   /** What goes wrong by itself, now. */
   faults: FaultPlan;
+  /** A sidecar has just said that this task is complete. */
+  onCompleting: (taskId: TaskId) => void = () => undefined;
   #lastConnection = 0;
   #eventsSeen = 0;
   readonly #sessions = new Map<AgentId, number>();
@@ -158,6 +160,7 @@ export class World implements Surroundings {
     const { database, plan, hubs, storeMs } = this;
     const someLives = hubs.some((hub) => hub.open !== null);
     const healthySinceMs = someLives ? Math.max(...hubs.map((hub) => hub.healthySinceMs)) : Infinity;
+    for (const what of hubs.flatMap((hub) => hub.misplaced())) this.violated('I14', what);
     for (const { rule, what } of checkWhole(database, storeMs, plan.timing.sweepMs, healthySinceMs)) this.violated(rule, what);
   }
 
@@ -205,6 +208,7 @@ export class World implements Surroundings {
     if (text.includes('"agent_id_in_use"')) this.trace.rare('agent id in use');
     const [, said, taskId, generation = ''] = from === 'hub' ? [] : (TASK_FRAME.exec(text) ?? []);
     if (said !== undefined && taskId !== undefined) this.ledger.said(this.agentOf(connection), said, taskId, generation);
+    if (said === 'task_complete') this.onCompleting(taskId as TaskId);
     if (text.endsWith(',"foreign":true}')) return;
     if (type !== 'task_ack' && type !== 'task_accepted') return;
     const frame = JSON.parse(text) as { task_id: TaskId; generation?: Generation; status?: string };
