@@ -110,7 +110,7 @@ export class HubNode {
     const running = this.open;
     const { database, plan } = this.#world;
     const sinceMs = this.storeMs - plan.timing.hubLeaseMs - plan.timing.sweepMs;
-    if (running === null || this.healthySinceMs > sinceMs) return [];
+    if (running === null || running.life.isFrozen || this.healthySinceMs > sinceMs) return [];
     return running.sessions.agentIds().flatMap((id) => {
       const agent = database.agents.get(id);
       const isAway = agent?.hubId === running.hubId && !agent.connected && (agent.disconnectedAtMs ?? Infinity) < sinceMs;

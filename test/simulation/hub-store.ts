@@ -2,6 +2,7 @@
 import { memoryStorage, type MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
+import { requirementKey, type Task } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { AgentStore } from '../../core/ports/agent-store.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -99,20 +100,20 @@ function noticing(unit: StoreUnit, { plan, trace, database, clock }: Surrounding
     couldGo,
   });
   if (!plan.shared) return { ...unit, save: (changes) => (save(told(changes, null)), unit.save(changes)) };
-  const free = (): Set<TaskId> =>
-    new Set(
-      [...database.current.keys()].filter(
-        (id) => database.current.get(id)?.task.status === 'queued' && !database.locks.isTaken(`task ${id}`),
-      ),
+  /** Tasks that wait, whose rows nobody has. */
+  const free = (): readonly Task[] =>
+    [...database.current.values()].flatMap(({ task }) =>
+      task.status === 'queued' && !database.locks.isTaken(`task ${task.id}`) ? [task] : [],
     );
   let seen: ReadonlySet<TaskId> = new Set();
   return {
     ...unit,
     async claimable(filter) {
-      const before = free();
+      // What came after it was asked which requirements wait is not asked for.
+      const wanted = new Set(filter.requirementKeys);
+      const before = new Set(free().filter(({ requirement }) => wanted.has(requirementKey(requirement))));
       const found = await unit.claimable(filter);
-      const after = free();
-      seen = new Set([...found.map(({ id }) => id), ...[...before].filter((id) => after.has(id))]);
+      seen = new Set([...found, ...free().filter((task) => before.has(task))].map(({ id }) => id));
       return found;
     },
     async takeDuty(duty) {
