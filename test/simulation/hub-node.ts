@@ -308,7 +308,8 @@ export class HubNode {
       isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
     };
     const roster = new Roster(context.hubId);
-    const newEvents = (): void => this.#stream.wake(storage.events, life);
+    // Numbers and commits of a hub that is alone have one order.
+    const newEvents = (): void => (plan.shared ? this.#stream.wake(storage.events, life) : undefined);
     const queue: TaskQueue = new TaskQueue({
       store,
       clock,
