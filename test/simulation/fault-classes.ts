@@ -38,8 +38,7 @@ export const FAULT_CLASSES: readonly FaultClass[] = [
   { name: 'store away from one of several hubs', counted: ['store away from one of several hubs'] },
   { name: 'hub clocks apart', counted: ['hub with a wrong clock'] },
   { name: 'two hubs sweep at once', counted: ['duty had by another hub'] },
-  { name: 'rows had by another hub', counted: ['statement waited for a row'] },
-  { name: 'deadlock of two hubs', counted: ['deadlock'] },
+  { name: 'row had by another hub, deadlock', counted: ['statement waited for a row', 'deadlock'] },
   { name: 'hub stalled', counted: ['act hub_freeze', 'hub stalled over a deadline'] },
   { name: 'sidecar stalled', counted: ['act machine_freeze'] },
 ];
