@@ -1,4 +1,4 @@
-/** What the memory twin keeps: the tables of a database as maps. Several storages may be opened on one, one after the other. */
+/** What the memory twin keeps: the tables of a database as maps. Several storages may be opened on one: shared ones at once, others one after the other. */
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
@@ -9,6 +9,7 @@ import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Look } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';
+import { rowLocks, type RowLocks } from './row-locks.ts';
 
 export interface MemoryDatabase {
   readonly storeId: string;
@@ -36,7 +37,9 @@ export interface MemoryDatabase {
   readonly ears: Map<object, Set<(look: Look) => void>>;
   /** Committed batches, oldest first, at most `BATCHES_KEPT`. */
   readonly batches: Set<string>;
-  /** Transactions and writes, one after the other. */
+  /** Of the transactions of shared storages, which run beside each other. */
+  readonly locks: RowLocks;
+  /** Transactions of a storage that has it to itself, and writes of tokens: one after the other. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** The storage that has it open; null when none has. */
   holder: object | null;
@@ -76,6 +79,7 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   mail: new Map(),
   ears: new Map(),
   batches: new Set(),
+  locks: rowLocks(),
   inTurn: oneAtATime(),
   holder: null,
 });

@@ -24,7 +24,17 @@ export interface MemoryStorageDeps {
   readonly onStep?: OnStep | undefined;
 }
 
-export function memoryStorage(deps: MemoryStorageDeps): Storage {
+export interface MemoryStorage extends Storage {
+  /**
+   * Ends the transaction under way, as a server does with one whose client is gone or says nothing: its locks are free,
+   * nothing of it stays, and whatever it still does fails with `AC_STORE_UNAVAILABLE`. Of a shared storage only.
+   */
+  endTransaction(): void;
+  /** Its process is gone: its transaction ends, and it hears no calls any more. */
+  crash(): void;
+}
+
+export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   const database = deps.database ?? memoryDatabase('memory');
   const capabilities = { ...MEMORY_CAPABILITIES, shared: deps.shared ?? false };
   const holder = {};
@@ -46,13 +56,23 @@ export function memoryStorage(deps: MemoryStorageDeps): Storage {
       }),
   });
 
+  const endTransaction = (): void =>
+    database.locks.abort(holder, new AgentcomError('AC_STORE_UNAVAILABLE', 'The transaction was ended from outside; try again.'));
+
   return {
     name: 'memory',
+    endTransaction,
+    crash() {
+      endTransaction();
+      database.ears.delete(holder);
+      if (database.holder === holder) database.holder = null;
+    },
     tasks: memoryTaskStore({
       capabilities,
       use: handle.use,
       onStep: deps.onStep ?? (() => undefined),
       nowMs: () => deps.clock.nowMs(),
+      owner: holder,
     }),
     agents: memoryAgentStore(handle.use),
     events: memoryEventFeed(handle.use),

@@ -19,8 +19,11 @@ export interface MemoryStoreUnit {
   rollback(): void;
 }
 
-/** `nowMs`: when it begins. */
-export function memoryStoreUnit(database: MemoryDatabase, nowMs: number): MemoryStoreUnit {
+/**
+ * `nowMs`: when it begins. `take`: has a row that it came upon until its end, and answers false where another transaction
+ * has it: such rows are stepped over.
+ */
+export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (row: string) => boolean = () => true): MemoryStoreUnit {
   const tasks = layer(database.tasks);
   const current = layer(database.current);
   const results = layer(database.results);
@@ -93,7 +96,7 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number): Memory
     const isOver = (task: Task): boolean =>
       isEnded(task) && task.updatedAtMs <= (task.status === 'dead_letter' ? deadBeforeMs : endedBeforeMs);
     const candidates: Task[] = [];
-    for (const { task } of tasks.values()) if (isOver(task)) candidates.push(task);
+    for (const { task } of tasks.values()) if (isOver(task) && take(`task ${task.id}`)) candidates.push(task);
     const stones = [...tombstones.values()].filter((stone) => stone.removedAtMs <= tombstonesBeforeMs);
     if (candidates.length + stones.length === 0) return { tasks: 0, tombstones: 0, keys: oldKeys.length };
     const needed = new Set<TaskId>();
@@ -126,7 +129,7 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number): Memory
   });
 
   const buryHubs = () => {
-    const dead = [...hubs.values()].filter(({ untilMs }) => untilMs <= nowMs).sort(byHubId);
+    const dead = [...hubs.values()].filter(({ untilMs, hubId }) => untilMs <= nowMs && take(`hub ${hubId}`)).sort(byHubId);
     for (const { hubId } of dead) hubs.delete(hubId);
     const living = [...hubs.values()].sort(byHubId).map(({ hubId }) => hubId);
     for (const { id, hubId } of [...mail.values()]) if (!living.includes(hubId)) mail.delete(id);
@@ -163,7 +166,7 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number): Memory
           if (!wanted.has(key)) continue;
           const name = `${PRIORITIES.indexOf(task.priority)} ${key}`;
           const group = groups.get(name) ?? [];
-          if (group.length < limitPerLane) group.push(task);
+          if (group.length < limitPerLane && take(`task ${task.id}`)) group.push(task);
           groups.set(name, group);
         }
         return [...groups.values()].flat();
@@ -172,6 +175,7 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number): Memory
       inTransaction(() =>
         where(({ dueAtMs }) => dueAtMs !== null && dueAtMs <= nowMs)
           .sort((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0) || byId(a.task, b.task))
+          .filter(({ task }) => take(`task ${task.id}`))
           .slice(0, limit)
           .map(({ task }) => task),
       ),

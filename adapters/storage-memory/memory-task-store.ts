@@ -1,9 +1,11 @@
 /** The memory twin of `TaskStore`. */
 import type { TaskId } from '../../core/domain/ids.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
-import type { StoreCapabilities, TaskQuery, TaskRow, TaskStore } from '../../core/ports/task-store.ts';
+import { oneAtATime } from '../../core/ports/opening.ts';
+import type { StoreCapabilities, StoreUnit, TaskQuery, TaskRow, TaskStore } from '../../core/ports/task-store.ts';
+import { lockedUnit } from './locked-unit.ts';
 import { BATCHES_KEPT, byId, type KeptTask, type MemoryDatabase } from './memory-database.ts';
-import { memoryStoreUnit } from './memory-store-unit.ts';
+import { memoryStoreUnit, type MemoryStoreUnit } from './memory-store-unit.ts';
 
 /** Where a transaction stands when `onStep` is called: begun, about to commit, committed but not yet answered. */
 export type TransactionStep = 'begin' | 'commit' | 'committed';
@@ -19,33 +21,65 @@ export function memoryTaskStore(options: {
   readonly use: () => MemoryDatabase;
   readonly onStep: OnStep;
   readonly nowMs: () => number;
+  /** Whose transactions they are. */
+  readonly owner: object;
 }): TaskStore {
-  const { capabilities, onStep, nowMs } = options;
+  const { capabilities, onStep, nowMs, owner } = options;
+  const inTurn = oneAtATime();
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(options.use());
+
+  const alone: TaskStore['transact'] = async (batchId, work) => {
+    const database = options.use();
+    return database.inTurn(async () => {
+      await onStep('begin', batchId);
+      const transaction = memoryStoreUnit(database, nowMs());
+      return through(database, batchId, transaction, transaction.unit, work);
+    });
+  };
+
+  /** One transaction of this storage at a time, beside those of others. */
+  const besideOthers: TaskStore['transact'] = async (batchId, work) => {
+    const database = options.use();
+    return inTurn(async () => {
+      await onStep('begin', batchId);
+      const locks = database.locks.begin(owner);
+      const transaction = memoryStoreUnit(database, nowMs(), locks.take);
+      const commit = (): void => {
+        locks.requireAlive();
+        transaction.commit();
+        // Others see it now, also while this storage is not yet answered.
+        locks.end();
+      };
+      return through(database, batchId, { ...transaction, commit }, lockedUnit(transaction.unit, locks), work).finally(() => locks.end());
+    });
+  };
+
+  const through = async <T>(
+    database: MemoryDatabase,
+    batchId: string,
+    transaction: Pick<MemoryStoreUnit, 'commit' | 'rollback'>,
+    unit: StoreUnit,
+    work: (unit: StoreUnit) => Promise<T>,
+  ): Promise<T> => {
+    let answer: T;
+    try {
+      answer = await work(unit);
+      await onStep('commit', batchId);
+      transaction.commit();
+    } catch (thrown) {
+      transaction.rollback();
+      throw thrown;
+    }
+    remember(database, batchId);
+    await onStep('committed', batchId);
+    return answer;
+  };
 
   return {
     capabilities,
     nowMs,
 
-    transact: async (batchId, work) => {
-      const database = options.use();
-      return database.inTurn(async () => {
-        await onStep('begin', batchId);
-        const transaction = memoryStoreUnit(database, nowMs());
-        let answer: Awaited<ReturnType<typeof work>>;
-        try {
-          answer = await work(transaction.unit);
-          await onStep('commit', batchId);
-        } catch (thrown) {
-          transaction.rollback();
-          throw thrown;
-        }
-        transaction.commit();
-        remember(database, batchId);
-        await onStep('committed', batchId);
-        return answer;
-      });
-    },
+    transact: (batchId, work) => (capabilities.shared ? besideOthers(batchId, work) : alone(batchId, work)),
 
     committed: (batchId) => read((database) => database.batches.has(batchId)),
 

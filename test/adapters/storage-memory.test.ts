@@ -46,6 +46,12 @@ storeRemovalContract('memory', subject);
 agentStoreContract('memory', subject);
 eventFeedContract('memory', subject);
 
+const shared = subjectOf(true);
+taskStoreContract('memory, shared', shared);
+storeUnitContract('memory, shared', shared);
+storeQueueContract('memory, shared', shared);
+storeRemovalContract('memory, shared', shared);
+
 t.test('a step can fail a transaction, before and after its commit', async (t) => {
   const steps: string[] = [];
   let failAt = '';

@@ -13,7 +13,8 @@ const spanMs = (place: number, lowMs: number, highMs: number): number => Math.ro
 
 export function play(act: Act, world: World, clients: Clients): void {
   const [which, how, long] = act.n;
-  const { hub, network, trace, wire } = world;
+  const { network, trace, wire } = world;
+  const hub = placed(world.hubs, which);
   const machine = victim(world.machines, which);
   trace.add('act', `${act.kind} ${act.n.map((n) => n.toFixed(3)).join(' ')}`);
   trace.rare(`act ${act.kind}`);
@@ -44,19 +45,27 @@ export function play(act: Act, world: World, clients: Clients): void {
     case 'hub_jump':
       return hub.jump(how < 0.5 ? -spanMs(long, 1_000, HOUR_MS) : spanMs(long, 1_000, HOUR_MS));
     case 'store_outage':
-      return hub.loseStore(spanMs(long, 500, 300_000));
+      // Of several hubs one alone, or all: then it is the database that is gone.
+      for (const each of how < 0.3 ? world.hubs : [hub]) each.loseStore(spanMs(long, 500, 300_000));
+      return;
     case 'cut':
       return machine.connection === 0 ? undefined : wire.cut(machine.connection);
     case 'half_open':
       return network.halfOpen(machine.connection, how < 0.33 ? 'up' : how < 0.66 ? 'down' : 'both');
     case 'partition':
-      network.part(machine.name);
-      return world.later(spanMs(long, 40_000, 600_000), () => network.join(machine.name));
+      return partition(machine, world, how, spanMs(long, 40_000, 600_000));
     case 'slow':
       return network.slow(machine.connection, spanMs(long, 50, 40_000));
     default:
       return playOn(machine, act.kind, act, world);
   }
+}
+
+/** From everybody, or, of several hubs, often only from the one that it is at. */
+function partition({ name, connection }: Machine, { hubs, network, later }: World, how: number, ms: number): void {
+  const hub = hubs.length > 1 && how < 0.6 ? network.hubOf(connection) : undefined;
+  network.part(name, hub);
+  later(ms, () => network.join(name, hub));
 }
 
 /** Mostly one that has something to do: what goes wrong with an idle one teaches little. */
@@ -92,8 +101,8 @@ function sayForeign(machine: Machine, how: number, which: number, { database, tr
  * does too, and what reaches it meanwhile is there before the next sweep.
  */
 function freezeOverDeadline(world: World, long: number): void {
-  const { hub, database, machines } = world;
-  const dueInMs = ({ task }: KeptTask): number => (task.status === 'assigned' ? (task.deadlineAtMs ?? 0) - hub.nowMs : 0);
+  const { hubs, database, machines, storeMs } = world;
+  const dueInMs = ({ task }: KeptTask): number => (task.status === 'assigned' ? (task.deadlineAtMs ?? 0) - storeMs : 0);
   const [first] = [...database.current.values()]
     .filter((kept) => dueInMs(kept) > BEFORE_DUE_MS && dueInMs(kept) < DUE_WITHIN_MS)
     .sort((a, b) => dueInMs(a) - dueInMs(b));
@@ -103,7 +112,7 @@ function freezeOverDeadline(world: World, long: number): void {
   for (const machine of holders) machine.freeze(dueInMs(first) + 5_000);
   world.later(dueInMs(first) - BEFORE_DUE_MS, () => {
     for (const machine of holders) for (const word of ownWords(machine, world)) machine.say(word);
-    hub.freeze(spanMs(long, 2 * BEFORE_DUE_MS, 4_000));
+    for (const hub of hubs) hub.freeze(spanMs(long, 2 * BEFORE_DUE_MS, 4_000));
   });
 }
 

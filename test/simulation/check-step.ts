@@ -16,8 +16,10 @@ export interface Step {
   readonly database: MemoryDatabase;
   readonly changes: Changes;
   readonly events: readonly StoredEvent[];
-  /** By the hub's wall clock, when the batch was made. */
+  /** By the store's clock, when the batch was made. */
   readonly nowMs: number;
+  /** Whether this batch could have given the task out; null: any that waits. With several hubs, rows that another has are overtaken. */
+  readonly couldGo: ((id: TaskId) => boolean) | null;
   readonly sweepMs: number;
   /** The newest session of each agent that changed something; kept up to date here. */
   readonly sessions: Map<AgentId, number>;
@@ -33,7 +35,7 @@ export function checkStep(step: Step): readonly Found[] {
   return [...changedTasks(step), ...keysNameTasks(step), ...assignments(step), ...senders(step)];
 }
 
-/** The whole store, once in a while and at the end. `healthySinceMs`: of its hub, by that hub's wall clock. */
+/** The whole store, once in a while and at the end. `healthySinceMs`: since when all of its hubs are well, by the store's clock. */
 export function checkWhole(database: MemoryDatabase, nowMs: number, sweepMs: number, healthySinceMs: number): readonly Found[] {
   const state: StoreState = {
     tasks: [...database.tasks.values()].map(({ task }) => task),
@@ -116,11 +118,12 @@ function slotsTaken(database: MemoryDatabase, agentId: AgentId): number {
  * I13: of what still waits after the commit nothing had to go before this task: in its lane, or, with each 16th
  * assignment of the agent, of all lanes.
  */
-function outOfOrder({ database, nowMs }: Step, given: Task, agent: Agent, count: number): readonly Found[] {
+function outOfOrder({ database, nowMs, couldGo }: Step, given: Task, agent: Agent, count: number): readonly Found[] {
   const isOldest = count % OLDEST_EVERY === 0;
   const lane = PRIORITIES.indexOf(given.priority);
   for (const { task } of database.current.values()) {
     if (task.status !== 'queued' || task.parked || (task.eligibleAtMs ?? 0) > nowMs) continue;
+    if (couldGo !== null && !couldGo(task.id)) continue;
     if (task.avoid === agent.id || !mayRun(task.requirement, agent)) continue;
     const otherLane = PRIORITIES.indexOf(task.priority);
     const isFirst = isOldest ? compareByAge(task, given) < 0 : otherLane < lane || (otherLane === lane && compareByAge(task, given) < 0);

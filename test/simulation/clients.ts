@@ -9,6 +9,9 @@ import type { World } from './world.ts';
 const ANSWER_MS = 4_000;
 const ANSWER_MAX_MS = 60_000;
 const SUBMITTER = 'tok-submitter';
+/** Of tasks that wait for one that completes, as a share, and how soon. */
+const CANCELLED_DEPENDENTS = 0.3;
+const CANCEL_WITHIN_MS = 12;
 const CAPABILITIES = ['code', 'gpu', 'web'];
 
 type Wish = Omit<TaskDraft, 'id' | 'body'>;
@@ -16,6 +19,7 @@ type Wish = Omit<TaskDraft, 'id' | 'body'>;
 export class Clients {
   readonly #world: World;
   readonly #chance: Chance;
+  readonly #places: Chance;
   #asked = 0;
   /** Requests with a key that wait for their answer. */
   #open = 0;
@@ -23,6 +27,8 @@ export class Clients {
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.chanceOf('clients');
+    this.#places = world.chanceOf('hubs of clients');
+    if (world.hubs.length > 1) world.onCompleting = (taskId) => this.#cancelDependents(taskId);
   }
 
   get waiting(): number {
@@ -41,7 +47,7 @@ export class Clients {
 
   push(place: number): void {
     this.#asked += 1;
-    const hub = this.#world.hub.open;
+    const hub = this.#hub();
     if (hub === null) return;
     const agentId = placed(this.#world.machines, place).agentId as AgentId;
     const draft = {
@@ -58,7 +64,7 @@ export class Clients {
 
   /** `cancel`, `retry`, `adopt`: on one of the tasks that may be meant by it. */
   operate(kind: 'cancel' | 'retry' | 'adopt', place: number): void {
-    const hub = this.#world.hub.open;
+    const hub = this.#hub();
     const taskId = this.#someTask(kind, place);
     if (hub === null || taskId === null) return;
     const by = 'tok-operator';
@@ -74,11 +80,27 @@ export class Clients {
   withdraw(keep: number): void {
     const waiting = [...this.#world.database.current.values()].map(({ task }) => task).filter((task) => task.status === 'queued');
     for (const { id: taskId } of waiting.slice(keep))
-      this.#world.hub.open?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
+      this.#hub()?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
+  }
+
+  /** Whoever waits for a task that is about to complete is cancelled now and then, at another hub and at the same time. */
+  #cancelDependents(taskId: TaskId): void {
+    for (const { task } of this.#world.database.current.values()) {
+      if (task.status !== 'blocked' || !task.dependsOn.includes(taskId) || !this.#places.is(CANCELLED_DEPENDENTS)) continue;
+      this.#world.trace.rare('dependent cancelled as its dependency completes');
+      this.#world.later(this.#places.between(1, CANCEL_WITHIN_MS), () =>
+        this.#hub()?.queue.post({ kind: 'cancel', taskId: task.id, by: 'tok-operator' }, () => undefined),
+      );
+    }
   }
 
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
-    this.#world.hub.open?.queue.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
+    this.#hub()?.queue.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
+  }
+
+  /** Any that takes commands: whoever asks may ask everywhere. */
+  #hub(): ReturnType<World['openHub']> {
+    return this.#world.openHub(this.#world.hubs.length === 1 ? 0 : this.#places.next());
   }
 
   #someTask(kind: 'cancel' | 'retry' | 'adopt', place: number): TaskId | null {
@@ -109,15 +131,17 @@ export class Clients {
   }
 
   #ask(text: string, wishes: readonly Wish[], key: string | null, answered: () => void = () => undefined): void {
-    const hub = this.#world.hub.open;
+    const hub = this.#hub();
     if (hub === null) return;
     const drafts = wishes.map((wish, n) => this.#draft(`${text}.${n} `, wish, hub.ids.task()));
     const idempotency = key === null ? null : { key, digest: key };
+    if (key !== null) this.#world.ledger.submitAsked(key);
     hub.queue.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency }, (outcome) => {
       if (!outcome.ok) return this.#world.trace.add('client', `${key}: ${String(outcome.error)}`);
       answered();
       const { answer } = outcome;
       if (answer.kind === 'repeated') this.#world.trace.rare('submit repeated');
+      if (answer.kind === 'repeated' && key !== null) this.#world.ledger.submitRepeated(key);
       if (answer.kind === 'submitted' || answer.kind === 'repeated')
         this.#world.ledger.submitAnswered(
           answer.tasks.map((task) => task.id),
@@ -140,9 +164,16 @@ export class Clients {
     return { ...wish, id, body };
   }
 
+  /** One that is still to be done, to wait for: where hubs can cross each other at its end. */
+  #unended(): readonly TaskId[] {
+    const { database } = this.#world;
+    const current = [...database.current.keys()];
+    return current.length > 0 && this.#places.is(0.25) ? [this.#places.pick(current)] : [];
+  }
+
   #wish(): Wish {
     const from = this.#chance;
-    const nowMs = this.#world.hub.nowMs;
+    const nowMs = this.#world.storeMs;
     const known = [...this.#world.database.tasks.keys()];
     return {
       priority: from.pick(PRIORITIES),
@@ -153,7 +184,12 @@ export class Clients {
       ttlMs: from.is(0.06) ? from.skewed(1_000, 600_000) : null,
       runMaxMs: from.is(0.1) ? from.skewed(1_000, 300_000) : null,
       completeByMs: from.is(0.05) ? nowMs + from.skewed(1_000, 900_000) : null,
-      dependsOn: from.is(0.1) && known.length > 0 ? [...new Set([from.pick(known), from.pick(known)])] : [],
+      dependsOn:
+        this.#world.hubs.length > 1
+          ? this.#unended()
+          : from.is(0.1) && known.length > 0
+            ? [...new Set([from.pick(known), from.pick(known)])]
+            : [],
     };
   }
 }

@@ -1,10 +1,12 @@
 /** One simulated hub: the real use cases over the memory twins, killed and started anew on the same database. */
 import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
-import { memoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
+import type { MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
 import { rulesOf, type HubContext } from '../../core/application/hub/context.ts';
+import { hubClock } from '../../core/application/hub/hub-clock.ts';
+import { Lookout } from '../../core/application/hub/lookout.ts';
 import { Roster } from '../../core/application/hub/roster.ts';
 import { HubSessions } from '../../core/application/hub/sessions/hub-sessions.ts';
 import { Throttle } from '../../core/application/hub/sessions/throttle.ts';
@@ -12,47 +14,63 @@ import { Sweeper } from '../../core/application/hub/sweeper.ts';
 import { TaskQueue } from '../../core/application/hub/task-queue.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import type { Ids } from '../../core/ports/chance.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
-import type { Storage } from '../../core/ports/storage.ts';
-import type { Changes, TaskStore } from '../../core/ports/task-store.ts';
-import { Life, machineClock, mortal, processClock, type MachineClock } from './life.ts';
+import { hubStore } from './hub-store.ts';
+import { Life, machineClock, processClock, type MachineClock } from './life.ts';
 import { countingLog } from './counting-log.ts';
-import { failingReads, storeFaults } from './store-faults.ts';
+import type { HubPlan } from './plan.ts';
+import { StreamReader } from './stream-reader.ts';
 import type { Surroundings } from './surroundings.ts';
 
-export const HUB_HOST = 'hub';
-export const HUB_PORT = 4_000;
+const HUB_PORT = 4_000;
 /** After a start that failed. */
 const RESTART_MS = 10_000;
 /** The code of a connection that was closed because too much waited for it. */
 const TOO_SLOW = 1013;
 /** Stalls and jumps over it are seen. */
 const JUMP_SEEN_MS = 5_000;
+/** A server ends the transaction of a hub that says nothing for so long. */
+const IDLE_IN_TRANSACTION_MS = 10_000;
+/** A hub that may have been taken for dead has sent its sidecars off within this time. */
+const SENT_OFF_MS = 20_000;
 
 /** One process of the hub. */
 interface Running {
+  readonly hubId: string;
   readonly life: Life;
   readonly queue: TaskQueue;
   readonly ids: Ids;
   readonly transport: MemoryTransport;
   readonly sweeper: Sweeper;
   readonly sessions: HubSessions;
-  readonly storage: Storage;
+  readonly lookout: Lookout;
+  readonly clock: Clock;
+  readonly storage: MemoryStorage;
   isOpen: boolean;
 }
 
 export class HubNode {
+  readonly name: string;
+  readonly url: string;
   readonly #world: Surroundings;
   readonly machine: MachineClock;
+  /** Who reads the history here, over its restarts. */
+  readonly #stream: StreamReader;
   #started = 0;
   #running: Running | null = null;
   #storeAwayUntilMs = 0;
   #killAt: { readonly step: TransactionStep; readonly downMs: number } | null = null;
   #healthySinceMs = 0;
+  /** Since when it is down or stands still, by the store's clock. */
+  #awaySinceMs: number | null = 0;
 
-  constructor(world: Surroundings) {
+  constructor(world: Surroundings, name: string, { clockOffMs }: HubPlan) {
+    this.name = name;
+    this.url = `ws://${name}:${HUB_PORT}/ws`;
     this.#world = world;
-    this.machine = machineClock(world.clock);
+    this.machine = machineClock(world.clock, clockOffMs);
+    this.#stream = new StreamReader(name, world.ledger);
   }
 
   /** The process, once it takes commands. */
@@ -64,48 +82,75 @@ export class HubNode {
     return this.#running !== null;
   }
 
-  /** Since when it has run and could commit, by its own wall clock. */
+  /**
+   * Since when it has run and could commit, by the store's clock. One that is down or stands still while others live does
+   * no harm from the time on when they have taken note of it.
+   */
   get healthySinceMs(): number {
-    return this.open === null || this.#running?.life.isFrozen === true ? Infinity : this.#healthySinceMs;
+    const { plan } = this.#world;
+    if (this.open !== null && this.#running?.life.isFrozen !== true) return this.#healthySinceMs;
+    return this.#awaySinceMs === null || plan.hubs.length === 1
+      ? Infinity
+      : this.#awaySinceMs + plan.timing.hubLeaseMs + plan.timing.sweepMs;
   }
 
   /** Something was wrong until now: what takes time begins anew. */
   unwell(): void {
-    this.#healthySinceMs = this.nowMs;
-    this.#world.ledger.hush();
+    this.#healthySinceMs = this.storeMs;
+    this.#world.ledger.hush(this.name);
   }
 
-  get nowMs(): number {
-    return this.machine.nowMs();
+  /** The time of its store: its own, unless it shares it. */
+  get storeMs(): number {
+    return this.#world.plan.shared ? this.#world.clock.nowMs() : this.machine.nowMs();
+  }
+
+  /** Agents whose sockets are here for long, and whose rows say that they are away. */
+  misplaced(): readonly string[] {
+    const running = this.open;
+    const { database, plan } = this.#world;
+    const sinceMs = this.storeMs - plan.timing.hubLeaseMs - plan.timing.sweepMs;
+    if (running === null || running.life.isFrozen || this.healthySinceMs > sinceMs) return [];
+    return running.sessions.agentIds().flatMap((id) => {
+      const agent = database.agents.get(id);
+      const isAway = agent?.hubId === running.hubId && !agent.connected && (agent.disconnectedAtMs ?? Infinity) < sinceMs;
+      return isAway && (agent.connectedAtMs ?? Infinity) < sinceMs ? [`${id} is at ${this.name}, and its row says that it is away`] : [];
+    });
   }
 
   start(): void {
     if (this.#running !== null) return;
     this.#started += 1;
-    this.#world.trace.add('hub', `starts (${this.#started})`);
+    this.#world.trace.add(this.name, `starts (${this.#started})`);
     this.unwell();
+    if (this.machine.offMs !== 0 && this.#world.plan.shared) this.#world.trace.rare('hub with a wrong clock');
     const running = this.#assemble();
     this.#running = running;
     this.#open(running).then(
-      () => void (running.isOpen = true),
+      () => {
+        running.isOpen = true;
+        this.#awaySinceMs = null;
+      },
       (error: unknown) => {
         if (running.life.isOver) return;
-        this.#world.trace.add('hub', `cannot start: ${String(error)}`);
+        this.#world.trace.add(this.name, `cannot start: ${String(error)}`);
         this.kill();
         this.#world.later(RESTART_MS, () => this.start());
       },
     );
   }
 
-  async #open({ life, storage, sweeper, queue, transport, sessions }: Running): Promise<void> {
+  async #open({ life, storage, sweeper, queue, transport, sessions, lookout, clock }: Running): Promise<void> {
     const world = this.#world;
     await life.gate(storage.open());
     sweeper.start();
-    await queue.do({ kind: 'hub_started', isShared: false });
+    const askedMonotonicMs = clock.monotonicMs();
+    await queue.do({ kind: 'hub_started', isShared: world.plan.shared });
+    if (world.plan.shared) lookout.start(askedMonotonicMs);
     await life.gate(
       transport.listen(
         {
-          host: HUB_HOST,
+          host: this.name,
           port: HUB_PORT,
           frameBytesMax: HUB_LIMITS.frameBytes,
           socketsMax: HUB_LIMITS.sockets,
@@ -126,11 +171,13 @@ export class HubNode {
     const running = this.#running;
     if (running === null) return;
     this.#running = null;
-    this.#world.trace.add('hub', 'killed');
+    this.#world.trace.add(this.name, 'killed');
     running.life.end();
     running.transport.crash();
-    this.#world.database.holder = null;
-    this.#world.ledger.allAbsent();
+    running.storage.crash();
+    this.#awaySinceMs = this.storeMs;
+    if (this.#world.ledger.allAbsent(this.name) > 0 && this.#world.othersLive(this))
+      this.#world.trace.rare('hub with sockets killed beside others');
   }
 
   /** As kill -9 at this step of the next transaction, or between two; up again after a while. */
@@ -160,45 +207,65 @@ export class HubNode {
   async stop(): Promise<void> {
     const running = this.open;
     if (running === null) return;
-    const { life, transport, queue, sessions, sweeper, storage } = running;
-    this.#world.trace.add('hub', 'stops');
+    const { life, transport, queue, sessions, sweeper, storage, lookout } = running;
+    this.#world.trace.add(this.name, 'stops');
     running.isOpen = false;
     transport.refuseNew();
     await queue.flush();
     sessions.stop();
     await life.gate(transport.close(1012, 'the hub is stopping'));
+    lookout.stop();
     sweeper.stop();
     await queue.stop();
     await life.gate(storage.close());
     if (this.#running !== running) return;
     this.#running = null;
+    this.#awaySinceMs = this.storeMs;
     running.life.end();
   }
 
   freeze(ms: number): void {
-    const life = this.#running?.life;
-    if (life === undefined || life.isFrozen) return;
-    this.#world.trace.add('hub', `stands still for ${ms} ms`);
+    const running = this.#running;
+    if (running === null || running.life.isFrozen) return;
+    const { life, storage } = running;
+    const { trace, plan, later } = this.#world;
+    trace.add(this.name, `stands still for ${ms} ms`);
+    this.#awaySinceMs = this.storeMs;
+    const isBack = this.#unseen(ms);
     life.freeze(ms, () => {
+      this.#awaySinceMs = running.isOpen ? null : this.#awaySinceMs;
+      isBack();
       // A shorter stall may end before the next sweep is due, and then nobody sees it, nor needs to.
-      if (ms > this.#world.plan.timing.sweepMs + JUMP_SEEN_MS) this.unwell();
-      else this.#healthySinceMs = this.nowMs;
+      if (ms > plan.timing.sweepMs + JUMP_SEEN_MS) this.unwell();
+      else this.#healthySinceMs = this.storeMs;
     });
+    if (plan.shared && ms > IDLE_IN_TRANSACTION_MS) later(IDLE_IN_TRANSACTION_MS, () => storage.endTransaction());
   }
 
+  /** The other hubs do not see it live for so long: its agents may count as away. Answers what to call at the end. */
+  #unseen(ms: number): () => void {
+    const { ledger, plan, later } = this.#world;
+    if (!plan.shared || ms < plan.timing.hubLeaseMs - plan.timing.pollMs - JUMP_SEEN_MS) return () => undefined;
+    const leave = ledger.unseen(this.name);
+    return () => later(SENT_OFF_MS, leave);
+  }
+
+  /** Of a hub that shares its store this clock is not asked for the time. */
   jump(ms: number): void {
-    this.#world.trace.add('hub', `its clock jumps by ${ms} ms`);
+    this.#world.trace.add(this.name, `its clock jumps by ${ms} ms`);
     this.machine.jump(ms);
+    if (this.#world.plan.shared) return;
     if (Math.abs(ms) > JUMP_SEEN_MS) return this.unwell();
-    this.#healthySinceMs = this.nowMs;
+    this.#healthySinceMs = this.storeMs;
     this.#world.ledger.slipped(ms);
   }
 
   loseStore(ms: number): void {
-    const { clock, trace } = this.#world;
-    trace.add('hub', `the store is away for ${ms} ms`);
-    trace.rare('store away');
+    const { clock, trace, later, plan } = this.#world;
+    trace.add(this.name, `the store is away for ${ms} ms`);
+    trace.rare(plan.hubs.length > 1 ? 'store away from one of several hubs' : 'store away');
     this.#storeAwayUntilMs = Math.max(this.#storeAwayUntilMs, clock.monotonicMs() + ms);
+    later(ms, this.#unseen(ms));
   }
 
   /** Everything is in order again. */
@@ -208,43 +275,29 @@ export class HubNode {
   }
 
   #assemble(): Running {
-    const { world, name } = { world: this.#world, name: `hub ${this.#started}` };
+    const world = this.#world;
     const { plan, clock: worldClock, database } = world;
     const life = new Life(worldClock);
-    const clock = processClock(this.machine, life);
-    const ids = seededIds({ seed: `${plan.seed} ${name}` });
+    const process = processClock(this.machine, life);
+    const ids = seededIds({ seed: `${plan.seed} ${this.name} ${this.#started}` });
     const log = countingLog('hub', world.trace);
-    const isAway = (): boolean => worldClock.monotonicMs() < this.#storeAwayUntilMs;
-    const saved = new Map<string, Saved>();
-    const storage = memoryStorage({
-      clock,
-      database,
-      onStep: storeFaults({
-        chance: world.chanceOf(`store ${this.#started}`),
-        clock: worldClock,
-        life,
-        faults: () => world.faults,
-        awayUntilMs: () => this.#storeAwayUntilMs,
-        onFailure: () => this.unwell(),
-        at: (step) => this.#isAt(step),
-        rare: (what) => world.trace.rare(what),
-        onCommit: (batchId) => {
-          const batch = saved.get(batchId);
-          saved.delete(batchId);
-          if (batch !== undefined) world.committed(batch.changes, batch.nowMs, batch.begunAtMs);
-        },
-      }),
-    });
-    const store = mortal(
-      failingReads(
-        noticing(storage.tasks, saved, () => ({ nowMs: this.nowMs, begunAtMs: worldClock.monotonicMs() })),
-        ['read', 'committed', 'nextDueAtMs'],
-        isAway,
-      ),
+    const {
+      storage,
+      tasks: store,
+      agents,
+      calls,
+    } = hubStore({
+      world,
       life,
-    );
-    const agents = mortal(failingReads(storage.agents, ['findToken'], isAway), life);
-    const late: { sessions: HubSessions | null; sweeper: Sweeper | null } = { sessions: null, sweeper: null };
+      clock: process,
+      hub: this.name,
+      started: this.#started,
+      awayUntilMs: () => this.#storeAwayUntilMs,
+      onFailure: () => this.unwell(),
+      at: (step) => this.#isAt(step),
+    });
+    const clock = hubClock(process, storage.tasks);
+    const late: { sessions: HubSessions | null; lookout: Lookout | null } = { sessions: null, lookout: null };
     const context: HubContext = {
       hubId: ids.random('hub'),
       rules: rulesOf(plan.timing, HUB_LIMITS),
@@ -255,6 +308,8 @@ export class HubNode {
       isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
     };
     const roster = new Roster(context.hubId);
+    // Numbers and commits of a hub that is alone have one order.
+    const newEvents = (): void => (plan.shared ? this.#stream.wake(storage.events, life) : undefined);
     const queue: TaskQueue = new TaskQueue({
       store,
       clock,
@@ -262,8 +317,12 @@ export class HubNode {
       roster,
       context,
       deliver: (outgoing) => late.sessions?.deliver(outgoing),
-      committed: ({ dueAtMs }) => late.sweeper?.expectDue(dueAtMs),
-      storageFailed: () => late.sweeper?.storageFailed(),
+      committed: ({ dueAtMs, look }) => {
+        sweeper.expectDue(dueAtMs);
+        late.lookout?.tell(look);
+        newEvents();
+      },
+      storageFailed: () => sweeper.storageFailed(),
     });
     const sweeper = new Sweeper({ clock, inbox: queue, context, nextDueAtMs: () => store.nextDueAtMs() });
     const sessions = new HubSessions({
@@ -281,8 +340,21 @@ export class HubNode {
       trustedProxies: [],
     });
     late.sessions = sessions;
-    late.sweeper = sweeper;
-    return { life, queue, ids, transport: world.wire.transport(), sweeper, sessions, storage, isOpen: false };
+    const lookout = new Lookout({ clock, inbox: queue, context, calls, sessions, newEvents });
+    late.lookout = lookout;
+    return {
+      hubId: context.hubId,
+      life,
+      queue,
+      ids,
+      transport: world.wire.transport(),
+      sweeper,
+      sessions,
+      lookout,
+      clock,
+      storage,
+      isOpen: false,
+    };
   }
 
   /** What the transport tells this process, as long as it lives. */
@@ -291,7 +363,7 @@ export class HubNode {
     return {
       onOpen: (connection: HubConnection) => life.arrive(() => sessions.onOpen(connection)),
       onFrame: (connection, text) => {
-        ledger.arrived(this.#world.agentOf(connection.id), text);
+        ledger.arrived(this.#world.agentOf(connection.id), text, this.name);
         life.arrive(() => sessions.onFrame(connection, text));
       },
       onPong: (connection) => life.arrive(() => sessions.onPong(connection)),
@@ -303,27 +375,3 @@ export class HubNode {
     };
   }
 }
-
-/** What a batch saves, and when it was made. */
-interface Saved {
-  readonly changes: Changes;
-  /** By the hub's wall clock. */
-  readonly nowMs: number;
-  /** By the world's clock. */
-  readonly begunAtMs: number;
-}
-
-/** The store, noting what each batch saves until its commit is seen. */
-const noticing = (store: TaskStore, saved: Map<string, Saved>, now: () => Omit<Saved, 'changes'>): TaskStore => ({
-  ...store,
-  transact: (batchId, work) =>
-    store.transact(batchId, (unit) =>
-      work({
-        ...unit,
-        save: (changes) => {
-          saved.set(batchId, { changes, ...now() });
-          return unit.save(changes);
-        },
-      }),
-    ),
-});

@@ -1,6 +1,6 @@
 /** Plants each bug in a copy of the tree and plays seeds until its rule is broken. */
 import { progressBar } from '../chaos/rig/progress-bar.ts';
-import { MUTANTS, WAITING, type Mutant } from './mutants.ts';
+import { MUTANTS, type Mutant } from './mutants.ts';
 import { plainTree, type Change, type PlainTree } from './plain-copy.ts';
 import { openPool, type Summary } from './pool.ts';
 
@@ -30,7 +30,6 @@ export interface HuntFigures {
   readonly caught: number;
   readonly of: number;
   readonly mutants: readonly Hunted[];
-  readonly waiting: typeof WAITING;
 }
 
 export async function huntAll(hunt: Hunt): Promise<HuntFigures> {
@@ -45,10 +44,9 @@ export async function huntAll(hunt: Hunt): Promise<HuntFigures> {
     const place = seed === null ? `NOT FOUND by ${rule}` : `${String(seed).padEnd(7)}${rule}: ${found}`;
     console.log(`${name.padEnd(8)}${String(played).padEnd(7)}${place}\n        (${mutant.what})`);
   }
-  for (const { name, what } of WAITING) console.log(`${name.padEnd(8)}waits for several hubs: ${what}`);
   const caught = mutants.filter(({ seed }) => seed !== null).length;
   console.log(`${caught} of ${chosen.length} planted bugs were found`);
-  return { caught, of: chosen.length, mutants, waiting: WAITING };
+  return { caught, of: chosen.length, mutants };
 }
 
 async function huntOne(mutant: Mutant, tree: PlainTree, { seedsMax, from, processes }: Hunt): Promise<Hunted> {

@@ -53,20 +53,35 @@ export class Ledger {
   readonly #byKey = new Map<string, readonly TaskId[]>();
   /** Agent, type of frame, task and generation. */
   readonly #said = new Set<string>();
-  /** Until when nothing may be taken back for silence. */
-  #quietUntilMs = 0;
+  /** Until when each hub may take nothing back for silence. */
+  readonly #quietUntilMs = new Map<string, number>();
+  /** Hubs that others may take for dead, each since when. */
+  readonly #unseenSinceMs = new Map<string, number>();
   #slippedMs = 0;
   /** Since when each agent is away; those that are here are not in it. */
   readonly #awaySinceMs = new Map<string, number>();
-  /** When something was last heard of an assignment: agent, task and generation. */
+  /** When a hub last heard something of an assignment: hub, agent, task and generation. */
   readonly #heardOfMs = new Map<string, number>();
-  readonly #here = new Map<string, { readonly connection: number; readonly machine: string }>();
+  readonly #here = new Map<string, { readonly connection: number; readonly machine: string; readonly hub: string }>();
+  /** How many events each stream has given. */
+  readonly #streamed = new Map<string, number>();
+  /** How often each key was asked for. */
+  readonly #asked = new Map<string, number>();
 
   constructor(deps: LedgerDeps) {
     this.#deps = deps;
   }
 
   // J1
+
+  submitAsked(key: string): void {
+    this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
+  }
+
+  /** What is answered as a repeat was asked for before. */
+  submitRepeated(key: string): void {
+    if ((this.#asked.get(key) ?? 0) < 2) this.#deps.violated('J1', `the key ${key} was asked for once and answered as a repeat`);
+  }
 
   submitAnswered(ids: readonly TaskId[], key: string | null): void {
     for (const id of ids) {
@@ -131,7 +146,8 @@ export class Ledger {
   /** Being stopped, about to be told so, or cut off: the newer generation need not wait for it. */
   #isExcused(run: LedgerRun): boolean {
     if (run.isEnding) return true;
-    if (this.#here.get(run.agentId)?.machine !== run.machine) return true;
+    const here = this.#here.get(run.agentId);
+    if (here?.machine !== run.machine || this.#unseenSinceMs.has(here.hub)) return true;
     for (const stop of this.#deps.database.stops.values())
       if (stop.agentId === run.agentId && stop.taskId === run.taskId && stop.generation === run.generation) return true;
     return false;
@@ -151,27 +167,39 @@ export class Ledger {
 
   // J7
 
-  /** The hub started, its storage came back, its clock jumped or its loop stood still: from here R15's time counts. */
-  hush(): void {
+  /** This hub started, its storage came back, its clock jumped or its loop stood still: from here R15's time counts. */
+  hush(hub: string): void {
     const { clock, timing } = this.#deps;
-    this.#quietUntilMs = clock.monotonicMs() + Math.max(timing.reconnectGraceMs, timing.quietAfterStartMs);
+    this.#quietUntilMs.set(hub, clock.monotonicMs() + Math.max(timing.reconnectGraceMs, timing.quietAfterStartMs));
   }
 
-  /** The hub's clock went on by so little that nobody sees it: its times are over that much sooner. */
+  /** The clock of a hub that has its store to itself went on by so little that nobody sees it: its times are over that much sooner. */
   slipped(ms: number): void {
     this.#slippedMs += Math.max(0, ms);
-    this.#quietUntilMs -= Math.max(0, ms);
+    for (const [hub, untilMs] of this.#quietUntilMs) this.#quietUntilMs.set(hub, untilMs - Math.max(0, ms));
   }
 
-  present(agentId: string, connection: number, machine: string): void {
-    this.#here.set(agentId, { connection, machine });
+  /** From now on other hubs may take this one for dead, and its agents for away, until the answer is called. */
+  unseen(hub: string): () => void {
+    const sinceMs = this.#deps.clock.monotonicMs();
+    const beforeMs = this.#unseenSinceMs.get(hub);
+    const untilMs = Math.min(sinceMs, beforeMs ?? sinceMs);
+    this.#unseenSinceMs.set(hub, untilMs);
+    return () => {
+      if (this.#unseenSinceMs.get(hub) === untilMs) this.#unseenSinceMs.delete(hub);
+    };
+  }
+
+  present(agentId: string, connection: number, machine: string, hub: string): void {
+    this.#here.set(agentId, { connection, machine, hub });
     this.#awaySinceMs.delete(agentId);
   }
 
   absent(agentId: string, connection: number): void {
-    if (this.#here.get(agentId)?.connection !== connection) return;
+    const here = this.#here.get(agentId);
+    if (here?.connection !== connection) return;
     this.#here.delete(agentId);
-    this.#awaySinceMs.set(agentId, this.#deps.clock.monotonicMs());
+    this.#awaySinceMs.set(agentId, this.#unseenSinceMs.get(here.hub) ?? this.#deps.clock.monotonicMs());
   }
 
   /** Whether the agent has a newer connection than this. */
@@ -180,38 +208,42 @@ export class Ledger {
   }
 
   /** A frame is at the hub: from now on no later sweep may say that it was silent. */
-  arrived(agentId: string, text: string): void {
+  arrived(agentId: string, text: string, hub: string): void {
     const [, type, taskId] = /^\{"type":"(task_accepted|task_progress)","task_id":"(task-[0-9a-f]+)"/.exec(text) ?? [];
     if (type === undefined || taskId === undefined) return;
     const generation = /"generation":(\d+)/.exec(text)?.[1] ?? '';
-    this.#heardOfMs.set(`${agentId} ${taskId} ${generation}`, this.#deps.clock.monotonicMs());
+    this.#heardOfMs.set(`${hub} ${agentId} ${taskId} ${generation}`, this.#deps.clock.monotonicMs());
   }
 
-  allAbsent(): void {
-    for (const [agentId, { connection }] of [...this.#here]) this.absent(agentId, connection);
+  /** The hub is gone; answers how many agents it had. */
+  allAbsent(hub: string): number {
+    const had = [...this.#here].filter(([, here]) => here.hub === hub);
+    for (const [agentId, { connection }] of had) this.absent(agentId, connection);
+    return had.length;
   }
 
-  /** `begunAtMs`: when the batch was begun. */
-  committed(events: readonly StoredEvent[], begunAtMs: number): void {
+  /** `hub` committed; `begunAtMs`: when the batch was begun. */
+  committed(events: readonly StoredEvent[], begunAtMs: number, hub: string): void {
     for (const event of events) {
       this.#wasSaid(event);
       if (event.event !== 'lost' && event.event !== 'reclaimed') continue;
       const reason = event.details?.['reason'];
       if (reason === 'disconnected' || reason === 'lease_expired' || reason === 'not_accepted')
-        this.#reclaimed(event, String(reason), begunAtMs);
+        this.#reclaimed(event, String(reason), begunAtMs, hub);
     }
   }
 
-  #reclaimed(event: StoredEvent, reason: string, begunAtMs: number): void {
+  #reclaimed(event: StoredEvent, reason: string, begunAtMs: number, hub: string): void {
     const nowMs = this.#deps.clock.monotonicMs();
     const what = `${event.taskId}.g${event.generation} was taken from ${event.agentId} (${reason})`;
-    if (nowMs < this.#quietUntilMs - SLACK_MS)
-      this.#deps.violated('J7', `${what} ${Math.round(this.#quietUntilMs - nowMs)} ms before silence counts`);
-    const heardMs = this.#heardOfMs.get(`${event.agentId} ${event.taskId} ${event.generation}`);
+    const quietMs = (this.#quietUntilMs.get(hub) ?? 0) - nowMs;
+    if (quietMs > SLACK_MS) this.#deps.violated('J7', `${what} ${Math.round(quietMs)} ms before silence counts for ${hub}`);
+    const heardMs = this.#heardOfMs.get(`${hub} ${event.agentId} ${event.taskId} ${event.generation}`);
     if (heardMs !== undefined && heardMs < begunAtMs && begunAtMs - heardMs < SAID_MS && reason !== 'disconnected')
       this.#deps.violated('J7', `${what}, though it was heard of ${Math.round(begunAtMs - heardMs)} ms before the sweep`);
     if (reason !== 'disconnected') return;
-    const since = this.#awaySinceMs.get(event.agentId as AgentId) ?? nowMs;
+    const here = this.#here.get(event.agentId as AgentId);
+    const since = this.#awaySinceMs.get(event.agentId as AgentId) ?? this.#unseenSinceMs.get(here?.hub ?? '') ?? nowMs;
     const { reconnectGraceMs } = this.#deps.timing;
     if (nowMs - since < reconnectGraceMs - this.#slippedMs - SLACK_MS)
       this.#deps.violated('J7', `${what} after ${Math.round(nowMs - since)} ms of absence, the grace is ${reconnectGraceMs} ms`);
@@ -265,12 +297,18 @@ export class Ledger {
     return places;
   }
 
-  /** J6: what a reader got, resuming by id. */
-  checkStream(read: readonly StoredEvent[]): void {
-    const { events } = this.#deps.database;
-    const different = events.findIndex((event, place) => read[place]?.id !== event.id || read[place]?.seq !== event.seq);
-    if (different >= 0 || read.length !== events.length)
-      this.#deps.violated('J6', `the stream gave ${read.length} events, ${events.length} are stored; they differ from place ${different}`);
+  // J6
+
+  /** What a stream gave next, resuming by id: what is stored after what it gave before, and nothing left out. */
+  streamed(stream: string, page: readonly StoredEvent[]): void {
+    const { database, violated } = this.#deps;
+    const given = this.#streamed.get(stream) ?? 0;
+    const different = page.findIndex((event, place) => database.events[given + place]?.id !== event.id);
+    if (different >= 0) {
+      const [told, stored] = [page[different]?.id, database.events[given + different]?.id];
+      violated('J6', `the stream at ${stream} gave event ${told}, and ${stored} comes next`);
+    }
+    this.#streamed.set(stream, given + page.length);
   }
 }
 

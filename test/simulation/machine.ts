@@ -1,6 +1,5 @@
 /** What every simulated machine of the fleet has, whatever version its sidecar speaks. */
 import type { LinkEvents, LinkConnection } from '../../core/ports/hub-link.ts';
-import { HUB_HOST, HUB_PORT } from './hub-node.ts';
 import type { Life } from './life.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -37,8 +36,6 @@ export interface Machine {
   mend(): void;
 }
 
-export const HUB_URL = `ws://${HUB_HOST}:${HUB_PORT}/ws`;
-
 /** What one sidecar process hears of its connection. */
 export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
   onOpen: () => life.arrive(() => events.onOpen()),
@@ -50,12 +47,10 @@ export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
 export function connectFrom(
   world: Surroundings,
   machine: string,
-  target: { readonly frameBytesMax: number },
+  target: { readonly url: string; readonly frameBytesMax: number },
   events: LinkEvents,
 ): { readonly link: LinkConnection; readonly connection: number } {
-  world.network.connecting(machine);
-  const link = world.wire
-    .link({ remoteAddress: world.addressOf(machine) })
-    .connect({ url: HUB_URL, frameBytesMax: target.frameBytesMax }, events);
+  world.network.connecting(machine, new URL(target.url).hostname);
+  const link = world.wire.link({ remoteAddress: world.addressOf(machine) }).connect(target, events);
   return { link, connection: world.lastConnection() };
 }

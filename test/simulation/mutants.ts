@@ -13,19 +13,6 @@ export interface Mutant {
   readonly replace: string;
 }
 
-/** Those that need more than one hub to be found. */
-export interface WaitingMutant {
-  readonly name: string;
-  readonly what: string;
-}
-
-export const WAITING: readonly WaitingMutant[] = [
-  { name: 'M17', what: 'the grace timer ignores that the agent came back on another hub' },
-  { name: 'M18', what: 'a COMMIT of unknown outcome is repeated blindly (its ids make that harmless with one hub)' },
-  { name: 'M19', what: 'dependents are read unlocked' },
-  { name: 'M21', what: 'the event stream passes commits that are still running' },
-];
-
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M1',
@@ -159,6 +146,31 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (before === undefined) return',
   },
   {
+    name: 'M17',
+    what: 'the grace begins though the agent has come back on another hub',
+    caughtBy: 'I14',
+    file: 'core/application/hub/handle-session.ts',
+    find: '  const agent = current(batch, command.from);\n  if (agent !== undefined) takeAway(batch, agent, context);',
+    replace:
+      '  const known = batch.agent(command.from.agentId);\n  const agent = current(batch, command.from) ?? (known?.hubId === context.hubId ? undefined : known);\n  if (agent !== undefined) takeAway(batch, agent, context);',
+  },
+  {
+    name: 'M18',
+    what: 'a COMMIT of unknown outcome is repeated blindly',
+    caughtBy: 'J1',
+    file: 'core/application/hub/task-queue.ts',
+    find: "        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;\n",
+    replace: '',
+  },
+  {
+    name: 'M19',
+    what: 'dependents are read unlocked',
+    caughtBy: 'I1',
+    file: 'adapters/storage-memory/locked-unit.ts',
+    find: "dependentsOf: (ids) => lockFound('task', () => unit.dependentsOf(ids)),",
+    replace: 'dependentsOf: (ids) => alive(() => unit.dependentsOf(ids)),',
+  },
+  {
     name: 'M20',
     what: 'the folder is not synced: the rename that was answered last is lost in a crash',
     caughtBy: 'J5',
@@ -166,6 +178,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: '      if (keepUnsynced) unsynced?.();',
     replace:
       '      if (keepUnsynced) unsynced?.();\n      else if (memory.previous !== null && memory.previous !== DAMAGED) memory.newest = memory.previous;',
+  },
+  {
+    name: 'M21',
+    what: 'the event stream passes commits that are still running: their events have numbers below those that were read',
+    caughtBy: 'J6',
+    file: 'adapters/storage-memory/locked-unit.ts',
+    find: '      if (changes.events.length > 0) await locks.wait([EVENT_NUMBERS]);\n',
+    replace: '',
   },
   {
     name: 'M22',

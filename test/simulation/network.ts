@@ -7,6 +7,7 @@ import type { Trace } from './trace.ts';
 /** How one connection behaves. */
 interface Conditions {
   readonly node: string;
+  readonly hub: string;
   delayMs: number;
   jitterMs: number;
   /** Directions in which nothing arrives any more, though both ends think it open. */
@@ -15,15 +16,16 @@ interface Conditions {
 
 export interface SimulatedNetwork {
   readonly fate: Fate;
-  /** The next connection is this node's. */
-  connecting(node: string): void;
+  /** The next connection is this node's, to that hub. */
+  connecting(node: string, hub: string): void;
   nodeOf(connection: number): string;
+  hubOf(connection: number): string;
   /** From now on everything on it takes this much longer. */
   slow(connection: number, delayMs: number): void;
   halfOpen(connection: number, direction: 'up' | 'down' | 'both'): void;
-  /** Nothing crosses to this node or from it, on old connections and on new ones, until it joins again. */
-  part(node: string): void;
-  join(node: string): void;
+  /** Nothing crosses to this node or from it, on old connections and on new ones, until it joins again. `hub`: only between these two. */
+  part(node: string, hub?: string): void;
+  join(node: string, hub?: string): void;
   /** Whether it still carries in both directions. */
   isSound(connection: number): boolean;
   /** All connections are quick from now on. */
@@ -45,8 +47,8 @@ const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 
 export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
   const known = new Map<number, Conditions>();
-  let connectingNode = '?';
-  /** How often each node is parted. */
+  let [connectingNode, connectingHub] = ['?', '?'];
+  /** How often each node, or node and hub, is parted. */
   const parted = new Map<string, number>();
   /** Those that are not parted any more and have not connected since. */
   const returning = new Set<string>();
@@ -60,6 +62,7 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     if (isSlow) trace.rare('frame late');
     const made = {
       node: connectingNode,
+      hub: connectingHub,
       ...(isSlow ? { delayMs: chance.skewed(isBack ? 3_000 : 100, 20_000), jitterMs: 500 } : QUICK),
       dead: new Set<never>(),
     };
@@ -67,13 +70,20 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
     return made;
   };
 
+  const placeOf = (node: string, hub?: string): string => (hub === undefined ? node : `${node} ${hub}`);
+  const isParted = ({ node, hub }: Conditions): boolean =>
+    parted.size > 0 && [node, placeOf(node, hub)].some((place) => (parted.get(place) ?? 0) > 0);
+
   return {
     fate(crossing): readonly Arrival[] {
       const conditions = conditionsOf(crossing.connection);
       const { kind, from, text, connection } = crossing;
-      trace.add(from === 'hub' ? `hub→${conditions.node}` : `${conditions.node}→hub`, `#${connection} ${kind} ${text}`);
+      trace.add(
+        from === 'hub' ? `${conditions.hub}→${conditions.node}` : `${conditions.node}→${conditions.hub}`,
+        `#${connection} ${kind} ${text}`,
+      );
       if (kind === 'frame') onFrame(crossing, conditions.node);
-      if (conditions.dead.has(from) || (parted.get(conditions.node) ?? 0) > 0) {
+      if (conditions.dead.has(from) || isParted(conditions)) {
         trace.rare('frame lost');
         return [];
       }
@@ -83,7 +93,8 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       trace.rare('frame doubled');
       return [{ delayMs }, { delayMs: delayMs + chance.between(0, 50) }];
     },
-    connecting: (node) => void (connectingNode = node),
+    connecting: (node, hub) => void ([connectingNode, connectingHub] = [node, hub]),
+    hubOf: (connection) => known.get(connection)?.hub ?? '?',
     nodeOf: (connection) => known.get(connection)?.node ?? '?',
     slow(connection, delayMs) {
       const conditions = conditionsOf(connection);
@@ -97,13 +108,15 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
       if (direction !== 'up') dead.add('hub');
       trace.rare('half-open socket');
     },
-    part(node) {
-      parted.set(node, (parted.get(node) ?? 0) + 1);
-      trace.rare('partition');
+    part(node, hub) {
+      const place = placeOf(node, hub);
+      parted.set(place, (parted.get(place) ?? 0) + 1);
+      trace.rare(hub === undefined ? 'partition' : 'partition from one of several hubs');
     },
-    join(node) {
-      parted.set(node, Math.max(0, (parted.get(node) ?? 0) - 1));
-      returning.add(node);
+    join(node, hub) {
+      const place = placeOf(node, hub);
+      parted.set(place, Math.max(0, (parted.get(place) ?? 0) - 1));
+      if (hub === undefined) returning.add(node);
     },
     mend() {
       parted.clear();

@@ -12,6 +12,11 @@ export interface MachinePlan {
   readonly clockOffMs: number;
 }
 
+export interface HubPlan {
+  /** How far its machine's clock is off. */
+  readonly clockOffMs: number;
+}
+
 /** How often what goes wrong by itself, as shares of the cases. */
 export interface FaultPlan {
   /** Transactions that the store asks to repeat; of unknown outcome; that fail. */
@@ -30,6 +35,8 @@ export interface FaultPlan {
   readonly badAgents: number;
   /** Writes of a journal that fail. */
   readonly journalFails: number;
+  /** Calls from hub to hub that never arrive. */
+  readonly callsLost: number;
 }
 
 export const ACT_KINDS = [
@@ -78,6 +85,9 @@ export interface Plan {
   readonly liveness: boolean;
   readonly timing: HubTiming;
   readonly sidecarTiming: SidecarTiming;
+  readonly hubs: readonly HubPlan[];
+  /** Other hubs may use the store, whose clock then counts; otherwise one has it to itself, as with SQLite. */
+  readonly shared: boolean;
   readonly machines: readonly MachinePlan[];
   readonly faults: FaultPlan;
   readonly acts: readonly Act[];
@@ -129,6 +139,9 @@ const UNLIMITED_EVERY = 10;
 const SMALL = [60, 240] as const;
 const LARGE = [240, 2_000] as const;
 const LARGE_SHARE = 0.04;
+const SEVERAL_HUBS_SHARE = 0.5;
+const CALLS_LOST = 0.2;
+const CLOCK_OFF_MS = 3_600_000;
 const SHORT: HubTiming = {
   ...HUB_TIMING,
   reconnectMaxMs: 20_000,
@@ -153,16 +166,33 @@ export function planOf(seed: number): Plan {
   const kinds = ACT_KINDS.filter(isOn);
   const machines = machinesOf(from);
   const gapMs = from.skewed(300, 6_000);
+  const hubs = hubsOf(chance(`hubs ${seed}`));
   return {
     seed,
     liveness: seed % UNLIMITED_EVERY !== 0,
     timing: isShort ? { ...SHORT, leaseMs: from.pick([45_000, 90_000]) } : LONG,
     sidecarTiming: isShort ? SHORT_SIDECAR : SIDECAR_TIMING,
+    ...hubs,
     machines,
-    faults: { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}) },
-    acts: actsOf(from, kinds, from.is(LARGE_SHARE) ? from.skewed(...LARGE) : from.skewed(...SMALL), gapMs),
+    faults: { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}), callsLost: hubs.shared ? CALLS_LOST : 0 },
+    acts: actsOf(from, kinds, countOf(from, hubs.hubs.length), gapMs),
   };
 }
+
+/** One that has its store to itself, or up to three that share it. From choices of their own, which change no other. */
+function hubsOf(from: Chance): Pick<Plan, 'hubs' | 'shared'> {
+  const place = from.next();
+  const count = place < 0.65 ? 1 : place < 0.85 ? 2 : 3;
+  const shared = place > 0.6;
+  const hubs = Array.from({ length: count }, () => ({
+    clockOffMs: shared && from.is(0.7) ? from.between(-CLOCK_OFF_MS, CLOCK_OFF_MS) : 0,
+  }));
+  return { hubs, shared };
+}
+
+/** A world of several hubs costs more for each act. */
+const countOf = (from: Chance, hubs: number): number =>
+  Math.round((from.is(LARGE_SHARE) ? from.skewed(...LARGE) : from.skewed(...SMALL)) * (hubs === 1 ? 1 : SEVERAL_HUBS_SHARE));
 
 function machinesOf(from: Chance): readonly MachinePlan[] {
   const count = from.is(0.2) ? 1 : from.skewed(1, 12);
@@ -185,7 +215,7 @@ function machinesOf(from: Chance): readonly MachinePlan[] {
   return machines;
 }
 
-function faultsOf(from: Chance): FaultPlan {
+function faultsOf(from: Chance): Omit<FaultPlan, 'callsLost'> {
   const share = (on: number, most: number): number => (from.is(on) ? from.next() * most : 0);
   return {
     busy: share(0.4, 0.1),

@@ -49,7 +49,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
     return true;
   };
 
-  world.hub.start();
+  for (const hub of world.hubs) hub.start();
   for (const machine of world.machines) machine.start();
   await drained();
   let isGood = true;
@@ -89,13 +89,13 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
 function mend(world: World, clients: Clients): void {
   world.trace.add('act', 'faults stop');
   world.faults = NO_FAULTS;
-  world.hub.mend();
+  for (const hub of world.hubs) hub.mend();
   for (const machine of world.machines) machine.mend();
   // Connections with a fault of their own are gone for good.
   for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
   world.network.mend();
   const lookAfter = (): void => {
-    world.hub.start();
+    for (const hub of world.hubs) hub.start();
     clients.withdraw(WAITING_KEPT);
     for (const machine of onDuty(world)) machine.start();
     for (const agent of world.database.agents.values()) if (agent.connected && agent.draining) clients.stand('resume', agent.id);

@@ -1,4 +1,4 @@
-/** Makes a plan that goes wrong as small as it can be while the same rule is broken: acts, faults, machines go. */
+/** Makes a plan that goes wrong as small as it can be while the same rule is broken: acts, faults, machines, hubs go. */
 import type { Act, FaultPlan, Plan } from './plan.ts';
 import { runPlan } from './run-plan.ts';
 
@@ -49,15 +49,21 @@ export async function shrink(plan: Plan, rule: string, options: ShrinkOptions): 
       await keepIfBroken({ ...smallest, machines: smallest.machines.toSpliced(place, 1) });
   };
 
+  const withoutHubs = async (): Promise<void> => {
+    for (let place = smallest.hubs.length - 1; place >= 0 && smallest.hubs.length > 1; place -= 1)
+      await keepIfBroken({ ...smallest, hubs: smallest.hubs.toSpliced(place, 1) });
+  };
+
   if (smallest.liveness) await keepIfBroken({ ...smallest, liveness: false });
   for (let before = -1; before !== sizeOf(smallest) && runs < options.runsMax;) {
     before = sizeOf(smallest);
     await withoutActs();
     await withoutMachines();
+    await withoutHubs();
     await withoutFaults();
   }
   return { plan: smallest, runs };
 }
 
 const sizeOf = (plan: Plan): number =>
-  plan.acts.length + plan.machines.length + Object.values(plan.faults).filter((share) => share !== 0).length;
+  plan.acts.length + plan.machines.length + plan.hubs.length + Object.values(plan.faults).filter((share) => share !== 0).length;

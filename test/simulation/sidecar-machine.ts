@@ -103,7 +103,7 @@ export class SidecarMachine implements Machine {
       log: countingLog(this.name, this.#world.trace),
       stopController: () => new AbortController(),
       config: {
-        hubs: ['ws://hub:4000/ws'],
+        hubs: this.#world.hubUrls(this.name),
         agentId: this.agentId,
         name: this.name,
         token: this.#world.tokenOf(this.agentId),

@@ -2,6 +2,7 @@
 import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import type { MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
+import type { TaskId } from '../../core/domain/ids.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 import type { Chance } from './chance.ts';
 import type { Ledger } from './ledger.ts';
@@ -29,6 +30,22 @@ export interface Surroundings {
   agentOf(connection: number): string;
   /** The newest connection's number. */
   lastConnection(): number;
-  /** A batch has just become visible. `nowMs`: the hub's time when it was made, `begunAtMs`: the world's. */
-  committed(changes: Changes, nowMs: number, begunAtMs: number): void;
+  /** Whether another hub than this runs. */
+  othersLive(hub: { readonly name: string }): boolean;
+  /** Where a machine finds hubs, in the order in which it tries them. */
+  hubUrls(machine: string): readonly string[];
+  /** A batch has just become visible. */
+  committed(commit: SeenCommit): void;
+}
+
+/** A commit as it becomes visible. */
+export interface SeenCommit {
+  readonly hub: string;
+  readonly changes: Changes;
+  /** The store's time when it was made. */
+  readonly nowMs: number;
+  /** The world's time when it was made. */
+  readonly begunAtMs: number;
+  /** Whether this batch could have given the task out: it waited and nobody had its row. Null: any that waits. */
+  readonly couldGo: ((id: TaskId) => boolean) | null;
 }

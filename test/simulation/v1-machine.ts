@@ -34,6 +34,7 @@ export class V1Machine implements Machine {
   readonly #world: Surroundings;
   readonly #plan: MachinePlan;
   readonly #chance: Chance;
+  readonly #places: Chance;
   readonly #clock: MachineClock;
   #life: Life | null = null;
   #link: LinkConnection | null = null;
@@ -51,6 +52,7 @@ export class V1Machine implements Machine {
     this.name = name;
     this.agentId = plan.agentId;
     this.#chance = world.chanceOf(name);
+    this.#places = world.chanceOf(`hubs that ${name} meets`);
     this.#clock = machineClock(world.clock, plan.clockOffMs);
   }
 
@@ -140,7 +142,8 @@ export class V1Machine implements Machine {
     const made = connectFrom(
       this.#world,
       this.name,
-      { frameBytesMax: FRAME_BYTES_MAX },
+      // It knows one address, behind which any hub may answer.
+      { url: this.#places.pick(this.#world.hubUrls(this.name)), frameBytesMax: FRAME_BYTES_MAX },
       mortalEvents(
         {
           onOpen: () =>

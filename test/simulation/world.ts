@@ -1,4 +1,4 @@
-/** A simulated world: one time, one network, one database, a hub, machines with sidecars and agents, and who watches them. */
+/** A simulated world: one time, one network, one database, one to three hubs, machines with sidecars and agents, and who watches them. */
 import { virtualClock, type VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
@@ -6,17 +6,16 @@ import type { Crossing } from '../../adapters/wire-memory/crossing.ts';
 import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
 import { newAgent } from '../../core/domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
-import type { Changes } from '../../core/ports/task-store.ts';
 import { markerOf } from './agents.ts';
 import { checkStep, checkWhole } from './check-step.ts';
-import { chance, type Chance } from './chance.ts';
+import { chance, placed, type Chance } from './chance.ts';
 import { HubNode } from './hub-node.ts';
 import { Ledger, type Finished, type Violation } from './ledger.ts';
 import type { Machine } from './machine.ts';
 import { simulatedNetwork, type SimulatedNetwork } from './network.ts';
 import type { FaultPlan, Plan } from './plan.ts';
 import { SidecarMachine } from './sidecar-machine.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { SeenCommit, Surroundings } from './surroundings.ts';
 import { createTrace, type Trace } from './trace.ts';
 import { V1Machine } from './v1-machine.ts';
 
@@ -32,6 +31,7 @@ export const NO_FAULTS: FaultPlan = {
   spawnFails: 0,
   badAgents: 0,
   journalFails: 0,
+  callsLost: 0,
 };
 
 /** Type, task and, where it is there, generation. */
@@ -50,11 +50,13 @@ export class World implements Surroundings {
   readonly ledger: Ledger;
   readonly network: SimulatedNetwork;
   readonly wire: MemoryWire;
-  readonly hub: HubNode;
+  readonly hubs: readonly HubNode[];
   readonly machines: readonly Machine[];
   readonly violations: Violation[] = [];
   /** What goes wrong by itself, now. */
   faults: FaultPlan;
+  /** A sidecar has just said that this task is complete. */
+  onCompleting: (taskId: TaskId) => void = () => undefined;
   #lastConnection = 0;
   #eventsSeen = 0;
   readonly #sessions = new Map<AgentId, number>();
@@ -81,7 +83,8 @@ export class World implements Surroundings {
         return arrivals;
       },
     });
-    this.hub = new HubNode(this);
+    const isAlone = plan.hubs.length === 1;
+    this.hubs = plan.hubs.map((hub, n) => new HubNode(this, isAlone ? 'hub' : `hub-${n + 1}`, hub));
     this.machines = plan.machines.map((machine, n) => {
       const name = `${machine.agentId}@m${n + 1}`;
       return machine.version === 1 ? new V1Machine(this, name, machine) : new SidecarMachine(this, name, machine);
@@ -118,24 +121,47 @@ export class World implements Surroundings {
     return this.#lastConnection;
   }
 
-  /** A batch has just become visible. `nowMs`: the hub's time when it was made, `begunAtMs`: the world's. */
-  committed(changes: Changes, nowMs: number, begunAtMs: number): void {
+  othersLive(hub: { readonly name: string }): boolean {
+    return this.hubs.some((other) => other !== hub && other.open !== null);
+  }
+
+  hubUrls(machine: string): readonly string[] {
+    const urls = this.hubs.map(({ url }) => url);
+    const first = placed(urls, this.chanceOf(`hubs of ${machine}`).next());
+    return [first, ...urls.filter((url) => url !== first)];
+  }
+
+  /** One that takes commands, chosen by a number from 0 to 1; null when none does. */
+  openHub(place: number): NonNullable<HubNode['open']> | null {
+    const open = this.hubs.flatMap((hub) => hub.open ?? []);
+    return open.length === 0 ? null : placed(open, place);
+  }
+
+  /** The time by which everything is stored. */
+  get storeMs(): number {
+    return (this.hubs[0] as HubNode).storeMs;
+  }
+
+  committed({ hub, changes, nowMs, begunAtMs, couldGo }: SeenCommit): void {
     const events = this.database.events.slice(this.#eventsSeen);
     this.#eventsSeen = this.database.events.length;
     for (const { event, taskId, generation, agentId, details } of events) {
       this.trace.add('store', `${event} ${taskId}.g${generation} ${agentId} ${details === null ? '' : JSON.stringify(details)}`);
       this.trace.rare(`event ${event}`);
     }
-    this.ledger.committed(events, begunAtMs);
+    this.ledger.committed(events, begunAtMs, hub);
     const { database, plan } = this;
-    const step = { database, changes, events, nowMs, sweepMs: plan.timing.sweepMs, sessions: this.#sessions };
+    const step = { database, changes, events, nowMs, couldGo, sweepMs: plan.timing.sweepMs, sessions: this.#sessions };
     for (const { rule, what } of checkStep(step)) this.violated(rule, what);
   }
 
   /** What only shows over time, and the fold of all that was checked step by step. */
   checkWhole(): void {
-    const { database, plan, hub } = this;
-    for (const { rule, what } of checkWhole(database, hub.nowMs, plan.timing.sweepMs, hub.healthySinceMs)) this.violated(rule, what);
+    const { database, plan, hubs, storeMs } = this;
+    const someLives = hubs.some((hub) => hub.open !== null);
+    const healthySinceMs = someLives ? Math.max(...hubs.map((hub) => hub.healthySinceMs)) : Infinity;
+    for (const what of hubs.flatMap((hub) => hub.misplaced())) this.violated('I14', what);
+    for (const { rule, what } of checkWhole(database, storeMs, plan.timing.sweepMs, healthySinceMs)) this.violated(rule, what);
   }
 
   /** Results that sidecars keep because the hub would not have them. */
@@ -177,10 +203,12 @@ export class World implements Surroundings {
   #heardFrame({ from, text, connection }: Crossing, node: string): void {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
     this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
-    if (from === 'hub' && type === 'identified') this.ledger.present(this.agentOf(connection), connection, node);
+    if (from === 'hub' && type === 'identified')
+      this.ledger.present(this.agentOf(connection), connection, node, this.network.hubOf(connection));
     if (text.includes('"agent_id_in_use"')) this.trace.rare('agent id in use');
     const [, said, taskId, generation = ''] = from === 'hub' ? [] : (TASK_FRAME.exec(text) ?? []);
     if (said !== undefined && taskId !== undefined) this.ledger.said(this.agentOf(connection), said, taskId, generation);
+    if (said === 'task_complete') this.onCompleting(taskId as TaskId);
     if (text.endsWith(',"foreign":true}')) return;
     if (type !== 'task_ack' && type !== 'task_accepted') return;
     const frame = JSON.parse(text) as { task_id: TaskId; generation?: Generation; status?: string };

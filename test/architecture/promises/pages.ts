@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
-import { MUTANTS, WAITING } from '../../simulation/mutants.ts';
+import { MUTANTS } from '../../simulation/mutants.ts';
 import { FIGURES } from './figures.ts';
 import { PLANTED_FAULTS } from './planted-faults.ts';
 import { taggedTests } from './tagged-tests.ts';
@@ -56,14 +56,7 @@ function proofTable(rows: readonly Proof[]): string {
     const proven = tests.map(({ file, title }) => `[${path.basename(file)}](../${file}): ${cell(title)}`).join('<br>');
     return `| **${promise}** | ${proven} | ${faults.map(({ name, what }) => `${name}: ${cell(what)}`).join('<br>')} |`;
   });
-  const waiting = WAITING.map(({ name, what }) => `${name} (${what})`).join(', ');
-  return [
-    '| | tests | faults that turn them red |',
-    '|---|---|---|',
-    ...lines,
-    '',
-    `Planted bugs that wait for several hubs: ${waiting}.`,
-  ].join('\n');
+  return ['| | tests | faults that turn them red |', '|---|---|---|', ...lines].join('\n');
 }
 
 type Result = Readonly<Record<string, unknown>> & {
