@@ -46,10 +46,19 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
   });
   const programs = new Programs({ place, storage, transport, postgres, tell });
   const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: what runs is being stopped' }));
+  const over = new AbortController();
+  interrupted.signal.addEventListener('abort', () => over.abort(), { once: true });
+  // A timer that is held here: the collector may take the signal of `AbortSignal.timeout` before its time.
+  let timer: NodeJS.Timeout | undefined;
   try {
     const hub = await programs.startAll();
-    const signal = AbortSignal.any([AbortSignal.timeout(ALL_WITHIN_MS), interrupted.signal]);
-    const deps: DirectorDeps = { hub, tell, signal, killSidecar: (agentId, task) => programs.killAndRestart(agentId as AgentName, task) };
+    timer = setTimeout(() => over.abort(), ALL_WITHIN_MS);
+    const deps: DirectorDeps = {
+      hub,
+      tell,
+      signal: over.signal,
+      killSidecar: (agentId, task) => programs.killAndRestart(agentId as AgentName, task),
+    };
     const ids = await submitAll(deps);
     await follow(deps, ids);
     if (interrupted.signal.aborted) return EXIT_INTERRUPTED;
@@ -61,6 +70,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
     if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
     return all.every((one) => one.got === one.task.expected) ? 0 : 1;
   } finally {
+    clearTimeout(timer);
     interrupted.forget();
     await programs.stopAll();
   }
