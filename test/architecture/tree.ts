@@ -38,7 +38,9 @@ export async function plantedFiles(): Promise<ReadonlyMap<string, readonly strin
 
 /** Copies the tree into the empty folder `copy`, with every planted file at its place. */
 export async function copyWithPlanted(copy: string): Promise<void> {
-  const sources = (await sourceFiles()).concat(ROOT_FILES);
+  // An example that is a package of its own is one in the copy too.
+  const manifests = (await filesUnder('examples')).filter((file) => path.basename(file) === 'package.json');
+  const sources = (await sourceFiles()).concat(ROOT_FILES, manifests);
   const planted = (await filesUnder(PLANTED)).map(
     (file) => [file, path.relative(PLANTED, file).split(path.sep).slice(1).join('/')] as const,
   );
