@@ -3,6 +3,8 @@
 export interface BadProgram {
   readonly name: string;
   readonly program: 'hub' | 'sidecar';
+  /** Only with this storage. */
+  readonly storage?: string;
   /** The source of the config file after its imports, or the name of a file that is there. */
   readonly config: (world: {
     readonly dir: string;
@@ -75,6 +77,7 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
   {
     name: 'a second hub on one database',
     program: 'hub',
+    storage: 'sqlite',
     config: ({ hubSource }) => ({ source: hubSource.replace(/^import .*$/gm, '').replace(/port: \d+/, 'port: 0') }),
     exitCode: 5,
     code: 'AC_STORAGE_LOCKED',

@@ -14,6 +14,7 @@ export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
   'test/apps/memory.test.ts': 'what a hub says that keeps nothing',
   'test/apps/postgres.test.ts': 'what only a hub on a server can meet',
   'test/faults/small-disk.test.ts': 'fills the disk on which SQLite is',
+  'test/moving/backup.test.ts': 'copies and puts back SQLite’s file',
 };
 
 /** Every other test file that makes a world of programs, or asks what combination it runs on. */
