@@ -10,7 +10,8 @@ import { judgeWorld, settle, stopAll } from './rig/closing.ts';
 import { keepSidecar } from './rig/faults.ts';
 import type { Absence, Verdict } from './rig/judge.ts';
 import { shuffled } from './rig/shuffled.ts';
-import { readStream, submitter, type Submitter } from './rig/told.ts';
+import { submitAll } from './rig/submit-all.ts';
+import { readStream, submitter } from './rig/told.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
 
 export interface ChaosPgCounts {
@@ -50,12 +51,7 @@ type FaultKind = 'kill' | 'drain' | 'restart';
 
 const HUB_PROGRAM = 'test/chaos/pg/hub.ts';
 const SLOTS = 2;
-/** Submitted and not ended at most: as much as keeps every slot busy. */
-const AHEAD_PER_SIDECAR = 6;
 const SUBMITTERS = 6;
-/** A run lasts up to this, seconds. */
-const WORK_SECONDS = 1.5;
-const MAX_RETRIES = 50;
 /** Faults are done while tasks up to this share are completed, so that the last ones find work going on. */
 const FAULTS_UNTIL = 0.9;
 /** After its instant has come a fault waits for up to this; a dead hub comes back within that, and Postgres. Milliseconds. */
@@ -112,7 +108,9 @@ export async function chaosPgRun(t: TestEnd, options: ChaosPgOptions): Promise<C
 
   const isStuck = (): boolean => performance.now() - endedAtMs > STUCK_MS;
   const faulting = doFaults({ ...options, hubs, server, random, done, ended: () => ended, isStuck });
-  const all = await Promise.all([submitAll(told, options, random, () => ended), faulting]).then(() => options.tasks);
+  const all = await Promise.all([submitAll(told, { ...options, submitters: SUBMITTERS, random, ended: () => ended }), faulting]).then(
+    () => options.tasks,
+  );
   while (ended < all && !isStuck()) await sleep(LOOK_MS);
   if (isStuck()) ending.abort();
 
@@ -166,22 +164,6 @@ function spreadOver(apis: readonly HubClient[]): HubClient {
       return (apis[calls % apis.length] as HubClient).submit(body, key);
     },
   };
-}
-
-async function submitAll(told: Submitter, { tasks, sidecars }: ChaosPgCounts, random: RandomBits, ended: () => number): Promise<void> {
-  let next = 0;
-  const submitSome = async (): Promise<void> => {
-    while (next < tasks) {
-      if (next - ended() >= sidecars * AHEAD_PER_SIDECAR) {
-        await sleep(LOOK_MS);
-        continue;
-      }
-      const key = `task-${(next += 1)}`;
-      const seconds = ((random() % 1_000) / 1_000) * WORK_SECONDS;
-      await told.submit(key, { description: `${key} ok ${seconds.toFixed(2)}`, needed_capabilities: ['code'], max_retries: MAX_RETRIES });
-    }
-  };
-  await Promise.all(Array.from({ length: SUBMITTERS }, submitSome));
 }
 
 interface Faulting extends Omit<ChaosPgCounts, 'hubs'> {

@@ -1,6 +1,6 @@
 /** Real processes killed at random instants and networks cut, while tasks run: what `npm run chaos` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../apps/tcp-proxy.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';
@@ -8,8 +8,9 @@ import { doFault, keepRunning, keepSidecar, newFaultLog, type FaultKind, type Fa
 import { bytesOf, eachSecond, readLag, sampleOf } from './rig/gauges.ts';
 import { judgeWorld, settle, stopAll } from './rig/closing.ts';
 import type { Verdict } from './rig/judge.ts';
-import { readStream, submitter, type Submitter } from './rig/told.ts';
+import { readStream, submitter } from './rig/told.ts';
 import { shuffled } from './rig/shuffled.ts';
+import { submitAll } from './rig/submit-all.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
 
 export interface ChaosCounts {
@@ -47,13 +48,7 @@ export interface ChaosOutcome {
 const SLOTS = 2;
 /** Sidecars whose connections go through one proxy. */
 const ON_ONE_LINE = 5;
-/** Submitted and not ended at most: as much as keeps every slot busy. */
-const AHEAD_PER_SIDECAR = 6;
 const SUBMITTERS = 8;
-/** A run lasts up to this, seconds. */
-const WORK_SECONDS = 1.5;
-/** So that no task ends in the dead letter, however often its agent is killed. */
-const MAX_RETRIES = 50;
 /** Faults are done while tasks up to this share are completed, so that the last ones find work going on. */
 const FAULTS_UNTIL = 0.95;
 /** After its instant has come a fault waits for up to this, milliseconds. */
@@ -98,7 +93,13 @@ export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<Chaos
   let isFaulting = true;
   const faulting = doFaults(parts, options, () => ended).finally(() => (isFaulting = false));
   // As many more as it takes for the last fault to have something to be done to.
-  const submitting = submitAll(told, { ...options, random, ended: () => ended, goesOn: () => isFaulting && !ending.signal.aborted });
+  const submitting = submitAll(told, {
+    ...options,
+    submitters: SUBMITTERS,
+    random,
+    ended: () => ended,
+    goesOn: () => isFaulting && !ending.signal.aborted,
+  });
   const isStuck = (): boolean => performance.now() - endedAtMs > STUCK_MS;
   const wanted = Promise.all([submitting, faulting]).then(([submitted]) => submitted);
   const all = await Promise.race([wanted, untilStuck(isStuck)]);
@@ -142,31 +143,6 @@ async function enrolAll(t: TestEnd, world: ChaosWorld, count: number): Promise<r
     lines.push({ proxy, agents, isBusy: false });
   }
   return lines;
-}
-
-/** Answers how many were submitted. */
-async function submitAll(told: Submitter, { tasks, sidecars, random, ended, goesOn }: ChaosCounts & Submitting): Promise<number> {
-  let next = 0;
-  const submitSome = async (): Promise<void> => {
-    while (next < tasks || goesOn()) {
-      if (next - ended() >= sidecars * AHEAD_PER_SIDECAR) {
-        await sleep(LOOK_MS);
-        continue;
-      }
-      const key = `task-${(next += 1)}`;
-      const seconds = ((random() % 1_000) / 1_000) * WORK_SECONDS;
-      await told.submit(key, { description: `${key} ok ${seconds.toFixed(2)}`, needed_capabilities: ['code'], max_retries: MAX_RETRIES });
-    }
-  };
-  await Promise.all(Array.from({ length: SUBMITTERS }, submitSome));
-  return next;
-}
-
-interface Submitting {
-  readonly random: RandomBits;
-  readonly ended: () => number;
-  /** Whether more are wanted than were asked for. */
-  readonly goesOn: () => boolean;
 }
 
 /** Each fault has its instant: a number of ended tasks, and a moment after. */

@@ -3,9 +3,7 @@
  * start, and tests start hundreds.
  */
 import { join } from 'node:path';
-
-/** Set for the tests of a run by who compiled the tree for them. */
-export const TREE_VARIABLE = 'AGENTCOM_TEST_TREE';
+import { compiledIn, TREE_VARIABLE } from './tree-layout.ts';
 
 export interface BuiltTree {
   /** The command `agentcom`, for plain node. */
@@ -19,5 +17,5 @@ const folder = process.env[TREE_VARIABLE] ?? (await import('./compile-tree.ts'))
 
 /** The tree as it was at the start of this process, or of the test run that it belongs to. */
 export function builtTree(): BuiltTree {
-  return { bin: join(folder, 'apps/cli/bin.mjs'), compiled: (source) => join(folder, 'dist', source.replace(/\.ts$/, '.js')) };
+  return { bin: join(folder, 'apps/cli/bin.mjs'), compiled: (source) => compiledIn(folder, source) };
 }

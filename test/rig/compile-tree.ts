@@ -1,6 +1,6 @@
 /**
- * Compiles the whole tree, tests and all, into plain JavaScript for plain node. Types become blanks, so that a line and a column
- * of what runs are those of the source. Made once for all processes of a test run, and kept for the next while no source changes.
+ * Compiles the whole tree, tests and all, into plain JavaScript for plain node. Made once for all processes of a test run, and
+ * kept for the next while no source changes.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -18,7 +18,8 @@ import {
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
-import blankSpace from 'ts-blank-space';
+import { plainScript } from './plain-script.ts';
+import { compiledIn } from './tree-layout.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Beside the packages, so that imports find them; in `node_modules` itself tap runs nothing. */
@@ -40,21 +41,17 @@ const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   inversify: { index: 'inversify' },
 };
 
-/** The folder of the tree as the sources are now. */
+/** The folder of the tree as the sources are now, this one among them. */
 export function compileTree(): string {
   const sources = new Map(FOLDERS.flatMap(sourcesIn).map((source) => [source, readFileSync(join(ROOT, source), 'utf8')]));
   const copied = COPIED.flatMap(filesIn).map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]);
-  const compiler = readFileSync(import.meta.filename, 'utf8');
   const key = createHash('sha256')
-    .update(JSON.stringify([compiler, [...sources], copied]))
+    .update(JSON.stringify([[...sources], copied]))
     .digest('hex');
   const folder = join(CACHE, key.slice(0, 12));
   if (!existsSync(folder)) compileInto(folder, sources);
   return folder;
 }
-
-/** Where the compiled form of a source stands, named from the top of the tree. */
-export const compiledIn = (folder: string, source: string): string => join(folder, 'dist', source.replace(/\.ts$/, '.js'));
 
 /** Another process may do the same at this moment: who is first gives the folder its name. */
 function compileInto(folder: string, sources: ReadonlyMap<string, string>): void {
@@ -78,13 +75,10 @@ function compileInto(folder: string, sources: ReadonlyMap<string, string>): void
 
 /** A test names the files beside it by where its source is; a program finds its own by where it runs. */
 function compiled(source: string, text: string): string {
-  const script = blankSpace(text, (node) => {
-    throw new Error(`${source} has what cannot become JavaScript by leaving it out: ${node.getText()}`);
-  });
-  const local = script.replace(/((?:from|import|import\()\s*'\.[^']*)\.ts'/g, "$1.js'");
-  if (!source.startsWith('test/')) return local;
+  const script = plainScript(source, text);
+  if (!source.startsWith('test/')) return script;
   const place = join(ROOT, source);
-  return local
+  return script
     .replaceAll('import.meta.dirname', JSON.stringify(dirname(place)))
     .replaceAll('import.meta.filename', JSON.stringify(place))
     .replaceAll('import.meta.url', JSON.stringify(pathToFileURL(place).href));

@@ -7,8 +7,8 @@
 import { spawnSync } from 'node:child_process';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { TREE_VARIABLE } from './built-tree.ts';
-import { compiledIn, compileTree } from './compile-tree.ts';
+import { compileTree } from './compile-tree.ts';
+import { compiledIn, TREE_VARIABLE } from './tree-layout.ts';
 
 const WITHOUT_LOADER = join(import.meta.dirname, 'without-tap-loader.mjs');
 

@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import ts from 'typescript';
+import { plainScript } from '../rig/plain-script.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 /** Everything that it imports goes along. */
@@ -30,7 +30,7 @@ export async function plainTree(): Promise<PlainTree> {
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (tree.has(file)) continue;
     const text = await readFile(path.join(ROOT, file), 'utf8');
-    const plain = plainText(text);
+    const plain = plainScript(file, text);
     tree.set(file, { text, plain });
     waiting.push(...importsOf(file, plain));
   }
@@ -47,7 +47,7 @@ export async function plainCopy(tree: PlainTree, change: Change = (_file, text) 
       const changed = change(file, text);
       const target = path.join(folder, plainName(file));
       await mkdir(path.dirname(target), { recursive: true });
-      await writeFile(target, changed === text ? plain : plainText(changed));
+      await writeFile(target, changed === text ? plain : plainScript(file, changed));
     }
     return { workerFile: path.join(folder, plainName(ENTRY)), remove };
   } catch (thrown) {
@@ -57,16 +57,6 @@ export async function plainCopy(tree: PlainTree, change: Change = (_file, text) 
 }
 
 const plainName = (file: string): string => file.replace(/\.ts$/, '.js');
-
-const plainText = (text: string): string =>
-  ts.transpileModule(text, {
-    compilerOptions: {
-      target: ts.ScriptTarget.ES2023,
-      module: ts.ModuleKind.ESNext,
-      verbatimModuleSyntax: true,
-      rewriteRelativeImportExtensions: true,
-    },
-  }).outputText;
 
 /** The files of the tree that plain text imports; types are not in it any more. */
 const importsOf = (file: string, plain: string): readonly string[] =>

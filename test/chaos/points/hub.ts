@@ -1,36 +1,17 @@
 /** The hub, assembled as it always is, with steps to be killed at around its storage and its transport. */
-import 'reflect-metadata';
-import { hubContainer } from '../../../apps/hub/main.ts';
-import { hubServices } from '../../../apps/hub/services.ts';
-import { loadConfigFile } from '../../../apps/config/load.ts';
-import { makeDataDir } from '../../../apps/data-dir.ts';
-import { programLog } from '../../../apps/program-log.ts';
-import { runProgram } from '../../../apps/run-program.ts';
 import { TOKENS } from '../../../apps/tokens.ts';
 import type { HubConnection, HubTransport, TransportEvents } from '../../../core/ports/hub-transport.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { Changes, StoreUnit, TaskStore } from '../../../core/ports/task-store.ts';
+import { runHubWith } from '../rig/hub-program.ts';
 import { armed, around, type Armed } from './armed.ts';
 
-const [configFile] = process.argv.slice(2);
-const { config } = await loadConfigFile({ configFile });
-if (config.hub === undefined) throw new Error(`${configFile}: no hub in it`);
-const { hub } = config;
 const kill = armed(process.env);
-const log = programLog('hub');
-await runProgram({
-  log,
-  start: async ({ lifecycle }) => {
-    await makeDataDir(hub.dataDir, 'set hub.dataDir');
-    const container = hubContainer(hub, log);
-    const storage = await container.getAsync(TOKENS.Storage);
-    const transport = await container.getAsync(TOKENS.HubTransport);
-    container.rebind(TOKENS.Storage).toConstantValue(steppedStorage(storage, kill));
-    container.rebind(TOKENS.HubTransport).toConstantValue(steppedTransport(transport, kill));
-    const outcome = await lifecycle.start(await hubServices(container));
-    const { port } = await container.getAsync(TOKENS.HubWiring);
-    return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready http://127.0.0.1:${port}`) } : null;
-  },
+await runHubWith(async (container) => {
+  const storage = await container.getAsync(TOKENS.Storage);
+  const transport = await container.getAsync(TOKENS.HubTransport);
+  container.rebind(TOKENS.Storage).toConstantValue(steppedStorage(storage, kill));
+  container.rebind(TOKENS.HubTransport).toConstantValue(steppedTransport(transport, kill));
 });
 
 function steppedStorage(storage: Storage, kill: Armed): Storage {

@@ -1,0 +1,30 @@
+/** The hub as a program, assembled as it always is, with parts of its container put in the place of others. */
+import 'reflect-metadata';
+import type { Container } from 'inversify';
+import { loadConfigFile } from '../../../apps/config/load.ts';
+import { makeDataDir } from '../../../apps/data-dir.ts';
+import { hubContainer } from '../../../apps/hub/main.ts';
+import { hubServices } from '../../../apps/hub/services.ts';
+import { programLog } from '../../../apps/program-log.ts';
+import { runProgram } from '../../../apps/run-program.ts';
+import { TOKENS } from '../../../apps/tokens.ts';
+
+/** Runs the hub of the config file named on the command line. `change` rebinds what it likes before anything starts. */
+export async function runHubWith(change: (container: Container) => Promise<void>): Promise<void> {
+  const [configFile] = process.argv.slice(2);
+  const { config } = await loadConfigFile({ configFile });
+  if (config.hub === undefined) throw new Error(`${configFile}: no hub in it`);
+  const { hub } = config;
+  const log = programLog('hub');
+  await runProgram({
+    log,
+    start: async ({ lifecycle }) => {
+      await makeDataDir(hub.dataDir, 'set hub.dataDir');
+      const container = hubContainer(hub, log);
+      await change(container);
+      const outcome = await lifecycle.start(await hubServices(container));
+      const { port } = await container.getAsync(TOKENS.HubWiring);
+      return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready http://127.0.0.1:${port}`) } : null;
+    },
+  });
+}

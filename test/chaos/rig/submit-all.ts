@@ -1,0 +1,42 @@
+/** Tasks of some length each, said by several at once and never far ahead of what the sidecars have done. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RandomBits } from '../../../adapters/ids-seeded/seeded-random.ts';
+import type { Submitter } from './told.ts';
+
+/** Submitted and not ended at most: as much as keeps every slot busy. */
+const AHEAD_PER_SIDECAR = 6;
+/** A run lasts up to this, seconds. */
+const WORK_SECONDS = 1.5;
+/** So that no task ends in the dead letter, however often its agent is killed. */
+const MAX_RETRIES = 50;
+const LOOK_MS = 20;
+
+export interface Submitting {
+  readonly tasks: number;
+  readonly sidecars: number;
+  /** How many submit at the same time. */
+  readonly submitters: number;
+  readonly random: RandomBits;
+  readonly ended: () => number;
+  /** Whether more are wanted than were asked for; default never. */
+  readonly goesOn?: () => boolean;
+}
+
+/** Answers how many were submitted. */
+export async function submitAll(told: Submitter, submitting: Submitting): Promise<number> {
+  const { tasks, sidecars, submitters, random, ended, goesOn = () => false } = submitting;
+  let next = 0;
+  const submitSome = async (): Promise<void> => {
+    while (next < tasks || goesOn()) {
+      if (next - ended() >= sidecars * AHEAD_PER_SIDECAR) {
+        await sleep(LOOK_MS);
+        continue;
+      }
+      const key = `task-${(next += 1)}`;
+      const seconds = ((random() % 1_000) / 1_000) * WORK_SECONDS;
+      await told.submit(key, { description: `${key} ok ${seconds.toFixed(2)}`, needed_capabilities: ['code'], max_retries: MAX_RETRIES });
+    }
+  };
+  await Promise.all(Array.from({ length: submitters }, submitSome));
+  return next;
+}

@@ -1,0 +1,8 @@
+/** Where things stand in the compiled tree, for who compiles it and for who runs from it. */
+import { join } from 'node:path';
+
+/** Names the folder of the tree to the tests of a run; set by who compiled it for them. */
+export const TREE_VARIABLE = 'AGENTCOM_TEST_TREE';
+
+/** Where the compiled form of a source stands, named from the top of the tree. */
+export const compiledIn = (folder: string, source: string): string => join(folder, 'dist', source.replace(/\.ts$/, '.js'));
