@@ -3,7 +3,7 @@ import t from 'tap';
 import { chaosRun } from './chaos-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
-const counts = { tasks: 40, sidecars: 3, killsHub: 2, killsSidecar: 3, killsAgent: 3, cuts: 3 };
+const counts = { tasks: 24, sidecars: 3, killsHub: 1, killsSidecar: 2, killsAgent: 2, cuts: 2 };
 
 // A whole world starts here, on a machine that is busy with other tests.
 t.setTimeout(300_000);
@@ -14,9 +14,9 @@ t.test(
     const { verdict, faults, surprises } = await chaosRun(t, { ...counts, tree: builtTree(), seed: 'in the tests', longEvery: 0 });
     t.strictSame(verdict.violations, []);
     t.strictSame(surprises, []);
-    t.match(faults, { hub: 2, sidecar: 3, agent: 3, cut: 3 }, 'all of it was done');
+    t.match(faults, { hub: 1, sidecar: 2, agent: 2, cut: 2 }, 'all of it was done');
     t.match(verdict, { lost: 0, recordedTwice: 0, overlapping: 0 });
-    t.ok(verdict.answered >= 40, `${verdict.answered} tasks were answered`);
-    t.ok(verdict.finishedRuns >= 40, `${verdict.finishedRuns} results were written`);
+    t.ok(verdict.answered >= 24, `${verdict.answered} tasks were answered`);
+    t.ok(verdict.finishedRuns >= 24, `${verdict.finishedRuns} results were written`);
   },
 );

@@ -4,21 +4,8 @@ import { pointsRun } from './points-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const STEPS = {
-  hub: [
-    'before COMMIT of assigned',
-    'after COMMIT of completed, before answers',
-    'after sending task_assign',
-    'after a POST is handled, before its answer',
-  ],
-  sidecar: [
-    'after saving a slot accepted',
-    'before the wake',
-    'before hearing spawned of a wake',
-    'before putting in place the journal',
-    'after writing a report',
-    'after sending task_complete',
-    'during the stop of a wake',
-  ],
+  hub: ['after COMMIT of completed, before answers', 'after sending task_assign'],
+  sidecar: ['before the wake', 'before putting in place the journal', 'after writing a report', 'during the stop of a wake'],
 };
 
 // A whole world starts here, on a machine that is busy with other tests.
