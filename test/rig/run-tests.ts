@@ -3,6 +3,8 @@
  * the processor before its first assertion.
  *
  *     npm run tap -- [OPTION...] [test/core/hub/one-batch.test.ts...]
+ *
+ * Without a file: all that end in `.test.ts`.
  */
 import { spawnSync } from 'node:child_process';
 import { join, relative } from 'node:path';
@@ -14,8 +16,10 @@ const WITHOUT_LOADER = join(import.meta.dirname, 'without-tap-loader.mjs');
 
 const tree = compileTree();
 const given = process.argv.slice(2);
-const words = given.map((word) => (word.endsWith('.test.ts') ? compiledIn(relative(process.cwd(), tree), word) : word));
-const tests = given.some((word) => word.endsWith('.test.ts')) ? [] : [compiledIn(relative(process.cwd(), tree), 'test/**/*.test.ts')];
+const isTest = (word: string): boolean => /^(\.\/)?test\/.*\.ts$/.test(word);
+const place = (source: string): string => compiledIn(relative(process.cwd(), tree), source);
+const words = given.map((word) => (isTest(word) ? place(word) : word));
+const tests = given.some(isTest) ? [] : [place('test/**/*.test.ts')];
 const options = `${process.env['NODE_OPTIONS'] ?? ''} --import=${pathToFileURL(WITHOUT_LOADER).href}`;
 const env = { ...process.env, [TREE_VARIABLE]: tree, NODE_OPTIONS: options.trim() };
 const { status, signal } = spawnSync('tap', [...words, ...tests], { stdio: 'inherit', env });

@@ -1,6 +1,7 @@
 /**
  * What is packed is whole: installed into an empty folder, the same config text runs there, a stranger's runner can be
- * held to its contract, and the code of the pages compiles.
+ * held to its contract, and the code of the pages compiles. `npm run test:packed`; it builds and compiles for a minute, so it
+ * is apart from the ordinary tests.
  */
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
@@ -8,9 +9,9 @@ import { dirname, join, relative } from 'node:path';
 import t, { type Test } from 'tap';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
-import { copyOfTree, program, shell, temporaryFolder } from './newcomer.ts';
-import { blocksOf, fileOf } from './page-blocks.ts';
-import { freePort } from './world.ts';
+import { copyOfTree, program, shell, temporaryFolder } from '../apps/newcomer.ts';
+import { blocksOf, fileOf } from '../apps/page-blocks.ts';
+import { freePort } from '../apps/world.ts';
 
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
