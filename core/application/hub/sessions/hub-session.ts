@@ -38,8 +38,8 @@ export class HubSession {
   readonly #reports: ReportHandler;
   readonly #talk: TalkHandler;
   #state: SessionState = 'new';
-  /** Why we close it; null while we do not. */
-  #closingBecause: string | null = null;
+  /** How we closed it; null while we did not. */
+  #closing: { readonly code: number; readonly because: string } | null = null;
   #version: ProtocolVersion = 2;
   #from: Reporter | null = null;
   #tokenId: string | null = null;
@@ -80,8 +80,9 @@ export class HubSession {
     return this.#state === 'identifying' && this.#tokenId === null;
   }
 
-  get closingBecause(): string | null {
-    return this.#closingBecause;
+  /** Why it was closed with this code, if it was closed here; the transport or the peer may have been before us. */
+  becauseOf(code: number): string | undefined {
+    return this.#closing?.code === code ? this.#closing.because : undefined;
   }
 
   /** When it last gave any sign of life, milliseconds since 1970. */
@@ -102,7 +103,7 @@ export class HubSession {
 
   close(code: number, reason: string): void {
     if (this.#state === 'closed') return;
-    this.#closingBecause ??= reason;
+    this.#closing ??= { code, because: reason };
     this.connection.close(code, reason);
   }
 
@@ -142,7 +143,7 @@ export class HubSession {
   }
 
   onFrame(text: string): void {
-    if (this.#state === 'closed' || this.#closingBecause !== null) return;
+    if (this.#state === 'closed' || this.#closing !== null) return;
     this.heard();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state === 'identifying') {
@@ -193,7 +194,7 @@ export class HubSession {
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
     identifyCommand(frame, this.#version, this.#deps).then(
       (made) => {
-        if (this.#state !== 'identifying' || this.#closingBecause !== null) return;
+        if (this.#state !== 'identifying' || this.#closing !== null) return;
         if (made.kind === 'refused') {
           return this.#refuseIdentify(made.error, made.counts, made.error === 'rate_limited' ? { retry_after_ms: made.retryAfterMs } : {});
         }

@@ -197,7 +197,7 @@ export class HubSessions implements TransportEvents {
   }
 
   #sayWhyClosed(session: HubSession, code: number): void {
-    const because = session.closingBecause ?? FAULTS[code];
+    const because = session.becauseOf(code) ?? FAULTS[code];
     if (because === undefined || code === REPLACED) return;
     this.#closedSockets.add(because);
     const address = this.#deps.addressOf(session.connection);
