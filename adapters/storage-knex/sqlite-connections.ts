@@ -61,7 +61,7 @@ export async function openSqliteConnections(deps: {
     await migrateSqlite(writerKnex, file);
     raw = (await writerKnex.client.acquireConnection()) as Database;
     writer = sqliteConnection(raw);
-    await verifyPragmas(writer, file);
+    log.info('database opened', { file, ...(await verifyPragmas(writer, file)) });
     await bringLogHome(writer, file);
     const storeId = await storeIdOf(writer);
     await readers.raw('SELECT store_id FROM store');
@@ -88,14 +88,19 @@ const afterCreate =
     raw.exec(pragmas.join(';'), (error) => done(error, raw));
   };
 
-/** SQLite answers a pragma that it cannot follow with what it does instead, not with an error. */
-async function verifyPragmas(writer: SqliteConnection, file: string): Promise<void> {
+/**
+ * SQLite answers a pragma that it cannot follow with what it does instead, not with an error. Answers what was read back, for the log:
+ * no other connection can see it.
+ */
+async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Readonly<Record<string, unknown>>> {
   const wanted = { journal_mode: 'wal', synchronous: 2, foreign_keys: 1 };
+  const read: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(wanted)) {
-    const found = (await writer.rows(`PRAGMA ${name}`))[0]?.[name];
+    const found = (read[name] = (await writer.rows(`PRAGMA ${name}`))[0]?.[name]);
     if (found !== value)
       throw cannotOpen(file, `${name} is ${String(found)}, wanted ${value}. Put it on a local disk; network folders cannot do this`);
   }
+  return read;
 }
 
 /**

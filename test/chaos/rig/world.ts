@@ -64,6 +64,10 @@ export interface ChaosWorld {
   /** The SQLite file, where its hub has one. */
   readonly database: string;
   readonly store: StoreReader;
+  /** Admits to `api`. */
+  readonly adminToken: string;
+  /** Where the config of a program lies: `hub`, or an agent's id. */
+  configOf(name: string): string;
   /** Of the first hub. Every failed try is the caller's: nothing is repeated inside. */
   readonly api: HubClient;
   /** One for each hub. */
@@ -86,6 +90,8 @@ export interface StartMore {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Of several hubs, which; from 0, the default. */
   readonly hub?: number | undefined;
+  /** For node itself, before the program. */
+  readonly nodeArgs?: readonly string[] | undefined;
 }
 
 export interface WorldOptions {
@@ -94,13 +100,15 @@ export interface WorldOptions {
   /** Over the defaults; unless given, only requests of a token are not limited. */
   readonly limits?: Partial<HubLimits> | undefined;
   readonly sidecarTiming?: Partial<SidecarTiming> | undefined;
+  /** By its name in `agentcom/transport`; default `ws`. */
+  readonly transport?: string | undefined;
   /** On one Postgres; unless given, one hub on SQLite. */
   readonly postgres?: { readonly options: PostgresOptions; readonly hubs: number } | undefined;
 }
 
 export async function makeChaosWorld(
   t: TestEnd,
-  { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {}, postgres }: WorldOptions,
+  { tree, hubTiming = {}, limits = LIMITS, sidecarTiming = {}, transport = 'ws', postgres }: WorldOptions,
 ): Promise<ChaosWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'agentcom-chaos-'));
   const hubPorts: number[] = [];
@@ -122,14 +130,15 @@ export async function makeChaosWorld(
       configOf(hubNamed(index)),
       `import { defineConfig } from 'agentcom';
 import { ${storageName} } from 'agentcom/storage';
-import { ws } from 'agentcom/transport';
-export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${storage}, transport: ws(), dataDir: '${hubNamed(index)}',
+import { ${transport} } from 'agentcom/transport';
+export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${storage}, transport: ${transport}(), dataDir: '${hubNamed(index)}',
   adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(limits)}, timing: ${JSON.stringify(timing)} } });
 `,
     );
 
-  const start = (kind: 'hub' | 'sidecar', name: string, { program, env = {} }: StartMore = {}): Program => {
-    const args = program === undefined ? [tree.bin, kind, '--config', configOf(name)] : [tree.compiled(program), configOf(name)];
+  const start = (kind: 'hub' | 'sidecar', name: string, { program, env = {}, nodeArgs = [] }: StartMore = {}): Program => {
+    const run = program === undefined ? [tree.bin, kind, '--config', configOf(name)] : [tree.compiled(program), configOf(name)];
+    const args = [...nodeArgs, ...run];
     return startProgram({ args, cwd: dir, logFile: logOf(name), env });
   };
 
@@ -153,8 +162,10 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     apis,
     ledger,
     lagFile,
-    startHub: ({ program, env = {}, hub = 0 } = {}) =>
-      start('hub', hubNamed(hub), { program, env: { NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagFile, ...env } }),
+    adminToken: ADMIN_TOKEN,
+    configOf,
+    startHub: ({ program, env = {}, hub = 0, nodeArgs } = {}) =>
+      start('hub', hubNamed(hub), { program, nodeArgs, env: { NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagFile, ...env } }),
     async enrol({ agentId, hubPort: proxied, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
       const { token } = await api.createToken({ agent_id: agentId });
       const wake = { argv, graceMs: timing.killGraceMs, env: { LEDGER_DIR: ledgerDir } };

@@ -1,0 +1,128 @@
+/**
+ * Sidecars reduced to their frames: plain sockets that speak version 2, keep nothing and wake nobody. An assignment is accepted at
+ * once and completed when its acceptance was acknowledged, so that each step of a task is a frame and a commit of its own.
+ */
+import type { Socket } from 'node:net';
+import WebSocket from 'ws';
+
+export interface LightSidecarsPlan {
+  readonly port: number;
+  readonly sidecars: readonly { readonly agentId: string; readonly token: string; readonly slots: number }[];
+  /** Completes right behind the acceptance, without waiting for its acknowledgement. */
+  readonly atOnce: boolean;
+}
+
+export interface LightSidecarsEvents {
+  onAssigned(taskId: string, description: string): void;
+  /** The completion is acknowledged. */
+  onCompleted(taskId: string): void;
+  onFailure(error: Error): void;
+}
+
+export interface LightSidecars {
+  /** Asks the hub for nothing more; what is on its way still comes. */
+  drain(): void;
+  close(): Promise<void>;
+}
+
+type LightSidecar = LightSidecars;
+
+type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
+
+/** Answers when all of them are identified. */
+export async function lightSidecars({ port, sidecars, atOnce }: LightSidecarsPlan, events: LightSidecarsEvents): Promise<LightSidecars> {
+  const all = await Promise.all(sidecars.map((sidecar) => lightSidecar(`ws://127.0.0.1:${port}/ws`, sidecar, atOnce, events)));
+  return {
+    drain() {
+      for (const one of all) one.drain();
+    },
+    close: async () => void (await Promise.all(all.map((one) => one.close()))),
+  };
+}
+
+function lightSidecar(
+  url: string,
+  { agentId, token, slots }: LightSidecarsPlan['sidecars'][number],
+  atOnce: boolean,
+  events: LightSidecarsEvents,
+): Promise<LightSidecar> {
+  const socket = new WebSocket(url, { perMessageDeflate: false });
+  let isClosing = false;
+  let send: (text: string) => void = () => undefined;
+  const completed = (task: string): string => `{"type":"task_complete",${task},"result":{"status":"success","output":"done"}}`;
+
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      reject(error);
+      events.onFailure(error);
+    };
+    socket.on('upgrade', ({ socket: raw }) => (send = corkedSend(socket, raw)));
+    socket.on('open', () =>
+      send(
+        JSON.stringify({
+          type: 'identify',
+          agent_id: agentId,
+          token,
+          status: 'idle',
+          capabilities: ['code'],
+          client_type: 'sidecar',
+          protocol_version: 2,
+          instance_id: `instance-${agentId}`,
+          slots,
+          held: [],
+        }),
+      ),
+    );
+    socket.on('message', (data) => {
+      const frame = JSON.parse((data as Buffer).toString('latin1')) as Frame; // what these are given is ASCII
+      const task = `"task_id":"${String(frame['task_id'])}","generation":${String(frame['generation'])}`;
+      switch (frame.type) {
+        case 'task_assign':
+          events.onAssigned(frame['task_id'] as string, frame['description'] as string);
+          send(`{"type":"task_accepted",${task}}`);
+          if (atOnce) send(completed(task));
+          return;
+        case 'task_ack':
+          if (frame['status'] === 'complete') events.onCompleted(frame['task_id'] as string);
+          else if (frame['status'] === 'accepted' && !atOnce) send(completed(task));
+          return;
+        case 'probe':
+          return send(`{"type":"probe_ack","nonce":${JSON.stringify(frame['nonce'])}}`);
+        case 'identified':
+          return resolve({ drain: () => send('{"type":"draining","reason":"it has had enough"}'), close });
+        case 'error':
+        case 'task_nack':
+        case 'task_cancelled':
+          return fail(new Error(`${agentId} was told ${JSON.stringify(frame)}`));
+        default:
+      }
+    });
+    socket.on('error', fail);
+    socket.on('close', (code) => {
+      if (!isClosing) fail(new Error(`the hub closed the socket of ${agentId} with ${code}`));
+    });
+    const close = (): Promise<void> => {
+      isClosing = true;
+      return new Promise((closed) => {
+        socket.once('close', () => closed());
+        socket.close();
+      });
+    };
+  });
+}
+
+/** Frames that are sent in one turn of the loop leave in one write. */
+function corkedSend(socket: WebSocket, raw: Socket): (text: string) => void {
+  let isCorked = false;
+  return (text) => {
+    if (!isCorked) {
+      isCorked = true;
+      raw.cork();
+      process.nextTick(() => {
+        isCorked = false;
+        raw.uncork();
+      });
+    }
+    socket.send(text);
+  };
+}

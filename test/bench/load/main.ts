@@ -1,0 +1,60 @@
+/**
+ * The process that makes the load: told what to do by who measures (`rig/load-process.ts`), one thing at a time, and answering what came of
+ * it with the processor time that it took itself.
+ */
+import { echo, type Echo } from './echo.ts';
+import { live } from './lifecycle.ts';
+import { httpTrips, postgresCommits, socketTrips, sqliteCommits, syncs } from './limits.ts';
+import { openSubmitter, type Submitted, type SubmitPlan } from './submitting.ts';
+
+let echoing: Echo | null = null;
+
+async function submit({ count, ...plan }: SubmitPlan & { readonly count: number }): Promise<Submitted> {
+  let fail: (error: Error) => void = () => undefined;
+  const failure = new Promise<never>((_, reject) => (fail = reject));
+  const submitter = await openSubmitter(plan, fail);
+  try {
+    return await Promise.race([submitter.all(0, count), failure]);
+  } finally {
+    submitter.end();
+  }
+}
+
+/** All that can be asked of it. */
+const WORK = {
+  live,
+  submit,
+  syncs,
+  sqliteCommits,
+  postgresCommits,
+  socketTrips,
+  httpTrips,
+  echo: async ({ transport }: { readonly transport: string }) => (echoing = await echo(transport)).port,
+  endEcho: async (_: undefined) => echoing?.close(),
+};
+
+export type Work = typeof WORK;
+
+export interface Asked {
+  readonly work: keyof Work;
+  readonly plan: unknown;
+}
+
+export type Told =
+  | { readonly kind: 'done'; readonly value: unknown; readonly cpuMs: number; readonly rssBytes: number }
+  | { readonly kind: 'failed'; readonly error: string };
+
+process.on('message', (message) => void answer(message as Asked));
+process.once('disconnect', () => process.exit(0));
+
+async function answer({ work, plan }: Asked): Promise<void> {
+  const before = process.cpuUsage();
+  const told: Told = await (WORK[work] as (plan: unknown) => Promise<unknown>)(plan).then(
+    (value) => {
+      const { user, system } = process.cpuUsage(before);
+      return { kind: 'done', value, cpuMs: (user + system) / 1_000, rssBytes: process.memoryUsage.rss() };
+    },
+    (thrown: unknown) => ({ kind: 'failed', error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) }),
+  );
+  process.send?.(told);
+}

@@ -1,0 +1,105 @@
+/** Submits tasks over kept-alive HTTP: one a request, or many lines a request. */
+import { httpLine, type HttpLine } from './http-line.ts';
+import { recordTimes, type Spread } from './spread.ts';
+
+export interface SubmitPlan {
+  readonly port: number;
+  readonly token: string;
+  /** Connections, each with one request on its way. */
+  readonly inFlight: number;
+  /** 1: `POST /api/tasks`; more: so many lines of `POST /api/tasks/bulk`. */
+  readonly perRequest: number;
+  /** Sends an `Idempotency-Key` with each request, as our own client does. */
+  readonly withKeys: boolean;
+}
+
+export interface Submitted {
+  readonly seconds: number;
+  /** From the first byte of a request to its answer. */
+  readonly answers: Spread;
+}
+
+export interface Submitter {
+  /** Submits tasks numbered from `first`, always with `inFlight` requests on their way, and waits for the last answer. */
+  all(first: number, count: number): Promise<Submitted>;
+  /** Submits one task, on a connection that is free or as soon as one is. */
+  one(n: number, done?: () => void): void;
+  end(): void;
+}
+
+/** What task `n` says. */
+export const descriptionOf = (n: number): string => `bench ${n}: look through the module, and mend what its tests say is broken.`;
+/** The number in it. */
+export const numberOf = (description: string): number => Number(description.slice(6, description.indexOf(':')));
+
+/** `onFailure` is called with what breaks or is refused. */
+export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) => void): Promise<Submitter> {
+  const lines = await Promise.all(Array.from({ length: plan.inFlight }, () => httpLine(plan.port, onFailure)));
+  const free = [...lines];
+  const waiting: ((line: HttpLine) => void)[] = [];
+  const request = requestsOf(plan);
+  const send = (line: HttpLine, first: number, count: number, done: () => void): void =>
+    line.send(request(first, count), (status, body) => {
+      if (status === 201) done();
+      else onFailure(new Error(`a submit was answered with ${status}: ${body}`));
+    });
+
+  return {
+    async all(first, count) {
+      const times = recordTimes();
+      let next = first;
+      const from = performance.now();
+      const rounds = (line: HttpLine): Promise<void> =>
+        new Promise((resolve) => {
+          const round = (): void => {
+            const n = next;
+            const some = Math.min(plan.perRequest, first + count - n);
+            if (some <= 0) return resolve();
+            next += some;
+            const sentMs = performance.now();
+            send(line, n, some, () => {
+              times.record(performance.now() - sentMs);
+              round();
+            });
+          };
+          round();
+        });
+      await Promise.all(lines.map(rounds));
+      return { seconds: (performance.now() - from) / 1_000, answers: times.spread() };
+    },
+
+    one(n, done) {
+      const on = (line: HttpLine): void =>
+        send(line, n, 1, () => {
+          const next = waiting.shift();
+          if (next === undefined) free.push(line);
+          else next(line);
+          done?.();
+        });
+      const line = free.pop();
+      if (line === undefined) waiting.push(on);
+      else on(line);
+    },
+
+    end() {
+      for (const line of lines) line.end();
+    },
+  };
+}
+
+/** Of this process and moment, so that two runs on one hub never send the same key. */
+const newRun = (): string => `${process.pid.toString(36)}-${Date.now().toString(36)}`;
+
+/** Makes whole requests: head and body in one string. */
+function requestsOf({ port, token, perRequest, withKeys }: SubmitPlan): (first: number, count: number) => string {
+  const [path, type] = perRequest > 1 ? ['/api/tasks/bulk', 'x-ndjson'] : ['/api/tasks', 'json'];
+  const run = newRun();
+  const head =
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n` + `Content-Type: application/${type}\r\n`;
+  return (first, count) => {
+    let body = '';
+    for (let n = first; n < first + count; n += 1) body += `{"description":"${descriptionOf(n)}"}\n`;
+    const key = withKeys ? `Idempotency-Key: ${run}-${first}\r\n` : '';
+    return `${head}${key}Content-Length: ${body.length}\r\n\r\n${body}`;
+  };
+}

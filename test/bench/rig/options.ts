@@ -1,0 +1,55 @@
+/** The command line of the benchmark. */
+import { parseArgs } from 'node:util';
+import { requireKnown } from '../../apps/adapters-under-test.ts';
+import { STORAGES, TRANSPORTS } from '../../../apps/quickstart/config-text.ts';
+import { DEFAULT_PAIR, isDefault } from './bench.ts';
+import type { Pair } from './result.ts';
+
+export interface BenchOptions {
+  readonly scenarios: readonly string[];
+  readonly pairs: readonly Pair[];
+  readonly isQuick: boolean;
+  readonly isLong: boolean;
+  readonly isJson: boolean;
+  readonly isCheck: boolean;
+  /** Only figures in whose names this stands. */
+  readonly what: string;
+  /** A folder. */
+  readonly profile: string | null;
+}
+
+/** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
+export function readBenchOptions(known: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true },
+      storage: { type: 'string' },
+      transport: { type: 'string' },
+      what: { type: 'string', default: '' },
+      profile: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      long: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
+    },
+  });
+  for (const name of values.only ?? []) requireKnown('--only', name, known);
+  if (values.storage !== undefined) requireKnown('--storage', values.storage, Object.keys(STORAGES));
+  if (values.transport !== undefined) requireKnown('--transport', values.transport, Object.keys(TRANSPORTS));
+  const asked = values.storage !== undefined || values.transport !== undefined;
+  const all = Object.keys(STORAGES).flatMap((storage) => Object.keys(TRANSPORTS).map((transport) => ({ storage, transport })));
+  const pairs = all.filter(
+    ({ storage, transport }) => storage === (values.storage ?? storage) && transport === (values.transport ?? transport),
+  );
+  return {
+    scenarios: values.only === undefined ? known : ['limits', ...values.only],
+    // A quick run says whether something is wrong; it has no time for all of them.
+    pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
+    isQuick: values.quick,
+    isLong: values.long,
+    isJson: values.json,
+    isCheck: values.check,
+    what: values.what,
+    profile: values.profile ?? null,
+  };
+}

@@ -1,0 +1,92 @@
+/** Whole lives of tasks: submit, assign, accept, complete, acknowledged, each step committed and through a real socket. */
+import { isDefault, repeated, resultOf, withHub, type Bench, type Run, type Scenario } from '../rig/bench.ts';
+import type { BenchHub } from '../rig/bench-hub.ts';
+import type { LoadProcess } from '../rig/load-process.ts';
+import { commitsOf } from './limits.ts';
+
+interface Case {
+  readonly what: string;
+  readonly sidecars: number;
+  /** Of each. */
+  readonly slots: number;
+  readonly isDrain: boolean;
+  readonly atOnce: boolean;
+  readonly count: number;
+  readonly quickCount: number;
+  readonly onlyDefault?: boolean;
+}
+
+/** Submits on their way while tasks are worked on. */
+const SUBMITS_IN_FLIGHT = 64;
+/** Of the bulk that fills the queue. */
+const FILLED_PER_REQUEST = 5_000;
+
+const CASES: readonly Case[] = [
+  {
+    what: '64 slots, submitted and worked on together',
+    sidecars: 4,
+    slots: 16,
+    isDrain: false,
+    atOnce: false,
+    count: 20_000,
+    quickCount: 4_000,
+  },
+  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 20_000, quickCount: 4_000 },
+  {
+    what: '64 slots, together, completed right behind the acceptance',
+    sidecars: 4,
+    slots: 16,
+    isDrain: false,
+    atOnce: true,
+    count: 20_000,
+    quickCount: 4_000,
+    onlyDefault: true,
+  },
+  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 10_000, quickCount: 2_000, onlyDefault: true },
+  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 2_000, quickCount: 400, onlyDefault: true },
+];
+
+export const lifecycle: Scenario = {
+  name: 'lifecycle',
+  async run(bench) {
+    for (const pair of bench.pairs)
+      await withHub(bench, pair, async (hub, load) => {
+        for (const one of CASES)
+          if (bench.wants(one.what) && (isDefault(pair) || one.onlyDefault !== true)) await lifecycleCase(bench, hub, load, one);
+      });
+  },
+};
+
+async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<void> {
+  const count = bench.isQuick ? one.quickCount : one.count;
+  const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
+    if (one.isDrain) await fill(hub, load, count);
+    const sidecars = await hub.newSidecars(one.sidecars, one.slots);
+    const { value, ...cost } = await hub.measured(() =>
+      load.do('live', {
+        port: hub.port,
+        token: hub.adminToken,
+        sidecars,
+        atOnce: one.atOnce,
+        count,
+        submit: one.isDrain ? { how: 'waiting' } : { how: 'in_flight', inFlight: SUBMITS_IN_FLIGHT },
+      }),
+    );
+    const { seconds, toCompleted } = value.value;
+    return {
+      figure: count / seconds,
+      operations: count,
+      times: one.isDrain ? undefined : toCompleted,
+      cost: { ...cost, loadCpuMs: value.cpuMs },
+    };
+  });
+  bench.tell(
+    resultOf(bench, hub, runs, { scenario: 'lifecycle', what: one.what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) }),
+  );
+}
+
+/** Has so many tasks wait. */
+export async function fill(hub: BenchHub, load: LoadProcess, count: number): Promise<void> {
+  const plan = { port: hub.port, token: hub.adminToken, perRequest: FILLED_PER_REQUEST, inFlight: 1, withKeys: false };
+  await load.do('submit', { ...plan, count });
+}
