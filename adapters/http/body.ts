@@ -3,7 +3,7 @@ import { JSON_DEPTH_MAX } from '../../core/protocol/fields.ts';
 import type { FieldError } from '../../core/protocol/frame-reader.ts';
 import { findUnfit } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
-import type { Clock } from '../../core/ports/clock.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from './reply.ts';
 import type { LineTaker } from './request.ts';
 
@@ -56,15 +56,15 @@ export async function takeBody(
   try {
     while (reply === null) {
       const next = await reader.read().catch((thrown: unknown) => ({ brokeOff: messageOf(thrown) }));
-      if ('brokeOff' in next) reply = refusal('invalid_json', `The body broke off: ${next.brokeOff}.`);
-      else if (isLate) reply = refusal('request_timeout', `The body did not arrive within ${BODY_MS / 1_000} s.`);
+      if ('brokeOff' in next) reply = brokeOff(next.brokeOff);
+      else if (isLate) reply = tooLate;
       else if (next.done) return { reply: null, release };
       else {
         bytes += next.value.byteLength;
         counted += next.value.byteLength;
         budget.bytes += next.value.byteLength;
         if (bytes > bytesMax) reply = tooLarge(bytesMax);
-        else if (budget.bytes > budget.bytesMax) reply = refusal('hub_busy', 'The hub has too many bodies in hand; try again.');
+        else if (budget.bytes > budget.bytesMax) reply = tooMuchInHand;
         else reply = await take(next.value);
       }
     }
@@ -76,16 +76,56 @@ export async function takeBody(
 }
 
 const tooLarge = (bytesMax: number): Reply => refusal('body_too_large', `The body is over ${bytesMax} bytes.`);
+const brokeOff = (why: string): Reply => refusal('invalid_json', `The body broke off: ${why}.`);
+const tooLate = refusal('request_timeout', `The body did not arrive within ${BODY_MS / 1_000} s.`);
+const tooMuchInHand = refusal('hub_busy', 'The hub has too many bodies in hand; try again.');
 
-/** The body as one JSON value; `undefined` for an empty body. */
-export async function takeJson(request: Request, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
+type Taken = { readonly reply: Reply } | { readonly reply: null; readonly bytes: Uint8Array };
+
+/** Puts a body together that does not say how long it is. */
+async function gather(request: Request, rules: BodyRules): Promise<Taken & { release(): void }> {
   const chunks: Uint8Array[] = [];
   const { reply, release } = await takeBody(request, rules, (chunk) => {
     chunks.push(chunk);
     return null;
   });
-  if (reply !== null) return { body: refused(reply), release };
-  const bytes = Buffer.concat(chunks);
+  return reply === null ? { reply, bytes: Buffer.concat(chunks), release } : { reply, release };
+}
+
+/** A body that says how long it is counts in full from the start, and is left to the transport: a stream of it costs more than all else. */
+async function takeWhole(request: Request, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
+  const { bytesMax, budget, clock } = rules;
+  if (announced > bytesMax) return { reply: tooLarge(bytesMax), release: () => undefined };
+  if (budget.bytes + announced > budget.bytesMax) return { reply: tooMuchInHand, release: () => undefined };
+  budget.bytes += announced;
+  let counted = announced;
+  const release = (): void => {
+    budget.bytes -= counted;
+    counted = 0;
+  };
+  let timer: Timer | null = null;
+  const late = new Promise<Taken>((resolve) => (timer = clock.after(BODY_MS, () => resolve({ reply: tooLate }))));
+  const whole = request.arrayBuffer().then(
+    (buffer): Taken => ({ reply: null, bytes: new Uint8Array(buffer) }),
+    (thrown: unknown): Taken => ({ reply: brokeOff(messageOf(thrown)) }),
+  );
+  try {
+    return { ...(await Promise.race([whole, late])), release };
+  } finally {
+    (timer as Timer | null)?.cancel();
+  }
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+const LENGTH = /^\d{1,15}$/;
+
+/** The body as one JSON value; `undefined` for an empty body. */
+export async function takeJson(request: Request, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
+  const announced = request.headers.get('content-length');
+  const isAnnounced = announced !== null && LENGTH.test(announced);
+  const { release, ...taken } = await (isAnnounced ? takeWhole(request, Number(announced), rules) : gather(request, rules));
+  if (taken.reply !== null) return { body: refused(taken.reply), release };
+  const { bytes } = taken;
   if (bytes.byteLength === 0) return { body: read(undefined), release };
   const parsed = parseJson(bytes);
   if (parsed.kind === 'parsed') return { body: read(parsed.value), release };
@@ -99,7 +139,7 @@ export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { re
 export function parseJson(bytes: Uint8Array): Parsed {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = JSON.parse(UTF8.decode(bytes));
   } catch (thrown) {
     // What the parser says may quote the body, which may hold a secret.
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';

@@ -26,8 +26,11 @@ const HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
-export const responseOf = (reply: Reply): Response =>
-  new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...reply.headers } });
+/** A text says its length, so that a transport need not find out whether it is whole. */
+export const responseOf = (reply: Reply): Response => {
+  const length = typeof reply.body === 'string' ? { 'content-length': String(Buffer.byteLength(reply.body)) } : undefined;
+  return new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...length, ...reply.headers } });
+};
 
 export interface ServeContext {
   readonly deps: HttpApiDeps;
@@ -82,7 +85,9 @@ export async function serve(
     const apiRequest: ApiRequest = {
       method: request.method,
       params,
-      query: new URL(request.url).searchParams,
+      get query() {
+        return new URL(request.url).searchParams;
+      },
       headers: request.headers,
       address,
       json: json ?? (route.body === 'empty' ? {} : undefined),

@@ -20,6 +20,8 @@ export const systemIds = ({ clock }: SystemIdsOptions): Ids => {
   let lastMs = 0;
   let count = 0;
 
+  const random = randomHex();
+
   const task = (): TaskId => {
     const nowMs = clock.nowMs();
     count += 1;
@@ -27,15 +29,32 @@ export const systemIds = ({ clock }: SystemIdsOptions): Ids => {
       lastMs = Math.max(nowMs, lastMs + 1);
       count = 0;
     }
-    return `task-${hex(lastMs, 12)}${hex(count, 4)}${randomBytes(8).toString('hex')}` as TaskId;
+    return `task-${hex(lastMs, 12)}${hex(count, 4)}${random(8)}` as TaskId;
   };
 
   return {
     task,
-    random: (prefix) => `${prefix}-${randomBytes(16).toString('hex')}`,
+    random: (prefix) => `${prefix}-${random(16)}`,
     secret: () => randomBytes(32).toString('hex'),
     jitter: () => Math.random(),
   };
 };
+
+/** Bytes that are drawn from the system at once: each draw costs more than the use of what it gives. */
+const DRAWN_BYTES = 4_096;
+
+/** Random bytes as hexadecimal digits, each given once. */
+function randomHex(): (bytes: number) => string {
+  let drawn = Buffer.alloc(0);
+  let used = 0;
+  return (bytes) => {
+    if (used + bytes > drawn.length) {
+      drawn = randomBytes(DRAWN_BYTES);
+      used = 0;
+    }
+    used += bytes;
+    return drawn.toString('hex', used - bytes, used);
+  };
+}
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');

@@ -41,6 +41,10 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
         (await transaction.rows('loadBodies', ids)).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       ),
     holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
+    heldCounts: (agentIds) =>
+      named(agentIds, async () =>
+        (await transaction.rows('heldCounts', agentIds)).map((row) => ({ agentId: row['agent_id'] as AgentId, held: Number(row['held']) })),
+      ),
     activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row)),
     agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map((row) => stateIn<Agent>(row)),
     async renewHub(hubId, leaseMs) {

@@ -174,6 +174,11 @@ export const POSTGRES_STATEMENTS: Statements = {
   // Waits: who leaves one out gives its agent more work than it has slots.
   liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id ${LOCKED}`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
+  heldCounts: `
+    SELECT named.agent_id,
+      (SELECT count(*) FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = named.agent_id)
+      + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.agent_id) AS held
+    FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
   activeAgents: `
     SELECT state FROM agents
     WHERE id = ANY (ARRAY(

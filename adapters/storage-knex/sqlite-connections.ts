@@ -17,6 +17,10 @@ import { migrateSqlite } from './sqlite-schema.ts';
 const READERS_MAX = 4;
 /** What the write-ahead log is cut back to when it has grown. */
 const WAL_BYTES_KEPT = 67_108_864;
+/** Pages of 4 KiB after which the write-ahead log is copied into the database: a page that changed often by then is copied once. */
+const WAL_PAGES = 4_000;
+/** What the writer keeps of the database in memory: of a million tasks, the upper parts of every index and the ends that are written. */
+const CACHE_KIB = 32_768;
 
 export interface SqliteConnections {
   readonly storeId: string;
@@ -79,6 +83,8 @@ const WRITER_PRAGMAS = [
   'PRAGMA synchronous = FULL',
   'PRAGMA foreign_keys = ON',
   `PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`,
+  `PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
+  `PRAGMA cache_size = -${CACHE_KIB}`,
 ];
 
 /** A new connection of a pool is ready when these have been said to it. */

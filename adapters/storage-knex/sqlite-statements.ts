@@ -135,6 +135,11 @@ export const SQLITE_STATEMENTS: Statements = {
     WHERE t.assigned_to = named.value AND t.status = 'assigned'
     ORDER BY t.id`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id IN ${NAMES} ORDER BY task_id, generation`,
+  heldCounts: `
+    SELECT named.value AS agent_id,
+      (SELECT count(*) FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = named.value)
+      + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.value) AS held
+    FROM (SELECT DISTINCT value FROM json_each(?1)) AS named`,
   activeAgents: `
     SELECT state FROM agents
     WHERE id IN (

@@ -31,6 +31,7 @@ export interface Statements {
   /** Parameter: agent ids. Rows: `state`, by task and generation. */
   readonly pendingStops: string;
   /** Parameter: ids of hubs. Rows: `state`, by id. */
+  readonly heldCounts: string;
   readonly activeAgents: string;
   /** Parameter: a hub's id. Rows: `state`, by id. */
   readonly agentsOf: string;

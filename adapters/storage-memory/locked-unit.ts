@@ -46,6 +46,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
         stops: holding.stops.filter((stop) => stops.has(stopKeyOf(stop))),
       }));
     },
+    heldCounts: (agentIds) => alive(() => unit.heldCounts(agentIds)),
     activeAgents: (exceptOf) => lockFound('agent', () => unit.activeAgents(exceptOf)),
     agentsOf: (hubId) => lockFound('agent', () => unit.agentsOf(hubId)),
     async renewHub(hubId, leaseMs) {

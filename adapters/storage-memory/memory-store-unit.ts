@@ -188,6 +188,10 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
       }),
     bodies: (ids) => inTransaction(() => found(tasks, ids).map(({ task, body }) => ({ taskId: task.id, body }))),
     holdingsOf: (agentIds) => inTransaction(() => [...new Set(agentIds)].map(holdingOf)),
+    heldCounts: (agentIds) =>
+      inTransaction(() =>
+        [...new Set(agentIds)].map(holdingOf).map(({ agentId, live, stops: held }) => ({ agentId, held: live.length + held.length })),
+      ),
     activeAgents: (exceptOf) =>
       inTransaction(() => {
         const busy = new Set<AgentId | null>(where(({ task }) => task.status === 'assigned').map(({ task }) => task.assignedTo));

@@ -11,16 +11,19 @@ export interface ArrivedParts {
   readonly headers: Headers;
   /** The body's stream, made when it is asked for; null without a body. */
   readonly body: (() => ReadableStream<Uint8Array>) | null;
+  /** All of the body at once, in the stream's place. */
+  readonly whole: () => Promise<ArrayBuffer>;
 }
 
 /** The members that the light one has itself. */
-type Own = Pick<Request, 'method' | 'url' | 'headers' | 'body' | 'bodyUsed'>;
+type Own = Pick<Request, 'method' | 'url' | 'headers' | 'body' | 'bodyUsed' | 'arrayBuffer'>;
 
 type Member = (this: Request, ...given: unknown[]) => unknown;
 
 class ArrivedRequest implements Own {
   readonly #parts: ArrivedParts;
   #real: Request | null = null;
+  #isTaken = false;
 
   constructor(parts: ArrivedParts) {
     this.#parts = parts;
@@ -43,7 +46,13 @@ class ArrivedRequest implements Own {
   }
 
   get bodyUsed(): boolean {
-    return this.#real === null ? this.body?.locked === true : this.#real.bodyUsed;
+    return this.#isTaken || (this.#real === null ? this.body?.locked === true : this.#real.bodyUsed);
+  }
+
+  arrayBuffer(): Promise<ArrayBuffer> {
+    if (this.#real !== null || this.bodyUsed) return ArrivedRequest.real(this).arrayBuffer();
+    this.#isTaken = true;
+    return this.#parts.whole();
   }
 
   /** The real one, around the same stream. */

@@ -4,7 +4,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { arrivedRequest } from './arrived-request.ts';
-import { arrivingBody } from './arriving-body.ts';
+import { arrivingBody, type ArrivingBody } from './arriving-body.ts';
 import { copyOf, headerOf, type Asked } from './asked.ts';
 import { openExchange } from './exchange.ts';
 import { sendResponse } from './send-response.ts';
@@ -61,7 +61,7 @@ export const httpBridge = ({ http, isRefusing, log }: HttpBridgeParts): HttpBrid
       exchange.answer({ status, headers: Object.entries(headers) }, isHead ? null : text, { closeAfter: closeAfter() });
 
     if (isRefusing()) return answerOwn(STOPPING);
-    const request = requestOf(asked, body === null ? null : () => body.stream);
+    const request = requestOf(asked, body);
     if (typeof request === 'string') return answerOwn(unreadable(request));
     const sending = { exchange, isHead, closeAfter, onStream: (stop: () => void) => void streams.push(stop) };
     answer(asked, request)
@@ -85,11 +85,13 @@ const hasBody = (asked: Asked): boolean => {
 };
 
 /** The web request, or why it cannot be one. */
-const requestOf = (asked: Asked, body: (() => ReadableStream<Uint8Array>) | null): Request | string => {
+const requestOf = (asked: Asked, body: ArrivingBody | null): Request | string => {
   try {
     const { href: url } = new URL(`http://${headerOf(asked, 'host') ?? ''}${asked.path}${asked.query}`);
     const headers = new Headers(asked.headers as [string, string][]);
-    return arrivedRequest({ method: asked.method, url, headers, body });
+    const stream = body === null ? null : () => body.stream;
+    const whole = (): Promise<ArrayBuffer> => body?.whole() ?? Promise.resolve(new ArrayBuffer(0));
+    return arrivedRequest({ method: asked.method, url, headers, body: stream, whole });
   } catch (thrown) {
     return messageOf(thrown);
   }

@@ -2,15 +2,21 @@
  * One sidecar's socket as the hub sees it: open, then closing once either side said so, then gone. Frames are passed on
  * only while it is open, so that nothing follows our own close but `onGone`.
  */
+import type { Duplex } from 'node:stream';
 import { WebSocket, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 
+/** Bytes that wait for the end of the turn; more are written at once, so that what waits is what the peer does not take. */
+const CORKED_BYTES_MAX = 65_536;
+
 export interface ConnectionParts {
   readonly id: number;
   readonly socket: WebSocket;
+  /** What the socket writes to. */
+  readonly stream: Duplex;
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
   readonly socketQueueBytesMax: number;
@@ -22,10 +28,24 @@ export interface ConnectionParts {
 
 /** Takes over an upgraded socket, and reports it open before this returns. */
 export const openConnection = (parts: ConnectionParts): HubConnection => {
-  const { id, socket, remoteAddress, forwardedFor, socketQueueBytesMax, events, forget } = parts;
+  const { id, socket, stream, remoteAddress, forwardedFor, socketQueueBytesMax, events, forget } = parts;
   const log = parts.log.with({ connection: id });
   /** The code of whoever closed first here; null while open. */
   let closedWith: number | null = null;
+
+  let isCorked = false;
+  const uncork = (): void => {
+    if (!isCorked) return;
+    isCorked = false;
+    stream.uncork();
+  };
+  /** What a commit sends to one peer leaves in one write: the system takes longer over each than over what is in it. */
+  const corkThisTurn = (): void => {
+    if (isCorked) return;
+    isCorked = true;
+    stream.cork();
+    process.nextTick(uncork);
+  };
 
   const close = (code: number, reason: string): void => {
     if (closedWith !== null) return;
@@ -39,7 +59,9 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
     forwardedFor,
     send(text) {
       if (closedWith !== null || socket.readyState !== WebSocket.OPEN) return false;
+      corkThisTurn();
       socket.send(text);
+      if (stream.writableLength > CORKED_BYTES_MAX) uncork();
       if (socket.bufferedAmount <= socketQueueBytesMax) return true;
       log.warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes: socket.bufferedAmount, socketQueueBytesMax });
       close(CLOSE_CODES.tooSlow, 'too much waits for this socket');

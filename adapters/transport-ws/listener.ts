@@ -74,6 +74,7 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
       const connection = openConnection({
         id: nextId(),
         socket,
+        stream,
         remoteAddress,
         forwardedFor: forwardedFor === undefined ? null : String(forwardedFor),
         socketQueueBytesMax: options.socketQueueBytesMax,

@@ -103,6 +103,12 @@ export interface StoreUnit {
   /** Live assignments and pending stops of these agents: one answer for each, also for one that holds nothing. */
   holdingsOf(agentIds: readonly AgentId[]): Promise<readonly Holding[]>;
 
+  /**
+   * How many live assignments and pending stops each of these agents has, together; all of them as of one moment. Locks nothing:
+   * a hub that takes one away meanwhile leaves the count too high, and only the hub of an agent gives it more.
+   */
+  heldCounts(agentIds: readonly AgentId[]): Promise<readonly HeldCount[]>;
+
   /** Agents that are connected now, or that have a live assignment or a pending stop; without those connected to one of these hubs. */
   activeAgents(exceptOf: readonly string[]): Promise<readonly Agent[]>;
 
@@ -181,6 +187,11 @@ export interface Holding {
   readonly agentId: AgentId;
   readonly live: readonly Task[];
   readonly stops: readonly PendingStop[];
+}
+
+export interface HeldCount {
+  readonly agentId: AgentId;
+  readonly held: number;
 }
 
 export interface IdempotencyName {

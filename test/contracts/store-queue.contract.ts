@@ -174,6 +174,32 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await of(), []);
     });
 
+    t.test('counts what each agent holds', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
+      await commit(storage, {
+        ...inserting(
+          anAssignedTask(a1, { id: aTaskId(1) }),
+          anAssignedTask(a1, { id: aTaskId(2) }),
+          anAssignedTask(a1, { id: aTaskId(3), status: 'completed' }),
+          anAssignedTask(a2, { id: aTaskId(4) }),
+          aTask({ id: aTaskId(5) }),
+        ),
+        stopsSet: [aStop({ agentId: a1, taskId: aTaskId(8) }), aStop({ agentId: a1, taskId: aTaskId(8), generation: 3 })],
+      });
+      const of = (...agents: readonly string[]) => look(storage, (unit) => unit.heldCounts(agents.map(anAgentId)));
+      t.same(
+        new Map((await of('a1', 'a2', 'nobody', 'a1')).map(({ agentId, held }) => [agentId as string, held])),
+        new Map([
+          ['a1', 4],
+          ['a2', 1],
+          ['nobody', 0],
+        ]),
+      );
+      t.equal((await of('a1', 'a1')).length, 1, 'each once');
+      t.strictSame(await of(), []);
+    });
+
     t.test('knows the agents that are here or still hold something', async (t) => {
       const storage = await openedIn(t, subject);
       const away = (id: string) => anAgent({ id: anAgentId(id), connected: false, disconnectedAtMs: A_MOMENT_MS });

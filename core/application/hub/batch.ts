@@ -11,7 +11,7 @@ import type { Tombstone } from '../../domain/tombstone.ts';
 import { requirementKey, type Requirement, type Task, type TaskBody } from '../../domain/task.ts';
 import type { Change } from '../../domain/transitions/change.ts';
 import { AgentcomError } from '../../errors/agentcom-error.ts';
-import type { Changes, Holding, IdempotencyName, IdempotencyRecord, Loaded, StoreUnit } from '../../ports/task-store.ts';
+import type { Changes, HeldCount, Holding, IdempotencyName, IdempotencyRecord, Loaded, StoreUnit } from '../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
 
 export class Batch {
@@ -49,6 +49,10 @@ export class Batch {
   readonly #newKeys: IdempotencyRecord[] = [];
   /** By how much each agent's taken slots changed. */
   readonly #taken = new Map<AgentId, number>();
+  /** Taken slots by agent, as the store counted them before the batch. */
+  readonly #counts = new Map<AgentId, number>();
+  /** Changed tasks that wait for somebody in the store. */
+  readonly #waitedBefore = new Set<TaskId>();
 
   constructor(unit: StoreUnit) {
     this.unit = unit;
@@ -73,6 +77,10 @@ export class Batch {
       for (const stop of stops) if (!known.has(stopKey(stop)) && !this.#stopsCleared.has(stopKey(stop))) known.set(stopKey(stop), stop);
       this.#stops.set(agentId, known);
     }
+  }
+
+  takeCounts(counts: readonly HeldCount[]): void {
+    for (const { agentId, held } of counts) this.#counts.set(agentId, held);
   }
 
   task(id: TaskId): Task | undefined {
@@ -128,6 +136,7 @@ export class Batch {
       throw new AgentcomError('AC_INTERNAL', `A change of task ${made.task.id} was decided of an older state of it: ${found}.`);
     }
     this.#tasks.set(made.task.id, made.task);
+    if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#waitedBefore.add(made.task.id);
     this.#dirtyTasks.add(made.task.id);
     for (const event of made.events) this.#events.push(event);
     if (made.result !== null) this.#results.push({ taskId: made.task.id, json: made.result });
@@ -200,9 +209,9 @@ export class Batch {
     return false;
   }
 
-  /** How many tasks this batch has changed so far: as many rows of the store may be out of date. */
-  get changedTasks(): number {
-    return this.#dirtyTasks.size;
+  /** How many tasks that wait in the store this batch has changed so far: as many rows of the waiting may be out of date. */
+  get changedWaiting(): number {
+    return this.#waitedBefore.size;
   }
 
   /** Blocked tasks that name one of these, as the batch knows them. */
@@ -252,9 +261,16 @@ export class Batch {
     return this.#agents;
   }
 
-  /** Agents whose holdings were read in this batch: their taken slots are known, not only how they changed. */
+  /** The taken slots of an agent as they are now; undefined where it was never read how many there were. */
+  takenBy(id: AgentId): number | undefined {
+    if (this.#held.has(id)) return this.liveOf(id).length + this.stopsOf(id).length;
+    const before = this.#counts.get(id);
+    return before === undefined ? undefined : before + (this.#taken.get(id) ?? 0);
+  }
+
+  /** Agents for whom `takenBy` knows. */
   get counted(): readonly AgentId[] {
-    return [...this.#held.keys()];
+    return [...new Set([...this.#held.keys(), ...this.#counts.keys()])];
   }
 
   changes(): Changes {

@@ -19,12 +19,14 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
   const ids = [...new Set([...known, ...batch.changedAgents()])];
   if (ids.length === 0) return;
-  batch.take(await batch.unit.load({ tasks: [], agents: ids, keys: [] }));
-  batch.takeHoldings(await batch.unit.holdingsOf(ids));
+  const unknown = ids.filter((id) => batch.agent(id) === undefined);
+  if (unknown.length > 0) batch.take(await batch.unit.load({ tasks: [], agents: unknown, keys: [] }));
+  const uncounted = ids.filter((id) => batch.takenBy(id) === undefined);
+  if (uncounted.length > 0) batch.takeCounts(await batch.unit.heldCounts(uncounted));
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
     if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId) return [];
-    const room = agent.slots - batch.liveOf(id).length - batch.stopsOf(id).length;
+    const room = agent.slots - (batch.takenBy(id) ?? agent.slots);
     return room > 0 ? [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }] : [];
   });
   const slots = free.reduce((sum, agent) => sum + agent.free, 0);
@@ -33,7 +35,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const limitPerLane = Math.min(slots, ASSIGNMENTS_PER_BATCH);
   // What the batch itself changed is not in the store yet: the store's rows are looked up first, the batch's go over them.
   batch.take({
-    tasks: await batch.unit.claimable({ requirementKeys: keys, nowMs: batch.nowMs, limitPerLane: limitPerLane + batch.changedTasks }),
+    tasks: await batch.unit.claimable({ requirementKeys: keys, nowMs: batch.nowMs, limitPerLane: limitPerLane + batch.changedWaiting }),
   });
   assign(batch, free, keys, context);
   batch.moreWaits ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;

@@ -40,7 +40,7 @@ export class Roster {
       else this.#heldBack.delete(agent.id);
     }
     for (const [id, difference] of batch.taken) this.#setTaken(id, (taken) => taken + difference);
-    for (const id of batch.counted) this.#setTaken(id, () => batch.liveOf(id).length + batch.stopsOf(id).length);
+    for (const id of batch.counted) this.#setTaken(id, (taken) => batch.takenBy(id) ?? taken);
     return told;
   }
 

@@ -69,6 +69,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     dependentsOf: (ids) => unit.dependentsOf(ids),
     bodies: (ids) => unit.bodies(ids),
     holdingsOf: (agentIds) => around(kill, 'reading holdings', () => unit.holdingsOf(agentIds)),
+    heldCounts: (agentIds) => around(kill, 'counting holdings', () => unit.heldCounts(agentIds)),
     activeAgents: (exceptOf) => unit.activeAgents(exceptOf),
     agentsOf: (hubId) => unit.agentsOf(hubId),
     renewHub: (hubId, leaseMs) => unit.renewHub(hubId, leaseMs),
