@@ -168,9 +168,9 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     name: 'P17',
     what: 'a stop that is not confirmed takes no slot',
     breaks: ['R19'],
-    file: 'core/application/hub/dispatcher.ts',
-    find: ' - batch.stopsOf(id).length;',
-    replace: ';',
+    file: 'core/application/hub/batch.ts',
+    find: 'this.#add(stop.agentId, 1);',
+    replace: '',
     test: `${HUB}/version2.test.ts`,
   },
   {
