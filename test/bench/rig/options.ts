@@ -11,7 +11,14 @@ export interface BenchOptions {
   readonly isQuick: boolean;
   readonly isLong: boolean;
   readonly isJson: boolean;
+  /** Fails when a figure has drifted away from its stored ratio. */
   readonly isCheck: boolean;
+  /** Stores the ratios of this run. */
+  readonly keepsRatios: boolean;
+  /** Only writes the page anew from what was kept. */
+  readonly isPage: boolean;
+  /** Everything, on all pairs: what is kept. */
+  readonly isFull: boolean;
   /** Only figures in whose names this stands. */
   readonly what: string;
   /** A folder. */
@@ -31,6 +38,8 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       long: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
+      'keep-ratios': { type: 'boolean', default: false },
+      page: { type: 'boolean', default: false },
     },
   });
   for (const name of values.only ?? []) requireKnown('--only', name, known);
@@ -49,6 +58,9 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     isLong: values.long,
     isJson: values.json,
     isCheck: values.check,
+    keepsRatios: values['keep-ratios'],
+    isPage: values.page,
+    isFull: !values.quick && values.only === undefined && !asked && values.what === '',
     what: values.what,
     profile: values.profile ?? null,
   };

@@ -27,6 +27,8 @@ export interface Result extends Partial<Pair> {
   readonly ratio?: number | undefined;
   /** What the hub's own writing connection said of its durability. */
   readonly durability?: string | undefined;
+  /** What this is a point of: how a cost grows. */
+  readonly series?: { readonly name: string; readonly over: string; readonly at: number } | undefined;
   /** Anything else worth a word. */
   readonly note?: string | undefined;
 }
