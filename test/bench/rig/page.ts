@@ -1,15 +1,17 @@
-/** The tables of `docs/performance.md`: what stands between two of its markers is made from the results, the rest is written by people. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+/** The tables of `docs/performance.md`: its generated parts are made from the results, the rest is written by people. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../../architecture/cruise.ts';
+import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/figures.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
 import { median, round, type Result } from './result.ts';
 import { judged } from './targets.ts';
 
-const ROOT = resolve(import.meta.dirname, '../../..');
-const PAGE = join(ROOT, 'docs/performance.md');
+const PAGE = 'docs/performance.md';
 const RESULTS = join(ROOT, 'docs/results/bench.json');
 const PICTURES = 'performance';
+const PARTS = ['environment', 'limits', 'submit', 'lifecycle', 'latency', 'backlog', 'restart', 'connections', 'sidecar', 'growth'];
 
 /** `docs/results/bench.json`. */
 export interface KeptResults {
@@ -31,29 +33,21 @@ export interface KeptResults {
 
 /** Writes the page's tables and pictures anew from the kept results. */
 export function writePage(): void {
-  const kept = JSON.parse(readFileSync(RESULTS, 'utf8')) as KeptResults;
-  const { results } = kept;
-  let page = readFileSync(PAGE, 'utf8');
-  for (const [, name = ''] of page.matchAll(/<!-- bench:([a-z]+) -->/g)) page = between(page, name, partOf(name, kept));
-  writeFileSync(PAGE, page);
+  const kept = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as KeptResults) : null;
+  writeFileSync(join(ROOT, PAGE), withParts(PAGE, partsOf(kept)));
   mkdirSync(join(ROOT, 'docs', PICTURES), { recursive: true });
-  for (const { file, title, over, series } of picturesOf(results))
+  for (const { file, title, over, series } of picturesOf(kept?.results ?? []))
     writeFileSync(join(ROOT, 'docs', PICTURES, file), plot(title, over, series));
-  say(`written to ${PAGE}`);
+  say(`written: ${PAGE}`);
 }
 
-/** The page with this text between the markers of the name; fails when the second one is missing. */
-export function between(page: string, name: string, text: string): string {
-  const [start, end] = [`<!-- bench:${name} -->`, `<!-- /bench:${name} -->`];
-  const [from, to] = [page.indexOf(start), page.indexOf(end)];
-  if (from === -1 || to < from) throw new Error(`the page has no "${start}" with "${end}" after it`);
-  return `${page.slice(0, from + start.length)}\n\n${text.trimEnd()}\n\n${page.slice(to)}`;
-}
-
-function partOf(name: string, kept: KeptResults): string {
-  if (name === 'environment') return environmentOf(kept);
-  if (name === 'growth') return growthOf(kept.results);
-  return tableOf(kept.results.filter(({ scenario }) => scenario === name));
+/** Each generated part of the page, by its name. */
+export function partsOf(kept: KeptResults | null): Readonly<Record<string, string>> {
+  const parts = (of: (name: string) => string): Readonly<Record<string, string>> =>
+    Object.fromEntries(PARTS.map((name) => [name, of(name)]));
+  if (kept === null) return parts(() => 'Not measured yet.');
+  const table = (name: string): string => tableOf(kept.results.filter(({ scenario }) => scenario === name));
+  return { ...parts(table), environment: environmentOf(kept), growth: growthOf(kept.results) };
 }
 
 function environmentOf({ date, command, seconds, environment }: KeptResults): string {
@@ -75,7 +69,7 @@ export function tableOf(results: readonly Result[]): string {
     ['min–max', ({ runs }) => (runs.length < 2 ? '' : `${round(Math.min(...runs))}–${round(Math.max(...runs))}`)],
     ['runs × N', ({ runs, n }) => `${runs.length} × ${n.toLocaleString('en-US')}`],
     ['p50 / p99 ms', ({ times }) => (times === undefined ? '' : `${round(times.p50Ms)} / ${round(times.p99Ms)}`)],
-    ['CPU µs', ({ cpuUs }) => (cpuUs === undefined ? '' : `${round(cpuUs.all)}${partsOf(cpuUs.of)}`)],
+    ['CPU µs', ({ cpuUs }) => (cpuUs === undefined ? '' : `${round(cpuUs.all)}${cpuPartsOf(cpuUs.of)}`)],
     ['hub MiB', ({ hubMiB }) => (hubMiB === undefined ? '' : String(Math.round(hubMiB)))],
     ['of the limit', ({ ratio, limit }) => (ratio === undefined ? '' : `${round(ratio)} × ${limit}`)],
     ['durability', ({ durability }) => durability ?? ''],
@@ -89,11 +83,11 @@ export function tableOf(results: readonly Result[]): string {
     ['', ({ note }) => note ?? ''],
   ];
   const used = columns.filter(([, cell]) => results.some((result) => cell(result) !== ''));
-  const rows = results.map((result) => used.map(([, cell]) => cell(result)));
+  const rows = results.map((result) => used.map(([, cell]) => escapedCell(cell(result))));
   return [used.map(([head]) => head), used.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-const partsOf = (of: Readonly<Record<string, number>>): string => {
+const cpuPartsOf = (of: Readonly<Record<string, number>>): string => {
   const parts = Object.entries(of);
   return parts.length < 2 ? '' : ` (${parts.map(([name, us]) => `${name} ${round(us)}`).join(', ')})`;
 };
