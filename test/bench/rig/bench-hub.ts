@@ -166,8 +166,13 @@ async function durabilityOf(postgres: PostgresServer): Promise<string> {
 }
 
 async function postmasterOf(postgres: PostgresServer): Promise<number> {
-  const [row] = await postgres.ask('SELECT pg_backend_pid() AS pid');
-  return parentOf(Number(row?.['pid']));
+  const session = await postgres.session();
+  try {
+    const [row] = await session.ask('SELECT pg_backend_pid() AS pid');
+    return parentOf(Number(row?.['pid']));
+  } finally {
+    await session.end();
+  }
 }
 
 const parentOf = (pid: number): number => Number(statOf(pid)?.[1] ?? 0);

@@ -5,7 +5,7 @@ import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/figures.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
-import { median, round, type Result } from './result.ts';
+import { median, partsOf, round, type Result } from './result.ts';
 import { judged } from './targets.ts';
 
 const PAGE = 'docs/performance.md';
@@ -34,7 +34,7 @@ export interface KeptResults {
 /** Writes the page's tables and pictures anew from the kept results. */
 export function writePage(): void {
   const kept = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as KeptResults) : null;
-  writeFileSync(join(ROOT, PAGE), withParts(PAGE, partsOf(kept)));
+  writeFileSync(join(ROOT, PAGE), withParts(PAGE, pageParts(kept)));
   mkdirSync(join(ROOT, 'docs', PICTURES), { recursive: true });
   for (const { file, title, over, series } of picturesOf(kept?.results ?? []))
     writeFileSync(join(ROOT, 'docs', PICTURES, file), plot(title, over, series));
@@ -42,7 +42,7 @@ export function writePage(): void {
 }
 
 /** Each generated part of the page, by its name. */
-export function partsOf(kept: KeptResults | null): Readonly<Record<string, string>> {
+export function pageParts(kept: KeptResults | null): Readonly<Record<string, string>> {
   const parts = (of: (name: string) => string): Readonly<Record<string, string>> =>
     Object.fromEntries(PARTS.map((name) => [name, of(name)]));
   if (kept === null) return parts(() => 'Not measured yet.');
@@ -69,7 +69,7 @@ export function tableOf(results: readonly Result[]): string {
     ['min–max', ({ runs }) => (runs.length < 2 ? '' : `${round(Math.min(...runs))}–${round(Math.max(...runs))}`)],
     ['runs × N', ({ runs, n }) => `${runs.length} × ${n.toLocaleString('en-US')}`],
     ['p50 / p99 ms', ({ times }) => (times === undefined ? '' : `${round(times.p50Ms)} / ${round(times.p99Ms)}`)],
-    ['CPU µs', ({ cpuUs }) => (cpuUs === undefined ? '' : `${round(cpuUs.all)}${cpuPartsOf(cpuUs.of)}`)],
+    ['CPU µs', ({ cpuUs }) => (cpuUs === undefined ? '' : `${round(cpuUs.all)}${partsOf(cpuUs.of)}`)],
     ['hub MiB', ({ hubMiB }) => (hubMiB === undefined ? '' : String(Math.round(hubMiB)))],
     ['of the limit', ({ ratio, limit }) => (ratio === undefined ? '' : `${round(ratio)} × ${limit}`)],
     ['durability', ({ durability }) => durability ?? ''],
@@ -86,11 +86,6 @@ export function tableOf(results: readonly Result[]): string {
   const rows = results.map((result) => used.map(([, cell]) => escapedCell(cell(result))));
   return [used.map(([head]) => head), used.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
-
-const cpuPartsOf = (of: Readonly<Record<string, number>>): string => {
-  const parts = Object.entries(of);
-  return parts.length < 2 ? '' : ` (${parts.map(([name, us]) => `${name} ${round(us)}`).join(', ')})`;
-};
 
 interface Picture {
   readonly file: string;
