@@ -14,13 +14,14 @@ import { sayProfiles } from './rig/profile.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
 import { backlog } from './scenarios/backlog.ts';
 import { connections } from './scenarios/connections.ts';
+import { history } from './scenarios/history.ts';
 import { latency } from './scenarios/latency.ts';
 import { lifecycle } from './scenarios/lifecycle.ts';
 import { limits } from './scenarios/limits.ts';
 import { sidecar } from './scenarios/sidecar.ts';
 import { submit } from './scenarios/submit.ts';
 
-const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, latency, backlog, connections, sidecar];
+const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, latency, backlog, history, connections, sidecar];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
 const options = readBenchOptions(SCENARIOS.flatMap(({ names }) => names));

@@ -11,7 +11,19 @@ import { judged } from './targets.ts';
 const PAGE = 'docs/performance.md';
 const RESULTS = join(ROOT, 'docs/results/bench.json');
 const PICTURES = 'performance';
-const PARTS = ['environment', 'limits', 'submit', 'lifecycle', 'latency', 'backlog', 'restart', 'connections', 'sidecar', 'growth'];
+const PARTS = [
+  'environment',
+  'limits',
+  'submit',
+  'lifecycle',
+  'latency',
+  'backlog',
+  'history',
+  'restart',
+  'connections',
+  'sidecar',
+  'growth',
+];
 
 /** `docs/results/bench.json`. */
 export interface KeptResults {
@@ -98,7 +110,7 @@ function picturesOf(results: readonly Result[]): readonly Picture[] {
   const all = seriesIn(results, 'sqlite');
   return [...new Set(all.map(({ over }) => over))].map((over) => ({
     file: `over-${over.replaceAll(' ', '-')}.svg`,
-    title: `The cost of one operation over the number of ${over}`,
+    title: `What one takes over the number of ${over}`,
     over,
     series: all.filter((series) => series.over === over),
   }));

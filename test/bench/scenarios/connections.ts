@@ -110,6 +110,6 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
   const told = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
   bench.tell({
     ...resultOf(bench, hub, runs, told),
-    series: { name: `drain, ${hub.pair.transport}`, over: 'idle agents', at: Math.max(1, idle) },
+    series: { name: `drain, ${hub.pair.transport}`, over: 'idle sidecars', at: Math.max(1, idle) },
   });
 }
