@@ -25,6 +25,9 @@ export interface BenchOptions {
   readonly profile: string | null;
 }
 
+/** A quick run has no time for these unless they are asked for. */
+const SLOW = ['history'];
+
 /** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {
   const { values } = parseArgs({
@@ -51,7 +54,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     ({ storage, transport }) => storage === (values.storage ?? storage) && transport === (values.transport ?? transport),
   );
   return {
-    scenarios: values.only === undefined ? known : ['limits', ...values.only],
+    scenarios: values.only === undefined ? known.filter((name) => !values.quick || !SLOW.includes(name)) : ['limits', ...values.only],
     // A quick run says whether something is wrong; it has no time for all of them.
     pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
     isQuick: values.quick,

@@ -51,8 +51,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
     });
     const load = startLoad(end, tree);
     await sleep(SETTLED_MS);
-    await drains(bench, hub, load, 0);
-    const withNone = (await hub.measured(() => sleep(SETTLED_MS))).hubMiB;
+    const withNone = (await hub.measured(async () => undefined)).hubMiB;
     const light = startLight(end, hub.world, tree, { sidecars: enrolled, capabilities: ['nothing'] });
     const told = (what: string, unit: Result['unit'], figure: number, more: Partial<Result> = {}): void =>
       bench.tell({
@@ -83,6 +82,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
       note: `${Math.round(first.allAtMs - first.listeningAtMs)} ms after it listened`,
     });
     await light.program.kill('SIGKILL');
+    await drains(bench, hub, load, 0);
     await load.end();
     bench.say(`  the store of sqlite + ${transport} was checked: ${await hub.close()}`);
     return kibOfEach;
