@@ -1,69 +1,97 @@
 /** How fast it is, measured: `npm run bench -- [--only NAME] [--quick] [--json] …`; test/bench/README.md tells what each scenario does. */
 import { mkdirSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { join, resolve } from 'node:path';
-import { withEnds } from '../chaos/rig/figures.ts';
+import { resolve } from 'node:path';
+import { withEnds, writeFigures } from '../chaos/rig/figures.ts';
 import { postgresServer, type PostgresServer } from '../adapters/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
+import { drifted, readStored, storeRatios } from './rig/check.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench.ts';
-import { readBenchOptions } from './rig/options.ts';
-import { readProfiles } from './rig/profile.ts';
-import { lineOf, median, round, type Result } from './rig/result.ts';
+import { readBenchOptions, type BenchOptions } from './rig/options.ts';
+import { writePage } from './rig/page.ts';
+import { sayProfiles } from './rig/profile.ts';
+import { lineOf, median, type Result } from './rig/result.ts';
+import { backlog } from './scenarios/backlog.ts';
+import { connections } from './scenarios/connections.ts';
+import { history } from './scenarios/history.ts';
+import { latency } from './scenarios/latency.ts';
 import { lifecycle } from './scenarios/lifecycle.ts';
 import { limits } from './scenarios/limits.ts';
+import { sidecar } from './scenarios/sidecar.ts';
 import { submit } from './scenarios/submit.ts';
 
-const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle];
+const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, latency, backlog, history, connections, sidecar];
 const RUNS = { default: 5, others: 2, quick: 2 };
-const HOTTEST = 10;
 
-const options = readBenchOptions(SCENARIOS.map(({ name }) => name));
-const { isJson, isQuick } = options;
-const say = (text: string): void => {
-  if (!isJson) process.stdout.write(`${text}\n`);
-};
-const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
-if (!isJson) sayEnvironment(here);
-const profileDir = options.profile === null ? null : resolve(options.profile);
-if (profileDir !== null) mkdirSync(profileDir, { recursive: true });
+const options = readBenchOptions(SCENARIOS.flatMap(({ names }) => names));
+if (options.isPage) writePage();
+else await measure(options);
 
-const results: Result[] = [];
-const beganMs = performance.now();
-await withEnds(async (end) => {
-  let postgres: Promise<PostgresServer> | null = null;
-  const bench: Bench = {
-    tree: builtTree(),
-    isQuick,
-    isLong: options.isLong,
-    pairs: options.pairs,
-    wants: (what) => what.includes(options.what),
-    runsOf: (pair) => (isQuick ? RUNS.quick : isDefault(pair) ? RUNS.default : RUNS.others),
-    profileDir,
-    limits: new Map(),
-    postgresOf: async ({ storage }) => {
-      if (storage !== 'postgres') return null;
-      if (postgres === null) {
-        postgres = postgresServer([]);
-        end.teardown(async () => (await postgres)?.end());
-      }
-      return postgres;
-    },
-    tell(result) {
-      results.push(result);
-      if (isJson) process.stdout.write(`${JSON.stringify({ ...result, median: median(result.runs), environment: here })}\n`);
-      else say(lineOf(result));
-    },
-    say,
+async function measure({
+  isQuick,
+  isLong,
+  isJson,
+  isFull,
+  isCheck,
+  keepsRatios,
+  pairs,
+  scenarios,
+  what: asked,
+  profile,
+}: BenchOptions): Promise<void> {
+  const say = (text: string): void => {
+    if (!isJson) process.stdout.write(`${text}\n`);
   };
-  for (const scenario of SCENARIOS) if (options.scenarios.includes(scenario.name)) await scenario.run(bench);
-});
-say(`in ${Math.round((performance.now() - beganMs) / 1_000)} s`);
-if (profileDir !== null) sayProfile(profileDir);
+  const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
+  if (!isJson) sayEnvironment(here);
+  const profileDir = profile === null ? null : resolve(profile);
+  if (profileDir !== null) mkdirSync(profileDir, { recursive: true });
 
-function sayProfile(folder: string): void {
-  for (const { file, busyMs, idleMs, hottest } of readProfiles(folder, HOTTEST).threads) {
-    say(`\n${join(folder, file)}: busy ${Math.round(busyMs)} ms, idle ${Math.round(idleMs)} ms`);
-    for (const { what, share, selfMs } of hottest) say(`  ${round(share * 100).padStart(5)} %  ${Math.round(selfMs)} ms  ${what}`);
+  const results: Result[] = [];
+  const beganMs = performance.now();
+  await withEnds(async (end) => {
+    let postgres: Promise<PostgresServer> | null = null;
+    const bench: Bench = {
+      tree: builtTree(),
+      isQuick,
+      isQuiet: isJson,
+      isLong,
+      pairs,
+      isAsked: (name) => scenarios.includes(name),
+      wants: (what) => what.includes(asked),
+      runsOf: (pair) => (isQuick ? RUNS.quick : isDefault(pair) ? RUNS.default : RUNS.others),
+      profileDir,
+      limits: new Map(),
+      postgresOf: async ({ storage }) => {
+        if (storage !== 'postgres') return null;
+        if (postgres === null) {
+          postgres = postgresServer([]);
+          end.teardown(async () => (await postgres)?.end());
+        }
+        return postgres;
+      },
+      tell(result) {
+        results.push(result);
+        if (isJson) process.stdout.write(`${JSON.stringify({ ...result, median: median(result.runs), environment: here })}\n`);
+        else say(lineOf(result));
+      },
+      say,
+    };
+    for (const scenario of SCENARIOS) if (scenario.names.some(bench.isAsked)) await scenario.run(bench);
+  });
+  const seconds = (performance.now() - beganMs) / 1_000;
+  say(`in ${Math.round(seconds)} s`);
+  if (profileDir !== null) sayProfiles(profileDir, say);
+  if (keepsRatios) storeRatios(results, here);
+  if (isCheck) {
+    const drifts = drifted(results, readStored());
+    for (const drift of drifts) process.stderr.write(`${drift}\n`);
+    if (drifts.length > 0) process.exitCode = 1;
+    else say('no figure has drifted away from its stored ratio');
+  }
+  if (isFull && !isJson) {
+    writeFigures('bench', true, { seconds, environment: here, results });
+    writePage();
   }
 }

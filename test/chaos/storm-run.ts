@@ -1,7 +1,4 @@
 /** Ten thousand idle sidecars whose hub is killed and started again: what `npm run storm` does. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
 import type { HubTiming } from '../../core/config/times.ts';
@@ -10,10 +7,9 @@ import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';
 import { cpuMsOf, eachSecond, readLag, sampleOf } from './rig/gauges.ts';
 import { enrolMany, inStore } from './rig/filled-store.ts';
-import { startProgram, type Program } from './rig/program.ts';
+import { listening, needFiles, startLight } from './rig/light-process.ts';
 import { readStored } from './rig/stored.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
-import type { LightSetting } from './soak/light-sidecars.ts';
 
 export interface StormOptions {
   readonly tree: BuiltTree;
@@ -52,11 +48,6 @@ export interface StormOutcome {
   readonly surprises: readonly string[];
 }
 
-/** Loopback addresses to call from. */
-const SOURCES = 8;
-/** The other files of the process with the sockets. */
-const OTHER_FILES = 500;
-const LOOK_MS = 20;
 const ALL_WITHIN_MS = 120_000;
 const ENDED_WITHIN_MS = 60_000;
 /** Between two kills, at random. */
@@ -65,7 +56,7 @@ const MIB = 2 ** 20;
 
 export async function stormRun(t: TestEnd, options: StormOptions): Promise<StormOutcome> {
   const { sidecars, holders, onProgress } = options;
-  needFiles(sidecars + OTHER_FILES);
+  needFiles(sidecars);
   const random = seededRandom(options.seed);
   const world = await makeChaosWorld(t, { tree: options.tree, hubTiming: options.hubTiming });
   const enrolled = await inStore(world, (engine) =>
@@ -76,7 +67,7 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
   );
   let hub = world.startHub();
   if ((await hub.ready) === null) throw new Error(`the hub did not start; its log is ${world.logOf('hub')}`);
-  const light = startLight(t, world, options.tree, enrolled);
+  const light = startLight(t, world, options.tree, { sidecars: enrolled });
   let rssBytes = 0;
   const stopLooking = eachSecond(() => {
     rssBytes = Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0);
@@ -132,49 +123,6 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
   };
 }
 
-/** Node takes as many files as the system lets it have; fails with what to say to the shell when those are too few. */
-function needFiles(wanted: number): void {
-  const found = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity);
-  if (found < wanted) throw new Error(`${wanted} open files are needed, the system allows ${found}; run: ulimit -n ${wanted}`);
-}
-
-interface Light {
-  readonly program: Program;
-  /** How many are identified. */
-  now(): number;
-  /** Waits until so many are; answers when that was, milliseconds since 1970, null when it did not come to that in time. */
-  reaches(count: number): Promise<number | null>;
-}
-
-/** All sidecars in one process, which leaves the other core to the hub. */
-function startLight(t: TestEnd, world: ChaosWorld, tree: BuiltTree, sidecars: LightSetting['sidecars']): Light {
-  const countFile = join(world.dir, 'light-count');
-  const settingFile = join(world.dir, 'light.json');
-  const setting: LightSetting = { ports: [world.hubPort], sidecars, sources: SOURCES, countFile };
-  writeFileSync(countFile, '');
-  writeFileSync(settingFile, JSON.stringify(setting), { mode: 0o600 });
-  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), settingFile];
-  const program = startProgram({ args, cwd: world.dir, logFile: world.logOf('light'), env: { AGENTCOM_LOG_LEVEL: 'warn' } });
-  t.teardown(async () => void (await program.kill('SIGKILL')));
-  const last = (): readonly [number, number] => {
-    const [atMs = 0, identified = 0] = (readFileSync(countFile, 'utf8').trimEnd().split('\n').at(-1) ?? '').split(' ').map(Number);
-    return [atMs, identified];
-  };
-  return {
-    program,
-    now: () => last()[1],
-    async reaches(count) {
-      const untilMs = performance.now() + ALL_WITHIN_MS;
-      for (;;) {
-        const [atMs, identified] = last();
-        if (identified === count) return atMs;
-        if (performance.now() > untilMs) return null;
-        await sleep(LOOK_MS);
-      }
-    },
-  };
-}
-
 /** Tasks that last until they are released, each accepted by its sidecar. */
 async function handOut(world: ChaosWorld, count: number): Promise<readonly string[]> {
   const bodies = Array.from({ length: count }, (_, n) => ({ description: `storm-${n} hold`, needed_capabilities: ['code'] }));
@@ -194,21 +142,5 @@ async function untilCompleted(world: ChaosWorld, count: number): Promise<number>
     const completed = Number((await world.api.stats())['completed']);
     if (completed === count || performance.now() > untilMs) return completed;
     await sleep(1_000);
-  }
-}
-
-/** When something takes connections at the port, milliseconds since 1970. */
-async function listening(port: number): Promise<number> {
-  for (;;) {
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port });
-      socket.once('connect', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once('error', () => resolve(false));
-    });
-    if (isOpen) return Date.now();
-    await sleep(LOOK_MS);
   }
 }

@@ -49,7 +49,8 @@ export function withParts(page: string, parts: Readonly<Record<string, string>>)
   });
 }
 
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+/** Text as it may stand in a cell of a table. */
+export const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 
 function proofTable(rows: readonly Proof[]): string {
   const lines = rows.map(({ promise, tests, faults }) => {

@@ -1,7 +1,7 @@
 /** Whole lives of tasks, from the submit to the acknowledged completion, submitted and worked on by this one process. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lightSidecars, type LightSidecarsPlan } from './light-sidecars.ts';
-import { recordTimes, type Spread } from './spread.ts';
+import { recordTimes, type Spread, type Times } from './spread.ts';
 import { numberOf, openSubmitter, type Submitter } from './submitting.ts';
 
 export interface LifecyclePlan extends LightSidecarsPlan {
@@ -37,80 +37,120 @@ const STILL_MS = 100;
 const STUCK_MS = 60_000;
 
 export async function live(plan: LifecyclePlan): Promise<Lived> {
-  const { count, submit } = plan;
-  const sentMs = new Float64Array(count);
-  const [toAssigned, toCompleted, late] = [recordTimes(), recordTimes(), recordTimes()];
-  const open = new Map<string, number>();
-  let assigned = 0;
-  let completed = 0;
-  let endMs = 0;
   let fail: (error: Error) => void = () => undefined;
   const failure = new Promise<never>((_, reject) => (fail = reject));
-  let onCompleted: () => void = () => undefined;
-  let onAll: () => void = () => undefined;
-  const all = new Promise<void>((resolve) => (onAll = resolve));
-
-  const work = async (): Promise<Lived> => {
-    const beganMs = performance.now();
-    const connecting = lightSidecars(plan, {
-      onAssigned(taskId, description) {
-        const n = numberOf(description);
-        open.set(taskId, n);
-        assigned += 1;
-        if (submit.how === 'waiting') {
-          if (assigned === count) void connecting.then((sidecars) => sidecars.drain());
-        } else toAssigned.record(performance.now() - (sentMs[n] ?? 0));
-      },
-      onCompleted(taskId) {
-        const n = open.get(taskId);
-        if (n === undefined || !open.delete(taskId)) return fail(new Error(`${taskId} was completed and never assigned`));
-        completed += 1;
-        if (submit.how !== 'waiting') toCompleted.record(performance.now() - (sentMs[n] ?? 0));
-        if (completed === count) {
-          endMs = performance.now();
-          onAll();
-        }
-        onCompleted();
-      },
-      onFailure: fail,
-    });
-    const sidecars = await connecting;
-    const submitMs = performance.now();
-    const lines = submit.how === 'in_flight' ? submit.inFlight : submit.how === 'rate' ? RATE_CONNECTIONS : 1;
-    let submitter: Submitter | null = null;
-    if (submit.how !== 'waiting') {
-      submitter = await openSubmitter({ port: plan.port, token: plan.token, inFlight: lines, perRequest: 1, withKeys: false }, fail);
-      const one = submitter.one.bind(submitter);
-      const send = (n: number, done?: () => void): void => {
-        sentMs[n] = performance.now();
-        one(n, done);
-      };
-      if (submit.how === 'in_flight') keepInFlight(send, count, submit.inFlight);
-      else if (submit.how === 'rate') void keepRate(send, count, submit.perSecond, late.record);
-      else {
-        let n = 0;
-        onCompleted = () => void (n + 1 < count && send((n += 1)));
-        send(0);
-      }
-    }
-    await all;
-    do await sleep(STILL_MS);
-    while (open.size > 0);
-    await sidecars.close();
-    submitter?.end();
-    const seconds = (endMs - (submit.how === 'waiting' ? beganMs : submitMs)) / 1_000;
-    return { seconds, toAssigned: toAssigned.spread(), toCompleted: toCompleted.spread(), late: late.spread() };
-  };
-
-  const watching = watch(() => completed, fail);
+  const book = openBook(plan.count, fail);
+  const watching = watch(book.completed, fail);
   try {
-    return await Promise.race([work(), failure]);
+    return await Promise.race([liveBy(plan, book, fail), failure]);
   } finally {
     clearInterval(watching);
   }
 }
 
+async function liveBy(plan: LifecyclePlan, book: Book, fail: (error: Error) => void): Promise<Lived> {
+  const { count, submit } = plan;
+  const isWaiting = submit.how === 'waiting';
+  let beganMs = performance.now();
+  const connecting = lightSidecars(plan, {
+    onAssigned(taskId, description) {
+      // Of a longer queue no more is taken than is to be timed.
+      if (book.assigned(taskId, numberOf(description)) === count && isWaiting) void connecting.then((sidecars) => sidecars.drain());
+    },
+    onCompleted: book.complete,
+    onFailure: fail,
+  });
+  const sidecars = await connecting;
+  let submitter: Submitter | null = null;
+  if (!isWaiting) {
+    const inFlight = submit.how === 'in_flight' ? submit.inFlight : submit.how === 'rate' ? RATE_CONNECTIONS : 1;
+    const opened = await openSubmitter({ port: plan.port, token: plan.token, inFlight, perRequest: 1, withKeys: false }, fail);
+    submitter = opened;
+    const send: Send = (n, done) => {
+      book.sent(n);
+      opened.one(n, done);
+    };
+    beganMs = performance.now();
+    if (submit.how === 'in_flight') keepInFlight(send, count, submit.inFlight);
+    else if (submit.how === 'rate') void keepRate(send, count, submit.perSecond, book.late.record);
+    else oneAtATime(send, count, book);
+  }
+  const endMs = await book.all;
+  do await sleep(STILL_MS);
+  while (book.open() > 0);
+  await sidecars.close();
+  submitter?.end();
+  const { toAssigned, toCompleted, late } = book;
+  return { seconds: (endMs - beganMs) / 1_000, toAssigned: toAssigned.spread(), toCompleted: toCompleted.spread(), late: late.spread() };
+}
+
+/** What has become of the tasks of one run. */
+interface Book {
+  readonly toAssigned: Times;
+  readonly toCompleted: Times;
+  readonly late: Times;
+  sent(n: number): void;
+  /** Answers how many were. */
+  assigned(taskId: string, n: number): number;
+  complete(taskId: string): void;
+  /** Called with each completion, from then on. */
+  onComplete(call: () => void): void;
+  /** How many are in the hands of sidecars. */
+  open(): number;
+  completed(): number;
+  /** When as many were completed as were to be. */
+  readonly all: Promise<number>;
+}
+
+function openBook(count: number, fail: (error: Error) => void): Book {
+  const sentMs = new Map<number, number>();
+  const open = new Map<string, number>();
+  const [toAssigned, toCompleted] = [recordTimes(), recordTimes()];
+  let assigned = 0;
+  let completed = 0;
+  let onComplete: () => void = () => undefined;
+  let onAll: (endMs: number) => void = () => undefined;
+  const since = (n: number, times: Times): void => {
+    const ms = sentMs.get(n);
+    // What waited before was submitted by somebody else.
+    if (ms !== undefined) times.record(performance.now() - ms);
+  };
+  return {
+    toAssigned,
+    toCompleted,
+    late: recordTimes(),
+    sent: (n) => void sentMs.set(n, performance.now()),
+    assigned(taskId, n) {
+      since(n, toAssigned);
+      open.set(taskId, n);
+      return (assigned += 1);
+    },
+    complete(taskId) {
+      const n = open.get(taskId);
+      if (n === undefined) return fail(new Error(`${taskId} was completed and never assigned`));
+      open.delete(taskId);
+      since(n, toCompleted);
+      completed += 1;
+      if (completed === count) onAll(performance.now());
+      onComplete();
+    },
+    onComplete: (call) => void (onComplete = call),
+    open: () => open.size,
+    completed: () => completed,
+    all: new Promise((resolve) => (onAll = resolve)),
+  };
+}
+
 type Send = (n: number, done?: () => void) => void;
+
+function oneAtATime(send: Send, count: number, book: Book): void {
+  let next = 0;
+  const round = (): void => {
+    if (next < count) send(next++);
+  };
+  book.onComplete(round);
+  round();
+}
 
 function keepInFlight(send: Send, count: number, inFlight: number): void {
   let next = 0;

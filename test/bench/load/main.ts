@@ -3,8 +3,10 @@
  * it with the processor time that it took itself.
  */
 import { echo, type Echo } from './echo.ts';
+import { firstAssignment } from './first-assignment.ts';
 import { live } from './lifecycle.ts';
 import { httpTrips, postgresCommits, socketTrips, sqliteCommits, syncs } from './limits.ts';
+import { read } from './reads.ts';
 import { openSubmitter, type Submitted, type SubmitPlan } from './submitting.ts';
 
 let echoing: Echo | null = null;
@@ -24,6 +26,8 @@ async function submit({ count, ...plan }: SubmitPlan & { readonly count: number 
 const WORK = {
   live,
   submit,
+  read,
+  firstAssignment,
   syncs,
   sqliteCommits,
   postgresCommits,

@@ -98,7 +98,7 @@ function requestsOf({ port, token, perRequest, withKeys }: SubmitPlan): (first: 
     `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n` + `Content-Type: application/${type}\r\n`;
   return (first, count) => {
     let body = '';
-    for (let n = first; n < first + count; n += 1) body += `{"description":"${descriptionOf(n)}"}\n`;
+    for (let n = first; n < first + count; n += 1) body += `{"description":"${descriptionOf(n)}","needed_capabilities":["code"]}\n`;
     const key = withKeys ? `Idempotency-Key: ${run}-${first}\r\n` : '';
     return `${head}${key}Content-Length: ${body.length}\r\n\r\n${body}`;
   };

@@ -22,8 +22,8 @@ export interface BenchHub {
   readonly adminToken: string;
   /** What its writing connection read back, such as `synchronous=2`. */
   readonly durability: string;
-  /** The process as it is now: another one after `restart`. */
-  pid(): number;
+  /** Processor time of its process so far, milliseconds. */
+  cpuMs(): number;
   /** What `work` cost the hub and, where it has one, its database server. */
   measured<T>(work: () => Promise<T>): Promise<Cost & { readonly value: T }>;
   /** Tokens for sidecars that no run before had. */
@@ -31,8 +31,10 @@ export interface BenchHub {
     count: number,
     slots: number,
   ): Promise<readonly { readonly agentId: string; readonly token: string; readonly slots: number }[]>;
-  /** Kills it with -9 and starts it again; answers when the new process was started, `performance.now()`. */
-  restart(): Promise<number>;
+  /** Ends it as an operator does and starts it again, with these of its times instead of its own. */
+  restart(timing?: Readonly<Record<string, number>>): Promise<void>;
+  /** Kills it with -9 while `work` goes on, starts it at once, and answers when, milliseconds since 1970. */
+  killed<T>(work: () => Promise<T>): Promise<{ readonly first: T; readonly startedAtMs: number }>;
   /** Ends it as an operator does and has the store checked as `agentcom doctor --fsck` does; fails when anything is found. Answers what was looked at. */
   close(): Promise<string>;
 }
@@ -69,11 +71,15 @@ export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileD
   await prepare?.(world);
   const nodeArgs = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
   // The chaos runs' own gauge of the loop is left out: it would be measured too.
-  const start = (): Program => world.startHub({ nodeArgs, env: { NODE_OPTIONS: '' } });
+  const start = (env: Readonly<Record<string, string>> = {}): Program => world.startHub({ nodeArgs, env: { NODE_OPTIONS: '', ...env } });
   let hub = start();
   t.teardown(async () => void (await hub.kill('SIGKILL')));
   const ready = async (): Promise<void> => {
-    if ((await hub.ready) === null) throw new Error(`the hub did not start:\n${world.logOf('hub').slice(-2_000)}`);
+    if ((await hub.ready) === null) throw new Error(`the hub did not start:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
+  };
+  const stop = async (): Promise<void> => {
+    const end = await hub.kill('SIGTERM');
+    if (end !== 0) throw new Error(`the hub ended its SIGTERM with ${end}:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
   };
   await ready();
   requireSaid(await world.api.health(), pair);
@@ -87,7 +93,7 @@ export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileD
     api: world.api,
     adminToken: world.adminToken,
     durability: postgres === null ? synchronousIn(readFileSync(world.logOf('hub'), 'utf8')) : await durabilityOf(postgres),
-    pid: () => hub.pid,
+    cpuMs: () => cpuMsOf(hub.pid),
     async measured(work) {
       let rssBytes = 0;
       const stop = eachSecond(() => (rssBytes = Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0)));
@@ -109,15 +115,22 @@ export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileD
       const tokens = await Promise.all(names.map((agentId) => world.api.createToken({ agent_id: agentId, max_slots: slots })));
       return names.map((agentId, n) => ({ agentId, token: tokens[n]?.token ?? '', slots }));
     },
-    async restart() {
+    async restart(timing = {}) {
+      await stop();
+      hub = start({ HUB_TIMING: JSON.stringify(timing) });
+      await ready();
+    },
+    async killed(work) {
       await hub.kill('SIGKILL');
-      const startedMs = performance.now();
+      const working = work();
+      const startedAtMs = performance.timeOrigin + performance.now();
       hub = start();
-      return startedMs;
+      const first = await working;
+      await ready();
+      return { first, startedAtMs };
     },
     async close() {
-      const end = await hub.kill('SIGTERM');
-      if (end !== 0) throw new Error(`the hub ended its SIGTERM with ${end}:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
+      await stop();
       return checkStore(tree, world.configOf('hub'));
     },
   };
@@ -153,8 +166,13 @@ async function durabilityOf(postgres: PostgresServer): Promise<string> {
 }
 
 async function postmasterOf(postgres: PostgresServer): Promise<number> {
-  const [row] = await postgres.ask('SELECT pg_backend_pid() AS pid');
-  return parentOf(Number(row?.['pid']));
+  const session = await postgres.session();
+  try {
+    const [row] = await session.ask('SELECT pg_backend_pid() AS pid');
+    return parentOf(Number(row?.['pid']));
+  } finally {
+    await session.end();
+  }
 }
 
 const parentOf = (pid: number): number => Number(statOf(pid)?.[1] ?? 0);

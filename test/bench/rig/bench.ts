@@ -16,10 +16,14 @@ export interface Bench {
   readonly tree: BuiltTree;
   /** Small and fast: says whether something is wrong, not how fast it is. */
   readonly isQuick: boolean;
+  /** Answers in JSON alone. */
+  readonly isQuiet: boolean;
   /** With what takes hours. */
   readonly isLong: boolean;
   /** The chosen ones, for scenarios that run on each. */
   readonly pairs: readonly Pair[];
+  /** Whether the scenario of this name is wanted. */
+  isAsked(scenario: string): boolean;
   /** Whether the figure of this name is wanted. */
   wants(what: string): boolean;
   /** Of a scenario's runs, after the warm-up. */
@@ -36,7 +40,8 @@ export interface Bench {
 }
 
 export interface Scenario {
-  readonly name: string;
+  /** Of its scenarios: several where one store serves them all. */
+  readonly names: readonly string[];
   run(bench: Bench): Promise<void>;
 }
 
@@ -80,13 +85,13 @@ export function resultOf(
   bench: Bench,
   hub: Pick<BenchHub, 'pair' | 'durability'>,
   runs: readonly Run[],
-  told: Pick<Result, 'scenario' | 'what' | 'unit'> & { readonly limit: string },
+  told: Pick<Result, 'scenario' | 'what' | 'unit' | 'limit'>,
 ): Result {
   const figures = runs.map(({ figure }) => figure);
   const middle = runs.toSorted((a, b) => a.figure - b.figure)[Math.floor(runs.length / 2)];
   const us = (of: (cost: Run['cost']) => number): number => median(runs.map(({ cost, operations }) => (of(cost) * 1_000) / operations));
   const database = runs[0]?.cost.databaseCpuMs === null ? {} : { database: us((cost) => cost.databaseCpuMs ?? 0) };
-  const limit = bench.limits.get(told.limit);
+  const limit = told.limit === undefined ? undefined : bench.limits.get(told.limit);
   return {
     ...told,
     ...hub.pair,

@@ -11,12 +11,22 @@ export interface BenchOptions {
   readonly isQuick: boolean;
   readonly isLong: boolean;
   readonly isJson: boolean;
+  /** Fails when a figure has drifted away from its stored ratio. */
   readonly isCheck: boolean;
+  /** Stores the ratios of this run. */
+  readonly keepsRatios: boolean;
+  /** Only writes the page anew from what was kept. */
+  readonly isPage: boolean;
+  /** Everything, on all pairs: what is kept. */
+  readonly isFull: boolean;
   /** Only figures in whose names this stands. */
   readonly what: string;
   /** A folder. */
   readonly profile: string | null;
 }
+
+/** A quick run has no time for these unless they are asked for. */
+const SLOW = ['history'];
 
 /** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {
@@ -31,6 +41,8 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       long: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
+      'keep-ratios': { type: 'boolean', default: false },
+      page: { type: 'boolean', default: false },
     },
   });
   for (const name of values.only ?? []) requireKnown('--only', name, known);
@@ -42,13 +54,16 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     ({ storage, transport }) => storage === (values.storage ?? storage) && transport === (values.transport ?? transport),
   );
   return {
-    scenarios: values.only === undefined ? known : ['limits', ...values.only],
+    scenarios: values.only === undefined ? known.filter((name) => !values.quick || !SLOW.includes(name)) : ['limits', ...values.only],
     // A quick run says whether something is wrong; it has no time for all of them.
     pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
     isQuick: values.quick,
     isLong: values.long,
     isJson: values.json,
     isCheck: values.check,
+    keepsRatios: values['keep-ratios'],
+    isPage: values.page,
+    isFull: !values.quick && values.only === undefined && !asked && values.what === '',
     what: values.what,
     profile: values.profile ?? null,
   };

@@ -1,6 +1,8 @@
 /** Where a program spent its time, from what `node --cpu-prof` wrote of each of its threads. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { flameGraph, type CpuProfile } from './flame-graph.ts';
+import { round } from './result.ts';
 
 export interface HotFunction {
   /** `name file:line`. */
@@ -20,17 +22,20 @@ export interface Profile {
   }[];
 }
 
-interface CpuProfile {
-  readonly nodes: readonly {
-    readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
-  }[];
-  readonly samples: readonly number[];
-  readonly timeDeltas: readonly number[];
-}
-
 /** Not work: the thread waits, or the profiler looks at it. */
 const IDLE = new Set(['(idle)', '(program)', '(root)']);
+
+const HOTTEST = 10;
+
+/** Prints the hottest functions of each thread, and draws its flame graph beside its profile. */
+export function sayProfiles(folder: string, say: (text: string) => void): void {
+  for (const { file, busyMs, idleMs, hottest } of readProfiles(folder, HOTTEST).threads) {
+    const picture = file.replace(/cpuprofile$/, 'svg');
+    writeFileSync(picture, flameGraph(JSON.parse(readFileSync(file, 'utf8')) as CpuProfile, nameOf));
+    say(`\n${file}: busy ${Math.round(busyMs)} ms, idle ${Math.round(idleMs)} ms; ${picture}`);
+    for (const { what, share, selfMs } of hottest) say(`  ${round(share * 100).padStart(5)} %  ${Math.round(selfMs)} ms  ${what}`);
+  }
+}
 
 /** The hottest functions of each thread whose profile lies in the folder. */
 export function readProfiles(folder: string, count: number): Profile {
@@ -56,7 +61,7 @@ function readProfile(
   const busyMs = sum(busy.map(({ selfMs }) => selfMs));
   return {
     busyMs,
-    idleMs: selfUs.get('(idle)') === undefined ? 0 : (selfUs.get('(idle)') ?? 0) / 1_000,
+    idleMs: (selfUs.get('(idle)') ?? 0) / 1_000,
     hottest: busy
       .toSorted((a, b) => b.selfMs - a.selfMs)
       .slice(0, count)
@@ -67,7 +72,7 @@ function readProfile(
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
 /** Where it stands, from the top of the tree or of its package. */
-function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
+export function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
   const name = functionName === '' ? '(anonymous)' : functionName;
   if (url === '') return name;
   const place = url

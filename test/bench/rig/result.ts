@@ -27,6 +27,8 @@ export interface Result extends Partial<Pair> {
   readonly ratio?: number | undefined;
   /** What the hub's own writing connection said of its durability. */
   readonly durability?: string | undefined;
+  /** What this is a point of: how a cost grows. */
+  readonly series?: { readonly name: string; readonly over: string; readonly at: number } | undefined;
   /** Anything else worth a word. */
   readonly note?: string | undefined;
 }
@@ -48,6 +50,12 @@ export function round(value: number): string {
 
 const times = ({ p50Ms, p99Ms, maxMs }: Spread): string => `p50 ${round(p50Ms)}, p99 ${round(p99Ms)}, max ${round(maxMs)} ms`;
 
+/** What each process took, in brackets; nothing for one that was alone. */
+export function partsOf(of: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(of).map(([name, us]) => `${name} ${round(us)}`);
+  return parts.length < 2 ? '' : ` (${parts.join(', ')})`;
+}
+
 /** One line for people. */
 export function lineOf(result: Result): string {
   const { unit, runs, cpuUs, hubMiB } = result;
@@ -55,13 +63,7 @@ export function lineOf(result: Result): string {
   const parts = [
     `${round(median(runs))} ${unit} (${round(Math.min(...runs))}–${round(Math.max(...runs))}, ${runs.length} runs of ${result.n})`,
     ...(result.times === undefined ? [] : [times(result.times)]),
-    ...(cpuUs === undefined
-      ? []
-      : [
-          `CPU ${round(cpuUs.all)} µs (${Object.entries(cpuUs.of)
-            .map(([name, us]) => `${name} ${round(us)}`)
-            .join(', ')})`,
-        ]),
+    ...(cpuUs === undefined ? [] : [`CPU ${round(cpuUs.all)} µs${partsOf(cpuUs.of)}`]),
     ...(hubMiB === undefined ? [] : [`hub ${Math.round(hubMiB)} MiB`]),
     ...(result.ratio === undefined ? [] : [`${round(result.ratio)} × ${result.limit ?? ''}`]),
     ...(result.durability === undefined ? [] : [result.durability]),

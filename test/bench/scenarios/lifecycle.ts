@@ -47,7 +47,7 @@ const CASES: readonly Case[] = [
 ];
 
 export const lifecycle: Scenario = {
-  name: 'lifecycle',
+  names: ['lifecycle'],
   async run(bench) {
     for (const pair of bench.pairs)
       await withHub(bench, pair, async (hub, load) => {

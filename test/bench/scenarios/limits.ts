@@ -25,11 +25,14 @@ export const LIMITS = {
   http: (transport: string) => `HTTP requests echoed by ${transport === 'ws' ? 'node:http' : transport}`,
 } as const;
 
+/** The name of the middle time of one operation of a limit, milliseconds. */
+export const timeOf = (limit: string): string => `${limit} (ms)`;
+
 /** The commits that a hub's store could make at most, rows a second. */
 export const commitsOf = (storage: string, rows: number): string => (storage === 'sqlite' ? LIMITS.sqlite(rows) : LIMITS.postgres(rows));
 
 export const limits: Scenario = {
-  name: 'limits',
+  names: ['limits'],
   run: (bench) =>
     withEnds(async (end) => {
       const folder = mkdtempSync(join(tmpdir(), 'agentcom-limits-'));
@@ -91,6 +94,6 @@ function told(bench: Bench, what: string, runs: readonly LimitRun[]): void {
     cpuUs: { all: cpuUs, of: {} },
   };
   bench.limits.set(what, median(figures));
-  bench.limits.set(`${what}, ms`, middle?.limit.each.p50Ms ?? 0);
+  bench.limits.set(timeOf(what), middle?.limit.each.p50Ms ?? 0);
   bench.tell(result);
 }

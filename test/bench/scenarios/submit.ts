@@ -59,7 +59,7 @@ const CASES: readonly Case[] = [
 ];
 
 export const submit: Scenario = {
-  name: 'submit',
+  names: ['submit'],
   async run(bench) {
     for (const pair of bench.pairs)
       await withHub(bench, pair, async (hub, load) => {

@@ -73,9 +73,11 @@ export interface ChaosWorld {
   /** One for each hub. */
   readonly apis: readonly HubClient[];
   readonly ledger: Ledger;
+  /** Agents have it as LEDGER_DIR. */
+  readonly ledgerDir: string;
   /** Loop lag of all hubs that ran. */
   readonly lagFile: string;
-  /** `compiled`: a program of the built tree instead of the command `agentcom`. */
+  /** `compiled`: a program of the built tree instead of the command `agentcom`. `HUB_TIMING` in its environment: times of its own, as JSON. */
   startHub(more?: StartMore): Program;
   /** Makes its token and config; needs a hub that runs. */
   enrol(setting: SidecarSetting): Promise<void>;
@@ -90,6 +92,8 @@ export interface StartMore {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Of several hubs, which; from 0, the default. */
   readonly hub?: number | undefined;
+  /** Instead of the world's. */
+  readonly tree?: BuiltTree | undefined;
   /** For node itself, before the program. */
   readonly nodeArgs?: readonly string[] | undefined;
 }
@@ -132,12 +136,16 @@ export async function makeChaosWorld(
 import { ${storageName} } from 'agentcom/storage';
 import { ${transport} } from 'agentcom/transport';
 export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${storage}, transport: ${transport}(), dataDir: '${hubNamed(index)}',
-  adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(limits)}, timing: ${JSON.stringify(timing)} } });
+  adminToken: ${JSON.stringify(ADMIN_TOKEN)}, limits: ${JSON.stringify(limits)}, timing: { ...${JSON.stringify(timing)}, ...JSON.parse(process.env.HUB_TIMING ?? '{}') } } });
 `,
     );
 
-  const start = (kind: 'hub' | 'sidecar', name: string, { program, env = {}, nodeArgs = [] }: StartMore = {}): Program => {
-    const run = program === undefined ? [tree.bin, kind, '--config', configOf(name)] : [tree.compiled(program), configOf(name)];
+  const start = (
+    kind: 'hub' | 'sidecar',
+    name: string,
+    { program, env = {}, tree: chosen = tree, nodeArgs = [] }: StartMore = {},
+  ): Program => {
+    const run = program === undefined ? [chosen.bin, kind, '--config', configOf(name)] : [chosen.compiled(program), configOf(name)];
     const args = [...nodeArgs, ...run];
     return startProgram({ args, cwd: dir, logFile: logOf(name), env });
   };
@@ -161,6 +169,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     api,
     apis,
     ledger,
+    ledgerDir,
     lagFile,
     adminToken: ADMIN_TOKEN,
     configOf,

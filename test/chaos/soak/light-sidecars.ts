@@ -21,6 +21,8 @@ export interface LightSetting {
   /** Ports of the hub, called in turn. */
   readonly ports: readonly number[];
   readonly sidecars: readonly { readonly agentId: string; readonly token: string | undefined }[];
+  /** What they offer; default `code`. */
+  readonly capabilities?: readonly string[] | undefined;
   /** Loopback addresses that they call from, in turn: one address has too few ports for ten thousand that come back. */
   readonly sources: number;
   /** Gets a line `TIME IDENTIFIED` whenever the number of identified sidecars has changed; null for none. */
@@ -30,7 +32,13 @@ export interface LightSetting {
 /** Between two looks at how many are identified. */
 const COUNT_EACH_MS = 50;
 
-const { ports, sidecars: named, sources, countFile } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as LightSetting;
+const {
+  ports,
+  sidecars: named,
+  capabilities = ['code'],
+  sources,
+  countFile,
+} = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as LightSetting;
 const log = programLog('sidecar');
 const clock = systemClock();
 const ids = systemIds({ clock });
@@ -46,7 +54,7 @@ const sidecars = named.map(({ agentId, token = '' }, n): Sidecar =>
       agentId,
       name: agentId,
       token,
-      capabilities: ['code'],
+      capabilities: [...capabilities],
       slots: 1,
       timing: { ...SIDECAR_TIMING, reportRepeat: { firstMs: 1_000, maxMs: 4_000 } },
     },

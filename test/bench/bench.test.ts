@@ -1,0 +1,100 @@
+/** The benchmark in small: that it measures what it says, fails when it must, and tells drift from noise. Not how fast anything is. */
+import t from 'tap';
+import { withEnds } from '../chaos/rig/figures.ts';
+import { builtTree } from '../rig/built-tree.ts';
+import { startBenchHub } from './rig/bench-hub.ts';
+import { drifted, nameOf } from './rig/check.ts';
+import { seriesIn } from './rig/growth.ts';
+import { startLoad } from './rig/load-process.ts';
+import { tableOf } from './rig/page.ts';
+import { median, type Pair, type Result } from './rig/result.ts';
+
+const PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
+const COUNT = 120;
+
+// A whole hub starts here, on a machine that is busy with other tests.
+t.setTimeout(60_000);
+
+t.test('a hub is loaded, measured and checked', async (t) => {
+  await withEnds(async (end) => {
+    const tree = builtTree();
+    const hub = await startBenchHub(end, { tree, pair: PAIR, postgres: null, profileDir: null });
+    const load = startLoad(end, tree);
+    t.equal(hub.durability, 'synchronous=2');
+    const plan = { port: hub.port, token: hub.adminToken };
+
+    const bulk = await load.do('submit', { ...plan, count: COUNT, perRequest: 50, inFlight: 2, withKeys: false });
+    t.equal(bulk.value.answers.count, 3, 'a bulk is a request for each 50');
+    t.equal((await hub.api.stats())['queued'], COUNT);
+
+    const sidecars = await hub.newSidecars(2, 8);
+    const drained = COUNT - 40;
+    const live = { ...plan, sidecars, atOnce: false };
+    const { value, hubCpuMs } = await hub.measured(() => load.do('live', { ...live, count: drained, submit: { how: 'waiting' } }));
+    t.ok(value.value.seconds > 0 && hubCpuMs >= 0 && value.cpuMs > 0);
+    const left = (await hub.api.stats()) as Readonly<Record<string, number>>;
+    t.ok((left['completed'] ?? 0) >= drained && (left['queued'] ?? 0) > 0, 'a drain leaves what it was not asked for');
+    t.equal(left['assigned'], 0, 'and nothing half done');
+
+    const rest = await load.do('live', {
+      ...live,
+      sidecars: await hub.newSidecars(2, 8),
+      count: left['queued'] ?? 0,
+      submit: { how: 'waiting' },
+    });
+    t.ok(rest.value.seconds > 0);
+    const rate = { ...live, sidecars: await hub.newSidecars(1, 16), count: 60, submit: { how: 'rate', perSecond: 400 } } as const;
+    const timed = await load.do('live', rate);
+    t.equal(timed.value.toCompleted.count, 60);
+    t.ok(timed.value.seconds >= 59 / 400, 'a rate is kept');
+    t.ok(timed.value.toAssigned.p50Ms < timed.value.toCompleted.p50Ms);
+
+    await t.rejects(
+      load.do('submit', { ...plan, token: 'wrong', count: 1, perRequest: 1, inFlight: 1, withKeys: false }),
+      /answered with 401/,
+    );
+    await load.end();
+    t.match(await hub.close(), /180 tasks, \d+ events/, 'its store was checked');
+  });
+});
+
+const result = (more: Partial<Result>): Result => ({
+  scenario: 'submit',
+  what: 'singles',
+  unit: 'tasks/s',
+  ...PAIR,
+  n: 1,
+  runs: [100],
+  ratio: 0.5,
+  limit: 'echoed',
+  ...more,
+});
+
+t.test('drift is told, either way that is worse, and so is what was not measured', async (t) => {
+  const rate = result({});
+  const time = result({ scenario: 'latency', unit: 'ms', ratio: 8 });
+  const stored = { [nameOf(rate)]: 0.5, [nameOf(time)]: 8 };
+  t.strictSame(drifted([rate, time], stored), []);
+  t.strictSame(drifted([result({ ratio: 5 }), result({ ...time, ratio: 1 })], stored), [], 'better is no drift');
+  t.match(drifted([result({ ratio: 0.2 }), time], stored), [/^submit: singles .* is 2\.50 times worse/]);
+  t.equal(drifted([result({ ratio: 0.2 }), time], stored).length, 1);
+  t.match(drifted([rate, result({ ...time, ratio: 20 })], stored), [/^latency: singles .* is 2\.50 times worse/]);
+  t.match(drifted([rate], stored), [/^latency: .* was not measured/]);
+});
+
+t.test('the exponent says how a cost grows', async (t) => {
+  const at = (size: number, ms: number): Result =>
+    result({ unit: 'ms', runs: [ms], series: { name: 'list', over: 'waiting tasks', at: size } });
+  const [flat] = seriesIn([at(1_000, 2), at(1_000_000, 2)], 'sqlite');
+  t.equal(flat?.exponent, 0);
+  const [linear] = seriesIn([at(10, 1), at(100, 10), at(1_000, 100)], 'sqlite');
+  t.ok(Math.abs((linear?.exponent ?? 0) - 1) < 1e-9);
+  t.strictSame(seriesIn([at(10, 1), at(100, 10)], 'postgres'), []);
+});
+
+t.test('the page tells which target was reached', async (t) => {
+  const table = tableOf([result({ what: 'singles, 64 in flight', runs: [19_000, 25_000, 21_000] })]);
+  t.match(table, /21,000 tasks\/s \| 19,000–25,000 \| 3 × 1/);
+  t.match(table, /≥ 20,000, p99 ≤ 8 ms: \*\*missed\*\*/, 'a time that was not measured is none that was reached');
+  t.equal(median([1, 2, 4, 3]), 2.5);
+});

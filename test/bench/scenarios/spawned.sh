@@ -1,0 +1,6 @@
+#!/bin/bash
+# The agent of the sidecar's scenario: writes down when it began, before anything else, and then has done its task.
+now=$EPOCHREALTIME
+printf '%s %s\n' "$AGENTCOM_TASK_ID" "$now" >>"$LEDGER_DIR/spawned"
+: >"$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.started"
+printf '{"status":"success","output":"done"}' >"$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json"

@@ -1,0 +1,82 @@
+/** Thousands of whole sidecars in one process, as who started it sees them. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TestEnd } from '../../apps/world.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import type { LightSetting } from '../soak/light-sidecars.ts';
+import { startProgram, type Program } from './program.ts';
+import type { ChaosWorld } from './world.ts';
+
+/** Loopback addresses to call from. */
+const SOURCES = 8;
+/** The other files of the process with the sockets. */
+const OTHER_FILES = 500;
+const LOOK_MS = 20;
+const ALL_WITHIN_MS = 120_000;
+
+/** Node takes as many files as the system lets it have; fails with what to say to the shell when those are too few. */
+export function needFiles(sockets: number): void {
+  const wanted = sockets + OTHER_FILES;
+  const found = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity);
+  if (found < wanted) throw new Error(`${wanted} open files are needed, the system allows ${found}; run: ulimit -n ${wanted}`);
+}
+
+export interface Light {
+  readonly program: Program;
+  /** How many are identified. */
+  now(): number;
+  /** Waits until so many are; answers when that was, milliseconds since 1970, null when it did not come to that in time. */
+  reaches(count: number): Promise<number | null>;
+}
+
+/** All sidecars in one process, which leaves the other core to the hub. */
+export function startLight(
+  t: TestEnd,
+  world: ChaosWorld,
+  tree: BuiltTree,
+  { sidecars, capabilities }: Pick<LightSetting, 'sidecars' | 'capabilities'>,
+): Light {
+  const countFile = join(world.dir, 'light-count');
+  const settingFile = join(world.dir, 'light.json');
+  const setting: LightSetting = { ports: [world.hubPort], sidecars, capabilities, sources: SOURCES, countFile };
+  writeFileSync(countFile, '');
+  writeFileSync(settingFile, JSON.stringify(setting), { mode: 0o600 });
+  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), settingFile];
+  const program = startProgram({ args, cwd: world.dir, logFile: world.logOf('light'), env: { AGENTCOM_LOG_LEVEL: 'warn' } });
+  t.teardown(async () => void (await program.kill('SIGKILL')));
+  const last = (): readonly [number, number] => {
+    const [atMs = 0, identified = 0] = (readFileSync(countFile, 'utf8').trimEnd().split('\n').at(-1) ?? '').split(' ').map(Number);
+    return [atMs, identified];
+  };
+  return {
+    program,
+    now: () => last()[1],
+    async reaches(count) {
+      const untilMs = performance.now() + ALL_WITHIN_MS;
+      for (;;) {
+        const [atMs, identified] = last();
+        if (identified === count) return atMs;
+        if (performance.now() > untilMs) return null;
+        await sleep(LOOK_MS);
+      }
+    },
+  };
+}
+
+/** When something takes connections at the port, milliseconds since 1970. */
+export async function listening(port: number): Promise<number> {
+  for (;;) {
+    const isOpen = await new Promise<boolean>((resolve) => {
+      const socket = connect({ host: '127.0.0.1', port });
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once('error', () => resolve(false));
+    });
+    if (isOpen) return Date.now();
+    await sleep(LOOK_MS);
+  }
+}
