@@ -21,7 +21,7 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     const hub = await startBenchHub(end, { tree, pair: PAIR, postgres: null, profileDir: null });
     const load = startLoad(end, tree);
     t.equal(hub.durability, 'synchronous=2');
-    const plan = { port: hub.port, token: hub.adminToken };
+    const plan = { ports: hub.ports, token: hub.adminToken };
 
     const bulk = await load.do('submit', { ...plan, count: COUNT, perRequest: 50, inFlight: 2, withKeys: false });
     t.equal(bulk.value.answers.count, 3, 'a bulk is a request for each 50');

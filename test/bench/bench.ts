@@ -13,6 +13,7 @@ import { writePage } from './rig/page.ts';
 import { sayProfiles } from './rig/profile.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
 import { backlog } from './scenarios/backlog.ts';
+import { commits } from './scenarios/commits.ts';
 import { connections } from './scenarios/connections.ts';
 import { history } from './scenarios/history.ts';
 import { latency } from './scenarios/latency.ts';
@@ -21,7 +22,7 @@ import { limits } from './scenarios/limits.ts';
 import { sidecar } from './scenarios/sidecar.ts';
 import { submit } from './scenarios/submit.ts';
 
-const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, latency, backlog, history, connections, sidecar];
+const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, commits, latency, backlog, history, connections, sidecar];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
 const options = readBenchOptions(SCENARIOS.flatMap(({ names }) => names));
@@ -38,6 +39,7 @@ async function measure({
   pairs,
   scenarios,
   what: asked,
+  sizes,
   profile,
 }: BenchOptions): Promise<void> {
   const say = (text: string): void => {
@@ -57,6 +59,7 @@ async function measure({
       isQuick,
       isQuiet: isJson,
       isLong,
+      sizes,
       pairs,
       isAsked: (name) => scenarios.includes(name),
       wants: (what) => what.includes(asked),

@@ -7,14 +7,14 @@ const AGAIN_MS = 5;
 const WITHIN_MS = 120_000;
 
 /** Answers when the first assignment came, milliseconds since 1970; what is assigned is completed. */
-export async function firstAssignment({ port, sidecars }: Pick<LightSidecarsPlan, 'port' | 'sidecars'>): Promise<number> {
+export async function firstAssignment({ ports, sidecars }: Pick<LightSidecarsPlan, 'ports' | 'sidecars'>): Promise<number> {
   const untilMs = performance.now() + WITHIN_MS;
   const open = new Set<string>();
   let firstMs: number | null = null;
   let failure: Error | null = null;
   const connect = (): Promise<LightSidecars> =>
     lightSidecars(
-      { port, sidecars, atOnce: false },
+      { ports, sidecars, atOnce: false },
       {
         onAssigned(taskId) {
           firstMs ??= performance.timeOrigin + performance.now();

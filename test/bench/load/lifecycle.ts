@@ -64,7 +64,7 @@ async function liveBy(plan: LifecyclePlan, book: Book, fail: (error: Error) => v
   let submitter: Submitter | null = null;
   if (!isWaiting) {
     const inFlight = submit.how === 'in_flight' ? submit.inFlight : submit.how === 'rate' ? RATE_CONNECTIONS : 1;
-    const opened = await openSubmitter({ port: plan.port, token: plan.token, inFlight, perRequest: 1, withKeys: false }, fail);
+    const opened = await openSubmitter({ ports: plan.ports, token: plan.token, inFlight, perRequest: 1, withKeys: false }, fail);
     submitter = opened;
     const send: Send = (n, done) => {
       book.sent(n);

@@ -4,9 +4,11 @@
  */
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
+import { portOf } from './submitting.ts';
 
 export interface LightSidecarsPlan {
-  readonly port: number;
+  /** Of the hubs, called in turn. */
+  readonly ports: readonly number[];
   readonly sidecars: readonly { readonly agentId: string; readonly token: string; readonly slots: number }[];
   /** Completes right behind the acceptance, without waiting for its acknowledgement. */
   readonly atOnce: boolean;
@@ -30,8 +32,10 @@ type LightSidecar = LightSidecars;
 type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 
 /** Answers when all of them are identified. */
-export async function lightSidecars({ port, sidecars, atOnce }: LightSidecarsPlan, events: LightSidecarsEvents): Promise<LightSidecars> {
-  const all = await Promise.all(sidecars.map((sidecar) => lightSidecar(`ws://127.0.0.1:${port}/ws`, sidecar, atOnce, events)));
+export async function lightSidecars({ ports, sidecars, atOnce }: LightSidecarsPlan, events: LightSidecarsEvents): Promise<LightSidecars> {
+  const all = await Promise.all(
+    sidecars.map((sidecar, n) => lightSidecar(`ws://127.0.0.1:${portOf(ports, n)}/ws`, sidecar, atOnce, events)),
+  );
   return {
     drain() {
       for (const one of all) one.drain();

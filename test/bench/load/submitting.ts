@@ -3,7 +3,8 @@ import { httpLine, type HttpLine } from './http-line.ts';
 import { recordTimes, type Spread } from './spread.ts';
 
 export interface SubmitPlan {
-  readonly port: number;
+  /** Of the hubs, used in turn. */
+  readonly ports: readonly number[];
   readonly token: string;
   /** Connections, each with one request on its way. */
   readonly inFlight: number;
@@ -27,6 +28,9 @@ export interface Submitter {
   end(): void;
 }
 
+/** Of the hub that is next in turn. */
+export const portOf = (ports: readonly number[], n: number): number => ports[n % ports.length] ?? 0;
+
 /** What task `n` says. */
 export const descriptionOf = (n: number): string => `bench ${n}: look through the module, and mend what its tests say is broken.`;
 /** The number in it. */
@@ -34,7 +38,7 @@ export const numberOf = (description: string): number => Number(description.slic
 
 /** `onFailure` is called with what breaks or is refused. */
 export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) => void): Promise<Submitter> {
-  const lines = await Promise.all(Array.from({ length: plan.inFlight }, () => httpLine(plan.port, onFailure)));
+  const lines = await Promise.all(Array.from({ length: plan.inFlight }, (_, n) => httpLine(portOf(plan.ports, n), onFailure)));
   const free = [...lines];
   const waiting: ((line: HttpLine) => void)[] = [];
   const request = requestsOf(plan);
@@ -91,11 +95,10 @@ export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) 
 const newRun = (): string => `${process.pid.toString(36)}-${Date.now().toString(36)}`;
 
 /** Makes whole requests: head and body in one string. */
-function requestsOf({ port, token, perRequest, withKeys }: SubmitPlan): (first: number, count: number) => string {
+function requestsOf({ token, perRequest, withKeys }: SubmitPlan): (first: number, count: number) => string {
   const [path, type] = perRequest > 1 ? ['/api/tasks/bulk', 'x-ndjson'] : ['/api/tasks', 'json'];
   const run = newRun();
-  const head =
-    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n` + `Content-Type: application/${type}\r\n`;
+  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n` + `Content-Type: application/${type}\r\n`;
   return (first, count) => {
     let body = '';
     for (let n = first; n < first + count; n += 1) body += `{"description":"${descriptionOf(n)}","needed_capabilities":["code"]}\n`;

@@ -17,11 +17,15 @@ import type { Pair } from './result.ts';
 export interface BenchHub {
   readonly pair: Pair;
   readonly world: ChaosWorld;
+  /** Of the first hub, and of all. */
   readonly port: number;
+  readonly ports: readonly number[];
   readonly api: HubClient;
   readonly adminToken: string;
   /** What its writing connection read back, such as `synchronous=2`. */
   readonly durability: string;
+  /** Of its process. */
+  pid(): number;
   /** Processor time of its process so far, milliseconds. */
   cpuMs(): number;
   /** What `work` cost the hub and, where it has one, its database server. */
@@ -39,7 +43,7 @@ export interface BenchHub {
   close(): Promise<string>;
 }
 
-/** Processor time, milliseconds, and the largest memory that was seen. */
+/** Processor time, milliseconds, and the largest memory that was seen; of all hubs together. */
 export interface Cost {
   readonly hubCpuMs: number;
   /** Null for SQLite, which is in the hub. */
@@ -51,6 +55,8 @@ export interface BenchHubOptions {
   readonly tree: BuiltTree;
   readonly pair: Pair;
   readonly postgres: PostgresServer | null;
+  /** On one Postgres; default 1. What is done to a hub is done to the first. */
+  readonly hubs?: number | undefined;
   /** Where each thread's profile of the processor goes when it ends; null for none. */
   readonly profileDir: string | null;
   /** Before the hub is first started. */
@@ -60,22 +66,29 @@ export interface BenchHubOptions {
 const MIB = 2 ** 20;
 let schemas = 0;
 
-export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileDir, prepare }: BenchHubOptions): Promise<BenchHub> {
+export async function startBenchHub(
+  t: TestEnd,
+  { tree, pair, postgres, hubs = 1, profileDir, prepare }: BenchHubOptions,
+): Promise<BenchHub> {
   const schema = `bench_${process.pid}_${(schemas += 1)}`;
   const world = await makeChaosWorld(t, {
     tree,
     hubTiming: HUB_TIMING,
     transport: pair.transport,
-    ...(postgres === null ? {} : { postgres: { options: { url: postgres.url, schema }, hubs: 1 } }),
+    ...(postgres === null ? {} : { postgres: { options: { url: postgres.url, schema }, hubs } }),
   });
   await prepare?.(world);
   const nodeArgs = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
   // The chaos runs' own gauge of the loop is left out: it would be measured too.
-  const start = (env: Readonly<Record<string, string>> = {}): Program => world.startHub({ nodeArgs, env: { NODE_OPTIONS: '', ...env } });
+  const start = (env: Readonly<Record<string, string>> = {}, nth = 0): Program =>
+    world.startHub({ nodeArgs, hub: nth, env: { NODE_OPTIONS: '', ...env } });
   let hub = start();
-  t.teardown(async () => void (await hub.kill('SIGKILL')));
+  const others = Array.from({ length: hubs - 1 }, (_, n) => start({}, n + 1));
+  const all = (): readonly Program[] => [hub, ...others];
+  t.teardown(async () => void (await Promise.all(all().map((one) => one.kill('SIGKILL')))));
   const ready = async (): Promise<void> => {
-    if ((await hub.ready) === null) throw new Error(`the hub did not start:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
+    if ((await Promise.all(all().map((one) => one.ready))).includes(null))
+      throw new Error(`the hub did not start:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
   };
   const stop = async (): Promise<void> => {
     const end = await hub.kill('SIGTERM');
@@ -90,21 +103,26 @@ export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileD
     pair,
     world,
     port: world.hubPort,
+    ports: world.hubPorts,
     api: world.api,
     adminToken: world.adminToken,
     durability: postgres === null ? synchronousIn(readFileSync(world.logOf('hub'), 'utf8')) : await durabilityOf(postgres),
+    pid: () => hub.pid,
     cpuMs: () => cpuMsOf(hub.pid),
     async measured(work) {
       let rssBytes = 0;
-      const stop = eachSecond(() => (rssBytes = Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0)));
-      const before = { hub: cpuMsOf(hub.pid), database: server === null ? null : treeCpuMs(server) };
+      const cpuMs = (): number => sum(all().map(({ pid }) => cpuMsOf(pid)));
+      const look = (): void => void (rssBytes = Math.max(rssBytes, sum(all().map(({ pid }) => sampleOf(pid)?.rssBytes ?? 0))));
+      const stop = eachSecond(look);
+      const before = { hub: cpuMs(), database: server === null ? null : treeCpuMs(server) };
       try {
         const value = await work();
+        look();
         return {
           value,
-          hubCpuMs: cpuMsOf(hub.pid) - before.hub,
+          hubCpuMs: cpuMs() - before.hub,
           databaseCpuMs: server === null || before.database === null ? null : treeCpuMs(server) - before.database,
-          hubMiB: Math.max(rssBytes, sampleOf(hub.pid)?.rssBytes ?? 0) / MIB,
+          hubMiB: rssBytes / MIB,
         };
       } finally {
         stop();
@@ -131,6 +149,7 @@ export async function startBenchHub(t: TestEnd, { tree, pair, postgres, profileD
     },
     async close() {
       await stop();
+      await Promise.all(others.map((one) => one.kill('SIGTERM')));
       return checkStore(tree, world.configOf('hub'));
     },
   };
@@ -182,5 +201,7 @@ const treeCpuMs = (parent: number): number => {
   const pids = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && (pid === parent || parentOf(pid) === parent));
-  return pids.reduce((total, pid) => total + cpuMsOf(pid), 0);
+  return sum(pids.map(cpuMsOf));
 };
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);

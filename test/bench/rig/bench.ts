@@ -18,6 +18,8 @@ export interface Bench {
   readonly isQuick: boolean;
   /** Answers in JSON alone. */
   readonly isQuiet: boolean;
+  /** Instead of the sizes that scenarios go through. */
+  readonly sizes: readonly number[] | null;
   /** With what takes hours. */
   readonly isLong: boolean;
   /** The chosen ones, for scenarios that run on each. */
@@ -50,11 +52,11 @@ export async function withHub<T>(
   bench: Bench,
   pair: Pair,
   work: (hub: BenchHub, load: LoadProcess) => Promise<T>,
-  prepare?: BenchHubOptions['prepare'],
+  more: Pick<BenchHubOptions, 'prepare' | 'hubs'> = {},
 ): Promise<T> {
   return withEnds(async (end) => {
     const { tree, profileDir } = bench;
-    const hub = await startBenchHub(end, { tree, pair, postgres: await bench.postgresOf(pair), profileDir, prepare });
+    const hub = await startBenchHub(end, { tree, pair, postgres: await bench.postgresOf(pair), profileDir, ...more });
     const load = startLoad(end, tree);
     const value = await work(hub, load);
     await load.end();

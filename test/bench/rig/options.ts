@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly isFull: boolean;
   /** Only figures in whose names this stands. */
   readonly what: string;
+  /** Instead of those that `backlog` and `history` go through. */
+  readonly sizes: readonly number[] | null;
   /** A folder. */
   readonly profile: string | null;
 }
@@ -36,6 +38,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       storage: { type: 'string' },
       transport: { type: 'string' },
       what: { type: 'string', default: '' },
+      sizes: { type: 'string' },
       profile: { type: 'string' },
       quick: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
@@ -63,8 +66,16 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     isCheck: values.check,
     keepsRatios: values['keep-ratios'],
     isPage: values.page,
-    isFull: !values.quick && values.only === undefined && !asked && values.what === '',
+    isFull: !values.quick && values.only === undefined && values.sizes === undefined && !asked && values.what === '',
     what: values.what,
+    sizes: values.sizes === undefined ? null : sizesIn(values.sizes),
     profile: values.profile ?? null,
   };
+}
+
+function sizesIn(text: string): readonly number[] {
+  const sizes = text.split(',').map(Number);
+  if (sizes.some((size) => !Number.isSafeInteger(size) || size < 1))
+    throw new Error(`--sizes ${text}: wanted numbers from 1, with commas between`);
+  return sizes.toSorted((a, b) => a - b);
 }

@@ -16,6 +16,7 @@ const PARTS = [
   'limits',
   'submit',
   'lifecycle',
+  'commits',
   'latency',
   'backlog',
   'history',

@@ -42,7 +42,7 @@ const shareOf = (bench: Bench, count: number): number => (bench.isQuick ? count 
 export async function workAt(here: AtSize): Promise<number> {
   const { bench, hub, load, scenario } = here;
   const count = shareOf(bench, WORKED);
-  const plan = { port: hub.port, token: hub.adminToken, count };
+  const plan = { ports: hub.ports, token: hub.adminToken, count };
   const both = await repeated(bench, hub.pair, async () => {
     const submitted = await hub.measured(() => load.do('submit', { ...plan, perRequest: 1, inFlight: SUBMITS_IN_FLIGHT, withKeys: false }));
     const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
@@ -114,7 +114,7 @@ export async function restartsAt(here: AtSize): Promise<void> {
   const runs: Run[] = [];
   for (let nth = 0; nth <= (bench.isQuick ? 1 : RESTARTS); nth += 1) {
     const sidecars = await hub.newSidecars(1, 1);
-    const { first, startedAtMs } = await hub.killed(() => load.do('firstAssignment', { port: hub.port, sidecars }));
+    const { first, startedAtMs } = await hub.killed(() => load.do('firstAssignment', { ports: hub.ports, sidecars }));
     const cost = { hubCpuMs: hub.cpuMs(), databaseCpuMs: null, loadCpuMs: 0, hubMiB: 0 };
     if (nth > 0) runs.push({ figure: first.value - startedAtMs, operations: 1, cost });
   }

@@ -1,5 +1,5 @@
 /** The same work with more and more tasks waiting: draining, submitting, reading, sweeping, and a hub that starts over them. */
-import { DEFAULT_PAIR, isDefault, withHub, type Bench, type Scenario } from '../rig/bench.ts';
+import { DEFAULT_PAIR, withHub, type Bench, type Scenario } from '../rig/bench.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import type { Pair } from '../rig/result.ts';
@@ -43,8 +43,12 @@ export const backlog: Scenario = {
 const pairsOf = (bench: Bench): readonly Pair[] =>
   bench.pairs.filter(({ storage }, n) => bench.pairs.findIndex((pair) => pair.storage === storage) === n);
 
-const sizesOf = (bench: Bench, pair: Pair): readonly number[] =>
-  bench.isQuick ? QUICK_SIZES : !isDefault(pair) && pair.storage !== DEFAULT_PAIR.storage ? OTHER_SIZES : bench.isLong ? LONG_SIZES : SIZES;
+function sizesOf(bench: Bench, { storage }: Pair): readonly number[] {
+  if (bench.sizes !== null) return bench.sizes;
+  if (bench.isQuick) return QUICK_SIZES;
+  if (storage !== DEFAULT_PAIR.storage) return OTHER_SIZES;
+  return bench.isLong ? LONG_SIZES : SIZES;
+}
 
 async function grow(bench: Bench, hub: BenchHub, load: LoadProcess, count: number): Promise<void> {
   const bar = bench.isQuiet ? null : progressBar(count);

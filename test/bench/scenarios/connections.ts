@@ -101,7 +101,7 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
   for (let nth = 0; nth <= DRAINS; nth += 1) {
     await fill(hub, load, count);
     const sidecars = await hub.newSidecars(4, 16);
-    const plan = { port: hub.port, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
+    const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
     const { value, ...cost } = await hub.measured(() => load.do('live', plan));
     const run = { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
     if (nth > 0) runs.push(run);

@@ -17,7 +17,7 @@ export const history: Scenario = {
   names: ['history'],
   async run(bench) {
     if (!bench.pairs.some(isDefault)) return bench.say('history: measured on sqlite and ws only');
-    for (const tasks of bench.isQuick ? QUICK_SIZES : bench.isLong ? LONG_SIZES : SIZES)
+    for (const tasks of bench.sizes ?? (bench.isQuick ? QUICK_SIZES : bench.isLong ? LONG_SIZES : SIZES))
       await withHub(
         bench,
         DEFAULT_PAIR,
@@ -28,13 +28,15 @@ export const history: Scenario = {
           await readsAt(here);
           await restartsAt(here);
         },
-        async (world) => {
-          const bar = bench.isQuiet ? null : progressBar(tasks);
-          const rules = rulesOf(HUB_TIMING, HUB_LIMITS);
-          await inStore(world, (engine) =>
-            fillTasks(engine, { count: tasks, rules, onSaved: (n) => bar?.at(n, 'tasks of the past stored') }),
-          );
-          bar?.end();
+        {
+          prepare: async (world) => {
+            const bar = bench.isQuiet ? null : progressBar(tasks);
+            const rules = rulesOf(HUB_TIMING, HUB_LIMITS);
+            await inStore(world, (engine) =>
+              fillTasks(engine, { count: tasks, rules, onSaved: (n) => bar?.at(n, 'tasks of the past stored') }),
+            );
+            bar?.end();
+          },
         },
       );
   },

@@ -37,7 +37,7 @@ async function latencyCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: 
   const count = bench.isQuick ? one.quickCount : one.count;
   const lived = await repeated(bench, hub.pair, async () => {
     const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
-    const plan = { port: hub.port, token: hub.adminToken, sidecars, atOnce: false, count, submit: one.submit };
+    const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: one.submit };
     const { value, ...cost } = await hub.measured(() => load.do('live', plan));
     return { ...value.value, cost: { ...cost, loadCpuMs: value.cpuMs } };
   });

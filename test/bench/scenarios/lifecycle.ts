@@ -46,25 +46,38 @@ const CASES: readonly Case[] = [
   { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 2_000, quickCount: 400, onlyDefault: true },
 ];
 
+const THREE_HUBS: Case = {
+  what: '66 slots, submitted and worked on together, three hubs',
+  sidecars: 6,
+  slots: 11,
+  isDrain: false,
+  atOnce: false,
+  count: 20_000,
+  quickCount: 4_000,
+};
+
 export const lifecycle: Scenario = {
   names: ['lifecycle'],
   async run(bench) {
-    for (const pair of bench.pairs)
+    for (const pair of bench.pairs) {
       await withHub(bench, pair, async (hub, load) => {
         for (const one of CASES)
           if (bench.wants(one.what) && (isDefault(pair) || one.onlyDefault !== true)) await lifecycleCase(bench, hub, load, one);
       });
+      if (pair.storage === 'postgres' && bench.wants(THREE_HUBS.what))
+        await withHub(bench, pair, (hub, load) => lifecycleCase(bench, hub, load, THREE_HUBS), { hubs: 3 });
+    }
   },
 };
 
 async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<void> {
-  const count = bench.isQuick ? one.quickCount : one.count;
+  const count = bench.isQuick ? one.quickCount : isDefault(hub.pair) ? one.count : one.count / 2;
   const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
     if (one.isDrain) await fill(hub, load, count);
     const sidecars = await hub.newSidecars(one.sidecars, one.slots);
     const { value, ...cost } = await hub.measured(() =>
       load.do('live', {
-        port: hub.port,
+        ports: hub.ports,
         token: hub.adminToken,
         sidecars,
         atOnce: one.atOnce,
@@ -87,6 +100,6 @@ async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one
 
 /** Has so many tasks wait. */
 export async function fill(hub: BenchHub, load: LoadProcess, count: number): Promise<void> {
-  const plan = { port: hub.port, token: hub.adminToken, perRequest: FILLED_PER_REQUEST, inFlight: 1, withKeys: false };
+  const plan = { ports: hub.ports, token: hub.adminToken, perRequest: FILLED_PER_REQUEST, inFlight: 1, withKeys: false };
   await load.do('submit', { ...plan, count });
 }

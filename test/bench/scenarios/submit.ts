@@ -71,10 +71,10 @@ export const submit: Scenario = {
 
 async function submitCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<void> {
   const { perRequest, inFlight, withKeys } = one;
-  const count = bench.isQuick ? one.quickCount : one.count;
+  const count = bench.isQuick ? one.quickCount : isDefault(hub.pair) ? one.count : one.count / 2;
   const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
     const { value, ...cost } = await hub.measured(() =>
-      load.do('submit', { port: hub.port, token: hub.adminToken, count, perRequest, inFlight, withKeys }),
+      load.do('submit', { ports: hub.ports, token: hub.adminToken, count, perRequest, inFlight, withKeys }),
     );
     const { seconds, answers } = value.value;
     return { figure: count / seconds, operations: count, times: answers, cost: { ...cost, loadCpuMs: value.cpuMs } };

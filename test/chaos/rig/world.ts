@@ -61,6 +61,7 @@ export interface ChaosWorld {
   readonly dir: string;
   /** Of the first hub. */
   readonly hubPort: number;
+  readonly hubPorts: readonly number[];
   /** The SQLite file, where its hub has one. */
   readonly database: string;
   readonly store: StoreReader;
@@ -164,6 +165,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
   return {
     dir,
     hubPort,
+    hubPorts,
     database,
     store: postgres === undefined ? sqliteReader(database) : postgresReader(postgres.options),
     api,
