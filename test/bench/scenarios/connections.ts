@@ -17,9 +17,11 @@ const QUICK_SIDECARS = 500;
 const HEARTBEATS_MS = 30_000;
 /** What connecting left behind is cleared away by then. */
 const SETTLED_MS = 5_000;
+const QUICK_SETTLED_MS = 1_000;
 const DRAINED = 8_000;
 const QUICK_DRAINED = 2_000;
 const DRAINS = 3;
+const QUICK_DRAINS = 2;
 const KIB = 1_024;
 
 export const connections: Scenario = {
@@ -50,7 +52,8 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
       prepare: async (world) => void (enrolled = await inStore(world, (engine) => enrolMany(engine, names))),
     });
     const load = startLoad(end, tree);
-    await sleep(SETTLED_MS);
+    const settledMs = bench.isQuick ? QUICK_SETTLED_MS : SETTLED_MS;
+    await sleep(settledMs);
     const withNone = (await hub.measured(async () => undefined)).hubMiB;
     const light = startLight(end, hub.world, tree, { sidecars: enrolled, capabilities: ['nothing'] });
     const told = (what: string, unit: Result['unit'], figure: number, more: Partial<Result> = {}): void =>
@@ -64,9 +67,9 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
         ...more,
       });
     await all(light.reaches(count), count);
-    await sleep(SETTLED_MS);
+    await sleep(settledMs);
 
-    const rest = await hub.measured(() => sleep(bench.isQuick ? SETTLED_MS : HEARTBEATS_MS));
+    const rest = await hub.measured(() => sleep(bench.isQuick ? settledMs : HEARTBEATS_MS));
     told('the hub', 'MiB', rest.hubMiB);
     const kibOfEach = ((rest.hubMiB - withNone) * KIB) / count;
     told('for each', 'KiB', kibOfEach, { note: `over ${Math.round(withNone)} MiB without them` });
@@ -98,7 +101,7 @@ async function all(reached: Promise<number | null>, count: number): Promise<numb
 async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: number): Promise<void> {
   const count = bench.isQuick ? QUICK_DRAINED : DRAINED;
   const runs: Run[] = [];
-  for (let nth = 0; nth <= DRAINS; nth += 1) {
+  for (let nth = 0; nth <= (bench.isQuick ? QUICK_DRAINS : DRAINS); nth += 1) {
     await fill(hub, load, count);
     const sidecars = await hub.newSidecars(4, 16);
     const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
