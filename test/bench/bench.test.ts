@@ -1,12 +1,16 @@
 /** The benchmark in small: that it measures what it says, fails when it must, and tells drift from noise. Not how fast anything is. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { withEnds } from '../chaos/rig/figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { startBenchHub } from './rig/bench-hub.ts';
 import { drifted, nameOf } from './rig/check.ts';
 import { seriesIn } from './rig/growth.ts';
+import { flameGraph } from './rig/flame-graph.ts';
 import { startLoad } from './rig/load-process.ts';
 import { tableOf } from './rig/page.ts';
+import { nameOf as functionName, readProfiles } from './rig/profile.ts';
 import { median, type Pair, type Result } from './rig/result.ts';
 
 const PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
@@ -97,4 +101,33 @@ t.test('the page tells which target was reached', async (t) => {
   t.match(table, /21,000 tasks\/s \| 19,000–25,000 \| 3 × 1/);
   t.match(table, /≥ 20,000, p99 ≤ 8 ms: \*\*missed\*\*/, 'a time that was not measured is none that was reached');
   t.equal(median([1, 2, 4, 3]), 2.5);
+});
+
+t.test('a profile tells what a thread worked on, by self time and without its rest', async (t) => {
+  const frame = (functionName: string) => ({ functionName, url: 'file:///x/.built/abc/dist/core/a.js', lineNumber: 4 });
+  const profile = {
+    nodes: [
+      { id: 1, callFrame: { functionName: '(root)', url: '', lineNumber: -1 }, children: [2, 4] },
+      { id: 2, callFrame: frame('outer'), children: [3] },
+      { id: 3, callFrame: frame('inner') },
+      { id: 4, callFrame: { functionName: '(idle)', url: '', lineNumber: -1 } },
+    ],
+    samples: [2, 3, 3, 4],
+    timeDeltas: [1_000, 2_000, 1_000, 6_000],
+  };
+  const folder = t.testdir();
+  writeFileSync(join(folder, 'a.cpuprofile'), JSON.stringify(profile));
+  const [thread] = readProfiles(folder, 10).threads;
+  t.strictSame([thread?.busyMs, thread?.idleMs], [4, 6]);
+  t.strictSame(
+    thread?.hottest.map(({ what, share }) => [what, share]),
+    [
+      ['inner core/a.js:5', 0.75],
+      ['outer core/a.js:5', 0.25],
+    ],
+  );
+  const picture = flameGraph(profile, functionName);
+  t.match(picture, /outer core\/a\.js:5: 100\.0 %, 4 ms/);
+  t.match(picture, /inner core\/a\.js:5: 75\.0 %, 3 ms/);
+  t.notMatch(picture, /idle/);
 });

@@ -29,9 +29,9 @@ const CASES: readonly Case[] = [
     isDrain: false,
     atOnce: false,
     count: 20_000,
-    quickCount: 4_000,
+    quickCount: 3_000,
   },
-  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 20_000, quickCount: 4_000 },
+  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 20_000, quickCount: 3_000 },
   {
     what: '64 slots, together, completed right behind the acceptance',
     sidecars: 4,
@@ -39,11 +39,11 @@ const CASES: readonly Case[] = [
     isDrain: false,
     atOnce: true,
     count: 20_000,
-    quickCount: 4_000,
+    quickCount: 3_000,
     onlyDefault: true,
   },
-  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 10_000, quickCount: 2_000, onlyDefault: true },
-  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 2_000, quickCount: 400, onlyDefault: true },
+  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 10_000, quickCount: 1_500, onlyDefault: true },
+  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 2_000, quickCount: 300, onlyDefault: true },
 ];
 
 const THREE_HUBS: Case = {
@@ -53,7 +53,7 @@ const THREE_HUBS: Case = {
   isDrain: false,
   atOnce: false,
   count: 20_000,
-  quickCount: 4_000,
+  quickCount: 3_000,
 };
 
 export const lifecycle: Scenario = {

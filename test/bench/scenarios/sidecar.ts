@@ -16,9 +16,9 @@ const AGENT_ID = 'measured';
 const TASKS = 200;
 const QUICK_TASKS = 20;
 const AT_REST_MS = 30_000;
-const QUICK_AT_REST_MS = 5_000;
+const QUICK_AT_REST_MS = 3_000;
 /** What a task's end leaves behind is done by then. */
-const SETTLED_MS = 3_000;
+const SETTLED_MS = 2_000;
 const LOOK_MS = 100;
 const WITHIN_MS = 120_000;
 const MIB = 2 ** 20;
