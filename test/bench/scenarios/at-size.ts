@@ -17,7 +17,7 @@ export interface AtSize {
 }
 
 /** Tasks of each run. */
-const WORKED = 8_000;
+const WORKED = 5_000;
 const READS = 200;
 const QUICK_SHARE = 0.25;
 const RESTARTS = 3;

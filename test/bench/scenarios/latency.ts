@@ -34,7 +34,7 @@ export const latency: Scenario = {
 };
 
 async function latencyCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<void> {
-  const count = bench.isQuick ? one.quickCount : one.count;
+  const count = bench.isQuick ? one.quickCount : isDefault(hub.pair) ? one.count : one.count / 2;
   const lived = await repeated(bench, hub.pair, async () => {
     const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
     const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: one.submit };

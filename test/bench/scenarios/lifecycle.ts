@@ -42,8 +42,8 @@ const CASES: readonly Case[] = [
     quickCount: 3_000,
     onlyDefault: true,
   },
-  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 10_000, quickCount: 1_500, onlyDefault: true },
-  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 2_000, quickCount: 300, onlyDefault: true },
+  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 5_000, quickCount: 1_500, onlyDefault: true },
+  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 1_000, quickCount: 300, onlyDefault: true },
 ];
 
 const THREE_HUBS: Case = {
