@@ -75,6 +75,7 @@ function environmentOf({ date, command, seconds, environment }: KeptResults): st
 
 /** As wide as what was measured: a column that would be empty is left out. */
 export function tableOf(results: readonly Result[]): string {
+  if (results.length === 0) return 'Not measured yet.';
   const columns: readonly (readonly [string, (result: Result) => string])[] = [
     ['figure', ({ what }) => what],
     ['on', ({ storage, transport }) => (storage === undefined ? '' : `${storage} + ${transport}`)],
