@@ -36,10 +36,10 @@ function exponentOf(points: Series['points']): number {
   return mean(({ x, y }) => (x - meanX) * (y - meanY)) / mean(({ x }) => (x - meanX) ** 2);
 }
 
-const WIDTH = 860;
+const WIDTH = 940;
 const HEIGHT = 460;
 const LEFT = 70;
-const RIGHT = 300;
+const RIGHT = 370;
 const TOP = 40;
 const BOTTOM = 50;
 const COLOURS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#8c564b', '#7f7f7f', '#bcbd22'];
