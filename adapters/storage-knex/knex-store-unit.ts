@@ -8,12 +8,20 @@ import { tombstoneOf } from '../../core/domain/tombstone.ts';
 import type { Changes, Holding, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
 import type { Transaction } from './engine.ts';
 import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
+import type { RecentStates } from './recent-states.ts';
 import type { Statements } from './statements.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;
 
-export function knexStoreUnit(transaction: Transaction): StoreUnit {
+/** What of a unit is only known outside of it: what was committed before, and what it saves. */
+export interface UnitMemory {
+  readonly recent: RecentStates;
+  readonly onSaved: (changes: Changes) => void;
+}
+
+/** `memory`: of a database that nobody else writes; null for one that others write too. */
+export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null): StoreUnit {
   const tasksBy = async (statement: keyof Statements, parameter: unknown) => (await transaction.rows(statement, parameter)).map(taskIn);
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
@@ -21,13 +29,18 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
   return {
     nowMs: transaction.nowMs,
     async load({ tasks, agents, keys }) {
-      const found = await named(tasks, () => tasksBy('loadTasks', tasks));
+      const [knownTasks, otherTasks] = parted(tasks, (id) => memory?.recent.task(id));
+      const [knownAgents, otherAgents] = parted(agents, (id) => memory?.recent.agent(id));
+      const found = [...knownTasks, ...(await named(otherTasks, () => tasksBy('loadTasks', otherTasks)))];
       const known = new Set(found.map(({ id }) => id));
       const unknown = tasks.filter((id) => !known.has(id));
       return {
         tasks: found,
         tombstones: await named(unknown, async () => (await transaction.rows('loadTombstones', unknown)).map(tombstoneIn)),
-        agents: await named(agents, async () => (await transaction.rows('loadAgents', agents)).map((row) => stateIn<Agent>(row))),
+        agents: [
+          ...knownAgents,
+          ...(await named(otherAgents, async () => (await transaction.rows('loadAgents', otherAgents)).map((row) => stateIn<Agent>(row)))),
+        ],
         keys: await named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
       };
     },
@@ -60,8 +73,24 @@ export function knexStoreUnit(transaction: Transaction): StoreUnit {
         .sort((one, other) => Number(one['place']) - Number(other['place']))
         .map((row) => stateIn<HubMail>(row)),
     remove: (old) => remove(transaction, old),
-    save: (changes) => save(transaction, changes),
+    async save(changes) {
+      const stored = await save(transaction, changes);
+      memory?.onSaved(changes);
+      return stored;
+    },
   };
+}
+
+/** What is known of these, and the names of the rest. */
+function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined): readonly [readonly V[], readonly N[]] {
+  const known: V[] = [];
+  const rest: N[] = [];
+  for (const name of new Set(names)) {
+    const value = knownOf(name);
+    if (value === undefined) rest.push(name);
+    else known.push(value);
+  }
+  return [known, rest];
 }
 
 async function holdingsOf(transaction: Transaction, agentIds: readonly AgentId[]): Promise<readonly Holding[]> {

@@ -1,20 +1,40 @@
 /** `TaskStore` over an engine. Transactions go through its statements; pages and look-ups through Knex, beside the writer. */
 import type { Knex } from 'knex';
 import { PRIORITIES, STATUSES, type Priority, type Status } from '../../core/domain/task.ts';
-import type { StoreCapabilities, TaskQuery, TaskStore } from '../../core/ports/task-store.ts';
+import type { Changes, StoreCapabilities, TaskQuery, TaskStore } from '../../core/ports/task-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
 import { knexStoreUnit } from './knex-store-unit.ts';
+import { RecentStates } from './recent-states.ts';
 import { eventIn, laneOf, taskIn, taskRowIn } from './rows.ts';
 
 /** `nowMs`: the store's time, also while it is closed. */
 export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEngine, nowMs: () => number): TaskStore {
+  const recent = capabilities.shared ? null : new RecentStates();
+  let recentOf: OpenEngine | null = null;
+  /** The engine as it is open now. While it was closed others may have written. */
+  const opened = (): OpenEngine => {
+    const engine = use();
+    if (engine !== recentOf) recent?.clear();
+    return (recentOf = engine);
+  };
   const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
 
   return {
     capabilities,
     nowMs,
 
-    transact: async (batchId, work) => use().write(batchId, (transaction) => work(knexStoreUnit(transaction))),
+    transact: async (batchId, work) => {
+      const saved: Changes[] = [];
+      const memory = recent === null ? null : { recent, onSaved: (changes: Changes) => void saved.push(changes) };
+      try {
+        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, memory)));
+        for (const changes of saved) recent?.take(changes);
+        return answer;
+      } catch (thrown) {
+        recent?.clear();
+        throw thrown;
+      }
+    },
 
     committed: async (batchId) => use().committed(batchId),
 
