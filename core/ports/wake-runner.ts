@@ -32,6 +32,12 @@ export interface WakeRequest {
   readonly resultsDir: string;
   /** For the run's streams and notes of the runner's own. */
   readonly runDir: string;
+  /**
+   * What an earlier run of the task on this machine called its session (`started`): of the attempt before this one, or of
+   * an earlier wake of this one. A runner whose program can go on with it may. Undefined where there is none, or where
+   * another machine had the task in between.
+   */
+  readonly session?: string | undefined;
 }
 
 /** A run that an earlier sidecar process began. `process` is null when it died before it could be journalled. */
@@ -157,8 +163,11 @@ export interface WakeRunner {
    * nothing was ever started, `failed` with phase `spawn`, which spends no attempt.
    */
   attach(run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent>;
-  /** For the doctor. MUST end within 5 s and call no model. */
-  check?(): Promise<readonly RunnerCheck[]>;
+  /**
+   * Whether its agent could run now. MUST end within 5 s, leave nothing running when `signal` is aborted, and call no model.
+   * While one of them is not `ok`, the hub gives this agent no task.
+   */
+  check?(signal?: StopSignal): Promise<readonly RunnerCheck[]>;
 }
 
 export interface RunnerCheck {

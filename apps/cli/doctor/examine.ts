@@ -1,5 +1,6 @@
 /** What the doctor looks at: what the config names, each part by itself, and only to read. */
 import { checkJournal, JOURNAL_NOTICES } from '../../../core/application/doctor/check-journal.ts';
+import { runChecks } from '../../../core/application/sidecar/run-checks.ts';
 import { checkStore } from '../../../core/application/doctor/check-store.ts';
 import type { ResolvedConfig, ResolvedHubConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -110,6 +111,6 @@ async function checkRunner(
 ): Promise<void> {
   if (wake === undefined) return;
   const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log: silentLog });
-  for (const { ok, check, message } of (await runner.check?.()) ?? [])
+  for (const { ok, check, message } of await runChecks(runner, { clock: systemClock(), stopController: () => new AbortController() }))
     if (!ok) onFinding(finding('wake_runner', `runner ${wake.name}, ${check}: ${message.replace(/\.$/, '')}`, { agentId }));
 }

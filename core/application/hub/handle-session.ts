@@ -1,6 +1,6 @@
 /** Agents that come, go and speak of themselves. */
 import type { Agent } from '../../domain/agent.ts';
-import { withPause, withStrike } from '../../domain/breaker.ts';
+import { NO_PAUSE, withChecks, withStrike } from '../../domain/breaker.ts';
 import { notBusy, settling } from '../../domain/busy.ts';
 import { decideHeld, decideMissing, isAhead, isCurrent } from '../../domain/reconciliation.ts';
 import { decideReplacing } from '../../domain/replacing.ts';
@@ -26,9 +26,6 @@ import type {
 import type { HubContext } from './context.ts';
 import { confirmStops, freed } from './handle-report.ts';
 
-/** The pause of an agent whose runner's checks fail, until it says that they pass; then renewed, milliseconds. */
-const CHECKS_PAUSE_MS = 86_400_000;
-
 export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
   const before = batch.agentOrNew(command.agentId);
   if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
@@ -53,7 +50,8 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     reportedStatus: command.reportedStatus,
     ownDrain: null,
   };
-  const agent = command.protocolVersion === 1 ? settling(identified, batch.nowMs) : identified;
+  const checked = withChecks(identified, command.checks == null ? null : { ...command.checks, atMs: batch.nowMs });
+  const agent = command.protocolVersion === 1 ? settling(checked, batch.nowMs) : checked;
   batch.putAgent(agent);
   if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
   batch.dispatchWanted = true;
@@ -177,9 +175,8 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
       batch.dispatchWanted = true;
       return batch.putAgent({ ...notDrained(agent), ownDrain: null });
     case 'checks':
-      if (change.failed !== null) return batch.putAgent(withPause(agent, batch.nowMs + CHECKS_PAUSE_MS, change.failed));
-      batch.dispatchWanted = true;
-      return batch.putAgent({ ...agent, pausedUntilMs: null, pausedReason: null });
+      batch.dispatchWanted ||= change.checks.failed.length === 0;
+      return batch.putAgent(withChecks(agent, { ...change.checks, atMs: batch.nowMs }));
     case 'ping':
       return renewByPing(batch, agent, context);
     case 'settled':
@@ -243,8 +240,8 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         orders: agent.orders + 1,
         // Where the reason of its own still holds, it says so again.
         ownDrain: null,
-        pausedUntilMs: null,
-        pausedReason: null,
+        ...NO_PAUSE,
+        checks: null,
         brokenUntilMs: null,
         brokenReason: null,
         strikes: [],
@@ -252,6 +249,9 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         rejections: 0,
       });
       batch.dispatchWanted = true;
+      break;
+    case 'check':
+      batch.putAgent({ ...agent, checksAsked: agent.checksAsked + 1 });
       break;
     case 'takeover':
       batch.putAgent({ ...agent, instanceId: null, replacedAtMs: [], conflictUntilMs: null });

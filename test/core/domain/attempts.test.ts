@@ -15,6 +15,7 @@ import { aTaskId } from '../../contracts/fixtures.ts';
 import { made, ME, NOW_MS, RULES, STATES } from './task-states.ts';
 
 const by = { agentId: ME, session: 1 };
+const release = { reason: 'no login', tokensUsed: null, costUsd: null };
 const failure = { error: 'boom', kind: 'agent_failed', retryable: true, details: null, tokensUsed: null, costUsd: null };
 const assign = (task: Task, nowMs: number): Task => {
   const given = decideAssign(task, by, nowMs, RULES);
@@ -59,9 +60,9 @@ t.test('what the agent calls not retryable goes to the dead letter at once; what
 
 t.test('R12: ten hand-backs in a row park the task, a counted failure ends the row', async (t) => {
   let task: Task = STATES.queued;
-  for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES).task;
+  for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, release, NOW_MS, RULES).task;
   t.match(task, { parked: false, handBacks: 9, retryCount: 0 });
-  const tenth = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES);
+  const tenth = reporting.decideRelease(assign(task, NOW_MS), by, release, NOW_MS, RULES);
   t.match(tenth, { task: { parked: true, handBacks: 10 } });
   t.equal(events(tenth), 'released parked');
   t.match(reporting.decideFail(assign(task, NOW_MS), by, failure, NOW_MS, RULES).task, { handBacks: 0, parked: false, retryCount: 1 });
