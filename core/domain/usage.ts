@@ -145,7 +145,6 @@ const SUM_DIGITS = 12;
 const plus: Combine = (a, b) => (a === null ? b : b === null ? a : Number.isSafeInteger(a + b) ? a + b : rounded(a + b));
 
 /** Counts stop at the largest number that is exact. */
-const rounded = (sum: number): number =>
-  sum > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(sum.toPrecision(SUM_DIGITS));
+const rounded = (sum: number): number => (sum > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(sum.toPrecision(SUM_DIGITS)));
 
 const larger: Combine = (a, b) => (a === null ? b : b === null ? a : Math.max(a, b));

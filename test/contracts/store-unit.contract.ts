@@ -83,7 +83,15 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       await commit(storage, { ...inserting(FULL), agents: [agent], keys: [key] });
       const loaded = await look(storage, (unit) => unit.load({ tasks: [FULL.id], agents: [agent.id], keys: [key] }));
       t.strictSame(loaded, { tasks: [FULL], tombstones: [], agents: [agent], keys: [key] });
-      const changed: Task = { ...FULL, status: 'queued', assignedTo: null, usage: { attempts: [], earlier: { tokensUsed: null, costUsd: 5e-324 } }, session: null, dependsOn: [], outcomes: [] };
+      const changed: Task = {
+        ...FULL,
+        status: 'queued',
+        assignedTo: null,
+        usage: { attempts: [], earlier: { tokensUsed: null, costUsd: 5e-324 } },
+        session: null,
+        dependsOn: [],
+        outcomes: [],
+      };
       await commit(storage, updating(changed));
       t.strictSame((await storage.tasks.peek([FULL.id]))[0], changed);
     });

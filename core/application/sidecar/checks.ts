@@ -80,8 +80,18 @@ function logChange(turn: Turn, failed: readonly NamedCheck[]): void {
 function checksOf(turn: Turn): ChecksFrame {
   const { runner, behindMs, hasReserve } = turn.state.checks;
   const all = [...(runner ?? []), ...ofClock(behindMs, turn.setting.timing.clockOffMaxMs), ...ofDisk(hasReserve)];
-  const failed = all.filter(({ ok }) => !ok).slice(0, CHECKS_MAX).map(named);
-  return { ok: failed.length === 0, failed, passed: all.filter(({ ok }) => ok).slice(0, CHECKS_MAX).map(named) };
+  const failed = all
+    .filter(({ ok }) => !ok)
+    .slice(0, CHECKS_MAX)
+    .map(named);
+  return {
+    ok: failed.length === 0,
+    failed,
+    passed: all
+      .filter(({ ok }) => ok)
+      .slice(0, CHECKS_MAX)
+      .map(named),
+  };
 }
 
 const named = ({ check, message }: RunnerCheck): NamedCheck => ({

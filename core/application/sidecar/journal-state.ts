@@ -61,7 +61,14 @@ const journalSchema = Type.Object({
       run: orNull(runSchema),
       spent: Type.Optional(usageSchema),
       sessionId: Type.Optional(text),
-      stop: orNull(Type.Object({ cause: Type.Enum([...STOP_CAUSES]), reason: text, graceMs: orNull(Type.Number({ minimum: 0 })), inability: Type.Optional(inabilitySchema) })),
+      stop: orNull(
+        Type.Object({
+          cause: Type.Enum([...STOP_CAUSES]),
+          reason: text,
+          graceMs: orNull(Type.Number({ minimum: 0 })),
+          inability: Type.Optional(inabilitySchema),
+        }),
+      ),
     }),
   ),
   outbox: Type.Array(

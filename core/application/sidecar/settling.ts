@@ -85,7 +85,11 @@ export function wrapUp(turn: Turn, slot: Slot): void {
 }
 
 /** Answers the hub's `task_cancelled`, if that is why it was stopped. */
-export function confirmCancel(turn: Turn, slot: Slot, { outcome, survivors, used }: { readonly outcome: CancelOutcome; readonly survivors: readonly number[]; readonly used: Usage }): void {
+export function confirmCancel(
+  turn: Turn,
+  slot: Slot,
+  { outcome, survivors, used }: { readonly outcome: CancelOutcome; readonly survivors: readonly number[]; readonly used: Usage },
+): void {
   if (slot.stop?.cause !== 'cancelled') return;
   turn.send({
     type: 'task_cancel_ack',

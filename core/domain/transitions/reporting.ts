@@ -110,8 +110,19 @@ export function decideReject(task: Task, by: Speaker, reason: string, nowMs: num
 }
 
 /** `task_released`: handed back, not started or confirmed stopped; no retry spent. */
-export function decideRelease(task: Task, by: Speaker, said: Aside & { readonly reason: string; readonly details?: Details }, nowMs: number, rules: Rules): Change {
-  const back = handedBack({ ...task, ...aside(task, by, said) }, { ...spoken(task, by, 'released'), details: { ...said.details, reason: said.reason } }, nowMs, rules);
+export function decideRelease(
+  task: Task,
+  by: Speaker,
+  said: Aside & { readonly reason: string; readonly details?: Details },
+  nowMs: number,
+  rules: Rules,
+): Change {
+  const back = handedBack(
+    { ...task, ...aside(task, by, said) },
+    { ...spoken(task, by, 'released'), details: { ...said.details, reason: said.reason } },
+    nowMs,
+    rules,
+  );
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'released', answer: 'released' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }

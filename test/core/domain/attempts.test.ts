@@ -1,5 +1,6 @@
 /** Retries, hand-backs, deadlines and the dead letter: how often a task comes back, and when it does not. */
 import t from 'tap';
+import { totalOf } from '../../../core/domain/usage.ts';
 import { backoffMs } from '../../../core/domain/backoff.ts';
 import { withoutStrikes, withStrike } from '../../../core/domain/breaker.ts';
 import { withRejection } from '../../../core/domain/busy.ts';
@@ -157,7 +158,8 @@ t.test('progress is stored up to its bound, and renews the lease beyond it', asy
     task = change.task;
   }
   t.same(stored, ['progress', 'progress', 'progress', '', '']);
-  t.match(task, { tokensUsed: 5, deadlineAtMs: NOW_MS + 5 + RULES.leaseMs, progressCount: 3 });
+  t.equal(totalOf(task.usage).tokensUsed, 5);
+  t.match(task, { deadlineAtMs: NOW_MS + 5 + RULES.leaseMs, progressCount: 3 });
 });
 
 t.test('adopting a late result completes a task that is still queued, and no other', async (t) => {

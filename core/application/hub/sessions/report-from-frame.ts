@@ -38,7 +38,13 @@ function bodyOf(frame: TaskFrame): ReportBody {
     case 'task_rejected':
       return { report: 'rejected', reason: textOf(frame.reason) ?? 'no reason given' };
     case 'task_released':
-      return { report: 'released', reason: frame.reason, cause: frame.cause ?? null, retryAfterMs: frame.retry_after_ms ?? null, ...usedIn(frame) };
+      return {
+        report: 'released',
+        reason: frame.reason,
+        cause: frame.cause ?? null,
+        retryAfterMs: frame.retry_after_ms ?? null,
+        ...usedIn(frame),
+      };
     case 'task_progress': {
       const { progress, execution_event, percent, message } = frame;
       return {

@@ -146,7 +146,10 @@ export class ReportHandler {
       return this.#answer(nackFrame(taskId, generation, 'not_assignee', { refuses: frame.type, current: null }));
     }
     const { outcome, survivors = [] } = frame;
-    this.#deps.inbox.post({ kind: 'stop_confirmed', from, taskId, generation, outcome, survivors, used: usageOfStopped(frame) }, () => undefined);
+    this.#deps.inbox.post(
+      { kind: 'stop_confirmed', from, taskId, generation, outcome, survivors, used: usageOfStopped(frame) },
+      () => undefined,
+    );
   }
 
   #sayNotStored(taskId: TaskId, error: unknown): void {
