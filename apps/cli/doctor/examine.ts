@@ -9,6 +9,7 @@ import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import type { DoctorCheck } from './cures.ts';
+import { examineMachine } from './examine-machine.ts';
 
 export interface Finding {
   readonly check: DoctorCheck;
@@ -47,7 +48,7 @@ const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'ta
 /** Looks at all that the config names, the hub first; never throws for what it finds. */
 export async function* examine(config: ResolvedConfig, options: ExamineOptions): AsyncGenerator<Examined> {
   if (config.hub !== undefined) yield await examineHub(config.hub, options);
-  if (config.sidecar !== undefined) yield await examineSidecar(config.sidecar, config.baseDir, options);
+  if (config.sidecar !== undefined) yield await examineSidecar(config.sidecar, config, options);
 }
 
 async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress }: ExamineOptions): Promise<Examined> {
@@ -89,14 +90,21 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
   }
 }
 
-async function examineSidecar(sidecar: ResolvedSidecarConfig, baseDir: string, { onFinding }: ExamineOptions): Promise<Examined> {
+async function examineSidecar(
+  sidecar: ResolvedSidecarConfig,
+  { baseDir, hub }: ResolvedConfig,
+  { onFinding }: ExamineOptions,
+): Promise<Examined> {
   const { agentId, dataDir } = sidecar;
   const what = `sidecar ${agentId}: journal in ${dataDir}`;
   try {
     for (const { check, ...found } of await checkJournal(() => inspectJournal(dataDir)))
       onFinding(finding(check, found.what, { ...found, agentId }));
+    for (const { check, what: found } of await examineMachine(sidecar))
+      // A hub that this config runs may well be stopped while its doctor looks.
+      onFinding({ ...finding(check, found, { agentId }), isNotice: check === 'hub_away' && hub !== undefined });
     await checkRunner(sidecar, baseDir, onFinding);
-    return { what, seen: 'its journal, its outbox, what was refused, and its wake runner' };
+    return { what, seen: 'its journal, its outbox, what was refused, its folder, disk, hub, token and clock, and its wake runner' };
   } catch (thrown) {
     onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, ''), { agentId }));
     return { what, seen: 'not all' };

@@ -50,7 +50,10 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     reportedStatus: command.reportedStatus,
     ownDrain: null,
   };
-  const checked = withChecks(identified, command.checks == null ? null : { ...command.checks, atMs: batch.nowMs });
+  const checked = withChecks(
+    identified,
+    command.checks === null || command.checks === undefined ? null : { ...command.checks, atMs: batch.nowMs },
+  );
   const agent = command.protocolVersion === 1 ? settling(checked, batch.nowMs) : checked;
   batch.putAgent(agent);
   if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
