@@ -51,7 +51,7 @@ export const ROUTES = [
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
   // A stream is not shed: a browser does not open one again that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
-  { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none' },
+  { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },
   { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },
   { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
 ] as const satisfies readonly Route[];

@@ -100,9 +100,9 @@ async function examineSidecar(
   try {
     for (const { check, ...found } of await checkJournal(() => inspectJournal(dataDir)))
       onFinding(finding(check, found.what, { ...found, agentId }));
+    // A hub that this config runs may well be stopped while its doctor looks.
     for (const { check, what: found } of await examineMachine(sidecar))
-      // A hub that this config runs may well be stopped while its doctor looks.
-      onFinding({ ...finding(check, found, { agentId }), isNotice: check === 'hub_away' && hub !== undefined });
+      if (check !== 'hub_away' || hub === undefined) onFinding(finding(check, found, { agentId }));
     await checkRunner(sidecar, baseDir, onFinding);
     return { what, seen: 'its journal, its outbox, what was refused, its folder, disk, hub, token and clock, and its wake runner' };
   } catch (thrown) {

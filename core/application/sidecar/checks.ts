@@ -26,7 +26,7 @@ export const isUnlooked = ({ checks }: SidecarState): boolean => checks.isLookin
 export function onChecked(turn: Turn, checks: readonly RunnerCheck[]): void {
   const failed = checks.some(({ ok }) => !ok);
   const failures = failed ? turn.state.checks.failures + 1 : 0;
-  patch(turn, { isLooking: false, runner: checks, failures });
+  find(turn, { isLooking: false, runner: checks, failures });
   turn.startTimer('checks', failed ? backoffMs(CHECKS_AGAIN, failures) : CHECKS_EVERY_MS);
   tellChecks(turn);
 }
@@ -43,7 +43,7 @@ export function onHubTime(turn: Turn, hubMs: number): void {
   const { askedAtMs } = turn.state.link;
   // One that was long on its way tells nothing, and neither does one around which this clock jumped.
   if (askedAtMs === null || turn.nowMs < askedAtMs || turn.nowMs - askedAtMs > ANSWER_WITHIN_MS) return;
-  patch(turn, { behindMs: hubMs - turn.nowMs });
+  find(turn, { behindMs: hubMs - turn.nowMs });
   tellChecks(turn);
 }
 
@@ -52,7 +52,6 @@ export function tellChecks(turn: Turn): void {
   if (turn.state.link.phase !== 'identified' || turn.state.checks.isLooking) return;
   const said = checksOf(turn);
   if (toldText(said) === turn.state.checks.told) return;
-  logChange(turn, said.failed ?? []);
   patch(turn, { told: toldText(said) });
   turn.send({ type: 'runner_checks', ...said });
 }
@@ -71,11 +70,6 @@ export function checksToPing(turn: Turn): ChecksFrame {
 }
 
 const toldText = ({ failed = [] }: ChecksFrame): string => JSON.stringify(failed);
-
-function logChange(turn: Turn, failed: readonly NamedCheck[]): void {
-  if (failed.length > 0) turn.log('error', 'its checks fail; the hub gives it no task until they pass', { failed });
-  else turn.log('info', 'its checks pass');
-}
 
 function checksOf(turn: Turn): ChecksFrame {
   const { runner, behindMs, hasReserve } = turn.state.checks;
@@ -120,9 +114,19 @@ const patch = (turn: Turn, checks: Partial<ChecksState>): void => {
   turn.state = { ...turn.state, checks: { ...turn.state.checks, ...checks } };
 };
 
+/** Takes in what was found, and logs it where that changes what fails. */
+function find(turn: Turn, found: Partial<ChecksState>): void {
+  const before = toldText(checksOf(turn));
+  patch(turn, found);
+  const { failed = [] } = checksOf(turn);
+  if (toldText({ ok: failed.length === 0, failed }) === before) return;
+  if (failed.length > 0) turn.log('error', 'its checks fail; the hub gives it no task until they pass', { failed });
+  else turn.log('info', 'its checks pass');
+}
+
 /** As the journal's room was measured. */
 export function onReserve(turn: Turn, hasReserve: boolean): void {
   if (turn.state.checks.hasReserve === hasReserve) return;
-  patch(turn, { hasReserve });
+  find(turn, { hasReserve });
   tellChecks(turn);
 }
