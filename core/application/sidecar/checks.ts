@@ -56,11 +56,10 @@ export function tellChecks(turn: Turn): void {
   turn.send({ type: 'runner_checks', ...said });
 }
 
-/** To say it with the frame that makes a session. */
+/** To say it with the frame that makes a session, which has little room: what is cut here is whole in the next ping. */
 export function checksToIdentify(turn: Turn): ChecksFrame {
-  const said = checksOf(turn);
-  patch(turn, { told: toldText(said) });
-  return said;
+  patch(turn, { told: toldText(checksOf(turn)) });
+  return checksOf(turn, { count: 8, messageBytes: 256 });
 }
 
 /** To say with each ping what fails, so that the loss of a single frame cannot leave the hub believing otherwise. */
@@ -71,26 +70,21 @@ export function checksToPing(turn: Turn): ChecksFrame {
 
 const toldText = ({ failed = [] }: ChecksFrame): string => JSON.stringify(failed);
 
-function checksOf(turn: Turn): ChecksFrame {
+function checksOf(turn: Turn, most = { count: CHECKS_MAX, messageBytes: CHECK_CHARACTERS_MAX }): ChecksFrame {
   const { runner, behindMs, hasReserve } = turn.state.checks;
   const all = [...(runner ?? []), ...ofClock(behindMs, turn.setting.timing.clockOffMaxMs), ...ofDisk(hasReserve)];
-  const failed = all
-    .filter(({ ok }) => !ok)
-    .slice(0, CHECKS_MAX)
-    .map(named);
-  return {
-    ok: failed.length === 0,
-    failed,
-    passed: all
-      .filter(({ ok }) => ok)
-      .slice(0, CHECKS_MAX)
-      .map(named),
-  };
+  const those = (passed: boolean): NamedCheck[] =>
+    all
+      .filter(({ ok }) => ok === passed)
+      .slice(0, most.count)
+      .map((check) => named(check, most.messageBytes));
+  const failed = those(false);
+  return { ok: failed.length === 0, failed, passed: those(true) };
 }
 
-const named = ({ check, message }: RunnerCheck): NamedCheck => ({
+const named = ({ check, message }: RunnerCheck, messageBytes: number): NamedCheck => ({
   check: wellFormed(check).slice(0, 64) || 'runner',
-  message: cutEncoded(wellFormed(message), CHECK_CHARACTERS_MAX),
+  message: cutEncoded(wellFormed(message), messageBytes),
 });
 
 const MINUTE_MS = 60_000;

@@ -117,5 +117,9 @@ t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) =>
   const flood = Array.from({ length: 500 }, () => ({ check: '\ud800'.repeat(200), ok: false, message: '\u0000'.repeat(100_000) }));
   checked(sidecar, ...flood);
   const [identify] = sent(sidecar.take({ type: 'link_up', link: 1 }));
-  t.ok(JSON.stringify(identify).length < 64_000, 'what a stranger says is bounded');
+  t.ok(JSON.stringify(identify).length < 8_000, 'what a stranger says leaves room for what is held');
+  sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] });
+  const [ping] = sent(sidecar.timer('ping'));
+  t.equal((ping?.['checks'] as { failed: unknown[] }).failed.length, 32);
+  t.ok(JSON.stringify(ping).length < 64_000);
 });
