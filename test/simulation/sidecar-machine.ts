@@ -234,9 +234,12 @@ export class SidecarMachine implements Machine {
     this.#fleet.killOne(place);
   }
 
-  mend(): void {
+  mend(storeMs: number): void {
     this.#killAt = null;
-    if (this.#clock.offMs !== 0) this.#clock.jump(-this.#clock.offMs);
+    // Whose agents are given nothing for a clock that is not the hub's gets that one, right or wrong.
+    const isHubs = this.#clockOffMaxMs !== CLOCK_OFF_ANY_MS;
+    const byMs = isHubs ? storeMs - this.#clock.nowMs() : -this.#clock.offMs;
+    if (byMs !== 0) this.#clock.jump(byMs);
   }
 
   get busyWith(): string | null {

@@ -93,7 +93,7 @@ function ofClock(behindMs: number | null, offMaxMs: number): readonly RunnerChec
   if (behindMs === null) return [];
   if (Math.abs(behindMs) <= offMaxMs) return [{ check: 'clock', ok: true, message: 'as that of the hub' }];
   const minutes = Math.round(Math.abs(behindMs) / MINUTE_MS);
-  const message = `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} that of the hub. Set it, best by NTP.`;
+  const message = `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} that of the hub. Set the one that is wrong, best by NTP.`;
   return [{ check: 'clock', ok: false, message }];
 }
 

@@ -66,7 +66,7 @@ t.test('a clock that is 10 minutes off fails until it is set, however the answer
   t.match(sent(effects).at(-1), {
     type: 'runner_checks',
     ok: false,
-    failed: [{ check: 'clock', message: "this machine's clock is 10 min behind that of the hub. Set it, best by NTP." }],
+    failed: [{ check: 'clock', message: "this machine's clock is 10 min behind that of the hub. Set the one that is wrong, best by NTP." }],
   });
   sidecar.timer('ping');
   sidecar.nowMs += 60_000;
