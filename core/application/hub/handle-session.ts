@@ -59,7 +59,8 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
-  const held = command.held === null ? [] : answerHeld(batch, agent, command.held, context);
+  const isOtherMachine = before.instanceId !== null && before.instanceId !== command.instanceId;
+  const held = command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine }, context);
   if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
@@ -71,8 +72,16 @@ const isHeldByAnother = (agent: Agent, command: IdentifyCommand, nowMs: number, 
   agent.instanceId !== command.instanceId &&
   (agent.connected || (agent.disconnectedAtMs ?? 0) > nowMs - timing.reconnectGraceMs);
 
-/** Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. */
-function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[], context: HubContext): readonly HeldAnswer[] {
+/**
+ * Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. Another machine is
+ * not given the same generation again: the one before it may have it, with its word still on the way.
+ */
+function answerHeld(
+  batch: Batch,
+  agent: Agent,
+  { held, isOtherMachine }: { readonly held: readonly HeldAssignment[]; readonly isOtherMachine: boolean },
+  context: HubContext,
+): readonly HeldAnswer[] {
   const answers = held.map((one): HeldAnswer => {
     const task = raisedAbove(batch, agent, one, context);
     const decision = decideHeld(task, one, agent.id);
@@ -96,8 +105,9 @@ function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[],
     held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
   for (const task of batch.liveOf(agent.id)) {
     if (isHeld({ taskId: task.id, generation: task.generation })) continue;
-    if (decideMissing(task) === 'push_again') pushAgain(batch, agent, task, context);
-    else takeBack(batch, agent.id, task, 'not_held', context);
+    if (decideMissing(task) === 'lost') takeBack(batch, agent.id, task, 'not_held', context);
+    else if (isOtherMachine) giveAgain(batch, task, context);
+    else pushAgain(batch, agent, task, context);
   }
   confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
   return answers;
@@ -131,6 +141,12 @@ function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext):
   const renewed = resumedDeadline(task, batch.nowMs, context.rules);
   batch.touch(renewed);
   batch.push(agent.id, agent.sessionNumber, renewed);
+}
+
+/** Never accepted, as far as is known: it goes on under a new generation, and spends no retry. */
+function giveAgain(batch: Batch, task: Task, { rules }: HubContext): void {
+  const decided = decideReclaim(task, { reason: 'not_held', stop: false }, batch.nowMs, rules);
+  if (decided.kind === 'changed') batch.put(decided);
 }
 
 /** Takes back what the agent itself does not have: nothing is to be stopped there. */
