@@ -11,7 +11,7 @@ import { badCursor, pageLimit, queryReader } from './query.ts';
 import { invalid, ok, refusal, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, Handlers } from './request.ts';
 
-type AgentHandlers = Pick<Handlers, 'listAgents' | 'getAgent' | 'drainAgent' | 'resumeAgent' | 'takeoverAgent'>;
+type AgentHandlers = Pick<Handlers, 'listAgents' | 'getAgent' | 'drainAgent' | 'resumeAgent' | 'checkAgent' | 'takeoverAgent'>;
 
 export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const { inbox, agents, clock, limits } = deps;
@@ -60,13 +60,20 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     return stand(request, { change: 'drain', ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   };
   const standing =
-    (change: 'resume' | 'takeover'): Handler =>
+    (change: 'resume' | 'check' | 'takeover'): Handler =>
     (request) => {
       const body = readEmpty(request.json);
       return body.kind === 'invalid' ? invalid(body.errors) : stand(request, { change });
     };
 
-  return { listAgents, getAgent, drainAgent, resumeAgent: standing('resume'), takeoverAgent: standing('takeover') };
+  return {
+    listAgents,
+    getAgent,
+    drainAgent,
+    resumeAgent: standing('resume'),
+    checkAgent: standing('check'),
+    takeoverAgent: standing('takeover'),
+  };
 }
 
 const unknownAgent = refusal('unknown_agent', 'There is no such agent.');

@@ -17,7 +17,7 @@ const HEALTH_BELIEVED_MS = 1_000;
 export function hubHandlers(
   deps: HttpApiDeps,
   { loop, refusedRequests }: Pick<ServeContext, 'loop' | 'refusedRequests'>,
-): Pick<Handlers, 'taskStats' | 'health' | 'schemas'> {
+): Pick<Handlers, 'taskStats' | 'health' | 'schemas' | 'whoAmI'> {
   const { tasks, agents, clock, limits } = deps;
   let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
   let schemas: string | null = null;
@@ -37,6 +37,9 @@ export function hubHandlers(
       const loopDelayMs = loop.longestMs();
       const { version, storageName: storage, durable, transportName: transport } = deps;
       return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs });
+    },
+    whoAmI(_request, { id, role, agentId }) {
+      return ok({ id, role, agent_id: agentId, server_time: clock.nowMs() });
     },
     schemas() {
       schemas ??= JSON.stringify({

@@ -42,6 +42,7 @@ export const ROUTES = [
   { name: 'getAgent', method: 'GET', path: '/api/agents/:id', roles: VIEW, body: 'none', shed: true },
   { name: 'drainAgent', method: 'POST', path: '/api/agents/:id/drain', roles: OPERATE, body: 'empty' },
   { name: 'resumeAgent', method: 'POST', path: '/api/agents/:id/resume', roles: OPERATE, body: 'empty' },
+  { name: 'checkAgent', method: 'POST', path: '/api/agents/:id/check', roles: OPERATE, body: 'empty' },
   { name: 'takeoverAgent', method: 'POST', path: '/api/agents/:id/takeover', roles: OPERATE, body: 'empty' },
   { name: 'register', method: 'POST', path: '/api/onboard/register', roles: 'open', body: 'json', bytesMax: 4_096 },
   { name: 'addEnrolSecret', method: 'POST', path: '/admin/enrol-secrets', roles: ADMIN, body: 'empty' },
@@ -50,6 +51,7 @@ export const ROUTES = [
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
   // A stream is not shed: a browser does not open one again that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
+  { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },
   { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },
   { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
 ] as const satisfies readonly Route[];

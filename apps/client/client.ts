@@ -40,8 +40,8 @@ export interface HubClient {
   push(body: PushRequest): Promise<PushAnswer>;
   agents(query?: PageQuery): Promise<Page<'agents', AgentJson>>;
   agent(agentId: string): Promise<AgentJson>;
-  /** Whether it gets tasks (`drain`, `resume`), or whether another machine may be it (`takeover`). `how`: of a drain. */
-  change(agentId: string, change: 'drain' | 'resume' | 'takeover', how?: DrainRequest): Promise<AgentChanged>;
+  /** Whether it gets tasks (`drain`, `resume`), that it is to look whether its program could run (`check`), or whether another machine may be it (`takeover`). `how`: of a drain. */
+  change(agentId: string, change: 'drain' | 'resume' | 'check' | 'takeover', how?: DrainRequest): Promise<AgentChanged>;
   createToken(body: TokenRequest): Promise<TokenJson>;
   tokens(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
   /** By agent id or token id. */

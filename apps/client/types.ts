@@ -50,6 +50,24 @@ export interface TaskJson {
   readonly [more: string]: unknown;
 }
 
+/** What was used of one model; what nobody said is left out. */
+export interface ModelUsageJson {
+  readonly model: string;
+  readonly input_tokens?: number;
+  readonly cached_input_tokens?: number;
+  readonly output_tokens?: number;
+  readonly cost_usd?: number;
+}
+
+/** What one attempt used. */
+export interface AttemptJson {
+  readonly generation: number;
+  readonly agent_id: string;
+  readonly tokens_used: number | null;
+  readonly cost_usd: number | null;
+  readonly models: readonly ModelUsageJson[];
+}
+
 export interface HistoryEntry {
   readonly event: EventName;
   readonly timestamp: number;
@@ -60,6 +78,10 @@ export interface HistoryEntry {
 
 /** One task, whole. `waiting_for` says why nothing happens to it; null when something does. */
 export interface TaskDetail extends TaskJson {
+  /** Of all attempts together. */
+  readonly models?: readonly ModelUsageJson[] | undefined;
+  /** The newest that said what they used, oldest first. */
+  readonly attempts?: readonly AttemptJson[] | undefined;
   readonly history: readonly HistoryEntry[];
   readonly waiting_for: { readonly reason: string; readonly message: string; readonly [more: string]: unknown } | null;
 }
@@ -71,6 +93,17 @@ export interface DrainRequest {
 export interface AgentChanged {
   readonly agent_id: string;
   readonly change: string;
+}
+
+export interface NamedCheckJson {
+  readonly check: string;
+  readonly message: string;
+}
+export interface AgentChecksJson {
+  readonly ok: boolean;
+  readonly told_at: number;
+  readonly failed: readonly NamedCheckJson[];
+  readonly passed: readonly NamedCheckJson[];
 }
 
 /** The client reads these fields; the hub may send more. */
@@ -85,6 +118,10 @@ export interface AgentJson {
   /** Why it drains by itself; null when it does not. */
   readonly draining_reason?: string | null | undefined;
   readonly paused_reason: string | null;
+  /** `checks`, `breaker`, or why its runner failed: `auth`, `config`, `rate_limited`. */
+  readonly paused_cause?: string | null | undefined;
+  /** What it found when it last looked whether its program could run; null when it never said. */
+  readonly checks?: AgentChecksJson | null | undefined;
   readonly busy_reason?: string | null | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];

@@ -74,6 +74,7 @@ const sidecarTiming: FieldsOf<SidecarTiming> = {
   idleMs: timeMs(),
   resultStillMs: timeMs(),
   reportRepeat: backoff,
+  clockOffMaxMs: timeMs(1_000),
 };
 
 /** The least and most of a limit, where it is not simply 1 and very many. */

@@ -82,6 +82,8 @@ export interface SidecarTiming {
   readonly resultStillMs: number;
   /** Between two sendings of an unanswered report. */
   readonly reportRepeat: BackoffTimes;
+  /** By how much this machine's clock may differ from the hub's before no task is taken. */
+  readonly clockOffMaxMs: number;
 }
 
 export const SIDECAR_TIMING: SidecarTiming = {
@@ -92,4 +94,5 @@ export const SIDECAR_TIMING: SidecarTiming = {
   idleMs: 600_000,
   resultStillMs: 2_000,
   reportRepeat: { firstMs: 5_000, maxMs: 60_000 },
+  clockOffMaxMs: 300_000,
 };

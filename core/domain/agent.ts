@@ -32,9 +32,17 @@ export interface Agent {
   readonly orders: number;
   /** It takes nothing for this reason of its own, as it says itself; ends by its own word, or with its session. */
   readonly ownDrain: string | null;
-  /** It said that it can do nothing: gets nothing before this time, or until its checks pass; with the reason that people read. */
+  /** It said that it can do nothing: gets nothing before this time; with the reason that people read. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
+  /** The kind of failure that paused it: `auth`, `config`, `rate_limited` or another word of its runner; null where none was given. */
+  readonly pausedCause: string | null;
+  /** Pauses in a row that it did not say the end of, for their doubling. */
+  readonly pauses: number;
+  /** What it found when it last looked whether its program could run; null: it said nothing of it. With a failed one it gets nothing. */
+  readonly checks: AgentChecks | null;
+  /** How often an operator asked it to look again: the hub that holds its socket tells it. */
+  readonly checksAsked: number;
   /** Taken as busy until then, whatever its slots: it refused a task, or, of version 1, has yet to say what it holds. */
   readonly busyUntilMs: number | null;
   readonly busyReason: string | null;
@@ -50,6 +58,19 @@ export interface Agent {
   readonly assignedCount: number;
   /** The last `resource_report`, as given. */
   readonly resources: Readonly<Record<string, unknown>> | null;
+}
+
+/** One thing that was looked at; `message` is for people and says what to do. */
+export interface NamedCheck {
+  readonly check: string;
+  readonly message: string;
+}
+
+export interface AgentChecks {
+  /** When the hub was told. */
+  readonly atMs: number;
+  readonly failed: readonly NamedCheck[];
+  readonly passed: readonly NamedCheck[];
 }
 
 /** An assignment that was taken back and whose end its agent has not confirmed; it holds a slot until then. */
@@ -68,12 +89,25 @@ export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
 /** What operators see of an agent. */
 export type AgentPresence = 'offline' | 'idle' | 'working' | 'draining' | 'paused';
 
-/** Until when and why it gets nothing; null when it is not paused. Of two reasons the one that lasts longer. */
-export function pauseOf(agent: Agent, nowMs: number): { readonly untilMs: number; readonly reason: string | null } | null {
+/** Until when and why it gets nothing. `untilMs` null: until its checks pass. */
+export interface Pause {
+  readonly untilMs: number | null;
+  readonly reason: string | null;
+  readonly cause: 'checks' | 'breaker' | 'agent' | (string & Record<never, never>);
+}
+
+/** Null when it is not paused. Of several reasons its failed checks, else the one that lasts longer. */
+export function pauseOf(agent: Agent, nowMs: number): Pause | null {
+  const failed = agent.checks?.failed ?? [];
+  if (failed.length > 0) {
+    return { untilMs: null, reason: failed.map(({ check, message }) => `${check}: ${message}`).join('; '), cause: 'checks' };
+  }
   const pausedMs = agent.pausedUntilMs ?? 0;
   const brokenMs = agent.brokenUntilMs ?? 0;
   if (Math.max(pausedMs, brokenMs) <= nowMs) return null;
-  return pausedMs > brokenMs ? { untilMs: pausedMs, reason: agent.pausedReason } : { untilMs: brokenMs, reason: agent.brokenReason };
+  return pausedMs > brokenMs
+    ? { untilMs: pausedMs, reason: agent.pausedReason, cause: agent.pausedCause ?? 'agent' }
+    : { untilMs: brokenMs, reason: agent.brokenReason, cause: 'breaker' };
 }
 
 /** Whether it is taken as busy whatever its slots. */
@@ -114,6 +148,10 @@ export function newAgent(id: AgentId, name: string = id): Agent {
     ownDrain: null,
     pausedUntilMs: null,
     pausedReason: null,
+    pausedCause: null,
+    pauses: 0,
+    checks: null,
+    checksAsked: 0,
     busyUntilMs: null,
     busyReason: null,
     brokenUntilMs: null,

@@ -1,5 +1,5 @@
 /** What a sidecar has to say of its assignments and was not yet answered: one report for each, its newest. */
-import { assignmentKey, isSameAssignment, type Assignment } from './slot.ts';
+import { assignmentKey, isSameAssignment, type Assignment, type SlotInability } from './slot.ts';
 import type { AckStatus } from './task.ts';
 
 export const REPORTS = ['accepted', 'complete', 'failed', 'rejected', 'released'] as const;
@@ -15,8 +15,17 @@ export interface OutboxEntry extends Assignment {
   readonly reason: string | null;
   readonly storeId: string | null;
   readonly assignedAtMs: number;
+  /** Of `released`: why its agent can do nothing, and what the attempt used. */
+  readonly aside?: OutboxAside | undefined;
   /** Its files say more than the report could: they stay until the assignment is forgotten. */
   readonly keepFiles: boolean;
+}
+
+export interface OutboxAside {
+  readonly inability?: SlotInability | undefined;
+  readonly tokensUsed: number | null;
+  readonly costUsd: number | null;
+  readonly sessionId?: string | undefined;
 }
 
 /** Whether the report has a body in the outbox folder. */

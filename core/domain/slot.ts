@@ -11,6 +11,7 @@
  * `stop` may stand beside any status: the run is being stopped, for that cause. It only ends with the slot.
  */
 import type { Generation, TaskId } from './ids.ts';
+import type { Usage } from './usage.ts';
 
 /** Names one giving of a task to one agent. */
 export interface Assignment {
@@ -34,6 +35,14 @@ export interface SlotStop {
   readonly reason: string;
   /** How long its agent has to end by itself; null: what its runner gives. */
   readonly graceMs: number | null;
+  /** Of one that is handed back because its agent can do nothing: why, and until when. */
+  readonly inability?: SlotInability | undefined;
+}
+
+export interface SlotInability {
+  readonly cause: string;
+  /** Wall time; null: nobody knows. */
+  readonly retryAtMs: number | null;
 }
 
 export const stopFor = (cause: StopCause, reason: string, graceMs: number | null = null): SlotStop => ({ cause, reason, graceMs });
@@ -72,6 +81,10 @@ export interface Slot extends Assignment {
   readonly wakes: number;
   /** Since when its files count; null before its first wake. */
   readonly expectedSinceMs: number | null;
+  /** What its runs that are over used; left out while there is nothing to tell. */
+  readonly spent?: Usage | undefined;
+  /** What its agent's program can go on with: of an earlier attempt here, or of this one once it told. */
+  readonly sessionId?: string | undefined;
   readonly run: SlotRun | null;
   readonly stop: SlotStop | null;
 }

@@ -3,6 +3,7 @@
  * and never changes, kept apart so that no transition writes it again. All times are milliseconds since 1970 (UTC).
  */
 import type { AgentId, Generation, TaskId } from './ids.ts';
+import type { TaskUsage } from './usage.ts';
 
 /** The lanes, first to last. Within a lane the order is the time a task last became eligible, then its id. */
 export const PRIORITIES = ['urgent', 'high', 'normal', 'low'] as const;
@@ -32,6 +33,15 @@ export type AckStatus = 'accepted' | 'complete' | 'retried' | 'dead_letter' | 'r
 
 /** Outcomes kept with a task, oldest forgotten first: more than any round of 100 retries makes between repeats. */
 export const OUTCOMES_KEPT = 128;
+
+/** What an agent program can go on with, on the machine where it began it. */
+export interface TaskSession {
+  /** As the program calls it. */
+  readonly id: string;
+  readonly agentId: AgentId;
+  /** The sidecar's machine and folder. */
+  readonly instanceId: string;
+}
 
 /** Why a task stands in the dead letter. */
 export type DeadReason = 'retries_spent' | 'not_retryable' | 'ttl' | 'deadline';
@@ -82,8 +92,10 @@ export interface Task {
 
   readonly deadReason: DeadReason | null;
   readonly lastError: string | null;
-  readonly tokensUsed: number | null;
-  readonly costUsd: number | null;
+  /** What its agents used, by attempt. */
+  readonly usage: TaskUsage;
+  /** The session of the last attempt that told of one, for a next one on the same machine. */
+  readonly session: TaskSession | null;
   readonly outcomes: readonly Outcome[];
   /** Who submitted it: a token's id, or `hub`. */
   readonly submittedBy: string;

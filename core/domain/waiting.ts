@@ -186,6 +186,7 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
   const pause = pauseOf(agent, nowMs);
   if (pause !== null) {
     const why = pause.reason === null ? '' : ` (${pause.reason})`;
+    if (pause.untilMs === null) return because('paused', `is paused until its checks pass${why}`);
     return because('paused', `is paused for ${durationText(pause.untilMs - nowMs)}${why}`, pause.untilMs);
   }
   if (agent.busyUntilMs !== null && isBusy(agent, nowMs)) {

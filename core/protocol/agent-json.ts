@@ -1,5 +1,5 @@
 /** An agent as the HTTP API shows it. */
-import { isBusy, isDraining, pauseOf, presenceOf, type Agent } from '../domain/agent.ts';
+import { isBusy, isDraining, pauseOf, presenceOf, type Agent, type AgentChecks } from '../domain/agent.ts';
 import { isConflict } from '../domain/replacing.ts';
 import type { Task } from '../domain/task.ts';
 
@@ -28,6 +28,8 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     drain_until: agent.drainUntilMs,
     paused_until: pause?.untilMs ?? null,
     paused_reason: pause?.reason ?? null,
+    paused_cause: pause?.cause ?? null,
+    checks: agent.checks === null ? null : checksJson(agent.checks),
     busy_until: isBusy(agent, nowMs) ? agent.busyUntilMs : null,
     busy_reason: isBusy(agent, nowMs) ? agent.busyReason : null,
     conflict_until: isConflict(agent, nowMs) ? agent.conflictUntilMs : null,
@@ -43,3 +45,10 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     resources: agent.resources,
   };
 }
+
+const checksJson = ({ atMs, failed, passed }: AgentChecks): Readonly<Record<string, unknown>> => ({
+  ok: failed.length === 0,
+  told_at: atMs,
+  failed,
+  passed,
+});

@@ -1,6 +1,7 @@
 /** The pieces that frames and HTTP bodies are made of, each with its bound. */
 import { Type, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../domain/usage.ts';
 
 export const PROTOCOL_VERSION = 2;
 
@@ -30,6 +31,30 @@ export const capabilitiesField = Type.Array(capabilityField, { maxItems: CAPABIL
 export const slotsField = Type.Integer({ minimum: 1, maximum: SLOTS_MAX });
 export const countField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 export const costField = Type.Number({ minimum: 0 });
+/** A model's name, as the program gives it. */
+const modelField = Type.String({ minLength: 1, maxLength: MODEL_CHARACTERS_MAX });
+/** What an attempt used of each model until now. */
+export const modelsField = Type.Array(
+  Type.Object({
+    model: modelField,
+    input_tokens: Type.Optional(countField),
+    cached_input_tokens: Type.Optional(countField),
+    output_tokens: Type.Optional(countField),
+    cost_usd: Type.Optional(costField),
+  }),
+  { maxItems: MODELS_MAX },
+);
+/** What an agent program calls its session: it comes back in a command line, so nothing in it may look like an option or be told apart by a shell. */
+export const SESSION_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,255}$';
+const sessionIdPattern = new RegExp(SESSION_ID_PATTERN);
+export const isSessionId = (value: string): boolean => sessionIdPattern.test(value);
+export const sessionIdField = Type.String({ pattern: SESSION_ID_PATTERN });
+/** What one look at a sidecar's machine and its agent program says, and how many there are. */
+export const CHECKS_MAX = 32;
+export const CHECK_CHARACTERS_MAX = 1_024;
+export const checksField = Type.Array(Type.Object({ check: nameField, message: Type.String({ maxLength: CHECK_CHARACTERS_MAX }) }), {
+  maxItems: CHECKS_MAX,
+});
 export const objectField = Type.Record(Type.String(), Type.Unknown());
 
 /** A field that may be missing or null: version 1 sends both. */

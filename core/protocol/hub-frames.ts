@@ -1,6 +1,6 @@
 /** What the hub says to a sidecar. Our own sidecar checks what it gets against these; unknown fields are ignored. */
 import { Type, type Static } from 'typebox';
-import { countField, generationField, maybe, reasonField, taskIdField, timeField } from './fields.ts';
+import { countField, generationField, maybe, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
 const task = { task_id: taskIdField, generation: generationField };
@@ -67,6 +67,7 @@ export const hubSchemas = {
     verification_steps: Type.Optional(texts),
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
     complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),
+    session_id: Type.Optional(sessionIdField),
   }),
   task_ack: Type.Object({
     type: type('task_ack'),
@@ -93,6 +94,8 @@ export const hubSchemas = {
   probe: Type.Object({ type: type('probe'), nonce: text }),
   drain: Type.Object({ type: type('drain'), deadline_ms: Type.Optional(countField) }),
   resume: Type.Object({ type: type('resume') }),
+  // The sidecar looks at once whether its agent could run, and says what it found.
+  check: Type.Object({ type: type('check') }),
   restart_sidecar: Type.Object({ type: type('restart_sidecar'), reason: Type.Optional(text) }),
 };
 

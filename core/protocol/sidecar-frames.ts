@@ -3,15 +3,18 @@ import { Type, type Static } from 'typebox';
 import {
   agentIdField,
   capabilitiesField,
+  checksField,
   costField,
   countField,
   durationField,
   generationField,
   HELD_MAX,
   maybe,
+  modelsField,
   nameField,
   objectField,
   reasonField,
+  sessionIdField,
   slotsField,
   taskIdField,
   timeField,
@@ -47,10 +50,24 @@ export const heldSchema = Type.Object({
 });
 export type HeldFrame = Static<typeof heldSchema>;
 
+/** What a sidecar found when it looked whether its agent could run now. */
+const checksFields = { ok: Type.Boolean(), failed: Type.Optional(checksField), passed: Type.Optional(checksField) };
+const checksSchema = Type.Object(checksFields);
+export type ChecksFrame = Static<typeof checksSchema>;
+
 const type = <const T extends string>(name: T) => Type.Literal(name);
 /** A task's name and, from version 2, its generation. */
 const v2Task = { task_id: taskIdField, generation: generationField, agent_id: Type.Optional(Type.String()) };
 const v1Task = { task_id: taskIdField, generation: Type.Optional(generationField), agent_id: Type.Optional(Type.String()) };
+
+/** What the attempt used until now, and what its program can go on with. From version 2. */
+const asideFields = { models: Type.Optional(modelsField), session_id: Type.Optional(sessionIdField) };
+/** Why the agent failed, as far as its runner can tell, and how long trying again there is of no use. From version 2. */
+const causeFields = {
+  cause: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+  retry_after_ms: Type.Optional(durationField),
+};
+const usedFields = { tokens_used: maybe(countField), cost_usd: maybe(costField) };
 
 const progressFields = {
   progress: Type.Optional(Type.Unknown()),
@@ -62,8 +79,7 @@ const progressFields = {
 };
 const completeFields = {
   result: Type.Unknown(),
-  tokens_used: maybe(countField),
-  cost_usd: maybe(costField),
+  ...usedFields,
   verification_report: Type.Optional(Type.Unknown()),
   verification_history: Type.Optional(Type.Unknown()),
 };
@@ -73,8 +89,7 @@ const failedFields = {
   kind: Type.Optional(words(FAILURE_KINDS)),
   retryable: Type.Optional(Type.Boolean()),
   details: Type.Optional(Type.Unknown()),
-  tokens_used: maybe(countField),
-  cost_usd: maybe(costField),
+  ...usedFields,
 };
 const wakeResultFields = {
   status: words(['success', 'failed', 'timeout'] as const),
@@ -97,8 +112,13 @@ const commonSchemas = {
     instance_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
     slots: Type.Optional(slotsField),
     held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
+    checks: Type.Optional(checksSchema),
   }),
-  ping: Type.Object({ type: type('ping'), draining_reason: Type.Optional(Type.Union([reasonField, Type.Null()])) }),
+  ping: Type.Object({
+    type: type('ping'),
+    draining_reason: Type.Optional(Type.Union([reasonField, Type.Null()])),
+    checks: Type.Optional(checksSchema),
+  }),
   status: Type.Object({ type: type('status'), status: Type.String({ minLength: 1, maxLength: 64 }) }),
   list_agents: Type.Object({ type: type('list_agents') }),
   message: Type.Object({
@@ -137,27 +157,27 @@ export const v2Schemas = {
     type: type('task_released'),
     ...v2Task,
     reason: reasonField,
-    retry_after_ms: Type.Optional(durationField),
+    ...causeFields,
+    ...usedFields,
+    ...asideFields,
   }),
-  task_progress: Type.Object({ type: type('task_progress'), ...v2Task, ...progressFields }),
+  task_progress: Type.Object({ type: type('task_progress'), ...v2Task, ...progressFields, ...asideFields }),
   wake_result: Type.Object({ type: type('wake_result'), ...v2Task, ...wakeResultFields }),
-  task_complete: Type.Object({ type: type('task_complete'), ...v2Task, ...completeFields }),
-  task_failed: Type.Object({ type: type('task_failed'), ...v2Task, ...failedFields }),
+  task_complete: Type.Object({ type: type('task_complete'), ...v2Task, ...completeFields, ...asideFields }),
+  task_failed: Type.Object({ type: type('task_failed'), ...v2Task, ...failedFields, ...causeFields, ...asideFields }),
   task_cancel_ack: Type.Object({
     type: type('task_cancel_ack'),
     ...v2Task,
     outcome: words(CANCEL_OUTCOMES),
     survivors: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { maxItems: 1_000 })),
+    ...usedFields,
+    models: Type.Optional(modelsField),
   }),
   probe_ack: Type.Object({ type: type('probe_ack'), nonce: Type.String({ maxLength: 128 }) }),
   draining: Type.Object({ type: type('draining'), reason: Type.Optional(reasonField) }),
   drained: Type.Object({ type: type('drained') }),
   resumed: Type.Object({ type: type('resumed') }),
-  runner_checks: Type.Object({
-    type: type('runner_checks'),
-    ok: Type.Boolean(),
-    failed: Type.Optional(Type.Array(Type.Object({ check: nameField, message: reasonField }), { maxItems: 64 })),
-  }),
+  runner_checks: Type.Object({ type: type('runner_checks'), ...checksFields }),
   task_output: Type.Object({
     type: type('task_output'),
     ...v2Task,

@@ -4,6 +4,7 @@
  */
 import type { StoredEvent } from '../domain/event.ts';
 import type { Task, TaskBody } from '../domain/task.ts';
+import { totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
 
 /** A task with its body and result, as the store gives it. */
@@ -31,6 +32,7 @@ class RawJson {
 const raw = (text: string | null): RawJson | null => (text === null ? null : new RawJson(text));
 
 function taskFields({ task, body, result }: TaskParts): readonly (readonly [string, unknown])[] {
+  const used = totalOf(task.usage);
   return [
     ['id', task.id],
     ['description', body.description],
@@ -52,8 +54,8 @@ function taskFields({ task, body, result }: TaskParts): readonly (readonly [stri
     ['run_max_ms', task.runMaxMs],
     ['eligible_at', task.eligibleAtMs],
     ['result', raw(result)],
-    ['tokens_used', task.tokensUsed],
-    ['cost_usd', task.costUsd],
+    ['tokens_used', used.tokensUsed],
+    ['cost_usd', used.costUsd],
     ['submitted_by', task.submittedBy],
     ['created_at', task.createdAtMs],
     ['updated_at', task.updatedAtMs],
@@ -73,10 +75,21 @@ export const taskRowJson = (row: TaskParts): string => objectText(taskFields(row
 export function taskRecordJson(record: TaskParts & { readonly events: readonly StoredEvent[] }, waitingFor: WaitingFor | null): string {
   return objectText([
     ...taskFields(record),
+    ['models', usageFields(totalOf(record.task.usage)).models ?? []],
+    ['attempts', record.task.usage.attempts.map(attemptJson)],
     ['history', record.events.map(historyEntry)],
     ['waiting_for', waitingFor === null ? null : waitingForJson(waitingFor)],
   ]);
 }
+
+/** What one attempt used, for those that said so. */
+const attemptJson = (attempt: AttemptUsage): Readonly<Record<string, unknown>> => ({
+  generation: attempt.generation,
+  agent_id: attempt.agentId,
+  tokens_used: attempt.tokensUsed,
+  cost_usd: attempt.costUsd,
+  models: usageFields(attempt).models ?? [],
+});
 
 /** `{event, timestamp, agent_id?, generation?, details?}` */
 export function historyEntry(event: StoredEvent): Readonly<Record<string, unknown>> {

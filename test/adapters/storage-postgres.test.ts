@@ -16,6 +16,7 @@ import { taskListContract } from '../contracts/task-list.contract.ts';
 import { taskStoreContract } from '../contracts/task-store.contract.ts';
 import { closedBefore, emptySchema, postgresStorage, postgresSubject } from './postgres-place.ts';
 import { postgresServer } from './postgres-server.ts';
+import { usageStep } from './usage-step.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());
@@ -115,4 +116,10 @@ t.test('postgres() says what is wrong with its options, and connects nowhere by 
   t.equal(await storage.healthy(), false, 'not connected yet');
   await storage.open();
   t.equal(await storage.healthy(), true);
+});
+
+t.test('a store of before usage was kept by attempt takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await usageStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tasks|agents|migrations)\b/, `${schema}.$1`)) });
 });

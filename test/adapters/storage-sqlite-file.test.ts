@@ -8,6 +8,7 @@ import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite-statements
 import { aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from './sqlite-place.ts';
+import { usageStep } from './usage-step.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
@@ -173,4 +174,9 @@ t.test('remembers the newest batches and forgets old ones', async (t) => {
   t.equal(await storage.tasks.committed('batch 4999'), true);
   t.equal(await storage.tasks.committed('the last'), true);
   t.strictSame(await outside(file, 'SELECT count(*) AS kept FROM batches'), [{ kept: 4_096 }]);
+});
+
+t.test('a store of before usage was kept by attempt takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await usageStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });

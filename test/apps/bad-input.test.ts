@@ -193,24 +193,21 @@ t.test('programs that cannot run as they are told', async (t) => {
   t.equal(good.process.exitCode, null, 'the sidecar that was there goes on');
 });
 
-t.test('a missing wake program: the task fails and says why, the sidecar stays up', async (t) => {
+t.test('a missing wake program: the agent is given nothing and says why, the sidecar stays up', async (t) => {
   const sidecar = await world.startSidecar('missing', {
     capabilities: ['missing'],
     argv: ['/no/such/program'],
   });
   const { task_id: id } = await api.submit({ description: 'nobody can', needed_capabilities: ['missing'], max_retries: 0 });
-  await world.event(id, ['dead_lettered']);
+  const why = 'There is no "/no/such/program" ';
   const task = await api.get(id);
-  const failed = task.history.find((event) => event.event === 'failed')?.details;
-  t.match(failed, {
-    kind: 'wake_failed',
-    error: /^Cannot start "\/no\/such\/program": there is no such program .* Install it or correct argv\[0\]\.$/,
-  });
-  t.strictSame(
-    await world.history(id),
-    ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'failed', 'dead_lettered'],
-    'not tried in vain',
-  );
+  t.match(task, { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused' } });
+  t.ok(task.waiting_for?.message.includes(`is paused until its checks pass (program: ${why}`), JSON.stringify(task.waiting_for));
+  const agent = await api.agent('missing');
+  t.match(agent, { status: 'paused', paused_cause: 'checks', checks: { ok: false, failed: [{ check: 'program' }] } });
+  t.ok(agent.checks?.failed[0]?.message.startsWith(why));
+  t.strictSame(await world.history(id), ['submitted', 'eligible'], 'not tried in vain');
+  await api.cancel(id);
   t.equal(sidecar.process.exitCode, null);
   t.match(await api.agent('missing'), { connected: true });
   const said = sidecar

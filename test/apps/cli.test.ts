@@ -182,7 +182,7 @@ t.test('list is a table for people and the answer for programs', async (t) => {
   t.equal(ran.code, 0);
   t.equal(hub.requests[0]?.request, 'GET /api/tasks?status=queued&priority=low&assigned_to=w1&limit=2&cursor=x');
   const [title, first, second] = ran.out.split('\n');
-  t.match(title, /^TASK {19}STATUS {4}LANE {4}AGENT {2}RETRIES {2}AGE +DESCRIPTION$/);
+  t.match(title, /^TASK {19}STATUS {4}LANE {4}AGENT {2}RETRIES {2}TOKENS {2}USD {2}AGE +DESCRIPTION$/);
   t.match(first, /assigned {2}normal {2}w1 {5}0\/3 .* first \\e\]0;title\\x07 \\u202etxt\.exe$/);
   t.match(second, /queued {4}normal {2}- /);
   t.equal(ran.err, 'There are more: --cursor abc\n');

@@ -78,7 +78,7 @@ import { command } from 'agentcom/runners';
 
 export default defineConfig({
   hub: { storage: sqlite({ file: 'agentcom.db' }), transport: ws(), dataDir: 'hub' },
-  sidecar: { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'a1', dataDir: 'sidecar', wake: command({ argv: ['node'] }) },
+  sidecar: { hubs: ['ws://127.0.0.1:9/ws'], agentId: 'a1', dataDir: 'sidecar', wake: command({ argv: ['node'] }) },
 });
 `;
 

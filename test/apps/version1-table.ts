@@ -38,6 +38,8 @@ export interface Row {
 
 const NOTHING = { events: [] };
 const RESULT = { status: 'success', output: { files: 3 }, tokens_used: 77 };
+/** The history says it with the end of each attempt. */
+const USED = { usage: { tokens_used: 77 } };
 const RESULT_TEXT = JSON.stringify(RESULT);
 const refused = (error: string) => [{ type: 'error', error }];
 const ack = (status: string) => [{ type: 'task_ack', task_id: TASK, status }];
@@ -146,19 +148,22 @@ const COMPLETE: readonly Row[] = [
     given: { ...complete, tokens_used: 12 },
     when: 'accepted',
     wanted: ack('complete'),
-    kept: { task: { status: 'completed', result: RESULT, tokens_used: 12, assigned_to: AGENT }, events: [['completed', null]] },
+    kept: {
+      task: { status: 'completed', result: RESULT, tokens_used: 12, assigned_to: AGENT },
+      events: [['completed', { usage: { tokens_used: 12 } }]],
+    },
   },
   {
     given: complete,
     when: 'accepted',
     wanted: ack('complete'),
-    kept: { task: { status: 'completed', tokens_used: 77 }, events: [['completed', null]] },
+    kept: { task: { status: 'completed', tokens_used: 77 }, events: [['completed', USED]] },
   },
   {
     given: { ...complete, verification_report: { passed: 2 }, verification_history: ['one', 'two'] },
     when: 'accepted',
     wanted: ack('complete'),
-    kept: { events: [['completed', { verification_report: { passed: 2 }, verification_history: ['one', 'two'] }]] },
+    kept: { events: [['completed', { verification_report: { passed: 2 }, verification_history: ['one', 'two'], ...USED }]] },
   },
   {
     given: complete,
@@ -167,7 +172,7 @@ const COMPLETE: readonly Row[] = [
     kept: {
       events: [
         ['accepted', null],
-        ['completed', null],
+        ['completed', USED],
       ],
     },
   },
@@ -176,7 +181,7 @@ const COMPLETE: readonly Row[] = [
     given: complete,
     when: 'taken back',
     wanted: notCompleted('stale_generation'),
-    kept: { task: { status: 'queued', result: null }, ...keptAs('late_result', {}) },
+    kept: { task: { status: 'queued', result: null, tokens_used: 77 }, events: [['late_result', { result: RESULT_TEXT, ...USED }]] },
   },
   {
     given: complete,

@@ -4,6 +4,7 @@ import type { HubMail } from '../../core/domain/hub-lease.ts';
 import type { TaskEvent } from '../../core/domain/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
 import type { Requirement, Task, TaskBody } from '../../core/domain/task.ts';
+import { NOTHING_USED } from '../../core/domain/usage.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Changes, IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';
 
@@ -53,8 +54,8 @@ export function aTask(over: Partial<Task> = {}): Task {
     dependsOn: [],
     deadReason: null,
     lastError: null,
-    tokensUsed: null,
-    costUsd: null,
+    usage: NOTHING_USED,
+    session: null,
     outcomes: [],
     submittedBy: 'tok-1',
     createdAtMs: A_MOMENT_MS,

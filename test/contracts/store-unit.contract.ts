@@ -54,8 +54,19 @@ const FULL: Task = {
   dependsOn: [aTaskId(1), aTaskId(2)],
   deadReason: 'not_retryable',
   lastError: 'it broke',
-  tokensUsed: Number.MAX_SAFE_INTEGER,
-  costUsd: 0.1 + 0.2,
+  usage: {
+    attempts: [
+      {
+        generation: aGeneration(4),
+        agentId: anAgentId('a3'),
+        tokensUsed: Number.MAX_SAFE_INTEGER,
+        costUsd: 0.1 + 0.2,
+        models: [{ model: 'm\u0000 "1"', inputTokens: 1, cachedInputTokens: null, outputTokens: Number.MAX_SAFE_INTEGER, costUsd: 5e-324 }],
+      },
+    ],
+    earlier: { tokensUsed: 1, costUsd: null },
+  },
+  session: { id: 'ses-1', agentId: anAgentId('a3'), instanceId: 'instance-1' },
   outcomes: [{ generation: aGeneration(4), agentId: anAgentId('a3'), report: 'failed', answer: 'retried' }],
   submittedBy: 'tok-9',
   createdAtMs: A_MOMENT_MS + 12,
@@ -67,12 +78,20 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
   t.test(`StoreUnit contract: ${name}`, async (t) => {
     t.test('gives back what was saved, numbers as numbers', async (t) => {
       const storage = await openedIn(t, subject);
-      const agent = anAgent({ capabilities: ['a'], slots: 128, pausedUntilMs: A_MOMENT_MS, strikes: [aTaskId(1)], resources: { cpu_percent: 0.5, nested: { list: [1, null] } } }); // prettier-ignore
+      const agent = anAgent({ capabilities: ['a'], slots: 128, pausedUntilMs: A_MOMENT_MS, pausedCause: 'auth', pauses: 3, checks: { atMs: A_MOMENT_MS, failed: [{ check: 'logged in', message: 'not logged in' }], passed: [] }, strikes: [aTaskId(1)], resources: { cpu_percent: 0.5, nested: { list: [1, null] } } }); // prettier-ignore
       const key = aKey({ taskIds: [aTaskId(1), aTaskId(2)] });
       await commit(storage, { ...inserting(FULL), agents: [agent], keys: [key] });
       const loaded = await look(storage, (unit) => unit.load({ tasks: [FULL.id], agents: [agent.id], keys: [key] }));
       t.strictSame(loaded, { tasks: [FULL], tombstones: [], agents: [agent], keys: [key] });
-      const changed: Task = { ...FULL, status: 'queued', assignedTo: null, costUsd: 5e-324, dependsOn: [], outcomes: [] };
+      const changed: Task = {
+        ...FULL,
+        status: 'queued',
+        assignedTo: null,
+        usage: { attempts: [], earlier: { tokensUsed: null, costUsd: 5e-324 } },
+        session: null,
+        dependsOn: [],
+        outcomes: [],
+      };
       await commit(storage, updating(changed));
       t.strictSame((await storage.tasks.peek([FULL.id]))[0], changed);
     });

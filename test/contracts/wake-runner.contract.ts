@@ -182,7 +182,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
   contract('checks itself within 5 s', async (t, world) => {
     const beganMs = performance.now();
     for (const behaviour of ['works', 'cannot-start'] as const) {
-      const checks = await world.settle((await world.runner(behaviour)).check?.() ?? Promise.resolve([]));
+      const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
       for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
     }
     t.ok(performance.now() - beganMs < CHECK_WITHIN_MS);

@@ -1,11 +1,14 @@
 /** The agents of one machine: they outlive the sidecar process that woke them, and the ledger knows each of their runs. */
 import { scriptedRunner, type ScriptedRunner } from '../../adapters/runner-scripted/scripted-runner.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { agentScript } from './agents.ts';
 import { placed, type Chance } from './chance.ts';
 import type { Life } from './life.ts';
 import type { Surroundings } from './surroundings.ts';
+
+/** Of looks whether the agents of a machine could run, as a share of its bad agents. */
+const CHECKS_FAIL = 0.2;
 
 export interface AgentFleetOptions {
   readonly world: Surroundings;
@@ -19,21 +22,25 @@ export interface AgentFleetOptions {
 export class AgentFleet {
   readonly #options: AgentFleetOptions;
   readonly #runner: ScriptedRunner;
+  readonly #inability: Chance;
 
   constructor(options: AgentFleetOptions) {
     this.#options = options;
-    const { world, clock, chance, adoptable, write } = options;
+    const { world, machine, clock, chance, adoptable, write } = options;
+    this.#inability = world.chanceOf(`${machine} inability`);
     this.#runner = scriptedRunner({
       clock,
       adoptable,
       script: (request) => {
         const script = agentScript(request, {
           chance,
+          inability: this.#inability,
           faults: () => world.faults,
           write,
           finished: (of, marker) => world.ledger.finished(of, marker),
           spoke: (of) => world.ledger.ending(of),
           rare: (what) => world.trace.rare(what),
+          used: (of, tokens) => world.ledger.used(of, tokens),
         });
         if (script.refuses === undefined) this.#spawned(request);
         return script;
@@ -69,6 +76,14 @@ export class AgentFleet {
     this.#runner.end(runId);
   }
 
+  /** Whether its agents could run: a look that fails now passes later. */
+  async #check(): Promise<readonly RunnerCheck[]> {
+    const { world } = this.#options;
+    const ok = !this.#inability.is(world.faults.badAgents * CHECKS_FAIL);
+    if (!ok) world.trace.rare('checks fail');
+    return [{ check: 'login', ok, message: ok ? 'logged in' : 'not logged in' }];
+  }
+
   /** The runner as one sidecar process has it: what it listens to ends with it, its runs do not. */
   runnerFor(life: Life): WakeRunner {
     const runner = this.#runner;
@@ -82,6 +97,7 @@ export class AgentFleet {
       adoptable: runner.adoptable,
       wake: (request, signal) => follow(request, signal, runner.wake(request, signal)),
       attach: (run, signal) => follow(run, signal, runner.attach(run, signal)),
+      check: () => life.gate(this.#check()),
     };
   }
 }

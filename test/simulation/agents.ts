@@ -6,6 +6,8 @@ import type { Chance } from './chance.ts';
 
 export interface AgentDeps {
   readonly chance: Chance;
+  /** Of its own, so that worlds that were kept stay what they were. */
+  readonly inability: Chance;
   /** Shares, as they stand now. */
   readonly faults: () => { readonly badAgents: number; readonly spawnFails: number };
   /** Writes a file of the agent, named without its folder. */
@@ -15,6 +17,8 @@ export interface AgentDeps {
   /** The agent said, in whatever way, that it is done, well or not. */
   readonly spoke: (request: WakeRequest) => void;
   readonly rare: (name: string) => void;
+  /** The run has used so many tokens until now. */
+  readonly used: (request: WakeRequest, tokens: number) => void;
 }
 
 /** Kinds of agents that do not simply do their task. */
@@ -47,6 +51,7 @@ export function agentScript(request: WakeRequest, deps: AgentDeps): RunScript {
     rare('agent cannot be spawned');
     return { refuses: { message: 'no such program', retryable: chance.is(0.8) } };
   }
+  if (deps.inability.is(faults.badAgents * UNABLE)) return unable(request, deps);
   if (!chance.is(faults.badAgents)) return { steps: working(request, deps), endsWithinMs: chance.between(0, 2_000) };
   const kind = chance.pick(BAD);
   rare(`agent ${kind}`);
@@ -59,6 +64,27 @@ const exited = (afterMs: number, exitCode: number | null, signal: string | null 
   event: { type: 'exited', exitCode, signal, stderrTail: '' },
 });
 
+/** The share of bad agents that can do nothing at all: for want of a login, a setting or an allowance. */
+const UNABLE = 0.15;
+
+function unable(request: WakeRequest, deps: AgentDeps): RunScript {
+  const { inability } = deps;
+  const kind = inability.pick(['auth', 'config', 'rate_limited'] as const);
+  deps.rare(`agent ${kind}`);
+  const wait = inability.is(0.5) ? { retryAfterMs: inability.between(1_000, 120_000) } : {};
+  const failed = { type: 'failed', kind, message: 'it can do nothing', retryable: false, beforeWork: inability.is(0.8), ...wait } as const;
+  const says = act(inability.between(0, 3_000), () => deps.spoke(request));
+  return {
+    steps: [...using(request, deps, 5), says, { afterMs: 0, event: { ...failed, phase: 'agent' } }, exited(inability.between(0, 4_000), 1)],
+  };
+}
+
+/** What it used until now, said in so many words. */
+const using = (request: WakeRequest, deps: AgentDeps, tokens: number): readonly ScriptStep[] => [
+  act(0, () => deps.used(request, tokens)),
+  { afterMs: 0, event: { type: 'usage', tokensUsed: tokens } },
+];
+
 /** It starts, tells a little, and finishes. */
 function working(request: WakeRequest, deps: AgentDeps): readonly ScriptStep[] {
   const { chance } = deps;
@@ -67,7 +93,9 @@ function working(request: WakeRequest, deps: AgentDeps): readonly ScriptStep[] {
   );
   return [
     ...starting(request, deps),
+    ...using(request, deps, 10),
     ...tells,
+    ...using(request, deps, 25),
     ...finishing(request, deps, chance.skewed(200, 20_000)),
     exited(chance.between(0, 1_000), 0),
   ];
@@ -76,7 +104,7 @@ function working(request: WakeRequest, deps: AgentDeps): readonly ScriptStep[] {
 function starting(request: WakeRequest, deps: AgentDeps): readonly ScriptStep[] {
   const { chance } = deps;
   const startMs = chance.skewed(20, 5_000);
-  if (chance.is(0.5)) return [{ afterMs: startMs, event: { type: 'started' } }];
+  if (chance.is(0.5)) return [{ afterMs: startMs, event: { type: 'started', sessionId: `ses-${request.runId}` } }];
   return [{ afterMs: 5, event: { type: 'woken' } }, act(startMs, () => deps.write(request, 'started', ''))];
 }
 

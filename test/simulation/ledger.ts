@@ -65,6 +65,8 @@ export class Ledger {
   readonly #here = new Map<string, { readonly connection: number; readonly machine: string; readonly hub: string }>();
   /** How many events each stream has given. */
   readonly #streamed = new Map<string, number>();
+  /** Assignment → run → what it used until now. */
+  readonly #used = new Map<string, Map<string, number>>();
   /** How often each key was asked for. */
   readonly #asked = new Map<string, number>();
 
@@ -99,6 +101,24 @@ export class Ledger {
 
   finished(name: Assignment, marker: string): void {
     this.#finished.push({ taskId: name.taskId, generation: name.generation, marker });
+  }
+
+  // What was used
+
+  used({ runId, ...name }: Assignment & { readonly runId: string }, tokens: number): void {
+    const key = assignmentKey(name);
+    const runs = this.#used.get(key) ?? new Map<string, number>();
+    this.#used.set(key, runs.set(runId, Math.max(tokens, runs.get(runId) ?? 0)));
+  }
+
+  /** No attempt is said to have used more than its runs did, however often they said so. */
+  #countsNothingTwice(taskId: TaskId): void {
+    for (const { generation, agentId, tokensUsed } of this.#deps.database.tasks.get(taskId)?.task.usage.attempts ?? []) {
+      const runs = this.#used.get(assignmentKey({ taskId, generation }));
+      const used = [...(runs?.values() ?? [])].reduce((sum, tokens) => sum + tokens, 0);
+      if ((tokensUsed ?? 0) > used)
+        this.#deps.violated('usage', `${taskId}.g${generation} of ${agentId} counts ${tokensUsed} tokens, its runs used ${used}`);
+    }
   }
 
   // J3
@@ -224,6 +244,7 @@ export class Ledger {
 
   /** `hub` committed; `begunAtMs`: when the batch was begun. */
   committed(events: readonly StoredEvent[], begunAtMs: number, hub: string): void {
+    for (const taskId of new Set(events.map((event) => event.taskId))) this.#countsNothingTwice(taskId);
     for (const event of events) {
       this.#wasSaid(event);
       if (event.event !== 'lost' && event.event !== 'reclaimed') continue;

@@ -33,7 +33,7 @@ export interface Machine {
   /** Whether something is still to be done here: a run, a slot, an unanswered report; said in words, null when not. */
   readonly busyWith: string | null;
   /** Everything is in order again. */
-  mend(): void;
+  mend(storeMs: number): void;
 }
 
 /** What one sidecar process hears of its connection. */

@@ -90,7 +90,7 @@ function mend(world: World, clients: Clients): void {
   world.trace.add('act', 'faults stop');
   world.faults = NO_FAULTS;
   for (const hub of world.hubs) hub.mend();
-  for (const machine of world.machines) machine.mend();
+  for (const machine of world.machines) machine.mend(world.storeMs);
   // Connections with a fault of their own are gone for good.
   for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
   world.network.mend();

@@ -4,6 +4,7 @@ import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory/memory-journal.ts';
 import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
 import type { JournalState } from '../../core/application/sidecar/journal-state.ts';
+import { SIDECAR_TIMING } from '../../core/config/times.ts';
 import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
 import type { HubLink, LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Journal } from '../../core/ports/journal.ts';
@@ -21,6 +22,8 @@ const RESULTS_ROOT = '/memory/';
 /** Between frames that a newer connection has overtaken, and until the end of the connection that they are on. */
 const LATE_EACH_MS = 3;
 const LATE_GONE_MS = 1_000;
+/** More than any clock is off. */
+const CLOCK_OFF_ANY_MS = 31_536_000_000;
 /** Bodies of reports that a busy disk gives back late, as a share of the reads, and after how long at most. */
 const SLOW_READS = 0.2;
 const SLOW_READ_MS = 300;
@@ -32,6 +35,8 @@ export class SidecarMachine implements Machine {
   readonly #world: Surroundings;
   readonly #plan: MachinePlan;
   readonly #clock: MachineClock;
+  /** On most machines a clock that is wrong must do no harm; on some their agents are given nothing for it. */
+  readonly #clockOffMaxMs: number;
   readonly #chance: Chance;
   readonly #fleet: AgentFleet;
   #journal: MemoryJournal;
@@ -60,6 +65,7 @@ export class SidecarMachine implements Machine {
     this.agentId = plan.agentId;
     this.#chance = world.chanceOf(name);
     this.#clock = machineClock(world.clock, plan.clockOffMs);
+    this.#clockOffMaxMs = world.chanceOf(`${name} clock`).is(0.3) ? SIDECAR_TIMING.clockOffMaxMs : CLOCK_OFF_ANY_MS;
     this.#journal = memoryJournal({ instanceId: `instance of ${name}`, sync: () => this.#sync() });
     this.#results = memoryResultInbox({ clock: this.#clock, resultStillMs: world.plan.sidecarTiming.resultStillMs });
     this.#fleet = new AgentFleet({
@@ -109,7 +115,7 @@ export class SidecarMachine implements Machine {
         token: this.#world.tokenOf(this.agentId),
         capabilities: this.#plan.capabilities,
         slots: this.#plan.slots,
-        timing: this.#world.plan.sidecarTiming,
+        timing: { ...this.#world.plan.sidecarTiming, clockOffMaxMs: this.#clockOffMaxMs },
       },
     });
     this.#sidecar = sidecar;
@@ -228,9 +234,12 @@ export class SidecarMachine implements Machine {
     this.#fleet.killOne(place);
   }
 
-  mend(): void {
+  mend(storeMs: number): void {
     this.#killAt = null;
-    if (this.#clock.offMs !== 0) this.#clock.jump(-this.#clock.offMs);
+    // Whose agents are given nothing for a clock that is not the hub's gets that one, right or wrong.
+    const isHubs = this.#clockOffMaxMs !== CLOCK_OFF_ANY_MS;
+    const byMs = isHubs ? storeMs - this.#clock.nowMs() : -this.#clock.offMs;
+    if (byMs !== 0) this.#clock.jump(byMs);
   }
 
   get busyWith(): string | null {

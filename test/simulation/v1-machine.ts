@@ -2,6 +2,7 @@
  * A machine with a version 1 sidecar, as it stands in the field: one task at a time, no inventory, no outbox. It keeps the
  * task that it works on over a restart, never wakes it again, and loses a result that it cannot send.
  */
+import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import type { LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Timer } from '../../core/ports/clock.ts';
 import type { Chance } from './chance.ts';
@@ -253,6 +254,11 @@ export class V1Machine implements Machine {
       if (this.#task !== task || task.doneAtMs === Infinity) return;
       this.#task = null;
       const name = { task_id: task.taskId, generation: task.generation };
+      // What it says again after a reconnect is of the same run.
+      this.#world.ledger.used(
+        { taskId: task.taskId as TaskId, generation: task.generation as Generation, runId: 'the run of version 1' },
+        5,
+      );
       this.#send(
         task.fate === 'complete'
           ? { type: 'task_complete', ...name, result: { output: 'done', tokens_used: 5 } }

@@ -2,8 +2,10 @@
 import type { Command } from 'commander';
 import type { Action, Context } from '../context.ts';
 import { cureOf } from '../doctor/cures.ts';
+import { examineAgent } from '../doctor/examine-agent.ts';
 import { examine, type Examined, type Finding } from '../doctor/examine.ts';
 import { EXIT_DAMAGED } from '../exit-codes.ts';
+import { dateAndTime } from '../output/times.ts';
 
 /** Findings of one kind that are told one by one; the rest is counted. */
 const TOLD_OF_A_KIND = 20;
@@ -15,10 +17,18 @@ export function addDoctor(program: Command, action: Action): void {
     .command('doctor')
     .description('Look at the hub and the sidecar of the config: what is damaged, and what to do about it')
     .option('--fsck', "read every row of the hub's storage and ask each rule that must hold; changes nothing, also while the hub runs")
+    .option('--agent <agent>', 'ask the hub: have the sidecar of this agent look whether its program could run, and show what it finds')
     .action(action(doctor));
 }
 
-async function doctor({ output, common, surroundings, exitWith }: Context, options: { readonly fsck?: boolean }): Promise<void> {
+interface DoctorOptions {
+  readonly fsck?: boolean;
+  readonly agent?: string;
+}
+
+async function doctor(context: Context, options: DoctorOptions): Promise<void> {
+  if (options.agent !== undefined) return doctorOfAgent(context, options.agent);
+  const { output, common, surroundings, exitWith } = context;
   const { loadConfigFile } = await import('../../config/load.ts');
   const { file, config } = await loadConfigFile({ configFile: common.config, cwd: surroundings.cwd });
   const { stderr } = surroundings;
@@ -54,6 +64,23 @@ async function doctor({ output, common, surroundings, exitWith }: Context, optio
   for (const [check, count] of counts) tell(output, check, findings, count);
   if (damages === 0) output.line('Nothing is damaged.', 'green');
   else exitWith(EXIT_DAMAGED);
+}
+
+/** An agent wherever it is, as its hub knows it. */
+async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string): Promise<void> {
+  const { agent, isFresh } = await examineAgent(await hub(), agentId);
+  const { checks = null, paused_reason: pausedReason } = agent;
+  const isWell = agent.connected && checks !== null && checks.ok && pausedReason === null;
+  output.data({ ...agent, checked_now: isFresh });
+  output.line(`${agentId}: ${agent.status}`, isWell ? 'green' : 'red');
+  if (!agent.connected) output.line('  Its sidecar is not connected. Start it, and run `agentcom doctor` on its machine.');
+  if (checks === null) output.line('  It never said whether its program could run.');
+  else if (!isFresh) output.line(`  It did not answer now; what it found at ${dateAndTime(checks.told_at)}:`, 'yellow');
+  for (const { check, message } of checks?.failed ?? []) output.line(`  ${check}: ${message}`, 'red');
+  for (const { check, message } of checks?.passed ?? []) output.line(`  ${check}: ${message}`, 'grey');
+  if (pausedReason !== null && agent.paused_cause !== 'checks')
+    output.line(`  It is paused: ${pausedReason}. Once that is mended: agentcom resume ${agentId}`, 'yellow');
+  if (!isWell) exitWith(EXIT_DAMAGED);
 }
 
 /** All of one kind, and once what to do about it. */

@@ -55,6 +55,8 @@ const COLUMNS: readonly Column<TaskJson>[] = [
   { title: 'LANE', cell: (task) => task.priority },
   { title: 'AGENT', cell: (task) => task.assigned_to ?? task.assign_to ?? '-', charactersMax: 24 },
   { title: 'RETRIES', cell: (task) => `${task.retry_count}/${task.max_retries}` },
+  { title: 'TOKENS', cell: (task) => String(task.tokens_used ?? '-') },
+  { title: 'USD', cell: (task) => String(task.cost_usd ?? '-') },
   { title: 'AGE', cell: (task) => age(task.created_at, Date.now()) },
   { title: 'DESCRIPTION', cell: (task) => task.description.trim().split('\n')[0] ?? '', charactersMax: 80 },
 ];

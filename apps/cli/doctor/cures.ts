@@ -1,4 +1,5 @@
 /** What to do about each thing that the doctor finds, in one place: the only sentences of its output that are not measured. */
+import type { MachineCheck } from './examine-machine.ts';
 import type { JournalCheck, JournalNotice } from '../../../core/application/doctor/check-journal.ts';
 import type { ServerFinding } from '../../../core/config/config.ts';
 import type { StoreFinding } from '../../../core/application/doctor/check-store.ts';
@@ -10,6 +11,7 @@ export type DoctorCheck =
   | JournalNotice
   | 'cannot_look'
   | 'wake_runner'
+  | MachineCheck
   | 'not_kept'
   | 'not_looked_at';
 
@@ -67,6 +69,12 @@ const CURES: Readonly<Record<DoctorCheck, string>> = {
   no_reserve: 'Make room on the disk: the sidecar makes the file again once 16 MiB are free.',
   set_aside: 'Look at it if you miss something, then remove it. It says that the disk damaged a file once.',
   refused: 'Look at it: it may be finished work. `agentcom show TASK` says what became of the task; remove the file when you have seen it.',
+  data_dir: 'Give the folder to the user of the sidecar (chown), or name another in sidecar.dataDir.',
+  disk_full: 'Make room: the sidecar takes no task before 16 MiB are free.',
+  hub_away: 'Start the hub, or correct sidecar.hubs; between machines see that firewall and proxy let the port through.',
+  token:
+    'On the machine of the hub: `agentcom tokens create --agent AGENT`; put it into AGENTCOM_TOKEN or the token file in sidecar.dataDir, and start the sidecar again.',
+  clock: 'Set the clock, best by NTP (timedatectl set-ntp true). A running sidecar takes tasks again by itself.',
   wake_runner: 'Correct sidecar.wake of the config, or install what the sentence names.',
 };
 

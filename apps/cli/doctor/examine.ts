@@ -1,5 +1,6 @@
 /** What the doctor looks at: what the config names, each part by itself, and only to read. */
 import { checkJournal, JOURNAL_NOTICES } from '../../../core/application/doctor/check-journal.ts';
+import { runChecks } from '../../../core/application/sidecar/run-checks.ts';
 import { checkStore } from '../../../core/application/doctor/check-store.ts';
 import type { ResolvedConfig, ResolvedHubConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -8,6 +9,7 @@ import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import type { DoctorCheck } from './cures.ts';
+import { examineMachine } from './examine-machine.ts';
 
 export interface Finding {
   readonly check: DoctorCheck;
@@ -46,7 +48,7 @@ const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'ta
 /** Looks at all that the config names, the hub first; never throws for what it finds. */
 export async function* examine(config: ResolvedConfig, options: ExamineOptions): AsyncGenerator<Examined> {
   if (config.hub !== undefined) yield await examineHub(config.hub, options);
-  if (config.sidecar !== undefined) yield await examineSidecar(config.sidecar, config.baseDir, options);
+  if (config.sidecar !== undefined) yield await examineSidecar(config.sidecar, config, options);
 }
 
 async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress }: ExamineOptions): Promise<Examined> {
@@ -88,14 +90,21 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
   }
 }
 
-async function examineSidecar(sidecar: ResolvedSidecarConfig, baseDir: string, { onFinding }: ExamineOptions): Promise<Examined> {
+async function examineSidecar(
+  sidecar: ResolvedSidecarConfig,
+  { baseDir, hub }: ResolvedConfig,
+  { onFinding }: ExamineOptions,
+): Promise<Examined> {
   const { agentId, dataDir } = sidecar;
   const what = `sidecar ${agentId}: journal in ${dataDir}`;
   try {
     for (const { check, ...found } of await checkJournal(() => inspectJournal(dataDir)))
       onFinding(finding(check, found.what, { ...found, agentId }));
+    // A hub that this config runs may well be stopped while its doctor looks.
+    for (const { check, what: found } of await examineMachine(sidecar))
+      if (check !== 'hub_away' || hub === undefined) onFinding(finding(check, found, { agentId }));
     await checkRunner(sidecar, baseDir, onFinding);
-    return { what, seen: 'its journal, its outbox, what was refused, and its wake runner' };
+    return { what, seen: 'its journal, its outbox, what was refused, its folder, disk, hub, token and clock, and its wake runner' };
   } catch (thrown) {
     onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, ''), { agentId }));
     return { what, seen: 'not all' };
@@ -110,6 +119,6 @@ async function checkRunner(
 ): Promise<void> {
   if (wake === undefined) return;
   const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log: silentLog });
-  for (const { ok, check, message } of (await runner.check?.()) ?? [])
+  for (const { ok, check, message } of await runChecks(runner, { clock: systemClock(), stopController: () => new AbortController() }))
     if (!ok) onFinding(finding('wake_runner', `runner ${wake.name}, ${check}: ${message.replace(/\.$/, '')}`, { agentId }));
 }

@@ -5,9 +5,10 @@ import { duration } from './times.ts';
 export function taskOutcome(task: TaskDetail): string {
   const took = `after ${duration(task.updated_at - task.created_at)}`;
   const tokens = task.tokens_used === null ? '' : `, ${task.tokens_used} tokens`;
+  const cost = task.cost_usd === null || task.cost_usd === undefined ? '' : `, ${task.cost_usd} USD`;
   switch (task.status) {
     case 'completed':
-      return `${task.id} completed by ${task.assigned_to ?? 'an agent'} ${took}${tokens}`;
+      return `${task.id} completed by ${task.assigned_to ?? 'an agent'} ${took}${tokens}${cost}`;
     case 'cancelled':
       return `${task.id} was cancelled ${took}`;
     case 'dead_letter':

@@ -1,5 +1,5 @@
 /** One task, whole, for people. */
-import type { TaskDetail } from '../../client/index.ts';
+import type { ModelUsageJson, TaskDetail } from '../../client/index.ts';
 import { colourOf, eventLine, type EventData } from './event-line.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
@@ -44,9 +44,37 @@ export function showTask(output: Output, task: TaskDetail): void {
     output.line('result', 'bold');
     output.block(indented(typeof task.result === 'string' ? task.result : JSON.stringify(task.result, null, 2)));
   }
+  const attempts = task.attempts ?? [];
+  if (attempts.length > 0) output.line('used', 'bold');
+  for (const { generation, agent_id: agentId, ...used } of attempts)
+    output.line(`  ${agentId} (generation ${generation})  ${usageText(used)}`);
+  for (const model of attempts.length === 0 ? [] : (task.models ?? [])) output.line(`  ${modelText(model)}`, 'grey');
   output.line('history', 'bold');
   for (const entry of task.history)
     output.line(`  ${eventLine(entry.event, entry as unknown as EventData, { withTask: false })}`, colourOf(entry.event));
+}
+
+const usageText = ({
+  tokens_used: tokens,
+  cost_usd: cost,
+}: {
+  readonly tokens_used: number | null;
+  readonly cost_usd: number | null;
+}): string => [...(tokens === null ? [] : [`${tokens} tokens`]), ...(cost === null ? [] : [`${cost} USD`])].join(', ');
+
+function modelText({
+  model,
+  input_tokens: input,
+  cached_input_tokens: cached,
+  output_tokens: out,
+  cost_usd: cost,
+}: ModelUsageJson): string {
+  const said = [
+    ...(input === undefined ? [] : [`${input} in${cached === undefined ? '' : ` (${cached} cached)`}`]),
+    ...(out === undefined ? [] : [`${out} out`]),
+    ...(cost === undefined ? [] : [`${cost} USD`]),
+  ];
+  return `${printable(model)}: ${said.join(', ')}`;
 }
 
 function valueText(value: unknown): string {

@@ -2,10 +2,11 @@
  * Everything that wants to change a task is one of these, put into the TaskQueue's inbox. Each has its own answer, given
  * after the commit.
  */
-import type { StopReason } from '../../domain/agent.ts';
+import type { AgentChecks, StopReason } from '../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
 import type { AckStatus, Priority, Status, Task, TaskBody } from '../../domain/task.ts';
+import type { Usage } from '../../domain/usage.ts';
 import type { NewTask } from '../../domain/transitions/submitting.ts';
 import type { CancelOutcome, FailureKind } from '../../protocol/sidecar-frames.ts';
 
@@ -70,38 +71,41 @@ export interface Reporter {
   readonly session: number;
 }
 
+/** What a report may say beside its own word. `sessionId`: what its agent's program can go on with. */
+export interface ReportAside extends Usage {
+  readonly sessionId?: string | undefined;
+}
+
+/** Why an agent failed, as its runner has it; null: it did not say. */
+export interface ReportCause {
+  readonly cause: string | null;
+  readonly retryAfterMs: number | null;
+}
+
 export type ReportBody =
   | { readonly report: 'accepted' }
   | { readonly report: 'rejected'; readonly reason: string }
-  | { readonly report: 'released'; readonly reason: string; readonly retryAfterMs: number | null }
-  | {
-      readonly report: 'progress';
-      readonly details: Readonly<Record<string, unknown>> | null;
-      readonly tokensUsed: number | null;
-      readonly costUsd: number | null;
-    }
+  | ({ readonly report: 'released'; readonly reason: string } & ReportCause & ReportAside)
+  | ({ readonly report: 'progress'; readonly details: Readonly<Record<string, unknown>> | null } & ReportAside)
   | {
       readonly report: 'woken';
       readonly status: 'success' | 'failed' | 'timeout';
       readonly details: Readonly<Record<string, unknown>> | null;
     }
-  | {
+  | ({
       readonly report: 'complete';
       /** JSON text. */
       readonly result: string;
-      readonly tokensUsed: number | null;
-      readonly costUsd: number | null;
       readonly details: Readonly<Record<string, unknown>> | null;
-    }
-  | {
+    } & ReportAside)
+  | ({
       readonly report: 'failed';
       readonly error: string;
       readonly failure: FailureKind;
       readonly retryable: boolean;
-      readonly tokensUsed: number | null;
-      readonly costUsd: number | null;
       readonly details: Readonly<Record<string, unknown>> | null;
-    };
+    } & Partial<ReportCause> &
+      ReportAside);
 
 export interface ReportCommand {
   readonly kind: 'report';
@@ -138,6 +142,8 @@ export interface IdentifyCommand {
   readonly reportedStatus: string | null;
   /** Null from version 1, which has no inventory. */
   readonly held: readonly HeldAssignment[] | null;
+  /** Whether its agent could run, as it found; null: it does not say. */
+  readonly checks?: SaidChecks | null | undefined;
   readonly hubId: string;
 }
 export type IdentifyAnswer =
@@ -161,6 +167,9 @@ export interface DisconnectCommand {
   readonly from: Reporter;
 }
 
+/** What a sidecar found when it looked; the hub notes when. */
+export type SaidChecks = Omit<AgentChecks, 'atMs'>;
+
 /** A word about the agent itself. */
 export interface PresenceCommand {
   readonly kind: 'presence';
@@ -172,7 +181,7 @@ export interface PresenceCommand {
     /** It takes nothing new; the answer to an operator's drain, or for a reason of its own. */
     | { readonly what: 'draining'; readonly reason: string }
     | { readonly what: 'drained' | 'resumed' }
-    | { readonly what: 'checks'; readonly failed: string | null }
+    | { readonly what: 'checks'; readonly checks: SaidChecks }
     /** Version 1: a ping renews the leases of its accepted tasks. */
     | { readonly what: 'ping' }
     /** Version 1: its time to say what it holds is over; of the accepted tasks that it has, it has spoken of these. */
@@ -186,6 +195,8 @@ export interface StopConfirmedCommand {
   readonly generation: Generation;
   readonly outcome: CancelOutcome;
   readonly survivors: readonly number[];
+  /** What its attempt used to the end. */
+  readonly used?: Usage | undefined;
 }
 
 /** Version 1's word of a task after a crash (`crash`) or a reconnect. */
@@ -241,8 +252,8 @@ export type MailAnswer = { readonly kind: 'sent' | 'agent_not_connected' };
 export interface AgentStandingCommand {
   readonly kind: 'agent_standing';
   readonly agentId: AgentId;
-  /** `resume` also ends a pause; `takeover` lets another instance take the identity. */
-  readonly change: 'drain' | 'resume' | 'takeover';
+  /** `resume` also ends a pause; `takeover` lets another instance take the identity; `check` asks it to look whether its agent could run. */
+  readonly change: 'drain' | 'resume' | 'takeover' | 'check';
   /** Of a drain: what is still at work after this long is stopped and handed back, milliseconds. Without it the agent finishes what it has. */
   readonly deadlineMs?: number | undefined;
 }
@@ -305,7 +316,7 @@ export type Outgoing =
       readonly reason: StopReason;
     }
   | { readonly kind: 'drain'; readonly agentId: AgentId; readonly deadlineMs: number | null }
-  | { readonly kind: 'resume'; readonly agentId: AgentId }
+  | { readonly kind: 'resume' | 'check'; readonly agentId: AgentId }
   /** A frame from an agent of another hub, JSON text; `agentId` null: to all. */
   | { readonly kind: 'mail'; readonly agentId: AgentId | null; readonly frame: string }
   /** The agent has a newer session: close what is older. */

@@ -46,7 +46,7 @@ function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[
   for (const { task, agentId } of decidePairs(candidates, free)) {
     const agent = batch.agent(agentId);
     if (agent === undefined) continue;
-    const decided = decideAssign(task, { agentId, session: agent.sessionNumber }, batch.nowMs, rules);
+    const decided = decideAssign(task, { agentId, session: agent.sessionNumber, instanceId: agent.instanceId }, batch.nowMs, rules);
     if (decided.kind === 'refused') continue;
     batch.put(decided);
     batch.putAgent({ ...agent, assignedCount: agent.assignedCount + 1 });

@@ -1,19 +1,17 @@
 /** What sidecars say of their tasks: judged by the fence, then carried out. */
 import type { Agent } from '../../domain/agent.ts';
-import { isMachineFault, withoutStrikes, withPause, withStrike } from '../../domain/breaker.ts';
+import { isAgentFault, isMachineFault, withoutStrikes, withPause, withStrike, type Inability } from '../../domain/breaker.ts';
 import { notBusy, withRejection } from '../../domain/busy.ts';
 import { judge } from '../../domain/fencing.ts';
 import type { Generation } from '../../domain/ids.ts';
 import { refuse } from '../../domain/refusal.ts';
-import { OUTCOMES_KEPT, type AckStatus, type Task } from '../../domain/task.ts';
-import { change, type Change, type Speaker, type Transition } from '../../domain/transitions/change.ts';
+import { OUTCOMES_KEPT, type AckStatus, type Task, type TaskSession } from '../../domain/task.ts';
+import { isNoUsage, NO_USAGE, withAttempt, type Usage } from '../../domain/usage.ts';
+import { change, withUsage, type Speaker, type Transition } from '../../domain/transitions/change.ts';
 import * as reporting from '../../domain/transitions/reporting.ts';
 import type { Batch } from './batch.ts';
-import type { ReportAnswer, ReportBody, ReportCommand, StopConfirmedCommand } from './commands.ts';
+import type { ReportAnswer, ReportBody, ReportCause, ReportCommand, StopConfirmedCommand } from './commands.ts';
 import type { HubContext } from './context.ts';
-
-/** How long an agent that handed a task back without saying when to come again gets nothing, milliseconds. */
-const RELEASE_PAUSE_MS = 60_000;
 
 export function handleReport(batch: Batch, command: ReportCommand, context: HubContext): ReportAnswer {
   const before = batch.agent(command.from.agentId);
@@ -58,7 +56,7 @@ function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportComm
     batch.putAgent(standing(agent, task, body, batch.nowMs, context));
     return { kind: 'acknowledged', status: 'accepted', generation: task.generation, duplicate: true };
   }
-  const decided = decide(task, body, from, batch.nowMs, context);
+  const decided = decide(task, body, from, sessionOf(agent, body), batch.nowMs, context);
   if (decided.kind === 'refused') return decided;
   batch.put(decided);
   batch.putAgent(standing(agent, task, body, batch.nowMs, context));
@@ -66,12 +64,25 @@ function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportComm
   return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: false };
 }
 
-function decide(task: Task, body: ReportBody, by: Speaker, nowMs: number, { rules }: HubContext): Transition {
+/** What the agent's program can go on with, where it may be given to it again: only a machine that names itself is known to be the same. */
+function sessionOf(agent: Agent, body: ReportBody): TaskSession | undefined {
+  const id = 'sessionId' in body ? body.sessionId : undefined;
+  return id === undefined || agent.instanceId === null ? undefined : { id, agentId: agent.id, instanceId: agent.instanceId };
+}
+
+function decide(
+  task: Task,
+  body: ReportBody,
+  by: Speaker,
+  session: TaskSession | undefined,
+  nowMs: number,
+  { rules }: HubContext,
+): Transition {
   switch (body.report) {
     case 'accepted':
       return reporting.decideAccept(task, by, nowMs, rules);
     case 'progress':
-      return reporting.decideProgress(task, by, body, nowMs, rules);
+      return reporting.decideProgress(task, by, { ...body, session }, nowMs, rules);
     case 'woken':
       return reporting.decideWoken(
         task,
@@ -81,15 +92,26 @@ function decide(task: Task, body: ReportBody, by: Speaker, nowMs: number, { rule
         rules,
       );
     case 'complete':
-      return reporting.decideComplete(task, by, body, nowMs, rules);
+      return reporting.decideComplete(task, by, { ...body, session }, nowMs, rules);
     case 'failed':
-      return reporting.decideFail(task, by, { ...body, kind: body.failure }, nowMs, rules);
+      return reporting.decideFail(task, by, { ...body, session, kind: body.failure, details: withCause(body) }, nowMs, rules);
     case 'rejected':
       return reporting.decideReject(task, by, body.reason, nowMs, rules);
     case 'released':
-      return reporting.decideRelease(task, by, body.reason, nowMs, rules);
+      return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules);
   }
 }
+
+/** The history tells why, where the runner knew. */
+const withCause = (body: Extract<ReportBody, { report: 'failed' | 'released' }>): Readonly<Record<string, unknown>> | null => {
+  const { cause = null, retryAfterMs = null } = body;
+  const known = {
+    ...(cause === null ? {} : { cause }),
+    ...(retryAfterMs === null ? {} : { retry_after_ms: retryAfterMs }),
+  };
+  const details = body.report === 'failed' ? body.details : null;
+  return details === null && Object.keys(known).length === 0 ? null : { ...details, ...known };
+};
 
 const ackOf = (body: ReportBody, after: Task): AckStatus | null => {
   switch (body.report) {
@@ -119,18 +141,25 @@ function standing(agent: Agent, task: Task, body: ReportBody, nowMs: number, { r
     case 'complete':
       return withoutStrikes(agent);
     case 'failed':
+      if (isAgentFault(body.cause ?? null)) return withPause(agent, inabilityOf(body, body.error), nowMs, rules.breaker);
       return isMachineFault(body.failure) ? withStrike(agent, task.id, body.error, nowMs, rules.breaker) : withoutStrikes(agent);
     case 'rejected':
       return withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
-      return withPause(agent, nowMs + (body.retryAfterMs ?? RELEASE_PAUSE_MS), body.reason);
+      return withPause(agent, inabilityOf(body, body.reason), nowMs, rules.breaker);
   }
 }
+
+const inabilityOf = ({ cause = null, retryAfterMs = null }: Partial<ReportCause>, reason: string): Inability => ({
+  cause,
+  reason,
+  retryAfterMs,
+});
 
 function takeLate(batch: Batch, task: Task, command: ReportCommand): ReportAnswer {
   const { body, generation, from } = command;
   if (body.report !== 'complete' || generation === null) return refuse('stale_generation', task.generation);
-  const late = reporting.decideLate(task, from, { result: body.result, details: body.details, generation }, batch.nowMs);
+  const late = reporting.decideLate(task, from, { ...body, generation }, batch.nowMs);
   const outcome = { generation, agentId: from.agentId, report: 'complete', answer: 'late' } as const;
   batch.put({ ...late, task: { ...late.task, outcomes: [...late.task.outcomes, outcome].slice(-OUTCOMES_KEPT) } });
   return { kind: 'acknowledged', status: 'late', generation, duplicate: false };
@@ -163,7 +192,7 @@ export function handleStopConfirmed(batch: Batch, command: StopConfirmedCommand)
   const agent = batch.agent(command.from.agentId);
   if (agent === undefined || agent.sessionNumber !== command.from.session) return;
   const details = { outcome: command.outcome, ...(command.survivors.length === 0 ? {} : { survivors: command.survivors }) };
-  confirmStops(batch, agent, details, (stop) => stop.taskId === command.taskId && stop.generation === command.generation);
+  confirmStops(batch, agent, details, (stop) => stop.taskId === command.taskId && stop.generation === command.generation, command.used);
 }
 
 /** The agent's stops that `which` names are over: their slots are free, and the history says how. */
@@ -172,15 +201,16 @@ export function confirmStops(
   agent: Agent,
   details: Readonly<Record<string, unknown>>,
   which: (stop: { readonly taskId: Task['id']; readonly generation: number }) => boolean = () => true,
+  used: Usage = NO_USAGE,
 ): void {
   for (const stop of batch.stopsOf(agent.id).filter(which)) {
     batch.clearStop(stop);
     const task = batch.task(stop.taskId);
     if (task === undefined) continue;
-    const told: Change = change(task, {}, batch.nowMs, [
-      { event: 'stop_confirmed', agentId: agent.id, generation: stop.generation as Generation, session: agent.sessionNumber, details },
-    ]);
-    batch.put(told);
+    const generation = stop.generation as Generation;
+    const usage = withAttempt(task.usage, { generation, agentId: agent.id }, used);
+    const event = { event: 'stop_confirmed', agentId: agent.id, generation, session: agent.sessionNumber, details } as const;
+    batch.put(change(task, { usage }, batch.nowMs, [isNoUsage(used) ? event : withUsage(event, { ...task, usage }, generation)]));
   }
 }
 

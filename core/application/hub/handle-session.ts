@@ -1,6 +1,6 @@
 /** Agents that come, go and speak of themselves. */
 import type { Agent } from '../../domain/agent.ts';
-import { withPause, withStrike } from '../../domain/breaker.ts';
+import { NO_PAUSE, withChecks, withStrike } from '../../domain/breaker.ts';
 import { notBusy, settling } from '../../domain/busy.ts';
 import { decideHeld, decideMissing, isAhead, isCurrent } from '../../domain/reconciliation.ts';
 import { decideReplacing } from '../../domain/replacing.ts';
@@ -26,9 +26,6 @@ import type {
 import type { HubContext } from './context.ts';
 import { confirmStops, freed } from './handle-report.ts';
 
-/** The pause of an agent whose runner's checks fail, until it says that they pass; then renewed, milliseconds. */
-const CHECKS_PAUSE_MS = 86_400_000;
-
 export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
   const before = batch.agentOrNew(command.agentId);
   if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
@@ -53,12 +50,17 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     reportedStatus: command.reportedStatus,
     ownDrain: null,
   };
-  const agent = command.protocolVersion === 1 ? settling(identified, batch.nowMs) : identified;
+  const checked = withChecks(
+    identified,
+    command.checks === null || command.checks === undefined ? null : { ...command.checks, atMs: batch.nowMs },
+  );
+  const agent = command.protocolVersion === 1 ? settling(checked, batch.nowMs) : checked;
   batch.putAgent(agent);
   if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
-  const held = command.held === null ? [] : answerHeld(batch, agent, command.held, context);
+  const isOtherMachine = before.instanceId !== null && before.instanceId !== command.instanceId;
+  const held = command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine }, context);
   if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
@@ -70,8 +72,16 @@ const isHeldByAnother = (agent: Agent, command: IdentifyCommand, nowMs: number, 
   agent.instanceId !== command.instanceId &&
   (agent.connected || (agent.disconnectedAtMs ?? 0) > nowMs - timing.reconnectGraceMs);
 
-/** Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. */
-function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[], context: HubContext): readonly HeldAnswer[] {
+/**
+ * Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. Another machine is
+ * not given the same generation again: the one before it may have it, with its word still on the way.
+ */
+function answerHeld(
+  batch: Batch,
+  agent: Agent,
+  { held, isOtherMachine }: { readonly held: readonly HeldAssignment[]; readonly isOtherMachine: boolean },
+  context: HubContext,
+): readonly HeldAnswer[] {
   const answers = held.map((one): HeldAnswer => {
     const task = raisedAbove(batch, agent, one, context);
     const decision = decideHeld(task, one, agent.id);
@@ -95,8 +105,9 @@ function answerHeld(batch: Batch, agent: Agent, held: readonly HeldAssignment[],
     held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
   for (const task of batch.liveOf(agent.id)) {
     if (isHeld({ taskId: task.id, generation: task.generation })) continue;
-    if (decideMissing(task) === 'push_again') pushAgain(batch, agent, task, context);
-    else takeBack(batch, agent.id, task, 'not_held', context);
+    if (decideMissing(task) === 'lost') takeBack(batch, agent.id, task, 'not_held', context);
+    else if (isOtherMachine) giveAgain(batch, task, context);
+    else pushAgain(batch, agent, task, context);
   }
   confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
   return answers;
@@ -130,6 +141,12 @@ function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext):
   const renewed = resumedDeadline(task, batch.nowMs, context.rules);
   batch.touch(renewed);
   batch.push(agent.id, agent.sessionNumber, renewed);
+}
+
+/** Never accepted, as far as is known: it goes on under a new generation, and spends no retry. */
+function giveAgain(batch: Batch, task: Task, { rules }: HubContext): void {
+  const decided = decideReclaim(task, { reason: 'not_held', stop: false }, batch.nowMs, rules);
+  if (decided.kind === 'changed') batch.put(decided);
 }
 
 /** Takes back what the agent itself does not have: nothing is to be stopped there. */
@@ -177,9 +194,8 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
       batch.dispatchWanted = true;
       return batch.putAgent({ ...notDrained(agent), ownDrain: null });
     case 'checks':
-      if (change.failed !== null) return batch.putAgent(withPause(agent, batch.nowMs + CHECKS_PAUSE_MS, change.failed));
-      batch.dispatchWanted = true;
-      return batch.putAgent({ ...agent, pausedUntilMs: null, pausedReason: null });
+      batch.dispatchWanted ||= change.checks.failed.length === 0;
+      return batch.putAgent(withChecks(agent, { ...change.checks, atMs: batch.nowMs }));
     case 'ping':
       return renewByPing(batch, agent, context);
     case 'settled':
@@ -243,8 +259,8 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         orders: agent.orders + 1,
         // Where the reason of its own still holds, it says so again.
         ownDrain: null,
-        pausedUntilMs: null,
-        pausedReason: null,
+        ...NO_PAUSE,
+        checks: null,
         brokenUntilMs: null,
         brokenReason: null,
         strikes: [],
@@ -252,6 +268,9 @@ export function handleStanding(batch: Batch, command: AgentStandingCommand): Sta
         rejections: 0,
       });
       batch.dispatchWanted = true;
+      break;
+    case 'check':
+      batch.putAgent({ ...agent, checksAsked: agent.checksAsked + 1 });
       break;
     case 'takeover':
       batch.putAgent({ ...agent, instanceId: null, replacedAtMs: [], conflictUntilMs: null });

@@ -54,6 +54,7 @@ export class Roster {
     if (!agent.connected) return;
     // A new session was told nothing yet: it may be another process, or have missed the word.
     const isNew = before?.sessionNumber !== session;
+    if (!isNew && before.checksAsked !== agent.checksAsked) told.push({ kind: 'check', agentId });
     if (isNew ? !agent.draining : before.orders === agent.orders) return;
     const deadlineMs = drainUntilMs === null ? null : Math.max(0, drainUntilMs - nowMs);
     told.push(agent.draining ? { kind: 'drain', agentId, deadlineMs } : { kind: 'resume', agentId });

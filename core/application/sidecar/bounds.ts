@@ -14,6 +14,13 @@ export const PROGRESS_EVERY_MS = 1_000;
 export const LINGER_MS = 3_000;
 /** How long a stopping sidecar waits for its last reports to be answered. */
 export const STOP_WITHIN_MS = 8_000;
+/** The longest wait that a frame may ask for: a year. */
+export const RETRY_AFTER_MS_MAX = 31_536_000_000;
+/** Between two looks whether the agent could run, when the last one passed, and when it failed. */
+export const CHECKS_EVERY_MS = 600_000;
+export const CHECKS_AGAIN = { firstMs: 10_000, maxMs: 600_000 };
+/** An answer of the hub that took longer does not tell what time it is. */
+export const ANSWER_WITHIN_MS = 10_000;
 /** Between two tries to write a journal that could not be written. */
 export const JOURNAL_RETRY_MS = 5_000;
 /** Between two tries to look into a results folder that could not be looked at, and how many there are: a minute in all. */

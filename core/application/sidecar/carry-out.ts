@@ -9,6 +9,7 @@ import { LOOK_RETRY_MS, LOOK_TRIES_MAX } from './bounds.ts';
 import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts } from './ports.ts';
+import { runChecks } from './run-checks.ts';
 import { followRuns } from './runs.ts';
 import { timerKey, type TimerName } from './timer-names.ts';
 
@@ -122,6 +123,11 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     }
   }
 
+  /** Not awaited: it may take its seconds. */
+  async function check(): Promise<void> {
+    if (options.runner !== undefined) deliver({ type: 'checked', checks: await runChecks(options.runner, options) });
+  }
+
   /** For what may fail without harm: it is told, and what follows goes on. */
   async function attempt(what: string, work: () => Promise<void>): Promise<void> {
     try {
@@ -166,6 +172,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
           );
         case 'readReport':
           return await readReport(effect.name);
+        case 'check':
+          return void check();
         case 'prepare':
           return await prepare(effect.name, effect.task, false);
         case 'publish':

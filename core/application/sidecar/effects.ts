@@ -48,6 +48,8 @@ export type OutwardEffect =
   | { readonly type: 'readReport'; readonly name: Assignment }
   /** What room the journal has, and how much is kept in `refused/`; answered by `room_measured`. */
   | { readonly type: 'measureRoom' }
+  /** Asks the runner whether its agent could run; answered by `checked`. */
+  | { readonly type: 'check' }
   /** Makes folders and task file; answered by `prepared` or `prepare_failed`. */
   | { readonly type: 'prepare'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
   /** Lays the task out for an agent that polls; `prepare_failed` if it cannot be. */

@@ -12,6 +12,7 @@ import { confirmCancel, fail, release, SURVIVORS_MAX, wrapUp } from './settling.
 import type { RunEnd } from './state.ts';
 import { UNSETTLED_TIMERS } from './timer-names.ts';
 import type { Turn } from './turn.ts';
+import { attemptUsage } from './usage.ts';
 import { wakeFailed } from './wakes.ts';
 
 /**
@@ -105,9 +106,10 @@ function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
     return fail(turn, slot, { ...failure, details });
   }
   const outcome = outcomeOf(turn, slot, stopped);
+  const used = attemptUsage(turn, slot);
   leave(turn, slot, outcome);
   turn.remember({ ...nameOf(slot), fate: outcome, filesKept: false });
-  confirmCancel(turn, slot, outcome, survivors);
+  confirmCancel(turn, slot, { outcome, survivors, used });
 }
 
 function outcomeOf(turn: Turn, slot: Slot, stopped: StoppedRun | null): CancelOutcome & Fate {

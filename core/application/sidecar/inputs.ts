@@ -1,7 +1,7 @@
 /** Everything that can happen to a sidecar. Inputs about a run name it, so that late ones are known and dropped. */
 import type { Assignment } from '../../domain/slot.ts';
 import type { PreparedRun, ResultSighting } from '../../ports/result-inbox.ts';
-import type { WakeEvent } from '../../ports/wake-runner.ts';
+import type { RunnerCheck, WakeEvent } from '../../ports/wake-runner.ts';
 import type { HubFrame } from '../../protocol/hub-frames.ts';
 import type { TimerName } from './timer-names.ts';
 
@@ -25,6 +25,7 @@ export type Event =
   | { readonly type: 'report_read'; readonly name: Assignment; readonly text: string | null; readonly error: string | null }
   /** As the journal's `room` says. */
   | { readonly type: 'room_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
+  | { readonly type: 'checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
   | { readonly type: 'persist_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'stop' };

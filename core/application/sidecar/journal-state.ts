@@ -35,6 +35,16 @@ const runSchema = Type.Object({
   detached: Type.Boolean(),
 });
 
+const count = orNull(Type.Number({ minimum: 0 }));
+const inabilitySchema = Type.Object({ cause: text, retryAtMs: orNull(wallTime) });
+const usageSchema = Type.Object({
+  tokensUsed: count,
+  costUsd: count,
+  models: Type.Optional(
+    Type.Array(Type.Object({ model: text, inputTokens: count, cachedInputTokens: count, outputTokens: count, costUsd: count })),
+  ),
+});
+
 const journalSchema = Type.Object({
   version: Type.Literal(JOURNAL_VERSION),
   slots: Type.Array(
@@ -49,7 +59,16 @@ const journalSchema = Type.Object({
       wakes: Type.Integer({ minimum: 0 }),
       expectedSinceMs: orNull(wallTime),
       run: orNull(runSchema),
-      stop: orNull(Type.Object({ cause: Type.Enum([...STOP_CAUSES]), reason: text, graceMs: orNull(Type.Number({ minimum: 0 })) })),
+      spent: Type.Optional(usageSchema),
+      sessionId: Type.Optional(text),
+      stop: orNull(
+        Type.Object({
+          cause: Type.Enum([...STOP_CAUSES]),
+          reason: text,
+          graceMs: orNull(Type.Number({ minimum: 0 })),
+          inability: Type.Optional(inabilitySchema),
+        }),
+      ),
     }),
   ),
   outbox: Type.Array(
@@ -60,6 +79,14 @@ const journalSchema = Type.Object({
       storeId: orNull(text),
       assignedAtMs: wallTime,
       keepFiles: Type.Boolean(),
+      aside: Type.Optional(
+        Type.Object({
+          inability: Type.Optional(inabilitySchema),
+          tokensUsed: count,
+          costUsd: count,
+          sessionId: Type.Optional(text),
+        }),
+      ),
     }),
   ),
   ended: Type.Array(Type.String({ pattern: ENDED_ENTRY_PATTERN })),

@@ -1,9 +1,11 @@
 /** Signs of life, the lease that they renew, and the progress that is told. */
 import { hasStarted, runLeftMs, type Assignment, type Slot } from '../../domain/slot.ts';
 import { PROGRESS_EVERY_MS } from './bounds.ts';
-import { isCost, isCount, reasonText } from './report-frames.ts';
+import { reasonText } from './report-frames.ts';
+import { grown, isNoUsage, usageFields, type Usage } from '../../domain/usage.ts';
 import { frameName, type ProgressFields } from './state.ts';
 import type { Turn } from './turn.ts';
+import { attemptUsage } from './usage.ts';
 
 /** Begins what an assignment that is not settled needs for as long as it lasts. */
 export function watchLife(turn: Turn, slot: Slot): void {
@@ -70,17 +72,18 @@ export function tellWoken(turn: Turn, slot: Slot): void {
 export interface Progress {
   readonly percent?: number | null | undefined;
   readonly message?: string | null | undefined;
-  readonly tokensUsed?: number | null | undefined;
-  readonly costUsd?: number | null | undefined;
+  /** Of the run until now. */
+  readonly used?: Usage | undefined;
+  readonly sessionId?: string | undefined;
 }
 
 /** Tells it, at most once a second; what comes meanwhile waits, the newest of each field wins. */
 export function progress(turn: Turn, slot: Slot, said: Progress): void {
   const live = turn.live(slot);
-  const tokensUsed = isCount(said.tokensUsed) ? said.tokensUsed : live.tokensUsed;
-  const costUsd = isCost(said.costUsd) ? said.costUsd : live.costUsd;
-  const fields: ProgressFields = { ...live.progress, ...progressFields(said) };
-  turn.patchLive(slot, { tokensUsed, costUsd });
+  if (said.used !== undefined) turn.patchLive(slot, { used: grown(live.used, said.used) });
+  // What the hub hears is of the whole attempt, whatever this run said.
+  const used = said.used === undefined || isNoUsage(said.used) ? {} : usageFields(attemptUsage(turn, slot));
+  const fields: ProgressFields = { ...live.progress, ...progressFields(said), ...used };
   if (slot.status === 'reporting' || slot.stop !== null || Object.keys(fields).length === 0) return;
   if (live.progressHeld) turn.patchLive(slot, { progress: fields });
   else sendProgress(turn, slot, fields);
@@ -101,11 +104,10 @@ export function onProgressTimer(turn: Turn, name: Assignment): void {
 }
 
 function progressFields(said: Progress): ProgressFields {
-  const { percent, message, tokensUsed, costUsd } = said;
+  const { percent, message, sessionId } = said;
   return {
     ...(typeof percent === 'number' && Number.isFinite(percent) ? { percent: Math.min(100, Math.max(0, percent)) } : {}),
     ...(typeof message === 'string' ? { message: reasonText(message) } : {}),
-    ...(isCount(tokensUsed) ? { tokens_used: tokensUsed } : {}),
-    ...(isCost(costUsd) ? { cost_usd: costUsd } : {}),
+    ...(sessionId === undefined ? {} : { session_id: sessionId }),
   };
 }

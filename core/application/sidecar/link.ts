@@ -6,6 +6,7 @@ import { PROTOCOL_VERSION } from '../../protocol/fields.ts';
 import type { HubFrameOf } from '../../protocol/hub-frames.ts';
 import type { HeldFrame } from '../../protocol/sidecar-frames.ts';
 import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
+import { checksToIdentify, checksToPing, isUnlooked } from './checks.ts';
 import { frameName } from './state.ts';
 import { ownReason } from './standing.ts';
 import type { Turn } from './turn.ts';
@@ -15,9 +16,9 @@ const CLOSED_REPLACED = 4001;
 /** The close code of a hub that stops or starts anew: another one, if there is one, takes its sidecars meanwhile. */
 const CLOSED_RESTART = 1012;
 
-/** Begins a connection; there is none. */
+/** Begins a connection; there is none. Not before it is known whether its agent could run, since a hub that knows it gives it tasks. */
 export function connect(turn: Turn): void {
-  if (turn.state.phase !== 'running' || turn.state.link.phase !== 'down') return;
+  if (turn.state.phase !== 'running' || turn.state.link.phase !== 'down' || isUnlooked(turn.state)) return;
   const { policy } = turn.state.link;
   const { hubs } = turn.setting;
   const number = turn.state.link.number + 1;
@@ -32,7 +33,7 @@ export function connect(turn: Turn): void {
 /** The socket is open: says who this is and all that it holds, as it is now. */
 export function onLinkUp(turn: Turn, link: number): void {
   if (link !== turn.state.link.number || turn.state.link.phase !== 'connecting') return;
-  turn.patchLink({ phase: 'identifying' });
+  turn.patchLink({ phase: 'identifying', askedAtMs: turn.nowMs });
   const { agentId, name, token, capabilities, slots } = turn.setting;
   turn.outwardly({
     type: 'send',
@@ -48,6 +49,7 @@ export function onLinkUp(turn: Turn, link: number): void {
       instance_id: turn.state.instanceId,
       slots,
       held: heldOf(turn),
+      checks: checksToIdentify(turn),
     },
   });
 }
@@ -115,7 +117,8 @@ export function onPingTimer(turn: Turn): void {
   const { phase, policy, awaitingFrame } = turn.state.link;
   if (phase !== 'identified') return;
   // Said with each ping, so that the loss of a single frame cannot leave the hub believing otherwise.
-  turn.send({ type: 'ping', draining_reason: ownReason(turn.state) });
+  turn.send({ type: 'ping', draining_reason: ownReason(turn.state), checks: checksToPing(turn) });
+  turn.patchLink({ askedAtMs: turn.nowMs });
   // The time of an unanswered ping goes on: where pings are quicker than it, a dead link would never be found.
   if (!awaitingFrame) turn.startTimer('pong', policy.pong_wait_ms);
   turn.patchLink({ awaitingFrame: true });

@@ -52,6 +52,7 @@ function accept(turn: Turn, offered: Assignment, frame: AssignFrame, displaced: 
     task: taskOf(frame),
     wakes: 0,
     expectedSinceMs: null,
+    ...(frame.session_id === undefined ? {} : { sessionId: frame.session_id }),
     run: null,
     stop: null,
   };

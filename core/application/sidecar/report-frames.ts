@@ -1,6 +1,7 @@
 /** The reports of an assignment's end, as frames: what the agent said or what became of its run, made fit to be sent. */
 import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../domain/encoded-text.ts';
 import type { Assignment } from '../../domain/slot.ts';
+import { usageFields, type Usage } from '../../domain/usage.ts';
 import type { FailureKind, V2FrameOf } from '../../protocol/sidecar-frames.ts';
 import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from './bounds.ts';
 import { fitResult } from './fit-report.ts';
@@ -15,15 +16,20 @@ export interface EndReport {
   readonly keepFiles: boolean;
 }
 
-export interface Usage {
-  readonly tokensUsed: number | null;
-  readonly costUsd: number | null;
+/** What goes with the end of an attempt. */
+export interface Aside {
+  /** Of the whole attempt. */
+  readonly used: Usage;
+  readonly sessionId?: string | undefined;
 }
 
 export interface Failure {
   readonly kind: FailureKind;
   readonly error: string;
   readonly retryable?: boolean | undefined;
+  /** Why, as far as its runner can tell, and how long trying again here is of no use. */
+  readonly cause?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
   readonly details?: Fields | undefined;
   readonly keepFiles?: boolean | undefined;
 }
@@ -35,11 +41,12 @@ const ENVELOPE_BYTES = 1_024;
 export function completeReport(
   name: Assignment,
   result: Fields,
-  usage: Usage,
+  aside: Aside,
   limits: { readonly frameBytesMax: number; readonly sha256: (text: string) => string },
 ): EndReport {
-  const fitted = fitResult(result, limits.frameBytesMax - ENVELOPE_BYTES, limits.sha256);
-  const frame: EndFrame = { type: 'task_complete', ...frameName(name), result: fitted.result, ...usageFields(result, usage) };
+  const more = asideFields(aside);
+  const fitted = fitResult(result, limits.frameBytesMax - ENVELOPE_BYTES - encodedBytes(more), limits.sha256);
+  const frame: EndFrame = { type: 'task_complete', ...frameName(name), result: fitted.result, ...more };
   return { frame, keepFiles: fitted.isCut };
 }
 
@@ -67,7 +74,7 @@ export function agentFailure(result: Fields): Failure {
   };
 }
 
-export function failedReport(name: Assignment, failure: Failure, result: Fields, usage: Usage): EndReport {
+export function failedReport(name: Assignment, failure: Failure, aside: Aside): EndReport {
   const details = failure.details === undefined ? undefined : boundedDetails(failure.details);
   const frame: EndFrame = {
     type: 'task_failed',
@@ -76,7 +83,9 @@ export function failedReport(name: Assignment, failure: Failure, result: Fields,
     kind: failure.kind,
     retryable: failure.retryable ?? true,
     ...(details === undefined ? {} : { details }),
-    ...usageFields(result, usage),
+    ...(failure.cause === undefined ? {} : { cause: failure.cause }),
+    ...(failure.retryAfterMs === undefined ? {} : { retry_after_ms: failure.retryAfterMs }),
+    ...asideFields(aside),
   };
   return { frame, keepFiles: failure.keepFiles ?? false };
 }
@@ -118,13 +127,8 @@ function boundedDetails(details: Fields): Fields {
   return { text: cutEncoded(JSON.stringify(clean), DETAILS_BYTES_MAX - 64), truncated: true };
 }
 
-/** What the agent says of its use goes before what its runner counted. */
-function usageFields(result: Fields, usage: Usage): { readonly tokens_used?: number; readonly cost_usd?: number } {
-  const tokensUsed = isCount(result['tokens_used']) ? result['tokens_used'] : usage.tokensUsed;
-  const costUsd = isCost(result['cost_usd']) ? result['cost_usd'] : usage.costUsd;
-  return { ...(tokensUsed === null ? {} : { tokens_used: tokensUsed }), ...(costUsd === null ? {} : { cost_usd: costUsd }) };
-}
-
-export const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-
-export const isCost = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+/** As every frame of an attempt has it. */
+export const asideFields = ({ used, sessionId }: Aside) => ({
+  ...usageFields(used),
+  ...(sessionId === undefined ? {} : { session_id: sessionId }),
+});

@@ -7,8 +7,9 @@ import { utf8Bytes } from '../../domain/encoded-text.ts';
 import { hasBody, type EndEntry, type OutboxEntry } from '../../domain/outbox.ts';
 import { assignmentKey, nameOf, type Assignment } from '../../domain/slot.ts';
 import type { V2Frame } from '../../protocol/sidecar-frames.ts';
+import { RETRY_AFTER_MS_MAX } from './bounds.ts';
 import { fitResult } from './fit-report.ts';
-import { bodyMissingReport, type EndFrame } from './report-frames.ts';
+import { asideFields, bodyMissingReport, type EndFrame } from './report-frames.ts';
 import { frameName } from './state.ts';
 import type { Turn } from './turn.ts';
 
@@ -45,12 +46,22 @@ export function sendReport(turn: Turn, entry: OutboxEntry): void {
   planRepeat(turn, name);
   if (hasBody(entry)) return turn.outwardly({ type: 'readReport', name });
   if (entry.report === 'accepted') return turn.sendOf(name, { type: 'task_accepted', ...frameName(name) });
-  turn.send(bodylessEnd(entry));
+  turn.send(bodylessEnd(entry, turn.nowMs));
 }
 
-function bodylessEnd(entry: OutboxEntry): V2Frame {
+function bodylessEnd(entry: OutboxEntry, nowMs: number): V2Frame {
   const reason = entry.reason ?? '';
-  return { type: entry.report === 'released' ? 'task_released' : 'task_rejected', ...frameName(entry), reason };
+  if (entry.report !== 'released') return { type: 'task_rejected', ...frameName(entry), reason };
+  const { inability, sessionId, tokensUsed = null, costUsd = null } = entry.aside ?? {};
+  const retryAtMs = inability?.retryAtMs ?? null;
+  return {
+    type: 'task_released',
+    ...frameName(entry),
+    reason,
+    ...(inability === undefined ? {} : { cause: inability.cause }),
+    ...(retryAtMs === null ? {} : { retry_after_ms: Math.min(RETRY_AFTER_MS_MAX, Math.max(1, Math.ceil(retryAtMs - nowMs))) }),
+    ...asideFields({ used: { tokensUsed, costUsd }, sessionId }),
+  };
 }
 
 /** The body of a report that is to be sent again was read. */

@@ -4,7 +4,7 @@ import { isGivenUp, type Slot } from '../../domain/slot.ts';
 import type { ResultSighting } from '../../ports/result-inbox.ts';
 import { confirmStarted, progress, watchSilence } from './life.ts';
 import { agentFailure, completeReport, failedReport } from './report-frames.ts';
-import { fail, settle } from './settling.ts';
+import { asideOf, fail, settle } from './settling.ts';
 import type { Turn } from './turn.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -20,7 +20,8 @@ export function onSighting(turn: Turn, sighting: ResultSighting): void {
     case 'progress': {
       const started = confirmStarted(turn, slot);
       watchSilence(turn, started);
-      return progress(turn, started, sighting);
+      const { percent, message, tokensUsed } = sighting;
+      return progress(turn, started, { percent, message, used: { tokensUsed, costUsd: null } });
     }
     case 'result':
       return onResult(turn, slot, sighting.replaced ? { ...sighting.value, output_replaced: true } : sighting.value);
@@ -42,7 +43,7 @@ function onResult(turn: Turn, slot: Slot, result: Fields): void {
     case 'failed': {
       if (isGivenUp(slot)) return;
       tellStarted(turn, slot);
-      return settle(turn, slot, failedReport(slot, agentFailure(result), result, turn.live(slot)));
+      return settle(turn, slot, failedReport(slot, agentFailure(result), asideOf(turn, slot, result)));
     }
     default: {
       if (isGivenUp(slot)) return;
@@ -69,5 +70,5 @@ function tellStarted(turn: Turn, slot: Slot): void {
 
 function complete(turn: Turn, slot: Slot, result: Fields): void {
   const limits = { frameBytesMax: turn.state.link.policy.max_frame_bytes, sha256: turn.setting.sha256 };
-  settle(turn, slot, completeReport(slot, result, turn.live(slot), limits));
+  settle(turn, slot, completeReport(slot, result, asideOf(turn, slot, result), limits));
 }

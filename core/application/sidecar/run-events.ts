@@ -1,11 +1,17 @@
 /** What the runner tells of a run. Events of a run that the slot no longer has are dropped. */
-import { hasStarted, nameOf, type Assignment, type Slot, type SlotRun } from '../../domain/slot.ts';
+import { isAgentFault } from '../../domain/breaker.ts';
+import { hasStarted, nameOf, stopFor, type Assignment, type Slot, type SlotRun } from '../../domain/slot.ts';
 import type { WakeEvent } from '../../ports/wake-runner.ts';
-import { endRun, stopRun, UNKNOWN_END } from './ends.ts';
+import { isSessionId } from '../../protocol/fields.ts';
+import { RETRY_AFTER_MS_MAX } from './bounds.ts';
+import { lookAtRunner } from './checks.ts';
+import { beginStop, endRun, stopRun, UNKNOWN_END } from './ends.ts';
 import { confirmStarted, progress, tellWoken, watchSilence } from './life.ts';
 import { heardResult } from './results.ts';
+import { reasonText } from './report-frames.ts';
 import { fail } from './settling.ts';
 import type { Turn } from './turn.ts';
+import { readUsage } from './usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
 
 /** The slot as long as it has this very run, and that has not ended. */
@@ -26,7 +32,7 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
     case 'woken':
       return onWoken(turn, slot);
     case 'started':
-      return watchSilence(turn, confirmStarted(turn, slot));
+      return onStarted(turn, slot, event.sessionId);
     case 'output':
       return watchSilence(turn, slot);
     case 'progress': {
@@ -36,9 +42,9 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
     }
     case 'usage':
       watchSilence(turn, slot);
-      return progress(turn, slot, { tokensUsed: event.tokensUsed, costUsd: event.costUsd });
+      return progress(turn, slot, { used: readUsage(event) });
     case 'completed':
-      progress(turn, { ...slot, status: 'reporting' }, { tokensUsed: event.tokensUsed, costUsd: event.costUsd });
+      progress(turn, { ...slot, status: 'reporting' }, { used: readUsage(event) });
       return heardResult(turn, slot, event.output ?? null);
     case 'failed':
       return event.phase === 'spawn' ? onSpawnFailed(turn, slot, event) : onAgentFailed(turn, slot, event);
@@ -53,6 +59,17 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
     case 'stopped':
       return endRun(turn, slot, { ...UNKNOWN_END, stopped: true, survivors: event.survivors });
   }
+}
+
+/** What the agent's program can go on with is the hub's to keep, for another attempt on this machine. */
+function onStarted(turn: Turn, slot: Slot, sessionId: string | undefined): void {
+  const isFit = sessionId !== undefined && isSessionId(sessionId);
+  if (sessionId !== undefined && !isFit) turn.log('warn', 'a session of this name cannot be gone on with', { task_id: slot.taskId });
+  const named = isFit && sessionId !== slot.sessionId ? { ...slot, sessionId } : slot;
+  if (named !== slot) turn.putSlot(named);
+  const started = confirmStarted(turn, named);
+  watchSilence(turn, started);
+  if (isFit) progress(turn, started, { sessionId });
 }
 
 /** The agent is on its own: from now on its files tell, and the first must come in time. */
@@ -72,14 +89,36 @@ function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event
   const wasSpawned = turn.live(slot).attached && slot.run.process !== null;
   if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(turn, slot, UNKNOWN_END);
   turn.patchLive(slot, { following: false, attached: false });
+  if (isAgentFault(event.kind ?? null)) return handBack(turn, { ...slot, run: null }, event);
   wakeFailed(turn, { ...slot, run: null }, { message: event.message, retryable: event.retryable, details: event.details });
 }
 
 function onAgentFailed(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
   if (slot.status === 'reporting' || slot.stop !== null) return;
-  const { message, retryable, details } = event;
-  fail(turn, slot, { kind: 'agent_failed', error: message, retryable, details });
+  const { message, retryable, retryAfterMs, details, kind: cause } = event;
+  const isAgents = isAgentFault(cause ?? null);
+  if (isAgents && event.beforeWork === true) return handBack(turn, slot, event);
+  const kind = cause === 'unresponsive' ? 'silent' : 'agent_failed';
+  // What is the agent's fault says nothing of the task: another agent may do it.
+  fail(turn, slot, { kind, error: message, retryable: retryable || isAgents, cause, retryAfterMs: waitOf(retryAfterMs), details });
+  if (isAgents) lookAtRunner(turn);
 }
+
+/**
+ * The agent can do nothing now, and has done nothing on the task: it is handed back unspent, once its run is known to be
+ * gone, and the hub gives this agent nothing for as long as it says.
+ */
+function handBack(turn: Turn, slot: Slot, { kind = 'agent_failed', message, retryAfterMs }: Omit<Failed, 'type' | 'phase'>): void {
+  turn.log('warn', 'the agent can do nothing now', { task_id: slot.taskId, generation: slot.generation, cause: kind, error: message });
+  const waitMs = waitOf(retryAfterMs);
+  const inability = { cause: kind, retryAtMs: waitMs === undefined ? null : turn.nowMs + waitMs };
+  beginStop(turn, slot, { ...stopFor('released', reasonText(message)), inability });
+  lookAtRunner(turn);
+}
+
+/** A wait that a frame can say. */
+const waitOf = (ms: number | undefined): number | undefined =>
+  ms === undefined || !Number.isFinite(ms) ? undefined : Math.min(RETRY_AFTER_MS_MAX, Math.max(1, Math.ceil(ms)));
 
 /**
  * The runner's stream is over. After a word of the run's end that is all; without one, a woken agent is on its own, and

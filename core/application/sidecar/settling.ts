@@ -1,13 +1,15 @@
 /** The end of an assignment enters the outbox, and its slot is left once its run is gone. */
 import { nameOf, type Slot } from '../../domain/slot.ts';
-import type { OutboxEntry } from '../../domain/outbox.ts';
+import type { OutboxAside, OutboxEntry } from '../../domain/outbox.ts';
+import { NO_USAGE, sumOf, usageFields, type Usage } from '../../domain/usage.ts';
 import type { CancelOutcome } from '../../protocol/sidecar-frames.ts';
 import { LINGER_MS } from './bounds.ts';
-import { failedReport, type EndReport, type Failure } from './report-frames.ts';
+import { failedReport, type Aside, type EndReport, type Failure } from './report-frames.ts';
 import { sendEnd, sendReport } from './reports.ts';
 import { frameName } from './state.ts';
 import { UNSETTLED_TIMERS } from './timer-names.ts';
 import type { Turn } from './turn.ts';
+import { attemptUsage, withResult } from './usage.ts';
 
 /** Survivors that one confirmation names. */
 export const SURVIVORS_MAX = 1_000;
@@ -26,16 +28,33 @@ export function settle(turn: Turn, slot: Slot, end: EndReport): void {
 
 /** Settles an assignment that no agent finished. */
 export function fail(turn: Turn, slot: Slot, failure: Failure): void {
-  settle(turn, slot, failedReport(slot, failure, {}, turn.live(slot)));
+  settle(turn, slot, failedReport(slot, failure, asideOf(turn, slot)));
 }
+
+/** What goes with its end; `result` is what its agent wrote. */
+export const asideOf = (turn: Turn, slot: Slot, result: Readonly<Record<string, unknown>> = {}): Aside => ({
+  used: sumOf(slot.spent ?? NO_USAGE, withResult(turn.live(slot).used, result)),
+  sessionId: slot.sessionId,
+});
 
 /** Hands an assignment back that no agent works on. */
 export function release(turn: Turn, slot: Slot, reason: string): void {
-  sendReport(turn, enterOutbox(turn, slot, { report: 'released', reason, keepFiles: false }));
+  sendReport(turn, enterOutbox(turn, slot, { report: 'released', reason, keepFiles: false, aside: asideOfRelease(turn, slot) }));
   windDown(turn, slot);
 }
 
-function enterOutbox(turn: Turn, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles'>): OutboxEntry {
+/** Of what it used by model the hub was told while it worked: the journal keeps the sums. */
+function asideOfRelease(turn: Turn, slot: Slot): OutboxAside {
+  const { tokensUsed, costUsd } = attemptUsage(turn, slot);
+  return {
+    tokensUsed,
+    costUsd,
+    ...(slot.stop?.inability === undefined ? {} : { inability: slot.stop.inability }),
+    ...(slot.sessionId === undefined ? {} : { sessionId: slot.sessionId }),
+  };
+}
+
+function enterOutbox(turn: Turn, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
   const entry: OutboxEntry = { ...nameOf(slot), ...end, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
   turn.putReport(entry);
   turn.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report: end.report });
@@ -55,22 +74,28 @@ function windDown(turn: Turn, slot: Slot): void {
 /** Its end is in the outbox and its run is gone: the slot is free. */
 export function wrapUp(turn: Turn, slot: Slot): void {
   const survivors = turn.live(slot).end?.survivors ?? [];
+  const used = attemptUsage(turn, slot);
   const isAnswered = turn.report(slot) === undefined;
   const filesKept = turn.ended(slot)?.filesKept ?? false;
   turn.cancelTimersOf(slot, ['linger']);
   if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
   if (isAnswered && !filesKept) turn.durably({ type: 'removeFiles', name: nameOf(slot) });
   turn.dropSlot(slot);
-  confirmCancel(turn, slot, 'already_reported', survivors);
+  confirmCancel(turn, slot, { outcome: 'already_reported', survivors, used });
 }
 
 /** Answers the hub's `task_cancelled`, if that is why it was stopped. */
-export function confirmCancel(turn: Turn, slot: Slot, outcome: CancelOutcome, survivors: readonly number[]): void {
+export function confirmCancel(
+  turn: Turn,
+  slot: Slot,
+  { outcome, survivors, used }: { readonly outcome: CancelOutcome; readonly survivors: readonly number[]; readonly used: Usage },
+): void {
   if (slot.stop?.cause !== 'cancelled') return;
   turn.send({
     type: 'task_cancel_ack',
     ...frameName(slot),
     outcome,
+    ...usageFields(used),
     ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}),
   });
 }

@@ -138,7 +138,7 @@ function settingOf({ config, runner, digest }: SidecarOptions): SidecarSetting {
     ...config,
     refusedBytesMax: config.refusedBytesMax ?? REFUSED_BYTES_MAX,
     agentId,
-    runner: runner === undefined ? null : { adoptable: runner.adoptable },
+    runner: runner === undefined ? null : { adoptable: runner.adoptable, hasCheck: runner.check !== undefined },
     sha256: (text) => digest.sha256(text),
   };
 }

@@ -4,6 +4,7 @@ import type { HubFrameOf } from '../../protocol/hub-frames.ts';
 import { stopFor } from '../../domain/slot.ts';
 import { JOURNAL_RETRY_MS, ROOM_LOOK_MS, STOP_WITHIN_MS } from './bounds.ts';
 import { beginStop } from './ends.ts';
+import { onReserve } from './checks.ts';
 import type { SidecarState } from './state.ts';
 import type { Turn } from './turn.ts';
 
@@ -70,7 +71,8 @@ export function onRoomMeasured(turn: Turn, room: { readonly refusedBytes: number
     turn.log('error', 'refused/ holds more than it may; no task is taken until somebody looks at what is in it and takes it away', fields);
   }
   turn.state = { ...turn.state, refusedFull, isShort };
-  if (isShort) turn.startTimer('room', JOURNAL_RETRY_MS);
+  onReserve(turn, room.hasReserve);
+  if (isShort || !room.hasReserve) turn.startTimer('room', JOURNAL_RETRY_MS);
   const after = ownReason(turn.state);
   if (after === before) return;
   if (after !== null) return tellDraining(turn);

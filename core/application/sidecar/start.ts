@@ -1,5 +1,6 @@
 /** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
 import { nameOf, wasWoken, type Slot } from '../../domain/slot.ts';
+import { lookAtRunner } from './checks.ts';
 import { look, prepare } from './folders.ts';
 import { watchLife, watchSilence } from './life.ts';
 import { connect } from './link.ts';
@@ -16,6 +17,7 @@ export function onStart(turn: Turn): void {
   turn.outwardly({ type: 'withdrawAllBut', names: slots.filter((slot) => isLaidOut(turn, slot)).map(nameOf) });
   for (const slot of slots) resume(turn, slot);
   turn.startTimer('room', 0);
+  lookAtRunner(turn);
   connect(turn);
 }
 

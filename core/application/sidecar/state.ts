@@ -1,8 +1,10 @@
 /** All that a sidecar holds: its journal, and what is only known to this process. A plain value, never changed in place. */
 import type { AgentId } from '../../domain/ids.ts';
 import type { Assignment } from '../../domain/slot.ts';
+import { NO_USAGE, type Usage, type UsageFields } from '../../domain/usage.ts';
 import type { SidecarTiming } from '../../config/times.ts';
 import type { PreparedRun } from '../../ports/result-inbox.ts';
+import type { RunnerCheck } from '../../ports/wake-runner.ts';
 import type { PolicyFrame } from '../../protocol/hub-frames.ts';
 import { DEFAULT_POLICY } from './bounds.ts';
 import type { Event } from './inputs.ts';
@@ -21,7 +23,7 @@ export interface SidecarSetting {
   /** What `refused/` may hold before no task is taken any more, bytes. */
   readonly refusedBytesMax: number;
   /** Null: the agent polls for its tasks by itself. */
-  readonly runner: { readonly adoptable: boolean } | null;
+  readonly runner: { readonly adoptable: boolean; readonly hasCheck: boolean } | null;
   /** SHA-256 of the UTF-8 of a text, hexadecimal. */
   readonly sha256: (text: string) => string;
 }
@@ -43,6 +45,21 @@ export interface SidecarState {
   readonly isShort: boolean;
   /** `refused/` holds more than it may. */
   readonly refusedFull: boolean;
+  readonly checks: ChecksState;
+}
+
+/** Whether its agent could run. Null: not known yet. */
+export interface ChecksState {
+  /** The runner is being asked. */
+  readonly isLooking: boolean;
+  readonly runner: readonly RunnerCheck[] | null;
+  /** Looks in a row that failed, for the backoff. */
+  readonly failures: number;
+  /** By how much this machine's clock is behind that of the hub. */
+  readonly behindMs: number | null;
+  readonly hasReserve: boolean | null;
+  /** What the hub was told on this link that fails, as one text; null when it was told nothing. */
+  readonly told: string | null;
 }
 
 /**
@@ -60,6 +77,8 @@ export interface LinkState {
   readonly holdOffs: number;
   readonly everIdentified: boolean;
   readonly awaitingFrame: boolean;
+  /** When it last asked for a word that tells the hub's time. */
+  readonly askedAtMs: number | null;
   readonly policy: PolicyFrame;
   readonly storeId: string | null;
   /**
@@ -82,19 +101,18 @@ export interface LiveSlot {
   readonly look: number;
   /** The hub was told that the wake went well. */
   readonly wakeTold: boolean;
-  readonly tokensUsed: number | null;
-  readonly costUsd: number | null;
+  /** What its present run used until now. */
+  readonly used: Usage;
   /** Progress that waits for its second; null when none does. */
   readonly progress: ProgressFields | null;
   /** One was sent less than a second ago. */
   readonly progressHeld: boolean;
 }
 
-export interface ProgressFields {
+export interface ProgressFields extends UsageFields {
   readonly percent?: number;
   readonly message?: string;
-  readonly tokens_used?: number;
-  readonly cost_usd?: number;
+  readonly session_id?: string;
 }
 
 /** How a run's process tree ended. */
@@ -115,8 +133,7 @@ export const NOTHING_LIVE: LiveSlot = {
   end: null,
   look: 0,
   wakeTold: false,
-  tokensUsed: null,
-  costUsd: null,
+  used: NO_USAGE,
   progress: null,
   progressHeld: false,
 };
@@ -134,6 +151,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
     holdOffs: 0,
     everIdentified: false,
     awaitingFrame: false,
+    askedAtMs: null,
     policy: DEFAULT_POLICY,
     storeId: null,
     talkedOf: [],
@@ -144,6 +162,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   fault: null,
   isShort: false,
   refusedFull: false,
+  checks: { isLooking: false, runner: null, failures: 0, behindMs: null, hasReserve: null, told: null },
 });
 
 /** An assignment as frames name it. */

@@ -5,6 +5,7 @@
 import type { Assignment } from '../../domain/slot.ts';
 import type { HubFrame } from '../../protocol/hub-frames.ts';
 import { onCancelled } from './cancels.ts';
+import { isUnlooked, lookAtRunner, onCheckAsked, onChecked, onHubTime } from './checks.ts';
 import { onLingerTimer, onLooked } from './ends.ts';
 import { defer, onPersistFailed, retryJournal } from './faults.ts';
 import type { Event, Input } from './inputs.ts';
@@ -98,6 +99,11 @@ function handle(turn: Turn, input: Input): void {
       return onReportRead(turn, input);
     case 'room_measured':
       return onRoomMeasured(turn, input);
+    case 'checked': {
+      const isFirst = isUnlooked(turn.state);
+      onChecked(turn, input.checks);
+      return isFirst ? connect(turn) : undefined;
+    }
     case 'timer':
       return onTimer(turn, input.timer);
     case 'persist_failed':
@@ -115,6 +121,7 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
     if (frame.type === 'error') return onHubError(turn, frame);
     if (frame.type !== 'identified') return;
     establish(turn, frame);
+    if (frame.server_time !== undefined) onHubTime(turn, frame.server_time);
     forgetDrain(turn);
     tellDraining(turn);
     return onInventoryAnswered(turn, frame);
@@ -135,13 +142,17 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
     case 'drain':
       return onDrain(turn, frame);
     case 'resume':
-      return onResume(turn);
+      onResume(turn);
+      return onCheckAsked(turn);
+    case 'check':
+      return onCheckAsked(turn);
     case 'error':
       return onHubError(turn, frame);
     case 'restart_sidecar':
       return turn.log('warn', 'the hub asks for a restart; that is for the operator of this machine', { reason: frame.reason ?? null });
-    case 'identified':
     case 'pong':
+      return onHubTime(turn, frame.timestamp);
+    case 'identified':
       return;
   }
 }
@@ -154,6 +165,7 @@ const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (turn: Turn) => 
   room: onRoomTimer,
   drain: onDrainTimer,
   stop: onStopTimer,
+  checks: lookAtRunner,
 };
 
 const RUN_TIMERS: Readonly<Record<RunTimer, (turn: Turn, name: Assignment) => void>> = {

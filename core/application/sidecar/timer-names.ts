@@ -2,7 +2,7 @@
 import { assignmentKey, type Assignment } from '../../domain/slot.ts';
 
 /** Of the sidecar itself. */
-export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'room' | 'drain' | 'stop';
+export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'room' | 'drain' | 'stop' | 'checks';
 
 /**
  * Of one assignment. `retry`: the next try to wake or to find out about a run. `confirm`: a woken agent must have been

@@ -9,7 +9,9 @@ import { watchSilence } from './life.ts';
 import { reasonText } from './report-frames.ts';
 import { fail } from './settling.ts';
 import { frameName } from './state.ts';
+import { isNoUsage, NO_USAGE } from '../../domain/usage.ts';
 import type { Turn } from './turn.ts';
+import { attemptUsage } from './usage.ts';
 
 /** After every input: begins with each assignment that may be woken now. */
 export function wakeWhereThereIsRoom(turn: Turn): void {
@@ -65,7 +67,8 @@ function attach(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): void 
 }
 
 function requestFor(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): WakeRequest {
-  return { ...nameOf(slot), agentId: turn.setting.agentId, runId: run.runId, task: slot.task, ...paths };
+  const session = slot.sessionId === undefined ? {} : { session: slot.sessionId };
+  return { ...nameOf(slot), agentId: turn.setting.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
 }
 
 export function onPrepareFailed(turn: Turn, input: { readonly name: Assignment; readonly message: string }): void {
@@ -103,7 +106,9 @@ export function wakeFailed(turn: Turn, slot: Slot, failure: WakeFailure): void {
   const error = reasonText(failure.message);
   turn.sendOf(slot, { type: 'wake_result', ...frameName(slot), status: 'failed', attempt: slot.wakes, error });
   turn.log('warn', 'the agent was not woken', { task_id: slot.taskId, generation: slot.generation, attempt: slot.wakes, error });
-  const gone: Slot = { ...slot, run: null };
+  const used = attemptUsage(turn, slot);
+  const gone: Slot = { ...slot, run: null, ...(isNoUsage(used) ? {} : { spent: used }) };
+  turn.patchLive(slot, { used: NO_USAGE });
   if (!failure.retryable) return fail(turn, gone, { kind: 'wake_failed', error, details: failure.details });
   const delayMs = wakeRetriesMs[slot.wakes - 1];
   if (delayMs === undefined) {

@@ -3,16 +3,17 @@ import { backoffMs } from '../backoff.ts';
 import { nextGeneration } from '../ids.ts';
 import { HAND_BACKS_MAX, type Rules } from '../rules.ts';
 import type { DeadReason, Task } from '../task.ts';
-import { change, UNASSIGNED, type Change, type EventDraft } from './change.ts';
+import { change, UNASSIGNED, withUsage, type Change, type EventDraft } from './change.ts';
 
 /** An accepted attempt that failed or was lost: counted, and bounded by `maxRetries`. */
 export function lostAttempt(
   task: Task,
-  event: EventDraft,
+  end: EventDraft,
   why: { readonly error: string; readonly notRetryable: boolean },
   nowMs: number,
   rules: Rules,
 ): Change {
+  const event = withUsage(end, task, task.generation);
   const retryCount = task.retryCount + 1;
   const common = { retryCount, handBacks: 0, lastError: why.error, avoid: task.assignedTo };
   if (why.notRetryable || retryCount > task.maxRetries) {
@@ -25,7 +26,8 @@ export function lostAttempt(
 }
 
 /** An assignment that ended before acceptance or was handed back: spends no retry, but ten in a row park the task. */
-export function handedBack(task: Task, event: EventDraft, nowMs: number, rules: Rules): Change {
+export function handedBack(task: Task, end: EventDraft, nowMs: number, rules: Rules): Change {
+  const event = withUsage(end, task, task.generation);
   const handBacks = task.handBacks + 1;
   const parked = handBacks >= HAND_BACKS_MAX;
   const eligibleAtMs = nowMs + backoffMs(rules.backoff, handBacks);

@@ -2,13 +2,16 @@
 import { nextGeneration, type AgentId } from '../ids.ts';
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
-import type { Task } from '../task.ts';
+import type { Task, TaskSession } from '../task.ts';
 import { change, UNASSIGNED, type Change, type Transition } from './change.ts';
 
-/** Gives a queued task to `agentId`: its generation grows by one, acceptance is due in `acceptMs`. */
+/**
+ * Gives a queued task to `agentId`: its generation grows by one, acceptance is due in `acceptMs`. The session of the
+ * attempt before goes with it to the machine that has it, and to no other.
+ */
 export function decideAssign(
   task: Task,
-  to: { readonly agentId: AgentId; readonly session: number },
+  to: { readonly agentId: AgentId; readonly session: number; readonly instanceId?: string | null },
   nowMs: number,
   rules: Rules,
 ): Transition {
@@ -24,11 +27,15 @@ export function decideAssign(
       assignedAtMs: nowMs,
       deadlineAtMs: nowMs + rules.acceptMs,
       takenBack: null,
+      session: isOfMachine(task.session, to) ? task.session : null,
     },
     nowMs,
     [{ event: 'assigned', agentId: to.agentId, generation, session: to.session }],
   );
 }
+
+const isOfMachine = (session: TaskSession | null, to: { readonly agentId: AgentId; readonly instanceId?: string | null }): boolean =>
+  session !== null && session.agentId === to.agentId && session.instanceId === to.instanceId;
 
 /** The task with its acceptance or lease deadline moved; nothing happened to it, so there is no event. */
 export const withDeadline = (task: Task, deadlineAtMs: number): Task => ({ ...task, deadlineAtMs });

@@ -4,6 +4,7 @@ import type { EventName, TaskEvent } from '../event.ts';
 import type { AgentId, Generation } from '../ids.ts';
 import type { Refusal } from '../refusal.ts';
 import { OUTCOMES_KEPT, type Outcome, type Task } from '../task.ts';
+import { isNoUsage, usageFields, usageOfAttempt } from '../usage.ts';
 
 export interface Change {
   readonly kind: 'changed';
@@ -76,6 +77,12 @@ export const UNASSIGNED = {
 
 /** The task's outcomes with one more. */
 export const withOutcome = (task: Task, outcome: Outcome): readonly Outcome[] => [...task.outcomes, outcome].slice(-OUTCOMES_KEPT);
+
+/** The event of an attempt's end, with what that attempt is known to have used. */
+export function withUsage(event: EventDraft, task: Task, generation: Generation): EventDraft {
+  const used = usageOfAttempt(task.usage, generation);
+  return isNoUsage(used) ? event : { ...event, details: { ...event.details, usage: usageFields(used) } };
+}
 
 /** The order to stop the current assignment of a live task. */
 export const stopOf = (task: Task, agentId: AgentId, reason: StopReason, nowMs: number): PendingStop => ({

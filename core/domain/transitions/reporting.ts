@@ -1,15 +1,15 @@
 /** What an agent's own word does to its task. Each is called only for a report that the fence let through. */
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
-import type { Outcome, Task } from '../task.ts';
+import type { Outcome, Task, TaskSession } from '../task.ts';
+import { withAttempt, type Usage } from '../usage.ts';
 import { acceptance } from './assigning.ts';
-import { change, joined, withOutcome, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
+import { change, joined, withOutcome, withUsage, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
 import { handedBack, lostAttempt } from './again.ts';
 
-/** Numbers a report may carry; null: it did not say. */
-export interface Usage {
-  readonly tokensUsed: number | null;
-  readonly costUsd: number | null;
+/** What a report may say beside its own word: what the attempt used until now, and what its program can go on with. */
+export interface Aside extends Usage {
+  readonly session?: TaskSession | undefined;
 }
 
 type Details = Readonly<Record<string, unknown>> | null;
@@ -20,12 +20,12 @@ export function decideAccept(task: Task, by: Speaker, nowMs: number, rules: Rule
 }
 
 /** `task_progress`: renews the lease; what it says is stored while there is room for this attempt. */
-export function decideProgress(task: Task, by: Speaker, said: Usage & { readonly details: Details }, nowMs: number, rules: Rules): Change {
+export function decideProgress(task: Task, by: Speaker, said: Aside & { readonly details: Details }, nowMs: number, rules: Rules): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const stored = said.details !== null && task.progressCount < rules.progressPerAttempt;
   const next = change(
     accepted.task,
-    { deadlineAtMs: nowMs + rules.leaseMs, ...usage(accepted.task, said), progressCount: accepted.task.progressCount + (stored ? 1 : 0) },
+    { deadlineAtMs: nowMs + rules.leaseMs, ...aside(task, by, said), progressCount: accepted.task.progressCount + (stored ? 1 : 0) },
     nowMs,
     stored ? [{ ...spoken(task, by, 'progress'), details: said.details }] : [],
   );
@@ -49,12 +49,13 @@ export function decideWoken(
 export function decideComplete(
   task: Task,
   by: Speaker,
-  said: Usage & { readonly result: string; readonly details: Details },
+  said: Aside & { readonly result: string; readonly details: Details },
   nowMs: number,
   rules: Rules,
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'complete', answer: 'complete' };
+  const used = aside(task, by, said);
   const done = change(
     accepted.task,
     {
@@ -64,11 +65,11 @@ export function decideComplete(
       handBacks: 0,
       lastError: null,
       avoid: null,
-      ...usage(accepted.task, said),
+      ...used,
       outcomes: withOutcome(task, outcome),
     },
     nowMs,
-    [{ ...spoken(task, by, 'completed'), details: said.details }],
+    [withUsage({ ...spoken(task, by, 'completed'), details: said.details }, { ...task, ...used }, task.generation)],
     { result: said.result },
   );
   return joined(accepted, done);
@@ -78,14 +79,14 @@ export function decideComplete(
 export function decideFail(
   task: Task,
   by: Speaker,
-  said: Usage & { readonly error: string; readonly kind: string; readonly retryable: boolean; readonly details: Details },
+  said: Aside & { readonly error: string; readonly kind: string; readonly retryable: boolean; readonly details: Details },
   nowMs: number,
   rules: Rules,
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const notRetryable = !said.retryable && said.kind === 'agent_failed';
   const again = lostAttempt(
-    { ...accepted.task, ...usage(accepted.task, said) },
+    { ...accepted.task, ...aside(task, by, said) },
     { ...spoken(task, by, 'failed'), details: { ...said.details, error: said.error, kind: said.kind } },
     { error: said.error, notRetryable },
     nowMs,
@@ -109,28 +110,40 @@ export function decideReject(task: Task, by: Speaker, reason: string, nowMs: num
 }
 
 /** `task_released`: handed back, not started or confirmed stopped; no retry spent. */
-export function decideRelease(task: Task, by: Speaker, reason: string, nowMs: number, rules: Rules): Change {
-  const back = handedBack(task, { ...spoken(task, by, 'released'), details: { reason } }, nowMs, rules);
+export function decideRelease(
+  task: Task,
+  by: Speaker,
+  said: Aside & { readonly reason: string; readonly details?: Details },
+  nowMs: number,
+  rules: Rules,
+): Change {
+  const back = handedBack(
+    { ...task, ...aside(task, by, said) },
+    { ...spoken(task, by, 'released'), details: { ...said.details, reason: said.reason } },
+    nowMs,
+    rules,
+  );
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'released', answer: 'released' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
 
-/** A finished result that came after the assignment was taken back: kept whole in the history, changes nothing else. */
+/** A finished result that came after the assignment was taken back: kept whole in the history, and what it used is counted. */
 export const decideLate = (
   task: Task,
   by: Speaker,
-  said: { readonly result: string; readonly details: Details; readonly generation: Task['generation'] },
+  said: Usage & { readonly result: string; readonly details: Details; readonly generation: Task['generation'] },
   nowMs: number,
-): Change =>
-  change(task, {}, nowMs, [
-    {
-      event: 'late_result',
-      agentId: by.agentId,
-      generation: said.generation,
-      session: by.session,
-      details: { ...said.details, result: said.result },
-    },
-  ]);
+): Change => {
+  const usage = withAttempt(task.usage, { generation: said.generation, agentId: by.agentId }, said);
+  const event: EventDraft = {
+    event: 'late_result',
+    agentId: by.agentId,
+    generation: said.generation,
+    session: by.session,
+    details: { ...said.details, result: said.result },
+  };
+  return change(task, { usage }, nowMs, [withUsage(event, { ...task, usage }, said.generation)]);
+};
 
 const spoken = (task: Task, by: Speaker, event: EventDraft['event']): EventDraft => ({
   event,
@@ -139,7 +152,7 @@ const spoken = (task: Task, by: Speaker, event: EventDraft['event']): EventDraft
   session: by.session,
 });
 
-const usage = (task: Task, said: Usage): Pick<Task, 'tokensUsed' | 'costUsd'> => ({
-  tokensUsed: said.tokensUsed ?? task.tokensUsed,
-  costUsd: said.costUsd ?? task.costUsd,
+const aside = (task: Task, by: Speaker, said: Aside): Pick<Task, 'usage' | 'session'> => ({
+  usage: withAttempt(task.usage, { generation: task.generation, agentId: by.agentId }, said),
+  session: said.session ?? task.session,
 });

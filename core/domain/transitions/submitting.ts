@@ -1,5 +1,6 @@
 /** How a task comes to be, and how it becomes eligible. */
 import type { Priority, Requirement, Task } from '../task.ts';
+import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
 import { change, type Change, type EventDraft } from './change.ts';
 
@@ -54,8 +55,8 @@ export function decideSubmit(draft: NewTask, dependenciesMet: boolean, nowMs: nu
     dependsOn: draft.dependsOn,
     deadReason: null,
     lastError: null,
-    tokensUsed: null,
-    costUsd: null,
+    usage: NOTHING_USED,
+    session: null,
     outcomes: [],
     submittedBy: draft.submittedBy,
     createdAtMs: nowMs,

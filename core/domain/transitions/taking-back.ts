@@ -5,7 +5,7 @@ import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
 import { isEnded, type Task } from '../task.ts';
 import { deadLettered, handedBack, lostAttempt } from './again.ts';
-import { change, joined, stopOf, UNASSIGNED, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
+import { change, joined, stopOf, UNASSIGNED, withUsage, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
 
 /** Why the hub takes an assignment back. */
 export type ReclaimReason =
@@ -98,7 +98,11 @@ export const decideExpire = (task: Task, nowMs: number): Change =>
 const withStop = (done: Change, stop: PendingStop | null, nowMs: number): Change => {
   if (stop === null) return done;
   const told = change(done.task, {}, nowMs, [
-    { event: 'stop_requested', agentId: stop.agentId, generation: stop.generation as Generation, details: { reason: stop.reason } },
+    withUsage(
+      { event: 'stop_requested', agentId: stop.agentId, generation: stop.generation as Generation, details: { reason: stop.reason } },
+      done.task,
+      stop.generation as Generation,
+    ),
   ]);
   return { ...done, task: told.task, events: [...done.events, ...told.events], stop };
 };

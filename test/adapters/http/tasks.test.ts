@@ -252,6 +252,8 @@ t.test('agents', async (t) => {
     drain_until: null,
     paused_until: null,
     paused_reason: null,
+    paused_cause: null,
+    checks: null,
     busy_until: null,
     busy_reason: null,
     conflict_until: null,
@@ -272,8 +274,8 @@ t.test('agents', async (t) => {
   for (const id of ['nobody', 'A1', '..']) t.equal((await get(`/api/agents/${id}`)).status, 404, id);
 });
 
-t.test('drain, resume and takeover are asked of the queue', async (t) => {
-  for (const change of ['drain', 'resume', 'takeover']) {
+t.test('drain, resume, check and takeover are asked of the queue', async (t) => {
+  for (const change of ['drain', 'resume', 'check', 'takeover']) {
     const got = await post(`/api/agents/${BENCH_AGENT}/${change}`);
     t.strictSame([got.status, got.json], [200, { agent_id: BENCH_AGENT, change }]);
     t.strictSame(bench.commands.at(-1), { kind: 'agent_standing', agentId: BENCH_AGENT, change });

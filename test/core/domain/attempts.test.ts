@@ -1,5 +1,6 @@
 /** Retries, hand-backs, deadlines and the dead letter: how often a task comes back, and when it does not. */
 import t from 'tap';
+import { totalOf } from '../../../core/domain/usage.ts';
 import { backoffMs } from '../../../core/domain/backoff.ts';
 import { withoutStrikes, withStrike } from '../../../core/domain/breaker.ts';
 import { withRejection } from '../../../core/domain/busy.ts';
@@ -15,6 +16,7 @@ import { aTaskId } from '../../contracts/fixtures.ts';
 import { made, ME, NOW_MS, RULES, STATES } from './task-states.ts';
 
 const by = { agentId: ME, session: 1 };
+const release = { reason: 'no login', tokensUsed: null, costUsd: null };
 const failure = { error: 'boom', kind: 'agent_failed', retryable: true, details: null, tokensUsed: null, costUsd: null };
 const assign = (task: Task, nowMs: number): Task => {
   const given = decideAssign(task, by, nowMs, RULES);
@@ -59,9 +61,9 @@ t.test('what the agent calls not retryable goes to the dead letter at once; what
 
 t.test('R12: ten hand-backs in a row park the task, a counted failure ends the row', async (t) => {
   let task: Task = STATES.queued;
-  for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES).task;
+  for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, release, NOW_MS, RULES).task;
   t.match(task, { parked: false, handBacks: 9, retryCount: 0 });
-  const tenth = reporting.decideRelease(assign(task, NOW_MS), by, 'no login', NOW_MS, RULES);
+  const tenth = reporting.decideRelease(assign(task, NOW_MS), by, release, NOW_MS, RULES);
   t.match(tenth, { task: { parked: true, handBacks: 10 } });
   t.equal(events(tenth), 'released parked');
   t.match(reporting.decideFail(assign(task, NOW_MS), by, failure, NOW_MS, RULES).task, { handBacks: 0, parked: false, retryCount: 1 });
@@ -156,7 +158,8 @@ t.test('progress is stored up to its bound, and renews the lease beyond it', asy
     task = change.task;
   }
   t.same(stored, ['progress', 'progress', 'progress', '', '']);
-  t.match(task, { tokensUsed: 5, deadlineAtMs: NOW_MS + 5 + RULES.leaseMs, progressCount: 3 });
+  t.equal(totalOf(task.usage).tokensUsed, 5);
+  t.match(task, { deadlineAtMs: NOW_MS + 5 + RULES.leaseMs, progressCount: 3 });
 });
 
 t.test('adopting a late result completes a task that is still queued, and no other', async (t) => {

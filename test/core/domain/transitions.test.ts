@@ -37,7 +37,7 @@ const INPUTS: Readonly<Record<string, (task: Task) => Transition | 'repeat' | 'l
     reporting.decideFail(task, by, { ...usage, error: 'x', kind: 'agent_failed', retryable: true, details: null }, NOW_MS, RULES),
   ),
   reject: fenced('rejected', (task) => reporting.decideReject(task, by, 'busy', NOW_MS, RULES)),
-  release: fenced('released', (task) => reporting.decideRelease(task, by, 'no login', NOW_MS, RULES)),
+  release: fenced('released', (task) => reporting.decideRelease(task, by, { ...usage, reason: 'no login' }, NOW_MS, RULES)),
   reclaim: (task) => decideReclaim(task, { reason: 'lease_expired', stop: true }, NOW_MS, RULES),
   cancel: (task) => decideCancel(task, 'tok-1', NOW_MS),
   retry: (task) => decideRetry(task, 'tok-1', true, NOW_MS),

@@ -232,3 +232,26 @@ t.test('R13: what ends a pause is what began it', async (t) => {
   await peer.send({ type: 'runner_checks', ok: true });
   t.equal((await rig.record(waiting)).task.status, 'assigned');
 });
+
+t.test(
+  'R7: an assignment whose acceptance got lost is not given to another machine of that identity under the same generation',
+  async (t) => {
+    // Both finished it, and the second of two different results was answered as a repeat of the first.
+    const rig = await hubRig();
+    const one = await rig.peer('a1');
+    await one.identify();
+    const id = await rig.submit();
+    await one.cut();
+    const two = await one.again();
+    await two.identify({ instance_id: 'machine-2' });
+    t.equal(await rig.story(id), 'queued 2: submitted eligible assigned reclaimed');
+    await rig.pass(2_000);
+    t.match(two.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
+    await two.send({ type: 'task_complete', task_id: id, generation: 3, result: 'of the second' });
+    await two.cut();
+    const back = await one.again();
+    await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
+    await back.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the first' });
+    t.match(back.news().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so it is kept where its operator sees it');
+  },
+);

@@ -88,11 +88,11 @@ for (const isDeaf of [false, true]) {
     t.match(await one.story(id), /stop_confirmed$/);
   });
 
-  t.test(`an operator's drain and resume at one hub reach an agent of the other, ${how}`, async (t) => {
+  t.test(`an operator's drain, resume and wish to look at one hub reach an agent of the other, ${how}`, async (t) => {
     const { one, two, pass } = await twoHubs(t, { isDeaf });
     const peer = await two.peer('a1');
     await peer.identify();
-    for (const change of ['drain', 'resume'] as const) {
+    for (const change of ['drain', 'resume', 'check'] as const) {
       await one.queue.do({ kind: 'agent_standing', agentId: A1, change });
       await settle(one.clock);
       if (isDeaf) await pass(pollMs);

@@ -36,7 +36,10 @@ t.test('R6 R9: identify, assign, accept, progress, complete; repeats are marked 
   await peer.send(complete);
   t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'complete', duplicate: true }]);
   t.equal(await rig.story(id), 'completed 1: submitted eligible assigned accepted progress completed');
-  t.match(await rig.record(id), { task: { tokensUsed: 7 }, result: '{"status":"success","output":"x"}' });
+  t.match(await rig.record(id), {
+    task: { usage: { attempts: [{ generation: 1, agentId: 'a1', tokensUsed: 7 }] } },
+    result: '{"status":"success","output":"x"}',
+  });
 });
 
 t.test('R7: what the fence refuses is nacked, names the current generation, and changes nothing', async (t) => {

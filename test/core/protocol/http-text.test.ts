@@ -91,7 +91,7 @@ t.test('a task comes out with every field, its texts as they were kept', async (
   ];
   const waiting = { reason: 'capabilities', message: 'No agent has "gpu".', capabilities: ['gpu'], untilMs: 5 } as const;
   const record = JSON.parse(taskRecordJson({ ...row, events }, waiting)) as Record<string, unknown>;
-  t.strictSame(Object.keys(record), [...fields.split(', '), 'history', 'waiting_for']);
+  t.strictSame(Object.keys(record), [...fields.split(', '), 'models', 'attempts', 'history', 'waiting_for']);
   t.strictSame(record['history'], [
     { event: 'submitted', timestamp: events[0]?.atMs },
     { event: 'accepted', timestamp: events[1]?.atMs, agent_id: 'a1', generation: 0, details: { note: 'x' } },

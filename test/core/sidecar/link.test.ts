@@ -8,12 +8,13 @@ import {
   OTHER,
   sent,
   stage,
+  START_MS,
   startedFor,
   stoppedRun,
   TASK,
+  type Stage,
   words,
   working,
-  type Stage,
 } from './stage.ts';
 
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
@@ -43,6 +44,7 @@ t.test('identify says who it is and everything it holds', async (t) => {
       instance_id: 'instance-1',
       slots: 1,
       held: [],
+      checks: { ok: true, failed: [], passed: [] },
     },
   ]);
 });
@@ -176,7 +178,7 @@ t.test('a hub that is silent after a ping is gone', async (t) => {
   const sidecar = online();
   const ping = sidecar.timer('ping');
   t.same(words(ping, { timers: true }), ['send ping', 'start pong 10000', 'start ping 30000']);
-  t.same(words(sidecar.frame({ type: 'pong', timestamp: 1 }), { timers: true }), ['cancel pong']);
+  t.same(words(sidecar.frame({ type: 'pong', timestamp: START_MS }), { timers: true }), ['cancel pong']);
   t.same(sidecar.timer('pong'), [], 'too late');
   sidecar.timer('ping');
   t.same(words(sidecar.frame({ type: 'probe', nonce: 'n' }), { timers: true }), ['cancel pong', 'send probe_ack'], 'any frame will do');

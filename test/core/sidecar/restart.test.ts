@@ -1,5 +1,6 @@
 import t from 'tap';
 import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/journal-state.ts';
+import type { SidecarSetting } from '../../../core/application/sidecar/state.ts';
 import type { OutboxEntry } from '../../../core/domain/outbox.ts';
 import { stopFor, type Slot } from '../../../core/domain/slot.ts';
 import { exited, named, only, sent, stage, START_MS, startedFor, stoppedRun, TASK, words, working, writtenBody } from './stage.ts';
@@ -21,7 +22,7 @@ const SLOT: Slot = {
 const WOKEN_SLOT: Slot = { ...SLOT, status: 'working', wakes: 1, expectedSinceMs: START_MS, run: RUN };
 const REPORT: OutboxEntry = { ...named(), report: 'complete', reason: null, storeId: 'store-1', assignedAtMs: START_MS, keepFiles: false };
 const journal = (slot: Slot, ...outbox: OutboxEntry[]): JournalState => ({ ...EMPTY_JOURNAL, slots: [slot], outbox });
-const restarted = (state: JournalState, runner: { readonly adoptable: boolean } | null = { adoptable: true }) => {
+const restarted = (state: JournalState, runner: SidecarSetting['runner'] = { adoptable: true, hasCheck: false }) => {
   const sidecar = stage({ runner }, state);
   const effects = sidecar.take({ type: 'start' });
   return { sidecar, effects };
@@ -115,7 +116,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
 });
 
 t.test('a runner that cannot go on with a run stops it, and it is lost', async (t) => {
-  const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false });
+  const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false, hasCheck: false });
   t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot go on/ } }]);
   sidecar.wake(stoppedRun());
   t.match(writtenBody(sidecar.looked()), { kind: 'lost' });

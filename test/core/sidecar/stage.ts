@@ -28,7 +28,7 @@ export const setting = (over: Partial<SidecarSetting> = {}): SidecarSetting => (
   slots: 1,
   refusedBytesMax: 1_000,
   timing: SIDECAR_TIMING,
-  runner: { adoptable: true },
+  runner: { adoptable: true, hasCheck: false },
   sha256: (text) => createHash('sha256').update(text).digest('hex'),
   ...over,
 });
@@ -103,7 +103,7 @@ export const pathsOf = (name: Assignment) => ({
   runDir: `/runs/${keyOf(name)}`,
 });
 
-const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'room', 'drain', 'stop'];
+const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'room', 'drain', 'stop', 'checks'];
 const isOwn = (purpose: string): purpose is OwnTimer => OWN.includes(purpose);
 
 /** A sidecar that is started and identified. */

@@ -8,6 +8,7 @@ import {
   OTHER,
   sent,
   stage,
+  START_MS,
   startedFor,
   stoppedRun,
   TASK,
@@ -30,7 +31,7 @@ t.test('drain: nothing new is taken, what is here goes on, then drained is said 
     'persist',
     'send drained',
   ]);
-  t.same(sidecar.frame({ type: 'pong', timestamp: 1 }), []);
+  t.same(sidecar.frame({ type: 'pong', timestamp: START_MS }), []);
   sidecar.frame({ type: 'resume' });
   t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
 });
@@ -60,7 +61,7 @@ t.test('a hub that is met anew says itself whether an operator still drains', as
   sidecar.timer('reconnect');
   t.same(words(sidecar.identify()), ['send identify'], 'it may have been resumed meanwhile');
   t.same(words(sidecar.frame({ type: 'drain' })), ['send draining', 'send drained']);
-  t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed']);
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed', 'send runner_checks']);
   t.same(sidecar.timer('drain'), []);
 });
 
@@ -77,7 +78,7 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
   t.match(only(sidecar.all, 'log').at(-1), { level: 'error', message: /refused\/ holds more than it may/ });
   t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
-  t.same(words(sidecar.frame({ type: 'resume' })), ['send draining'], 'an operator cannot wish it away');
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send draining', 'send runner_checks'], 'an operator cannot wish it away');
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);

@@ -130,7 +130,11 @@ export function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody
     success_criteria: body.successCriteria,
     verification_steps: body.verificationSteps,
     ...(version === 2
-      ? { run_max_ms: task.runMaxMs ?? runMaxMs, complete_by: task.completeByMs }
+      ? {
+          run_max_ms: task.runMaxMs ?? runMaxMs,
+          complete_by: task.completeByMs,
+          ...(task.session === null ? {} : { session_id: task.session.id }),
+        }
       : {
           complexity: null,
           routing_decision: null,

@@ -300,6 +300,7 @@ export class HubSession {
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.nowMs() });
         if (frame.draining_reason !== undefined) this.#talk.onDrainingReason(frame.draining_reason, from);
+        if (frame.checks !== undefined && this.#version === 2) this.#talk.onChecks(frame.checks, from);
         return this.#reports.onPing(from);
       case 'task_accepted':
       case 'task_rejected':

@@ -2,6 +2,7 @@
 import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../commands.ts';
+import { checksIn } from './checks-in.ts';
 import type { ProtocolVersion } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
@@ -45,6 +46,7 @@ export async function identifyCommand(frame: V2FrameOf<'identify'>, version: Pro
               status: held.status,
               storeId: held.store_id ?? null,
             })),
+      checks: version === 1 || frame.checks === undefined ? null : checksIn(frame.checks),
       hubId: deps.context.hubId,
     },
   };

@@ -1,13 +1,17 @@
 /** From a task frame to the report that the queue judges. Pure. */
 import { wellFormed } from '../../../domain/encoded-text.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
-import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
-import type { ReportBody } from '../commands.ts';
+import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
+import type { ModelFields, ModelUsage, Usage } from '../../../domain/usage.ts';
+import type { ReportAside, ReportBody, ReportCause } from '../commands.ts';
+import type { ProtocolVersion } from './frames-out.ts';
 
 type TaskFrameType =
   'task_accepted' | 'task_rejected' | 'task_released' | 'task_progress' | 'wake_result' | 'task_complete' | 'task_failed';
 /** A task frame of either version: version 1's may lack the generation. */
 export type TaskFrame = Extract<SidecarFrame, { type: TaskFrameType }>;
+
+type V2Frame = V2FrameOf<TaskFrameType>;
 
 export interface NamedReport {
   readonly taskId: TaskId;
@@ -18,11 +22,12 @@ export interface NamedReport {
 /** Texts of people and programs are kept to this many characters where they only explain. */
 const REASON_CHARACTERS_MAX = 16_384;
 
-export function reportFromFrame(frame: TaskFrame): NamedReport {
+/** Of version 1 only what that version has is looked at: whatever else stands in its frames was not checked. */
+export function reportFromFrame(frame: TaskFrame, version: ProtocolVersion): NamedReport {
   return {
     taskId: frame.task_id as TaskId,
     generation: (frame.generation ?? null) as Generation | null,
-    body: bodyOf(frame),
+    body: version === 1 ? bodyOf(frame) : { ...bodyOf(frame), ...asideOf(frame as V2Frame) },
   };
 }
 
@@ -33,14 +38,19 @@ function bodyOf(frame: TaskFrame): ReportBody {
     case 'task_rejected':
       return { report: 'rejected', reason: textOf(frame.reason) ?? 'no reason given' };
     case 'task_released':
-      return { report: 'released', reason: frame.reason, retryAfterMs: frame.retry_after_ms ?? null };
+      return {
+        report: 'released',
+        reason: frame.reason,
+        cause: frame.cause ?? null,
+        retryAfterMs: frame.retry_after_ms ?? null,
+        ...usedIn(frame),
+      };
     case 'task_progress': {
       const { progress, execution_event, percent, message } = frame;
       return {
         report: 'progress',
         details: known({ percent, message, progress, execution_event }),
-        tokensUsed: frame.tokens_used ?? null,
-        costUsd: frame.cost_usd ?? null,
+        ...usedIn(frame),
       };
     }
     case 'wake_result': {
@@ -56,8 +66,8 @@ function bodyOf(frame: TaskFrame): ReportBody {
       return {
         report: 'complete',
         result: JSON.stringify(frame.result ?? null),
+        ...usedIn(frame),
         tokensUsed: frame.tokens_used ?? tokensInside(frame.result),
-        costUsd: frame.cost_usd ?? null,
         details: known({ verification_report, verification_history }),
       };
     }
@@ -67,12 +77,41 @@ function bodyOf(frame: TaskFrame): ReportBody {
         error: textOf(frame.error) ?? textOf(frame.reason) ?? 'no reason given',
         failure: frame.kind ?? 'agent_failed',
         retryable: frame.retryable ?? true,
-        tokensUsed: frame.tokens_used ?? null,
-        costUsd: frame.cost_usd ?? null,
+        ...usedIn(frame),
         details: known({ details: frame.details }),
       };
   }
 }
+
+/** What both versions have. */
+const usedIn = (frame: { readonly tokens_used?: number | null; readonly cost_usd?: number | null }): Usage => ({
+  tokensUsed: frame.tokens_used ?? null,
+  costUsd: frame.cost_usd ?? null,
+});
+
+/** What version 2 adds to a report. */
+function asideOf(frame: V2Frame): Partial<ReportAside & ReportCause> {
+  if (frame.type === 'task_accepted' || frame.type === 'task_rejected' || frame.type === 'wake_result') return {};
+  const models = modelsIn(frame);
+  return {
+    ...(models.length === 0 ? {} : { models }),
+    ...(frame.session_id === undefined ? {} : { sessionId: frame.session_id }),
+    ...('cause' in frame && frame.cause !== undefined ? { cause: frame.cause } : {}),
+    ...('retry_after_ms' in frame && frame.retry_after_ms !== undefined ? { retryAfterMs: frame.retry_after_ms } : {}),
+  };
+}
+
+/** What the confirmation of a stop says that the attempt used. */
+export const usageOfStopped = (frame: V2FrameOf<'task_cancel_ack'>): Usage => ({ ...usedIn(frame), models: modelsIn(frame) });
+
+const modelsIn = ({ models = [] }: { readonly models?: readonly ModelFields[] }): readonly ModelUsage[] =>
+  models.map((said) => ({
+    model: said.model,
+    inputTokens: said.input_tokens ?? null,
+    cachedInputTokens: said.cached_input_tokens ?? null,
+    outputTokens: said.output_tokens ?? null,
+    costUsd: said.cost_usd ?? null,
+  }));
 
 /** `tokens_used` may also stand inside `result`. */
 function tokensInside(result: unknown): number | null {

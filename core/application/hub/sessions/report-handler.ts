@@ -8,7 +8,7 @@ import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
 import type { ReportAnswer, ReportCommand, Reporter, Settled } from '../commands.ts';
 import { answerFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ProgressGate } from './progress-gate.ts';
-import { reportFromFrame, type TaskFrame } from './report-from-frame.ts';
+import { reportFromFrame, usageOfStopped, type TaskFrame } from './report-from-frame.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 type RecoveryFrame = Extract<SidecarFrame, { type: 'task_recovering' | 'state_report' }>;
@@ -41,7 +41,7 @@ export class ReportHandler {
   on(frame: TaskTalk, from: Reporter): void {
     if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
     if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
-    const { taskId, generation, body } = reportFromFrame(frame);
+    const { taskId, generation, body } = reportFromFrame(frame, this.#speaking.version());
     const command: ReportCommand = {
       kind: 'report',
       from,
@@ -146,7 +146,10 @@ export class ReportHandler {
       return this.#answer(nackFrame(taskId, generation, 'not_assignee', { refuses: frame.type, current: null }));
     }
     const { outcome, survivors = [] } = frame;
-    this.#deps.inbox.post({ kind: 'stop_confirmed', from, taskId, generation, outcome, survivors }, () => undefined);
+    this.#deps.inbox.post(
+      { kind: 'stop_confirmed', from, taskId, generation, outcome, survivors, used: usageOfStopped(frame) },
+      () => undefined,
+    );
   }
 
   #sayNotStored(taskId: TaskId, error: unknown): void {

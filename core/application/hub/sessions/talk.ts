@@ -1,8 +1,10 @@
 /** What a sidecar says that is not about a task: its status and resources, other agents, messages between them. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
+import type { NamedCheck } from '../../../domain/agent.ts';
+import type { ChecksFrame, SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { PresenceCommand, Reporter } from '../commands.ts';
+import { checksIn } from './checks-in.ts';
 import { cardOf, errorFrame, type ErrorText, type Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
@@ -33,6 +35,14 @@ export class TalkHandler {
     this.#present(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
   }
 
+  /** What each ping of version 2 says again: whether its agent could run. */
+  onChecks(said: ChecksFrame, from: Reporter): void {
+    const agent = this.#deps.roster.get(from.agentId);
+    const checks = checksIn(said);
+    if (agent === undefined || isSame(agent.checks?.failed ?? [], checks.failed)) return;
+    this.#present(from, { what: 'checks', checks });
+  }
+
   on(frame: TalkFrame, from: Reporter): void {
     switch (frame.type) {
       case 'status':
@@ -60,12 +70,8 @@ export class TalkHandler {
       case 'drained':
       case 'resumed':
         return this.#present(from, { what: frame.type });
-      case 'runner_checks': {
-        const failed = frame.ok
-          ? null
-          : (frame.failed ?? []).map((one) => `${one.check}: ${one.message}`).join('; ') || 'the checks of its runner fail';
-        return this.#present(from, { what: 'checks', failed });
-      }
+      case 'runner_checks':
+        return this.#present(from, { what: 'checks', checks: checksIn(frame) });
     }
   }
 
@@ -129,3 +135,6 @@ export class TalkHandler {
     return true;
   }
 }
+
+const isSame = (a: readonly NamedCheck[], b: readonly NamedCheck[]): boolean =>
+  a.length === b.length && a.every(({ check, message }, place) => check === b[place]?.check && message === b[place].message);

@@ -1,0 +1,150 @@
+/**
+ * What agents used: tokens and money, by attempt and by model. Every word of an attempt is its total until then, so a word
+ * that is repeated, lost or late never counts twice; what a task used is the sum over its attempts.
+ */
+import type { AgentId, Generation } from './ids.ts';
+
+/** Of one model. Tokens are counts; null: nobody said. */
+export interface ModelUsage {
+  /** As the program names it, at most `MODEL_CHARACTERS_MAX`. */
+  readonly model: string;
+  /** Those from a cache included. */
+  readonly inputTokens: number | null;
+  readonly cachedInputTokens: number | null;
+  readonly outputTokens: number | null;
+  /** US dollars, as the program says; often a list price. */
+  readonly costUsd: number | null;
+}
+
+/** Null, or without `models`: nobody said. */
+export interface Usage {
+  /** Input, cached or not, and output together. */
+  readonly tokensUsed: number | null;
+  readonly costUsd: number | null;
+  readonly models?: readonly ModelUsage[] | undefined;
+}
+
+/** One attempt, named by its generation. */
+export interface AttemptUsage extends Usage {
+  readonly generation: Generation;
+  readonly agentId: AgentId;
+}
+
+export interface TaskUsage {
+  /** The newest attempts that said what they used, oldest first, at most `ATTEMPTS_KEPT`. */
+  readonly attempts: readonly AttemptUsage[];
+  /** All attempts before them together. */
+  readonly earlier: Usage;
+}
+
+/** Attempts that are kept one by one. */
+export const ATTEMPTS_KEPT = 16;
+/** Models of one attempt that are kept one by one. */
+export const MODELS_MAX = 16;
+export const MODEL_CHARACTERS_MAX = 128;
+
+export const NO_USAGE: Usage = { tokensUsed: null, costUsd: null };
+export const NOTHING_USED: TaskUsage = { attempts: [], earlier: NO_USAGE };
+
+export const isNoUsage = ({ tokensUsed, costUsd, models = [] }: Usage): boolean =>
+  tokensUsed === null && costUsd === null && models.length === 0;
+
+/** One after the other: of two runs of one attempt, or two attempts of one task. */
+export const sumOf = (a: Usage, b: Usage): Usage => combined(a, b, plus);
+
+/** The same once more, later: it only grows, so that a word which comes late, or from one who forgot, takes nothing away. */
+export const grown = (known: Usage, said: Usage): Usage => combined(known, said, larger);
+
+/** With what this attempt says that it used until now. A word of one that is not kept by itself any more is in `earlier`, and dropped. */
+export function withAttempt(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, said: Usage): TaskUsage {
+  if (isNoUsage(said)) return usage;
+  const { attempts, earlier } = usage;
+  const known = attempts.find(({ generation }) => generation === of.generation);
+  if (known !== undefined) {
+    const now = { ...known, ...grown(known, said) };
+    return { attempts: attempts.map((attempt) => (attempt === known ? now : attempt)), earlier };
+  }
+  const isFull = attempts.length >= ATTEMPTS_KEPT;
+  if (isFull && of.generation < (attempts[0]?.generation ?? 0)) return usage;
+  const attempt: AttemptUsage = { generation: of.generation, agentId: of.agentId, ...grown(NO_USAGE, said) };
+  const [oldest, ...newer] = [...attempts, attempt].sort((a, b) => a.generation - b.generation);
+  if (!isFull || oldest === undefined) return { attempts: [...(oldest === undefined ? [] : [oldest]), ...newer], earlier };
+  return { attempts: newer, earlier: sumOf(earlier, oldest) };
+}
+
+/** What the task used, over all of its attempts. */
+export const totalOf = ({ attempts, earlier }: TaskUsage): Usage => attempts.reduce<Usage>(sumOf, earlier);
+
+/** What one attempt is known to have used. */
+export const usageOfAttempt = ({ attempts }: TaskUsage, generation: Generation): Usage =>
+  attempts.find((attempt) => attempt.generation === generation) ?? NO_USAGE;
+
+/** As histories, frames and answers have it: only what was said. */
+export function usageFields({ tokensUsed, costUsd, models = [] }: Usage): UsageFields {
+  return {
+    ...(tokensUsed === null ? {} : { tokens_used: tokensUsed }),
+    ...(costUsd === null ? {} : { cost_usd: costUsd }),
+    ...(models.length === 0 ? {} : { models: models.map(modelFields) }),
+  };
+}
+
+export interface UsageFields {
+  readonly tokens_used?: number;
+  readonly cost_usd?: number;
+  readonly models?: ModelFields[];
+}
+
+export interface ModelFields {
+  readonly model: string;
+  readonly input_tokens?: number;
+  readonly cached_input_tokens?: number;
+  readonly output_tokens?: number;
+  readonly cost_usd?: number;
+}
+
+const modelFields = ({ model, inputTokens, cachedInputTokens, outputTokens, costUsd }: ModelUsage): ModelFields => ({
+  model,
+  ...(inputTokens === null ? {} : { input_tokens: inputTokens }),
+  ...(cachedInputTokens === null ? {} : { cached_input_tokens: cachedInputTokens }),
+  ...(outputTokens === null ? {} : { output_tokens: outputTokens }),
+  ...(costUsd === null ? {} : { cost_usd: costUsd }),
+});
+
+type Combine = (a: number | null, b: number | null) => number | null;
+
+function combined(a: Usage, b: Usage, combine: Combine): Usage {
+  const models = combinedModels(a.models ?? [], b.models ?? [], combine);
+  return {
+    tokensUsed: combine(a.tokensUsed, b.tokensUsed),
+    costUsd: combine(a.costUsd, b.costUsd),
+    ...(models.length === 0 ? {} : { models }),
+  };
+}
+
+/** Models beyond the bound are left out; the sums above know them all the same. */
+function combinedModels(a: readonly ModelUsage[], b: readonly ModelUsage[], combine: Combine): readonly ModelUsage[] {
+  const models = new Map(a.map((usage) => [usage.model, usage]));
+  for (const said of b) {
+    const known = models.get(said.model) ?? { ...NO_MODEL_USAGE, model: said.model };
+    models.set(said.model, {
+      model: said.model,
+      inputTokens: combine(known.inputTokens, said.inputTokens),
+      cachedInputTokens: combine(known.cachedInputTokens, said.cachedInputTokens),
+      outputTokens: combine(known.outputTokens, said.outputTokens),
+      costUsd: combine(known.costUsd, said.costUsd),
+    });
+  }
+  return [...models.values()].slice(0, MODELS_MAX);
+}
+
+const NO_MODEL_USAGE = { inputTokens: null, cachedInputTokens: null, outputTokens: null, costUsd: null };
+
+/** Digits of a sum of money that mean something; the rest is the noise of adding fractions. */
+const SUM_DIGITS = 12;
+
+const plus: Combine = (a, b) => (a === null ? b : b === null ? a : Number.isSafeInteger(a + b) ? a + b : rounded(a + b));
+
+/** Counts stop at the largest number that is exact. */
+const rounded = (sum: number): number => (sum > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(sum.toPrecision(SUM_DIGITS)));
+
+const larger: Combine = (a, b) => (a === null ? b : b === null ? a : Math.max(a, b));

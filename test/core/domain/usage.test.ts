@@ -1,0 +1,75 @@
+/** What a task used: the sum over its attempts, whatever of their words is repeated, lost, late or out of order. */
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  ATTEMPTS_KEPT,
+  grown,
+  MODELS_MAX,
+  NO_USAGE,
+  NOTHING_USED,
+  sumOf,
+  totalOf,
+  usageFields,
+  withAttempt,
+  type TaskUsage,
+  type Usage,
+} from '../../../core/domain/usage.ts';
+import { aGeneration, anAgentId } from '../../contracts/fixtures.ts';
+
+const said = (usage: TaskUsage, generation: number, tokensUsed: number | null, costUsd: number | null = null): TaskUsage =>
+  withAttempt(usage, { generation: aGeneration(generation), agentId: anAgentId('a1') }, { tokensUsed, costUsd });
+
+t.test('a repeated, a lost or a late word of an attempt counts once', async () => {
+  const words = fc.array(fc.tuple(fc.integer({ min: 1, max: ATTEMPTS_KEPT }), fc.integer({ min: 0, max: 1_000_000 })), { maxLength: 60 });
+  fc.assert(
+    fc.property(words, fc.infiniteStream(fc.nat()), (told, chance) => {
+      const ends = new Map<number, number>();
+      for (const [attempt, tokens] of told) ends.set(attempt, Math.max(ends.get(attempt) ?? 0, tokens));
+      // Any order, any of them twice.
+      const shuffled = [...told, ...told].sort(() => (Number(chance.next().value) % 3) - 1);
+      const usage = shuffled.reduce((known, [attempt, tokens]) => said(known, attempt, tokens), NOTHING_USED);
+      const sum = [...ends.values()].reduce((all, tokens) => all + tokens, 0);
+      return (totalOf(usage).tokensUsed ?? 0) === sum;
+    }),
+    { numRuns: 300 },
+  );
+});
+
+t.test('attempts beyond those that are kept one by one stay in the sum, and a late word of one is dropped', async (t) => {
+  let usage = NOTHING_USED;
+  for (let attempt = 1; attempt <= ATTEMPTS_KEPT + 5; attempt += 1) usage = said(usage, attempt, 10, 0.1);
+  t.equal(usage.attempts.length, ATTEMPTS_KEPT);
+  t.equal(usage.attempts[0]?.generation, 6);
+  t.same(totalOf(usage), { tokensUsed: 10 * (ATTEMPTS_KEPT + 5), costUsd: 2.1 });
+  t.equal(said(usage, 3, 10, 0.1), usage, 'it is in the sum already');
+  t.equal(totalOf(said(usage, 6, 15)).tokensUsed, 10 * (ATTEMPTS_KEPT + 5) + 5);
+});
+
+t.test('who says nothing changes nothing; who says less takes nothing back', async (t) => {
+  t.equal(said(NOTHING_USED, 1, null), NOTHING_USED);
+  const once = said(NOTHING_USED, 1, 100, 0.5);
+  t.same(totalOf(said(once, 1, 40)), { tokensUsed: 100, costUsd: 0.5 });
+  t.same(totalOf(said(once, 2, null, 0.25)), { tokensUsed: 100, costUsd: 0.75 });
+});
+
+t.test('by model, within a bound', async (t) => {
+  const of = (model: string, inputTokens: number | null, costUsd: number | null = null): Usage => ({
+    ...NO_USAGE,
+    models: [{ model, inputTokens, cachedInputTokens: null, outputTokens: 1, costUsd }],
+  });
+  t.same(usageFields(sumOf(sumOf(of('large', 5, 0.1), of('small', null)), of('large', 7, 0.2))), {
+    models: [
+      { model: 'large', input_tokens: 12, output_tokens: 2, cost_usd: 0.3 },
+      { model: 'small', output_tokens: 1 },
+    ],
+  });
+  t.match(grown(of('large', 5), of('large', 4)).models, [{ inputTokens: 5, outputTokens: 1 }]);
+  let many: Usage = NO_USAGE;
+  for (let n = 0; n < 3 * MODELS_MAX; n += 1) many = sumOf(many, of(`model-${n}`, 1));
+  t.equal(many.models?.length, MODELS_MAX);
+});
+
+t.test('counts stay exact numbers', async (t) => {
+  const huge = said(said(NOTHING_USED, 1, Number.MAX_SAFE_INTEGER), 2, Number.MAX_SAFE_INTEGER);
+  t.equal(totalOf(huge).tokensUsed, Number.MAX_SAFE_INTEGER);
+});

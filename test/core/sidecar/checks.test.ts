@@ -1,0 +1,125 @@
+/** Whether the agent could run: what its runner finds, this machine's clock, its disk, and when the hub is told. */
+import t from 'tap';
+import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { runChecks } from '../../../core/application/sidecar/run-checks.ts';
+import type { RunnerCheck, WakeRunner } from '../../../core/ports/wake-runner.ts';
+import { online, sent, stage, startedFor, START_MS, words, type Stage } from './stage.ts';
+
+const CHECKING = { runner: { adoptable: true, hasCheck: true } };
+const GOOD: RunnerCheck = { check: 'program', ok: true, message: '/bin/agent 1.2.3' };
+const BAD: RunnerCheck = { check: 'logged in', ok: false, message: 'not logged in: run agent login on worker-1' };
+const failing = ({ check, message }: RunnerCheck) => ({ check, message });
+const checked = (sidecar: Stage, ...checks: RunnerCheck[]) => sidecar.take({ type: 'checked', checks });
+
+t.test('no hub is called before it is known whether the agent could run, and the first word tells it', async (t) => {
+  const sidecar = stage(CHECKING);
+  t.same(words(sidecar.take({ type: 'start' })), ['withdrawAllBut', 'check']);
+  t.same(words(sidecar.timer('reconnect')), [], 'not even by a timer');
+  const effects = checked(sidecar, GOOD, BAD);
+  t.same(words(effects), ['connect']);
+  t.equal(startedFor(effects, 'checks'), 10_000);
+  t.match(sent(sidecar.take({ type: 'link_up', link: 1 })), [
+    { type: 'identify', checks: { ok: false, failed: [failing(BAD)], passed: [failing(GOOD)] } },
+  ]);
+  t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] })), ['ready'], 'it is not said twice');
+});
+
+t.test('what failed is looked at again, ever more rarely; a change is told at once, the same is not', async (t) => {
+  const sidecar = stage(CHECKING);
+  sidecar.take({ type: 'start' });
+  checked(sidecar, GOOD);
+  sidecar.identify();
+  t.same(words(sidecar.timer('checks')), ['check']);
+  t.same(words(sidecar.timer('checks')), [], 'one look at a time');
+  t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false, failed: [failing(BAD)] }]);
+  const waits: (number | undefined)[] = [];
+  for (let n = 0; n < 7; n += 1) {
+    sidecar.timer('checks');
+    const effects = checked(sidecar, BAD);
+    t.same(sent(effects), []);
+    waits.push(startedFor(effects, 'checks'));
+  }
+  t.same(waits, [20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000]);
+  t.match(sent(sidecar.timer('ping')), [{ type: 'ping', checks: { ok: false, failed: [failing(BAD)] } }]);
+  sidecar.timer('checks');
+  const passed = checked(sidecar, GOOD);
+  t.match(sent(passed), [{ type: 'runner_checks', ok: true, failed: [], passed: [failing(GOOD)] }]);
+  t.equal(startedFor(passed, 'checks'), 600_000);
+});
+
+t.test('who asks is told, also where nothing is new; and so is a hub that is met anew', async (t) => {
+  const sidecar = stage(CHECKING);
+  sidecar.take({ type: 'start' });
+  checked(sidecar, BAD);
+  sidecar.identify();
+  t.same(words(sidecar.frame({ type: 'check' })), ['check']);
+  t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed', 'check'], 'an operator who resumed it forgot what failed');
+  t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
+  t.match(sent(online().frame({ type: 'check' })), [{ type: 'runner_checks', ok: true }], 'with nothing to look at it answers as well');
+});
+
+t.test('a clock that is 10 minutes off fails until it is set, however the answer was delayed', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  const effects = sidecar.identify({ server_time: START_MS + 600_000 });
+  t.match(sent(effects).at(-1), {
+    type: 'runner_checks',
+    ok: false,
+    failed: [{ check: 'clock', message: "this machine's clock is 10 min behind that of the hub. Set the one that is wrong, best by NTP." }],
+  });
+  sidecar.timer('ping');
+  sidecar.nowMs += 60_000;
+  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS })), [], 'an answer that took a minute tells no time');
+  sidecar.timer('ping');
+  sidecar.nowMs += 541_000;
+  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS + 600_000 })), [], 'nor does one around which the clock was set');
+  sidecar.timer('ping');
+  t.match(sent(sidecar.frame({ type: 'pong', timestamp: sidecar.nowMs + 200 })), [{ type: 'runner_checks', ok: true }]);
+  sidecar.timer('ping');
+  t.match(sent(sidecar.frame({ type: 'pong', timestamp: sidecar.nowMs - 301_000 })), [{ failed: [{ message: /5 min ahead of/ }] }]);
+});
+
+t.test('a full disk fails, and passes when there is room again', async (t) => {
+  const sidecar = online();
+  const full = sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: false });
+  t.match(sent(full), [{ type: 'runner_checks', ok: false, failed: [{ check: 'disk', message: /disk .* is full/ }] }]);
+  t.equal(startedFor(full, 'room'), 5_000, 'looked at soon again');
+  t.match(sent(sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: true })), [{ type: 'runner_checks', ok: true }]);
+});
+
+t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) => {
+  const clock = virtualClock();
+  const look = (check: WakeRunner['check']) =>
+    runChecks({ adoptable: true, ...(check === undefined ? {} : { check }) } as WakeRunner, {
+      clock,
+      stopController: () => new AbortController(),
+    });
+  t.same(await look(undefined), []);
+  t.match(await look(() => Promise.reject(new Error('no such file'))), [{ ok: false, message: 'its checks broke: no such file' }]);
+  t.match(
+    await look(() => {
+      throw new Error('at once');
+    }),
+    [{ ok: false, message: 'its checks broke: at once' }],
+  );
+  let wasAborted = false;
+  const hanging = look((signal) => {
+    signal?.addEventListener('abort', () => (wasAborted = true));
+    return new Promise(() => undefined);
+  });
+  clock.advance(5_000);
+  t.match(await hanging, [{ check: 'runner', ok: false, message: /not over after 5 s/ }]);
+  t.ok(wasAborted, 'and what it began is told to end');
+
+  const sidecar = stage(CHECKING);
+  sidecar.take({ type: 'start' });
+  const flood = Array.from({ length: 500 }, () => ({ check: '\ud800'.repeat(200), ok: false, message: '\u0000'.repeat(100_000) }));
+  checked(sidecar, ...flood);
+  const [identify] = sent(sidecar.take({ type: 'link_up', link: 1 }));
+  t.ok(JSON.stringify(identify).length < 8_000, 'what a stranger says leaves room for what is held');
+  sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] });
+  const [ping] = sent(sidecar.timer('ping'));
+  t.equal((ping?.['checks'] as { failed: unknown[] }).failed.length, 32);
+  t.ok(JSON.stringify(ping).length < 64_000);
+});
