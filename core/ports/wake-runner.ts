@@ -40,6 +40,53 @@ export interface AdoptedRun extends WakeRequest {
 }
 
 /**
+ * The version of this contract: of the requests, the events and what a runner must keep. It grows when something is added
+ * that an older sidecar would not understand.
+ */
+export const WAKE_RUNNER_CONTRACT = 2;
+
+/** What a run used of one model. Tokens are counts; `inputTokens` includes those that came from a cache. */
+export interface ModelUsage {
+  readonly inputTokens?: number | undefined;
+  /** The part of `inputTokens` that was read from a cache. */
+  readonly cachedInputTokens?: number | undefined;
+  readonly outputTokens?: number | undefined;
+  /** US dollars, as the program says; often a list price. */
+  readonly costUsd?: number | undefined;
+}
+
+/**
+ * What a run used from its own beginning until now: each later word replaces the one before. MUST be of this run alone,
+ * also where a session is resumed whose program tells the totals of the whole session.
+ */
+export interface RunUsage {
+  /** Input, cached or not, and output together. */
+  readonly tokensUsed?: number | undefined;
+  readonly costUsd?: number | undefined;
+  /** By the name of the model, as the program gives it. */
+  readonly byModel?: Readonly<Record<string, ModelUsage>> | undefined;
+}
+
+/**
+ * Why an agent failed, as far as its runner can tell:
+ *
+ * - `auth`: not logged in, or the key was refused. A person has to mend it.
+ * - `config`: the program cannot work as it is set up: a wrong flag, an unknown model, no trusted folder. A person has to mend it.
+ * - `rate_limited`: too many requests or a spent allowance; over at `retryAfterMs` where that is known.
+ * - `model_unavailable`: the model's service is down, overloaded or cannot be reached.
+ * - `limit`: a bound on turns, cost or time was reached.
+ * - `denied`: the agent was not allowed to do what the task needs.
+ * - `no_result`: it ended without a result, whatever its exit code.
+ * - `unresponsive`: it did not begin in time, or fell silent.
+ * - `agent_failed`: anything else.
+ */
+export type FailureCause =
+  'auth' | 'config' | 'rate_limited' | 'model_unavailable' | 'limit' | 'denied' | 'no_result' | 'unresponsive' | 'agent_failed';
+
+/** What a program waits for while it does nothing on the task. */
+export type WaitingFor = 'rate_limited' | 'model_unavailable';
+
+/**
  * What happens. After `exited`, `stopped` or a `failed` with `phase: 'spawn'` there is nothing more; after a `failed` with
  * `phase: 'agent'` the end of the process still follows.
  */
@@ -48,25 +95,33 @@ export type WakeEvent =
   | { readonly type: 'spawned'; readonly process: ProcessMark }
   /** The agent is on its own; files will tell the rest. */
   | { readonly type: 'woken' }
-  /** The agent said by itself that it works on the task. */
+  /** The agent said by itself that it works on the task. `sessionId`: as its program calls what it can go on with later. */
   | { readonly type: 'started'; readonly sessionId?: string | undefined }
-  | { readonly type: 'progress'; readonly percent?: number | undefined; readonly message?: string | undefined }
-  | { readonly type: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
-  | { readonly type: 'usage'; readonly tokensUsed?: number | undefined; readonly costUsd?: number | undefined }
-  /** A finished result. `output` is any JSON value. */
+  /** `waiting`: it does nothing now but try again by itself. */
   | {
-      readonly type: 'completed';
-      readonly output: unknown;
-      readonly tokensUsed?: number | undefined;
-      readonly costUsd?: number | undefined;
+      readonly type: 'progress';
+      readonly percent?: number | undefined;
+      readonly message?: string | undefined;
+      readonly waiting?: WaitingFor | undefined;
     }
-  /** `spawn`: nothing was started. `agent`: the agent said that it failed. */
+  | { readonly type: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | ({ readonly type: 'usage' } & RunUsage)
+  /** A finished result. `output` is any JSON value. */
+  | ({ readonly type: 'completed'; readonly output: unknown } & RunUsage)
+  /** `spawn`: nothing was started. `agent`: the agent said that it failed, or its runner saw it. */
   | {
       readonly type: 'failed';
       readonly phase: 'spawn' | 'agent';
+      /** Default `agent_failed`. */
+      readonly kind?: FailureCause | undefined;
+      /** For people: what went wrong and, where there is one, the cure. */
       readonly message: string;
-      /** False: trying again cannot help. */
+      /** False: trying again cannot help, or not before a person has done something. */
       readonly retryable: boolean;
+      /** How long trying again is of no use, from now. */
+      readonly retryAfterMs?: number | undefined;
+      /** True: it had done nothing on the task yet, no tool and no file, so that the attempt may be handed back unspent. */
+      readonly beforeWork?: boolean | undefined;
       readonly details?: Readonly<Record<string, unknown>> | undefined;
     }
   /**
