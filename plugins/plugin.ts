@@ -14,7 +14,20 @@ export type { AgentId, Generation, TaskId } from '../core/domain/ids.ts';
 export { AgentcomError, messageOf, type AgentcomErrorOptions } from '../core/errors/agentcom-error.ts';
 export type { Clock, Timer } from '../core/ports/clock.ts';
 export type { Log, LogFields } from '../core/ports/log.ts';
-export type { AdoptedRun, ProcessMark, RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../core/ports/wake-runner.ts';
+export {
+  WAKE_RUNNER_CONTRACT,
+  type AdoptedRun,
+  type FailureCause,
+  type ModelUsage,
+  type ProcessMark,
+  type RunnerCheck,
+  type RunUsage,
+  type StopSignal,
+  type WaitingFor,
+  type WakeEvent,
+  type WakeRequest,
+  type WakeRunner,
+} from '../core/ports/wake-runner.ts';
 export * from './run-kit/index.ts';
 export { Type, type Static, type TObject, type TSchema } from 'typebox';
 

@@ -1,2 +1,3 @@
 /** The wake runners of this package: `import { command } from 'agentcom/runners'`. */
 export { command } from './command/command.ts';
+export { claudeCode, type ClaudeCodeOptions } from './claude-code/claude-code.ts';

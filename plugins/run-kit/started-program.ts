@@ -49,7 +49,7 @@ export interface RunEars {
   /** The process exists: told before anything is heard. */
   begun?(): void;
   /** It has ended by itself, and all that it said was heard: what is to be told before that. */
-  ended?(exited: Exited): SaidEvent | undefined;
+  ended?(exited: Exited): Promise<SaidEvent | undefined>;
   /** Nothing more is heard: lets go of timers. */
   close?(): void;
 }
@@ -135,7 +135,7 @@ function hearing({ ears, request, left, clock, log }: Hearing, emit: Emit): Emit
   if (request.process !== null && request.process !== undefined) begin();
   return async (event) => {
     if (event.type === 'exited' || event.type === 'stopped') for (const stream of streams) await stream.finish();
-    const lastWord = event.type === 'exited' ? ears.ended?.(event) : undefined;
+    const lastWord = event.type === 'exited' ? await ears.ended?.(event) : undefined;
     if (lastWord !== undefined) await emit(lastWord);
     await emit(event);
     if (event.type === 'spawned') begin();
