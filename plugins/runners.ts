@@ -1,3 +1,4 @@
 /** The wake runners of this package: `import { command } from 'agentcom/runners'`. */
 export { command } from './command/command.ts';
 export { claudeCode, type ClaudeCodeOptions } from './claude-code/claude-code.ts';
+export { codex, type CodexOptions } from './codex/codex.ts';
