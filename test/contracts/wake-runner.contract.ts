@@ -1,6 +1,7 @@
 /** What every `WakeRunner` must do, whatever it wakes. */
 import t, { type Test } from 'tap';
 import type { AdoptedRun, ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import { talkingRunnerCases, type SpokenBehaviour } from './talking-runner.contract.ts';
 
 /**
  * How the agent of a runner behaves: it ends well, or with code 3 and a word on standard error; it works until it is
@@ -12,14 +13,21 @@ export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'cannot-st
 export interface WakeRunnerSubject {
   /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
   runner(behaviour: Behaviour): Promise<WakeRunner>;
-  /** A request with a run id of its own. */
-  request(): Promise<WakeRequest>;
+  /**
+   * For a runner that hears what its agent says: one whose agents do so. Left out: its agents are on their own, and tell by
+   * files.
+   */
+  talking?(behaviour: SpokenBehaviour): Promise<WakeRunner>;
+  /** A request with a run id of its own, and where wanted with this description. */
+  request(description?: string): Promise<WakeRequest>;
   /** Answers as the promise does, moving time on where time does not move by itself. */
   settle<T>(promise: Promise<T>): Promise<T>;
   /** Answers when the agent of this run is at work. */
   atWork(request: WakeRequest): Promise<void>;
   /** Tells an agent that `works` to end by itself, with code 0. */
   endAgent(request: WakeRequest): Promise<void>;
+  /** All that an agent that `succeeds` was given to read; null when nothing. Left out only where `talking` is. */
+  heardBy?(request: WakeRequest): Promise<string | null>;
   /** How many processes carry this run id in their environment. */
   livingOf(runId: string): Promise<number>;
   /** Ends the world; nothing of it may be left. */
@@ -37,8 +45,8 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
       const world = await open();
       t.teardown(() => world.close());
       const runIds: string[] = [];
-      const request = async (): Promise<WakeRequest> => {
-        const made = await world.request();
+      const request = async (description?: string): Promise<WakeRequest> => {
+        const made = await world.request(description);
         runIds.push(made.runId);
         return made;
       };
@@ -178,6 +186,8 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
       }
     }
   });
+
+  talkingRunnerCases(contract);
 
   contract('checks itself within 5 s', async (t, world) => {
     const beganMs = performance.now();

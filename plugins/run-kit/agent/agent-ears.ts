@@ -109,7 +109,11 @@ export function agentEars<State>(options: AgentEarsOptions<State>): RunEars {
     },
     async ended({ exitCode, signal, stderrTail }) {
       await givingUp;
-      return isSettled ? undefined : settle(dialect.ended(state, { exitCode, signal, stderrTail, droppedLines }));
+      if (isSettled) return undefined;
+      const verdict = dialect.ended(state, { exitCode, signal, stderrTail, droppedLines });
+      // Nobody saw how it ended: that it has no result says more of the machine than of the agent.
+      const isLost = exitCode === null && signal === null && verdict.type === 'failed' && verdict.kind === 'no_result';
+      return isLost ? undefined : settle(verdict);
     },
     close() {
       isSettled = true;

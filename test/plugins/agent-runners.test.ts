@@ -1,0 +1,20 @@
+/** Every runner of an agent program keeps the contract, each with a program that speaks its language. */
+import { claudeCode, codex } from '../../plugins/runners.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { processSubject, type AgentWords } from './process-subject.ts';
+
+const lines = (...said: readonly object[]): string => said.map((line) => `${JSON.stringify(line)}\n`).join('');
+
+const CLAUDE: AgentWords = {
+  started: lines({ type: 'system', subtype: 'init', session_id: 's' }),
+  result: lines({ session_id: 's', is_error: false, subtype: 'success', result: 'done', type: 'result' }),
+  failed: lines({ is_error: true, subtype: 'success', api_error_status: 500, result: 'API Error', type: 'result' }),
+};
+wakeRunnerContract('claude-code', () => processSubject((argv, deps) => claudeCode({ bin: argv }).create(deps), CLAUDE));
+
+const CODEX: AgentWords = {
+  started: lines({ type: 'thread.started', thread_id: 's' }, { type: 'turn.started' }),
+  result: lines({ type: 'item.completed', item: { type: 'agent_message', text: 'done' } }, { type: 'turn.completed', usage: {} }),
+  failed: lines({ type: 'turn.failed', error: { message: 'unexpected status 500' } }),
+};
+wakeRunnerContract('codex', () => processSubject((argv, deps) => codex({ bin: argv }).create(deps), CODEX));
