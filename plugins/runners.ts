@@ -2,3 +2,5 @@
 export { command } from './command/command.ts';
 export { claudeCode, type ClaudeCodeOptions } from './claude-code/claude-code.ts';
 export { codex, type CodexOptions } from './codex/codex.ts';
+export { gemini, type GeminiOptions } from './gemini/gemini.ts';
+export { opencode, type OpencodeOptions } from './opencode/opencode.ts';

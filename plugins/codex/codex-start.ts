@@ -28,8 +28,8 @@ export type CodexOptions = OptionsOf<typeof codexOptions>;
 
 const SANDBOXES = { 'read-only': 'read-only', edit: 'workspace-write', full: 'danger-full-access' } as const;
 
-/** Characters of the longest prompt that it takes. */
-export const PROMPT_MAX = 1_048_576;
+/** The longest prompt that it takes. */
+export const PROMPT_MAX = { unit: 'characters', count: 1_048_576 } as const;
 
 /** Variables of the sidecar that are passed on when they are set. */
 export const CODEX_VARIABLES = ['CODEX_API_KEY', 'OPENAI_API_KEY', 'CODEX_HOME'] as const;

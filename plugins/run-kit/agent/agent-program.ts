@@ -1,4 +1,5 @@
 /** A whole runner around an agent program that prints how it gets on: what it says is read by its dialect, all else is here. */
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { FailureCause, RunnerCheck, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
@@ -47,8 +48,10 @@ export interface AgentProgramOptions<State> {
   readonly dialect: AgentDialect<State>;
   /** Whether the program says something before its model has answered; else only `idleMs` counts. Default true. */
   readonly speaksFirst?: boolean | undefined;
-  /** UTF-16 units of the longest prompt that the program takes. */
-  readonly promptMax?: number | undefined;
+  /** The longest prompt that the program takes. */
+  readonly promptMax?: { readonly unit: 'characters' | 'bytes'; readonly count: number } | undefined;
+  /** What a session belongs to beside its task, such as a folder: with another one a run begins afresh. */
+  readonly sessionPlace?: string | undefined;
   /** What a person can do about a failure, a sentence for each kind. */
   readonly cures?: Partial<Record<FailureCause, string>> | undefined;
   readonly check?: (() => Promise<readonly RunnerCheck[]>) | undefined;
@@ -68,7 +71,7 @@ export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgra
   const { dialect, settings, check, speaksFirst = true } = options;
   const { graceMs = GRACE_MS, idleMs = IDLE_MS, startWithinMs = START_WITHIN_MS } = settings;
   const times = { startWithinMs: speaksFirst ? startWithinMs : undefined, idleMs, lingerMs: LINGER_MS };
-  const notes = settings.session === 'resume' ? sessionNotes(join(deps.dataDir, 'sessions', options.name), log) : null;
+  const notes = settings.session === 'resume' ? sessionNotes(notesFolder(deps.dataDir, options), log) : null;
   const explain = (verdict: Verdict): Verdict => explained(verdict, options);
 
   return startedProgram(deps, {
@@ -77,8 +80,8 @@ export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgra
     async start(request) {
       const session = (await notes?.before(request)) ?? null;
       const prompt = agentPrompt(settings.prompt ?? DEFAULT_PROMPT, { request, isResumed: session !== null });
-      if (options.promptMax !== undefined && prompt.length > options.promptMax)
-        return tooLong(options.title, prompt.length, options.promptMax);
+      const refusal = tooLong(prompt, options);
+      if (refusal !== null) return refusal;
       return { input: prompt, ...options.start({ request, prompt, session }) };
     },
     async ears(request, tell) {
@@ -100,6 +103,11 @@ export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgra
   });
 }
 
+function notesFolder<State>(dataDir: string, { name, sessionPlace }: AgentProgramOptions<State>): string {
+  const place = sessionPlace === undefined ? [] : [createHash('sha256').update(sessionPlace).digest('hex').slice(0, 16)];
+  return join(dataDir, 'sessions', name, ...place);
+}
+
 /** Kinds after which the same session can be gone on with, although nothing was done. */
 const SESSION_IS_FINE: ReadonlySet<FailureCause | undefined> = new Set(['auth', 'rate_limited', 'model_unavailable']);
 
@@ -118,17 +126,21 @@ function explained<State>(verdict: Verdict, { title, cures = {} }: AgentProgramO
   if (verdict.type === 'completed') return verdict;
   const cure = cures[verdict.kind ?? 'agent_failed'];
   const what = `${title} on ${hostname()}: ${verdict.message}`;
-  return { ...verdict, message: cure === undefined ? what : `${what.replace(/[.\s]+$/, '')}. ${cure}` };
+  return { ...verdict, message: cure === undefined ? what : `${what}${/[.?!]$/.test(what) ? '' : '.'} ${cure}` };
 }
 
-function tooLong(title: string, length: number, max: number) {
+function tooLong<State>(prompt: string, { title, promptMax }: AgentProgramOptions<State>) {
+  if (promptMax === undefined) return null;
+  const { unit, count } = promptMax;
+  const found = unit === 'bytes' ? Buffer.byteLength(prompt) : prompt.length;
+  if (found <= count) return null;
   return {
     type: 'failed',
     phase: 'spawn',
     kind: 'config',
-    message: `The prompt of this task has ${String(length)} characters, and ${title} takes ${String(max)}. Put the long part into a file and name it in the task.`,
+    message: `The prompt of this task has ${String(found)} ${unit}, and ${title} takes ${String(count)}. Put the long part into a file and name it in the task.`,
     retryable: false,
     beforeWork: true,
-    details: { cause: 'config', promptLength: length, promptMax: max },
+    details: { cause: 'config', found, max: count, unit },
   } as const;
 }
