@@ -18,6 +18,8 @@ export interface WakeRunnerSubject {
    * files.
    */
   talking?(behaviour: SpokenBehaviour): Promise<WakeRunner>;
+  /** Its program has no word for a result: only its end by itself, with code 0, says that there is one. */
+  readonly settlesAtEnd?: boolean | undefined;
   /** A request with a run id of its own, and where wanted with this description. */
   request(description?: string): Promise<WakeRequest>;
   /** Answers as the promise does, moving time on where time does not move by itself. */

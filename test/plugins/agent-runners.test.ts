@@ -1,5 +1,5 @@
 /** Every runner of an agent program keeps the contract, each with a program that speaks its language. */
-import { claudeCode, codex } from '../../plugins/runners.ts';
+import { claudeCode, codex, gemini, opencode } from '../../plugins/runners.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject, type AgentWords } from './process-subject.ts';
 
@@ -18,3 +18,21 @@ const CODEX: AgentWords = {
   failed: lines({ type: 'turn.failed', error: { message: 'unexpected status 500' } }),
 };
 wakeRunnerContract('codex', () => processSubject((argv, deps) => codex({ bin: argv }).create(deps), CODEX));
+
+const GEMINI: AgentWords = {
+  started: lines({ type: 'init', session_id: 's', model: 'm' }),
+  result: lines({ type: 'message', role: 'assistant', content: 'done', delta: true }, { type: 'result', status: 'success', stats: {} }),
+  failed: lines({ type: 'result', status: 'error', error: { type: 'unknown', message: 'terminated' } }),
+};
+wakeRunnerContract('gemini', () => processSubject((argv, deps) => gemini({ bin: argv }).create(deps), GEMINI));
+
+const OPENCODE: AgentWords = {
+  started: lines({ type: 'step_start', sessionID: 's' }),
+  result: lines(
+    { type: 'text', sessionID: 's', part: { text: 'done' } },
+    { type: 'step_finish', sessionID: 's', part: { reason: 'stop' } },
+  ),
+  failed: lines({ type: 'error', sessionID: 's', error: { name: 'APIError', data: { message: 'no', statusCode: 500 } } }),
+  settlesAtEnd: true,
+};
+wakeRunnerContract('opencode', () => processSubject((argv, deps) => opencode({ bin: argv, model: 'a/b' }).create(deps), OPENCODE));

@@ -22,6 +22,8 @@ export interface AgentWords {
   readonly result: string;
   /** When it gives up by itself. */
   readonly failed: string;
+  /** The result counts only once the program has ended by itself, with code 0. */
+  readonly settlesAtEnd?: boolean | undefined;
 }
 
 /**
@@ -40,6 +42,7 @@ export async function processSubject(
     behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : ['sh', FAKE_AGENT, behaviour, wordsDir];
   return {
     runner: async (behaviour) => runner(argvOf(behaviour), deps),
+    settlesAtEnd: words?.settlesAtEnd,
     ...(words === undefined ? {} : { talking: async (behaviour: SpokenBehaviour) => runner(argvOf(behaviour), deps) }),
     request: (description) => world.request(description === undefined ? undefined : { description }),
     settle: (promise) => promise,
@@ -59,6 +62,6 @@ export async function processSubject(
 /** The folder that the fake agent finds its words in. */
 export async function writeWords(folder: string, words: Partial<AgentWords> = {}): Promise<string> {
   await mkdir(folder, { recursive: true });
-  for (const [name, text] of Object.entries(words)) await writeFile(join(folder, name), text);
+  for (const [name, text] of Object.entries(words)) if (typeof text === 'string') await writeFile(join(folder, name), text);
   return folder;
 }
