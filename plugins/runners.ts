@@ -4,3 +4,4 @@ export { claudeCode, type ClaudeCodeOptions } from './claude-code/claude-code.ts
 export { codex, type CodexOptions } from './codex/codex.ts';
 export { gemini, type GeminiOptions } from './gemini/gemini.ts';
 export { opencode, type OpencodeOptions } from './opencode/opencode.ts';
+export { webhook, type WebhookOptions } from './webhook/webhook.ts';
