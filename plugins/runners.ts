@@ -5,3 +5,5 @@ export { codex, type CodexOptions } from './codex/codex.ts';
 export { gemini, type GeminiOptions } from './gemini/gemini.ts';
 export { opencode, type OpencodeOptions } from './opencode/opencode.ts';
 export { webhook, type WebhookOptions } from './webhook/webhook.ts';
+export { openclaw, type OpenclawOptions } from './openclaw/openclaw.ts';
+export { openclawHook, type OpenclawHookOptions } from './webhook/openclaw-hook.ts';

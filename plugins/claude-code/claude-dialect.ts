@@ -8,24 +8,16 @@ import {
   itemsOf,
   objectOf,
   shortened,
-  sumOfUsage,
   textOf,
-  usageByModel,
   type AgentDialect,
   type FailureCause,
   type Heard,
-  type ModelUsage,
   type ProgramEnd,
-  type RunUsage,
   type SaidEvent,
   type SaidObject,
   type Verdict,
 } from '../plugin.ts';
-
-interface ToldMessage {
-  readonly model: string;
-  readonly usage: ModelUsage;
-}
+import { NOTHING_USED, usageOfRun, usageSoFar, withMessage, type UsedSoFar } from './claude-usage.ts';
 
 interface ClaudeState {
   /** A tool was called. */
@@ -34,11 +26,10 @@ interface ClaudeState {
   readonly hasBegun: boolean;
   /** When a spent allowance is given back, milliseconds since 1970; null when that was not said. */
   readonly resetAtMs: number | null;
-  /** What each message has used so far, by its id: a message with several parts is told several times. */
-  readonly messages: Readonly<Record<string, ToldMessage>>;
+  readonly used: UsedSoFar;
 }
 
-const FIRST: ClaudeState = { hasWorked: false, hasBegun: false, resetAtMs: null, messages: {} };
+const FIRST: ClaudeState = { hasWorked: false, hasBegun: false, resetAtMs: null, used: NOTHING_USED };
 
 export interface ClaudeDialectOptions {
   /** A result that came although a tool was denied counts as failed. */
@@ -95,16 +86,14 @@ function hearAssistant(state: ClaudeState, message: SaidObject): Heard<ClaudeSta
   const parts = itemsOf(message['content']).map(objectOf);
   const tools = parts.filter((part) => part['type'] === 'tool_use').map((part) => textOf(part['name']) ?? 'a tool');
   const texts = parts.flatMap((part) => (part['type'] === 'text' ? [textOf(part['text']) ?? ''] : []));
-  const id = textOf(message['id']) ?? '';
-  const model = textOf(message['model']) ?? 'unknown';
-  const isModel = model !== '<synthetic>';
-  const messages = isModel ? { ...state.messages, [id]: { model, usage: usageOfMessage(objectOf(message['usage'])) } } : state.messages;
+  const isModel = message['model'] !== '<synthetic>';
+  const used = isModel ? withMessage(state.used, message) : state.used;
   const events: SaidEvent[] = [
     ...texts.filter((text) => isModel && text.trim() !== '').map((text): SaidEvent => ({ type: 'progress', message: shortened(text) })),
     ...tools.map((tool): SaidEvent => ({ type: 'progress', message: `uses ${tool}` })),
-    ...(isModel ? [{ type: 'usage', ...usageSoFar(Object.values(messages)) } as const] : []),
+    ...(isModel ? [{ type: 'usage', ...usageSoFar(used) } as const] : []),
   ];
-  return { state: { ...state, messages, hasWorked: state.hasWorked || tools.length > 0 }, events };
+  return { state: { ...state, used, hasWorked: state.hasWorked || tools.length > 0 }, events };
 }
 
 function hearAllowance(state: ClaudeState, info: SaidObject): Heard<ClaudeState> {
@@ -176,31 +165,3 @@ const isHopeless = (said: SaidObject): boolean => said['api_error_status'] === 4
 /** The program says on standard error, in words only, what keeps it from beginning. */
 const causeBeforeBeginning = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>
   exitCode === null || exitCode === 0 || stderrTail.trim() === '' ? 'no_result' : 'config';
-
-/** Of this run: `modelUsage` and `total_cost_usd` are of the whole session, earlier runs included. */
-const usageOfRun = (said: SaidObject): RunUsage =>
-  usageByModel(
-    Object.fromEntries(
-      Object.entries(objectOf(said['model_usage_since_last_result'])).map(([model, usage]) => [model, usageOfModel(objectOf(usage))]),
-    ),
-  );
-
-/** While it works: of the messages so far, their outputs as far as they had come. */
-function usageSoFar(messages: readonly ToldMessage[]): RunUsage {
-  const models = [...new Set(messages.map(({ model }) => model))];
-  const ofModel = (model: string) => sumOfUsage(messages.filter((message) => message.model === model).map(({ usage }) => usage));
-  return usageByModel(Object.fromEntries(models.map((model) => [model, ofModel(model)])));
-}
-
-const usageOfModel = (usage: SaidObject): ModelUsage => ({
-  inputTokens: countOf(usage['inputTokens']) + countOf(usage['cacheReadInputTokens']) + countOf(usage['cacheCreationInputTokens']),
-  cachedInputTokens: countOf(usage['cacheReadInputTokens']),
-  outputTokens: countOf(usage['outputTokens']),
-  costUsd: amountOf(usage['costUSD']),
-});
-
-const usageOfMessage = (usage: SaidObject): ModelUsage => ({
-  inputTokens: countOf(usage['input_tokens']) + countOf(usage['cache_read_input_tokens']) + countOf(usage['cache_creation_input_tokens']),
-  cachedInputTokens: countOf(usage['cache_read_input_tokens']),
-  outputTokens: countOf(usage['output_tokens']),
-});

@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import {
   agentPrompt,
   causeOfStatus,
-  DEFAULT_PROMPT,
+  DEFAULT_WOKEN_PROMPT,
   messageOf,
   shortened,
   type FailureCause,
@@ -59,7 +59,7 @@ function bodyOf({ body, prompt }: WebhookOptions, request: WakeRequest): unknown
   if (body === undefined)
     return { type: 'task', task_id: taskId, generation, agent_id: agentId, run_id: runId, task, results_dir: resultsDir };
   const values: Readonly<Record<string, () => string>> = {
-    PROMPT: () => agentPrompt(prompt ?? DEFAULT_PROMPT, { request, isResumed: false }),
+    PROMPT: () => agentPrompt(prompt ?? DEFAULT_WOKEN_PROMPT, { request, isResumed: false }),
     TASK_ID: () => taskId,
     RUN_ID: () => runId,
   };

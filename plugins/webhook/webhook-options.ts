@@ -13,7 +13,7 @@ export const webhookOptions = Type.Object({
   headers: Type.Optional(Type.Record(Type.String(), Type.String())),
   /** What is sent, instead of the task as JSON; `${PROMPT}`, `${TASK_ID}` and `${RUN_ID}` in its texts are replaced. */
   body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  /** Replaces the prompt that `${PROMPT}` stands for. */
+  /** Replaces the prompt that `${PROMPT}` stands for, which tells the agent to report by `agentcom report`. */
   prompt: Type.Optional(Type.String({ minLength: 1 })),
   /** Whether addresses of this machine and of networks behind it may be called. Default false. */
   allowPrivate: Type.Optional(Type.Boolean()),

@@ -1,5 +1,5 @@
 /** Every runner of an agent program keeps the contract, each with a program that speaks its language. */
-import { claudeCode, codex, gemini, opencode } from '../../plugins/runners.ts';
+import { claudeCode, codex, gemini, openclaw, opencode } from '../../plugins/runners.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject, type AgentWords } from './process-subject.ts';
 
@@ -36,3 +36,10 @@ const OPENCODE: AgentWords = {
   settlesAtEnd: true,
 };
 wakeRunnerContract('opencode', () => processSubject((argv, deps) => opencode({ bin: argv, model: 'a/b' }).create(deps), OPENCODE));
+
+const OPENCLAW: AgentWords = {
+  started: '',
+  result: `${JSON.stringify({ ok: true, status: 'ok', final: 'done' }, null, 2)}\n`,
+  failed: `${JSON.stringify({ ok: false, status: 'error', error: { message: 'HTTP 500' } }, null, 2)}\n`,
+};
+wakeRunnerContract('openclaw', () => processSubject((argv, deps) => openclaw({ bin: argv }).create(deps), OPENCLAW));

@@ -117,6 +117,18 @@ void t.test('a run that is killed has told what it used until then, each message
   t.end();
 });
 
+void t.test('many messages are counted in a moment, each once, also those that come again late', (t) => {
+  const message = (id: number) => ({
+    type: 'assistant',
+    message: { id: `m${String(id)}`, model: 'x', content: [], usage: { input_tokens: 10, output_tokens: 1 } },
+  });
+  const lines = Array.from({ length: 5_000 }, (_, n) => [message(n), message(Math.max(0, n - 3))]).flat();
+  const beganMs = performance.now();
+  t.match(read(dialect, saying(lines)).usage, { tokensUsed: 55_000, byModel: { x: { inputTokens: 50_000 } } });
+  t.ok(performance.now() - beganMs < 5_000);
+  t.end();
+});
+
 void t.test('a denied tool is named in the result, or, where wanted, fails it', (t) => {
   t.match(readCase('deny').verdict, { type: 'completed', output: { denied: ['Bash'] } });
   t.match(

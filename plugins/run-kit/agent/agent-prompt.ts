@@ -11,6 +11,7 @@ const WORDS = [
   'FILE_HINTS',
   'TASK_JSON',
   'HOW_TO_REPORT',
+  'HOW_TO_REPORT_BY_COMMAND',
   'EARLIER_ATTEMPT',
 ] as const;
 type Word = (typeof WORDS)[number];
@@ -25,11 +26,27 @@ export const DEFAULT_PROMPT = [
   '${HOW_TO_REPORT}',
 ].join('\n\n');
 
+/** For an agent that is woken and then on its own: nobody reads what it says. */
+export const DEFAULT_WOKEN_PROMPT = DEFAULT_PROMPT.replace('${HOW_TO_REPORT}', '${HOW_TO_REPORT_BY_COMMAND}');
+
 const HOW_TO_REPORT = [
   'When you are done, end with one last message. It is kept as the result of the task and is all that is read of your work,',
   'so say in it what you did, what came out and how you checked it. If the task cannot be done, say so and why.',
   'Leave nothing running: what you started is stopped after that message.',
 ].join(' ');
+
+/** A folder may have any name, so it is quoted for a shell. */
+function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
+  const report = `AGENTCOM_TASK_ID=${taskId} AGENTCOM_RESULTS_DIR='${resultsDir.replaceAll("'", "'\\''")}' agentcom report`;
+  return [
+    'Report by these commands, in a shell of this machine; nothing else that you say is read. Before you begin:',
+    `${report} started`,
+    'When you are done, with what you did, what came out and how you checked it:',
+    `${report} complete "…"`,
+    'If the task cannot be done, with the reason:',
+    `${report} fail "…"`,
+  ].join('\n');
+}
 
 const EARLIER_ATTEMPT =
   'An earlier attempt of yours at this task was broken off. Look at what is there already, and go on from there; do nothing twice.';
@@ -51,6 +68,7 @@ export function agentPrompt(template: string, { request, isResumed }: PromptFact
     FILE_HINTS: () => listed('Files to look at:', task['file_hints']),
     TASK_JSON: () => JSON.stringify(task),
     HOW_TO_REPORT: () => HOW_TO_REPORT,
+    HOW_TO_REPORT_BY_COMMAND: () => howToReportByCommand(request),
     EARLIER_ATTEMPT: () => (isResumed ? EARLIER_ATTEMPT : ''),
   };
   const paragraphs = template.split('\n\n').map((paragraph) => paragraph.replace(WORD, (_word, name: Word) => values[name]()));

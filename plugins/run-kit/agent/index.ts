@@ -23,7 +23,7 @@ export {
   type AgentRunSettings,
   type AgentStartFacts,
 } from './agent-program.ts';
-export { agentPrompt, DEFAULT_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
+export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
 export {
   agentFailed,
   causeOfStatus,
