@@ -57,7 +57,7 @@ export type { InboxPlace, InboxSubject, OddThings } from './contracts/inbox-plac
 
 // Wake runners.
 export { wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from './contracts/wake-runner.contract.ts';
-export type { SpokenBehaviour } from './contracts/talking-runner.contract.ts';
+export type { SpokenBehaviour } from './contracts/wake-runner-subject.ts';
 export { processSubject, type AgentWords } from './plugins/process-subject.ts';
 
 // Time, chance and logs.

@@ -1,24 +1,7 @@
 /** What a `WakeRunner` must do whose agent says how it gets on. Part of `wakeRunnerContract`. */
 import type { Test } from 'tap';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
-import type { WakeRunnerSubject } from './wake-runner.contract.ts';
-
-/**
- * What the agent does: says that it has a result, and ends; that it failed, with exit code 0; nothing at all, with exit
- * code 0; hangs without a word; is killed before its result, or after; hangs after its result, or leaves a child behind; says
- * a line of 9 MiB and 20,000 lines that mean nothing before its result; closes its standard input at once.
- */
-export type SpokenBehaviour =
-  | 'succeeds'
-  | 'says-it-fails'
-  | 'says-nothing'
-  | 'hangs'
-  | 'crashes-before-result'
-  | 'crashes-after-result'
-  | 'hangs-after-result'
-  | 'leaves-child'
-  | 'floods'
-  | 'closes-input';
+import type { SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 
 type Case = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>) => void;
 

@@ -7,8 +7,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { WakeRunnerDeps } from '../../plugins/plugin.ts';
-import type { SpokenBehaviour } from '../contracts/talking-runner.contract.ts';
-import type { Behaviour, WakeRunnerSubject } from '../contracts/wake-runner.contract.ts';
+import type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from '../contracts/wake-runner-subject.ts';
 import { atWork, carriersOf, endAgent, runWorld } from './run-world.ts';
 
 /** A program that behaves as its first argument says, and says what is in the folder of its second. */
