@@ -5,7 +5,7 @@
 import type { Static, TObject } from 'typebox';
 import type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
-import type { WakeRunner } from '../core/ports/wake-runner.ts';
+import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
 
@@ -88,7 +88,7 @@ export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerD
       port: 'wake-runner',
       name: definition.name,
       options: options as Readonly<Record<string, unknown>>,
-      capabilities: {},
+      capabilities: { contract: WAKE_RUNNER_CONTRACT },
       problems,
       async create(deps) {
         refuse(definition.name, problems());
