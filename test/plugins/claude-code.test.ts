@@ -3,6 +3,8 @@ import t from 'tap';
 import { claudeDialect } from '../../plugins/claude-code/claude-dialect.ts';
 import { claudeStart } from '../../plugins/claude-code/claude-start.ts';
 import { claudeCode } from '../../plugins/runners.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
 
 const dialect = claudeDialect({ failsWhenDenied: false });
@@ -230,3 +232,10 @@ void t.test('options that it cannot honour or must not have are mistakes', (t) =
   t.strictSame(paths({ bin: ['node', 'cli.js'], permissions: 'read-only', session: 'resume', whenDenied: 'fail' }), []);
   t.end();
 });
+
+const CLAUDE: AgentWords = {
+  started: jsonLinesOf({ type: 'system', subtype: 'init', session_id: 's' }),
+  result: jsonLinesOf({ session_id: 's', is_error: false, subtype: 'success', result: 'done', type: 'result' }),
+  failed: jsonLinesOf({ is_error: true, subtype: 'success', api_error_status: 500, result: 'API Error', type: 'result' }),
+};
+wakeRunnerContract('claude-code', () => processSubject((argv, deps) => claudeCode({ bin: argv }).create(deps), CLAUDE));

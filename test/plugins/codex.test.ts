@@ -4,6 +4,8 @@ import { codexDialect } from '../../plugins/codex/codex-dialect.ts';
 import { codexStart } from '../../plugins/codex/codex-start.ts';
 import { codex } from '../../plugins/runners.ts';
 import type { Session } from '../../plugins/plugin.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = codexDialect({ model: 'gpt' });
@@ -141,13 +143,13 @@ void t.test('its command line: flags before resume, and the prompt nowhere', (t)
   const session = { id: 'abc', totals: {} };
   const { argv, cwd } = codexStart(
     { cwd: 'project', model: 'gpt', mayCommit: true, extraArgs: ['--ephemeral'] },
-    { session, baseDir: '/home/agent' },
+    { session, baseDir: '/srv/agent' },
   );
   t.strictSame(argv, [
-    ...['codex', 'exec', '--json', '--skip-git-repo-check', '-C', '/home/agent/project', '-m', 'gpt', '-s', 'workspace-write'],
+    ...['codex', 'exec', '--json', '--skip-git-repo-check', '-C', '/srv/agent/project', '-m', 'gpt', '-s', 'workspace-write'],
     ...[
       '-c',
-      'sandbox_workspace_write.writable_roots=["/home/agent/project/.git"]',
+      'sandbox_workspace_write.writable_roots=["/srv/agent/project/.git"]',
       '-c',
       'analytics.enabled=false',
       '--ephemeral',
@@ -156,7 +158,7 @@ void t.test('its command line: flags before resume, and the prompt nowhere', (t)
       '-',
     ],
   ]);
-  t.equal(cwd, '/home/agent/project');
+  t.equal(cwd, '/srv/agent/project');
   t.equal(codexStart({ permissions: 'full' }, { session: null, baseDir: '/' }).argv.at(-1), '-');
   t.end();
 });
@@ -173,3 +175,10 @@ void t.test('options that it cannot honour are mistakes', (t) => {
   t.strictSame(problems({ mayCommit: true, session: 'resume' }), []);
   t.end();
 });
+
+const CODEX: AgentWords = {
+  started: jsonLinesOf({ type: 'thread.started', thread_id: 's' }, { type: 'turn.started' }),
+  result: jsonLinesOf({ type: 'item.completed', item: { type: 'agent_message', text: 'done' } }, { type: 'turn.completed', usage: {} }),
+  failed: jsonLinesOf({ type: 'turn.failed', error: { message: 'unexpected status 500' } }),
+};
+wakeRunnerContract('codex', () => processSubject((argv, deps) => codex({ bin: argv }).create(deps), CODEX));

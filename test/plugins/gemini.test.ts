@@ -7,6 +7,8 @@ import { checkGemini } from '../../plugins/gemini/check-gemini.ts';
 import { geminiDialect } from '../../plugins/gemini/gemini-dialect.ts';
 import { geminiStart } from '../../plugins/gemini/gemini-start.ts';
 import { gemini } from '../../plugins/runners.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = geminiDialect({});
@@ -148,3 +150,13 @@ void t.test('the doctor sees settings that are broken, or that want a key that t
   await writeFile(join(home, '.gemini', 'settings.json'), '{"security":');
   t.match(await login({ GEMINI_API_KEY: 'k' }), { ok: false, message: /is not JSON/ });
 });
+
+const GEMINI: AgentWords = {
+  started: jsonLinesOf({ type: 'init', session_id: 's', model: 'm' }),
+  result: jsonLinesOf(
+    { type: 'message', role: 'assistant', content: 'done', delta: true },
+    { type: 'result', status: 'success', stats: {} },
+  ),
+  failed: jsonLinesOf({ type: 'result', status: 'error', error: { type: 'unknown', message: 'terminated' } }),
+};
+wakeRunnerContract('gemini', () => processSubject((argv, deps) => gemini({ bin: argv }).create(deps), GEMINI));

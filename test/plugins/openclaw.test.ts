@@ -4,6 +4,8 @@ import { openclawDialect } from '../../plugins/openclaw/openclaw-dialect.ts';
 import { openclawStart } from '../../plugins/openclaw/openclaw.ts';
 import type { WakeRequest } from '../../plugins/plugin.ts';
 import { openclaw, openclawHook } from '../../plugins/runners.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { processSubject, type AgentWords } from './process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const readCase = (name: string) => read(openclawDialect, recorded('openclaw', name));
@@ -63,10 +65,10 @@ void t.test('its command line and its options', (t) => {
   const request = { task: { description: 'x', run_max_ms: 90_500 } } as unknown as WakeRequest;
   const { argv } = openclawStart(
     { model: 'a/b', configFile: 'claw.json', extraArgs: ['--thinking', 'off'] },
-    { request, baseDir: '/home/agent' },
+    { request, baseDir: '/srv/agent' },
   );
   t.strictSame(argv, [
-    ...['openclaw', 'agent', 'exec', '--json', '--cwd', '/home/agent', '--config', '/home/agent/claw.json', '--model', 'a/b'],
+    ...['openclaw', 'agent', 'exec', '--json', '--cwd', '/srv/agent', '--config', '/srv/agent/claw.json', '--model', 'a/b'],
     ...['--timeout', '121', '--thinking', 'off', '--message-file', '-'],
   ]);
   const problems = (options: object) =>
@@ -82,3 +84,10 @@ void t.test('its command line and its options', (t) => {
   });
   t.end();
 });
+
+const OPENCLAW: AgentWords = {
+  started: '',
+  result: `${JSON.stringify({ ok: true, status: 'ok', final: 'done' }, null, 2)}\n`,
+  failed: `${JSON.stringify({ ok: false, status: 'error', error: { message: 'HTTP 500' } }, null, 2)}\n`,
+};
+wakeRunnerContract('openclaw', () => processSubject((argv, deps) => openclaw({ bin: argv }).create(deps), OPENCLAW));

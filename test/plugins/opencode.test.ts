@@ -3,6 +3,8 @@ import t from 'tap';
 import { opencodeDialect } from '../../plugins/opencode/opencode-dialect.ts';
 import { opencodeStart } from '../../plugins/opencode/opencode-start.ts';
 import { opencode } from '../../plugins/runners.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = opencodeDialect({ model: 'fake/m' });
@@ -103,10 +105,10 @@ void t.test('its command line, its config and its options', (t) => {
       denyTools: ['webfetch'],
       config: { small_model: 'a/s', permission: { bash: 'ask' } },
     },
-    { session: { id: 'ses_1', totals: {} }, baseDir: '/home/agent' },
+    { session: { id: 'ses_1', totals: {} }, baseDir: '/srv/agent' },
   );
-  t.strictSame(argv, ['opencode', 'run', '--format', 'json', '-m', 'a/b', '--dir', '/home/agent/project', '--session', 'ses_1', '--auto']);
-  t.equal(cwd, '/home/agent/project', 'which is also its PWD');
+  t.strictSame(argv, ['opencode', 'run', '--format', 'json', '-m', 'a/b', '--dir', '/srv/agent/project', '--session', 'ses_1', '--auto']);
+  t.equal(cwd, '/srv/agent/project', 'which is also its PWD');
   t.match(JSON.parse(env?.['OPENCODE_CONFIG_CONTENT'] ?? ''), {
     autoupdate: false,
     small_model: 'a/s',
@@ -122,3 +124,14 @@ void t.test('its command line, its config and its options', (t) => {
   t.strictSame(problems({ model: 'a/b/c', extraArgs: ['--auto'] }), ['extraArgs[0]']);
   t.end();
 });
+
+const OPENCODE: AgentWords = {
+  started: jsonLinesOf({ type: 'step_start', sessionID: 's' }),
+  result: jsonLinesOf(
+    { type: 'text', sessionID: 's', part: { text: 'done' } },
+    { type: 'step_finish', sessionID: 's', part: { reason: 'stop' } },
+  ),
+  failed: jsonLinesOf({ type: 'error', sessionID: 's', error: { name: 'APIError', data: { message: 'no', statusCode: 500 } } }),
+  settlesAtEnd: true,
+};
+wakeRunnerContract('opencode', () => processSubject((argv, deps) => opencode({ bin: argv, model: 'a/b' }).create(deps), OPENCODE));

@@ -58,6 +58,9 @@ export async function processSubject(
   };
 }
 
+/** Words of an agent that prints JSON, an object a line. */
+export const jsonLinesOf = (...said: readonly object[]): string => said.map((line) => `${JSON.stringify(line)}\n`).join('');
+
 /** The folder that the fake agent finds its words in. */
 export async function writeWords(folder: string, words: Partial<AgentWords> = {}): Promise<string> {
   await mkdir(folder, { recursive: true });
