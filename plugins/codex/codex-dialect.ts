@@ -134,7 +134,8 @@ const statusIn = (message: string): number | null => {
 };
 
 function causeOfEnd({ threadId, session }: CodexState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
-  if (/exceeds the maximum length|not inside a trusted directory/i.test(stderrTail)) return 'config';
+  if (/exceeds the maximum length/i.test(stderrTail)) return 'limit';
+  if (/not inside a trusted directory/i.test(stderrTail)) return 'config';
   if (session !== null && /resume failed|no rollout found/i.test(stderrTail)) return 'agent_failed';
   return threadId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }

@@ -15,6 +15,8 @@ import { post, type Answer } from './post.ts';
 import type { WebhookOptions } from './webhook-options.ts';
 
 const TIMEOUT_MS = 10_000;
+/** What is wrong with is this task, and not the call: another one may go well. */
+const ABOUT_THE_TASK: ReadonlySet<number> = new Set([400, 413, 422]);
 
 export interface Call {
   readonly request: WakeRequest;
@@ -82,7 +84,11 @@ function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { reado
     return failed(cause, { message, retryable: true, retryAfterMs: delayIn(retryAfter, nowMs), details: { status } });
   }
   const cure = status >= 300 && status < 400 ? '. Redirects are not followed: give the url that it leads to.' : '';
-  return failed(cause ?? 'config', { message: `${message}${cure}`, retryable: false, details: { status } });
+  return failed(cause ?? (ABOUT_THE_TASK.has(status) ? 'agent_failed' : 'config'), {
+    message: `${message}${cure}`,
+    retryable: false,
+    details: { status },
+  });
 }
 
 /** `Retry-After`: seconds, or a date. */

@@ -144,7 +144,7 @@ withRuns('a prompt that the program does not take is refused before anything is 
   const request = await world.request({ description: 'x'.repeat(5_000) });
   const events = await told(world, 'succeeds', { more: { promptMax: { unit: 'characters', count: 4_000 } } }, request);
   t.match(events, [
-    { type: 'failed', phase: 'spawn', kind: 'config', retryable: false, message: /has \d+ characters, and Plain takes 4000/ },
+    { type: 'failed', phase: 'spawn', kind: 'limit', retryable: false, message: /has \d+ characters, and Plain takes 4000/ },
   ]);
   t.equal(events.length, 1);
   t.notOk(existsSync(join(request.runDir, 'stdout')));

@@ -57,7 +57,7 @@ void t.test('the kind of a failure is found in its text', (t) => {
     '500': { kind: 'model_unavailable', retryable: true },
     cut: { kind: 'model_unavailable', retryable: true },
     norepo: { kind: 'config', retryable: false, message: /trusted directory/ },
-    longstdin: { kind: 'config', retryable: false, message: /maximum length of 1048576/ },
+    longstdin: { kind: 'limit', retryable: false, message: /maximum length of 1048576/ },
     badflag: { kind: 'config', retryable: false },
   };
   for (const [name, failure] of Object.entries(wanted)) {

@@ -85,7 +85,8 @@ void t.test('what an answer means', async (t) => {
   const wanted = [
     [401, { kind: 'auth', retryable: false }],
     [403, { kind: 'auth', retryable: false }],
-    [422, { kind: 'config', retryable: false, message: /answered 422: no such hook/ }],
+    [422, { kind: 'agent_failed', retryable: false, message: /answered 422: no such hook/ }],
+    [404, { kind: 'config', retryable: false }],
     [429, { kind: 'rate_limited', retryable: true, retryAfterMs: 7_000 }],
     [503, { kind: 'model_unavailable', retryable: true, retryAfterMs: 7_000 }],
     [302, { kind: 'config', retryable: false, message: /Redirects are not followed/ }],

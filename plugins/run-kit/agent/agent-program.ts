@@ -129,6 +129,7 @@ function explained<State>(verdict: Verdict, { title, cures = {} }: AgentProgramO
   return { ...verdict, message: cure === undefined ? what : `${what}${/[.?!]$/.test(what) ? '' : '.'} ${cure}` };
 }
 
+/** A matter of the task, not of the agent: other tasks fit. */
 function tooLong<State>(prompt: string, { title, promptMax }: AgentProgramOptions<State>) {
   if (promptMax === undefined) return null;
   const { unit, count } = promptMax;
@@ -137,10 +138,10 @@ function tooLong<State>(prompt: string, { title, promptMax }: AgentProgramOption
   return {
     type: 'failed',
     phase: 'spawn',
-    kind: 'config',
+    kind: 'limit',
     message: `The prompt of this task has ${String(found)} ${unit}, and ${title} takes ${String(count)}. Put the long part into a file and name it in the task.`,
     retryable: false,
     beforeWork: true,
-    details: { cause: 'config', found, max: count, unit },
+    details: { cause: 'limit', found, max: count, unit },
   } as const;
 }
