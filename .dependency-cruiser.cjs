@@ -137,7 +137,7 @@ module.exports = {
       from: {},
       // An example with a package.json of its own is another package: this one is not installed in it. A test installs it.
       // uWebSockets.js is optional, here too.
-      to: { couldNotResolve: true, pathNot: '^(agentcom/(storage|transport|testing)|uWebSockets\\.js)$' },
+      to: { couldNotResolve: true, pathNot: '^(agentcom/(storage|transport|plugin|testing)|uWebSockets\\.js)$' },
     },
   ],
   options: {

@@ -5,7 +5,7 @@
 import type { Static, TObject } from 'typebox';
 import type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
-import type { WakeRunner } from '../core/ports/wake-runner.ts';
+import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
 
@@ -14,7 +14,20 @@ export type { AgentId, Generation, TaskId } from '../core/domain/ids.ts';
 export { AgentcomError, messageOf, type AgentcomErrorOptions } from '../core/errors/agentcom-error.ts';
 export type { Clock, Timer } from '../core/ports/clock.ts';
 export type { Log, LogFields } from '../core/ports/log.ts';
-export type { AdoptedRun, ProcessMark, RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../core/ports/wake-runner.ts';
+export {
+  WAKE_RUNNER_CONTRACT,
+  type AdoptedRun,
+  type FailureCause,
+  type ModelUsage,
+  type ProcessMark,
+  type RunnerCheck,
+  type RunUsage,
+  type StopSignal,
+  type WaitingFor,
+  type WakeEvent,
+  type WakeRequest,
+  type WakeRunner,
+} from '../core/ports/wake-runner.ts';
 export * from './run-kit/index.ts';
 export { Type, type Static, type TObject, type TSchema } from 'typebox';
 
@@ -75,7 +88,7 @@ export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerD
       port: 'wake-runner',
       name: definition.name,
       options: options as Readonly<Record<string, unknown>>,
-      capabilities: {},
+      capabilities: { contract: WAKE_RUNNER_CONTRACT },
       problems,
       async create(deps) {
         refuse(definition.name, problems());

@@ -57,7 +57,8 @@ export type { InboxPlace, InboxSubject, OddThings } from './contracts/inbox-plac
 
 // Wake runners.
 export { wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from './contracts/wake-runner.contract.ts';
-export { processSubject } from './plugins/process-subject.ts';
+export type { SpokenBehaviour } from './contracts/wake-runner-subject.ts';
+export { processSubject, type AgentWords } from './plugins/process-subject.ts';
 
 // Time, chance and logs.
 export { clockContract, type ClockSubject } from './contracts/clock.contract.ts';

@@ -1,11 +1,26 @@
 /** Wakes any program: `command({ argv: ['node', 'agent.mjs'] })`. The task reaches it by standard input, by file and, if wanted, by argument. */
-import { resolve } from 'node:path';
-import { defineWakeRunner, programRunner, Type, type OptionsOf, type RunnerContext } from '../plugin.ts';
+import { basename, resolve } from 'node:path';
+import {
+  agentProgram,
+  defineWakeRunner,
+  programRunner,
+  Type,
+  type ConfigProblem,
+  type OptionsOf,
+  type ProgramStart,
+  type RunnerContext,
+  type WakeRequest,
+} from '../plugin.ts';
 import { argvProblems, expandArgv, openTextArguments } from './argv.ts';
 import { checkCommand } from './check-command.ts';
 import { environmentProblems } from './environment-problems.ts';
+import { lastLineDialect } from './last-line-dialect.ts';
 
 const GRACE_MS_MAX = 600_000;
+const EXIT_CODE_MAX = 255;
+
+/** The causes that an exit code can stand for. */
+const FAILURE_CAUSES = ['auth', 'config', 'rate_limited', 'model_unavailable', 'limit', 'denied', 'agent_failed'] as const;
 
 const commandOptions = Type.Object({
   /** The program, then its arguments. `${TASK_ID}`, `${TASK_DESCRIPTION}` and `${TASK_JSON}` in an argument are replaced by the task's. */
@@ -18,23 +33,31 @@ const commandOptions = Type.Object({
   passEnv: Type.Optional(Type.Array(Type.String())),
   /** Milliseconds between SIGTERM and SIGKILL when the run is stopped. Default 5,000. */
   graceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: GRACE_MS_MAX })),
+  /**
+   * How it tells its result. `files`: in its results folder, whatever it prints. `last-json-line`: its last line of standard
+   * output that is a JSON object, together with exit code 0. Default `files`.
+   */
+  report: Type.Optional(Type.Enum(['files', 'last-json-line'])),
+  /** What exit codes mean, with `last-json-line`: `{ 3: 'auth', 75: 'rate_limited' }`. */
+  exitCodes: Type.Optional(Type.Record(Type.String(), Type.Enum(FAILURE_CAUSES))),
 });
 
 export type CommandOptions = OptionsOf<typeof commandOptions>;
 
 /**
  * The command runner. Its program is woken and then on its own: it tells by the files of its results folder how it gets
- * on. No shell is involved anywhere; an argument stays one argument, whatever the task's text holds.
+ * on; or it is heard, and its last line is its result. No shell is involved anywhere; an argument stays one argument, whatever the task's text holds.
  */
 export const command = defineWakeRunner({
   name: 'command',
   options: commandOptions,
-  problems: (options) => [...argvProblems(options.argv), ...environmentProblems(options)],
+  problems: (options) => [...argvProblems(options.argv), ...environmentProblems(options), ...exitCodeProblems(options)],
   create: (context) => createCommand(context),
 });
 
-function createCommand({ options, baseDir, clock, log }: RunnerContext<CommandOptions>) {
-  const { argv, env, passEnv, graceMs } = options;
+function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
+  const { argv, env, passEnv, graceMs, exitCodes = {} } = options;
+  const { baseDir, log } = sidecar;
   const cwd = resolve(baseDir, options.cwd ?? '.');
 
   for (const index of openTextArguments(argv)) {
@@ -43,12 +66,31 @@ function createCommand({ options, baseDir, clock, log }: RunnerContext<CommandOp
     );
   }
 
-  return programRunner(
-    { baseDir, clock, log },
-    {
-      start: (request) => ({ argv: expandArgv(argv, request), cwd, env, passEnv }),
-      graceMs,
-      check: () => checkCommand({ argv, cwd, env, passEnv }),
-    },
-  );
+  const start = (request: WakeRequest): ProgramStart => ({ argv: expandArgv(argv, request), cwd, env, passEnv });
+  const check = () => checkCommand({ argv, cwd, env, passEnv });
+  if (options.report !== 'last-json-line') return programRunner(sidecar, { start, graceMs, check });
+  return agentProgram(sidecar, {
+    name: 'command',
+    title: basename(argv[0] ?? ''),
+    settings: { graceMs },
+    start: ({ request }) => ({ ...start(request), input: `${JSON.stringify(request.task)}\n` }),
+    dialect: lastLineDialect(exitCodes),
+    speaksFirst: false,
+    check,
+  });
+}
+
+function exitCodeProblems({ report, exitCodes }: CommandOptions): readonly ConfigProblem[] {
+  if (exitCodes === undefined) return [];
+  const noCodes = Object.keys(exitCodes).filter((code) => !/^[1-9][0-9]{0,2}$/.test(code) || Number(code) > EXIT_CODE_MAX);
+  const isHeard = report === 'last-json-line';
+  return [
+    ...noCodes.map((code) => ({
+      path: `exitCodes.${code}`,
+      message: `must be a code from 1 to ${String(EXIT_CODE_MAX)}; 0 is no failure`,
+    })),
+    ...(isHeard
+      ? []
+      : [{ path: 'exitCodes', message: 'has a meaning only with report: "last-json-line"; files tell the reason themselves' }]),
+  ];
 }

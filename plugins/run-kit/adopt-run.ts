@@ -13,6 +13,8 @@ export interface AdoptRunOptions {
   readonly isLaunched?: boolean | undefined;
   readonly graceMs: number;
   readonly signal: StopSignal;
+  /** Aborted when the runner has heard enough: the run is ended. */
+  readonly enough?: StopSignal | undefined;
   readonly left: StopSignal;
   readonly clock: Clock;
   readonly log: Log;

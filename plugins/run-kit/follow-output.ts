@@ -1,4 +1,4 @@
-/** Hears what a program says on standard output: while it runs, and at its end to the last line. */
+/** Hears what a program says on one of its streams: while it runs, and at its end to the last line. */
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -17,11 +17,20 @@ export type SaidEvent = Extract<WakeEvent, { readonly type: 'started' | 'progres
 /** Reads one line of standard output: what it says. A line that says nothing counts as output, a sign of life. */
 export type Hear = (line: string) => SaidEvent | readonly SaidEvent[] | undefined;
 
+/** As `Hear`, for what has to be written down before it is told. */
+export type HearInTime = (line: string) => ReturnType<Hear> | Promise<ReturnType<Hear>>;
+
 export interface FollowOutputOptions {
   readonly runId: string;
   readonly runDir: string;
-  readonly hear: Hear;
+  readonly hear: HearInTime;
   readonly emit: Emit;
+  /** Default `stdout`. */
+  readonly stream?: 'stdout' | 'stderr' | undefined;
+  /** Longer lines are left out. Default 4 MiB. */
+  readonly lineBytesMax?: number | undefined;
+  /** Told how many lines were left out, each time that there were some. */
+  readonly onDropped?: ((lines: number) => void) | undefined;
   /** Aborted when nobody listens any more. */
   readonly left: StopSignal;
   readonly clock: Clock;
@@ -39,8 +48,9 @@ export interface OutputFollower {
  * Tells what `hear` makes of each line, from the first on, and the rest as output. Only whole lines count. Does not throw: when `hear` does, or
  * the file cannot be read, the agent counts as `failed` and nothing more is heard.
  */
-export function followOutput({ runId, runDir, hear, emit, left, clock, log }: FollowOutputOptions): OutputFollower {
-  const file = lineFollower({ path: runFiles(runDir).stdout });
+export function followOutput(options: FollowOutputOptions): OutputFollower {
+  const { runId, runDir, hear, emit, stream = 'stdout', left, clock, log } = options;
+  const file = lineFollower({ path: runFiles(runDir)[stream], lineBytesMax: options.lineBytesMax });
   const ended = new AbortController();
   const enough = AbortSignal.any([ended.signal, left]);
   let listening: Promise<void> | null = null;
@@ -50,8 +60,11 @@ export function followOutput({ runId, runDir, hear, emit, left, clock, log }: Fo
   const catchUp = async (): Promise<void> => {
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
-      if (read.dropped > 0) log.warn('a line of output was too long and is left out', { runId, lines: read.dropped });
-      await tellLines(read.lines, hear, emit);
+      if (read.dropped > 0) {
+        log.warn('a line of output was too long and is left out', { runId, lines: read.dropped });
+        options.onDropped?.(read.dropped);
+      }
+      await tellLines(read.lines, { hear, stream, emit });
       isAtEnd = read.isAtEnd;
     }
   };
@@ -92,14 +105,17 @@ export function followOutput({ runId, runDir, hear, emit, left, clock, log }: Fo
 }
 
 /** Lines that say nothing are told as output, together: they show that the program lives. */
-async function tellLines(lines: readonly string[], hear: Hear, emit: Emit): Promise<void> {
+async function tellLines(
+  lines: readonly string[],
+  { hear, stream, emit }: { readonly hear: HearInTime; readonly stream: 'stdout' | 'stderr'; readonly emit: Emit },
+): Promise<void> {
   let unsaid: string[] = [];
   const tellUnsaid = async (): Promise<void> => {
-    if (unsaid.length > 0) await emit({ type: 'output', stream: 'stdout', text: unsaid.join('\n') });
+    if (unsaid.length > 0) await emit({ type: 'output', stream, text: unsaid.join('\n') });
     unsaid = [];
   };
   for (const line of lines) {
-    const said = [hear(line) ?? []].flat();
+    const said = [(await hear(line)) ?? []].flat();
     if (said.length === 0) unsaid.push(line);
     else await tellUnsaid();
     for (const event of said) await emit(event);

@@ -1,4 +1,5 @@
 /** What every wake runner that starts a program needs, ours and a stranger's alike. */
+export * from './agent/index.ts';
 export { adoptRun, type AdoptRunOptions } from './adopt-run.ts';
 export { findProgram, type FindProgramOptions, type FoundProgram } from './find-program.ts';
 export { followOutput, type FollowOutputOptions, type Hear, type OutputFollower, type SaidEvent } from './follow-output.ts';
@@ -7,9 +8,16 @@ export { launch, type LaunchOptions, type LaunchOutcome, type ProcessEnd } from 
 export { lineFollower, type FollowedLines, type LineFollowerOptions } from './line-follower.ts';
 export { isAlive, markOf, type ProcessRow, type ProcessTable } from './process-table.ts';
 export { systemProcessTable } from './process-table-system.ts';
-export { programRunner, type ProgramRunnerDeps, type ProgramRunnerOptions, type ProgramStart } from './program-runner.ts';
-export { runEnvironment, TASK_VARIABLES, type RunEnvironmentOptions } from './run-environment.ts';
+export { programRunner, type ProgramRunnerOptions } from './program-runner.ts';
+export {
+  baseEnvironment,
+  runEnvironment,
+  TASK_VARIABLES,
+  type BaseEnvironmentOptions,
+  type RunEnvironmentOptions,
+} from './run-environment.ts';
 export { RUN_STREAMS_BYTES_MAX, runFiles, STDERR_TAIL_BYTES, tailOf, type RunFiles } from './run-files.ts';
+export type { ProgramRunnerDeps, ProgramStart } from './started-program.ts';
 export { stopTree, type StopTreeOptions, type StopTreeResult } from './stop-tree.ts';
 export { wakeEvents, type Emit } from './wake-events.ts';
 export { GRACE_MS, graceOf, watchRun, type WatchRunOptions } from './watch-run.ts';

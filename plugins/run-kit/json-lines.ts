@@ -15,7 +15,8 @@ export const jsonLines =
     return said === null ? undefined : hear(said);
   };
 
-function objectIn(line: string): SaidObject | null {
+/** The object that a line of JSON holds; null for any other line. */
+export function objectIn(line: string): SaidObject | null {
   if (!line.trimStart().startsWith('{')) return null;
   try {
     return JSON.parse(line) as SaidObject;

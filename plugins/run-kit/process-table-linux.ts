@@ -1,6 +1,6 @@
 /** Processes from Linux's /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import type { ProcessRow, ProcessTable } from './process-table.ts';
 
 /**
@@ -8,6 +8,15 @@ import type { ProcessRow, ProcessTable } from './process-table.ts';
  * up in some microseconds, and a walk by the thread pool took four times as much of the processor.
  */
 const READS_IN_A_TURN = 128;
+
+/**
+ * A process that is just becoming another program has no environment for a moment, and one that is told apart by it would be
+ * missed. So an empty one is looked at again, so many times in all, so many milliseconds later.
+ */
+const EMPTY_LOOKS_MAX = 5;
+const EMPTY_LOOK_EACH_MS = 5;
+/** Threads of the kernel, whose environment is always empty, are its children. */
+const KERNEL_PARENT = 2;
 
 /** What reading /proc answers for a process that has just ended or belongs to somebody else. */
 const NOT_OURS_TO_READ = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
@@ -29,9 +38,16 @@ export function linuxProcessTable(): ProcessTable {
       // Ticks since the machine started. Most processes are older than the run, and reading an environment is what costs.
       const began = main !== null && main.bootId === bootId ? Number(main.startTime) : 0;
       const mayCarry = rows.filter((row) => !(Number(row.startTime) < began));
-      const environments = await mapInTurns(mayCarry, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
       const wanted = `\0AGENTCOM_RUN_ID=${runId}\0`;
-      return mayCarry.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : []));
+      const carriers: number[] = [];
+      let open = mayCarry.filter((row) => row.parentPid !== KERNEL_PARENT);
+      for (let looks = 1; open.length > 0 && looks <= EMPTY_LOOKS_MAX; looks += 1) {
+        if (looks > 1) await delay(EMPTY_LOOK_EACH_MS);
+        const environments = await mapInTurns(open, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
+        carriers.push(...open.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : [])));
+        open = open.filter((_, index) => environments[index] === '');
+      }
+      return carriers;
     },
   };
 }

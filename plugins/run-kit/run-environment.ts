@@ -14,8 +14,7 @@ export const TASK_VARIABLES = [
   'AGENTCOM_RUN_ID',
 ] as const;
 
-export interface RunEnvironmentOptions {
-  readonly request: WakeRequest;
+export interface BaseEnvironmentOptions {
   /** Absolute. Also becomes PWD, which some programs believe more than their real folder. */
   readonly cwd: string;
   /** Variables that the config sets. */
@@ -26,13 +25,22 @@ export interface RunEnvironmentOptions {
   readonly ambient?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
-export function runEnvironment(options: RunEnvironmentOptions): Record<string, string> {
-  const { request, ambient = process.env } = options;
+export interface RunEnvironmentOptions extends BaseEnvironmentOptions {
+  readonly request: WakeRequest;
+}
+
+/** The environment of an agent without a task: for questions of the doctor. */
+export function baseEnvironment({ cwd, env, passEnv = [], ambient = process.env }: BaseEnvironmentOptions): Record<string, string> {
   const environment: Record<string, string> = {};
-  for (const name of [...BASE_NAMES, ...(options.passEnv ?? [])]) {
+  for (const name of [...BASE_NAMES, ...passEnv]) {
     const value = ambient[name];
     if (value !== undefined) environment[name] = value;
   }
+  return { ...environment, PWD: cwd, ...env };
+}
+
+/** The environment of a run. */
+export function runEnvironment({ request, ...base }: RunEnvironmentOptions): Record<string, string> {
   const ofTask: Record<(typeof TASK_VARIABLES)[number], string> = {
     AGENTCOM_TASK_ID: request.taskId,
     AGENTCOM_TASK_FILE: request.taskFile,
@@ -41,5 +49,5 @@ export function runEnvironment(options: RunEnvironmentOptions): Record<string, s
     AGENTCOM_AGENT_ID: request.agentId,
     AGENTCOM_RUN_ID: request.runId,
   };
-  return { ...environment, PWD: options.cwd, ...options.env, ...ofTask };
+  return { ...baseEnvironment(base), ...ofTask };
 }

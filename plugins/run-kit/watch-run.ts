@@ -28,6 +28,8 @@ export interface WatchRunOptions {
   /** Between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
   readonly graceMs: number;
   readonly signal: StopSignal;
+  /** Aborted when the runner has heard enough: the run is ended, and its end told as `exited`. */
+  readonly enough?: StopSignal | undefined;
   /** Aborted when nobody wants to know any more: the run is left as it is. */
   readonly left: StopSignal;
   readonly clock: Clock;
@@ -42,12 +44,13 @@ export interface WatchRunOptions {
  * when it was ended because it wrote too much. Emits nothing more once `left` is aborted.
  */
 export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<void> {
-  const { signal, left, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
+  const { signal, left, enough, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
   const over = new AbortController();
   const ended = options.ended ?? endOfForeign(options, over.signal);
   const first = await Promise.race([
     aborted(signal, over.signal).then(() => 'stop' as const),
     aborted(left, over.signal).then(() => 'left' as const),
+    ...(enough === undefined ? [] : [aborted(enough, over.signal).then(() => 'enough' as const)]),
     overflow(options, streamsBytesMax, over.signal).then(() => 'overflow' as const),
     ended.then(() => 'ended' as const),
   ]).finally(() => {

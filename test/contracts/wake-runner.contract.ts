@@ -1,30 +1,10 @@
 /** What every `WakeRunner` must do, whatever it wakes. */
 import t, { type Test } from 'tap';
 import type { AdoptedRun, ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import { talkingRunnerCases } from './talking-runner.contract.ts';
+import type { Behaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 
-/**
- * How the agent of a runner behaves: it ends well, or with code 3 and a word on standard error; it works until it is
- * told to end (`endAgent`), and ends on a signal or does not; or there is no such program.
- */
-export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'cannot-start';
-
-/** A world in which runs happen; a new one for each case. */
-export interface WakeRunnerSubject {
-  /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
-  runner(behaviour: Behaviour): Promise<WakeRunner>;
-  /** A request with a run id of its own. */
-  request(): Promise<WakeRequest>;
-  /** Answers as the promise does, moving time on where time does not move by itself. */
-  settle<T>(promise: Promise<T>): Promise<T>;
-  /** Answers when the agent of this run is at work. */
-  atWork(request: WakeRequest): Promise<void>;
-  /** Tells an agent that `works` to end by itself, with code 0. */
-  endAgent(request: WakeRequest): Promise<void>;
-  /** How many processes carry this run id in their environment. */
-  livingOf(runId: string): Promise<number>;
-  /** Ends the world; nothing of it may be left. */
-  close(): Promise<void>;
-}
+export type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 
 /** The grace of stops here, so that an agent that ignores signals is killed soon. */
 const SHORT_GRACE = { graceMs: 200 };
@@ -37,8 +17,8 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
       const world = await open();
       t.teardown(() => world.close());
       const runIds: string[] = [];
-      const request = async (): Promise<WakeRequest> => {
-        const made = await world.request();
+      const request = async (description?: string): Promise<WakeRequest> => {
+        const made = await world.request(description);
         runIds.push(made.runId);
         return made;
       };
@@ -178,6 +158,8 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
       }
     }
   });
+
+  talkingRunnerCases(contract);
 
   contract('checks itself within 5 s', async (t, world) => {
     const beganMs = performance.now();

@@ -15,8 +15,19 @@ import { freePort } from '../apps/world.ts';
 
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
-/** A storage as a stranger writes it; it is shipped, to be copied. */
-const EXAMPLE = 'storage-timed';
+/** What strangers write, as they write it; shipped, to be copied. Each with its test and what that must have run. */
+const EXAMPLES = [
+  [
+    'storage-timed',
+    'timed.test.mjs',
+    ['Storage', 'TaskStore', 'AgentStore', 'EventFeed'].map((contract) => `${contract} contract: timed sqlite`),
+  ],
+  [
+    'my-runner',
+    'my-runner.test.mjs',
+    ['tells one result, before the end', 'hears the result behind a flood'].map((title) => `wake runner contract, my agent: ${title}`),
+  ],
+] as const;
 const AS_JAVASCRIPT: ts.CompilerOptions = {
   allowJs: true,
   strict: true,
@@ -66,23 +77,24 @@ t.test('the packed package', async (t) => {
     t.match(out, /^ok \d+ - wake runner contract, coder: /m);
   });
 
-  void t.test('holds a storage of a stranger, a package of its own, to the contracts', { buffered: true }, async (t) => {
-    const own = join(folder, EXAMPLE);
-    await cp(join(folder, 'node_modules/agentcom/examples', EXAMPLE), own, { recursive: true });
-    const { code, out, err } = await shell('node timed.test.mjs', { cwd: own, env: { TAP_TIMEOUT: '100' } });
-    t.equal(code, 0, `${out}${err}`);
-    for (const contract of ['Storage', 'TaskStore', 'AgentStore', 'EventFeed'])
-      t.match(out, new RegExp(`^ok \\d+ - ${contract} contract: timed sqlite`, 'm'));
-    t.match(out, /^# \{ total: \d{3}, pass: \d{3} \}$/m, 'hundreds of assertions, and nothing was skipped');
-    const program = ts.createProgram({ rootNames: [join(own, 'timed.test.mjs')], options: AS_JAVASCRIPT });
-    const isItsOwn = ({ file }: ts.Diagnostic): boolean => file?.fileName.startsWith(own) === true;
-    const complaints = ts.getPreEmitDiagnostics(program).filter(isItsOwn);
-    t.strictSame(
-      complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
-      [],
-      'its types are right',
-    );
-  });
+  for (const [name, test, cases] of EXAMPLES) {
+    void t.test(`holds ${name}, a package of its own, to the contracts`, { buffered: true }, async (t) => {
+      const own = join(folder, name);
+      await cp(join(folder, 'node_modules/agentcom/examples', name), own, { recursive: true });
+      const { code, out, err } = await shell(`node ${test}`, { cwd: own, env: { TAP_TIMEOUT: '100' } });
+      t.equal(code, 0, `${out}${err}`);
+      for (const title of cases) t.match(out, new RegExp(`^ok \\d+ - ${title}`, 'm'));
+      t.match(out, /^# \{ total: \d{2,3}, pass: \d{2,3} \}$/m, 'many assertions, and nothing was skipped');
+      const program = ts.createProgram({ rootNames: [join(own, test)], options: AS_JAVASCRIPT });
+      const isItsOwn = ({ file }: ts.Diagnostic): boolean => file?.fileName.startsWith(own) === true;
+      const complaints = ts.getPreEmitDiagnostics(program).filter(isItsOwn);
+      t.strictSame(
+        complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+        [],
+        'its types are right',
+      );
+    });
+  }
 
   void t.test('compiles the code of the pages, and has types for every entry', { buffered: true }, async (t) => {
     const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));

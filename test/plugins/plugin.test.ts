@@ -1,7 +1,7 @@
 import t from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import type { WakeEvent } from '../../core/ports/wake-runner.ts';
+import { WAKE_RUNNER_CONTRACT, type WakeEvent } from '../../core/ports/wake-runner.ts';
 import { defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
 import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
 import { all } from '../contracts/wake-runner.contract.ts';
@@ -30,7 +30,7 @@ const beep = defineWakeRunner({
 
 void t.test('a runner of a stranger is called in the config and made later', async (t) => {
   const choice = beep({ times: 2, tone: undefined, names: ['x'] as readonly string[], extra: { a: 1 } });
-  t.match(choice, { port: 'wake-runner', name: 'beep', options: { times: 2 } });
+  t.match(choice, { port: 'wake-runner', name: 'beep', options: { times: 2 }, capabilities: { contract: WAKE_RUNNER_CONTRACT } });
   t.strictSame(choice.problems(), []);
   const runner = await choice.create(deps);
   t.strictSame(await all(runner.wake(request, never)), [{ type: 'progress', message: 'a1 beeps 2 times' }]);

@@ -22,7 +22,11 @@ const never = (): AbortSignal => new AbortController().signal;
 const hear = jsonLines((said) => said as unknown as SaidEvent);
 
 wakeRunnerContract('a program that is listened to', () =>
-  processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear })),
+  processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear }), {
+    started: '{"type":"started"}\n',
+    result: '{"type":"completed","output":{"n":1}}\n',
+    failed: '{"type":"failed","phase":"agent","message":"it gave up","retryable":true}\n',
+  }),
 );
 
 const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void>): void => {

@@ -97,6 +97,19 @@ void t.test('a mark taken right after the spawn has its start time even if the c
   await exited;
 });
 
+void t.test('a process is found by its run id also while it becomes another program', async (t) => {
+  const runId = 'run-becoming';
+  const program = 'test "$1" -eq 0 || exec sh -c "$0" "$0" $(($1 - 1))';
+  const child = spawn('sh', ['-c', program, program, '100000'], { stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
+  t.teardown(() => child.kill('SIGKILL'));
+  const row = table.find(child.pid ?? 0);
+  if (row === null) throw new Error('it was not started');
+  let missed = 0;
+  for (let look = 0; look < 1_500; look += 1) if ((await table.carriersOf(runId, [row], null)).length === 0) missed += 1;
+  t.equal(missed, 0);
+  t.equal(child.exitCode, null, 'and it did so all the time');
+});
+
 void t.test('who belongs to a run', (t) => {
   const row = (pid: number, parentPid: number, over: Partial<ProcessRow> = {}): ProcessRow => ({
     ...{ pid, parentPid, groupId: pid, sessionId: pid, startTime: `s${String(pid)}`, isZombie: false },

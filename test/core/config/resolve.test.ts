@@ -3,6 +3,7 @@ import type { AdapterChoice, ConfigProblem } from '../../../core/config/config.t
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { resolveConfig, type ResolveAnswer } from '../../../core/config/resolve.ts';
 import { HUB_TIMING, SIDECAR_TIMING } from '../../../core/config/times.ts';
+import { WAKE_RUNNER_CONTRACT } from '../../../core/ports/wake-runner.ts';
 
 const PLACE = { baseDir: '/etc/agentcom', absolute: (path: string) => (path.startsWith('/') ? path : `/etc/agentcom/${path}`) };
 const SECRET = 'S3CR3T-'.padEnd(40, 'x');
@@ -101,6 +102,11 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     'an adapter of another port',
     { hub: { storage: transport, transport } },
     [['hub.storage', /found "ws", which is not a storage but a transport adapter$/]],
+  ],
+  [
+    'a runner that is made for a later agentcom',
+    { sidecar: { ...sidecar, wake: { ...wake, capabilities: { contract: WAKE_RUNNER_CONTRACT + 1 } } } },
+    [['sidecar.wake', /^the wake runner "command" is made for version \d+ of the contract, .* Update agentcom/]],
   ],
   ['an adapter promised', { hub: { ...hub, storage: Promise.resolve(storage) } }, [['hub.storage', /found a promise: await it$/]]],
   [

@@ -1,0 +1,167 @@
+/** Reads what `claude -p --output-format stream-json --verbose` prints. */
+import {
+  agentFailed,
+  amountOf,
+  causeOfStatus,
+  countOf,
+  endInWords,
+  itemsOf,
+  objectOf,
+  shortened,
+  textOf,
+  type AgentDialect,
+  type FailureCause,
+  type Heard,
+  type ProgramEnd,
+  type SaidEvent,
+  type SaidObject,
+  type Verdict,
+} from '../plugin.ts';
+import { NOTHING_USED, usageOfRun, usageSoFar, withMessage, type UsedSoFar } from './claude-usage.ts';
+
+interface ClaudeState {
+  /** A tool was called. */
+  readonly hasWorked: boolean;
+  /** It has begun: what goes wrong before that is a matter of its setup. */
+  readonly hasBegun: boolean;
+  /** When a spent allowance is given back, milliseconds since 1970; null when that was not said. */
+  readonly resetAtMs: number | null;
+  readonly used: UsedSoFar;
+}
+
+const FIRST: ClaudeState = { hasWorked: false, hasBegun: false, resetAtMs: null, used: NOTHING_USED };
+
+export interface ClaudeDialectOptions {
+  /** A result that came although a tool was denied counts as failed. */
+  readonly failsWhenDenied: boolean;
+}
+
+export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<ClaudeState> => ({
+  begin: () => FIRST,
+  hear(state, { json, heardAtMs }) {
+    switch (json?.['type']) {
+      case 'system':
+        return hearSystem(state, json);
+      case 'assistant':
+        return hearAssistant(state, objectOf(json['message']));
+      case 'rate_limit_event':
+        return hearAllowance(state, objectOf(json['rate_limit_info']));
+      case 'result':
+        return hearResult(state, { said: json, heardAtMs, ...options });
+      default:
+        return { state };
+    }
+  },
+  ended: (state, end) =>
+    agentFailed({
+      kind: state.hasBegun || end.signal !== null ? 'no_result' : causeBeforeBeginning(end),
+      message: endInWords(end),
+      hasWorked: state.hasWorked,
+    }),
+});
+
+function hearSystem(state: ClaudeState, said: SaidObject): Heard<ClaudeState> {
+  switch (said['subtype']) {
+    case 'init':
+      // Comes again when it goes on by itself, after a shell in the background has ended.
+      return {
+        state: { ...state, hasBegun: true },
+        events: state.hasBegun ? [] : [{ type: 'started', sessionId: textOf(said['session_id']) ?? undefined }],
+      };
+    case 'api_retry': {
+      const status = countOf(said['error_status']);
+      const waiting = causeOfStatus(status) === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
+      const count = `${String(countOf(said['attempt']))} of ${String(countOf(said['max_retries']))}`;
+      const message = `waiting for the model: retry ${count} in ${String(Math.round(amountOf(said['retry_delay_ms'])))} ms${status === 0 ? '' : ` after ${String(status)}`}`;
+      return { state, events: [{ type: 'progress', message, waiting }] };
+    }
+    case 'permission_denied':
+      return { state, events: [{ type: 'progress', message: `not allowed: ${textOf(said['tool_name']) ?? 'a tool'}` }] };
+    default:
+      return { state };
+  }
+}
+
+function hearAssistant(state: ClaudeState, message: SaidObject): Heard<ClaudeState> {
+  const parts = itemsOf(message['content']).map(objectOf);
+  const tools = parts.filter((part) => part['type'] === 'tool_use').map((part) => textOf(part['name']) ?? 'a tool');
+  const texts = parts.flatMap((part) => (part['type'] === 'text' ? [textOf(part['text']) ?? ''] : []));
+  const isModel = message['model'] !== '<synthetic>';
+  const used = isModel ? withMessage(state.used, message) : state.used;
+  const events: SaidEvent[] = [
+    ...texts.filter((text) => isModel && text.trim() !== '').map((text): SaidEvent => ({ type: 'progress', message: shortened(text) })),
+    ...tools.map((tool): SaidEvent => ({ type: 'progress', message: `uses ${tool}` })),
+    ...(isModel ? [{ type: 'usage', ...usageSoFar(used) } as const] : []),
+  ];
+  return { state: { ...state, used, hasWorked: state.hasWorked || tools.length > 0 }, events };
+}
+
+function hearAllowance(state: ClaudeState, info: SaidObject): Heard<ClaudeState> {
+  const resetsAt = amountOf(info['resetsAt']);
+  return { state: { ...state, resetAtMs: info['status'] === 'rejected' && resetsAt > 0 ? resetsAt * 1_000 : null } };
+}
+
+/** `subtype: "success"` goes with `is_error: true` when the model's service fails, so that is read first. */
+function hearResult(
+  state: ClaudeState,
+  { said, heardAtMs, failsWhenDenied }: { readonly said: SaidObject; readonly heardAtMs: number } & ClaudeDialectOptions,
+): Heard<ClaudeState> {
+  const usage = usageOfRun(said);
+  const isSuccess = said['is_error'] === false && said['subtype'] === 'success';
+  const denied = deniedTools(said);
+  if (!isSuccess) return { state, events: [{ type: 'usage', ...usage }, failureOf(state, said, heardAtMs)] };
+  if (failsWhenDenied && denied.length > 0) {
+    const message = `it was not allowed to use ${denied.join(', ')}`;
+    return { state, events: [{ type: 'usage', ...usage }, agentFailed({ kind: 'denied', message, hasWorked: true, details: { denied } })] };
+  }
+  const output = {
+    text: textOf(said['result']) ?? '',
+    session_id: textOf(said['session_id']),
+    turns: countOf(said['num_turns']),
+    ...(denied.length === 0 ? {} : { denied }),
+  };
+  return { state, events: [{ type: 'completed', output, ...usage }] };
+}
+
+const deniedTools = (said: SaidObject): readonly string[] => [
+  ...new Set(itemsOf(said['permission_denials']).map((denial) => textOf(objectOf(denial)['tool_name']) ?? 'a tool')),
+];
+
+function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Verdict {
+  const kind = causeOf(said);
+  const errors = itemsOf(said['errors']).map(String);
+  const message = shortened(textOf(said['result']) ?? (errors.join('; ') || (textOf(said['subtype']) ?? 'it failed')));
+  const status = countOf(said['api_error_status']);
+  return agentFailed({
+    kind,
+    message,
+    hasWorked: state.hasWorked,
+    retryable: isHopeless(said) ? false : undefined,
+    retryAfterMs: kind === 'rate_limited' && state.resetAtMs !== null ? Math.max(0, state.resetAtMs - heardAtMs) : undefined,
+    details: {
+      subtype: said['subtype'],
+      terminal_reason: said['terminal_reason'],
+      ...(status === 0 ? {} : { api_error_status: status }),
+      session_id: said['session_id'],
+    },
+  });
+}
+
+function causeOf(said: SaidObject): FailureCause {
+  const { subtype, api_error: apiError } = said;
+  if (subtype === 'error_max_turns' || subtype === 'error_max_budget_usd') return 'limit';
+  const byStatus = causeOfStatus(countOf(said['api_error_status']));
+  if (byStatus !== null) return byStatus;
+  const text = textOf(said['result']) ?? '';
+  if (/not logged in|invalid api key|please run \/login/i.test(text)) return 'auth';
+  if (/usage limit reached/i.test(text)) return 'rate_limited';
+  if (apiError === 'connection_failed') return 'model_unavailable';
+  return 'agent_failed';
+}
+
+/** A request that the model's service calls wrong is wrong the next time too. */
+const isHopeless = (said: SaidObject): boolean => said['api_error_status'] === 400 || said['api_error_status'] === 413;
+
+/** The program says on standard error, in words only, what keeps it from beginning. */
+const causeBeforeBeginning = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>
+  exitCode === null || exitCode === 0 || stderrTail.trim() === '' ? 'no_result' : 'config';

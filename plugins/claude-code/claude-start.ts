@@ -1,0 +1,85 @@
+/** The options of the Claude Code runner, and the command line and environment that they make. */
+import {
+  argvOf,
+  commonAgentOptions,
+  innerRetriesOption,
+  maxCostUsdOption,
+  maxTurnsOption,
+  permissionsOption,
+  sessionOption,
+  toolsOption,
+  Type,
+  type AgentStartFacts,
+  type OptionsOf,
+  type ProgramStart,
+} from '../plugin.ts';
+
+export const claudeOptions = Type.Object({
+  ...commonAgentOptions,
+  permissions: permissionsOption,
+  /** Tools that it may use without being asked, such as `Bash(git *)`. */
+  allowTools: toolsOption,
+  /** Tools that it may not use. */
+  denyTools: toolsOption,
+  maxTurns: maxTurnsOption,
+  /** US dollars; looked at after each call of the model, so that a run may go over it by one call. */
+  maxCostUsd: maxCostUsdOption,
+  session: sessionOption,
+  /** How often the program tries a call of the model again by itself. Default 2. */
+  innerRetries: innerRetriesOption,
+  /** What a result counts for that came although a tool was denied. Default `complete`; the result names the tools. */
+  whenDenied: Type.Optional(Type.Enum(['complete', 'fail'])),
+});
+
+export type ClaudeCodeOptions = OptionsOf<typeof claudeOptions>;
+
+const INNER_RETRIES = 2;
+const MODES = { 'read-only': 'plan', edit: 'acceptEdits', full: 'bypassPermissions' } as const;
+
+/** Variables of the sidecar that are passed on when they are set: how it is logged in, and where its model is. */
+export const CLAUDE_VARIABLES = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'ANTHROPIC_BASE_URL',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'CLAUDE_CONFIG_DIR',
+] as const;
+
+/** Those that the options stand for, or that its output depends on. */
+export const OWN_FLAGS = [
+  ...['-p', '--print', '--output-format', '--input-format', '--verbose', '--model', '--permission-mode', '--dangerously-skip-permissions'],
+  ...['--allowedTools', '--allowed-tools', '--disallowedTools', '--disallowed-tools', '--max-turns', '--max-budget-usd'],
+  ...['--session-id', '--resume', '-r', '--continue', '-c', '--no-session-persistence', '--include-partial-messages'],
+];
+
+/** What is started for a run. */
+export function claudeStart(options: ClaudeCodeOptions, { session }: Pick<AgentStartFacts, 'session'>): ProgramStart {
+  const { permissions = 'edit', allowTools = [], denyTools = [] } = options;
+  const flag = (name: string, value: string | number | undefined): readonly string[] => (value === undefined ? [] : [name, String(value)]);
+  return {
+    argv: [
+      ...argvOf(options.bin, 'claude'),
+      ...['-p', '--output-format', 'stream-json', '--verbose'],
+      ...flag('--model', options.model),
+      ...flag('--permission-mode', permissions === 'cli-default' ? undefined : MODES[permissions]),
+      ...flag('--max-turns', options.maxTurns),
+      ...flag('--max-budget-usd', options.maxCostUsd),
+      ...flag('--resume', session?.id),
+      ...(options.extraArgs ?? []),
+      // These take all words that follow, so they come last.
+      ...(allowTools.length === 0 ? [] : ['--allowedTools', ...allowTools]),
+      ...(denyTools.length === 0 ? [] : ['--disallowedTools', ...denyTools]),
+    ],
+    cwd: options.cwd,
+    env: claudeVariables(options),
+    passEnv: [...CLAUDE_VARIABLES, ...(options.passEnv ?? [])],
+  };
+}
+
+/** Set for every run: few retries of its own, since the hub has retries too, and no updates in the middle of work. */
+export const claudeVariables = ({ env, innerRetries = INNER_RETRIES }: ClaudeCodeOptions): Readonly<Record<string, string>> => ({
+  CLAUDE_CODE_MAX_RETRIES: String(innerRetries),
+  CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+  DISABLE_AUTOUPDATER: '1',
+  ...env,
+});

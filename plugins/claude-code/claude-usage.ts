@@ -1,0 +1,69 @@
+/** What a run of Claude Code has used: as its messages tell while it works, and as its result tells at the end. */
+import {
+  amountOf,
+  countOf,
+  objectOf,
+  sumOfUsage,
+  textOf,
+  usageByModel,
+  type ModelUsage,
+  type RunUsage,
+  type SaidObject,
+} from '../plugin.ts';
+
+interface ToldMessage {
+  readonly id: string | null;
+  readonly model: string;
+  readonly usage: ModelUsage;
+}
+
+export interface UsedSoFar {
+  /** By messages that nothing more is told of, by model. */
+  readonly earlier: Readonly<Record<string, ModelUsage>>;
+  /** The last messages, oldest first: one with several parts is told several times, and agents below it talk in between. */
+  readonly messages: readonly ToldMessage[];
+}
+
+export const NOTHING_USED: UsedSoFar = { earlier: {}, messages: [] };
+
+/** Messages that may still be told of again. */
+const OPEN_MESSAGES_MAX = 16;
+
+/** A message counts once, as it was told of last. */
+export function withMessage({ earlier, messages }: UsedSoFar, said: SaidObject): UsedSoFar {
+  const id = textOf(said['id']);
+  const told: ToldMessage = { id, model: textOf(said['model']) ?? 'unknown', usage: usageOfMessage(objectOf(said['usage'])) };
+  const open = [...messages.filter((message) => message.id !== id), told];
+  const [oldest] = open;
+  if (oldest === undefined || open.length <= OPEN_MESSAGES_MAX) return { earlier, messages: open };
+  return { earlier: added(earlier, oldest), messages: open.slice(1) };
+}
+
+/** Of the messages so far, their outputs as far as they had come. */
+export const usageSoFar = ({ earlier, messages }: UsedSoFar): RunUsage => usageByModel(messages.reduce(added, earlier));
+
+const added = (byModel: UsedSoFar['earlier'], { model, usage }: ToldMessage): UsedSoFar['earlier'] => ({
+  ...byModel,
+  [model]: sumOfUsage([byModel[model] ?? {}, usage]),
+});
+
+/** Of this run: `modelUsage` and `total_cost_usd` of a result are of the whole session, earlier runs included. */
+export const usageOfRun = (result: SaidObject): RunUsage =>
+  usageByModel(
+    Object.fromEntries(
+      Object.entries(objectOf(result['model_usage_since_last_result'])).map(([model, usage]) => [model, usageOfModel(objectOf(usage))]),
+    ),
+  );
+
+const usageOfModel = (usage: SaidObject): ModelUsage => ({
+  inputTokens: countOf(usage['inputTokens']) + countOf(usage['cacheReadInputTokens']) + countOf(usage['cacheCreationInputTokens']),
+  cachedInputTokens: countOf(usage['cacheReadInputTokens']),
+  outputTokens: countOf(usage['outputTokens']),
+  costUsd: amountOf(usage['costUSD']),
+});
+
+const usageOfMessage = (usage: SaidObject): ModelUsage => ({
+  inputTokens: countOf(usage['input_tokens']) + countOf(usage['cache_read_input_tokens']) + countOf(usage['cache_creation_input_tokens']),
+  cachedInputTokens: countOf(usage['cache_read_input_tokens']),
+  outputTokens: countOf(usage['output_tokens']),
+});

@@ -1,0 +1,155 @@
+/** Reads what `codex exec --json` prints. */
+import {
+  agentFailed,
+  causeOfStatus,
+  countOf,
+  endInWords,
+  objectOf,
+  shortened,
+  textOf,
+  usageByModel,
+  type AgentDialect,
+  type FailureCause,
+  type Heard,
+  type ProgramEnd,
+  type RunUsage,
+  type SaidEvent,
+  type SaidObject,
+  type Session,
+  type SessionTotals,
+  type Verdict,
+} from '../plugin.ts';
+
+export interface CodexDialectOptions {
+  /** The model that was asked for: its lines do not name any. */
+  readonly model?: string | undefined;
+  /** Actions of the agent before it is stopped. */
+  readonly maxTurns?: number | undefined;
+}
+
+interface CodexState {
+  readonly session: Session | null;
+  readonly threadId: string | null;
+  readonly hasWorked: boolean;
+  /** Actions and messages so far. */
+  readonly turns: number;
+  /** Its last message: the result, once the turn is completed. */
+  readonly text: string;
+}
+
+/** Items that change nothing outside of the program. */
+const HARMLESS_ITEMS: ReadonlySet<unknown> = new Set(['agent_message', 'reasoning', 'error', 'todo_list', 'web_search']);
+/** Items that are neither an action nor a message. */
+const NO_TURNS: ReadonlySet<unknown> = new Set(['reasoning', 'error', 'todo_list']);
+
+/** The only lines that settle are `turn.completed` and `turn.failed`; an `error` may be followed by a success. */
+export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexState> => ({
+  begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '' }),
+  hear(state, { json }) {
+    switch (json?.['type']) {
+      case 'thread.started': {
+        const threadId = textOf(json['thread_id']);
+        return { state: { ...state, threadId }, events: [{ type: 'started', sessionId: threadId ?? undefined }] };
+      }
+      case 'item.started':
+      case 'item.completed':
+        return hearItem(state, { item: objectOf(json['item']), isDone: json['type'] === 'item.completed', ...options });
+      case 'error':
+        return { state, events: [waitingFor(textOf(json['message']) ?? '')] };
+      case 'turn.completed': {
+        const totals = totalsIn(objectOf(json['usage']));
+        const output = { text: state.text, session_id: state.threadId };
+        return { state, totals, events: [{ type: 'completed', output, ...usageOfRun(state, totals, options) }] };
+      }
+      case 'turn.failed':
+        return { state, events: [failedTurn(state, textOf(objectOf(json['error'])['message']) ?? 'the turn failed')] };
+      default:
+        return { state };
+    }
+  },
+  ended(state, end) {
+    const kind = causeOfEnd(state, end);
+    return agentFailed({ kind, message: endInWords(end), hasWorked: state.hasWorked });
+  },
+});
+
+function hearItem(
+  state: CodexState,
+  { item, isDone, maxTurns }: { readonly item: SaidObject; readonly isDone: boolean } & CodexDialectOptions,
+): Heard<CodexState> {
+  const { type } = item;
+  const text = type === 'agent_message' && isDone ? (textOf(item['text']) ?? '') : null;
+  const next: CodexState = {
+    ...state,
+    hasWorked: state.hasWorked || !HARMLESS_ITEMS.has(type),
+    turns: state.turns + (isDone && !NO_TURNS.has(type) ? 1 : 0),
+    text: text ?? state.text,
+  };
+  if (maxTurns !== undefined && next.turns > maxTurns) {
+    const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
+    return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: next.hasWorked, details: { maxTurns } })] };
+  }
+  const words = text ?? (isDone ? null : actionInWords(item));
+  return { state: next, events: words === null ? [] : [{ type: 'progress', message: shortened(words) }] };
+}
+
+function actionInWords(item: SaidObject): string | null {
+  if (item['type'] === 'command_execution') return `runs ${textOf(item['command']) ?? 'a command'}`;
+  return HARMLESS_ITEMS.has(item['type']) ? null : `does ${textOf(item['type']) ?? 'something'}`;
+}
+
+/** It tries again by itself after each of these, until `turn.failed`. */
+const waitingFor = (message: string): SaidEvent => ({
+  type: 'progress',
+  message: shortened(message),
+  waiting: causeOfText(message) === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
+});
+
+function failedTurn(state: CodexState, message: string): Verdict {
+  const status = statusIn(message);
+  return agentFailed({
+    kind: causeOfText(message) ?? 'agent_failed',
+    message: shortened(message),
+    hasWorked: state.hasWorked,
+    retryable: status === 400 || status === 413 ? false : undefined,
+    details: { ...(status === null ? {} : { status }), session_id: state.threadId },
+  });
+}
+
+/** There are no fields for it: the status of the model's service stands in the text. */
+function causeOfText(message: string): FailureCause | null {
+  const status = statusIn(message);
+  const byStatus = status === null ? null : causeOfStatus(status);
+  if (byStatus !== null) return byStatus;
+  if (/missing environment variable|not logged in|unauthorized/i.test(message)) return 'auth';
+  if (/usage limit|rate limit|too many requests/i.test(message)) return 'rate_limited';
+  if (/high demand|stream disconnected|waiting for network|error sending request|connection failed/i.test(message))
+    return 'model_unavailable';
+  return null;
+}
+
+const statusIn = (message: string): number | null => {
+  const [, status] = /\bstatus:? (\d{3})\b/.exec(message) ?? [];
+  return status === undefined ? null : Number(status);
+};
+
+function causeOfEnd({ threadId, session }: CodexState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
+  if (/exceeds the maximum length/i.test(stderrTail)) return 'limit';
+  if (/not inside a trusted directory/i.test(stderrTail)) return 'config';
+  if (session !== null && /resume failed|no rollout found/i.test(stderrTail)) return 'agent_failed';
+  return threadId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
+}
+
+/** Of the whole thread, earlier runs included. `input` includes what came from the cache, `output` what it only thought. */
+const totalsIn = (usage: SaidObject): SessionTotals => ({
+  input: countOf(usage['input_tokens']),
+  cached: countOf(usage['cached_input_tokens']),
+  output: countOf(usage['output_tokens']),
+});
+
+function usageOfRun({ session, threadId }: CodexState, totals: SessionTotals, { model }: CodexDialectOptions): RunUsage {
+  const before = session?.id === threadId ? (session?.totals ?? {}) : {};
+  const since = (name: string): number => Math.max(0, (totals[name] ?? 0) - (before[name] ?? 0));
+  const usage = { inputTokens: since('input'), cachedInputTokens: since('cached'), outputTokens: since('output') };
+  return model === undefined ? { tokensUsed: usage.inputTokens + usage.outputTokens } : usageByModel({ [model]: usage });
+}

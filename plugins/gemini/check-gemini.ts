@@ -1,0 +1,53 @@
+/** What the doctor asks of the Gemini CLI. Calls no model. No command of it says whether it is logged in. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { argvOf, baseEnvironment, checkAgentFolder, checkAgentProgram, objectOf, textOf, type RunnerCheck } from '../plugin.ts';
+import { GEMINI_VARIABLES, geminiVariables, type GeminiOptions } from './gemini-start.ts';
+
+const LEAST = '0.61.0';
+const INSTALL = 'Install it with "npm install -g @google/gemini-cli", or correct bin.';
+const KEYS = ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_APPLICATION_CREDENTIALS'] as const;
+
+export async function checkGemini({
+  cwd,
+  options,
+}: {
+  readonly cwd: string;
+  readonly options: GeminiOptions;
+}): Promise<readonly RunnerCheck[]> {
+  const argv = argvOf(options.bin, 'gemini');
+  const env = baseEnvironment({ cwd, env: geminiVariables(options), passEnv: [...GEMINI_VARIABLES, ...(options.passEnv ?? [])] });
+  const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
+  if (!folder.ok) return [folder];
+  return [folder, await checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL }), await checkLogin(env)];
+}
+
+/** A key of the environment, or a way to log in that somebody has chosen in its settings. */
+async function checkLogin(env: Readonly<Record<string, string>>): Promise<RunnerCheck> {
+  const check = 'login';
+  const path = join(env['HOME'] ?? '', '.gemini', 'settings.json');
+  const settings = await settingsIn(path);
+  if (settings === 'broken')
+    return { check, ok: false, message: `"${path}" is not JSON, and the program does not start with it. Correct it.` };
+  const selected = textOf(objectOf(objectOf(objectOf(settings)['security'])['auth'])['selectedType']);
+  const key = KEYS.find((name) => (env[name] ?? '') !== '');
+  if (selected !== null) {
+    const lacksKey = selected === 'gemini-api-key' && key === undefined;
+    const message = lacksKey ? 'Its settings want an API key, and there is none. Give the sidecar GEMINI_API_KEY.' : `by ${selected}`;
+    return { check, ok: !lacksKey, message };
+  }
+  const message =
+    key === undefined ? 'Gemini CLI is not logged in. Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.' : `${key} is set`;
+  return { check, ok: key !== undefined, message };
+}
+
+async function settingsIn(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch(() => null); // None, or none that may be read: then it has none either.
+  if (text === null) return {};
+  try {
+    // Comments are allowed in it.
+    return JSON.parse(text.replace(/^\s*\/\/.*$/gm, ''));
+  } catch {
+    return 'broken';
+  }
+}

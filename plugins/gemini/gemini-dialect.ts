@@ -1,0 +1,159 @@
+/** Reads what `gemini -o stream-json` prints. */
+import {
+  agentFailed,
+  causeOfStatus,
+  countOf,
+  endInWords,
+  objectOf,
+  shortened,
+  textOf,
+  usageByModel,
+  type AgentDialect,
+  type FailureCause,
+  type Heard,
+  type ProgramEnd,
+  type RunUsage,
+  type SaidEvent,
+  type SaidObject,
+  type Session,
+  type Verdict,
+} from '../plugin.ts';
+
+export interface GeminiDialectOptions {
+  /** Tool calls of the agent before it is stopped. */
+  readonly maxTurns?: number | undefined;
+}
+
+interface GeminiState {
+  readonly session: Session | null;
+  readonly sessionId: string | null;
+  readonly turns: number;
+  /** What it has said since its last tool: the result, once it says that it is done. */
+  readonly text: string;
+  /** Its last complaint about itself. */
+  readonly complaint: string | null;
+}
+
+/** Its exit codes, where it ended without a result line: 145 is the status 401 without its ninth bit. */
+const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
+  41: 'auth',
+  145: 'auth',
+  42: 'config',
+  52: 'config',
+  55: 'config',
+  53: 'limit',
+};
+
+export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<GeminiState> => ({
+  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', complaint: null }),
+  hear(state, { stream, text, json }) {
+    if (stream === 'stderr') return { state, events: retryIn(text) };
+    switch (json?.['type']) {
+      case 'init': {
+        const sessionId = textOf(json['session_id']);
+        return { state: { ...state, sessionId }, events: [{ type: 'started', sessionId: sessionId ?? undefined }] };
+      }
+      case 'message':
+        // The prompt comes back as a message too.
+        return { state: json['role'] === 'assistant' ? { ...state, text: state.text + (textOf(json['content']) ?? '') } : state };
+      case 'tool_use':
+        return hearTool(state, textOf(json['tool_name']) ?? 'a tool', options);
+      case 'tool_result':
+        return hearToolResult(state, json);
+      case 'error':
+        return { state: { ...state, complaint: textOf(json['message']) } };
+      case 'result':
+        return { state, events: [{ type: 'usage', ...usageIn(objectOf(json['stats'])) }, verdictOf(state, json)] };
+      default:
+        return { state };
+    }
+  },
+  ended: (state, end) => agentFailed({ kind: causeOfEnd(state, end), message: endInWords(end), hasWorked: state.turns > 0 }),
+});
+
+function hearTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOptions): Heard<GeminiState> {
+  const turns = state.turns + 1;
+  const next = { ...state, turns };
+  if (maxTurns !== undefined && turns > maxTurns) {
+    const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
+    return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
+  }
+  const said: readonly SaidEvent[] = state.text.trim() === '' ? [] : [{ type: 'progress', message: shortened(state.text) }];
+  return { state: next, events: [...said, { type: 'progress', message: `uses ${tool}` }] };
+}
+
+function hearToolResult(state: GeminiState, said: SaidObject): Heard<GeminiState> {
+  const next = { ...state, text: '' };
+  if (said['status'] !== 'error') return { state: next };
+  const why = textOf(objectOf(said['error'])['message']) ?? 'it failed';
+  return { state: next, events: [{ type: 'progress', message: shortened(`a tool failed: ${why}`) }] };
+}
+
+/** It says only on standard error that it tries again. */
+function retryIn(text: string): readonly SaidEvent[] {
+  if (!/^Attempt \d+ failed/.test(text)) return [];
+  const isLimit = /\b429\b|quota|rate limit|exhausted/i.test(text);
+  return [{ type: 'progress', message: shortened(text), waiting: isLimit ? 'rate_limited' : 'model_unavailable' }];
+}
+
+/** "success" without a word is none: the agent was cut off, or never asked. */
+function verdictOf(state: GeminiState, said: SaidObject): Verdict {
+  const details = { session_id: state.sessionId };
+  const hasWorked = state.turns > 0;
+  if (said['status'] !== 'success') return failureOf(objectOf(said['error']), { hasWorked, details });
+  const isCutOff = /loop detected|stopping execution/i.test(state.complaint ?? '');
+  if (isCutOff || state.text.trim() === '') {
+    return agentFailed({ kind: 'no_result', message: state.complaint ?? 'it ended without an answer', hasWorked, details });
+  }
+  return { type: 'completed', output: { text: state.text, session_id: state.sessionId }, ...usageIn(objectOf(said['stats'])) };
+}
+
+function failureOf(
+  error: SaidObject,
+  about: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>> },
+): Verdict {
+  const message = textOf(error['message']) ?? 'it failed';
+  const status = statusIn(message);
+  return agentFailed({
+    ...about,
+    kind: causeOfError(textOf(error['type']) ?? '', message, status),
+    message: shortened(message),
+    retryable: status === 400 || status === 413 ? false : undefined,
+    details: { ...about.details, type: error['type'], ...(status === null ? {} : { status }) },
+  });
+}
+
+function causeOfError(type: string, message: string, status: number | null): FailureCause {
+  if (type === 'FatalTurnLimitedError') return 'limit';
+  if (type === 'FatalAuthenticationError') return 'auth';
+  const byStatus = status === null ? null : causeOfStatus(status);
+  if (byStatus !== null) return byStatus;
+  if (/quota|rate limit|exhausted/i.test(message)) return 'rate_limited';
+  return /terminated|fetch failed|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND/.test(message) ? 'model_unavailable' : 'agent_failed';
+}
+
+/** The status of the model's service: `[API Error: {"error":{"code":401,…`. */
+const statusIn = (message: string): number | null => {
+  const [, status] = /"code":\s*(\d{3})\b/.exec(message) ?? [];
+  return status === undefined ? null : Number(status);
+};
+
+function causeOfEnd({ session, sessionId }: GeminiState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
+  if (session !== null && /error resuming session|invalid session identifier/i.test(stderrTail)) return 'agent_failed';
+  const byExit = exitCode === null ? undefined : CAUSE_OF_EXIT[exitCode];
+  if (byExit !== undefined) return byExit;
+  return sessionId === null && exitCode === 1 ? 'config' : 'no_result';
+}
+
+/** Of this run. `input_tokens` includes what came from the cache. */
+function usageIn(stats: SaidObject): RunUsage {
+  const models = Object.entries(objectOf(stats['models'])).map(([model, usage]) => [model, usageOf(objectOf(usage))] as const);
+  const used = models.filter(([, { inputTokens = 0, outputTokens = 0 }]) => inputTokens + outputTokens > 0);
+  return usageByModel(Object.fromEntries(used));
+}
+
+const usageOf = (usage: SaidObject) => ({
+  inputTokens: countOf(usage['input_tokens']),
+  cachedInputTokens: countOf(usage['cached']),
+  outputTokens: countOf(usage['output_tokens']),
+});

@@ -1,0 +1,131 @@
+/** Reads what `openclaw agent exec --json` prints: one object, over many lines, when all is over. */
+import {
+  agentFailed,
+  amountOf,
+  causeOfStatus,
+  countOf,
+  endInWords,
+  lastWords,
+  objectOf,
+  shortened,
+  textOf,
+  usageByModel,
+  type AgentDialect,
+  type FailureCause,
+  type ProgramEnd,
+  type RunUsage,
+  type SaidEvent,
+  type SaidObject,
+  type Verdict,
+} from '../plugin.ts';
+
+interface OpenclawState {
+  /** The object so far; null while none has begun. */
+  readonly object: string | null;
+  readonly isTooLong: boolean;
+}
+
+/** Of the object. */
+const CHARACTERS_MAX = 4 * 1024 * 1024;
+const FIRST: OpenclawState = { object: null, isTooLong: false };
+
+/**
+ * It is settled by the object: from a line that begins with `{` to one that is `}`. Nothing is said before; what it writes
+ * to standard error only shows that it lives.
+ */
+export const openclawDialect: AgentDialect<OpenclawState> = {
+  begin: () => FIRST,
+  hear(state, { stream, text, json }) {
+    if (stream === 'stderr') return { state };
+    if (state.object === null && json !== null) return { state, events: eventsOf(json) };
+    if (state.object === null && !text.startsWith('{')) return { state };
+    const object = `${state.object ?? ''}${text}\n`;
+    if (object.length > CHARACTERS_MAX) return { state: { object: null, isTooLong: true } };
+    if (text !== '}') return { state: { ...state, object } };
+    const said = objectIn(object);
+    return { state: FIRST, events: said === null ? [] : eventsOf(said) };
+  },
+  ended({ isTooLong }, end) {
+    const message = isTooLong ? `its result has more than ${String(CHARACTERS_MAX)} characters` : endInWords(end);
+    const kind = causeOfEnd(end);
+    return agentFailed({ kind, message, hasWorked: kind !== 'config' });
+  },
+};
+
+function objectIn(text: string): SaidObject | null {
+  try {
+    return objectOf(JSON.parse(text));
+  } catch {
+    return null; // Not the one that it prints: a `{` in its log.
+  }
+}
+
+/** Other objects are of its log. */
+function eventsOf(said: SaidObject): readonly SaidEvent[] {
+  if (typeof said['ok'] !== 'boolean') return [];
+  const usage = usageIn(said);
+  return [{ type: 'usage', ...usage }, verdictOf(said, usage)];
+}
+
+function verdictOf(said: SaidObject, usage: RunUsage): Verdict {
+  if (said['ok'] !== true || said['status'] !== 'ok') return failureOf(said);
+  return {
+    type: 'completed',
+    output: { text: textOf(said['final']) ?? '', session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) },
+    ...usage,
+  };
+}
+
+function failureOf(said: SaidObject): Verdict {
+  const error = objectOf(said['error']);
+  const text = textOf(error['message']) ?? 'it failed';
+  const { kind, hasWorked = true } = causeOf(said, error, text);
+  return agentFailed({
+    kind,
+    message: shortened(text.replaceAll('\n', ' ')),
+    hasWorked,
+    retryable: /rejected the request/.test(text) ? false : undefined,
+    retryAfterMs: kind === 'rate_limited' ? delayIn(text) : undefined,
+    details: { status: said['status'], session_id: said['sessionId'] },
+  });
+}
+
+/** A status stands in the text only. Whether a tool has run is not said of a failure, so it may have. */
+function causeOf(said: SaidObject, error: SaidObject, text: string): { readonly kind: FailureCause; readonly hasWorked?: boolean } {
+  if (said['status'] === 'timeout') return { kind: 'limit' };
+  if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', hasWorked: false };
+  // It remembers a failed login for a minute, and then does not even try: no login has failed now.
+  if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', hasWorked: false };
+  const [, status] = /\bHTTP (\d{3})\b/.exec(text) ?? [];
+  const byStatus = status === undefined ? null : causeOfStatus(Number(status));
+  if (byStatus !== null) return { kind: byStatus };
+  if (/authentication failed/i.test(text)) return { kind: 'auth' };
+  if (/\b429\b|rate.?limit/i.test(text)) return { kind: 'rate_limited' };
+  return { kind: /request failed|timed out|overloaded/i.test(text) && !/rejected/.test(text) ? 'model_unavailable' : 'agent_failed' };
+}
+
+/** `Retry after about 1 minute`. */
+function delayIn(text: string): number | undefined {
+  const [, count, unit] = /retry after about (\d+) (second|minute|hour)/i.exec(text) ?? [];
+  if (count === undefined) return undefined;
+  return Number(count) * { second: 1_000, minute: 60_000, hour: 3_600_000 }[unit?.toLowerCase() as 'second' | 'minute' | 'hour'];
+}
+
+/** What keeps it from starting it says on standard error: a Node that is too old, a flag that there is not. */
+const causeOfEnd = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>
+  exitCode === 1 && /^openclaw: |use 2\d\.|unknown option|nvm /i.test(`${stderrTail}\n${lastWords(stderrTail)}`) ? 'config' : 'no_result';
+
+/** `input` is without what came from the cache. */
+function usageIn(said: SaidObject): RunUsage {
+  const usage = objectOf(said['usage']);
+  const cachedInputTokens = countOf(usage['cacheRead']);
+  const costUsd = amountOf(said['costUsd']);
+  const used = {
+    inputTokens: countOf(usage['input']) + cachedInputTokens + countOf(usage['cacheWrite']),
+    cachedInputTokens,
+    outputTokens: countOf(usage['output']),
+    ...(costUsd === 0 ? {} : { costUsd }),
+  };
+  const model = [said['provider'], said['model']].map(textOf);
+  return model.includes(null) ? {} : usageByModel({ [model.join('/')]: used });
+}

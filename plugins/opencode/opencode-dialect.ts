@@ -1,0 +1,173 @@
+/** Reads what `opencode run --format json` prints. */
+import {
+  agentFailed,
+  amountOf,
+  causeOfStatus,
+  countOf,
+  endInWords,
+  objectOf,
+  shortened,
+  sumOfUsage,
+  textOf,
+  usageByModel,
+  type AgentDialect,
+  type FailureCause,
+  type Heard,
+  type ModelUsage,
+  type ProgramEnd,
+  type SaidEvent,
+  type SaidObject,
+  type Session,
+  type Verdict,
+} from '../plugin.ts';
+
+export interface OpencodeDialectOptions {
+  readonly model: string;
+  /** Steps, which are calls of the model, before it is stopped. */
+  readonly maxTurns?: number | undefined;
+  /** US dollars before it is stopped, where its model has prices. */
+  readonly maxCostUsd?: number | undefined;
+}
+
+interface OpencodeState {
+  readonly session: Session | null;
+  readonly sessionId: string | null;
+  readonly hasWorked: boolean;
+  readonly steps: number;
+  readonly usage: ModelUsage;
+  /** What it said in the step that is the last so far. */
+  readonly text: string;
+  /** Why that step ended; null while it lasts. */
+  readonly reason: string | null;
+  /** A tool that it was not allowed to use. */
+  readonly denied: string | null;
+  readonly error: SaidObject | null;
+}
+
+const FIRST = { sessionId: null, hasWorked: false, steps: 0, usage: sumOfUsage([]), text: '', reason: null, denied: null, error: null };
+
+/** It has no line for a result: it has succeeded when it ends with code 0 after a step that ended with `stop`. */
+export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<OpencodeState> => ({
+  begin: (session) => ({ ...FIRST, session }),
+  hear(before, { json }) {
+    const sessionId = textOf(json?.['sessionID']);
+    if (json === null || sessionId === null) return { state: before };
+    const state = { ...before, sessionId };
+    const started: readonly SaidEvent[] = before.sessionId === null ? [{ type: 'started', sessionId }] : [];
+    const heard = hearPart(state, { type: json['type'], part: objectOf(json['part']), error: objectOf(json['error']), ...options });
+    return { ...heard, events: [...started, ...(heard.events ?? [])] };
+  },
+  ended(state, end) {
+    const isStopped = state.reason === 'stop' && state.error === null;
+    // The exit code of a run of an earlier sidecar is told to nobody.
+    if (isStopped && end.signal === null && (end.exitCode === 0 || end.exitCode === null)) {
+      const output = { text: state.text, session_id: state.sessionId };
+      return { type: 'completed', output, ...usageOfRun(state, options) };
+    }
+    return state.error === null ? endedWithoutResult(state, end) : failureOf(state, state.error);
+  },
+});
+
+interface HeardPart extends OpencodeDialectOptions {
+  readonly type: unknown;
+  readonly part: SaidObject;
+  readonly error: SaidObject;
+}
+
+function hearPart(state: OpencodeState, heard: HeardPart): Heard<OpencodeState> {
+  const { type, part } = heard;
+  switch (type) {
+    case 'step_start':
+      return { state: { ...state, text: '', reason: null, error: null } };
+    case 'text': {
+      const text = textOf(part['text']) ?? '';
+      return { state: { ...state, text: state.text + text }, events: [{ type: 'progress', message: shortened(text) }] };
+    }
+    case 'tool_use': {
+      const tool = textOf(part['tool']) ?? 'a tool';
+      const isRejected = /rejected permission/i.test(textOf(objectOf(part['state'])['error']) ?? '');
+      const next = { ...state, hasWorked: true, denied: isRejected ? tool : state.denied };
+      return { state: next, events: [{ type: 'progress', message: isRejected ? `not allowed: ${tool}` : `uses ${tool}` }] };
+    }
+    case 'step_finish':
+      return hearStep(state, heard);
+    case 'error':
+      return { state: { ...state, error: heard.error } };
+    default:
+      return { state };
+  }
+}
+
+function hearStep(state: OpencodeState, { part, ...options }: HeardPart): Heard<OpencodeState> {
+  const usage = sumOfUsage([state.usage, usageOfStep(part)]);
+  const next = { ...state, usage, reason: textOf(part['reason']), steps: state.steps + 1 };
+  const told: SaidEvent = { type: 'usage', ...usageOfRun(next, options) };
+  const { maxTurns, maxCostUsd } = options;
+  const isOver = next.reason !== 'stop';
+  const hasWorked = state.hasWorked;
+  if (isOver && maxTurns !== undefined && next.steps >= maxTurns) {
+    return {
+      state: next,
+      events: [
+        told,
+        agentFailed({ kind: 'limit', message: `it took ${String(maxTurns)} turns, and was stopped`, hasWorked, details: { maxTurns } }),
+      ],
+    };
+  }
+  if (isOver && maxCostUsd !== undefined && (usage.costUsd ?? 0) >= maxCostUsd) {
+    const message = `it cost ${String(usage.costUsd)} US dollars of ${String(maxCostUsd)}, and was stopped`;
+    return { state: next, events: [told, agentFailed({ kind: 'limit', message, hasWorked, details: { maxCostUsd } })] };
+  }
+  return { state: next, events: [told] };
+}
+
+function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
+  const { hasWorked, denied } = state;
+  if (denied !== null && end.exitCode === 0) {
+    return agentFailed({
+      kind: 'denied',
+      message: `it was not allowed to use ${denied}, and ended without a result`,
+      hasWorked,
+      details: { denied },
+    });
+  }
+  const message =
+    end.exitCode === 0 && state.reason !== null ? `its last step ended with "${state.reason}", without an answer` : endInWords(end);
+  return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked });
+}
+
+function causeOfEnd({ session, sessionId }: OpencodeState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
+  if (session !== null && /session not found/i.test(stderrTail)) return 'agent_failed';
+  return sessionId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
+}
+
+function failureOf({ hasWorked, sessionId }: OpencodeState, error: SaidObject): Verdict {
+  const data = objectOf(error['data']);
+  const status = countOf(data['statusCode']);
+  const kind = causeOfStatus(status) ?? (/ProviderAuthError/.test(textOf(error['name']) ?? '') ? 'auth' : 'agent_failed');
+  const retryAfterS = Number(objectOf(data['responseHeaders'])['retry-after']);
+  return agentFailed({
+    kind,
+    message: shortened(textOf(data['message']) ?? textOf(error['name']) ?? 'it failed'),
+    hasWorked,
+    retryable: kind === 'agent_failed' && data['isRetryable'] === false ? false : undefined,
+    retryAfterMs: kind === 'rate_limited' && retryAfterS > 0 ? retryAfterS * 1_000 : undefined,
+    details: { ...(status === 0 ? {} : { status }), session_id: sessionId },
+  });
+}
+
+/** `input` is without what came from the cache, `output` without what it only thought. */
+function usageOfStep(part: SaidObject): ModelUsage {
+  const tokens = objectOf(part['tokens']);
+  const cache = objectOf(tokens['cache']);
+  const costUsd = amountOf(part['cost']);
+  return {
+    inputTokens: countOf(tokens['input']) + countOf(cache['read']) + countOf(cache['write']),
+    cachedInputTokens: countOf(cache['read']),
+    outputTokens: countOf(tokens['output']) + countOf(tokens['reasoning']),
+    // 0 where it knows no prices, which is not the same as free.
+    ...(costUsd === 0 ? {} : { costUsd }),
+  };
+}
+
+const usageOfRun = ({ usage }: OpencodeState, { model }: OpencodeDialectOptions) => usageByModel({ [model]: usage });

@@ -1,0 +1,123 @@
+/** Listens to one run of an agent program: settles it by what is said, keeps its timers, and says when enough was heard. */
+import type { Clock, Timer } from '../../../core/ports/clock.ts';
+import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import type { SaidEvent } from '../follow-output.ts';
+import { objectIn } from '../json-lines.ts';
+import type { RunEars } from '../started-program.ts';
+import type { Emit } from '../wake-events.ts';
+import { agentFailed, type AgentDialect, type Session, type SessionTotals, type Verdict } from './dialect.ts';
+
+export interface AgentTimes {
+  /** From the start of the process to the first word of the agent; undefined for a program that says nothing before it has an answer. */
+  readonly startWithinMs: number | undefined;
+  /** Between two lines of the program; undefined: no bound. */
+  readonly idleMs: number | undefined;
+  /** From the result until what is left of the run is stopped. */
+  readonly lingerMs: number;
+}
+
+export interface AgentEarsOptions<State> {
+  readonly dialect: AgentDialect<State>;
+  readonly session: Session | null;
+  readonly times: AgentTimes;
+  readonly lineBytesMax?: number | undefined;
+  readonly clock: Clock;
+  readonly tell: Emit;
+  /** Makes a failure fit for people: whose it is, and the cure. */
+  readonly explain: (verdict: Verdict) => Verdict;
+  /** The session has an id, or has used more: answers when that is kept. */
+  readonly onSession: (sessionId: string, totals: SessionTotals) => Promise<void>;
+  /** How it was settled; not asked for a run that was stopped. */
+  readonly onSettled: (verdict: Verdict) => Promise<void>;
+}
+
+/** What is told by lines is what the dialect makes of them; the first verdict counts, and later ones are left out. */
+export function agentEars<State>(options: AgentEarsOptions<State>): RunEars {
+  const { dialect, times, clock, tell, explain } = options;
+  const enough = new AbortController();
+  let state = dialect.begin(options.session);
+  let sessionId: string | null = null;
+  let droppedLines = 0;
+  let hasSpoken = false;
+  let isSettled = false;
+  let givingUp: Promise<void> = Promise.resolve();
+  let alarm: Timer | null = null;
+
+  const alarmIn = (delayMs: number | undefined, fire: () => void): void => {
+    alarm?.cancel();
+    alarm = delayMs === undefined ? null : clock.after(delayMs, fire);
+  };
+  const endIn = (delayMs: number): void => {
+    alarmIn(delayMs, () => {
+      enough.abort();
+    });
+  };
+  const settle = async (verdict: Verdict): Promise<Verdict> => {
+    isSettled = true;
+    alarm?.cancel();
+    await options.onSettled(verdict);
+    return explain(verdict);
+  };
+  const giveUp = async (message: string): Promise<void> => {
+    await tell(await settle(agentFailed({ kind: 'unresponsive', message, hasWorked: hasSpoken })));
+    enough.abort();
+  };
+  const watch = (withinMs: number | undefined, what: string): void => {
+    if (isSettled) return;
+    alarmIn(withinMs, () => {
+      givingUp = giveUp(`${what} within ${String(withinMs)} ms, and was stopped`);
+    });
+  };
+  const toTell = async (event: SaidEvent): Promise<WakeEvent | null> => {
+    if (event.type === 'started' && event.sessionId !== undefined && sessionId !== event.sessionId) {
+      sessionId = event.sessionId;
+      await options.onSession(sessionId, options.session?.id === sessionId ? options.session.totals : {});
+    }
+    if (event.type !== 'completed' && event.type !== 'failed') return event;
+    if (isSettled) return null;
+    const verdict = await settle(event);
+    // A limit of ours is enforced at once; a program that has ended its work may end by itself.
+    endIn(event.type === 'failed' && event.kind === 'limit' ? 0 : times.lingerMs);
+    return verdict;
+  };
+  const hear =
+    (stream: 'stdout' | 'stderr') =>
+    async (text: string): Promise<readonly SaidEvent[]> => {
+      const heard = dialect.hear(state, { stream, text, json: objectIn(text), heardAtMs: clock.nowMs() });
+      state = heard.state;
+      hasSpoken ||= stream === 'stdout';
+      watch(times.idleMs, 'said nothing');
+      const events: SaidEvent[] = [];
+      for (const event of heard.events ?? []) {
+        const told = await toTell(event);
+        if (told !== null) events.push(told as SaidEvent);
+      }
+      if (heard.totals !== undefined && sessionId !== null) await options.onSession(sessionId, heard.totals);
+      return events;
+    };
+
+  return {
+    hear: hear('stdout'),
+    hearError: hear('stderr'),
+    lineBytesMax: options.lineBytesMax,
+    onDropped(lines) {
+      droppedLines += lines;
+    },
+    enough: enough.signal,
+    begun() {
+      watch(times.startWithinMs ?? times.idleMs, 'did not begin');
+    },
+    async ended({ exitCode, signal, stderrTail }) {
+      await givingUp;
+      if (isSettled) return undefined;
+      const verdict = dialect.ended(state, { exitCode, signal, stderrTail, droppedLines });
+      // Nobody saw how it ended: that it has no result says more of the machine than of the agent.
+      const isLost = exitCode === null && signal === null && verdict.type === 'failed' && verdict.kind === 'no_result';
+      return isLost ? undefined : settle(verdict);
+    },
+    close() {
+      isSettled = true;
+      alarm?.cancel();
+    },
+  };
+}

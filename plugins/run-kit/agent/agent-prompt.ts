@@ -1,0 +1,100 @@
+/** What an agent is told to do: one template for all of them, which the config may replace. */
+import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
+import type { ConfigProblem } from '../../../core/config/config.ts';
+
+/** The words of a template. Each is replaced once; the same words inside a task's text are only text. */
+const WORDS = [
+  'TASK_ID',
+  'TASK_DESCRIPTION',
+  'SUCCESS_CRITERIA',
+  'VERIFICATION_STEPS',
+  'FILE_HINTS',
+  'TASK_JSON',
+  'HOW_TO_REPORT',
+  'HOW_TO_REPORT_BY_COMMAND',
+  'EARLIER_ATTEMPT',
+] as const;
+type Word = (typeof WORDS)[number];
+
+export const DEFAULT_PROMPT = [
+  '${EARLIER_ATTEMPT}',
+  'Do this task, to its end. You work alone: nobody can answer questions or approve anything.',
+  '${TASK_DESCRIPTION}',
+  '${SUCCESS_CRITERIA}',
+  '${VERIFICATION_STEPS}',
+  '${FILE_HINTS}',
+  '${HOW_TO_REPORT}',
+].join('\n\n');
+
+/** For an agent that is woken and then on its own: nobody reads what it says. */
+export const DEFAULT_WOKEN_PROMPT = DEFAULT_PROMPT.replace('${HOW_TO_REPORT}', '${HOW_TO_REPORT_BY_COMMAND}');
+
+const HOW_TO_REPORT = [
+  'When you are done, end with one last message. It is kept as the result of the task and is all that is read of your work,',
+  'so say in it what you did, what came out and how you checked it. If the task cannot be done, say so and why.',
+  'Leave nothing running: what you started is stopped after that message.',
+].join(' ');
+
+/** A folder may have any name, so it is quoted for a shell. */
+function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
+  const report = `AGENTCOM_TASK_ID=${taskId} AGENTCOM_RESULTS_DIR='${resultsDir.replaceAll("'", "'\\''")}' agentcom report`;
+  return [
+    'Report by these commands, in a shell of this machine; nothing else that you say is read. Before you begin:',
+    `${report} started`,
+    'When you are done, with what you did, what came out and how you checked it:',
+    `${report} complete "…"`,
+    'If the task cannot be done, with the reason:',
+    `${report} fail "…"`,
+  ].join('\n');
+}
+
+const EARLIER_ATTEMPT =
+  'An earlier attempt of yours at this task was broken off. Look at what is there already, and go on from there; do nothing twice.';
+
+export interface PromptFacts {
+  readonly request: WakeRequest;
+  /** The agent goes on with the session of an earlier attempt. */
+  readonly isResumed: boolean;
+}
+
+/** The prompt of one run. Parts that are empty leave no gap. */
+export function agentPrompt(template: string, { request, isResumed }: PromptFacts): string {
+  const { task } = request;
+  const values: Readonly<Record<Word, () => string>> = {
+    TASK_ID: () => request.taskId,
+    TASK_DESCRIPTION: () => task.description,
+    SUCCESS_CRITERIA: () => listed('It has succeeded when:', task['success_criteria']),
+    VERIFICATION_STEPS: () => listed('Check your work so:', task['verification_steps']),
+    FILE_HINTS: () => listed('Files to look at:', task['file_hints']),
+    TASK_JSON: () => JSON.stringify(task),
+    HOW_TO_REPORT: () => HOW_TO_REPORT,
+    HOW_TO_REPORT_BY_COMMAND: () => howToReportByCommand(request),
+    EARLIER_ATTEMPT: () => (isResumed ? EARLIER_ATTEMPT : ''),
+  };
+  const paragraphs = template.split('\n\n').map((paragraph) => paragraph.replace(WORD, (_word, name: Word) => values[name]()));
+  return `${paragraphs.filter((paragraph) => paragraph.trim() !== '').join('\n\n')}\n`;
+}
+
+const WORD = new RegExp(`\\$\\{(${WORDS.join('|')})\\}`, 'g');
+
+function listed(title: string, entries: unknown): string {
+  if (!Array.isArray(entries) || entries.length === 0) return '';
+  return [title, ...entries.map((entry) => `- ${String(entry)}`)].join('\n');
+}
+
+/** What is wrong with a template of the config. */
+export function promptProblems(template: string | undefined): readonly ConfigProblem[] {
+  if (template === undefined) return [];
+  const unknown = [...template.matchAll(/\$\{([A-Z_]+)\}/g)]
+    .map(([, name]) => name)
+    .filter((name) => !(WORDS as readonly string[]).includes(name ?? ''));
+  return [
+    ...unknown.map((name) => ({
+      path: 'prompt',
+      message: `has \${${String(name)}}, which is not a word of a prompt; there are ${WORDS.join(', ')}`,
+    })),
+    ...(/\$\{TASK_(?:DESCRIPTION|JSON)\}/.test(template)
+      ? []
+      : [{ path: 'prompt', message: 'must have ${TASK_DESCRIPTION} or ${TASK_JSON}, or the agent never hears of its task' }]),
+  ];
+}

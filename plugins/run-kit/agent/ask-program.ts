@@ -1,0 +1,66 @@
+/** Asks a program something that it answers at once, such as its version. For the doctor. */
+import { spawn } from 'node:child_process';
+import { resolve as resolvePath } from 'node:path';
+import { isPath } from '../find-program.ts';
+
+/** The doctor gives a whole check 5 s. */
+const ASK_WITHIN_MS = 4_000;
+/** Of each stream; what comes after is not read. */
+const ANSWER_CHARACTERS_MAX = 1024 * 1024;
+
+export type AskedProgram =
+  | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
+  /** It could not be started, or gave no answer in time. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+export interface AskOptions {
+  /** Absolute. */
+  readonly cwd: string;
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Default 4,000 ms; then it is killed, with its group. */
+  readonly withinMs?: number | undefined;
+}
+
+/** No shell, and nothing to read. */
+export function askProgram(argv: readonly string[], { cwd, env, withinMs = ASK_WITHIN_MS }: AskOptions): Promise<AskedProgram> {
+  const [program = '', ...args] = argv;
+  return new Promise((answer) => {
+    const failed = (message: string): void => {
+      answer({ kind: 'failed', message });
+    };
+    try {
+      const file = isPath(program) ? resolvePath(cwd, program) : program;
+      const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+      const streams = { stdout: '', stderr: '' };
+      for (const name of ['stdout', 'stderr'] as const) {
+        child[name].setEncoding('utf8').on('data', (text: string) => {
+          streams[name] += text.slice(0, ANSWER_CHARACTERS_MAX - streams[name].length);
+        });
+      }
+      const timer = setTimeout(() => {
+        killGroup(child.pid);
+        failed(`gave no answer within ${String(withinMs)} ms`);
+      }, withinMs);
+      child.once('error', (error) => {
+        clearTimeout(timer);
+        failed(error.message);
+      });
+      child.once('close', (exitCode) => {
+        clearTimeout(timer);
+        answer({ kind: 'answered', exitCode, ...streams });
+      });
+    } catch (error) {
+      failed(error instanceof Error ? error.message : String(error)); // An argument that is too long.
+    }
+  });
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It has ended meanwhile.
+  }
+}

@@ -1,0 +1,76 @@
+/** What the doctor asks of every agent program: is it there, does it run, is it new enough, and can it work in its folder. */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import type { RunnerCheck } from '../../../core/ports/wake-runner.ts';
+import { findProgram } from '../find-program.ts';
+import { askProgram } from './ask-program.ts';
+import { lastWords } from './dialect.ts';
+
+export interface CheckedProgram {
+  /** The program with the arguments that belong to it. */
+  readonly argv: readonly string[];
+  /** Absolute. */
+  readonly cwd: string;
+  /** As the agent gets it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The least version that is known to work. */
+  readonly least: string;
+  /** What to do when there is none, a sentence. */
+  readonly install: string;
+}
+
+/** Runs `--version`: a file that is there may still not run, as after an install without its scripts. */
+export async function checkAgentProgram({ argv, cwd, env, least, install }: CheckedProgram): Promise<RunnerCheck> {
+  const check = 'program';
+  const program = argv[0] ?? '';
+  const found = await findProgram({ program, cwd, path: env['PATH'] });
+  if (found.kind === 'missing')
+    return { check, ok: false, message: `There is no "${program}" on PATH (${env['PATH'] ?? 'not set'}). ${install}` };
+  if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file. ${install}` };
+  const asked = await askProgram([...argv, '--version'], { cwd, env });
+  if (asked.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} --version" ${asked.message}. ${install}` };
+  // Warnings may stand on standard error, and so may what is wrong.
+  const version = versionIn(asked.stdout);
+  if (version === null || asked.exitCode !== 0) {
+    const said = lastWords(asked.stderr) || lastWords(asked.stdout);
+    return { check, ok: false, message: `"${argv.join(' ')} --version" exited with code ${String(asked.exitCode)}: ${said}. ${install}` };
+  }
+  const isNewEnough = compareVersions(version, least) >= 0;
+  const message = `${found.file} ${version}`;
+  return {
+    check,
+    ok: isNewEnough,
+    message: isNewEnough ? message : `${message} is older than ${least}, the oldest that is known to work. ${install}`,
+  };
+}
+
+/** The first line that has a version; null when there is none. */
+export const versionIn = (text: string): string | null => /\d+\.\d+\.\d+/.exec(text)?.[0] ?? null;
+
+function compareVersions(one: string, other: string): number {
+  const [left, right] = [one, other].map((version) => version.split('.').map(Number));
+  const place = [0, 1, 2].find((index) => left?.[index] !== right?.[index]);
+  return place === undefined ? 0 : (left?.[place] ?? 0) - (right?.[place] ?? 0);
+}
+
+/** The folder where the agent works: there, writable, and not a place where it could change everything. */
+export async function checkAgentFolder(cwd: string, { mayOnlyRead = false } = {}): Promise<RunnerCheck> {
+  const check = 'cwd';
+  const found = await stat(cwd).catch(() => null); // Whatever the reason, a program cannot be started in it.
+  if (found === null || !found.isDirectory()) return { check, ok: false, message: `"${cwd}" is not a folder. Create it or change cwd.` };
+  if (cwd === '/' || cwd === homedir()) {
+    return {
+      check,
+      ok: false,
+      message: `"${cwd}" is no folder for an agent to work in: it could change anything there. Set cwd to a folder of its own.`,
+    };
+  }
+  const isWritable = await access(cwd, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!isWritable && !mayOnlyRead)
+    return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar. Change its owner or cwd.` };
+  return { check, ok: true, message: cwd };
+}

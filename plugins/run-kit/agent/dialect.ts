@@ -1,0 +1,114 @@
+/** How the output of one agent program is read: pure functions, so that they can be tried on recordings. */
+import type { FailureCause, WakeEvent } from '../../../core/ports/wake-runner.ts';
+import type { SaidEvent } from '../follow-output.ts';
+import type { SaidObject } from '../json-lines.ts';
+
+/** A line of the program's output. */
+export interface HeardLine {
+  readonly stream: 'stdout' | 'stderr';
+  readonly text: string;
+  /** The line as a JSON object; null when it is not one. */
+  readonly json: SaidObject | null;
+  /** Milliseconds since 1970, when it was read. */
+  readonly heardAtMs: number;
+}
+
+/** Figures of a whole session, by names that the dialect chooses. */
+export type SessionTotals = Readonly<Record<string, number>>;
+
+/** A session that the run goes on with. */
+export interface Session {
+  readonly id: string;
+  /** What the session had used before this run, for programs that only tell totals. */
+  readonly totals: SessionTotals;
+}
+
+export interface Heard<State> {
+  readonly state: State;
+  readonly events?: readonly SaidEvent[] | undefined;
+  /** What the session has used by now. */
+  readonly totals?: SessionTotals | undefined;
+}
+
+/** How the program ended without having settled the attempt by a line. */
+export interface ProgramEnd {
+  /** Null when it cannot be known: a run of an earlier sidecar, or one that was killed. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stderrTail: string;
+  /** Lines of standard output that were too long and are left out; the result may have been among them. */
+  readonly droppedLines: number;
+}
+
+/** What settles an attempt. */
+export type Verdict = Extract<WakeEvent, { readonly type: 'completed' | 'failed' }>;
+
+/**
+ * The first `completed` or `failed` settles the attempt, whatever is said later and however the program exits. MUST NOT
+ * throw for anything that a program may print.
+ */
+export interface AgentDialect<State> {
+  /** Before the first line. `session` is the one that is gone on with, null for a fresh one. */
+  begin(session: Session | null): State;
+  hear(state: State, line: HeardLine): Heard<State>;
+  /** It ended, and no line has settled the attempt. */
+  ended(state: State, end: ProgramEnd): Verdict;
+}
+
+/** Causes that trying again cannot mend: not without a person, or never. */
+const NOT_RETRYABLE: ReadonlySet<FailureCause> = new Set(['auth', 'config', 'limit', 'denied']);
+
+export interface AgentFailure {
+  readonly kind: FailureCause;
+  readonly message: string;
+  /** Whether a tool may have run or a file may have changed. */
+  readonly hasWorked: boolean;
+  /** Default: false for `auth`, `config`, `limit` and `denied`. */
+  readonly retryable?: boolean | undefined;
+  readonly retryAfterMs?: number | undefined;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The event of a failure that the agent told or its runner saw. */
+export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs, details }: AgentFailure): Verdict {
+  return {
+    type: 'failed',
+    phase: 'agent',
+    kind,
+    message,
+    retryable: retryable ?? !NOT_RETRYABLE.has(kind),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(hasWorked ? {} : { beforeWork: true }),
+    details: { cause: kind, ...details },
+  };
+}
+
+/** What an HTTP status of a model's service says of the failure; null where it says nothing. */
+export function causeOfStatus(status: number): FailureCause | null {
+  if (status === 401 || status === 403) return 'auth';
+  if (status === 402 || status === 404) return 'config';
+  if (status === 429 || status === 529) return 'rate_limited';
+  return status >= 500 && status <= 599 ? 'model_unavailable' : null;
+}
+
+/** How it ended, in words: `exited with code 3`, with the last line of standard error. */
+export function endInWords({ exitCode, signal, stderrTail, droppedLines }: ProgramEnd): string {
+  const how = signal !== null ? `was ended by ${signal}` : exitCode === null ? 'ended' : `exited with code ${String(exitCode)}`;
+  const lastLine = lastWords(stderrTail);
+  const dropped = droppedLines === 0 ? '' : ` (${String(droppedLines)} lines were too long to be read)`;
+  return `${how} without a result${dropped}${lastLine === '' ? '' : `: ${lastLine}`}`;
+}
+
+/** What a program says in at most so many characters of an error or a message. */
+const WORDS_MAX = 500;
+// Colours and cursor movements of a terminal.
+const TERMINAL_CODES = /\u001b\[[0-9;?]*[A-Za-z]/g;
+
+/** The last line that says something, without the colours of a terminal. */
+export function lastWords(text: string): string {
+  const lines = text.replace(TERMINAL_CODES, '').split('\n');
+  return shortened(lines.findLast((line) => line.trim() !== '')?.trim() ?? '');
+}
+
+/** The beginning of a text, for a message. */
+export const shortened = (text: string): string => (text.length <= WORDS_MAX ? text : `${text.slice(0, WORDS_MAX)} …`);

@@ -1,0 +1,45 @@
+/** What a runner of an agent program needs beside the rest of the run kit. */
+export { agentEars, type AgentEarsOptions, type AgentTimes } from './agent-ears.ts';
+export {
+  agentOptionProblems,
+  argvOf,
+  commonAgentOptions,
+  innerRetriesOption,
+  maxCostUsdOption,
+  maxTurnsOption,
+  permissionsOption,
+  sessionOption,
+  toolsOption,
+  variableProblems,
+  type CheckedAgentOptions,
+} from './agent-options.ts';
+export {
+  agentProgram,
+  IDLE_MS,
+  LINGER_MS,
+  START_WITHIN_MS,
+  type AgentProgramDeps,
+  type AgentProgramOptions,
+  type AgentRunSettings,
+  type AgentStartFacts,
+} from './agent-program.ts';
+export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
+export {
+  agentFailed,
+  causeOfStatus,
+  endInWords,
+  lastWords,
+  shortened,
+  type AgentDialect,
+  type AgentFailure,
+  type Heard,
+  type HeardLine,
+  type ProgramEnd,
+  type Session,
+  type SessionTotals,
+  type Verdict,
+} from './dialect.ts';
+export { sumOfUsage, usageByModel } from './usage.ts';
+export { amountOf, countOf, itemsOf, objectOf, textOf } from './said.ts';
+export { askProgram, type AskedProgram } from './ask-program.ts';
+export { checkAgentFolder, checkAgentProgram, versionIn, type CheckedProgram } from './check-program.ts';

@@ -1,0 +1,111 @@
+/** The call that wakes: what is sent, and what its answer means. */
+import { createHmac } from 'node:crypto';
+import {
+  agentPrompt,
+  causeOfStatus,
+  DEFAULT_WOKEN_PROMPT,
+  messageOf,
+  shortened,
+  type FailureCause,
+  type WakeEvent,
+  type WakeRequest,
+} from '../plugin.ts';
+import { PrivateAddressError } from './addresses.ts';
+import { post, type Answer } from './post.ts';
+import type { WebhookOptions } from './webhook-options.ts';
+
+const TIMEOUT_MS = 10_000;
+/** What is wrong with is this task, and not the call: another one may go well. */
+const ABOUT_THE_TASK: ReadonlySet<number> = new Set([400, 413, 422]);
+
+export interface Call {
+  readonly request: WakeRequest;
+  readonly nowMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Null when it went well; a failure of phase `spawn` otherwise. */
+export async function callWebhook(options: WebhookOptions, { request, nowMs, signal }: Call): Promise<WakeEvent | null> {
+  const body = JSON.stringify(bodyOf(options, request));
+  const url = new URL(options.url);
+  const { timeoutMs = TIMEOUT_MS, allowPrivate = false } = options;
+  try {
+    const answer = await post({ url, headers: headersOf(options, { request, body, nowMs }), body, timeoutMs, allowPrivate, signal });
+    return failureIn(answer, { url, nowMs });
+  } catch (error) {
+    const isRefused = error instanceof PrivateAddressError;
+    const cure = isRefused ? ', which needs allowPrivate: true' : '';
+    const message = `The webhook ${url.host} was not called: ${messageOf(error)}${cure}`;
+    return failed(isRefused ? 'config' : 'model_unavailable', { message, retryable: !isRefused });
+  }
+}
+
+function headersOf(
+  { headers = {}, secret }: WebhookOptions,
+  { request, body, nowMs }: { readonly request: WakeRequest; readonly body: string; readonly nowMs: number },
+): Readonly<Record<string, string>> {
+  const timestamp = String(Math.floor(nowMs / 1_000));
+  return {
+    'content-type': 'application/json',
+    ...headers,
+    'idempotency-key': `${request.taskId}:${String(request.generation)}`,
+    'x-agentcom-timestamp': timestamp,
+    ...(secret === undefined
+      ? {}
+      : { 'x-agentcom-signature': `sha256=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}` }),
+  };
+}
+
+function bodyOf({ body, prompt }: WebhookOptions, request: WakeRequest): unknown {
+  const { taskId, generation, agentId, runId, task, resultsDir } = request;
+  if (body === undefined)
+    return { type: 'task', task_id: taskId, generation, agent_id: agentId, run_id: runId, task, results_dir: resultsDir };
+  const values: Readonly<Record<string, () => string>> = {
+    PROMPT: () => agentPrompt(prompt ?? DEFAULT_WOKEN_PROMPT, { request, isResumed: false }),
+    TASK_ID: () => taskId,
+    RUN_ID: () => runId,
+  };
+  return filled(body, (text) => text.replace(/\$\{(PROMPT|TASK_ID|RUN_ID)\}/g, (word, name: string) => values[name]?.() ?? word));
+}
+
+function filled(value: unknown, fill: (text: string) => string): unknown {
+  if (typeof value === 'string') return fill(value);
+  if (Array.isArray(value)) return value.map((item) => filled(item, fill));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, filled(inner, fill)]));
+}
+
+function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { readonly url: URL; readonly nowMs: number }): WakeEvent | null {
+  if (status >= 200 && status < 300) return null;
+  const said = text.trim() === '' ? '' : `: ${shortened(text.trim())}`;
+  const message = `The webhook ${url.host} answered ${String(status)}${said}`;
+  const cause = causeOfStatus(status);
+  if (cause === 'rate_limited' || cause === 'model_unavailable') {
+    return failed(cause, { message, retryable: true, retryAfterMs: delayIn(retryAfter, nowMs), details: { status } });
+  }
+  const cure = status >= 300 && status < 400 ? '. Redirects are not followed: give the url that it leads to.' : '';
+  return failed(cause ?? (ABOUT_THE_TASK.has(status) ? 'agent_failed' : 'config'), {
+    message: `${message}${cure}`,
+    retryable: false,
+    details: { status },
+  });
+}
+
+/** `Retry-After`: seconds, or a date. */
+function delayIn(retryAfter: string | null, nowMs: number): number | undefined {
+  if (retryAfter === null) return undefined;
+  const delayMs = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1_000 : Date.parse(retryAfter) - nowMs;
+  return Number.isFinite(delayMs) && delayMs > 0 ? delayMs : undefined;
+}
+
+function failed(
+  kind: FailureCause,
+  said: {
+    readonly message: string;
+    readonly retryable: boolean;
+    readonly retryAfterMs?: number | undefined;
+    readonly details?: Readonly<Record<string, unknown>>;
+  },
+): WakeEvent {
+  return { type: 'failed', phase: 'spawn', kind, beforeWork: true, ...said, details: { cause: kind, ...said.details } };
+}

@@ -1,0 +1,65 @@
+/** One POST: no redirects, a bounded answer, a bounded time. */
+import { request as requestPlain, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as requestTls } from 'node:https';
+import { isIP } from 'node:net';
+import { isPrivateAddress, PrivateAddressError, publicLookup } from './addresses.ts';
+
+/** Of the answer; the rest is not read. */
+const ANSWER_BYTES_MAX = 64 * 1024;
+
+export interface Post {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly timeoutMs: number;
+  /** Whether addresses of this machine and of networks behind it may be called. */
+  readonly allowPrivate: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Seconds or a date, as it stands; null without one. */
+  readonly retryAfter: string | null;
+  /** The beginning of it. */
+  readonly text: string;
+}
+
+/** Fails with `PrivateAddressError`, or with what the system says of a connection. */
+export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Post): Promise<Answer> {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) {
+    return Promise.reject(new PrivateAddressError(`"${host}" is a private address`));
+  }
+  const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const options: RequestOptions = {
+    method: 'POST',
+    headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+    signal: within,
+    agent: false,
+    ...(allowPrivate ? {} : { lookup: publicLookup }),
+  };
+  return new Promise((resolve, reject) => {
+    const request = url.protocol === 'https:' ? requestTls : requestPlain;
+    const sent = request(url, options, (answer) => {
+      textOf(answer).then((text) => {
+        resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] ?? null, text });
+      }, reject);
+    });
+    sent.once('error', (error) => {
+      reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
+    });
+    sent.end(body);
+  });
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer) {
+    chunks.push(chunk as Buffer);
+    bytes += (chunk as Buffer).length;
+    if (bytes >= ANSWER_BYTES_MAX) break; // Which also closes the connection.
+  }
+  return Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString('utf8');
+}

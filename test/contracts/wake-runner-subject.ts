@@ -1,0 +1,52 @@
+/** The world that `wakeRunnerContract` needs of a runner. */
+import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+
+/**
+ * How the agent of a runner behaves: it ends well, or with code 3 and a word on standard error; it works until it is
+ * told to end (`endAgent`), and ends on a signal or does not; or there is no such program.
+ */
+export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'cannot-start';
+
+/** A world in which runs happen; a new one for each case. */
+export interface WakeRunnerSubject {
+  /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
+  runner(behaviour: Behaviour): Promise<WakeRunner>;
+  /**
+   * For a runner that hears what its agent says: one whose agents do so. Left out: its agents are on their own, and tell by
+   * files.
+   */
+  talking?(behaviour: SpokenBehaviour): Promise<WakeRunner>;
+  /** Its program has no word for a result: only its end by itself, with code 0, says that there is one. */
+  readonly settlesAtEnd?: boolean | undefined;
+  /** A request with a run id of its own, and where wanted with this description. */
+  request(description?: string): Promise<WakeRequest>;
+  /** Answers as the promise does, moving time on where time does not move by itself. */
+  settle<T>(promise: Promise<T>): Promise<T>;
+  /** Answers when the agent of this run is at work. */
+  atWork(request: WakeRequest): Promise<void>;
+  /** Tells an agent that `works` to end by itself, with code 0. */
+  endAgent(request: WakeRequest): Promise<void>;
+  /** All that an agent that `succeeds` was given to read; null when nothing. Left out only where `talking` is. */
+  heardBy?(request: WakeRequest): Promise<string | null>;
+  /** How many processes carry this run id in their environment. */
+  livingOf(runId: string): Promise<number>;
+  /** Ends the world; nothing of it may be left. */
+  close(): Promise<void>;
+}
+
+/**
+ * What the agent does: says that it has a result, and ends; that it failed, with exit code 0; nothing at all, with exit
+ * code 0; hangs without a word; is killed before its result, or after; hangs after its result, or leaves a child behind; says
+ * a line of 9 MiB and 20,000 lines that mean nothing before its result; closes its standard input at once.
+ */
+export type SpokenBehaviour =
+  | 'succeeds'
+  | 'says-it-fails'
+  | 'says-nothing'
+  | 'hangs'
+  | 'crashes-before-result'
+  | 'crashes-after-result'
+  | 'hangs-after-result'
+  | 'leaves-child'
+  | 'floods'
+  | 'closes-input';

@@ -1,0 +1,81 @@
+/** The command runner where the last line of its program is the result. */
+import t from 'tap';
+import { lastLineDialect } from '../../plugins/command/last-line-dialect.ts';
+import { command } from '../../plugins/runners.ts';
+import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { processSubject } from './process-subject.ts';
+import { read, saying } from './recording.ts';
+
+const dialect = lastLineDialect({ '3': 'auth', '75': 'rate_limited' });
+const verdictOf = (lines: readonly (string | object)[], end: Parameters<typeof saying>[1] = {}) =>
+  read(dialect, saying(lines, end)).verdict;
+
+void t.test('the last line that is an object is the result, with code 0', (t) => {
+  t.match(verdictOf(['log', { n: 1 }, 'bye']), { type: 'completed', output: { n: 1 } });
+  t.match(verdictOf([{ n: 1 }, { status: 'success', output: [2], tokens_used: 9, cost_usd: 0.5 }]), {
+    type: 'completed',
+    output: [2],
+    tokensUsed: 9,
+    costUsd: 0.5,
+  });
+  t.match(verdictOf([{ status: 'success' }]), { type: 'completed', output: null });
+  t.end();
+});
+
+void t.test('neither a line nor a code is a result by itself', (t) => {
+  t.match(verdictOf([]), { type: 'failed', kind: 'no_result', retryable: true });
+  t.match(verdictOf(['12', '[1]', '"x"', '{"cut":']), { kind: 'no_result' });
+  t.match(verdictOf([{ status: 'success', output: 1 }], { exitCode: 1 }), {
+    type: 'failed',
+    kind: 'no_result',
+    message: /exited with code 1/,
+  });
+  t.match(verdictOf([{ status: 'success', output: 1 }], { exitCode: null, signal: 'SIGKILL' }), { type: 'failed' });
+  t.match(
+    verdictOf([{ status: 'success', output: 1 }], { exitCode: null }),
+    { type: 'completed' },
+    'nobody can tell the code of an adopted run',
+  );
+  t.match(verdictOf([{ n: 1 }], { exitCode: null }), { type: 'failed' }, 'but then it must say so itself');
+  t.end();
+});
+
+void t.test('a failure has the kind of its exit code, and its own reason', (t) => {
+  t.match(verdictOf([], { exitCode: 3 }), { kind: 'auth', retryable: false });
+  t.match(verdictOf([{ status: 'failed', reason: 'who are you?' }], { exitCode: 3 }), { kind: 'auth', message: 'who are you?' });
+  t.match(verdictOf([{ status: 'failed', reason: 'no', retryable: false }]), { kind: 'agent_failed', retryable: false });
+  t.match(verdictOf([], { exitCode: 75 }), { kind: 'rate_limited', retryable: true });
+  t.end();
+});
+
+void t.test('lines on the way are progress', (t) => {
+  const { events } = read(dialect, saying([{ percent: 5 }, { message: 'half', percent: 50 }, { status: 'success', message: 'x' }]));
+  t.match(events, [
+    { type: 'progress', percent: 5 },
+    { type: 'progress', percent: 50, message: 'half' },
+  ]);
+  t.equal(events.length, 2);
+  t.end();
+});
+
+void t.test('what its exit codes may be', (t) => {
+  const paths = (options: object) =>
+    command({ argv: ['x'], ...options })
+      .problems()
+      .map(({ path }) => path);
+  t.strictSame(paths({ report: 'last-json-line', exitCodes: { 3: 'auth' } }), []);
+  t.strictSame(paths({ exitCodes: { 3: 'auth' } }), ['exitCodes']);
+  t.strictSame(paths({ report: 'last-json-line', exitCodes: { 0: 'auth' } }), ['exitCodes.0']);
+  t.not(paths({ report: 'last-json-line', exitCodes: { 3: 'tired' } }).length, 0);
+  t.strictSame(paths({ report: 'last-json-line', exitCodes: { x: 'auth', 256: 'auth' } }).sort(), ['exitCodes.256', 'exitCodes.x']);
+  t.end();
+});
+
+wakeRunnerContract('a command whose last line is its result', () =>
+  processSubject((argv, deps) => command({ argv: [...argv], report: 'last-json-line' }).create(deps), {
+    started: '{"percent":1}\n',
+    result: '{"status":"success","output":1}\n',
+    failed: '{"status":"failed","reason":"no"}\n',
+    settlesAtEnd: true,
+  }),
+);

@@ -1,0 +1,90 @@
+#!/bin/sh
+# An agent for tests that behaves as its first argument says. What it says comes from files in the folder of the second:
+# `started`, `result` and `failed`, in the language of the program that it stands for. All further arguments are passed over.
+for argument; do
+  case $argument in
+    --version)
+      echo 9999.0.0
+      exit 0
+      ;;
+    auth | login | models) exit 1 ;;
+  esac
+done
+behaviour=$1
+words=$2
+
+say() { if [ -e "$words/$1" ]; then cat "$words/$1"; fi; }
+at_work() { : > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.started"; }
+# Until a file `end` appears.
+work() {
+  at_work
+  while [ ! -e "$AGENTCOM_RESULTS_DIR/end" ]; do
+    echo tick
+    sleep 0.05
+  done
+}
+
+case $behaviour in
+  ends) at_work ;;
+  fails)
+    at_work
+    echo 'it broke' >&2
+    exit 3
+    ;;
+  works) work ;;
+  ignores-stop)
+    trap '' TERM
+    work
+    ;;
+  succeeds)
+    cat > "$AGENTCOM_RESULTS_DIR/heard.part"
+    mv "$AGENTCOM_RESULTS_DIR/heard.part" "$AGENTCOM_RESULTS_DIR/heard"
+    say started
+    say result
+    ;;
+  says-it-fails)
+    say started
+    say failed
+    ;;
+  says-nothing) ;;
+  hangs)
+    at_work
+    exec sleep 600
+    ;;
+  begins-and-hangs)
+    say started
+    exec sleep 600
+    ;;
+  crashes-before-result)
+    say started
+    kill -KILL $$
+    ;;
+  crashes-after-result)
+    say started
+    say result
+    kill -KILL $$
+    ;;
+  hangs-after-result)
+    say started
+    say result
+    at_work
+    exec sleep 600
+    ;;
+  leaves-child)
+    setsid sleep 600 &
+    say started
+    say result
+    ;;
+  floods)
+    say started
+    head -c 9437184 /dev/zero | tr '\0' x
+    echo
+    yes '{"type":"no such thing"}' | head -n 20000
+    say result
+    ;;
+  closes-input)
+    exec 0<&-
+    say started
+    say result
+    ;;
+esac

@@ -1,0 +1,206 @@
+/** The webhook runner, against a server on loopback. */
+import { createHmac } from 'node:crypto';
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { isPrivateAddress, PrivateAddressError, publicLookup } from '../../plugins/webhook/addresses.ts';
+import { webhook, type WebhookOptions } from '../../plugins/runners.ts';
+import { all } from '../contracts/wake-runner.contract.ts';
+import { runWorld } from './run-world.ts';
+
+interface Received {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** A server that notes what it gets and answers as it is told, and a runner that calls it. */
+async function hooked(t: Test, options: Partial<WebhookOptions> = {}, answer: RequestListener = (_, response) => void response.end()) {
+  const received: Received[] = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (text) => (body += String(text)));
+    request.on('end', () => {
+      received.push({ headers: request.headers, body });
+      answer(request, response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const world = await runWorld();
+  t.teardown(async () => {
+    server.closeAllConnections();
+    server.close();
+    await world.close();
+  });
+  const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/wake`;
+  const deps = { agentId: 'agent-1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };
+  const runner = await webhook({ url, allowPrivate: true, ...options }).create(deps);
+  const wake = async (request = world.request()) => all(runner.wake(await request, new AbortController().signal));
+  return { world, runner, received, wake, url };
+}
+
+void t.test('it sends the task, signed, with a key that a repeat has too, and then the agent is on its own', async (t) => {
+  const secret = 'sixteen letters!';
+  const { world, received, wake } = await hooked(t, { secret, headers: { Authorization: 'Bearer x' } });
+  const request = await world.request({ description: 'count', n: 1 });
+  t.strictSame(await wake(Promise.resolve(request)), [{ type: 'woken' }]);
+  await wake(Promise.resolve(request));
+  const [first, second] = received;
+  const {
+    'idempotency-key': key,
+    'x-agentcom-timestamp': timestamp,
+    'x-agentcom-signature': signature,
+    authorization,
+  } = first?.headers ?? {};
+  t.equal(key, `${request.taskId}:1`);
+  t.equal(second?.headers['idempotency-key'], key);
+  t.equal(authorization, 'Bearer x');
+  t.equal(
+    signature,
+    `sha256=${createHmac('sha256', secret)
+      .update(`${String(timestamp)}.${first?.body ?? ''}`)
+      .digest('hex')}`,
+  );
+  t.match(JSON.parse(first?.body ?? ''), {
+    type: 'task',
+    task_id: request.taskId,
+    generation: 1,
+    run_id: request.runId,
+    task: { description: 'count', n: 1 },
+  });
+});
+
+void t.test('it sends the body that is wanted, and words in a task are only text', async (t) => {
+  const body = { message: '${PROMPT}', name: 'AgentCom ${TASK_ID}', deliver: false, list: ['${RUN_ID}', 3] };
+  const { world, received, wake } = await hooked(t, { body });
+  const request = await world.request({ description: 'say ${RUN_ID} "aloud"' });
+  await wake(Promise.resolve(request));
+  const sent = JSON.parse(received[0]?.body ?? '') as { message: string };
+  t.match(sent, { name: `AgentCom ${request.taskId}`, deliver: false, list: [request.runId, 3] });
+  t.match(sent.message, 'say ${RUN_ID} "aloud"');
+});
+
+void t.test('what an answer means', async (t) => {
+  const wanted = [
+    [401, { kind: 'auth', retryable: false }],
+    [403, { kind: 'auth', retryable: false }],
+    [422, { kind: 'agent_failed', retryable: false, message: /answered 422: no such hook/ }],
+    [404, { kind: 'config', retryable: false }],
+    [429, { kind: 'rate_limited', retryable: true, retryAfterMs: 7_000 }],
+    [503, { kind: 'model_unavailable', retryable: true, retryAfterMs: 7_000 }],
+    [302, { kind: 'config', retryable: false, message: /Redirects are not followed/ }],
+  ] as const;
+  for (const [status, failure] of wanted) {
+    const { received, wake } = await hooked(t, {}, (_, response) => {
+      response.writeHead(status, { 'retry-after': '7', location: '/elsewhere' }).end('no such hook');
+    });
+    t.match(
+      await wake(),
+      [{ type: 'failed', phase: 'spawn', beforeWork: true, ...failure, details: { cause: failure.kind, status } }],
+      String(status),
+    );
+    t.equal(received.length, 1, 'called once');
+  }
+});
+
+void t.test('no answer, an endless one and no server are failures that can be tried again', async (t) => {
+  const silent = await hooked(t, { timeoutMs: 100 }, () => undefined);
+  t.match(await silent.wake(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /no answer within 100 ms/ }]);
+  const endless = await hooked(t, { timeoutMs: 5_000 }, (_, response) => {
+    response.writeHead(500);
+    const pour = (): void => {
+      while (!response.destroyed && response.write('x'.repeat(65_536)));
+    };
+    response.on('drain', pour);
+    pour();
+  });
+  const [poured] = await endless.wake();
+  t.match(poured, { type: 'failed', details: { status: 500 } });
+  t.ok(poured?.type === 'failed' && poured.message.length < 1_000, 'it is not kept');
+  const { runner, world } = await hooked(t, { url: 'http://127.0.0.1:9/' });
+  t.match(await all(runner.wake(await world.request(), new AbortController().signal)), [
+    { type: 'failed', retryable: true, message: /ECONNREFUSED/ },
+  ]);
+});
+
+void t.test('a stop before or during the call ends it', async (t) => {
+  const { runner, world, received } = await hooked(t, {}, () => undefined);
+  t.strictSame(await all(runner.wake(await world.request(), AbortSignal.abort())), [{ type: 'stopped', survivors: [] }]);
+  t.equal(received.length, 0);
+  const stop = new AbortController();
+  const { runner: slow, world: other } = await hooked(t, {}, () => {
+    stop.abort();
+  });
+  t.strictSame(await all(slow.wake(await other.request(), stop.signal)), [{ type: 'stopped', survivors: [] }]);
+});
+
+void t.test('after a restart a call without an answer is made again, and an agent that was woken is left alone', async (t) => {
+  const { runner, world } = await hooked(t);
+  const request = await world.request();
+  const run = { ...request, process: null };
+  t.match(await all(runner.attach(run, new AbortController().signal)), [{ type: 'failed', phase: 'spawn', retryable: true }]);
+  await all(runner.wake(request, new AbortController().signal));
+  const listener = runner.attach(run, new AbortController().signal)[Symbol.asyncIterator]();
+  const silence = listener.next();
+  await listener.return?.();
+  t.match(await silence, { done: true });
+  t.match(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'exited', exitCode: null, signal: null }]);
+});
+
+void t.test('private addresses are not called unless the config says so', async (t) => {
+  const { url } = await hooked(t);
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const deps = { agentId: 'agent-1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };
+  const port = new URL(url).port;
+  for (const host of ['127.0.0.1', '[::1]', '[::ffff:127.0.0.1]', 'localhost', '0x7f.1']) {
+    const runner = await webhook({ url: `https://${host}:${port}/` }).create(deps);
+    const events = await all(runner.wake(await world.request(), new AbortController().signal));
+    t.match(events, [{ type: 'failed', kind: 'config', retryable: false, message: /private address.*allowPrivate/ }], host);
+  }
+  const answers = await new Promise((resolve) => {
+    publicLookup('localhost', { all: true }, (error) => {
+      resolve(error);
+    });
+  });
+  t.ok(answers instanceof PrivateAddressError);
+});
+
+void t.test('which addresses are private', (t) => {
+  const inside = [
+    '10.1.2.3',
+    '172.31.0.1',
+    '192.168.0.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '0.0.0.0',
+    '::',
+    '::1',
+    'fd00::1',
+    'fe80::1',
+    '::ffff:10.0.0.1',
+    'x',
+  ];
+  const outside = ['1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '::ffff:8.8.8.8'];
+  for (const address of inside) t.ok(isPrivateAddress(address), address);
+  for (const address of outside) t.notOk(isPrivateAddress(address), address);
+  t.end();
+});
+
+void t.test('mistakes in its options', (t) => {
+  const paths = (options: Partial<WebhookOptions>) =>
+    webhook({ url: 'https://a.example/', ...options })
+      .problems()
+      .map(({ path }) => path);
+  t.strictSame(paths({}), []);
+  t.strictSame(paths({ url: 'http://a.example/' }), ['url']);
+  t.strictSame(paths({ url: 'http://a.example/', allowPrivate: true }), []);
+  t.strictSame(paths({ url: 'ftp://a.example/' }), ['url']);
+  t.strictSame(paths({ url: 'https://u:p@a.example/' }), ['url']);
+  t.strictSame(paths({ secret: 'short' }), ['secret']);
+  t.strictSame(paths({ body: { text: 'wake up' } }), ['body']);
+  t.strictSame(paths({ prompt: '${TASK_JSON}' }), ['prompt']);
+  t.strictSame(paths({ headers: { 'a b': 'x', ok: 'a\r\nb' } }), ['headers.a b', 'headers.ok']);
+  t.end();
+});
