@@ -133,9 +133,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'M15',
     what: 'a slot is free at the signal, not at the confirmation',
     caughtBy: 'I4',
-    file: 'core/application/hub/dispatcher.ts',
-    find: ' - batch.stopsOf(id).length;',
-    replace: ';',
+    file: 'core/application/hub/batch.ts',
+    find: 'this.#add(stop.agentId, 1);',
+    replace: '',
   },
   {
     name: 'M16',
