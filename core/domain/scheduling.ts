@@ -40,8 +40,10 @@ export function decidePairs(candidates: readonly Task[], agents: readonly FreeAg
     while (gave) {
       gave = false;
       for (const room of rooms) {
+        if (waiting.left === 0) return pairs;
         if (room.free === 0) continue;
-        const others = heedAvoid ? rooms.filter((other) => other !== room && other.free > 0).map((other) => other.agent) : [];
+        const others = (): readonly FreeAgent[] =>
+          heedAvoid ? rooms.filter((other) => other !== room && other.free > 0).map((other) => other.agent) : [];
         const task = waiting.take(room.agent, (room.count + 1) % OLDEST_EVERY === 0, others);
         if (task === null) continue;
         pairs.push({ task, agentId: room.agent.id });
@@ -56,9 +58,12 @@ export function decidePairs(candidates: readonly Task[], agents: readonly FreeAg
 
 /** The waiting tasks by requirement and lane, each in order, taken from the front. */
 class Waiting {
+  /** How many nobody has taken. */
+  left: number;
   readonly #groups = new Map<string, { readonly requirement: Requirement; readonly lanes: Task[][] }>();
 
   constructor(tasks: readonly Task[]) {
+    this.left = tasks.length;
     for (const task of [...tasks].sort(compareByAge)) {
       const key = requirementKey(task.requirement);
       const group = this.#groups.get(key) ?? { requirement: task.requirement, lanes: PRIORITIES.map(() => []) };
@@ -67,13 +72,13 @@ class Waiting {
     }
   }
 
-  /** Takes the agent's next: the first of the highest lane, or the oldest of all. `others` could run what avoids it. */
-  take(agent: FreeAgent, oldest: boolean, others: readonly FreeAgent[]): Task | null {
+  /** Takes the agent's next: the first of the highest lane, or the oldest of all. `others` could run what avoids it; asked only where something does. */
+  take(agent: FreeAgent, oldest: boolean, others: () => readonly FreeAgent[]): Task | null {
     let best: { readonly lane: Task[]; readonly index: number; readonly task: Task; readonly rank: number } | null = null;
     for (const group of this.#groups.values()) {
       if (!canRun(group.requirement, agent)) continue;
       for (const [rank, lane] of group.lanes.entries()) {
-        const index = lane.findIndex((task) => task.avoid !== agent.id || !others.some((other) => canRun(group.requirement, other)));
+        const index = lane.findIndex((task) => task.avoid !== agent.id || !others().some((other) => canRun(group.requirement, other)));
         const task = lane[index];
         if (task === undefined) continue;
         const isBetter = best === null || (oldest || rank === best.rank ? compareByAge(task, best.task) < 0 : rank < best.rank);
@@ -82,6 +87,7 @@ class Waiting {
     }
     if (best === null) return null;
     best.lane.splice(best.index, 1);
+    this.left -= 1;
     return best.task;
   }
 }

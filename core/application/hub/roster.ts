@@ -17,6 +17,8 @@ interface Entry {
 
 export class Roster {
   readonly #entries = new Map<AgentId, Entry>();
+  /** Their ids by how many tasks each has, who came to have so many first in front: thousands that are idle are not gone through. */
+  readonly #byTaken = new Map<number, Set<AgentId>>();
   /** Those of them that are held back until some time: few, so that nobody has to look through all. */
   readonly #heldBack = new Map<AgentId, readonly number[]>();
   readonly #hubId: string;
@@ -34,8 +36,7 @@ export class Roster {
     for (const agent of batch.agents.values()) {
       this.#tell(agent, batch.nowMs, told);
       const untilMs = [agent.pausedUntilMs, agent.brokenUntilMs, agent.busyUntilMs].filter((until) => until !== null);
-      if (!agent.connected || agent.hubId !== this.#hubId) this.#entries.delete(agent.id);
-      else this.#entries.set(agent.id, { agent, taken: this.#entries.get(agent.id)?.taken ?? 0 });
+      this.#put(agent.id, agent.connected && agent.hubId === this.#hubId ? { agent, taken: this.takenBy(agent.id) } : null);
       if (this.#entries.has(agent.id) && untilMs.length > 0) this.#heldBack.set(agent.id, untilMs);
       else this.#heldBack.delete(agent.id);
     }
@@ -60,15 +61,18 @@ export class Roster {
     told.push(agent.draining ? { kind: 'drain', agentId, deadlineMs } : { kind: 'resume', agentId });
   }
 
-  /** Agents believed to have room for one of these, those with the fewest tasks first, at most `limit`. */
+  /** Agents believed to have room for one of these, those with the fewest tasks first and then who has had so few for longest, at most `limit`. */
   free(requirements: readonly Requirement[], nowMs: number, limit: number): readonly AgentId[] {
-    const free: Entry[] = [];
-    for (const entry of this.#entries.values()) {
-      if (entry.taken >= entry.agent.slots || !mayWork(entry.agent, nowMs)) continue;
-      if (requirements.some((requirement) => canRun(requirement, entry.agent))) free.push(entry);
+    const free: AgentId[] = [];
+    for (const taken of [...this.#byTaken.keys()].sort((a, b) => a - b)) {
+      for (const id of this.#byTaken.get(taken) ?? []) {
+        const agent = this.get(id);
+        if (agent === undefined || taken >= agent.slots || !mayWork(agent, nowMs)) continue;
+        if (requirements.some((requirement) => canRun(requirement, agent))) free.push(id);
+        if (free.length === limit) return free;
+      }
     }
-    free.sort((a, b) => a.taken - b.taken || a.agent.assignedCount - b.agent.assignedCount);
-    return free.slice(0, limit).map((entry) => entry.agent.id);
+    return free;
   }
 
   /** When the next pause or busy time of an agent ends; null when there is none. */
@@ -97,6 +101,21 @@ export class Roster {
 
   #setTaken(id: AgentId, next: (taken: number) => number): void {
     const entry = this.#entries.get(id);
-    if (entry !== undefined) this.#entries.set(id, { ...entry, taken: Math.max(0, next(entry.taken)) });
+    if (entry !== undefined) this.#put(id, { ...entry, taken: Math.max(0, next(entry.taken)) });
+  }
+
+  /** Its entry from now on; null for none. */
+  #put(id: AgentId, entry: Entry | null): void {
+    const before = this.#entries.get(id);
+    if (before !== undefined && before.taken !== entry?.taken) {
+      const same = this.#byTaken.get(before.taken);
+      same?.delete(id);
+      if (same?.size === 0) this.#byTaken.delete(before.taken);
+    }
+    if (entry === null) return void this.#entries.delete(id);
+    this.#entries.set(id, entry);
+    const same = this.#byTaken.get(entry.taken);
+    if (same === undefined) this.#byTaken.set(entry.taken, new Set([id]));
+    else same.add(id);
   }
 }
