@@ -34,9 +34,10 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const keys = requirements.filter((requirement) => free.some((agent) => canRun(requirement, agent))).map(requirementKey);
   const limitPerLane = Math.min(slots, ASSIGNMENTS_PER_BATCH);
   // What the batch itself changed is not in the store yet: the store's rows are looked up first, the batch's go over them.
-  batch.take({
-    tasks: await batch.unit.claimable({ requirementKeys: keys, nowMs: batch.nowMs, limitPerLane: limitPerLane + batch.changedWaiting }),
-  });
+  if (waiting.length > 0) {
+    const filter = { requirementKeys: keys, nowMs: batch.nowMs, limitPerLane: limitPerLane + batch.changedWaiting };
+    batch.take({ tasks: await batch.unit.claimable(filter) });
+  }
   assign(batch, free, keys, context);
   batch.moreWaits ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
 }
