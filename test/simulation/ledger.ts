@@ -117,7 +117,7 @@ export class Ledger {
       const runs = this.#used.get(assignmentKey({ taskId, generation }));
       const used = [...(runs?.values() ?? [])].reduce((sum, tokens) => sum + tokens, 0);
       if ((tokensUsed ?? 0) > used)
-        this.#deps.violated('usage', `${taskId}.g${generation} of ${agentId} counts ${tokensUsed} tokens, its runs used ${used}`);
+        this.#deps.violated('J8', `${taskId}.g${generation} of ${agentId} counts ${tokensUsed} tokens, its runs used ${used}`);
     }
   }
 

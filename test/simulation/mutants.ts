@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'M7',
     what: 'the generation of a report is looked up when it is sent',
-    caughtBy: 'J2',
+    caughtBy: 'J8',
     file: 'core/application/sidecar/reports.ts',
     find: "  turn.send(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? ''));",
     replace:

@@ -25,7 +25,7 @@ import { unblock } from './unblock.ts';
 
 /** How often a batch is repeated that the store asks to repeat. */
 const BATCH_TRIES_MAX = 5;
-/** A store that lets a transaction wait so long before it begins was away, though it did not say so; or the hub stood still. Milliseconds. */
+/** A store that lets a transaction wait or last so long was away, though it did not say so; or the hub stood still. Milliseconds. */
 const STALL_MS = 5_000;
 
 export interface TaskQueueDeps {
@@ -38,7 +38,7 @@ export interface TaskQueueDeps {
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
   /** Told of each commit. MUST NOT throw. */
   readonly committed: (commit: Commit) => void;
-  /** Told when the store could not commit a batch, or one waited too long: before any command is judged. MUST NOT throw. */
+  /** Told when the store could not commit a batch, or one waited or lasted too long: before any later command is judged. MUST NOT throw. */
   readonly storageFailed?: (() => void) | undefined;
 }
 
@@ -189,7 +189,10 @@ export class TaskQueue implements CommandInbox {
       const batchId = ids.random('batch');
       let done: Done | null = null;
       try {
-        return await store.transact(batchId, async (unit) => (done = await work(unit)));
+        const answer = await store.transact(batchId, async (unit) => (done = await work(unit)));
+        // Its own commands were judged before that; those of the next batch waited as long.
+        if (clock.monotonicMs() - askedMs > STALL_MS) this.#deps.storageFailed?.();
+        return answer;
       } catch (error) {
         if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');

@@ -19,7 +19,7 @@ import { aGeneration, anAgentId } from '../../contracts/fixtures.ts';
 const said = (usage: TaskUsage, generation: number, tokensUsed: number | null, costUsd: number | null = null): TaskUsage =>
   withAttempt(usage, { generation: aGeneration(generation), agentId: anAgentId('a1') }, { tokensUsed, costUsd });
 
-t.test('a repeated, a lost or a late word of an attempt counts once', async () => {
+t.test('J8: a repeated, a lost or a late word of an attempt counts once', async () => {
   const words = fc.array(fc.tuple(fc.integer({ min: 1, max: ATTEMPTS_KEPT }), fc.integer({ min: 0, max: 1_000_000 })), { maxLength: 60 });
   fc.assert(
     fc.property(words, fc.infiniteStream(fc.nat()), (told, chance) => {

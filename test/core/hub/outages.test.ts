@@ -188,3 +188,24 @@ t.test('R15: a storage that only kept everybody waiting was away too', async (t)
   await rig.pass(0);
   t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
+
+t.test('R15: a storage that took long over one commit was away too', async (t) => {
+  // No sweep was asked for meanwhile. The next one took back what had not been accepted in its time.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const timing = { quietAfterStartMs: 5_000, reconnectGraceMs: 5_000, acceptMs: 12_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
+  await rig.pass(6_000);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await rig.pass(2_000);
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  const other = rig.submit({ neededCapabilities: ['nobody has it'] });
+  await rig.pass(8_500);
+  gate.open();
+  gate.opened = Promise.resolve();
+  await other;
+  await rig.pass(3_000);
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+});

@@ -10,7 +10,7 @@ const told = async (rig: HubRig, id: TaskId) =>
     details?.['usage'] === undefined ? [] : [[event, generation, details['usage']]],
   );
 
-t.test('a task used what all of its attempts did, each counted once', async (t) => {
+t.test('J8: a task used what all of its attempts did, each counted once', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
