@@ -13,8 +13,8 @@ const READS_IN_A_TURN = 128;
  * A process that is just becoming another program has no environment for a moment, and one that is told apart by it would be
  * missed. So an empty one is looked at again, so many times in all, so many milliseconds later.
  */
-const EMPTY_LOOKS_MAX = 5;
-const EMPTY_LOOK_EACH_MS = 5;
+const EMPTY_LOOKS_MAX = 10;
+const EMPTY_LOOK_EACH_MS = 10;
 /** Threads of the kernel, whose environment is always empty, are its children. */
 const KERNEL_PARENT = 2;
 
