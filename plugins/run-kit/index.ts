@@ -3,7 +3,7 @@ export * from './agent/index.ts';
 export { adoptRun, type AdoptRunOptions } from './adopt-run.ts';
 export { findProgram, type FindProgramOptions, type FoundProgram } from './find-program.ts';
 export { followOutput, type FollowOutputOptions, type Hear, type OutputFollower, type SaidEvent } from './follow-output.ts';
-export { jsonLines, type SaidObject } from './json-lines.ts';
+export { jsonLines, objectIn, type SaidObject } from './json-lines.ts';
 export {
   launch,
   launchPiped,

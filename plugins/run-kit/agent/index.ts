@@ -44,4 +44,4 @@ export {
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, itemsOf, objectOf, textOf } from './said.ts';
 export { askProgram, type AskedProgram } from './ask-program.ts';
-export { checkAgentFolder, checkAgentProgram, versionIn, type CheckedProgram } from './check-program.ts';
+export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, type CheckedProgram } from './check-program.ts';
