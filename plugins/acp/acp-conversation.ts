@@ -15,6 +15,8 @@ export interface ConversationOptions {
   /** The model to be chosen by the session's own option; null: none. */
   readonly model: string | null;
   readonly policy: PermissionPolicy;
+  /** Resolves when the agent has said for a while nothing more of a session's history. */
+  historyTold(): Promise<void>;
   /** Told when it cannot go on, for a reason that the agent has not told itself. */
   onUnable(message: string): Promise<void>;
 }
@@ -71,7 +73,10 @@ export function converse(options: ConversationOptions): Conversation {
 }
 
 /** Opens a session and chooses its model. Null: it was said why that cannot be. */
-async function opened(agent: ClientContext, { acp, model, session, cwd, onUnable }: ConversationOptions): Promise<string | null> {
+async function opened(
+  agent: ClientContext,
+  { acp, model, session, cwd, historyTold, onUnable }: ConversationOptions,
+): Promise<string | null> {
   // Without a capability for files it works on them by itself, as it has to.
   const initialized = await agent.request('initialize', {
     protocolVersion: acp.PROTOCOL_VERSION,
@@ -84,7 +89,7 @@ async function opened(agent: ClientContext, { acp, model, session, cwd, onUnable
     return null;
   }
   const capabilities = objectOf(initialized.agentCapabilities);
-  const resumed = session === null ? null : await goneOn(agent, { acp, capabilities, sessionId: session.id, cwd });
+  const resumed = session === null ? null : await goneOn(agent, { acp, capabilities, sessionId: session.id, cwd, historyTold });
   const made = resumed ?? (await agent.request('session/new', { cwd, mcpServers: [] }));
   const sessionId = textOf(objectOf(made)['sessionId']) ?? session?.id ?? '';
   if (model === null) return sessionId;
@@ -98,18 +103,21 @@ async function opened(agent: ClientContext, { acp, model, session, cwd, onUnable
   return sessionId;
 }
 
-interface GoingOn extends Pick<ConversationOptions, 'acp' | 'cwd'> {
+interface GoingOn extends Pick<ConversationOptions, 'acp' | 'cwd' | 'historyTold'> {
   readonly capabilities: SaidObject;
   readonly sessionId: string;
 }
 
 /** Goes on with an earlier session in the way that the agent can; null when it cannot, or has lost it. */
-async function goneOn(agent: ClientContext, { acp, capabilities, sessionId, cwd }: GoingOn): Promise<object | null> {
+async function goneOn(agent: ClientContext, { acp, capabilities, sessionId, cwd, historyTold }: GoingOn): Promise<object | null> {
   const params = { sessionId, cwd, mcpServers: [] };
   try {
     if (objectOf(capabilities['sessionCapabilities'])['resume'] !== undefined) return await agent.request('session/resume', params);
-    if (capabilities['loadSession'] === true) return await agent.request('session/load', params);
-    return null;
+    if (capabilities['loadSession'] !== true) return null;
+    const loaded: object = await agent.request('session/load', params);
+    // The history may come after this answer; what comes after the prompt would be taken for work on it.
+    await historyTold();
+    return loaded;
   } catch (error) {
     if (error instanceof acp.RequestError) return null; // Told as progress; a fresh session follows.
     throw error;

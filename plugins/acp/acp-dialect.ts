@@ -112,6 +112,9 @@ function hearUpdate(state: AcpState, update: SaidObject, options: AcpDialectOpti
   switch (update['sessionUpdate']) {
     case 'agent_message_chunk':
       return { state: withText(state, update) };
+    case 'user_message_chunk':
+      // A belated piece of the history: what stands before it was none of this run.
+      return { state: { ...state, isTextPast: true } };
     case 'tool_call':
     case 'tool_call_update':
       return withTool(state, update, options);

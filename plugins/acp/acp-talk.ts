@@ -19,6 +19,10 @@ import { within } from './within.ts';
 
 /** How long the last words of an agent that has ended may take to come through its pipe. */
 const LAST_WORDS_MS = 1_000;
+/** A session's history has been told when nothing came for so long; one that was seen took 10 ms for all of it. */
+const HISTORY_QUIET_MS = 500;
+/** However much there is of it, the prompt is given then. */
+const HISTORY_WITHIN_MS = 20_000;
 
 export interface TalkOptions {
   readonly acp: AcpPackage;
@@ -47,6 +51,7 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
   const { runId } = facts.request;
   const reader = messageReader();
   let isClosed = false;
+  let messages = 0;
 
   const hear = async (said: SaidObject): Promise<void> => {
     const events = await ears.hearSaid(said);
@@ -68,7 +73,10 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
     output,
     lineBytesMax: options.maxLineBytes,
     onSent: reader.sent,
-    onMessage: (message) => hear(reader.received(message)),
+    onMessage(message) {
+      messages += 1;
+      return hear(reader.received(message));
+    },
     onNoise: (text) => emit({ type: 'output', stream: 'stdout', text }),
     onDropped(lines) {
       log.warn('a line of output was too long and is left out', { runId, lines });
@@ -76,6 +84,14 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
     },
   });
   const told = heard.catch(deafened);
+  const historyTold = async (): Promise<void> => {
+    const untilMs = clock.monotonicMs() + HISTORY_WITHIN_MS;
+    let before: number;
+    do {
+      before = messages;
+      await within(clock, HISTORY_QUIET_MS, told);
+    } while (messages !== before && clock.monotonicMs() < untilMs);
+  };
   const conversation = converse({
     acp,
     stream,
@@ -84,6 +100,7 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
     session: facts.session,
     model: modelOfSession(options),
     policy: options,
+    historyTold,
     onUnable: (message) => hear({ said: 'unable', message }),
   });
   void conversation.over.then(() => input.end());

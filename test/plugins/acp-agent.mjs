@@ -154,9 +154,12 @@ const methods = {
   },
   'session/load'(id, params) {
     session.id = params.sessionId;
-    write('an earlier answer');
-    update({ sessionUpdate: 'tool_call', toolCallId: 'earlier', title: 'an earlier tool' });
+    // As a real one does: the history comes after the answer.
     answer(id, {});
+    setTimeout(() => {
+      write('an earlier answer');
+      update({ sessionUpdate: 'tool_call', toolCallId: 'earlier', title: 'an earlier tool' });
+    }, 50);
   },
   'session/set_config_option'(id, { configId, value }) {
     note(`${configId}=${value}`);
