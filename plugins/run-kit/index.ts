@@ -3,9 +3,18 @@ export * from './agent/index.ts';
 export { adoptRun, type AdoptRunOptions } from './adopt-run.ts';
 export { findProgram, type FindProgramOptions, type FoundProgram } from './find-program.ts';
 export { followOutput, type FollowOutputOptions, type Hear, type OutputFollower, type SaidEvent } from './follow-output.ts';
-export { jsonLines, type SaidObject } from './json-lines.ts';
-export { launch, type LaunchOptions, type LaunchOutcome, type ProcessEnd } from './launch.ts';
+export { jsonLines, objectIn, type SaidObject } from './json-lines.ts';
+export {
+  launch,
+  launchPiped,
+  type Launched,
+  type LaunchedPiped,
+  type LaunchOptions,
+  type LaunchOutcome,
+  type ProcessEnd,
+} from './launch.ts';
 export { lineFollower, type FollowedLines, type LineFollowerOptions } from './line-follower.ts';
+export { LINE_BYTES_MAX, lineSplitter, type LineSplitter, type SplitLines } from './line-splitter.ts';
 export { isAlive, markOf, type ProcessRow, type ProcessTable } from './process-table.ts';
 export { systemProcessTable } from './process-table-system.ts';
 export { programRunner, type ProgramRunnerOptions } from './program-runner.ts';

@@ -1,11 +1,13 @@
-/** Starts a child without a shell, in a session of its own, with files for its streams. */
-import { spawn, type ChildProcess } from 'node:child_process';
+/** Starts a child without a shell, in a session of its own, with files or with pipes for its streams. */
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import type { FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import type { ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
 import { isPath } from './find-program.ts';
 import { explainRefusal, type LaunchRefusal } from './launch-refusal.ts';
 import { markOf, type ProcessTable } from './process-table.ts';
-import { openStreams, type OpenStreams } from './run-files.ts';
+import { openErrorStream, openStreams, type OpenStreams } from './run-files.ts';
 
 export interface LaunchOptions {
   /** The program and its arguments, each one argument, whatever is in it. A program with a slash is relative to `cwd`. */
@@ -23,12 +25,23 @@ export interface LaunchOptions {
   readonly signal: StopSignal;
 }
 
-export type LaunchOutcome =
-  /** `ended` alone does not keep this process alive to see it; `watchRun` does. */
-  | { readonly kind: 'launched'; readonly main: ProcessMark; readonly ended: Promise<ProcessEnd> }
-  /** The signal was aborted before anything was started. */
-  | { readonly kind: 'stopped' }
-  | LaunchRefusal;
+/** A child that runs. `ended` alone does not keep this process alive to see it; `watchRun` does. */
+export interface Launched {
+  readonly kind: 'launched';
+  readonly main: ProcessMark;
+  readonly ended: Promise<ProcessEnd>;
+}
+
+/** `stopped`: the signal was aborted before anything was started. */
+export type LaunchOutcome<Running = Launched> = Running | { readonly kind: 'stopped' } | LaunchRefusal;
+
+/** A child that is talked to. Its standard error is a file, as with `launch`. */
+export interface LaunchedPiped extends Launched {
+  /** Its standard input. Errors of the pipe must be heard: it breaks when the child ends. */
+  readonly input: Writable;
+  /** Its standard output; must be read, or the child waits for ever. */
+  readonly output: Readable;
+}
 
 /** How a process ended; both null when that cannot be known. */
 export interface ProcessEnd {
@@ -45,7 +58,8 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
   try {
     streams = await openStreams(options.runDir, options.input);
     if (options.signal.aborted) return { kind: 'stopped' };
-    return await started(spawnChild(options, streams), options.table);
+    const { stdin, stdout, stderr } = streams;
+    return await started(spawnChild(options, [stdin.fd, stdout.fd, stderr.fd]), options.table);
   } catch (error) {
     return await explainRefusal(error as NodeJS.ErrnoException, options);
   } finally {
@@ -53,18 +67,31 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
   }
 }
 
-function spawnChild({ argv, cwd, env }: LaunchOptions, streams: OpenStreams): ChildProcess {
-  const [program = '', ...args] = argv;
-  return spawn(isPath(program) ? resolve(cwd, program) : program, args, {
-    cwd,
-    env,
-    shell: false,
-    detached: true,
-    stdio: [streams.stdin.fd, streams.stdout.fd, streams.stderr.fd],
-  });
+/**
+ * As `launch`, for a child that is talked to while it runs. It cannot be adopted: once its sidecar is gone, so is who
+ * talks with it.
+ */
+export async function launchPiped(options: Omit<LaunchOptions, 'input'>): Promise<LaunchOutcome<LaunchedPiped>> {
+  let stderr: FileHandle | null = null;
+  try {
+    stderr = await openErrorStream(options.runDir);
+    if (options.signal.aborted) return { kind: 'stopped' };
+    const child = spawnChild(options, ['pipe', 'pipe', stderr.fd]);
+    const { stdin: input, stdout: output } = child as ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
+    return { ...(await started(child, options.table)), input, output };
+  } catch (error) {
+    return await explainRefusal(error as NodeJS.ErrnoException, options);
+  } finally {
+    await stderr?.close();
+  }
 }
 
-function started(child: ChildProcess, table: ProcessTable): Promise<LaunchOutcome> {
+function spawnChild({ argv, cwd, env }: Pick<LaunchOptions, 'argv' | 'cwd' | 'env'>, stdio: StdioOptions): ChildProcess {
+  const [program = '', ...args] = argv;
+  return spawn(isPath(program) ? resolve(cwd, program) : program, args, { cwd, env, shell: false, detached: true, stdio });
+}
+
+function started(child: ChildProcess, table: ProcessTable): Promise<Launched> {
   return new Promise((resolveStart, rejectStart) => {
     child.once('error', rejectStart);
     if (child.pid === undefined) return; // The `error` event says why.

@@ -2,12 +2,10 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { LINE_BYTES_MAX, lineSplitter } from './line-splitter.ts';
 
-/** A tool's whole output is one line with some programs, so a line may be long. */
-export const LINE_BYTES_MAX = 4 * 1024 * 1024;
 /** Read at once. */
 const CHUNK_BYTES = 64 * 1024;
-const NEWLINE = 0x0a;
 
 export interface LineFollowerOptions {
   readonly path: string;
@@ -36,24 +34,8 @@ export interface LineFollower {
 
 export function lineFollower(options: LineFollowerOptions): LineFollower {
   const { path, lineBytesMax = LINE_BYTES_MAX } = options;
-  /** Where the next line begins, and where the next read does. */
-  let lineStart = options.offset ?? 0;
-  let position = lineStart;
-  /** The line so far, or, once it is too long, nothing of it. */
-  let partial: Buffer[] = [];
-  let partialBytes = 0;
-
-  const takeLine = (end: Buffer): string | null => {
-    const isTooLong = partialBytes + end.length > lineBytesMax;
-    const line = isTooLong ? null : Buffer.concat([...partial, end]).toString('utf8');
-    partial = [];
-    partialBytes = 0;
-    return line;
-  };
-  const keepPartial = (rest: Buffer): void => {
-    partialBytes += rest.length;
-    partial = partialBytes > lineBytesMax ? [] : [...partial, Buffer.from(rest)];
-  };
+  const splitter = lineSplitter(lineBytesMax);
+  let position = options.offset ?? 0;
 
   return {
     async read() {
@@ -71,21 +53,15 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
             isAtEnd = true;
             break;
           }
-          let from = 0;
-          for (let at = chunk.indexOf(NEWLINE); at !== -1 && at < bytesRead; at = chunk.indexOf(NEWLINE, from)) {
-            const line = takeLine(chunk.subarray(from, at));
-            if (line === null) dropped += 1;
-            else lines.push(line);
-            from = at + 1;
-            lineStart = position + from;
-          }
-          keepPartial(chunk.subarray(from, bytesRead));
+          const split = splitter.push(chunk.subarray(0, bytesRead));
+          lines.push(...split.lines);
+          dropped += split.dropped;
           position += bytesRead;
         }
       } finally {
         await file.close();
       }
-      return { lines, offset: lineStart, dropped, isAtEnd };
+      return { lines, offset: position - splitter.partialBytes(), dropped, isAtEnd };
     },
   };
 }

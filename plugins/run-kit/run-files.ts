@@ -58,6 +58,13 @@ export async function openStreams(runDir: string, input: string): Promise<OpenSt
   }
 }
 
+/** Makes the file of standard error anew and opens it, for a run whose other streams are pipes. */
+export async function openErrorStream(runDir: string): Promise<FileHandle> {
+  const { stderr } = runFiles(runDir);
+  await rm(stderr, { force: true });
+  return open(stderr, 'ax', PRIVATE);
+}
+
 /** Whether `openStreams` has got to its end there. While it has not, no process was started on this try. */
 export const wereStreamsOpened = async (runDir: string): Promise<boolean> =>
   (await unlessMissing(() => lstat(runFiles(runDir).stderr))) !== null;

@@ -112,7 +112,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     await world.settle(world.atWork(request));
     t.strictSame(await listener.return?.(), { done: true, value: undefined });
     t.match(await waiting, { done: true }, 'the next() that waited is answered too');
-    if (!runner.adoptable) return;
+    if (!runner.adoptable) return await stopRemains(world, request); // As the next sidecar does.
     // As long as a whole other run takes: what let go of this one has had its time to harm it.
     await world.settle(all((await world.runner('ends')).wake(await world.request(), new AbortController().signal)));
     t.ok((await world.livingOf(request.runId)) > 0);

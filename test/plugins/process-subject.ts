@@ -27,18 +27,20 @@ export interface AgentWords {
 
 /**
  * The subject of a runner that starts the program of `argv`: for each behaviour of the contract an agent that behaves so,
- * or a program that there is not. With `words` the cases of a runner that hears its agent are run too.
+ * or a program that there is not. With `words` the cases of a runner that hears its agent are run too. `agent` is for a program
+ * that has to be talked to: what is started instead, with the behaviour as its next argument; its `words` are its own.
  */
 export async function processSubject(
   runner: (argv: readonly string[], deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>,
   words?: AgentWords,
+  agent: readonly string[] = ['sh', FAKE_AGENT],
 ): Promise<WakeRunnerSubject> {
   const world = await runWorld();
   const { baseDir } = world;
   const deps: WakeRunnerDeps = { agentId: 'agent-1', baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
   const wordsDir = await writeWords(join(baseDir, 'words'), words);
   const argvOf = (behaviour: Behaviour | SpokenBehaviour): readonly string[] =>
-    behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : ['sh', FAKE_AGENT, behaviour, wordsDir];
+    behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : [...agent, behaviour, wordsDir];
   return {
     runner: async (behaviour) => runner(argvOf(behaviour), deps),
     settlesAtEnd: words?.settlesAtEnd,

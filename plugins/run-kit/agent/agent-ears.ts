@@ -2,10 +2,10 @@
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { SaidEvent } from '../follow-output.ts';
-import { objectIn } from '../json-lines.ts';
+import { objectIn, type SaidObject } from '../json-lines.ts';
 import type { RunEars } from '../started-program.ts';
 import type { Emit } from '../wake-events.ts';
-import { agentFailed, type AgentDialect, type Session, type SessionTotals, type Verdict } from './dialect.ts';
+import { agentFailed, type AgentDialect, type HeardLine, type Session, type SessionTotals, type Verdict } from './dialect.ts';
 
 export interface AgentTimes {
   /** From the start of the process to the first word of the agent; undefined for a program that says nothing before it has an answer. */
@@ -31,8 +31,13 @@ export interface AgentEarsOptions<State> {
   readonly onSettled: (verdict: Verdict) => Promise<void>;
 }
 
+export interface AgentEars extends RunEars {
+  /** For a program that is talked to: hears something that it said, as an object. Else as a line of standard output. */
+  hearSaid(said: SaidObject): Promise<readonly SaidEvent[]>;
+}
+
 /** What is told by lines is what the dialect makes of them; the first verdict counts, and later ones are left out. */
-export function agentEars<State>(options: AgentEarsOptions<State>): RunEars {
+export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   const { dialect, times, clock, tell, explain } = options;
   const enough = new AbortController();
   let state = dialect.begin(options.session);
@@ -80,25 +85,25 @@ export function agentEars<State>(options: AgentEarsOptions<State>): RunEars {
     endIn(event.type === 'failed' && event.kind === 'limit' ? 0 : times.lingerMs);
     return verdict;
   };
-  const hear =
-    (stream: 'stdout' | 'stderr') =>
-    async (text: string): Promise<readonly SaidEvent[]> => {
-      const heard = dialect.hear(state, { stream, text, json: objectIn(text), heardAtMs: clock.nowMs() });
-      state = heard.state;
-      hasSpoken ||= stream === 'stdout';
-      watch(times.idleMs, 'said nothing');
-      const events: SaidEvent[] = [];
-      for (const event of heard.events ?? []) {
-        const told = await toTell(event);
-        if (told !== null) events.push(told as SaidEvent);
-      }
-      if (heard.totals !== undefined && sessionId !== null) await options.onSession(sessionId, heard.totals);
-      return events;
-    };
+  const hearLine = async (line: Omit<HeardLine, 'heardAtMs'>): Promise<readonly SaidEvent[]> => {
+    const heard = dialect.hear(state, { ...line, heardAtMs: clock.nowMs() });
+    state = heard.state;
+    hasSpoken ||= line.stream === 'stdout';
+    watch(times.idleMs, 'said nothing');
+    const events: SaidEvent[] = [];
+    for (const event of heard.events ?? []) {
+      const told = await toTell(event);
+      if (told !== null) events.push(told as SaidEvent);
+    }
+    if (heard.totals !== undefined && sessionId !== null) await options.onSession(sessionId, heard.totals);
+    return events;
+  };
+  const hear = (stream: 'stdout' | 'stderr') => (text: string) => hearLine({ stream, text, json: objectIn(text) });
 
   return {
     hear: hear('stdout'),
     hearError: hear('stderr'),
+    hearSaid: (said) => hearLine({ stream: 'stdout', text: '', json: said }),
     lineBytesMax: options.lineBytesMax,
     onDropped(lines) {
       droppedLines += lines;

@@ -1,147 +1,30 @@
 /** A whole runner around an agent program that prints how it gets on: what it says is read by its dialect, all else is here. */
-import { createHash } from 'node:crypto';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
-import type { FailureCause, RunnerCheck, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
+import type { RunnerCheck, WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from '../started-program.ts';
 import { GRACE_MS } from '../watch-run.ts';
-import { agentEars } from './agent-ears.ts';
-import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';
-import type { AgentDialect, Session, Verdict } from './dialect.ts';
-import { sessionNotes, type SessionNotes } from './session-notes.ts';
+import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartFacts } from './agent-runs.ts';
 
-/** From the start of the process to the first word of the agent. */
-export const START_WITHIN_MS = 30_000;
-/** Between two lines of the program. */
-export const IDLE_MS = 600_000;
-/** From the result until what is left of the run is stopped. */
-export const LINGER_MS = 1_000;
-
-/** What a config may say of any agent program. */
-export interface AgentRunSettings {
-  /** Replaces the prompt that all agents get. */
-  readonly prompt?: string | undefined;
-  /** `resume`: another attempt at a task goes on with the session of the earlier one on this machine. Default `fresh`. */
-  readonly session?: 'fresh' | 'resume' | undefined;
-  readonly startWithinMs?: number | undefined;
-  readonly idleMs?: number | undefined;
-  readonly graceMs?: number | undefined;
-  readonly maxLineBytes?: number | undefined;
-}
-
-/** What is known when a run is about to start. */
-export interface AgentStartFacts {
-  readonly request: WakeRequest;
-  readonly prompt: string;
-  /** The session to go on with; null for a fresh one. */
-  readonly session: Session | null;
-}
-
-export interface AgentProgramOptions<State> {
-  /** The runner, as its factory is called: names its notes. */
-  readonly name: string;
-  /** The program, as people call it. */
-  readonly title: string;
-  readonly settings: AgentRunSettings;
+export interface AgentProgramOptions<State> extends AgentRunsOptions<State> {
   /** What to start. Standard input is the prompt, unless it says otherwise. */
   start(facts: AgentStartFacts): ProgramStart;
-  readonly dialect: AgentDialect<State>;
-  /** Whether the program says something before its model has answered; else only `idleMs` counts. Default true. */
-  readonly speaksFirst?: boolean | undefined;
-  /** The longest prompt that the program takes. */
-  readonly promptMax?: { readonly unit: 'characters' | 'bytes'; readonly count: number } | undefined;
-  /** What a session belongs to beside its task, such as a folder: with another one a run begins afresh. */
-  readonly sessionPlace?: string | undefined;
-  /** What a person can do about a failure, a sentence for each kind. */
-  readonly cures?: Partial<Record<FailureCause, string>> | undefined;
   readonly check?: (() => Promise<readonly RunnerCheck[]>) | undefined;
 }
 
-export interface AgentProgramDeps extends ProgramRunnerDeps {
-  /** For the notes of sessions. */
-  readonly dataDir: string;
-}
+export interface AgentProgramDeps extends ProgramRunnerDeps, AgentRunsDeps {}
 
 /**
  * A runner that keeps all that `WakeRunner` asks for. A run is settled by the first verdict of its dialect and by nothing
  * else; then the program has a moment to end, and its whole process tree is stopped.
  */
 export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgramOptions<State>): WakeRunner {
-  const { clock, log } = deps;
-  const { dialect, settings, check, speaksFirst = true } = options;
-  const { graceMs = GRACE_MS, idleMs = IDLE_MS, startWithinMs = START_WITHIN_MS } = settings;
-  const times = { startWithinMs: speaksFirst ? startWithinMs : undefined, idleMs, lingerMs: LINGER_MS };
-  const notes = settings.session === 'resume' ? sessionNotes(notesFolder(deps.dataDir, options), log) : null;
-  const explain = (verdict: Verdict): Verdict => explained(verdict, options);
-
+  const runs = agentRuns(deps, options);
   return startedProgram(deps, {
-    graceMs,
-    check,
+    graceMs: options.settings.graceMs ?? GRACE_MS,
+    check: options.check,
     async start(request) {
-      const session = (await notes?.before(request)) ?? null;
-      const prompt = agentPrompt(settings.prompt ?? DEFAULT_PROMPT, { request, isResumed: session !== null });
-      const refusal = tooLong(prompt, options);
-      if (refusal !== null) return refusal;
-      return { input: prompt, ...options.start({ request, prompt, session }) };
+      const facts = await runs.begin(request);
+      return 'type' in facts ? facts : { input: facts.prompt, ...options.start(facts) };
     },
-    async ears(request, tell) {
-      const session = (await notes?.before(request)) ?? null;
-      return agentEars({
-        dialect,
-        session,
-        times,
-        lineBytesMax: settings.maxLineBytes,
-        clock,
-        tell,
-        explain,
-        async onSession(id, totals) {
-          await notes?.keep(request, { id, totals: session?.id === id ? session.totals : {} }, totals);
-        },
-        onSettled: (verdict) => settledNote(notes, request, { verdict, isResumed: session !== null }),
-      });
-    },
+    ears: runs.ears,
   });
-}
-
-function notesFolder<State>(dataDir: string, { name, sessionPlace }: AgentProgramOptions<State>): string {
-  const place = sessionPlace === undefined ? [] : [createHash('sha256').update(sessionPlace).digest('hex').slice(0, 16)];
-  return join(dataDir, 'sessions', name, ...place);
-}
-
-/** Kinds after which the same session can be gone on with, although nothing was done. */
-const SESSION_IS_FINE: ReadonlySet<FailureCause | undefined> = new Set(['auth', 'rate_limited', 'model_unavailable']);
-
-/** A session that is done with is forgotten, and so is one that could not be gone on with: the next attempt begins afresh. */
-async function settledNote(
-  notes: SessionNotes | null,
-  request: WakeRequest,
-  { verdict, isResumed }: { readonly verdict: Verdict; readonly isResumed: boolean },
-): Promise<void> {
-  const isUseless = verdict.type === 'failed' && isResumed && verdict.beforeWork === true && !SESSION_IS_FINE.has(verdict.kind);
-  if (verdict.type === 'completed' || isUseless) await notes?.forget(request);
-}
-
-/** Says whose failure it is, where, and what can be done. */
-function explained<State>(verdict: Verdict, { title, cures = {} }: AgentProgramOptions<State>): Verdict {
-  if (verdict.type === 'completed') return verdict;
-  const cure = cures[verdict.kind ?? 'agent_failed'];
-  const what = `${title} on ${hostname()}: ${verdict.message}`;
-  return { ...verdict, message: cure === undefined ? what : `${what}${/[.?!]$/.test(what) ? '' : '.'} ${cure}` };
-}
-
-/** A matter of the task, not of the agent: other tasks fit. */
-function tooLong<State>(prompt: string, { title, promptMax }: AgentProgramOptions<State>) {
-  if (promptMax === undefined) return null;
-  const { unit, count } = promptMax;
-  const found = unit === 'bytes' ? Buffer.byteLength(prompt) : prompt.length;
-  if (found <= count) return null;
-  return {
-    type: 'failed',
-    phase: 'spawn',
-    kind: 'limit',
-    message: `The prompt of this task has ${String(found)} ${unit}, and ${title} takes ${String(count)}. Put the long part into a file and name it in the task.`,
-    retryable: false,
-    beforeWork: true,
-    details: { cause: 'limit', found, max: count, unit },
-  } as const;
 }

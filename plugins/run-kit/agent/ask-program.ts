@@ -10,8 +10,8 @@ const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 
 export type AskedProgram =
   | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
-  /** It could not be started, or gave no answer in time. */
-  | { readonly kind: 'failed'; readonly message: string };
+  /** It could not be started, or gave no answer in time, which may only mean that the machine is busy. */
+  | { readonly kind: 'failed'; readonly message: string; readonly isSlow?: boolean | undefined };
 
 export interface AskOptions {
   /** Absolute. */
@@ -20,27 +20,39 @@ export interface AskOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Default 4,000 ms; then it is killed, with its group. */
   readonly withinMs?: number | undefined;
+  /** Given on standard input, which then stays open. Default: nothing to read. */
+  readonly input?: string | undefined;
+  /** Whether its standard output so far is the answer: then it is killed, with its group. Default: it ends by itself. */
+  readonly isAnswer?: ((stdout: string) => boolean) | undefined;
 }
 
-/** No shell, and nothing to read. */
-export function askProgram(argv: readonly string[], { cwd, env, withinMs = ASK_WITHIN_MS }: AskOptions): Promise<AskedProgram> {
+/** No shell. */
+export function askProgram(argv: readonly string[], options: AskOptions): Promise<AskedProgram> {
+  const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer } = options;
   const [program = '', ...args] = argv;
   return new Promise((answer) => {
-    const failed = (message: string): void => {
-      answer({ kind: 'failed', message });
+    const failed = (message: string, isSlow?: boolean): void => {
+      answer({ kind: 'failed', message, isSlow });
     };
     try {
       const file = isPath(program) ? resolvePath(cwd, program) : program;
-      const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(file, args, { cwd, env, detached: true, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
       const streams = { stdout: '', stderr: '' };
       for (const name of ['stdout', 'stderr'] as const) {
-        child[name].setEncoding('utf8').on('data', (text: string) => {
+        child[name]?.setEncoding('utf8').on('data', (text: string) => {
           streams[name] += text.slice(0, ANSWER_CHARACTERS_MAX - streams[name].length);
+          if (name === 'stdout' && isAnswer?.(streams.stdout) === true) {
+            clearTimeout(timer);
+            killGroup(child.pid);
+            answer({ kind: 'answered', exitCode: null, ...streams });
+          }
         });
       }
+      child.stdin?.on('error', () => undefined); // It does not read; how it ends says more.
+      if (input !== undefined) child.stdin?.write(input);
       const timer = setTimeout(() => {
         killGroup(child.pid);
-        failed(`gave no answer within ${String(withinMs)} ms`);
+        failed(`gave no answer within ${String(withinMs)} ms`, true);
       }, withinMs);
       child.once('error', (error) => {
         clearTimeout(timer);

@@ -36,7 +36,7 @@ export async function checkAgentProgram({ argv, cwd, env, least, install }: Chec
     const said = lastWords(asked.stderr) || lastWords(asked.stdout);
     return { check, ok: false, message: `"${argv.join(' ')} --version" exited with code ${String(asked.exitCode)}: ${said}. ${install}` };
   }
-  const isNewEnough = compareVersions(version, least) >= 0;
+  const isNewEnough = isAtLeast(version, least);
   const message = `${found.file} ${version}`;
   return {
     check,
@@ -47,6 +47,9 @@ export async function checkAgentProgram({ argv, cwd, env, least, install }: Chec
 
 /** The first line that has a version; null when there is none. */
 export const versionIn = (text: string): string | null => /\d+\.\d+\.\d+/.exec(text)?.[0] ?? null;
+
+/** Whether a version is this one or a later one; both `1.2.3`. */
+export const isAtLeast = (version: string, least: string): boolean => compareVersions(version, least) >= 0;
 
 function compareVersions(one: string, other: string): number {
   const [left, right] = [one, other].map((version) => version.split('.').map(Number));

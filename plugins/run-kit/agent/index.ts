@@ -1,5 +1,5 @@
 /** What a runner of an agent program needs beside the rest of the run kit. */
-export { agentEars, type AgentEarsOptions, type AgentTimes } from './agent-ears.ts';
+export { agentEars, type AgentEars, type AgentEarsOptions, type AgentTimes } from './agent-ears.ts';
 export {
   agentOptionProblems,
   argvOf,
@@ -13,16 +13,18 @@ export {
   variableProblems,
   type CheckedAgentOptions,
 } from './agent-options.ts';
+export { agentProgram, type AgentProgramDeps, type AgentProgramOptions } from './agent-program.ts';
 export {
-  agentProgram,
+  agentRuns,
   IDLE_MS,
   LINGER_MS,
   START_WITHIN_MS,
-  type AgentProgramDeps,
-  type AgentProgramOptions,
+  type AgentRuns,
+  type AgentRunsDeps,
   type AgentRunSettings,
+  type AgentRunsOptions,
   type AgentStartFacts,
-} from './agent-program.ts';
+} from './agent-runs.ts';
 export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
 export {
   agentFailed,
@@ -42,4 +44,4 @@ export {
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, itemsOf, objectOf, textOf } from './said.ts';
 export { askProgram, type AskedProgram } from './ask-program.ts';
-export { checkAgentFolder, checkAgentProgram, versionIn, type CheckedProgram } from './check-program.ts';
+export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, type CheckedProgram } from './check-program.ts';

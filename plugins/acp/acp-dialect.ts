@@ -1,0 +1,232 @@
+/** Reads what an agent says over ACP; each line is what `messageReader` makes of a message. */
+import {
+  agentFailed,
+  endInWords,
+  objectOf,
+  shortened,
+  textOf,
+  type AgentDialect,
+  type FailureCause,
+  type Heard,
+  type ProgramEnd,
+  type RunUsage,
+  type SaidEvent,
+  type SaidObject,
+  type Session,
+  type Verdict,
+} from '../plugin.ts';
+import { causeOfText, causeOfToldError, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
+import { costOfRun, costTotalsIn, tokensOf } from './acp-usage.ts';
+import { answerOf, type PermissionPolicy } from './permission.ts';
+
+export interface AcpDialectOptions extends PermissionPolicy {
+  readonly whenDenied?: 'complete' | 'fail' | undefined;
+  readonly maxTurns?: number | undefined;
+  readonly maxCostUsd?: number | undefined;
+  readonly usageOf: 'prompt' | 'last-step';
+}
+
+interface AcpState {
+  /** The one that is gone on with. */
+  readonly before: Session | null;
+  readonly sessionId: string | null;
+  readonly hasBegun: boolean;
+  readonly tools: ReadonlySet<string>;
+  readonly hasWorked: boolean;
+  readonly denied: readonly string[];
+  /** Its last message so far. */
+  readonly text: string;
+  readonly messageId: string | null;
+  /** It has called a tool since, or given up: what it says next is another message. */
+  readonly isTextPast: boolean;
+  /** The last error of its model that it told. */
+  readonly lastError: ToldError | null;
+  /** It has given up; it may say "end_turn" all the same. */
+  readonly hasBroken: boolean;
+  readonly costUsd: number | undefined;
+}
+
+export const acpDialect = (options: AcpDialectOptions): AgentDialect<AcpState> => ({
+  begin: (before) => ({
+    before,
+    sessionId: null,
+    hasBegun: false,
+    tools: new Set(),
+    hasWorked: false,
+    denied: [],
+    text: '',
+    messageId: null,
+    isTextPast: true,
+    lastError: null,
+    hasBroken: false,
+    costUsd: undefined,
+  }),
+  hear(state, { json }) {
+    switch (json?.['said']) {
+      case 'answer':
+        return hearAnswer(state, json, options);
+      case 'refusal':
+        return hearRefusal(state, json);
+      case 'update':
+        return hearUpdate(state, objectOf(json['update']), options);
+      case 'permission':
+        return hearPermission(state, objectOf(json['params']), options);
+      case 'unable': {
+        const message = textOf(json['message']) ?? 'it cannot be talked to';
+        return { state, events: [agentFailed({ kind: 'config', message, hasWorked: state.hasWorked })] };
+      }
+      default:
+        return { state };
+    }
+  },
+  ended: (state, end) => agentFailed({ kind: causeOfEnd(state, end), message: endInWords(end), hasWorked: state.hasWorked }),
+});
+
+function hearAnswer(state: AcpState, { to, sessionId, result }: SaidObject, options: AcpDialectOptions): Heard<AcpState> {
+  switch (to) {
+    case 'initialize':
+      return { state: { ...state, hasBegun: true } };
+    case 'session/new':
+    case 'session/resume':
+    case 'session/load': {
+      const id = textOf(sessionId);
+      return { state: { ...state, sessionId: id }, events: id === null ? [] : [{ type: 'started', sessionId: id }] };
+    }
+    case 'session/prompt':
+      return hearEnd(state, objectOf(result), options);
+    default:
+      return { state };
+  }
+}
+
+/** A session that cannot be gone on with is no failure: a fresh one follows. */
+function hearRefusal(state: AcpState, said: SaidObject): Heard<AcpState> {
+  const to = textOf(said['to']);
+  const error = objectOf(said['error']);
+  if (to !== 'session/resume' && to !== 'session/load') return { state, events: [refusalOf(to, error, state.hasWorked)] };
+  const message = `cannot go on with its session, and begins afresh: ${textOf(error['message']) ?? 'it gave no reason'}`;
+  return { state, events: [{ type: 'progress', message: shortened(message) }] };
+}
+
+function hearUpdate(state: AcpState, update: SaidObject, options: AcpDialectOptions): Heard<AcpState> {
+  switch (update['sessionUpdate']) {
+    case 'agent_message_chunk':
+      return { state: withText(state, update) };
+    case 'user_message_chunk':
+      // A belated piece of the history: what stands before it was none of this run.
+      return { state: { ...state, isTextPast: true } };
+    case 'tool_call':
+    case 'tool_call_update':
+      return withTool(state, update, options);
+    case 'usage_update':
+      return withCost(state, update, options);
+    case 'session_info_update':
+      return withHealth(state, Object.values(objectOf(update['_meta'])).map(objectOf));
+    default:
+      return { state };
+  }
+}
+
+/** Its last message: the one since its last tool, and since the last that had another id. */
+function withText(state: AcpState, update: SaidObject): AcpState {
+  const text = textOf(objectOf(update['content'])['text']) ?? '';
+  const messageId = textOf(update['messageId']);
+  const isSame = !state.isTextPast && messageId === state.messageId;
+  return { ...state, messageId, isTextPast: false, text: isSame ? state.text + text : text };
+}
+
+/** Some agents tell of a tool only once it is done, or once they ask for it; the updates of one are one call. */
+function withTool(state: AcpState, call: SaidObject, { maxTurns }: Pick<AcpDialectOptions, 'maxTurns'>): Heard<AcpState> {
+  const id = textOf(call['toolCallId']) ?? '';
+  const next: AcpState = { ...state, hasWorked: true, isTextPast: true };
+  if (state.tools.has(id)) return { state: next };
+  const tools = new Set([...state.tools, id]);
+  if (maxTurns !== undefined && tools.size > maxTurns) {
+    const message = `it called more than ${String(maxTurns)} tools, and was stopped`;
+    return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
+  }
+  const tool = textOf(call['title']) ?? textOf(call['name']) ?? 'a tool';
+  return { state: { ...next, tools }, events: [{ type: 'progress', message: shortened(`uses ${tool}`) }] };
+}
+
+function hearPermission(state: AcpState, params: SaidObject, options: AcpDialectOptions): Heard<AcpState> {
+  const { isAllowed, tool } = answerOf(options, params);
+  const heard = withTool(state, objectOf(params['toolCall']), options);
+  if (isAllowed) return heard;
+  const told: SaidEvent = { type: 'progress', message: shortened(`not allowed: ${tool}`) };
+  const verdicts = (heard.events ?? []).filter(({ type }) => type === 'failed');
+  return { state: { ...heard.state, denied: [...new Set([...state.denied, tool])] }, events: [told, ...verdicts] };
+}
+
+function withCost(state: AcpState, update: SaidObject, { maxCostUsd }: AcpDialectOptions): Heard<AcpState> {
+  const totals = costTotalsIn(update);
+  if (totals === null) return { state };
+  const costUsd = costOfRun(totals, state.before?.id === state.sessionId ? state.before : null);
+  const next = { ...state, costUsd };
+  const told: SaidEvent = { type: 'usage', costUsd };
+  if (maxCostUsd === undefined || costUsd < maxCostUsd) return { state: next, events: [told], totals };
+  const message = `it cost ${String(costUsd)} US dollars of ${String(maxCostUsd)}, and was stopped`;
+  return {
+    state: next,
+    totals,
+    events: [told, agentFailed({ kind: 'limit', message, hasWorked: state.hasWorked, details: { maxCostUsd } })],
+  };
+}
+
+/** Whether its model can be reached; `metas` is what each agent adds under its own name. */
+function withHealth(state: AcpState, metas: readonly SaidObject[]): Heard<AcpState> {
+  const status = metas.map((meta) => textOf(objectOf(meta['threadStatus'])['type'])).find((type) => type !== null);
+  const error = toldErrorIn(metas);
+  const next: AcpState = {
+    ...state,
+    lastError: error ?? state.lastError,
+    hasBroken: status === undefined ? state.hasBroken : status === 'systemError',
+    // What it says of its failure is a message of its own.
+    ...(status === 'systemError' ? { text: '', isTextPast: true } : {}),
+  };
+  if (error?.willRetry !== true) return { state: next };
+  const waiting = causeOfToldError(error) === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
+  return { state: next, events: [{ type: 'progress', message: shortened(error.message), waiting }] };
+}
+
+function hearEnd(state: AcpState, result: SaidObject, options: AcpDialectOptions): Heard<AcpState> {
+  const { costUsd } = state;
+  const tokens = tokensOf(result);
+  const ofPrompt = tokens === 'none' || tokens === null || options.usageOf === 'last-step' ? {} : tokens;
+  const usage: RunUsage = { ...ofPrompt, ...(costUsd === undefined ? {} : { costUsd }) };
+  const failure = failureOf(state, result, { ...options, wasCalled: tokens !== 'none' });
+  if (failure !== null) return { state, events: [{ type: 'usage', ...usage }, failure] };
+  const { text, sessionId, denied } = state;
+  const output = { text, session_id: sessionId, ...(denied.length === 0 ? {} : { denied }) };
+  return { state, events: [{ type: 'completed', output, ...usage }] };
+}
+
+/** What is wrong with the end of a turn: "end_turn" says that the agent has stopped, not that it has succeeded. */
+function failureOf(
+  state: AcpState,
+  result: SaidObject,
+  { whenDenied, wasCalled }: Pick<AcpDialectOptions, 'whenDenied'> & { readonly wasCalled: boolean },
+): Verdict | null {
+  const { hasWorked, denied, sessionId, isTextPast } = state;
+  const stopReason = textOf(result['stopReason']);
+  const text = state.text.trim();
+  const failed = (kind: FailureCause, message: string, retryable?: boolean): Verdict =>
+    agentFailed({ kind, message: shortened(message), hasWorked, retryable, details: { stop_reason: stopReason, session_id: sessionId } });
+
+  if (stopReason === 'max_tokens' || stopReason === 'max_turn_requests') return failed('limit', `it ended its turn with "${stopReason}"`);
+  if (stopReason === 'refusal') return failed('agent_failed', 'its model refuses to go on with this task', false);
+  if (stopReason !== 'end_turn') return failed('agent_failed', `it ended its turn with "${String(stopReason)}"`);
+  if (state.hasBroken) return failed(causeOfBroken(state), text || (state.lastError?.message ?? 'its model cannot be reached'));
+  if (!wasCalled) return failed(causeOfText(text) ?? 'model_unavailable', `its turn ended without a call of its model: ${text}`);
+  if (denied.length > 0 && (whenDenied === 'fail' || isTextPast)) {
+    return failed('denied', `it was not allowed to use ${denied.join(', ')}${isTextPast ? ', and ended without a result' : ''}`);
+  }
+  return text === '' ? failed('no_result', 'its turn ended without a word') : null;
+}
+
+const causeOfBroken = ({ lastError, text }: AcpState): FailureCause =>
+  causeOfText(text) ?? (lastError === null ? 'model_unavailable' : causeOfToldError(lastError));
+
+/** The program says on standard error, in words only, what keeps it from beginning. */
+const causeOfEnd = ({ hasBegun }: AcpState, { exitCode, stderrTail }: ProgramEnd): FailureCause =>
+  hasBegun || exitCode === null || exitCode === 0 || stderrTail.trim() === '' ? 'no_result' : 'config';

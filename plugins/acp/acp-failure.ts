@@ -1,0 +1,107 @@
+/** What a failure that an agent told is, and what it means. */
+import {
+  agentFailed,
+  causeOfStatus,
+  countOf,
+  itemsOf,
+  objectOf,
+  shortened,
+  textOf,
+  type FailureCause,
+  type SaidObject,
+  type Verdict,
+} from '../plugin.ts';
+
+/** The protocol's code for an agent that is not logged in; the others are those of JSON-RPC. */
+const AUTH_REQUIRED = -32_000;
+const METHOD_NOT_FOUND = -32_601;
+const INVALID_PARAMS = -32_602;
+
+/** Kinds that Claude's adapter names beside an error. */
+const ERROR_KINDS: Readonly<Record<string, FailureCause>> = {
+  rate_limit: 'rate_limited',
+  server_error: 'model_unavailable',
+  overloaded: 'model_unavailable',
+  authentication_failed: 'auth',
+  billing_error: 'config',
+};
+
+/** The failure of a request of ours, once for each run: nothing follows a request that was refused. */
+export function refusalOf(to: string | null, error: SaidObject, hasWorked: boolean): Verdict {
+  const code = typeof error['code'] === 'number' ? error['code'] : null;
+  const data = objectOf(error['data']);
+  const said = textOf(error['message']) ?? 'it gave no reason';
+  const kind =
+    code === AUTH_REQUIRED
+      ? 'auth'
+      : (causeOfStatus(code ?? 0) ?? ERROR_KINDS[textOf(data['errorKind']) ?? ''] ?? causeOfText(said) ?? causeOfRequest(to, code));
+  return agentFailed({
+    kind,
+    message: shortened(`refused ${to ?? 'a request'}: ${textIn(said)}`),
+    hasWorked,
+    retryable: code === 400 || code === 413 ? false : undefined,
+    details: { ...(code === null ? {} : { code }), ...data },
+  });
+}
+
+/** What a request is for says what is wrong when it is refused before any work. */
+function causeOfRequest(to: string | null, code: number | null): FailureCause {
+  const isSetup = to === 'initialize' || to === 'session/set_config_option';
+  return isSetup || code === METHOD_NOT_FOUND || code === INVALID_PARAMS ? 'config' : 'agent_failed';
+}
+
+/** Some agents say in words only what their model's service answered. */
+export function causeOfText(text: string): FailureCause | null {
+  const [, status] = /\b(?:status:? |says |error:? |\()([45]\d\d)\b/i.exec(text) ?? [];
+  const byStatus = status === undefined ? null : causeOfStatus(Number(status));
+  if (byStatus !== null) return byStatus;
+  if (/unauthori[sz]ed|invalid (?:x-)?api[ -]key|not logged in|authentication required/i.test(text)) return 'auth';
+  if (/usage limit|rate limit|too many requests/i.test(text)) return 'rate_limited';
+  if (/high demand|overloaded|stream disconnected|connection failed/i.test(text)) return 'model_unavailable';
+  return null;
+}
+
+/** The words in a message that is itself the JSON of an error. */
+function textIn(message: string): string {
+  try {
+    return textOf(objectOf(objectOf(JSON.parse(message))['error'])['message']) ?? message;
+  } catch {
+    return message; // It is words, as with most.
+  }
+}
+
+/** An error of the agent's model that it told beside its work; null when the update tells none. */
+export interface ToldError {
+  readonly message: string;
+  readonly status: number | null;
+  readonly willRetry: boolean;
+}
+
+/** `metas`: what stands in `_meta` under the name of the agent. */
+export function toldErrorIn(metas: readonly SaidObject[]): ToldError | null {
+  const error = metas.map((meta) => objectOf(meta['error'])).find((found) => textOf(found['message']) !== null);
+  if (error === undefined) return null;
+  const info = Object.values(objectOf(error['codexErrorInfo'])).map((found) => countOf(objectOf(found)['httpStatusCode']));
+  return {
+    message: [textOf(error['message']), textOf(error['additionalDetails'])].filter((text) => text !== null).join(': '),
+    status: info.find((status) => status > 0) ?? null,
+    willRetry: error['willRetry'] === true,
+  };
+}
+
+export const causeOfToldError = ({ status, message }: ToldError): FailureCause =>
+  (status === null ? null : causeOfStatus(status)) ?? causeOfText(message) ?? 'model_unavailable';
+
+/** The models that a session offers, by the option that chooses them; null when it offers none. */
+export function modelChoiceIn(result: SaidObject): { readonly configId: string; readonly models: readonly string[] } | null {
+  const option = itemsOf(result['configOptions'])
+    .map(objectOf)
+    .find(({ category, id }) => category === 'model' || id === 'model');
+  const configId = textOf(option?.['id']);
+  if (option === undefined || configId === null) return null;
+  // Values may stand in groups.
+  const values = itemsOf(option['options'])
+    .map(objectOf)
+    .flatMap((value) => [value, ...itemsOf(value['options']).map(objectOf)]);
+  return { configId, models: values.flatMap(({ value }) => textOf(value) ?? []) };
+}

@@ -1,0 +1,54 @@
+/** Cuts a stream of bytes into lines, of which each has a bound. */
+
+/** A tool's whole output is one line with some programs, so a line may be long. */
+export const LINE_BYTES_MAX = 4 * 1024 * 1024;
+const NEWLINE = 0x0a;
+
+export interface SplitLines {
+  /** Whole lines, without their ends. */
+  readonly lines: readonly string[];
+  /** Lines over the limit, left out of `lines`. */
+  readonly dropped: number;
+}
+
+export interface LineSplitter {
+  /** The lines that this chunk completes. The chunk may be used again afterwards. */
+  push(chunk: Buffer): SplitLines;
+  /** Of the line that is not complete yet, also where it is too long to be kept. */
+  partialBytes(): number;
+}
+
+/** Lines longer than `lineBytesMax` are left out and counted; no more than that is held of one. */
+export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
+  let partial: Buffer[] = [];
+  let partialBytes = 0;
+
+  const takeLine = (end: Buffer): string | null => {
+    const isTooLong = partialBytes + end.length > lineBytesMax;
+    const line = isTooLong ? null : Buffer.concat([...partial, end]).toString('utf8');
+    partial = [];
+    partialBytes = 0;
+    return line;
+  };
+  const keepPartial = (rest: Buffer): void => {
+    partialBytes += rest.length;
+    partial = partialBytes > lineBytesMax ? [] : [...partial, Buffer.from(rest)];
+  };
+
+  return {
+    push(chunk) {
+      const lines: string[] = [];
+      let dropped = 0;
+      let from = 0;
+      for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
+        const line = takeLine(chunk.subarray(from, at));
+        if (line === null) dropped += 1;
+        else lines.push(line);
+        from = at + 1;
+      }
+      keepPartial(chunk.subarray(from));
+      return { lines, dropped };
+    },
+    partialBytes: () => partialBytes,
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * An agent for tests that speaks ACP on its standard input and output, without the package of the protocol: what is tested
+ * is not to be its own measure. The first argument says how it behaves; further ones are passed over.
+ */
+import { spawn } from 'node:child_process';
+import { appendFileSync, closeSync, existsSync, renameSync, watch, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const { AGENTCOM_TASK_ID: taskId = 'task', AGENTCOM_RESULTS_DIR: resultsDir = '.' } = process.env;
+const [behaviour = 'succeeds'] = process.argv.slice(2);
+const RESULT = 'it is done';
+const FLOOD_BYTES = 9 * 1024 * 1024;
+const FLOOD_LINES = 20_000;
+const STEP = 'tool-1';
+
+/** At once and whole, also when the agent is killed right after. */
+function say(line) {
+  const bytes = Buffer.from(`${typeof line === 'string' ? line : JSON.stringify({ jsonrpc: '2.0', ...line })}\n`);
+  for (let from = 0; from < bytes.length;) {
+    try {
+      from += writeSync(1, bytes, from);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error; // The pipe is full.
+    }
+  }
+}
+const update = (news) => say({ method: 'session/update', params: { sessionId: session.id, update: news } });
+const write = (text, messageId) =>
+  update({ sessionUpdate: 'agent_message_chunk', ...(messageId ? { messageId } : {}), content: { type: 'text', text } });
+const answer = (id, result) => say({ id, result });
+const refuse = (id, code, message, data) => say({ id, error: { code, message, data } });
+const note = (line) => appendFileSync(join(resultsDir, 'notes'), `${line}\n`);
+const atWork = () => writeFileSync(join(resultsDir, `${taskId}.started`), '');
+
+const session = { id: 'session-1' };
+let openPrompt = null;
+const USAGE = { inputTokens: 100, cachedReadTokens: 20, outputTokens: 5, totalTokens: 125 };
+
+function succeed(usage = USAGE) {
+  write(RESULT);
+  answer(openPrompt, { stopReason: 'end_turn', usage });
+  openPrompt = null;
+}
+
+/** Until a file `end` appears. */
+function work() {
+  const endIfTold = () => {
+    if (existsSync(join(resultsDir, 'end'))) process.exit(0);
+  };
+  watch(resultsDir, endIfTold);
+  setInterval(() => write('tick '), 20);
+  atWork();
+  endIfTold();
+}
+
+function askPermission(kind) {
+  say({
+    id: 'ask-1',
+    method: 'session/request_permission',
+    params: {
+      sessionId: session.id,
+      toolCall: { toolCallId: STEP, title: `touch a file`, kind, status: 'pending' },
+      options: [
+        { optionId: 'reject_this', name: 'Yes', kind: 'allow_always' },
+        { optionId: 'go', name: 'No', kind: 'allow_once' },
+        { optionId: 'allow_once', name: 'Allow', kind: 'reject_once' },
+      ],
+    },
+  });
+}
+
+/** What it does once it has its prompt. */
+const behaviours = {
+  ends: () => process.exit(0),
+  fails() {
+    console.error('it broke');
+    process.exit(3);
+  },
+  works: work,
+  'ignores-stop': work,
+  succeeds: () => succeed(),
+  /** As a real one does when its model refuses: a failure in the words of a success. */
+  'says-it-fails'() {
+    update({ sessionUpdate: 'session_info_update', _meta: { codex: { threadStatus: { type: 'systemError' } } } });
+    write('exceeded retry limit, last status: 429 Too Many Requests');
+    answer(openPrompt, { stopReason: 'end_turn', usage: null });
+  },
+  'says-nothing': () => process.exit(0),
+  hangs: atWork,
+  'crashes-before-result': () => process.kill(process.pid, 'SIGKILL'),
+  'crashes-after-result'() {
+    succeed();
+    process.kill(process.pid, 'SIGKILL');
+  },
+  'hangs-after-result'() {
+    succeed();
+    atWork();
+    setInterval(() => undefined, 1_000);
+  },
+  'leaves-child'() {
+    spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref();
+    succeed();
+  },
+  floods() {
+    say('x'.repeat(FLOOD_BYTES));
+    for (let i = 0; i < FLOOD_LINES; i += 1) say('{"type":"no such thing"}');
+    succeed();
+  },
+  'closes-input'() {
+    closeSync(0);
+    succeed();
+    process.exit(0);
+  },
+  asks: () => askPermission('execute'),
+  'asks-to-read': () => askPermission('read'),
+  /** Calls tools without end. */
+  calls() {
+    let calls = 0;
+    setInterval(() => update({ sessionUpdate: 'tool_call', toolCallId: `call-${(calls += 1)}`, title: 'look' }), 5);
+  },
+  spends: () => update({ sessionUpdate: 'usage_update', used: 1, size: 2, cost: { amount: 0.75, currency: 'USD' } }),
+};
+/** Those that do not let themselves be asked to end. */
+const isDeaf = ['ignores-stop', 'outlives-input', 'hangs-after-result'].includes(behaviour);
+if (behaviour === 'ignores-stop') process.on('SIGTERM', () => note('SIGTERM'));
+if (behaviour === 'outlives-input') {
+  process.on('SIGTERM', () => {
+    note('SIGTERM');
+    process.exit(0);
+  });
+  setInterval(() => undefined, 1_000);
+}
+
+const methods = {
+  initialize(id) {
+    const sessionCapabilities = behaviour === 'resumes' || behaviour === 'forgets' ? { resume: {} } : {};
+    const agentCapabilities = { loadSession: behaviour === 'loads', sessionCapabilities };
+    const agentInfo = { name: 'scripted', version: '9999.0.0' };
+    if (behaviour === 'says-no') refuse(id, -32_000, 'Authentication required');
+    else answer(id, { protocolVersion: behaviour === 'speaks-otherwise' ? 2 : 1, agentInfo, agentCapabilities });
+  },
+  'session/new'(id) {
+    const models = [{ value: 'small', name: 'Small' }];
+    answer(id, {
+      sessionId: session.id,
+      configOptions: [{ id: 'm', category: 'model', name: 'M', type: 'select', currentValue: 'small', options: models }],
+    });
+  },
+  'session/resume'(id, params) {
+    if (behaviour === 'forgets') return refuse(id, -32_002, 'Resource not found');
+    session.id = params.sessionId;
+    answer(id, {});
+  },
+  'session/load'(id, params) {
+    session.id = params.sessionId;
+    // As a real one does: the history comes after the answer.
+    answer(id, {});
+    setTimeout(() => {
+      write('an earlier answer');
+      update({ sessionUpdate: 'tool_call', toolCallId: 'earlier', title: 'an earlier tool' });
+    }, 50);
+  },
+  'session/set_config_option'(id, { configId, value }) {
+    note(`${configId}=${value}`);
+    answer(id, { configOptions: [] });
+  },
+  'session/prompt'(id, { prompt }) {
+    openPrompt = id;
+    writeFileSync(join(resultsDir, 'heard.part'), prompt[0].text);
+    renameSync(join(resultsDir, 'heard.part'), join(resultsDir, 'heard'));
+    (behaviours[behaviour] ?? behaviours.succeeds)();
+  },
+  'session/cancel'() {
+    note('session/cancel');
+    if (isDeaf || openPrompt === null) return;
+    answer(openPrompt, { stopReason: 'cancelled' });
+  },
+};
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const { id, method, params, result } = JSON.parse(line);
+    note(method ?? `answer ${JSON.stringify(result)}`);
+    if (method !== undefined) methods[method]?.(id, params);
+    else if (id === 'ask-1') succeed();
+  })
+  .on('close', () => {
+    note('end of input');
+    if (!isDeaf) process.exit(0);
+  });
