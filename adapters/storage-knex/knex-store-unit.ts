@@ -2,10 +2,11 @@
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { Task } from '../../core/domain/task.ts';
 import type { HubMail } from '../../core/domain/hub-lease.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/tombstone.ts';
-import type { Changes, Holding, Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
+import type { Changes, HeldCount, Holding, Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
 import type { SavedRows, Transaction } from './engine.ts';
 import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
 import type { RecentStates } from './recent-states.ts';
@@ -14,23 +15,31 @@ import type { Statements } from './statements.ts';
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;
 
-/** What of a unit is only known outside of it: what was committed before, and what it saves. */
+/** What of a unit is only known outside of it: what was committed before, what it read of that, and what it saves. */
 export interface UnitMemory {
   readonly recent: RecentStates;
   readonly onSaved: (changes: Changes) => void;
+  readonly onRead: (tasks: readonly Task[]) => void;
+  readonly onCounted: (counts: readonly HeldCount[]) => void;
 }
 
 /** `memory`: of a database that nobody else writes; null for one that others write too. */
 export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null): StoreUnit {
-  const tasksBy = async (statement: keyof Statements, parameter: unknown) => (await transaction.rows(statement, parameter)).map(taskIn);
+  /** Null once the unit has saved something: from then on the database knows more. */
+  let recent = memory?.recent ?? null;
+  const tasksBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Task[]> => {
+    const tasks = (await transaction.rows(statement, parameter)).map(taskIn);
+    if (recent !== null) memory?.onRead(tasks);
+    return tasks;
+  };
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
 
   return {
     nowMs: transaction.nowMs,
     async load({ tasks, agents, keys }) {
-      const [knownTasks, otherTasks] = parted(tasks, (id) => memory?.recent.task(id));
-      const [knownAgents, otherAgents] = parted(agents, (id) => memory?.recent.agent(id));
+      const [knownTasks, otherTasks] = parted(tasks, (id) => recent?.task(id));
+      const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
       const found = [...knownTasks, ...(await named(otherTasks, () => tasksBy('loadTasks', otherTasks)))];
       const known = new Set(found.map(({ id }) => id));
       const unknown = tasks.filter((id) => !known.has(id));
@@ -54,10 +63,17 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
         (await transaction.rows('loadBodies', ids)).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       ),
     holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
-    heldCounts: (agentIds) =>
-      named(agentIds, async () =>
-        (await transaction.rows('heldCounts', agentIds)).map((row) => ({ agentId: row['agent_id'] as AgentId, held: Number(row['held']) })),
-      ),
+    async heldCounts(agentIds) {
+      const [known, others] = parted(agentIds, (agentId) => {
+        const held = recent?.held(agentId);
+        return held === undefined ? undefined : { agentId, held };
+      });
+      const counted = await named(others, async () =>
+        (await transaction.rows('heldCounts', others)).map((row) => ({ agentId: row['agent_id'] as AgentId, held: Number(row['held']) })),
+      );
+      if (recent !== null) memory?.onCounted(counted);
+      return [...known, ...counted];
+    },
     activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row)),
     agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map((row) => stateIn<Agent>(row)),
     async renewHub(hubId, leaseMs) {
@@ -75,6 +91,7 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     remove: (old) => remove(transaction, old),
     async save(changes, isLast) {
       const rows = rowsOf(changes);
+      recent = null;
       const stored = isLast === true ? await saveLast(transaction, rows) : await save(transaction, rows);
       memory?.onSaved(changes);
       return stored;

@@ -67,7 +67,14 @@ t.test('each statement of a transaction failing in turn', async (t) => {
     }
   const { connection, statements } = failingConnection(0, '');
   t.equal(
-    await sqliteTransaction(connection, { file: 'x.db', clock: systemClock(), numbers: { last: null }, batchId: 'b', work, distrust: () => t.fail('no reason') }),
+    await sqliteTransaction(connection, {
+      file: 'x.db',
+      clock: systemClock(),
+      numbers: { last: null },
+      batchId: 'b',
+      work,
+      distrust: () => t.fail('no reason'),
+    }),
     'done',
   );
   t.strictSame(
@@ -131,7 +138,14 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
     await failsWith(t, transaction.change('saveAgents', []), 'AC_STORE_UNAVAILABLE', 'the next one is refused');
     return 'all is well';
   };
-  const answer = sqliteTransaction(connection, { file: 'x.db', clock: systemClock(), numbers: { last: null }, batchId: 'b', work, distrust: () => undefined });
+  const answer = sqliteTransaction(connection, {
+    file: 'x.db',
+    clock: systemClock(),
+    numbers: { last: null },
+    batchId: 'b',
+    work,
+    distrust: () => undefined,
+  });
   await failsWith(t, answer, 'AC_STORE_UNAVAILABLE', 'the transaction fails');
   t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
 });
