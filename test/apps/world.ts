@@ -86,6 +86,8 @@ export interface SidecarOptions {
   readonly capabilities?: readonly string[];
   /** What it wakes instead of the agent that keeps the ledger. */
   readonly argv?: readonly string[];
+  /** Its runner, as source text, where it is not `command`: `runners.claudeCode({ … })`. */
+  readonly wake?: string;
   /** Environment of its agents. */
   readonly env?: Readonly<Record<string, string>>;
   /** Environment of its own. */
@@ -160,6 +162,7 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
         programEnv = {},
         timing = {},
         extra = '',
+        wake = `runners.command({ argv: ${JSON.stringify(argv)}, graceMs: ${hubTiming.killGraceMs}, env: ${JSON.stringify({ LEDGER_DIR: join(dir, 'ledger'), ...env })} })`,
       } = options;
       const config = join(dir, `${agentId}.config.ts`);
       if (!existsSync(config)) {
@@ -167,10 +170,10 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
         writeFileSync(
           config,
           `import { defineConfig } from 'agentcom';
-import { command } from 'agentcom/runners';
+import * as runners from 'agentcom/runners';
 export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: '${agentId}', token: ${JSON.stringify(token)}, dataDir: '${agentId}',
   capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify({ ...sidecarTiming, ...timing })},
-  wake: command({ argv: ${JSON.stringify(argv)}, graceMs: ${hubTiming.killGraceMs}, env: ${JSON.stringify({ LEDGER_DIR: join(dir, 'ledger'), ...env })} }), ${extra} } });
+  wake: ${wake}, ${extra} } });
 `,
         );
       }

@@ -101,7 +101,7 @@ void t.test('a program that is not logged in', async (t) => {
 });
 
 void t.test('a folder that is missing, that is not the agent’s, or that it cannot write to', async (t) => {
-  const { program, checks, folder } = await place(t);
+  const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', true));
   t.match(await checks(claudeCode({ bin, cwd: 'nowhere' })), {
     cwd: { ok: false, message: /nowhere" is not a folder/ },
