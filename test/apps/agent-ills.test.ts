@@ -63,6 +63,8 @@ esac
 const spoken = (name: string): readonly string[] =>
   recorded('claude', name).lines.flatMap(({ stream, text }) => (stream === 'stdout' ? [text] : []));
 
+const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http://127.0.0.1:${port}`, AGENTCOM_ADMIN_TOKEN: adminToken });
+
 t.test('R13: a failure that is the agent’s spends no retry, is told with its cure, pauses it, and others take the work', async (t) => {
   const world = await makeWorld(t);
   const { api } = world;
@@ -103,9 +105,36 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   t.equal(one.prompts(), prompts, 'it was not tried again');
   t.match(await api.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: parked.paused_until } });
 
-  const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
+  const env = asOperator(world);
   t.match((await run(['agents'], { env })).out, /a1 .*paused/);
   t.match((await run(['show', third], { env })).out, /waiting for .*a1 is paused for \d+ min \(Claude Code on /);
+});
+
+t.test('what was used is shown by attempt and for the task, each by model', async (t) => {
+  const world = await makeWorld(t);
+  const { api } = world;
+  await world.startHub();
+  const claude = fakeClaude(world, 'a1');
+  await world.startSidecar('a1', { wake: claude.wake });
+  // It has worked, and ends without its result: another attempt follows.
+  claude.says(spoken('max-turns').slice(0, -1), { exitCode: 1 });
+  const { task_id: id } = await api.submit({ description: 'twice', max_retries: 1 });
+  await world.event(id, ['failed']);
+  claude.says(spoken('stream'));
+  await world.event(id, ['completed']);
+  const task = await api.get(id);
+  const attempts = task.attempts ?? [];
+  t.match(attempts, [
+    { agent_id: 'a1', models: [{ model: 'claude-opus-5-5', input_tokens: 242, cached_input_tokens: 40 }] },
+    { agent_id: 'a1', tokens_used: 128, models: [{ model: 'claude-opus-5-5', input_tokens: 121, output_tokens: 7 }] },
+  ]);
+  t.match(task.models, [{ model: 'claude-opus-5-5', input_tokens: 242 + 121 }]);
+  const [first = 0, second = 0] = attempts.map(({ tokens_used: tokens }) => tokens ?? Number.NaN);
+  t.equal(task.tokens_used, first + second);
+  const { out } = await run(['show', id], { env: asOperator(world) });
+  t.match(out, new RegExp(`\nused\n  a1 \\(generation 1\\)  ${first} tokens\n    claude-opus-5-5: 242 in \\(40 cached\\)`));
+  t.match(out, new RegExp(`\n  a1 \\(generation \\d\\)  128 tokens, [0-9.]+ USD\n    claude-opus-5-5: 121 in \\(20 cached\\), 7 out`));
+  t.match(out, new RegExp(`\n  all together  ${first + second} tokens, [0-9.]+ USD\n    claude-opus-5-5: 363 in`));
 });
 
 /** Why there can be no disk of our own here; false when there can. */
