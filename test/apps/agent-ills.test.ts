@@ -12,7 +12,7 @@ t.setTimeout(180_000);
 /** Stands for Claude Code: what it says of itself and of a task lies in files beside it. */
 interface FakeClaude {
   readonly bin: string;
-  readonly wake: string;
+  readonly wake: readonly [name: string, options: Readonly<Record<string, unknown>>];
   /** What it prints for the next tasks, and how it ends. */
   says(lines: readonly (string | object)[], end?: { readonly exitCode: number; readonly stderr?: string }): void;
   version(version: string): void;
@@ -44,7 +44,7 @@ esac
   chmodSync(bin, 0o755);
   const fake: FakeClaude = {
     bin,
-    wake: `runners.claudeCode({ bin: ${JSON.stringify(bin)}, cwd: ${JSON.stringify(join(folder, 'project'))} })`,
+    wake: ['claudeCode', { bin, cwd: join(folder, 'project') }],
     says(lines, { exitCode, stderr = '' } = { exitCode: 0 }) {
       write('out', lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''));
       write('err', stderr);
@@ -96,14 +96,15 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   const { task_id: third } = await api.submit({ description: 'for a1 again', assign_to: 'a1' });
   await world.event(third, ['released']);
   const parked = await api.agent('a1');
+  const untilMs = Number(parked['paused_until']);
   t.match(parked, { status: 'paused', paused_cause: 'rate_limited', paused_reason: /nothing must be done/ });
-  t.ok(Math.abs((parked.paused_until ?? 0) - resetsAt * 1_000) < 5_000, `until the time that it named: ${String(parked.paused_until)}`);
+  t.ok(Math.abs(untilMs - resetsAt * 1_000) < 5_000, `until the time that it named: ${String(untilMs)}`);
   const prompts = one.prompts();
   const { task_id: fourth } = await api.submit({ description: 'for whoever can, again' });
   await world.event(fourth, ['completed']);
   t.match(await api.get(fourth), { assigned_to: 'a2' });
   t.equal(one.prompts(), prompts, 'it was not tried again');
-  t.match(await api.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: parked.paused_until } });
+  t.match(await api.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: untilMs } });
 
   const env = asOperator(world);
   t.match((await run(['agents'], { env })).out, /a1 .*paused/);
