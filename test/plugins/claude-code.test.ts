@@ -165,6 +165,20 @@ void t.test('what keeps it from beginning is a matter of its setup', (t) => {
   t.end();
 });
 
+void t.test('a result is no end: a shell in the background keeps it alive, and the result stands', (t) => {
+  const recording = recorded('claude', 'bash-background');
+  t.equal(recording.signal, 'SIGKILL', 'it was waited for in vain');
+  const { verdict, isSettledByLine } = readCase('bash-background');
+  t.match(verdict, { type: 'completed', output: { text: /^FAKE-DONE/ } });
+  t.ok(isSettledByLine, 'and not by its end');
+  t.end();
+});
+
+void t.test('a model that there is not is a matter of its setup', (t) => {
+  t.match(readCase('model-bad').verdict, { kind: 'config', retryable: false, beforeWork: true });
+  t.end();
+});
+
 void t.test('the first result counts', (t) => {
   t.match(readCase('input-json-two').verdict, { output: { text: /one/ } });
   t.end();
