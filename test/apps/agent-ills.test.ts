@@ -166,7 +166,7 @@ t.test(
   async (t) => {
     const world = await makeWorld(t);
     const { api } = world;
-    await world.startHub();
+    const hub = await world.startHub();
     const claude = fakeClaude(world, 'a1');
     const project = join(world.dir, 'a1-claude', 'project');
     const journal = join(world.dir, 'a1');
@@ -212,5 +212,23 @@ t.test(
       execFileSync('sh', ['-c', `cat /dev/zero > ${ballast} 2> /dev/null || true`]);
       await ill('a full disk under its journal', 'disk', /data directory is full/, () => rmSync(ballast));
     });
+
+    await sidecar.kill('SIGTERM');
+    const gone = await doctor();
+    t.equal(gone.code, 8);
+    t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
+    const { task_id: id } = await api.submit({ description: 'for nobody' });
+    t.match(await api.get(id), { waiting_for: { reason: 'agent_offline' } });
+    const config = readFileSync(join(world.dir, 'a1.config.ts'), 'utf8');
+    const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
+      writeFileSync(join(world.dir, name), text);
+      const { out } = await run(['doctor', '--json', '--config', join(world.dir, name)], { cwd: world.dir });
+      const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly kind: string }[] };
+      return findings.flatMap(({ check, kind }) => (kind === 'damage' ? [check] : []));
+    };
+    t.strictSame(await onItsMachine('well.config.ts', config), []);
+    t.strictSame(await onItsMachine('token.config.ts', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
+    await hub.kill('SIGTERM');
+    t.strictSame(await onItsMachine('away.config.ts', config), ['hub_away']);
   },
 );
