@@ -33,6 +33,8 @@ export interface FileJournalOptions {
 export const RESERVE_BYTES = 65_536;
 /** Once given up, the reserve comes back when this much is free, so that it does not take the room that it gave. */
 const RESERVE_BACK_BYTES = 16_777_216;
+/** With less the disk counts as full, also before a file could not be written. */
+const FREE_BYTES_MIN = 1_048_576;
 
 export const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -171,7 +173,8 @@ export function fileJournal(options: FileJournalOptions): Journal {
     room: () =>
       whenOpen('measure the room of the journal', async () => {
         if (!hasReserve) await takeReserve(RESERVE_BACK_BYTES);
-        return { refusedBytes: await files.bytesIn(refused), hasReserve };
+        const isFull = (await files.freeBytes(dataDir)) < FREE_BYTES_MIN;
+        return { refusedBytes: await files.bytesIn(refused), hasReserve: hasReserve && !isFull };
       }),
 
     close: () =>

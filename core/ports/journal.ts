@@ -48,8 +48,8 @@ export interface Journal {
   /** Moves it to `refused/` with the reason beside it, where the operator finds it; fine when there is none. */
   refuseReport(name: AssignmentName, reason: string): Promise<void>;
   /**
-   * How much lies in `refused/`, bytes, whoever put it there; and whether the room is there that is kept for reports: it is given up
-   * when the disk is full, and taken back here when there is enough again.
+   * How much lies in `refused/`, bytes, whoever put it there; and whether there is room: free, and for reports, for which some is
+   * kept that is given up when the disk is full, and taken back here when there is enough again.
    */
   room(): Promise<{ readonly refusedBytes: number; readonly hasReserve: boolean }>;
 

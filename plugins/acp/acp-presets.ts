@@ -1,5 +1,5 @@
 /** The agents that were seen to speak the protocol, and what is particular to each. */
-import type { FailureCause } from '../plugin.ts';
+import type { Cures } from '../plugin.ts';
 
 export interface AcpPreset {
   /** As people call it. */
@@ -20,13 +20,12 @@ export interface AcpPreset {
   /** Whether its word for what a prompt used is of the whole prompt, or of its last step only, and so of no use. */
   readonly usageOf: 'prompt' | 'last-step';
   readonly install: string;
-  readonly cures: Partial<Record<FailureCause, string>>;
+  readonly cures: Partial<Cures>;
 }
 
 const LIMIT_CURE = 'Raise maxTurns or maxCostUsd, or make the task smaller.';
-const CONFIG_CURE = 'Correct the options of the runner, or the settings of the program.';
 const DENIED_CURE = 'Name the kind of tool in allowTools, or change onPermission.';
-const COMMON_CURES = { limit: LIMIT_CURE, config: CONFIG_CURE, denied: DENIED_CURE };
+const COMMON_CURES = { limit: LIMIT_CURE, denied: DENIED_CURE };
 
 export const ACP_PRESETS = {
   gemini: {

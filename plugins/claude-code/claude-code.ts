@@ -21,7 +21,6 @@ export const claudeCode = defineWakeRunner({
       dialect: claudeDialect({ failsWhenDenied: options.whenDenied === 'fail' }),
       cures: {
         auth: 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.',
-        config: 'Correct the options of the runner, or the settings of the program.',
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tools in allowTools, or change permissions.',
       },

@@ -22,7 +22,6 @@ export const codex = defineWakeRunner({
       promptMax: PROMPT_MAX,
       cures: {
         auth: 'Run "codex login" there, or give the sidecar CODEX_API_KEY.',
-        config: 'Correct the options of the runner, or the settings of the program.',
         limit: 'Raise maxTurns, or make the task smaller.',
       },
       check: () => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),

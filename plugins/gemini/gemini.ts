@@ -24,7 +24,6 @@ export const gemini = defineWakeRunner({
       sessionPlace: resolve(sidecar.baseDir, options.cwd ?? '.'),
       cures: {
         auth: 'Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.',
-        config: 'Correct the options of the runner, or the settings of the program.',
         limit: 'Raise maxTurns (or maxSessionTurns in its settings), or make the task smaller.',
       },
       check: () => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),

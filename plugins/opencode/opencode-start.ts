@@ -16,8 +16,11 @@ import {
   type ProgramStart,
 } from '../plugin.ts';
 
+// It says nothing before its model has answered.
+const { startWithinMs: _saysNothingFirst, ...common } = commonAgentOptions;
+
 export const opencodeOptions = Type.Object({
-  ...commonAgentOptions,
+  ...common,
   /** `provider/model`. Without one it may choose a hosted service by itself. */
   model: Type.String({ pattern: '^[^/]+/.+$' }),
   /** What its `opencode.json` would hold, given to each run; permissions and tools of these options are added. */

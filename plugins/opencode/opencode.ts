@@ -37,7 +37,6 @@ export const opencode = defineWakeRunner({
       sessionPlace: cwd,
       cures: {
         auth: 'Run "opencode auth login" there, or name the variable of its key in passEnv.',
-        config: 'Correct the options of the runner, or the settings of the program.',
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tool in allowTools, or change permissions.',
       },

@@ -6,6 +6,8 @@ import {
   DEFAULT_WOKEN_PROMPT,
   messageOf,
   shortened,
+  withCure,
+  type Cures,
   type FailureCause,
   type WakeEvent,
   type WakeRequest,
@@ -34,9 +36,9 @@ export async function callWebhook(options: WebhookOptions, { request, nowMs, sig
     return failureIn(answer, { url, nowMs });
   } catch (error) {
     const isRefused = error instanceof PrivateAddressError;
-    const cure = isRefused ? ', which needs allowPrivate: true' : '';
-    const message = `The webhook ${url.host} was not called: ${messageOf(error)}${cure}`;
-    return failed(isRefused ? 'config' : 'model_unavailable', { message, retryable: !isRefused });
+    const message = `The webhook ${url.host} was not called: ${messageOf(error)}`;
+    const cure = isRefused ? 'If it is meant to be there, set allowPrivate: true.' : undefined;
+    return failed(isRefused ? 'config' : 'model_unavailable', { message, cure, retryable: !isRefused });
   }
 }
 
@@ -83,9 +85,10 @@ function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { reado
   if (cause === 'rate_limited' || cause === 'model_unavailable') {
     return failed(cause, { message, retryable: true, retryAfterMs: delayIn(retryAfter, nowMs), details: { status } });
   }
-  const cure = status >= 300 && status < 400 ? '. Redirects are not followed: give the url that it leads to.' : '';
+  const isElsewhere = status >= 300 && status < 400;
   return failed(cause ?? (ABOUT_THE_TASK.has(status) ? 'agent_failed' : 'config'), {
-    message: `${message}${cure}`,
+    message,
+    cure: isElsewhere ? 'Redirects are not followed: give the url that it leads to.' : undefined,
     retryable: false,
     details: { status },
   });
@@ -98,14 +101,27 @@ function delayIn(retryAfter: string | null, nowMs: number): number | undefined {
   return Number.isFinite(delayMs) && delayMs > 0 ? delayMs : undefined;
 }
 
+const CURES: Partial<Cures> = {
+  auth: 'Correct the token in headers, or the secret.',
+  config: 'Correct url, headers or body.',
+  agent_failed: 'It refuses this task: change the task, or what body makes of it.',
+};
+
 function failed(
   kind: FailureCause,
-  said: {
+  {
+    message,
+    cure,
+    ...said
+  }: {
     readonly message: string;
+    /** What can be done, where that is more than its kind says. */
+    readonly cure?: string | undefined;
     readonly retryable: boolean;
     readonly retryAfterMs?: number | undefined;
     readonly details?: Readonly<Record<string, unknown>>;
   },
 ): WakeEvent {
-  return { type: 'failed', phase: 'spawn', kind, beforeWork: true, ...said, details: { cause: kind, ...said.details } };
+  const cured = withCure(message, kind, cure === undefined ? CURES : { [kind]: cure });
+  return { type: 'failed', phase: 'spawn', kind, beforeWork: true, message: cured, ...said, details: { cause: kind, ...said.details } };
 }

@@ -285,6 +285,7 @@ t.test('on a full disk saves fail, the good state stays, and the reserve lets re
     const filler = join(dataDir, 'filler');
     await journal.open();
     await journal.save('good');
+    t.match(await journal.room(), { hasReserve: false }, 'less than 1 MiB is a full disk, before anything failed');
     await t.rejects(writeFile(filler, Buffer.alloc(300_000)), { code: 'ENOSPC' });
     const state = 'x'.repeat(100_000);
     let shortWrites = 0;

@@ -15,6 +15,7 @@ const SCRIPTS: Readonly<Record<Behaviour, RunScript>> = {
   fails: { steps: ended(3, 'it broke') },
   works: { steps: [{ afterMs: 10, event: { type: 'woken' } }], endsWithinMs: 50 },
   'ignores-stop': { endsWithinMs: Infinity },
+  'leaves-tools': { endsWithinMs: Infinity },
   'cannot-start': { refuses: { message: 'there is no such program', retryable: false } },
 };
 
@@ -39,7 +40,7 @@ wakeRunnerContract('scripted', () => {
       for (const runner of runners.values()) runner.end(runId, { exitCode: 0, signal: null });
       return Promise.resolve();
     },
-    livingOf: (runId) => Promise.resolve([...runners.values()].filter((runner) => runner.living().includes(runId)).length),
+    livingOf: (runId) => Promise.resolve([...runners.values()].flatMap((runner, pid) => (runner.living().includes(runId) ? [pid] : []))),
     close: () => Promise.resolve(),
   };
   return Promise.resolve(world);

@@ -126,6 +126,15 @@ t.test('the hub is away, refuses the token, has it for another, or has another t
   t.same(await at({ offMs: 200_000 }), []);
 });
 
+t.test('hubs that take the call and never answer cost 5 s, not 5 s each', async (t) => {
+  const hubs = await Promise.all([1, 2, 3].map(() => testHub(t, (app) => app.get('/api/whoami', () => new Promise(() => undefined)))));
+  const urls = hubs.map(({ url }) => `${url.replace('http', 'ws')}/ws`);
+  const here = await machine(t, '');
+  const beganMs = performance.now();
+  matchAll(t, (await here.look({ hubs: urls })).damages, /^hub_away: no hub answers \(ws:.*timeout.*; ws:.*timeout.*; ws:.*timeout/);
+  t.ok(performance.now() - beganMs < 9_500, `${(performance.now() - beganMs).toFixed(0)} ms`);
+});
+
 /** Why there can be no disk of our own here; false when there can. */
 const noMount = (() => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';

@@ -3,9 +3,10 @@ import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 
 /**
  * How the agent of a runner behaves: it ends well, or with code 3 and a word on standard error; it works until it is
- * told to end (`endAgent`), and ends on a signal or does not; or there is no such program.
+ * told to end (`endAgent`), and ends on a signal or does not, or ends on it and leaves its tools alive: one in a session of its
+ * own, one that has lost its parent too; or there is no such program.
  */
-export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'cannot-start';
+export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'leaves-tools' | 'cannot-start';
 
 /** A world in which runs happen; a new one for each case. */
 export interface WakeRunnerSubject {
@@ -28,8 +29,8 @@ export interface WakeRunnerSubject {
   endAgent(request: WakeRequest): Promise<void>;
   /** All that an agent that `succeeds` was given to read; null when nothing. Left out only where `talking` is. */
   heardBy?(request: WakeRequest): Promise<string | null>;
-  /** How many processes carry this run id in their environment. */
-  livingOf(runId: string): Promise<number>;
+  /** The living processes that carry this run id in their environment, by their numbers. */
+  livingOf(runId: string): Promise<readonly number[]>;
   /** Ends the world; nothing of it may be left. */
   close(): Promise<void>;
 }

@@ -22,8 +22,16 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
         runIds.push(made.runId);
         return made;
       };
-      await run(t, { ...world, request });
-      for (const runId of runIds) t.equal(await world.livingOf(runId), 0, 'nothing that carries the run id is left');
+      const unnamed: Unnamed[] = [];
+      const { talking } = world;
+      await run(t, {
+        ...world,
+        request,
+        runner: async (behaviour) => watched(await world.runner(behaviour), world, unnamed),
+        ...(talking === undefined ? {} : { talking: async (behaviour) => watched(await talking(behaviour), world, unnamed) }),
+      });
+      t.strictSame(unnamed, [], 'when an end was told, nothing of its run was alive but the survivors that it named');
+      for (const runId of runIds) t.strictSame(await world.livingOf(runId), [], 'nothing that carries the run id is left');
     });
   };
 
@@ -48,7 +56,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     t.match(events[0], { process: { pid: Number, startTime: String, bootId: String } });
     t.match(events.at(-1), { type: 'exited', exitCode: 0, signal: null });
     t.equal(events.filter(isLast).length, 1);
-    t.equal(await world.livingOf(request.runId), 0);
+    t.strictSame(await world.livingOf(request.runId), []);
   });
 
   contract('tells the exit code and the end of standard error', async (t, world) => {
@@ -68,27 +76,27 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     const request = await world.request();
     const run = begin(await world.runner('works'), request);
     await world.settle(world.atWork(request));
-    t.ok((await world.livingOf(request.runId)) > 0);
+    t.ok((await world.livingOf(request.runId)).length > 0);
     await world.endAgent(request);
     t.match(await world.settle(run.last), { type: 'exited' });
-    t.equal(await world.livingOf(request.runId), 0);
+    t.strictSame(await world.livingOf(request.runId), []);
   });
 
   contract('starts nothing when it was stopped before', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('works')).wake(request, AbortSignal.abort())));
     t.strictSame(events, [{ type: 'stopped', survivors: [] }]);
-    t.equal(await world.livingOf(request.runId), 0);
+    t.strictSame(await world.livingOf(request.runId), []);
   });
 
-  for (const behaviour of ['works', 'ignores-stop'] as const) {
+  for (const behaviour of ['works', 'ignores-stop', 'leaves-tools'] as const) {
     contract(`stops an agent that ${behaviour}, and ends with stopped`, async (t, world) => {
       const request = await world.request();
       const run = begin(await world.runner(behaviour), request);
       await world.settle(world.atWork(request));
       run.stop.abort(SHORT_GRACE);
       t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
-      t.equal(await world.livingOf(request.runId), 0);
+      t.strictSame(await world.livingOf(request.runId), []);
     });
   }
 
@@ -99,7 +107,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     await world.settle(Promise.all([world.atWork(one), world.atWork(other)]));
     runOfOne.stop.abort(SHORT_GRACE);
     t.match(await world.settle(runOfOne.last), { type: 'stopped' });
-    t.ok((await world.livingOf(other.runId)) > 0);
+    t.ok((await world.livingOf(other.runId)).length > 0);
     await world.endAgent(other);
     t.match(await world.settle(runOfOther.last), { type: 'exited', exitCode: 0 });
   });
@@ -115,7 +123,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     if (!runner.adoptable) return await stopRemains(world, request); // As the next sidecar does.
     // As long as a whole other run takes: what let go of this one has had its time to harm it.
     await world.settle(all((await world.runner('ends')).wake(await world.request(), new AbortController().signal)));
-    t.ok((await world.livingOf(request.runId)) > 0);
+    t.ok((await world.livingOf(request.runId)).length > 0);
     await stopRemains(world, request);
   });
 
@@ -123,7 +131,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     const events = all((await world.runner('works')).attach(adopted, new AbortController().signal));
     await world.endAgent(adopted);
     t.match((await world.settle(events)).at(-1), { type: 'exited', exitCode: null, signal: null });
-    t.equal(await world.livingOf(adopted.runId), 0);
+    t.strictSame(await world.livingOf(adopted.runId), []);
   });
 
   afterAdoption('finds a run whose process was never journalled, and tells of its process', 'works', async (t, world, adopted) => {
@@ -134,15 +142,20 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     t.match((await world.settle(rest(listener))).at(-1), { type: 'exited', exitCode: null });
   });
 
-  for (const isKnown of [true, false]) {
+  for (const [behaviour, isKnown] of [
+    ['ignores-stop', true],
+    ['ignores-stop', false],
+    ['leaves-tools', true],
+    ['leaves-tools', false],
+  ] as const) {
     afterAdoption(
-      `stops what is left of a run whose process is ${isKnown ? 'known' : 'not known'}`,
-      'ignores-stop',
+      `stops what is left of a run that ${behaviour}, whose process is ${isKnown ? 'known' : 'not known'}`,
+      behaviour,
       async (t, world, adopted) => {
         const run = isKnown ? adopted : { ...adopted, process: null };
-        const events = await world.settle(all((await world.runner('ignores-stop')).attach(run, AbortSignal.abort(SHORT_GRACE))));
+        const events = await world.settle(all((await world.runner(behaviour)).attach(run, AbortSignal.abort(SHORT_GRACE))));
         t.strictSame(events.at(-1), { type: 'stopped', survivors: [] });
-        t.equal(await world.livingOf(adopted.runId), 0);
+        t.strictSame(await world.livingOf(adopted.runId), []);
       },
     );
   }
@@ -171,7 +184,43 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
   });
 }
 
-const isLast = ({ type }: WakeEvent): boolean => type === 'exited' || type === 'stopped';
+const isLast = (event: WakeEvent): boolean =>
+  event.type === 'exited' || event.type === 'stopped' || (event.type === 'failed' && event.phase === 'spawn');
+
+/** Processes of a run that were alive when its end was told, and were not named as survivors. */
+interface Unnamed {
+  readonly end: WakeEvent['type'];
+  readonly pids: readonly number[];
+}
+
+/** The runner as it is, except that the machine is looked at whenever it tells an end. */
+function watched(runner: WakeRunner, world: WakeRunnerSubject, unnamed: Unnamed[]): WakeRunner {
+  const look = async (runId: string, event: WakeEvent): Promise<void> => {
+    if (!isLast(event)) return;
+    const named = 'survivors' in event ? (event.survivors ?? []) : [];
+    const pids = (await world.livingOf(runId)).filter((pid) => !named.includes(pid));
+    if (pids.length > 0) unnamed.push({ end: event.type, pids });
+  };
+  const looking = (runId: string, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> => ({
+    [Symbol.asyncIterator]() {
+      const listener = events[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const told = await listener.next();
+          if (told.done !== true) await look(runId, told.value);
+          return told;
+        },
+        return: () => listener.return?.() ?? Promise.resolve({ done: true, value: undefined }),
+      };
+    },
+  });
+  return {
+    adoptable: runner.adoptable,
+    wake: (request, signal) => looking(request.runId, runner.wake(request, signal)),
+    attach: (run, signal) => looking(run.runId, runner.attach(run, signal)),
+    ...(runner.check === undefined ? {} : { check: runner.check.bind(runner) }),
+  };
+}
 
 /** What is told, to the end. */
 export const all = (events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> => rest(events[Symbol.asyncIterator]());

@@ -79,6 +79,11 @@ const behaviours = {
   },
   works: work,
   'ignores-stop': work,
+  'leaves-tools'() {
+    spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref();
+    // The shell around it ends at once, so that nobody is its parent.
+    spawn('sh', ['-c', '(setsid sleep 600 &)'], { stdio: 'ignore' }).on('exit', work);
+  },
   succeeds: () => succeed(),
   /** As a real one does when its model refuses: a failure in the words of a success. */
   'says-it-fails'() {

@@ -17,6 +17,7 @@ import {
   type AgentDialect,
   type AgentProgramOptions,
   type AgentRunSettings,
+  type FailureCause,
   type SaidEvent,
   type Session,
   type WakeEvent,
@@ -108,16 +109,33 @@ withRuns('who does not begin in time, or falls silent, is stopped', async (t, wo
 });
 
 withRuns('a failure tells whose it is, where, and the cure', async (t, world) => {
-  const events = await told(world, 'says-it-fails', { more: { cures: { auth: 'Log in.' } } });
+  const events = await told(world, 'says-it-fails', { more: { cures: { auth: 'Say who you are.' } } });
   t.match(
     events.find(({ type }) => type === 'failed'),
-    { message: `Plain on ${hostname()}: who are you? Log in.` },
+    { message: `Plain on ${hostname()}: who are you? Say who you are.` },
   );
-  const silent = await told(world, 'fails', { more: { cures: { auth: 'Log in.' } } });
+  const silent = await told(world, 'fails', { more: { cures: { auth: 'Say who you are.' } } });
   t.match(
     silent.find(({ type }) => type === 'failed'),
-    { kind: 'no_result', message: /exited with code 3 without a result: it broke$/, details: { cause: 'no_result' } },
+    {
+      kind: 'no_result',
+      message: /exited with code 3 without a result: it broke\. It is tried again by itself; /,
+      details: { cause: 'no_result' },
+    },
   );
+});
+
+withRuns('each kind of failure has a sentence for people, whatever its runner knows of it', async (t, world) => {
+  const kinds = {
+    ...{ auth: 'Log in', config: 'Correct', rate_limited: 'no work until', model_unavailable: 'tried again', limit: 'Raise' },
+    ...{ denied: 'Allow it', no_result: 'tried again', unresponsive: 'waits for', agent_failed: 'by hand' },
+  } as const satisfies Readonly<Record<FailureCause, string>>;
+  for (const [kind, cure] of Object.entries(kinds)) {
+    const failed = `${JSON.stringify({ type: 'failed', phase: 'agent', kind, message: 'it says so', retryable: false })}\n`;
+    const events = await told(world, 'says-it-fails', { words: { started: SESSION, failed } });
+    const said = events.find(({ type }) => type === 'failed') as { readonly message: string };
+    t.match(said.message, new RegExp(`: it says so\\. (?=[A-Z]).*${cure}.*\\.$`), kind);
+  }
 });
 
 withRuns('a limit of ours is enforced at once', async (t, world) => {

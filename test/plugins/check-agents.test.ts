@@ -1,4 +1,5 @@
 /** What the doctor finds out about agent programs, by programs that answer as the real ones did. */
+import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { askProgram, systemProcessTable, versionIn, type RunnerCheck, type WakeRunnerChoice } from '../../plugins/plugin.ts';
-import { claudeCode, codex, openclaw, opencode } from '../../plugins/runners.ts';
+import { acp, claudeCode, codex, command, gemini, openclaw, opencode } from '../../plugins/runners.ts';
 
 const table = systemProcessTable();
 
@@ -100,17 +101,70 @@ void t.test('a program that is not logged in', async (t) => {
 });
 
 void t.test('a folder that is missing, that is not the agent’s, or that it cannot write to', async (t) => {
-  const { program, checks, folder } = await place(t);
+  const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', true));
   t.match(await checks(claudeCode({ bin, cwd: 'nowhere' })), {
     cwd: { ok: false, message: /nowhere" is not a folder/ },
     program: undefined,
   });
   t.match(await checks(opencode({ bin, cwd: '/', model: 'a/b' })), { cwd: { ok: false, message: /no folder for an agent/ } });
-  if (process.getuid?.() === 0) return; // Root may write anywhere.
-  await chmod(join(folder, 'project'), 0o555);
-  t.match(await checks(claudeCode({ bin, cwd: 'project' })), { cwd: { ok: false, message: /not writable/ } });
-  t.match(await checks(claudeCode({ bin, cwd: 'project', permissions: 'read-only' })), { cwd: { ok: true } });
+});
+
+/** Why there can be no disk of our own here; false when there can. */
+const noMount = (() => {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';
+  try {
+    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
+    return false;
+  } catch (error) {
+    return `no right to mount here: ${String(error)}`;
+  }
+})();
+
+void t.test('a folder that nobody may write to, not even root, or whose disk is full', { skip: noMount }, async (t) => {
+  const { program, checks, folder } = await place(t);
+  const bin = await program(claude('2.1.328', true));
+  for (const [options, wanted, message] of [
+    ['ro,size=64m', false, /project" is not writable/],
+    ['size=4m', false, /^only 4 MiB are free where .*project" is\. Make room/],
+    ['size=64m', true, /project$/],
+  ] as const) {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', join(folder, 'project')]);
+    const looks = async (permissions: 'edit' | 'read-only') => (await checks(claudeCode({ bin, cwd: 'project', permissions })))['cwd'];
+    const [working, reading] = [await looks('edit'), await looks('read-only')];
+    execFileSync('umount', ['-l', join(folder, 'project')]);
+    t.match(working, { ok: wanted, message }, options);
+    t.match(reading, { ok: true }, 'who only reads needs neither');
+  }
+});
+
+void t.test('what programs are asked: their version and their login, within 5 s together, and never a prompt', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const asked = join(folder, 'asked');
+  const bin = await program(`echo "$@" >> ${asked}; read -r line && echo "$line" >> ${asked}; echo 9999.0.0`);
+  const env = { ANTHROPIC_API_KEY: '', CODEX_API_KEY: '', OPENAI_API_KEY: '' };
+  const greeting = /^\{"jsonrpc":"2\.0","id":0,"method":"initialize",/;
+  for (const [choice, wanted] of [
+    [claudeCode({ bin, cwd: 'project', env }), ['--version', 'auth status']],
+    [codex({ bin, cwd: 'project', env }), ['--version', 'login status']],
+    [gemini({ bin, cwd: 'project', env: { HOME: folder } }), ['--version']],
+    [opencode({ bin, cwd: 'project', model: 'a/b' }), ['--version']],
+    [openclaw({ bin, cwd: 'project' }), ['--version', 'models status --check --json']],
+    [acp({ bin: [bin, 'acp'], cwd: 'project' }), ['acp', greeting]],
+    [command({ argv: [bin], cwd: 'project' }), []],
+  ] as const) {
+    await rm(asked, { force: true });
+    const beganMs = performance.now();
+    await checks(choice);
+    t.ok(performance.now() - beganMs < 5_000);
+    const lines = (await readFile(asked, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+    t.equal(lines.length, wanted.length, `${choice.name}: ${lines.join(', ')}`);
+    for (const one of wanted)
+      t.ok(
+        lines.some((line) => (typeof one === 'string' ? line === one : one.test(line))),
+        `${choice.name}: ${String(one)}`,
+      );
+  }
 });
 
 void t.test('permissions that are refused to root', async (t) => {

@@ -7,6 +7,13 @@ import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
 
+/** The parts of a result line that are of the whole session. */
+interface SessionResult {
+  readonly session_id: string;
+  readonly total_cost_usd: number;
+  readonly modelUsage: Readonly<Record<string, { inputTokens: number; outputTokens: number; cacheReadInputTokens: number }>>;
+}
+
 const dialect = claudeDialect({ failsWhenDenied: false });
 const readCase = (name: string) => read(dialect, recorded('claude', name));
 
@@ -80,24 +87,27 @@ void t.test('a spent allowance parks until it is given back', (t) => {
   t.end();
 });
 
-void t.test('usage is of the run, not of its session, whose totals it also tells', (t) => {
-  const runs = ['session-id', 'resume', 'resume-othercwd'].map(readCase);
+void t.test('usage over three resumes of one session is the sum of the runs, and no more', (t) => {
+  const names = ['session-id', 'resume', 'resume-othercwd', 'resume-again'];
+  const runs = names.map(readCase);
+  const results = names.map((name) => JSON.parse(recorded('claude', name).lines.at(-1)?.text ?? '') as SessionResult);
+  t.equal(new Set(results.map(({ session_id: id }) => id)).size, 1, 'one session');
   t.strictSame(
     runs.map(({ usage }) => usage.byModel?.['claude-opus-5-5']?.inputTokens),
-    [121, 122, 123],
+    [121, 122, 123, 124],
   );
-  const last = JSON.parse(recorded('claude', 'resume-othercwd').lines.at(-1)?.text ?? '') as {
-    total_cost_usd: number;
-    modelUsage: Record<string, { inputTokens: number; outputTokens: number; cacheReadInputTokens: number }>;
-  };
-  const session = last.modelUsage['claude-opus-5-5'];
+  const last = results.at(-1);
+  const session = last?.modelUsage['claude-opus-5-5'];
   const sum = (amounts: readonly (number | undefined)[]): number =>
     amounts.reduce<number>((total, amount) => total + (amount ?? Number.NaN), 0);
   t.equal(
     sum(runs.map(({ usage }) => usage.tokensUsed)),
     (session?.inputTokens ?? 0) + (session?.outputTokens ?? 0) + (session?.cacheReadInputTokens ?? 0),
+    'what the last run told of the whole session',
   );
-  t.equal(sum(runs.map(({ usage }) => usage.costUsd)).toFixed(9), last.total_cost_usd.toFixed(9));
+  t.equal(sum(runs.map(({ usage }) => usage.costUsd)).toFixed(9), last?.total_cost_usd.toFixed(9));
+  const byEarlier = sum(results.map(({ total_cost_usd: cost }) => cost));
+  t.ok(byEarlier > 2 * (last?.total_cost_usd ?? 0), 'whoever adds up the totals counts twice');
   t.end();
 });
 
@@ -152,6 +162,20 @@ void t.test('what keeps it from beginning is a matter of its setup', (t) => {
     );
   }
   t.match(readCase('hang-term').verdict, { kind: 'no_result', retryable: true });
+  t.end();
+});
+
+void t.test('a result is no end: a shell in the background keeps it alive, and the result stands', (t) => {
+  const recording = recorded('claude', 'bash-background');
+  t.equal(recording.signal, 'SIGKILL', 'it was waited for in vain');
+  const { verdict, isSettledByLine } = readCase('bash-background');
+  t.match(verdict, { type: 'completed', output: { text: /^FAKE-DONE/ } });
+  t.ok(isSettledByLine, 'and not by its end');
+  t.end();
+});
+
+void t.test('a model that there is not is a matter of its setup', (t) => {
+  t.match(readCase('model-bad').verdict, { kind: 'config', retryable: false, beforeWork: true });
   t.end();
 });
 

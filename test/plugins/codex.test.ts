@@ -2,7 +2,7 @@
 import t from 'tap';
 import { codexDialect } from '../../plugins/codex/codex-dialect.ts';
 import { codexStart } from '../../plugins/codex/codex-start.ts';
-import { codex } from '../../plugins/runners.ts';
+import { codex, type CodexOptions } from '../../plugins/runners.ts';
 import type { Session } from '../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
@@ -113,6 +113,18 @@ void t.test('work begins with the first command, not with a warning', (t) => {
   t.match(read(dialect, saying([item('file_change'), failed])).verdict, { beforeWork: undefined });
   t.match(read(dialect, saying([item('reasoning'), item('error'), item('agent_message'), failed])).verdict, { beforeWork: true });
   t.match(readCase('readonly').events.filter((event) => event.type === 'progress')[0], { message: /^runs / });
+  t.end();
+});
+
+void t.test('a commit that its sandbox refused ends in a completed turn: nothing it says tells of it, so the config has to', (t) => {
+  const { verdict } = readCase('git-commit');
+  t.match(verdict, { type: 'completed', output: { text: /index\.lock': Read-only file system\nrc=128/ } });
+  const writable = (options: CodexOptions): boolean =>
+    codexStart({ cwd: 'project', ...options }, { session: null, baseDir: '/srv' }).argv.includes(
+      'sandbox_workspace_write.writable_roots=["/srv/project/.git"]',
+    );
+  t.ok(writable({ mayCommit: true }));
+  t.notOk(writable({}), 'only where somebody has said so');
   t.end();
 });
 

@@ -36,6 +36,12 @@ case $behaviour in
     trap '' TERM
     work
     ;;
+  leaves-tools)
+    setsid sleep 600 &
+    # The shell around it ends at once, so that nobody is its parent.
+    (setsid sleep 600 &)
+    work
+    ;;
   succeeds)
     cat > "$AGENTCOM_RESULTS_DIR/heard.part"
     mv "$AGENTCOM_RESULTS_DIR/heard.part" "$AGENTCOM_RESULTS_DIR/heard"

@@ -46,6 +46,14 @@ void t.test('exit code 0 is no success: cut off by itself, never asked, or ended
   t.end();
 });
 
+void t.test('ended by SIGTERM it exits with 0, and has no result', (t) => {
+  const hanging = recorded('gemini', 'hang-term');
+  t.match(read(dialect, hanging).verdict, { kind: 'no_result', beforeWork: true });
+  t.match(read(dialect, { ...hanging, exitCode: 0, signal: null }).verdict, { type: 'failed', kind: 'no_result' });
+  t.match(readCase('nokey').verdict, { kind: 'auth', retryable: false });
+  t.end();
+});
+
 void t.test('the kind of a failure, by its type, its status or its exit code', (t) => {
   const wanted = {
     '401': { kind: 'auth', retryable: false, beforeWork: true },

@@ -48,6 +48,7 @@ void t.test('the kind of a failure is found in its text', (t) => {
 });
 
 void t.test('that it does not call for a minute after a failed login is no failed login', (t) => {
+  t.match(readCase('cooldown-1').verdict, { kind: 'auth', retryable: false }, 'the one that failed is');
   t.match(readCase('cooldown-2').verdict, { kind: 'rate_limited', retryable: true, retryAfterMs: 60_000, beforeWork: true });
   t.end();
 });

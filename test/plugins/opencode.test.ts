@@ -60,6 +60,17 @@ void t.test('the kind of a failure, by its status', (t) => {
   t.end();
 });
 
+void t.test('it tries again without a word, and what ends it before its answer is no result', (t) => {
+  const { events, verdict } = readCase('429-once');
+  t.notOk(
+    events.some((event) => event.type === 'progress' && event.waiting !== undefined),
+    'nothing tells of the 429',
+  );
+  t.equal(verdict.type, 'completed');
+  for (const name of ['hang-term', 'bash-daemon']) t.match(readCase(name).verdict, { kind: 'no_result', retryable: true }, name);
+  t.end();
+});
+
 void t.test('usage is the sum of the steps of this run', (t) => {
   t.match(readCase('bash').usage, {
     tokensUsed: 216,

@@ -53,7 +53,7 @@ export async function processSubject(
       const path = join(resultsDir, 'heard');
       return existsSync(path) ? readFile(path, 'utf8') : null;
     },
-    livingOf: (runId) => Promise.resolve(carriersOf(runId).length),
+    livingOf: (runId) => Promise.resolve(carriersOf(runId)),
     close: async () => {
       await world.close();
     },

@@ -83,12 +83,12 @@ void t.test('it sends the body that is wanted, and words in a task are only text
 
 void t.test('what an answer means', async (t) => {
   const wanted = [
-    [401, { kind: 'auth', retryable: false }],
+    [401, { kind: 'auth', retryable: false, message: /answered 401: no such hook\. Correct the token/ }],
     [403, { kind: 'auth', retryable: false }],
     [422, { kind: 'agent_failed', retryable: false, message: /answered 422: no such hook/ }],
-    [404, { kind: 'config', retryable: false }],
+    [404, { kind: 'config', retryable: false, message: /\. Correct url/ }],
     [429, { kind: 'rate_limited', retryable: true, retryAfterMs: 7_000 }],
-    [503, { kind: 'model_unavailable', retryable: true, retryAfterMs: 7_000 }],
+    [503, { kind: 'model_unavailable', retryable: true, retryAfterMs: 7_000, message: /\. It is tried again by itself/ }],
     [302, { kind: 'config', retryable: false, message: /Redirects are not followed/ }],
   ] as const;
   for (const [status, failure] of wanted) {

@@ -42,17 +42,13 @@ async function ofDataDir(dataDir: string): Promise<readonly MachineFinding[]> {
 
 const isMissing = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
 
-/** Any hub of the list will do; what the first one that answers says of token and clock counts. */
+/** Any hub of the list will do; what the first of them that answers says of token and clock counts. All are asked at once. */
 async function ofHub(sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
   const token = sidecar.token ?? (await readSecretFile(join(sidecar.dataDir, 'token')));
-  const tried: string[] = [];
-  for (const hub of sidecar.hubs) {
-    try {
-      return await askHub(apiUrlOf(hub), token, sidecar);
-    } catch (thrown) {
-      tried.push(`${hub}: ${reasonOf(thrown)}`);
-    }
-  }
+  const answers = await Promise.allSettled(sidecar.hubs.map((hub) => askHub(apiUrlOf(hub), token, sidecar)));
+  const answer = answers.find(({ status }) => status === 'fulfilled');
+  if (answer?.status === 'fulfilled') return answer.value;
+  const tried = answers.map((one, index) => `${sidecar.hubs[index]}: ${one.status === 'rejected' ? reasonOf(one.reason) : ''}`);
   return [{ check: 'hub_away', what: `no hub answers (${tried.join('; ')})` }];
 }
 

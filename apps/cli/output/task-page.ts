@@ -1,5 +1,5 @@
 /** One task, whole, for people. */
-import type { ModelUsageJson, TaskDetail } from '../../client/index.ts';
+import type { AttemptJson, ModelUsageJson, TaskDetail } from '../../client/index.ts';
 import { colourOf, eventLine, type EventData } from './event-line.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
@@ -44,23 +44,27 @@ export function showTask(output: Output, task: TaskDetail): void {
     output.line('result', 'bold');
     output.block(indented(typeof task.result === 'string' ? task.result : JSON.stringify(task.result, null, 2)));
   }
-  const attempts = task.attempts ?? [];
-  if (attempts.length > 0) output.line('used', 'bold');
-  for (const { generation, agent_id: agentId, ...used } of attempts)
-    output.line(`  ${agentId} (generation ${generation})  ${usageText(used)}`);
-  for (const model of attempts.length === 0 ? [] : (task.models ?? [])) output.line(`  ${modelText(model)}`, 'grey');
+  showUsed(output, task);
   output.line('history', 'bold');
   for (const entry of task.history)
     output.line(`  ${eventLine(entry.event, entry as unknown as EventData, { withTask: false })}`, colourOf(entry.event));
 }
 
-const usageText = ({
-  tokens_used: tokens,
-  cost_usd: cost,
-}: {
-  readonly tokens_used: number | null;
-  readonly cost_usd: number | null;
-}): string => [...(tokens === null ? [] : [`${tokens} tokens`]), ...(cost === null ? [] : [`${cost} USD`])].join(', ');
+/** By attempt, then all of them together, each by model. */
+function showUsed(output: Output, { attempts = [], models = [], tokens_used, cost_usd }: TaskDetail): void {
+  const tell = (who: string, used: UsedJson): void => {
+    output.line(`  ${who}  ${usageText(used)}`);
+    for (const model of used.models) output.line(`    ${modelText(model)}`, 'grey');
+  };
+  if (attempts.length > 0) output.line('used', 'bold');
+  for (const attempt of attempts) tell(`${attempt.agent_id} (generation ${attempt.generation})`, attempt);
+  if (attempts.length > 1) tell('all together', { tokens_used, cost_usd, models });
+}
+
+type UsedJson = Pick<AttemptJson, 'tokens_used' | 'cost_usd' | 'models'>;
+
+const usageText = ({ tokens_used: tokens, cost_usd: cost }: UsedJson): string =>
+  [...(tokens === null ? [] : [`${tokens} tokens`]), ...(cost === null ? [] : [`${cost} USD`])].join(', ');
 
 function modelText({
   model,

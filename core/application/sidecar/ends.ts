@@ -3,7 +3,7 @@
  * after a last look for a result.
  */
 import type { Fate } from '../../domain/ended.ts';
-import { hasStarted, isGivenUp, nameOf, type Assignment, type Slot, type SlotStop, type StopCause } from '../../domain/slot.ts';
+import { hasStarted, isGivenUp, nameOf, type Assignment, type Slot, type SlotStop } from '../../domain/slot.ts';
 import type { CancelOutcome } from '../../protocol/sidecar-frames.ts';
 import { stopReasonOf } from './effects.ts';
 import { look, prepare } from './folders.ts';
@@ -82,18 +82,15 @@ function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   fail(turn, gone, failure);
 }
 
-const LOST: Failure = { kind: 'lost', error: 'the agent process is gone and left no result' };
+const LOST: Failure = {
+  kind: 'lost',
+  error: 'the agent process is gone and left no result: its machine was started anew, or somebody killed it',
+};
 
 interface StoppedRun {
   readonly wasDetached: boolean;
   readonly end: RunEnd;
 }
-
-const STOP_FAILURES: Readonly<Record<Exclude<StopCause, 'cancelled' | 'taken_back' | 'released'>, Failure>> = {
-  confirmation_timeout: { kind: 'confirmation_timeout', error: 'confirmation_timeout' },
-  execution_timeout: { kind: 'execution_timeout', error: 'execution_timeout' },
-  silent: { kind: 'silent', error: 'silent' },
-};
 
 /** It is stopped and left no result: says what is owed about it. */
 function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
@@ -101,9 +98,8 @@ function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
   const survivors = stopped?.end.survivors ?? [];
   if (stop.cause === 'released') return release(turn, { ...slot, run: null }, stop.reason);
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
-    const failure = STOP_FAILURES[stop.cause];
     const details = { reason: stop.reason, ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}) };
-    return fail(turn, slot, { ...failure, details });
+    return fail(turn, slot, { kind: stop.cause, error: stop.reason, details });
   }
   const outcome = outcomeOf(turn, slot, stopped);
   const used = attemptUsage(turn, slot);

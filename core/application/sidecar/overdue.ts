@@ -4,18 +4,28 @@ import { beginStop } from './ends.ts';
 import { frameName } from './state.ts';
 import type { Turn } from './turn.ts';
 
+const SILENT =
+  'the agent showed no sign of life for too long, and was stopped. If it works that long without a word, raise timing.idleMs, or timing.silenceMs where it tells by files.';
+
 /** Woken, and not heard of since. */
 export function onConfirmTimer(turn: Turn, name: Assignment): void {
   const slot = turn.slot(name);
   if (slot?.status !== 'waking_confirmation' || slot.run === null) return;
-  stopUnconfirmed(turn, name, `not heard of within ${turn.setting.timing.confirmWithinMs} ms after it was woken`);
+  const withinMs = turn.setting.timing.confirmWithinMs;
+  const cure = 'See that it says so when it begins (<task_id>.started), or raise timing.confirmWithinMs.';
+  stopUnconfirmed(turn, name, `the agent was woken and not heard of within ${withinMs} ms. ${cure}`);
 }
 
 /** Laid out for an agent that polls, and not taken. */
 export function onPickupTimer(turn: Turn, name: Assignment): void {
   const slot = turn.slot(name);
   if (slot?.status !== 'waking_confirmation' || slot.run !== null) return;
-  stopUnconfirmed(turn, name, `not taken within ${turn.setting.timing.pickupWithinMs} ms`);
+  const withinMs = turn.setting.timing.pickupWithinMs;
+  stopUnconfirmed(
+    turn,
+    name,
+    `no agent took it within ${withinMs} ms. Start the one that looks for work there, or raise timing.pickupWithinMs.`,
+  );
 }
 
 function stopUnconfirmed(turn: Turn, name: Assignment, reason: string): void {
@@ -26,11 +36,17 @@ function stopUnconfirmed(turn: Turn, name: Assignment, reason: string): void {
 }
 
 export function onSilenceTimer(turn: Turn, name: Assignment): void {
-  stopOverdue(turn, name, 'silent', 'no sign of life for too long');
+  stopOverdue(turn, name, 'silent', SILENT);
 }
 
 export function onRunMaxTimer(turn: Turn, name: Assignment): void {
-  stopOverdue(turn, name, 'execution_timeout', `not finished within ${turn.slot(name)?.runMaxMs ?? 0} ms of its acceptance`);
+  const withinMs = turn.slot(name)?.runMaxMs ?? 0;
+  stopOverdue(
+    turn,
+    name,
+    'execution_timeout',
+    `it was not finished within ${withinMs} ms of its acceptance. Submit it with a larger run_max_ms.`,
+  );
 }
 
 function stopOverdue(turn: Turn, name: Assignment, cause: StopCause, reason: string): void {

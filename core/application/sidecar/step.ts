@@ -145,6 +145,7 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
       onResume(turn);
       return onCheckAsked(turn);
     case 'check':
+      turn.outwardly({ type: 'measureRoom' });
       return onCheckAsked(turn);
     case 'error':
       return onHubError(turn, frame);

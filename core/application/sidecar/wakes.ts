@@ -113,7 +113,11 @@ export function wakeFailed(turn: Turn, slot: Slot, failure: WakeFailure): void {
   const delayMs = wakeRetriesMs[slot.wakes - 1];
   if (delayMs === undefined) {
     const details = { ...failure.details, attempts: slot.wakes, last_message: error };
-    return fail(turn, gone, { kind: 'wake_failed', error: `wake_failed_after_${wakeRetriesMs.length}_attempts`, details });
+    return fail(turn, gone, {
+      kind: 'wake_failed',
+      error: reasonText(`wake_failed_after_${wakeRetriesMs.length}_attempts: ${error}`),
+      details,
+    });
   }
   turn.putSlot({ ...gone, status: 'waking' });
   turn.patchLive(slot, { following: false, end: null, wakeTold: false });

@@ -8,6 +8,7 @@ import type { FailureCause, WakeEvent, WakeRequest } from '../../../core/ports/w
 import type { Emit } from '../wake-events.ts';
 import { agentEars, type AgentEars } from './agent-ears.ts';
 import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';
+import { withCure, type Cures } from './cures.ts';
 import type { AgentDialect, Session, Verdict } from './dialect.ts';
 import { sessionNotes, type SessionNotes } from './session-notes.ts';
 
@@ -51,8 +52,8 @@ export interface AgentRunsOptions<State> {
   readonly promptMax?: { readonly unit: 'characters' | 'bytes'; readonly count: number } | undefined;
   /** What a session belongs to beside its task, such as a folder: with another one a run begins afresh. */
   readonly sessionPlace?: string | undefined;
-  /** What a person can do about a failure, a sentence for each kind. */
-  readonly cures?: Partial<Record<FailureCause, string>> | undefined;
+  /** What a person can do about a failure, a sentence; for kinds that it leaves out there is a general one. */
+  readonly cures?: Partial<Cures> | undefined;
 }
 
 export interface AgentRunsDeps {
@@ -121,11 +122,9 @@ async function settledNote(
 }
 
 /** Says whose failure it is, where, and what can be done. */
-function explained<State>(verdict: Verdict, { title, cures = {} }: AgentRunsOptions<State>): Verdict {
+function explained<State>(verdict: Verdict, { title, cures }: AgentRunsOptions<State>): Verdict {
   if (verdict.type === 'completed') return verdict;
-  const cure = cures[verdict.kind ?? 'agent_failed'];
-  const what = `${title} on ${hostname()}: ${verdict.message}`;
-  return { ...verdict, message: cure === undefined ? what : `${what}${/[.?!]$/.test(what) ? '' : '.'} ${cure}` };
+  return { ...verdict, message: withCure(`${title} on ${hostname()}: ${verdict.message}`, verdict.kind, cures) };
 }
 
 /** Nothing can be started for this task. */

@@ -1,6 +1,6 @@
 /** What the doctor asks of every agent program: is it there, does it run, is it new enough, and can it work in its folder. */
 import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { access, stat, statfs } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import type { RunnerCheck } from '../../../core/ports/wake-runner.ts';
 import { findProgram } from '../find-program.ts';
@@ -57,7 +57,11 @@ function compareVersions(one: string, other: string): number {
   return place === undefined ? 0 : (left?.[place] ?? 0) - (right?.[place] ?? 0);
 }
 
-/** The folder where the agent works: there, writable, and not a place where it could change everything. */
+const MIB = 1_048_576;
+/** With less an agent can do no work that is worth a task. */
+const FREE_MIB_MIN = 16;
+
+/** The folder where the agent works: there, writable, with room, and not a place where it could change everything. */
 export async function checkAgentFolder(cwd: string, { mayOnlyRead = false } = {}): Promise<RunnerCheck> {
   const check = 'cwd';
   const found = await stat(cwd).catch(() => null); // Whatever the reason, a program cannot be started in it.
@@ -75,5 +79,9 @@ export async function checkAgentFolder(cwd: string, { mayOnlyRead = false } = {}
   );
   if (!isWritable && !mayOnlyRead)
     return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar. Change its owner or cwd.` };
+  const { bavail, bsize } = await statfs(cwd);
+  const freeMiB = Math.floor((bavail * bsize) / MIB);
+  if (freeMiB < FREE_MIB_MIN && !mayOnlyRead)
+    return { check, ok: false, message: `only ${String(freeMiB)} MiB are free where "${cwd}" is. Make room, or change cwd.` };
   return { check, ok: true, message: cwd };
 }

@@ -25,6 +25,7 @@ export {
   type AgentRunsOptions,
   type AgentStartFacts,
 } from './agent-runs.ts';
+export { withCure, type Cures } from './cures.ts';
 export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
 export {
   agentFailed,

@@ -52,7 +52,7 @@ t.test('who asks is told, also where nothing is new; and so is a hub that is met
   sidecar.take({ type: 'start' });
   checked(sidecar, BAD);
   sidecar.identify();
-  t.same(words(sidecar.frame({ type: 'check' })), ['check']);
+  t.same(words(sidecar.frame({ type: 'check' })), ['measureRoom', 'check']);
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
   t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed', 'check'], 'an operator who resumed it forgot what failed');
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);

@@ -56,7 +56,7 @@ t.test('one try and three retries, then wake_failed_after_3_attempts', async (t)
   t.match(writtenBody(last), {
     type: 'task_failed',
     kind: 'wake_failed',
-    error: 'wake_failed_after_3_attempts',
+    error: 'wake_failed_after_3_attempts: no such program',
     details: { attempts: 4, last_message: 'no such program' },
   });
   t.same(sidecar.state.journal.slots, [], 'the slot is free');
@@ -118,7 +118,11 @@ t.test('a woken agent must be heard of', async (t) => {
     t.same(words(late), ['withdraw', 'persist', 'send wake_result', 'kill']);
     t.match(sent(late), [{ status: 'timeout', attempt: 1 }]);
     t.same(words(sidecar.wake({ type: 'stopped', survivors: [7] })), ['look']);
-    t.match(writtenBody(sidecar.looked()), { kind: 'confirmation_timeout', error: 'confirmation_timeout', details: { survivors: [7] } });
+    t.match(writtenBody(sidecar.looked()), {
+      kind: 'confirmation_timeout',
+      error: /not heard of within 30000 ms.* raise timing\.confirmWithinMs/,
+      details: { survivors: [7] },
+    });
   });
   for (const sighting of ['started', 'progress', 'result'] as const) {
     t.test(`${sighting} counts`, async (t) => {

@@ -1,0 +1,234 @@
+/** An agent that can do nothing, through a real hub and a real sidecar: what the hub says of it, who takes its work, and when it is asked again. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { recorded } from '../plugins/recording.ts';
+import { run } from './cli-world.ts';
+import { makeWorld, type World } from './world.ts';
+
+t.setTimeout(180_000);
+
+/** Stands for Claude Code: what it says of itself and of a task lies in files beside it. */
+interface FakeClaude {
+  readonly bin: string;
+  readonly wake: readonly [name: string, options: Readonly<Record<string, unknown>>];
+  /** What it prints for the next tasks, and how it ends. */
+  says(lines: readonly (string | object)[], end?: { readonly exitCode: number; readonly stderr?: string }): void;
+  version(version: string): void;
+  isLoggedIn(isLoggedIn: boolean): void;
+  /** How many tasks it was given, which is how often it would have called its model. */
+  prompts(): number;
+}
+
+function fakeClaude(world: World, name: string): FakeClaude {
+  const folder = join(world.dir, `${name}-claude`);
+  const bin = join(folder, 'claude');
+  mkdirSync(join(folder, 'project'), { recursive: true });
+  const write = (file: string, text: string): void => {
+    // At once and whole: it may be read meanwhile.
+    writeFileSync(join(folder, `${file}.part`), text);
+    renameSync(join(folder, `${file}.part`), join(folder, file));
+  };
+  writeFileSync(
+    bin,
+    `#!/bin/sh
+here=${folder}
+case "$1" in
+  --version) echo "$(cat $here/version) (Claude Code)";;
+  auth) cat $here/login; grep -q true $here/login;;
+  *) cat > /dev/null; echo prompt >> $here/prompts; cat $here/out; cat $here/err >&2; exit $(cat $here/code);;
+esac
+`,
+  );
+  chmodSync(bin, 0o755);
+  const fake: FakeClaude = {
+    bin,
+    wake: ['claudeCode', { bin, cwd: join(folder, 'project') }],
+    says(lines, { exitCode, stderr = '' } = { exitCode: 0 }) {
+      write('out', lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''));
+      write('err', stderr);
+      write('code', String(exitCode));
+    },
+    version: (version) => write('version', version),
+    isLoggedIn: (isLoggedIn) => write('login', JSON.stringify({ loggedIn: isLoggedIn })),
+    prompts: () => (existsSync(join(folder, 'prompts')) ? readFileSync(join(folder, 'prompts'), 'utf8').split('\n').length - 1 : 0),
+  };
+  fake.version('2.1.328');
+  fake.isLoggedIn(true);
+  fake.says(spoken('stream'));
+  return fake;
+}
+
+const spoken = (name: string): readonly string[] =>
+  recorded('claude', name).lines.flatMap(({ stream, text }) => (stream === 'stdout' ? [text] : []));
+
+const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http://127.0.0.1:${port}`, AGENTCOM_ADMIN_TOKEN: adminToken });
+
+t.test('R13: a failure that is the agent’s spends no retry, is told with its cure, pauses it, and others take the work', async (t) => {
+  const world = await makeWorld(t);
+  const { api } = world;
+  await world.startHub();
+  const [one, two] = [fakeClaude(world, 'a1'), fakeClaude(world, 'a2')];
+  await world.startSidecar('a1', { wake: one.wake });
+
+  one.says(spoken('401-retries0'), { exitCode: 1 });
+  const { task_id: first } = await api.submit({ description: 'for whoever can' });
+  await world.event(first, ['released']);
+  const cure = /Claude Code on \S+: .*401.* Run "claude" there and log in with \/login, or give the sidecar ANTHROPIC_API_KEY\./;
+  t.match(await api.agent('a1'), { status: 'paused', paused_cause: 'auth', paused_reason: cure });
+  t.match(await api.get(first), { status: 'queued', retry_count: 0 });
+  await world.startSidecar('a2', { wake: two.wake });
+  await world.event(first, ['completed']);
+  t.match(await api.get(first), { assigned_to: 'a2', retry_count: 0 });
+
+  await api.change('a1', 'resume');
+  one.says([], { exitCode: 1, stderr: 'error: unknown option' });
+  const { task_id: second } = await api.submit({ description: 'for a1', assign_to: 'a1' });
+  await world.event(second, ['released', 'failed']);
+  t.match(await api.agent('a1'), { status: 'paused', paused_cause: 'config', paused_reason: /Correct the options of the runner/ });
+  t.match(await api.get(second), { status: 'queued', retry_count: 0 });
+  await api.cancel(second);
+
+  await api.change('a1', 'resume');
+  const resetsAt = Math.floor(Date.now() / 1_000) + 3_600;
+  one.says([{ type: 'rate_limit_event', rate_limit_info: { status: 'rejected', resetsAt } }, ...spoken('429')], { exitCode: 1 });
+  const { task_id: third } = await api.submit({ description: 'for a1 again', assign_to: 'a1' });
+  await world.event(third, ['released']);
+  const parked = await api.agent('a1');
+  const untilMs = Number(parked['paused_until']);
+  t.match(parked, { status: 'paused', paused_cause: 'rate_limited', paused_reason: /nothing must be done/ });
+  t.ok(Math.abs(untilMs - resetsAt * 1_000) < 5_000, `until the time that it named: ${String(untilMs)}`);
+  const prompts = one.prompts();
+  const { task_id: fourth } = await api.submit({ description: 'for whoever can, again' });
+  await world.event(fourth, ['completed']);
+  t.match(await api.get(fourth), { assigned_to: 'a2' });
+  t.equal(one.prompts(), prompts, 'it was not tried again');
+  t.match(await api.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: untilMs } });
+
+  const env = asOperator(world);
+  t.match((await run(['agents'], { env })).out, /a1 .*paused/);
+  t.match((await run(['show', third], { env })).out, /waiting for .*a1 is paused for \d+ min \(Claude Code on /);
+});
+
+t.test('what was used is shown by attempt and for the task, each by model', async (t) => {
+  const world = await makeWorld(t);
+  const { api } = world;
+  await world.startHub();
+  const claude = fakeClaude(world, 'a1');
+  await world.startSidecar('a1', { wake: claude.wake });
+  // It has worked, and ends without its result: another attempt follows.
+  claude.says(spoken('max-turns').slice(0, -1), { exitCode: 1 });
+  const { task_id: id } = await api.submit({ description: 'twice', max_retries: 1 });
+  await world.event(id, ['failed']);
+  claude.says(spoken('stream'));
+  await world.event(id, ['completed']);
+  const task = await api.get(id);
+  const attempts = task.attempts ?? [];
+  t.match(attempts, [
+    { agent_id: 'a1', models: [{ model: 'claude-opus-5-5', input_tokens: 242, cached_input_tokens: 40 }] },
+    { agent_id: 'a1', tokens_used: 128, models: [{ model: 'claude-opus-5-5', input_tokens: 121, output_tokens: 7 }] },
+  ]);
+  t.match(task.models, [{ model: 'claude-opus-5-5', input_tokens: 242 + 121 }]);
+  const [first = 0, second = 0] = attempts.map(({ tokens_used: tokens }) => tokens ?? Number.NaN);
+  t.equal(task.tokens_used, first + second);
+  const { out } = await run(['show', id], { env: asOperator(world) });
+  t.match(out, new RegExp(`\nused\n  a1 \\(generation 1\\)  ${first} tokens\n    claude-opus-5-5: 242 in \\(40 cached\\)`));
+  t.match(out, new RegExp(`\n  a1 \\(generation \\d\\)  128 tokens, [0-9.]+ USD\n    claude-opus-5-5: 121 in \\(20 cached\\), 7 out`));
+  t.match(out, new RegExp(`\n  all together  ${first + second} tokens, [0-9.]+ USD\n    claude-opus-5-5: 363 in`));
+});
+
+/** Why there can be no disk of our own here; false when there can. */
+const noMount = (() => {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';
+  try {
+    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
+    return false;
+  } catch (error) {
+    return `no right to mount here: ${String(error)}`;
+  }
+})();
+
+/** A disk of its own over a folder; answers what takes it away. */
+function mounted(t: Test, folder: string, options: string): () => void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder]);
+  let isThere = true;
+  const leave = (): void => {
+    if (isThere) execFileSync('umount', ['-l', folder]);
+    isThere = false;
+  };
+  t.teardown(leave);
+  return leave;
+}
+
+t.test(
+  'R13: each thing that keeps an agent from working blocks its tasks, is told where it is asked for, and frees them once mended',
+  async (t) => {
+    const world = await makeWorld(t);
+    const { api } = world;
+    const hub = await world.startHub();
+    const claude = fakeClaude(world, 'a1');
+    const project = join(world.dir, 'a1-claude', 'project');
+    const journal = join(world.dir, 'a1');
+    mkdirSync(journal, { mode: 0o700 });
+    if (noMount === false) mounted(t, journal, 'size=64m,mode=0700');
+    const ballast = join(journal, 'ballast');
+    // Ten minutes ahead, whatever it is asked.
+    const ahead = 'const now = Date.now; Date.now = () => now() + 600000;';
+    const clock = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ahead)}` };
+    let sidecar = await world.startSidecar('a1', { wake: claude.wake, programEnv: clock });
+    const restart = async (): Promise<void> => {
+      await sidecar.kill('SIGTERM');
+      sidecar = await world.startSidecar('a1');
+    };
+    const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
+    const doctor = () => run(['doctor', '--agent', 'a1'], { env });
+    let done = 0;
+    const ill = async (what: string, check: string, message: RegExp, mend: () => Promise<void> | void): Promise<void> => {
+      const found = await doctor();
+      t.equal(found.code, 8, what);
+      t.match(found.out, new RegExp(`a1: paused\\n  ${check}: .*${message.source}`, 's'), what);
+      t.match(await api.agent('a1'), { status: 'paused', paused_cause: 'checks', paused_reason: message }, what);
+      const { task_id: id } = await api.submit({ description: what });
+      t.match(await api.get(id), { status: 'queued', waiting_for: { reason: 'agent_paused', message } }, what);
+      await mend();
+      await doctor();
+      await world.event(id, ['completed']);
+      t.equal(claude.prompts(), (done += 1), `${what}: no check has called the model`);
+    };
+
+    await ill('clock', 'clock', /10 min ahead of that of the hub/, restart);
+    renameSync(claude.bin, `${claude.bin}-away`);
+    await ill('no binary', 'program', /There is no ".*claude"/, () => renameSync(`${claude.bin}-away`, claude.bin));
+    claude.version('2.0.1');
+    await ill('too old', 'program', /2\.0\.1 is older than 2\.1\.328/, () => claude.version('2.1.328'));
+    claude.isLoggedIn(false);
+    await ill('not logged in', 'login', /not logged in\. Run "claude" there/, () => claude.isLoggedIn(true));
+    renameSync(project, `${project}-away`);
+    await ill('no folder', 'cwd', /project" is not a folder/, () => renameSync(`${project}-away`, project));
+    await t.test('with disks of its own', { skip: noMount }, async (t) => {
+      await ill('a folder that cannot be written', 'cwd', /is not writable/, mounted(t, project, 'ro,size=64m'));
+      await ill('a full disk under its folder', 'cwd', /only 4 MiB are free/, mounted(t, project, 'size=4m'));
+      execFileSync('sh', ['-c', `cat /dev/zero > ${ballast} 2> /dev/null || true`]);
+      await ill('a full disk under its journal', 'disk', /data directory is full/, () => rmSync(ballast));
+    });
+
+    await sidecar.kill('SIGTERM');
+    const gone = await doctor();
+    t.equal(gone.code, 8);
+    t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
+    const { task_id: id } = await api.submit({ description: 'for nobody' });
+    t.match(await api.get(id), { waiting_for: { reason: 'agent_offline' } });
+    const config = readFileSync(join(world.dir, 'a1.config.ts'), 'utf8');
+    const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
+      writeFileSync(join(world.dir, name), text);
+      const { out } = await run(['doctor', '--json', '--config', join(world.dir, name)], { cwd: world.dir });
+      const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly kind: string }[] };
+      return findings.flatMap(({ check, kind }) => (kind === 'damage' ? [check] : []));
+    };
+    t.strictSame(await onItsMachine('well.config.ts', config), []);
+    t.strictSame(await onItsMachine('token.config.ts', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
+    await hub.kill('SIGTERM');
+    t.strictSame(await onItsMachine('away.config.ts', config), ['hub_away']);
+  },
+);
