@@ -1,14 +1,15 @@
 /** Checks what people wrote as a runner's options against its schema and says what is wrong, for all of it at once. */
 import type { TObject } from 'typebox';
 import { Type } from 'typebox';
-import { Value } from 'typebox/value';
+import { Errors } from 'typebox/schema';
 import type { ConfigProblem } from '../core/config/config.ts';
 
 /** Every mistake in `options`, unknown options included, each with its path. Values are never told: they may be secrets. */
 export function optionProblems(schema: TObject, options: unknown): readonly ConfigProblem[] {
   const strict = Type.Object(schema.properties, { additionalProperties: false });
   const known = Object.keys(schema.properties).join(', ');
-  return Value.Errors(strict, options).flatMap((error): ConfigProblem[] => {
+  const [, errors] = Errors(strict, options);
+  return errors.flatMap((error): ConfigProblem[] => {
     const path = error.instancePath
       .slice(1)
       .replace(/\/(\d+)(?=\/|$)/g, '[$1]')

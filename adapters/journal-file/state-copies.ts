@@ -54,10 +54,9 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
   /** By way of another name, since a link replaces nothing and `queue.json.1` must not be missing in between. */
   async function keepNewestAsPrevious(): Promise<boolean> {
     const step = nextOf(previousPath);
-    await files.remove(step);
+    await files.remove(step); // renaming between two names of one file leaves both, and so may a crash
     if (!(await files.link(newestPath, step))) return false;
     await files.rename(step, previousPath);
-    await files.remove(step); // renaming between two names of one file leaves both
     return true;
   }
 

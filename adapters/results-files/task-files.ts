@@ -1,7 +1,7 @@
 /** What the sidecar lays out for an agent: its folders, the task as a file, and the word that the assignment is gone. */
-import { mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
@@ -31,10 +31,11 @@ export function taskFiles(folders: InboxFolders): TaskFiles {
     publish: boolean,
   ): Promise<PreparedRun> {
     for (const folder of [paths.resultsDir, paths.runDir]) {
-      await makeFolder(folder);
-      if (!(await isFolder(folder))) throw new Error(`"${folder}" is a link; a folder was wanted`);
+      mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
+      if (!lstatSync(folder).isDirectory()) throw new Error(`"${folder}" is a link; a folder was wanted`);
     }
-    await writeWhole(paths.taskFile, task);
+    // Not synced: the journal has the task, and whoever lost power has no agent any more that would read this.
+    writeWhole(paths.taskFile, task);
     if (publish) await publishTask(paths, { ...task, generation: name.generation, results_dir: paths.resultsDir });
     return { resultsDir: paths.resultsDir, taskFile: paths.taskFile, runDir: paths.runDir };
   }
@@ -47,7 +48,8 @@ export function taskFiles(folders: InboxFolders): TaskFiles {
   async function publishTask(paths: AssignmentPaths, task: Readonly<Record<string, unknown>>): Promise<void> {
     if (await isThere(paths.published)) return;
     if ((await readdir(paths.resultsDir)).length > 0) return;
-    await writeWhole(paths.unpublished, task);
+    writeWhole(paths.unpublished, task);
+    await syncFile(paths.unpublished);
     await rename(paths.unpublished, paths.published);
     await syncFolder(folders.tasks);
   }
@@ -105,23 +107,33 @@ async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
 }
 
-/** On a nearly full disk write-file-atomic resolves with the file cut short, so it is read back. */
-async function writeWhole(path: string, value: unknown): Promise<void> {
+/**
+ * Puts a whole file in the place of `path`, not synced yet. The agent may have put a link under either name: `wx` follows none.
+ * Each step takes the kernel some microseconds, and by the thread pool a tenth of a millisecond, before an agent starts.
+ */
+function writeWhole(path: string, value: unknown): void {
   const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
-  await writeFileAtomic(path, bytes, { mode: OWNER_ONLY_FILE, fsync: true });
-  if (bytes.equals(await readFile(path))) return;
-  await rm(path, { force: true });
-  throw new Error(`"${path}" was written short`);
+  const next = `${path}.next`;
+  rmSync(next, { force: true });
+  writeFileSync(next, bytes, { flag: 'wx', mode: OWNER_ONLY_FILE });
+  // On a nearly full disk a file may be cut short without an error.
+  if (!bytes.equals(readFileSync(next))) {
+    rmSync(next, { force: true });
+    throw new Error(`"${path}" was written short`);
+  }
+  renameSync(next, path);
 }
 
 /** Windows cannot sync a folder; its file system journals the names by itself. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
+const syncFolder = async (path: string): Promise<void> => (process.platform === 'win32' ? undefined : syncFile(path));
+
+/** A file, or a folder with the names in it. */
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, process.platform === 'win32' ? 'r+' : 'r');
   try {
-    await folder.sync();
+    await file.sync();
   } finally {
-    await folder.close();
+    await file.close();
   }
 }
 

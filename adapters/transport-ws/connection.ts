@@ -29,7 +29,8 @@ export interface ConnectionParts {
 /** Takes over an upgraded socket, and reports it open before this returns. */
 export const openConnection = (parts: ConnectionParts): HubConnection => {
   const { id, socket, stream, remoteAddress, forwardedFor, socketQueueBytesMax, events, forget } = parts;
-  const log = parts.log.with({ connection: id });
+  /** Made when there is something to say: most connections never say anything, and thousands would each hold one. */
+  const log = (): Log => parts.log.with({ connection: id });
   /** The code of whoever closed first here; null while open. */
   let closedWith: number | null = null;
 
@@ -63,7 +64,7 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
       socket.send(text);
       if (stream.writableLength > CORKED_BYTES_MAX) uncork();
       if (socket.bufferedAmount <= socketQueueBytesMax) return true;
-      log.warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes: socket.bufferedAmount, socketQueueBytesMax });
+      log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes: socket.bufferedAmount, socketQueueBytesMax });
       close(CLOSE_CODES.tooSlow, 'too much waits for this socket');
       return false;
     },
@@ -79,7 +80,7 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
     try {
       what();
     } catch (thrown) {
-      log.error('A handler of socket events threw; the socket is closed.', { error: thrown });
+      log().error('A handler of socket events threw; the socket is closed.', { error: thrown });
       close(CLOSE_CODES.internal, 'internal error');
     }
   };
@@ -97,7 +98,7 @@ export const openConnection = (parts: ConnectionParts): HubConnection => {
   // ws closes the socket itself for what it reports here; `close` follows.
   socket.on('error', (error) => {
     closedWith ??= codeOf(error);
-    log.debug('A socket failed.', { remoteAddress, error: messageOf(error) });
+    log().debug('A socket failed.', { remoteAddress, error: messageOf(error) });
   });
   socket.on('close', (code: number) => {
     const gone = closedWith ?? code;

@@ -12,7 +12,7 @@ import type { HubConnection, ListenOptions } from '../../core/ports/hub-transpor
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
-import { openConnection } from './connection.ts';
+import { openConnection, type ConnectionParts } from './connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 
@@ -59,6 +59,15 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('drop', (peer) => note('connections full', { remoteAddress: plainAddress(peer?.remoteAddress ?? '') }));
+  // Outside of what follows: a function made in there would hold the request as long as the connection lives.
+  const forget = (gone: HubConnection): void => {
+    connections.delete(gone);
+    if (connections.size === 0) whenAllGone?.();
+  };
+  const opened = (parts: Pick<ConnectionParts, 'socket' | 'stream' | 'remoteAddress' | 'forwardedFor'>): void => {
+    const { socketQueueBytesMax } = options;
+    connections.add(openConnection({ ...parts, id: nextId(), socketQueueBytesMax, events, log, forget }));
+  };
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const remoteAddress = plainAddress(request.socket.remoteAddress ?? '');
     const { host, origin } = request.headers;
@@ -71,21 +80,7 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
     }
     upgrader.handleUpgrade(request, stream, head, (socket) => {
       const forwardedFor = request.headers['x-forwarded-for'];
-      const connection = openConnection({
-        id: nextId(),
-        socket,
-        stream,
-        remoteAddress,
-        forwardedFor: forwardedFor === undefined ? null : String(forwardedFor),
-        socketQueueBytesMax: options.socketQueueBytesMax,
-        events,
-        log,
-        forget: (gone) => {
-          connections.delete(gone);
-          if (connections.size === 0) whenAllGone?.();
-        },
-      });
-      connections.add(connection);
+      opened({ socket, stream, remoteAddress, forwardedFor: forwardedFor === undefined ? null : String(forwardedFor) });
     });
   });
 

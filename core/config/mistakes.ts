@@ -1,6 +1,6 @@
 /** Compares a value with its schema and names every difference, each with its path, what was wanted and what was found. */
 import type { TSchema } from 'typebox';
-import { Value } from 'typebox/value';
+import { Check } from 'typebox/schema';
 import type { ConfigProblem } from './config.ts';
 import { adapterProblems } from './adapter-choice.ts';
 import { describe, describeHidden, isRecord } from './found.ts';
@@ -37,7 +37,7 @@ export function findMistakes(schema: TSchema, value: unknown, path: string): Con
     if (!Array.isArray(value) || value.length < minItems || value.length > maxItems) return [mistake(parts, value, path)];
     return value.flatMap((item: unknown, index) => findMistakes(items, item, `${path}[${index}]`));
   }
-  return Value.Check(schema, value) ? [] : [mistake(parts, value, path)];
+  return Check(schema, value) ? [] : [mistake(parts, value, path)];
 }
 
 function objectMistakes(parts: SchemaParts, value: Readonly<Record<string, unknown>>, path: string): ConfigProblem[] {

@@ -1,6 +1,6 @@
 /** From a parsed body or query to a checked one. Compiles its schema once, on first use. */
 import type { Static, TSchema } from 'typebox';
-import { Compile, type Validator } from 'typebox/compile';
+import { Compile, type Validator } from 'typebox/schema';
 import { fieldErrors, type FieldError } from './frame-reader.ts';
 
 export type ReadBody<T> =

@@ -1,6 +1,6 @@
 /** From text to a checked frame. Compiles each schema once, on first use. */
 import type { TSchema } from 'typebox';
-import { Compile, type Validator } from 'typebox/compile';
+import { Compile, type Validator } from 'typebox/schema';
 import { JSON_DEPTH_MAX } from './fields.ts';
 
 export interface FieldError {
@@ -59,7 +59,7 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
 /** The errors of a value as people read them: which field, the kind of error, and what was wanted. */
 export function fieldErrors(validator: Validator, value: unknown): readonly FieldError[] {
   const errors: FieldError[] = [];
-  for (const error of validator.Errors(value)) {
+  for (const error of validator.Errors(value)[1]) {
     const path = error.instancePath.slice(1).replaceAll('/', '.');
     const params = error.params as Readonly<Record<string, unknown>>;
     const missing =

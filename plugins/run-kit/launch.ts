@@ -1,6 +1,6 @@
 /** Starts a child without a shell, in a session of its own, with files or with pipes for its streams. */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
-import type { FileHandle } from 'node:fs/promises';
+import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
@@ -56,14 +56,14 @@ export interface ProcessEnd {
 export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
   let streams: OpenStreams | null = null;
   try {
-    streams = await openStreams(options.runDir, options.input);
     if (options.signal.aborted) return { kind: 'stopped' };
+    streams = openStreams(options.runDir, options.input);
     const { stdin, stdout, stderr } = streams;
-    return await started(spawnChild(options, [stdin.fd, stdout.fd, stderr.fd]), options.table);
+    return await started(spawnChild(options, [stdin, stdout, stderr]), options.table);
   } catch (error) {
     return await explainRefusal(error as NodeJS.ErrnoException, options);
   } finally {
-    await streams?.close();
+    streams?.close();
   }
 }
 
@@ -72,17 +72,17 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
  * talks with it.
  */
 export async function launchPiped(options: Omit<LaunchOptions, 'input'>): Promise<LaunchOutcome<LaunchedPiped>> {
-  let stderr: FileHandle | null = null;
+  let stderr: number | null = null;
   try {
-    stderr = await openErrorStream(options.runDir);
     if (options.signal.aborted) return { kind: 'stopped' };
-    const child = spawnChild(options, ['pipe', 'pipe', stderr.fd]);
+    stderr = openErrorStream(options.runDir);
+    const child = spawnChild(options, ['pipe', 'pipe', stderr]);
     const { stdin: input, stdout: output } = child as ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
     return { ...(await started(child, options.table)), input, output };
   } catch (error) {
     return await explainRefusal(error as NodeJS.ErrnoException, options);
   } finally {
-    await stderr?.close();
+    if (stderr !== null) closeSync(stderr);
   }
 }
 

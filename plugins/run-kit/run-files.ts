@@ -2,8 +2,8 @@
  * The streams of a run as files in its `runDir`. Pipes would break with the sidecar, and the agent with them at its next
  * line; files let it work on and let the next sidecar read on.
  */
-import { constants } from 'node:fs';
-import { lstat, open, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { closeSync, constants, openSync, rmSync, writeFileSync } from 'node:fs';
+import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Standard output and error of one run together; a run beyond it is stopped. */
@@ -24,45 +24,49 @@ export const runFiles = (runDir: string): RunFiles => ({
   stderr: join(runDir, 'stderr'),
 });
 
+/** Open files, by their numbers. */
 export interface OpenStreams {
-  readonly stdin: FileHandle;
-  readonly stdout: FileHandle;
-  readonly stderr: FileHandle;
+  readonly stdin: number;
+  readonly stdout: number;
+  readonly stderr: number;
   /** Closes our copies; the child has its own. */
-  close(): Promise<void>;
+  close(): void;
 }
 
-/** Makes the three files anew, so that nothing that an earlier run left or linked there is written to, and opens them. */
-export async function openStreams(runDir: string, input: string): Promise<OpenStreams> {
+/**
+ * Makes the three files anew, so that nothing that an earlier run left or linked there is written to, and opens them. Each step
+ * takes the kernel some microseconds; by the thread pool they took a millisecond together before an agent starts.
+ */
+export function openStreams(runDir: string, input: string): OpenStreams {
   const files = runFiles(runDir);
-  const opened: FileHandle[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(opened.splice(0).map((handle) => handle.close()));
+  const opened: number[] = [];
+  const close = (): void => {
+    for (const file of opened.splice(0)) closeSync(file);
   };
-  const openNext = async (path: string, flags: string): Promise<FileHandle> => {
-    const handle = await open(path, flags, PRIVATE);
-    opened.push(handle);
-    return handle;
+  const openNext = (path: string, flags: string): number => {
+    const file = openSync(path, flags, PRIVATE);
+    opened.push(file);
+    return file;
   };
   try {
     // The one that tells that all are open goes first and comes last.
-    for (const path of [files.stderr, files.stdout, files.stdin]) await rm(path, { force: true });
-    await writeFile(files.stdin, input, { flag: 'wx', mode: PRIVATE });
-    const stdin = await openNext(files.stdin, 'r');
-    const stdout = await openNext(files.stdout, 'ax');
-    const stderr = await openNext(files.stderr, 'ax');
+    for (const path of [files.stderr, files.stdout, files.stdin]) rmSync(path, { force: true });
+    writeFileSync(files.stdin, input, { flag: 'wx', mode: PRIVATE });
+    const stdin = openNext(files.stdin, 'r');
+    const stdout = openNext(files.stdout, 'ax');
+    const stderr = openNext(files.stderr, 'ax');
     return { stdin, stdout, stderr, close };
   } catch (error) {
-    await close();
+    close();
     throw error;
   }
 }
 
-/** Makes the file of standard error anew and opens it, for a run whose other streams are pipes. */
-export async function openErrorStream(runDir: string): Promise<FileHandle> {
+/** Makes the file of standard error anew and opens it, for a run whose other streams are pipes. Answers its number. */
+export function openErrorStream(runDir: string): number {
   const { stderr } = runFiles(runDir);
-  await rm(stderr, { force: true });
-  return open(stderr, 'ax', PRIVATE);
+  rmSync(stderr, { force: true });
+  return openSync(stderr, 'ax', PRIVATE);
 }
 
 /** Whether `openStreams` has got to its end there. While it has not, no process was started on this try. */

@@ -37,7 +37,7 @@ const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHI
  * of the processor), and what they do is the same.
  */
 const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  typebox: { index: 'typebox', compile: 'typebox/compile', value: 'typebox/value' },
+  typebox: { index: 'typebox', schema: 'typebox/schema' },
   inversify: { index: 'inversify' },
 };
 

@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../quickstart/config-text.ts';
 import { POSTGRES_COMMAND } from '../../quickstart/programs.ts';
+import { keepHeapSmall } from '../../sidecar/small-heap.ts';
 import type { Action, Context } from '../context.ts';
 
 export function addPrograms(program: Command, action: Action): void {
@@ -30,6 +31,7 @@ async function hub({ common }: Context): Promise<void> {
 }
 
 async function sidecar({ common }: Context): Promise<void> {
+  keepHeapSmall();
   const { runSidecar } = await import('../../sidecar/main.ts');
   await runSidecar({ configFile: common.config });
 }

@@ -1,6 +1,6 @@
 /** What a sidecar keeps in its journal: versioned, and believed only after it was checked. */
 import { Type } from 'typebox';
-import { Compile } from 'typebox/compile';
+import { Compile } from 'typebox/schema';
 import { ENDED_ENTRY_PATTERN, type EndedEntry } from '../../domain/ended.ts';
 import { REPORTS, type OutboxEntry } from '../../domain/outbox.ts';
 import { SLOT_STATUSES, STOP_CAUSES, type Slot } from '../../domain/slot.ts';

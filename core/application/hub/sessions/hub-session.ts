@@ -112,7 +112,7 @@ export class HubSession {
     const from = this.#from;
     const wasIdentified = this.#state === 'identified';
     this.#state = 'closed';
-    this.#timer?.cancel();
+    this.#cancelTimer();
     this.#reports.stop();
     this.#waiting = [];
     if (from === null || !wasIdentified) return;
@@ -187,9 +187,15 @@ export class HubSession {
     });
   }
 
+  /** And lets go of it, and of all that it holds: a session may have nothing to do for days. */
+  #cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
   #identify(frame: V2FrameOf<'identify'>): void {
     this.#state = 'identifying';
-    this.#timer?.cancel();
+    this.#cancelTimer();
     this.#waitingBytes = 0;
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
     identifyCommand(frame, this.#version, this.#deps).then(
@@ -219,7 +225,7 @@ export class HubSession {
   ): void {
     const { clock, context, storeId } = this.#deps;
     this.#from = from;
-    this.#timer?.cancel();
+    this.#cancelTimer();
     if (this.#state === 'closed') return this.#deps.inbox.post({ kind: 'disconnect', from }, () => undefined);
     this.#state = 'identified';
     this.#deps.registered(this.connection);
