@@ -51,6 +51,7 @@ async function measure({
   if (profileDir !== null) mkdirSync(profileDir, { recursive: true });
 
   const results: Result[] = [];
+  const secondsOf: Record<string, number> = {};
   const beganMs = performance.now();
   await withEnds(async (end) => {
     let postgres: Promise<PostgresServer> | null = null;
@@ -81,10 +82,16 @@ async function measure({
       },
       say,
     };
-    for (const scenario of SCENARIOS) if (scenario.names.some(bench.isAsked)) await scenario.run(bench);
+    for (const scenario of SCENARIOS.filter(({ names }) => names.some(bench.isAsked))) {
+      const fromMs = performance.now();
+      await scenario.run(bench);
+      const [name, taken] = [scenario.names.filter(bench.isAsked).join(', '), (performance.now() - fromMs) / 1_000];
+      secondsOf[name] = Math.round(taken);
+      say(`  ${name}: ${Math.round(taken)} s`);
+    }
   });
   const seconds = (performance.now() - beganMs) / 1_000;
-  say(`in ${Math.round(seconds)} s`);
+  say(`in ${Math.round(seconds)} s: ${inWords(secondsOf)}`);
   if (profileDir !== null) sayProfiles(profileDir, say);
   if (keepsRatios) storeRatios(results, here);
   if (isCheck) {
@@ -98,3 +105,8 @@ async function measure({
     writePage();
   }
 }
+
+const inWords = (secondsOf: Readonly<Record<string, number>>): string =>
+  Object.entries(secondsOf)
+    .map(([name, taken]) => `${name} ${taken}`)
+    .join(', ');
