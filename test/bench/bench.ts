@@ -12,6 +12,7 @@ import { readBenchOptions, type BenchOptions } from './rig/options.ts';
 import { writePage } from './rig/page.ts';
 import { sayProfiles } from './rig/profile.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
+import { agents } from './scenarios/agents.ts';
 import { backlog } from './scenarios/backlog.ts';
 import { commits } from './scenarios/commits.ts';
 import { connections } from './scenarios/connections.ts';
@@ -22,7 +23,7 @@ import { limits } from './scenarios/limits.ts';
 import { sidecar } from './scenarios/sidecar.ts';
 import { submit } from './scenarios/submit.ts';
 
-const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, commits, latency, backlog, history, connections, sidecar];
+const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, commits, latency, backlog, history, agents, connections, sidecar];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
 const options = readBenchOptions(SCENARIOS.flatMap(({ names }) => names));
@@ -106,7 +107,8 @@ async function measure({
   }
 }
 
-const inWords = (secondsOf: Readonly<Record<string, number>>): string =>
-  Object.entries(secondsOf)
+function inWords(secondsOf: Readonly<Record<string, number>>): string {
+  return Object.entries(secondsOf)
     .map(([name, taken]) => `${name} ${taken}`)
     .join(', ');
+}

@@ -10,7 +10,7 @@ import { startLoad, type Done } from '../rig/load-process.ts';
 import { median, type Result } from '../rig/result.ts';
 
 /** How long each is measured, milliseconds. */
-const FULL_MS = 1_000;
+const FULL_MS = 500;
 const QUICK_MS = 300;
 /** Round trips on their way at a time, as in the scenarios. */
 const IN_FLIGHT = 64;
