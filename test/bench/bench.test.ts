@@ -10,7 +10,7 @@ import { seriesIn } from './rig/growth.ts';
 import { flameGraph } from './rig/flame-graph.ts';
 import { startLoad } from './rig/load-process.ts';
 import { tableOf } from './rig/page.ts';
-import { nameOf as functionName, readProfiles } from './rig/profile.ts';
+import { frameNameOf, readProfiles } from './rig/profile.ts';
 import { median, type Pair, type Result } from './rig/result.ts';
 
 const PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
@@ -112,6 +112,7 @@ t.test('a profile tells what a thread worked on, by self time and without its re
       { id: 3, callFrame: frame('inner') },
       { id: 4, callFrame: { functionName: '(idle)', url: '', lineNumber: -1 } },
     ],
+    startTime: 10_000,
     samples: [2, 3, 3, 4],
     timeDeltas: [1_000, 2_000, 1_000, 6_000],
   };
@@ -126,7 +127,9 @@ t.test('a profile tells what a thread worked on, by self time and without its re
       ['outer core/a.js:5', 0.25],
     ],
   );
-  const picture = flameGraph(profile, functionName);
+  const [part] = readProfiles(folder, 10, { fromUs: 11_000, toUs: 13_000 }).threads;
+  t.strictSame([part?.busyMs, part?.idleMs], [3, 0], 'only what was seen in the window');
+  const picture = flameGraph(profile, frameNameOf);
   t.match(picture, /outer core\/a\.js:5: 100\.0 %, 4 ms/);
   t.match(picture, /inner core\/a\.js:5: 75\.0 %, 3 ms/);
   t.notMatch(picture, /idle/);

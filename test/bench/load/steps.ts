@@ -17,7 +17,7 @@ export interface Steps {
 export async function assignAll({ count, ...plan }: StepsPlan): Promise<{ readonly seconds: number; readonly steps: Steps }> {
   let fail: (error: Error) => void = () => undefined;
   const failure = new Promise<never>((_, reject) => (fail = reject));
-  failure.catch(() => undefined);
+  void Promise.allSettled([failure]);
   const [assigned, accepted, completed] = [countTo(count), countTo(count), countTo(count)];
   const [accepting, completing] = [gate(), gate()];
   const timed = async (work: () => unknown, done: Promise<void>): Promise<number> => {
