@@ -1,7 +1,8 @@
 /** The benchmark in small: that it measures what it says, fails when it must, and tells drift from noise. Not how fast anything is. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { ROOT } from '../architecture/cruise.ts';
 import { withEnds } from '../chaos/rig/figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { startBenchHub } from './rig/bench-hub.ts';
@@ -9,7 +10,7 @@ import { drifted, nameOf } from './rig/check.ts';
 import { seriesIn } from './rig/growth.ts';
 import { flameGraph } from './rig/flame-graph.ts';
 import { startLoad } from './rig/load-process.ts';
-import { tableOf } from './rig/page.ts';
+import { pageParts, PARTS, profileOf, sentencesIn, tableOf, type KeptResults } from './rig/page.ts';
 import { frameNameOf, readProfiles } from './rig/profile.ts';
 import { median, type Pair, type Result } from './rig/result.ts';
 
@@ -53,12 +54,20 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     t.ok(timed.value.seconds >= 59 / 400, 'a rate is kept');
     t.ok(timed.value.toAssigned.p50Ms < timed.value.toCompleted.p50Ms);
 
+    await load.do('submit', { ...plan, count: 10, perRequest: 10, inFlight: 1, withKeys: false });
+    const stepping = await hub.newSidecars(2, 5);
+    t.ok((await load.do('assignAll', { ports: hub.ports, sidecars: stepping, count: 10 })).value > 0);
+    t.equal((await hub.api.stats())['assigned'], 10, 'all are assigned before one is accepted');
+    t.ok((await load.do('acceptAll', undefined)).value > 0);
+    t.ok((await load.do('completeAll', undefined)).value > 0);
+    t.equal((await hub.api.stats())['completed'], 190);
+
     await t.rejects(
       load.do('submit', { ...plan, token: 'wrong', count: 1, perRequest: 1, inFlight: 1, withKeys: false }),
       /answered with 401/,
     );
     await load.end();
-    t.match(await hub.close(), /180 tasks, \d+ events/, 'its store was checked');
+    t.match(await hub.close(), /190 tasks, \d+ events/, 'its store was checked');
   });
 });
 
@@ -101,6 +110,41 @@ t.test('the page tells which target was reached', async (t) => {
   t.match(table, /21,000 tasks\/s \| 19,000–25,000 \| 3 × 1/);
   t.match(table, /≥ 20,000, p99 ≤ 8 ms: \*\*missed\*\*/, 'a time that was not measured is none that was reached');
   t.equal(median([1, 2, 4, 3]), 2.5);
+});
+
+t.test('each part of the page is filled by a whole run, and has its place there', async (t) => {
+  const measured = PARTS.filter((part) => !['environment', 'growth', 'profile'].includes(part));
+  const points = [10, 100].map((at) => result({ series: { name: 'list', over: 'waiting tasks', at } }));
+  const kept: KeptResults = {
+    date: '2026-01-01T00:00:00Z',
+    command: 'npm run bench',
+    seconds: 1,
+    secondsOf: { submit: 1 },
+    environment: { processor: '', cores: 2, memoryGiB: 1, system: '', node: '', agentcom: '', loadBefore: 0, packages: {} },
+    notShown: { commits: 'strace is not installed' },
+    results: [...points, ...measured.map((scenario) => result({ scenario }))],
+  };
+  const page = readFileSync(join(ROOT, 'docs/performance.md'), 'utf8');
+  for (const [name, part] of Object.entries(pageParts(kept))) {
+    t.ok(page.includes(`<!-- generated: ${name} -->`), `the page has a place for ${name}`);
+    if (name !== 'profile') t.notMatch(part, /Not measured yet/, name);
+  }
+  t.equal(pageParts(kept)['commits'], 'Not shown: strace is not installed.');
+});
+
+t.test('what people wrote of a hot function stays when the page is written anew', async (t) => {
+  const thread = (line: number) => ({
+    tasks: 10,
+    busyMs: 8,
+    nativeMs: 1,
+    idleMs: 1,
+    hottest: [{ what: `read core/a.js:${line}`, share: 0.5, selfMs: 4 }],
+  });
+  const run = (line: number) => ({ date: '2026-01-01', command: 'npm run bench', profile: thread(line) });
+  const first = profileOf(run(7), new Map([['read core/a.js', 'It reads | all.']]));
+  t.match(first, /\| `read core\/a\.js` \| 40\.0 % \| It reads \| all\. \|/);
+  const page = `<!-- generated: profile -->\n\n${first}\n\n<!-- end -->`;
+  t.equal(profileOf(run(9), sentencesIn(page)), first, 'though the function has moved');
 });
 
 t.test('a profile tells what a thread worked on, by self time and without its rest', async (t) => {

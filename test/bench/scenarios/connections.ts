@@ -64,6 +64,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
         ...hub.pair,
         n: count,
         runs: [figure],
+        durability: hub.durability,
         ...more,
       });
     await all(light.reaches(count), count);
@@ -111,8 +112,5 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
   }
   const what = `drain beside ${idle.toLocaleString('en-US')} idle sidecars`;
   const told = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
-  bench.tell({
-    ...resultOf(bench, hub, runs, told),
-    series: { name: `drain, ${hub.pair.transport}`, over: 'idle sidecars', at: Math.max(1, idle) },
-  });
+  bench.tell(resultOf(bench, hub, runs, told));
 }
