@@ -21,19 +21,19 @@ export interface AtSize {
 }
 
 /** Tasks of each run. */
-const WORKED = 5_000;
-const READS = 200;
+const WORKED = 2_400;
+const READS = 100;
 const QUICK_SHARE = 0.25;
 const RESTARTS = 5;
 const SIDECARS = 4;
 const SLOTS = 16;
 /** Sidecars with as many slots as they may have, so that many tasks take each step together. */
-const STEPPING = 32;
+const STEPPING = 16;
 const STEPPING_SLOTS = 125;
 const SUBMITS_IN_FLIGHT = 64;
 /** Between two sweeps while their cost is measured, and for how long. */
 const SWEEP_MS = 100;
-const SWEEPING_MS = 3_000;
+const SWEEPING_MS = 2_000;
 /** A hub that has started does nothing more after this. */
 const SETTLED_MS = 1_000;
 

@@ -18,8 +18,8 @@ const HEARTBEATS_MS = 30_000;
 /** What connecting left behind is cleared away by then. */
 const SETTLED_MS = 5_000;
 const QUICK_SETTLED_MS = 1_000;
-const DRAINED = 8_000;
-const QUICK_DRAINED = 2_000;
+const DRAINED = 4_000;
+const QUICK_DRAINED = 1_000;
 const DRAINS = 3;
 const QUICK_DRAINS = 2;
 const KIB = 1_024;

@@ -7,7 +7,7 @@ import { DEFAULT_PAIR, isDefault, withHub, type Scenario } from '../rig/bench.ts
 import { flameGraph, type CpuProfile } from '../rig/flame-graph.ts';
 import { frameNameOf, HOTTEST, readProfiles, sayThread, within } from '../rig/profile.ts';
 
-const COUNT = 40_000;
+const COUNT = 20_000;
 const QUICK_COUNT = 3_000;
 const SUBMITS_IN_FLIGHT = 64;
 
