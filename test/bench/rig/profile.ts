@@ -81,7 +81,13 @@ export function within(profile: CpuProfile, { fromUs, toUs }: Window): CpuProfil
 }
 
 function threadOf({ nodes, samples, timeDeltas }: CpuProfile, count: number): Thread {
-  const names = new Map(nodes.map(({ id, callFrame }) => [id, frameNameOf(callFrame)]));
+  const callers = new Map(nodes.flatMap(({ callFrame, children = [] }) => children.map((id) => [id, callFrame.functionName] as const)));
+  const names = new Map(
+    nodes.map(({ id, callFrame }) => {
+      const caller = callFrame.functionName === '' ? (callers.get(id) ?? '') : '';
+      return [id, frameNameOf(caller === '' ? callFrame : { ...callFrame, functionName: `(in ${caller})` })];
+    }),
+  );
   const selfUs = new Map<string, number>();
   for (const [index, id] of samples.entries()) {
     const name = names.get(id) ?? '?';
