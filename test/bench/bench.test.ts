@@ -89,9 +89,9 @@ t.test('drift is told, either way that is worse, and so is what was not measured
   const stored = { [nameOf(rate)]: 0.5, [nameOf(time)]: 8 };
   t.strictSame(drifted([rate, time], stored), []);
   t.strictSame(drifted([result({ ratio: 5 }), result({ ...time, ratio: 1 })], stored), [], 'better is no drift');
-  t.match(drifted([result({ ratio: 0.2 }), time], stored), [/^submit: singles .* is 2\.50 times worse/]);
-  t.equal(drifted([result({ ratio: 0.2 }), time], stored).length, 1);
-  t.match(drifted([rate, result({ ...time, ratio: 20 })], stored), [/^latency: singles .* is 2\.50 times worse/]);
+  t.match(drifted([result({ ratio: 0.1 }), time], stored), [/^submit: singles .* is 5\.00 times worse/]);
+  t.equal(drifted([result({ ratio: 0.1 }), time], stored).length, 1);
+  t.match(drifted([rate, result({ ...time, ratio: 40 })], stored), [/^latency: singles .* is 5\.00 times worse/]);
   t.match(drifted([rate], stored), [/^latency: .* was not measured/]);
 });
 
