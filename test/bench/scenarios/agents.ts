@@ -8,6 +8,9 @@ import { readsAt, restartsAt, stepsAt, sweepsAt, throughAt, workAt, type AtSize 
 
 const SIZES = [1, 10, 100, 1_000, 10_000];
 const QUICK_SIZES = [1, 200];
+/** So many take ten seconds to come back, each time. */
+const MANY = 10_000;
+const MANY_RESTARTS = 2;
 /** Of each agent that works; what is on its way is bounded by who submits. */
 const SLOTS = 64;
 
@@ -34,7 +37,7 @@ export const agents: Scenario = {
               if ((await light.reaches(count)) === null) throw new Error(`not all of ${count} sidecars were identified in time`);
             };
             await back();
-            const beside: AtSize = { ...here, back };
+            const beside: AtSize = { ...here, back, restarts: count < MANY ? undefined : MANY_RESTARTS };
             await workAt(beside);
             await stepsAt(beside);
             await readsAt(beside, { 'list of agents': ['/api/agents'] });

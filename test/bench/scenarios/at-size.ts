@@ -18,6 +18,8 @@ export interface AtSize {
   readonly at: number;
   /** Waits until everything that is counted is there again after the hub came back. */
   readonly back?: (() => Promise<void>) | undefined;
+  /** Of the hub, whose start is timed; not given: as many as runs of anything. */
+  readonly restarts?: number | undefined;
 }
 
 /** Tasks of each run. */
@@ -159,7 +161,7 @@ export async function sweepsAt(here: AtSize): Promise<void> {
 export async function restartsAt(here: AtSize): Promise<void> {
   const { bench, hub, load, scenario, over } = here;
   const runs: Run[] = [];
-  const restarts = bench.isQuick ? 1 : RESTARTS;
+  const restarts = bench.isQuick ? 1 : (here.restarts ?? RESTARTS);
   // The first assignment needs a task that waits.
   await fill(hub, load, restarts + 1);
   for (let nth = 0; nth <= restarts; nth += 1) {
