@@ -125,7 +125,7 @@ export async function readsAt(here: AtSize, more: Readonly<Record<string, readon
     const count = shareOf(bench, READS);
     const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
       const { value, ...cost } = await hub.measured(() => load.do('read', { port: hub.port, token: hub.adminToken, paths, count }));
-      return { figure: value.value.p99Ms, operations: count, times: value.value, cost: { ...cost, loadCpuMs: value.cpuMs } };
+      return { figure: value.value.p99Ms, operations: value.value.count, times: value.value, cost: { ...cost, loadCpuMs: value.cpuMs } };
     });
     tellAt(here, resultOf(bench, hub, runs, { scenario, what, unit: 'ms' }));
   }
