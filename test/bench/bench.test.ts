@@ -1,7 +1,8 @@
 /** The benchmark in small: that it measures what it says, fails when it must, and tells drift from noise. Not how fast anything is. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { ROOT } from '../architecture/cruise.ts';
 import { withEnds } from '../chaos/rig/figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { startBenchHub } from './rig/bench-hub.ts';
@@ -9,8 +10,8 @@ import { drifted, nameOf } from './rig/check.ts';
 import { seriesIn } from './rig/growth.ts';
 import { flameGraph } from './rig/flame-graph.ts';
 import { startLoad } from './rig/load-process.ts';
-import { tableOf } from './rig/page.ts';
-import { nameOf as functionName, readProfiles } from './rig/profile.ts';
+import { pageParts, PARTS, profileOf, sentencesIn, tableOf, type KeptResults } from './rig/page.ts';
+import { frameNameOf, readProfiles } from './rig/profile.ts';
 import { median, type Pair, type Result } from './rig/result.ts';
 
 const PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
@@ -53,12 +54,20 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     t.ok(timed.value.seconds >= 59 / 400, 'a rate is kept');
     t.ok(timed.value.toAssigned.p50Ms < timed.value.toCompleted.p50Ms);
 
+    await load.do('submit', { ...plan, count: 10, perRequest: 10, inFlight: 1, withKeys: false });
+    const stepping = await hub.newSidecars(2, 5);
+    t.ok((await load.do('assignAll', { ports: hub.ports, sidecars: stepping, count: 10 })).value > 0);
+    t.equal((await hub.api.stats())['assigned'], 10, 'all are assigned before one is accepted');
+    t.ok((await load.do('acceptAll', undefined)).value > 0);
+    t.ok((await load.do('completeAll', undefined)).value > 0);
+    t.equal((await hub.api.stats())['completed'], 190);
+
     await t.rejects(
       load.do('submit', { ...plan, token: 'wrong', count: 1, perRequest: 1, inFlight: 1, withKeys: false }),
       /answered with 401/,
     );
     await load.end();
-    t.match(await hub.close(), /180 tasks, \d+ events/, 'its store was checked');
+    t.match(await hub.close(), /190 tasks, \d+ events/, 'its store was checked');
   });
 });
 
@@ -80,9 +89,9 @@ t.test('drift is told, either way that is worse, and so is what was not measured
   const stored = { [nameOf(rate)]: 0.5, [nameOf(time)]: 8 };
   t.strictSame(drifted([rate, time], stored), []);
   t.strictSame(drifted([result({ ratio: 5 }), result({ ...time, ratio: 1 })], stored), [], 'better is no drift');
-  t.match(drifted([result({ ratio: 0.2 }), time], stored), [/^submit: singles .* is 2\.50 times worse/]);
-  t.equal(drifted([result({ ratio: 0.2 }), time], stored).length, 1);
-  t.match(drifted([rate, result({ ...time, ratio: 20 })], stored), [/^latency: singles .* is 2\.50 times worse/]);
+  t.match(drifted([result({ ratio: 0.1 }), time], stored), [/^submit: singles .* is 5\.00 times worse/]);
+  t.equal(drifted([result({ ratio: 0.1 }), time], stored).length, 1);
+  t.match(drifted([rate, result({ ...time, ratio: 40 })], stored), [/^latency: singles .* is 5\.00 times worse/]);
   t.match(drifted([rate], stored), [/^latency: .* was not measured/]);
 });
 
@@ -103,6 +112,41 @@ t.test('the page tells which target was reached', async (t) => {
   t.equal(median([1, 2, 4, 3]), 2.5);
 });
 
+t.test('each part of the page is filled by a whole run, and has its place there', async (t) => {
+  const measured = PARTS.filter((part) => !['environment', 'growth', 'profile'].includes(part));
+  const points = [10, 100].map((at) => result({ series: { name: 'list', over: 'waiting tasks', at } }));
+  const kept: KeptResults = {
+    date: '2026-01-01T00:00:00Z',
+    command: 'npm run bench',
+    seconds: 1,
+    secondsOf: { submit: 1 },
+    environment: { processor: '', cores: 2, memoryGiB: 1, system: '', node: '', agentcom: '', loadBefore: 0, packages: {} },
+    notShown: { commits: 'strace is not installed' },
+    results: [...points, ...measured.map((scenario) => result({ scenario }))],
+  };
+  const page = readFileSync(join(ROOT, 'docs/performance.md'), 'utf8');
+  for (const [name, part] of Object.entries(pageParts(kept))) {
+    t.ok(page.includes(`<!-- generated: ${name} -->`), `the page has a place for ${name}`);
+    if (name !== 'profile') t.notMatch(part, /Not measured yet/, name);
+  }
+  t.equal(pageParts(kept)['commits'], 'Not shown: strace is not installed.');
+});
+
+t.test('what people wrote of a hot function stays when the page is written anew', async (t) => {
+  const thread = (line: number) => ({
+    tasks: 10,
+    busyMs: 8,
+    nativeMs: 1,
+    idleMs: 1,
+    hottest: [{ what: `read core/a.js:${line}`, share: 0.5, selfMs: 4 }],
+  });
+  const run = (line: number) => ({ date: '2026-01-01', command: 'npm run bench', profile: thread(line) });
+  const first = profileOf(run(7), new Map([['read core/a.js', 'It reads | all.']]));
+  t.match(first, /\| `read core\/a\.js` \| 40\.0 % \| It reads \| all\. \|/);
+  const page = `<!-- generated: profile -->\n\n${first}\n\n<!-- end -->`;
+  t.equal(profileOf(run(9), sentencesIn(page)), first, 'though the function has moved');
+});
+
 t.test('a profile tells what a thread worked on, by self time and without its rest', async (t) => {
   const frame = (functionName: string) => ({ functionName, url: 'file:///x/.built/abc/dist/core/a.js', lineNumber: 4 });
   const profile = {
@@ -112,6 +156,7 @@ t.test('a profile tells what a thread worked on, by self time and without its re
       { id: 3, callFrame: frame('inner') },
       { id: 4, callFrame: { functionName: '(idle)', url: '', lineNumber: -1 } },
     ],
+    startTime: 10_000,
     samples: [2, 3, 3, 4],
     timeDeltas: [1_000, 2_000, 1_000, 6_000],
   };
@@ -126,7 +171,9 @@ t.test('a profile tells what a thread worked on, by self time and without its re
       ['outer core/a.js:5', 0.25],
     ],
   );
-  const picture = flameGraph(profile, functionName);
+  const [part] = readProfiles(folder, 10, { fromUs: 11_000, toUs: 13_000 }).threads;
+  t.strictSame([part?.busyMs, part?.idleMs], [3, 0], 'only what was seen in the window');
+  const picture = flameGraph(profile, frameNameOf);
   t.match(picture, /outer core\/a\.js:5: 100\.0 %, 4 ms/);
   t.match(picture, /inner core\/a\.js:5: 75\.0 %, 3 ms/);
   t.notMatch(picture, /idle/);

@@ -1,7 +1,7 @@
 /** How fast it is, measured: `npm run bench -- [--only NAME] [--quick] [--json] …`; test/bench/README.md tells what each scenario does. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { withEnds, writeFigures } from '../chaos/rig/figures.ts';
 import { postgresServer, type PostgresServer } from '../adapters/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -9,9 +9,10 @@ import { drifted, readStored, storeRatios } from './rig/check.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench.ts';
 import { readBenchOptions, type BenchOptions } from './rig/options.ts';
-import { writePage } from './rig/page.ts';
-import { sayProfiles } from './rig/profile.ts';
+import { FLAME_GRAPH, writePage } from './rig/page.ts';
+import { sayProfiles, type KeptProfile } from './rig/profile.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
+import { agents } from './scenarios/agents.ts';
 import { backlog } from './scenarios/backlog.ts';
 import { commits } from './scenarios/commits.ts';
 import { connections } from './scenarios/connections.ts';
@@ -19,38 +20,53 @@ import { history } from './scenarios/history.ts';
 import { latency } from './scenarios/latency.ts';
 import { lifecycle } from './scenarios/lifecycle.ts';
 import { limits } from './scenarios/limits.ts';
+import { profile } from './scenarios/profile.ts';
 import { sidecar } from './scenarios/sidecar.ts';
 import { submit } from './scenarios/submit.ts';
 
-const SCENARIOS: readonly Scenario[] = [limits, submit, lifecycle, commits, latency, backlog, history, connections, sidecar];
+const SCENARIOS: readonly Scenario[] = [
+  limits,
+  submit,
+  lifecycle,
+  commits,
+  latency,
+  backlog,
+  history,
+  agents,
+  connections,
+  sidecar,
+  profile,
+];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
 const options = readBenchOptions(SCENARIOS.flatMap(({ names }) => names));
-if (options.isPage) writePage();
+if (options.isPage && options.into !== null) writePage(options.into);
 else await measure(options);
 
 async function measure({
   isQuick,
   isLong,
   isJson,
-  isFull,
+  into,
   isCheck,
   keepsRatios,
   pairs,
   scenarios,
   what: asked,
   sizes,
-  profile,
+  cpuProf,
 }: BenchOptions): Promise<void> {
   const say = (text: string): void => {
     if (!isJson) process.stdout.write(`${text}\n`);
   };
   const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
   if (!isJson) sayEnvironment(here);
-  const profileDir = profile === null ? null : resolve(profile);
-  if (profileDir !== null) mkdirSync(profileDir, { recursive: true });
+  if (cpuProf !== null) mkdirSync(cpuProf, { recursive: true });
 
   const results: Result[] = [];
+  const secondsOf: Record<string, number> = {};
+  const notShown: Record<string, string> = {};
+  const profiled: { readonly profile: KeptProfile; readonly picture: string }[] = [];
   const beganMs = performance.now();
   await withEnds(async (end) => {
     let postgres: Promise<PostgresServer> | null = null;
@@ -64,7 +80,7 @@ async function measure({
       isAsked: (name) => scenarios.includes(name),
       wants: (what) => what.includes(asked),
       runsOf: (pair) => (isQuick ? RUNS.quick : isDefault(pair) ? RUNS.default : RUNS.others),
-      profileDir,
+      profileDir: cpuProf,
       limits: new Map(),
       postgresOf: async ({ storage }) => {
         if (storage !== 'postgres') return null;
@@ -79,13 +95,24 @@ async function measure({
         if (isJson) process.stdout.write(`${JSON.stringify({ ...result, median: median(result.runs), environment: here })}\n`);
         else say(lineOf(result));
       },
+      notShown(scenario, why) {
+        notShown[scenario] = why;
+        say(`${scenario}: not shown: ${why}`);
+      },
+      keepProfile: (kept, picture) => void profiled.push({ profile: kept, picture }),
       say,
     };
-    for (const scenario of SCENARIOS) if (scenario.names.some(bench.isAsked)) await scenario.run(bench);
+    for (const scenario of SCENARIOS.filter(({ names }) => names.some(bench.isAsked))) {
+      const fromMs = performance.now();
+      await scenario.run(bench);
+      const [name, taken] = [scenario.names.filter(bench.isAsked).join(', '), (performance.now() - fromMs) / 1_000];
+      secondsOf[name] = Math.round(taken);
+      say(`  ${name}: ${Math.round(taken)} s`);
+    }
   });
   const seconds = (performance.now() - beganMs) / 1_000;
-  say(`in ${Math.round(seconds)} s`);
-  if (profileDir !== null) sayProfiles(profileDir, say);
+  say(`in ${Math.round(seconds)} s: ${inWords(secondsOf)}`);
+  if (cpuProf !== null) sayProfiles(cpuProf, say);
   if (keepsRatios) storeRatios(results, here);
   if (isCheck) {
     const drifts = drifted(results, readStored());
@@ -93,8 +120,20 @@ async function measure({
     if (drifts.length > 0) process.exitCode = 1;
     else say('no figure has drifted away from its stored ratio');
   }
-  if (isFull && !isJson) {
-    writeFigures('bench', true, { seconds, environment: here, results });
-    writePage();
+  if (into === null || isJson) return;
+  for (const { profile: kept, picture } of profiled) {
+    writeFigures('bench-profile', true, { profile: kept }, 'bench', into);
+    const file = join(into, FLAME_GRAPH);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, picture);
   }
+  // A profile alone leaves the other figures as they are.
+  if (results.length > 0) writeFigures('bench', true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);
+  writePage(into);
+}
+
+function inWords(secondsOf: Readonly<Record<string, number>>): string {
+  return Object.entries(secondsOf)
+    .map(([name, taken]) => `${name} ${taken}`)
+    .join(', ');
 }

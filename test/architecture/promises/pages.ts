@@ -10,6 +10,8 @@ import { taggedTests } from './tagged-tests.ts';
 export const PROMISES_PAGE = 'docs/promises.md';
 export const RELIABILITY_PAGE = 'docs/reliability.md';
 const RESULTS = 'docs/results';
+/** Told by docs/performance.md, with targets of their own. */
+const BENCHMARK = ['bench.json', 'bench-profile.json'];
 
 /** What proves one promise. */
 export interface Proof {
@@ -95,5 +97,5 @@ const wordsOf = (name: string): string => name.replaceAll(/[A-Z]+/g, (letters) =
 export function resultsWithoutFigure(): readonly string[] {
   const folder = path.join(ROOT, RESULTS);
   const files = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.json')) : [];
-  return files.filter((file) => !FIGURES.some(({ name }) => `${name}.json` === file));
+  return files.filter((file) => !BENCHMARK.includes(file) && !FIGURES.some(({ name }) => `${name}.json` === file));
 }

@@ -1,6 +1,7 @@
 /**
  * Sidecars reduced to their frames: plain sockets that speak version 2, keep nothing and wake nobody. An assignment is accepted at
- * once and completed when its acceptance was acknowledged, so that each step of a task is a frame and a commit of its own.
+ * once and completed when its acceptance was acknowledged, so that each step of a task is a frame and a commit of its own. Who wants
+ * all tasks to take a step together holds them before it.
  */
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
@@ -16,6 +17,11 @@ export interface LightSidecarsPlan {
 
 export interface LightSidecarsEvents {
   onAssigned(taskId: string, description: string): void;
+  /** The acceptance is acknowledged. */
+  onAccepted?: (() => void) | undefined;
+  /** What each task waits for before it is accepted, and before it is completed; not given: nothing. */
+  readonly beforeAccepting?: Promise<void> | undefined;
+  readonly beforeCompleting?: Promise<void> | undefined;
   /** The completion is acknowledged. */
   onCompleted(taskId: string): void;
   onFailure(error: Error): void;
@@ -31,11 +37,16 @@ type LightSidecar = LightSidecars;
 
 type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 
+/** The hub lets so many sockets be there that have not said who they are, and more. */
+const CONNECTING_MAX = 500;
+
 /** Answers when all of them are identified. */
 export async function lightSidecars({ ports, sidecars, atOnce }: LightSidecarsPlan, events: LightSidecarsEvents): Promise<LightSidecars> {
-  const all = await Promise.all(
-    sidecars.map((sidecar, n) => lightSidecar(`ws://127.0.0.1:${portOf(ports, n)}/ws`, sidecar, atOnce, events)),
-  );
+  const all: LightSidecar[] = [];
+  for (let from = 0; from < sidecars.length; from += CONNECTING_MAX) {
+    const some = sidecars.slice(from, from + CONNECTING_MAX);
+    all.push(...(await Promise.all(some.map((one, n) => lightSidecar(`ws://127.0.0.1:${portOf(ports, n)}/ws`, one, atOnce, events)))));
+  }
   return {
     drain() {
       for (const one of all) one.drain();
@@ -83,12 +94,15 @@ function lightSidecar(
       switch (frame.type) {
         case 'task_assign':
           events.onAssigned(frame['task_id'] as string, frame['description'] as string);
-          send(`{"type":"task_accepted",${task}}`);
-          if (atOnce) send(completed(task));
-          return;
+          return after(events.beforeAccepting, () => {
+            send(`{"type":"task_accepted",${task}}`);
+            if (atOnce) send(completed(task));
+          });
         case 'task_ack':
-          if (frame['status'] === 'complete') events.onCompleted(frame['task_id'] as string);
-          else if (frame['status'] === 'accepted' && !atOnce) send(completed(task));
+          if (frame['status'] === 'complete') return events.onCompleted(frame['task_id'] as string);
+          if (frame['status'] !== 'accepted') return;
+          events.onAccepted?.();
+          if (!atOnce) after(events.beforeCompleting, () => send(completed(task)));
           return;
         case 'probe':
           return send(`{"type":"probe_ack","nonce":${JSON.stringify(frame['nonce'])}}`);
@@ -113,6 +127,11 @@ function lightSidecar(
       });
     };
   });
+}
+
+function after(gate: Promise<void> | undefined, step: () => void): void {
+  if (gate === undefined) step();
+  else void gate.then(step);
 }
 
 /** Frames that are sent in one turn of the loop leave in one write. */

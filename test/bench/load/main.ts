@@ -7,9 +7,11 @@ import { firstAssignment } from './first-assignment.ts';
 import { live } from './lifecycle.ts';
 import { httpTrips, postgresCommits, socketTrips, sqliteCommits, syncs } from './limits.ts';
 import { read } from './reads.ts';
+import { assignAll, type Steps, type StepsPlan } from './steps.ts';
 import { openSubmitter, type Submitted, type SubmitPlan } from './submitting.ts';
 
 let echoing: Echo | null = null;
+let stepping: Steps | null = null;
 
 async function submit({ count, ...plan }: SubmitPlan & { readonly count: number }): Promise<Submitted> {
   let fail: (error: Error) => void = () => undefined;
@@ -34,6 +36,13 @@ const WORK = {
   socketTrips,
   httpTrips,
   echo: async ({ transport }: { readonly transport: string }) => (echoing = await echo(transport)).port,
+  assignAll: async (plan: StepsPlan) => {
+    const { seconds, steps } = await assignAll(plan);
+    stepping = steps;
+    return seconds;
+  },
+  acceptAll: async (_: undefined) => stepping?.accept() ?? 0,
+  completeAll: async (_: undefined) => stepping?.complete() ?? 0,
   endEcho: async (_: undefined) => echoing?.close(),
 };
 

@@ -4,6 +4,7 @@ import { withEnds } from '../../chaos/rig/figures.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { startBenchHub, type BenchHub, type BenchHubOptions } from './bench-hub.ts';
 import { startLoad, type LoadProcess } from './load-process.ts';
+import type { KeptProfile } from './profile.ts';
 import { median, type Pair, type Result } from './result.ts';
 
 /** What people get unless they choose. */
@@ -37,6 +38,10 @@ export interface Bench {
   postgresOf(pair: Pair): Promise<PostgresServer | null>;
   /** Prints it and keeps it. */
   tell(result: Result): void;
+  /** Prints that a scenario could not be measured here, and keeps it. */
+  notShown(scenario: string, why: string): void;
+  /** Keeps where the hub's time went, with its picture. */
+  keepProfile(profile: KeptProfile, picture: string): void;
   /** Something for people to read. */
   say(text: string): void;
 }

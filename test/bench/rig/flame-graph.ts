@@ -5,7 +5,9 @@ import { escaped } from './growth.ts';
 export interface CpuProfile {
   readonly nodes: readonly CpuNode[];
   readonly samples: readonly number[];
-  /** Microseconds. */
+  /** Microseconds of the machine's monotonic clock. */
+  readonly startTime: number;
+  /** Microseconds since the sample before. */
   readonly timeDeltas: readonly number[];
 }
 
@@ -24,7 +26,7 @@ interface Bar {
 const WIDTH = 1_200;
 const BAR = 16;
 /** A thinner bar tells nothing, pixels. */
-const THINNEST = 0.8;
+const THINNEST = 1.5;
 const CHARACTER = 6.2;
 const NOT_WORK = new Set(['(idle)', '(program)']);
 
@@ -48,7 +50,6 @@ export function flameGraph(profile: CpuProfile, nameOf: (frame: CpuNode['callFra
   const flipped = (height + 1) * BAR;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 ${-flipped} ${WIDTH} ${flipped + BAR}" font-family="monospace" font-size="10">`,
-    `<rect y="${-flipped}" width="${WIDTH}" height="${flipped + BAR}" fill="#fff"/>`,
     ...bars,
     '</svg>\n',
   ].join('\n');

@@ -42,7 +42,11 @@ const LEFT = 70;
 const RIGHT = 370;
 const TOP = 40;
 const BOTTOM = 50;
-const COLOURS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#8c564b', '#7f7f7f', '#bcbd22'];
+/** Readable on white and on black: the picture has no ground of its own. */
+const GREY = '#808080';
+const COLOURS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#a0695c', '#bcbd22', '#e377c2', '#6b8e9f'];
+/** A second round of colours is drawn in dashes. */
+const DASHES = '6 4';
 
 /** A picture with both axes in powers of ten. */
 export function plot(title: string, over: string, series: readonly Series[]): string {
@@ -62,16 +66,17 @@ export function plot(title: string, over: string, series: readonly Series[]): st
     ),
   ];
   const lines = series.map(({ name, points, exponent }, n) => {
-    const colour = COLOURS[n % COLOURS.length] ?? '#000';
+    const colour = COLOURS[n % COLOURS.length] ?? GREY;
+    const dashes = n < COLOURS.length ? '' : ` stroke-dasharray="${DASHES}"`;
     const path = points.map(({ at, ms }) => `${x(at).toFixed(1)},${y(ms).toFixed(1)}`).join(' ');
     const dots = points.map(({ at, ms }) => `<circle cx="${x(at).toFixed(1)}" cy="${y(ms).toFixed(1)}" r="3" fill="${colour}"/>`).join('');
     const legend = text(WIDTH - RIGHT + 30, TOP + 12 + n * 20, `${name}: exponent ${exponent.toFixed(2)}`, 'start');
-    const mark = `<rect x="${WIDTH - RIGHT + 12}" y="${TOP + 3 + n * 20}" width="12" height="10" fill="${colour}"/>`;
-    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots}${mark}${legend}`;
+    const markY = TOP + 8 + n * 20;
+    const mark = `<line x1="${WIDTH - RIGHT + 8}" y1="${markY}" x2="${WIDTH - RIGHT + 26}" y2="${markY}" stroke="${colour}" stroke-width="3"${dashes}/>`;
+    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"${dashes}/>${dots}${mark}${legend}`;
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="${GREY}">`,
     text(LEFT, 22, escaped(`${title} (milliseconds for one, both axes in powers of ten)`), 'start'),
     ...grid,
     ...lines,
@@ -85,7 +90,7 @@ const powersAround = (values: readonly number[]): readonly [number, number] => {
   return [from, Math.max(from + 1, Math.ceil(Math.log10(Math.max(...values))))];
 };
 const line = (x1: number, y1: number, x2: number, y2: number): string =>
-  `<line x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}" x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}" stroke="#ddd"/>`;
+  `<line x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}" x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}" stroke="${GREY}" stroke-opacity="0.3"/>`;
 const text = (x: number, y: number, words: string, anchor: string): string =>
   `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${words}</text>`;
 const inWords = (power: number): string => (10 ** power).toLocaleString('en-US', { maximumFractionDigits: 6 });

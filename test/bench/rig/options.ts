@@ -1,5 +1,7 @@
 /** The command line of the benchmark. */
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROOT } from '../../architecture/cruise.ts';
 import { requireKnown } from '../../apps/adapters-under-test.ts';
 import { STORAGES, TRANSPORTS } from '../../../apps/quickstart/config-text.ts';
 import { DEFAULT_PAIR, isDefault } from './bench.ts';
@@ -17,18 +19,20 @@ export interface BenchOptions {
   readonly keepsRatios: boolean;
   /** Only writes the page anew from what was kept. */
   readonly isPage: boolean;
-  /** Everything, on all pairs: what is kept. */
-  readonly isFull: boolean;
+  /** Where results, page and pictures are kept, a folder as `docs`; null: nowhere, since the run is smaller than its figures. */
+  readonly into: string | null;
   /** Only figures in whose names this stands. */
   readonly what: string;
   /** Instead of those that `backlog` and `history` go through. */
   readonly sizes: readonly number[] | null;
-  /** A folder. */
-  readonly profile: string | null;
+  /** A folder for each program's raw profiles. */
+  readonly cpuProf: string | null;
 }
 
+const DOCS = join(ROOT, 'docs');
+
 /** A quick run has no time for these unless they are asked for. */
-const SLOW = ['history'];
+const SLOW = ['history', 'agents', 'profile'];
 
 /** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {
@@ -39,7 +43,9 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       transport: { type: 'string' },
       what: { type: 'string', default: '' },
       sizes: { type: 'string' },
-      profile: { type: 'string' },
+      'cpu-prof': { type: 'string' },
+      profile: { type: 'boolean', default: false },
+      into: { type: 'string' },
       quick: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -48,7 +54,8 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       page: { type: 'boolean', default: false },
     },
   });
-  for (const name of values.only ?? []) requireKnown('--only', name, known);
+  const only = values.profile ? ['profile'] : values.only;
+  for (const name of only ?? []) requireKnown('--only', name, known);
   if (values.storage !== undefined) requireKnown('--storage', values.storage, Object.keys(STORAGES));
   if (values.transport !== undefined) requireKnown('--transport', values.transport, Object.keys(TRANSPORTS));
   const asked = values.storage !== undefined || values.transport !== undefined;
@@ -56,8 +63,14 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
   const pairs = all.filter(
     ({ storage, transport }) => storage === (values.storage ?? storage) && transport === (values.transport ?? transport),
   );
+  const isFull = !values.quick && only === undefined && values.sizes === undefined && !asked && values.what === '';
+  const isKept = isFull || values.profile || values.page;
   return {
-    scenarios: values.only === undefined ? known.filter((name) => !values.quick || !SLOW.includes(name)) : ['limits', ...values.only],
+    scenarios: values.profile
+      ? ['profile']
+      : only === undefined
+        ? known.filter((name) => !values.quick || !SLOW.includes(name))
+        : ['limits', ...only],
     // A quick run says whether something is wrong; it has no time for all of them.
     pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
     isQuick: values.quick,
@@ -66,10 +79,10 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     isCheck: values.check,
     keepsRatios: values['keep-ratios'],
     isPage: values.page,
-    isFull: !values.quick && values.only === undefined && values.sizes === undefined && !asked && values.what === '',
+    into: values.into === undefined ? (isKept ? DOCS : null) : resolve(values.into),
     what: values.what,
     sizes: values.sizes === undefined ? null : sizesIn(values.sizes),
-    profile: values.profile ?? null,
+    cpuProf: values['cpu-prof'] === undefined ? null : resolve(values['cpu-prof']),
   };
 }
 

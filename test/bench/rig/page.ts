@@ -1,17 +1,22 @@
 /** The tables of `docs/performance.md`: its generated parts are made from the results, the rest is written by people. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/figures.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
+import type { KeptProfile } from './profile.ts';
 import { median, partsOf, round, type Result } from './result.ts';
 import { judged } from './targets.ts';
 
 const PAGE = 'docs/performance.md';
-const RESULTS = join(ROOT, 'docs/results/bench.json');
+/** All in the folder of the page. */
+const RESULTS = 'results/bench.json';
+const PROFILE = 'results/bench-profile.json';
 const PICTURES = 'performance';
-const PARTS = [
+export const FLAME_GRAPH = `${PICTURES}/lifecycle.svg`;
+const NOTHING = 'Not measured yet.';
+export const PARTS = [
   'environment',
   'limits',
   'submit',
@@ -21,9 +26,11 @@ const PARTS = [
   'backlog',
   'history',
   'restart',
+  'agents',
   'connections',
   'sidecar',
   'growth',
+  'profile',
 ];
 
 /** `docs/results/bench.json`. */
@@ -31,6 +38,8 @@ export interface KeptResults {
   readonly date: string;
   readonly command: string;
   readonly seconds: number;
+  /** Of each scenario. */
+  readonly secondsOf: Readonly<Record<string, number>>;
   readonly environment: {
     readonly processor: string;
     readonly cores: number;
@@ -41,41 +50,89 @@ export interface KeptResults {
     readonly loadBefore: number;
     readonly packages: Readonly<Record<string, string>>;
   };
+  /** Why a scenario has no figure. */
+  readonly notShown: Readonly<Record<string, string>>;
   readonly results: readonly Result[];
 }
 
-/** Writes the page's tables and pictures anew from the kept results. */
-export function writePage(): void {
-  const kept = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as KeptResults) : null;
-  writeFileSync(join(ROOT, PAGE), withParts(PAGE, pageParts(kept)));
-  mkdirSync(join(ROOT, 'docs', PICTURES), { recursive: true });
+interface KeptProfileRun {
+  readonly date: string;
+  readonly command: string;
+  readonly profile: KeptProfile;
+}
+
+/** Writes the tables and pictures of the page in that folder anew, from the results that are kept there; its text is that of `docs`. */
+export function writePage(into: string): void {
+  const read = (file: string): unknown => (existsSync(join(into, file)) ? JSON.parse(readFileSync(join(into, file), 'utf8')) : null);
+  const kept = read(RESULTS) as KeptResults | null;
+  const page = readFileSync(join(ROOT, PAGE), 'utf8');
+  const parts = { ...pageParts(kept), profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)) };
+  mkdirSync(join(into, PICTURES), { recursive: true });
   for (const { file, title, over, series } of picturesOf(kept?.results ?? []))
-    writeFileSync(join(ROOT, 'docs', PICTURES, file), plot(title, over, series));
-  say(`written: ${PAGE}`);
+    writeFileSync(join(into, PICTURES, file), plot(title, over, series));
+  const written = join(into, basename(PAGE));
+  writeFileSync(written, withParts(PAGE, parts));
+  say(`written: ${written}`);
 }
 
 /** Each generated part of the page, by its name. */
 export function pageParts(kept: KeptResults | null): Readonly<Record<string, string>> {
   const parts = (of: (name: string) => string): Readonly<Record<string, string>> =>
     Object.fromEntries(PARTS.map((name) => [name, of(name)]));
-  if (kept === null) return parts(() => 'Not measured yet.');
-  const table = (name: string): string => tableOf(kept.results.filter(({ scenario }) => scenario === name));
+  if (kept === null) return parts(() => NOTHING);
+  const table = (name: string): string => {
+    const why = kept.notShown[name];
+    return why === undefined ? tableOf(kept.results.filter(({ scenario }) => scenario === name)) : `Not shown: ${why}.`;
+  };
   return { ...parts(table), environment: environmentOf(kept), growth: growthOf(kept.results) };
 }
 
-function environmentOf({ date, command, seconds, environment }: KeptResults): string {
+/** What people wrote of each function, by its name and file. */
+export function sentencesIn(page: string): ReadonlyMap<string, string> {
+  const part = /<!-- generated: profile -->([^]*?)<!-- end -->/.exec(page)?.[1] ?? '';
+  return new Map([...part.matchAll(/^\| `([^`]+)` \|[^|]*\| (.*?) \|$/gm)].map(([, frame = '', sentence = '']) => [frame, sentence]));
+}
+
+/** The table of the hottest functions, with the sentences that were written of them. */
+export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<string, string>): string {
+  if (run === null) return NOTHING;
+  const { tasks, busyMs, nativeMs, idleMs, hottest } = run.profile;
+  const wholeMs = busyMs + nativeMs + idleMs;
+  const share = (ms: number): string => `${round((ms * 100) / wholeMs)} %`;
+  const rows = hottest.map(({ what, selfMs }) => {
+    // Lines move; the function stays.
+    const frame = what.replace(/:[0-9]+$/, '');
+    return `| \`${frame}\` | ${share(selfMs)} | ${sentences.get(frame) ?? ''} |`;
+  });
+  return [
+    `\`${run.command}\`, ${run.date.slice(0, 10)}: ${tasks.toLocaleString('en-US')} tasks in ${round(wholeMs / 1_000)} s, while the profiler looked. Of that time the hub's own`,
+    `thread spent ${share(busyMs)} in functions, ${share(nativeMs)} outside of them (the system's calls, add-ons) and ${share(idleMs)} waiting. Bars on the picture say`,
+    `how long when they are pointed at.`,
+    '',
+    `![Flame graph of the hub's own thread](${FLAME_GRAPH})`,
+    '',
+    '| function | in itself, of the time | |',
+    '| --- | --: | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+function environmentOf({ date, command, seconds, secondsOf, environment }: KeptResults): string {
   const { processor, cores, memoryGiB, system, node, agentcom, packages, loadBefore } = environment;
   return [
     `\`${command}\`, ${date.slice(0, 10)}, ${Math.round(seconds)} s; ${cores} × ${processor}, ${memoryGiB} GiB, ${system}; load of the machine before ${loadBefore}; node ${node}, agentcom ${agentcom},`,
     `${Object.entries(packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}.`,
+    `Seconds of each scenario: ${Object.entries(secondsOf)
+      .map(([name, taken]) => `${name} ${taken}`)
+      .join(', ')}.`,
   ].join(' ');
 }
 
 /** As wide as what was measured: a column that would be empty is left out. */
 export function tableOf(results: readonly Result[]): string {
-  if (results.length === 0) return 'Not measured yet.';
+  if (results.length === 0) return NOTHING;
   const columns: readonly (readonly [string, (result: Result) => string])[] = [
     ['figure', ({ what }) => what],
     ['on', ({ storage, transport }) => (storage === undefined ? '' : `${storage} + ${transport}`)],
@@ -126,5 +183,6 @@ function growthOf(results: readonly Result[]): string {
       return `| ${name} | ${over} | ${told} | ${exponent.toFixed(2)} |`;
     }),
   );
+  if (rows.length === 0) return NOTHING;
   return [...pictures, '', '| what | over the number of | one takes | exponent |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }

@@ -7,60 +7,98 @@ import { round } from './result.ts';
 export interface HotFunction {
   /** `name file:line`. */
   readonly what: string;
-  /** Time in it and not in what it called, of all time that the threads worked. */
+  /** Time in it and not in what it called, of all time that the thread worked. */
   readonly share: number;
   readonly selfMs: number;
 }
 
-export interface Profile {
-  /** One for each thread, the busiest first. */
-  readonly threads: readonly {
-    readonly file: string;
-    readonly busyMs: number;
-    readonly idleMs: number;
-    readonly hottest: readonly HotFunction[];
-  }[];
+export interface Thread {
+  /** Functions at work. */
+  readonly busyMs: number;
+  /** Outside of functions: the system's calls, compiling, what add-ons do on this thread. */
+  readonly nativeMs: number;
+  readonly idleMs: number;
+  readonly hottest: readonly HotFunction[];
 }
 
-/** Not work: the thread waits, or the profiler looks at it. */
-const IDLE = new Set(['(idle)', '(program)', '(root)']);
+/** What is kept of the hub's own thread. */
+export interface KeptProfile extends Thread {
+  readonly tasks: number;
+}
 
-const HOTTEST = 10;
+/** From when to when, microseconds of the machine's monotonic clock. */
+export interface Window {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** No function's time. */
+const OUTSIDE = new Set(['(idle)', '(program)', '(root)']);
+
+/** So many functions are told. */
+export const HOTTEST = 10;
 
 /** Prints the hottest functions of each thread, and draws its flame graph beside its profile. */
 export function sayProfiles(folder: string, say: (text: string) => void): void {
-  for (const { file, busyMs, idleMs, hottest } of readProfiles(folder, HOTTEST).threads) {
-    const picture = file.replace(/cpuprofile$/, 'svg');
-    writeFileSync(picture, flameGraph(JSON.parse(readFileSync(file, 'utf8')) as CpuProfile, nameOf));
-    say(`\n${file}: busy ${Math.round(busyMs)} ms, idle ${Math.round(idleMs)} ms; ${picture}`);
-    for (const { what, share, selfMs } of hottest) say(`  ${round(share * 100).padStart(5)} %  ${Math.round(selfMs)} ms  ${what}`);
+  for (const thread of readProfiles(folder, HOTTEST).threads) {
+    const picture = thread.file.replace(/cpuprofile$/, 'svg');
+    writeFileSync(picture, flameGraph(JSON.parse(readFileSync(thread.file, 'utf8')) as CpuProfile, frameNameOf));
+    say(`\n${picture}`);
+    sayThread(thread, say);
   }
 }
 
-/** The hottest functions of each thread whose profile lies in the folder. */
-export function readProfiles(folder: string, count: number): Profile {
+export function sayThread({ busyMs, nativeMs, idleMs, hottest }: Thread, say: (text: string) => void): void {
+  say(`functions ${Math.round(busyMs)} ms, outside of functions ${Math.round(nativeMs)} ms, idle ${Math.round(idleMs)} ms`);
+  for (const { what, share, selfMs } of hottest) say(`  ${round(share * 100).padStart(5)} %  ${Math.round(selfMs)} ms  ${what}`);
+}
+
+/** The hottest functions of each thread whose profile lies in the folder, the busiest thread first. */
+export function readProfiles(
+  folder: string,
+  count: number,
+  window?: Window,
+): { readonly threads: readonly (Thread & { readonly file: string })[] } {
   const threads = readdirSync(folder)
     .filter((name) => name.endsWith('.cpuprofile'))
-    .map((name) => ({ file: join(folder, name), ...readProfile(join(folder, name), count) }));
+    .map((name) => {
+      const file = join(folder, name);
+      const whole = JSON.parse(readFileSync(file, 'utf8')) as CpuProfile;
+      return { file, ...threadOf(window === undefined ? whole : within(whole, window), count) };
+    });
   return { threads: threads.toSorted((a, b) => b.busyMs - a.busyMs) };
 }
 
-function readProfile(
-  file: string,
-  count: number,
-): { readonly busyMs: number; readonly idleMs: number; readonly hottest: readonly HotFunction[] } {
-  const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, 'utf8')) as CpuProfile;
-  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+/** Only what was seen in the window. */
+export function within(profile: CpuProfile, { fromUs, toUs }: Window): CpuProfile {
+  let atUs = profile.startTime;
+  const seen = profile.timeDeltas.map((delta) => (atUs += delta)).map((us) => us >= fromUs && us <= toUs);
+  return {
+    ...profile,
+    samples: profile.samples.filter((_, n) => seen[n]),
+    timeDeltas: profile.timeDeltas.filter((_, n) => seen[n]),
+  };
+}
+
+function threadOf({ nodes, samples, timeDeltas }: CpuProfile, count: number): Thread {
+  const callers = new Map(nodes.flatMap(({ callFrame, children = [] }) => children.map((id) => [id, callFrame.functionName] as const)));
+  const names = new Map(
+    nodes.map(({ id, callFrame }) => {
+      const caller = callFrame.functionName === '' ? (callers.get(id) ?? '') : '';
+      return [id, frameNameOf(caller === '' ? callFrame : { ...callFrame, functionName: `(in ${caller})` })];
+    }),
+  );
   const selfUs = new Map<string, number>();
   for (const [index, id] of samples.entries()) {
     const name = names.get(id) ?? '?';
     selfUs.set(name, (selfUs.get(name) ?? 0) + (timeDeltas[index] ?? 0));
   }
   const all = [...selfUs].map(([what, us]) => ({ what, selfMs: us / 1_000 }));
-  const busy = all.filter(({ what }) => !IDLE.has(what));
+  const busy = all.filter(({ what }) => !OUTSIDE.has(what));
   const busyMs = sum(busy.map(({ selfMs }) => selfMs));
   return {
     busyMs,
+    nativeMs: (selfUs.get('(program)') ?? 0) / 1_000,
     idleMs: (selfUs.get('(idle)') ?? 0) / 1_000,
     hottest: busy
       .toSorted((a, b) => b.selfMs - a.selfMs)
@@ -72,7 +110,7 @@ function readProfile(
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
 /** Where it stands, from the top of the tree or of its package. */
-export function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
+export function frameNameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
   const name = functionName === '' ? '(anonymous)' : functionName;
   if (url === '') return name;
   const place = url

@@ -2,8 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { repeated, resultOf, type Bench, type Run } from '../rig/bench.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
+import type { LightSidecarsPlan } from '../load/light-sidecars.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import { median, type Result } from '../rig/result.ts';
+import { fill } from './lifecycle.ts';
 import { commitsOf, LIMITS } from './limits.ts';
 
 export interface AtSize {
@@ -14,19 +16,26 @@ export interface AtSize {
   /** What is counted, as it stands behind the number: `waiting tasks`. */
   readonly over: string;
   readonly at: number;
+  /** Waits until everything that is counted is there again after the hub came back. */
+  readonly back?: (() => Promise<void>) | undefined;
+  /** Of the hub, whose start is timed; not given: as many as runs of anything. */
+  readonly restarts?: number | undefined;
 }
 
 /** Tasks of each run. */
-const WORKED = 5_000;
-const READS = 200;
+const WORKED = 2_400;
+const READS = 100;
 const QUICK_SHARE = 0.25;
-const RESTARTS = 3;
+const RESTARTS = 5;
 const SIDECARS = 4;
 const SLOTS = 16;
+/** Sidecars with as many slots as they may have, so that many tasks take each step together. */
+const STEPPING = 16;
+const STEPPING_SLOTS = 125;
 const SUBMITS_IN_FLIGHT = 64;
 /** Between two sweeps while their cost is measured, and for how long. */
 const SWEEP_MS = 100;
-const SWEEPING_MS = 3_000;
+const SWEEPING_MS = 2_000;
 /** A hub that has started does nothing more after this. */
 const SETTLED_MS = 1_000;
 
@@ -62,8 +71,46 @@ export async function workAt(here: AtSize): Promise<number> {
   return median(drains.map(({ figure }) => figure));
 }
 
+/** Has all of these work, as tasks are submitted. */
+export async function throughAt(here: AtSize, sidecars: LightSidecarsPlan['sidecars']): Promise<void> {
+  const { bench, hub, load, scenario } = here;
+  const count = shareOf(bench, WORKED);
+  const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count };
+  const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
+    const { value, ...cost } = await hub.measured(() =>
+      load.do('live', { ...plan, submit: { how: 'in_flight', inFlight: SUBMITS_IN_FLIGHT } }),
+    );
+    return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+  });
+  const told = { scenario, what: 'whole lives, all agents working', unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  // Processor time has that of connecting them all in it, which is no part of a task's.
+  tellAt(here, { ...resultOf(bench, hub, runs, told), cpuUs: undefined });
+}
+
+/** What each step costs where many tasks take it together: being assigned, from the sidecars' connecting; being accepted; being completed. */
+export async function stepsAt(here: AtSize): Promise<void> {
+  const { bench, hub, load, scenario } = here;
+  const stepping = shareOf(bench, STEPPING);
+  const count = stepping * STEPPING_SLOTS;
+  const all = await repeated(bench, hub.pair, async () => {
+    await fill(hub, load, count);
+    const sidecars = await hub.newSidecars(stepping, STEPPING_SLOTS);
+    const assign = await hub.measured(() => load.do('assignAll', { ports: hub.ports, sidecars, count }));
+    const accept = await hub.measured(() => load.do('acceptAll', undefined));
+    const complete = await hub.measured(() => load.do('completeAll', undefined));
+    return { assign, accept, complete };
+  });
+  for (const what of ['assign', 'accept', 'complete'] as const) {
+    const runs = all.map(({ [what]: { value, ...cost } }): Run => {
+      return { figure: count / value.value, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+    });
+    const told = { scenario, what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 512) } as const;
+    tellAt(here, resultOf(bench, hub, runs, told));
+  }
+}
+
 /** What people and dashboards ask; the figure is the 99th of a hundred, since one slow answer is what is noticed. */
-export async function readsAt(here: AtSize): Promise<void> {
+export async function readsAt(here: AtSize, more: Readonly<Record<string, readonly string[]>> = {}): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const some = await hub.api.list({ limit: 50 });
   const asked: Readonly<Record<string, readonly string[]>> = {
@@ -72,12 +119,13 @@ export async function readsAt(here: AtSize): Promise<void> {
     'list, 50 that are completed': ['/api/tasks?status=completed&limit=50'],
     stats: ['/api/tasks/stats'],
     'get one task': some.tasks.map(({ id }) => `/api/tasks/${id}`),
+    ...more,
   };
   for (const [what, paths] of Object.entries(asked)) {
     const count = shareOf(bench, READS);
     const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
       const { value, ...cost } = await hub.measured(() => load.do('read', { port: hub.port, token: hub.adminToken, paths, count }));
-      return { figure: value.value.p99Ms, operations: count, times: value.value, cost: { ...cost, loadCpuMs: value.cpuMs } };
+      return { figure: value.value.p99Ms, operations: value.value.count, times: value.value, cost: { ...cost, loadCpuMs: value.cpuMs } };
     });
     tellAt(here, resultOf(bench, hub, runs, { scenario, what, unit: 'ms' }));
   }
@@ -88,12 +136,12 @@ export async function sweepsAt(here: AtSize): Promise<void> {
   const { hub, scenario } = here;
   const restFor = async (timing: Readonly<Record<string, number>>) => {
     await hub.restart(timing);
+    await here.back?.();
     await sleep(SETTLED_MS);
     return hub.measured(() => sleep(SWEEPING_MS));
   };
-  const atRest = await restFor({});
   const sweeping = await restFor({ sweepMs: SWEEP_MS });
-  await hub.restart();
+  const atRest = await restFor({});
   const count = SWEEPING_MS / SWEEP_MS;
   const ms = Math.max(0, sweeping.hubCpuMs + (sweeping.databaseCpuMs ?? 0) - atRest.hubCpuMs - (atRest.databaseCpuMs ?? 0)) / count;
   const result: Result = {
@@ -104,6 +152,7 @@ export async function sweepsAt(here: AtSize): Promise<void> {
     n: count,
     runs: [ms],
     hubMiB: sweeping.hubMiB,
+    durability: hub.durability,
   };
   tellAt(here, result);
 }
@@ -112,7 +161,11 @@ export async function sweepsAt(here: AtSize): Promise<void> {
 export async function restartsAt(here: AtSize): Promise<void> {
   const { bench, hub, load, scenario, over } = here;
   const runs: Run[] = [];
-  for (let nth = 0; nth <= (bench.isQuick ? 1 : RESTARTS); nth += 1) {
+  const restarts = bench.isQuick ? 1 : (here.restarts ?? RESTARTS);
+  // The first assignment needs a task that waits.
+  await fill(hub, load, restarts + 1);
+  for (let nth = 0; nth <= restarts; nth += 1) {
+    await here.back?.();
     const sidecars = await hub.newSidecars(1, 1);
     const { first, startedAtMs } = await hub.killed(() => load.do('firstAssignment', { ports: hub.ports, sidecars }));
     const cost = { hubCpuMs: hub.cpuMs(), databaseCpuMs: null, loadCpuMs: 0, hubMiB: 0 };

@@ -4,7 +4,7 @@ import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import type { Pair } from '../rig/result.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
-import { readsAt, restartsAt, sweepsAt, workAt, type AtSize } from './at-size.ts';
+import { readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size.ts';
 import { fill } from './lifecycle.ts';
 
 /** Tasks waiting. */
@@ -29,6 +29,7 @@ export const backlog: Scenario = {
           const here: AtSize = { bench, hub, load, scenario: 'backlog', over: OVER, at: size };
           if (bench.isAsked('backlog')) {
             drainsAt.set(size, await workAt(here));
+            await stepsAt(here);
             await readsAt(here);
             if (!bench.isQuick) await sweepsAt(here);
           }

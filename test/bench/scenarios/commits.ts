@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Readable } from 'node:stream';
 import sqlite3 from 'sqlite3';
 import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
 import { isDefault, withHub, type Scenario } from '../rig/bench.ts';
@@ -11,22 +11,21 @@ import { round } from '../rig/result.ts';
 
 const COUNT = 4_000;
 const QUICK_COUNT = 1_000;
-/** strace has hold of every thread by then. */
-const ATTACHED_MS = 1_000;
 
 export const commits: Scenario = {
   names: ['commits'],
   async run(bench) {
-    if (spawnSync('strace', ['-V']).status !== 0) return bench.say('commits: strace is not installed; not measured');
+    if (spawnSync('strace', ['-V']).status !== 0) return bench.notShown('commits', 'strace is not installed');
     for (const pair of bench.pairs.filter(isDefault))
       await withHub(bench, pair, async (hub, load) => {
         const count = bench.isQuick ? QUICK_COUNT : COUNT;
         const file = join(hub.world.dir, 'strace');
         const strace = spawn('strace', ['-f', '-c', '-e', 'trace=fdatasync,fsync', '-o', file, '-p', String(hub.pid())], {
-          stdio: 'ignore',
+          stdio: ['ignore', 'ignore', 'pipe'],
         });
         const ended = once(strace, 'exit');
-        await sleep(ATTACHED_MS);
+        const said = await attached(strace.stderr, ended);
+        if (!said.includes('attached')) return bench.notShown('commits', said.trim());
         const sidecars = await hub.newSidecars(4, 16);
         const before = await committed(hub.world.database);
         const plan = {
@@ -58,6 +57,16 @@ export const commits: Scenario = {
       });
   },
 };
+
+/** What strace said first: that it has hold of the threads, or why it does not get it. */
+async function attached(stderr: Readable, ended: Promise<unknown>): Promise<string> {
+  let said = '';
+  const heard = new Promise<void>((resolve) =>
+    stderr.on('data', (text: Buffer) => (said += text.toString()).includes('attached') && resolve()),
+  );
+  await Promise.race([heard, ended]);
+  return said;
+}
 
 /** How many batches were ever committed. */
 async function committed(database: string): Promise<number> {

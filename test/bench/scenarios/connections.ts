@@ -18,8 +18,8 @@ const HEARTBEATS_MS = 30_000;
 /** What connecting left behind is cleared away by then. */
 const SETTLED_MS = 5_000;
 const QUICK_SETTLED_MS = 1_000;
-const DRAINED = 8_000;
-const QUICK_DRAINED = 2_000;
+const DRAINED = 4_000;
+const QUICK_DRAINED = 1_000;
 const DRAINS = 3;
 const QUICK_DRAINS = 2;
 const KIB = 1_024;
@@ -64,6 +64,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
         ...hub.pair,
         n: count,
         runs: [figure],
+        durability: hub.durability,
         ...more,
       });
     await all(light.reaches(count), count);
@@ -111,8 +112,5 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
   }
   const what = `drain beside ${idle.toLocaleString('en-US')} idle sidecars`;
   const told = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
-  bench.tell({
-    ...resultOf(bench, hub, runs, told),
-    series: { name: `drain, ${hub.pair.transport}`, over: 'idle sidecars', at: Math.max(1, idle) },
-  });
+  bench.tell(resultOf(bench, hub, runs, told));
 }

@@ -6,10 +6,10 @@ import { inStore } from '../../chaos/rig/filled-store.ts';
 import { fillTasks } from '../../chaos/rig/filled-tasks.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { DEFAULT_PAIR, isDefault, withHub, type Scenario } from '../rig/bench.ts';
-import { readsAt, restartsAt, workAt, type AtSize } from './at-size.ts';
+import { readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size.ts';
 
 /** Tasks of the past: half are completed, the others wait for what nobody offers. */
-const SIZES = [1_000, 20_000, 400_000];
+const SIZES = [1_000, 20_000, 360_000];
 const LONG_SIZES = [...SIZES, 3_600_000];
 const QUICK_SIZES = [1_000, 10_000];
 
@@ -25,7 +25,9 @@ export const history: Scenario = {
           const { lastEventId } = await hub.world.store.readRest();
           const here: AtSize = { bench, hub, load, scenario: 'history', over: 'events', at: lastEventId };
           await workAt(here);
+          await stepsAt(here);
           await readsAt(here);
+          await sweepsAt(here);
           await restartsAt(here);
         },
         {

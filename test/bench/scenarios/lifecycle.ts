@@ -2,6 +2,7 @@
 import { isDefault, repeated, resultOf, withHub, type Bench, type Run, type Scenario } from '../rig/bench.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
+import { median } from '../rig/result.ts';
 import { commitsOf } from './limits.ts';
 
 interface Case {
@@ -21,29 +22,31 @@ const SUBMITS_IN_FLIGHT = 64;
 /** Of the bulk that fills the queue. */
 const FILLED_PER_REQUEST = 5_000;
 
+const TOGETHER: Case = {
+  what: '64 slots, submitted and worked on together',
+  sidecars: 4,
+  slots: 16,
+  isDrain: false,
+  atOnce: false,
+  count: 8_000,
+  quickCount: 2_000,
+};
+
 const CASES: readonly Case[] = [
-  {
-    what: '64 slots, submitted and worked on together',
-    sidecars: 4,
-    slots: 16,
-    isDrain: false,
-    atOnce: false,
-    count: 20_000,
-    quickCount: 3_000,
-  },
-  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 20_000, quickCount: 3_000 },
+  TOGETHER,
+  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 8_000, quickCount: 2_000 },
   {
     what: '64 slots, together, completed right behind the acceptance',
     sidecars: 4,
     slots: 16,
     isDrain: false,
     atOnce: true,
-    count: 20_000,
-    quickCount: 3_000,
+    count: 8_000,
+    quickCount: 2_000,
     onlyDefault: true,
   },
-  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 5_000, quickCount: 1_500, onlyDefault: true },
-  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 1_000, quickCount: 300, onlyDefault: true },
+  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 3_000, quickCount: 1_000, onlyDefault: true },
+  { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 600, quickCount: 200, onlyDefault: true },
 ];
 
 const THREE_HUBS: Case = {
@@ -52,7 +55,7 @@ const THREE_HUBS: Case = {
   slots: 11,
   isDrain: false,
   atOnce: false,
-  count: 20_000,
+  count: 8_000,
   quickCount: 3_000,
 };
 
@@ -60,17 +63,24 @@ export const lifecycle: Scenario = {
   names: ['lifecycle'],
   async run(bench) {
     for (const pair of bench.pairs) {
-      await withHub(bench, pair, async (hub, load) => {
+      const rates = await withHub(bench, pair, async (hub, load) => {
+        const rates = new Map<Case, number>();
         for (const one of CASES)
-          if (bench.wants(one.what) && (isDefault(pair) || one.onlyDefault !== true)) await lifecycleCase(bench, hub, load, one);
+          if (bench.wants(one.what) && (isDefault(pair) || one.onlyDefault !== true))
+            rates.set(one, await lifecycleCase(bench, hub, load, one));
+        return rates;
       });
-      if (pair.storage === 'postgres' && bench.wants(THREE_HUBS.what))
-        await withHub(bench, pair, (hub, load) => lifecycleCase(bench, hub, load, THREE_HUBS), { hubs: 3 });
+      if (pair.storage !== 'postgres' || !bench.wants(THREE_HUBS.what)) continue;
+      const three = await withHub(bench, pair, (hub, load) => lifecycleCase(bench, hub, load, THREE_HUBS), { hubs: 3 });
+      const one = rates.get(TOGETHER);
+      if (one !== undefined)
+        bench.tell({ scenario: 'lifecycle', what: 'three hubs ÷ one hub', unit: '×', ...pair, n: 1, runs: [three / one] });
     }
   },
 };
 
-async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<void> {
+/** Answers the median rate. */
+async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<number> {
   const count = bench.isQuick ? one.quickCount : isDefault(hub.pair) ? one.count : one.count / 2;
   const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
     if (one.isDrain) await fill(hub, load, count);
@@ -93,9 +103,9 @@ async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one
       cost: { ...cost, loadCpuMs: value.cpuMs },
     };
   });
-  bench.tell(
-    resultOf(bench, hub, runs, { scenario: 'lifecycle', what: one.what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) }),
-  );
+  const told = { scenario: 'lifecycle', what: one.what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  bench.tell(resultOf(bench, hub, runs, told));
+  return median(runs.map(({ figure }) => figure));
 }
 
 /** Has so many tasks wait. */

@@ -10,8 +10,8 @@ import { startLoad, type Done } from '../rig/load-process.ts';
 import { median, type Result } from '../rig/result.ts';
 
 /** How long each is measured, milliseconds. */
-const FULL_MS = 1_000;
-const QUICK_MS = 300;
+const FULL_MS = 300;
+const QUICK_MS = 200;
 /** Round trips on their way at a time, as in the scenarios. */
 const IN_FLIGHT = 64;
 const BATCHES = [1, 64, 512];

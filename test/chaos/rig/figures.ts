@@ -36,16 +36,17 @@ export function sayMachine(machine: Machine, store = 'SQLite, synchronous=FULL')
 
 /**
  * Keeps what was measured, with the machine, the command line and the day; a run that is smaller than its figure is not
- * kept. `script` is the command of package.json, if it is not named as the figure.
+ * kept. `script` is the command of package.json, if it is not named as the figure; `into` is another folder than `docs`.
  */
 export function writeFigures(
   name: string,
   isFull: boolean,
   figures: Readonly<Record<string, unknown>>,
   script = name.replace('-', ':'),
+  into = join(ROOT, 'docs'),
 ): void {
   if (!isFull) return say('not kept: this run is smaller than its figure');
-  const folder = join(ROOT, 'docs/results');
+  const folder = join(into, 'results');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.json`);
   const command = `npm run ${script} -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
