@@ -2,6 +2,7 @@
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
@@ -48,8 +49,9 @@ export function taskFiles(folders: InboxFolders): TaskFiles {
   async function publishTask(paths: AssignmentPaths, task: Readonly<Record<string, unknown>>): Promise<void> {
     if (await isThere(paths.published)) return;
     if ((await readdir(paths.resultsDir)).length > 0) return;
-    writeWhole(paths.unpublished, task);
-    await syncFile(paths.unpublished);
+    const bytes = bytesOf(task);
+    await writeFileAtomic(paths.unpublished, bytes, { mode: OWNER_ONLY_FILE, fsync: true });
+    requireWhole(paths.unpublished, paths.unpublished, bytes);
     await rename(paths.unpublished, paths.published);
     await syncFolder(folders.tasks);
   }
@@ -112,28 +114,31 @@ async function makeFolder(path: string): Promise<void> {
  * Each step takes the kernel some microseconds, and by the thread pool a tenth of a millisecond, before an agent starts.
  */
 function writeWhole(path: string, value: unknown): void {
-  const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
+  const bytes = bytesOf(value);
   const next = `${path}.next`;
   rmSync(next, { force: true });
   writeFileSync(next, bytes, { flag: 'wx', mode: OWNER_ONLY_FILE });
-  // On a nearly full disk a file may be cut short without an error.
-  if (!bytes.equals(readFileSync(next))) {
-    rmSync(next, { force: true });
-    throw new Error(`"${path}" was written short`);
-  }
+  requireWhole(next, path, bytes);
   renameSync(next, path);
 }
 
-/** Windows cannot sync a folder; its file system journals the names by itself. */
-const syncFolder = async (path: string): Promise<void> => (process.platform === 'win32' ? undefined : syncFile(path));
+const bytesOf = (value: unknown): Buffer => Buffer.from(`${JSON.stringify(value)}\n`);
 
-/** A file, or a folder with the names in it. */
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, process.platform === 'win32' ? 'r+' : 'r');
+/** On a nearly full disk a file may be cut short without an error: it is read back, and removed. `path`: what it is or becomes. */
+function requireWhole(written: string, path: string, bytes: Buffer): void {
+  if (bytes.equals(readFileSync(written))) return;
+  rmSync(written, { force: true });
+  throw new Error(`"${path}" was written short`);
+}
+
+/** Windows cannot sync a folder; its file system journals the names by itself. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
   try {
-    await file.sync();
+    await folder.sync();
   } finally {
-    await file.close();
+    await folder.close();
   }
 }
 
