@@ -25,6 +25,6 @@ export const codex = defineWakeRunner({
         config: 'Correct the options of the runner, or the settings of the program.',
         limit: 'Raise maxTurns, or make the task smaller.',
       },
-      check: () => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),
+      check: (signal) => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

@@ -27,6 +27,6 @@ export const gemini = defineWakeRunner({
         config: 'Correct the options of the runner, or the settings of the program.',
         limit: 'Raise maxTurns (or maxSessionTurns in its settings), or make the task smaller.',
       },
-      check: () => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),
+      check: (signal) => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

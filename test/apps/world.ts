@@ -86,6 +86,8 @@ export interface SidecarOptions {
   readonly capabilities?: readonly string[];
   /** What it wakes instead of the agent that keeps the ledger. */
   readonly argv?: readonly string[];
+  /** Its runner instead of `command`: the name in `agentcom/runners`, and the options. */
+  readonly wake?: readonly [name: string, options: Readonly<Record<string, unknown>>];
   /** Environment of its agents. */
   readonly env?: Readonly<Record<string, string>>;
   /** Environment of its own. */
@@ -157,6 +159,7 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
         capabilities = ['code'],
         argv = LEDGER_ARGV,
         env = {},
+        wake = ['command', { argv, graceMs: hubTiming.killGraceMs, env: { LEDGER_DIR: join(dir, 'ledger'), ...env } }],
         programEnv = {},
         timing = {},
         extra = '',
@@ -167,10 +170,10 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
         writeFileSync(
           config,
           `import { defineConfig } from 'agentcom';
-import { command } from 'agentcom/runners';
+import { ${wake[0]} as runner } from 'agentcom/runners';
 export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: '${agentId}', token: ${JSON.stringify(token)}, dataDir: '${agentId}',
   capabilities: ${JSON.stringify(capabilities)}, timing: ${JSON.stringify({ ...sidecarTiming, ...timing })},
-  wake: command({ argv: ${JSON.stringify(argv)}, graceMs: ${hubTiming.killGraceMs}, env: ${JSON.stringify({ LEDGER_DIR: join(dir, 'ledger'), ...env })} }), ${extra} } });
+  wake: runner(${JSON.stringify(wake[1])}), ${extra} } });
 `,
         );
       }

@@ -5,7 +5,7 @@ import { acpDialect, type AcpDialectOptions } from '../../plugins/acp/acp-dialec
 import { messageReader } from '../../plugins/acp/acp-messages.ts';
 import { tokensOf } from '../../plugins/acp/acp-usage.ts';
 import { answerOf } from '../../plugins/acp/permission.ts';
-import type { SaidObject, Session, Verdict } from '../../plugins/plugin.ts';
+import type { SaidObject, Session } from '../../plugins/plugin.ts';
 import { read, saying, type Reading } from './recording.ts';
 
 interface Spoken {
@@ -70,7 +70,7 @@ void t.test('"end_turn" is no success: so Codex tells that its model refused', (
 });
 
 void t.test('any agent may tell a failure as a success: one that counts its tokens and has none has not worked', (t) => {
-  const ended = (result: SaidObject, text = 'Sorry.'): Verdict => {
+  const ended = (result: SaidObject, text = 'Sorry.'): Reading['verdict'] => {
     const said = [
       { said: 'answer', to: 'session/new', sessionId: 's', result: {} },
       { said: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },

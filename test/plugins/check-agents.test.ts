@@ -7,7 +7,8 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { askProgram, systemProcessTable, versionIn, type RunnerCheck, type WakeRunnerChoice } from '../../plugins/plugin.ts';
-import { claudeCode, codex, openclaw, opencode } from '../../plugins/runners.ts';
+import { acp, claudeCode, codex, gemini, openclaw, opencode } from '../../plugins/runners.ts';
+import { fileAppears } from './run-world.ts';
 
 const table = systemProcessTable();
 
@@ -125,6 +126,30 @@ void t.test('permissions that are refused to root', async (t) => {
     await checks(claudeCode({ bin, cwd: 'project', permissions: 'full', env: { IS_SANDBOX: '1' } })),
     isRoot ? { permissions: { ok: true } } : {},
   );
+});
+
+void t.test('a look that is called off ends what it has started', async (t) => {
+  const { folder, program } = await place(t);
+  // Some ask it twice at once: each ends, and one is looked at.
+  const bin = await program(`sleep 600 & echo $! > ${folder}/$$.part; mv ${folder}/$$.part ${folder}/child; wait`);
+  const runners = [claudeCode, codex, gemini, openclaw].map((factory) => factory({ bin, cwd: 'project' }));
+  for (const choice of [...runners, opencode({ bin, cwd: 'project', model: 'a/b' }), acp({ bin: [bin], cwd: 'project' })]) {
+    const runner = await choice.create({ agentId: 'a', baseDir: folder, dataDir: folder, clock: systemClock(), log: silentLog });
+    const calling = new AbortController();
+    const found = runner.check?.(calling.signal);
+    await fileAppears(folder, 'child');
+    const child = Number(await readFile(join(folder, 'child'), 'utf8'));
+    calling.abort();
+    t.match(
+      (await found)?.find(({ check }) => check === 'program'),
+      { ok: false, message: /was called off/ },
+      choice.name,
+    );
+    while (table.find(child)?.isZombie === false) await nextTurn(); // The system needs a moment for it.
+    await rm(join(folder, 'child'));
+  }
+  const late = await askProgram([bin], { cwd: folder, env: {}, signal: AbortSignal.abort() });
+  t.match(late, { kind: 'failed', message: 'was called off' });
 });
 
 void t.test('who gives no answer is not waited for, and nothing of it is left', async (t) => {

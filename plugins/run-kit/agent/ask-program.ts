@@ -1,6 +1,7 @@
 /** Asks a program something that it answers at once, such as its version. For the doctor. */
 import { spawn } from 'node:child_process';
 import { resolve as resolvePath } from 'node:path';
+import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 import { isPath } from '../find-program.ts';
 
 /** The doctor gives a whole check 5 s. */
@@ -24,13 +25,21 @@ export interface AskOptions {
   readonly input?: string | undefined;
   /** Whether its standard output so far is the answer: then it is killed, with its group. Default: it ends by itself. */
   readonly isAnswer?: ((stdout: string) => boolean) | undefined;
+  /** Aborted, it is killed at once, with its group. */
+  readonly signal?: StopSignal | undefined;
 }
+
+const CALLED_OFF: AskedProgram = { kind: 'failed', message: 'was called off' };
 
 /** No shell. */
 export function askProgram(argv: readonly string[], options: AskOptions): Promise<AskedProgram> {
-  const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer } = options;
+  const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer, signal } = options;
   const [program = '', ...args] = argv;
   return new Promise((answer) => {
+    if (signal?.aborted === true) {
+      answer(CALLED_OFF);
+      return;
+    }
     const failed = (message: string, isSlow?: boolean): void => {
       answer({ kind: 'failed', message, isSlow });
     };
@@ -42,7 +51,7 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
         child[name]?.setEncoding('utf8').on('data', (text: string) => {
           streams[name] += text.slice(0, ANSWER_CHARACTERS_MAX - streams[name].length);
           if (name === 'stdout' && isAnswer?.(streams.stdout) === true) {
-            clearTimeout(timer);
+            letGo();
             killGroup(child.pid);
             answer({ kind: 'answered', exitCode: null, ...streams });
           }
@@ -50,16 +59,25 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
       }
       child.stdin?.on('error', () => undefined); // It does not read; how it ends says more.
       if (input !== undefined) child.stdin?.write(input);
+      const callOff = (): void => {
+        killGroup(child.pid);
+        answer(CALLED_OFF);
+      };
+      const letGo = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', callOff);
+      };
       const timer = setTimeout(() => {
         killGroup(child.pid);
         failed(`gave no answer within ${String(withinMs)} ms`, true);
       }, withinMs);
+      signal?.addEventListener('abort', callOff, { once: true });
       child.once('error', (error) => {
-        clearTimeout(timer);
+        letGo();
         failed(error.message);
       });
       child.once('close', (exitCode) => {
-        clearTimeout(timer);
+        letGo();
         answer({ kind: 'answered', exitCode, ...streams });
       });
     } catch (error) {
