@@ -48,7 +48,7 @@ async function checkGreeting(cwd: string, options: AcpOptions, signal: StopSigna
   });
   const name = `"${argv.join(' ')}"`;
   // Some take 6 s to start on a busy machine, which is no reason to give them no work.
-  if (asked.kind === 'failed' && asked.isSlow === true) return answer(true, `${found.file}; it is starting, and ${asked.message}`);
+  if (asked.kind === 'slow') return answer(true, `${found.file}; it is starting, and ${asked.message}`);
   if (asked.kind === 'failed') return answer(false, `${name} ${asked.message}. ${install}`);
   const greeted = answerIn(asked.stdout);
   if (greeted === null) {

@@ -40,6 +40,7 @@ async function checkLogin(argv: readonly string[], options: AskOptions): Promise
   const key = ['CODEX_API_KEY', 'OPENAI_API_KEY'].find((name) => (options.env[name] ?? '') !== '');
   if (key !== undefined) return { check, ok: true, message: `${key} is set` };
   const asked = await askProgram([...argv, 'login', 'status'], options);
+  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} login status" ${asked.message}` };
   const isLoggedIn = asked.kind === 'answered' && asked.exitCode === 0;
   return {
     check,

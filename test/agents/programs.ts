@@ -31,6 +31,8 @@ export interface AgentProgram {
   readonly usageOf: 'all' | 'work' | 'nothing';
   /** Whether it tells what it has used before its result, so that a run which is killed counts too. */
   readonly tellsUsageEarly: boolean;
+  /** Whether its failures tell that nothing was done yet, so that they spend no attempt. */
+  readonly tellsWhetherItWorked: boolean;
   /** Statuses of its model after which it tries again for longer than anybody waits. */
   readonly triesOnAfter: readonly number[];
   /** Between two words of it in a run where all is well, milliseconds, with room. */
@@ -88,6 +90,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     sessions: '.claude/projects',
     usageOf: 'all',
     tellsUsageEarly: true,
+    tellsWhetherItWorked: true,
     triesOnAfter: [],
     idleMs: 15_000,
   },
@@ -104,6 +107,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     sessions: '.codex/sessions',
     usageOf: 'all',
     tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
     triesOnAfter: [],
     idleMs: 15_000,
   },
@@ -117,6 +121,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     sessions: '.gemini/tmp',
     usageOf: 'all',
     tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
     triesOnAfter: [429, 500],
     idleMs: 20_000,
   },
@@ -129,7 +134,8 @@ export const PROGRAMS: readonly AgentProgram[] = [
     },
     sessions: '.local/share/opencode',
     usageOf: 'work',
-    tellsUsageEarly: true,
+    tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
     triesOnAfter: [500],
     idleMs: 30_000,
   },
@@ -146,6 +152,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     },
     usageOf: 'all',
     tellsUsageEarly: false,
+    tellsWhetherItWorked: false,
     triesOnAfter: [429, 500],
     idleMs: 60_000,
   },
@@ -161,6 +168,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     notAdoptable: 'it is talked to by pipes, which end with the sidecar',
     usageOf: 'all',
     tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
     triesOnAfter: [429, 500],
     idleMs: 20_000,
   },
@@ -179,6 +187,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     notAdoptable: 'it is talked to by pipes, which end with the sidecar',
     usageOf: 'nothing',
     tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
     triesOnAfter: [500],
     idleMs: 30_000,
   },

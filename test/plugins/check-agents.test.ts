@@ -6,7 +6,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { askProgram, systemProcessTable, versionIn, type RunnerCheck, type WakeRunnerChoice } from '../../plugins/plugin.ts';
+import {
+  askProgram,
+  checkAgentProgram,
+  systemProcessTable,
+  versionIn,
+  type RunnerCheck,
+  type WakeRunnerChoice,
+} from '../../plugins/plugin.ts';
 import { acp, claudeCode, codex, gemini, openclaw, opencode } from '../../plugins/runners.ts';
 import { fileAppears } from './run-world.ts';
 
@@ -152,11 +159,25 @@ void t.test('a look that is called off ends what it has started', async (t) => {
   t.match(late, { kind: 'failed', message: 'was called off' });
 });
 
+void t.test('a program that only takes long is no reason to give its agent no work', async (t) => {
+  const { folder, program } = await place(t);
+  const bin = await program('exec sleep 600');
+  const asked = {
+    argv: [bin],
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '' },
+    least: '1.0.0',
+    install: 'Install it.',
+    withinMs: 50,
+  };
+  t.match(await checkAgentProgram(asked), { ok: true, message: /it is starting, and gave no answer within 50 ms/ });
+});
+
 void t.test('who gives no answer is not waited for, and nothing of it is left', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program(`sleep 600 & echo $! > ${folder}/child; wait`);
   const asked = await askProgram([bin, '--version'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 300 });
-  t.match(asked, { kind: 'failed', message: 'gave no answer within 300 ms' });
+  t.match(asked, { kind: 'slow', message: 'gave no answer within 300 ms' });
   const child = Number(await readFile(join(folder, 'child'), 'utf8'));
   const isLeft = (): boolean => table.find(child)?.isZombie === false;
   while (isLeft()) await nextTurn(); // The system needs a moment for it.

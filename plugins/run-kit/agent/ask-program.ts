@@ -11,8 +11,10 @@ const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 
 export type AskedProgram =
   | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
-  /** It could not be started, or gave no answer in time, which may only mean that the machine is busy. */
-  | { readonly kind: 'failed'; readonly message: string; readonly isSlow?: boolean | undefined };
+  /** It gave no answer in time, which says nothing against it: on a busy machine some need 15 s for their version. */
+  | { readonly kind: 'slow'; readonly message: string }
+  /** It could not be started, or was called off. */
+  | { readonly kind: 'failed'; readonly message: string };
 
 export interface AskOptions {
   /** Absolute. */
@@ -40,8 +42,8 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
       answer(CALLED_OFF);
       return;
     }
-    const failed = (message: string, isSlow?: boolean): void => {
-      answer({ kind: 'failed', message, isSlow });
+    const failed = (message: string): void => {
+      answer({ kind: 'failed', message });
     };
     try {
       const file = isPath(program) ? resolvePath(cwd, program) : program;
@@ -69,7 +71,7 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
       };
       const timer = setTimeout(() => {
         killGroup(child.pid);
-        failed(`gave no answer within ${String(withinMs)} ms`, true);
+        answer({ kind: 'slow', message: `gave no answer within ${String(withinMs)} ms` });
       }, withinMs);
       signal?.addEventListener('abort', callOff, { once: true });
       child.once('error', (error) => {
