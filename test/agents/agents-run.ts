@@ -64,7 +64,11 @@ async function outcomeOf({ world, model, ready: { program, installed }, tried }:
     return { kind: 'green', seconds: Math.round((performance.now() - beganMs) / 1_000), note };
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    return { kind: 'red', why: `${said}\ncalls of its model: ${JSON.stringify(room.calls())}\n${room.log().slice(-LOG_SHOWN)}` };
+    const calls = room.calls().map(({ api, status, isAside }) => `${api} ${String(status)}${isAside ? ' aside' : ''}`);
+    return {
+      kind: 'red',
+      why: [said, await room.histories(), `calls of its model: ${calls.join(', ')}`, room.log().slice(-LOG_SHOWN)].join('\n'),
+    };
   } finally {
     await room.close();
   }

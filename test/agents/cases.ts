@@ -115,7 +115,7 @@ export const CASES: readonly AgentCase[] = [
   {
     name: 'resume',
     about: 'the program is killed in the middle of its tool: the next attempt goes on with its session',
-    unsupported: noSessions,
+    unsupported: (program) => noSessions(program) ?? program.losesFreshSessions ?? null,
     async run(room) {
       const { task, callsBefore } = await killedInTheMiddle(room, () => Promise.resolve());
       saidInTurn(room, task, 2);

@@ -25,6 +25,8 @@ export interface AgentProgram {
   wake(place: AgentPlace): Promise<Wake>;
   /** Where it keeps sessions, in its home; undefined: it has none to go on with. */
   readonly sessions?: string;
+  /** Why a session that was broken off a moment ago cannot be gone on with, where it cannot. */
+  readonly losesFreshSessions?: string;
   /** Why its runs cannot be taken up by another sidecar, where they cannot. */
   readonly notAdoptable?: string;
   /** What the usage of a run that ends well is of: all its calls, those of the work alone, or nothing that could be told. */
@@ -165,6 +167,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
       return ['acp', { ...options, onPermission: 'allow-once', session: 'resume', env }];
     },
     sessions: '.gemini/tmp',
+    losesFreshSessions: 'it does not find a session that was begun in the same minute; begins afresh instead',
     notAdoptable: 'it is talked to by pipes, which end with the sidecar',
     usageOf: 'all',
     tellsUsageEarly: false,

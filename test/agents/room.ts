@@ -50,6 +50,8 @@ export interface Room {
   startSidecar(): Promise<void>;
   /** What the sidecar has logged. */
   log(): string;
+  /** What happened to its tasks, a line for each event. */
+  histories(): Promise<string>;
   /** Ends every process of the task with SIGKILL. */
   killAgent(id: string): void;
   /** Fails unless nothing of the task's runs is left, or will be in a moment. */
@@ -108,6 +110,10 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
       sidecar = await start();
     },
     log: () => sidecar.log(),
+    async histories() {
+      const all = await Promise.all(tasks.map(async (id) => (await world.api.get(id)).history));
+      return all.flatMap((history) => history.map(({ event, details }) => `${event} ${JSON.stringify(details ?? {})}`)).join('\n');
+    },
     killAgent(id) {
       for (const pid of processesOf(id)) kill(pid);
     },

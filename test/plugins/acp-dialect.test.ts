@@ -145,6 +145,17 @@ void t.test('what a session has cost before is not counted again', (t) => {
   t.end();
 });
 
+void t.test('a session that the agent has lost is told with its reason, and a fresh one ends the task', (t) => {
+  const { events, verdict } = readCase('gemini-forgotten', { onPermission: 'allow-once', session: { id: 'gone', totals: {} } });
+  t.match(events[0], {
+    type: 'progress',
+    message: 'cannot go on with its session, and begins afresh: Internal error: No previous sessions found for this project.',
+  });
+  t.match(events[1], { type: 'started', sessionId: /\S/ });
+  t.match(verdict, { type: 'completed', output: { text: /^done in turn 1/ }, tokensUsed: 254 });
+  t.end();
+});
+
 void t.test('what comes before the prompt is the history of the session', (t) => {
   t.match(readCase('codex-resumed').verdict, { type: 'completed', output: { text: /^FAKE-OK resumed/ }, tokensUsed: 112 });
   const [hello, answered, ...rest] = spoken('codex-resumed');
