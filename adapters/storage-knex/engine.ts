@@ -4,7 +4,10 @@
  */
 import type { Knex } from 'knex';
 import type { HubCalls } from '../../core/ports/hub-calls.ts';
-import type { StoreCapabilities } from '../../core/ports/task-store.ts';
+import type { TaskId } from '../../core/domain/ids.ts';
+import type { TaskBody } from '../../core/domain/task.ts';
+import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
+import type { agentColumns, taskColumns } from './rows.ts';
 import type { Statements } from './statements.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -17,6 +20,26 @@ export interface Transaction {
   rows(statement: keyof Statements, parameter?: unknown): Promise<readonly Row[]>;
   /** How many rows the statement changed. */
   change(statement: keyof Statements, parameter?: unknown): Promise<number>;
+  /**
+   * Saves all of it in one go and commits, as the last thing that is done in the transaction; answers the number of each event.
+   * Null: nothing was done, and it is to be saved by one statement after the other. Undefined: this database cannot.
+   */
+  readonly saveAndCommit?: (rows: SavedRows) => Promise<readonly number[] | null>;
+}
+
+/** What a batch saves, by the statement that saves it, in the order of the statements. */
+export interface SavedRows {
+  readonly insertTasks: readonly ReturnType<typeof taskColumns>[];
+  readonly insertBodies: readonly { readonly taskId: TaskId; readonly body: TaskBody }[];
+  readonly insertDependencies: readonly { readonly dependsOn: TaskId; readonly taskId: TaskId }[];
+  readonly updateTasks: readonly ReturnType<typeof taskColumns>[];
+  readonly saveResults: Changes['results'];
+  readonly saveAgents: readonly ReturnType<typeof agentColumns>[];
+  readonly clearStops: Changes['stopsCleared'];
+  readonly saveStops: Changes['stopsSet'];
+  readonly insertKeys: Changes['keys'];
+  readonly insertMail: Changes['mail'];
+  readonly insertEvents: Changes['events'];
 }
 
 export interface Engine {

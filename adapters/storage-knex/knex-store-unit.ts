@@ -2,11 +2,12 @@
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { Task } from '../../core/domain/task.ts';
 import type { HubMail } from '../../core/domain/hub-lease.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/tombstone.ts';
-import type { Changes, Holding, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
-import type { Transaction } from './engine.ts';
+import type { Changes, HeldCount, Holding, Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
+import type { SavedRows, Transaction } from './engine.ts';
 import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
 import type { RecentStates } from './recent-states.ts';
 import type { Statements } from './statements.ts';
@@ -14,23 +15,31 @@ import type { Statements } from './statements.ts';
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;
 
-/** What of a unit is only known outside of it: what was committed before, and what it saves. */
+/** What of a unit is only known outside of it: what was committed before, what it read of that, and what it saves. */
 export interface UnitMemory {
   readonly recent: RecentStates;
   readonly onSaved: (changes: Changes) => void;
+  readonly onRead: (tasks: readonly Task[]) => void;
+  readonly onCounted: (counts: readonly HeldCount[]) => void;
 }
 
 /** `memory`: of a database that nobody else writes; null for one that others write too. */
 export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null): StoreUnit {
-  const tasksBy = async (statement: keyof Statements, parameter: unknown) => (await transaction.rows(statement, parameter)).map(taskIn);
+  /** Null once the unit has saved something: from then on the database knows more. */
+  let recent = memory?.recent ?? null;
+  const tasksBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Task[]> => {
+    const tasks = (await transaction.rows(statement, parameter)).map(taskIn);
+    if (recent !== null) memory?.onRead(tasks);
+    return tasks;
+  };
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
 
   return {
     nowMs: transaction.nowMs,
     async load({ tasks, agents, keys }) {
-      const [knownTasks, otherTasks] = parted(tasks, (id) => memory?.recent.task(id));
-      const [knownAgents, otherAgents] = parted(agents, (id) => memory?.recent.agent(id));
+      const [knownTasks, otherTasks] = parted(tasks, (id) => recent?.task(id));
+      const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
       const found = [...knownTasks, ...(await named(otherTasks, () => tasksBy('loadTasks', otherTasks)))];
       const known = new Set(found.map(({ id }) => id));
       const unknown = tasks.filter((id) => !known.has(id));
@@ -54,10 +63,17 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
         (await transaction.rows('loadBodies', ids)).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       ),
     holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
-    heldCounts: (agentIds) =>
-      named(agentIds, async () =>
-        (await transaction.rows('heldCounts', agentIds)).map((row) => ({ agentId: row['agent_id'] as AgentId, held: Number(row['held']) })),
-      ),
+    async heldCounts(agentIds) {
+      const [known, others] = parted(agentIds, (agentId) => {
+        const held = recent?.held(agentId);
+        return held === undefined ? undefined : { agentId, held };
+      });
+      const counted = await named(others, async () =>
+        (await transaction.rows('heldCounts', others)).map((row) => ({ agentId: row['agent_id'] as AgentId, held: Number(row['held']) })),
+      );
+      if (recent !== null) memory?.onCounted(counted);
+      return [...known, ...counted];
+    },
     activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row)),
     agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map((row) => stateIn<Agent>(row)),
     async renewHub(hubId, leaseMs) {
@@ -73,8 +89,10 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
         .sort((one, other) => Number(one['place']) - Number(other['place']))
         .map((row) => stateIn<HubMail>(row)),
     remove: (old) => remove(transaction, old),
-    async save(changes) {
-      const stored = await save(transaction, changes);
+    async save(changes, isLast) {
+      const rows = rowsOf(changes);
+      recent = null;
+      const stored = isLast === true ? await saveLast(transaction, rows) : await save(transaction, rows);
       memory?.onSaved(changes);
       return stored;
     },
@@ -129,46 +147,48 @@ async function remove(transaction: Transaction, old: Removal): Promise<Removed> 
   return { tasks: tasks.length, tombstones, keys };
 }
 
-async function save(transaction: Transaction, changes: Changes): Promise<readonly StoredEvent[]> {
-  const write = async (statement: keyof Statements, rows: readonly unknown[]): Promise<number> => {
+/** The last word on a task counts. */
+const rowsOf = ({ inserted, updated, results, agents, stopsCleared, stopsSet, keys, mail, events }: Changes): SavedRows => ({
+  insertTasks: inserted.map(taskColumns),
+  insertBodies: inserted.map(({ task, body }) => ({ taskId: task.id, body })),
+  insertDependencies: inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
+  updateTasks: [...new Map(updated.map((change) => [change.task.id, taskColumns(change)])).values()],
+  saveResults: results,
+  saveAgents: agents.map(agentColumns),
+  clearStops: stopsCleared,
+  saveStops: stopsSet,
+  insertKeys: keys,
+  insertMail: mail,
+  insertEvents: events,
+});
+
+/** A task that changed and is not there is a mistake of the caller, and fails the transaction. */
+async function save(transaction: Transaction, rows: SavedRows): Promise<readonly StoredEvent[]> {
+  const { insertEvents, ...others } = rows;
+  for (const statement of keysOf(others)) {
     let changed = 0;
-    for (const slice of slices(rows)) changed += await transaction.change(statement, slice);
-    return changed;
-  };
-  const { inserted } = changes;
-  await write('insertTasks', inserted.map(taskColumns));
-  await write(
-    'insertBodies',
-    inserted.map(({ task, body }) => ({ taskId: task.id, body })),
-  );
-  await write(
-    'insertDependencies',
-    inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
-  );
-  await update(write, changes.updated);
-  await write('saveResults', changes.results);
-  await write('saveAgents', changes.agents.map(agentColumns));
-  await write('clearStops', changes.stopsCleared);
-  await write('saveStops', changes.stopsSet);
-  await write('insertKeys', changes.keys);
-  await write('insertMail', changes.mail);
+    for (const slice of slices<unknown>(others[statement])) changed += await transaction.change(statement, slice);
+    if (statement === 'updateTasks' && changed !== others.updateTasks.length) {
+      const missing = `${others.updateTasks.length - changed} were never inserted`;
+      throw new AgentcomError('AC_INTERNAL', `Cannot save ${others.updateTasks.length} changed tasks: ${missing}.`, {
+        details: { taskIds: others.updateTasks.map(({ id }) => id).slice(0, 10) },
+      });
+    }
+  }
   const stored: StoredEvent[] = [];
-  for (const slice of slices(changes.events)) stored.push(...(await saveEvents(transaction, slice)));
+  for (const slice of slices(insertEvents)) stored.push(...(await saveEvents(transaction, slice)));
   return stored;
 }
 
-/** The last word on a task counts; a task that is not there is a mistake of the caller and fails the transaction. */
-async function update(
-  write: (statement: keyof Statements, rows: readonly unknown[]) => Promise<number>,
-  updated: readonly TaskChange[],
-): Promise<void> {
-  const rows = [...new Map(updated.map((change) => [change.task.id, taskColumns(change)])).values()];
-  const changed = await write('updateTasks', rows);
-  if (changed !== rows.length)
-    throw new AgentcomError('AC_INTERNAL', `Cannot save ${rows.length} changed tasks: ${rows.length - changed} were never inserted.`, {
-      details: { taskIds: rows.map(({ id }) => id).slice(0, 10) },
-    });
+/** As `save`, and commits with it where the database can and no statement would be too large. */
+async function saveLast(transaction: Transaction, rows: SavedRows): Promise<readonly StoredEvent[]> {
+  const isSmall = keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
+  const numbers = isSmall ? await transaction.saveAndCommit?.(rows) : null;
+  if (numbers === null || numbers === undefined) return save(transaction, rows);
+  return rows.insertEvents.map((event, index) => ({ ...event, id: numbers[index] as number }));
 }
+
+const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];
 
 /** New events get their numbers; of repeated ones the numbers they have are looked up. */
 async function saveEvents(transaction: Transaction, events: readonly TaskEvent[]): Promise<readonly StoredEvent[]> {

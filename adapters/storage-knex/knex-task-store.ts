@@ -1,9 +1,9 @@
 /** `TaskStore` over an engine. Transactions go through its statements; pages and look-ups through Knex, beside the writer. */
 import type { Knex } from 'knex';
-import { PRIORITIES, STATUSES, type Priority, type Status } from '../../core/domain/task.ts';
-import type { Changes, StoreCapabilities, TaskQuery, TaskStore } from '../../core/ports/task-store.ts';
+import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
+import type { Changes, HeldCount, StoreCapabilities, TaskQuery, TaskStore } from '../../core/ports/task-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
-import { knexStoreUnit } from './knex-store-unit.ts';
+import { knexStoreUnit, type UnitMemory } from './knex-store-unit.ts';
 import { RecentStates } from './recent-states.ts';
 import { eventIn, laneOf, taskIn, taskRowIn } from './rows.ts';
 
@@ -25,9 +25,20 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
 
     transact: async (batchId, work) => {
       const saved: Changes[] = [];
-      const memory = recent === null ? null : { recent, onSaved: (changes: Changes) => void saved.push(changes) };
+      const found: Task[] = [];
+      const counted: HeldCount[] = [];
+      const memory: UnitMemory | null =
+        recent === null
+          ? null
+          : {
+              recent,
+              onSaved: (changes) => void saved.push(changes),
+              onRead: (tasks) => void found.push(...tasks),
+              onCounted: (counts) => void counted.push(...counts),
+            };
       try {
         const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, memory)));
+        recent?.takeRead(found, counted);
         for (const changes of saved) recent?.take(changes);
         return answer;
       } catch (thrown) {

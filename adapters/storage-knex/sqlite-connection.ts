@@ -2,11 +2,14 @@
 import type { Database, Statement } from 'sqlite3';
 import type { Row } from './engine.ts';
 
+/** Undefined: none. */
+type SqliteParameter = string | null | undefined;
+
 export interface SqliteConnection {
-  /** The rows of a statement with at most one parameter. */
-  rows(sql: string, parameter?: string): Promise<readonly Row[]>;
+  /** The rows of a statement. */
+  rows(sql: string, ...parameters: readonly SqliteParameter[]): Promise<readonly Row[]>;
   /** How many rows a statement changed, without those of triggers. */
-  change(sql: string, parameter?: string): Promise<number>;
+  change(sql: string, ...parameters: readonly SqliteParameter[]): Promise<number>;
   /** Lets go of the prepared statements, without which the connection cannot be closed. */
   finalize(): Promise<void>;
 }
@@ -23,22 +26,31 @@ export function sqliteConnection(raw: Database): SqliteConnection {
     prepared.set(sql, made);
     return made;
   };
-  const given = (parameter: string | undefined): readonly string[] => (parameter === undefined ? [] : [parameter]);
+
+  const given = (parameters: readonly SqliteParameter[]) => parameters.filter((one) => one !== undefined);
+
+  /**
+   * A statement that failed for a lock counts as under way until it is reset, and while one is under way a later one that is its
+   * own transaction answers without having committed.
+   */
+  const ended = (statement: Statement, reject: (error: Error) => void, error: Error): void => {
+    statement.reset(() => reject(error));
+  };
 
   return {
-    async rows(sql, parameter) {
+    async rows(sql, ...parameters) {
       const statement = await prepare(sql);
       return new Promise((resolve, reject) => {
-        statement.all<Row>(given(parameter), (error, rows) => (error === null ? resolve(rows) : reject(error)));
+        statement.all<Row>(given(parameters), (error, rows) => (error === null ? resolve(rows) : ended(statement, reject, error)));
       });
     },
 
-    async change(sql, parameter) {
+    async change(sql, ...parameters) {
       const statement = await prepare(sql);
       return new Promise((resolve, reject) => {
-        statement.run(given(parameter), function done(error) {
+        statement.run(given(parameters), function done(error) {
           if (error === null) resolve(this.changes);
-          else reject(error);
+          else ended(statement, reject, error);
         });
       });
     },

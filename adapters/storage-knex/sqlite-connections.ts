@@ -11,6 +11,7 @@ import type { Log } from '../../core/ports/log.ts';
 import { sqliteConnection, type SqliteConnection } from './sqlite-connection.ts';
 import { sqliteFailure } from './sqlite-failures.ts';
 import { cannotOpen } from './sqlite-files.ts';
+import { SAVE_AT_ONCE, type EventNumbers } from './sqlite-save.ts';
 import { migrateSqlite } from './sqlite-schema.ts';
 
 /** Pages, streams and look-ups at the same time; the rest waits in line. */
@@ -25,6 +26,8 @@ const CACHE_KIB = 32_768;
 export interface SqliteConnections {
   readonly storeId: string;
   readonly writer: SqliteConnection;
+  /** Of what the writer saves. */
+  readonly numbers: EventNumbers;
   readonly readers: Knex;
   /** Waits for running reads, then closes all. */
   close(): Promise<void>;
@@ -68,8 +71,9 @@ export async function openSqliteConnections(deps: {
     log.info('database opened', { file, ...(await verifyPragmas(writer, file)) });
     await bringLogHome(writer, file);
     const storeId = await storeIdOf(writer);
+    for (const statement of SAVE_AT_ONCE) await writer.change(statement);
     await readers.raw('SELECT store_id FROM store');
-    return { storeId, writer, readers, close };
+    return { storeId, writer, numbers: { last: null }, readers, close };
   } catch (thrown) {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)
@@ -82,6 +86,7 @@ const WRITER_PRAGMAS = [
   'PRAGMA journal_mode = WAL',
   'PRAGMA synchronous = FULL',
   'PRAGMA foreign_keys = ON',
+  'PRAGMA temp_store = MEMORY',
   `PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`,
   `PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
   `PRAGMA cache_size = -${CACHE_KIB}`,

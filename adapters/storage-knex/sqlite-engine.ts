@@ -102,7 +102,8 @@ function openedEngine(opened: {
     write: (batchId, work) =>
       inTurn(async () => {
         const connections = await believed();
-        return sqliteTransaction(connections.writer, { file, clock, batchId, work, distrust: distrust(connections) });
+        const { writer, numbers } = connections;
+        return sqliteTransaction(writer, { file, clock, numbers, batchId, work, distrust: distrust(connections) });
       }),
 
     read,

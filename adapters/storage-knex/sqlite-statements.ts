@@ -20,8 +20,8 @@ const json = (name: string): string => `value -> '$.${name}'`;
 
 /** Inserts a row for each element, in their order; `columns` says what each takes of its element. */
 const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string): string => `
-    ${GIVEN}
     INSERT INTO ${table} (${Object.keys(columns).join(', ')})
+    ${GIVEN}
     SELECT ${Object.values(columns).join(', ')} FROM given WHERE true ORDER BY key
     ON CONFLICT ${conflict}`;
 
@@ -57,6 +57,8 @@ const EVENT_COLUMNS = {
   session: field('session'),
   details: `nullif(${json('details')}, 'null')`,
 };
+/** Saves events that have their numbers already. */
+export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: field('id'), ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
 const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
 const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
 const KEY_COLUMNS = {
@@ -166,9 +168,8 @@ export const SQLITE_STATEMENTS: Statements = {
   insertBodies: insert('task_bodies', { task_id: field('taskId'), body: json('body') }, '(task_id) DO NOTHING'),
   insertDependencies: insert('task_dependencies', { depends_on: field('dependsOn'), task_id: field('taskId') }, 'DO NOTHING'),
   updateTasks: `
-    ${GIVEN}
     UPDATE tasks SET ${CHANGING.map((column) => `${column} = given.${TASK_COLUMNS[column]}`).join(', ')}
-    FROM given WHERE tasks.id = given.${field('id')}`,
+    FROM (${GIVEN} SELECT value FROM given) AS given WHERE tasks.id = given.${field('id')}`,
   insertEvents: `${insert('task_events', EVENT_COLUMNS, '(task_id, seq) DO NOTHING')} RETURNING id, task_id, seq`,
   findEvents: `
     SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
@@ -190,8 +191,8 @@ export const SQLITE_STATEMENTS: Statements = {
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
   insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
   insertMail: `
-    ${GIVEN}
     INSERT INTO hub_mail (id, hub_id, state)
+    ${GIVEN}
     SELECT ${field('id')}, ${field('hubId')}, value FROM given WHERE ${field('hubId')} IN (SELECT hub_id FROM hubs) ORDER BY key
     ON CONFLICT (id) DO NOTHING`,
 

@@ -3,9 +3,10 @@ import type { Knex } from 'knex';
 import type { Database } from 'sqlite3';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { Row, Transaction } from './engine.ts';
+import type { Row, SavedRows, Transaction } from './engine.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './sqlite-failures.ts';
+import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './sqlite-save.ts';
 import { SQLITE_STATEMENTS } from './sqlite-statements.ts';
 import type { Statements } from './statements.ts';
 
@@ -13,41 +14,103 @@ export interface SqliteWrite<T> {
   /** Whose time the transaction has. */
   readonly clock: Clock;
   readonly file: string;
+  /** Of this connection. */
+  readonly numbers: EventNumbers;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Told when the connection must not be believed any more. */
   readonly distrust: (why: unknown) => void;
 }
 
+/** Statements that write nothing. */
+const LOOKS: ReadonlySet<keyof Statements> = new Set([
+  'loadTasks',
+  'loadTombstones',
+  'loadAgents',
+  'loadKeys',
+  'loadBodies',
+  'waitingRequirements',
+  'claimable',
+  'due',
+  'dependents',
+  'liveTasks',
+  'pendingStops',
+  'heldCounts',
+  'activeAgents',
+  'agentsOf',
+  'takeDuty',
+  'deadHubs',
+  'hubs',
+  'findEvents',
+  'removable',
+  'liveTokenOf',
+]);
+
 /**
- * BEGIN IMMEDIATE, the work, the batch's id, COMMIT. The write lock is taken first, so that what was read stays true.
+ * looking ── the first statement that writes: BEGIN IMMEDIATE ──► writing ── the batch's id, COMMIT ──► ended
+ *    ├── `saveAndCommit`: one statement ─────────────────────────────────────────────────────────────────►┤
+ *    └── nothing was written ────────────────────────────────────────────────────────────────────────────►┘
+ *
+ * What was looked at stays true without a transaction: nobody else writes, and here is one after the other.
  * After the first statement that failed every other is refused: SQLite may have rolled back by itself, and what came
  * after would be committed alone.
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
-  const { file, clock, batchId, distrust } = write;
-  let state: 'open' | 'ended' = 'open';
+  const { file, clock, numbers, batchId, distrust } = write;
+  let state = 'looking' as 'looking' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
     if (isDistrusted(thrown)) distrust(thrown);
-    return sqliteFailure(thrown, doing, file);
+    return (failure = sqliteFailure(thrown, doing, file));
+  };
+  const requireAlive = (name: string): void => {
+    if (failure !== undefined) throw failure;
+    if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
+  };
+  const begin = async (): Promise<void> => {
+    if (state === 'writing') return;
+    numbers.last = null;
+    try {
+      await writer.change('BEGIN IMMEDIATE');
+    } catch (thrown) {
+      throw fail(thrown, 'begin a transaction');
+    }
+    state = 'writing';
   };
   const run = async <R>(name: keyof Statements, work: () => Promise<R>): Promise<R> => {
-    if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
-    if (failure !== undefined) throw failure;
+    requireAlive(name);
+    if (!LOOKS.has(name)) await begin();
     try {
       return await work();
     } catch (thrown) {
-      failure = fail(thrown, `run ${name}`);
-      throw failure;
+      throw fail(thrown, `run ${name}`);
     }
   };
-  const transactionAt = (nowMs: number): Transaction => ({
-    nowMs,
+  const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
+    requireAlive('saveAndCommit');
+    if (batchId === null || state === 'writing') return null;
+    try {
+      const last = (numbers.last ??= await lastEventNumber(writer));
+      const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
+      await writer.change(SAVE_BATCH, ...parametersOf(batchId, { ...rows, insertEvents: numbered }));
+      state = 'ended';
+      numbers.last = last + numbered.length;
+      return numbered.map(({ id }) => id);
+    } catch (thrown) {
+      numbers.last = null;
+      if (isRepeat(thrown)) return null;
+      if (!isDistrusted(thrown)) throw fail(thrown, 'save a batch');
+      distrust(thrown);
+      throw (failure = commitUnknown(thrown, batchId, file));
+    }
+  };
+  const transaction: Transaction = {
+    nowMs: clock.nowMs(),
     rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], json(parameter))),
     change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], json(parameter))),
-  });
+    saveAndCommit,
+  };
   const rollBack = async (): Promise<void> => {
     state = 'ended';
     try {
@@ -57,22 +120,20 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     }
   };
 
-  try {
-    await writer.change('BEGIN IMMEDIATE');
-  } catch (thrown) {
-    throw fail(thrown, 'begin a transaction');
-  }
-  const transaction = transactionAt(clock.nowMs());
   let answer: T;
   try {
     answer = await write.work(transaction);
     if (failure !== undefined) throw failure as AgentcomError;
-    if (batchId !== null) await transaction.change('recordBatch', batchId);
+    // What `saveAndCommit` has not done, and where anything was written.
+    if (state === 'writing' && batchId !== null) await transaction.change('recordBatch', batchId);
   } catch (thrown) {
-    await rollBack();
+    if (state === 'writing') await rollBack();
+    state = 'ended';
     throw thrown;
   }
+  const mustCommit = state === 'writing';
   state = 'ended';
+  if (!mustCommit) return answer;
   try {
     await writer.change('COMMIT');
   } catch (thrown) {

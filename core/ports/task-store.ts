@@ -145,8 +145,9 @@ export interface StoreUnit {
    * Writes what the batch changed, and answers the events with their places, repeated ones with the place they have.
    * MUST tolerate a repeat of an inserted task, key or event (same id): it changes nothing.
    * MUST number events in the order given.
+   * `isLast` (default false): `work` MUST NOT use the unit after it and MUST NOT fail, so that the store may commit with it.
    */
-  save(changes: Changes): Promise<readonly StoredEvent[]>;
+  save(changes: Changes, isLast?: boolean): Promise<readonly StoredEvent[]>;
 }
 
 /** What one hub does for all: look for what is due, for hubs that died, for what is over for long. */

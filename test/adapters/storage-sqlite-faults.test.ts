@@ -6,13 +6,14 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
+import type { Row, SavedRows, Transaction } from '../../adapters/storage-knex/engine.ts';
 import type { SqliteConnection } from '../../adapters/storage-knex/sqlite-connection.ts';
+import type { EventNumbers } from '../../adapters/storage-knex/sqlite-save.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
 import { sqliteTransaction } from '../../adapters/storage-knex/sqlite-transaction.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { aBody, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
+import { aBody, anEvent, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
 import { statementFaults } from '../faults/rig/statement-faults.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from './sqlite-place.ts';
@@ -42,7 +43,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
     await transaction.change('insertTasks', []);
     return 'done';
   };
-  // BEGIN, load, insert, record the batch, COMMIT
+  // load, BEGIN, insert, record the batch, COMMIT
   const COMMIT = 5;
   for (const code of [...DISTRUSTED, 'SQLITE_BUSY', 'SQLITE_CONSTRAINT'])
     for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
@@ -51,6 +52,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       const answer = sqliteTransaction(connection, {
         file: 'x.db',
         clock: systemClock(),
+        numbers: { last: null },
         batchId: 'b',
         work,
         distrust: (why) => distrusted.push(why),
@@ -60,19 +62,72 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       if (isDisk) await failsWith(t, answer, failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', what);
       else await failsWith(t, answer, code === 'SQLITE_BUSY' ? 'AC_STORE_RETRY' : 'AC_INTERNAL', what);
       t.equal(distrusted.length > 0, isDisk, `${what}: ${isDisk ? 'opened anew' : 'the connection is still believed'}`);
-      const rolledBack = failAt > 1 && !(isDisk && failAt === COMMIT);
+      const rolledBack = failAt > 2 && !(isDisk && failAt === COMMIT);
       t.equal(statements.at(-1) === 'ROLLBACK', rolledBack, `${what}: ${statements.join(', ')}`);
     }
   const { connection, statements } = failingConnection(0, '');
   t.equal(
-    await sqliteTransaction(connection, { file: 'x.db', clock: systemClock(), batchId: 'b', work, distrust: () => t.fail('no reason') }),
+    await sqliteTransaction(connection, {
+      file: 'x.db',
+      clock: systemClock(),
+      numbers: { last: null },
+      batchId: 'b',
+      work,
+      distrust: () => t.fail('no reason'),
+    }),
     'done',
   );
   t.strictSame(
     statements,
-    ['BEGIN IMMEDIATE', 'SELECT state', 'WITH given', 'INSERT INTO', 'COMMIT'],
+    ['SELECT state', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
     'the batch is the last before COMMIT',
   );
+});
+
+t.test('a batch saved at once: each of its statements failing in turn', async (t) => {
+  const rows: SavedRows = {
+    insertTasks: [],
+    insertBodies: [],
+    insertDependencies: [],
+    updateTasks: [],
+    saveResults: [],
+    saveAgents: [],
+    clearStops: [],
+    saveStops: [],
+    insertKeys: [],
+    insertMail: [],
+    insertEvents: [anEvent(), anEvent({ seq: 2 })],
+  };
+  const work = async (transaction: Transaction) => await transaction.saveAndCommit?.(rows);
+  const transacting = (connection: SqliteConnection, numbers: EventNumbers, distrusted: unknown[] = []) =>
+    sqliteTransaction(connection, {
+      file: 'x.db',
+      clock: systemClock(),
+      numbers,
+      batchId: 'b',
+      work,
+      distrust: (why) => distrusted.push(why),
+    });
+  for (const [code, failAt, expected] of [
+    ['SQLITE_IOERR', 1, 'AC_COMMIT_UNKNOWN'],
+    ['SQLITE_IOERR', 2, 'AC_COMMIT_UNKNOWN'],
+    ['SQLITE_FULL', 2, 'AC_COMMIT_UNKNOWN'],
+    ['SQLITE_BUSY', 2, 'AC_STORE_RETRY'],
+    ['SQLITE_CONSTRAINT', 2, 'AC_INTERNAL'],
+  ] as const) {
+    const { connection, statements } = failingConnection(failAt, code);
+    const numbers: EventNumbers = { last: null };
+    const distrusted: unknown[] = [];
+    await failsWith(t, transacting(connection, numbers, distrusted), expected, `${code} at statement ${failAt}`);
+    t.equal(distrusted.length > 0, expected === 'AC_COMMIT_UNKNOWN');
+    t.equal(numbers.last, null, 'the numbers are looked up anew');
+    t.notOk(statements.includes('ROLLBACK'), 'there is no transaction to roll back');
+  }
+  const { connection, statements } = failingConnection(0, '');
+  const numbers: EventNumbers = { last: null };
+  t.strictSame(await transacting(connection, numbers), [1, 2]);
+  t.strictSame(await transacting(connection, numbers), [3, 4]);
+  t.strictSame(statements, ['SELECT seq', 'INSERT INTO', 'INSERT INTO'], 'a commit is one statement');
 });
 
 t.test('a work that goes on after a failed statement commits nothing', async (t) => {
@@ -83,20 +138,31 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
     await failsWith(t, transaction.change('saveAgents', []), 'AC_STORE_UNAVAILABLE', 'the next one is refused');
     return 'all is well';
   };
-  const answer = sqliteTransaction(connection, { file: 'x.db', clock: systemClock(), batchId: 'b', work, distrust: () => undefined });
+  const answer = sqliteTransaction(connection, {
+    file: 'x.db',
+    clock: systemClock(),
+    numbers: { last: null },
+    batchId: 'b',
+    work,
+    distrust: () => undefined,
+  });
   await failsWith(t, answer, 'AC_STORE_UNAVAILABLE', 'the transaction fails');
-  t.strictSame(statements, ['BEGIN IMMEDIATE', 'WITH given', 'ROLLBACK']);
+  t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
 });
 
 t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
-  const { connection } = failingConnection(2, 'SQLITE_ERROR');
+  const { connection } = failingConnection(3, 'SQLITE_ERROR');
   const distrusted: unknown[] = [];
   const mistake = new Error('a mistake of the work');
   const answer = sqliteTransaction(connection, {
     file: 'x.db',
     clock: systemClock(),
+    numbers: { last: null },
     batchId: 'b',
-    work: () => Promise.reject(mistake),
+    work: async (transaction) => {
+      await transaction.change('saveAgents', []);
+      throw mistake;
+    },
     distrust: (why) => distrusted.push(why),
   });
   t.equal(await answer.catch((thrown: unknown) => thrown), mistake);
@@ -113,7 +179,7 @@ t.test('R15: a storage that cannot be opened anew for a while is opened anew whe
   statements.fault = 'ioerr';
   statements.count.arm({ nth: 1, lasting: true });
   for (let tries = 1; tries <= 3; tries += 1)
-    await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), 'AC_STORE_UNAVAILABLE', `try ${tries}`);
+    await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), tries === 1 ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', `try ${tries}`); // prettier-ignore
   statements.count.mend();
   await commit(storage, inserting(aTask({ id: aTaskId(9) })));
   t.equal((await storage.tasks.stats()).statuses.queued, 2);

@@ -166,10 +166,10 @@ t.test('remembers the newest batches and forgets old ones', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
-  await storage.tasks.transact('the first', async () => 1);
+  await storage.tasks.transact('the first', (unit) => unit.renewHub('hub-1', 1));
   const numbers = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT';
   await outside(file, `INSERT INTO batches (batch_id) ${numbers} 'batch ' || n FROM c`);
-  await storage.tasks.transact('the last', async () => 1);
+  await storage.tasks.transact('the last', (unit) => unit.renewHub('hub-1', 1));
   t.equal(await storage.tasks.committed('the first'), false);
   t.equal(await storage.tasks.committed('batch 4999'), true);
   t.equal(await storage.tasks.committed('the last'), true);

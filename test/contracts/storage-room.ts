@@ -38,7 +38,7 @@ export async function openedIn(t: Test, subject: StorageSubject): Promise<Storag
 
 /** Commits these changes in a batch of their own. */
 export const commit = (storage: Storage, changes: Changes): Promise<readonly StoredEvent[]> =>
-  storage.tasks.transact(`batch-${randomUUID()}`, (unit) => unit.save(changes));
+  storage.tasks.transact(`batch-${randomUUID()}`, (unit) => unit.save(changes, true));
 
 /** Asserts that `work` fails with `code`, and gives the error. */
 export async function failsWith(t: Test, work: Promise<unknown>, code: ErrorCode, message: string): Promise<AgentcomError | undefined> {

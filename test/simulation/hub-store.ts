@@ -99,7 +99,7 @@ function noticing(unit: StoreUnit, { plan, trace, database, clock }: Surrounding
     begunAtMs: clock.monotonicMs(),
     couldGo,
   });
-  if (!plan.shared) return { ...unit, save: (changes) => (save(told(changes, null)), unit.save(changes)) };
+  if (!plan.shared) return { ...unit, save: (changes, isLast) => (save(told(changes, null)), unit.save(changes, isLast)) };
   /** Tasks that wait, whose rows nobody has. */
   const free = (): readonly Task[] =>
     [...database.current.values()].flatMap(({ task }) =>
@@ -126,11 +126,11 @@ function noticing(unit: StoreUnit, { plan, trace, database, clock }: Surrounding
       if (hubs.dead.length > 0) trace.rare('hub buried');
       return hubs;
     },
-    save(changes) {
+    save(changes, isLast) {
       const own = new Set([...changes.inserted, ...changes.updated].map(({ task }) => task.id));
       const claims = seen;
       save(told(changes, (id) => claims.has(id) || own.has(id)));
-      return unit.save(changes);
+      return unit.save(changes, isLast);
     },
   };
 }

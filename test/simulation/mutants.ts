@@ -27,9 +27,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'acknowledgement before the commit',
     caughtBy: 'J3',
     file: 'core/application/hub/task-queue.ts',
-    find: '    const changes = batch.changes();\n    const events = await unit.save(changes);',
+    find: '    const events = await unit.save(changes, isLast);',
     replace:
-      '    const changes = batch.changes();\n    entries.forEach((entry, index) => {\n      const answer = answers[index];\n      if (answer !== undefined && entry.command.kind === "report") entry.settle({ ok: true, answer: answer() });\n    });\n    const events = await unit.save(changes);',
+      '    entries.forEach((entry, index) => {\n      const answer = answers[index];\n      if (answer !== undefined && entry.command.kind === "report") entry.settle({ ok: true, answer: answer() });\n    });\n    const events = await unit.save(changes, isLast);',
   },
   {
     name: 'M3',

@@ -221,9 +221,11 @@ export class TaskQueue implements CommandInbox {
     if (batch.dispatchWanted || commands.length === 0) await dispatch(batch, roster, context);
     await this.#address(batch);
     const changes = batch.changes();
-    const events = await unit.save(changes);
-    if (load.hubs.hasDuty) await removeOld(unit, batch.nowMs, context);
-    return { batch, answers, events, dueAtMs: earliestDue(changes, roster.nextPauseEndMs(batch.nowMs)) };
+    const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs));
+    const isLast = !load.hubs.hasDuty;
+    const events = await unit.save(changes, isLast);
+    if (!isLast) await removeOld(unit, batch.nowMs, context);
+    return { batch, answers, events, dueAtMs };
   }
 
   /** Turns the assignments of the batch into what leaves the hub: each with its body, if the batch has not ended it again. */
