@@ -71,15 +71,15 @@ const columns = programs.map(({ name }) => ({ title: name, cell: (tried: { reado
 for (const line of tableLines([{ title: 'case', cell: ({ name }: { readonly name: string }) => name }, ...columns], cases, undefined))
   say(line);
 say();
-for (const [key, outcome] of [...outcomes].sort(([a], [b]) => a.localeCompare(b))) {
+for (const [key, outcome] of [...outcomes].sort(([a], [b]) => (a < b ? -1 : 1))) {
   if (outcome.kind === 'unsupported') say(`${key}: not supported: ${outcome.why}`);
   if (outcome.kind === 'green' && outcome.note !== undefined) say(`* ${key}: ${outcome.note}`);
 }
 for (const [name, why] of missing) say(`${name}: not installed: ${why}`);
+const count = (kind: Outcome['kind']): string => String([...outcomes.values()].filter((outcome) => outcome.kind === kind).length);
 const red = [...outcomes].filter(([, { kind }]) => kind === 'red').map(([key]) => key);
-say(
-  `${String(outcomes.size - red.length)} of ${String(outcomes.size)} as they should be, in ${String(Math.round((performance.now() - beganMs) / 1_000))} s`,
-);
+const seconds = String(Math.round((performance.now() - beganMs) / 1_000));
+say(`${count('green')} green, ${count('red')} red, ${count('unsupported')} not supported, in ${seconds} s`);
 for (const key of red) say(`RED ${key}`);
 process.exitCode = red.length === 0 && missing.size === 0 ? 0 : 1;
 

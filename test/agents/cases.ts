@@ -95,13 +95,13 @@ export const CASES: readonly AgentCase[] = [
   },
   {
     name: 'adopt',
-    about: 'kill -9 of the sidecar: the next one takes the run up, and gets its result',
-    unsupported: ({ notAdoptable }) => notAdoptable ?? null,
+    about: 'kill -9 of the sidecar: the next one takes the run up and gets its result; or, where it cannot, stops what is left',
     async run(room) {
       const id = await room.submit(WAITING_TOOL);
       await room.file('at-work');
       await room.killSidecar();
       await room.startSidecar();
+      if (room.program.notAdoptable !== undefined) return lostWithItsSidecar(room, id, room.program.notAdoptable);
       writeFileSync(join(room.cwd, 'go'), '');
       const task = await room.completed(id);
       assert.match(room.log(), /taking up a run where it is/);
@@ -157,9 +157,19 @@ async function endedByTime(room: Room, status: number): Promise<string> {
   const { details } = await room.event(id, 'failed', 'released');
   assert.equal(details?.['kind'], 'execution_timeout', JSON.stringify(details));
   await room.nothingLeft(id);
+  const { history } = await room.task(id);
+  const isTold = history.some((entry) => entry.event === 'progress' && /429|500|retry/.test(String(entry.details?.['message'])));
+  assert.equal(isTold, room.program.tellsRetries, 'whether the hub was told that it tries again');
   const tries = room.calls().filter((call) => call.status === status).length;
   assert.ok(tries > 1, `it called its model ${String(tries)} times`);
   return `tries on by itself, ${String(tries)} calls in ${String(PATIENCE_MS / 1_000)} s: ended by run_max_ms`;
+}
+
+async function lostWithItsSidecar(room: Room, id: string, why: string): Promise<string> {
+  const { details } = await room.event(id, 'completed', 'failed', 'released');
+  assert.equal(details?.['kind'], 'lost', JSON.stringify(details));
+  await room.nothingLeft(id);
+  return `not taken up: ${why}; lost, and nothing is left of it`;
 }
 
 interface KilledOnce {

@@ -37,6 +37,8 @@ export interface AgentProgram {
   readonly tellsWhetherItWorked: boolean;
   /** Statuses of its model after which it tries again for longer than anybody waits. */
   readonly triesOnAfter: readonly number[];
+  /** Whether it says that it tries again. */
+  readonly tellsRetries: boolean;
   /** Between two words of it in a run where all is well, milliseconds, with room. */
   readonly idleMs: number;
 }
@@ -94,6 +96,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: true,
     tellsWhetherItWorked: true,
     triesOnAfter: [],
+    tellsRetries: true,
     idleMs: 15_000,
   },
   {
@@ -111,6 +114,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [],
+    tellsRetries: true,
     idleMs: 15_000,
   },
   {
@@ -125,6 +129,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [429, 500],
+    tellsRetries: true,
     idleMs: 20_000,
   },
   {
@@ -139,6 +144,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [500],
+    tellsRetries: false,
     idleMs: 30_000,
   },
   {
@@ -156,6 +162,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: false,
     tellsWhetherItWorked: false,
     triesOnAfter: [429, 500],
+    tellsRetries: true,
     idleMs: 60_000,
   },
   {
@@ -173,6 +180,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [429, 500],
+    tellsRetries: false,
     idleMs: 20_000,
   },
   {
@@ -192,6 +200,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [500],
+    tellsRetries: false,
     idleMs: 30_000,
   },
 ];
