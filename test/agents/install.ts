@@ -50,7 +50,7 @@ export async function install(program: NpmProgram, folder = cacheFolder()): Prom
   await writeFile(join(place, 'package.json'), '{ "private": true }\n');
   const npm = ['npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', named(program)];
   const ran = await run(npm, { cwd: place, path, withinMs: INSTALL_WITHIN_MS });
-  if (ran.code !== 0) return { kind: 'failed', why: `npm install ended with ${String(ran.code)}: ${ran.output.trim().slice(-500)}` };
+  if (ran.code !== 0) return { kind: 'failed', why: `npm install ended with ${String(ran.code)}: ${firstWords(ran.output)}` };
   return told(program, { file: join(bin, program.bin), path });
 }
 
@@ -60,8 +60,15 @@ async function told(program: NpmProgram, { file, path }: { readonly file: string
   const { code, output } = await run([file, '--version'], { cwd: '/', path, withinMs: VERSION_WITHIN_MS });
   const [says = ''] = output.trim().split('\n');
   if (code === 0 && output.includes(program.version)) return { kind: 'installed', file, path, says };
-  return { kind: 'failed', why: `"${program.bin} --version" ended with ${String(code)}: ${output.trim().slice(-500)}` };
+  return { kind: 'failed', why: `"${program.bin} --version" ended with ${String(code)}: ${firstWords(output)}` };
 }
+
+const WORDS_SHOWN = 300;
+const firstWords = (output: string): string =>
+  output
+    .trim()
+    .replace(/\s*\n\s*/g, '; ')
+    .slice(0, WORDS_SHOWN);
 
 interface RunHow {
   readonly cwd: string;

@@ -53,7 +53,7 @@ const OPENCODE: NpmProgram = { package: 'opencode-ai', version: '1.18.33', bin: 
 const NODE_OF_OPENCLAW: NpmProgram = { package: 'node', version: '24.21.0', bin: 'node' };
 const OPENCLAW: NpmProgram = { package: 'openclaw', version: '2026.9.6', bin: 'openclaw', node: NODE_OF_OPENCLAW };
 
-const environment = ({ home, path }: AgentPlace) => ({ HOME: home, PATH: path });
+const environment = ({ home, path }: AgentPlace) => ({ HOME: home, PATH: path, TMPDIR: join(home, 'tmp') });
 
 async function geminiEnvironment(place: AgentPlace) {
   const { home, key, modelUrl } = place;

@@ -65,7 +65,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
   const agentId = `${program.name}-${name}`;
   const folder = join(world.dir, `place-${agentId}`);
   const [home, cwd] = [join(folder, 'home'), join(folder, 'project')];
-  await mkdir(home, { recursive: true });
+  await mkdir(join(home, 'tmp'), { recursive: true });
   await mkdir(cwd, { recursive: true });
   const key = `${isKeyWrong ? WRONG_KEY : 'right-key'}-${agentId}`;
   const [runner, own] = await program.wake({ file: installed.file, path: installed.path, home, cwd, modelUrl: model.url, key });
