@@ -4,7 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { tableLines } from '../../apps/cli/output/table.ts';
-import { say, sayMachine, thisMachine } from '../chaos/rig/figures.ts';
+import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { agentsRun, type Outcome, type ReadyProgram } from './agents-run.ts';
 import { CASES } from './cases.ts';
 import { cacheFolder, install, named } from './install.ts';
@@ -76,12 +76,23 @@ for (const [key, outcome] of [...outcomes].sort(([a], [b]) => (a < b ? -1 : 1)))
   if (outcome.kind === 'green' && outcome.note !== undefined) say(`* ${key}: ${outcome.note}`);
 }
 for (const [name, why] of missing) say(`${name}: not installed: ${why}`);
-const count = (kind: Outcome['kind']): string => String([...outcomes.values()].filter((outcome) => outcome.kind === kind).length);
+const count = (kind: Outcome['kind']): number => [...outcomes.values()].filter((outcome) => outcome.kind === kind).length;
 const red = [...outcomes].filter(([, { kind }]) => kind === 'red').map(([key]) => key);
-const seconds = String(Math.round((performance.now() - beganMs) / 1_000));
-say(`${count('green')} green, ${count('red')} red, ${count('unsupported')} not supported, in ${seconds} s`);
+const figures = {
+  green: count('green'),
+  red: count('red'),
+  unsupported: count('unsupported'),
+  notInstalled: missing.size,
+  seconds: Math.round((performance.now() - beganMs) / 1_000),
+};
+say(`${figures.green} green, ${figures.red} red, ${figures.unsupported} not supported, in ${figures.seconds} s`);
 for (const key of red) say(`RED ${key}`);
-process.exitCode = red.length === 0 && missing.size === 0 ? 0 : 1;
+const isReached = red.length === 0 && missing.size === 0;
+const isFull = only === undefined && onlyCases === undefined;
+const versions = Object.fromEntries(programs.map(({ name, npm }) => [name, named(npm)]));
+const ended = Object.fromEntries([...outcomes].map(([key, { kind }]) => [key, kind]));
+writeFigures('agents', isFull, { reached: isReached, ...figures, versions, ended }, 'test:agents');
+process.exitCode = isReached ? 0 : 1;
 
 function inWords(outcome: Outcome): string {
   if (outcome.kind === 'green') return `green in ${String(outcome.seconds)} s${outcome.note === undefined ? '' : ` (${outcome.note})`}`;
