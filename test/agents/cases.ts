@@ -96,21 +96,21 @@ export const CASES: readonly AgentCase[] = [
   {
     name: 'adopt',
     about: 'kill -9 of the sidecar: the next one takes the run up and gets its result; or, where it cannot, stops what is left',
-    async run(room) {
-      const id = await room.submit(WAITING_TOOL);
-      await room.file('at-work');
-      await room.killSidecar();
-      await room.startSidecar();
-      if (room.program.notAdoptable !== undefined) return lostWithItsSidecar(room, id, room.program.notAdoptable);
-      writeFileSync(join(room.cwd, 'go'), '');
-      const task = await room.completed(id);
-      assert.match(room.log(), /taking up a run where it is/);
-      assert.deepEqual([task.generation, task.retry_count], [1, 0]);
-      saidInTurn(room, task, 1);
-      assert.equal(task.tokens_used, tokensOf(room.program, room.calls()), 'the usage is that of its calls');
-      await room.nothingLeft(id);
-      return undefined;
-    },
+    run: (room) =>
+      overSidecars(room, async () => {
+        await room.startSidecar();
+        writeFileSync(join(room.cwd, 'go'), '');
+      }),
+  },
+  {
+    name: 'missed',
+    about: 'the same, but the program has ended before the next sidecar starts: its result is found all the same',
+    run: (room) =>
+      overSidecars(room, async (id) => {
+        writeFileSync(join(room.cwd, 'go'), '');
+        await room.nothingLeft(id);
+        await room.startSidecar();
+      }),
   },
   {
     name: 'resume',
@@ -163,6 +163,22 @@ async function endedByTime(room: Room, status: number): Promise<string> {
   const tries = room.calls().filter((call) => call.status === status).length;
   assert.ok(tries > 1, `it called its model ${String(tries)} times`);
   return `tries on by itself, ${String(tries)} calls in ${String(PATIENCE_MS / 1_000)} s: ended by run_max_ms`;
+}
+
+/** The sidecar is killed while the tool works; `meanwhile` lets the tool end and starts the next sidecar. */
+async function overSidecars(room: Room, meanwhile: (id: string) => Promise<void>): Promise<string | undefined> {
+  const id = await room.submit(WAITING_TOOL);
+  await room.file('at-work');
+  await room.killSidecar();
+  await meanwhile(id);
+  if (room.program.notAdoptable !== undefined) return lostWithItsSidecar(room, id, room.program.notAdoptable);
+  const task = await room.completed(id);
+  assert.match(room.log(), /taking up a run where it is/);
+  assert.deepEqual([task.generation, task.retry_count], [1, 0]);
+  saidInTurn(room, task, 1);
+  assert.equal(task.tokens_used, tokensOf(room.program, room.calls()), 'the usage is that of its calls');
+  await room.nothingLeft(id);
+  return undefined;
 }
 
 async function lostWithItsSidecar(room: Room, id: string, why: string): Promise<string> {
