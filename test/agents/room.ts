@@ -34,7 +34,7 @@ export interface Room {
   /** Where the agent works. */
   readonly cwd: string;
   /** Submits a task for this agent alone; answers its id. */
-  submit(description: string, more?: { readonly max_retries?: number; readonly run_max_ms?: number }): Promise<string>;
+  submit(description: string, more?: { readonly max_retries?: number }): Promise<string>;
   task(id: string): Promise<TaskDetail>;
   /** Waits for an event of the task and answers the newest of this name, from its history. */
   event(id: string, ...names: readonly HistoryEntry['event'][]): Promise<HistoryEntry>;
@@ -44,6 +44,8 @@ export interface Room {
   pausedCause(): Promise<string | null>;
   /** Waits for a file in `cwd`. */
   file(name: string): Promise<void>;
+  /** Waits until so many calls of its model have failed with this status. */
+  called(status: number, times: number): Promise<void>;
   /** The calls of the model so far. */
   calls(): readonly ModelCall[];
   killSidecar(): Promise<void>;
@@ -102,6 +104,10 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
       return (await world.api.agent(agentId)).paused_cause ?? null;
     },
     file: (file) => until(`a file ${file}`, WAIT_MS, () => existsSync(join(cwd, file))),
+    called: (status, times) =>
+      until(`${times} calls of its model that fail with ${status}`, WAIT_MS, () => {
+        return model.calls(key).filter((call) => call.status === status).length >= times;
+      }),
     calls: () => model.calls(key),
     async killSidecar() {
       await sidecar.kill('SIGKILL');
