@@ -15,7 +15,7 @@ import {
   type Session,
   type Verdict,
 } from '../plugin.ts';
-import { causeOfText, causeOfToldError, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
+import { causeOfText, causeOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
 import { costOfRun, costTotalsIn, tokensOf } from './acp-usage.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
@@ -104,7 +104,7 @@ function hearRefusal(state: AcpState, said: SaidObject): Heard<AcpState> {
   const to = textOf(said['to']);
   const error = objectOf(said['error']);
   if (to !== 'session/resume' && to !== 'session/load') return { state, events: [refusalOf(to, error, state.hasWorked)] };
-  const message = `cannot go on with its session, and begins afresh: ${textOf(error['message']) ?? 'it gave no reason'}`;
+  const message = `cannot go on with its session, and begins afresh: ${reasonIn(error)}`;
   return { state, events: [{ type: 'progress', message: shortened(message) }] };
 }
 

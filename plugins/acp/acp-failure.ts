@@ -30,7 +30,7 @@ const ERROR_KINDS: Readonly<Record<string, FailureCause>> = {
 export function refusalOf(to: string | null, error: SaidObject, hasWorked: boolean): Verdict {
   const code = typeof error['code'] === 'number' ? error['code'] : null;
   const data = objectOf(error['data']);
-  const said = textOf(error['message']) ?? 'it gave no reason';
+  const said = reasonIn(error);
   const kind =
     code === AUTH_REQUIRED
       ? 'auth'
@@ -42,6 +42,13 @@ export function refusalOf(to: string | null, error: SaidObject, hasWorked: boole
     retryable: code === 400 || code === 413 ? false : undefined,
     details: { ...(code === null ? {} : { code }), ...data },
   });
+}
+
+/** In its own words; some say only "Internal error", and what was wrong beside it. */
+export function reasonIn(error: SaidObject): string {
+  const message = textOf(error['message']) ?? 'it gave no reason';
+  const details = textOf(objectOf(error['data'])['details']);
+  return details === null ? message : `${message}: ${details}`;
 }
 
 /** What a request is for says what is wrong when it is refused before any work. */

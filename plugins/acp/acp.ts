@@ -43,6 +43,6 @@ async function createAcp({ options, ...deps }: RunnerContext<AcpOptions>): Promi
         const graceMs = options.graceMs ?? GRACE_MS;
         await acpRun({ acp: loaded, options, cwd, facts, ears, graceMs, signal, left, emit, deps });
       }),
-    check: () => checkAcp(cwd, options),
+    check: (signal) => checkAcp(cwd, options, signal),
   };
 }

@@ -12,6 +12,7 @@ import {
   versionIn,
   type RunnerCheck,
   type SaidObject,
+  type StopSignal,
 } from '../plugin.ts';
 import { acpArgv, acpVariables, presetOf, traitsOf, type AcpOptions } from './acp-options.ts';
 
@@ -24,12 +25,12 @@ const GREETING = {
 };
 
 /** `cwd` is absolute. Whether it is logged in shows at its first prompt only. */
-export async function checkAcp(cwd: string, options: AcpOptions): Promise<readonly RunnerCheck[]> {
+export async function checkAcp(cwd: string, options: AcpOptions, signal?: StopSignal): Promise<readonly RunnerCheck[]> {
   const folder = await checkAgentFolder(cwd);
-  return folder.ok ? [folder, await checkGreeting(cwd, options)] : [folder];
+  return folder.ok ? [folder, await checkGreeting(cwd, options, signal)] : [folder];
 }
 
-async function checkGreeting(cwd: string, options: AcpOptions): Promise<RunnerCheck> {
+async function checkGreeting(cwd: string, options: AcpOptions, signal: StopSignal | undefined): Promise<RunnerCheck> {
   const argv = acpArgv(options);
   const { install } = traitsOf(options);
   const env = baseEnvironment({ cwd, ...acpVariables(options) });
@@ -42,11 +43,12 @@ async function checkGreeting(cwd: string, options: AcpOptions): Promise<RunnerCh
     cwd,
     env,
     input: `${JSON.stringify(GREETING)}\n`,
+    signal,
     isAnswer: (stdout) => answerIn(stdout) !== null,
   });
   const name = `"${argv.join(' ')}"`;
   // Some take 6 s to start on a busy machine, which is no reason to give them no work.
-  if (asked.kind === 'failed' && asked.isSlow === true) return answer(true, `${found.file}; it is starting, and ${asked.message}`);
+  if (asked.kind === 'slow') return answer(true, `${found.file}; it is starting, and ${asked.message}`);
   if (asked.kind === 'failed') return answer(false, `${name} ${asked.message}. ${install}`);
   const greeted = answerIn(asked.stdout);
   if (greeted === null) {

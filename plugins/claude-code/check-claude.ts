@@ -1,5 +1,14 @@
 /** What the doctor asks of Claude Code. Calls no model. */
-import { askProgram, baseEnvironment, checkAgentFolder, checkAgentProgram, objectOf, type RunnerCheck } from '../plugin.ts';
+import {
+  askProgram,
+  baseEnvironment,
+  checkAgentFolder,
+  checkAgentProgram,
+  objectOf,
+  type AskOptions,
+  type RunnerCheck,
+  type StopSignal,
+} from '../plugin.ts';
 import { CLAUDE_VARIABLES, claudeVariables, type ClaudeCodeOptions } from './claude-start.ts';
 
 export interface CheckedClaude {
@@ -7,25 +16,27 @@ export interface CheckedClaude {
   /** Absolute. */
   readonly cwd: string;
   readonly options: ClaudeCodeOptions;
+  readonly signal?: StopSignal | undefined;
 }
 
 const LEAST = '2.1.328';
 const INSTALL = 'Install it with "npm install -g @anthropic-ai/claude-code" (with its install scripts), or correct bin.';
 
-export async function checkClaude({ argv, cwd, options }: CheckedClaude): Promise<readonly RunnerCheck[]> {
+export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude): Promise<readonly RunnerCheck[]> {
   const env = baseEnvironment({ cwd, env: claudeVariables(options), passEnv: [...CLAUDE_VARIABLES, ...(options.passEnv ?? [])] });
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL }),
-    checkLogin(argv, cwd, env),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkLogin(argv, { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : []), ...checkRoot(options, env)];
 }
 
-async function checkLogin(argv: readonly string[], cwd: string, env: Readonly<Record<string, string>>): Promise<RunnerCheck> {
+async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
-  const asked = await askProgram([...argv, 'auth', 'status'], { cwd, env });
+  const asked = await askProgram([...argv, 'auth', 'status'], options);
+  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} auth status" ${asked.message}` };
   if (asked.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${asked.message}.` };
   const isLoggedIn = asked.exitCode === 0 && statusIn(asked.stdout);
   return {

@@ -24,6 +24,7 @@ export const claudeCode = defineWakeRunner({
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tools in allowTools, or change permissions.',
       },
-      check: () => checkClaude({ argv: argvOf(options.bin, 'claude'), cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),
+      check: (signal) =>
+        checkClaude({ argv: argvOf(options.bin, 'claude'), cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

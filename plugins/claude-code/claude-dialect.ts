@@ -20,6 +20,8 @@ import {
 import { NOTHING_USED, usageOfRun, usageSoFar, withMessage, type UsedSoFar } from './claude-usage.ts';
 
 interface ClaudeState {
+  /** It goes on with a session. */
+  readonly isResumed: boolean;
   /** A tool was called. */
   readonly hasWorked: boolean;
   /** It has begun: what goes wrong before that is a matter of its setup. */
@@ -29,7 +31,7 @@ interface ClaudeState {
   readonly used: UsedSoFar;
 }
 
-const FIRST: ClaudeState = { hasWorked: false, hasBegun: false, resetAtMs: null, used: NOTHING_USED };
+const FIRST: ClaudeState = { isResumed: false, hasWorked: false, hasBegun: false, resetAtMs: null, used: NOTHING_USED };
 
 export interface ClaudeDialectOptions {
   /** A result that came although a tool was denied counts as failed. */
@@ -37,7 +39,7 @@ export interface ClaudeDialectOptions {
 }
 
 export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<ClaudeState> => ({
-  begin: () => FIRST,
+  begin: (session) => ({ ...FIRST, isResumed: session !== null }),
   hear(state, { json, heardAtMs }) {
     switch (json?.['type']) {
       case 'system':
@@ -109,6 +111,8 @@ function hearResult(
   const usage = usageOfRun(said);
   const isSuccess = said['is_error'] === false && said['subtype'] === 'success';
   const denied = deniedTools(said);
+  const gone = state.isResumed && !state.hasBegun ? itemsOf(said['errors']).map(String).find(isSessionGone) : undefined;
+  if (gone !== undefined) return { state, events: [{ type: 'session_gone', message: shortened(gone) }] };
   if (!isSuccess) return { state, events: [{ type: 'usage', ...usage }, failureOf(state, said, heardAtMs)] };
   if (failsWhenDenied && denied.length > 0) {
     const message = `it was not allowed to use ${denied.join(', ')}`;
@@ -122,6 +126,8 @@ function hearResult(
   };
   return { state, events: [{ type: 'completed', output, ...usage }] };
 }
+
+const isSessionGone = (error: string): boolean => /no conversation found with session id/i.test(error);
 
 const deniedTools = (said: SaidObject): readonly string[] => [
   ...new Set(itemsOf(said['permission_denials']).map((denial) => textOf(objectOf(denial)['tool_name']) ?? 'a tool')),

@@ -68,8 +68,9 @@ export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexSt
     }
   },
   ended(state, end) {
-    const kind = causeOfEnd(state, end);
-    return agentFailed({ kind, message: endInWords(end), hasWorked: state.hasWorked });
+    const message = endInWords(end);
+    if (isSessionGone(state, end)) return { type: 'session_gone', message };
+    return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked: state.hasWorked });
   },
 });
 
@@ -133,10 +134,12 @@ const statusIn = (message: string): number | null => {
   return status === undefined ? null : Number(status);
 };
 
-function causeOfEnd({ threadId, session }: CodexState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
+const isSessionGone = ({ session, threadId }: CodexState, { stderrTail }: ProgramEnd): boolean =>
+  session !== null && threadId === null && /resume failed|no rollout found/i.test(stderrTail);
+
+function causeOfEnd({ threadId }: CodexState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
   if (/exceeds the maximum length/i.test(stderrTail)) return 'limit';
   if (/not inside a trusted directory/i.test(stderrTail)) return 'config';
-  if (session !== null && /resume failed|no rollout found/i.test(stderrTail)) return 'agent_failed';
   return threadId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }
 

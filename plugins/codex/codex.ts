@@ -24,6 +24,6 @@ export const codex = defineWakeRunner({
         auth: 'Run "codex login" there, or give the sidecar CODEX_API_KEY.',
         limit: 'Raise maxTurns, or make the task smaller.',
       },
-      check: () => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),
+      check: (signal) => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

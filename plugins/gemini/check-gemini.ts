@@ -1,7 +1,16 @@
 /** What the doctor asks of the Gemini CLI. Calls no model. No command of it says whether it is logged in. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { argvOf, baseEnvironment, checkAgentFolder, checkAgentProgram, objectOf, textOf, type RunnerCheck } from '../plugin.ts';
+import {
+  argvOf,
+  baseEnvironment,
+  checkAgentFolder,
+  checkAgentProgram,
+  objectOf,
+  textOf,
+  type RunnerCheck,
+  type StopSignal,
+} from '../plugin.ts';
 import { GEMINI_VARIABLES, geminiVariables, type GeminiOptions } from './gemini-start.ts';
 
 const LEAST = '0.61.0';
@@ -11,15 +20,17 @@ const KEYS = ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_APPLICATION_CREDENTIAL
 export async function checkGemini({
   cwd,
   options,
+  signal,
 }: {
   readonly cwd: string;
   readonly options: GeminiOptions;
+  readonly signal?: StopSignal | undefined;
 }): Promise<readonly RunnerCheck[]> {
   const argv = argvOf(options.bin, 'gemini');
   const env = baseEnvironment({ cwd, env: geminiVariables(options), passEnv: [...GEMINI_VARIABLES, ...(options.passEnv ?? [])] });
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
-  return [folder, await checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL }), await checkLogin(env)];
+  return [folder, await checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }), await checkLogin(env)];
 }
 
 /** A key of the environment, or a way to log in that somebody has chosen in its settings. */

@@ -68,7 +68,11 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
         return { state };
     }
   },
-  ended: (state, end) => agentFailed({ kind: causeOfEnd(state, end), message: endInWords(end), hasWorked: state.turns > 0 }),
+  ended(state, end) {
+    const message = endInWords(end);
+    if (isSessionGone(state, end)) return { type: 'session_gone', message };
+    return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked: state.turns > 0 });
+  },
 });
 
 function hearTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOptions): Heard<GeminiState> {
@@ -138,8 +142,10 @@ const statusIn = (message: string): number | null => {
   return status === undefined ? null : Number(status);
 };
 
-function causeOfEnd({ session, sessionId }: GeminiState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
-  if (session !== null && /error resuming session|invalid session identifier/i.test(stderrTail)) return 'agent_failed';
+const isSessionGone = ({ session, sessionId }: GeminiState, { stderrTail }: ProgramEnd): boolean =>
+  session !== null && sessionId === null && /error resuming session|invalid session identifier/i.test(stderrTail);
+
+function causeOfEnd({ sessionId }: GeminiState, { exitCode }: ProgramEnd): FailureCause {
   const byExit = exitCode === null ? undefined : CAUSE_OF_EXIT[exitCode];
   if (byExit !== undefined) return byExit;
   return sessionId === null && exitCode === 1 ? 'config' : 'no_result';

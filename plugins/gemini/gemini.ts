@@ -26,6 +26,6 @@ export const gemini = defineWakeRunner({
         auth: 'Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.',
         limit: 'Raise maxTurns (or maxSessionTurns in its settings), or make the task smaller.',
       },
-      check: () => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options }),
+      check: (signal) => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

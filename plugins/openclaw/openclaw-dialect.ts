@@ -30,13 +30,13 @@ const CHARACTERS_MAX = 4 * 1024 * 1024;
 const FIRST: OpenclawState = { object: null, isTooLong: false };
 
 /**
- * It is settled by the object: from a line that begins with `{` to one that is `}`. Nothing is said before; what it writes
- * to standard error only shows that it lives.
+ * It is settled by the object: from a line that begins with `{` to one that is `}`. Nothing is said before, but for what it
+ * writes to standard error: that it tries again by itself.
  */
 export const openclawDialect: AgentDialect<OpenclawState> = {
   begin: () => FIRST,
   hear(state, { stream, text, json }) {
-    if (stream === 'stderr') return { state };
+    if (stream === 'stderr') return { state, events: retryIn(text) };
     if (state.object === null && json !== null) return { state, events: eventsOf(json) };
     if (state.object === null && !text.startsWith('{')) return { state };
     const object = `${state.object ?? ''}${text}\n`;
@@ -51,6 +51,14 @@ export const openclawDialect: AgentDialect<OpenclawState> = {
     return agentFailed({ kind, message, hasWorked: kind !== 'config' });
   },
 };
+
+/** `transient same-model retry 1/9 for fake/m reason=rate_limit: delayMs=1343` */
+function retryIn(text: string): readonly SaidEvent[] {
+  const [, count, of, reason] = /\bretry (\d+)\/(\d+) for \S+ reason=(\w+)/.exec(text) ?? [];
+  if (count === undefined || of === undefined || reason === undefined) return [];
+  const waiting = reason === 'rate_limit' ? 'rate_limited' : 'model_unavailable';
+  return [{ type: 'progress', message: `waiting for the model: retry ${count} of ${of} (${reason})`, waiting }];
+}
 
 function objectIn(text: string): SaidObject | null {
   try {

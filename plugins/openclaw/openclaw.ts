@@ -11,9 +11,11 @@ import {
   commonAgentOptions,
   defineWakeRunner,
   Type,
+  type AskOptions,
   type OptionsOf,
   type ProgramStart,
   type RunnerCheck,
+  type StopSignal,
   type WakeRequest,
 } from '../plugin.ts';
 import { openclawDialect } from './openclaw-dialect.ts';
@@ -53,7 +55,7 @@ export const openclaw = defineWakeRunner({
         config: 'Correct the options of the runner or its config; it needs a Node of at least 24.16.',
         limit: 'Raise the run time of the task, or make the task smaller.',
       },
-      check: () => checkOpenclaw(resolve(sidecar.baseDir, options.cwd ?? '.'), options, sidecar.baseDir),
+      check: (signal) => checkOpenclaw(options, { cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), baseDir: sidecar.baseDir, signal }),
     }),
 });
 
@@ -85,22 +87,26 @@ const configFlag = ({ configFile }: OpenclawOptions, baseDir: string): readonly 
   configFile === undefined ? [] : ['--config', resolve(baseDir, configFile)];
 
 /** What the doctor asks. Only a run of the program shows whether its Node is new enough. */
-async function checkOpenclaw(cwd: string, options: OpenclawOptions, baseDir: string): Promise<readonly RunnerCheck[]> {
+async function checkOpenclaw(
+  options: OpenclawOptions,
+  { cwd, baseDir, signal }: { readonly cwd: string; readonly baseDir: string; readonly signal?: StopSignal | undefined },
+): Promise<readonly RunnerCheck[]> {
   const folder = await checkAgentFolder(cwd);
   if (!folder.ok) return [folder];
   const argv = argvOf(options.bin, 'openclaw');
   const config = options.configFile === undefined ? {} : { OPENCLAW_CONFIG_PATH: resolve(baseDir, options.configFile) };
   const env = baseEnvironment({ cwd, env: { ...config, ...options.env }, passEnv: options.passEnv });
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL }),
-    checkLogin(argv, cwd, env),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkLogin(argv, { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : [])];
 }
 
-async function checkLogin(argv: readonly string[], cwd: string, env: Readonly<Record<string, string>>): Promise<RunnerCheck> {
+async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
-  const asked = await askProgram([...argv, 'models', 'status', '--check', '--json'], { cwd, env });
+  const asked = await askProgram([...argv, 'models', 'status', '--check', '--json'], options);
+  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "openclaw models status --check" ${asked.message}` };
   // 2: it will end soon, which is no reason to stop now.
   if (asked.kind === 'answered' && (asked.exitCode === 0 || asked.exitCode === 2)) {
     return { check, ok: true, message: asked.exitCode === 0 ? 'its model can be called' : 'its login ends soon; renew it' };

@@ -64,6 +64,7 @@ export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<O
       const output = { text: state.text, session_id: state.sessionId };
       return { type: 'completed', output, ...usageOfRun(state, options) };
     }
+    if (isSessionGone(state, end)) return { type: 'session_gone', message: endInWords(end) };
     return state.error === null ? endedWithoutResult(state, end) : failureOf(state, state.error);
   },
 });
@@ -136,8 +137,10 @@ function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
   return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked });
 }
 
-function causeOfEnd({ session, sessionId }: OpencodeState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
-  if (session !== null && /session not found/i.test(stderrTail)) return 'agent_failed';
+const isSessionGone = ({ session, sessionId }: OpencodeState, { stderrTail }: ProgramEnd): boolean =>
+  session !== null && sessionId === null && /session not found/i.test(stderrTail);
+
+function causeOfEnd({ sessionId }: OpencodeState, { exitCode }: ProgramEnd): FailureCause {
   return sessionId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }
 

@@ -9,6 +9,7 @@ import {
   checkAgentProgram,
   defineWakeRunner,
   type RunnerCheck,
+  type StopSignal,
 } from '../plugin.ts';
 import { opencodeDialect } from './opencode-dialect.ts';
 import { opencodeOptions, opencodeProblems, opencodeStart, opencodeVariables, OWN_FLAGS, type OpencodeOptions } from './opencode-start.ts';
@@ -40,15 +41,15 @@ export const opencode = defineWakeRunner({
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tool in allowTools, or change permissions.',
       },
-      check: () => checkOpencode(cwd, options),
+      check: (signal) => checkOpencode(cwd, options, signal),
     });
   },
 });
 
 /** What the doctor asks. Nothing in its answers says surely whether it is logged in: its key may stand in its config. */
-async function checkOpencode(cwd: string, options: OpencodeOptions): Promise<readonly RunnerCheck[]> {
+async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: StopSignal): Promise<readonly RunnerCheck[]> {
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, env: opencodeVariables(options), passEnv: options.passEnv });
-  return [folder, await checkAgentProgram({ argv: argvOf(options.bin, 'opencode'), cwd, env, least: LEAST, install: INSTALL })];
+  return [folder, await checkAgentProgram({ argv: argvOf(options.bin, 'opencode'), cwd, env, least: LEAST, install: INSTALL, signal })];
 }

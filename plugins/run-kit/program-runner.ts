@@ -1,5 +1,5 @@
 /** A whole runner around a program that is started for each assignment: what most plugins need. */
-import type { RunnerCheck, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { Hear } from './follow-output.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from './started-program.ts';
 import { GRACE_MS } from './watch-run.ts';
@@ -15,7 +15,7 @@ export interface ProgramRunnerOptions {
   /** Milliseconds between SIGTERM and SIGKILL when a run is stopped and the stop says nothing of it. Default 5,000. */
   readonly graceMs?: number | undefined;
   /** For the doctor: whether the program could be started. */
-  readonly check?: (() => Promise<readonly RunnerCheck[]>) | undefined;
+  readonly check?: WakeRunner['check'];
 }
 
 /** A runner that keeps all that `WakeRunner` asks for: starts, follows, adopts and stops with the whole process tree. */

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { AdoptedRun, RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { adoptRun } from './adopt-run.ts';
 import { followOutput, type HearInTime, type OutputFollower, type SaidEvent } from './follow-output.ts';
 import { launch } from './launch.ts';
@@ -60,7 +60,7 @@ export interface StartedProgramOptions {
   /** Left out, the agent is on its own. `tell` is for what is not said by a line; asked once for each run, adopted ones too. */
   readonly ears?: ((request: WakeRequest, tell: Emit) => RunEars | Promise<RunEars>) | undefined;
   readonly graceMs: number;
-  readonly check?: (() => Promise<readonly RunnerCheck[]>) | undefined;
+  readonly check?: WakeRunner['check'];
 }
 
 /** A runner that keeps all that `WakeRunner` asks for. */

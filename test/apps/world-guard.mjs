@@ -1,7 +1,7 @@
 /**
  * Ends whatever still runs in the folder of a world, and removes it, as soon as standard input closes: when the test asks
  * for it, and when the test was killed or has crashed. Everything of a world, its agents and their children too, has the
- * folder as its working directory.
+ * folder, or one in it, as its working directory.
  */
 import { readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,7 +18,7 @@ rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 function ownProcesses() {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => cwdOf(pid) === dir);
+    .filter((pid) => `${cwdOf(pid)}/`.startsWith(`${dir}/`));
 }
 
 /** Null for a process that has ended, a zombie too, and for one of somebody else. */

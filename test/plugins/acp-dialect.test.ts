@@ -5,7 +5,7 @@ import { acpDialect, type AcpDialectOptions } from '../../plugins/acp/acp-dialec
 import { messageReader } from '../../plugins/acp/acp-messages.ts';
 import { tokensOf } from '../../plugins/acp/acp-usage.ts';
 import { answerOf } from '../../plugins/acp/permission.ts';
-import type { SaidObject, Session, Verdict } from '../../plugins/plugin.ts';
+import type { SaidObject, Session } from '../../plugins/plugin.ts';
 import { read, saying, type Reading } from './recording.ts';
 
 interface Spoken {
@@ -70,7 +70,7 @@ void t.test('"end_turn" is no success: so Codex tells that its model refused', (
 });
 
 void t.test('any agent may tell a failure as a success: one that counts its tokens and has none has not worked', (t) => {
-  const ended = (result: SaidObject, text = 'Sorry.'): Verdict => {
+  const ended = (result: SaidObject, text = 'Sorry.'): Reading['verdict'] => {
     const said = [
       { said: 'answer', to: 'session/new', sessionId: 's', result: {} },
       { said: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },
@@ -142,6 +142,17 @@ void t.test('what a session has cost before is not counted again', (t) => {
   t.match(anew.verdict, { costUsd: 0.007744 }, 'an agent whose count begins anew with each process');
   t.match(readCase('claude-text', { maxCostUsd: 0.001 }).verdict, { kind: 'limit' });
   t.match(readCase('claude-text', { maxCostUsd: 0.01 }).verdict, { type: 'completed' });
+  t.end();
+});
+
+void t.test('a session that the agent has lost is told with its reason, and a fresh one ends the task', (t) => {
+  const { events, verdict } = readCase('gemini-forgotten', { onPermission: 'allow-once', session: { id: 'gone', totals: {} } });
+  t.match(events[0], {
+    type: 'progress',
+    message: 'cannot go on with its session, and begins afresh: Internal error: No previous sessions found for this project.',
+  });
+  t.match(events[1], { type: 'started', sessionId: /\S/ });
+  t.match(verdict, { type: 'completed', output: { text: /^done in turn 1/ }, tokensUsed: 254 });
   t.end();
 });
 

@@ -140,7 +140,7 @@ withRuns('bounds on tool calls and on cost are kept by breaking off', async (t, 
 
 withRuns('another attempt goes on with the session, as the agent can; what is replayed of it is no work of this run', async (t, world) => {
   const first = await world.request();
-  const again = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: first.taskId });
+  const again = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: first.taskId, session: 'session-1' });
   const settings = { session: 'resume' } as const;
   const cases = [
     ['resumes', 'session/resume'],

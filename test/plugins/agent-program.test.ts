@@ -33,6 +33,7 @@ const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
   hear(state, { json }) {
     if (json === null) return { state };
     if (json['type'] === 'tool') return { state: { hasWorked: true } };
+    if (json['type'] === 'session_gone') return { state, events: [{ type: 'session_gone', message: 'no such session' }] };
     if (json['type'] === 'totals') return { state, totals: { tokens: countOf(json['tokens']) } };
     const event = json as unknown as SaidEvent;
     const isKnown = ['started', 'progress', 'completed', 'failed'].includes(event.type);
@@ -42,6 +43,7 @@ const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
 };
 
 const SESSION = '{"type":"started","sessionId":"s-1"}\n';
+const GONE = '{"type":"session_gone"}\n';
 const WORDS = {
   started: SESSION,
   result: '{"type":"completed","output":1}\n',
@@ -194,7 +196,7 @@ withRuns(
 withRuns('another attempt goes on with the session of the earlier one, with its totals', async (t, world) => {
   const sessions: (Session | null)[] = [];
   const request = await world.request();
-  const again = { ...(await world.request()), taskId: request.taskId };
+  const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
   const settings = { session: 'resume' } as const;
   const words = { started: `${SESSION}{"type":"tool"}\n{"type":"totals","tokens":120}\n` };
   await told(world, 'says-nothing', { settings, sessions }, request);
@@ -203,6 +205,14 @@ withRuns('another attempt goes on with the session of the earlier one, with its 
   await told(world, 'crashes-before-result', { words, settings, sessions }, request);
   await told(world, 'succeeds', { settings, sessions }, again);
   t.strictSame(sessions.slice(1), [null, { id: 's-1', totals: { tokens: 120 } }]);
+
+  await told(world, 'crashes-before-result', { words, settings, sessions }, request);
+  for (const session of [undefined, 's-2']) {
+    await told(world, 'hangs', { settings: { ...settings, startWithinMs: 50 }, sessions }, { ...again, session });
+    t.equal(sessions.at(-1), null, 'another machine had the task in between');
+  }
+  await told(world, 'succeeds', { settings, sessions }, again);
+  t.match(sessions.at(-1), { id: 's-1' });
 
   await told(world, 'succeeds', { settings, sessions }, again);
   t.equal(sessions.at(-1), null, 'after a result it is forgotten');
@@ -214,7 +224,7 @@ withRuns('another attempt goes on with the session of the earlier one, with its 
 withRuns('a session that cannot be gone on with is given up, unless something else kept it from working', async (t, world) => {
   const settings = { session: 'resume' } as const;
   const request = await world.request();
-  const next = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: request.taskId });
+  const next = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: request.taskId, session: 's-1' });
   const begin = { started: `${SESSION}{"type":"tool"}\n` };
   const sessions: (Session | null)[] = [];
   await told(world, 'crashes-before-result', { words: begin, settings }, request);
@@ -226,12 +236,21 @@ withRuns('a session that cannot be gone on with is given up, unless something el
     sessions.map((session) => session?.id ?? null),
     ['s-1', 's-1', null],
   );
+
+  await told(world, 'crashes-before-result', { words: begin, settings }, request);
+  const gone = await told(world, 'hangs-after-result', { words: { started: GONE }, settings, sessions }, await next());
+  t.strictSame(types(gone), ['spawned', 'exited'], 'without a verdict: the sidecar wakes again, in the same attempt');
+  await told(world, 'succeeds', { settings, sessions }, await next());
+  t.strictSame(
+    sessions.slice(3).map((session) => session?.id ?? null),
+    ['s-1', null],
+  );
 });
 
 withRuns('a run that is taken up by a later sidecar counts from where it began itself', async (t, world) => {
   const seen: (Session | null)[] = [];
   const request = await world.request();
-  const again = { ...(await world.request()), taskId: request.taskId };
+  const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
   const settings = { session: 'resume' } as const;
   const watching: AgentDialect<{ readonly hasWorked: boolean }> = {
     ...plainly,

@@ -7,8 +7,16 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { askProgram, systemProcessTable, versionIn, type RunnerCheck, type WakeRunnerChoice } from '../../plugins/plugin.ts';
+import {
+  askProgram,
+  checkAgentProgram,
+  systemProcessTable,
+  versionIn,
+  type RunnerCheck,
+  type WakeRunnerChoice,
+} from '../../plugins/plugin.ts';
 import { acp, claudeCode, codex, command, gemini, openclaw, opencode } from '../../plugins/runners.ts';
+import { fileAppears } from './run-world.ts';
 
 const table = systemProcessTable();
 
@@ -181,11 +189,49 @@ void t.test('permissions that are refused to root', async (t) => {
   );
 });
 
+void t.test('a look that is called off ends what it has started', async (t) => {
+  const { folder, program } = await place(t);
+  // Some ask it twice at once: each ends, and one is looked at.
+  const bin = await program(`sleep 600 & echo $! > ${folder}/$$.part; mv ${folder}/$$.part ${folder}/child; wait`);
+  const runners = [claudeCode, codex, gemini, openclaw].map((factory) => factory({ bin, cwd: 'project' }));
+  for (const choice of [...runners, opencode({ bin, cwd: 'project', model: 'a/b' }), acp({ bin: [bin], cwd: 'project' })]) {
+    const runner = await choice.create({ agentId: 'a', baseDir: folder, dataDir: folder, clock: systemClock(), log: silentLog });
+    const calling = new AbortController();
+    const found = runner.check?.(calling.signal);
+    await fileAppears(folder, 'child');
+    const child = Number(await readFile(join(folder, 'child'), 'utf8'));
+    calling.abort();
+    t.match(
+      (await found)?.find(({ check }) => check === 'program'),
+      { ok: false, message: /was called off/ },
+      choice.name,
+    );
+    while (table.find(child)?.isZombie === false) await nextTurn(); // The system needs a moment for it.
+    await rm(join(folder, 'child'));
+  }
+  const late = await askProgram([bin], { cwd: folder, env: {}, signal: AbortSignal.abort() });
+  t.match(late, { kind: 'failed', message: 'was called off' });
+});
+
+void t.test('a program that only takes long is no reason to give its agent no work', async (t) => {
+  const { folder, program } = await place(t);
+  const bin = await program('exec sleep 600');
+  const asked = {
+    argv: [bin],
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '' },
+    least: '1.0.0',
+    install: 'Install it.',
+    withinMs: 50,
+  };
+  t.match(await checkAgentProgram(asked), { ok: true, message: /it is starting, and gave no answer within 50 ms/ });
+});
+
 void t.test('who gives no answer is not waited for, and nothing of it is left', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program(`sleep 600 & echo $! > ${folder}/child; wait`);
   const asked = await askProgram([bin, '--version'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 300 });
-  t.match(asked, { kind: 'failed', message: 'gave no answer within 300 ms' });
+  t.match(asked, { kind: 'slow', message: 'gave no answer within 300 ms' });
   const child = Number(await readFile(join(folder, 'child'), 'utf8'));
   const isLeft = (): boolean => table.find(child)?.isZombie === false;
   while (isLeft()) await nextTurn(); // The system needs a moment for it.

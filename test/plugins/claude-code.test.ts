@@ -17,6 +17,14 @@ interface SessionResult {
 const dialect = claudeDialect({ failsWhenDenied: false });
 const readCase = (name: string) => read(dialect, recorded('claude', name));
 
+void t.test('a session that is not there any more is no failure of the task', (t) => {
+  const session = { id: '99999999-2222-4333-8444-555555555555', totals: {} };
+  const gone = read(dialect, recorded('claude', 'resume-unknown'), { session });
+  t.match(gone.verdict, { type: 'session_gone', message: /^No conversation found/ });
+  t.match(readCase('resume-unknown').verdict, { type: 'failed' }, 'unless none was to be gone on with');
+  t.end();
+});
+
 void t.test('a success is its result line', (t) => {
   const { events, verdict, isSettledByLine } = readCase('stream');
   t.match(events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
@@ -44,7 +52,6 @@ void t.test('subtype "success" with is_error is a failure, of the kind that its 
     '400': { kind: 'agent_failed', retryable: false },
     'max-turns': { kind: 'limit', retryable: false, beforeWork: undefined },
     budget: { kind: 'limit', retryable: false, beforeWork: undefined },
-    'resume-unknown': { kind: 'agent_failed', beforeWork: true },
   };
   for (const [name, failure] of Object.entries(wanted)) {
     const { verdict } = readCase(name);

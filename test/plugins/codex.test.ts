@@ -75,9 +75,7 @@ void t.test('the kind of a failure is found in its text', (t) => {
 void t.test('a thread that cannot be gone on with is no mistake in the config', (t) => {
   const session = { id: '99999999-2222-7333-8444-555555555555', totals: {} };
   t.match(readCase('resume-unknown', session).verdict, {
-    kind: 'agent_failed',
-    retryable: true,
-    beforeWork: true,
+    type: 'session_gone',
     message: /no rollout found/,
   });
   t.end();

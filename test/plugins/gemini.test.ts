@@ -88,7 +88,7 @@ void t.test('that it waits is only said on standard error', (t) => {
 });
 
 void t.test('a session that cannot be gone on with is no mistake in the config', (t) => {
-  t.match(readCase('resume-unknown', 'gone').verdict, { kind: 'agent_failed', retryable: true, beforeWork: true });
+  t.match(readCase('resume-unknown', 'gone').verdict, { type: 'session_gone', message: /--list-sessions/ });
   t.match(readCase('resume-unknown').verdict, { kind: 'config' });
   t.end();
 });

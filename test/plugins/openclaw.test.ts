@@ -47,6 +47,13 @@ void t.test('the kind of a failure is found in its text', (t) => {
   t.end();
 });
 
+void t.test('that it tries again by itself is told', (t) => {
+  const { events, verdict } = readCase('429-stopped');
+  t.strictSame(events, [{ type: 'progress', message: 'waiting for the model: retry 1 of 9 (rate_limit)', waiting: 'rate_limited' }]);
+  t.match(verdict, { kind: 'no_result' });
+  t.end();
+});
+
 void t.test('that it does not call for a minute after a failed login is no failed login', (t) => {
   t.match(readCase('cooldown-1').verdict, { kind: 'auth', retryable: false }, 'the one that failed is');
   t.match(readCase('cooldown-2').verdict, { kind: 'rate_limited', retryable: true, retryAfterMs: 60_000, beforeWork: true });

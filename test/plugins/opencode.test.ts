@@ -55,7 +55,7 @@ void t.test('the kind of a failure, by its status', (t) => {
   for (const [name, failure] of Object.entries(wanted)) {
     t.match(readCase(name).verdict, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
-  t.match(readCase('resume-unknown', 'ses_gone').verdict, { kind: 'agent_failed', retryable: true, beforeWork: true });
+  t.match(readCase('resume-unknown', 'ses_gone').verdict, { type: 'session_gone', message: /Session not found/ });
   t.match(readCase('cut').verdict, { kind: 'no_result' }, 'it tried again without end, and was killed');
   t.end();
 });

@@ -1,6 +1,6 @@
 /** What agent programs printed when they were driven by a machine, as fixtures; and a dialect's reading of it. */
 import { readFileSync } from 'node:fs';
-import type { AgentDialect, ProgramEnd, RunUsage, SaidEvent, Session, SessionTotals, Verdict } from '../../plugins/plugin.ts';
+import type { AgentDialect, ProgramEnd, RunUsage, SaidEvent, Session, SessionGone, SessionTotals, Verdict } from '../../plugins/plugin.ts';
 import { objectIn } from '../../plugins/run-kit/json-lines.ts';
 
 export interface Recording {
@@ -29,7 +29,7 @@ export function recorded(program: string, name: string): Recording {
 export interface Reading {
   /** All that was told before the verdict. */
   readonly events: readonly SaidEvent[];
-  readonly verdict: Verdict;
+  readonly verdict: Verdict | SessionGone;
   /** The verdict came by a line, not by the end of the program. */
   readonly isSettledByLine: boolean;
   /** Of the session, as last told; null when nothing was. */
@@ -49,19 +49,19 @@ export function read<State>(
   let state = dialect.begin(session);
   let totals: SessionTotals | null = null;
   const events: SaidEvent[] = [];
-  const reading = (verdict: Verdict, isSettledByLine: boolean): Reading => ({
+  const reading = (verdict: Reading['verdict'], isSettledByLine: boolean): Reading => ({
     events,
     verdict,
     isSettledByLine,
     totals,
-    usage: usageIn([...events, verdict]),
+    usage: usageIn(verdict.type === 'session_gone' ? events : [...events, verdict]),
   });
   for (const { stream, text } of recording.lines) {
     const heard = dialect.hear(state, { stream, text, json: objectIn(text), heardAtMs: READ_AT_MS });
     state = heard.state;
     totals = heard.totals ?? totals;
     for (const event of heard.events ?? []) {
-      if (event.type === 'completed' || event.type === 'failed') return reading(event, true);
+      if (event.type === 'completed' || event.type === 'failed' || event.type === 'session_gone') return reading(event, true);
       events.push(event);
     }
   }

@@ -5,7 +5,15 @@ import type { SaidEvent } from '../follow-output.ts';
 import { objectIn, type SaidObject } from '../json-lines.ts';
 import type { RunEars } from '../started-program.ts';
 import type { Emit } from '../wake-events.ts';
-import { agentFailed, type AgentDialect, type HeardLine, type Session, type SessionTotals, type Verdict } from './dialect.ts';
+import {
+  agentFailed,
+  type AgentDialect,
+  type HeardLine,
+  type Session,
+  type SessionGone,
+  type SessionTotals,
+  type Verdict,
+} from './dialect.ts';
 
 export interface AgentTimes {
   /** From the start of the process to the first word of the agent; undefined for a program that says nothing before it has an answer. */
@@ -29,6 +37,8 @@ export interface AgentEarsOptions<State> {
   readonly onSession: (sessionId: string, totals: SessionTotals) => Promise<void>;
   /** How it was settled; not asked for a run that was stopped. */
   readonly onSettled: (verdict: Verdict) => Promise<void>;
+  /** The session cannot be gone on with: answers when that is kept. */
+  readonly onSessionGone: (gone: SessionGone) => Promise<void>;
 }
 
 export interface AgentEars extends RunEars {
@@ -63,6 +73,12 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     await options.onSettled(verdict);
     return explain(verdict);
   };
+  const endWithoutVerdict = async (gone: SessionGone): Promise<void> => {
+    if (isSettled) return;
+    isSettled = true;
+    await options.onSessionGone(gone);
+    endIn(times.lingerMs);
+  };
   const giveUp = async (message: string): Promise<void> => {
     await tell(await settle(agentFailed({ kind: 'unresponsive', message, hasWorked: hasSpoken })));
     enough.abort();
@@ -92,8 +108,8 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     watch(times.idleMs, 'said nothing');
     const events: SaidEvent[] = [];
     for (const event of heard.events ?? []) {
-      const told = await toTell(event);
-      if (told !== null) events.push(told as SaidEvent);
+      const told = event.type === 'session_gone' ? await endWithoutVerdict(event) : await toTell(event);
+      if (told !== null && told !== undefined) events.push(told as SaidEvent);
     }
     if (heard.totals !== undefined && sessionId !== null) await options.onSession(sessionId, heard.totals);
     return events;
@@ -116,6 +132,10 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
       await givingUp;
       if (isSettled) return undefined;
       const verdict = dialect.ended(state, { exitCode, signal, stderrTail, droppedLines });
+      if (verdict.type === 'session_gone') {
+        await endWithoutVerdict(verdict);
+        return undefined;
+      }
       // Nobody saw how it ended: that it has no result says more of the machine than of the agent.
       const isLost = exitCode === null && signal === null && verdict.type === 'failed' && verdict.kind === 'no_result';
       return isLost ? undefined : settle(verdict);

@@ -1,5 +1,5 @@
 /** A whole runner around an agent program that prints how it gets on: what it says is read by its dialect, all else is here. */
-import type { RunnerCheck, WakeRunner } from '../../../core/ports/wake-runner.ts';
+import type { WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from '../started-program.ts';
 import { GRACE_MS } from '../watch-run.ts';
 import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartFacts } from './agent-runs.ts';
@@ -7,7 +7,7 @@ import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartFa
 export interface AgentProgramOptions<State> extends AgentRunsOptions<State> {
   /** What to start. Standard input is the prompt, unless it says otherwise. */
   start(facts: AgentStartFacts): ProgramStart;
-  readonly check?: (() => Promise<readonly RunnerCheck[]>) | undefined;
+  readonly check?: WakeRunner['check'];
 }
 
 export interface AgentProgramDeps extends ProgramRunnerDeps, AgentRunsDeps {}

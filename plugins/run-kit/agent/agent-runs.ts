@@ -98,6 +98,10 @@ export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options
           await notes?.keep(request, { id, totals: session?.id === id ? session.totals : {} }, totals);
         },
         onSettled: (verdict) => settledNote(notes, request, { verdict, isResumed: session !== null }),
+        async onSessionGone({ message }) {
+          log.warn('a session cannot be gone on with; its task begins afresh', { taskId: request.taskId, runId: request.runId, message });
+          await notes?.forget(request);
+        },
       });
     },
   };

@@ -1,6 +1,7 @@
 /** Asks a program something that it answers at once, such as its version. For the doctor. */
 import { spawn } from 'node:child_process';
 import { resolve as resolvePath } from 'node:path';
+import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 import { isPath } from '../find-program.ts';
 
 /** The doctor gives a whole check 5 s. */
@@ -10,8 +11,10 @@ const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 
 export type AskedProgram =
   | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
-  /** It could not be started, or gave no answer in time, which may only mean that the machine is busy. */
-  | { readonly kind: 'failed'; readonly message: string; readonly isSlow?: boolean | undefined };
+  /** It gave no answer in time, which says nothing against it: on a busy machine some need 15 s for their version. */
+  | { readonly kind: 'slow'; readonly message: string }
+  /** It could not be started, or was called off. */
+  | { readonly kind: 'failed'; readonly message: string };
 
 export interface AskOptions {
   /** Absolute. */
@@ -24,15 +27,23 @@ export interface AskOptions {
   readonly input?: string | undefined;
   /** Whether its standard output so far is the answer: then it is killed, with its group. Default: it ends by itself. */
   readonly isAnswer?: ((stdout: string) => boolean) | undefined;
+  /** Aborted, it is killed at once, with its group. */
+  readonly signal?: StopSignal | undefined;
 }
+
+const CALLED_OFF: AskedProgram = { kind: 'failed', message: 'was called off' };
 
 /** No shell. */
 export function askProgram(argv: readonly string[], options: AskOptions): Promise<AskedProgram> {
-  const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer } = options;
+  const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer, signal } = options;
   const [program = '', ...args] = argv;
   return new Promise((answer) => {
-    const failed = (message: string, isSlow?: boolean): void => {
-      answer({ kind: 'failed', message, isSlow });
+    if (signal?.aborted === true) {
+      answer(CALLED_OFF);
+      return;
+    }
+    const failed = (message: string): void => {
+      answer({ kind: 'failed', message });
     };
     try {
       const file = isPath(program) ? resolvePath(cwd, program) : program;
@@ -42,7 +53,7 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
         child[name]?.setEncoding('utf8').on('data', (text: string) => {
           streams[name] += text.slice(0, ANSWER_CHARACTERS_MAX - streams[name].length);
           if (name === 'stdout' && isAnswer?.(streams.stdout) === true) {
-            clearTimeout(timer);
+            letGo();
             killGroup(child.pid);
             answer({ kind: 'answered', exitCode: null, ...streams });
           }
@@ -50,16 +61,25 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
       }
       child.stdin?.on('error', () => undefined); // It does not read; how it ends says more.
       if (input !== undefined) child.stdin?.write(input);
+      const callOff = (): void => {
+        killGroup(child.pid);
+        answer(CALLED_OFF);
+      };
+      const letGo = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', callOff);
+      };
       const timer = setTimeout(() => {
         killGroup(child.pid);
-        failed(`gave no answer within ${String(withinMs)} ms`, true);
+        answer({ kind: 'slow', message: `gave no answer within ${String(withinMs)} ms` });
       }, withinMs);
+      signal?.addEventListener('abort', callOff, { once: true });
       child.once('error', (error) => {
-        clearTimeout(timer);
+        letGo();
         failed(error.message);
       });
       child.once('close', (exitCode) => {
-        clearTimeout(timer);
+        letGo();
         answer({ kind: 'answered', exitCode, ...streams });
       });
     } catch (error) {

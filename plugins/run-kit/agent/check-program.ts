@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import type { RunnerCheck } from '../../../core/ports/wake-runner.ts';
+import type { RunnerCheck, StopSignal } from '../../../core/ports/wake-runner.ts';
 import { findProgram } from '../find-program.ts';
 import { askProgram } from './ask-program.ts';
 import { lastWords } from './dialect.ts';
@@ -18,17 +18,21 @@ export interface CheckedProgram {
   readonly least: string;
   /** What to do when there is none, a sentence. */
   readonly install: string;
+  readonly signal?: StopSignal | undefined;
+  /** Default: that of `askProgram`. */
+  readonly withinMs?: number | undefined;
 }
 
-/** Runs `--version`: a file that is there may still not run, as after an install without its scripts. */
-export async function checkAgentProgram({ argv, cwd, env, least, install }: CheckedProgram): Promise<RunnerCheck> {
+/** Runs `--version`: a file that is there may still not run, as after an install without its scripts. One that is slow passes. */
+export async function checkAgentProgram({ argv, cwd, env, least, install, ...asking }: CheckedProgram): Promise<RunnerCheck> {
   const check = 'program';
   const program = argv[0] ?? '';
   const found = await findProgram({ program, cwd, path: env['PATH'] });
   if (found.kind === 'missing')
     return { check, ok: false, message: `There is no "${program}" on PATH (${env['PATH'] ?? 'not set'}). ${install}` };
   if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file. ${install}` };
-  const asked = await askProgram([...argv, '--version'], { cwd, env });
+  const asked = await askProgram([...argv, '--version'], { cwd, env, ...asking });
+  if (asked.kind === 'slow') return { check, ok: true, message: `${found.file}; it is starting, and ${asked.message}` };
   if (asked.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} --version" ${asked.message}. ${install}` };
   // Warnings may stand on standard error, and so may what is wrong.
   const version = versionIn(asked.stdout);

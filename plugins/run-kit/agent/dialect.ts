@@ -23,9 +23,19 @@ export interface Session {
   readonly totals: SessionTotals;
 }
 
+/**
+ * The session that was to be gone on with is not there any more, and nothing was done. It is no verdict: the run ends
+ * without one, so that the sidecar wakes once more in the same attempt, and that begins afresh.
+ */
+export interface SessionGone {
+  readonly type: 'session_gone';
+  /** As the program says it, for the log. */
+  readonly message: string;
+}
+
 export interface Heard<State> {
   readonly state: State;
-  readonly events?: readonly SaidEvent[] | undefined;
+  readonly events?: readonly (SaidEvent | SessionGone)[] | undefined;
   /** What the session has used by now. */
   readonly totals?: SessionTotals | undefined;
 }
@@ -44,15 +54,15 @@ export interface ProgramEnd {
 export type Verdict = Extract<WakeEvent, { readonly type: 'completed' | 'failed' }>;
 
 /**
- * The first `completed` or `failed` settles the attempt, whatever is said later and however the program exits. MUST NOT
- * throw for anything that a program may print.
+ * The first `completed` or `failed` settles the attempt, whatever is said later and however the program exits; a
+ * `session_gone` before them ends the run without a verdict. MUST NOT throw for anything that a program may print.
  */
 export interface AgentDialect<State> {
   /** Before the first line. `session` is the one that is gone on with, null for a fresh one. */
   begin(session: Session | null): State;
   hear(state: State, line: HeardLine): Heard<State>;
   /** It ended, and no line has settled the attempt. */
-  ended(state: State, end: ProgramEnd): Verdict;
+  ended(state: State, end: ProgramEnd): Verdict | SessionGone;
 }
 
 /** Causes that trying again cannot mend: not without a person, or never. */

@@ -39,10 +39,11 @@ export {
   type HeardLine,
   type ProgramEnd,
   type Session,
+  type SessionGone,
   type SessionTotals,
   type Verdict,
 } from './dialect.ts';
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, itemsOf, objectOf, textOf } from './said.ts';
-export { askProgram, type AskedProgram } from './ask-program.ts';
+export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
 export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, type CheckedProgram } from './check-program.ts';

@@ -1,6 +1,7 @@
 /**
- * Which session of its program an agent had for a task, in files of the sidecar's data directory: sessions live on one
- * machine, and so do these notes. A lost note costs a fresh start, nothing else.
+ * What is known here of the session that an agent's program had for a task, in files of the sidecar's data directory:
+ * what it had used, and, by their folder, where it can be gone on with. Which session that is to be says the hub, which
+ * knows whether another machine had the task in between. A lost note costs a fresh start, nothing else.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ interface Note {
 }
 
 export interface SessionNotes {
-  /** The session of an earlier run for this task; for a run that began it itself, what was before that. Null when there is none. */
+  /** The session that the request names, if it is known here; for a run that has one itself, what was before that. Else null. */
   before(request: WakeRequest): Promise<Session | null>;
   /** Keeps the session that a run has, with what it had used before the run and has by now. */
   keep(request: WakeRequest, session: Session, totals: SessionTotals): Promise<void>;
@@ -49,7 +50,8 @@ export function sessionNotes(folder: string, log: Log): SessionNotes {
     async before(request) {
       const note = await trying('read', async () => noteIn(await readFile(pathOf(request), 'utf8')));
       if (note === null) return null;
-      return { id: note.sessionId, totals: note.runId === request.runId ? note.totalsBefore : note.totals };
+      if (note.runId === request.runId) return { id: note.sessionId, totals: note.totalsBefore };
+      return note.sessionId === request.session ? { id: note.sessionId, totals: note.totals } : null;
     },
     async keep(request, session, totals) {
       const note: Note = { sessionId: session.id, runId: request.runId, totalsBefore: session.totals, totals };

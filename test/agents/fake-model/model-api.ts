@@ -1,0 +1,63 @@
+/** What the model APIs have in common, for a model that is made up. */
+
+/** One thing that was said in a conversation, whatever API it came by. */
+export interface Turn {
+  readonly role: 'user' | 'assistant' | 'tool';
+  readonly text: string;
+}
+
+/** A call of a tool that the model asks for. */
+export interface ToolCall {
+  readonly name: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+/** What it answers: words, or a call of a tool. */
+export type Answer = { readonly text: string } | { readonly call: ToolCall };
+
+/** Tokens of one call, the same for all APIs; each says them in its own words. `input` includes `cached`. */
+export const CALL_USAGE = { input: 120, cached: 20, output: 7 } as const;
+
+/** Some JSON object that a program sent. */
+export type Said = Readonly<Record<string, unknown>>;
+
+export interface Reply {
+  /** Unique, for the ids that an API wants. */
+  readonly id: string;
+  readonly model: string;
+  readonly answer: Answer;
+}
+
+export interface StreamEvent {
+  /** Left out where the API names no events. */
+  readonly name?: string;
+  readonly data: Said | string;
+}
+
+/** How one API is spoken. Pure. */
+export interface ModelApi {
+  readonly name: string;
+  /** Whether a request to this path is a call of the model. */
+  isCall(path: string): boolean;
+  turns(body: Said): readonly Turn[];
+  /** Names of the tools that the program offers. */
+  tools(body: Said): readonly string[];
+  isStreamed(path: string, body: Said): boolean;
+  whole(reply: Reply): Said;
+  stream(reply: Reply): readonly StreamEvent[];
+  error(status: number, message: string): Said;
+}
+
+export const objectOf = (value: unknown): Said =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Said) : {};
+
+export const listOf = (value: unknown): readonly Said[] => (Array.isArray(value) ? value.map(objectOf) : []);
+
+/** The words in a text or in a list of parts. */
+export function textOf(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content.map((part) => textOf(objectOf(part)['text'] ?? objectOf(part)['content'])).join('\n');
+}
+
+export const namesIn = (tools: readonly Said[]): readonly string[] => tools.flatMap(({ name }) => (typeof name === 'string' ? [name] : []));

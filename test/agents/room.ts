@@ -1,0 +1,164 @@
+/** One program in one case: an empty home, a folder to work in, a sidecar of its own at the hub that all cases share. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HistoryEntry, TaskDetail } from '../../apps/client/types.ts';
+import type { Program, World } from '../apps/world.ts';
+import { WRONG_KEY, type FakeModel, type ModelCall } from './fake-model/fake-model.ts';
+import type { Installed } from './install.ts';
+import type { AgentProgram } from './programs.ts';
+
+/** For what takes a program no more than its start and two calls of its model: the slowest needs 30 s on two busy cores. */
+const WAIT_MS = 180_000;
+/** How long what is left of a run may take to be gone after its end was told. */
+const GONE_WITHIN_MS = 20_000;
+const LOOK_EACH_MS = 50;
+
+export interface RoomOptions {
+  readonly world: World;
+  readonly model: FakeModel;
+  readonly program: AgentProgram;
+  readonly installed: Extract<Installed, { kind: 'installed' }>;
+  /** Of the case. */
+  readonly name: string;
+  readonly isKeyWrong: boolean;
+  /** Over those of the program. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface Room {
+  readonly program: AgentProgram;
+  readonly agentId: string;
+  /** Where the agent works. */
+  readonly cwd: string;
+  /** Submits a task for this agent alone; answers its id. */
+  submit(description: string, more?: { readonly max_retries?: number }): Promise<string>;
+  task(id: string): Promise<TaskDetail>;
+  /** Waits for an event of the task and answers the newest of this name, from its history. */
+  event(id: string, ...names: readonly HistoryEntry['event'][]): Promise<HistoryEntry>;
+  /** Waits for its end, which must be `completed`. */
+  completed(id: string): Promise<TaskDetail>;
+  cancel(id: string): Promise<void>;
+  pausedCause(): Promise<string | null>;
+  /** Waits for a file in `cwd`. */
+  file(name: string): Promise<void>;
+  /** Waits until so many calls of its model have failed with this status. */
+  called(status: number, times: number): Promise<void>;
+  /** The calls of the model so far. */
+  calls(): readonly ModelCall[];
+  killSidecar(): Promise<void>;
+  startSidecar(): Promise<void>;
+  /** What the sidecar has logged. */
+  log(): string;
+  /** What happened to its tasks, a line for each event. */
+  histories(): Promise<string>;
+  /** Ends every process of the task with SIGKILL. */
+  killAgent(id: string): void;
+  /** Fails unless nothing of the task's runs is left, or will be in a moment. */
+  nothingLeft(id: string): Promise<void>;
+  /** Lets the program forget its sessions. */
+  forgetSessions(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openRoom({ world, model, program, installed, name, isKeyWrong, options }: RoomOptions): Promise<Room> {
+  const agentId = `${program.name}-${name}`;
+  const folder = join(world.dir, `place-${agentId}`);
+  const [home, cwd] = [join(folder, 'home'), join(folder, 'project')];
+  await mkdir(join(home, 'tmp'), { recursive: true });
+  await mkdir(cwd, { recursive: true });
+  const key = `${isKeyWrong ? WRONG_KEY : 'right-key'}-${agentId}`;
+  const [runner, own] = await program.wake({ file: installed.file, path: installed.path, home, cwd, modelUrl: model.url, key });
+  const start = (): Promise<Program> => world.startSidecar(agentId, { capabilities: [agentId], wake: [runner, { ...own, ...options }] });
+  let sidecar = await start();
+  const tasks: string[] = [];
+  const newest = async (id: string, names: readonly string[]): Promise<HistoryEntry | undefined> =>
+    (await world.api.get(id)).history.findLast(({ event }) => names.includes(event));
+
+  const room: Room = {
+    program,
+    agentId,
+    cwd,
+    async submit(description, more = {}) {
+      const { task_id: id } = await world.api.submit({ description, needed_capabilities: [agentId], max_retries: 0, ...more });
+      tasks.push(id);
+      return id;
+    },
+    task: (id) => world.api.get(id),
+    async event(id, ...names) {
+      await world.event(id, names, WAIT_MS);
+      return (await newest(id, names)) as HistoryEntry; // it was just seen
+    },
+    async completed(id) {
+      await world.event(id, ['completed', 'dead_lettered', 'released'], WAIT_MS);
+      const task = await world.api.get(id);
+      assert.equal(task.status, 'completed', `the task is ${task.status}: ${String(task.last_error)}`);
+      return task;
+    },
+    async cancel(id) {
+      await world.api.cancel(id);
+    },
+    async pausedCause() {
+      return (await world.api.agent(agentId)).paused_cause ?? null;
+    },
+    file: (file) => until(`a file ${file}`, WAIT_MS, () => existsSync(join(cwd, file))),
+    called: (status, times) =>
+      until(`${times} calls of its model that fail with ${status}`, WAIT_MS, () => {
+        return model.calls(key).filter((call) => call.status === status).length >= times;
+      }),
+    calls: () => model.calls(key),
+    async killSidecar() {
+      await sidecar.kill('SIGKILL');
+    },
+    async startSidecar() {
+      sidecar = await start();
+    },
+    log: () => sidecar.log(),
+    async histories() {
+      const all = await Promise.all(tasks.map(async (id) => (await world.api.get(id)).history));
+      return all.flatMap((history) => history.map(({ event, details }) => `${event} ${JSON.stringify(details ?? {})}`)).join('\n');
+    },
+    killAgent(id) {
+      for (const pid of processesOf(id)) kill(pid);
+    },
+    nothingLeft: (id) => until('the end of all its processes', GONE_WITHIN_MS, () => processesOf(id).length === 0),
+    forgetSessions: () => rm(join(home, program.sessions ?? ''), { recursive: true, force: true }),
+    async close() {
+      await sidecar.kill('SIGTERM');
+      for (const pid of tasks.flatMap(processesOf)) kill(pid);
+    },
+  };
+  return room;
+}
+
+async function until(what: string, withinMs: number, isSo: () => boolean): Promise<void> {
+  const untilMs = performance.now() + withinMs;
+  while (!isSo()) {
+    assert.ok(performance.now() < untilMs, `waited ${String(withinMs)} ms for ${what}`);
+    await sleep(LOOK_EACH_MS);
+  }
+}
+
+/** The living processes that carry the task's id, found without the code under test. */
+function processesOf(taskId: string): readonly number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => environmentOf(pid).includes(`AGENTCOM_TASK_ID=${taskId}\0`)).map(Number);
+}
+
+function environmentOf(pid: string): string {
+  try {
+    return `${readFileSync(`/proc/${pid}/environ`, 'latin1')}\0`;
+  } catch {
+    return ''; // It has ended meanwhile, or is a zombie.
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It has ended meanwhile.
+  }
+}
