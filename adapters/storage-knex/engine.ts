@@ -7,10 +7,11 @@ import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { TaskBody } from '../../core/domain/task.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
+import type { Row } from './row.ts';
 import type { agentColumns, taskColumns } from './rows.ts';
 import type { Statements } from './statements.ts';
 
-export type Row = Readonly<Record<string, unknown>>;
+export type { Row } from './row.ts';
 
 /** One transaction. A statement's parameter is any JSON value. */
 export interface Transaction {

@@ -11,7 +11,7 @@ import type { Tombstone } from '../../core/domain/tombstone.ts';
 import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody } from '../../core/domain/task.ts';
 import type { Role, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange, TaskRow } from '../../core/ports/task-store.ts';
-import type { Row } from './engine.ts';
+import type { Row } from './row.ts';
 
 /** A lane is stored as its place: 0 is urgent. */
 export const laneOf = (priority: Priority): number => PRIORITIES.indexOf(priority);
