@@ -163,7 +163,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsWhetherItWorked: false,
     triesOnAfter: [429, 500],
     tellsRetries: true,
-    idleMs: 60_000,
+    idleMs: 120_000,
   },
   {
     name: 'acp-gemini',
