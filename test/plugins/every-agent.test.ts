@@ -102,25 +102,25 @@ withRuns(
       ['codex', { choose: AGENTS['codex']?.choose, line: { type: 'thread.started', thread_id: SESSION } }, false],
     ] as const) {
       const first = await world.request();
-      const resumes = async (cwd: string): Promise<boolean> => {
-        const request = { ...(await world.request()), taskId: first.taskId };
+      const resumes = async (cwd: string, session?: string): Promise<boolean> => {
+        const request = { ...(await world.request()), taskId: first.taskId, session };
         // What has worked is kept; an attempt that did nothing gives its session up.
         const bin = begins(choice.line);
         await woken(world, choice.choose?.({ bin, cwd, session: 'resume' }) as WakeRunnerChoice, request);
         return readFileSync(join(request.resultsDir, 'argv'), 'utf8').split('\n').includes(SESSION);
       };
       t.notOk(await resumes('project'), `${name}: the first has none`);
-      t.equal(await resumes('elsewhere'), !isBound, `${name}: from another folder`);
+      t.equal(await resumes('elsewhere', SESSION), !isBound, `${name}: from another folder`);
     }
     const again = await world.request();
     const bin = begins({ type: 'step_start', sessionID: SESSION });
-    const opened = async (): Promise<string> => {
-      const request = { ...(await world.request()), taskId: again.taskId };
+    const opened = async (session?: string): Promise<string> => {
+      const request = { ...(await world.request()), taskId: again.taskId, session };
       await woken(world, opencode({ model: 'a/b', bin, cwd: 'project', session: 'resume' }), request);
       return readFileSync(join(request.resultsDir, 'argv'), 'utf8');
     };
     await opened();
-    t.match(await opened(), `--session\n${SESSION}\n`, 'in its own folder it is');
+    t.match(await opened(SESSION), `--session\n${SESSION}\n`, 'in its own folder it is');
   },
 );
 
