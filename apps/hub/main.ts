@@ -47,6 +47,6 @@ function hubPart(config: ResolvedConfig, file: string): ResolvedHubConfig {
   if (config.hub !== undefined) return config.hub;
   throw new AgentcomError(
     'AC_CONFIG_INVALID',
-    `${file} has no "hub" part, which \`agentcom hub\` needs. Add hub: { storage: sqlite({ file: "agentcom.db" }), transport: ws() }.`,
+    `${file} has no "hub" part, which \`agentcom hub\` needs. Add hub: { storage: sqlite({ file: "agentcom.db" }), transport: ws() }, with sqlite from "agentcom/storage" and ws from "agentcom/transport".`,
   );
 }

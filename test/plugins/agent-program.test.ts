@@ -9,6 +9,7 @@ import {
   agentFailed,
   agentProgram,
   agentPrompt,
+  amountOf,
   countOf,
   DEFAULT_PROMPT,
   endInWords,
@@ -34,7 +35,7 @@ const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
     if (json === null) return { state };
     if (json['type'] === 'tool') return { state: { hasWorked: true } };
     if (json['type'] === 'session_gone') return { state, events: [{ type: 'session_gone', message: 'no such session' }] };
-    if (json['type'] === 'totals') return { state, totals: { tokens: countOf(json['tokens']) } };
+    if (json['type'] === 'totals') return { state, totals: { tokens: countOf(json['tokens']), usd: amountOf(json['usd']) } };
     const event = json as unknown as SaidEvent;
     const isKnown = ['started', 'progress', 'completed', 'failed'].includes(event.type);
     return { state, events: isKnown ? [event] : [] };
@@ -198,13 +199,13 @@ withRuns('another attempt goes on with the session of the earlier one, with its 
   const request = await world.request();
   const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
   const settings = { session: 'resume' } as const;
-  const words = { started: `${SESSION}{"type":"tool"}\n{"type":"totals","tokens":120}\n` };
+  const words = { started: `${SESSION}{"type":"tool"}\n{"type":"totals","tokens":120,"usd":0.0008}\n` };
   await told(world, 'says-nothing', { settings, sessions }, request);
   t.strictSame(sessions, [null], 'nothing is gone on with at first');
 
   await told(world, 'crashes-before-result', { words, settings, sessions }, request);
   await told(world, 'succeeds', { settings, sessions }, again);
-  t.strictSame(sessions.slice(1), [null, { id: 's-1', totals: { tokens: 120 } }]);
+  t.strictSame(sessions.slice(1), [null, { id: 's-1', totals: { tokens: 120, usd: 0.0008 } }]);
 
   await told(world, 'crashes-before-result', { words, settings, sessions }, request);
   for (const session of [undefined, 's-2']) {
@@ -268,8 +269,8 @@ withRuns('a run that is taken up by a later sidecar counts from where it began i
   await listener.return?.();
   await all(runner.attach({ ...again, process: spawned.process }, AbortSignal.abort({ graceMs: 100 })));
   t.strictSame(seen, [
-    { id: 's-1', totals: { tokens: 100 } },
-    { id: 's-1', totals: { tokens: 100 } },
+    { id: 's-1', totals: { tokens: 100, usd: 0 } },
+    { id: 's-1', totals: { tokens: 100, usd: 0 } },
   ]);
 });
 

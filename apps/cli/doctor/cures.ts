@@ -75,7 +75,7 @@ const CURES: Readonly<Record<DoctorCheck, string>> = {
   token:
     'On the machine of the hub: `agentcom tokens create --agent AGENT`; put it into AGENTCOM_TOKEN or the token file in sidecar.dataDir, and start the sidecar again.',
   clock: 'Set the clock, best by NTP (timedatectl set-ntp true). A running sidecar takes tasks again by itself.',
-  wake_runner: 'Correct sidecar.wake of the config, or install what the sentence names.',
+  wake_runner: 'Mend what the sentence names, or correct sidecar.wake of the config.',
 };
 
 /** The cure, as a sentence or two. */

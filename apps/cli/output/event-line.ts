@@ -37,9 +37,13 @@ export function eventLine(event: string, data: EventData, options: { readonly wi
 function detailsText(details: unknown): string {
   if (typeof details !== 'object' || details === null) return '';
   const { percent, message, ...rest } = details as EventData;
-  const first = [typeof percent === 'number' ? `${percent}%` : '', typeof message === 'string' ? message : ''];
+  const first = [typeof percent === 'number' ? `${Math.round(percent)}%` : '', typeof message === 'string' ? message : ''];
   const others = Object.entries(rest)
     .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
-    .map(([name, value]) => `${name}=${String(value)}`);
+    .map(([name, value]) => `${name}=${isTime(name, value) ? new Date(value).toISOString() : String(value)}`);
   return [...first, ...others].filter((part) => part !== '').join(' ');
 }
+
+/** A name that ends so is that of a time, in milliseconds since 1970, as far as a date can be made of it. */
+const isTime = (name: string, value: unknown): value is number =>
+  name.endsWith('_at') && typeof value === 'number' && Math.abs(value) <= 8.64e15;

@@ -9,7 +9,7 @@ import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Session, SessionTotals } from './dialect.ts';
-import { countOf, objectOf, textOf } from './said.ts';
+import { amountOf, objectOf, textOf } from './said.ts';
 
 /** Notes that are kept; the oldest go first. */
 const NOTES_MAX = 1_000;
@@ -83,7 +83,7 @@ function noteIn(text: string): Note | null {
 }
 
 const totalsOf = (value: unknown): SessionTotals =>
-  Object.fromEntries(Object.entries(objectOf(value)).map(([name, count]) => [name, countOf(count)]));
+  Object.fromEntries(Object.entries(objectOf(value)).map(([name, count]) => [name, amountOf(count)]));
 
 async function removeOldest(folder: string): Promise<void> {
   const names = await readdir(folder);

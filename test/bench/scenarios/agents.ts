@@ -10,7 +10,7 @@ const SIZES = [1, 10, 100, 1_000, 10_000];
 const QUICK_SIZES = [1, 200];
 /** So many take ten seconds to come back, each time. */
 const MANY = 10_000;
-const MANY_RESTARTS = 2;
+const MANY_RESTARTS = 1;
 /** Of each agent that works; what is on its way is bounded by who submits. */
 const SLOTS = 64;
 

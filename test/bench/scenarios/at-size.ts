@@ -23,10 +23,10 @@ export interface AtSize {
 }
 
 /** Tasks of each run. */
-const WORKED = 2_400;
+const WORKED = 1_600;
 const READS = 100;
 const QUICK_SHARE = 0.25;
-const RESTARTS = 5;
+const RESTARTS = 3;
 const SIDECARS = 4;
 const SLOTS = 16;
 /** Sidecars with as many slots as they may have, so that many tasks take each step together. */

@@ -28,24 +28,24 @@ const TOGETHER: Case = {
   slots: 16,
   isDrain: false,
   atOnce: false,
-  count: 8_000,
+  count: 5_000,
   quickCount: 2_000,
 };
 
 const CASES: readonly Case[] = [
   TOGETHER,
-  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 8_000, quickCount: 2_000 },
+  { what: '64 slots, draining what waits', sidecars: 4, slots: 16, isDrain: true, atOnce: false, count: 5_000, quickCount: 2_000 },
   {
     what: '64 slots, together, completed right behind the acceptance',
     sidecars: 4,
     slots: 16,
     isDrain: false,
     atOnce: true,
-    count: 8_000,
+    count: 5_000,
     quickCount: 2_000,
     onlyDefault: true,
   },
-  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 3_000, quickCount: 1_000, onlyDefault: true },
+  { what: '16 slots, together', sidecars: 4, slots: 4, isDrain: false, atOnce: false, count: 2_000, quickCount: 1_000, onlyDefault: true },
   { what: '1 slot, together', sidecars: 1, slots: 1, isDrain: false, atOnce: false, count: 600, quickCount: 200, onlyDefault: true },
 ];
 
@@ -55,8 +55,8 @@ const THREE_HUBS: Case = {
   slots: 11,
   isDrain: false,
   atOnce: false,
-  count: 8_000,
-  quickCount: 3_000,
+  count: 5_000,
+  quickCount: 2_500,
 };
 
 export const lifecycle: Scenario = {
