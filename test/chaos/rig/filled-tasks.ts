@@ -24,8 +24,9 @@ const ROWS_IN_STATEMENT = 1_000;
 const SUBMIT_EACH_MS = 10;
 /** Waiting tasks ask for one of so many capabilities, which nobody has. */
 const CAPABILITIES = 100;
-const AGENTS = 50;
-const SLOTS = 32;
+const AGENTS = 80;
+/** The most that an agent may have: ten million tasks have ten thousand that are assigned. */
+const SLOTS = 128;
 const YEAR_MS = 365 * 86_400_000;
 
 type Growing = { readonly [Key in 'inserted' | 'events' | 'results' | 'agents']: Changes[Key][number][] };
@@ -47,6 +48,7 @@ export async function fillTasks(
   const clock = systemClock();
   const ids = systemIds({ clock });
   const workers = Array.from({ length: AGENTS }, (_, n) => agentOf(`past-${n + 1}`, nowMs, false));
+  let assigned = 0;
   const gone = Array.from({ length: AGENTS }, (_, n) => agentOf(`gone-${n + 1}`, nowMs, true));
   const statuses: Partial<Record<Status, number>> = {};
   let waiting: TaskId | null = null;
@@ -56,7 +58,8 @@ export async function fillTasks(
     for (let n = from; n < Math.min(count, from + SAVED_AT_ONCE); n += 1) {
       const fate = fateOf(n);
       const submitMs = nowMs - (count - n) * SUBMIT_EACH_MS;
-      const agent = (fate === 'assigned' ? gone : workers)[n % AGENTS] as Agent;
+      // By their own count: every thousandth task would come to the same agent.
+      const agent = (fate === 'assigned' ? gone[assigned++ % AGENTS] : workers[n % AGENTS]) as Agent;
       const submitted = decideSubmit(draftOf(ids.task(), n, fate, waiting, nowMs), fate !== 'blocked', submitMs);
       const change = past(submitted, { fate, agent, submitMs, nowMs, rules });
       if (fate === 'waiting') waiting = change.task.id;
