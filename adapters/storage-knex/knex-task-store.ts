@@ -25,20 +25,20 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
 
     transact: async (batchId, work) => {
       const saved: Changes[] = [];
-      const found: Task[] = [];
-      const counted: HeldCount[] = [];
+      const found: (readonly Task[])[] = [];
+      const counted: (readonly HeldCount[])[] = [];
       const memory: UnitMemory | null =
         recent === null
           ? null
           : {
               recent,
               onSaved: (changes) => void saved.push(changes),
-              onRead: (tasks) => void found.push(...tasks),
-              onCounted: (counts) => void counted.push(...counts),
+              onRead: (tasks) => void found.push(tasks),
+              onCounted: (counts) => void counted.push(counts),
             };
       try {
         const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, memory)));
-        recent?.takeRead(found, counted);
+        recent?.takeRead(found.flat(), counted.flat());
         for (const changes of saved) recent?.take(changes);
         return answer;
       } catch (thrown) {

@@ -6,7 +6,7 @@
  * waiting for whoever holds them; rows that are looked for, and may as well be found by the next batch, with SKIP LOCKED.
  * The locks are those of an update, which leave foreign keys alone.
  */
-import type { Statements } from './statements.ts';
+import { looksAmong, type Statements } from './statements.ts';
 
 /** The parameter's texts, for `= ANY`. */
 const NAMES = 'ARRAY(SELECT json_array_elements_text($1::json))';
@@ -283,11 +283,7 @@ export const POSTGRES_STATEMENTS: Statements = {
 };
 
 /** Those that write nothing, whatever rows they answer. */
-export const POSTGRES_LOOKS: ReadonlySet<keyof Statements> = new Set(
-  (Object.keys(POSTGRES_STATEMENTS) as (keyof Statements)[]).filter((name) =>
-    /^\s*(SELECT|WITH RECURSIVE) /.test(POSTGRES_STATEMENTS[name]),
-  ),
-);
+export const POSTGRES_LOOKS = looksAmong(POSTGRES_STATEMENTS);
 
 /** Adds up parts of the counts; what others add up at this moment is left to them. */
 export const FOLD_COUNTS = `

@@ -1,7 +1,7 @@
 /**
  * The states of tasks and agents as they were last committed, and how many each agent holds, of a database that nobody else
- * writes: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is in it, and nothing that has
- * ended; after a transaction that failed, however it did, it is empty.
+ * writes: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
+ * in it, and nothing that has ended; after a transaction that failed, however it did, it is empty.
  */
 import type { Agent } from '../../core/domain/agent.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
@@ -34,6 +34,7 @@ export class RecentStates {
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
     for (const task of tasks) if (!isEnded(task) && !this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
     for (const { agentId, held } of counts) this.#held.set(agentId, held);
+    letGo(this.#tasks, TASKS_MAX);
     letGo(this.#held, AGENTS_MAX);
   }
 

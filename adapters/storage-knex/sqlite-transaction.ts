@@ -8,7 +8,7 @@ import type { SqliteConnection } from './sqlite-connection.ts';
 import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './sqlite-failures.ts';
 import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './sqlite-save.ts';
 import { SQLITE_STATEMENTS } from './sqlite-statements.ts';
-import type { Statements } from './statements.ts';
+import { looksAmong, type Statements } from './statements.ts';
 
 export interface SqliteWrite<T> {
   /** Whose time the transaction has. */
@@ -22,29 +22,7 @@ export interface SqliteWrite<T> {
   readonly distrust: (why: unknown) => void;
 }
 
-/** Statements that write nothing. */
-const LOOKS: ReadonlySet<keyof Statements> = new Set([
-  'loadTasks',
-  'loadTombstones',
-  'loadAgents',
-  'loadKeys',
-  'loadBodies',
-  'waitingRequirements',
-  'claimable',
-  'due',
-  'dependents',
-  'liveTasks',
-  'pendingStops',
-  'heldCounts',
-  'activeAgents',
-  'agentsOf',
-  'takeDuty',
-  'deadHubs',
-  'hubs',
-  'findEvents',
-  'removable',
-  'liveTokenOf',
-]);
+const LOOKS = looksAmong(SQLITE_STATEMENTS);
 
 /**
  * looking ── the first statement that writes: BEGIN IMMEDIATE ──► writing ── the batch's id, COMMIT ──► ended

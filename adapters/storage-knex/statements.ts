@@ -103,3 +103,7 @@ export interface Statements {
   /** Parameter: a hash. Rows: `expires_at`. Removes it. */
   readonly takeEnrolSecret: string;
 }
+
+/** The names of those that write nothing, by how their texts begin. */
+export const looksAmong = (statements: Statements): ReadonlySet<keyof Statements> =>
+  new Set((Object.keys(statements) as (keyof Statements)[]).filter((name) => /^\s*(SELECT|WITH RECURSIVE) /.test(statements[name])));
