@@ -26,8 +26,8 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
   const hub = await world.startHub({ ...DEBUG });
   const enrolSecret = readFileSync(join(dir, 'hub/enrol-secret'), 'utf8').trim();
   const sidecar = await world.startSidecar('a1', {
-    // An agent that tells its whole environment and fails.
-    argv: ['/bin/sh', '-c', 'env; env >&2; exit 3'],
+    // An agent that tells its whole environment and fails: its key last on both pipes, for only the end of what it told is kept.
+    argv: ['/bin/sh', '-c', 'env; echo "$AGENT_KEY"; env >&2; echo "$AGENT_KEY" >&2; exit 3'],
     env: { AGENT_KEY: PLANTED.agentEnvironment },
     programEnv: { ...DEBUG, MACHINE_KEY: PLANTED.sidecarEnvironment },
   });
