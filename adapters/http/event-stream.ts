@@ -100,14 +100,12 @@ export function eventStream(
       }
       readAtMs = clock.monotonicMs();
       const seen = commits;
-      const batch = await events.after(afterId, filter, BATCH_EVENTS);
-      const last = batch.at(-1);
-      if (last !== undefined) {
-        afterId = last.id;
-        return batch.map(eventText).join('');
-      }
+      const { events: batch, untilId } = await events.after(afterId, filter, BATCH_EVENTS);
+      const isMore = untilId > afterId;
+      afterId = untilId;
+      if (batch.length > 0) return batch.map(eventText).join('');
       if (ended) return null;
-      if (commits !== seen) continue;
+      if (isMore || commits !== seen) continue;
       await waitFor(ALIVE_MS, true);
       if (commits === seen && !ended) return ':\n\n';
     }

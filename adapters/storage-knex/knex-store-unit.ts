@@ -11,9 +11,13 @@ import type { SavedRows, Transaction } from './engine.ts';
 import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
 import type { RecentStates } from './recent-states.ts';
 import type { Statements } from './statements.ts';
+import type { WaitingHeads } from './waiting-heads.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;
+
+/** Later than any time: what is not eligible yet counts too. */
+const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
 
 /** What of a unit is only known outside of it: what was committed before, what it read of that, and what it saves. */
 export interface UnitMemory {
@@ -35,6 +39,20 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
 
+  /** What waits first, with the first `limit` of these keys' lanes; undefined where that is not remembered. */
+  const headsWith = async (nowMs: number, limit: number, keys?: readonly string[]): Promise<WaitingHeads | undefined> => {
+    const heads = recent?.heads;
+    if (heads === undefined) return undefined;
+    if (!heads.isKnown) heads.takeKeys(await tasksBy('waitingRequirements', { nowMs: WHENEVER_MS }));
+    const unread = heads.unread(keys ?? heads.keys, nowMs, limit);
+    if (unread.length > 0) {
+      const limitPerLane = heads.limitFor(unread.length, limit);
+      if (limitPerLane === null) return undefined;
+      heads.take(unread, await tasksBy('claimable', { keys: unread, nowMs: WHENEVER_MS, limitPerLane }), limitPerLane);
+    }
+    return heads.isKnown ? heads : undefined;
+  };
+
   return {
     nowMs: transaction.nowMs,
     async load({ tasks, agents, keys }) {
@@ -53,15 +71,36 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
         keys: await named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
       };
     },
-    waitingRequirements: async (nowMs) => (await tasksBy('waitingRequirements', { nowMs })).map((task) => task.requirement),
-    claimable: ({ requirementKeys, nowMs, limitPerLane }) =>
-      named(requirementKeys, () => tasksBy('claimable', { keys: [...new Set(requirementKeys)], nowMs, limitPerLane })),
+    async waitingRequirements(nowMs) {
+      const heads = await headsWith(nowMs, 1);
+      return heads?.requirements(nowMs) ?? (await tasksBy('waitingRequirements', { nowMs })).map((task) => task.requirement);
+    },
+    async claimable({ requirementKeys, nowMs, limitPerLane }) {
+      const keys = [...new Set(requirementKeys)];
+      if (keys.length === 0) return [];
+      const heads = await headsWith(nowMs, limitPerLane, keys);
+      return heads?.claimable(keys, nowMs, limitPerLane) ?? tasksBy('claimable', { keys, nowMs, limitPerLane });
+    },
     due: (nowMs, limit) => tasksBy('due', { nowMs, limit }),
-    dependentsOf: (ids) => named(ids, () => tasksBy('dependents', ids)),
-    bodies: (ids) =>
-      named(ids, async () =>
-        (await transaction.rows('loadBodies', ids)).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
-      ),
+    async dependentsOf(ids) {
+      if (ids.length === 0) return [];
+      if (recent?.hasDependencies === null) recent.hasDependencies = (await transaction.rows('someDependency')).length > 0;
+      return recent?.hasDependencies === false ? [] : tasksBy('dependents', ids);
+    },
+    async bodies(ids) {
+      const [known, others] = parted(ids, (taskId) => {
+        const body = recent?.bodies.get(taskId);
+        return body === undefined ? undefined : { taskId, body };
+      });
+      const read = new Set(others);
+      if (recent !== null && others.length > 0) for (const id of recent.heads.ahead(recent.bodies.readAhead)) read.add(id);
+      const found = await named([...read], async () =>
+        (await transaction.rows('loadBodies', [...read])).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
+      );
+      const wanted = new Set(others);
+      for (const { taskId, body } of found) if (!wanted.has(taskId)) recent?.bodies.take(taskId, body);
+      return [...known, ...found.filter(({ taskId }) => wanted.has(taskId))];
+    },
     holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
     async heldCounts(agentIds) {
       const [known, others] = parted(agentIds, (agentId) => {
@@ -185,7 +224,7 @@ async function saveLast(transaction: Transaction, rows: SavedRows): Promise<read
   const isSmall = keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
   const numbers = isSmall ? await transaction.saveAndCommit?.(rows) : null;
   if (numbers === null || numbers === undefined) return save(transaction, rows);
-  return rows.insertEvents.map((event, index) => ({ ...event, id: numbers[index] as number }));
+  return rows.insertEvents.map((event, index) => ({ id: numbers[index] as number, ...event }));
 }
 
 const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];

@@ -89,14 +89,28 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
   };
 }
 
-/** The page's tasks, by the index of their filter and without their bodies. */
+const NEWEST_FIRST = [
+  { column: 'created_at', order: 'desc' },
+  { column: 'id', order: 'desc' },
+] as const;
+
+/** The page's tasks, by the index of their filter and without their bodies. Those of an agent have two: while they are live, and ended. */
 function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
+  if (query.assignedTo === undefined) return tasksOf(db, query);
+  const live = tasksOf(db, query).where('status', 'assigned').as('live');
+  const ended = tasksOf(db, query).whereNotNull('ended_at').as('ended');
+  const both = db.select('*').from(live).unionAll(db.select('*').from(ended)).as('both');
+  return db
+    .select('*')
+    .from(both)
+    .orderBy([...NEWEST_FIRST])
+    .limit(query.limit);
+}
+
+function tasksOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
   const page = db('tasks')
     .select('id', 'state', 'created_at')
-    .orderBy([
-      { column: 'created_at', order: 'desc' },
-      { column: 'id', order: 'desc' },
-    ]);
+    .orderBy([...NEWEST_FIRST]);
   if (query.status !== undefined) page.where('status', query.status);
   if (query.priority !== undefined) page.where('lane', laneOf(query.priority));
   if (query.assignedTo !== undefined) page.where('assigned_to', query.assignedTo);

@@ -7,12 +7,19 @@ import type { Agent } from '../../core/domain/agent.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { isEnded, type Task } from '../../core/domain/task.ts';
 import type { Changes, HeldCount } from '../../core/ports/task-store.ts';
+import { RecentBodies } from './recent-bodies.ts';
+import { WaitingHeads } from './waiting-heads.ts';
 
 /** Those that were saved longest ago are let go, and read when they are needed. */
 const TASKS_MAX = 10_000;
 const AGENTS_MAX = 10_000;
 
 export class RecentStates {
+  /** What is given out next. */
+  readonly heads = new WaitingHeads();
+  readonly bodies = new RecentBodies();
+  /** Whether any task depends on another; null: not looked yet. */
+  hasDependencies: boolean | null = null;
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();
   readonly #held = new Map<AgentId, number>();
@@ -39,7 +46,11 @@ export class RecentStates {
   }
 
   /** Takes over what was committed. */
-  take({ inserted, updated, agents, stopsSet, stopsCleared }: Changes): void {
+  take(changes: Changes): void {
+    const { inserted, updated, agents, stopsSet, stopsCleared } = changes;
+    this.heads.takeChanges(changes);
+    this.bodies.takeChanges(changes);
+    if (inserted.some(({ task }) => task.dependsOn.length > 0)) this.hasDependencies = true;
     for (const { task } of inserted) this.#takeTask(task, this.#tasks.get(task.id) ?? null);
     for (const { task } of updated) {
       const before = this.#tasks.get(task.id);
@@ -73,6 +84,9 @@ export class RecentStates {
   }
 
   clear(): void {
+    this.heads.clear();
+    this.bodies.clear();
+    this.hasDependencies = null;
     this.#held.clear();
     this.#tasks.clear();
     this.#agents.clear();

@@ -6,15 +6,102 @@
  */
 import type { Agent } from '../../core/domain/agent.ts';
 import type { EventName, StoredEvent, TaskEvent } from '../../core/domain/event.ts';
-import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
+import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
 import type { Tombstone } from '../../core/domain/tombstone.ts';
 import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody } from '../../core/domain/task.ts';
+import { NOTHING_USED } from '../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange, TaskRow } from '../../core/ports/task-store.ts';
 import type { Row } from './row.ts';
 
 /** A lane is stored as its place: 0 is urgent. */
 export const laneOf = (priority: Priority): number => PRIORITIES.indexOf(priority);
+
+/**
+ * A task with what most tasks have. A field that is as here is left out of a stored state, and filled in again when it is read.
+ * Never changed: stored rows mean it. With the fields of every state, in the order in which the domain makes them: tasks that
+ * were read and tasks that were made are then of one shape for V8.
+ */
+const PLAIN: Task = {
+  id: '' as TaskId,
+  priority: 'normal',
+  status: 'queued',
+  generation: GENERATION_ZERO,
+  requirement: { capabilities: [], assignTo: null },
+  assignedTo: null,
+  assignedAtMs: null,
+  acceptedAtMs: null,
+  deadlineAtMs: null,
+  runDeadlineAtMs: null,
+  wokenAtMs: null,
+  progressCount: 0,
+  round: 1,
+  retryCount: 0,
+  maxRetries: 0,
+  handBacks: 0,
+  parked: false,
+  avoid: null,
+  takenBack: null,
+  eligibleAtMs: null,
+  expiresAtMs: null,
+  completeByMs: null,
+  runAtMs: null,
+  ttlMs: null,
+  runMaxMs: null,
+  dependsOn: [],
+  deadReason: null,
+  lastError: null,
+  usage: NOTHING_USED,
+  session: null,
+  outcomes: [],
+  submittedBy: '',
+  createdAtMs: 0,
+  updatedAtMs: 0,
+  eventSeq: 0,
+};
+
+/** Undefined, which JSON leaves out, for what is plain. */
+const unlessZero = (count: number): number | undefined => (count === 0 ? undefined : count);
+const unlessEmpty = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);
+
+/** The task without what is as in `PLAIN`. Field by field: V8 makes that in a twentieth of the time of a loop over their names. */
+const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undefined } => ({
+  id: task.id,
+  priority: task.priority,
+  status: task.status,
+  generation: task.generation,
+  requirement: task.requirement,
+  assignedTo: task.assignedTo ?? undefined,
+  assignedAtMs: task.assignedAtMs ?? undefined,
+  acceptedAtMs: task.acceptedAtMs ?? undefined,
+  deadlineAtMs: task.deadlineAtMs ?? undefined,
+  runDeadlineAtMs: task.runDeadlineAtMs ?? undefined,
+  wokenAtMs: task.wokenAtMs ?? undefined,
+  progressCount: unlessZero(task.progressCount),
+  round: task.round,
+  retryCount: unlessZero(task.retryCount),
+  maxRetries: task.maxRetries,
+  handBacks: unlessZero(task.handBacks),
+  parked: task.parked ? true : undefined,
+  avoid: task.avoid ?? undefined,
+  takenBack: task.takenBack ?? undefined,
+  eligibleAtMs: task.eligibleAtMs ?? undefined,
+  expiresAtMs: task.expiresAtMs ?? undefined,
+  completeByMs: task.completeByMs ?? undefined,
+  runAtMs: task.runAtMs ?? undefined,
+  ttlMs: task.ttlMs ?? undefined,
+  runMaxMs: task.runMaxMs ?? undefined,
+  dependsOn: unlessEmpty(task.dependsOn),
+  deadReason: task.deadReason ?? undefined,
+  lastError: task.lastError ?? undefined,
+  usage: task.usage === NOTHING_USED ? undefined : task.usage,
+  session: task.session ?? undefined,
+  outcomes: unlessEmpty(task.outcomes),
+  submittedBy: task.submittedBy,
+  createdAtMs: task.createdAtMs,
+  updatedAtMs: task.updatedAtMs,
+  eventSeq: task.eventSeq,
+});
 
 /** What the statements of tasks take. `readyAt`: its place within its lane. */
 export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
@@ -29,15 +116,15 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
   submittedBy: task.submittedBy,
   createdAt: task.createdAtMs,
   endedAt: isEnded(task) ? task.updatedAtMs : null,
-  state: task,
+  state: withoutPlain(task),
 });
 
 export const agentColumns = (agent: Agent) => ({ id: agent.id, connected: agent.connected ? 1 : 0, hubId: agent.hubId, state: agent });
 
-/** The value in a row's `state`. */
+/** The value in a row's `state`; of a task: `taskIn`. */
 export const stateIn = <T>(row: Row): T => jsonIn<T>(row['state']);
 
-export const taskIn = (row: Row): Task => stateIn<Task>(row);
+export const taskIn = (row: Row): Task => Object.assign({ ...PLAIN }, stateIn<Partial<Task>>(row));
 
 export const bodyIn = (row: Row): TaskBody => jsonIn<TaskBody>(row['body']);
 

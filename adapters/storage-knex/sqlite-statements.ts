@@ -82,7 +82,7 @@ const TOKEN_COLUMNS = {
 };
 
 export const SQLITE_STATEMENTS: Statements = {
-  recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$') ON CONFLICT (batch_id) DO NOTHING`,
+  recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$')`,
   probe: 'UPDATE store SET probes = probes + 1',
 
   loadTasks: `SELECT state FROM tasks WHERE id IN ${NAMES}`,
@@ -132,6 +132,7 @@ export const SQLITE_STATEMENTS: Statements = {
       CROSS JOIN tasks AS t
     WHERE t.id = naming.task_id AND +t.status = 'blocked'
     ORDER BY t.id`,
+  someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
   liveTasks: `
     SELECT t.state FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
     WHERE t.assigned_to = named.value AND t.status = 'assigned'

@@ -26,6 +26,8 @@ export interface Statements {
   readonly due: string;
   /** Parameter: task ids. Rows: `state`, by id. */
   readonly dependents: string;
+  /** No parameter. Rows: one if any task ever depended on another and is still there. */
+  readonly someDependency: string;
   /** Parameter: agent ids. Rows: `state`, by id. */
   readonly liveTasks: string;
   /** Parameter: agent ids. Rows: `state`, by task and generation. */

@@ -102,15 +102,17 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
     async after(afterId, filter, limit) {
       const page = [];
       const { events } = use();
+      let untilId = afterId;
       for (let place = placeAfter(events, afterId); place < events.length && page.length < limit; place += 1) {
         const event = events[place];
         if (event === undefined) break;
+        untilId = event.id;
         if (filter.taskId !== undefined && event.taskId !== filter.taskId) continue;
         if (filter.agentId !== undefined && event.agentId !== filter.agentId) continue;
         if (filter.event !== undefined && event.event !== filter.event) continue;
         page.push(event);
       }
-      return page;
+      return { events: page, untilId };
     },
     async bounds() {
       const { events } = use();

@@ -356,7 +356,7 @@ t.test('a server stopped, crashed and started', { skip: server.power === null &&
     t.strictSame(found.map(({ id }) => id).toSorted(), [...committed].map(aTaskId).toSorted(), 'what was said to be committed, no more and no less'); // prettier-ignore
     t.equal((await storage.tasks.stats()).statuses.queued, committed.size, 'and counted');
   }
-  const events = await storage.events.after(0, {}, 100_000);
+  const events = (await storage.events.after(0, {}, 100_000)).events;
   t.equal(events.length, committed.size);
   await storage.close();
   t.equal((await storage.open()).storeId, storeId);

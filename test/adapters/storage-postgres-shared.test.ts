@@ -160,7 +160,7 @@ t.test('an event is not shown while one with a lower number may still be committ
   const [one, other] = await two(t);
   const event = (n: number) => changes({ events: [anEvent({ taskId: aTaskId(n) })] });
   const read: StoredEvent[] = [];
-  const readOn = async (): Promise<void> => void read.push(...(await one.events.after(read.at(-1)?.id ?? 0, {}, 100)));
+  const readOn = async (): Promise<void> => void read.push(...(await one.events.after(read.at(-1)?.id ?? 0, {}, 100)).events);
   let committing: Promise<unknown> = Promise.resolve();
   await one.tasks.transact('first', async (unit) => {
     await unit.save(event(1));
@@ -186,7 +186,7 @@ t.test('who reads on while several commit skips none and repeats none, and the n
   });
   const read: StoredEvent[] = [];
   const follow = async (): Promise<void> => {
-    while (read.length < COMMITS * 3) read.push(...(await both[1].events.after(read.at(-1)?.id ?? 0, {}, 7)));
+    while (read.length < COMMITS * 3) read.push(...(await both[1].events.after(read.at(-1)?.id ?? 0, {}, 7)).events);
   };
   await Promise.all([follow(), t.rejects(failing, { message: 'meant' }), ...commits]);
   t.strictSame(

@@ -8,14 +8,14 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
   t.test(`EventFeed contract: ${name}`, async (t) => {
     t.test('gives events above an id, lowest first, at most so many', async (t) => {
       const storage = await openedIn(t, subject);
-      t.strictSame(await storage.events.after(0, {}, 10), []);
+      t.strictSame((await storage.events.after(0, {}, 10)).events, []);
       const stored = await commit(storage, changes({ events: [1, 2, 3, 4, 5].map((seq) => anEvent({ seq, details: { seq } })) }));
       t.equal(stored[0]?.id, 1, 'the first of all is 1');
-      t.strictSame(await storage.events.after(0, {}, 10), stored);
-      t.strictSame(await storage.events.after(0, {}, 2), stored.slice(0, 2));
-      t.strictSame(await storage.events.after(stored[1]?.id ?? 0, {}, 2), stored.slice(2, 4));
-      t.strictSame(await storage.events.after(stored[4]?.id ?? 0, {}, 10), []);
-      t.strictSame(await storage.events.after(Number.MAX_SAFE_INTEGER, {}, 10), []);
+      t.strictSame((await storage.events.after(0, {}, 10)).events, stored);
+      t.strictSame((await storage.events.after(0, {}, 2)).events, stored.slice(0, 2));
+      t.strictSame((await storage.events.after(stored[1]?.id ?? 0, {}, 2)).events, stored.slice(2, 4));
+      t.strictSame((await storage.events.after(stored[4]?.id ?? 0, {}, 10)).events, []);
+      t.strictSame((await storage.events.after(Number.MAX_SAFE_INTEGER, {}, 10)).events, []);
     });
 
     t.test('filters, alone and together', async (t) => {
@@ -43,10 +43,38 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
         [{ taskId: aTaskId(3) }, []],
       ] as const;
       for (const [filter, wanted] of cases) {
-        t.strictSame(places(await storage.events.after(0, filter, 10)), wanted, JSON.stringify(filter));
-        t.strictSame(places(await storage.events.after(0, filter, 1)), wanted.slice(0, 1), `the first of ${JSON.stringify(filter)}`);
-        t.strictSame(places(await storage.events.after(stored[1]?.id ?? 0, filter, 10)), wanted.filter((place) => place > 1)); // prettier-ignore
+        t.strictSame(places((await storage.events.after(0, filter, 10)).events), wanted, JSON.stringify(filter));
+        t.strictSame(
+          places((await storage.events.after(0, filter, 1)).events),
+          wanted.slice(0, 1),
+          `the first of ${JSON.stringify(filter)}`,
+        );
+        t.strictSame(places((await storage.events.after(stored[1]?.id ?? 0, filter, 10)).events), wanted.filter((place) => place > 1)); // prettier-ignore
       }
+    });
+
+    t.test('tells how far it has looked, so that what no filter lets through is read once', async (t) => {
+      const storage = await openedIn(t, subject);
+      const MANY = 25_000;
+      const others = Array.from({ length: MANY }, (_, n) => anEvent({ seq: n + 1, agentId: anAgentId('a1') }));
+      const stored = await commit(storage, changes({ events: [...others, anEvent({ seq: MANY + 1, agentId: anAgentId('a2') })] }));
+      const wanted = stored.at(-1);
+      for (const filter of [{ agentId: anAgentId('a2') }, { taskId: aTaskId(1), agentId: anAgentId('a2') }]) {
+        const found: StoredEvent[] = [];
+        let looks = 0;
+        for (let [from, until] = [-1, 0]; until > from; looks += 1) {
+          from = until;
+          const page = await storage.events.after(from, filter, 10);
+          found.push(...page.events);
+          until = page.untilId;
+        }
+        t.strictSame(found, [wanted], JSON.stringify(filter));
+        t.ok(looks <= 3, `${looks} looks`);
+      }
+      t.strictSame((await storage.events.after(0, { event: 'completed', taskId: aTaskId(2) }, 10)).events, []);
+      const first = await storage.events.after(0, { agentId: anAgentId('a1') }, 10);
+      t.strictSame([first.events.length, first.untilId], [10, stored[9]?.id], 'a full page ends at its last');
+      t.strictSame(await storage.events.after(wanted?.id ?? 0, { event: 'submitted' }, 10), { events: [], untilId: wanted?.id });
     });
 
     t.test('knows the lowest and the highest id', async (t) => {
@@ -65,10 +93,10 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       );
       const read: StoredEvent[] = [];
       const follow = async (): Promise<void> => {
-        while (read.length < COMMITS * 3) read.push(...(await storage.events.after(read.at(-1)?.id ?? 0, {}, 7)));
+        while (read.length < COMMITS * 3) read.push(...(await storage.events.after(read.at(-1)?.id ?? 0, {}, 7)).events);
       };
       await Promise.all([follow(), ...commits]);
-      t.strictSame(read, await storage.events.after(0, {}, 1_000));
+      t.strictSame(read, (await storage.events.after(0, {}, 1_000)).events);
       t.equal(read.length, COMMITS * 3);
     });
 
@@ -76,12 +104,12 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       const storage = await openedIn(t, subject);
       const failed = storage.tasks.transact('failed', async (unit) => {
         await unit.save(changes({ events: [anEvent()] }));
-        t.strictSame(await storage.events.after(0, {}, 10), []);
+        t.strictSame((await storage.events.after(0, {}, 10)).events, []);
         t.equal(await storage.events.bounds(), null);
         throw new Error('no');
       });
       await t.rejects(failed);
-      t.strictSame(await storage.events.after(0, {}, 10), []);
+      t.strictSame((await storage.events.after(0, {}, 10)).events, []);
     });
   });
 }

@@ -1,6 +1,7 @@
 /** What every unit of work finds: what waits, what is due, who depends on whom, who holds what. */
 import t from 'tap';
-import { requirementKey, type Task } from '../../core/domain/task.ts';
+import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { compareByAge, requirementKey, type Task } from '../../core/domain/task.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
 import {
@@ -110,6 +111,82 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       await commit(storage, inserting(...requirements.flatMap((requirement, r) => lanes.map((priority, lane) => waiting(10 * r + lane, { requirement, priority }))))); // prettier-ignore
       const found = await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS));
       t.strictSame(found.map(requirementKey).toSorted(), requirements.map(requirementKey).toSorted());
+    });
+
+    t.test('R12: whatever came and went before, what waits is found as if it were looked for anew', async (t) => {
+      const storage = await openedIn(t, subject);
+      const random = seededRandom(`what waits, ${name}`);
+      const below = (count: number): number => random() % count;
+      const requirements = [ANYBODY, GPU, aRequirement(['a', 'b']), aRequirement([], 'a1')];
+      const all = new Map<string, Task>();
+      let made = 0;
+      const put = (tasks: readonly Task[]): readonly Task[] => {
+        for (const task of tasks) all.set(task.id, task);
+        return tasks;
+      };
+      const anew = (count: number): readonly Task[] =>
+        put(
+          Array.from({ length: count }, () =>
+            waiting((made += 1), {
+              requirement: requirements[below(6) < 3 ? 0 : below(requirements.length)] ?? ANYBODY,
+              priority: below(4) === 0 ? 'urgent' : 'normal',
+              // Some come to wait before others that have waited for long, as those do that are given out again.
+              eligibleAtMs: A_MOMENT_MS + made + (below(5) === 0 ? below(2_000) - 1_000 : 0),
+            }),
+          ),
+        );
+      const changed = (task: Task): Task => {
+        const [agent, later] = [anAgentId('a1'), { eligibleAtMs: A_MOMENT_MS + below(2 * made + 2_000) }];
+        const ways: readonly Partial<Task>[] = [
+          { status: 'assigned', assignedTo: agent, parked: false },
+          { status: 'assigned', assignedTo: agent, parked: false },
+          { status: 'assigned', assignedTo: agent, parked: false },
+          { status: 'queued', assignedTo: null, parked: false, ...later },
+          { status: 'queued', assignedTo: null, parked: true },
+          { status: 'cancelled', assignedTo: null, parked: false },
+        ];
+        return { ...task, ...ways[below(ways.length)] };
+      };
+      const inLanes = (tasks: readonly Task[]): Readonly<Record<string, readonly Task[]>> => {
+        const lanes: Record<string, Task[]> = {};
+        for (const task of tasks) (lanes[`${requirementKey(task.requirement)} ${task.priority}`] ??= []).push(task);
+        return lanes;
+      };
+      const firsts = (nowMs: number, limit: number): readonly Task[] => {
+        const eligible = [...all.values()].filter((task) => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs);
+        return Object.values(inLanes(eligible.sort(compareByAge))).flatMap((tasks) => tasks.slice(0, limit));
+      };
+      for (let round = 0; round < 120; round += 1) {
+        // It grows, by much at once too, and then is given out faster than more comes.
+        const drains = round % 40 > 20;
+        const inserted = anew(drains ? below(120) : round % 40 === 20 ? 6_000 : below(60));
+        await commit(storage, inserting(...inserted));
+        const [nowMs, limit] = [A_MOMENT_MS + below(made + 1_000), 1 + below(drains ? 240 : round % 10 === 0 ? 200 : 20)];
+        const wanted = firsts(nowMs, limit);
+        const found = await look(storage, (unit) =>
+          unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs, limitPerLane: limit }),
+        );
+        if (!t.strictSame(inLanes(found), inLanes(wanted), `round ${round}: the first ${limit}`)) return;
+        const keys = new Set(wanted.map(({ requirement }) => requirementKey(requirement)));
+        const waits = await look(storage, (unit) => unit.waitingRequirements(nowMs));
+        t.strictSame(waits.map(requirementKey).toSorted(), [...keys].toSorted(), `round ${round}: the requirements`);
+        const bodies = await look(storage, (unit) => unit.bodies(wanted.slice(0, 20).map(({ id }) => id)));
+        t.strictSame(bodies.map(({ taskId }) => taskId).toSorted(), idsOf(wanted).slice(0, 20).toSorted(), `round ${round}: bodies`);
+        // Mostly those that wait first, some from anywhere.
+        const touched = new Map(
+          [...wanted.slice(0, drains ? wanted.length : below(40)), ...[...all.values()].filter(() => below(200) === 0)].map((task) => [
+            task.id,
+            task,
+          ]),
+        );
+        const updated = put([...touched.values()].map(changed));
+        if (round % 17 === 16)
+          await t.rejects(storage.tasks.transact(`fails-${round}`, async (unit) => {
+            await unit.save(updating(...updated.map((task) => ({ ...task, status: 'cancelled' as const }))));
+            throw new Error('meant');
+          }), { message: 'meant' }); // prettier-ignore
+        await commit(storage, updating(...updated));
+      }
     });
 
     t.test('finds what is due, earliest first', async (t) => {

@@ -24,9 +24,9 @@ export class StreamReader {
     life
       .gate(feed.after(this.#lastId, {}, PAGE))
       .then(
-        (page) => {
-          this.#ledger.streamed(this.#name, page);
-          this.#lastId = page.at(-1)?.id ?? this.#lastId;
+        ({ events, untilId }) => {
+          this.#ledger.streamed(this.#name, events);
+          this.#lastId = untilId;
         },
         (error: unknown) => {
           // The storage of a hub that stops is closed; the next process reads on.

@@ -3,6 +3,7 @@ import { tasksAgentsEvents } from './0001-tasks-agents-events.ts';
 import { tombstones } from './0002-tombstones.ts';
 import { hubs } from './0003-hubs.ts';
 import { usage } from './0004-usage.ts';
+import { smallerCommits } from './0005-smaller-commits.ts';
 import type { Migration } from './migration.ts';
 
-export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents, tombstones, hubs, usage];
+export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents, tombstones, hubs, usage, smallerCommits];

@@ -49,8 +49,9 @@ async function listen(bench: HubBench, path = '/api/events', how: Sending = { to
 const progress = (seq: number, over: Partial<StoredEvent> = {}) => anEvent({ seq, event: 'progress', ...over });
 
 /** The memory feed with what a test wants otherwise. */
+const pageOf = (events: readonly StoredEvent[], afterId: number) => ({ events, untilId: events.at(-1)?.id ?? afterId });
 const feedWith = (events: readonly StoredEvent[], over: Partial<EventFeed> = {}): EventFeed => ({
-  after: async (afterId, _filter, limit) => events.filter((event) => event.id > afterId).slice(0, limit),
+  after: async (afterId, _filter, limit) => pageOf(events.filter((event) => event.id > afterId).slice(0, limit), afterId),
   bounds: async () => (events.length === 0 ? null : { first: events[0]?.id ?? 0, last: events.at(-1)?.id ?? 0 }),
   ...over,
 });
@@ -88,7 +89,7 @@ t.test('R21 J6: a commit between the look and the wait is not missed', async (t)
             events.push({ ...progress(1), id: 1 });
             listeners.forEach((listener) => listener());
           }
-          return seen;
+          return pageOf(seen, afterId);
         },
         bounds: async () => null,
       }),

@@ -187,8 +187,8 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'a stream sleeps over a commit that came while it looked',
     breaks: ['R21', 'J6'],
     file: 'adapters/http/event-stream.ts',
-    find: '      if (commits !== seen) continue;\n',
-    replace: '',
+    find: '      if (isMore || commits !== seen) continue;\n',
+    replace: '      if (isMore) continue;\n',
     test: 'test/adapters/http/events.test.ts',
   },
 ];
