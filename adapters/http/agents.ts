@@ -26,7 +26,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   });
 
   const listAgents = async (request: ApiRequest): Promise<Reply> => {
-    const query = readPage(request.query);
+    const query = readPage(request.query());
     if (query.kind === 'refused') return query.reply;
     const limit = pageLimit(query.value.limit, limits.page);
     if (limit.kind === 'refused') return limit.reply;

@@ -3,7 +3,7 @@ import { JSON_DEPTH_MAX } from '../../core/protocol/fields.ts';
 import type { FieldError } from '../../core/protocol/frame-reader.ts';
 import { findUnfit } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
-import type { Clock, Timer } from '../../core/ports/clock.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from './reply.ts';
 import type { LineTaker } from './request.ts';
 
@@ -103,17 +103,19 @@ async function takeWhole(request: Request, announced: number, rules: BodyRules):
     budget.bytes -= counted;
     counted = 0;
   };
-  let timer: Timer | null = null;
-  const late = new Promise<Taken>((resolve) => (timer = clock.after(BODY_MS, () => resolve({ reply: tooLate }))));
-  const whole = request.arrayBuffer().then(
-    (buffer): Taken => ({ reply: null, bytes: new Uint8Array(buffer) }),
-    (thrown: unknown): Taken => ({ reply: brokeOff(messageOf(thrown)) }),
-  );
-  try {
-    return { ...(await Promise.race([whole, late])), release };
-  } finally {
-    (timer as Timer | null)?.cancel();
-  }
+  return new Promise((resolve) => {
+    const timer = clock.after(BODY_MS, () => resolve({ reply: tooLate, release }));
+    request.arrayBuffer().then(
+      (buffer) => {
+        timer.cancel();
+        resolve({ reply: null, bytes: new Uint8Array(buffer), release });
+      },
+      (thrown: unknown) => {
+        timer.cancel();
+        resolve({ reply: brokeOff(messageOf(thrown)), release });
+      },
+    );
+  });
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });

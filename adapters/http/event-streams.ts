@@ -24,7 +24,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
   let openCount = 0;
 
   const start = async (request: ApiRequest, by: Principal): Promise<Read<{ readonly place: StartPlace; readonly filter: EventFilter }>> => {
-    const query = readQuery(request.query);
+    const query = readQuery(request.query());
     if (query.kind === 'refused') return query;
     const filter: EventFilter = {
       taskId: query.value.task_id as TaskId | undefined,

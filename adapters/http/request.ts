@@ -10,7 +10,8 @@ export interface ApiRequest {
   readonly method: string;
   /** The named parts of the address, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
+  /** Of the address; made when it is asked for. */
+  query(): URLSearchParams;
   readonly headers: Headers;
   /** Who sent it, proxies looked through. */
   readonly address: string;

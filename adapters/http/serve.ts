@@ -28,8 +28,9 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 /** A text says its length, so that a transport need not find out whether it is whole. */
 export const responseOf = (reply: Reply): Response => {
-  const length = typeof reply.body === 'string' ? { 'content-length': String(Buffer.byteLength(reply.body)) } : undefined;
-  return new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...length, ...reply.headers } });
+  if (typeof reply.body !== 'string') return new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...reply.headers } });
+  const headers = { 'content-length': String(Buffer.byteLength(reply.body)), ...HEADERS, ...reply.headers };
+  return new Response(reply.body, { status: reply.status, headers });
 };
 
 export interface ServeContext {
@@ -85,9 +86,7 @@ export async function serve(
     const apiRequest: ApiRequest = {
       method: request.method,
       params,
-      get query() {
-        return new URL(request.url).searchParams;
-      },
+      query: () => new URL(request.url).searchParams,
       headers: request.headers,
       address,
       json: json ?? (route.body === 'empty' ? {} : undefined),

@@ -108,7 +108,7 @@ export function taskHandlers(deps: HttpApiDeps): TaskHandlers {
 
   return {
     listTasks(request, by) {
-      const query = readList(request.query);
+      const query = readList(request.query());
       if (query.kind === 'refused') return query.reply;
       const { status, priority, assigned_to: assignedTo, ...paging } = query.value;
       const filter = {
@@ -119,7 +119,7 @@ export function taskHandlers(deps: HttpApiDeps): TaskHandlers {
       return page(filter, paging, by);
     },
     listDeadLetter(request, by) {
-      const query = readDeadLetter(request.query);
+      const query = readDeadLetter(request.query());
       if (query.kind === 'refused') return query.reply;
       const { priority, ...paging } = query.value;
       return page({ status: 'dead_letter', priority: priority as Priority | undefined }, paging, by);

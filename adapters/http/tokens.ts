@@ -88,7 +88,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   };
 
   const listTokens = async (request: ApiRequest): Promise<Reply> => {
-    const query = readPage(request.query);
+    const query = readPage(request.query());
     if (query.kind === 'refused') return query.reply;
     const limit = pageLimit(query.value.limit, limits.page);
     if (limit.kind === 'refused') return limit.reply;

@@ -280,9 +280,9 @@ export class Batch {
       const task = this.#tasks.get(id);
       if (task === undefined) continue;
       const body = this.#inserted.has(id) ? this.#bodies.get(id) : undefined;
-      const row = { task, dueAtMs: dueAtMs(task, this.nowMs) };
-      if (body === undefined) updated.push(row);
-      else inserted.push({ ...row, body });
+      const due = dueAtMs(task, this.nowMs);
+      if (body === undefined) updated.push({ task, dueAtMs: due });
+      else inserted.push({ task, dueAtMs: due, body });
     }
     return {
       inserted,

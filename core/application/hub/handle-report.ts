@@ -82,7 +82,7 @@ function decide(
     case 'accepted':
       return reporting.decideAccept(task, by, nowMs, rules);
     case 'progress':
-      return reporting.decideProgress(task, by, { ...body, session }, nowMs, rules);
+      return reporting.decideProgress(task, by, { session, ...body }, nowMs, rules);
     case 'woken':
       return reporting.decideWoken(
         task,
@@ -92,7 +92,7 @@ function decide(
         rules,
       );
     case 'complete':
-      return reporting.decideComplete(task, by, { ...body, session }, nowMs, rules);
+      return reporting.decideComplete(task, by, { session, ...body }, nowMs, rules);
     case 'failed':
       return reporting.decideFail(task, by, { ...body, session, kind: body.failure, details: withCause(body) }, nowMs, rules);
     case 'rejected':
@@ -210,7 +210,7 @@ export function confirmStops(
     const generation = stop.generation as Generation;
     const usage = withAttempt(task.usage, { generation, agentId: agent.id }, used);
     const event = { event: 'stop_confirmed', agentId: agent.id, generation, session: agent.sessionNumber, details } as const;
-    batch.put(change(task, { usage }, batch.nowMs, [isNoUsage(used) ? event : withUsage(event, { ...task, usage }, generation)]));
+    batch.put(change(task, { usage }, batch.nowMs, [isNoUsage(used) ? event : withUsage(event, usage, generation)]));
   }
 }
 

@@ -71,7 +71,7 @@ export class TaskQueue implements CommandInbox {
   #inboxBytes = 0;
   #running: Promise<void> | null = null;
   #stopping = false;
-  /** A batch without commands, for what a full batch left waiting. */
+  /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
   #dispatchAgain = false;
 
   constructor(deps: TaskQueueDeps) {
@@ -133,24 +133,25 @@ export class TaskQueue implements CommandInbox {
     while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#stopping)) {
       const entries = this.#inbox.splice(0, this.#deps.context.limits.batchCommands);
       for (const entry of entries) this.#inboxBytes -= entry.bytes;
+      const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
-      await this.#settleAll(entries);
+      await this.#settleAll(entries, mustDispatch);
     }
     this.#running = null;
   }
 
   /** Commits the entries together; a batch that fails for a reason of its own is split until the culprit stands alone. */
-  async #settleAll(entries: readonly Entry[]): Promise<void> {
+  async #settleAll(entries: readonly Entry[], mustDispatch: boolean): Promise<void> {
     let done: Done;
     try {
-      done = await this.#commit(entries);
+      done = await this.#commit(entries, mustDispatch);
     } catch (error) {
       const ofStore = isOfTheStore(error);
       if (ofStore) this.#deps.storageFailed?.();
       if (entries.length > 1 && !ofStore) {
         const middle = Math.ceil(entries.length / 2);
-        await this.#settleAll(entries.slice(0, middle));
-        return this.#settleAll(entries.slice(middle));
+        await this.#settleAll(entries.slice(0, middle), mustDispatch);
+        return this.#settleAll(entries.slice(middle), mustDispatch);
       }
       this.#deps.context.log.error('a batch could not be committed', { commands: entries.length, error });
       for (const entry of entries) entry.settle({ ok: false, error });
@@ -177,13 +178,13 @@ export class TaskQueue implements CommandInbox {
     return { events: events.length > 0, work, agents: toAll ? null : agents };
   }
 
-  async #commit(entries: readonly Entry[]): Promise<Done> {
+  async #commit(entries: readonly Entry[], mustDispatch: boolean): Promise<Done> {
     const { store, ids, clock } = this.#deps;
     const askedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
       const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed?.();
-      return this.#work(unit, entries);
+      return this.#work(unit, entries, mustDispatch);
     };
     for (let tries = 1; ; tries += 1) {
       const batchId = ids.random('batch');
@@ -211,14 +212,14 @@ export class TaskQueue implements CommandInbox {
     }
   }
 
-  async #work(unit: StoreUnit, entries: readonly Entry[]): Promise<Done> {
+  async #work(unit: StoreUnit, entries: readonly Entry[], mustDispatch: boolean): Promise<Done> {
     const { context, roster } = this.#deps;
     const batch = new Batch(unit);
     const commands = entries.map((entry) => entry.command);
     const load = await loadFor(batch, commands, context);
     const answers = carryOutAll(batch, entries, load, context);
     await unblock(batch);
-    if (batch.dispatchWanted || commands.length === 0) await dispatch(batch, roster, context);
+    if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context);
     await this.#address(batch);
     const changes = batch.changes();
     const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs));

@@ -13,7 +13,7 @@ export function lostAttempt(
   nowMs: number,
   rules: Rules,
 ): Change {
-  const event = withUsage(end, task, task.generation);
+  const event = withUsage(end, task.usage, task.generation);
   const retryCount = task.retryCount + 1;
   const common = { retryCount, handBacks: 0, lastError: why.error, avoid: task.assignedTo };
   if (why.notRetryable || retryCount > task.maxRetries) {
@@ -27,7 +27,7 @@ export function lostAttempt(
 
 /** An assignment that ended before acceptance or was handed back: spends no retry, but ten in a row park the task. */
 export function handedBack(task: Task, end: EventDraft, nowMs: number, rules: Rules): Change {
-  const event = withUsage(end, task, task.generation);
+  const event = withUsage(end, task.usage, task.generation);
   const handBacks = task.handBacks + 1;
   const parked = handBacks >= HAND_BACKS_MAX;
   const eligibleAtMs = nowMs + backoffMs(rules.backoff, handBacks);

@@ -3,7 +3,7 @@ import { nextGeneration, type AgentId } from '../ids.ts';
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
 import type { Task, TaskSession } from '../task.ts';
-import { change, UNASSIGNED, type Change, type Transition } from './change.ts';
+import { change, NOT_BEGUN, type Change, type Transition } from './change.ts';
 
 /**
  * Gives a queued task to `agentId`: its generation grows by one, acceptance is due in `acceptMs`. The session of the
@@ -20,7 +20,6 @@ export function decideAssign(
   return change(
     task,
     {
-      ...UNASSIGNED,
       status: 'assigned',
       generation,
       assignedTo: to.agentId,
@@ -28,6 +27,7 @@ export function decideAssign(
       deadlineAtMs: nowMs + rules.acceptMs,
       takenBack: null,
       session: isOfMachine(task.session, to) ? task.session : null,
+      ...NOT_BEGUN,
     },
     nowMs,
     [{ event: 'assigned', agentId: to.agentId, generation, session: to.session }],

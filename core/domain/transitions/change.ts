@@ -4,7 +4,7 @@ import type { EventName, TaskEvent } from '../event.ts';
 import type { AgentId, Generation } from '../ids.ts';
 import type { Refusal } from '../refusal.ts';
 import { OUTCOMES_KEPT, type Outcome, type Task } from '../task.ts';
-import { isNoUsage, usageFields, usageOfAttempt } from '../usage.ts';
+import { isNoUsage, usageFields, usageOfAttempt, type TaskUsage } from '../usage.ts';
 
 export interface Change {
   readonly kind: 'changed';
@@ -64,23 +64,28 @@ export const joined = (first: Change, second: Change): Change => ({
   stop: second.stop ?? first.stop,
 });
 
+/** An assignment that its agent has not accepted. */
+export const NOT_BEGUN = {
+  acceptedAtMs: null,
+  runDeadlineAtMs: null,
+  wokenAtMs: null,
+  progressCount: 0,
+} as const satisfies Partial<Task>;
+
 /** A task that nobody has. */
 export const UNASSIGNED = {
   assignedTo: null,
   assignedAtMs: null,
-  acceptedAtMs: null,
   deadlineAtMs: null,
-  runDeadlineAtMs: null,
-  wokenAtMs: null,
-  progressCount: 0,
+  ...NOT_BEGUN,
 } as const satisfies Partial<Task>;
 
 /** The task's outcomes with one more. */
 export const withOutcome = (task: Task, outcome: Outcome): readonly Outcome[] => [...task.outcomes, outcome].slice(-OUTCOMES_KEPT);
 
 /** The event of an attempt's end, with what that attempt is known to have used. */
-export function withUsage(event: EventDraft, task: Task, generation: Generation): EventDraft {
-  const used = usageOfAttempt(task.usage, generation);
+export function withUsage(event: EventDraft, usage: TaskUsage, generation: Generation): EventDraft {
+  const used = usageOfAttempt(usage, generation);
   return isNoUsage(used) ? event : { ...event, details: { ...event.details, usage: usageFields(used) } };
 }
 

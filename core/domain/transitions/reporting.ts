@@ -27,7 +27,7 @@ export function decideProgress(task: Task, by: Speaker, said: Aside & { readonly
     accepted.task,
     { deadlineAtMs: nowMs + rules.leaseMs, ...aside(task, by, said), progressCount: accepted.task.progressCount + (stored ? 1 : 0) },
     nowMs,
-    stored ? [{ ...spoken(task, by, 'progress'), details: said.details }] : [],
+    stored ? [spoken(task, by, 'progress', said.details)] : [],
   );
   return joined(accepted, next);
 }
@@ -42,7 +42,7 @@ export function decideWoken(
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const patch = said.success ? { wokenAtMs: nowMs, deadlineAtMs: nowMs + rules.leaseMs } : {};
-  return joined(accepted, change(accepted.task, patch, nowMs, [{ ...spoken(task, by, 'woken'), details: said.details }]));
+  return joined(accepted, change(accepted.task, patch, nowMs, [spoken(task, by, 'woken', said.details)]));
 }
 
 /** `task_complete`: final. `result` is JSON text. */
@@ -55,7 +55,7 @@ export function decideComplete(
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'complete', answer: 'complete' };
-  const used = aside(task, by, said);
+  const { usage, session } = aside(task, by, said);
   const done = change(
     accepted.task,
     {
@@ -65,11 +65,12 @@ export function decideComplete(
       handBacks: 0,
       lastError: null,
       avoid: null,
-      ...used,
+      usage,
+      session,
       outcomes: withOutcome(task, outcome),
     },
     nowMs,
-    [withUsage({ ...spoken(task, by, 'completed'), details: said.details }, { ...task, ...used }, task.generation)],
+    [withUsage(spoken(task, by, 'completed', said.details), usage, task.generation)],
     { result: said.result },
   );
   return joined(accepted, done);
@@ -87,7 +88,7 @@ export function decideFail(
   const notRetryable = !said.retryable && said.kind === 'agent_failed';
   const again = lostAttempt(
     { ...accepted.task, ...aside(task, by, said) },
-    { ...spoken(task, by, 'failed'), details: { ...said.details, error: said.error, kind: said.kind } },
+    spoken(task, by, 'failed', { ...said.details, error: said.error, kind: said.kind }),
     { error: said.error, notRetryable },
     nowMs,
     rules,
@@ -104,7 +105,7 @@ export function decideFail(
 /** `task_rejected`: before acceptance only; back to the queue, no retry spent. */
 export function decideReject(task: Task, by: Speaker, reason: string, nowMs: number, rules: Rules): Transition {
   if (task.acceptedAtMs !== null) return refuse('invalid_state', task.generation);
-  const back = handedBack(task, { ...spoken(task, by, 'rejected'), details: { reason } }, nowMs, rules);
+  const back = handedBack(task, spoken(task, by, 'rejected', { reason }), nowMs, rules);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'rejected', answer: 'rejected' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
@@ -119,7 +120,7 @@ export function decideRelease(
 ): Change {
   const back = handedBack(
     { ...task, ...aside(task, by, said) },
-    { ...spoken(task, by, 'released'), details: { ...said.details, reason: said.reason } },
+    spoken(task, by, 'released', { ...said.details, reason: said.reason }),
     nowMs,
     rules,
   );
@@ -142,14 +143,15 @@ export const decideLate = (
     session: by.session,
     details: { ...said.details, result: said.result },
   };
-  return change(task, { usage }, nowMs, [withUsage(event, { ...task, usage }, said.generation)]);
+  return change(task, { usage }, nowMs, [withUsage(event, usage, said.generation)]);
 };
 
-const spoken = (task: Task, by: Speaker, event: EventDraft['event']): EventDraft => ({
+const spoken = (task: Task, by: Speaker, event: EventDraft['event'], details: Details): EventDraft => ({
   event,
   agentId: by.agentId,
   generation: task.generation,
   session: by.session,
+  details,
 });
 
 const aside = (task: Task, by: Speaker, said: Aside): Pick<Task, 'usage' | 'session'> => ({

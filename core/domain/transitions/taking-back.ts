@@ -100,7 +100,7 @@ const withStop = (done: Change, stop: PendingStop | null, nowMs: number): Change
   const told = change(done.task, {}, nowMs, [
     withUsage(
       { event: 'stop_requested', agentId: stop.agentId, generation: stop.generation as Generation, details: { reason: stop.reason } },
-      done.task,
+      done.task.usage,
       stop.generation as Generation,
     ),
   ]);

@@ -52,8 +52,13 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       check: { type: 'boolean', default: false },
       'keep-ratios': { type: 'boolean', default: false },
       page: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  if (values.help) {
+    process.stdout.write(usageOf(known));
+    process.exit(0);
+  }
   const only = values.profile ? ['profile'] : values.only;
   for (const name of only ?? []) requireKnown('--only', name, known);
   if (values.storage !== undefined) requireKnown('--storage', values.storage, Object.keys(STORAGES));
@@ -85,6 +90,28 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     cpuProf: values['cpu-prof'] === undefined ? null : resolve(values['cpu-prof']),
   };
 }
+
+const usageOf = (known: readonly string[]): string => `npm run bench -- [options]
+
+Measures how fast hub and sidecar are. Without options: everything, under 20 minutes, into docs/performance.md.
+
+  --only NAME        this scenario; several times for several: ${known.join(', ')}
+  --what TEXT        only figures in whose names this stands
+  --sizes N,N        these numbers of waiting tasks (backlog, restart) or of tasks of the past (history)
+  --storage NAME     ${Object.keys(STORAGES).join(' or ')}
+  --transport NAME   ${Object.keys(TRANSPORTS).join(' or ')}
+  --quick            small, under 2 minutes
+  --long             with ten million
+  --check            fails when a figure is two and a half times as far from its limit as in test/bench/stored-ratios.json
+  --keep-ratios      stores the ratios of this run there
+  --json             one line for each result, and nothing else
+  --profile          only where the hub's time goes, into the page
+  --cpu-prof DIR     leaves the hub's profiles there
+  --into DIR         keeps what was measured there
+  --page             measures nothing; writes the page anew from what was kept
+
+test/bench/README.md tells what each scenario does and how to read a result.
+`;
 
 function sizesIn(text: string): readonly number[] {
   const sizes = text.split(',').map(Number);

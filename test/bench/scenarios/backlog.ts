@@ -8,7 +8,7 @@ import { readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './a
 import { fill } from './lifecycle.ts';
 
 /** Tasks waiting. */
-const SIZES = [1_000, 10_000, 100_000, 1_000_000];
+const SIZES = [1_000, 30_000, 1_000_000];
 const LONG_SIZES = [...SIZES, 10_000_000];
 const QUICK_SIZES = [1_000, 20_000];
 /** Elsewhere than on what people get unless they choose. */

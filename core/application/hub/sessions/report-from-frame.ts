@@ -24,10 +24,12 @@ const REASON_CHARACTERS_MAX = 16_384;
 
 /** Of version 1 only what that version has is looked at: whatever else stands in its frames was not checked. */
 export function reportFromFrame(frame: TaskFrame, version: ProtocolVersion): NamedReport {
+  const body = bodyOf(frame);
+  const aside = version === 1 ? null : asideOf(frame as V2Frame);
   return {
     taskId: frame.task_id as TaskId,
     generation: (frame.generation ?? null) as Generation | null,
-    body: version === 1 ? bodyOf(frame) : { ...bodyOf(frame), ...asideOf(frame as V2Frame) },
+    body: aside === null ? body : { ...body, ...aside },
   };
 }
 
@@ -66,8 +68,8 @@ function bodyOf(frame: TaskFrame): ReportBody {
       return {
         report: 'complete',
         result: JSON.stringify(frame.result ?? null),
-        ...usedIn(frame),
         tokensUsed: frame.tokens_used ?? tokensInside(frame.result),
+        costUsd: frame.cost_usd ?? null,
         details: known({ verification_report, verification_history }),
       };
     }
@@ -89,15 +91,18 @@ const usedIn = (frame: { readonly tokens_used?: number | null; readonly cost_usd
   costUsd: frame.cost_usd ?? null,
 });
 
-/** What version 2 adds to a report. */
-function asideOf(frame: V2Frame): Partial<ReportAside & ReportCause> {
-  if (frame.type === 'task_accepted' || frame.type === 'task_rejected' || frame.type === 'wake_result') return {};
+/** What version 2 adds to a report; null where it adds nothing, as it does to most. */
+function asideOf(frame: V2Frame): Partial<ReportAside & ReportCause> | null {
+  if (frame.type === 'task_accepted' || frame.type === 'task_rejected' || frame.type === 'wake_result') return null;
   const models = modelsIn(frame);
+  const cause = 'cause' in frame ? frame.cause : undefined;
+  const retryAfterMs = 'retry_after_ms' in frame ? frame.retry_after_ms : undefined;
+  if (models.length === 0 && frame.session_id === undefined && cause === undefined && retryAfterMs === undefined) return null;
   return {
     ...(models.length === 0 ? {} : { models }),
     ...(frame.session_id === undefined ? {} : { sessionId: frame.session_id }),
-    ...('cause' in frame && frame.cause !== undefined ? { cause: frame.cause } : {}),
-    ...('retry_after_ms' in frame && frame.retry_after_ms !== undefined ? { retryAfterMs: frame.retry_after_ms } : {}),
+    ...(cause === undefined ? {} : { cause }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
 }
 
