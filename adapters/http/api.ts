@@ -3,6 +3,7 @@ import { Hono, type Context } from 'hono';
 import { refusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { agentHandlers } from './agents.ts';
+import { allAgents } from './all-agents.ts';
 import { authenticator } from './authenticate.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
@@ -43,12 +44,13 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     logAnswer(context, { method: request.method, path }, reply);
     return responseOf(reply);
   };
+  const everyAgent = allAgents(deps);
   const handlers: Handlers = {
     ...submitHandlers(deps),
-    ...taskHandlers(deps),
+    ...taskHandlers(deps, everyAgent),
     ...agentHandlers(deps),
     ...tokenHandlers(deps, auth),
-    ...hubHandlers(deps, context),
+    ...hubHandlers(deps, context, everyAgent),
     streamEvents: streams.open,
   };
 

@@ -5,7 +5,7 @@ import { httpQuerySchemas } from '../../core/protocol/http-queries.ts';
 import { hubSchemas } from '../../core/protocol/hub-frames.ts';
 import { PROTOCOL_VERSION } from '../../core/protocol/fields.ts';
 import { v1Schemas, v2Schemas } from '../../core/protocol/sidecar-frames.ts';
-import { allAgents } from './all-agents.ts';
+import type { AllAgents } from './all-agents.ts';
 import type { HttpApiDeps } from './deps.ts';
 import { ok, okText } from './reply.ts';
 import type { Handlers } from './request.ts';
@@ -17,8 +17,9 @@ const HEALTH_BELIEVED_MS = 1_000;
 export function hubHandlers(
   deps: HttpApiDeps,
   { loop, refusedRequests }: Pick<ServeContext, 'loop' | 'refusedRequests'>,
+  everyAgent: AllAgents,
 ): Pick<Handlers, 'taskStats' | 'health' | 'schemas' | 'whoAmI'> {
-  const { tasks, agents, clock, limits } = deps;
+  const { tasks, clock } = deps;
   let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
   let schemas: string | null = null;
 
@@ -27,7 +28,7 @@ export function hubHandlers(
       const { statuses, lanes } = await tasks.stats();
       const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, draining: 0, paused: 0 };
       const nowMs = clock.nowMs();
-      for (const row of await allAgents(agents, limits.page)) presences[presenceOf(row.agent, row.live.length, nowMs)] += 1;
+      for (const row of await everyAgent()) presences[presenceOf(row.agent, row.live.length, nowMs)] += 1;
       return ok({ ...statuses, lanes, agents: presences, refused: { ...deps.refusals(), requests: refusedRequests.all() } });
     },
     async health() {

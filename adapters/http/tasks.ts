@@ -8,7 +8,7 @@ import { bodyReader } from '../../core/protocol/body-reader.ts';
 import { adoptSchema, emptySchema } from '../../core/protocol/http-bodies.ts';
 import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../core/protocol/http-queries.ts';
 import { taskRecordJson, taskRowJson } from '../../core/protocol/task-json.ts';
-import { allAgents } from './all-agents.ts';
+import type { AllAgents } from './all-agents.ts';
 import type { Principal } from './authenticate.ts';
 import type { HttpApiDeps } from './deps.ts';
 import { badCursor, pageLimit, queryReader } from './query.ts';
@@ -21,7 +21,7 @@ const PAGE_BYTES_MAX = 8_388_608;
 
 type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
 
-export function taskHandlers(deps: HttpApiDeps): TaskHandlers {
+export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHandlers {
   const { inbox, tasks, agents, clock, limits } = deps;
   const readList = queryReader(taskListSchema);
   const readDeadLetter = queryReader(deadLetterSchema);
@@ -66,7 +66,7 @@ export function taskHandlers(deps: HttpApiDeps): TaskHandlers {
     if (task.status !== 'queued') return explainWaiting(task, [], [], clock.nowMs());
     const { assignTo } = task.requirement;
     const named = assignTo === null ? undefined : await agents.getAgent(assignTo);
-    const rows = assignTo === null ? await allAgents(agents, limits.page) : named === undefined ? [] : [named];
+    const rows = assignTo === null ? await everyAgent() : named === undefined ? [] : [named];
     const loads = rows.map((row) => ({ agent: row.agent, liveCount: row.live.length, stopCount: row.pendingStops }));
     return explainWaiting(task, [], loads, clock.nowMs());
   };
