@@ -27,7 +27,7 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
       }
     };
     return inspectionOver({
-      statements: STATEMENTS,
+      statements: POSTGRES_INSPECTION,
       rows,
       schema: async () => damageOfSteps(steps),
       // Its pages are for the server's own tools: pg_amcheck.
@@ -40,7 +40,7 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
   }
 }
 
-const STATEMENTS = inspectionStatements({
+export const POSTGRES_INSPECTION = inspectionStatements({
   field: (name, type) => `($1::json ->> '${name}')::${type}`,
   among: (column) => `${column} = ANY (ARRAY(SELECT json_array_elements_text($1::json)))`,
   pairs: `(SELECT "taskId" AS task_id, "dependsOn" AS depends_on FROM json_to_recordset($1::json) AS given ("taskId" text, "dependsOn" text))`,

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';
 import { connectWriter } from '../../adapters/storage-knex/postgres-connections.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres-engine.ts';
+import { POSTGRES_INSPECTION } from '../../adapters/storage-knex/postgres-inspection.ts';
 import { POSTGRES_STATEMENTS } from '../../adapters/storage-knex/postgres-statements.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { Task } from '../../core/domain/task.ts';
@@ -326,4 +327,15 @@ t.test('the hot statements walk their indexes and never a whole table, however t
     t.strictSame(whole, [], `${name} walks over no whole index`);
     t.strictSame(plan.filter((step) => step.includes('tasks_by_')), [], `${name} stays off the indexes of lists`); // prettier-ignore
   }
+});
+
+t.test('rows without a task are found by a join: looking through all tasks for each row takes hours where there are many', async (t) => {
+  const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
+  const engine = await postgresEngine(deps).open();
+  await engine.close();
+  const writer = await connectWriter(deps.settings, 5_000, deps.clock);
+  t.teardown(() => writer.close());
+  const plan = (await writer.rows(`EXPLAIN ${POSTGRES_INSPECTION.orphans}`)).map((row) => String(row['QUERY PLAN'])).join('\n');
+  t.equal(plan.match(/Anti Join/g)?.length, 3, plan);
+  t.notMatch(plan, 'SubPlan');
 });
