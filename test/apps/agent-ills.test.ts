@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { recorded } from '../plugins/recording.ts';
 import { run } from './cli-world.ts';
@@ -104,6 +105,9 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   await world.event(fourth, ['completed']);
   t.match(await api.get(fourth), { assigned_to: 'a2' });
   t.equal(one.prompts(), prompts, 'it was not tried again');
+  // What was handed back waits for its backoff first.
+  const { waiting_for: waits } = await api.get(third);
+  if (waits?.reason === 'backoff') await sleep(Number(waits['until']) - Date.now() + 1);
   t.match(await api.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: untilMs } });
 
   const env = asOperator(world);
