@@ -93,7 +93,8 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
         return body === undefined ? undefined : { taskId, body };
       });
       const read = new Set(others);
-      if (recent !== null && others.length > 0) for (const id of recent.heads.ahead(recent.bodies.readAhead)) read.add(id);
+      if (recent !== null && others.length > 0)
+        for (const id of recent.heads.ahead(recent.bodies.readAhead)) if (recent.bodies.get(id) === undefined) read.add(id);
       const found = await named([...read], async () =>
         (await transaction.rows('loadBodies', [...read])).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       );

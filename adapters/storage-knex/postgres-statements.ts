@@ -171,8 +171,8 @@ export const POSTGRES_STATEMENTS: Statements = {
     SELECT state FROM tasks
     WHERE id = ANY (ARRAY(SELECT d.task_id FROM task_dependencies AS d WHERE d.depends_on = ANY (${NAMES}))) AND status || '' = 'blocked'
     ORDER BY id ${LOCKED}`,
-  // Waits: who leaves one out gives its agent more work than it has slots.
   someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
+  // Waits: who leaves one out gives its agent more work than it has slots.
   liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id ${LOCKED}`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
   heldCounts: `
