@@ -13,7 +13,10 @@ import type { Statements } from './statements.ts';
 
 export type { Row } from './row.ts';
 
-/** One transaction. A statement's parameter is any JSON value. */
+/**
+ * One transaction. A statement's parameter is any JSON value. Statements may be asked for together: they run in the order of the
+ * calls, and none after one that failed.
+ */
 export interface Transaction {
   /** The database's time when it began; that of this machine where nobody else uses the database. */
   readonly nowMs: number;
@@ -21,6 +24,8 @@ export interface Transaction {
   rows(statement: keyof Statements, parameter?: unknown): Promise<readonly Row[]>;
   /** How many rows the statement changed. */
   change(statement: keyof Statements, parameter?: unknown): Promise<number>;
+  /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */
+  readonly record?: () => Promise<void>;
   /**
    * Saves all of it in one go and commits, as the last thing that is done in the transaction; answers the number of each event.
    * Null: nothing was done, and it is to be saved by one statement after the other. Undefined: this database cannot.
@@ -63,8 +68,11 @@ export interface OpenEngine {
    */
   write<T>(batchId: string | null, work: (transaction: Transaction) => Promise<T>): Promise<T>;
 
-  /** Runs `work` on one committed state, beside the writer, limited in time. Fails with `AC_STORE_UNAVAILABLE`. */
-  read<T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` on one committed state, beside the writer, limited in time. `asksOnce`: it asks one statement, which needs no transaction
+   * around it for that. Fails with `AC_STORE_UNAVAILABLE`.
+   */
+  read<T>(work: (snapshot: Knex) => Promise<T>, asksOnce?: boolean): Promise<T>;
 
   /**
    * Whether a batch was committed. MUST wait for the end of a transaction that may still be about to commit it, or fail

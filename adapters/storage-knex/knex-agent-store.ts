@@ -10,7 +10,8 @@ import { agentColumns, groupedBy, stateIn, taskIn, tokenIn } from './rows.ts';
 const TOKENS_IN_LOOK = 200;
 
 export function knexAgentStore(use: () => OpenEngine): AgentStore {
-  const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
+  const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
+  const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
   return {
     addToken: async (token, options) =>
@@ -24,14 +25,14 @@ export function knexAgentStore(use: () => OpenEngine): AgentStore {
       }),
 
     findToken: gatheredLooks(TOKENS_IN_LOOK, (hashes) =>
-      read(async (db) => {
+      readOnce(async (db) => {
         const rows = (await db('tokens').whereIn('hash', hashes).whereNull('revoked_at')) as Row[];
         return new Map(rows.map((row) => [row['hash'] as string, tokenIn(row)]));
       }),
     ),
 
     listTokens: ({ after, limit }) =>
-      read(async (db) => {
+      readOnce(async (db) => {
         const page = db('tokens').orderBy([
           { column: 'created_at', order: 'desc' },
           { column: 'id', order: 'desc' },

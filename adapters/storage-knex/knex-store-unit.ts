@@ -58,17 +58,19 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     async load({ tasks, agents, keys }) {
       const [knownTasks, otherTasks] = parted(tasks, (id) => recent?.task(id));
       const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
-      const found = [...knownTasks, ...(await named(otherTasks, () => tasksBy('loadTasks', otherTasks)))];
+      const [readTasks, readAgents, readKeys] = await Promise.all([
+        named(otherTasks, () => tasksBy('loadTasks', otherTasks)),
+        named(otherAgents, async () => (await transaction.rows('loadAgents', otherAgents)).map((row) => stateIn<Agent>(row))),
+        named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
+      ]);
+      const found = [...knownTasks, ...readTasks];
       const known = new Set(found.map(({ id }) => id));
       const unknown = tasks.filter((id) => !known.has(id));
       return {
         tasks: found,
         tombstones: await named(unknown, async () => (await transaction.rows('loadTombstones', unknown)).map(tombstoneIn)),
-        agents: [
-          ...knownAgents,
-          ...(await named(otherAgents, async () => (await transaction.rows('loadAgents', otherAgents)).map((row) => stateIn<Agent>(row)))),
-        ],
-        keys: await named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
+        agents: [...knownAgents, ...readAgents],
+        keys: readKeys,
       };
     },
     async waitingRequirements(nowMs) {
@@ -114,7 +116,16 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       if (recent !== null) memory?.onCounted(counted);
       return [...known, ...counted];
     },
-    activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row)),
+    async activeAgents(exceptOf) {
+      const known = recent;
+      if (known === null) return (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row));
+      // A sweep asks this of every agent: what is known of most is neither read nor parsed again.
+      const ids = (await transaction.rows('activeAgentIds', exceptOf)).map((row) => row['id'] as AgentId);
+      const [agents, others] = parted(ids, (id) => known.agent(id));
+      if (others.length === 0) return agents;
+      const read = (await transaction.rows('loadAgents', others)).map((row) => stateIn<Agent>(row));
+      return [...agents, ...read].sort((one, other) => (one.id < other.id ? -1 : 1));
+    },
     agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map((row) => stateIn<Agent>(row)),
     async renewHub(hubId, leaseMs) {
       const lease = { hubId, untilMs: transaction.nowMs + leaseMs };
@@ -132,7 +143,7 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     async save(changes, isLast) {
       const rows = rowsOf(changes);
       recent = null;
-      const stored = isLast === true ? await saveLast(transaction, rows) : await save(transaction, rows);
+      const stored = isLast === true ? await saveLast(transaction, rows) : await save(transaction, rows, false);
       memory?.onSaved(changes);
       return stored;
     },
@@ -152,8 +163,9 @@ function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined):
 }
 
 async function holdingsOf(transaction: Transaction, agentIds: readonly AgentId[]): Promise<readonly Holding[]> {
-  const live = (await transaction.rows('liveTasks', agentIds)).map(taskIn);
-  const stops = (await transaction.rows('pendingStops', agentIds)).map((row) => stateIn<PendingStop>(row));
+  const [liveRows, stopRows] = await Promise.all([transaction.rows('liveTasks', agentIds), transaction.rows('pendingStops', agentIds)]);
+  const live = liveRows.map(taskIn);
+  const stops = stopRows.map((row) => stateIn<PendingStop>(row));
   const liveOf = groupedBy(live, (task) => task.assignedTo);
   const stopsOf = groupedBy(stops, (stop) => stop.agentId);
   return [...new Set(agentIds)].map((agentId) => ({ agentId, live: liveOf.get(agentId) ?? [], stops: stopsOf.get(agentId) ?? [] }));
@@ -202,29 +214,42 @@ const rowsOf = ({ inserted, updated, results, agents, stopsCleared, stopsSet, ke
   insertEvents: events,
 });
 
-/** A task that changed and is not there is a mistake of the caller, and fails the transaction. */
-async function save(transaction: Transaction, rows: SavedRows): Promise<readonly StoredEvent[]> {
+/**
+ * All at once where no statement would be too large. A task that changed and is not there is a mistake of the caller, and fails
+ * the transaction.
+ */
+async function save(transaction: Transaction, rows: SavedRows, isLast: boolean): Promise<readonly StoredEvent[]> {
   const { insertEvents, ...others } = rows;
-  for (const statement of keysOf(others)) {
-    let changed = 0;
-    for (const slice of slices<unknown>(others[statement])) changed += await transaction.change(statement, slice);
-    if (statement === 'updateTasks' && changed !== others.updateTasks.length) {
-      const missing = `${others.updateTasks.length - changed} were never inserted`;
-      throw new AgentcomError('AC_INTERNAL', `Cannot save ${others.updateTasks.length} changed tasks: ${missing}.`, {
-        details: { taskIds: others.updateTasks.map(({ id }) => id).slice(0, 10) },
-      });
-    }
+  const stored: (readonly StoredEvent[])[] = [];
+  let updated = 0;
+  const steps = [
+    ...keysOf(others).flatMap((statement) =>
+      [...slices<unknown>(others[statement])].map((slice) => async () => {
+        const changed = await transaction.change(statement, slice);
+        if (statement === 'updateTasks') updated += changed;
+      }),
+    ),
+    ...[...slices(insertEvents)].map((slice, nth) => async () => void (stored[nth] = await saveEvents(transaction, slice))),
+  ];
+  if (isLast && transaction.record !== undefined && keysOf(rows).some((statement) => rows[statement].length > 0))
+    steps.push(transaction.record);
+  if (isSmall(rows)) await Promise.all(steps.map((step) => step()));
+  else for (const step of steps) await step();
+  if (updated !== others.updateTasks.length) {
+    const missing = `${others.updateTasks.length - updated} were never inserted`;
+    throw new AgentcomError('AC_INTERNAL', `Cannot save ${others.updateTasks.length} changed tasks: ${missing}.`, {
+      details: { taskIds: others.updateTasks.map(({ id }) => id).slice(0, 10) },
+    });
   }
-  const stored: StoredEvent[] = [];
-  for (const slice of slices(insertEvents)) stored.push(...(await saveEvents(transaction, slice)));
-  return stored;
+  return stored.flat();
 }
+
+const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
 
 /** As `save`, and commits with it where the database can and no statement would be too large. */
 async function saveLast(transaction: Transaction, rows: SavedRows): Promise<readonly StoredEvent[]> {
-  const isSmall = keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
-  const numbers = isSmall ? await transaction.saveAndCommit?.(rows) : null;
-  if (numbers === null || numbers === undefined) return save(transaction, rows);
+  const numbers = isSmall(rows) ? await transaction.saveAndCommit?.(rows) : null;
+  if (numbers === null || numbers === undefined) return save(transaction, rows, true);
   return rows.insertEvents.map((event, index) => ({ id: numbers[index] as number, ...event }));
 }
 

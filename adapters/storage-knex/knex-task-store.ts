@@ -17,7 +17,8 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
     if (engine !== recentOf) recent?.clear();
     return (recentOf = engine);
   };
-  const read = async <T>(work: (snapshot: Knex.Transaction) => Promise<T>): Promise<T> => use().read(work);
+  const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
+  const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
   return {
     capabilities,
@@ -57,10 +58,10 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
         return { ...taskRowIn(row), events: events.map(eventIn) };
       }),
 
-    list: (query) => read(async (db) => (await rowsOf(db, pageOf(db, query))).map(taskRowIn)),
+    list: (query) => readOnce(async (db) => (await rowsOf(db, pageOf(db, query))).map(taskRowIn)),
 
     stats: () =>
-      read(async (db) => {
+      readOnce(async (db) => {
         const counts = (await db('task_counts').select('status', 'lane', 'tasks')) as Row[];
         const sum = (holds: (row: Row) => boolean): number => counts.filter(holds).reduce((total, row) => total + Number(row['tasks']), 0);
         const statuses = STATUSES.map((status) => [status, sum((row) => row['status'] === status)]);
@@ -72,7 +73,7 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
       }),
 
     peek: (ids) =>
-      read(async (db) =>
+      readOnce(async (db) =>
         (
           (await db('tasks')
             .whereIn('id', [...new Set(ids)])
@@ -81,7 +82,7 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
       ),
 
     nextDueAtMs: () =>
-      read(async (db) => {
+      readOnce(async (db) => {
         const [row] = (await db('tasks').whereNotNull('due_at').min('due_at as earliest')) as Row[];
         const earliest = row?.['earliest'] ?? null;
         return earliest === null ? null : Number(earliest);

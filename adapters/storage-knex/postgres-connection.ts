@@ -1,7 +1,7 @@
 /** One connection of the pg package, as the writer of a store uses it: with promises, and with its statements prepared once. */
 import type { Client, ClientConfig } from 'pg';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { Clock } from '../../core/ports/clock.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Row } from './engine.ts';
 import { rowOf } from './postgres-text.ts';
 
@@ -11,6 +11,7 @@ export interface Backend {
   readonly startedAt: string;
 }
 
+/** What is asked for while an answer is under way is sent at once; the server takes one after the other, in the order of the calls. */
 export interface PostgresConnection {
   /** The rows of a statement with at most one parameter. `name`: prepared once under it. */
   rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
@@ -30,33 +31,55 @@ export interface PostgresConnection {
 /** How long a connection may take to say goodbye before it is cut. */
 const CLOSE_WITHIN_MS = 1_000;
 
-export async function connectPostgres(config: ClientConfig, clock: Clock): Promise<PostgresConnection> {
+/** `answerMs`: how long the server may take for each answer, before the connection is cut. */
+export async function connectPostgres(config: ClientConfig, answerMs: number, clock: Clock): Promise<PostgresConnection> {
   const { default: pg } = await import('pg');
-  const client = new pg.Client(config);
+  const client = new pg.Client({ ...config, pipeline: true });
   let isLost = false;
   // Whatever the connection fails of, whoever asks something of it next is told.
   client.on('error', () => (isLost = true));
   client.on('end', () => (isLost = true));
+  let waiting = 0;
+  let tooLate: Timer | null = null;
+  const watch = (): void => {
+    tooLate?.cancel();
+    tooLate = waiting === 0 ? null : clock.after(answerMs, () => client.connection.stream.destroy());
+  };
+  /** What waits behind others has its time from the answer before its own on; that of pg begins when it is sent. */
+  const watched = async <T>(answer: Promise<T>): Promise<T> => {
+    waiting += 1;
+    if (waiting === 1) watch();
+    try {
+      return await answer;
+    } finally {
+      waiting -= 1;
+      watch();
+    }
+  };
   let backend: Backend;
   try {
     await client.connect();
-    backend = await backendOf(client);
+    backend = await watched(backendOf(client));
   } catch (thrown) {
     await endClient(client, clock);
     throw thrown;
   }
   const run = (sql: string, parameter?: string, name?: string) =>
-    client.query<Record<string, unknown>>({
-      text: sql,
-      ...(name === undefined ? {} : { name }),
-      ...(parameter === undefined ? {} : { values: [parameter] }),
-    });
+    watched(
+      client.query<Record<string, unknown>>({
+        text: sql,
+        ...(name === undefined ? {} : { name }),
+        ...(parameter === undefined ? {} : { values: [parameter] }),
+      }),
+    );
   return {
     rows: async (sql, parameter, name) => (await run(sql, parameter, name)).rows.map(rowOf),
     change: async (sql, parameter, name) => (await run(sql, parameter, name)).rowCount ?? 0,
     async begin() {
       // Two statements sent as one come back as two answers, which the types of pg do not know.
-      const answers = (await client.query(BEGIN)) as unknown as readonly { readonly rows: readonly { readonly nowMs: number }[] }[];
+      const answers = (await watched(client.query(BEGIN))) as unknown as readonly {
+        readonly rows: readonly { readonly nowMs: number }[];
+      }[];
       const nowMs = answers[1]?.rows[0]?.nowMs;
       if (nowMs === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
       return nowMs;

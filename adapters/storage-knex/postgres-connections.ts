@@ -7,6 +7,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Row } from './engine.ts';
+import { readersOn, type Readers } from './one-connection.ts';
 import { connectPostgres, endClient, type Backend, type PostgresConnection } from './postgres-connection.ts';
 import { sqlStateOf } from './postgres-failures.ts';
 import { placeOf, type PostgresSettings } from './postgres-options.ts';
@@ -21,7 +22,7 @@ const INT8 = 20;
 /** A connection that writes, with its session set up. */
 export async function connectWriter(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<PostgresConnection> {
   const { statementTimeoutMs } = settings;
-  const writer = await connectPostgres({ ...(await clientConfig(settings)), query_timeout: statementTimeoutMs + answerMarginMs }, clock);
+  const writer = await connectPostgres(await clientConfig(settings), statementTimeoutMs + answerMarginMs, clock);
   try {
     await requireVersion(writer, placeOf(settings));
     await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
@@ -98,12 +99,22 @@ export async function connectCaller(settings: PostgresSettings, answerMarginMs: 
 }
 
 /** The pool of readers; nothing is connected yet. */
-export async function readerPool(settings: PostgresSettings, log: Log): Promise<Knex> {
+export async function readerPool(settings: PostgresSettings, log: Log): Promise<Readers> {
   const { default: knex } = await import('knex');
   const { poolMax, connectWithinMs, readTimeoutMs } = settings;
   const setUp = sessionText(settings, readTimeoutMs, []);
-  return knex({
+  const shared: Knex.Config = {
     client: 'pg',
+    postProcessResponse: (answer: unknown) => (Array.isArray(answer) ? (answer as Row[]).map(rowOf) : answer),
+    log: {
+      debug: (message: unknown) => log.debug('knex', { message }),
+      warn: (message: unknown) => log.warn('knex', { message }),
+      error: (message: unknown) => log.error('knex', { message }),
+      deprecate: (method: string, alternative: string) => log.warn('knex deprecates', { method, alternative }),
+    },
+  };
+  const pool = knex({
+    ...shared,
     connection: (await clientConfig(settings)) as Knex.PgConnectionConfig,
     acquireConnectionTimeout: connectWithinMs,
     pool: {
@@ -116,14 +127,8 @@ export async function readerPool(settings: PostgresSettings, log: Log): Promise<
         );
       },
     },
-    postProcessResponse: (answer: unknown) => (Array.isArray(answer) ? (answer as Row[]).map(rowOf) : answer),
-    log: {
-      debug: (message: unknown) => log.debug('knex', { message }),
-      warn: (message: unknown) => log.warn('knex', { message }),
-      error: (message: unknown) => log.error('knex', { message }),
-      deprecate: (method: string, alternative: string) => log.warn('knex deprecates', { method, alternative }),
-    },
   });
+  return readersOn(knex, pool, shared);
 }
 
 async function clientConfig({ url, connectWithinMs }: PostgresSettings): Promise<ClientConfig> {

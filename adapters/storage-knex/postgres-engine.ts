@@ -1,6 +1,5 @@
 /** Postgres behind the stores: one writer of a hub in turn, readers beside it, connections made anew after they were lost. */
 import { randomUUID } from 'node:crypto';
-import type { Knex } from 'knex';
 import type { Client } from 'pg';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -8,6 +7,7 @@ import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
+import type { Readers } from './one-connection.ts';
 import type { Backend, PostgresConnection } from './postgres-connection.ts';
 import { connectWriter, endBackend, readerPool, takeHubLock } from './postgres-connections.ts';
 import { postgresCalls, type PostgresCalls } from './postgres-calls.ts';
@@ -27,6 +27,8 @@ const ANSWER_MARGIN_MS = 5_000;
 const HUB_LOCK_WITHIN_MS = 2_000;
 /** Commits from one adding up of the counts to the next. */
 const FOLD_EVERY = 64;
+/** The server's time is reckoned on from the last batch for so long, before the next one waits to hear it again. */
+const RECKONED_MS = 1_000;
 
 export interface PostgresEngineDeps {
   readonly settings: PostgresSettings;
@@ -64,14 +66,14 @@ async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls
     }
   };
   let writer: PostgresConnection | undefined;
-  let readers: Knex | undefined;
+  let readers: Readers | undefined;
   try {
     writer = await connect(null);
     await verifyServer(writer, place, log);
     await migratePostgres(writer, settings.schema, place);
     const storeId = await storeIdIn(writer);
     readers = await readerPool(settings, log);
-    await readers.raw('SELECT 1');
+    await readers.pool.raw('SELECT 1');
     return openedEngine({
       place,
       clock,
@@ -81,10 +83,10 @@ async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls
       writer,
       storeId,
       serverMs: await timeOf(writer),
-      readers: { pool: readers, clock, place, withinMs: settings.readTimeoutMs + answerMarginMs },
+      reading: { readers, clock, place, withinMs: settings.readTimeoutMs + answerMarginMs },
     });
   } catch (thrown) {
-    await Promise.allSettled([writer?.close(), readers?.destroy()]);
+    await Promise.allSettled([writer?.close(), readers?.pool.destroy()]);
     throw openingFailure(thrown, place);
   }
 }
@@ -101,18 +103,20 @@ function openedEngine(opened: {
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly calls: PostgresCalls;
   readonly writer: PostgresConnection;
-  readonly readers: Readers;
+  readonly reading: Reading;
   readonly storeId: string;
   /** The server's time at this moment. */
   readonly serverMs: number;
 }): OpenEngine {
-  const { place, clock, log, readers, storeId } = opened;
+  const { place, clock, log, reading, storeId } = opened;
   const inTurn = oneAtATime();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
-  let heard = { serverMs: opened.serverMs, atMonotonicMs: clock.monotonicMs() };
+  let heard = { serverMs: opened.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+  /** Whether the server of this connection said so. */
+  let isHeard = false;
 
   const letGo = async (why: unknown): Promise<void> => {
     const lost = writer;
@@ -141,6 +145,7 @@ function openedEngine(opened: {
       throw postgresFailure(thrown, 'connect', place);
     }
     writer = made;
+    isHeard = false;
     return made;
   };
 
@@ -155,19 +160,40 @@ function openedEngine(opened: {
     }
   };
 
-  const begun = (serverMs: number): void => void (heard = { serverMs, atMonotonicMs: clock.monotonicMs() });
+  /** The server said so some time after it was asked: what its time is now lies between, and is not turned back where that holds already. */
+  const hear = (saidMs: number, askedMonotonicMs: number): void => {
+    const atMonotonicMs = clock.monotonicMs();
+    const reckonedMs = heard.serverMs + atMonotonicMs - heard.atMonotonicMs;
+    const serverMs = Math.min(Math.max(reckonedMs, saidMs), saidMs + atMonotonicMs - askedMonotonicMs);
+    heard = { serverMs, atMs: clock.nowMs(), atMonotonicMs };
+    isHeard = true;
+  };
+  const nowMs = (): number => Math.floor(heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs); // A stored time is whole.
+  /** Not after another server may have answered, and not where the two clocks here do not agree on how long ago it was: one may stand still. */
+  const knownMs = (): number | null => {
+    const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
+    return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS ? nowMs() : null;
+  };
 
   return {
     storeId,
 
-    nowMs: () => Math.floor(heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs), // A stored time is whole.
+    nowMs,
 
     write: (batchId, work) =>
       inTurn(async () => {
         const trusted = await believed();
         const distrusted: unknown[] = [];
+        const askedMs = clock.monotonicMs();
         try {
-          const answer = await postgresTransaction(trusted, { place, batchId, work, distrust: (why) => distrusted.push(why), begun });
+          const answer = await postgresTransaction(trusted, {
+            place,
+            batchId,
+            work,
+            distrust: (why) => distrusted.push(why),
+            knownMs,
+            begun: (serverMs) => hear(serverMs, askedMs),
+          });
           commitsToFold -= 1;
           if (commitsToFold === 0) void inTurn(foldCounts);
           return answer;
@@ -176,16 +202,28 @@ function openedEngine(opened: {
         }
       }),
 
-    read: (work) =>
-      onReader(readers, (raw) => readers.pool.transaction(work, { connection: raw, isolationLevel: 'repeatable read', readOnly: true })),
+    read: (work, asksOnce = false) =>
+      onReader(reading, async (raw) => {
+        if (asksOnce) return work(reading.readers.on(raw));
+        await raw.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        try {
+          const answer = await work(reading.readers.on(raw));
+          await raw.query('COMMIT');
+          return answer;
+        } catch (thrown) {
+          // A connection that cannot even do that is not used again.
+          await raw.query('ROLLBACK').catch(() => raw.connection.stream.destroy());
+          throw thrown;
+        }
+      }),
 
-    committed: (batchId) => onReader(readers, (raw) => wasCommitted(raw, batchId, place)),
+    committed: (batchId) => onReader(reading, (raw) => wasCommitted(raw, batchId, place)),
 
     close: () =>
       inTurn(async () => {
         if (isClosed) return;
         isClosed = true;
-        await Promise.all([writer?.close(), readers.pool.destroy(), opened.calls.close()]);
+        await Promise.all([writer?.close(), reading.readers.pool.destroy(), opened.calls.close()]);
       }),
   };
 }
@@ -196,8 +234,8 @@ async function timeOf(writer: PostgresConnection): Promise<number> {
   return nowMs;
 }
 
-interface Readers {
-  readonly pool: Knex;
+interface Reading {
+  readonly readers: Readers;
   readonly clock: Clock;
   readonly place: string;
   /** How long a read may take as a whole. */
@@ -205,7 +243,7 @@ interface Readers {
 }
 
 /** Lends `work` a reader's connection, and cuts it when that takes too long; what fails of it, or of the server, is the stores' error. */
-async function onReader<T>({ pool, clock, place, withinMs }: Readers, work: (raw: Client) => Promise<T>): Promise<T> {
+async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
   let raw: Client;
   try {
     raw = (await pool.client.acquireConnection()) as Client;

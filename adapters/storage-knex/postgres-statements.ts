@@ -110,6 +110,15 @@ const lockNames = (names: string): string => `
       SELECT DISTINCT hashtextextended(current_schema() || ' ' || wanted.name, 0) AS name FROM ${names} AS wanted (name) ORDER BY 1
     ) AS in_order`;
 
+const activeAgents = (column: string): string => `
+    SELECT ${column} FROM agents
+    WHERE id = ANY (ARRAY(
+      SELECT id FROM agents WHERE connected = 1
+      UNION SELECT assigned_to FROM tasks WHERE status = 'assigned'
+      UNION SELECT agent_id FROM pending_stops))
+      AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${NAMES}))
+    ORDER BY id ${LOCKED}`;
+
 /** These keep each element of their list as a whole, in its field `state`. */
 export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
 
@@ -180,14 +189,8 @@ export const POSTGRES_STATEMENTS: Statements = {
       (SELECT count(*) FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = named.agent_id)
       + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.agent_id) AS held
     FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
-  activeAgents: `
-    SELECT state FROM agents
-    WHERE id = ANY (ARRAY(
-      SELECT id FROM agents WHERE connected = 1
-      UNION SELECT assigned_to FROM tasks WHERE status = 'assigned'
-      UNION SELECT agent_id FROM pending_stops))
-      AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${NAMES}))
-    ORDER BY id ${LOCKED}`,
+  activeAgents: activeAgents('state'),
+  activeAgentIds: activeAgents('id'),
   agentsOf: `SELECT state FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id ${LOCKED}`,
   takeDuty: `
     SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' duty ' || ($1::json #>> '{}'), 0))::integer AS taken`,

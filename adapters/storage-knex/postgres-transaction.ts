@@ -1,6 +1,6 @@
 /** One transaction on the writing connection: what may fail where, and what that means. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { Row, Transaction } from './engine.ts';
+import type { Transaction } from './engine.ts';
 import type { PostgresConnection } from './postgres-connection.ts';
 import { commitUnknown, isRefusal, postgresFailure } from './postgres-failures.ts';
 import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_LOOKS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
@@ -13,52 +13,71 @@ export interface PostgresWrite<T> {
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Told when the connection cannot be used any more. */
   readonly distrust: (why: unknown) => void;
+  /** The server's time where it was heard a moment ago; null: it is to be waited for. */
+  readonly knownMs: () => number | null;
   /** Told the server's time at the begin. */
   readonly begun: (nowMs: number) => void;
 }
 
 /**
- * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true
- * until the commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a COMMIT that waits for the
- * disk. After the first statement that failed every other is refused, as Postgres does.
+ * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true until the commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a
+ * COMMIT that waits for the disk. After the first statement that failed every other is refused, as Postgres does.
+ *
+ * Little waits for an answer: looks go right behind the BEGIN where the server's time is known, and so does whatever is asked for
+ * together. What writes waits for the BEGIN, since it would be committed alone if that had failed.
  */
 export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
   const { place, batchId, distrust } = write;
   let state: 'open' | 'ended' = 'open';
   let failure: AgentcomError | undefined;
   let hasWritten = false;
+  /** What the first that writes waits for, and each that was asked for after it. */
+  let held: Promise<unknown> | null = null;
+  let recorded: Promise<number> | null = null;
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
     if (!isRefusal(thrown)) distrust(thrown);
-    return postgresFailure(thrown, doing, place);
+    return (failure ??= postgresFailure(thrown, doing, place));
   };
-  const run = async <R>(name: keyof Statements, parameter: unknown, ask: (sql: string, text?: string) => Promise<R>): Promise<R> => {
+  const requireAlive = (name: keyof Statements): void => {
     if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
     if (failure !== undefined) throw failure;
+  };
+  const ask = async <R>(name: keyof Statements, parameter: unknown, asked: (sql: string, text?: string) => Promise<R>): Promise<R> => {
+    requireAlive(name);
     try {
+      if (!POSTGRES_LOOKS.has(name)) held ??= begun;
+      if (held !== null) {
+        await held;
+        requireAlive(name);
+      }
       const text = parameter === undefined ? undefined : parameterText(parameter, KEEPS_WHOLE.has(name));
       const lock = POSTGRES_LOCKS[name];
-      if (lock !== undefined) await writer.rows(lock, text, `lock ${name}`);
-      return await ask(POSTGRES_STATEMENTS[name], text);
+      const locked = lock === undefined ? Promise.resolve() : writer.rows(lock, text, `lock ${name}`);
+      const [answer] = await Promise.all([asked(POSTGRES_STATEMENTS[name], text), locked]);
+      return answer;
     } catch (thrown) {
-      failure = fail(thrown, `run ${name}`);
-      throw failure;
+      throw AgentcomError.is(thrown) ? thrown : fail(thrown, `run ${name}`);
     }
+  };
+  const change = (name: keyof Statements, parameter: unknown): Promise<number> =>
+    ask(name, parameter, (sql, text) => writer.change(sql, text, name));
+  const record = async (): Promise<void> => {
+    if (batchId !== null) await (recorded ??= change('recordBatch', batchId));
   };
   const transactionAt = (nowMs: number): Transaction => ({
     nowMs,
-    rows: (name, parameter): Promise<readonly Row[]> =>
-      run(name, parameter, async (sql, text) => {
-        const rows = await writer.rows(sql, text, name);
-        hasWritten ||= rows.length > 0 && !POSTGRES_LOOKS.has(name);
-        return rows;
-      }),
-    change: (name, parameter) =>
-      run(name, parameter, async (sql, text) => {
-        const changed = await writer.change(sql, text, name);
-        hasWritten ||= changed > 0;
-        return changed;
-      }),
+    async rows(name, parameter) {
+      const rows = await ask(name, parameter, (sql, text) => writer.rows(sql, text, name));
+      hasWritten ||= rows.length > 0 && !POSTGRES_LOOKS.has(name);
+      return rows;
+    },
+    async change(name, parameter) {
+      const changed = await change(name, parameter);
+      hasWritten ||= changed > 0;
+      return changed;
+    },
+    record,
   });
   const rollBack = async (): Promise<void> => {
     state = 'ended';
@@ -70,27 +89,20 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     }
   };
 
-  let nowMs: number;
-  try {
-    nowMs = await writer.begin();
-  } catch (thrown) {
-    throw fail(thrown, 'begin a transaction');
-  }
-  write.begun(nowMs);
-  const transaction = transactionAt(nowMs);
+  const begun = writer.begin();
+  begun.then(write.begun, (thrown: unknown) => void fail(thrown, 'begin a transaction'));
   let answer: T;
   try {
-    answer = await write.work(transaction);
-    if (failure !== undefined) throw failure as AgentcomError;
-    if (batchId !== null && hasWritten) await transaction.change('recordBatch', batchId);
+    answer = await write.work(transactionAt(write.knownMs() ?? (await begun)));
+    await begun;
+    if (hasWritten && failure === undefined) await record();
   } catch (thrown) {
     await rollBack();
-    throw thrown;
+    throw failure ?? thrown;
   }
-  if (!hasWritten) {
-    await rollBack();
-    return answer;
-  }
+  if (failure !== undefined || !hasWritten) await rollBack();
+  if (failure !== undefined) throw failure as AgentcomError;
+  if (!hasWritten) return answer;
   state = 'ended';
   try {
     await writer.commit();

@@ -8,10 +8,11 @@ import type { Knex } from 'knex';
 import type { Database } from 'sqlite3';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { sqliteConnection, type SqliteConnection } from './sqlite-connection.ts';
+import { keepPrepared, sqliteConnection, type SqliteConnection } from './sqlite-connection.ts';
 import { sqliteFailure } from './sqlite-failures.ts';
 import { cannotOpen } from './sqlite-files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './sqlite-save.ts';
+import { readersOn, type Readers } from './one-connection.ts';
 import { migrateSqlite } from './sqlite-schema.ts';
 
 /** Pages, streams and look-ups at the same time; the rest waits in line. */
@@ -28,7 +29,7 @@ export interface SqliteConnections {
   readonly writer: SqliteConnection;
   /** Of what the writer saves. */
   readonly numbers: EventNumbers;
-  readonly readers: Knex;
+  readonly readers: Readers;
   /** Waits for running reads, then closes all. */
   close(): Promise<void>;
 }
@@ -48,16 +49,16 @@ export async function openSqliteConnections(deps: {
     connection: { filename: file },
     pool: { min: 0, max: 1, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`, ...WRITER_PRAGMAS) },
   });
-  const readers = knex({
+  const pool = knex({
     ...shared,
     connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
-    pool: { min: 0, max: READERS_MAX, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`) },
+    pool: { min: 0, max: READERS_MAX, afterCreate: readerMade(busyMs) },
   });
   let raw: Database | undefined;
   let writer: SqliteConnection | undefined;
   // May be called again: whoever could not open anew closes what it had once more. Knex releases a connection only once.
   const close = async (): Promise<void> => {
-    await readers.destroy();
+    await pool.destroy();
     const held = raw;
     raw = undefined;
     await writer?.finalize();
@@ -72,8 +73,8 @@ export async function openSqliteConnections(deps: {
     await bringLogHome(writer, file);
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
-    await readers.raw('SELECT store_id FROM store');
-    return { storeId, writer, numbers: { last: null }, readers, close };
+    await pool.raw('SELECT store_id FROM store');
+    return { storeId, writer, numbers: { last: null }, readers: readersOn(knex, pool, shared), close };
   } catch (thrown) {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)
@@ -97,6 +98,13 @@ const afterCreate =
   (...pragmas: readonly string[]) =>
   (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
     raw.exec(pragmas.join(';'), (error) => done(error, raw));
+  };
+
+const readerMade =
+  (busyMs: number) =>
+  (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
+    keepPrepared(raw);
+    afterCreate(`PRAGMA busy_timeout = ${busyMs}`)(raw, done);
   };
 
 /**

@@ -89,9 +89,9 @@ function openedEngine(opened: {
     }
   };
 
-  const read: OpenEngine['read'] = async (work) => {
+  const read: OpenEngine['read'] = async (work, asksOnce = false) => {
     const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
-    return await sqliteRead(connections.readers, { file, clock, readMs: READ_MS_MAX, work, distrust: distrust(connections) });
+    return await sqliteRead(connections.readers, { file, clock, readMs: READ_MS_MAX, work, asksOnce, distrust: distrust(connections) });
   };
 
   return {
@@ -108,7 +108,7 @@ function openedEngine(opened: {
 
     read,
 
-    committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0),
+    committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),
 
     close: () =>
       inTurn(async () => {

@@ -30,6 +30,15 @@ const isNeeded = (id: string): string => `EXISTS (
       SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
+const activeAgents = (column: string): string => `
+    SELECT ${column} FROM agents
+    WHERE id IN (
+      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
+      UNION SELECT assigned_to FROM tasks INDEXED BY tasks_live WHERE status = 'assigned'
+      UNION SELECT agent_id FROM pending_stops)
+      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
+    ORDER BY id`;
+
 /** What each column takes of the element that is given for it. */
 const TASK_COLUMNS = {
   id: field('id'),
@@ -143,14 +152,8 @@ export const SQLITE_STATEMENTS: Statements = {
       (SELECT count(*) FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = named.value)
       + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.value) AS held
     FROM (SELECT DISTINCT value FROM json_each(?1)) AS named`,
-  activeAgents: `
-    SELECT state FROM agents
-    WHERE id IN (
-      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
-      UNION SELECT assigned_to FROM tasks INDEXED BY tasks_live WHERE status = 'assigned'
-      UNION SELECT agent_id FROM pending_stops)
-      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
-    ORDER BY id`,
+  activeAgents: activeAgents('state'),
+  activeAgentIds: activeAgents('id'),
   agentsOf: `SELECT state FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (?1 ->> '$') ORDER BY id`,
   // One hub has the file to itself.
   takeDuty: `SELECT 1 AS taken WHERE ?1 IS NOT NULL`,

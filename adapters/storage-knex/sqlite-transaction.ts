@@ -3,7 +3,9 @@ import type { Knex } from 'knex';
 import type { Database } from 'sqlite3';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import { oneAtATime } from '../../core/ports/opening.ts';
 import type { Row, SavedRows, Transaction } from './engine.ts';
+import { neverLendAgain, type Readers } from './one-connection.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './sqlite-failures.ts';
 import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './sqlite-save.ts';
@@ -37,6 +39,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   const { file, clock, numbers, batchId, distrust } = write;
   let state = 'looking' as 'looking' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
+  const inTurn = oneAtATime();
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
     if (isDistrusted(thrown)) distrust(thrown);
@@ -56,15 +59,16 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     }
     state = 'writing';
   };
-  const run = async <R>(name: keyof Statements, work: () => Promise<R>): Promise<R> => {
-    requireAlive(name);
-    if (!LOOKS.has(name)) await begin();
-    try {
-      return await work();
-    } catch (thrown) {
-      throw fail(thrown, `run ${name}`);
-    }
-  };
+  const run = <R>(name: keyof Statements, work: () => Promise<R>): Promise<R> =>
+    inTurn(async () => {
+      requireAlive(name);
+      if (!LOOKS.has(name)) await begin();
+      try {
+        return await work();
+      } catch (thrown) {
+        throw fail(thrown, `run ${name}`);
+      }
+    });
   const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
     requireAlive('saveAndCommit');
     if (batchId === null || state === 'writing') return null;
@@ -101,12 +105,16 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   let answer: T;
   try {
     answer = await write.work(transaction);
+    await inTurn(() => Promise.resolve()); // What was asked and not waited for.
     if (failure !== undefined) throw failure as AgentcomError;
     // What `saveAndCommit` has not done, and where anything was written.
     if (state === 'writing' && batchId !== null) await transaction.change('recordBatch', batchId);
   } catch (thrown) {
-    if (state === 'writing') await rollBack();
-    state = 'ended';
+    // After what still runs: a statement that began the transaction meanwhile would leave it open.
+    await inTurn(async () => {
+      if (state === 'writing') await rollBack();
+      state = 'ended';
+    });
     throw thrown;
   }
   const mustCommit = state === 'writing';
@@ -135,38 +143,57 @@ export interface SqliteRead<T> {
   readonly clock: Clock;
   /** Whatever statement runs once this is over is interrupted, and so is each after it. */
   readonly readMs: number;
-  readonly work: (snapshot: Knex.Transaction) => Promise<T>;
+  readonly work: (snapshot: Knex) => Promise<T>;
+  /** It asks one statement, which sees one committed state by itself. */
+  readonly asksOnce: boolean;
   /** Told when the connections must not be believed any more. */
   readonly distrust: (why: unknown) => void;
 }
 
 /**
- * Reads one committed state, limited in time. A connection on which BEGIN or COMMIT failed may still be amid a
+ * Reads one committed state, limited in time. A connection on which BEGIN, COMMIT or ROLLBACK failed may still be amid a
  * transaction, and would go back so to its pool: it is not used again.
  */
-export async function sqliteRead<T>(readers: Knex, { file, clock, readMs, work, distrust }: SqliteRead<T>): Promise<T> {
+export async function sqliteRead<T>(readers: Readers, { file, clock, readMs, work, asksOnce, distrust }: SqliteRead<T>): Promise<T> {
   let state = 'beginning' as 'beginning' | 'reading' | 'ending';
+  let raw: Database | undefined;
+  const giveUp = (left: Database | undefined, why: unknown): void => {
+    if (left !== undefined) neverLendAgain(left, why);
+    distrust(why);
+  };
   try {
-    return await readers.transaction(async (snapshot) => {
-      state = 'reading';
-      const raw = (await snapshot.client.acquireConnection()) as Database;
-      const interrupt = (): void => {
-        raw.interrupt();
-        timer = clock.after(INTERRUPT_AGAIN_MS, interrupt);
-      };
-      let timer = clock.after(readMs, interrupt);
-      try {
-        const answer = await work(snapshot);
-        state = 'ending';
-        return answer;
-      } finally {
-        timer.cancel();
-      }
+    raw = (await readers.pool.client.acquireConnection()) as Database;
+    const snapshot = readers.on(raw);
+    if (!asksOnce) await snapshot.raw('BEGIN');
+    state = 'reading';
+    const answer = await withinTime(raw, { clock, readMs }, () => work(snapshot)).catch(async (thrown: unknown) => {
+      if (!asksOnce) await snapshot.raw('ROLLBACK').catch((why: unknown) => giveUp(raw, why));
+      throw thrown;
     });
+    state = 'ending';
+    if (!asksOnce) await snapshot.raw('COMMIT');
+    return answer;
   } catch (thrown) {
     const ofSqlite = sqliteCodeOf(thrown) !== undefined;
     const isLeftAmid = ofSqlite && (state === 'ending' || (state === 'beginning' && !isBusy(thrown)));
-    if (isDistrusted(thrown) || isLeftAmid) distrust(thrown);
+    if (isLeftAmid) giveUp(raw, thrown);
+    else if (isDistrusted(thrown)) distrust(thrown);
     throw isLeftAmid ? leftAmid(thrown, file) : sqliteFailure(thrown, 'read', file);
+  } finally {
+    if (raw !== undefined) await readers.pool.client.releaseConnection(raw);
+  }
+}
+
+/** Interrupts whatever statement of this connection runs once the time is over, and each after it. */
+async function withinTime<T>(raw: Database, { clock, readMs }: { clock: Clock; readMs: number }, work: () => Promise<T>): Promise<T> {
+  const interrupt = (): void => {
+    raw.interrupt();
+    timer = clock.after(INTERRUPT_AGAIN_MS, interrupt);
+  };
+  let timer = clock.after(readMs, interrupt);
+  try {
+    return await work();
+  } finally {
+    timer.cancel();
   }
 }

@@ -32,9 +32,12 @@ export interface Statements {
   readonly liveTasks: string;
   /** Parameter: agent ids. Rows: `state`, by task and generation. */
   readonly pendingStops: string;
-  /** Parameter: ids of hubs. Rows: `state`, by id. */
+  /** Parameter: agent ids. Rows: `agent_id` and `held`, how many live tasks and pending stops it has. */
   readonly heldCounts: string;
+  /** Parameter: ids of hubs. Rows: `state`, by id. */
   readonly activeAgents: string;
+  /** The same agents. Rows: `id`, in their order. */
+  readonly activeAgentIds: string;
   /** Parameter: a hub's id. Rows: `state`, by id. */
   readonly agentsOf: string;
   /** Parameter: the name of a duty. Rows: one with `taken` 1 for whoever has it until the end of the transaction. */

@@ -1,12 +1,10 @@
 /** What Postgres' storage answers when a lock, the connection or the server is in the way, and that it is well again afterwards. */
 import t from 'tap';
+import type { ErrorCode } from '../../core/errors/codes.ts';
+import type { Row } from '../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
-import type { PostgresConnection } from '../../adapters/storage-knex/postgres-connection.ts';
 import { postgres } from '../../adapters/storage-knex/postgres.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres-engine.ts';
-import { postgresTransaction } from '../../adapters/storage-knex/postgres-transaction.ts';
-import type { ErrorCode } from '../../core/errors/codes.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { aTask, aTaskId, anEvent, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
@@ -24,82 +22,21 @@ async function until(question: string): Promise<void> {
   while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
 }
 
-type Fault = { readonly code?: string; readonly severity?: string };
-
-/** A connection that does nothing but fail its `failAt`-th statement; statements are kept as they came. */
-function failingConnection(failAt: number, fault: Fault) {
-  const statements: string[] = [];
-  const step = async <T>(sql: string, answer: T): Promise<T> => {
-    statements.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
-    if (statements.length === failAt) throw Object.assign(new Error('made up'), fault);
-    return answer;
-  };
-  const connection: PostgresConnection = {
-    rows: (sql) => step<readonly Row[]>(sql, []),
-    change: (sql) => step(sql, 1),
-    begin: () => step('BEGIN ISOLATION', 0),
-    commit: () => step('COMMIT', undefined),
-    isLost: false,
-    backend: { pid: 0, startedAt: '' },
-    close: async () => undefined,
-  };
-  return { connection, statements };
-}
-
-t.test('each statement of a transaction failing in turn', async (t) => {
-  const ERROR = 'ERROR';
-  const away: ErrorCode = 'AC_STORE_UNAVAILABLE';
-  const faults: readonly { readonly fault: Fault; readonly code: ErrorCode; readonly lost: boolean }[] = [
-    ...['40001', '40P01', '55P03'].map((code) => ({ fault: { code, severity: ERROR }, code: 'AC_STORE_RETRY' as const, lost: false })),
-    ...['53100', '53200', '58030', '57014', '25006', '42501', '42P01', 'XX001'].map((code) => ({ fault: { code, severity: ERROR }, code: away, lost: false })), // prettier-ignore
-    ...['57P01', '57P02', '25P03', '08006'].map((code) => ({ fault: { code, severity: 'FATAL' }, code: away, lost: true })),
-    { fault: { code: 'ECONNRESET' }, code: away, lost: true },
-    { fault: {}, code: away, lost: true },
-    { fault: { code: '23505', severity: ERROR }, code: 'AC_INTERNAL', lost: false },
-    { fault: { code: '22P02', severity: ERROR }, code: 'AC_INTERNAL', lost: false },
-  ];
-  const work = async (transaction: Transaction): Promise<string> => {
-    await transaction.rows('loadTasks', []);
-    await transaction.change('insertTasks', []);
-    return 'done';
-  };
-  // BEGIN, load, insert, record the batch, COMMIT
-  const COMMIT = 5;
-  for (const { fault, code, lost } of faults)
-    for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
-      const { connection, statements } = failingConnection(failAt, fault);
-      const distrusted: unknown[] = [];
-      const answer = postgresTransaction(connection, {
-        place: 'x',
-        batchId: 'b',
-        work,
-        distrust: (why) => distrusted.push(why),
-        begun: () => undefined,
-      });
-      const what = `${JSON.stringify(fault)} at statement ${failAt}`;
-      await failsWith(t, answer, lost && failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : code, what);
-      t.equal(distrusted.length > 0, lost, `${what}: ${lost ? 'another connection is made' : 'the connection is still believed'}`);
-      t.equal(statements.at(-1) === 'ROLLBACK', failAt > 1 && failAt < COMMIT, `${what}: ${statements.join(', ')}`);
-    }
-  const { connection, statements } = failingConnection(0, {});
-  t.equal(
-    await postgresTransaction(connection, { place: 'x', batchId: 'b', work, distrust: () => t.fail('no reason'), begun: () => undefined }),
-    'done',
-  );
-  t.strictSame(statements, ['BEGIN ISOLATION', 'SELECT state', 'INSERT INTO', 'WITH old', 'COMMIT'], 'the batch is the last before COMMIT');
-});
-
-t.test('what wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
-  const ended = async (changed: number, work: (transaction: Transaction) => Promise<unknown>): Promise<readonly string[]> => {
-    const { connection, statements } = failingConnection(0, {});
-    const unchanging = { ...connection, change: async (sql: string) => Math.min(changed, await connection.change(sql)) };
-    await postgresTransaction(unchanging, { place: 'x', batchId: 'b', work, distrust: () => t.fail('no reason'), begun: () => undefined });
-    return statements.slice(-2);
-  };
-  t.strictSame(await ended(0, async () => 'nothing'), ['BEGIN ISOLATION', 'ROLLBACK']);
-  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT state', 'ROLLBACK']);
-  t.strictSame(await ended(0, (transaction) => transaction.change('clearStops', [])), ['DELETE FROM', 'ROLLBACK']);
-  t.strictSame(await ended(1, (transaction) => transaction.change('clearStops', [])), ['WITH old', 'COMMIT']);
+t.test("the server's time does not go back from one transaction to the next, known or heard", async (t) => {
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
+  await storage.open();
+  const asked = async (): Promise<number> => Number((await server.ask('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms'))[0]?.['ms']); // prettier-ignore
+  let before = Math.floor(await asked()) - 1;
+  for (let n = 1; n <= 100; n += 1) {
+    const nowMs = await storage.tasks.transact(`at-${n}`, async (unit) => {
+      await unit.save(submit(n));
+      return unit.nowMs;
+    });
+    if (nowMs < before) t.fail(`${nowMs} comes after ${before}`);
+    before = nowMs;
+  }
+  const afterMs = await asked();
+  t.ok(before <= afterMs && afterMs - before < 1_000, `the last of them, ${before}, is the server's, ${afterMs}`);
 });
 
 t.test('a work that goes on after a failed statement commits nothing', async (t) => {

@@ -308,6 +308,7 @@ t.test('the hot statements walk their indexes and never a whole table, however t
     dependents: 'task_dependencies_pkey',
     liveTasks: 'tasks_live',
     activeAgents: 'agents_connected',
+    activeAgentIds: 'agents_connected',
     pendingStops: 'pending_stops_pkey',
     updateTasks: 'tasks_pkey',
     clearStops: 'pending_stops_pkey',

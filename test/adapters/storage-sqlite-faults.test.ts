@@ -130,6 +130,35 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
   t.strictSame(statements, ['SELECT seq', 'INSERT INTO', 'INSERT INTO'], 'a commit is one statement');
 });
 
+t.test('a work that fails by itself while its first statement begins the transaction leaves none open', async (t) => {
+  const { connection, statements } = failingConnection(0, '');
+  let answerBegin: () => void = () => undefined;
+  const slow: SqliteConnection = {
+    ...connection,
+    change: async (sql, ...parameters) => {
+      const changed = await connection.change(sql, ...parameters);
+      if (sql.startsWith('BEGIN')) await new Promise<void>((resolve) => (answerBegin = resolve));
+      return changed;
+    },
+  };
+  const ended = sqliteTransaction(slow, {
+    file: 'x.db',
+    clock: systemClock(),
+    numbers: { last: null },
+    batchId: 'b',
+    work: async (transaction) => {
+      void transaction.change('insertTasks', []);
+      throw new Error('of its own');
+    },
+    distrust: () => t.fail('no reason'),
+  });
+  const failed = t.rejects(ended, { message: 'of its own' });
+  await new Promise(setImmediate);
+  answerBegin();
+  await failed;
+  t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
+});
+
 t.test('a work that goes on after a failed statement commits nothing', async (t) => {
   const { connection, statements } = failingConnection(2, 'SQLITE_FULL');
   const work = async (transaction: Transaction): Promise<string> => {
@@ -195,7 +224,7 @@ t.test('a read whose end fails leaves no connection amid its transaction', async
   for (let nth = 1; ; nth += 1) {
     statements.fault = 'busy';
     statements.count.arm({ nth, lasting: false });
-    const isWell = await storage.tasks.stats().then(
+    const isWell = await storage.tasks.read(aTaskId(1)).then(
       () => true,
       () => false,
     );

@@ -53,6 +53,28 @@ t.test('a link to the database is the same database', async (t) => {
   await failsWith(t, closedAfter(t, sqliteStorage(link)).open(), 'AC_STORAGE_LOCKED', 'by its other name');
 });
 
+t.test('more shapes of reads than connections keep prepared, and a close that leaves none behind', async (t) => {
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  const ids = Array.from({ length: 150 }, (_, n) => aTaskId(n + 1));
+  await commit(storage, inserting(...ids.map((id) => aTask({ id }))));
+  for (let round = 1; round <= 2; round += 1)
+    for (let count = 1; count <= ids.length; count += 1) {
+      const found = await storage.tasks.peek(ids.slice(0, count));
+      if (found.length !== count) t.fail(`${found.length} of ${count} were found`);
+    }
+  const several = await Promise.all(Array.from({ length: 20 }, (_, n) => storage.tasks.peek(ids.slice(0, (n % 5) + 1))));
+  t.strictSame(
+    several.map(({ length }) => length),
+    Array.from({ length: 20 }, (_, n) => (n % 5) + 1),
+    'at the same time, on several connections',
+  );
+  // A statement that is not finalized keeps its connection open, and closing fails.
+  await storage.close();
+  await storage.open();
+  t.equal((await storage.tasks.peek(ids)).length, ids.length);
+});
+
 t.test('names with signs of their own in an address', async (t) => {
   const file = path.join(await emptyFolder(t), 'a b?mode=memory#x%20 ü', "d'b.sqlite");
   const storage = closedAfter(t, sqliteStorage(file));
@@ -140,6 +162,7 @@ t.test('the hot statements walk their indexes and never a whole table', async (t
     dependents: 'PRIMARY KEY (depends_on=?)',
     liveTasks: 'tasks_live',
     activeAgents: 'agents_connected',
+    activeAgentIds: 'agents_connected',
     pendingStops: 'PRIMARY KEY',
     updateTasks: 'sqlite_autoindex_tasks_1',
     clearStops: 'PRIMARY KEY',

@@ -73,6 +73,7 @@ export class Batch {
       const held = this.#held.get(agentId) ?? new Set();
       for (const task of live) held.add(task.id);
       this.#held.set(agentId, held);
+      if (stops.length === 0) continue;
       const known = this.#stops.get(agentId) ?? new Map<string, PendingStop>();
       for (const stop of stops) if (!known.has(stopKey(stop)) && !this.#stopsCleared.has(stopKey(stop))) known.set(stopKey(stop), stop);
       this.#stops.set(agentId, known);

@@ -190,14 +190,14 @@ export class TaskQueue implements CommandInbox {
       const batchId = ids.random('batch');
       let done: Done | null = null;
       try {
-        const answer = await store.transact(batchId, async (unit) => (done = await work(unit)));
-        // Its own commands were judged before that; those of the next batch waited as long.
-        if (clock.monotonicMs() - askedMs > STALL_MS) this.#deps.storageFailed?.();
-        return answer;
+        return await store.transact(batchId, async (unit) => (done = await work(unit)));
       } catch (error) {
         if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
         if (!mayRepeat || tries === BATCH_TRIES_MAX) throw error;
+      } finally {
+        // Its own commands were judged before that; those of the next batch waited as long.
+        if (clock.monotonicMs() - askedMs > STALL_MS) this.#deps.storageFailed?.();
       }
     }
   }
