@@ -9,96 +9,105 @@ import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 import type { UwsSocket } from './uws-package.ts';
 
+/** What the connections of a port share. */
 export interface ConnectionParts {
-  readonly id: number;
-  readonly socket: UwsSocket;
-  readonly remoteAddress: string;
-  readonly forwardedFor: string | null;
   readonly socketQueueBytesMax: number;
   readonly events: TransportEvents;
   readonly log: Log;
-  /** Called when it is gone, before `onGone`. */
+  /** Called when one is gone, before `onGone`. */
   readonly forget: () => void;
 }
 
-/** What uWebSockets.js tells of the socket. */
-export interface SocketEvents {
-  readonly connection: HubConnection;
-  /** Reports it open; first of all. */
-  open(): void;
-  message(data: ArrayBuffer, isBinary: boolean): void;
-  /** A ping or a pong. */
-  alive(): void;
-  closed(code: number): void;
+/** What is kept of the request that became a socket. */
+export interface Peer {
+  readonly remoteAddress: string;
+  readonly forwardedFor: string | null;
 }
 
-/** Takes over an upgraded socket. */
-export const carryConnection = (parts: ConnectionParts): SocketEvents => {
-  const { id, socket, remoteAddress, forwardedFor, socketQueueBytesMax, events, forget } = parts;
-  const log = parts.log.with({ connection: id });
+/** One object without functions of its own: there are thousands, and most never say anything. */
+export class UwsConnection implements HubConnection {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly forwardedFor: string | null;
+  readonly #parts: ConnectionParts;
+  readonly #socket: UwsSocket;
   /** The code of whoever closed first; null while open. The socket must not be touched after that. */
-  let closedWith: number | null = null;
+  #closedWith: number | null = null;
 
-  /** `end` makes uWebSockets.js call `closed` before it returns. */
-  const closeBy = (code: number, end: () => void): void => {
-    if (closedWith !== null) return;
-    closedWith = code;
-    end();
-  };
-  const close = (code: number, reason: string): void => closeBy(code, () => socket.end(code, closeReason(reason)));
+  constructor(id: number, socket: UwsSocket, { remoteAddress, forwardedFor }: Peer, parts: ConnectionParts) {
+    this.id = id;
+    this.remoteAddress = remoteAddress;
+    this.forwardedFor = forwardedFor;
+    this.#parts = parts;
+    this.#socket = socket;
+  }
 
-  const connection: HubConnection = {
-    id,
-    remoteAddress,
-    forwardedFor,
-    send(text) {
-      if (closedWith !== null) return false;
-      socket.send(text);
-      const waitingBytes = socket.getBufferedAmount();
-      if (waitingBytes <= socketQueueBytesMax) return true;
-      log.warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes, socketQueueBytesMax });
-      // A close frame would stand behind all that waits, which is let go at once this way.
-      closeBy(CLOSE_CODES.tooSlow, () => socket.close());
-      return false;
-    },
-    ping() {
-      if (closedWith === null) socket.ping();
-    },
-    bufferedBytes: () => (closedWith === null ? socket.getBufferedAmount() : 0),
-    close,
-  };
+  send(text: string): boolean {
+    if (this.#closedWith !== null) return false;
+    this.#socket.send(text);
+    const waitingBytes = this.#socket.getBufferedAmount();
+    const { socketQueueBytesMax } = this.#parts;
+    if (waitingBytes <= socketQueueBytesMax) return true;
+    const { remoteAddress } = this;
+    this.#log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes, socketQueueBytesMax });
+    // A close frame would stand behind all that waits, which is let go at once this way.
+    this.#closedWith = CLOSE_CODES.tooSlow;
+    this.#socket.close();
+    return false;
+  }
+
+  ping(): void {
+    if (this.#closedWith === null) this.#socket.ping();
+  }
+
+  bufferedBytes(): number {
+    return this.#closedWith === null ? this.#socket.getBufferedAmount() : 0;
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closedWith !== null) return;
+    this.#closedWith = code;
+    // uWebSockets.js calls `onClosed` before it returns.
+    this.#socket.end(code, closeReason(reason));
+  }
+
+  /** Reports it open; first of all. */
+  onOpen(): void {
+    this.#tell(() => this.#parts.events.onOpen(this));
+  }
+
+  onMessage(data: ArrayBuffer, isBinary: boolean): void {
+    if (this.#closedWith !== null) return;
+    if (isBinary) return this.close(CLOSE_CODES.notText, 'text frames only');
+    // The memory is uWebSockets.js's own; the text is a copy.
+    const text = Buffer.from(data).toString();
+    this.#tell(() => this.#parts.events.onFrame(this, text));
+  }
+
+  /** A ping or a pong. */
+  onAlive(): void {
+    if (this.#closedWith === null) this.#tell(() => this.#parts.events.onPong(this));
+  }
+
+  onClosed(code: number): void {
+    const gone = (this.#closedWith ??= code);
+    queueMicrotask(() => {
+      this.#parts.forget();
+      this.#tell(() => this.#parts.events.onGone(this, gone));
+    });
+  }
 
   /** A fault in what we call must cost this socket and no other. */
-  const tell = (what: () => void): void => {
+  #tell(what: () => void): void {
     try {
       what();
     } catch (thrown) {
-      log.error('A handler of socket events threw; the socket is closed.', { error: thrown });
-      close(CLOSE_CODES.internal, 'internal error');
+      this.#log().error('A handler of socket events threw; the socket is closed.', { error: thrown });
+      this.close(CLOSE_CODES.internal, 'internal error');
     }
-  };
+  }
 
-  return {
-    connection,
-    open: () => tell(() => events.onOpen(connection)),
-    message(data, isBinary) {
-      if (closedWith !== null) return;
-      if (isBinary) close(CLOSE_CODES.notText, 'text frames only');
-      else {
-        // The memory is uWebSockets.js's own; the text is a copy.
-        const text = Buffer.from(data).toString();
-        tell(() => events.onFrame(connection, text));
-      }
-    },
-    alive() {
-      if (closedWith === null) tell(() => events.onPong(connection));
-    },
-    closed(code) {
-      const gone = (closedWith ??= code);
-      queueMicrotask(() => {
-        forget();
-        tell(() => events.onGone(connection, gone));
-      });
-    },
-  };
-};
+  #log(): Log {
+    return this.#parts.log.with({ connection: this.id });
+  }
+}

@@ -5,7 +5,7 @@ import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import { copyOf, headerOf } from './asked.ts';
-import { carryConnection, type SocketEvents } from './connection.ts';
+import { UwsConnection, type Peer } from './connection.ts';
 import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 
 /**
@@ -34,16 +34,10 @@ export interface Sockets {
   closeAll(code: number, reason: string): Promise<boolean>;
 }
 
-/** What is kept of the request that became a socket. */
-interface Peer {
-  readonly remoteAddress: string;
-  readonly forwardedFor: string | null;
-}
-
 /** Takes the upgrades of every path of the app. */
 export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
   const { options, events, nextId, isRefusing, log, note, onClosed } = parts;
-  const open = new Map<UwsSocket, SocketEvents>();
+  const open = new Map<UwsSocket, UwsConnection>();
   /** Counted until `onGone`, which comes a moment after a socket has left `open`. */
   let known = 0;
   let whenAllGone: () => void = () => undefined;
@@ -51,6 +45,7 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
     known -= 1;
     if (known === 0) whenAllGone();
   };
+  const shared = { socketQueueBytesMax: options.socketQueueBytesMax, events, log, forget };
 
   app.ws('/*', {
     maxPayloadLength: options.frameBytesMax,
@@ -76,31 +71,21 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
       response.upgrade(from, key, protocol, '', context);
     },
     open(socket) {
-      const { remoteAddress, forwardedFor } = socket.getUserData() as Peer;
       known += 1;
-      const carried = carryConnection({
-        id: nextId(),
-        socket,
-        remoteAddress,
-        forwardedFor,
-        socketQueueBytesMax: options.socketQueueBytesMax,
-        events,
-        log,
-        forget,
-      });
-      open.set(socket, carried);
-      carried.open();
+      const connection = new UwsConnection(nextId(), socket, socket.getUserData() as Peer, shared);
+      open.set(socket, connection);
+      connection.onOpen();
     },
-    message: (socket, data, isBinary) => open.get(socket)?.message(data, isBinary),
-    ping: (socket) => open.get(socket)?.alive(),
-    pong: (socket) => open.get(socket)?.alive(),
+    message: (socket, data, isBinary) => open.get(socket)?.onMessage(data, isBinary),
+    ping: (socket) => open.get(socket)?.onAlive(),
+    pong: (socket) => open.get(socket)?.onAlive(),
     close(socket, code, message) {
       const because = CUT_BECAUSE.get(Buffer.from(message).toString());
       const closed = open.get(socket);
       open.delete(socket);
       onClosed();
-      if (because !== undefined && code === CLOSE_CODES.abnormal) note(because, { remoteAddress: closed?.connection.remoteAddress });
-      closed?.closed(code);
+      if (because !== undefined && code === CLOSE_CODES.abnormal) note(because, { remoteAddress: closed?.remoteAddress });
+      closed?.onClosed(code);
     },
   });
 
@@ -108,7 +93,7 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
     async closeAll(code, reason) {
       if (known === 0) return false;
       const allGone = new Promise<void>((resolve) => (whenAllGone = resolve));
-      for (const { connection } of [...open.values()]) connection.close(code, reason);
+      for (const connection of [...open.values()]) connection.close(code, reason);
       await allGone;
       return true;
     },

@@ -12,104 +12,158 @@ import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 /** Bytes that wait for the end of the turn; more are written at once, so that what waits is what the peer does not take. */
 const CORKED_BYTES_MAX = 65_536;
 
+/** What the connections of a port share. */
 export interface ConnectionParts {
+  readonly socketQueueBytesMax: number;
+  readonly events: TransportEvents;
+  readonly log: Log;
+  /** Called when one is gone, before `onGone`. */
+  readonly forget: (connection: HubConnection) => void;
+}
+
+/** What is told of one connection. */
+export interface Upgraded {
   readonly id: number;
   readonly socket: WebSocket;
   /** What the socket writes to. */
   readonly stream: Duplex;
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
-  readonly socketQueueBytesMax: number;
-  readonly events: TransportEvents;
-  readonly log: Log;
-  /** Called when it is gone, before `onGone`. */
-  readonly forget: (connection: HubConnection) => void;
 }
 
 /** Takes over an upgraded socket, and reports it open before this returns. */
-export const openConnection = (parts: ConnectionParts): HubConnection => {
-  const { id, socket, stream, remoteAddress, forwardedFor, socketQueueBytesMax, events, forget } = parts;
-  /** Made when there is something to say: most connections never say anything, and thousands would each hold one. */
-  const log = (): Log => parts.log.with({ connection: id });
+export function openConnection(upgraded: Upgraded, parts: ConnectionParts): HubConnection {
+  const connection = new WsConnection(upgraded, parts);
+  const socket: OwnedSocket = upgraded.socket;
+  socket[OWNER] = connection;
+  socket.on('message', onMessage).on('pong', onAlive).on('ping', onAlive).on('error', onError).on('close', onClose);
+  connection.onOpen();
+  return connection;
+}
+
+const OWNER = Symbol('the connection of a socket');
+type OwnedSocket = WebSocket & { [OWNER]?: WsConnection };
+
+// The same functions for every socket: there are thousands, and each function of its own would be kept for each.
+function onMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
+  this[OWNER]?.onMessage(data, isBinary);
+}
+function onAlive(this: OwnedSocket): void {
+  this[OWNER]?.onAlive();
+}
+function onError(this: OwnedSocket, error: Error): void {
+  this[OWNER]?.onError(error);
+}
+function onClose(this: OwnedSocket, code: number): void {
+  this[OWNER]?.onClosed(code);
+}
+function uncork(connection: WsConnection): void {
+  connection.uncork();
+}
+
+class WsConnection implements HubConnection {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly forwardedFor: string | null;
+  readonly #parts: ConnectionParts;
+  readonly #socket: WebSocket;
+  readonly #stream: Duplex;
   /** The code of whoever closed first here; null while open. */
-  let closedWith: number | null = null;
+  #closedWith: number | null = null;
+  #isCorked = false;
 
-  let isCorked = false;
-  const uncork = (): void => {
-    if (!isCorked) return;
-    isCorked = false;
-    stream.uncork();
-  };
+  constructor({ id, socket, stream, remoteAddress, forwardedFor }: Upgraded, parts: ConnectionParts) {
+    this.id = id;
+    this.remoteAddress = remoteAddress;
+    this.forwardedFor = forwardedFor;
+    this.#parts = parts;
+    this.#socket = socket;
+    this.#stream = stream;
+  }
+
+  send(text: string): boolean {
+    const socket = this.#socket;
+    if (this.#closedWith !== null || socket.readyState !== WebSocket.OPEN) return false;
+    this.#corkThisTurn();
+    socket.send(text);
+    if (this.#stream.writableLength > CORKED_BYTES_MAX) this.uncork();
+    const { socketQueueBytesMax } = this.#parts;
+    const waitingBytes = socket.bufferedAmount;
+    if (waitingBytes <= socketQueueBytesMax) return true;
+    const { remoteAddress } = this;
+    this.#log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes, socketQueueBytesMax });
+    this.close(CLOSE_CODES.tooSlow, 'too much waits for this socket');
+    return false;
+  }
+
+  ping(): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
+  }
+
+  bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closedWith !== null) return;
+    this.#closedWith = code;
+    this.#socket.close(code, closeReason(reason));
+  }
+
+  onOpen(): void {
+    this.#tell(() => this.#parts.events.onOpen(this));
+  }
+
+  onMessage(data: RawData, isBinary: boolean): void {
+    if (this.#closedWith !== null) return;
+    if (isBinary) this.close(CLOSE_CODES.notText, 'text frames only');
+    else this.#tell(() => this.#parts.events.onFrame(this, data.toString()));
+  }
+
+  onAlive(): void {
+    if (this.#closedWith === null) this.#tell(() => this.#parts.events.onPong(this));
+  }
+
+  /** ws closes the socket itself for what it reports here; `onClosed` follows. */
+  onError(error: Error): void {
+    this.#closedWith ??= codeOf(error);
+    this.#log().debug('A socket failed.', { remoteAddress: this.remoteAddress, error: messageOf(error) });
+  }
+
+  onClosed(code: number): void {
+    const gone = (this.#closedWith ??= code);
+    this.#parts.forget(this);
+    this.#tell(() => this.#parts.events.onGone(this, gone));
+  }
+
+  uncork(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#stream.uncork();
+  }
+
   /** What a commit sends to one peer leaves in one write: the system takes longer over each than over what is in it. */
-  const corkThisTurn = (): void => {
-    if (isCorked) return;
-    isCorked = true;
-    stream.cork();
-    process.nextTick(uncork);
-  };
-
-  const close = (code: number, reason: string): void => {
-    if (closedWith !== null) return;
-    closedWith = code;
-    socket.close(code, closeReason(reason));
-  };
-
-  const connection: HubConnection = {
-    id,
-    remoteAddress,
-    forwardedFor,
-    send(text) {
-      if (closedWith !== null || socket.readyState !== WebSocket.OPEN) return false;
-      corkThisTurn();
-      socket.send(text);
-      if (stream.writableLength > CORKED_BYTES_MAX) uncork();
-      if (socket.bufferedAmount <= socketQueueBytesMax) return true;
-      log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes: socket.bufferedAmount, socketQueueBytesMax });
-      close(CLOSE_CODES.tooSlow, 'too much waits for this socket');
-      return false;
-    },
-    ping() {
-      if (socket.readyState === WebSocket.OPEN) socket.ping();
-    },
-    bufferedBytes: () => socket.bufferedAmount,
-    close,
-  };
+  #corkThisTurn(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#stream.cork();
+    process.nextTick(uncork, this);
+  }
 
   /** A fault in what we call must cost this socket and no other. */
-  const tell = (what: () => void): void => {
+  #tell(what: () => void): void {
     try {
       what();
     } catch (thrown) {
-      log().error('A handler of socket events threw; the socket is closed.', { error: thrown });
-      close(CLOSE_CODES.internal, 'internal error');
+      this.#log().error('A handler of socket events threw; the socket is closed.', { error: thrown });
+      this.close(CLOSE_CODES.internal, 'internal error');
     }
-  };
+  }
 
-  socket.on('message', (data: RawData, isBinary: boolean) => {
-    if (closedWith !== null) return;
-    if (isBinary) close(CLOSE_CODES.notText, 'text frames only');
-    else tell(() => events.onFrame(connection, data.toString()));
-  });
-  const alive = (): void => {
-    if (closedWith === null) tell(() => events.onPong(connection));
-  };
-  socket.on('pong', alive);
-  socket.on('ping', alive);
-  // ws closes the socket itself for what it reports here; `close` follows.
-  socket.on('error', (error) => {
-    closedWith ??= codeOf(error);
-    log().debug('A socket failed.', { remoteAddress, error: messageOf(error) });
-  });
-  socket.on('close', (code: number) => {
-    const gone = closedWith ?? code;
-    closedWith = gone;
-    forget(connection);
-    tell(() => events.onGone(connection, gone));
-  });
-
-  tell(() => events.onOpen(connection));
-  return connection;
-};
+  #log(): Log {
+    return this.#parts.log.with({ connection: this.id });
+  }
+}
 
 /** The close code that ws sends for an error of its own; 1006 for one of the network. */
 const codeOf = (error: Error & { readonly code?: unknown }): number => {

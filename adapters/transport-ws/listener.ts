@@ -12,7 +12,7 @@ import type { HubConnection, ListenOptions } from '../../core/ports/hub-transpor
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
-import { openConnection, type ConnectionParts } from './connection.ts';
+import { openConnection, type Upgraded } from './connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 
@@ -64,10 +64,8 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
     connections.delete(gone);
     if (connections.size === 0) whenAllGone?.();
   };
-  const opened = (parts: Pick<ConnectionParts, 'socket' | 'stream' | 'remoteAddress' | 'forwardedFor'>): void => {
-    const { socketQueueBytesMax } = options;
-    connections.add(openConnection({ ...parts, id: nextId(), socketQueueBytesMax, events, log, forget }));
-  };
+  const shared = { socketQueueBytesMax: options.socketQueueBytesMax, events, log, forget };
+  const opened = (upgraded: Omit<Upgraded, 'id'>): void => void connections.add(openConnection({ ...upgraded, id: nextId() }, shared));
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const remoteAddress = plainAddress(request.socket.remoteAddress ?? '');
     const { host, origin } = request.headers;

@@ -28,6 +28,8 @@ const REFUSED = 4001;
 /** A peer's own words are cut to this many characters where the log repeats them. */
 const LOGGED_CHARACTERS = 64;
 
+const NOTHING: readonly string[] = [];
+
 const readers = { 1: frameReader<SidecarFrame>(v1Schemas), 2: frameReader<SidecarFrame>(v2Schemas) };
 
 export type SessionState = 'new' | 'identifying' | 'identified' | 'closed';
@@ -35,15 +37,16 @@ export type SessionState = 'new' | 'identifying' | 'identified' | 'closed';
 export class HubSession {
   readonly connection: HubConnection;
   readonly #deps: SessionDeps;
-  readonly #reports: ReportHandler;
-  readonly #talk: TalkHandler;
+  /** Made with the first that is said of a task, or to others: most sessions wait, and there are thousands. */
+  #madeReports: ReportHandler | null = null;
+  #madeTalk: TalkHandler | null = null;
   #state: SessionState = 'new';
   /** How we closed it; null while we did not. */
   #closing: { readonly code: number; readonly because: string } | null = null;
   #version: ProtocolVersion = 2;
   #from: Reporter | null = null;
   #tokenId: string | null = null;
-  #waiting: string[] = [];
+  #waiting: readonly string[] = NOTHING;
   #waitingBytes = 0;
   #timer: Timer | null = null;
   readonly #openedMonotonicMs: number;
@@ -53,13 +56,17 @@ export class HubSession {
   constructor(connection: HubConnection, deps: SessionDeps) {
     this.connection = connection;
     this.#deps = deps;
-    this.#reports = new ReportHandler(deps, { version: () => this.#version, send: (frame) => this.send(frame) });
-    this.#talk = new TalkHandler(deps, (frame) => this.send(frame));
     this.#lastHeardMonotonicMs = deps.clock.monotonicMs();
     this.#openedMonotonicMs = deps.clock.monotonicMs();
     this.#awaitIdentify();
   }
 
+  get #reports(): ReportHandler {
+    return (this.#madeReports ??= new ReportHandler(this.#deps, { version: () => this.#version, send: (frame) => this.send(frame) }));
+  }
+  get #talk(): TalkHandler {
+    return (this.#madeTalk ??= new TalkHandler(this.#deps, (frame) => this.send(frame)));
+  }
   get state(): SessionState {
     return this.#state;
   }
@@ -113,8 +120,8 @@ export class HubSession {
     const wasIdentified = this.#state === 'identified';
     this.#state = 'closed';
     this.#cancelTimer();
-    this.#reports.stop();
-    this.#waiting = [];
+    this.#madeReports?.stop();
+    this.#waiting = NOTHING;
     if (from === null || !wasIdentified) return;
     this.#deps.inbox.post({ kind: 'disconnect', from }, (outcome) => {
       if (!outcome.ok)
@@ -150,7 +157,7 @@ export class HubSession {
       this.#waitingBytes += utf8Bytes(text);
       if (this.#waiting.length >= FRAMES_WAITING_MAX || this.#waitingBytes > this.#deps.context.limits.unidentifiedFrameBytes)
         return this.close(1008, 'wait for identified');
-      this.#waiting.push(text);
+      this.#waiting = [...this.#waiting, text];
       return;
     }
     const read = readers[this.#version](text);
@@ -234,14 +241,14 @@ export class HubSession {
       this.#timer = clock.after(SETTLE_MS, () => this.#reports.onSettled(from));
     }
     const waiting = this.#waiting;
-    this.#waiting = [];
+    this.#waiting = NOTHING;
     for (const text of waiting) this.onFrame(text);
   }
 
   #refuseIdentify(error: ErrorWord, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
     if (this.#state === 'closed') return;
     this.#state = 'new';
-    this.#waiting = [];
+    this.#waiting = NOTHING;
     this.#awaitIdentify();
     this.send(errorFrame(error, more));
     this.#deps.refusedFrames.add(error);
@@ -307,7 +314,8 @@ export class HubSession {
         this.send({ type: 'pong', timestamp: this.#deps.clock.nowMs() });
         if (frame.draining_reason !== undefined) this.#talk.onDrainingReason(frame.draining_reason, from);
         if (frame.checks !== undefined && this.#version === 2) this.#talk.onChecks(frame.checks, from);
-        return this.#reports.onPing(from);
+        if (this.#version === 1) this.#reports.onPing(from);
+        return;
       case 'task_accepted':
       case 'task_rejected':
       case 'task_released':
