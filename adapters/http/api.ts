@@ -54,21 +54,23 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     streamEvents: streams.open,
   };
 
+  // What matches is one handler alone, which Hono calls without a chain of them.
   const app = new Hono<Env>();
-  app.use('*', async (c, next) => {
-    const reply = refuseAtDoor(context, c.req.raw);
-    return reply === null ? await next() : turnAway(c.req.raw, null, reply);
-  });
   for (const route of ROUTES) app.on(route.method, route.path, (c) => answer(context, route, handlers[route.name], c));
+  const others = new Hono<Env>();
   for (const path of new Set(ROUTES.map((route) => route.path))) {
     const allow = ROUTES.filter((route) => route.path === path).map((route) => route.method);
     const refused = refusal('method_not_allowed', `Here goes ${allow.join(', ')}.`, { headers: { allow: allow.join(', ') } });
-    app.all(path, (c) => turnAway(c.req.raw, path, refused));
+    others.all(path, (c) => turnAway(c.req.raw, path, refused));
   }
-  app.notFound((c) => turnAway(c.req.raw, null, refusal('unknown_route', 'There is no such address.')));
+  others.notFound((c) => turnAway(c.req.raw, null, refusal('unknown_route', 'There is no such address.')));
+  app.notFound((c) => others.fetch(c.req.raw, c.env));
 
   return {
-    handle: (request, peer) => app.fetch(request, { remoteAddress: peer.remoteAddress }),
+    handle(request, peer) {
+      const reply = refuseAtDoor(context, request);
+      return reply === null ? app.fetch(request, { remoteAddress: peer.remoteAddress }) : turnAway(request, null, reply);
+    },
     close() {
       closed = true;
       streams.close();

@@ -2,6 +2,7 @@
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import type { NoteRefusal } from '../../core/application/refusal-log.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { WHOLE_TEXT } from '../../core/ports/hub-transport.ts';
 import { clientAddress } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
 import { takeJson, takeLines, type BodyBudget } from './body.ts';
@@ -30,7 +31,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 export const responseOf = (reply: Reply): Response => {
   if (typeof reply.body !== 'string') return new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...reply.headers } });
   const headers = { 'content-length': String(Buffer.byteLength(reply.body)), ...HEADERS, ...reply.headers };
-  return new Response(reply.body, { status: reply.status, headers });
+  return Object.assign(new Response(reply.body, { status: reply.status, headers }), { [WHOLE_TEXT]: reply.body });
 };
 
 export interface ServeContext {

@@ -3,6 +3,7 @@
  * everything else a real one is made of it, once. It is one to `instanceof`, and to `clone()`, not to `new Request`.
  * Measured on Node 20.20, CPU of one core, made and read: 12.5 µs against 22 µs with a short body, 3 µs against 8 µs without.
  */
+import './light-globals.ts';
 
 export interface ArrivedParts {
   readonly method: string;
@@ -23,6 +24,7 @@ type Member = (this: Request, ...given: unknown[]) => unknown;
 class ArrivedRequest implements Own {
   readonly #parts: ArrivedParts;
   #real: Request | null = null;
+  #stream: ReadableStream<Uint8Array> | null = null;
   #isTaken = false;
 
   constructor(parts: ArrivedParts) {
@@ -42,11 +44,13 @@ class ArrivedRequest implements Own {
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    return (this.#real === null ? this.#parts.body?.() : this.#real.body) ?? null;
+    if (this.#real !== null) return this.#real.body;
+    return (this.#stream ??= this.#parts.body?.() ?? null);
   }
 
   get bodyUsed(): boolean {
-    return this.#isTaken || (this.#real === null ? this.body?.locked === true : this.#real.bodyUsed);
+    // A stream that nobody has asked for is not made for this: nobody has begun to read it.
+    return this.#isTaken || (this.#real === null ? this.#stream?.locked === true : this.#real.bodyUsed);
   }
 
   arrayBuffer(): Promise<ArrayBuffer> {
@@ -58,9 +62,10 @@ class ArrivedRequest implements Own {
   /** The real one, around the same stream. */
   static real(request: ArrivedRequest): Request {
     if (request.#real !== null) return request.#real;
-    const { method, url, headers, body } = request.#parts;
+    const { method, url, headers } = request.#parts;
+    const { body } = request;
     // Node's types leave out `duplex`, which a body that is a stream needs.
-    const init: RequestInit & { duplex?: 'half' } = body === null ? { method, headers } : { method, headers, body: body(), duplex: 'half' };
+    const init: RequestInit & { duplex?: 'half' } = body === null ? { method, headers } : { method, headers, body, duplex: 'half' };
     return (request.#real = new Request(url, init));
   }
 }
@@ -71,8 +76,11 @@ function askReal(member: Member): (this: ArrivedRequest, ...given: unknown[]) =>
   };
 }
 
+/** Node's, whose members they are: the global one may be made of it. */
+const nodePrototype = (of: object): object => (Object.hasOwn(of, 'clone') ? of : nodePrototype(Object.getPrototypeOf(of) as object));
+
 // Everything else that a Request has is asked of the real one.
-for (const [name, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(Request.prototype))) {
+for (const [name, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(nodePrototype(Request.prototype)))) {
   if (Object.hasOwn(ArrivedRequest.prototype, name)) continue;
   const through = typeof value === 'function' ? { value: askReal(value as Member) } : { get: askReal(get as Member) };
   Object.defineProperty(ArrivedRequest.prototype, name, through);

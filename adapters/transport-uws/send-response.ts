@@ -1,4 +1,5 @@
 /** Writes a web response to the wire: a short one with its length, a stream as it comes and no faster than the peer takes it. */
+import { WHOLE_TEXT } from '../../core/ports/hub-transport.ts';
 import type { AnswerHead, Exchange } from './exchange.ts';
 
 const NO_CONTENT = 204;
@@ -22,6 +23,8 @@ export const sendResponse = async (response: Response, { exchange, isHead, close
     await response.body?.cancel();
     return;
   }
+  const text = (response as { readonly [WHOLE_TEXT]?: string })[WHOLE_TEXT];
+  if (text !== undefined) return exchange.answer(head, text, options());
   // One that says its length is whole: a stream of it would cost more than all the rest.
   if (response.headers.has('content-length')) return exchange.answer(head, await response.text(), options());
   if (response.body === null) return exchange.answer(head, '', options());

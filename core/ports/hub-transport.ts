@@ -7,6 +7,9 @@
 export type WebRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : object;
 export type WebResponse = typeof globalThis extends { Response: { prototype: infer T } } ? T : object;
 
+/** Where a response may have the text that it was made of, so that a transport need not read it back from a stream. */
+export const WHOLE_TEXT = Symbol('the whole text of a response');
+
 /** Answers HTTP. `remoteAddress` is the socket's peer, before any proxy is looked at. */
 export type HttpHandler = (request: WebRequest, peer: { readonly remoteAddress: string }) => WebResponse | Promise<WebResponse>;
 
