@@ -128,7 +128,8 @@ async function measure({
     writeFileSync(file, picture);
   }
   // A profile alone leaves the other figures as they are.
-  if (results.length > 0) writeFigures('bench', true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);
+  const file = options.isLong ? 'bench-long' : 'bench';
+  if (results.length > 0) writeFigures(file, true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);
   writePage(into);
 }
 

@@ -12,6 +12,9 @@ import { judged } from './targets.ts';
 const PAGE = 'docs/performance.md';
 /** All in the folder of the page. */
 const RESULTS = 'results/bench.json';
+/** Of a run with ten million, which takes longer than a whole run of all else. */
+const LONG_RESULTS = 'results/bench-long.json';
+const LONG_PICTURES = 'long-';
 const PROFILE = 'results/bench-profile.json';
 const PICTURES = 'performance';
 export const FLAME_GRAPH = `${PICTURES}/lifecycle.svg`;
@@ -30,6 +33,7 @@ export const PARTS = [
   'connections',
   'sidecar',
   'growth',
+  'long',
   'profile',
 ];
 
@@ -65,10 +69,11 @@ interface KeptProfileRun {
 export function writePage(into: string): void {
   const read = (file: string): unknown => (existsSync(join(into, file)) ? JSON.parse(readFileSync(join(into, file), 'utf8')) : null);
   const kept = read(RESULTS) as KeptResults | null;
+  const long = read(LONG_RESULTS) as KeptResults | null;
   const page = readFileSync(join(ROOT, PAGE), 'utf8');
-  const parts = { ...pageParts(kept), profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)) };
+  const parts = { ...pageParts(kept), long: longOf(long), profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)) };
   mkdirSync(join(into, PICTURES), { recursive: true });
-  for (const { file, title, over, series } of picturesOf(kept?.results ?? []))
+  for (const { file, title, over, series } of [...picturesOf(kept?.results ?? []), ...picturesOf(long?.results ?? [], LONG_PICTURES)])
     writeFileSync(join(into, PICTURES, file), plot(title, over, series));
   const written = join(into, basename(PAGE));
   writeFileSync(written, withParts(PAGE, parts));
@@ -165,22 +170,26 @@ interface Picture {
   readonly series: readonly Series[];
 }
 
-function picturesOf(results: readonly Result[]): readonly Picture[] {
+/** What a run with ten million found, each with what it is in a smaller store of the same run. */
+const longOf = (kept: KeptResults | null): string =>
+  kept === null ? NOTHING : [environmentOf(kept), '', growthOf(kept.results, LONG_PICTURES)].join('\n');
+
+function picturesOf(results: readonly Result[], prefix = ''): readonly Picture[] {
   const all = seriesIn(results, 'sqlite');
   return [...new Set(all.map(({ over }) => over))].map((over) => ({
-    file: `over-${over.replaceAll(' ', '-')}.svg`,
+    file: `${prefix}over-${over.replaceAll(' ', '-')}.svg`,
     title: `What one takes over the number of ${over}`,
     over,
     series: all.filter((series) => series.over === over),
   }));
 }
 
-function growthOf(results: readonly Result[]): string {
-  const pictures = picturesOf(results).map(({ file, title }) => `![${title}](${PICTURES}/${file})`);
+function growthOf(results: readonly Result[], prefix = ''): string {
+  const pictures = picturesOf(results, prefix).map(({ file, title }) => `![${title}](${PICTURES}/${file})`);
   const rows = picturesOf(results).flatMap(({ series }) =>
     series.map(({ name, over, points, exponent }) => {
       const told = points.map(({ at, ms }) => `${at.toLocaleString('en-US')}: ${round(ms)} ms`).join(', ');
-      return `| ${name} | ${over} | ${told} | ${exponent.toFixed(2)} |`;
+      return `| ${name} | ${over} | ${told} | ${exponent.toFixed(2).replace('-0.00', '0.00')} |`;
     }),
   );
   if (rows.length === 0) return NOTHING;

@@ -19,6 +19,8 @@ const AT_REST_MS = 30_000;
 const QUICK_AT_REST_MS = 3_000;
 /** What a task's end leaves behind is done by then. */
 const SETTLED_MS = 2_000;
+/** And so is what V8 collects of it, once: that begins some 8 s after a program has become quiet, and is no part of its rest. */
+const AT_REST_AFTER_MS = 12_000;
 const LOOK_MS = 100;
 const WITHIN_MS = 120_000;
 const MIB = 2 ** 20;
@@ -66,6 +68,7 @@ async function measure(bench: Bench, hub: BenchHub, program: Program): Promise<v
   await sleep(SETTLED_MS);
   tellMib(`resident, after ${count} tasks`);
   const restMs = bench.isQuick ? QUICK_AT_REST_MS : AT_REST_MS;
+  if (!bench.isQuick) await sleep(AT_REST_AFTER_MS);
   const rest = cpuMsOf(program.pid);
   say(`  at rest for ${restMs / 1_000} s`);
   await sleep(restMs);
