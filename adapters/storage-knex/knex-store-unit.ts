@@ -36,6 +36,8 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     if (recent !== null) memory?.onRead(tasks);
     return tasks;
   };
+  const agentsBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Agent[]> =>
+    (await transaction.rows(statement, parameter)).map((row) => stateIn<Agent>(row));
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
 
@@ -60,7 +62,7 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
       const [readTasks, readAgents, readKeys] = await Promise.all([
         named(otherTasks, () => tasksBy('loadTasks', otherTasks)),
-        named(otherAgents, async () => (await transaction.rows('loadAgents', otherAgents)).map((row) => stateIn<Agent>(row))),
+        named(otherAgents, () => agentsBy('loadAgents', otherAgents)),
         named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
       ]);
       const found = [...knownTasks, ...readTasks];
@@ -118,15 +120,15 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     },
     async activeAgents(exceptOf) {
       const known = recent;
-      if (known === null) return (await transaction.rows('activeAgents', exceptOf)).map((row) => stateIn<Agent>(row));
+      if (known === null) return agentsBy('activeAgents', exceptOf);
       // A sweep asks this of every agent: what is known of most is neither read nor parsed again.
       const ids = (await transaction.rows('activeAgentIds', exceptOf)).map((row) => row['id'] as AgentId);
       const [agents, others] = parted(ids, (id) => known.agent(id));
       if (others.length === 0) return agents;
-      const read = (await transaction.rows('loadAgents', others)).map((row) => stateIn<Agent>(row));
+      const read = await agentsBy('loadAgents', others);
       return [...agents, ...read].sort((one, other) => (one.id < other.id ? -1 : 1));
     },
-    agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map((row) => stateIn<Agent>(row)),
+    agentsOf: (hubId) => agentsBy('agentsOf', hubId),
     async renewHub(hubId, leaseMs) {
       const lease = { hubId, untilMs: transaction.nowMs + leaseMs };
       if ((await transaction.change('prolongHub', lease)) > 0) return 'renewed';

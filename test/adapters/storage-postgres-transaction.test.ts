@@ -28,6 +28,21 @@ function failingConnection(failAt: number, fault: Fault) {
   return { connection, statements };
 }
 
+/** A connection whose newest BEGIN is answered when the test says so, with the time 7 or an error. */
+function slowConnection() {
+  const { connection, statements } = failingConnection(0, {});
+  let settle: { readonly resolve: (nowMs: number) => void; readonly reject: (failure: Error) => void };
+  const slow: PostgresConnection = {
+    ...connection,
+    begin: () =>
+      new Promise<number>((resolve, reject) => {
+        statements.push('BEGIN');
+        settle = { resolve, reject };
+      }),
+  };
+  return { slow, statements, begins: () => settle.resolve(7), failsToBegin: (failure: Error) => settle.reject(failure) };
+}
+
 t.test('each statement of a transaction failing in turn', async (t) => {
   const ERROR = 'ERROR';
   const away: ErrorCode = 'AC_STORE_UNAVAILABLE';
@@ -100,16 +115,7 @@ t.test('what wrote nothing ends without a COMMIT, which would wait for the disk'
 });
 
 t.test('looks go behind a BEGIN that was not answered yet, and what writes waits for it', async (t) => {
-  const { connection, statements } = failingConnection(0, {});
-  let answerBegin: (failure: Error | null) => void = () => undefined;
-  const slow = {
-    ...connection,
-    begin: () =>
-      new Promise<number>((resolve, reject) => {
-        statements.push('BEGIN');
-        answerBegin = (failure) => (failure === null ? resolve(7) : reject(failure));
-      }),
-  };
+  const { slow, statements, begins, failsToBegin } = slowConnection();
   const run = (begun: (nowMs: number) => void = () => undefined) =>
     postgresTransaction(slow, {
       place: 'x',
@@ -128,29 +134,20 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
   const well = run((nowMs) => heard.push(nowMs));
   await new Promise(setImmediate);
   t.strictSame(statements.splice(0), ['BEGIN', 'SELECT state'], 'the first that writes waits, and what was asked after it');
-  answerBegin(null);
+  begins();
   t.equal(await well, 5, 'by the time that was known');
   t.strictSame(heard, [7]);
   t.strictSame(statements.splice(0), ['INSERT INTO', 'SELECT state', 'INSERT INTO', 'WITH old', 'COMMIT'], 'in their order');
 
   const failed = run();
   await new Promise(setImmediate);
-  answerBegin(Object.assign(new Error('made up'), { code: '57014', severity: 'ERROR' }));
+  failsToBegin(Object.assign(new Error('made up'), { code: '57014', severity: 'ERROR' }));
   await failsWith(t, failed, 'AC_STORE_UNAVAILABLE', 'the BEGIN failed');
   t.strictSame(statements, ['BEGIN', 'SELECT state', 'ROLLBACK'], 'nothing was written outside of a transaction');
 });
 
 t.test('a work that fails by itself while a statement of its own still waits: that one is not sent any more', async (t) => {
-  const { connection, statements } = failingConnection(0, {});
-  let answerBegin: (nowMs: number) => void = () => undefined;
-  const slow = {
-    ...connection,
-    begin: () =>
-      new Promise<number>((resolve) => {
-        statements.push('BEGIN');
-        answerBegin = resolve;
-      }),
-  };
+  const { slow, statements, begins } = slowConnection();
   let asked: Promise<unknown> = Promise.resolve();
   const ended = postgresTransaction(slow, {
     place: 'x',
@@ -165,7 +162,7 @@ t.test('a work that fails by itself while a statement of its own still waits: th
   });
   const failed = t.rejects(ended, { message: 'of its own' });
   await new Promise(setImmediate);
-  answerBegin(7);
+  begins();
   await Promise.all([failed, asked]);
   t.strictSame(statements, ['BEGIN', 'ROLLBACK']);
 });
