@@ -1,6 +1,6 @@
 /**
- * A long-running program around a Lifecycle: it says that it is ready on standard output, stops on SIGTERM or SIGINT, and
- * a second signal ends it at once.
+ * A long-running program around a Lifecycle: it says that it is ready on standard output, stops on SIGTERM, SIGINT or
+ * SIGHUP (its terminal was closed), and a second signal ends it at once.
  */
 import { systemClock } from '../adapters/clock-system/system-clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -27,8 +27,8 @@ export interface ProgramOptions {
   readonly start: (program: RunningProgram) => Promise<Running | null>;
 }
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-/** The exit code of a program that was told twice to stop: the same as of one that died by the signal. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** The exit code of a program that gets a second signal: the same as of one that a SIGTERM killed. */
 const STOPPED_AT_ONCE = 143;
 
 /** Answers when the program has stopped after a signal; throws what kept it from starting, going on or stopping. */

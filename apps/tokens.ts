@@ -4,11 +4,13 @@
  */
 import type { ServiceIdentifier } from 'inversify';
 import type { HubContext } from '../core/application/hub/context.ts';
+import type { HubClock } from '../core/application/hub/hub-clock.ts';
 import type { HubSessions } from '../core/application/hub/sessions/hub-sessions.ts';
 import type { Lookout } from '../core/application/hub/lookout.ts';
 import type { Roster } from '../core/application/hub/roster.ts';
 import type { Sweeper } from '../core/application/hub/sweeper.ts';
 import type { TaskQueue } from '../core/application/hub/task-queue.ts';
+import type { TokenUse } from '../core/application/hub/token-use.ts';
 import type { Sidecar } from '../core/application/sidecar/sidecar.ts';
 import type { ResolvedHubConfig, ResolvedSidecarConfig } from '../core/config/config.ts';
 import type { Clock } from '../core/ports/clock.ts';
@@ -27,7 +29,7 @@ import type { HubWiring } from './hub/wiring.ts';
 export const TOKENS = {
   Clock: Symbol('Clock') as ServiceIdentifier<Clock>,
   /** The machine's timers with the store's time. */
-  HubClock: Symbol('HubClock') as ServiceIdentifier<Clock>,
+  HubClock: Symbol('HubClock') as ServiceIdentifier<HubClock>,
   Ids: Symbol('Ids') as ServiceIdentifier<Ids>,
   Digest: Symbol('Digest') as ServiceIdentifier<Digest>,
   Log: Symbol('Log') as ServiceIdentifier<Log>,
@@ -38,6 +40,7 @@ export const TOKENS = {
   HubSecrets: Symbol('HubSecrets') as ServiceIdentifier<HubSecrets>,
   HubWiring: Symbol('HubWiring') as ServiceIdentifier<HubWiring>,
   Roster: Symbol('Roster') as ServiceIdentifier<Roster>,
+  TokenUse: Symbol('TokenUse') as ServiceIdentifier<TokenUse>,
   TaskQueue: Symbol('TaskQueue') as ServiceIdentifier<TaskQueue>,
   Sweeper: Symbol('Sweeper') as ServiceIdentifier<Sweeper>,
   Lookout: Symbol('Lookout') as ServiceIdentifier<Lookout>,

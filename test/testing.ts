@@ -11,6 +11,7 @@ import type { StorageSubject } from './contracts/storage-room.ts';
 import { storageContract } from './contracts/storage.contract.ts';
 import { storeHubsContract } from './contracts/store-hubs.contract.ts';
 import { storeQueueContract } from './contracts/store-queue.contract.ts';
+import { storeHistoryContract } from './contracts/store-history.contract.ts';
 import { storeRemovalContract } from './contracts/store-removal.contract.ts';
 import { storeUnitContract } from './contracts/store-unit.contract.ts';
 import { taskListContract } from './contracts/task-list.contract.ts';
@@ -24,6 +25,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject): voi
   storeUnitContract(name, subject);
   storeQueueContract(name, subject);
   storeHubsContract(name, subject);
+  storeHistoryContract(name, subject);
   storeRemovalContract(name, subject);
   agentStoreContract(name, subject);
   eventFeedContract(name, subject);
@@ -36,6 +38,7 @@ export {
   storageContract,
   storeHubsContract,
   storeQueueContract,
+  storeHistoryContract,
   storeRemovalContract,
   storeUnitContract,
   taskListContract,

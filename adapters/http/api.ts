@@ -5,16 +5,19 @@ import { refusalLog } from '../../core/application/refusal-log.ts';
 import { agentHandlers } from './agents.ts';
 import { allAgents } from './all-agents.ts';
 import { authenticator } from './authenticate.ts';
+import { bodyBudget } from './body-budget.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { eventStreams } from './event-streams.ts';
 import { hubHandlers } from './hub-state.ts';
 import { loopDelay } from './loop-delay.ts';
+import { readTurns } from './read-turns.ts';
 import { refusal, type Reply } from './reply.ts';
 import type { Handler, Handlers, OpenHandler } from './request.ts';
 import { ROUTES, type Route } from './routes.ts';
 import { logAnswer, refuseAtDoor, replyToFailure, responseOf, serve, type ServeContext } from './serve.ts';
 import { submitHandlers } from './submitting.ts';
+import { taskHistoryHandlers } from './task-history.ts';
 import { taskHandlers } from './tasks.ts';
 import { tokenHandlers } from './tokens.ts';
 
@@ -33,7 +36,15 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     deps,
     auth,
     rates: buckets(rate, RATED_TOKENS_MAX, deps.clock),
-    bodies: { bytesMax: deps.limits.inboxBytes, bytes: 0 },
+    bodies: bodyBudget({
+      bytesMax: deps.limits.inboxBytes,
+      ownerBytesMax: deps.limits.bodyBytesPerToken,
+      grantedBytes: deps.limits.submitBytes,
+    }),
+    reads: readTurns(
+      { perOwner: deps.limits.readsPerToken, msPerSecond: deps.limits.readMsPerSecond, burstMs: deps.limits.readBurstMs },
+      deps.clock,
+    ),
     isClosed: () => closed,
     loop: loopDelay(),
     noteRefusal: refusalLog(deps),
@@ -48,6 +59,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
   const handlers: Handlers = {
     ...submitHandlers(deps),
     ...taskHandlers(deps, everyAgent),
+    ...taskHistoryHandlers(deps),
     ...agentHandlers(deps),
     ...tokenHandlers(deps, auth),
     ...hubHandlers(deps, context, everyAgent),

@@ -1,7 +1,7 @@
 /** From a bearer token to who speaks. */
 import { timingSafeEqual } from 'node:crypto';
 import type { AgentId } from '../../core/domain/ids.ts';
-import type { Role, TokenRecord } from '../../core/ports/agent-store.ts';
+import { isExpired, type Role, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
@@ -47,8 +47,8 @@ interface Believed {
  * A token that was right before is looked up however many wrong ones its address sends, and the admin token of the config
  * is compared without a look-up: an address can bar guesses, not those who have been let in.
  */
-export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clock' | 'adminTokenHash'>): Authenticator {
-  const { agents, digest, clock } = deps;
+export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clock' | 'adminTokenHash' | 'tokenUse'>): Authenticator {
+  const { agents, digest, clock, tokenUse } = deps;
   const adminHash = Buffer.from(deps.adminTokenHash, 'hex');
   const guesses = buckets(GUESSES, ADDRESSES_MAX, clock);
   /** In the order of the last look-up. */
@@ -60,7 +60,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     const begun = epoch;
     const record = await agents.findToken(hash);
     believed.delete(hash);
-    if (record === undefined) return undefined;
+    if (record === undefined || isExpired(record, clock.nowMs())) return undefined;
     believed.set(hash, { record, atMs: epoch === begun ? clock.monotonicMs() : -Infinity });
     if (believed.size > BELIEVED_TOKENS_MAX) {
       const [oldest] = believed.keys();
@@ -69,12 +69,18 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     return record;
   };
 
-  const principal = (hash: string, record: TokenRecord): Principal => ({
-    id: record.id,
-    role: record.role,
-    agentId: record.agentId,
-    stillHolds: async () => (await agents.findToken(hash)) !== undefined,
-  });
+  const principal = (hash: string, record: TokenRecord): Principal => {
+    tokenUse.note(record.id);
+    return {
+      id: record.id,
+      role: record.role,
+      agentId: record.agentId,
+      stillHolds: async () => {
+        const now = await agents.findToken(hash);
+        return now !== undefined && !isExpired(now, clock.nowMs());
+      },
+    };
+  };
 
   const look = async <T>(address: string, search: () => Promise<T | undefined>): Promise<Read<T | undefined>> => {
     const group = addressGroup(address);
@@ -100,7 +106,8 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
         return read({ id: 'admin', role: 'admin', agentId: null, stillHolds: () => Promise.resolve(true) });
       }
       const known = believed.get(hash);
-      if (known !== undefined && clock.monotonicMs() - known.atMs < BELIEVED_MS) return read(principal(hash, known.record));
+      const isBelieved = known !== undefined && clock.monotonicMs() - known.atMs < BELIEVED_MS && !isExpired(known.record, clock.nowMs());
+      if (isBelieved) return read(principal(hash, known.record));
       const found = known === undefined ? await look(address, () => find(hash)) : read(await find(hash));
       if (found.kind === 'refused') return found;
       return found.value === undefined ? refused(unauthorized()) : read(principal(hash, found.value));

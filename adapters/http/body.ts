@@ -1,88 +1,122 @@
-/** Takes bodies off the wire: bounded in bytes and time each, and in bytes all together. */
-import { JSON_DEPTH_MAX } from '../../core/protocol/fields.ts';
-import type { FieldError } from '../../core/protocol/frame-reader.ts';
+/** Takes bodies off the wire: bounded in bytes and time each, and in bytes for each sender and all together. */
+import type { FieldError } from '../../core/protocol/field-errors.ts';
 import { findUnfit } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import { invalid, read, refusal, refused, type Read, type Reply } from './reply.ts';
+import type { BodyBudget } from './body-budget.ts';
+import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { LineTaker } from './request.ts';
 
-/** How long a body may take to arrive. */
+/** How long a body may take to arrive, and how long nothing of it may come; it lasts up to twice as long to notice that. */
 const BODY_MS = 60_000;
+const STALL_MS = 10_000;
+/** A body that says it is no longer counts in full from the start and is left to the transport: a stream of it costs more than all else. */
+const WHOLE_BYTES_MAX = 16_384;
 /** Bytes of lines between two pauses in which others get their turn: some milliseconds of parsing. */
 const SLICE_BYTES = 131_072;
 const SLICE_LINES = 200;
 const NEWLINE = 0x0a;
 
-/** Bytes of bodies in hand at once, over all requests. */
-export interface BodyBudget {
-  readonly bytesMax: number;
-  bytes: number;
-}
-
 export interface BodyRules {
   readonly bytesMax: number;
   readonly budget: BodyBudget;
+  /** Whose budget it is: a token, or the address of who has none. */
+  readonly owner: string;
   readonly clock: Clock;
 }
 
+/** Counts bytes of one body in the budget until `release`, which may be called at any time and only once counts. */
+function bodyCount({ budget, owner }: BodyRules): { add(bytes: number): Reply | null; release(): void } {
+  let counted = 0;
+  return {
+    add(bytes) {
+      const taken = budget.take(owner, bytes);
+      if (taken === 'owner_full') return tooMuchOfOne;
+      if (taken === 'full') return tooMuchInHand;
+      counted += bytes;
+      return null;
+    },
+    release() {
+      if (counted > 0) budget.giveBack(owner, counted);
+      counted = 0;
+    },
+  };
+}
+
 /**
- * Gives the chunks of a body to `take` until it ends, is refused or `take` answers a reply. The bytes count against the
- * budget until `release` is called; it may be called at any time and only once counts.
+ * Gives the chunks of a body to `take` until it ends, is refused or `take` answers a reply. What has arrived counts against
+ * the budget, not what was announced, until `release` is called.
  */
 export async function takeBody(
   request: Request,
   rules: BodyRules,
   take: (chunk: Uint8Array) => Reply | null | Promise<Reply | null>,
 ): Promise<{ readonly reply: Reply | null; release(): void }> {
-  const { bytesMax, budget, clock } = rules;
-  let counted = 0;
-  const release = (): void => {
-    budget.bytes -= counted;
-    counted = 0;
-  };
+  const { bytesMax, clock } = rules;
+  const { add, release } = bodyCount(rules);
   const announced = Number(request.headers.get('content-length') ?? 0);
   if (announced > bytesMax) return { reply: tooLarge(bytesMax), release };
   const reader = (request.body as ReadableStream<Uint8Array> | null)?.getReader();
   if (reader === undefined) return { reply: null, release };
 
-  let isLate = false;
-  const timer = clock.after(BODY_MS, () => {
-    isLate = true;
-    reader.cancel().catch(() => 'the reading below ends and is answered whatever becomes of this');
-  });
+  let late: Reply | null = null;
   let bytes = 0;
+  const watch = watchArrival(
+    clock,
+    () => bytes,
+    (reply) => {
+      late = reply;
+      reader.cancel().catch(() => 'the reading below ends and is answered whatever becomes of this');
+    },
+  );
   let reply: Reply | null = null;
   try {
     while (reply === null) {
       const next = await reader.read().catch((thrown: unknown) => ({ brokeOff: messageOf(thrown) }));
       if ('brokeOff' in next) reply = brokeOff(next.brokeOff);
-      else if (isLate) reply = tooLate;
+      else if (late !== null) reply = late;
       else if (next.done) return { reply: null, release };
       else {
         bytes += next.value.byteLength;
-        counted += next.value.byteLength;
-        budget.bytes += next.value.byteLength;
-        if (bytes > bytesMax) reply = tooLarge(bytesMax);
-        else if (budget.bytes > budget.bytesMax) reply = tooMuchInHand;
-        else reply = await take(next.value);
+        reply = bytes > bytesMax ? tooLarge(bytesMax) : (add(next.value.byteLength) ?? (await take(next.value)));
       }
     }
   } finally {
-    timer.cancel();
+    watch.cancel();
   }
   reader.cancel().catch(() => 'what is left of the body is of no use to anybody');
   return { reply, release };
 }
 
-const tooLarge = (bytesMax: number): Reply => refusal('body_too_large', `The body is over ${bytesMax} bytes.`);
+/** Calls `end` once when nothing has come for too long, or when all of it takes too long. */
+function watchArrival(clock: Clock, bytes: () => number, end: (reply: Reply) => void): { cancel(): void } {
+  let seen = -1;
+  let leftMs = BODY_MS;
+  const look = (): void => {
+    leftMs -= STALL_MS;
+    if (bytes() === seen) return end(stalled);
+    if (leftMs <= 0) return end(tooLate);
+    seen = bytes();
+    timer = clock.after(STALL_MS, look);
+  };
+  let timer = clock.after(STALL_MS, look);
+  return { cancel: () => timer.cancel() };
+}
+
+const tooLarge = (bytesMax: number): Reply =>
+  refusal(
+    'body_too_large',
+    `The body is over ${bytesMax} bytes. Put large input where the agent can fetch it and name it in the description, or raise hub.limits.submitBytes (bulk: bulkBytes).`,
+  );
 const brokeOff = (why: string): Reply => refusal('invalid_json', `The body broke off: ${why}.`);
 const tooLate = refusal('request_timeout', `The body did not arrive within ${BODY_MS / 1_000} s.`);
+const stalled = refusal('request_timeout', `Nothing of the body arrived for ${STALL_MS / 1_000} s.`);
 const tooMuchInHand = refusal('hub_busy', 'The hub has too many bodies in hand; try again.');
+const tooMuchOfOne = tooMany('Too many bytes of requests from this token, or from this address without one, are in hand.', 1_000);
 
 type Taken = { readonly reply: Reply } | { readonly reply: null; readonly bytes: Uint8Array };
 
-/** Puts a body together that does not say how long it is. */
+/** Puts a body together as it comes. */
 async function gather(request: Request, rules: BodyRules): Promise<Taken & { release(): void }> {
   const chunks: Uint8Array[] = [];
   const { reply, release } = await takeBody(request, rules, (chunk) => {
@@ -92,19 +126,15 @@ async function gather(request: Request, rules: BodyRules): Promise<Taken & { rel
   return reply === null ? { reply, bytes: Buffer.concat(chunks), release } : { reply, release };
 }
 
-/** A body that says how long it is counts in full from the start, and is left to the transport: a stream of it costs more than all else. */
+/** Takes a short body that says how long it is. */
 async function takeWhole(request: Request, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
-  const { bytesMax, budget, clock } = rules;
-  if (announced > bytesMax) return { reply: tooLarge(bytesMax), release: () => undefined };
-  if (budget.bytes + announced > budget.bytesMax) return { reply: tooMuchInHand, release: () => undefined };
-  budget.bytes += announced;
-  let counted = announced;
-  const release = (): void => {
-    budget.bytes -= counted;
-    counted = 0;
-  };
+  const { bytesMax, clock } = rules;
+  const { add, release } = bodyCount(rules);
+  if (announced > bytesMax) return { reply: tooLarge(bytesMax), release };
+  const full = add(announced);
+  if (full !== null) return { reply: full, release };
   return new Promise((resolve) => {
-    const timer = clock.after(BODY_MS, () => resolve({ reply: tooLate, release }));
+    const timer = clock.after(STALL_MS, () => resolve({ reply: tooSlow, release }));
     request.arrayBuffer().then(
       (buffer) => {
         timer.cancel();
@@ -118,14 +148,16 @@ async function takeWhole(request: Request, announced: number, rules: BodyRules):
   });
 }
 
+const tooSlow = refusal('request_timeout', `The body did not arrive within ${STALL_MS / 1_000} s.`);
+
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 const LENGTH = /^\d{1,15}$/;
 
 /** The body as one JSON value; `undefined` for an empty body. */
 export async function takeJson(request: Request, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
   const announced = request.headers.get('content-length');
-  const isAnnounced = announced !== null && LENGTH.test(announced);
-  const { release, ...taken } = await (isAnnounced ? takeWhole(request, Number(announced), rules) : gather(request, rules));
+  const isShort = announced !== null && LENGTH.test(announced) && Number(announced) <= WHOLE_BYTES_MAX;
+  const { release, ...taken } = await (isShort ? takeWhole(request, Number(announced), rules) : gather(request, rules));
   if (taken.reply !== null) return { body: refused(taken.reply), release };
   const { bytes } = taken;
   if (bytes.byteLength === 0) return { body: read(undefined), release };
@@ -147,7 +179,7 @@ export function parseJson(bytes: Uint8Array): Parsed {
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
     return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
   }
-  const error = findUnfit(value, JSON_DEPTH_MAX);
+  const error = findUnfit(value);
   return error === null ? { kind: 'parsed', value } : { kind: 'unfit', error };
 }
 

@@ -1,10 +1,11 @@
 /** What the HTTP API stands on. It knows neither the server that carries it nor the database behind the ports. */
 import type { CommandInbox } from '../../core/application/hub/commands.ts';
+import type { TokenUse } from '../../core/application/hub/token-use.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { HubLimits } from '../../core/config/limits.ts';
 import type { AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Digest, Ids } from '../../core/ports/chance.ts';
-import type { Clock } from '../../core/ports/clock.ts';
+import type { HubClock } from '../../core/application/hub/hub-clock.ts';
 import type { EventFeed } from '../../core/ports/event-feed.ts';
 import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -13,12 +14,13 @@ import type { TaskStore } from '../../core/ports/task-store.ts';
 export interface HttpApiDeps {
   /** Every change goes through it. */
   readonly inbox: CommandInbox;
-  readonly tasks: Pick<TaskStore, 'read' | 'list' | 'stats' | 'peek'>;
+  readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'stats' | 'peek'>;
   readonly agents: AgentStore;
   readonly events: EventFeed;
+  readonly tokenUse: Pick<TokenUse, 'note' | 'lastUsedAtMs'>;
   readonly ids: Ids;
   readonly digest: Digest;
-  readonly clock: Clock;
+  readonly clock: HubClock;
   readonly log: Log;
   readonly limits: HubLimits;
   /** Whether a request may name this host and come from this origin. */
@@ -35,6 +37,8 @@ export interface HttpApiDeps {
   readonly durable: boolean;
   /** Whether the hub can commit now. MUST NOT throw. */
   readonly healthy: () => Promise<boolean>;
+  /** As `Storage.deadlocks`; undefined where only one hub writes. */
+  readonly deadlocks?: (() => number) | undefined;
   /** Where sidecars and clients reach this hub. */
   readonly urls: () => { readonly ws: string; readonly api: string };
   /** Calls `listener` after each commit with events; answers how to stop that. */

@@ -14,7 +14,9 @@ import { eventJson } from '../../core/protocol/task-json.ts';
 import type { Principal } from './authenticate.ts';
 import type { HttpApiDeps } from './deps.ts';
 
+/** What one stream holds for its client at a time: so many events, and no more once they have so many bytes. */
 const BATCH_EVENTS = 200;
+const BATCH_BYTES = 262_144;
 /** The least time between two looks of one stream at the feed, so that many streams and many commits do not multiply. */
 const GATHER_MS = 50;
 /** A quiet stream says that it lives, and looks whether its token still holds. */
@@ -28,7 +30,9 @@ const RETRY_MS = 2_000;
 export interface StartPlace {
   /** Events after this id are given. */
   readonly afterId: number;
-  /** Ids that are not to be had. */
+  /** Those up to this id that are not to be had are known to be gone: `gap` tells of them, or the client needs none. */
+  readonly removedId: number;
+  /** Ids of which some are not to be had. */
   readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
@@ -41,7 +45,7 @@ export function eventStream(
 ): { readonly body: ReadableStream<Uint8Array>; readonly end: () => void } {
   const { events, clock, log } = deps;
   const encoder = new TextEncoder();
-  let afterId = place.afterId;
+  let { afterId, removedId } = place;
   let greeting: string | null = greetingText(place);
   let ended = false;
   let commits = 0;
@@ -100,10 +104,13 @@ export function eventStream(
       }
       readAtMs = clock.monotonicMs();
       const seen = commits;
-      const { events: batch, untilId } = await events.after(afterId, filter, BATCH_EVENTS);
+      const { events: batch, untilId, removedId: goneId } = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
       const isMore = untilId > afterId;
+      // Removed since the stream began, and perhaps before it came to them.
+      const gap = goneId > removedId && goneId > afterId ? gapText(afterId, { from: afterId + 1, to: goneId }) : '';
+      removedId = Math.max(removedId, goneId);
       afterId = untilId;
-      if (batch.length > 0) return batch.map(eventText).join('');
+      if (batch.length > 0 || gap !== '') return gap + batch.map(eventText).join('');
       if (ended) return null;
       if (isMore || commits !== seen) continue;
       await waitFor(ALIVE_MS, true);
@@ -144,8 +151,11 @@ export function eventStream(
 /** The first words make headers and connection show at once; the gap, where there is one, comes before any event. */
 function greetingText({ afterId, gap }: StartPlace): string {
   const retry = `retry: ${RETRY_MS}\n\n`;
-  return gap === null ? retry : `${retry}id: ${afterId}\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`;
+  return gap === null ? retry : retry + gapText(afterId, gap);
 }
+
+const gapText = (afterId: number, gap: NonNullable<StartPlace['gap']>): string =>
+  `id: ${afterId}\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`;
 
 /** JSON has no line breaks outside its strings and escapes those within: it fits one `data` line. */
 const eventText = (event: StoredEvent): string => `id: ${event.id}\nevent: ${event.event}\ndata: ${eventJson(event)}\n\n`;

@@ -1,7 +1,7 @@
 /** Opens streams of events: who may follow what, from which place, and how many at once. */
 import type { EventName } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { EventFilter } from '../../core/ports/event-feed.ts';
+import type { EventFilter, EventMarks } from '../../core/ports/event-feed.ts';
 import { eventsSchema } from '../../core/protocol/http-queries.ts';
 import type { Principal } from './authenticate.ts';
 import type { HttpApiDeps } from './deps.ts';
@@ -38,7 +38,11 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
       const [task] = await tasks.peek([filter.taskId]);
       if (task?.submittedBy !== by.id) return refused(refusal('unknown_task', 'There is no such task.'));
     }
-    return read({ place: startPlace(lastId.value, await events.bounds()), filter });
+    const place = startPlace(lastId.value, await events.marks());
+    // The events of one task go together: who asks for all of one that is there misses none.
+    const isWhole =
+      lastId.value === 0 && place.gap !== null && filter.taskId !== undefined && (await tasks.peek([filter.taskId])).length > 0;
+    return read({ place: isWhole ? { ...place, gap: null } : place, filter });
   };
 
   const open = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -85,13 +89,14 @@ function lastEventId(headers: Headers): Read<number | null> {
 }
 
 /**
- * Without a last id from now on. One older than what is kept, or above it (the database was restored), has a gap, after
- * which the stream goes on with what there is.
+ * Without a last id from now on. Below what was removed, or above every number that there is (another store, or an older state of
+ * this one), the stream has a gap, and goes on with what there is.
  */
-function startPlace(lastId: number | null, bounds: { readonly first: number; readonly last: number } | null): StartPlace {
-  if (lastId === null) return { afterId: bounds?.last ?? 0, gap: null };
-  if (bounds === null) return lastId === 0 ? { afterId: 0, gap: null } : { afterId: 0, gap: { from: 1, to: lastId } };
-  if (lastId > bounds.last) return { afterId: bounds.last, gap: { from: bounds.last + 1, to: lastId } };
-  if (lastId < bounds.first - 1) return { afterId: bounds.first - 1, gap: { from: lastId + 1, to: bounds.first - 1 } };
-  return { afterId: lastId, gap: null };
+function startPlace(lastId: number | null, { lastId: keptId, removedId }: EventMarks): StartPlace {
+  const end = Math.max(keptId, removedId);
+  if (lastId === null) return { afterId: end, removedId, gap: null };
+  if (lastId > end) return { afterId: end, removedId, gap: { from: end + 1, to: lastId } };
+  if (lastId >= removedId) return { afterId: lastId, removedId, gap: null };
+  // Events that are kept may stand among those that are not.
+  return { afterId: lastId < keptId ? lastId : removedId, removedId, gap: { from: lastId + 1, to: removedId } };
 }

@@ -26,9 +26,9 @@ export function hubHandlers(
   return {
     async taskStats() {
       const { statuses, lanes } = await tasks.stats();
-      const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, draining: 0, paused: 0 };
+      const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, stopping: 0, draining: 0, paused: 0 };
       const nowMs = clock.nowMs();
-      for (const row of await everyAgent()) presences[presenceOf(row.agent, row.live.length, nowMs)] += 1;
+      for (const row of await everyAgent()) presences[presenceOf(row.agent, row.live.length, nowMs, row.pendingStops)] += 1;
       return ok({ ...statuses, lanes, agents: presences, refused: { ...deps.refusals(), requests: refusedRequests.all() } });
     },
     async health() {
@@ -37,10 +37,11 @@ export function hubHandlers(
       const status = (await health.healthy) ? 'ok' : 'degraded';
       const loopDelayMs = loop.longestMs();
       const { version, storageName: storage, durable, transportName: transport } = deps;
-      return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs });
+      const deadlocks = deps.deadlocks === undefined ? {} : { deadlocks: deps.deadlocks() };
+      return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs, ...deadlocks });
     },
     whoAmI(_request, { id, role, agentId }) {
-      return ok({ id, role, agent_id: agentId, server_time: clock.nowMs() });
+      return ok({ id, role, agent_id: agentId, server_time: clock.wallMs() });
     },
     schemas() {
       schemas ??= JSON.stringify({

@@ -1,5 +1,5 @@
 /** What a handler answers, as a value; the router makes a response of it. */
-import type { FieldError } from '../../core/protocol/frame-reader.ts';
+import type { FieldError } from '../../core/protocol/field-errors.ts';
 import type { HttpErrorBody, HttpErrorCode, HttpErrorDetail } from '../../core/protocol/http-errors.ts';
 
 export interface Reply {
@@ -27,6 +27,7 @@ const STATUSES: Readonly<Record<HttpErrorCode, number>> = {
   validation_failed: 400,
   unknown_agent: 404,
   unknown_task: 404,
+  unknown_result: 404,
   unknown_token: 404,
   unauthorized: 401,
   invalid_secret: 401,
@@ -39,10 +40,12 @@ const STATUSES: Readonly<Record<HttpErrorCode, number>> = {
   idempotency_mismatch: 409,
   invalid_state: 409,
   agent_taken: 409,
+  name_taken: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
   internal: 500,
+  storage_damaged: 500,
   storage_unavailable: 503,
   hub_busy: 503,
   hub_stopping: 503,

@@ -22,7 +22,7 @@ const ALL = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
 const VIEW = ['viewer', 'operator', 'admin'] as const;
 /** A submitter sees its own tasks only; the handlers see to that. */
 const VIEW_OWN = ['submitter', ...VIEW] as const;
-const SUBMIT = ['submitter', 'admin'] as const;
+const SUBMIT = ['submitter', 'operator', 'admin'] as const;
 const OPERATE = ['operator', 'admin'] as const;
 const ADMIN = ['admin'] as const;
 
@@ -34,6 +34,8 @@ export const ROUTES = [
   { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'taskStats', method: 'GET', path: '/api/tasks/stats', roles: VIEW, body: 'none', shed: true },
   { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: ALL, body: 'none', shed: true },
+  { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: ALL, body: 'none', shed: true },
+  { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
   { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: ['submitter', ...OPERATE], body: 'empty' },
   { name: 'adoptResult', method: 'POST', path: '/api/tasks/:id/adopt', roles: OPERATE, body: 'json' },

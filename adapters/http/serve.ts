@@ -3,17 +3,22 @@ import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import type { NoteRefusal } from '../../core/application/refusal-log.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { WHOLE_TEXT } from '../../core/ports/hub-transport.ts';
-import { clientAddress } from '../../core/protocol/client-address.ts';
+import { addressGroup, clientAddress } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
-import { takeJson, takeLines, type BodyBudget } from './body.ts';
+import { takeJson, takeLines } from './body.ts';
+import { type BodyBudget } from './body-budget.ts';
 import type { Buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
 import type { LoopDelay } from './loop-delay.ts';
+import type { ReadTurns } from './read-turns.ts';
 import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, OpenHandler } from './request.ts';
 import type { Route } from './routes.ts';
 
 const JSON_TYPES = ['application/json'];
+/** What a route takes whose body says nothing: `{}`, or blanks. It counts in no budget. */
+const EMPTY_BYTES_MAX = 1_024;
+const UNCOUNTED: BodyBudget = { take: () => 'taken', giveBack: () => undefined };
 const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
 
 /** On every answer. The API gives data, never a page: nothing may be loaded by it, and nobody may keep or frame it. */
@@ -40,6 +45,8 @@ export interface ServeContext {
   /** Requests of each token. */
   readonly rates: Buckets;
   readonly bodies: BodyBudget;
+  /** Reads of each token. */
+  readonly reads: ReadTurns;
   readonly isClosed: () => boolean;
   readonly loop: LoopDelay;
   readonly noteRefusal: NoteRefusal;
@@ -74,12 +81,20 @@ export async function serve(
   const wrongType = refuseType(route, request.headers);
   if (wrongType !== null) return wrongType;
 
-  const rules = { budget: context.bodies, clock: deps.clock };
+  const owner = admitted.value === null ? `address ${addressGroup(address)}` : `token ${admitted.value.id}`;
+  const isEmpty = route.body === 'empty';
+  const rules = { budget: isEmpty ? UNCOUNTED : context.bodies, owner, clock: deps.clock };
   const releases: (() => void)[] = [];
+  if (isRead(route)) {
+    const turn = context.reads.enter(owner);
+    if (turn === null) return tooMany(`This token has ${deps.limits.readsPerToken} reads that are not answered yet.`, READS_WAIT_MS);
+    releases.push(await turn);
+  }
   try {
     let json: unknown;
-    if (route.body === 'json' || route.body === 'empty') {
-      const taken = await takeJson(request, { ...rules, bytesMax: route.bytesMax ?? deps.limits.submitBytes });
+    if (route.body === 'json' || isEmpty) {
+      const bytesMax = isEmpty ? EMPTY_BYTES_MAX : (route.bytesMax ?? deps.limits.submitBytes);
+      const taken = await takeJson(request, { ...rules, bytesMax });
       releases.push(taken.release);
       if (taken.body.kind === 'refused') return taken.body.reply;
       json = taken.body.value;
@@ -90,7 +105,7 @@ export async function serve(
       query: () => new URL(request.url).searchParams,
       headers: request.headers,
       address,
-      json: json ?? (route.body === 'empty' ? {} : undefined),
+      json: json ?? (isEmpty ? {} : undefined),
       readLines: async (take) => {
         const { bulkBytes, submitBytes, bulkLines } = deps.limits;
         const taken = await takeLines(request, { ...rules, bytesMax: bulkBytes, lineBytesMax: submitBytes, linesMax: bulkLines }, take);
@@ -103,6 +118,11 @@ export async function serve(
     for (const release of releases) release();
   }
 }
+
+/** When a token that has too many reads waiting may ask again, milliseconds. */
+const READS_WAIT_MS = 1_000;
+/** What looks into the database for as long as the answer takes; a stream does it a little at a time. */
+const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
 /** Who sent it, when the route lets them in; null on an open route. */
 async function admit(context: ServeContext, route: Route, request: Request, address: string): Promise<Read<Principal | null>> {
@@ -151,6 +171,8 @@ export function replyToFailure(thrown: unknown): Reply {
     return refusal('hub_stopping', 'The hub is stopping; try again when it is back.');
   }
   if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The hub has too much waiting; try again.');
+  if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED'))
+    return refusal('storage_damaged', 'A stored row that this request needs cannot be read. Run agentcom doctor --fsck on the hub.');
   for (const code of ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
     if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; try again.');
   }

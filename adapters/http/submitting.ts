@@ -9,8 +9,9 @@ import { canonicalJson } from '../../core/protocol/json-text.ts';
 import type { Principal } from './authenticate.ts';
 import { parseJson } from './body.ts';
 import type { HttpApiDeps } from './deps.ts';
-import { invalid, ok, read, refusal, refused, type Read, type Reply } from './reply.ts';
+import { invalid, ok, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handlers } from './request.ts';
+import { requirementQuota } from './requirement-quota.ts';
 import { contradictions, draftOf } from './task-draft.ts';
 
 /** Mistakes of a bulk body that are told at once; the rest follow once these are mended. */
@@ -18,9 +19,19 @@ const BULK_ERRORS_MAX = 100;
 const IDEMPOTENCY_KEY = new RegExp(`^[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}$`);
 
 export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBulk' | 'pushTask'> {
-  const { inbox, ids, digest } = deps;
+  const { inbox, ids, digest, limits } = deps;
+  const quota = requirementQuota(limits.capabilityListsPerToken, deps.clock);
   const readSubmit = bodyReader(submitSchema);
   const readPush = bodyReader(pushSchema);
+
+  /** 429 when these drafts bring the token over its number of different lists of capabilities. */
+  const overQuota = (drafts: readonly TaskDraft[], by: Principal): Reply | null => {
+    const waitMs = quota.take(by.id, drafts);
+    if (waitMs === 0) return null;
+    const most = limits.capabilityListsPerToken;
+    const found = `This token asked for more than ${most} different lists of needed_capabilities within an hour`;
+    return tooMany(`${found}; use fewer, such as what your agents have, and put what tells tasks apart into metadata.`, waitMs);
+  };
 
   const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const key = idempotencyKey(request.headers);
@@ -29,6 +40,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const errors = body.kind === 'invalid' ? body.errors : contradictions(body.value);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
     const draft = draftOf(ids.task(), body.value);
+    const over = overQuota([draft], by);
+    if (over !== null) return over;
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(body.value)}`) };
     const answer = await inbox.do({ kind: 'submit', drafts: [draft], submittedBy: by.id, idempotency });
     if (!('tasks' in answer)) return submitRefusal(answer, () => undefined);
@@ -60,6 +73,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (stopped !== null) return stopped;
     if (mistakes.length > 0) return invalid(mistakes);
     if (drafts.length === 0) return invalid([{ field: '', error: 'empty', detail: 'has no task in it' }]);
+    const over = overQuota(drafts, by);
+    if (over !== null) return over;
     // A digest of digests: the text of all lines together would hold the loop for too long.
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`bulk\n${digests.join('\n')}`) };
     const answer = await inbox.do({ kind: 'submit', drafts, submittedBy: by.id, idempotency });
@@ -74,6 +89,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const { agent_id: agentId, ...fields } = body.value;
     if (!isAgentId(agentId)) return notConnected(agentId);
     const draft = { ...draftOf(ids.task(), { ...fields, priority: 'urgent' }), assignTo: agentId };
+    const over = overQuota([draft], by);
+    if (over !== null) return over;
     const answer = await inbox.do({ kind: 'push', draft, submittedBy: by.id });
     if (answer.kind === 'agent_not_connected') return notConnected(agentId);
     return ok({ status: answer.kind, task_id: answer.taskId, agent_id: agentId });

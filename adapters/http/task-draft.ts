@@ -1,20 +1,45 @@
 /** From a checked submit body to the task that the queue is asked for. */
 import type { TaskDraft } from '../../core/application/hub/commands.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { FieldError } from '../../core/protocol/frame-reader.ts';
-import { MAX_RETRIES_DEFAULT, type SubmitBody } from '../../core/protocol/http-bodies.ts';
+import { noteCharacters, type Note, type Priority } from '../../core/domain/task.ts';
+import type { FieldError } from '../../core/protocol/field-errors.ts';
+import {
+  MAX_RETRIES_DEFAULT,
+  NOTE_CHARACTERS_MAX,
+  NOTE_DEPTH_MAX,
+  PRIORITY_SYNONYMS,
+  type SubmitBody,
+} from '../../core/protocol/http-bodies.ts';
+import { excessText, findExcess } from '../../core/protocol/json-bounds.ts';
 
-/** What each field allows by itself but not together. Nothing here looks at the clock: a repeat must mean the same later. */
+/** What each field allows by itself but not together, and what a schema cannot say. Nothing here looks at the clock: a repeat must mean the same later. */
 export function contradictions(body: SubmitBody): readonly FieldError[] {
-  if (body.run_at === undefined || body.complete_by === undefined || body.run_at < body.complete_by) return [];
-  return [{ field: 'complete_by', error: 'contradiction', detail: 'must be after run_at' }];
+  const large = [...tooLarge('file_hints', body.file_hints), ...tooLarge('verification_steps', body.verification_steps)];
+  if (body.run_at === undefined || body.complete_by === undefined || body.run_at < body.complete_by) return large;
+  return [...large, { field: 'complete_by', error: 'contradiction', detail: 'must be after run_at' }];
 }
+
+/** Objects among the notes that are longer or deeper than a schema can say. */
+function tooLarge(field: string, notes: readonly Note[] | undefined): readonly FieldError[] {
+  if (notes === undefined) return [];
+  return notes.flatMap((note, index): readonly FieldError[] => {
+    if (typeof note === 'string') return [];
+    const place = `${field}.${index}`;
+    const excess = findExcess(note, NOTE_DEPTH_MAX);
+    if (excess !== null) return [{ field: place, error: excess, detail: excessText(excess, NOTE_DEPTH_MAX) }];
+    if (noteCharacters(note) <= NOTE_CHARACTERS_MAX) return [];
+    return [{ field: place, error: 'size', detail: `must have at most ${NOTE_CHARACTERS_MAX} characters as JSON` }];
+  });
+}
+
+const laneOf = (priority: SubmitBody['priority'] = 'normal'): Priority =>
+  priority === 'critical' ? PRIORITY_SYNONYMS[priority] : priority;
 
 /** Fields are copied by name, the defaults filled in. Metadata is kept as text from here on. */
 export function draftOf(id: TaskId, body: SubmitBody): TaskDraft {
   return {
     id,
-    priority: body.priority ?? 'normal',
+    priority: laneOf(body.priority),
     neededCapabilities: body.needed_capabilities ?? [],
     // The schema's pattern is the one that makes an id.
     assignTo: (body.assign_to ?? null) as AgentId | null,

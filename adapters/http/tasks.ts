@@ -2,7 +2,8 @@
 import type { OperatorAnswer } from '../../core/application/hub/commands.ts';
 import { isTaskId, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
 import type { Priority, Status, Task } from '../../core/domain/task.ts';
-import { explainWaiting, type WaitingFor } from '../../core/domain/waiting.ts';
+import { explainWaiting, type AgentLoad, type WaitingFor } from '../../core/domain/waiting.ts';
+import type { AgentRow } from '../../core/ports/agent-store.ts';
 import type { TaskQuery } from '../../core/ports/task-store.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
 import { adoptSchema, emptySchema } from '../../core/protocol/http-bodies.ts';
@@ -63,12 +64,24 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
   /** Why it waits, from what it depends on and the agents as they are now. */
   const waitingFor = async (task: Task): Promise<WaitingFor | null> => {
     if (task.status === 'blocked') return explainWaiting(task, await tasks.peek(task.dependsOn), [], clock.nowMs());
+    if (task.status === 'assigned' && task.assignedTo !== null) {
+      const row = await agents.getAgent(task.assignedTo);
+      return explainWaiting(task, [], row === undefined ? [] : [loadOf(row)], clock.nowMs());
+    }
     if (task.status !== 'queued') return explainWaiting(task, [], [], clock.nowMs());
     const { assignTo } = task.requirement;
     const named = assignTo === null ? undefined : await agents.getAgent(assignTo);
     const rows = assignTo === null ? await everyAgent() : named === undefined ? [] : [named];
-    const loads = rows.map((row) => ({ agent: row.agent, liveCount: row.live.length, stopCount: row.pendingStops }));
-    return explainWaiting(task, [], loads, clock.nowMs());
+    const loads = rows.map(loadOf);
+    const nowMs = clock.nowMs();
+    const waiting = explainWaiting(task, [], loads, nowMs);
+    // Only about those that it names: a handful of the absent.
+    const absent = waiting?.agents?.flatMap(({ agentId, hindrance }) => (hindrance === 'offline' ? [agentId] : [])) ?? [];
+    if (absent.length === 0) return waiting;
+    const lockedOut = await agents.lockedOutAmong(absent, nowMs);
+    if (lockedOut.size === 0) return waiting;
+    const told = loads.map((load) => ({ ...load, lockedOut: lockedOut.get(load.agent.id) }));
+    return explainWaiting(task, [], told, nowMs);
   };
 
   const getTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -141,8 +154,10 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
   };
 }
 
-const unknownTask = refusal('unknown_task', 'There is no such task.');
+const loadOf = (row: AgentRow): AgentLoad => ({ agent: row.agent, liveCount: row.live.length, stopCount: row.pendingStops });
+
+export const unknownTask = refusal('unknown_task', 'There is no such task.');
 
 /** A submitter sees what it submitted, an agent what it was given, everybody else all. */
-const maySee = (by: Principal, task: Task): boolean =>
+export const maySee = (by: Principal, task: Task): boolean =>
   by.role === 'submitter' ? task.submittedBy === by.id : by.role === 'agent' ? by.agentId !== null && task.assignedTo === by.agentId : true;

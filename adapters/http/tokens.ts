@@ -4,7 +4,7 @@ import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
 import { emptySchema, registerSchema, tokenSchema, TOKEN_SLOTS_DEFAULT, type TokenBody } from '../../core/protocol/http-bodies.ts';
 import { pageSchema } from '../../core/protocol/http-queries.ts';
-import type { FieldError } from '../../core/protocol/frame-reader.ts';
+import type { FieldError } from '../../core/protocol/field-errors.ts';
 import type { Authenticator } from './authenticate.ts';
 import type { HttpApiDeps } from './deps.ts';
 import { badCursor, pageLimit, queryReader } from './query.ts';
@@ -27,15 +27,18 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   const readPage = queryReader(pageSchema);
 
   /** A new token and its record, which does not tell it. */
-  const mint = (fields: Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>) => {
+  const mint = (fields: Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>, expiresInMs?: number) => {
     const token = ids.secret();
+    const createdAtMs = clock.nowMs();
     const record: TokenRecord = {
       ...fields,
       id: ids.random('tok'),
       hash: digest.sha256(token),
       prefix: token.slice(0, PREFIX_CHARACTERS),
-      createdAtMs: clock.nowMs(),
+      createdAtMs,
       revokedAtMs: null,
+      expiresAtMs: expiresInMs === undefined ? null : createdAtMs + expiresInMs,
+      lastUsedAtMs: null,
     };
     return { token, record };
   };
@@ -75,14 +78,23 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const errors = body.kind === 'invalid' ? body.errors : tokenMistakes(body.value, limits.slotsPerAgent);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
     const { agent_id: agentId = null, name, role = 'agent', capabilities = null, max_slots: maxSlots } = body.value;
-    const { token, record } = mint({
-      name: name ?? agentId ?? role,
-      role,
-      agentId: agentId as AgentId | null,
-      capabilities,
-      maxSlots: agentId === null ? null : (maxSlots ?? Math.min(TOKEN_SLOTS_DEFAULT, limits.slotsPerAgent)),
-    });
-    await agents.addToken(record);
+    const { token, record } = mint(
+      {
+        name: name ?? agentId ?? role,
+        role,
+        agentId: agentId as AgentId | null,
+        capabilities,
+        maxSlots: agentId === null ? null : (maxSlots ?? Math.min(TOKEN_SLOTS_DEFAULT, limits.slotsPerAgent)),
+      },
+      body.value.expires_in_ms,
+    );
+    // An agent may have several, so that one can be replaced while it works; people and programs are told apart by their names.
+    if ((await agents.addToken(record, { unlessTaken: agentId === null })) === 'taken') {
+      return refusal(
+        'name_taken',
+        `There is a live ${role} token named ${JSON.stringify(record.name)}. Choose another name, or revoke that one first: GET /admin/tokens lists it.`,
+      );
+    }
     log.info('A token was made.', { token_id: record.id, role: record.role, agent_id: record.agentId });
     return created({ token, ...tokenJson(record) });
   };
@@ -96,7 +108,13 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     if (cursor !== undefined && !TOKEN_ID.test(cursor)) return badCursor;
     const rows = await agents.listTokens({ after: cursor, limit: limit.value + 1 });
     const shown = rows.slice(0, limit.value);
-    return ok({ tokens: shown.map(tokenJson), next_cursor: rows.length > shown.length ? (shown.at(-1)?.id ?? null) : null });
+    return ok({ tokens: shown.map(listedJson), next_cursor: rows.length > shown.length ? (shown.at(-1)?.id ?? null) : null });
+  };
+
+  /** With what this hub knows of its use and has not written yet. */
+  const listedJson = (token: TokenRecord) => {
+    const usedAtMs = deps.tokenUse.lastUsedAtMs(token.id);
+    return tokenJson(usedAtMs === null || usedAtMs < (token.lastUsedAtMs ?? 0) ? token : { ...token, lastUsedAtMs: usedAtMs });
   };
 
   const revokeTokens = async (request: ApiRequest): Promise<Reply> => {
@@ -139,4 +157,6 @@ const tokenJson = (token: TokenRecord): Readonly<Record<string, unknown>> => ({
   max_slots: token.maxSlots,
   created_at: token.createdAtMs,
   revoked_at: token.revokedAtMs,
+  expires_at: token.expiresAtMs,
+  last_used_at: token.lastUsedAtMs,
 });

@@ -25,6 +25,8 @@ export interface MemoryJournal extends Journal {
   crash(options?: { readonly keepUnsynced?: boolean | undefined }): void;
   /** The next process on the same memory. */
   reopen(): MemoryJournal;
+  /** A journal on a copy of the memory, as after a data folder was copied: the same instance, held by nobody. */
+  copied(sync?: MemoryJournalOptions['sync']): MemoryJournal;
   /** Damages the newest copy of the state, or both. */
   damage(which: 'newest' | 'both'): void;
   /** The reports that the hub did not take, each with its reason, by `<task_id>.g<generation>`. */
@@ -136,6 +138,11 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
     },
 
     reopen: () => journalOver(memory, options),
+    copied: (itsSync) =>
+      journalOver(
+        { ...memory, outbox: new Map(memory.outbox), refused: new Map(memory.refused), holder: null },
+        { ...options, sync: itsSync },
+      ),
 
     damage(which) {
       memory.newest = DAMAGED;

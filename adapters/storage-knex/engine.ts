@@ -5,10 +5,11 @@
 import type { Knex } from 'knex';
 import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
+import type { StoreClock } from '../../core/domain/store-clock.ts';
 import type { TaskBody } from '../../core/domain/task.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Row } from './row.ts';
-import type { agentColumns, taskColumns } from './rows.ts';
+import type { agentColumns, keptColumns, taskColumns } from './rows.ts';
 import type { Statements } from './statements.ts';
 
 export type { Row } from './row.ts';
@@ -18,8 +19,10 @@ export type { Row } from './row.ts';
  * calls, and none after one that failed.
  */
 export interface Transaction {
-  /** The database's time when it began; that of this machine where nobody else uses the database. */
+  /** The store's time when it began. */
   readonly nowMs: number;
+  /** The time by which things are old enough to be removed; null: nothing is. */
+  readonly removableMs: number | null;
   /** The rows that the statement answers. */
   rows(statement: keyof Statements, parameter?: unknown): Promise<readonly Row[]>;
   /** How many rows the statement changed. */
@@ -40,6 +43,8 @@ export interface SavedRows {
   readonly insertDependencies: readonly { readonly dependsOn: TaskId; readonly taskId: TaskId }[];
   readonly updateTasks: readonly ReturnType<typeof taskColumns>[];
   readonly saveResults: Changes['results'];
+  readonly dropKept: Changes['keptDropped'];
+  readonly saveKept: readonly ReturnType<typeof keptColumns>[];
   readonly saveAgents: readonly ReturnType<typeof agentColumns>[];
   readonly clearStops: Changes['stopsCleared'];
   readonly saveStops: Changes['stopsSet'];
@@ -53,14 +58,16 @@ export interface Engine {
   readonly capabilities: StoreCapabilities;
   /** Works from `open` on. */
   readonly calls: HubCalls;
+  /** As `Storage.deadlocks`. */
+  readonly deadlocks?: (() => number) | undefined;
   /** Locks, migrates, verifies. Fails with the codes of `Storage.open`, and then holds nothing. */
   open(): Promise<OpenEngine>;
 }
 
 export interface OpenEngine {
   readonly storeId: string;
-  /** The database's time as well as it is known outside a transaction. */
-  nowMs(): number;
+  /** Whose time the transactions have. Still asked after `close`. */
+  readonly clock: StoreClock;
 
   /**
    * Runs `work` in a transaction, after those asked for before it, and answers after the commit; nothing stays when it
@@ -73,6 +80,12 @@ export interface OpenEngine {
    * around it for that. Fails with `AC_STORE_UNAVAILABLE`.
    */
   read<T>(work: (snapshot: Knex) => Promise<T>, asksOnce?: boolean): Promise<T>;
+
+  /**
+   * As `read` of one statement, on a connection that nothing else uses: who may speak is never behind what anybody reads. MUST be
+   * asked one at a time, and for rows that an index finds.
+   */
+  lookUp<T>(work: (snapshot: Knex) => Promise<T>): Promise<T>;
 
   /**
    * Whether a batch was committed. MUST wait for the end of a transaction that may still be about to commit it, or fail

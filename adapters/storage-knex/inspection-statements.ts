@@ -2,7 +2,7 @@
 
 /** Rows of one kind that are named, at most. */
 const NAMED_MAX = 1_000;
-const OF_TASKS = ['task_bodies', 'task_results', 'task_dependencies'] as const;
+const OF_TASKS = ['task_bodies', 'task_results', 'task_kept_results', 'task_dependencies'] as const;
 
 /** How a database takes a statement's one parameter apart. */
 export interface InspectionDialect {
@@ -34,11 +34,12 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
     SELECT coalesce(c.status, f.status) AS status, coalesce(c.lane, f.lane) AS lane, coalesce(c.tasks, 0) AS counted, coalesce(f.tasks, 0) AS found
     FROM c FULL JOIN found AS f ON c.status = f.status AND c.lane = f.lane
     WHERE coalesce(c.tasks, 0) <> coalesce(f.tasks, 0)`,
-  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_body`, `has_result`. */
+  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_body`, `has_result`, `kept`: how many results are kept apart. */
   taskPage: `
     SELECT t.*,
       EXISTS (SELECT 1 FROM task_bodies AS b WHERE b.task_id = t.id) AS has_body,
-      EXISTS (SELECT 1 FROM task_results AS r WHERE r.task_id = t.id) AS has_result
+      EXISTS (SELECT 1 FROM task_results AS r WHERE r.task_id = t.id) AS has_result,
+      (SELECT count(*) FROM task_kept_results AS k WHERE k.task_id = t.id) AS kept
     FROM tasks AS t WHERE t.id > ${field('after', 'text')} ORDER BY t.id LIMIT ${field('limit', 'bigint')}`,
   /** Parameter: `{taskId, dependsOn}`s. Rows: those that are not there. */
   missingDependencies: `

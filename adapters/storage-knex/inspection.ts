@@ -2,6 +2,7 @@
 import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
 import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
@@ -15,6 +16,8 @@ export interface Inspected {
   readonly schema: () => Promise<readonly string[]>;
   /** What the database itself finds wrong with its pages, a sentence each. */
   readonly file: () => Promise<readonly string[]>;
+  /** The same within seconds; null where that cannot be. */
+  readonly quick: () => Promise<readonly string[] | null>;
   readonly close: () => Promise<void>;
 }
 
@@ -25,10 +28,19 @@ export function inspectionOver(looked: Inspected): StoreInspection {
   const { statements, rows } = looked;
   return {
     schema: () => damageOf('schema', async () => (await looked.schema()).map((what) => damage('schema', what))),
-    whole: async () => [
-      ...(await damageOf('file', async () => (await looked.file()).map((what) => damage('file', what)))),
-      ...(await looseRows(looked)),
-    ],
+    async quick() {
+      let isRead = true;
+      const found = await damageOf('file', async () => {
+        const lines = await looked.quick();
+        isRead = lines !== null;
+        return (lines ?? []).map((what) => damage('file', what));
+      });
+      return isRead ? found : null;
+    },
+    async whole() {
+      const file = await damageOf('file', async () => (await looked.file()).map((what) => damage('file', what)));
+      return file.length > 0 ? file : looseRows(looked);
+    },
     tasks: (after, limit) => taskPage(looked, after, limit),
     tasksById: async (ids) => (await rows(statements.tasksById, ids)).flatMap((row) => readTask(row) ?? []),
     tombstonesById: async (ids) => (await rows(statements.tombstonesById, ids)).map(tombstoneIn),
@@ -55,12 +67,12 @@ async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDam
   }
 }
 
-/** The task of a row; undefined where its state is no JSON, which the page that it is on tells. */
+/** The task of a row; undefined where its state is damaged, which the page that it is on tells. */
 function readTask(row: Row): Task | undefined {
   try {
     return taskIn(row);
   } catch (thrown) {
-    if (thrown instanceof SyntaxError) return undefined;
+    if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED')) return undefined;
     throw thrown;
   }
 }
@@ -94,13 +106,16 @@ async function taskPage({ rows, statements }: Inspected, after: string | null, l
   for (const row of found) {
     const task = readTask(row);
     if (task === undefined) {
-      wrong.push(damage('unreadable', 'its state is no JSON', row['id']));
+      wrong.push(damage('unreadable', 'its state is not what a hub writes', row['id']));
       continue;
     }
     tasks.push({ task, dueAtMs: row['due_at'] as number | null });
     const copies = differing(row, taskColumns({ task, dueAtMs: row['due_at'] as number | null }));
     if (copies !== null) wrong.push(damage('copies', copies, row['id']));
     if (!isTrue(row['has_body'])) wrong.push(damage('body', 'what its submitter said is not there', row['id']));
+    const { length } = task.kept.results;
+    if (Number(row['kept']) !== length)
+      wrong.push(damage('result', `it names ${length} results that are kept apart, there are ${Number(row['kept'])}`, row['id']));
     if (task.status === 'completed' && !isTrue(row['has_result']))
       wrong.push(damage('result', 'it is completed and its result is not there', row['id']));
   }

@@ -1,31 +1,41 @@
 /** `AgentStore` over an engine. */
 import type { Knex } from 'knex';
 import { newAgent, type Agent } from '../../core/domain/agent.ts';
+import type { AgentId } from '../../core/domain/ids.ts';
+import type { LockedOut } from '../../core/domain/waiting.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
+import type { ReadableOf } from './damaged-rows.ts';
 import { gatheredLooks } from './gathered-looks.ts';
-import { agentColumns, groupedBy, stateIn, taskIn, tokenIn } from './rows.ts';
+import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows.ts';
 
 /** Tokens looked up in one read: when ten thousand sidecars come back at once, each look costs a transaction. */
 const TOKENS_IN_LOOK = 200;
+/** Tokens whose last use is written in one transaction: a short one, since batches wait for it. */
+const TOKENS_NOTED_AT_ONCE = 1_000;
 
-export function knexAgentStore(use: () => OpenEngine): AgentStore {
+export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf): AgentStore {
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
   return {
     addToken: async (token, options) =>
       use().write(null, async (transaction) => {
-        const { agentId } = token;
-        if (agentId !== null && options?.unlessTaken === true && (await transaction.rows('liveTokenOf', agentId)).length > 0)
-          return 'taken';
+        const { agentId, name, role, createdAtMs: nowMs } = token;
+        if (options?.unlessTaken === true) {
+          const [taken] =
+            agentId === null
+              ? await transaction.rows('liveTokenNamed', { name, role, nowMs })
+              : await transaction.rows('liveTokenOf', { agentId, nowMs });
+          if (taken !== undefined) return 'taken';
+        }
         await transaction.change('insertTokens', [token]);
         if (agentId !== null) await transaction.change('insertAgents', [agentColumns(newAgent(agentId, token.name))]);
         return 'added';
       }),
 
-    findToken: gatheredLooks(TOKENS_IN_LOOK, (hashes) =>
-      readOnce(async (db) => {
+    findToken: gatheredLooks(TOKENS_IN_LOOK, async (hashes) =>
+      use().lookUp(async (db) => {
         const rows = (await db('tokens').whereIn('hash', hashes).whereNull('revoked_at')) as Row[];
         return new Map(rows.map((row) => [row['hash'] as string, tokenIn(row)]));
       }),
@@ -57,6 +67,30 @@ export function knexAgentStore(use: () => OpenEngine): AgentStore {
         return revoked;
       }),
 
+    noteTokensUsed: async (used) => {
+      for (let from = 0; from < used.length; from += TOKENS_NOTED_AT_ONCE) {
+        const some = used.slice(from, from + TOKENS_NOTED_AT_ONCE);
+        await use().write(null, (transaction) => transaction.change('noteTokensUsed', some));
+      }
+    },
+
+    lockedOutAmong: async (ids, nowMs) =>
+      read(async (db) => {
+        const lockedOut = new Map<AgentId, LockedOut>();
+        for (let from = 0; from < ids.length; from += TOKENS_IN_LOOK) {
+          const rows = (await db('tokens')
+            .whereIn('agent_id', ids.slice(from, from + TOKENS_IN_LOOK))
+            .groupBy('agent_id')
+            .select('agent_id')
+            .select(db.raw('sum(CASE WHEN revoked_at IS NULL THEN 1 ELSE 0 END) AS unrevoked'))
+            .select(db.raw('sum(CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) THEN 1 ELSE 0 END) AS live', [nowMs]))) as Row[]; // prettier-ignore
+          for (const row of rows) {
+            if (Number(row['live']) === 0) lockedOut.set(row['agent_id'] as AgentId, Number(row['unrevoked']) > 0 ? 'expired' : 'revoked');
+          }
+        }
+        return lockedOut;
+      }),
+
     addEnrolSecret: async (hash, expiresAtMs) => {
       await use().write(null, (transaction) => transaction.change('saveEnrolSecret', { hash, expiresAtMs }));
     },
@@ -71,21 +105,20 @@ export function knexAgentStore(use: () => OpenEngine): AgentStore {
       read(async (db) => {
         const page = db('agents').select('state').orderBy('id').limit(limit);
         if (after !== undefined) page.where('id', '>', after);
-        return agentRows(db, (await page) as Row[]);
+        return agentRows(db, readable((await page) as Row[], agentIn), readable);
       }),
 
-    getAgent: (id) => read(async (db) => (await agentRows(db, (await db('agents').select('state').where('id', id)) as Row[]))[0]),
+    getAgent: (id) =>
+      read(async (db) => (await agentRows(db, ((await db('agents').select('state').where('id', id)) as Row[]).map(agentIn), readable))[0]),
   };
 }
 
 /** Adds to these agents what they hold. */
-async function agentRows(db: Knex, rows: readonly Row[]): Promise<readonly AgentRow[]> {
-  const agents = rows.map((row) => stateIn<Agent>(row));
+async function agentRows(db: Knex, agents: readonly Agent[], readable: ReadableOf): Promise<readonly AgentRow[]> {
   const ids = agents.map(({ id }) => id);
   // The status stands in the text: an index of live tasks alone is not used for a value that comes with the parameters.
-  const live = ((await db('tasks').select('state').whereRaw("status = 'assigned'").whereIn('assigned_to', ids).orderBy('id')) as Row[]).map(
-    taskIn,
-  );
+  const assigned = db('tasks').select('state').whereRaw("status = 'assigned'").whereIn('assigned_to', ids).orderBy('id');
+  const live = readable((await assigned) as Row[], taskIn);
   const stops = (await db('pending_stops').select('agent_id').count('* as pending').whereIn('agent_id', ids).groupBy('agent_id')) as Row[];
   const liveOf = groupedBy(live, (task) => task.assignedTo);
   const stopsOf = new Map(stops.map((row) => [row['agent_id'], Number(row['pending'])]));

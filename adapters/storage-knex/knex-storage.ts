@@ -5,6 +5,7 @@ import type { Log } from '../../core/ports/log.ts';
 import { opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { Engine, OpenEngine } from './engine.ts';
+import { readableRows } from './damaged-rows.ts';
 import { knexAgentStore } from './knex-agent-store.ts';
 import { knexEventFeed } from './knex-event-feed.ts';
 import { knexTaskStore } from './knex-task-store.ts';
@@ -14,11 +15,14 @@ const PROBE_MS = 1_000;
 
 export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clock; readonly log: Log }): Storage {
   const { engine, clock, log } = deps;
+  /** The last one that was opened: its clock goes on after it was closed. */
+  let opened: OpenEngine | undefined;
   const handle = opening<OpenEngine>({
     name: `storage "${engine.name}"`,
-    open: () => engine.open(),
+    open: async () => (opened = await engine.open()),
     close: (opened) => opened.close(),
   });
+  const readable = readableRows(log);
   let lastProbe: { readonly of: OpenEngine; readonly atMs: number; readonly answer: Promise<boolean> } | undefined;
 
   const probe = async (opened: OpenEngine): Promise<boolean> => {
@@ -33,10 +37,11 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
 
   return {
     name: engine.name,
-    tasks: knexTaskStore(engine.capabilities, handle.use, () => handle.current()?.nowMs() ?? clock.nowMs()),
-    agents: knexAgentStore(handle.use),
+    tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable }),
+    agents: knexAgentStore(handle.use, readable),
     events: knexEventFeed(handle.use),
     calls: engine.calls,
+    ...(engine.deadlocks === undefined ? {} : { deadlocks: engine.deadlocks }),
     open: async () => ({ storeId: (await handle.open()).storeId }),
     close: handle.close,
     async healthy() {

@@ -1,23 +1,41 @@
 /** The unit of work over the statements of an engine. */
-import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { Agent } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task.ts';
+import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task.ts';
 import type { HubMail } from '../../core/domain/hub-lease.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/tombstone.ts';
-import type { Changes, HeldCount, Holding, Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
-import type { SavedRows, Transaction } from './engine.ts';
-import { agentColumns, bodyIn, groupedBy, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
+import type {
+  ActiveAgent,
+  Changes,
+  DependentsOf,
+  HeldCount,
+  LoadNames,
+  Loaded,
+  Removal,
+  Removed,
+  StoreUnit,
+} from '../../core/ports/task-store.ts';
+import type { Row, SavedRows, Transaction } from './engine.ts';
+import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
+import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, stateIn, taskColumns, taskIn } from './rows.ts';
+import type { ReadableOf } from './damaged-rows.ts';
 import type { RecentStates } from './recent-states.ts';
 import type { Statements } from './statements.ts';
-import type { WaitingHeads } from './waiting-heads.ts';
+import { KEYS_MAX, type WaitingHeads } from './waiting-heads.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;
 
+/** More than a table has. */
+const ALL_ROWS = Number.MAX_SAFE_INTEGER;
+
 /** Later than any time: what is not eligible yet counts too. */
 const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
+
+/** Every key is an array's text. */
+const ALL_KEYS = { from: '[', until: '\\' };
 
 /** What of a unit is only known outside of it: what was committed before, what it read of that, and what it saves. */
 export interface UnitMemory {
@@ -28,24 +46,41 @@ export interface UnitMemory {
 }
 
 /** `memory`: of a database that nobody else writes; null for one that others write too. */
-export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null): StoreUnit {
+export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null, readable: ReadableOf): StoreUnit {
   /** Null once the unit has saved something: from then on the database knows more. */
   let recent = memory?.recent ?? null;
   const tasksBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Task[]> => {
-    const tasks = (await transaction.rows(statement, parameter)).map(taskIn);
+    const rows = await transaction.rows(statement, parameter);
+    const tasks = statement === 'loadTasks' ? rows.map(taskIn) : readable(rows, taskIn);
     if (recent !== null) memory?.onRead(tasks);
     return tasks;
   };
-  const agentsBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Agent[]> =>
-    (await transaction.rows(statement, parameter)).map((row) => stateIn<Agent>(row));
+  const agentsBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Agent[]> => {
+    const rows = await transaction.rows(statement, parameter);
+    return statement === 'loadAgents' ? rows.map(agentIn) : readable(rows, agentIn);
+  };
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
+
+  /** One waiting task of each requirement. */
+  const keysBy = async (nowMs: number, limit: number, groups?: readonly RequirementGroup[]) => {
+    const ranges = groups?.map(keysOfGroup) ?? [ALL_KEYS];
+    const rows = await transaction.rows('waitingRequirements', { nowMs, ranges, steps: limit + 1 + ranges.length });
+    const firsts = readable(rows.filter((row) => row['state'] !== null), taskIn); // prettier-ignore
+    if (recent !== null) memory?.onRead(firsts);
+    return { firsts, isAll: rows.length <= limit };
+  };
 
   /** What waits first, with the first `limit` of these keys' lanes; undefined where that is not remembered. */
   const headsWith = async (nowMs: number, limit: number, keys?: readonly string[]): Promise<WaitingHeads | undefined> => {
     const heads = recent?.heads;
     if (heads === undefined) return undefined;
-    if (!heads.isKnown) heads.takeKeys(await tasksBy('waitingRequirements', { nowMs: WHENEVER_MS }));
+    if (!heads.isKnown) {
+      if (heads.hasMany(nowMs)) return undefined;
+      const { firsts, isAll } = await keysBy(WHENEVER_MS, KEYS_MAX);
+      if (!isAll) return void heads.holdMany(nowMs);
+      heads.takeKeys(firsts);
+    }
     const unread = heads.unread(keys ?? heads.keys, nowMs, limit);
     if (unread.length > 0) {
       const limitPerLane = heads.limitFor(unread.length, limit);
@@ -55,29 +90,57 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     return heads.isKnown ? heads : undefined;
   };
 
+  const tasksNamed = async (ids: readonly TaskId[], statement: keyof Statements): Promise<readonly Task[]> => {
+    const [known, others] = parted(ids, (id) => recent?.task(id));
+    return [...known, ...(await named(others, () => tasksBy(statement, others)))];
+  };
+
+  /** Of a database that nobody else writes: nothing has to be locked, and most is known. */
+  const loadAlone = async ({ tasks = [], agents = [], keys = [], holders = [] }: LoadNames): Promise<Loaded> => {
+    const isNamed = new Set(agents);
+    const [knownAgents, otherAgents] = parted([...agents, ...holders], (id) => recent?.agent(id));
+    const [namedAgents, foundAgents] = [otherAgents.filter((id) => isNamed.has(id)), otherAgents.filter((id) => !isNamed.has(id))];
+    const [found, readNamed, readFound, readKeys] = await Promise.all([
+      tasksNamed(tasks, 'loadTasks'),
+      named(namedAgents, () => agentsBy('loadAgents', namedAgents)),
+      named(foundAgents, () => agentsBy('readAgents', foundAgents)),
+      named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
+    ]);
+    const tombstones = await tombstonesOf(transaction, tasks, found);
+    const [live, stops] = holders.length === 0 ? [[], []] : await heldBy(transaction, holders, readable);
+    const held = new Map([...found, ...live].map((task) => [task.id, task]));
+    const stopped = await tasksNamed(stops.map((stop) => stop.taskId).filter((id) => !held.has(id)), 'loadTasks'); // prettier-ignore
+    for (const task of stopped) held.set(task.id, task);
+    return {
+      tasks: [...held.values()],
+      tombstones,
+      agents: [...knownAgents, ...readNamed, ...readFound],
+      keys: readKeys,
+      holdings: holdingsOf(holders, live, stops),
+    };
+  };
+
   return {
     nowMs: transaction.nowMs,
-    async load({ tasks, agents, keys }) {
-      const [knownTasks, otherTasks] = parted(tasks, (id) => recent?.task(id));
+    removableMs: transaction.removableMs,
+    load: (names) => (memory === null ? loadInOrder(transaction, names, readable) : loadAlone(names)),
+    async read({ tasks = [], agents = [] }) {
       const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
-      const [readTasks, readAgents, readKeys] = await Promise.all([
-        named(otherTasks, () => tasksBy('loadTasks', otherTasks)),
-        named(otherAgents, () => agentsBy('loadAgents', otherAgents)),
-        named(keys, async () => (await transaction.rows('loadKeys', keys)).map(keyIn)),
+      const [found, readAgents] = await Promise.all([
+        tasksNamed(tasks, 'readTasks'),
+        named(otherAgents, () => agentsBy('readAgents', otherAgents)),
       ]);
-      const found = [...knownTasks, ...readTasks];
-      const known = new Set(found.map(({ id }) => id));
-      const unknown = tasks.filter((id) => !known.has(id));
-      return {
-        tasks: found,
-        tombstones: await named(unknown, async () => (await transaction.rows('loadTombstones', unknown)).map(tombstoneIn)),
-        agents: [...knownAgents, ...readAgents],
-        keys: readKeys,
-      };
+      return { tasks: found, tombstones: await tombstonesOf(transaction, tasks, found), agents: [...knownAgents, ...readAgents] };
     },
-    async waitingRequirements(nowMs) {
-      const heads = await headsWith(nowMs, 1);
-      return heads?.requirements(nowMs) ?? (await tasksBy('waitingRequirements', { nowMs })).map((task) => task.requirement);
+    async takeAgents(ids) {
+      const [known, others] = parted(ids, (id) => recent?.agent(id));
+      return [...known, ...(await named(others, () => agentsBy('takeAgents', others)))];
+    },
+    async waitingRequirements({ nowMs, limit, groups }) {
+      const heads = groups === undefined ? await headsWith(nowMs, 1) : undefined;
+      if (heads !== undefined) return { requirements: heads.requirements(nowMs), isAll: true };
+      const { firsts, isAll } = await keysBy(nowMs, limit, groups);
+      return { requirements: firsts.map((task) => task.requirement), isAll };
     },
     async claimable({ requirementKeys, nowMs, limitPerLane }) {
       const keys = [...new Set(requirementKeys)];
@@ -86,11 +149,17 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       return heads?.claimable(keys, nowMs, limitPerLane) ?? tasksBy('claimable', { keys, nowMs, limitPerLane });
     },
     due: (nowMs, limit) => tasksBy('due', { nowMs, limit }),
-    async dependentsOf(ids) {
-      if (ids.length === 0) return [];
+    async dependentsOf(of, limit) {
+      const none = { tasks: [], left: [] };
+      if (of.length === 0) return none;
       if (recent?.hasDependencies === null) recent.hasDependencies = (await transaction.rows('someDependency')).length > 0;
-      return recent?.hasDependencies === false ? [] : tasksBy('dependents', ids);
+      if (recent?.hasDependencies === false) return none;
+      const rows = await transaction.rows('dependents', { of, limit: limit + 1 });
+      const [taken, left] = untilTaken(rows, of, limit);
+      return { tasks: readable(taken, taskIn), left };
     },
+    dueAssignees: async (nowMs, limit) =>
+      (await transaction.rows('dueAssignees', { nowMs, limit })).map((row) => row['assigned_to'] as AgentId),
     async bodies(ids) {
       const [known, others] = parted(ids, (taskId) => {
         const body = recent?.bodies.get(taskId);
@@ -106,7 +175,6 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       for (const { taskId, body } of found) if (!wanted.has(taskId)) recent?.bodies.take(taskId, body);
       return [...known, ...found.filter(({ taskId }) => wanted.has(taskId))];
     },
-    holdingsOf: (agentIds) => named(agentIds, () => holdingsOf(transaction, agentIds)),
     async heldCounts(agentIds) {
       const [known, others] = parted(agentIds, (agentId) => {
         const held = recent?.held(agentId);
@@ -118,17 +186,8 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       if (recent !== null) memory?.onCounted(counted);
       return [...known, ...counted];
     },
-    async activeAgents(exceptOf) {
-      const known = recent;
-      if (known === null) return agentsBy('activeAgents', exceptOf);
-      // A sweep asks this of every agent: what is known of most is neither read nor parsed again.
-      const ids = (await transaction.rows('activeAgentIds', exceptOf)).map((row) => row['id'] as AgentId);
-      const [agents, others] = parted(ids, (id) => known.agent(id));
-      if (others.length === 0) return agents;
-      const read = await agentsBy('loadAgents', others);
-      return [...agents, ...read].sort((one, other) => (one.id < other.id ? -1 : 1));
-    },
-    agentsOf: (hubId) => agentsBy('agentsOf', hubId),
+    activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map(activeIn),
+    agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map(activeIn),
     async renewHub(hubId, leaseMs) {
       const lease = { hubId, untilMs: transaction.nowMs + leaseMs };
       if ((await transaction.change('prolongHub', lease)) > 0) return 'renewed';
@@ -141,7 +200,7 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       [...(await transaction.rows('takeMail', { hubId, limit }))]
         .sort((one, other) => Number(one['place']) - Number(other['place']))
         .map((row) => stateIn<HubMail>(row)),
-    remove: (old) => remove(transaction, old),
+    remove: (old) => remove(transaction, old, readable),
     async save(changes, isLast) {
       const rows = rowsOf(changes);
       recent = null;
@@ -151,6 +210,8 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     },
   };
 }
+
+const activeIn = (row: Row): ActiveAgent => ({ id: row['id'] as AgentId, hasStops: Number(row['has_stops']) === 1 });
 
 /** What is known of these, and the names of the rest. */
 function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined): readonly [readonly V[], readonly N[]] {
@@ -164,13 +225,20 @@ function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined):
   return [known, rest];
 }
 
-async function holdingsOf(transaction: Transaction, agentIds: readonly AgentId[]): Promise<readonly Holding[]> {
-  const [liveRows, stopRows] = await Promise.all([transaction.rows('liveTasks', agentIds), transaction.rows('pendingStops', agentIds)]);
-  const live = liveRows.map(taskIn);
-  const stops = stopRows.map((row) => stateIn<PendingStop>(row));
-  const liveOf = groupedBy(live, (task) => task.assignedTo);
-  const stopsOf = groupedBy(stops, (stop) => stop.agentId);
-  return [...new Set(agentIds)].map((agentId) => ({ agentId, live: liveOf.get(agentId) ?? [], stops: stopsOf.get(agentId) ?? [] }));
+/** The rows of `dependents` before the first that is too many or that another has, and what is left from that one on. */
+function untilTaken(rows: readonly Row[], of: readonly DependentsOf[], limit: number): readonly [readonly Row[], readonly DependentsOf[]] {
+  const taken = new Map<unknown, Row>();
+  const last = new Map<number, TaskId>();
+  for (const [at, row] of rows.entries()) {
+    const place = Number(row['place']);
+    if (at === limit || (row['waits'] === 1 && row['state'] === null)) {
+      const [first, ...rest] = of.slice(place);
+      return [[...taken.values()], first === undefined ? [] : [{ id: first.id, after: last.get(place) ?? first.after }, ...rest]];
+    }
+    last.set(place, row['id'] as TaskId);
+    if (row['state'] !== null) taken.set(row['id'], row);
+  }
+  return [[...taken.values()], []];
 }
 
 async function buryHubs(transaction: Transaction): ReturnType<StoreUnit['buryHubs']> {
@@ -185,30 +253,52 @@ async function buryHubs(transaction: Transaction): ReturnType<StoreUnit['buryHub
   return { living, dead };
 }
 
-async function remove(transaction: Transaction, old: Removal): Promise<Removed> {
+async function remove(transaction: Transaction, old: Removal, readable: ReadableOf): Promise<Removed> {
   const keys = await transaction.change('removeKeys', old);
+  const secrets = await transaction.change('removeSecrets', old);
   const tombstones = await transaction.change('removeTombstones', old);
-  const tasks = (await transaction.rows('removable', old)).map(taskIn);
+  const { after, lookedMax = ALL_ROWS } = old;
+  const rows = await transaction.rows('removable', { ...old, afterMs: after?.endedAtMs ?? 0, afterId: after?.id ?? '', lookedMax });
+  const wanted = rows.filter((row) => row['state'] !== null).slice(0, old.limit);
+  const last = wanted.length === old.limit ? wanted.at(-1) : rows.length === lookedMax ? rows.at(-1) : undefined;
+  const tasks = readable(wanted, taskIn);
   for (const slice of slices(tasks)) {
     const ids = slice.map(({ id }) => id);
     await transaction.change(
       'insertTombstones',
       slice.map((task) => tombstoneOf(task, old.nowMs)),
     );
+    await transaction.change('noteRemovedEvents', ids);
     await transaction.change('removeEvents', ids);
     await transaction.change('removeTasks', ids);
   }
-  return { tasks: tasks.length, tombstones, keys };
+  const next = last === undefined ? null : { endedAtMs: Number(last['ended_at']), id: last['id'] as TaskId };
+  return { tasks: tasks.length, tombstones, keys, secrets, next };
 }
 
 /** The last word on a task counts. */
-const rowsOf = ({ inserted, updated, results, agents, stopsCleared, stopsSet, keys, mail, events }: Changes): SavedRows => ({
+const rowsOf = ({
+  inserted,
+  updated,
+  results,
+  kept,
+  keptDropped,
+  agents,
+  stopsCleared,
+  stopsSet,
+  keys,
+  mail,
+  events,
+}: Changes): SavedRows => ({
+  // New ones wait for whoever makes them too, so they come by id, after all that was loaded.
+  saveAgents: [...agents].sort((one, other) => (one.id < other.id ? -1 : 1)).map(agentColumns),
   insertTasks: inserted.map(taskColumns),
   insertBodies: inserted.map(({ task, body }) => ({ taskId: task.id, body })),
   insertDependencies: inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
   updateTasks: [...new Map(updated.map((change) => [change.task.id, taskColumns(change)])).values()],
   saveResults: results,
-  saveAgents: agents.map(agentColumns),
+  dropKept: keptDropped,
+  saveKept: kept.map(keptColumns),
   clearStops: stopsCleared,
   saveStops: stopsSet,
   insertKeys: keys,

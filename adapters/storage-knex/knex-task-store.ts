@@ -1,14 +1,33 @@
 /** `TaskStore` over an engine. Transactions go through its statements; pages and look-ups through Knex, beside the writer. */
 import type { Knex } from 'knex';
+import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
-import type { Changes, HeldCount, StoreCapabilities, TaskQuery, TaskStore } from '../../core/ports/task-store.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { StoredEvent } from '../../core/domain/event.ts';
+import type { TaskId } from '../../core/domain/ids.ts';
+import {
+  HISTORY_PAGE,
+  type Changes,
+  type HeldCount,
+  type HistoryQuery,
+  type StoreCapabilities,
+  type TaskQuery,
+  type TaskStore,
+} from '../../core/ports/task-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
+import type { ReadableOf } from './damaged-rows.ts';
+import { withinBytes } from './event-pages.ts';
 import { knexStoreUnit, type UnitMemory } from './knex-store-unit.ts';
 import { RecentStates } from './recent-states.ts';
-import { eventIn, laneOf, taskIn, taskRowIn } from './rows.ts';
+import { eventIn, keptIn, laneOf, taskIn, taskRowIn } from './rows.ts';
 
-/** `nowMs`: the store's time, also while it is closed. */
-export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEngine, nowMs: () => number): TaskStore {
+/** `clock`: the store's, once it was opened; before that the machine's counts. */
+export function knexTaskStore(
+  capabilities: StoreCapabilities,
+  use: () => OpenEngine,
+  deps: { readonly clock: () => StoreClock | null; readonly machine: Pick<Clock, 'nowMs'>; readonly readable: ReadableOf },
+): TaskStore {
+  const { clock, machine, readable } = deps;
   const recent = capabilities.shared ? null : new RecentStates();
   let recentOf: OpenEngine | null = null;
   /** The engine as it is open now. While it was closed others may have written. */
@@ -22,7 +41,9 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
 
   return {
     capabilities,
-    nowMs,
+    nowMs: () => clock()?.nowMs() ?? machine.nowMs(),
+    wallMs: () => clock()?.wallMs() ?? machine.nowMs(),
+    lastUsedMs: () => clock()?.lastUsedMs ?? null,
 
     transact: async (batchId, work) => {
       const saved: Changes[] = [];
@@ -38,7 +59,7 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
               onCounted: (counts) => void counted.push(counts),
             };
       try {
-        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, memory)));
+        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, memory, readable)));
         recent?.takeRead(found.flat(), counted.flat());
         for (const changes of saved) recent?.take(changes);
         return answer;
@@ -54,11 +75,18 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
       read(async (db) => {
         const [row] = await rowsOf(db, db('tasks').select('id', 'state', 'created_at').where('id', id));
         if (row === undefined) return undefined;
-        const events = (await db('task_events').where('task_id', id).orderBy('seq')) as Row[];
-        return { ...taskRowIn(row), events: events.map(eventIn) };
+        return { ...taskRowIn(row), events: await historyOf(db, id, HISTORY_PAGE) };
       }),
 
-    list: (query) => readOnce(async (db) => (await rowsOf(db, pageOf(db, query))).map(taskRowIn)),
+    history: (id, page) => readOnce((db) => historyOf(db, id, page)),
+
+    keptResult: ({ taskId, generation, agentId }) =>
+      readOnce(async (db) => {
+        const [row] = (await db('task_kept_results').where({ task_id: taskId, generation, agent_id: agentId })) as Row[];
+        return row === undefined ? undefined : keptIn(row);
+      }),
+
+    list: (query) => readOnce(async (db) => readable(await rowsOf(db, pageOf(db, query)), taskRowIn)),
 
     stats: () =>
       readOnce(async (db) => {
@@ -90,34 +118,69 @@ export function knexTaskStore(capabilities: StoreCapabilities, use: () => OpenEn
   };
 }
 
+async function historyOf(db: Knex, id: TaskId, { before, after, limit, bytesMax }: HistoryQuery): Promise<readonly StoredEvent[]> {
+  const way = after === undefined ? 'desc' : 'asc';
+  const page = db('task_events').where('task_id', id).orderBy('seq', way).limit(limit);
+  if (before !== undefined) page.where('seq', '<', before);
+  if (after !== undefined) page.where('seq', '>', after);
+  return (await withinBytes(db, page, 'seq', way, bytesMax)).map(eventIn).sort((a, b) => a.seq - b.seq);
+}
+
 const NEWEST_FIRST = [
   { column: 'created_at', order: 'desc' },
   { column: 'id', order: 'desc' },
 ] as const;
 
-/** The page's tasks, by the index of their filter and without their bodies. Those of an agent have two: while they are live, and ended. */
+/**
+ * The tasks of a page, each found by an index that has them in order. Those are by status and lane, by submitter and status, and
+ * of an agent while live and ended: a filter that says less is the newest of several looks, one for each status or lane that
+ * it leaves open. What a filter says beyond its index is compared row by row, among those that the index finds.
+ */
 function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
-  if (query.assignedTo === undefined) return tasksOf(db, query);
-  const live = tasksOf(db, query).where('status', 'assigned').as('live');
-  const ended = tasksOf(db, query).whereNotNull('ended_at').as('ended');
-  const both = db.select('*').from(live).unionAll(db.select('*').from(ended)).as('both');
+  const looks = looksOf(query);
+  const page = looks.map((look) => tasksOf(db, query, look));
+  const [only] = page;
+  if (only !== undefined && page.length === 1) return only;
+  const all = page.slice(1).reduce((union, look) => union.unionAll(db.select('*').from(look.as('look'))), db.select('*').from((only as Knex.QueryBuilder).as('look'))); // prettier-ignore
   return db
     .select('*')
-    .from(both)
+    .from(all.as('looks'))
     .orderBy([...NEWEST_FIRST])
     .limit(query.limit);
 }
 
-function tasksOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
-  const page = db('tasks')
+/** What one look says of the columns of its index before those of the order. */
+interface IndexLook {
+  readonly status?: Status | 'ended';
+  readonly lane?: number;
+}
+
+function looksOf({ status, priority, assignedTo, submittedBy }: TaskQuery): readonly IndexLook[] {
+  const statuses = status === undefined ? STATUSES : [status];
+  if (assignedTo !== undefined) return [{ status: 'assigned' }, { status: 'ended' }];
+  if (submittedBy !== undefined) return statuses.map((one) => ({ status: one }));
+  if (status === undefined && priority === undefined) return [{}];
+  const lanes = (priority === undefined ? PRIORITIES : [priority]).map(laneOf);
+  return statuses.flatMap((one) => lanes.map((lane) => ({ status: one, lane })));
+}
+
+/** One look of the page: what its index finds, and what is compared, as an expression, so that no other index is taken for it. */
+function tasksOf(db: Knex, query: TaskQuery, look: IndexLook): Knex.QueryBuilder {
+  const tasks = db('tasks')
     .select('id', 'state', 'created_at')
     .orderBy([...NEWEST_FIRST]);
-  if (query.status !== undefined) page.where('status', query.status);
-  if (query.priority !== undefined) page.where('lane', laneOf(query.priority));
-  if (query.assignedTo !== undefined) page.where('assigned_to', query.assignedTo);
-  if (query.submittedBy !== undefined) page.where('submitted_by', query.submittedBy);
-  if (query.after !== undefined) page.whereRaw('(created_at, id) < (?, ?)', [query.after.createdAtMs, query.after.id]);
-  return page.limit(query.limit);
+  if (query.assignedTo !== undefined) tasks.where('assigned_to', query.assignedTo);
+  else if (query.submittedBy !== undefined) tasks.where('submitted_by', query.submittedBy);
+  // The status stands in the text: an index of some statuses alone is not used for a value that comes with the parameters.
+  if (look.status === 'ended') tasks.whereNotNull('ended_at');
+  else if (look.status !== undefined) tasks.whereRaw(`status = '${look.status}'`);
+  if (look.lane !== undefined) tasks.where('lane', look.lane);
+
+  if (query.assignedTo !== undefined && query.status !== undefined) tasks.whereRaw(`status || '' = ?`, [query.status]);
+  if (query.assignedTo !== undefined && query.submittedBy !== undefined) tasks.whereRaw(`submitted_by || '' = ?`, [query.submittedBy]);
+  if (query.priority !== undefined && look.lane === undefined) tasks.whereRaw('lane + 0 = ?', [laneOf(query.priority)]);
+  if (query.after !== undefined) tasks.whereRaw('(created_at, id) < (?, ?)', [query.after.createdAtMs, query.after.id]);
+  return tasks.limit(query.limit);
 }
 
 /** These tasks with their bodies and results, newest first. */

@@ -11,14 +11,22 @@ export interface Backend {
   readonly startedAt: string;
 }
 
+/** What the server says at the begin of a transaction. Milliseconds since 1970. */
+export interface Begun {
+  /** Its own clock. */
+  readonly serverMs: number;
+  /** The store time that hubs are known to have reached; null before the first. */
+  readonly markMs: number | null;
+}
+
 /** What is asked for while an answer is under way is sent at once; the server takes one after the other, in the order of the calls. */
 export interface PostgresConnection {
   /** The rows of a statement with at most one parameter. `name`: prepared once under it. */
   rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
   /** How many rows a statement changed. */
   change(sql: string, parameter?: string, name?: string): Promise<number>;
-  /** Begins a transaction that writes, and answers the server's time in milliseconds since 1970. */
-  begin(): Promise<number>;
+  /** Begins a transaction that writes. */
+  begin(): Promise<Begun>;
   /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
   commit(): Promise<void>;
   /** Whether it has ended: nothing can be asked of it any more. */
@@ -78,11 +86,11 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
     async begin() {
       // Two statements sent as one come back as two answers, which the types of pg do not know.
       const answers = (await watched(client.query(BEGIN))) as unknown as readonly {
-        readonly rows: readonly { readonly nowMs: number }[];
+        readonly rows: readonly Begun[];
       }[];
-      const nowMs = answers[1]?.rows[0]?.nowMs;
-      if (nowMs === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
-      return nowMs;
+      const begun = answers[1]?.rows[0];
+      if (begun === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
+      return begun;
     },
     async commit() {
       const { command } = await run('COMMIT');
@@ -97,7 +105,7 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
 }
 
 const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-  SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "nowMs"`;
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
 const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
 
 async function backendOf(client: Client): Promise<Backend> {

@@ -98,10 +98,10 @@ export async function connectCaller(settings: PostgresSettings, answerMarginMs: 
   }
 }
 
-/** The pool of readers; nothing is connected yet. */
-export async function readerPool(settings: PostgresSettings, log: Log): Promise<Readers> {
+/** A pool of up to `max` readers; nothing is connected yet. */
+export async function readerPool(settings: PostgresSettings, log: Log, max: number): Promise<Readers> {
   const { default: knex } = await import('knex');
-  const { poolMax, connectWithinMs, readTimeoutMs } = settings;
+  const { connectWithinMs, readTimeoutMs } = settings;
   const setUp = sessionText(settings, readTimeoutMs, []);
   const shared: Knex.Config = {
     client: 'pg',
@@ -119,7 +119,7 @@ export async function readerPool(settings: PostgresSettings, log: Log): Promise<
     acquireConnectionTimeout: connectWithinMs,
     pool: {
       min: 0,
-      max: poolMax - 1,
+      max,
       afterCreate: (raw: Client, done: (error: Error | null, connection: Client) => void): void => {
         raw.query(setUp).then(
           () => done(null, raw),

@@ -6,9 +6,9 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
-import type { Engine, OpenEngine } from './engine.ts';
+import type { Engine, OpenEngine, Row } from './engine.ts';
 import type { Readers } from './one-connection.ts';
-import type { Backend, PostgresConnection } from './postgres-connection.ts';
+import type { Backend, Begun, PostgresConnection } from './postgres-connection.ts';
 import { connectWriter, endBackend, readerPool, takeHubLock } from './postgres-connections.ts';
 import { postgresCalls, type PostgresCalls } from './postgres-calls.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './postgres-failures.ts';
@@ -17,6 +17,7 @@ import { migratePostgres, storeIdIn, verifyServer } from './postgres-schema.ts';
 import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
 import { parameterText } from './postgres-text.ts';
 import { postgresTransaction } from './postgres-transaction.ts';
+import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from './stored-clock.ts';
 
 /** As many hubs as there are; what was committed is on disk. */
 export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
@@ -43,15 +44,21 @@ export interface PostgresEngineDeps {
 export function postgresEngine(deps: PostgresEngineDeps): Engine {
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS } = deps;
   const calls = postgresCalls({ settings, answerMarginMs, clock, log, self: randomUUID() });
+  let deadlocks = 0;
+  const deadlocked = (): void => {
+    deadlocks += 1;
+    log.warn('Postgres ended a transaction of this hub in a deadlock; it is repeated', { place: placeOf(settings), deadlocks });
+  };
   return {
     name: 'postgres',
     capabilities: POSTGRES_CAPABILITIES,
     calls,
-    open: () => openPostgresEngine(deps, calls),
+    deadlocks: () => deadlocks,
+    open: () => openPostgresEngine(deps, calls, deadlocked),
   };
 }
 
-async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls): Promise<OpenEngine> {
+async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls, deadlocked: () => void): Promise<OpenEngine> {
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
   const place = placeOf(settings);
   const connect = async (former: Backend | null): Promise<PostgresConnection> => {
@@ -67,26 +74,32 @@ async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls
   };
   let writer: PostgresConnection | undefined;
   let readers: Readers | undefined;
+  let lookUps: Readers | undefined;
   try {
     writer = await connect(null);
     await verifyServer(writer, place, log);
     await migratePostgres(writer, settings.schema, place);
     const storeId = await storeIdIn(writer);
-    readers = await readerPool(settings, log);
-    await readers.pool.raw('SELECT 1');
+    readers = await readerPool(settings, log, settings.poolMax - 1);
+    lookUps = await readerPool(settings, log, 1);
+    await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
+    const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
     return openedEngine({
       place,
       clock,
       log,
       connect,
       calls,
+      deadlocked,
       writer,
       storeId,
-      serverMs: await timeOf(writer),
-      reading: { readers, clock, place, withinMs: settings.readTimeoutMs + answerMarginMs },
+      begun: await begunOnce(writer),
+      clockRow: (await writer.rows(READ_CLOCK))[0],
+      reading: { ...reading, readers },
+      lookingUp: { ...reading, readers: lookUps },
     });
   } catch (thrown) {
-    await Promise.allSettled([writer?.close(), readers?.pool.destroy()]);
+    await Promise.allSettled([writer?.close(), readers?.pool.destroy(), lookUps?.pool.destroy()]);
     throw openingFailure(thrown, place);
   }
 }
@@ -102,19 +115,32 @@ function openedEngine(opened: {
   /** `former`: the server's end of the connection before, which is ended if it is still there. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly calls: PostgresCalls;
+  /** Told of each transaction that ended in a deadlock. */
+  readonly deadlocked: () => void;
   readonly writer: PostgresConnection;
   readonly reading: Reading;
+  /** Of tokens, on a connection of its own. */
+  readonly lookingUp: Reading;
   readonly storeId: string;
-  /** The server's time at this moment. */
-  readonly serverMs: number;
+  /** What the server said at this moment. */
+  readonly begun: Begun;
+  /** The store's clock as it was kept. */
+  readonly clockRow: Row | undefined;
 }): OpenEngine {
-  const { place, clock, log, reading, storeId } = opened;
+  const { place, clock, log, reading, lookingUp, storeId } = opened;
   const inTurn = oneAtATime();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
-  let heard = { serverMs: opened.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+  let heard = { serverMs: opened.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+  /** The server's clock, reckoned on with the monotonic one of this machine since it was heard: every hub's clock on this store. */
+  const source = {
+    wallMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
+    monotonicMs: () => clock.monotonicMs(),
+  };
+  const storeClock = storeClockIn(opened.clockRow, { source, log, place });
+  let savedMs = -Infinity;
   /** Whether the server of this connection said so. */
   let isHeard = false;
 
@@ -161,28 +187,54 @@ function openedEngine(opened: {
   };
 
   /** The server said so some time after it was asked: what its time is now lies between, and is not turned back where that holds already. */
-  const hear = (saidMs: number, askedMonotonicMs: number): void => {
+  const hear = ({ serverMs: saidMs, markMs }: Begun, askedMonotonicMs: number): void => {
     const atMonotonicMs = clock.monotonicMs();
     const reckonedMs = heard.serverMs + atMonotonicMs - heard.atMonotonicMs;
     const serverMs = Math.min(Math.max(reckonedMs, saidMs), saidMs + atMonotonicMs - askedMonotonicMs);
     heard = { serverMs, atMs: clock.nowMs(), atMonotonicMs };
     isHeard = true;
+    if (markMs !== null) storeClock.atLeast(markMs);
   };
-  const nowMs = (): number => Math.floor(heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs); // A stored time is whole.
   /** Not after another server may have answered, and not where the two clocks here do not agree on how long ago it was: one may stand still. */
-  const knownMs = (): number | null => {
+  const isClockKnown = (): boolean => {
     const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
-    return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS ? nowMs() : null;
+    return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS;
+  };
+
+  /** Outside the batches, so that no hub waits for another's. That it failed harms nobody: the next one says more. */
+  const keepClock = async (): Promise<void> => {
+    if (writer === null || writer.isLost) return;
+    try {
+      await writer.change(SAVE_CLOCK, JSON.stringify(storeClock.state), 'saveClock');
+    } catch (thrown) {
+      log.warn("the mark of the store's clock could not be written", { place, error: messageOf(thrown) });
+    }
+  };
+  /**
+   * Moves the store's time forward where that is due, with the leases of all hubs: they are as long as they were. Whoever begins a
+   * transaction after it goes by the new time.
+   */
+  const stepClock = async (trusted: PostgresConnection): Promise<void> => {
+    const byMs = storeClock.confirmedStepMs;
+    if (byMs === 0) return;
+    const fromMs = storeClock.nowMs() + Math.floor(byMs / 2);
+    try {
+      await trusted.change(STEP_CLOCK, JSON.stringify({ byMs: Math.floor(byMs), fromMs, markMs: storeClock.nowMs() + Math.floor(byMs) }));
+      storeClock.step();
+    } catch (thrown) {
+      log.warn("the store's time could not be moved forward yet; the next batch tries again", { place, error: messageOf(thrown) });
+    }
   };
 
   return {
     storeId,
 
-    nowMs,
+    clock: storeClock,
 
     write: (batchId, work) =>
       inTurn(async () => {
         const trusted = await believed();
+        await stepClock(trusted);
         const distrusted: unknown[] = [];
         const askedMs = clock.monotonicMs();
         try {
@@ -191,14 +243,20 @@ function openedEngine(opened: {
             batchId,
             work,
             distrust: (why) => distrusted.push(why),
-            knownMs,
-            begun: (serverMs) => hear(serverMs, askedMs),
+            deadlocked: opened.deadlocked,
+            clock: storeClock,
+            isClockKnown,
+            begun: (begun) => hear(begun, askedMs),
           });
           commitsToFold -= 1;
           if (commitsToFold === 0) void inTurn(foldCounts);
           return answer;
         } finally {
           if (distrusted.length > 0) await letGo(distrusted[0]);
+          if (storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
+            savedMs = storeClock.nowMs();
+            void inTurn(keepClock);
+          }
         }
       }),
 
@@ -217,22 +275,38 @@ function openedEngine(opened: {
         }
       }),
 
+    lookUp: (work) => onReader(lookingUp, (raw) => work(lookingUp.readers.on(raw))),
+
     committed: (batchId) => onReader(reading, (raw) => wasCommitted(raw, batchId, place)),
 
     close: () =>
       inTurn(async () => {
         if (isClosed) return;
+        await keepClock();
         isClosed = true;
-        await Promise.all([writer?.close(), reading.readers.pool.destroy(), opened.calls.close()]);
+        await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.calls.close()]);
       }),
   };
 }
 
-async function timeOf(writer: PostgresConnection): Promise<number> {
-  const nowMs = await writer.begin();
+async function begunOnce(writer: PostgresConnection): Promise<Begun> {
+  const begun = await writer.begin();
   await writer.commit();
-  return nowMs;
+  return begun;
 }
+
+const GIVEN_CLOCK = `(SELECT ($1::json ->> 'markMs')::bigint AS mark, ($1::json ->> 'offsetMs')::bigint AS wall_offset,
+  ($1::json ->> 'removalsFromMs')::bigint AS held) AS given`;
+/** Hubs write it one after the other, each in a transaction of its own with this one row. */
+const SAVE_CLOCK = `
+  UPDATE store SET clock_mark = greatest(clock_mark, given.mark), clock_offset = given.wall_offset,
+    removals_from = greatest(removals_from, given.held) FROM ${GIVEN_CLOCK}`;
+/** The first hub that takes a step prolongs the leases; whoever comes after finds the mark past `fromMs`. */
+const STEP_CLOCK = `
+  WITH given AS (SELECT ($1::json ->> 'byMs')::bigint AS by_ms, ($1::json ->> 'fromMs')::bigint AS from_ms, ($1::json ->> 'markMs')::bigint AS mark),
+    first AS (SELECT by_ms, mark FROM store, given WHERE coalesce(clock_mark, 0) < from_ms FOR UPDATE OF store),
+    prolonged AS (UPDATE hubs SET lease_until = lease_until + first.by_ms FROM first)
+  UPDATE store SET clock_mark = first.mark, clock_offset = 0 FROM first`;
 
 interface Reading {
   readonly readers: Readers;

@@ -1,8 +1,10 @@
 /** What Postgres' errors mean for a hub. Decided by the SQLSTATE, never by the text; an error without one is the connection's. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
+/** The transaction waited for one that waited for it. */
+export const DEADLOCK = '40P01';
 /** Another try may work: serialization failure, deadlock, a lock not had in time. */
-const RETRY = new Set(['40001', '40P01', '55P03']);
+const RETRY = new Set(['40001', DEADLOCK, '55P03']);
 
 /** Classes of errors with which the server says that it, or its machine, is at fault or gone. */
 const AWAY_CLASSES = new Set(['08', '28', '3D', '3F', '53', '57', '58', 'F0']);

@@ -32,6 +32,7 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
       schema: async () => damageOfSteps(steps),
       // Its pages are for the server's own tools: pg_amcheck.
       file: async () => [],
+      quick: async () => null,
       close: session.close,
     });
   } catch (thrown) {

@@ -36,6 +36,11 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
   for (const migration of ALL_MIGRATIONS) {
     if (taken.has(migration.name)) continue;
     for (const statement of migration.postgres) await writer.change(statement);
+    await migration.code?.({
+      dialect: 'postgres',
+      rows: (sql, parameter) => writer.rows(sql, parameter),
+      change: async (sql, parameter) => void (await writer.change(sql, parameter)),
+    });
     await writer.change('INSERT INTO migrations (name) VALUES ($1)', migration.name);
   }
   await writer.change(`INSERT INTO store (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING`, newStoreId());

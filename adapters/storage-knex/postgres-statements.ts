@@ -1,12 +1,15 @@
 /**
  * Postgres' text of the statements. `json_to_recordset($1)` makes rows of the parameter, whose lists of objects have plain
  * fields only (postgres-text.ts).
+ * Long on purpose: a table of texts without code; its order of locks is read as a whole.
  *
- * What a transaction loads it also locks, so that it stays true: named rows one after the other in the order of their ids,
- * waiting for whoever holds them; rows that are looked for, and may as well be found by the next batch, with SKIP LOCKED.
- * The locks are those of an update, which leave foreign keys alone.
+ * What a transaction loads it also locks, so that it stays true. Every statement that may wait for another transaction has its
+ * place in `LOCK_ORDER`, and a transaction runs them in this order; each takes its rows one after the other in the order of
+ * their ids. All others read without a lock, or step over what another has (SKIP LOCKED). So no two transactions can wait for
+ * each other. The locks are those of an update, which leave foreign keys alone.
  */
-import { looksAmong, type Statements } from './statements.ts';
+import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
+import { KEPT_CHANGING, looksAmong, type Statements } from './statements.ts';
 
 /** The parameter's texts, for `= ANY`. */
 const NAMES = 'ARRAY(SELECT json_array_elements_text($1::json))';
@@ -71,6 +74,21 @@ const STOP_COLUMNS = {
   generation: ['generation', 'bigint'],
   state: ['state', 'text'],
 } as const satisfies Columns;
+const KEPT_NAME = {
+  task_id: ['taskId', 'text'],
+  generation: ['generation', 'bigint'],
+  agent_id: ['agentId', 'text'],
+} as const satisfies Columns;
+const KEPT_COLUMNS = {
+  ...KEPT_NAME,
+  kind: ['kind', 'text'],
+  reason: ['reason', 'text'],
+  bytes: ['bytes', 'bigint'],
+  sha256: ['sha256', 'text'],
+  kept_at: ['keptAt', 'bigint'],
+  result: ['result', 'text'],
+  details: ['details', 'text'],
+} as const satisfies Columns;
 const KEY_NAME = { owner: ['owner', 'text'], key: ['key', 'text'] } as const satisfies Columns;
 const KEY_COLUMNS = {
   ...KEY_NAME,
@@ -90,7 +108,11 @@ const TOKEN_COLUMNS = {
   max_slots: ['maxSlots', 'bigint'],
   created_at: ['createdAtMs', 'bigint'],
   revoked_at: ['revokedAtMs', 'bigint'],
+  expires_at: ['expiresAtMs', 'bigint'],
+  last_used_at: ['lastUsedAtMs', 'bigint'],
 } as const satisfies Columns;
+
+const TOKEN_USE_COLUMNS = { id: ['id', 'text'], last_used_at: ['atMs', 'bigint'] } as const satisfies Columns;
 
 /** How long a batch can still be asked for, in Postgres' words. A hub asks right after its commit, or as soon as it can. */
 const BATCHES_KEPT_FOR = '1 hour';
@@ -110,14 +132,17 @@ const lockNames = (names: string): string => `
       SELECT DISTINCT hashtextextended(current_schema() || ' ' || wanted.name, 0) AS name FROM ${names} AS wanted (name) ORDER BY 1
     ) AS in_order`;
 
-const activeAgents = (column: string): string => `
-    SELECT ${column} FROM agents
+const HAS_STOPS = 'EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id)::integer AS has_stops';
+const ACTIVE_AGENTS = `
+    SELECT id, ${HAS_STOPS} FROM agents
     WHERE id = ANY (ARRAY(
       SELECT id FROM agents WHERE connected = 1
-      UNION SELECT assigned_to FROM tasks WHERE status = 'assigned'
       UNION SELECT agent_id FROM pending_stops))
       AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${NAMES}))
-    ORDER BY id ${LOCKED}`;
+    ORDER BY id`;
+
+/** The texts of a list in a parameter that is one object, for `= ANY`. */
+const listed = (name: string): string => `ARRAY(SELECT json_array_elements_text($1::json -> '${name}'))`;
 
 /** These keep each element of their list as a whole, in its field `state`. */
 export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
@@ -125,8 +150,11 @@ export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 
 /** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
 export const POSTGRES_LOCKS: Partial<Statements> = {
   loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given(KEY_NAME)})`),
-  liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json #>> '{}')))`),
+  liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
+  liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
 };
+
+const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${field('nowMs')})`;
 
 export const POSTGRES_STATEMENTS: Statements = {
   recordBatch: `
@@ -136,31 +164,55 @@ export const POSTGRES_STATEMENTS: Statements = {
     INSERT INTO batches (batch_id) VALUES ($1::json #>> '{}') ON CONFLICT (batch_id) DO NOTHING`,
   probe: 'UPDATE store SET probes = probes + 1',
 
-  loadTasks: `SELECT state FROM tasks WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  loadTasks: `SELECT state, id FROM tasks WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  // The lists are made before the first row is locked, of what is committed then: after the wait for the agents, who gets no task
+  // meanwhile. What is submitted meanwhile and depends on these is found by `dependents`.
+  loadAllTasks: `
+    SELECT id, state FROM tasks WHERE id = ANY (ARRAY(
+      SELECT json_array_elements_text($1::json -> 'tasks')
+      UNION ALL SELECT t.id FROM tasks AS t WHERE t.assigned_to = ANY (${listed('holders')}) AND t.status = 'assigned'
+      UNION ALL SELECT s.task_id FROM pending_stops AS s WHERE s.agent_id = ANY (${listed('holders')})
+      UNION ALL SELECT first.task_id FROM (
+        SELECT d.task_id FROM unnest(${listed('completing')}) AS named (id) CROSS JOIN LATERAL (
+          SELECT one.task_id FROM task_dependencies AS one WHERE one.depends_on = named.id
+          ORDER BY one.task_id LIMIT ${DEPENDENTS_LOCKED}) AS d
+        LIMIT ${DEPENDENTS_LOCKED}) AS first
+      UNION ALL SELECT d.depends_on FROM task_dependencies AS d WHERE d.task_id = ANY (${listed('retried')})))
+    ORDER BY id ${LOCKED}`,
+  readTasks: `SELECT id, state FROM tasks WHERE id = ANY (${NAMES})`,
   loadTombstones: `SELECT state FROM tombstones WHERE task_id = ANY (${NAMES})`,
-  loadAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  loadAgents: `SELECT state, id FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  takeAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED} SKIP LOCKED`,
+  readAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES})`,
   loadKeys: `
     SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
     FROM ${given(KEY_NAME)} CROSS JOIN LATERAL (
       SELECT * FROM idempotency_keys AS one WHERE one.owner = given.owner AND one.key = given.key LIMIT 1) AS k`,
   loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id = ANY (${NAMES})`,
 
-  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks.
+  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks. All ranges go on
+  // in turn, each ends with a step to nowhere, and no more steps are made than are asked for.
   waitingRequirements: `
-    WITH RECURSIVE keys (requirement_key) AS (
-      (SELECT requirement_key FROM tasks WHERE ${WAITS} ORDER BY requirement_key LIMIT 1)
+    WITH RECURSIVE keys (requirement_key, until) AS (
+      SELECT (
+          SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key >= range."from" AND t.requirement_key < range.until
+          ORDER BY t.requirement_key LIMIT 1), range.until
+      FROM json_to_recordset($1::json -> 'ranges') AS range ("from" text, until text)
       UNION ALL
-      SELECT (SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key > keys.requirement_key ORDER BY t.requirement_key LIMIT 1)
+      SELECT (
+          SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key > keys.requirement_key AND t.requirement_key < keys.until
+          ORDER BY t.requirement_key LIMIT 1), keys.until
       FROM keys WHERE keys.requirement_key IS NOT NULL
     )
     SELECT first.state
-    FROM keys CROSS JOIN LATERAL (
+    FROM (SELECT requirement_key FROM keys LIMIT ${field('steps')}) AS found LEFT JOIN LATERAL (
       SELECT one.state FROM ${LANES} CROSS JOIN LATERAL (
         SELECT t.state FROM tasks AS t
-        WHERE t.requirement_key = keys.requirement_key AND t.lane = lanes.lane AND ${WAITS} AND t.ready_at <= ${field('nowMs')}
+        WHERE t.requirement_key = found.requirement_key AND t.lane = lanes.lane AND ${WAITS} AND t.ready_at <= ${field('nowMs')}
         LIMIT 1) AS one
-      LIMIT 1) AS first
-    ORDER BY keys.requirement_key`,
+      LIMIT 1) AS first ON true
+    WHERE found.requirement_key IS NOT NULL
+    ORDER BY found.requirement_key`,
 
   // One short walk on the index for each key and lane, however many tasks wait elsewhere.
   claimable: `
@@ -174,24 +226,35 @@ export const POSTGRES_STATEMENTS: Statements = {
   due: `
     SELECT state FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
     ORDER BY due_at, id LIMIT ${field('limit')} ${LOCKED} SKIP LOCKED`,
-  // Waits: nobody else looks for dependents of what is completed here, so one that is left out would wait for ever.
-  // Joined to nothing, the status keeps off the index of statuses, which would walk every blocked task.
+  dueAssignees: `
+    SELECT DISTINCT assigned_to FROM (
+      SELECT assigned_to FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
+      ORDER BY due_at, id LIMIT ${field('limit')}) AS due
+    WHERE assigned_to IS NOT NULL`,
+  // The first are locked already, but for those that were submitted meanwhile. One that another has ends the slice.
   dependents: `
-    SELECT state FROM tasks
-    WHERE id = ANY (ARRAY(SELECT d.task_id FROM task_dependencies AS d WHERE d.depends_on = ANY (${NAMES}))) AND status || '' = 'blocked'
-    ORDER BY id ${LOCKED}`,
+    SELECT naming.place, naming.task_id AS id, (t.status = 'blocked')::integer AS waits, mine.state
+    FROM (
+      SELECT named.place - 1 AS place, d.task_id
+      FROM ROWS FROM (json_to_recordset($1::json -> 'of') AS (id text, after text)) WITH ORDINALITY AS named (id, after, place)
+      CROSS JOIN LATERAL (
+        SELECT one.task_id FROM task_dependencies AS one WHERE one.depends_on = named.id AND one.task_id > named.after
+        ORDER BY one.task_id LIMIT ${field('limit')}) AS d
+      ORDER BY named.place, d.task_id LIMIT ${field('limit')}
+    ) AS naming CROSS JOIN LATERAL (
+      SELECT one.status FROM tasks AS one WHERE one.id = naming.task_id LIMIT 1) AS t LEFT JOIN LATERAL (
+      SELECT one.state FROM tasks AS one WHERE one.id = naming.task_id AND t.status = 'blocked' ${LOCKED} SKIP LOCKED) AS mine ON true
+    ORDER BY naming.place, naming.task_id`,
   someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
-  // Waits: who leaves one out gives its agent more work than it has slots.
-  liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id ${LOCKED}`,
+  liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
   heldCounts: `
     SELECT named.agent_id,
       (SELECT count(*) FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = named.agent_id)
       + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.agent_id) AS held
     FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
-  activeAgents: activeAgents('state'),
-  activeAgentIds: activeAgents('id'),
-  agentsOf: `SELECT state FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id ${LOCKED}`,
+  activeAgents: ACTIVE_AGENTS,
+  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id`,
   takeDuty: `
     SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' duty ' || ($1::json #>> '{}'), 0))::integer AS taken`,
   prolongHub: `UPDATE hubs SET lease_until = ${field('untilMs')} WHERE hub_id = ${field('hubId', 'text')}`,
@@ -200,7 +263,10 @@ export const POSTGRES_STATEMENTS: Statements = {
   deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= ${field('nowMs')} ORDER BY hub_id FOR UPDATE SKIP LOCKED`,
   hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
   removeHubs: `DELETE FROM hubs WHERE hub_id = ANY (${NAMES})`,
-  dropMail: `DELETE FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id)`,
+  // What another takes at this moment is no concern of a burial.
+  dropMail: `
+    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
+      SELECT place FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id) FOR UPDATE SKIP LOCKED))`,
   takeMail: `
     DELETE FROM hub_mail WHERE place = ANY (ARRAY(
       SELECT place FROM hub_mail WHERE hub_id = ${field('hubId', 'text')} ORDER BY place LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))
@@ -233,6 +299,14 @@ export const POSTGRES_STATEMENTS: Statements = {
     { task_id: ['taskId', 'text'], json: ['json', 'text'] },
     '(task_id) DO UPDATE SET json = excluded.json',
   ),
+  saveKept: insert(
+    'task_kept_results',
+    KEPT_COLUMNS,
+    `(task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+  ),
+  dropKept: `
+    DELETE FROM task_kept_results AS k USING ${given(KEPT_NAME)}
+    WHERE k.task_id = given."taskId" AND k.generation = given.generation AND k.agent_id = given."agentId"`,
   saveAgents: insert(
     'agents',
     AGENT_COLUMNS,
@@ -252,12 +326,24 @@ export const POSTGRES_STATEMENTS: Statements = {
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
-    SELECT t.state FROM tasks AS t
-    WHERE t.ended_at IS NOT NULL AND t.ended_at <= greatest(${field('endedBeforeMs')}, ${field('deadBeforeMs')})
-      AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ${field('deadBeforeMs')} ELSE ${field('endedBeforeMs')} END
-      AND t.id IS DISTINCT FROM (SELECT task_id FROM task_events ORDER BY id DESC LIMIT 1)
-      AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.task_id = t.id)
-    ORDER BY t.ended_at, t.id LIMIT ${field('limit')} FOR UPDATE OF t SKIP LOCKED`,
+    SELECT old.ended_at, old.id, mine.state
+    FROM (
+      SELECT t.ended_at, t.id, t.status, t.due_at FROM tasks AS t
+      WHERE t.ended_at IS NOT NULL AND t.ended_at <= greatest(${field('endedBeforeMs')}, ${field('deadBeforeMs')})
+        AND (t.ended_at, t.id) > (${field('afterMs')}, ${field('afterId', 'text')})
+      ORDER BY t.ended_at, t.id LIMIT ${field('lookedMax')}
+    ) AS old LEFT JOIN LATERAL (
+      SELECT one.state FROM tasks AS one
+      WHERE one.id = old.id AND one.due_at IS NULL AND one.ended_at IS NOT NULL
+        AND one.ended_at <= CASE one.status WHEN 'dead_letter' THEN ${field('deadBeforeMs')} ELSE ${field('endedBeforeMs')} END
+        AND one.id IS DISTINCT FROM (SELECT task_id FROM task_events ORDER BY id DESC LIMIT 1)
+        AND NOT ${isNeeded('one.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.task_id = one.id)
+      FOR UPDATE OF one SKIP LOCKED) AS mine ON true
+    ORDER BY old.ended_at, old.id`,
+  noteRemovedEvents: `
+    INSERT INTO removed_events (only_row, last_id)
+    SELECT 1, max(id) FROM task_events WHERE task_id = ANY (${NAMES}) HAVING max(id) IS NOT NULL
+    ON CONFLICT (only_row) DO UPDATE SET last_id = greatest(removed_events.last_id, excluded.last_id)`,
   removeEvents: `DELETE FROM task_events WHERE task_id = ANY (${NAMES})`,
   removeTasks: `DELETE FROM tasks WHERE id = ANY (${NAMES})`,
   insertTombstones: insert(
@@ -270,21 +356,52 @@ export const POSTGRES_STATEMENTS: Statements = {
       SELECT b.ctid FROM tombstones AS b
       WHERE b.removed_at <= ${field('tombstonesBeforeMs')} AND NOT ${isNeeded('b.task_id')}
       ORDER BY b.removed_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
+  // A small table: what is over does not stay.
+  removeSecrets: `
+    DELETE FROM enrol_secrets WHERE hash = ANY (ARRAY(
+      SELECT hash FROM enrol_secrets WHERE expires_at < ${field('nowMs')} LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
   removeKeys: `
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM idempotency_keys
       WHERE created_at <= ${field('keysBeforeMs')} ORDER BY created_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
 
-  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ($1::json #>> '{}') AND revoked_at IS NULL LIMIT 1`,
+  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ${field('agentId', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
+  // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
+  liveTokenNamed: `
+    SELECT id FROM tokens
+    WHERE agent_id IS NULL AND name = ${field('name', 'text')} AND role = ${field('role', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
   insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
   revokeTokens: `
     UPDATE tokens SET revoked_at = ${field('nowMs')}
-    WHERE revoked_at IS NULL AND (id = ${field('id', 'text')} OR agent_id = ${field('agentId', 'text')}) RETURNING *`,
+    WHERE id = ANY (ARRAY(
+      SELECT id FROM tokens WHERE revoked_at IS NULL AND (id = ${field('id', 'text')} OR agent_id = ${field('agentId', 'text')})
+      ORDER BY id FOR UPDATE)) RETURNING *`,
+  // Locked in one order, since several hubs note the same tokens; what is newer by then is seen by the condition at the end.
+  noteTokensUsed: `
+    UPDATE tokens SET last_used_at = given."atMs" FROM ${given(TOKEN_USE_COLUMNS)}
+    WHERE tokens.id = given.id AND coalesce(tokens.last_used_at, -1) < given."atMs" AND tokens.id = ANY (ARRAY(
+      SELECT id FROM tokens WHERE id = ANY (ARRAY(SELECT used.id FROM json_to_recordset($1::json) AS used (id text)))
+      ORDER BY id ${LOCKED}))`,
   saveEnrolSecret: `
     INSERT INTO enrol_secrets (hash, expires_at) VALUES (${field('hash', 'text')}, ${field('expiresAtMs')})
     ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,
   takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = ($1::json #>> '{}') RETURNING expires_at`,
 };
+
+/**
+ * The statements that may wait for another transaction, in the order in which every transaction runs them: those in one line
+ * lock rows of one kind, and one of them is run at most once. Inserts of what has a new name wait for nobody.
+ */
+export const LOCK_ORDER: readonly (readonly (keyof Statements)[])[] = [
+  ['prolongHub', 'insertHub'],
+  ['loadKeys', 'liveTokenOf', 'liveTokenNamed'],
+  ['loadAgents'],
+  ['loadTasks', 'loadAllTasks'],
+  ['insertAgents', 'revokeTokens', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
+  ['pendingStops'],
+  ['insertEvents'],
+  ['recordBatch'],
+];
 
 /** Those that write nothing, whatever rows they answer. */
 export const POSTGRES_LOOKS = looksAmong(POSTGRES_STATEMENTS);

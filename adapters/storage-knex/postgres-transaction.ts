@@ -1,8 +1,9 @@
 /** One transaction on the writing connection: what may fail where, and what that means. */
+import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Transaction } from './engine.ts';
-import type { PostgresConnection } from './postgres-connection.ts';
-import { commitUnknown, isRefusal, postgresFailure } from './postgres-failures.ts';
+import type { Begun, PostgresConnection } from './postgres-connection.ts';
+import { commitUnknown, DEADLOCK, isRefusal, postgresFailure, sqlStateOf } from './postgres-failures.ts';
 import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_LOOKS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
 import { parameterText } from './postgres-text.ts';
 import type { Statements } from './statements.ts';
@@ -13,10 +14,14 @@ export interface PostgresWrite<T> {
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Told when the connection cannot be used any more. */
   readonly distrust: (why: unknown) => void;
-  /** The server's time where it was heard a moment ago; null: it is to be waited for. */
-  readonly knownMs: () => number | null;
-  /** Told the server's time at the begin. */
-  readonly begun: (nowMs: number) => void;
+  /** Told when the server ended the transaction because another waited for it too. */
+  readonly deadlocked?: (() => void) | undefined;
+  /** The store's time. */
+  readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
+  /** Whether the server's time was heard a moment ago; otherwise it is to be waited for. */
+  readonly isClockKnown: () => boolean;
+  /** Told what the server said at the begin. */
+  readonly begun: (begun: Begun) => void;
 }
 
 /**
@@ -37,6 +42,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
     if (!isRefusal(thrown)) distrust(thrown);
+    if (sqlStateOf(thrown) === DEADLOCK) write.deadlocked?.();
     return (failure ??= postgresFailure(thrown, doing, place));
   };
   const requireAlive = (name: keyof Statements): void => {
@@ -65,8 +71,9 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const record = async (): Promise<void> => {
     if (batchId !== null) await (recorded ??= change('recordBatch', batchId));
   };
-  const transactionAt = (nowMs: number): Transaction => ({
-    nowMs,
+  const transactionNow = (): Transaction => ({
+    nowMs: write.clock.nowMs(),
+    removableMs: write.clock.removableMs(),
     async rows(name, parameter) {
       const rows = await ask(name, parameter, (sql, text) => writer.rows(sql, text, name));
       hasWritten ||= rows.length > 0 && !POSTGRES_LOOKS.has(name);
@@ -93,7 +100,9 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   begun.then(write.begun, (thrown: unknown) => void fail(thrown, 'begin a transaction'));
   let answer: T;
   try {
-    answer = await write.work(transactionAt(write.knownMs() ?? (await begun)));
+    // What hears it was asked for before this.
+    if (!write.isClockKnown()) await begun;
+    answer = await write.work(transactionNow());
     await begun;
     if (hasWritten && failure === undefined) await record();
   } catch (thrown) {

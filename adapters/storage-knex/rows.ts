@@ -7,12 +7,14 @@
 import type { Agent } from '../../core/domain/agent.ts';
 import type { EventName, StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
+import { NOTHING_KEPT, type KeptResult } from '../../core/domain/kept-results.ts';
 import type { Tombstone } from '../../core/domain/tombstone.ts';
 import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody } from '../../core/domain/task.ts';
 import { NOTHING_USED } from '../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange, TaskRow } from '../../core/ports/task-store.ts';
 import type { Row } from './row.ts';
+import { agentSchema, damaged, storedCheck, taskSchema } from './stored-schemas.ts';
 
 /** A lane is stored as its place: 0 is urgent. */
 export const laneOf = (priority: Priority): number => PRIORITIES.indexOf(priority);
@@ -27,13 +29,16 @@ const PLAIN: Task = {
   priority: 'normal',
   status: 'queued',
   generation: GENERATION_ZERO,
+  generationFloor: GENERATION_ZERO,
   requirement: { capabilities: [], assignTo: null },
   assignedTo: null,
   assignedAtMs: null,
   acceptedAtMs: null,
   deadlineAtMs: null,
+  hushedAtMs: null,
   runDeadlineAtMs: null,
   wokenAtMs: null,
+  resent: 0,
   progressCount: 0,
   round: 1,
   retryCount: 0,
@@ -49,11 +54,13 @@ const PLAIN: Task = {
   ttlMs: null,
   runMaxMs: null,
   dependsOn: [],
+  dependentsAfter: null,
   deadReason: null,
   lastError: null,
   usage: NOTHING_USED,
   session: null,
   outcomes: [],
+  kept: NOTHING_KEPT,
   submittedBy: '',
   createdAtMs: 0,
   updatedAtMs: 0,
@@ -70,13 +77,16 @@ const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undef
   priority: task.priority,
   status: task.status,
   generation: task.generation,
+  generationFloor: task.generationFloor === GENERATION_ZERO ? undefined : task.generationFloor,
   requirement: task.requirement,
   assignedTo: task.assignedTo ?? undefined,
   assignedAtMs: task.assignedAtMs ?? undefined,
   acceptedAtMs: task.acceptedAtMs ?? undefined,
   deadlineAtMs: task.deadlineAtMs ?? undefined,
+  hushedAtMs: task.hushedAtMs ?? undefined,
   runDeadlineAtMs: task.runDeadlineAtMs ?? undefined,
   wokenAtMs: task.wokenAtMs ?? undefined,
+  resent: unlessZero(task.resent),
   progressCount: unlessZero(task.progressCount),
   round: task.round,
   retryCount: unlessZero(task.retryCount),
@@ -92,11 +102,13 @@ const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undef
   ttlMs: task.ttlMs ?? undefined,
   runMaxMs: task.runMaxMs ?? undefined,
   dependsOn: unlessEmpty(task.dependsOn),
+  dependentsAfter: task.dependentsAfter ?? undefined,
   deadReason: task.deadReason ?? undefined,
   lastError: task.lastError ?? undefined,
   usage: task.usage === NOTHING_USED ? undefined : task.usage,
   session: task.session ?? undefined,
   outcomes: unlessEmpty(task.outcomes),
+  kept: task.kept === NOTHING_KEPT ? undefined : task.kept,
   submittedBy: task.submittedBy,
   createdAtMs: task.createdAtMs,
   updatedAtMs: task.updatedAtMs,
@@ -121,10 +133,33 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
 
 export const agentColumns = (agent: Agent) => ({ id: agent.id, connected: agent.connected ? 1 : 0, hubId: agent.hubId, state: agent });
 
-/** The value in a row's `state`; of a task: `taskIn`. */
+/** The value in a row's `state`; of a task or an agent: `taskIn`, `agentIn`. */
 export const stateIn = <T>(row: Row): T => jsonIn<T>(row['state']);
 
-export const taskIn = (row: Row): Task => Object.assign({ ...PLAIN }, stateIn<Partial<Task>>(row));
+const checkedTask = storedCheck<Task>('task', taskSchema);
+const checkedAgent = storedCheck<Agent>('agent', agentSchema);
+
+/** Throws `AC_STORE_DAMAGED`. */
+export const taskIn = (row: Row): Task => {
+  const state = stateOf('task', row);
+  return checkedTask(typeof state === 'object' ? Object.assign({ ...PLAIN }, state) : state, row['id'] ?? idIn(state));
+};
+
+/** Throws `AC_STORE_DAMAGED`. */
+export const agentIn = (row: Row): Agent => {
+  const state = stateOf('agent', row);
+  return checkedAgent(state, row['id'] ?? idIn(state));
+};
+
+function stateOf(table: string, row: Row): unknown {
+  try {
+    return stateIn<unknown>(row);
+  } catch (cause) {
+    throw damaged(table, row['id'] ?? 'without a readable id', 'its state is not JSON', cause);
+  }
+}
+
+const idIn = (state: unknown): unknown => (state as { readonly id?: unknown } | null)?.id ?? 'without a readable id';
 
 export const bodyIn = (row: Row): TaskBody => jsonIn<TaskBody>(row['body']);
 
@@ -150,6 +185,32 @@ export const eventIn = (row: Row): StoredEvent => ({
   details: row['details'] === null ? null : jsonIn<NonNullable<TaskEvent['details']>>(row['details']),
 });
 
+export const keptColumns = (kept: KeptResult) => ({
+  taskId: kept.taskId,
+  generation: kept.generation,
+  agentId: kept.agentId,
+  kind: kept.kind,
+  reason: kept.reason,
+  bytes: kept.bytes,
+  sha256: kept.sha256,
+  keptAt: kept.atMs,
+  result: kept.result,
+  details: kept.details,
+});
+
+export const keptIn = (row: Row): KeptResult => ({
+  taskId: row['task_id'] as TaskId,
+  generation: Number(row['generation']) as Generation,
+  agentId: row['agent_id'] as AgentId,
+  kind: row['kind'] as KeptResult['kind'],
+  reason: row['reason'] as string,
+  bytes: Number(row['bytes']),
+  sha256: row['sha256'] as string,
+  atMs: Number(row['kept_at']),
+  result: row['result'] as string,
+  details: row['details'] as string | null,
+});
+
 export const tombstoneIn = (row: Row): Tombstone => stateIn<Tombstone>(row);
 
 export const tokenIn = (row: Row): TokenRecord => ({
@@ -163,6 +224,8 @@ export const tokenIn = (row: Row): TokenRecord => ({
   maxSlots: numberOrNull(row['max_slots']),
   createdAtMs: Number(row['created_at']),
   revokedAtMs: numberOrNull(row['revoked_at']),
+  expiresAtMs: numberOrNull(row['expires_at']),
+  lastUsedAtMs: numberOrNull(row['last_used_at']),
 });
 
 const jsonIn = <T>(text: unknown): T => JSON.parse(text as string) as T;

@@ -1,5 +1,5 @@
 /**
- * The connections of one open database: one that writes, a few that read beside it. Opened and dropped together, so that
+ * The connections of one open database: one that writes, a few that read beside it, one that looks up tokens. Opened and dropped together, so that
  * after a failure of the disk nothing that was believed before is believed again.
  */
 import { randomUUID } from 'node:crypto';
@@ -15,8 +15,11 @@ import { SAVE_AT_ONCE, type EventNumbers } from './sqlite-save.ts';
 import { readersOn, type Readers } from './one-connection.ts';
 import { migrateSqlite } from './sqlite-schema.ts';
 
-/** Pages, streams and look-ups at the same time; the rest waits in line. */
-const READERS_MAX = 4;
+/**
+ * Pages and streams at the same time; the rest waits in line. Each that runs holds one of the four threads on which Node runs
+ * what blocks, so that one is left for the writer and one for the look-ups of tokens.
+ */
+const READERS_MAX = 2;
 /** What the write-ahead log is cut back to when it has grown. */
 const WAL_BYTES_KEPT = 67_108_864;
 /** Pages of 4 KiB after which the write-ahead log is copied into the database: a page that changed often by then is copied once. */
@@ -30,6 +33,8 @@ export interface SqliteConnections {
   /** Of what the writer saves. */
   readonly numbers: EventNumbers;
   readonly readers: Readers;
+  /** One connection that only looks up who may speak. */
+  readonly lookUps: Readers;
   /** Waits for running reads, then closes all. */
   close(): Promise<void>;
 }
@@ -49,16 +54,19 @@ export async function openSqliteConnections(deps: {
     connection: { filename: file },
     pool: { min: 0, max: 1, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`, ...WRITER_PRAGMAS) },
   });
-  const pool = knex({
-    ...shared,
-    connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
-    pool: { min: 0, max: READERS_MAX, afterCreate: readerMade(busyMs) },
-  });
+  const readersPool = (max: number): Knex =>
+    knex({
+      ...shared,
+      connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
+      pool: { min: 0, max, afterCreate: readerMade(busyMs) },
+    });
+  const pool = readersPool(READERS_MAX);
+  const lookUpPool = readersPool(1);
   let raw: Database | undefined;
   let writer: SqliteConnection | undefined;
   // May be called again: whoever could not open anew closes what it had once more. Knex releases a connection only once.
   const close = async (): Promise<void> => {
-    await pool.destroy();
+    await Promise.all([pool.destroy(), lookUpPool.destroy()]);
     const held = raw;
     raw = undefined;
     await writer?.finalize();
@@ -74,7 +82,8 @@ export async function openSqliteConnections(deps: {
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
     await pool.raw('SELECT store_id FROM store');
-    return { storeId, writer, numbers: { last: null }, readers: readersOn(knex, pool, shared), close };
+    const [readers, lookUps] = [readersOn(knex, pool, shared), readersOn(knex, lookUpPool, shared)];
+    return { storeId, writer, numbers: { last: null }, readers, lookUps, close };
   } catch (thrown) {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)

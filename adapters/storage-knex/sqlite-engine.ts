@@ -1,4 +1,6 @@
 /** SQLite behind the stores: one writer in turn, readers beside it, everything opened anew after the disk has failed. */
+import type { Knex } from 'knex';
+import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -6,11 +8,14 @@ import { NO_CALLS } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from './engine.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
 import { openSqliteConnections, type SqliteConnections } from './sqlite-connections.ts';
-import { prepareSqliteFiles } from './sqlite-files.ts';
+import { prepareSqliteFiles, refuseUnfinishedRestore } from './sqlite-files.ts';
 import { takeSqliteLock } from './sqlite-lock.ts';
+import { isDistrusted, sqliteFailure } from './sqlite-failures.ts';
 import { claimSqliteFile } from './sqlite-schema.ts';
 import { sqliteRead, sqliteTransaction } from './sqlite-transaction.ts';
+import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from './stored-clock.ts';
 
 /** One hub at a time; what was committed is on disk. */
 export const SQLITE_CAPABILITIES: StoreCapabilities = { durable: true, shared: false };
@@ -37,12 +42,24 @@ export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
 });
 
 async function openSqliteEngine({ file, clock, log, busyMs = BUSY_MS }: SqliteEngineDeps): Promise<OpenEngine> {
+  await refuseUnfinishedRestore(file);
   const files = await prepareSqliteFiles(file);
   const lock = await takeSqliteLock(files);
   try {
     await claimSqliteFile(files.database);
     const connect = () => openSqliteConnections({ file: files.database, log, busyMs });
-    return openedEngine({ file: files.database, clock, log, connect, connections: await connect(), release: lock.release });
+    const connections = await connect();
+    const opened = { file: files.database, clock, log, connect, connections, release: lock.release };
+    try {
+      const source = { wallMs: () => clock.nowMs(), monotonicMs: () => clock.monotonicMs() };
+      const [row] = await connections.writer.rows(READ_CLOCK);
+      const storeClock = storeClockIn(row, { source, log, place: files.database });
+      await saveClock(connections.writer, storeClock);
+      return openedEngine({ ...opened, storeClock });
+    } catch (thrown) {
+      await connections.close();
+      throw sqliteFailure(thrown, "read the store's clock", files.database);
+    }
   } catch (thrown) {
     await lock.release();
     throw thrown;
@@ -55,13 +72,16 @@ async function openSqliteEngine({ file, clock, log, busyMs = BUSY_MS }: SqliteEn
  */
 function openedEngine(opened: {
   readonly file: string;
+  /** The machine's. */
   readonly clock: Clock;
+  readonly storeClock: StoreClock;
   readonly log: Log;
   readonly connect: () => Promise<SqliteConnections>;
   readonly connections: SqliteConnections;
   readonly release: () => Promise<void>;
 }): OpenEngine {
-  const { file, clock, log } = opened;
+  const { file, clock, storeClock, log } = opened;
+  let savedMs = storeClock.nowMs();
   const inTurn = oneAtATime();
   let state: { readonly kind: 'open' | 'distrusted'; readonly connections: SqliteConnections } | { readonly kind: 'closed' } = {
     kind: 'open',
@@ -89,30 +109,54 @@ function openedEngine(opened: {
     }
   };
 
-  const read: OpenEngine['read'] = async (work, asksOnce = false) => {
+  const readBy = async <T>(of: 'readers' | 'lookUps', work: (snapshot: Knex) => Promise<T>, asksOnce: boolean): Promise<T> => {
     const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
-    return await sqliteRead(connections.readers, { file, clock, readMs: READ_MS_MAX, work, asksOnce, distrust: distrust(connections) });
+    return await sqliteRead(connections[of], { file, clock, readMs: READ_MS_MAX, work, asksOnce, distrust: distrust(connections) });
+  };
+  const read: OpenEngine['read'] = (work, asksOnce = false) => readBy('readers', work, asksOnce);
+
+  /** Outside the batches, so that none is slowed by it. That it failed harms nobody: the next one says more. */
+  const keepClock = async (): Promise<void> => {
+    if (state.kind !== 'open') return;
+    const { connections } = state;
+    try {
+      await saveClock(connections.writer, storeClock);
+    } catch (thrown) {
+      if (isDistrusted(thrown)) distrust(connections)(thrown);
+      log.warn("the mark of the store's clock could not be written", { file, error: messageOf(thrown) });
+    }
   };
 
   return {
     storeId: opened.connections.storeId,
 
-    nowMs: () => clock.nowMs(),
+    clock: storeClock,
 
     write: (batchId, work) =>
       inTurn(async () => {
         const connections = await believed();
         const { writer, numbers } = connections;
-        return sqliteTransaction(writer, { file, clock, numbers, batchId, work, distrust: distrust(connections) });
+        storeClock.step();
+        const write = { file, clock: storeClock, numbers, batchId, work, distrust: distrust(connections) };
+        try {
+          return await sqliteTransaction(writer, write);
+        } finally {
+          if (storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
+            savedMs = storeClock.nowMs();
+            void inTurn(keepClock);
+          }
+        }
       }),
 
     read,
+    lookUp: (work) => readBy('lookUps', work, true),
 
     committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),
 
     close: () =>
       inTurn(async () => {
         if (state.kind === 'closed') return;
+        await keepClock();
         const { connections } = state;
         state = { kind: 'closed' };
         try {
@@ -122,4 +166,11 @@ function openedEngine(opened: {
         }
       }),
   };
+}
+
+const SAVE_CLOCK = `UPDATE store SET clock_mark = max(coalesce(clock_mark, 0), ?1 ->> 0), clock_offset = ?1 ->> 1, removals_from = ?1 ->> 2`;
+
+async function saveClock(writer: SqliteConnection, clock: StoreClock): Promise<void> {
+  const { markMs, offsetMs, removalsFromMs } = clock.state;
+  await writer.change(SAVE_CLOCK, JSON.stringify([markMs, offsetMs, removalsFromMs]));
 }

@@ -19,6 +19,9 @@ const DISTRUSTED = new Set([
   'SQLITE_NOLFS',
 ]);
 
+/** The file itself is wrong; no new connection changes that. */
+const DAMAGED = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB']);
+
 /** SQLite's own name of the error; undefined for any other error. */
 export function sqliteCodeOf(thrown: unknown): string | undefined {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
@@ -40,6 +43,12 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
     return new AgentcomError('AC_STORE_RETRY', `${what} Another program holds a lock on it. Try again, or close that program.`, options);
   if (sqliteCodeOf(thrown) === 'SQLITE_INTERRUPT')
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It took too long and was stopped. Ask for less.`, options);
+  if (DAMAGED.has(sqliteCodeOf(thrown) ?? ''))
+    return new AgentcomError(
+      'AC_STORE_UNAVAILABLE',
+      `${what} The file is damaged. Stop the hub, see what is wrong with agentcom doctor --fsck, and restore the newest backup: agentcom restore FILE --force.`,
+      options,
+    );
   if (isDistrusted(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
     return new AgentcomError(
       'AC_STORE_UNAVAILABLE',

@@ -37,6 +37,16 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
   }
 }
 
+/** A restore that was ended after it had put the store aside: a hub would begin with an empty one. */
+export async function refuseUnfinishedRestore(file: string): Promise<void> {
+  const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => null))?.size ?? 0;
+  if ((await sizeOf(file)) > 0 || (await sizeOf(`${file}.restoring`)) === 0) return;
+  throw cannotOpen(
+    file,
+    `\`agentcom restore\` was ended on the way, and the store lies beside it as "${file}.before-…". Run \`agentcom restore\` again`,
+  );
+}
+
 /** `why` says what was found and what to do. */
 export const cannotOpen = (file: string, why: string, cause?: unknown): AgentcomError =>
   new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${why}.`, { cause, details: { file } });

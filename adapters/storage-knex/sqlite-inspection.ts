@@ -34,14 +34,25 @@ export async function inspectSqlite(file: string): Promise<StoreInspection> {
     statements: STATEMENTS,
     rows,
     schema: () => schemaDamage(rows),
-    file: async () =>
-      (await rows('PRAGMA integrity_check(100)'))
-        .map((row) => String(row['integrity_check']))
-        .filter((line) => line !== 'ok')
-        .map((line) => `SQLite finds: ${line}`),
+    file: async () => pagesWrong(await rows(`PRAGMA integrity_check(${LINES_MAX})`)),
+    async quick() {
+      const [size] = await rows('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size');
+      return Number(size?.['bytes']) > QUICK_BYTES_MAX ? null : pagesWrong(await rows(`PRAGMA quick_check(${LINES_MAX})`));
+    },
     close,
   });
 }
+
+/** Lines that SQLite says of a damaged file. */
+const LINES_MAX = 100;
+/** A file that is read without being asked for: about a second. */
+const QUICK_BYTES_MAX = 268_435_456;
+
+const pagesWrong = (rows: readonly Row[]): readonly string[] =>
+  rows
+    .map((row) => String(Object.values(row)[0]))
+    .filter((line) => line !== 'ok')
+    .map((line) => `SQLite finds: ${line}`);
 
 const STATEMENTS = inspectionStatements({
   field: (name) => `(?1 ->> '$.${name}')`,

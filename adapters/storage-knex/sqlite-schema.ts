@@ -44,6 +44,9 @@ export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
       getMigration: async (migration: Migration) => ({
         up: async (transaction: Knex) => {
           for (const statement of migration.sqlite) await transaction.raw(statement);
+          const run = async (sql: string, parameter?: string): Promise<readonly Row[]> =>
+            (await transaction.raw(sql, parameter === undefined ? [] : [parameter])) as readonly Row[];
+          await migration.code?.({ dialect: 'sqlite', rows: run, change: async (sql, parameter) => void (await run(sql, parameter)) });
         },
         down: () => Promise.reject(new AgentcomError('AC_INTERNAL', 'The schema only goes forward. Restore a backup instead.')),
       }),

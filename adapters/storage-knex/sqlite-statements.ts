@@ -2,7 +2,7 @@
  * SQLite's text of the statements. `json_each(?1)` makes rows of the parameter; a statement that must not wander off its
  * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
  */
-import type { Statements } from './statements.ts';
+import { KEPT_CHANGING, type Statements } from './statements.ts';
 
 const NAMES = '(SELECT value FROM json_each(?1))';
 const LANES = '(SELECT 0 AS lane UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)';
@@ -30,11 +30,11 @@ const isNeeded = (id: string): string => `EXISTS (
       SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
-const activeAgents = (column: string): string => `
-    SELECT ${column} FROM agents
+const HAS_STOPS = 'EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id) AS has_stops';
+const ACTIVE_AGENTS = `
+    SELECT id, ${HAS_STOPS} FROM agents
     WHERE id IN (
       SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
-      UNION SELECT assigned_to FROM tasks INDEXED BY tasks_live WHERE status = 'assigned'
       UNION SELECT agent_id FROM pending_stops)
       AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
     ORDER BY id`;
@@ -70,6 +70,17 @@ const EVENT_COLUMNS = {
 export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: field('id'), ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
 const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
 const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
+const KEPT_NAME = { task_id: field('taskId'), generation: field('generation'), agent_id: field('agentId') };
+const KEPT_COLUMNS = {
+  ...KEPT_NAME,
+  kind: field('kind'),
+  reason: field('reason'),
+  bytes: field('bytes'),
+  sha256: field('sha256'),
+  kept_at: field('keptAt'),
+  result: field('result'),
+  details: field('details'),
+};
 const KEY_COLUMNS = {
   owner: field('owner'),
   key: field('key'),
@@ -88,27 +99,40 @@ const TOKEN_COLUMNS = {
   max_slots: field('maxSlots'),
   created_at: field('createdAtMs'),
   revoked_at: field('revokedAtMs'),
+  expires_at: field('expiresAtMs'),
+  last_used_at: field('lastUsedAtMs'),
 };
+
+const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > (?1 ->> '$.nowMs'))`;
 
 export const SQLITE_STATEMENTS: Statements = {
   recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$')`,
   probe: 'UPDATE store SET probes = probes + 1',
 
-  loadTasks: `SELECT state FROM tasks WHERE id IN ${NAMES}`,
+  loadTasks: `SELECT state, id FROM tasks WHERE id IN ${NAMES}`,
+  // One hub has the file to itself: nothing is locked, and what belongs to what is named is looked for apart.
+  loadAllTasks: `SELECT id, state FROM tasks WHERE id IN (SELECT value FROM json_each(?1 -> '$.tasks'))`,
+  readTasks: `SELECT id, state FROM tasks WHERE id IN ${NAMES}`,
   loadTombstones: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
   loadAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
+  takeAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
+  readAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
   loadKeys: `
     SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
     FROM json_each(?1) AS named CROSS JOIN idempotency_keys AS k
     WHERE k.owner = named.${field('owner')} AND k.key = named.${field('key')}`,
   loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id IN ${NAMES}`,
 
-  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks.
+  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks. All ranges go on
+  // in turn, and each ends with a step to nowhere.
   waitingRequirements: `
-    WITH RECURSIVE keys (requirement_key) AS (
-      SELECT ${firstKey("AND requirement_key > ''")}
+    WITH RECURSIVE keys (requirement_key, until) AS (
+      SELECT ${firstKey("AND requirement_key >= (range.value ->> '$.from') AND requirement_key < (range.value ->> '$.until')")}, range.value ->> '$.until'
+      FROM json_each(?1, '$.ranges') AS range
       UNION ALL
-      SELECT ${firstKey('AND requirement_key > keys.requirement_key')} FROM keys WHERE keys.requirement_key IS NOT NULL
+      SELECT ${firstKey('AND requirement_key > keys.requirement_key AND requirement_key < keys.until')}, keys.until
+      FROM keys WHERE keys.requirement_key IS NOT NULL
+      LIMIT (?1 ->> '$.steps')
     ), firsts AS (
       SELECT keys.requirement_key, (
         SELECT t.rowid FROM ${LANES} AS lanes CROSS JOIN tasks AS t INDEXED BY tasks_claimable
@@ -117,7 +141,7 @@ export const SQLITE_STATEMENTS: Statements = {
         LIMIT 1) AS task
       FROM keys WHERE keys.requirement_key IS NOT NULL
     )
-    SELECT t.state FROM firsts CROSS JOIN tasks AS t WHERE t.rowid = firsts.task ORDER BY firsts.requirement_key`,
+    SELECT t.state FROM firsts LEFT JOIN tasks AS t ON t.rowid = firsts.task ORDER BY firsts.requirement_key`,
 
   // One short walk on the index for each key and lane, however many tasks wait elsewhere.
   claimable: `
@@ -134,13 +158,24 @@ export const SQLITE_STATEMENTS: Statements = {
     SELECT state FROM tasks INDEXED BY tasks_due
     WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
     ORDER BY due_at, id LIMIT (?1 ->> '$.limit')`,
-  // The plus keeps it off the index of statuses, which would walk every blocked task.
+  dueAssignees: `
+    SELECT DISTINCT assigned_to FROM (
+      SELECT assigned_to FROM tasks INDEXED BY tasks_due
+      WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
+      ORDER BY due_at, id LIMIT (?1 ->> '$.limit'))
+    WHERE assigned_to IS NOT NULL`,
   dependents: `
-    SELECT t.state
-    FROM (SELECT DISTINCT d.task_id FROM json_each(?1) AS named CROSS JOIN task_dependencies AS d WHERE d.depends_on = named.value) AS naming
-      CROSS JOIN tasks AS t
-    WHERE t.id = naming.task_id AND +t.status = 'blocked'
-    ORDER BY t.id`,
+    SELECT naming.place, t.id, t.status = 'blocked' AS waits, CASE t.status WHEN 'blocked' THEN t.state END AS state
+    FROM (
+      SELECT named.key AS place, d.task_id
+      FROM json_each(?1, '$.of') AS named CROSS JOIN task_dependencies AS d
+      WHERE d.depends_on = named.${field('id')} AND d.task_id IN (
+        SELECT one.task_id FROM task_dependencies AS one
+        WHERE one.depends_on = named.${field('id')} AND one.task_id > named.${field('after')}
+        ORDER BY one.task_id LIMIT (?1 ->> '$.limit'))
+      ORDER BY named.key, d.task_id LIMIT (?1 ->> '$.limit')) AS naming CROSS JOIN tasks AS t
+    WHERE t.id = naming.task_id
+    ORDER BY naming.place, t.id`,
   someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
   liveTasks: `
     SELECT t.state FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
@@ -152,9 +187,8 @@ export const SQLITE_STATEMENTS: Statements = {
       (SELECT count(*) FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = named.value)
       + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.value) AS held
     FROM (SELECT DISTINCT value FROM json_each(?1)) AS named`,
-  activeAgents: activeAgents('state'),
-  activeAgentIds: activeAgents('id'),
-  agentsOf: `SELECT state FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (?1 ->> '$') ORDER BY id`,
+  activeAgents: ACTIVE_AGENTS,
+  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (?1 ->> '$') ORDER BY id`,
   // One hub has the file to itself.
   takeDuty: `SELECT 1 AS taken WHERE ?1 IS NOT NULL`,
   prolongHub: `UPDATE hubs SET lease_until = ?1 ->> '$.untilMs' WHERE hub_id = (?1 ->> '$.hubId')`,
@@ -179,6 +213,14 @@ export const SQLITE_STATEMENTS: Statements = {
     SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
     WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
   saveResults: insert('task_results', { task_id: field('taskId'), json: field('json') }, '(task_id) DO UPDATE SET json = excluded.json'),
+  saveKept: insert(
+    'task_kept_results',
+    KEPT_COLUMNS,
+    `(task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+  ),
+  dropKept: `
+    DELETE FROM task_kept_results
+    WHERE (task_id, generation, agent_id) IN (SELECT ${Object.values(KEPT_NAME).join(', ')} FROM json_each(?1))`,
   saveAgents: insert(
     'agents',
     AGENT_COLUMNS,
@@ -202,12 +244,19 @@ export const SQLITE_STATEMENTS: Statements = {
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
-    SELECT t.state FROM tasks AS t INDEXED BY tasks_ended
-    WHERE t.ended_at <= max(?1 ->> '$.endedBeforeMs', ?1 ->> '$.deadBeforeMs')
+    SELECT t.ended_at, t.id, CASE WHEN t.due_at IS NULL
       AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ?1 ->> '$.deadBeforeMs' ELSE ?1 ->> '$.endedBeforeMs' END
       AND t.id IS NOT (SELECT task_id FROM task_events WHERE id = (SELECT max(id) FROM task_events))
       AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s INDEXED BY pending_stops_by_task WHERE s.task_id = t.id)
-    ORDER BY t.ended_at, t.id LIMIT (?1 ->> '$.limit')`,
+      THEN t.state END AS state
+    FROM tasks AS t INDEXED BY tasks_ended
+    WHERE t.ended_at <= max(?1 ->> '$.endedBeforeMs', ?1 ->> '$.deadBeforeMs')
+      AND (t.ended_at, t.id) > (?1 ->> '$.afterMs', ?1 ->> '$.afterId')
+    ORDER BY t.ended_at, t.id LIMIT (?1 ->> '$.lookedMax')`,
+  noteRemovedEvents: `
+    INSERT INTO removed_events (only_row, last_id)
+    SELECT 1, max(id) FROM task_events WHERE task_id IN ${NAMES} HAVING max(id) IS NOT NULL
+    ON CONFLICT (only_row) DO UPDATE SET last_id = max(last_id, excluded.last_id)`,
   removeEvents: `DELETE FROM task_events WHERE task_id IN ${NAMES}`,
   removeTasks: `DELETE FROM tasks WHERE id IN ${NAMES}`,
   insertTombstones: insert(
@@ -220,16 +269,27 @@ export const SQLITE_STATEMENTS: Statements = {
       SELECT b.task_id FROM tombstones AS b INDEXED BY tombstones_by_age
       WHERE b.removed_at <= (?1 ->> '$.tombstonesBeforeMs') AND NOT ${isNeeded('b.task_id')}
       ORDER BY b.removed_at LIMIT (?1 ->> '$.limit'))`,
+  // A small table: what is over does not stay.
+  removeSecrets: `
+    DELETE FROM enrol_secrets WHERE hash IN (
+      SELECT hash FROM enrol_secrets WHERE expires_at < (?1 ->> '$.nowMs') LIMIT (?1 ->> '$.limit'))`,
   removeKeys: `
     DELETE FROM idempotency_keys WHERE rowid IN (
       SELECT rowid FROM idempotency_keys INDEXED BY idempotency_keys_by_age
       WHERE created_at <= (?1 ->> '$.keysBeforeMs') ORDER BY created_at LIMIT (?1 ->> '$.limit'))`,
 
-  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$') AND revoked_at IS NULL LIMIT 1`,
+  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$.agentId') AND ${IS_LIVE_TOKEN} LIMIT 1`,
+  // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
+  liveTokenNamed: `
+    SELECT id FROM tokens
+    WHERE agent_id IS NULL AND name = (?1 ->> '$.name') AND role = (?1 ->> '$.role') AND ${IS_LIVE_TOKEN} LIMIT 1`,
   insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
   revokeTokens: `
     UPDATE tokens SET revoked_at = ?1 ->> '$.nowMs'
     WHERE revoked_at IS NULL AND (id = (?1 ->> '$.id') OR agent_id = (?1 ->> '$.agentId')) RETURNING *`,
+  noteTokensUsed: `
+    UPDATE tokens SET last_used_at = given.${field('atMs')} FROM json_each(?1) AS given
+    WHERE tokens.id = given.${field('id')} AND coalesce(last_used_at, -1) < given.${field('atMs')}`,
   saveEnrolSecret: `
     INSERT INTO enrol_secrets (hash, expires_at) VALUES (?1 ->> '$.hash', ?1 ->> '$.expiresAtMs')
     ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,

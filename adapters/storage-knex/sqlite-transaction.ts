@@ -1,6 +1,7 @@
 /** One transaction on SQLite's writing connection, and one read beside it: what may fail where, and what that means. */
 import type { Knex } from 'knex';
 import type { Database } from 'sqlite3';
+import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
@@ -14,7 +15,7 @@ import { looksAmong, type Statements } from './statements.ts';
 
 export interface SqliteWrite<T> {
   /** Whose time the transaction has. */
-  readonly clock: Clock;
+  readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
   readonly file: string;
   /** Of this connection. */
   readonly numbers: EventNumbers;
@@ -71,7 +72,8 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     });
   const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
     requireAlive('saveAndCommit');
-    if (batchId === null || state === 'writing') return null;
+    // Kept results are rare, and no steps of the statement that nearly every batch is.
+    if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     try {
       const last = (numbers.last ??= await lastEventNumber(writer));
       const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
@@ -89,6 +91,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   };
   const transaction: Transaction = {
     nowMs: clock.nowMs(),
+    removableMs: clock.removableMs(),
     rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], json(parameter))),
     change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], json(parameter))),
     saveAndCommit,

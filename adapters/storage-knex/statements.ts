@@ -8,23 +8,42 @@ export interface Statements {
   /** No parameter. Changes one row, so that a commit is tried in earnest. */
   readonly probe: string;
 
-  /** Parameter: task ids. Rows: `state`. */
+  /** Parameter: task ids. Rows: `state`. Locks them. */
   readonly loadTasks: string;
+  /**
+   * Parameter: `{tasks, holders, completing, retried}`, lists of ids as in `LoadNames`. Rows: `state` of all that is to be locked for
+   * them. Locks them in one go.
+   */
+  readonly loadAllTasks: string;
+  /** Parameter: task ids. Rows: `state`. */
+  readonly readTasks: string;
   /** Parameter: task ids. Rows: `state` of their tombstones. */
   readonly loadTombstones: string;
-  /** Parameter: agent ids. Rows: `state`. */
+  /** Parameter: agent ids. Rows: `state`. Locks them. */
   readonly loadAgents: string;
+  /** Parameter: agent ids. Rows: `state`. Locks them, and leaves out those that others have. */
+  readonly takeAgents: string;
+  /** Parameter: agent ids. Rows: `state`. */
+  readonly readAgents: string;
   /** Parameter: `{owner, key}`s. Rows: `owner`, `key`, `digest`, `task_ids`, `created_at`. */
   readonly loadKeys: string;
   /** Parameter: task ids. Rows: `task_id`, `body`. */
   readonly loadBodies: string;
-  /** Parameter: `{nowMs}`. Rows: `state` of one task of each requirement that waits, by requirement key. */
+  /**
+   * Parameter: `{nowMs, ranges, steps}`; ranges of keys as `{from, until}`. Rows: for each key with waiting tasks, by key, `state` of one
+   * that is eligible, null where none is. Makes at most so many steps, one for each key and one for the end of each range.
+   */
   readonly waitingRequirements: string;
   /** Parameter: `{keys, nowMs, limitPerLane}`. Rows: `state`, by key, lane, readiness, id. */
   readonly claimable: string;
   /** Parameter: `{nowMs, limit}`. Rows: `state`, earliest first. */
   readonly due: string;
-  /** Parameter: task ids. Rows: `state`, by id. */
+  /** The same tasks. Rows: `assigned_to`, each once. */
+  readonly dueAssignees: string;
+  /**
+   * Parameter: `{of, limit}`; of: `{id, after}`s. Rows: dependents of these that come after, `place` of the one in the list, `id`, `waits` 1 if
+   * it is blocked, and then its `state`, null where another has the row. By place and id, `limit` at most.
+   */
   readonly dependents: string;
   /** No parameter. Rows: one if any task ever depended on another and is still there. */
   readonly someDependency: string;
@@ -34,11 +53,9 @@ export interface Statements {
   readonly pendingStops: string;
   /** Parameter: agent ids. Rows: `agent_id` and `held`, how many live tasks and pending stops it has. */
   readonly heldCounts: string;
-  /** Parameter: ids of hubs. Rows: `state`, by id. */
+  /** Parameter: ids of hubs. Rows: `id`, in their order. */
   readonly activeAgents: string;
-  /** The same agents. Rows: `id`, in their order. */
-  readonly activeAgentIds: string;
-  /** Parameter: a hub's id. Rows: `state`, by id. */
+  /** Parameter: a hub's id. Rows: `id`, in their order. */
   readonly agentsOf: string;
   /** Parameter: the name of a duty. Rows: one with `taken` 1 for whoever has it until the end of the transaction. */
   readonly takeDuty: string;
@@ -71,6 +88,10 @@ export interface Statements {
   readonly findEvents: string;
   /** Parameter: `{taskId, json}`s. Changes. */
   readonly saveResults: string;
+  /** Parameter: kept results (rows.ts). Changes; what is there already is replaced. */
+  readonly saveKept: string;
+  /** Parameter: `{taskId, generation, agentId}`s. Changes. */
+  readonly dropKept: string;
   /** Parameter: `{id, connected, hubId, state}`s. Changes. */
   readonly saveAgents: string;
   /** Parameter: pending stops. Changes. */
@@ -82,8 +103,13 @@ export interface Statements {
   /** Parameter: mail. Changes; what is there already, or is for a hub without a lease, is left out. */
   readonly insertMail: string;
 
-  /** Parameter: a removal. Rows: `state` of tasks to remove. */
+  /**
+   * Parameter: a removal with `afterMs`, `afterId` and `lookedMax`. Rows: `ended_at`, `id` of old tasks, longest ended first, with `state` of
+   * those to remove, null of those that stay.
+   */
   readonly removable: string;
+  /** Parameter: task ids. Changes: the highest number of the events that are removed next. */
+  readonly noteRemovedEvents: string;
   /** Parameter: task ids. Changes. */
   readonly removeEvents: string;
   /** Parameter: task ids. Changes, with what belongs to them but their events. */
@@ -94,20 +120,29 @@ export interface Statements {
   readonly removeTombstones: string;
   /** Parameter: a removal. Changes. */
   readonly removeKeys: string;
+  /** Parameter: a removal. Changes: enrolment secrets that are over. */
+  readonly removeSecrets: string;
 
-  /** Parameter: an agent id. Rows: one if it has an unrevoked token. */
+  /** Parameter: `{agentId, nowMs}`. Rows: one if it has a token that is neither revoked nor expired. */
   readonly liveTokenOf: string;
+  /** Parameter: `{name, role, nowMs}`. Rows: one if there is such a token of no agent, neither revoked nor expired. */
+  readonly liveTokenNamed: string;
   /** Parameter: tokens. Changes; what is there already stays. */
   readonly insertTokens: string;
   /** Parameter: `{id, connected, hubId, state}`s. Changes; what is there already stays. */
   readonly insertAgents: string;
   /** Parameter: `{id?, agentId?, nowMs}`. Rows: the tokens revoked. */
   readonly revokeTokens: string;
+  /** Parameter: `{id, atMs}`s, each id once. Changes; an earlier time than the one that is there changes nothing. */
+  readonly noteTokensUsed: string;
   /** Parameter: `{hash, expiresAtMs}`. Changes. */
   readonly saveEnrolSecret: string;
   /** Parameter: a hash. Rows: `expires_at`. Removes it. */
   readonly takeEnrolSecret: string;
 }
+
+/** What of a kept result a later one of its name replaces. */
+export const KEPT_CHANGING = ['kind', 'reason', 'bytes', 'sha256', 'kept_at', 'result', 'details'] as const;
 
 /** The names of those that write nothing, by how their texts begin. */
 export const looksAmong = (statements: Statements): ReadonlySet<keyof Statements> =>

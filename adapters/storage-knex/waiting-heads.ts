@@ -10,8 +10,10 @@ import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task }
 import type { Changes } from '../../core/ports/task-store.ts';
 import { laneOf } from './rows.ts';
 
-/** Requirements that are kept; with more of them all is read each time. */
-const KEYS_MAX = 1_024;
+/** Requirements that are kept; with more of them nothing is, and only what free agents can run is read, each time. */
+export const KEYS_MAX = 1_024;
+/** How long there are taken to be more than that before they are counted again. Milliseconds. */
+const MANY_FOR_MS = 10_000;
 /** Tasks of one lane; of a longer one the later half is let go. */
 const LANE_TASKS_MAX = 2_048;
 /** Tasks of all lanes; with more all is let go, and read again as it is needed. */
@@ -38,6 +40,7 @@ interface Line {
 export class WaitingHeads {
   /** By requirement key, each that has a waiting task; null: not read. */
   #lines: Map<string, Line> | null = null;
+  #manyUntilMs = 0;
   readonly #placed = new Map<TaskId, { readonly task: Task; readonly lane: Lane }>();
 
   /** Whether it is known which requirements wait. */
@@ -49,6 +52,15 @@ export class WaitingHeads {
     return [...(this.#lines?.keys() ?? [])];
   }
 
+  /** Whether more requirements wait than are kept, as it was found a moment ago. */
+  hasMany(nowMs: number): boolean {
+    return nowMs < this.#manyUntilMs && nowMs + MANY_FOR_MS >= this.#manyUntilMs;
+  }
+
+  holdMany(nowMs: number): void {
+    this.#manyUntilMs = nowMs + MANY_FOR_MS;
+  }
+
   clear(): void {
     this.#lines = null;
     this.#placed.clear();
@@ -57,7 +69,6 @@ export class WaitingHeads {
   /** Takes over one waiting task of each requirement that has any, eligible or not yet. */
   takeKeys(firsts: readonly Task[]): void {
     this.clear();
-    if (firsts.length > KEYS_MAX) return;
     this.#lines = new Map(
       firsts.map(({ requirement }) => [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }]),
     );

@@ -1,56 +1,69 @@
 /**
  * A unit of work beside those of other hubs, as on Postgres at READ COMMITTED: each statement sees what is committed when it
- * runs, and its transaction's own writes; what must stay true is locked until the end, in the order of ids, and read after
- * the wait. Rows that may as well be found by the next batch are not waited for: the unit steps over them by `take`.
+ * runs, and its transaction's own writes; what must stay true is locked until the end, and read after the wait. Rows that are
+ * waited for come in one order (row-locks.ts), which fails whoever leaves it; rows that may as well be found by the next batch
+ * are not waited for: the unit steps over them by `take`.
  */
-import type { StoreUnit } from '../../core/ports/task-store.ts';
+import type { Loaded, LoadNames, StoreUnit } from '../../core/ports/task-store.ts';
 import { keyOf, stopKeyOf } from './memory-database.ts';
-import type { TransactionLocks } from './row-locks.ts';
+import { lockName, type TransactionLocks } from './row-locks.ts';
 
 /** Has the numbers of new events until the commit, so that they are in the order of the commits. */
-const EVENT_NUMBERS = 'event numbers';
+const EVENT_NUMBERS = ['of all'];
 
-const named = (kind: string, ids: Iterable<string>): readonly string[] => [...new Set(ids)].sort().map((id) => `${kind} ${id}`);
+const idsOf = (rows: readonly { readonly id: string }[]): readonly string[] => rows.map(({ id }) => id);
+const stopsOf = ({ holdings }: Loaded): readonly string[] => holdings.flatMap(({ stops }) => stops.map(stopKeyOf));
 
 export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit {
-  /** Waits for the rows that are found, and answers those that are still to be found then. */
-  const lockFound = async <T extends { readonly id: string }>(kind: string, look: () => Promise<readonly T[]>): Promise<readonly T[]> => {
+  const alive = async <T>(statement: () => Promise<T>): Promise<T> => {
     locks.requireAlive();
-    const ids = new Set((await look()).map(({ id }) => id));
-    await locks.wait(named(kind, ids));
-    return (await look()).filter(({ id }) => ids.has(id));
+    const answer = await statement();
+    locks.requireAlive();
+    return answer;
   };
-  const alive = <T>(statement: () => Promise<T>): Promise<T> => locks.wait([]).then(statement);
+
+  /** Waits for what there is of these names, kind by kind, and answers those that are still to be found then. */
+  const load = async (names: LoadNames): Promise<Loaded> => {
+    locks.requireAlive();
+    await locks.wait('key', (names.keys ?? []).map(keyOf));
+    const agents = new Set(idsOf((await unit.load(names)).agents));
+    await locks.wait('agent', agents);
+    // Whoever is locked gets no task meanwhile, so all that they have is found now.
+    const tasks = new Set(idsOf((await unit.load(names)).tasks));
+    await locks.wait('task', tasks);
+    // Whatever ended meanwhile has left its stop, so stops are looked for after that wait.
+    const stops = new Set(stopsOf(await unit.load(names)));
+    await locks.wait('stop', stops);
+    const loaded = await unit.load(names);
+    return {
+      ...loaded,
+      agents: loaded.agents.filter(({ id }) => agents.has(id)),
+      tasks: loaded.tasks.filter(({ id }) => tasks.has(id)),
+      holdings: loaded.holdings.map((holding) => ({
+        ...holding,
+        live: holding.live.filter(({ id }) => tasks.has(id)),
+        stops: holding.stops.filter((stop) => stops.has(stopKeyOf(stop))),
+      })),
+    };
+  };
 
   return {
     nowMs: unit.nowMs,
-    async load(names) {
-      await locks.wait([...named('task', names.tasks), ...named('agent', names.agents), ...named('key', names.keys.map(keyOf))]);
-      return unit.load(names);
-    },
-    waitingRequirements: (nowMs) => alive(() => unit.waitingRequirements(nowMs)),
+    removableMs: unit.removableMs,
+    load,
+    read: (names) => alive(() => unit.read(names)),
+    takeAgents: (ids) => alive(() => unit.takeAgents(ids)),
+    waitingRequirements: (filter) => alive(() => unit.waitingRequirements(filter)),
     claimable: (filter) => alive(() => unit.claimable(filter)),
     due: (nowMs, limit) => alive(() => unit.due(nowMs, limit)),
-    dependentsOf: (ids) => lockFound('task', () => unit.dependentsOf(ids)),
+    dueAssignees: (nowMs, limit) => alive(() => unit.dueAssignees(nowMs, limit)),
+    dependentsOf: (of, limit) => alive(() => unit.dependentsOf(of, limit)),
     bodies: (ids) => alive(() => unit.bodies(ids)),
-    async holdingsOf(agentIds) {
-      locks.requireAlive();
-      const live = new Set((await unit.holdingsOf(agentIds)).flatMap((holding) => holding.live.map(({ id }) => id)));
-      await locks.wait(named('task', live));
-      // Whatever ended meanwhile has left its stop, so stops are looked for after that wait.
-      const stops = new Set((await unit.holdingsOf(agentIds)).flatMap((holding) => holding.stops.map(stopKeyOf)));
-      await locks.wait(named('stop', stops));
-      return (await unit.holdingsOf(agentIds)).map((holding) => ({
-        agentId: holding.agentId,
-        live: holding.live.filter(({ id }) => live.has(id)),
-        stops: holding.stops.filter((stop) => stops.has(stopKeyOf(stop))),
-      }));
-    },
     heldCounts: (agentIds) => alive(() => unit.heldCounts(agentIds)),
-    activeAgents: (exceptOf) => lockFound('agent', () => unit.activeAgents(exceptOf)),
-    agentsOf: (hubId) => lockFound('agent', () => unit.agentsOf(hubId)),
+    activeAgents: (exceptOf) => alive(() => unit.activeAgents(exceptOf)),
+    agentsOf: (hubId) => alive(() => unit.agentsOf(hubId)),
     async renewHub(hubId, leaseMs) {
-      await locks.wait([`hub ${hubId}`]);
+      await locks.wait('hub', [hubId]);
       return unit.renewHub(hubId, leaseMs);
     },
     buryHubs: () => alive(() => unit.buryHubs()),
@@ -61,23 +74,20 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     takeMail: (hubId, limit) => alive(() => unit.takeMail(hubId, limit)),
     remove: (old) => alive(() => unit.remove(old)),
     async save(changes) {
-      await locks.wait([
-        ...named(
-          'task',
-          changes.inserted.map(({ task }) => task.id),
-        ),
-        ...named(
-          'task',
-          changes.updated.map(({ task }) => task.id),
-        ),
-        ...named(
-          'agent',
-          changes.agents.map(({ id }) => id),
-        ),
-        ...named('stop', [...changes.stopsCleared, ...changes.stopsSet].map(stopKeyOf)),
-        ...named('key', changes.keys.map(keyOf)),
-      ]);
-      if (changes.events.length > 0) await locks.wait([EVENT_NUMBERS]);
+      const changed = changes.agents.map(({ id }) => id);
+      const known = new Set(idsOf((await alive(() => unit.read({ agents: changed }))).agents));
+      await locks.wait('key', changes.keys.map(keyOf));
+      await locks.wait('agent', known);
+      await locks.wait('task', idsOf(changes.updated.map(({ task }) => task)));
+      // Nobody else knows what is inserted, except an agent that another hub makes too.
+      for (const { task } of changes.inserted) locks.take(lockName('task', task.id));
+      const made = changed.filter((id) => !known.has(id));
+      await locks.wait('new agent', made);
+      for (const id of made) locks.take(lockName('agent', id));
+      await locks.wait('stop', changes.stopsCleared.map(stopKeyOf));
+      // Nobody else knows a stop that is made: its task is locked, and one that was there is locked since it was loaded.
+      for (const stop of changes.stopsSet) locks.take(lockName('stop', stopKeyOf(stop)));
+      if (changes.events.length > 0) await locks.wait('event numbers', EVENT_NUMBERS);
       return unit.save(changes);
     },
   };

@@ -1,6 +1,8 @@
 /** The memory twin of `AgentStore`. */
 import { newAgent, type Agent } from '../../core/domain/agent.ts';
-import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
+import type { AgentId } from '../../core/domain/ids.ts';
+import type { LockedOut } from '../../core/domain/waiting.ts';
+import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { byId, type MemoryDatabase } from './memory-database.ts';
 
@@ -14,9 +16,11 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
   return {
     addToken: (token, options) =>
       write((database) => {
-        const { agentId } = token;
-        const taken = agentId !== null && [...database.tokens.values()].some((one) => one.agentId === agentId && one.revokedAtMs === null);
-        if (taken && options?.unlessTaken === true) return 'taken';
+        const { agentId, createdAtMs: nowMs } = token;
+        const isSame = (one: TokenRecord): boolean =>
+          agentId === null ? one.agentId === null && one.name === token.name && one.role === token.role : one.agentId === agentId;
+        const isTaken = (): boolean => [...database.tokens.values()].some((one) => isSame(one) && isLive(one, nowMs));
+        if (options?.unlessTaken === true && isTaken()) return 'taken';
         if (!database.tokens.has(token.id)) database.tokens.set(token.id, keptCopy(token));
         if (agentId !== null && !database.agents.has(agentId)) database.agents.set(agentId, keptCopy(newAgent(agentId, token.name)));
         return 'added';
@@ -46,6 +50,25 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
 
     revokedAmong: (ids) => read(({ tokens }) => [...new Set(ids)].filter((id) => tokens.has(id) && tokens.get(id)?.revokedAtMs !== null)),
 
+    noteTokensUsed: (used) =>
+      write((database) => {
+        for (const { id, atMs } of used) {
+          const token = database.tokens.get(id);
+          if (token !== undefined && atMs > (token.lastUsedAtMs ?? -1)) database.tokens.set(id, keptCopy({ ...token, lastUsedAtMs: atMs }));
+        }
+      }),
+
+    lockedOutAmong: (ids, nowMs) =>
+      read((database) => {
+        const lockedOut = new Map<AgentId, LockedOut>();
+        for (const id of ids) {
+          const tokens = [...database.tokens.values()].filter((token) => token.agentId === id);
+          if (tokens.length === 0 || tokens.some((token) => isLive(token, nowMs))) continue;
+          lockedOut.set(id, tokens.some((token) => token.revokedAtMs === null) ? 'expired' : 'revoked');
+        }
+        return lockedOut;
+      }),
+
     addEnrolSecret: (hash, expiresAtMs) => write((database) => void database.secrets.set(hash, expiresAtMs)),
 
     takeEnrolSecret: (hash, nowMs) =>
@@ -71,6 +94,8 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
       }),
   };
 }
+
+const isLive = (token: TokenRecord, nowMs: number): boolean => token.revokedAtMs === null && !isExpired(token, nowMs);
 
 const newestFirst = (a: TokenRecord, b: TokenRecord): number => b.createdAtMs - a.createdAtMs || byId(b, a);
 

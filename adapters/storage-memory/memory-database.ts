@@ -3,12 +3,14 @@ import type { Agent, PendingStop } from '../../core/domain/agent.ts';
 import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import type { KeptResult } from '../../core/domain/kept-results.ts';
+import type { StoredClock } from '../../core/domain/store-clock.ts';
 import type { Tombstone } from '../../core/domain/tombstone.ts';
 import type { TaskBody } from '../../core/domain/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Look } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
-import type { IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';
+import type { IdempotencyRecord, KeptKey, TaskChange } from '../../core/ports/task-store.ts';
 import { rowLocks, type RowLocks } from './row-locks.ts';
 
 export interface MemoryDatabase {
@@ -17,12 +19,16 @@ export interface MemoryDatabase {
   /** Those of `tasks` that have not ended or are due some day: what queues and sweeps look through. */
   readonly current: Map<TaskId, KeptTask>;
   readonly results: Map<TaskId, string>;
+  /** Results that are kept apart, by `keptKeyOf`. */
+  readonly kept: Map<string, KeptResult>;
   /** Of tasks that were removed. */
   readonly tombstones: Map<TaskId, Tombstone>;
   /** All events but those of removed tasks, by id. */
   readonly events: StoredEvent[];
   /** The highest id that an event was ever given. */
   lastEventId: number;
+  /** The highest id of the events that were removed. */
+  removedEventId: number;
   readonly eventsOf: Map<TaskId, StoredEvent[]>;
   readonly agents: Map<AgentId, Agent>;
   readonly stops: Map<string, PendingStop>;
@@ -41,6 +47,8 @@ export interface MemoryDatabase {
   readonly locks: RowLocks;
   /** Transactions of a storage that has it to itself, and writes of tokens: one after the other. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Its clock as of the last transaction; null before the first. */
+  clock: StoredClock | null;
   /** The storage that has it open; null when none has. */
   holder: object | null;
 }
@@ -55,6 +63,8 @@ export const BATCHES_KEPT = 4_096;
 export const stopKeyOf = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
   `${stop.agentId} ${stop.taskId} ${stop.generation}`;
 
+export const keptKeyOf = ({ taskId, generation, agentId }: KeptKey): string => `${taskId} ${generation} ${agentId}`;
+
 export const keyOf = (name: { readonly owner: string; readonly key: string }): string => JSON.stringify([name.owner, name.key]);
 
 /** By id, which is ASCII: the order that databases give too. */
@@ -66,8 +76,10 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   tasks: new Map(),
   current: new Map(),
   results: new Map(),
+  kept: new Map(),
   tombstones: new Map(),
   lastEventId: 0,
+  removedEventId: 0,
   events: [],
   eventsOf: new Map(),
   agents: new Map(),
@@ -81,5 +93,6 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   batches: new Set(),
   locks: rowLocks(),
   inTurn: oneAtATime(),
+  clock: null,
   holder: null,
 });

@@ -1,12 +1,14 @@
 /** The memory twin of `Storage`: the simulation's, and for trying things out. Everything is gone with the process. */
 import type { StoredEvent } from '../../core/domain/event.ts';
+import { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { EventFeed } from '../../core/ports/event-feed.ts';
+import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import { opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
+import { withinBytes } from './event-pages.ts';
 import { memoryAgentStore } from './memory-agent-store.ts';
 import { memoryDatabase, type MemoryDatabase } from './memory-database.ts';
 import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
@@ -14,11 +16,11 @@ import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
 export const MEMORY_CAPABILITIES: StoreCapabilities = { durable: false, shared: false };
 
 /**
- * `clock`: the time of the store. `database`: one to open again or to look into; a new, empty one by default. `shared`:
+ * `clock`: what the store's time follows. `database`: one to open again or to look into; a new, empty one by default. `shared`:
  * whether others may have it open too, by default not. `onStep`: to fail or to wait at a step.
  */
 export interface MemoryStorageDeps {
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
   readonly shared?: boolean | undefined;
   readonly database?: MemoryDatabase | undefined;
   readonly onStep?: OnStep | undefined;
@@ -38,20 +40,29 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   const database = deps.database ?? memoryDatabase('memory');
   const capabilities = { ...MEMORY_CAPABILITIES, shared: deps.shared ?? false };
   const holder = {};
+  /** The last one: it goes on after the storage was closed. */
+  let storeClock: StoreClock | null = null;
+  const started = (): MemoryDatabase => {
+    const source = { wallMs: () => deps.clock.nowMs(), monotonicMs: () => deps.clock.monotonicMs() };
+    storeClock = new StoreClock({ source, saved: database.clock, newestMs: database.events.at(-1)?.atMs ?? null });
+    database.clock = storeClock.state;
+    return database;
+  };
   const handle = opening<MemoryDatabase>({
     name: 'storage "memory"',
     async open() {
-      if (capabilities.shared) return database;
+      if (capabilities.shared) return started();
       if (database.holder !== null)
         throw new AgentcomError(
           'AC_STORAGE_LOCKED',
           'Cannot open storage "memory": another hub has this database open. Close that one first.',
         );
       database.holder = holder;
-      return database;
+      return started();
     },
     close: (opened) =>
       opened.inTurn(async () => {
+        if (storeClock !== null) opened.clock = storeClock.state;
         if (opened.holder === holder) opened.holder = null;
       }),
   });
@@ -71,7 +82,8 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
       capabilities,
       use: handle.use,
       onStep: deps.onStep ?? (() => undefined),
-      nowMs: () => deps.clock.nowMs(),
+      clock: () => storeClock,
+      machine: deps.clock,
       owner: holder,
     }),
     agents: memoryAgentStore(handle.use),
@@ -99,9 +111,9 @@ function memoryCalls(database: MemoryDatabase, self: object): HubCalls {
 
 function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
   return {
-    async after(afterId, filter, limit) {
-      const page = [];
-      const { events } = use();
+    async after(afterId, filter, limit, bytesMax = FEED_BYTES) {
+      const page: StoredEvent[] = [];
+      const { events, removedEventId } = use();
       let untilId = afterId;
       for (let place = placeAfter(events, afterId); place < events.length && page.length < limit; place += 1) {
         const event = events[place];
@@ -112,12 +124,13 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
         if (filter.event !== undefined && event.event !== filter.event) continue;
         page.push(event);
       }
-      return { events: page, untilId };
+      const within = withinBytes(page, bytesMax);
+      const until = within.length < page.length ? (within.at(-1)?.id ?? afterId) : untilId;
+      return { events: within, untilId: until, removedId: until > afterId ? removedEventId : 0 };
     },
-    async bounds() {
-      const { events } = use();
-      const [first, last] = [events[0], events.at(-1)];
-      return first === undefined || last === undefined ? null : { first: first.id, last: last.id };
+    async marks() {
+      const { events, removedEventId } = use();
+      return { lastId: events.at(-1)?.id ?? 0, removedId: removedEventId };
     },
   };
 }

@@ -3,13 +3,24 @@ import type { Agent } from '../../core/domain/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { isEnded, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task.ts';
+import { isEnded, keysOfGroup, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/tombstone.ts';
-import type { Changes, Holding, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
+import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
+import type {
+  ActiveAgent,
+  Changes,
+  Holding,
+  Loaded,
+  LoadNames,
+  Removal,
+  Removed,
+  StoreUnit,
+  TaskChange,
+} from '../../core/ports/task-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { layer } from './layer.ts';
-import { byId, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+import { byId, keptKeyOf, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 
 export interface MemoryStoreUnit {
   readonly unit: StoreUnit;
@@ -20,16 +31,23 @@ export interface MemoryStoreUnit {
 }
 
 /**
- * `nowMs`: when it begins. `take`: has a row that it came upon until its end, and answers false where another transaction
+ * `time`: when it begins. `take`: has a row that it came upon until its end, and answers false where another transaction
  * has it: such rows are stepped over.
  */
-export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (row: string) => boolean = () => true): MemoryStoreUnit {
+export function memoryStoreUnit(
+  database: MemoryDatabase,
+  time: Pick<StoreUnit, 'nowMs' | 'removableMs'>,
+  take: (row: string) => boolean = () => true,
+): MemoryStoreUnit {
+  const { nowMs, removableMs } = time;
   const tasks = layer(database.tasks);
   const current = layer(database.current);
   const results = layer(database.results);
+  const kept = layer(database.kept);
   const agents = layer(database.agents);
   const stops = layer(database.stops);
   const keys = layer(database.keys);
+  const secrets = layer(database.secrets);
   const tombstones = layer(database.tombstones);
   const hubs = layer(database.hubs);
   const mail = layer(database.mail);
@@ -81,6 +99,8 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
       if (tasks.get(task.id) === undefined) put({ task: keptCopy(task), dueAtMs, body: keptCopy(body) });
     changes.updated.forEach(update);
     for (const { taskId, json } of changes.results) results.set(taskId, json);
+    for (const key of changes.keptDropped) kept.delete(keptKeyOf(key));
+    for (const one of changes.kept) kept.set(keptKeyOf(one), keptCopy(one));
     for (const agent of changes.agents) agents.set(agent.id, keptCopy(agent));
     for (const stop of changes.stopsCleared) stops.delete(stopKeyOf(stop));
     for (const stop of changes.stopsSet) stops.set(stopKeyOf(stop), keptCopy(stop));
@@ -90,15 +110,27 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
     return changes.events.map(addEvent);
   };
 
-  const remove = ({ nowMs, endedBeforeMs, deadBeforeMs, tombstonesBeforeMs, keysBeforeMs, limit }: Removal): Removed => {
+  const remove = ({
+    nowMs,
+    endedBeforeMs,
+    deadBeforeMs,
+    tombstonesBeforeMs,
+    keysBeforeMs,
+    limit,
+    after,
+    lookedMax = Infinity,
+  }: Removal): Removed => {
     const oldKeys = [...keys.values()].filter((key) => key.createdAtMs <= keysBeforeMs).slice(0, limit);
     for (const key of oldKeys) keys.delete(keyOf(key));
+    const oldSecrets = [...database.secrets].filter(([, expiresAtMs]) => expiresAtMs < nowMs).slice(0, limit);
+    for (const [hash] of oldSecrets) secrets.delete(hash);
     const isOver = (task: Task): boolean =>
       isEnded(task) && task.updatedAtMs <= (task.status === 'dead_letter' ? deadBeforeMs : endedBeforeMs);
     const candidates: Task[] = [];
-    for (const { task } of tasks.values()) if (isOver(task) && take(`task ${task.id}`)) candidates.push(task);
+    for (const { task, dueAtMs } of tasks.values()) if (isOver(task) && dueAtMs === null && take(`task ${task.id}`)) candidates.push(task);
     const stones = [...tombstones.values()].filter((stone) => stone.removedAtMs <= tombstonesBeforeMs);
-    if (candidates.length + stones.length === 0) return { tasks: 0, tombstones: 0, keys: oldKeys.length };
+    if (candidates.length + stones.length === 0)
+      return { tasks: 0, tombstones: 0, keys: oldKeys.length, secrets: oldSecrets.length, next: null };
     const needed = new Set<TaskId>();
     for (const { task } of tasks.values())
       if (task.status !== 'completed' && task.status !== 'cancelled') for (const id of task.dependsOn) needed.add(id);
@@ -106,18 +138,25 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
     for (const { id } of oldStones) tombstones.delete(id);
     const stopped = new Set([...stops.values()].map(({ taskId }) => taskId));
     const newest = newEvents.at(-1) ?? database.events.at(-1);
-    const over = candidates
-      .filter(({ id }) => !needed.has(id) && !stopped.has(id) && id !== newest?.taskId)
+    const looked = candidates
+      .filter(
+        ({ updatedAtMs, id }) =>
+          after === undefined || after === null || updatedAtMs > after.endedAtMs || (updatedAtMs === after.endedAtMs && id > after.id),
+      ) // prettier-ignore
       .sort((one, other) => one.updatedAtMs - other.updatedAtMs || byId(one, other))
-      .slice(0, limit);
+      .slice(0, lookedMax);
+    const over = looked.filter(({ id }) => !needed.has(id) && !stopped.has(id) && id !== newest?.taskId).slice(0, limit);
+    const last = over.length === limit ? over.at(-1) : looked.length === lookedMax ? looked.at(-1) : undefined;
     for (const task of over) {
       tombstones.set(task.id, tombstoneOf(task, nowMs));
       tasks.delete(task.id);
       current.delete(task.id);
       results.delete(task.id);
+      for (const { generation, agentId } of task.kept.results) kept.delete(keptKeyOf({ taskId: task.id, generation, agentId }));
       removedTasks.add(task.id);
     }
-    return { tasks: over.length, tombstones: oldStones.length, keys: oldKeys.length };
+    const next = last === undefined ? null : { endedAtMs: last.updatedAtMs, id: last.id };
+    return { tasks: over.length, tombstones: oldStones.length, keys: oldKeys.length, secrets: oldSecrets.length, next };
   };
 
   const holdingOf = (agentId: AgentId): Holding => ({
@@ -127,6 +166,33 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
       .sort(byId),
     stops: [...stops.values()].filter((stop) => stop.agentId === agentId).sort(byStop),
   });
+
+  const blockedOn = (ids: readonly TaskId[]): readonly Task[] => {
+    const named = new Set<TaskId>(ids);
+    if (named.size === 0) return [];
+    return where(({ task }) => task.status === 'blocked' && task.dependsOn.some((id) => named.has(id)))
+      .map(({ task }) => task)
+      .sort(byId);
+  };
+
+  const dueAt = (atMs: number): readonly KeptTask[] =>
+    where(({ dueAtMs }) => dueAtMs !== null && dueAtMs <= atMs).sort((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0) || byId(a.task, b.task));
+
+  const load = (names: LoadNames): Loaded => {
+    const { tasks: taskIds = [], keys: keyNames = [], holders = [], completing = [], retried = [] } = names;
+    const holdings = [...new Set(holders)].map(holdingOf);
+    const wanted = new Set(taskIds);
+    for (const { live, stops: held } of holdings) for (const id of [...live.map((task) => task.id), ...held.map((stop) => stop.taskId)]) wanted.add(id); // prettier-ignore
+    for (const { id } of blockedOn(completing).slice(0, DEPENDENTS_LOCKED)) wanted.add(id);
+    for (const { task } of found(tasks, retried)) for (const id of task.dependsOn) wanted.add(id);
+    return {
+      tasks: found(tasks, wanted).map(({ task }) => task),
+      tombstones: found(tombstones, taskIds),
+      agents: found(agents, [...(names.agents ?? []), ...holders]),
+      keys: found(keys, keyNames.map(keyOf)),
+      holdings,
+    };
+  };
 
   const buryHubs = () => {
     const dead = [...hubs.values()].filter(({ untilMs, hubId }) => untilMs <= nowMs && take(`hub ${hubId}`)).sort(byHubId);
@@ -142,20 +208,33 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
     return taken;
   };
 
+  const activeAmong = (holds: (agent: Agent, hasStops: boolean) => boolean): readonly ActiveAgent[] => {
+    const stopped = new Set([...stops.values()].map(({ agentId }) => agentId));
+    const found = [...agents.values()].filter((agent) => holds(agent, stopped.has(agent.id)));
+    return found.sort(byId).map(({ id }) => ({ id, hasStops: stopped.has(id) }));
+  };
+
   const unit: StoreUnit = {
     nowMs,
-    load: (names) =>
+    removableMs,
+    load: (names) => inTransaction(() => load(names)),
+    read: ({ tasks: taskIds = [], agents: agentIds = [] }) =>
       inTransaction(() => ({
-        tasks: found(tasks, names.tasks).map(({ task }) => task),
-        tombstones: found(tombstones, names.tasks),
-        agents: found(agents, names.agents),
-        keys: found(keys, names.keys.map(keyOf)),
+        tasks: found(tasks, taskIds).map(({ task }) => task),
+        tombstones: found(tombstones, taskIds),
+        agents: found(agents, agentIds),
       })),
-    waitingRequirements: (nowMs) =>
+    takeAgents: (ids) => inTransaction(() => found(agents, ids).filter(({ id }) => take(`agent ${id}`))),
+    waitingRequirements: ({ nowMs, limit, groups }) =>
       inTransaction(() => {
+        const ranges = groups?.map(keysOfGroup);
         const distinct = new Map<string, Requirement>();
-        for (const { task } of where(waitsAt(nowMs))) distinct.set(requirementKey(task.requirement), task.requirement);
-        return [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, requirement]) => requirement);
+        for (const { task } of where(waitsAt(nowMs))) {
+          const key = requirementKey(task.requirement);
+          if (ranges?.some(({ from, until }) => from <= key && key < until) ?? true) distinct.set(key, task.requirement);
+        }
+        const found = [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, requirement]) => requirement);
+        return { requirements: found.slice(0, limit), isAll: found.length <= limit };
       }),
     claimable: ({ requirementKeys, nowMs, limitPerLane }) =>
       inTransaction(() => {
@@ -173,33 +252,40 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
       }),
     due: (nowMs, limit) =>
       inTransaction(() =>
-        where(({ dueAtMs }) => dueAtMs !== null && dueAtMs <= nowMs)
-          .sort((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0) || byId(a.task, b.task))
+        dueAt(nowMs)
           .filter(({ task }) => take(`task ${task.id}`))
           .slice(0, limit)
           .map(({ task }) => task),
       ),
-    dependentsOf: (ids) =>
+    dueAssignees: (nowMs, limit) =>
+      inTransaction(() => [...new Set(dueAt(nowMs).slice(0, limit).flatMap(({ task }) => task.assignedTo ?? []))]), // prettier-ignore
+    dependentsOf: (of, limit) =>
       inTransaction(() => {
-        const named = new Set<TaskId>(ids);
-        return where(({ task }) => task.status === 'blocked' && task.dependsOn.some((id) => named.has(id)))
-          .map(({ task }) => task)
-          .sort(byId);
+        const dependents = new Map<TaskId, Task>();
+        const all = blockedOn(of.map(({ id }) => id));
+        let looked = 0;
+        for (const [place, { id, after }] of of.entries()) {
+          let last = after;
+          for (const task of all.filter((one) => one.id > after && one.dependsOn.includes(id))) {
+            if (looked === limit || !take(`task ${task.id}`)) return { tasks: [...dependents.values()], left: [{ id, after: last }, ...of.slice(place + 1)] }; // prettier-ignore
+            dependents.set(task.id, task);
+            last = task.id;
+            looked += 1;
+          }
+        }
+        return { tasks: [...dependents.values()], left: [] };
       }),
     bodies: (ids) => inTransaction(() => found(tasks, ids).map(({ task, body }) => ({ taskId: task.id, body }))),
-    holdingsOf: (agentIds) => inTransaction(() => [...new Set(agentIds)].map(holdingOf)),
     heldCounts: (agentIds) =>
       inTransaction(() =>
         [...new Set(agentIds)].map(holdingOf).map(({ agentId, live, stops: held }) => ({ agentId, held: live.length + held.length })),
       ),
     activeAgents: (exceptOf) =>
       inTransaction(() => {
-        const busy = new Set<AgentId | null>(where(({ task }) => task.status === 'assigned').map(({ task }) => task.assignedTo));
-        for (const stop of stops.values()) busy.add(stop.agentId);
         const isElsewhere = ({ connected, hubId }: Agent): boolean => connected && hubId !== null && exceptOf.includes(hubId);
-        return [...agents.values()].filter((agent) => (agent.connected || busy.has(agent.id)) && !isElsewhere(agent)).sort(byId);
+        return activeAmong((agent, hasStops) => (agent.connected || hasStops) && !isElsewhere(agent));
       }),
-    agentsOf: (hubId) => inTransaction(() => [...agents.values()].filter((agent) => agent.connected && agent.hubId === hubId).sort(byId)),
+    agentsOf: (hubId) => inTransaction(() => activeAmong((agent) => agent.connected && agent.hubId === hubId)),
     renewHub: (hubId, leaseMs) =>
       inTransaction(() => {
         const answer = hubs.get(hubId) === undefined ? 'made' : 'renewed';
@@ -217,7 +303,7 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
     unit,
     commit() {
       ended = true;
-      for (const one of [tasks, current, results, tombstones, agents, stops, keys, hubs, mail]) one.apply();
+      for (const one of [tasks, current, results, kept, tombstones, agents, stops, keys, secrets, hubs, mail]) one.apply();
       database.lastEventId = lastEventId() + newEvents.length;
       for (const event of newEvents) {
         database.events.push(event);
@@ -234,6 +320,7 @@ export function memoryStoreUnit(database: MemoryDatabase, nowMs: number, take: (
 }
 
 function forgetHistories(database: MemoryDatabase, taskIds: ReadonlySet<TaskId>): void {
+  for (const { id, taskId } of database.events) if (taskIds.has(taskId)) database.removedEventId = Math.max(database.removedEventId, id);
   const kept = database.events.filter(({ taskId }) => !taskIds.has(taskId));
   database.events.splice(0, database.events.length, ...kept);
   for (const id of taskIds) database.eventsOf.delete(id);

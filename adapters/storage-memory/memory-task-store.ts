@@ -1,10 +1,23 @@
 /** The memory twin of `TaskStore`. */
 import type { TaskId } from '../../core/domain/ids.ts';
+import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
-import type { StoreCapabilities, StoreUnit, TaskQuery, TaskRow, TaskStore } from '../../core/ports/task-store.ts';
+import type { StoredEvent } from '../../core/domain/event.ts';
+import {
+  HISTORY_PAGE,
+  type HistoryQuery,
+  type StoreCapabilities,
+  type StoreUnit,
+  type TaskQuery,
+  type TaskRow,
+  type TaskStore,
+} from '../../core/ports/task-store.ts';
 import { lockedUnit } from './locked-unit.ts';
-import { BATCHES_KEPT, byId, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+import { withinBytes } from './event-pages.ts';
+import { BATCHES_KEPT, byId, keptKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 import { memoryStoreUnit, type MemoryStoreUnit } from './memory-store-unit.ts';
 
 /** Where a transaction stands when `onStep` is called: begun, about to commit, committed but not yet answered. */
@@ -20,11 +33,14 @@ export function memoryTaskStore(options: {
   readonly capabilities: StoreCapabilities;
   readonly use: () => MemoryDatabase;
   readonly onStep: OnStep;
-  readonly nowMs: () => number;
+  /** The store's clock, once it was opened. */
+  readonly clock: () => StoreClock | null;
+  readonly machine: Pick<Clock, 'nowMs'>;
   /** Whose transactions they are. */
   readonly owner: object;
 }): TaskStore {
-  const { capabilities, onStep, nowMs, owner } = options;
+  const { capabilities, onStep, clock, machine, owner } = options;
+  const nowMs = (): number => clock()?.nowMs() ?? machine.nowMs();
   const inTurn = oneAtATime();
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(options.use());
 
@@ -32,7 +48,7 @@ export function memoryTaskStore(options: {
     const database = options.use();
     return database.inTurn(async () => {
       await onStep('begin', batchId);
-      const transaction = memoryStoreUnit(database, nowMs());
+      const transaction = memoryStoreUnit(database, begunAt(database, clock()));
       return through(database, batchId, transaction, transaction.unit, work);
     });
   };
@@ -43,7 +59,7 @@ export function memoryTaskStore(options: {
     return inTurn(async () => {
       await onStep('begin', batchId);
       const locks = database.locks.begin(owner);
-      const transaction = memoryStoreUnit(database, nowMs(), locks.take);
+      const transaction = memoryStoreUnit(database, begunAt(database, clock()), locks.take);
       const commit = (): void => {
         locks.requireAlive();
         transaction.commit();
@@ -78,6 +94,8 @@ export function memoryTaskStore(options: {
   return {
     capabilities,
     nowMs,
+    wallMs: () => clock()?.wallMs() ?? machine.nowMs(),
+    lastUsedMs: () => clock()?.lastUsedMs ?? null,
 
     transact: (batchId, work) => (capabilities.shared ? besideOthers(batchId, work) : alone(batchId, work)),
 
@@ -86,8 +104,12 @@ export function memoryTaskStore(options: {
     read: (id) =>
       read((database) => {
         const kept = database.tasks.get(id);
-        return kept === undefined ? undefined : { ...rowOf(database, kept), events: [...(database.eventsOf.get(id) ?? [])] };
+        return kept === undefined ? undefined : { ...rowOf(database, kept), events: historyOf(database, id, HISTORY_PAGE) };
       }),
+
+    history: (id, page) => read((database) => historyOf(database, id, page)),
+
+    keptResult: (key) => read((database) => database.kept.get(keptKeyOf(key))),
 
     list: (query) =>
       read((database) =>
@@ -121,12 +143,32 @@ export function memoryTaskStore(options: {
   };
 }
 
+/** The time at which a transaction begins. What several storages have of one database goes by the latest of their clocks. */
+function begunAt(database: MemoryDatabase, clock: StoreClock | null): Pick<StoreUnit, 'nowMs' | 'removableMs'> {
+  if (clock === null) throw new AgentcomError('AC_STORE_CLOSED', 'Cannot use storage "memory": it is not open.');
+  clock.atLeast(database.clock?.markMs ?? 0);
+  const byMs = Math.floor(clock.confirmedStepMs);
+  if (byMs > 0) {
+    clock.step();
+    // The leases of all hubs are as long as they were.
+    for (const [id, lease] of database.hubs) database.hubs.set(id, { ...lease, untilMs: lease.untilMs + byMs });
+  }
+  database.clock = clock.state;
+  return { nowMs: clock.nowMs(), removableMs: clock.removableMs() };
+}
+
 function remember(database: MemoryDatabase, batchId: string): void {
   database.batches.add(batchId);
   for (const oldest of database.batches) {
     if (database.batches.size <= BATCHES_KEPT) break;
     database.batches.delete(oldest);
   }
+}
+
+function historyOf(database: MemoryDatabase, id: TaskId, { before, after, limit, bytesMax }: HistoryQuery): readonly StoredEvent[] {
+  const events = (database.eventsOf.get(id) ?? []).filter(({ seq }) => seq < (before ?? Infinity) && seq > (after ?? 0));
+  if (after !== undefined) return withinBytes(events.slice(0, limit), bytesMax);
+  return withinBytes(events.slice(-limit).reverse(), bytesMax).reverse();
 }
 
 const rowOf = (database: MemoryDatabase, { task, body }: KeptTask): TaskRow => ({

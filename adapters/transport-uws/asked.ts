@@ -33,6 +33,34 @@ export const headerOf = ({ headers }: Asked, wanted: string): string | undefined
   return values.length === 0 ? undefined : values.join(', ');
 };
 
+/**
+ * Why the end of this request's body is not certain; null when it is. uWebSockets.js goes by the first Content-Length and
+ * takes any Transfer-Encoding for chunked; a proxy in front may go by another, and would then forward as a body what is
+ * read here as the next request. Node refuses the same with 400.
+ */
+export const ambiguousLength = ({ headers }: Asked): string | null => {
+  let lengths = 0;
+  let encodings = 0;
+  for (const [name, value] of headers) {
+    if (name === 'content-length') lengths += 1;
+    if (name !== 'transfer-encoding') continue;
+    encodings += 1;
+    if (value.toLowerCase() !== 'chunked') return 'the Transfer-Encoding must be chunked';
+  }
+  if (lengths > 1) return 'there is more than one Content-Length';
+  if (encodings > 1) return 'there is more than one Transfer-Encoding';
+  return lengths + encodings > 1 ? 'there are both a Content-Length and a Transfer-Encoding' : null;
+};
+
+/** uWebSockets.js gathers this many bytes of answers before it writes, and until then closes nothing. */
+const CORK_BYTES = 16_384;
+
+/**
+ * The text of the answer to an ambiguous request, with blanks behind it: an answer that is over what uWebSockets.js gathers
+ * is written, and its connection closed, at once. Otherwise it would go on to serve what it takes for the next request.
+ */
+export const ambiguousText = (text: string): string => text.padEnd(text.length + CORK_BYTES);
+
 /** All eight groups of an IPv6 address come written out; here and everywhere else it has its short form. */
 const addressOf = (text: ArrayBuffer): string => {
   const address = Buffer.from(text).toString('latin1');

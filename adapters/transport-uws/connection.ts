@@ -45,19 +45,26 @@ export class UwsConnection implements HubConnection {
   send(text: string): boolean {
     if (this.#closedWith !== null) return false;
     this.#socket.send(text);
+    return !this.#endIfTooSlow();
+  }
+
+  /** Whether more waits than may, in which case the socket is closed. */
+  #endIfTooSlow(): boolean {
     const waitingBytes = this.#socket.getBufferedAmount();
     const { socketQueueBytesMax } = this.#parts;
-    if (waitingBytes <= socketQueueBytesMax) return true;
+    if (waitingBytes <= socketQueueBytesMax) return false;
     const { remoteAddress } = this;
     this.#log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes, socketQueueBytesMax });
     // A close frame would stand behind all that waits, which is let go at once this way.
     this.#closedWith = CLOSE_CODES.tooSlow;
     this.#socket.close();
-    return false;
+    return true;
   }
 
   ping(): void {
-    if (this.#closedWith === null) this.#socket.ping();
+    if (this.#closedWith !== null) return;
+    this.#socket.ping();
+    this.#endIfTooSlow();
   }
 
   bufferedBytes(): number {
@@ -82,6 +89,11 @@ export class UwsConnection implements HubConnection {
     // The memory is uWebSockets.js's own; the text is a copy.
     const text = Buffer.from(data).toString();
     this.#tell(() => this.#parts.events.onFrame(this, text));
+  }
+
+  /** uWebSockets.js has answered it: a peer that pings and reads nothing piles up pongs. */
+  onPing(): void {
+    if (this.#closedWith === null && !this.#endIfTooSlow()) this.onAlive();
   }
 
   /** A ping or a pong. */

@@ -5,7 +5,7 @@ import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { arrivedRequest } from './arrived-request.ts';
 import { arrivingBody, type ArrivingBody } from './arriving-body.ts';
-import { copyOf, headerOf, type Asked } from './asked.ts';
+import { ambiguousLength, ambiguousText, copyOf, headerOf, type Asked } from './asked.ts';
 import { openExchange } from './exchange.ts';
 import { sendResponse } from './send-response.ts';
 import type { UwsRequest, UwsResponse } from './uws-package.ts';
@@ -38,6 +38,7 @@ export const httpBridge = ({ http, isRefusing, log }: HttpBridgeParts): HttpBrid
   const handle = (response: UwsResponse, native: UwsRequest): void => {
     const asked = copyOf(native, response);
     const isHead = asked.method === 'HEAD';
+    const ambiguous = ambiguousLength(asked);
     const body = hasBody(asked) ? arrivingBody(response) : null;
     const streams: (() => void)[] = [];
     running += 1;
@@ -61,6 +62,12 @@ export const httpBridge = ({ http, isRefusing, log }: HttpBridgeParts): HttpBrid
       exchange.answer({ status, headers: Object.entries(headers) }, isHead ? null : text, { closeAfter: closeAfter() });
 
     if (isRefusing()) return answerOwn(STOPPING);
+    if (ambiguous !== null) {
+      const refusal = unreadable(ambiguous);
+      return exchange.answer({ status: refusal.status, headers: Object.entries(refusal.headers) }, ambiguousText(refusal.body), {
+        closeAfter: true,
+      });
+    }
     const request = requestOf(asked, body);
     if (typeof request === 'string') return answerOwn(unreadable(request));
     const sending = { exchange, isHead, closeAfter, onStream: (stop: () => void) => void streams.push(stop) };

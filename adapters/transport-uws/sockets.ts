@@ -4,7 +4,7 @@ import type { Opening } from '../../core/application/transport/listening.ts';
 import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
-import { copyOf, headerOf } from './asked.ts';
+import { ambiguousLength, ambiguousText, copyOf, headerOf } from './asked.ts';
 import { UwsConnection, type Peer } from './connection.ts';
 import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 
@@ -15,9 +15,10 @@ import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 const IDLE_S = 60;
 const WEBSOCKET_VERSION = '13';
 /** Why uWebSockets.js cut a connection, in its words, which no peer can say, and in ours. */
+const TOO_LARGE = 'a frame over the limit';
 const CUT_BECAUSE: ReadonlyMap<string, string> = new Map([
-  ['Received too big message', 'a frame over the limit'],
-  ['Received too big message, or other inflation error', 'a frame over the limit'],
+  ['Received too big message', TOO_LARGE],
+  ['Received too big message, or other inflation error', TOO_LARGE],
   ['Received invalid UTF-8', 'a frame that is not UTF-8'],
 ]);
 
@@ -49,12 +50,16 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
 
   app.ws('/*', {
     maxPayloadLength: options.frameBytesMax,
-    // What waits for a slow peer is bounded by the connection, which knows the hub's bound.
-    maxBackpressure: 0,
+    // Pongs are sent without asking: over the bound they are dropped and the socket ends. The connection looks at each of
+    // our own frames, and after each ping, so that the log and the hub hear why.
+    maxBackpressure: options.socketQueueBytesMax,
+    closeOnBackpressureLimit: 1,
     idleTimeout: IDLE_S,
     sendPingsAutomatically: true,
     upgrade(response, request, context) {
       const asked = copyOf(request, response);
+      const ambiguous = ambiguousLength(asked);
+      if (ambiguous !== null) return refuse(response, 400, ambiguousText(`${ambiguous}\n`), {});
       const [host, origin] = [headerOf(asked, 'host'), headerOf(asked, 'origin')];
       const refusal = decideUpgrade({ path: asked.path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
       if (refusal !== null) {
@@ -77,7 +82,7 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
       connection.onOpen();
     },
     message: (socket, data, isBinary) => open.get(socket)?.onMessage(data, isBinary),
-    ping: (socket) => open.get(socket)?.onAlive(),
+    ping: (socket) => open.get(socket)?.onPing(),
     pong: (socket) => open.get(socket)?.onAlive(),
     close(socket, code, message) {
       const because = CUT_BECAUSE.get(Buffer.from(message).toString());
@@ -85,7 +90,7 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
       open.delete(socket);
       onClosed();
       if (because !== undefined && code === CLOSE_CODES.abnormal) note(because, { remoteAddress: closed?.remoteAddress });
-      closed?.onClosed(code);
+      closed?.onClosed(because === TOO_LARGE ? CLOSE_CODES.tooLarge : code);
     },
   });
 

@@ -43,6 +43,15 @@ export function parseJsonObject(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
+/** A sentence, or an object where it is written as one. */
+export const parseNote = (text: string): string | Record<string, unknown> => (text.startsWith('{') ? parseJsonObject(text) : text);
+
+/** For options that take such, and may be given many times. */
+export const collectNotes = (
+  text: string,
+  before: readonly (string | Record<string, unknown>)[] = [],
+): (string | Record<string, unknown>)[] => [...before, parseNote(text)];
+
 /** In an object, because commander takes a bare `null` for an option without a value. */
 export const parseJsonValue = (text: string): { readonly value: unknown } => ({ value: parseJson(text) });
 

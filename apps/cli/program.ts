@@ -3,6 +3,8 @@ import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { addAgents } from './commands/agents.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addImport } from './commands/import.ts';
+import { addJoin } from './commands/join.ts';
 import { addMoving } from './commands/moving.ts';
 import { addPrograms } from './commands/programs.ts';
 import { addReport } from './commands/report.ts';
@@ -54,6 +56,8 @@ export function agentcomProgram(surroundings: Surroundings, exitWith: (code: num
   addStanding(program, action);
   addDoctor(program, action);
   addMoving(program, action);
+  addImport(program, action);
+  addJoin(program, action);
   addReport(program, action);
   return program;
 }

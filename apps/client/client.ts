@@ -7,7 +7,10 @@ import type {
   AgentChanged,
   AgentJson,
   DrainRequest,
+  EnrolSecretJson,
+  KeptResultJson,
   ListQuery,
+  NumberedEntry,
   Page,
   PageQuery,
   PushAnswer,
@@ -18,10 +21,15 @@ import type {
   SubmitRequest,
   SubmittedTask,
   TaskDetail,
+  TaskEventsPage,
+  TaskEventsQuery,
   TaskJson,
   TokenRequest,
   TokenJson,
 } from './types.ts';
+
+/** Events of one page of a history. */
+const HISTORY_PAGE_EVENTS = 500;
 
 export interface HubClient {
   readonly url: string;
@@ -31,6 +39,12 @@ export interface HubClient {
   bulk(bodies: readonly SubmitRequest[] | string, idempotencyKey?: string): Promise<{ readonly task_ids: readonly string[] }>;
   /** `retryWithinMs` instead of the connection's, for one who has waited long already. */
   get(taskId: string, patience?: { readonly retryWithinMs: number }): Promise<TaskDetail>;
+  /** A page of its history: the newest events, those before a number, or those after one. */
+  taskEvents(taskId: string, query?: TaskEventsQuery): Promise<TaskEventsPage>;
+  /** The whole history, oldest first, page by page. */
+  history(taskId: string): AsyncGenerator<NumberedEntry, void>;
+  /** A late or refused result, whole. `agentId`: where several agents have one of that generation. */
+  keptResult(taskId: string, generation: number, agentId?: string): Promise<KeptResultJson>;
   list(query?: ListQuery): Promise<Page<'tasks', TaskJson>>;
   deadLetters(query?: PageQuery): Promise<Page<'tasks', TaskJson>>;
   stats(): Promise<Readonly<Record<string, unknown>>>;
@@ -46,6 +60,8 @@ export interface HubClient {
   tokens(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
   /** By agent id or token id. */
   revokeToken(id: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Makes a secret with which one agent may enrol, once and soon. */
+  enrolSecret(): Promise<EnrolSecretJson>;
   /** Takes an identity with the enrolment secret. */
   register(body: RegisterRequest): Promise<Registration>;
   health(): Promise<Readonly<Record<string, unknown>>>;
@@ -72,6 +88,16 @@ export function hubClient(connection: Connection): HubClient {
       return request(connection, { ...keyed(key), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
     },
     get: (taskId, patience) => request(connection, { method: 'GET', path: at('/api/tasks', taskId), repeatable: true, ...patience }),
+    taskEvents: (taskId, query) => read(`${at('/api/tasks', taskId)}/events`, query),
+    async *history(taskId) {
+      for (let after: number | null = 0; after !== null;) {
+        const page: TaskEventsPage = await read(`${at('/api/tasks', taskId)}/events`, { after, limit: HISTORY_PAGE_EVENTS });
+        yield* page.events;
+        after = page.after;
+      }
+    },
+    keptResult: (taskId, generation, agentId) =>
+      read(`${at('/api/tasks', taskId)}/results/${generation}`, agentId === undefined ? {} : { agent_id: agentId }),
     list: (query) => read('/api/tasks', query),
     deadLetters: (query) => read('/api/tasks/dead-letter', query),
     stats: () => read('/api/tasks/stats'),
@@ -85,6 +111,7 @@ export function hubClient(connection: Connection): HubClient {
     createToken: (body) => act('/admin/tokens', body),
     tokens: (query) => read('/admin/tokens', query),
     revokeToken: (id) => request(connection, { method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),
+    enrolSecret: () => act('/admin/enrol-secrets'),
     register: (body) => act('/api/onboard/register', body),
     health: () => read('/health'),
     events: (options) => followEvents(connection, options),

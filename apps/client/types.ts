@@ -47,6 +47,12 @@ export interface TaskJson {
   readonly created_at: number;
   readonly updated_at: number;
   readonly depends_on: readonly string[];
+  readonly repo: string | null;
+  readonly branch: string | null;
+  /** Each a text, or an object of the submitter's own making; so are `verification_steps`. */
+  readonly file_hints: readonly (string | Readonly<Record<string, unknown>>)[];
+  readonly success_criteria: readonly string[];
+  readonly verification_steps: readonly (string | Readonly<Record<string, unknown>>)[];
   readonly [more: string]: unknown;
 }
 
@@ -76,13 +82,53 @@ export interface HistoryEntry {
   readonly details?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
-/** One task, whole. `waiting_for` says why nothing happens to it; null when something does. */
+/** An entry with its number among those of its task, from 1, and its place in the order of all events. */
+export interface NumberedEntry extends HistoryEntry {
+  readonly seq: number;
+  readonly id: number;
+}
+/** `before` and `after`: numbers of entries, not given together. */
+export interface TaskEventsQuery {
+  readonly before?: number | undefined;
+  readonly after?: number | undefined;
+  readonly limit?: number | undefined;
+}
+/** `before`, `after`: what to ask for the next page in that direction; null: there is none. */
+export interface TaskEventsPage {
+  readonly events: readonly NumberedEntry[];
+  readonly before: number | null;
+  readonly after: number | null;
+}
+
+export interface KeptNameJson {
+  readonly generation: number;
+  readonly agent_id: string;
+  readonly kind: 'late' | 'refused';
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly timestamp: number;
+}
+export interface KeptResultJson extends KeptNameJson {
+  readonly task_id: string;
+  readonly reason: string;
+  readonly result: unknown;
+  readonly details: unknown;
+}
+
+/** One task, whole but for older events of its history. `waiting_for` says why nothing happens to it; null when something does. */
 export interface TaskDetail extends TaskJson {
   /** Of all attempts together. */
   readonly models?: readonly ModelUsageJson[] | undefined;
   /** The newest that said what they used, oldest first. */
   readonly attempts?: readonly AttemptJson[] | undefined;
+  /** The newest of it, oldest first. */
   readonly history: readonly HistoryEntry[];
+  /** The number before which there are older events; null or absent: these are all. */
+  readonly history_before?: number | null | undefined;
+  /** Late and refused results that are kept apart. */
+  readonly kept_results?: readonly KeptNameJson[] | undefined;
+  /** How often results of an agent were refused: `told` in the history, `counted` beyond. `agent_id` null: of further agents. */
+  readonly refused_reports?: readonly { readonly agent_id: string | null; readonly told: number; readonly counted: number }[] | undefined;
   readonly waiting_for: { readonly reason: string; readonly message: string; readonly [more: string]: unknown } | null;
 }
 
@@ -114,6 +160,7 @@ export interface AgentJson {
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly connected: boolean;
+  readonly connected_at: number | null;
   readonly last_seen: number | null;
   /** Why it drains by itself; null when it does not. */
   readonly draining_reason?: string | null | undefined;
@@ -135,7 +182,18 @@ export interface TokenJson {
   readonly id: string;
   readonly role: string;
   readonly token?: string | undefined;
+  /** Milliseconds since 1970; null: it is not revoked, has no end, was not used as far as is known. */
+  readonly revoked_at?: number | null | undefined;
+  readonly expires_at?: number | null | undefined;
+  readonly last_used_at?: number | null | undefined;
   readonly [more: string]: unknown;
+}
+
+/** `secret` is there once only. */
+export interface EnrolSecretJson {
+  readonly secret: string;
+  /** Milliseconds since 1970. */
+  readonly expires_at: number;
 }
 
 export interface Registration {

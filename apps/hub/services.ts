@@ -12,6 +12,7 @@ export async function hubServices(container: Container): Promise<readonly Servic
   const storage = await container.getAsync(TOKENS.Storage);
   const wiring = await container.getAsync(TOKENS.HubWiring);
   const queue = await container.getAsync(TOKENS.TaskQueue);
+  const tokenUse = await container.getAsync(TOKENS.TokenUse);
   const sessions = await container.getAsync(TOKENS.HubSessions);
   const sweeper = await container.getAsync(TOKENS.Sweeper);
   const lookout = await container.getAsync(TOKENS.Lookout);
@@ -47,6 +48,11 @@ export async function hubServices(container: Container): Promise<readonly Servic
         // The other hubs are told of the last commits too.
         lookout.stop();
       },
+    },
+    {
+      name: 'token use',
+      start: () => Promise.resolve(tokenUse.start(() => sessions.tokensInUse())),
+      stop: () => tokenUse.stop(),
     },
     { name: 'enrolment', start: () => secrets.startEnrolment(), stop: () => secrets.stop() },
     {

@@ -14,8 +14,10 @@ export interface HubWiring {
   /** Sends what a commit sends out. */
   deliver: (outgoing: readonly Outgoing[]) => void;
   isHere: (agentId: AgentId, session: number) => boolean;
+  heardAtMs: (agentId: AgentId) => number | null;
   expectDue: (dueAtMs: number | null) => void;
-  storageFailed: () => void;
+  storageFailed: (lastedMs: number, isOver: boolean) => void;
+  judging: (nowMs: number) => void;
   /** Has other hubs look. */
   tell: (look: Look | null) => void;
   /** Called after each commit with events. */
@@ -27,8 +29,10 @@ export const hubWiring = (): HubWiring => ({
   port: 0,
   deliver: () => undefined,
   isHere: () => false,
+  heardAtMs: () => null,
   expectDue: () => undefined,
   storageFailed: () => undefined,
+  judging: () => undefined,
   tell: () => undefined,
   commitListeners: new Set(),
 });

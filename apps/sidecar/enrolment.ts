@@ -1,4 +1,4 @@
-/** How a sidecar comes by its token: from the config, from its data directory, else by enrolling with the hub on this machine. */
+/** How a sidecar comes by its token: from the config, from AGENTCOM_TOKEN, from its data directory, else by enrolling with the hub on this machine. */
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
@@ -27,7 +27,8 @@ export interface EnrolmentDeps {
  */
 export async function sidecarToken(deps: EnrolmentDeps): Promise<string> {
   const { config } = deps;
-  if (config.token !== undefined) return config.token;
+  const given = config.token ?? (process.env['AGENTCOM_TOKEN'] || undefined);
+  if (given !== undefined) return given;
   const file = join(config.dataDir, 'token');
   const known = await readSecretFile(file);
   if (known !== null) return known;
@@ -73,20 +74,27 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome>
       const message = `The hub knows agent "${config.agentId}" already, and its token is not in ${config.dataDir}. Choose another agentId, or on the hub's machine run: agentcom tokens revoke ${config.agentId}`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
     }
+    if (givenSecret() !== null && AgentcomError.is(error, 'AC_API') && error.details?.['error'] === 'invalid_secret') {
+      const message = `The hub at ${hubUrl} does not take the secret in AGENTCOM_ENROL_SECRET: it is wrong, was used, or is over 15 minutes old. On the hub's machine run "agentcom invite" and set it to what that prints.`;
+      throw new AgentcomError('AC_ENROL', message, { cause: error });
+    }
     return { kind: 'again', refused: AgentcomError.is(error, 'AC_API'), because: messageOf(error) };
   }
 }
 
 async function enrolSecret({ hubDataDir }: EnrolmentDeps): Promise<string | null> {
-  const given = process.env['AGENTCOM_ENROL_SECRET'];
-  if (given !== undefined && given !== '') return given;
+  const given = givenSecret();
+  if (given !== null) return given;
   if (hubDataDir === null)
     throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enrol with. ${HOW_TO_GET_A_TOKEN}`);
   return readSecretFile(join(hubDataDir, 'enrol-secret'));
 }
 
+/** One that a person has set: no other comes in its place, as in the hub's own file. */
+const givenSecret = (): string | null => process.env['AGENTCOM_ENROL_SECRET'] || null;
+
 const HOW_TO_GET_A_TOKEN =
-  'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or set AGENTCOM_ENROL_SECRET to a fresh enrolment secret.';
+  'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or "agentcom invite" and set AGENTCOM_ENROL_SECRET here to what it prints.';
 
 /** `ws://host:port/ws` → `http://host:port`. */
 export function apiUrlOf(hubUrl: string): string {

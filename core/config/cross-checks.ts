@@ -70,6 +70,18 @@ function backoffProblems(path: string, { firstMs, maxMs }: BackoffTimes): Config
 }
 
 function limitProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
+  return [...bodyProblems(hub, sound), ...frameProblems(hub, sound)];
+}
+
+function bodyProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
+  if (!sound('hub.limits.bulkBytes', 'hub.limits.bodyBytesPerToken')) return [];
+  const { bulkBytes, bodyBytesPerToken } = { ...HUB_LIMITS, ...given(hub.limits) };
+  if (bodyBytesPerToken >= bulkBytes) return [];
+  const message = `wanted at least bulkBytes, which is ${bulkBytes}, found ${bodyBytesPerToken}; no token could send a bulk of that size`;
+  return [{ path: 'hub.limits.bodyBytesPerToken', message }];
+}
+
+function frameProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (!sound('hub.limits.submitBytes', 'hub.limits.frameBytes', 'hub.limits.unidentifiedFrameBytes')) return [];
   const limits = { ...HUB_LIMITS, ...given(hub.limits) };
   const problems: ConfigProblem[] = [];

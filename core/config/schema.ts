@@ -57,6 +57,7 @@ const hubTiming: FieldsOf<HubTiming> = {
   killGraceMs: timeMs(0),
   runMaxMs: timeMs(),
   v1RunMaxMs: timeMs(),
+  v1StopMs: timeMs(0),
   backoff,
   breaker: backoff,
   endedKeptMs: timeMs(),
@@ -80,6 +81,9 @@ const sidecarTiming: FieldsOf<SidecarTiming> = {
 /** The least and most of a limit, where it is not simply 1 and very many. */
 const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> = {
   requestsPerSecond: [0, COUNT_MAX],
+  readMsPerSecond: [0, COUNT_MAX],
+  agentFramesPerSecond: [0, COUNT_MAX],
+  agentBytesPerSecond: [0, COUNT_MAX],
   slotsPerAgent: [1, SLOTS_MAX],
   page: [1, PAGE_ROWS_MAX],
 };

@@ -30,6 +30,8 @@ export interface HubTiming {
   readonly runMaxMs: number;
   /** How long pings of a version 1 sidecar renew its leases, after acceptance. */
   readonly v1RunMaxMs: number;
+  /** How long after `killGraceMs` a stop that a version 1 sidecar was told of counts as confirmed. */
+  readonly v1StopMs: number;
   /** Before a task is given out again. */
   readonly backoff: BackoffTimes;
   /** How long a broken machine is paused. */
@@ -58,6 +60,7 @@ export const HUB_TIMING: HubTiming = {
   killGraceMs: 5_000,
   runMaxMs: 86_400_000,
   v1RunMaxMs: 14_400_000,
+  v1StopMs: 10_000,
   backoff: { firstMs: 1_000, maxMs: 60_000 },
   breaker: { firstMs: 60_000, maxMs: 1_800_000 },
   endedKeptMs: 2_592_000_000,

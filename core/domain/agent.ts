@@ -87,7 +87,7 @@ export interface PendingStop {
 export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
 
 /** What operators see of an agent. */
-export type AgentPresence = 'offline' | 'idle' | 'working' | 'draining' | 'paused';
+export type AgentPresence = 'offline' | 'idle' | 'working' | 'stopping' | 'draining' | 'paused';
 
 /** Until when and why it gets nothing. `untilMs` null: until its checks pass. */
 export interface Pause {
@@ -116,12 +116,17 @@ export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilM
 /** Whether it gets nothing new, by an operator's word or its own. */
 export const isDraining = (agent: Agent): boolean => agent.draining || agent.ownDrain !== null;
 
-/** Presence from the row and how many tasks it has; only shown, never decides. */
-export function presenceOf(agent: Agent, liveCount: number, nowMs: number): AgentPresence {
+/**
+ * Presence from the row, how many tasks it has, and how many that were taken back it has yet to stop; only shown, never
+ * decides. One that has nothing but the latter is `stopping`: its slots are not free.
+ */
+export function presenceOf(agent: Agent, liveCount: number, nowMs: number, stopCount = 0): AgentPresence {
   if (!agent.connected) return 'offline';
   if (isDraining(agent)) return 'draining';
   if (pauseOf(agent, nowMs) !== null) return 'paused';
-  return liveCount > 0 || isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
+  if (liveCount > 0) return 'working';
+  if (stopCount > 0) return 'stopping';
+  return isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
 }
 
 /** An agent that was never heard of before its token was made or it identified. */

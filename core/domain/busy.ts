@@ -22,6 +22,10 @@ export const settling = (agent: Agent, nowMs: number): Agent => ({
   ...busy(agent, nowMs + SETTLE_MS, 'it has yet to say what it holds'),
 });
 
+/** Whether it is taken as busy for no other reason than that it has just identified: nothing shows that it is at work. */
+export const isSettling = (agent: Agent): boolean =>
+  agent.busyUntilMs !== null && agent.connectedAtMs !== null && agent.busyUntilMs === agent.connectedAtMs + SETTLE_MS;
+
 /** It said something that shows that it is free, or what it has in its hands. */
 export const notBusy = (agent: Agent): Agent => (agent.busyUntilMs === null ? agent : { ...agent, busyUntilMs: null, busyReason: null });
 

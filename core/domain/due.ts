@@ -1,6 +1,6 @@
 /** When the sweeper must look at a task, and what it decides then. */
 import type { Rules } from './rules.ts';
-import type { Task } from './task.ts';
+import { isEnded, type Task } from './task.ts';
 import { notBefore } from './transitions/assigning.ts';
 import { change, type Change } from './transitions/change.ts';
 import { decideDue } from './transitions/submitting.ts';
@@ -22,6 +22,7 @@ export function dueAtMs(task: Task, nowMs: number): number | null {
     case 'assigned':
       return earliest(task.deadlineAtMs, task.runDeadlineAtMs, task.completeByMs);
     case 'completed':
+      return task.dependentsAfter === null ? null : task.updatedAtMs;
     case 'cancelled':
     case 'dead_letter':
       return null;
@@ -34,18 +35,31 @@ export interface SweepView {
   readonly agentConnected: boolean;
   /** Silence counts only from this time on (just after a start, a jump of the clock, an outage of the storage). */
   readonly silenceCountsFromMs: number;
+  /** How long a quiet time lasts. Milliseconds. */
+  readonly quietMs: number;
+  /** How long the hub could hear nobody since the task's deadline was first put off (`hushedAtMs`). Milliseconds. */
+  readonly deafMs: number;
 }
 
 /** What is due of a task at `nowMs`; null when nothing is, except that it is to be looked at again later. */
 export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: Rules): Change | null {
+  if (isEnded(task)) return null;
   if (isPast(task.completeByMs, nowMs) && dueAtMs(task, nowMs) !== null) return decideDeadline(task, nowMs);
   if (task.status === 'queued' && isPast(task.expiresAtMs, nowMs)) return decideExpire(task, nowMs);
   if (task.status === 'scheduled') return decideDue(task, nowMs);
   if (task.status !== 'assigned') return null;
   if (!isPast(task.deadlineAtMs, nowMs) && !isPast(task.runDeadlineAtMs, nowMs)) return null;
-  if (view.silenceCountsFromMs > nowMs) return change(notBefore(task, view.silenceCountsFromMs), {}, nowMs, []);
+  const untilMs = quietUntilMs(task, view);
+  if (untilMs > nowMs) return change(notBefore(task, untilMs), { hushedAtMs: task.hushedAtMs ?? nowMs }, nowMs, []);
   return reclaimed(task, reasonOf(task, view, nowMs), nowMs, rules);
 }
+
+/**
+ * Until when the silence of a task's agent does not count, though its deadline is over. Each absence has one quiet time, in which
+ * the agent could be heard all the time: a later disturbance puts it off by no more than it took itself.
+ */
+const quietUntilMs = ({ hushedAtMs }: Task, view: SweepView): number =>
+  hushedAtMs === null ? view.silenceCountsFromMs : Math.min(view.silenceCountsFromMs, hushedAtMs + view.quietMs + view.deafMs);
 
 const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rules): Change | null => {
   const decided = decideReclaim(task, { reason, stop: true }, nowMs, rules);
@@ -53,7 +67,9 @@ const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rule
 };
 
 const reasonOf = (task: Task, view: SweepView, nowMs: number): ReclaimReason => {
-  if (!view.agentConnected) return 'disconnected';
+  // Who is away has until its deadline to come back; a run may be over its limit before that.
+  const isAway = !view.agentConnected && isPast(task.deadlineAtMs, nowMs);
+  if (isAway) return 'disconnected';
   if (isPast(task.runDeadlineAtMs, nowMs)) return 'run_limit';
   return task.acceptedAtMs === null ? 'not_accepted' : 'lease_expired';
 };

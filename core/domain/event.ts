@@ -12,6 +12,7 @@ export const EVENT_NAMES = [
   'assigned',
   'accepted',
   'woken',
+  'wake_failed',
   'progress',
   'completed',
   'failed',
@@ -43,7 +44,7 @@ export interface TaskEvent {
   readonly generation: Generation | null;
   /** The session of the agent when a frame made the change; null when the hub or a person did. */
   readonly session: number | null;
-  /** A JSON object; null when there is nothing more to say. */
+  /** A JSON object of at most `EVENT_DETAILS_BYTES_MAX` (event-details.ts); null when there is nothing more to say. */
   readonly details: Readonly<Record<string, unknown>> | null;
 }
 

@@ -26,7 +26,14 @@ export const isTaskId = (value: unknown): value is TaskId => typeof value === 's
 
 export const isAgentId = (value: unknown): value is AgentId => typeof value === 'string' && AGENT_ID.test(value);
 
-export const isGeneration = (value: unknown): value is Generation => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+export const isGeneration = (value: unknown): value is Generation =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= GENERATION_MAX;
+
+/**
+ * The highest generation that anybody may name. Each assignment and each taking back is one: a task that does both a thousand
+ * times a second is there in 15 years, and one more can still be added and stored exactly.
+ */
+export const GENERATION_MAX = 1_000_000_000_000;
 
 /** The generation before any assignment. */
 export const GENERATION_ZERO = 0 as Generation;

@@ -3,6 +3,7 @@
  * ends a run, never a report.
  */
 import type { AgentId, Generation, TaskId } from './ids.ts';
+import { withRefusal } from './kept-results.ts';
 import type { Task } from './task.ts';
 
 export interface Held {
@@ -17,15 +18,42 @@ export type HeldDecision =
   /** A finished result: send it and wait for its answer. */
   | { readonly action: 'report' }
   /** The run is to be stopped. */
-  | { readonly action: 'abort'; readonly reason: 'unknown_task' | 'not_assignee' | 'stale_generation' | 'ended' }
+  | { readonly action: 'abort'; readonly reason: 'unknown_task' | 'not_assignee' | 'stale_generation' | 'ended' | 'generation_too_far' }
   /** The sidecar lost the run and says so: taken back as lost, and answered `abort`. */
   | { readonly action: 'lost' };
 
 /**
- * Whether the sidecar holds a generation that the store never gave out: the store fell back in time. Its own is to be
- * raised above, and that to be said loudly, before what is held is judged.
+ * By how much a store may have fallen back in one task: more generations than a round of 100 retries takes, each handed back
+ * some times. A claim beyond it is a lie or a damaged journal.
  */
-export const isAhead = (task: Task | undefined, held: Held): boolean => task !== undefined && held.generation > task.generation;
+export const FALLEN_BACK_MAX = 1_000;
+/** And up to where: what agents claim brings no generation near `GENERATION_MAX`, however often they claim it. */
+export const CLAIMED_GENERATION_MAX = 1_000_000;
+
+/**
+ * What follows from a held generation that is above the stored one. Either the store fell back in time (a backup was put
+ * back, a replica took over), or what the agent says is not true. The hub cannot tell, so it believes what does no harm:
+ *
+ * - `raise`: nobody else has the task. Its generation is raised above what is held, and that is said loudly.
+ * - `fence`: another agent has it. Its assignment goes on untouched; the one after it will be above what is held.
+ * - `refuse`: no store falls back so far, or this agent has claimed so of this task as often as has an event.
+ * - `nothing`: it is not ahead, or no assignment follows, or none to this agent could have been.
+ */
+export type AheadDecision = 'raise' | 'fence' | 'refuse' | 'nothing';
+
+export function decideAhead(task: Task | undefined, held: Held, agentId: AgentId): AheadDecision {
+  if (task === undefined) return 'nothing';
+  const known = Math.max(task.generation, task.generationFloor);
+  if (held.generation <= known) return 'nothing';
+  // From the generation itself: what was claimed before is no step to claim more.
+  if (held.generation > task.generation + FALLEN_BACK_MAX || held.generation > CLAIMED_GENERATION_MAX) return 'refuse';
+  if (task.status === 'completed' || task.status === 'cancelled') return 'nothing';
+  const { assignTo } = task.requirement;
+  if (assignTo !== null && assignTo !== agentId) return 'nothing';
+  if (task.status === 'assigned' && task.assignedTo !== agentId) return 'fence';
+  // Each has an event, and a store falls back seldom.
+  return withRefusal(task.kept, agentId).isTold ? 'raise' : 'refuse';
+}
 
 /** Whether what is held is the task's current assignment. */
 export const isCurrent = (task: Task, held: Held, agentId: AgentId): boolean =>

@@ -16,6 +16,9 @@ export interface Rules {
 /** Assignments in a row that spent no retry, after which a task waits for an operator. */
 export const HAND_BACKS_MAX = 10;
 
+/** How often one assignment is sent to its agent before that accepts it. A sidecar that dies of it at each sending has it no third time. */
+export const SENDINGS_MAX = 2;
+
 /** Different tasks in a row that end by a machine's fault, after which it is paused. */
 export const STRIKES_MAX = 3;
 

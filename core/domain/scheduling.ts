@@ -26,6 +26,46 @@ export const canRun = (requirement: Requirement, agent: { readonly id: AgentId; 
   (requirement.assignTo === null || requirement.assignTo === agent.id) &&
   requirement.capabilities.every((capability) => agent.capabilities.includes(capability));
 
+/** What an agent must have at least for a requirement: its id where it is for one agent alone, else the first capability of its list. */
+const leastNeed = ({ assignTo, capabilities: [first] }: Requirement): string =>
+  assignTo !== null ? `agent ${assignTo}` : first === undefined ? '' : `capability ${first}`;
+
+/**
+ * Requirements by what an agent must have for them at least, so that an agent is compared with those that it may meet and not
+ * with the thousands of others that wait.
+ */
+export class Requirements {
+  readonly #byNeed = new Map<string, Requirement[]>();
+
+  constructor(requirements: Iterable<Requirement>) {
+    for (const requirement of requirements) {
+      const need = leastNeed(requirement);
+      const same = this.#byNeed.get(need);
+      if (same === undefined) this.#byNeed.set(need, [requirement]);
+      else same.push(requirement);
+    }
+  }
+
+  /** Whether there is one that the agent can run. */
+  has(agent: Pick<FreeAgent, 'id' | 'capabilities'>): boolean {
+    return this.#of(agent).next().done !== true;
+  }
+
+  /** Those that one of these agents can run, each once. */
+  ofAny(agents: readonly Pick<FreeAgent, 'id' | 'capabilities'>[]): ReadonlySet<Requirement> {
+    const found = new Set<Requirement>();
+    for (const agent of agents) for (const requirement of this.#of(agent)) found.add(requirement);
+    return found;
+  }
+
+  *#of(agent: Pick<FreeAgent, 'id' | 'capabilities'>): Generator<Requirement> {
+    yield* this.#byNeed.get('') ?? [];
+    for (const requirement of this.#byNeed.get(`agent ${agent.id}`) ?? []) if (canRun(requirement, agent)) yield requirement;
+    for (const capability of agent.capabilities)
+      for (const requirement of this.#byNeed.get(`capability ${capability}`) ?? []) if (canRun(requirement, agent)) yield requirement;
+  }
+}
+
 /**
  * Pairs waiting tasks with free slots, a slot of each agent in turn, in the order in which they are to be assigned.
  * `candidates` are, for each requirement and lane, the first ones waiting; a task that prefers another agent goes to one

@@ -3,6 +3,7 @@
  * and never changes, kept apart so that no transition writes it again. All times are milliseconds since 1970 (UTC).
  */
 import type { AgentId, Generation, TaskId } from './ids.ts';
+import type { KeptAside } from './kept-results.ts';
 import type { TaskUsage } from './usage.ts';
 
 /** The lanes, first to last. Within a lane the order is the time a task last became eligible, then its id. */
@@ -51,6 +52,8 @@ export interface Task {
   readonly priority: Priority;
   readonly status: Status;
   readonly generation: Generation;
+  /** The next assignment's generation is above this: a sidecar holds it from before the store fell back in time. 0: nothing is known. */
+  readonly generationFloor: Generation;
   readonly requirement: Requirement;
 
   /** The current assignment; all null unless `status` is `assigned` (`assignedTo` stays on a completed task). */
@@ -59,11 +62,15 @@ export interface Task {
   readonly acceptedAtMs: number | null;
   /** Acceptance or lease deadline. Null unless assigned. */
   readonly deadlineAtMs: number | null;
+  /** When that deadline was first put off because it fell in a quiet time; null while it is as its agent's last word made it. */
+  readonly hushedAtMs: number | null;
   /** When the accepted run has lasted too long. Null unless accepted. */
   readonly runDeadlineAtMs: number | null;
   /** Whether the wake of the current assignment was reported as done. */
   readonly wokenAtMs: number | null;
-  /** Progress events stored for the current assignment. */
+  /** How often the current assignment was sent again, before its agent accepted it. */
+  readonly resent: number;
+  /** Events of progress and of wakes stored for the current assignment. */
   readonly progressCount: number;
 
   /** Rounds count from 1; an operator's retry begins the next. */
@@ -89,6 +96,8 @@ export interface Task {
   readonly ttlMs: number | null;
   readonly runMaxMs: number | null;
   readonly dependsOn: readonly TaskId[];
+  /** Dependents with an id after this are still to be unblocked; `''`: all of them. Null unless completed, and once none is left. */
+  readonly dependentsAfter: TaskId | '' | null;
 
   readonly deadReason: DeadReason | null;
   readonly lastError: string | null;
@@ -97,6 +106,8 @@ export interface Task {
   /** The session of the last attempt that told of one, for a next one on the same machine. */
   readonly session: TaskSession | null;
   readonly outcomes: readonly Outcome[];
+  /** Late and refused results that are kept apart, and how often each agent's results were refused. */
+  readonly kept: KeptAside;
   /** Who submitted it: a token's id, or `hub`. */
   readonly submittedBy: string;
   readonly createdAtMs: number;
@@ -105,16 +116,22 @@ export interface Task {
   readonly eventSeq: number;
 }
 
+/** A hint or a step: a sentence, or an object of the submitter's own making that is handed on as it is. */
+export type Note = string | Readonly<Record<string, unknown>>;
+
 /** What the submitter said, unchanged for ever. `metadata` is JSON text, kept as given. */
 export interface TaskBody {
   readonly description: string;
   readonly metadata: string | null;
   readonly repo: string | null;
   readonly branch: string | null;
-  readonly fileHints: readonly string[];
+  readonly fileHints: readonly Note[];
   readonly successCriteria: readonly string[];
-  readonly verificationSteps: readonly string[];
+  readonly verificationSteps: readonly Note[];
 }
+
+/** How many characters a note takes as JSON, its quotes left out where it is a text. */
+export const noteCharacters = (note: Note): number => (typeof note === 'string' ? note.length : JSON.stringify(note).length);
 
 export const isLive = (task: Task): boolean => task.status === 'assigned';
 
@@ -122,6 +139,17 @@ export const isEnded = (task: Task): boolean => task.status === 'completed' || t
 
 /** One text for equal requirements; the store indexes waiting tasks by it. */
 export const requirementKey = (requirement: Requirement): string => JSON.stringify([requirement.assignTo, ...requirement.capabilities]);
+
+/** Some requirements: those for one agent alone, or for anybody with this as the first of their capabilities (null: with none). */
+export type RequirementGroup = { readonly agentId: AgentId } | { readonly capability: string | null };
+
+/** The keys of a group, in the order of their characters: all from `from` on and before `until`. */
+export function keysOfGroup(group: RequirementGroup): { readonly from: string; readonly until: string } {
+  const none = 'capability' in group && group.capability === null;
+  const from = none ? '[null]' : 'agentId' in group ? `[${JSON.stringify(group.agentId)}` : `[null,${JSON.stringify(group.capability)}`;
+  // What follows is a comma or the bracket that closes, and the caret is the next character.
+  return { from, until: `${from}^` };
+}
 
 /** The order within a lane, and over lanes for the oldest: time of eligibility, then id. */
 export function compareByAge(a: Task, b: Task): number {

@@ -13,14 +13,23 @@ export interface Bucket {
 
 export const fullBucket = (rule: BucketRule, nowMs: number): Bucket => ({ left: rule.burst, atMs: nowMs });
 
+/** What a bucket has that had `left` so many milliseconds ago. */
+export const refilled = (left: number, elapsedMs: number, rule: BucketRule): number =>
+  Math.min(rule.burst, left + (Math.max(0, elapsedMs) / 1_000) * rule.perSecond);
+
 /** Takes one, or says how long until there is one. */
 export function takeOne(
   bucket: Bucket,
   rule: BucketRule,
   nowMs: number,
 ): { readonly taken: boolean; readonly bucket: Bucket; readonly waitMs: number } {
-  const flowed = (Math.max(0, nowMs - bucket.atMs) / 1_000) * rule.perSecond;
-  const now = { left: Math.min(rule.burst, bucket.left + flowed), atMs: nowMs };
+  const now = { left: refilled(bucket.left, nowMs - bucket.atMs, rule), atMs: nowMs };
   if (now.left >= 1) return { taken: true, bucket: { left: now.left - 1, atMs: nowMs }, waitMs: 0 };
   return { taken: false, bucket: now, waitMs: Math.ceil(((1 - now.left) / rule.perSecond) * 1_000) };
+}
+
+/** Takes so much, also of what is not there yet: it is owed. `waitMs`: how long until nothing is owed and there is some. */
+export function spend(bucket: Bucket, rule: BucketRule, nowMs: number, much: number): { readonly bucket: Bucket; readonly waitMs: number } {
+  const left = refilled(bucket.left, nowMs - bucket.atMs, rule) - much;
+  return { bucket: { left, atMs: nowMs }, waitMs: left > 0 ? 0 : Math.floor((-left / rule.perSecond) * 1_000) + 1 };
 }

@@ -12,7 +12,7 @@ export type Hindrance = 'offline' | 'draining' | 'paused' | 'busy';
 
 /**
  * `agent_…`: all agents that could run it share this hindrance; `agents_unavailable`: they have different ones.
- * `about_to_be_assigned`: nothing is in its way.
+ * `about_to_be_assigned`: nothing is in its way. `agent_away`: it is assigned, and its agent is not connected.
  */
 export type WaitingReason =
   | 'scheduled'
@@ -24,13 +24,19 @@ export type WaitingReason =
   | 'agent_unknown'
   | `agent_${Hindrance}`
   | 'agents_unavailable'
+  | 'agent_away'
   | 'about_to_be_assigned';
+
+/** Why an agent has no token that opens anything: all are revoked, or what is left is expired. */
+export type LockedOut = 'revoked' | 'expired';
 
 /** An agent and what it has in its hands: live assignments and stops that it has not confirmed. */
 export interface AgentLoad {
   readonly agent: Agent;
   readonly liveCount: number;
   readonly stopCount: number;
+  /** Set when it has no token to connect with; only asked about agents that are offline. */
+  readonly lockedOut?: LockedOut | undefined;
 }
 
 export interface HinderedAgent {
@@ -59,7 +65,7 @@ export const AGENTS_NAMED_MAX = 10;
 const HOPE: readonly Hindrance[] = ['busy', 'paused', 'draining', 'offline'];
 
 /**
- * Null for a task that waits for nothing: it is assigned, or has ended. `dependencies` are the tasks that `task` names
+ * Null for a task that waits for nothing: it is assigned to an agent that is connected, or has ended. `dependencies` are the tasks that `task` names
  * (those not given count as unfinished); `agents` are all that are known, or at least the one that it is assigned to.
  */
 export function explainWaiting(
@@ -76,11 +82,34 @@ export function explainWaiting(
     case 'queued':
       return queuedFor(task, agents, nowMs);
     case 'assigned':
+      return awayFrom(task, agents, nowMs);
     case 'completed':
     case 'cancelled':
     case 'dead_letter':
       return null;
   }
+}
+
+/** Its agent is not here: the work may go on there, and nobody hears of it. */
+function awayFrom(task: Task, agents: readonly AgentLoad[], nowMs: number): WaitingFor | null {
+  const load = agents.find(({ agent }) => agent.id === task.assignedTo);
+  if (load === undefined || load.agent.connected) return null;
+  const { id, disconnectedAtMs } = load.agent;
+  const ends = [task.deadlineAtMs, task.runDeadlineAtMs, task.completeByMs].flatMap((at) => at ?? []);
+  const untilMs = ends.length === 0 ? undefined : Math.min(...ends);
+  const away = disconnectedAtMs === null ? 'is not connected' : `has been away for ${durationText(Math.max(0, nowMs - disconnectedAtMs))}`;
+  const until =
+    untilMs === undefined
+      ? 'it keeps the task'
+      : untilMs > nowMs
+        ? `unless it is heard of the task again, it is taken back in ${durationText(untilMs - nowMs)}`
+        : 'its time is over, and the task is taken back by a sweep, or when the quiet time after a disturbance of the hub ends';
+  return {
+    reason: 'agent_away',
+    message: `Its agent ${id} ${away}: ${until}.`,
+    untilMs,
+    agents: [{ agentId: id, hindrance: 'offline', message: away }],
+  };
 }
 
 function scheduledFor(task: Task, nowMs: number): WaitingFor {
@@ -178,6 +207,10 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
     untilMs,
   });
   if (!agent.connected) {
+    if (load.lockedOut !== undefined) {
+      const state = load.lockedOut === 'revoked' ? 'is revoked' : 'has expired';
+      return because('offline', `cannot connect since its token ${state}`);
+    }
     if (agent.disconnectedAtMs === null) return because('offline', 'has never connected');
     return because('offline', `has been offline for ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`);
   }

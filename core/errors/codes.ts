@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   AC_TARGET_EXISTS: { exit: 4, what: 'What was to be written is there already.' },
   AC_COPY_DIFFERS: { exit: 4, what: 'A copy of a store is damaged or not what it was made of.' },
   AC_STORE_UNAVAILABLE: { exit: 4, what: 'The database cannot commit now: disk full, broken, or away.' },
+  AC_STORE_DAMAGED: { exit: 4, what: 'A row of the database is not what a hub writes.' },
   AC_STORE_RETRY: { exit: 4, what: 'The database asks for the transaction to be repeated.' },
   AC_COMMIT_UNKNOWN: { exit: 4, what: 'It is not known whether a commit happened.' },
   AC_STORE_CLOSED: { exit: 1, what: 'The store was used before it was opened or after it was closed.' },

@@ -2,6 +2,7 @@
 import type { Agent } from '../domain/agent.ts';
 import type { AgentId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
+import type { LockedOut } from '../domain/waiting.ts';
 
 export const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -22,17 +23,31 @@ export interface TokenRecord {
   readonly maxSlots: number | null;
   readonly createdAtMs: number;
   readonly revokedAtMs: number | null;
+  /** It opens nothing from then on; null: until it is revoked. */
+  readonly expiresAtMs: number | null;
+  /** When it was last used, to within `TOKEN_USE_WRITE_MS`; null: never, as far as is known. */
+  readonly lastUsedAtMs: number | null;
+}
+
+/** Whether it is over: it opens nothing any more. */
+export const isExpired = ({ expiresAtMs }: Pick<TokenRecord, 'expiresAtMs'>, nowMs: number): boolean =>
+  expiresAtMs !== null && expiresAtMs <= nowMs;
+
+export interface TokenUsed {
+  readonly id: string;
+  readonly atMs: number;
 }
 
 /** MUST answer anything before `open` or after `close` of its storage with `AC_STORE_CLOSED`. */
 export interface AgentStore {
   /**
    * Adds a token; for one of role `agent` also the agent, if it is new.
-   * MUST answer `taken` and change nothing when the agent has an unrevoked token and `unlessTaken` is set.
+   * With `unlessTaken` it MUST answer `taken` and change nothing when the agent has a token that is neither revoked nor, when
+   * this one is made, expired; for a token of no agent, when one such has its name and role.
    */
   addToken(token: TokenRecord, options?: { readonly unlessTaken?: boolean | undefined }): Promise<'added' | 'taken'>;
 
-  /** The token with this hash, unless revoked. */
+  /** The token with this hash, unless revoked. An expired one is answered: the caller MUST ask `isExpired`. */
   findToken(hash: string): Promise<TokenRecord | undefined>;
 
   /** Tokens, newest first, revoked ones included. `after` is the last id of the page before. */
@@ -43,6 +58,15 @@ export interface AgentStore {
 
   /** Those of these token ids that are revoked, each once, in no order. */
   revokedAmong(ids: readonly string[]): Promise<readonly string[]>;
+
+  /** Notes when these tokens were used, each named once. MUST keep the latest time of all that were noted, whoever noted them. */
+  noteTokensUsed(used: readonly TokenUsed[]): Promise<void>;
+
+  /**
+   * Those of these agents that have had tokens and can use none of them: `revoked` when all are revoked, `expired` when some are
+   * only expired.
+   */
+  lockedOutAmong(ids: readonly AgentId[], nowMs: number): Promise<ReadonlyMap<AgentId, LockedOut>>;
 
   /** Adds an enrolment secret by its hash. */
   addEnrolSecret(hash: string, expiresAtMs: number): Promise<void>;

@@ -45,7 +45,10 @@ export interface ListenOptions {
   readonly frameBytesMax: number;
   /** Sockets open at once; more are refused with 503. */
   readonly socketsMax: number;
-  /** Bytes waiting in one socket before it is closed with 1013. */
+  /**
+   * Bytes waiting in one socket before it is closed with 1013. What a transport answers by itself, such as pongs, counts;
+   * it MAY bound these sooner, and cut the connection.
+   */
   readonly socketQueueBytesMax: number;
   readonly http: HttpHandler;
   /** Host and Origin names that an upgrade may carry; an upgrade with another Origin or Host gets 403. */
@@ -54,7 +57,8 @@ export interface ListenOptions {
 
 /**
  * MUST deliver the frames of one connection in the order they arrived, and MUST NOT deliver one before `onOpen` or after
- * `onGone`. MUST call `onGone` exactly once for each opened connection.
+ * `onGone`. MUST call `onGone` exactly once for each opened connection, with 1009 for a frame over the limit, also where the
+ * peer sees another code.
  */
 export interface TransportEvents {
   onOpen(connection: HubConnection): void;

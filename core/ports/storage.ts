@@ -24,6 +24,12 @@ export interface Storage {
 
   /** Whether it can commit at this moment. MUST NOT throw. */
   healthy(): Promise<boolean>;
+
+  /**
+   * How many transactions the database ended because they waited for each other, since this storage was made. Left out where
+   * only one hub writes. MUST NOT throw.
+   */
+  deadlocks?(): number;
 }
 
 export interface StorageOpened {

@@ -19,7 +19,7 @@ export const STORE_CHECKS = [
   'unreadable',
   /** A task without what its submitter said. */
   'body',
-  /** A completed task without its result. */
+  /** A completed task without its result, or other results kept apart than the task names. */
   'result',
   /** A task whose dependency is not noted where completing it is looked up. */
   'dependency',
@@ -52,7 +52,15 @@ export interface TaskPage {
 export interface StoreInspection {
   /** Whether this program can read it as it is. With damage of the schema nothing else may be asked. */
   schema(): Promise<readonly StoreDamage[]>;
-  /** What the database finds wrong with its file and with the tables as a whole. Reads all of it. */
+  /**
+   * What the database finds wrong with its file, where that takes seconds: null where the file is too large for that, or is checked by
+   * the tools of its server.
+   */
+  quick(): Promise<readonly StoreDamage[] | null>;
+  /**
+   * What the database finds wrong with its file and with the tables as a whole. Reads all of it. MUST answer the damage of the
+   * file alone where there is any: what else is found then only repeats it.
+   */
   whole(): Promise<readonly StoreDamage[]>;
   /** MUST answer what can be read of the page and say in `damage` what cannot. */
   tasks(after: string | null, limit: number): Promise<TaskPage>;

@@ -3,8 +3,7 @@
  * program, so nothing here is believed before it was looked at, and nothing here throws.
  */
 import { wellFormed, wellFormedValue } from '../domain/encoded-text.ts';
-import { JSON_DEPTH_MAX } from './fields.ts';
-import { withinDepth } from './frame-reader.ts';
+import { findExcess, JSON_DEPTH_MAX } from './json-bounds.ts';
 import { isFitText } from './json-text.ts';
 
 /** The largest result file that is read, bytes. */
@@ -28,7 +27,9 @@ export function readResult(text: string): ReadResult {
   const parsed = parseJson(text);
   if (parsed === null) return { kind: 'unreadable', why: text.trim() === '' ? 'is empty' : 'is not JSON' };
   if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is JSON, but ${kindOf(parsed.value)} where an object is wanted` };
-  if (!withinDepth(parsed.value, RESULT_DEPTH_MAX)) return { kind: 'unreadable', why: `is nested more than ${RESULT_DEPTH_MAX} deep` };
+  // The number of its values is bounded where it is made to fit a frame.
+  if (findExcess(parsed.value, RESULT_DEPTH_MAX, Infinity) !== null)
+    return { kind: 'unreadable', why: `is nested more than ${RESULT_DEPTH_MAX} deep` };
   if (isFit(parsed.value)) return { kind: 'object', value: parsed.value, replaced: false };
   return { kind: 'object', value: wellFormedValue(parsed.value) as Readonly<Record<string, unknown>>, replaced: true };
 }

@@ -15,7 +15,7 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
   return {
     agent_id: agent.id,
     name: agent.name,
-    status: presenceOf(agent, live.length, nowMs),
+    status: presenceOf(agent, live.length, nowMs, pendingStops),
     capabilities: agent.capabilities,
     slots: agent.slots,
     connected: agent.connected,

@@ -1,7 +1,7 @@
 /** From a parsed body or query to a checked one. Compiles its schema once, on first use. */
 import type { Static, TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
-import { fieldErrors, type FieldError } from './frame-reader.ts';
+import { fieldErrors, type FieldError } from './field-errors.ts';
 
 export type ReadBody<T> =
   { readonly kind: 'read'; readonly value: T } | { readonly kind: 'invalid'; readonly errors: readonly FieldError[] };

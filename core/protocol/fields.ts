@@ -1,6 +1,6 @@
 /** The pieces that frames and HTTP bodies are made of, each with its bound. */
 import { Type, type TSchema } from 'typebox';
-import { AGENT_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { AGENT_ID_PATTERN, GENERATION_MAX, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../domain/usage.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -8,17 +8,20 @@ export const PROTOCOL_VERSION = 2;
 /** Capabilities of an agent or a task; sidecars and submitters alike. */
 export const CAPABILITIES_MAX = 64;
 export const SLOTS_MAX = 128;
-/** Depth of JSON in a frame or a body. */
-export const JSON_DEPTH_MAX = 32;
-export const DESCRIPTION_CHARACTERS_MAX = 10_000;
+/** A task of dozens of pages; the bytes of the whole submit are bounded beside it (`limits.submitBytes`). */
+export const DESCRIPTION_CHARACTERS_MAX = 200_000;
 export const MAX_RETRIES_MAX = 100;
 /** How many assignments a sidecar may hold, running and reporting. */
 export const HELD_MAX = 1_000;
 
 export const taskIdField = Type.String({ pattern: TASK_ID_PATTERN });
 export const agentIdField = Type.String({ pattern: AGENT_ID_PATTERN });
-export const generationField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-export const timeField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+export const generationField = Type.Integer({ minimum: 0, maximum: GENERATION_MAX });
+/** In an inventory, where one that cannot be is answered by itself: the rest of the inventory counts. */
+export const heldGenerationField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** The last moment that a `Date` can hold, milliseconds since 1970. */
+export const TIME_MS_MAX = 8_640_000_000_000_000;
+export const timeField = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX });
 /** The longest duration that anybody may ask for: a year, milliseconds. */
 const DURATION_MS_MAX = 31_536_000_000;
 export const durationField = Type.Integer({ minimum: 1, maximum: DURATION_MS_MAX });
@@ -30,7 +33,9 @@ export const capabilityField = Type.String({ minLength: 1, maxLength: 64 });
 export const capabilitiesField = Type.Array(capabilityField, { maxItems: CAPABILITIES_MAX });
 export const slotsField = Type.Integer({ minimum: 1, maximum: SLOTS_MAX });
 export const countField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-export const costField = Type.Number({ minimum: 0 });
+/** The most that one attempt may say it cost, US dollars. */
+const COST_USD_MAX = 1_000_000_000;
+export const costField = Type.Number({ minimum: 0, maximum: COST_USD_MAX });
 /** A model's name, as the program gives it. */
 const modelField = Type.String({ minLength: 1, maxLength: MODEL_CHARACTERS_MAX });
 /** What an attempt used of each model until now. */

@@ -1,13 +1,8 @@
 /** From text to a checked frame. Compiles each schema once, on first use. */
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
-import { JSON_DEPTH_MAX } from './fields.ts';
-
-export interface FieldError {
-  readonly field: string;
-  readonly error: string;
-  readonly detail: string;
-}
+import { fieldErrors, type FieldError } from './field-errors.ts';
+import { excessText, findExcess } from './json-bounds.ts';
 
 export type ReadFrame<T> =
   | { readonly kind: 'frame'; readonly frame: T }
@@ -25,9 +20,6 @@ export type ReadFrame<T> =
       readonly object: Readonly<Record<string, unknown>>;
     };
 
-/** At most this many field errors are told; the rest follow once these are mended. */
-const FIELD_ERRORS_MAX = 20;
-
 /** A reader of the frames in `schemas`, told apart by `type`. The types of what it answers come from the schemas. */
 export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (text: string) => ReadFrame<T> {
   const validators = new Map<string, Validator>();
@@ -38,13 +30,16 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
     } catch {
       return { kind: 'invalid_json' };
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || !withinDepth(value, JSON_DEPTH_MAX)) {
-      return { kind: 'invalid_json' };
-    }
-    const object = value as Readonly<Record<string, unknown>>;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return { kind: 'invalid_json' };
+    const excess = findExcess(value);
+    // Nothing beyond this door walks a value over the bounds: only what names the task is handed on.
+    const object = excess === null ? (value as Readonly<Record<string, unknown>>) : namesIn(value);
     const messageType = object['type'];
     if (typeof messageType !== 'string' || !Object.hasOwn(schemas, messageType)) {
       return { kind: 'unknown_message_type', messageType: typeof messageType === 'string' ? messageType : null, object };
+    }
+    if (excess !== null) {
+      return { kind: 'validation_failed', messageType, errors: [{ field: '', error: excess, detail: excessText(excess) }], object };
     }
     let validator = validators.get(messageType);
     if (validator === undefined) {
@@ -56,25 +51,9 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
   };
 }
 
-/** The errors of a value as people read them: which field, the kind of error, and what was wanted. */
-export function fieldErrors(validator: Validator, value: unknown): readonly FieldError[] {
-  const errors: FieldError[] = [];
-  for (const error of validator.Errors(value)[1]) {
-    const path = error.instancePath.slice(1).replaceAll('/', '.');
-    const params = error.params as Readonly<Record<string, unknown>>;
-    const missing =
-      error.keyword === 'required' && Array.isArray(params['requiredProperties']) ? (params['requiredProperties'] as string[]) : null;
-    const fields = missing === null ? [path] : missing.map((name) => (path === '' ? name : `${path}.${name}`));
-    for (const field of fields) errors.push({ field, error: missing === null ? error.keyword : 'required', detail: error.message });
-    if (errors.length >= FIELD_ERRORS_MAX) break;
-  }
-  return errors.slice(0, FIELD_ERRORS_MAX);
-}
-
-/** Whether objects and arrays are nested at most `depth` deep. */
-export function withinDepth(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  if (depth === 0) return false;
-  for (const inner of Object.values(value)) if (!withinDepth(inner, depth - 1)) return false;
-  return true;
+/** What says of which task and whose a frame is, for its answer. */
+function namesIn(frame: object): Readonly<Record<string, unknown>> {
+  const { type, task_id, generation, agent_id } = frame as Readonly<Record<string, unknown>>;
+  const names = { type, task_id, generation, agent_id };
+  return Object.fromEntries(Object.entries(names).filter(([, value]) => typeof value === 'string' || typeof value === 'number'));
 }

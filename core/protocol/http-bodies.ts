@@ -3,7 +3,7 @@
  * `null` stands for a field that is not given. Lengths count Unicode code points; times are milliseconds since 1970.
  */
 import { Type, type Static, type TSchema } from 'typebox';
-import { PRIORITIES } from '../domain/task.ts';
+import { PRIORITIES, type Priority } from '../domain/task.ts';
 import {
   agentIdField,
   capabilitiesField,
@@ -27,20 +27,31 @@ export const MAX_RETRIES_DEFAULT = 3;
 export const NOTES_MAX = 256;
 export const NOTE_CHARACTERS_MAX = 4_096;
 export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 128;
+/** Names and depth of a hint or a step that is an object; its JSON has at most `NOTE_CHARACTERS_MAX`. */
+export const NOTE_NAMES_MAX = 64;
+export const NOTE_DEPTH_MAX = 8;
 /** Slots that a token allows when nothing is said. */
 export const TOKEN_SLOTS_DEFAULT = 16;
+
+/** Another word for a lane that a submit may use; the task has the lane's own. `critical` is offered by the field's scripts. */
+export const PRIORITY_SYNONYMS = { critical: 'urgent' } as const satisfies Readonly<Record<string, Priority>>;
 
 /** An object with these fields and no others. */
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
 const optional = Type.Optional;
 const placeField = Type.String({ minLength: 1, maxLength: 1_024 });
 const notesField = Type.Array(Type.String({ minLength: 1, maxLength: NOTE_CHARACTERS_MAX }), { maxItems: NOTES_MAX });
+const noteOrObjectField = Type.Union([
+  Type.String({ minLength: 1, maxLength: NOTE_CHARACTERS_MAX }),
+  Type.Record(Type.String(), Type.Unknown(), { maxProperties: NOTE_NAMES_MAX }),
+]);
+const notesOrObjectsField = Type.Array(noteOrObjectField, { maxItems: NOTES_MAX });
 const descriptionField = Type.String({ minLength: 1, maxLength: DESCRIPTION_CHARACTERS_MAX });
 
 /** `POST /api/tasks`, and each line of `POST /api/tasks/bulk`. */
 export const submitSchema = closed({
   description: descriptionField,
-  priority: optional(Type.Enum([...PRIORITIES])),
+  priority: optional(Type.Enum([...PRIORITIES, 'critical'])),
   metadata: optional(objectField),
   needed_capabilities: optional(Type.Array(capabilityField, { maxItems: CAPABILITIES_MAX })),
   max_retries: optional(Type.Integer({ minimum: 0, maximum: MAX_RETRIES_MAX })),
@@ -52,9 +63,9 @@ export const submitSchema = closed({
   depends_on: optional(Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX })),
   repo: optional(placeField),
   branch: optional(placeField),
-  file_hints: optional(notesField),
+  file_hints: optional(notesOrObjectsField),
   success_criteria: optional(notesField),
-  verification_steps: optional(notesField),
+  verification_steps: optional(notesOrObjectsField),
 });
 export type SubmitBody = Static<typeof submitSchema>;
 
@@ -88,6 +99,7 @@ export const tokenSchema = closed({
   role: optional(Type.Enum(['submitter', 'viewer', 'operator', 'admin'])),
   capabilities: optional(capabilitiesField),
   max_slots: optional(slotsField),
+  expires_in_ms: optional(durationField),
 });
 export type TokenBody = Static<typeof tokenSchema>;
 

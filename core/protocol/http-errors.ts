@@ -1,9 +1,10 @@
 /** Every error code that the HTTP API answers with; docs/http-api.md tells people what to do about each. */
 export const HTTP_ERRORS = {
-  invalid_json: 'The body is not JSON in UTF-8, or is nested too deep.',
+  invalid_json: 'The body is not JSON in UTF-8.',
   validation_failed: 'A field, a query parameter or a header is missing, wrong or unknown; `details` names each.',
   unknown_agent: 'There is no such agent.',
   unknown_task: 'There is no such task, or it is not yours to see.',
+  unknown_result: 'No result is kept of that task, generation and agent.',
   unknown_token: 'There is no such unrevoked token.',
   unauthorized: 'There is no valid bearer token.',
   invalid_secret: 'The enrolment secret is wrong, used or over.',
@@ -16,10 +17,13 @@ export const HTTP_ERRORS = {
   idempotency_mismatch: 'The Idempotency-Key was used with another body.',
   invalid_state: 'The task is not in a state that allows it.',
   agent_taken: 'The agent already has a token.',
+  name_taken: 'There is a live token of this name and role.',
   body_too_large: 'The body, a line of it or the number of its lines is over the limit.',
   unsupported_media_type: 'The body is compressed or of another type than JSON.',
-  rate_limited: 'Too many requests of this token, or too many wrong tokens from this address.',
+  rate_limited:
+    'Too many requests of this token, bytes of its requests in hand, wrong tokens from this address, or different lists of needed_capabilities.',
   internal: 'A bug of ours; the log of the hub says more.',
+  storage_damaged: 'A stored row that the request needs cannot be read.',
   storage_unavailable: 'The database cannot answer or commit now.',
   hub_busy: 'The hub has too much in hand.',
   hub_stopping: 'The hub is stopping.',

@@ -41,6 +41,15 @@ export const eventsSchema = closed({
 });
 export type EventsQuery = Static<typeof eventsSchema>;
 
+/** `GET /api/tasks/:id/events`: numbers of events among those of the task. */
+const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$' }));
+export const historySchema = closed({ before: seq, after: seq, limit: page.limit });
+export type HistoryPageQuery = Static<typeof historySchema>;
+
+/** `GET /api/tasks/:id/results/:generation` */
+export const keptResultSchema = closed({ agent_id: optional(agentIdField) });
+export type KeptResultQuery = Static<typeof keptResultSchema>;
+
 /** What takes no query. */
 export const noQuerySchema = closed({});
 
@@ -49,6 +58,8 @@ export const httpQuerySchemas = {
   dead_letter: deadLetterSchema,
   page: pageSchema,
   events: eventsSchema,
+  task_events: historySchema,
+  kept_result: keptResultSchema,
 } as const;
 
 /** The place of a task in the list, newest first. */

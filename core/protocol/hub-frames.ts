@@ -1,11 +1,13 @@
 /** What the hub says to a sidecar. Our own sidecar checks what it gets against these; unknown fields are ignored. */
 import { Type, type Static } from 'typebox';
-import { countField, generationField, maybe, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
+import { countField, generationField, maybe, objectField, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
 const task = { task_id: taskIdField, generation: generationField };
 const text = Type.String();
 const texts = Type.Array(Type.String());
+/** Sentences, or objects of the submitter's own making. */
+const notes = Type.Array(Type.Union([Type.String(), objectField]));
 
 export const NACK_REASONS = ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
@@ -62,9 +64,9 @@ export const hubSchemas = {
     assigned_at: timeField,
     repo: maybe(text),
     branch: maybe(text),
-    file_hints: Type.Optional(texts),
+    file_hints: Type.Optional(notes),
     success_criteria: Type.Optional(texts),
-    verification_steps: Type.Optional(texts),
+    verification_steps: Type.Optional(notes),
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
     complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),
     session_id: Type.Optional(sessionIdField),

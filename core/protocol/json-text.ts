@@ -1,5 +1,6 @@
 /** What JSON may hold to be taken, and one text for equal values. */
-import type { FieldError } from './frame-reader.ts';
+import type { FieldError } from './field-errors.ts';
+import { excessText, findExcess, JSON_DEPTH_MAX } from './json-bounds.ts';
 
 /** U+0000, which databases and arguments of programs refuse, and lone surrogates, which are not characters. */
 const UNFIT_TEXT = /[\u0000\p{Surrogate}]/u;
@@ -8,9 +9,15 @@ export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
 
 /**
  * The first thing in a parsed JSON value that could not be kept as it was given; null when there is none: text that is
- * unfit, a number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`.
+ * unfit, a number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`,
+ * more values than a body may hold.
  */
-export function findUnfit(value: unknown, depthMax: number, path = ''): FieldError | null {
+export function findUnfit(value: unknown, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
+  const excess = findExcess(value, depthMax);
+  return excess === null ? unfitIn(value, '') : { field: '', error: excess, detail: excessText(excess, depthMax) };
+}
+
+function unfitIn(value: unknown, path: string): FieldError | null {
   if (typeof value === 'string') {
     return isFitText(value) ? null : { field: path, error: 'text', detail: 'must not contain U+0000 or a lone surrogate' };
   }
@@ -19,10 +26,9 @@ export function findUnfit(value: unknown, depthMax: number, path = ''): FieldErr
     return isKept ? null : { field: path, error: 'number', detail: 'cannot be kept exactly; send a number of this size as a string' };
   }
   if (typeof value !== 'object' || value === null) return null;
-  if (depthMax === 0) return { field: path, error: 'depth', detail: 'is nested too deep' };
   for (const [key, inner] of Object.entries(value)) {
     if (!isFitText(key)) return { field: path, error: 'text', detail: 'has a name with U+0000 or a lone surrogate' };
-    const found = findUnfit(inner, depthMax - 1, path === '' ? key : `${path}.${key}`);
+    const found = unfitIn(inner, path === '' ? key : `${path}.${key}`);
     if (found !== null) return found;
   }
   return null;

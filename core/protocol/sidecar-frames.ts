@@ -8,6 +8,7 @@ import {
   countField,
   durationField,
   generationField,
+  heldGenerationField,
   HELD_MAX,
   maybe,
   modelsField,
@@ -43,7 +44,7 @@ const words = <const T extends readonly string[]>(list: T) => Type.Enum([...list
 
 export const heldSchema = Type.Object({
   task_id: taskIdField,
-  generation: generationField,
+  generation: heldGenerationField,
   status: words(HELD_STATUSES),
   assigned_at: Type.Optional(timeField),
   store_id: Type.Optional(Type.String({ maxLength: 128 })),

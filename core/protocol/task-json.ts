@@ -3,6 +3,7 @@
  * parsed on the way, so that nothing in it is lost, merged or reordered.
  */
 import type { StoredEvent } from '../domain/event.ts';
+import type { KeptName, KeptResult, RefusedCount } from '../domain/kept-results.ts';
 import type { Task, TaskBody } from '../domain/task.ts';
 import { totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
@@ -36,7 +37,7 @@ function taskFields({ task, body, result }: TaskParts): readonly (readonly [stri
   return [
     ['id', task.id],
     ['description', body.description],
-    ['metadata', raw(body.metadata)],
+    ['metadata', raw(body.metadata ?? '{}')],
     ['priority', task.priority],
     ['status', task.status],
     ['assigned_to', task.assignedTo],
@@ -78,6 +79,9 @@ export function taskRecordJson(record: TaskParts & { readonly events: readonly S
     ['models', usageFields(totalOf(record.task.usage)).models ?? []],
     ['attempts', record.task.usage.attempts.map(attemptJson)],
     ['history', record.events.map(historyEntry)],
+    ['history_before', olderBefore(record.events)],
+    ['kept_results', record.task.kept.results.map(keptNameJson)],
+    ['refused_reports', record.task.kept.refused.map(refusedCountJson)],
     ['waiting_for', waitingFor === null ? null : waitingForJson(waitingFor)],
   ]);
 }
@@ -90,6 +94,47 @@ const attemptJson = (attempt: AttemptUsage): Readonly<Record<string, unknown>> =
   cost_usd: attempt.costUsd,
   models: usageFields(attempt).models ?? [],
 });
+
+/** The number before which there are older events; null: these are from the first on. */
+const olderBefore = (events: readonly StoredEvent[]): number | null => {
+  const first = events[0]?.seq ?? 1;
+  return first > 1 ? first : null;
+};
+
+/** JSON text of a page of a history. `lastSeq`: the number of the task's newest event. */
+export function historyPageJson(events: readonly StoredEvent[], lastSeq: number): string {
+  const last = events.at(-1)?.seq ?? lastSeq;
+  return JSON.stringify({
+    events: events.map((event) => ({ seq: event.seq, id: event.id, ...historyEntry(event) })),
+    before: olderBefore(events),
+    after: last < lastSeq ? last : null,
+  });
+}
+
+const keptNameJson = ({ generation, agentId, kind, bytes, sha256, atMs }: KeptName): Readonly<Record<string, unknown>> => ({
+  generation,
+  agent_id: agentId,
+  kind,
+  bytes,
+  sha256,
+  timestamp: atMs,
+});
+
+const refusedCountJson = ({ agentId, told, counted }: RefusedCount): Readonly<Record<string, unknown>> => ({
+  agent_id: agentId,
+  told,
+  counted,
+});
+
+/** JSON text of a result that is kept apart, whole. */
+export const keptResultJson = (kept: KeptResult): string =>
+  objectText([
+    ['task_id', kept.taskId],
+    ...Object.entries(keptNameJson(kept)),
+    ['reason', kept.reason],
+    ['result', raw(kept.result)],
+    ['details', raw(kept.details)],
+  ]);
 
 /** `{event, timestamp, agent_id?, generation?, details?}` */
 export function historyEntry(event: StoredEvent): Readonly<Record<string, unknown>> {

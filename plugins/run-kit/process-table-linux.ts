@@ -11,7 +11,8 @@ const READS_IN_A_TURN = 128;
 
 /**
  * A process that is just becoming another program has no environment for a moment, and one that is told apart by it would be
- * missed. So an empty one is looked at again, so many times in all, so many milliseconds later.
+ * missed. So an empty one is looked at again, so many times in all, each time so many milliseconds later than the time before: on a
+ * busy machine it may have to wait for its turn in the middle of that.
  */
 const EMPTY_LOOKS_MAX = 10;
 const EMPTY_LOOK_EACH_MS = 10;
@@ -42,7 +43,7 @@ export function linuxProcessTable(): ProcessTable {
       const carriers: number[] = [];
       let open = mayCarry.filter((row) => row.parentPid !== KERNEL_PARENT);
       for (let looks = 1; open.length > 0 && looks <= EMPTY_LOOKS_MAX; looks += 1) {
-        if (looks > 1) await delay(EMPTY_LOOK_EACH_MS);
+        if (looks > 1) await delay(EMPTY_LOOK_EACH_MS * (looks - 1));
         const environments = await mapInTurns(open, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
         carriers.push(...open.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : [])));
         open = open.filter((_, index) => environments[index] === '');

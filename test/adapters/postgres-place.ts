@@ -42,7 +42,7 @@ export const postgresSubject = (server: () => PostgresServer, unopenable: Storag
   async place(t) {
     const schema = emptySchema(t, server());
     return {
-      storage: () => closedBefore(t, postgresStorage({ url: server().url, schema })),
+      storage: (clock) => closedBefore(t, postgresStorage({ url: server().url, schema }, clock === undefined ? {} : { clock })),
       makeNewer: async () => void (await server().ask(`INSERT INTO ${schema}.migrations (name) VALUES ('9999-from-the-future')`)),
     };
   },

@@ -7,19 +7,19 @@ import type { Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
-import { hubClock } from '../../core/application/hub/hub-clock.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { silentLog, type Log } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StorageSubject } from '../contracts/storage-room.ts';
 
-/** `busyMs` is short, so that a test of waiting need not wait long. `time`: the store's, for a hub whose clock is virtual. */
+/** `busyMs` is short, so that a test of waiting need not wait long. `time`: what the store's follows, for a hub whose clock is virtual. */
 export function sqliteStorage(
   file: string,
-  options: { readonly log?: Log; readonly busyMs?: number; readonly time?: Pick<Clock, 'nowMs'> } = {},
+  options: { readonly log?: Log; readonly busyMs?: number; readonly time?: Pick<Clock, 'nowMs' | 'monotonicMs'> } = {},
 ): Storage {
   const machine = systemClock();
-  const [clock, log] = [hubClock(machine, options.time ?? machine), options.log ?? silentLog];
+  const time = options.time ?? machine;
+  const [clock, log] = [{ ...machine, nowMs: () => time.nowMs(), monotonicMs: () => time.monotonicMs() }, options.log ?? silentLog];
   return knexStorage({ engine: sqliteEngine({ file, clock, log, busyMs: options.busyMs }), clock, log });
 }
 
@@ -65,7 +65,7 @@ export const sqliteSubject = (unopenable: StorageSubject['unopenable']): Storage
   async place(t) {
     const file = path.join(await emptyFolder(t), 'data', 'agentcom.db');
     return {
-      storage: () => closedAfter(t, sqliteStorage(file)),
+      storage: (time) => closedAfter(t, sqliteStorage(file, time === undefined ? {} : { time })),
       makeNewer: async () => void (await outside(file, "INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 2)")),
     };
   },

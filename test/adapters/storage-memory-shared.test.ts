@@ -5,7 +5,7 @@ import { memoryStorage, type MemoryStorage } from '../../adapters/storage-memory
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { requirementKey } from '../../core/domain/task.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
-import { aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
+import { anAgentId, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
 import { failsWith } from '../contracts/storage-room.ts';
 
 interface Open {
@@ -71,7 +71,7 @@ t.test('what may as well be found by the next batch is stepped over, and nobody 
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(loadOf(1));
   const found = await second.do(async (unit) => {
-    const [requirement] = await unit.waitingRequirements(2);
+    const [requirement] = (await unit.waitingRequirements({ nowMs: 2, limit: 10 })).requirements;
     if (requirement === undefined) throw new Error('nothing waits');
     return unit.claimable({ requirementKeys: [requirementKey(requirement)], nowMs: 2, limitPerLane: 5 });
   });
@@ -88,17 +88,24 @@ t.test('what may as well be found by the next batch is stepped over, and nobody 
   await second.done;
 });
 
-t.test('of two that wait for each other one fails, to be repeated', async (t) => {
+t.test('R16 J14: who would wait against the order of locks fails at once, whether somebody has the row or not', async (t) => {
   const [one, other] = await two(t);
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(loadOf(1));
   await second.do(loadOf(2));
   const waits = first.do(loadOf(2));
-  await failsWith(t, second.do(loadOf(1)), 'AC_STORE_RETRY', 'the one that would close the circle');
+  await failsWith(t, second.do(loadOf(1)), 'AC_INTERNAL', 'the one that would close the circle');
   other.storage.endTransaction();
   t.match(await waits, { id: aTaskId(2) });
   first.end();
   await first.done;
+  second.end();
+  const third = other.begin('third');
+  await third.do(loadOf(2));
+  await failsWith(t, third.do(loadOf(1)), 'AC_INTERNAL', 'nobody has it, and somebody might');
+  await third.do((unit) => unit.takeAgents([anAgentId()]));
+  third.end();
+  await third.done;
 });
 
 t.test('a transaction that was ended from outside leaves nothing, and lets go at once', async (t) => {

@@ -12,6 +12,7 @@ import { storageContract } from '../contracts/storage.contract.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from '../contracts/storage-room.ts';
 import { storeHubsContract } from '../contracts/store-hubs.contract.ts';
 import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeHistoryContract } from '../contracts/store-history.contract.ts';
 import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
 import { storeUnitContract } from '../contracts/store-unit.contract.ts';
 import { taskListContract } from '../contracts/task-list.contract.ts';
@@ -23,8 +24,8 @@ const subjectOf = (shared: boolean): StorageSubject => ({
     places += 1;
     const database = memoryDatabase(`memory-${places}`);
     return {
-      storage() {
-        const storage = memoryStorage({ clock: virtualClock(), database, shared });
+      storage(clock = virtualClock()) {
+        const storage = memoryStorage({ clock, database, shared });
         t.teardown(() => storage.close());
         return storage;
       },
@@ -42,6 +43,7 @@ storeUnitContract('memory', subject);
 storeQueueContract('memory', subject);
 storeHubsContract('memory', subject);
 storeHubsContract('memory, shared', subjectOf(true));
+storeHistoryContract('memory', subject);
 storeRemovalContract('memory', subject);
 agentStoreContract('memory', subject);
 eventFeedContract('memory', subject);
@@ -50,6 +52,7 @@ const shared = subjectOf(true);
 taskStoreContract('memory, shared', shared);
 storeUnitContract('memory, shared', shared);
 storeQueueContract('memory, shared', shared);
+storeHistoryContract('memory, shared', shared);
 storeRemovalContract('memory, shared', shared);
 
 t.test('a step can fail a transaction, before and after its commit', async (t) => {

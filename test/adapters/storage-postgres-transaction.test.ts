@@ -1,12 +1,16 @@
 /** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
 import t from 'tap';
 import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
-import type { PostgresConnection } from '../../adapters/storage-knex/postgres-connection.ts';
+import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres-connection.ts';
 import { postgresTransaction } from '../../adapters/storage-knex/postgres-transaction.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
 import { failsWith } from '../contracts/storage-room.ts';
 
 type Fault = { readonly code?: string; readonly severity?: string };
+
+/** A store's clock that stands still. */
+const at = (nowMs: number) => ({ nowMs: () => nowMs, removableMs: () => nowMs });
+const unheard = { clock: at(0), isClockKnown: () => false };
 
 /** A connection that does nothing but fail its `failAt`-th statement; statements are kept as they came. */
 function failingConnection(failAt: number, fault: Fault) {
@@ -19,7 +23,7 @@ function failingConnection(failAt: number, fault: Fault) {
   const connection: PostgresConnection = {
     rows: (sql) => step<readonly Row[]>(sql, []),
     change: (sql) => step(sql, 1),
-    begin: () => step('BEGIN ISOLATION', 0),
+    begin: () => step('BEGIN ISOLATION', { serverMs: 0, markMs: null }),
     commit: () => step('COMMIT', undefined),
     isLost: false,
     backend: { pid: 0, startedAt: '' },
@@ -31,16 +35,21 @@ function failingConnection(failAt: number, fault: Fault) {
 /** A connection whose newest BEGIN is answered when the test says so, with the time 7 or an error. */
 function slowConnection() {
   const { connection, statements } = failingConnection(0, {});
-  let settle: { readonly resolve: (nowMs: number) => void; readonly reject: (failure: Error) => void };
+  let settle: { readonly resolve: (begun: Begun) => void; readonly reject: (failure: Error) => void };
   const slow: PostgresConnection = {
     ...connection,
     begin: () =>
-      new Promise<number>((resolve, reject) => {
+      new Promise<Begun>((resolve, reject) => {
         statements.push('BEGIN');
         settle = { resolve, reject };
       }),
   };
-  return { slow, statements, begins: () => settle.resolve(7), failsToBegin: (failure: Error) => settle.reject(failure) };
+  return {
+    slow,
+    statements,
+    begins: () => settle.resolve({ serverMs: 7, markMs: null }),
+    failsToBegin: (failure: Error) => settle.reject(failure),
+  };
 }
 
 t.test('each statement of a transaction failing in turn', async (t) => {
@@ -71,7 +80,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
         batchId: 'b',
         work,
         distrust: (why) => distrusted.push(why),
-        knownMs: () => null,
+        ...unheard,
         begun: () => undefined,
       });
       const what = `${JSON.stringify(fault)} at statement ${failAt}`;
@@ -86,12 +95,16 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       batchId: 'b',
       work,
       distrust: () => t.fail('no reason'),
-      knownMs: () => null,
+      ...unheard,
       begun: () => undefined,
     }),
     'done',
   );
-  t.strictSame(statements, ['BEGIN ISOLATION', 'SELECT state', 'INSERT INTO', 'WITH old', 'COMMIT'], 'the batch is the last before COMMIT');
+  t.strictSame(
+    statements,
+    ['BEGIN ISOLATION', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'],
+    'the batch is the last before COMMIT',
+  );
 });
 
 t.test('what wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
@@ -103,20 +116,20 @@ t.test('what wrote nothing ends without a COMMIT, which would wait for the disk'
       batchId: 'b',
       work,
       distrust: () => t.fail('no reason'),
-      knownMs: () => null,
+      ...unheard,
       begun: () => undefined,
     });
     return statements.slice(-2);
   };
   t.strictSame(await ended(0, async () => 'nothing'), ['BEGIN ISOLATION', 'ROLLBACK']);
-  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT state', 'ROLLBACK']);
+  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT state,', 'ROLLBACK']);
   t.strictSame(await ended(0, (transaction) => transaction.change('clearStops', [])), ['DELETE FROM', 'ROLLBACK']);
   t.strictSame(await ended(1, (transaction) => transaction.change('clearStops', [])), ['WITH old', 'COMMIT']);
 });
 
 t.test('looks go behind a BEGIN that was not answered yet, and what writes waits for it', async (t) => {
   const { slow, statements, begins, failsToBegin } = slowConnection();
-  const run = (begun: (nowMs: number) => void = () => undefined) =>
+  const run = (begun: (begun: Begun) => void = () => undefined) =>
     postgresTransaction(slow, {
       place: 'x',
       batchId: 'b',
@@ -127,23 +140,24 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
         return transaction.nowMs;
       },
       distrust: () => 'told by the failure too',
-      knownMs: () => 5,
+      clock: at(5),
+      isClockKnown: () => true,
       begun,
     });
   const heard: number[] = [];
-  const well = run((nowMs) => heard.push(nowMs));
+  const well = run(({ serverMs }) => heard.push(serverMs));
   await new Promise(setImmediate);
-  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT state'], 'the first that writes waits, and what was asked after it');
+  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT state,'], 'the first that writes waits, and what was asked after it');
   begins();
   t.equal(await well, 5, 'by the time that was known');
   t.strictSame(heard, [7]);
-  t.strictSame(statements.splice(0), ['INSERT INTO', 'SELECT state', 'INSERT INTO', 'WITH old', 'COMMIT'], 'in their order');
+  t.strictSame(statements.splice(0), ['INSERT INTO', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'], 'in their order');
 
   const failed = run();
   await new Promise(setImmediate);
   failsToBegin(Object.assign(new Error('made up'), { code: '57014', severity: 'ERROR' }));
   await failsWith(t, failed, 'AC_STORE_UNAVAILABLE', 'the BEGIN failed');
-  t.strictSame(statements, ['BEGIN', 'SELECT state', 'ROLLBACK'], 'nothing was written outside of a transaction');
+  t.strictSame(statements, ['BEGIN', 'SELECT state,', 'ROLLBACK'], 'nothing was written outside of a transaction');
 });
 
 t.test('a work that fails by itself while a statement of its own still waits: that one is not sent any more', async (t) => {
@@ -157,7 +171,8 @@ t.test('a work that fails by itself while a statement of its own still waits: th
       throw new Error('of its own');
     },
     distrust: () => t.fail('no reason'),
-    knownMs: () => 5,
+    clock: at(5),
+    isClockKnown: () => true,
     begun: () => undefined,
   });
   const failed = t.rejects(ended, { message: 'of its own' });

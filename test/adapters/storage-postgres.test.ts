@@ -10,12 +10,15 @@ import { eventFeedContract } from '../contracts/event-feed.contract.ts';
 import { storageContract } from '../contracts/storage.contract.ts';
 import { storeHubsContract } from '../contracts/store-hubs.contract.ts';
 import { storeQueueContract } from '../contracts/store-queue.contract.ts';
+import { storeHistoryContract } from '../contracts/store-history.contract.ts';
 import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
 import { storeUnitContract } from '../contracts/store-unit.contract.ts';
 import { taskListContract } from '../contracts/task-list.contract.ts';
 import { taskStoreContract } from '../contracts/task-store.contract.ts';
 import { closedBefore, emptySchema, postgresStorage, postgresSubject } from './postgres-place.ts';
 import { postgresServer } from './postgres-server.ts';
+import { boundedHistoryStep } from './bounded-history-step.ts';
+import { tokenUseStep } from './token-use-step.ts';
 import { usageStep } from './usage-step.ts';
 
 const server = await postgresServer();
@@ -73,6 +76,7 @@ taskListContract('postgres', subject);
 storeUnitContract('postgres', subject);
 storeQueueContract('postgres', subject);
 storeHubsContract('postgres', subject);
+storeHistoryContract('postgres', subject);
 storeRemovalContract('postgres', subject);
 agentStoreContract('postgres', subject);
 eventFeedContract('postgres', subject);
@@ -122,4 +126,50 @@ t.test('a store of before usage was kept by attempt takes the step', async (t) =
   const schema = emptySchema(t, server);
   const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
   await usageStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tasks|agents|migrations)\b/, `${schema}.$1`)) });
+});
+
+t.test('R4: a store of before histories were bounded takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  const ask = (sql: string) => server.ask(sql.replace(/\b(task_events|task_kept_results|removed_events|migrations)\b/, `${schema}.$1`));
+  await boundedHistoryStep(t, { storage, ask });
+});
+
+t.test('R15: a server whose clock stays ahead is followed in one step, with the leases of all hubs, and by all hubs', async (t) => {
+  const schema = emptySchema(t, server);
+  const right = systemClock();
+  const state = { passedMs: 0 };
+  const monotonicMs = (): number => right.monotonicMs() + state.passedMs;
+  const clock = { ...right, nowMs: () => right.nowMs() + state.passedMs, monotonicMs };
+  const first = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await first.open();
+  await first.close();
+  // As two hubs left it that did not believe the clock of the server, which was an hour ahead.
+  await server.ask(`UPDATE ${schema}.store SET clock_mark = clock_mark - 3600000, clock_offset = -3600000`);
+  const hub = () => closedBefore(t, postgresStorage({ url: server.url, schema }, { clock }));
+  const [one, other] = [hub(), hub()];
+  await one.open();
+  await other.open();
+  const begins = await one.tasks.transact('before', async (unit) => {
+    await unit.renewHub('hub-1', 15_000);
+    return unit.nowMs;
+  });
+  t.ok(right.nowMs() - begins > 3_500_000, 'an hour behind the server');
+  t.equal(await one.tasks.transact('in doubt', async (unit) => unit.removableMs), null);
+  state.passedMs = 301_000;
+  const after = await one.tasks.transact('after', async (unit) => unit.nowMs);
+  t.ok(after - begins >= 3_600_000 + 300_000 && after - begins < 3_600_000 + 360_000, `${after - begins} ms later`);
+  const [lease] = (await server.ask(`SELECT lease_until FROM ${schema}.hubs`)) as readonly { readonly lease_until: unknown }[];
+  const prolongedMs = Number(lease?.lease_until) - begins - 15_000;
+  t.ok(Math.abs(prolongedMs - 3_600_000) < 1_000, `prolonged once, by the hour: ${prolongedMs} ms`);
+  const seen = await other.tasks.transact('seen', async (unit) => unit.nowMs);
+  t.ok(seen >= after && seen - after < 30_000, 'by the other hub too');
+  const [again] = (await server.ask(`SELECT lease_until FROM ${schema}.hubs`)) as readonly { readonly lease_until: unknown }[];
+  t.equal(again?.lease_until, lease?.lease_until, 'and not once more');
+});
+
+t.test('a store of before tokens expired takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await tokenUseStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tokens|migrations)\b/, `${schema}.$1`)) });
 });

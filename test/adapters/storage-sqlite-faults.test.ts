@@ -5,7 +5,6 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Row, SavedRows, Transaction } from '../../adapters/storage-knex/engine.ts';
 import type { SqliteConnection } from '../../adapters/storage-knex/sqlite-connection.ts';
 import type { EventNumbers } from '../../adapters/storage-knex/sqlite-save.ts';
@@ -19,6 +18,9 @@ import { statementFaults } from '../faults/rig/statement-faults.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from './sqlite-place.ts';
 
 const run = promisify(execFile);
+
+/** A store's clock that is never in doubt. */
+const storeTime = { nowMs: () => Date.now(), removableMs: () => Date.now() };
 
 /** A connection that does nothing but fail its `failAt`-th statement with `code`; statements are kept as they came. */
 function failingConnection(failAt: number, code: string) {
@@ -51,7 +53,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       const distrusted: unknown[] = [];
       const answer = sqliteTransaction(connection, {
         file: 'x.db',
-        clock: systemClock(),
+        clock: storeTime,
         numbers: { last: null },
         batchId: 'b',
         work,
@@ -69,7 +71,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   t.equal(
     await sqliteTransaction(connection, {
       file: 'x.db',
-      clock: systemClock(),
+      clock: storeTime,
       numbers: { last: null },
       batchId: 'b',
       work,
@@ -79,7 +81,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   );
   t.strictSame(
     statements,
-    ['SELECT state', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
+    ['SELECT state,', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
     'the batch is the last before COMMIT',
   );
 });
@@ -91,6 +93,8 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
     insertDependencies: [],
     updateTasks: [],
     saveResults: [],
+    dropKept: [],
+    saveKept: [],
     saveAgents: [],
     clearStops: [],
     saveStops: [],
@@ -102,7 +106,7 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
   const transacting = (connection: SqliteConnection, numbers: EventNumbers, distrusted: unknown[] = []) =>
     sqliteTransaction(connection, {
       file: 'x.db',
-      clock: systemClock(),
+      clock: storeTime,
       numbers,
       batchId: 'b',
       work,
@@ -143,7 +147,7 @@ t.test('a work that fails by itself while its first statement begins the transac
   };
   const ended = sqliteTransaction(slow, {
     file: 'x.db',
-    clock: systemClock(),
+    clock: storeTime,
     numbers: { last: null },
     batchId: 'b',
     work: async (transaction) => {
@@ -169,7 +173,7 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
   };
   const answer = sqliteTransaction(connection, {
     file: 'x.db',
-    clock: systemClock(),
+    clock: storeTime,
     numbers: { last: null },
     batchId: 'b',
     work,
@@ -185,7 +189,7 @@ t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
   const mistake = new Error('a mistake of the work');
   const answer = sqliteTransaction(connection, {
     file: 'x.db',
-    clock: systemClock(),
+    clock: storeTime,
     numbers: { last: null },
     batchId: 'b',
     work: async (transaction) => {

@@ -4,10 +4,13 @@ import { once } from 'node:events';
 import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite-statements.ts';
-import { aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
+import { anEvent, aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from './sqlite-place.ts';
+import { boundedHistoryStep } from './bounded-history-step.ts';
+import { tokenUseStep } from './token-use-step.ts';
 import { usageStep } from './usage-step.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
@@ -159,10 +162,10 @@ t.test('the hot statements walk their indexes and never a whole table', async (t
     waitingRequirements: 'tasks_claimable',
     claimable: 'tasks_claimable',
     due: 'tasks_due',
-    dependents: 'PRIMARY KEY (depends_on=?)',
+    dependents: 'PRIMARY KEY (depends_on=? AND task_id>?)',
     liveTasks: 'tasks_live',
     activeAgents: 'agents_connected',
-    activeAgentIds: 'agents_connected',
+    dueAssignees: 'tasks_due',
     pendingStops: 'PRIMARY KEY',
     updateTasks: 'sqlite_autoindex_tasks_1',
     clearStops: 'PRIMARY KEY',
@@ -174,6 +177,7 @@ t.test('the hot statements walk their indexes and never a whole table', async (t
     removeTasks: 'sqlite_autoindex_tasks_1',
     removeTombstones: 'tombstones_by_age',
     removeKeys: 'idempotency_keys_by_age',
+    noteTokensUsed: 'sqlite_autoindex_tokens_1',
   } as const;
   for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
     const steps = (await program.all(`EXPLAIN QUERY PLAN ${SQLITE_STATEMENTS[name]}`)).map((row) => String(row['detail']));
@@ -202,4 +206,49 @@ t.test('remembers the newest batches and forgets old ones', async (t) => {
 t.test('a store of before usage was kept by attempt takes the step', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await usageStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
+});
+
+t.test('a store of before tokens expired takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await tokenUseStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
+});
+
+t.test('a killed hub’s newest event is a time that the next one does not fall behind, and a store of before takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const clock = virtualClock();
+  const first = sqliteStorage(file, { time: clock });
+  await first.open();
+  clock.advance(50_000); // The mark is written once a minute.
+  const atMs = first.tasks.nowMs();
+  await commit(first, { ...inserting(aTask()), events: [anEvent({ atMs })] });
+  const killed = `${file}.killed`;
+  await outside(file, `VACUUM INTO '${killed}'`);
+  clock.advance(3_600_000);
+  await first.tasks.transact('an hour later', async () => undefined);
+  await first.close();
+  await chmod(killed, 0o600);
+
+  const behind = { nowMs: () => clock.nowMs() - 86_400_000, monotonicMs: () => clock.monotonicMs() };
+  const second = closedAfter(t, sqliteStorage(killed, { time: behind }));
+  await second.open();
+  t.equal(second.tasks.nowMs(), atMs);
+  t.equal(second.tasks.lastUsedMs(), atMs);
+  await second.close();
+
+  // As the program before left it.
+  for (const column of ['clock_mark', 'clock_offset', 'removals_from']) await outside(killed, `ALTER TABLE store DROP COLUMN ${column}`);
+  await outside(killed, "DELETE FROM migrations WHERE name = '0007-store-clock'");
+  const third = closedAfter(t, sqliteStorage(killed, { time: behind }));
+  await third.open();
+  t.equal(third.tasks.nowMs(), atMs, 'its newest event is its mark');
+  await third.close();
+  t.match(await outside(killed, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs }]);
+
+  // What the hour wrote, no batch being changed by it.
+  t.match(await outside(file, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs + 3_600_000 }]);
+});
+
+t.test('R4: a store of before histories were bounded takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await boundedHistoryStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });

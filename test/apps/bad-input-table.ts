@@ -31,7 +31,15 @@ const deep = `{"type":"status","status":${'['.repeat(40)}${']'.repeat(40)}}`;
 
 export const BAD_FRAMES: readonly BadFrame[] = [
   { from: 'wrong', given: '{"type":', wanted: error('invalid_json'), logged: notValid('invalid_json', { agent_id: 'wrong' }) },
-  { from: 'holder', given: deep, wanted: error('invalid_json'), logged: notValid('invalid_json', { agent_id: 'holder' }) },
+  {
+    from: 'holder',
+    given: deep,
+    wanted: error('validation_failed', {
+      message_type: 'status',
+      errors: [{ field: '', error: 'depth', detail: 'must not be nested more than 32 deep' }],
+    }),
+    logged: notValid('validation_failed', { agent_id: 'holder', message_type: 'status', fields: [''] }),
+  },
   {
     from: 'wrong',
     given: { type: 'x'.repeat(500) },
@@ -182,7 +190,11 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     headers: json,
     body: JSON.stringify({ description: 'x', metadata: { text: 'x'.repeat(262_144) } }),
     status: 413,
-    wanted: { error: 'body_too_large', message: 'The body is over 262144 bytes.' },
+    wanted: {
+      error: 'body_too_large',
+      message:
+        'The body is over 262144 bytes. Put large input where the agent can fetch it and name it in the description, or raise hub.limits.submitBytes (bulk: bulkBytes).',
+    },
     logged: requestRefused('POST', '/api/tasks', 413, 'body_too_large'),
   },
   {
@@ -193,7 +205,9 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     wanted: {
       error: 'validation_failed',
       message: aMessage,
-      details: [{ field: 'status', error: 'enum', detail: any('what it may be', (value) => String(value).includes('allowed')) }],
+      details: [
+        { field: 'status', error: 'enum', detail: any('what it may be', (value) => String(value).includes('one of scheduled, blocked')) },
+      ],
     },
     logged: requestRefused('GET', '/api/tasks', 400, 'validation_failed'),
   },

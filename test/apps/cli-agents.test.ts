@@ -1,5 +1,7 @@
 /** The commands about agents and tokens, against a real HTTP server that records what it is asked. */
 import t from 'tap';
+import type { AgentJson } from '../../apps/client/index.ts';
+import { seenText } from '../../apps/cli/commands/agents.ts';
 import { testHub } from './cli-world.ts';
 
 const ID = 'task-00000000000000aa';
@@ -12,7 +14,7 @@ t.test('push, agents, stats and tokens', async (t) => {
     capabilities: ['code'],
     slots: 2,
     connected: true,
-    last_seen: 1,
+    last_seen: Date.now(),
     paused_reason: 'three in a row',
     current_task: ID,
     tasks: [{ task_id: ID, generation: 1 }],
@@ -27,7 +29,23 @@ t.test('push, agents, stats and tokens', async (t) => {
       )
       .post('/admin/tokens', (c) => c.json({ id: 'token-1', token: 'ac_secret', role: 'agent', agent_id: 'w1' }, 201))
       .get('/admin/tokens', (c) =>
-        c.json({ tokens: [{ id: 'token-1', role: 'agent', agent_id: 'w1', prefix: 'ac_s', created_at: 0 }], next_cursor: null }),
+        c.json({
+          tokens: [
+            { id: 'token-1', role: 'agent', agent_id: 'w1', prefix: 'ac_s', created_at: 0, last_used_at: Date.now() - 120_500 },
+            { id: 'token-2', role: 'viewer', name: 'ci', prefix: 'ac_s', created_at: 0, revoked_at: Date.now() - 3_700_000, expires_at: 1 },
+            {
+              id: 'token-3',
+              role: 'viewer',
+              name: 'x',
+              prefix: 'ac_s',
+              created_at: 0,
+              expires_at: Date.now() - 172_900_000,
+              last_used_at: null,
+            },
+            { id: 'token-4', role: 'viewer', name: 'y', prefix: 'ac_s', created_at: 0, expires_at: Date.now() + 172_900_000 },
+          ],
+          next_cursor: null,
+        }),
       )
       .delete('/admin/tokens/:id', (c) => c.json({ revoked: 1 })),
   );
@@ -48,7 +66,17 @@ t.test('push, agents, stats and tokens', async (t) => {
     err: 'token-1 (agent); it is shown this once.\n',
   });
   t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { agent_id: 'w1', capabilities: ['code'], max_slots: 3 });
-  t.match((await hub.run(['tokens', 'list'])).out, /\ntoken-1 {2}agent {2}w1 {3}ac_s {4}1970-01-01 00:00:00Z\n$/);
+  const [titles, ...rows] = (await hub.run(['tokens', 'list'])).out.trimEnd().split('\n').map((line) => line.split(/ {2,}/)); // prettier-ignore
+  const made = '1970-01-01 00:00:00Z';
+  t.strictSame(titles, ['ID', 'ROLE', 'FOR', 'STATE', 'LAST USED', 'BEGINS', 'MADE']);
+  t.strictSame(rows, [
+    ['token-1', 'agent', 'w1', 'live', '2m', 'ac_s', made],
+    ['token-2', 'viewer', 'ci', 'revoked 1h ago', '-', 'ac_s', made],
+    ['token-3', 'viewer', 'x', 'expired 2d ago', '-', 'ac_s', made],
+    ['token-4', 'viewer', 'y', 'live, expires in 2d', '-', 'ac_s', made],
+  ]);
+  await hub.run(['tokens', 'create', '--name', 'ci', '--role', 'viewer', '--expires', '30d']);
+  t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { name: 'ci', role: 'viewer', expires_in_ms: 2_592_000_000 });
   t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 is revoked\n', err: '' });
 });
 
@@ -91,4 +119,15 @@ t.test('a drain that is waited for returns when nothing is left', async (t) => {
   );
   t.match(await hub.run(['drain', 'w1', '--wait']), { code: 0, out: /w1 finishes what it has .*\nw1 has nothing left\n/ });
   t.strictSame(left, [], 'it was looked at until then');
+});
+
+t.test('a connected agent was seen now only when it was heard within a heartbeat', async (t) => {
+  const nowMs = 10_000_000;
+  const seen = (over: Partial<AgentJson>): string =>
+    seenText({ connected: true, connected_at: 1_000_000, last_seen: nowMs, ...over } as AgentJson, nowMs);
+  t.equal(seen({}), 'now');
+  t.equal(seen({ last_seen: nowMs - 30_000 }), 'now', 'a heartbeat');
+  t.equal(seen({ last_seen: nowMs - 41_000 }), '41s', 'one that was stopped says nothing');
+  t.equal(seen({ last_seen: 1_000_000 }), 'now', 'another hub has its socket, and knows more');
+  t.equal(seen({ connected: false, last_seen: nowMs - 5_000 }), '5s');
 });

@@ -97,7 +97,7 @@ export async function freePort(): Promise<number> {
 export const taskJson = (more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> => ({
   id: 'task-00000000000000aa',
   description: 'count the files',
-  metadata: null,
+  metadata: {},
   priority: 'normal',
   status: 'queued',
   assigned_to: null,

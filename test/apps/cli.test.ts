@@ -127,6 +127,8 @@ t.test('submit sends everything that was said, with a key', async (t) => {
     'c',
     '--verify',
     'v',
+    '--verify',
+    '{"type":"git_clean"}',
   ]);
   t.strictSame(ran, { code: 0, out: `${ID} queued (normal)\n`, err: '' });
   t.strictSame(JSON.parse(hub.requests[0]?.body ?? ''), {
@@ -145,7 +147,7 @@ t.test('submit sends everything that was said, with a key', async (t) => {
     branch: 'b',
     file_hints: ['f'],
     success_criteria: ['c'],
-    verification_steps: ['v'],
+    verification_steps: ['v', { type: 'git_clean' }],
   });
   t.match(hub.requests[0]?.headers, {
     authorization: 'Bearer tok',

@@ -63,7 +63,7 @@ const OF_THE_STORE: readonly Damage[] = [
     `UPDATE pending_stops SET generation = 9, state = json_set(state, '$.generation', 9)`,
   ],
   ['a page is overwritten', 'file', null, (world) => overwritePage(world, 'task_bodies')],
-  ['the page of the agents is overwritten', 'unreadable', null, (world) => overwritePage(world, 'agents')],
+  ['the page of the agents is overwritten', 'file', null, (world) => overwritePage(world, 'agents')],
   ['its agent is gone', 'I3', TASKS.live, `DELETE FROM agents WHERE id = 'a1'`],
   ['a newer version has written it', 'schema', null, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`],
   ['a step was never taken', 'schema', null, 'DELETE FROM migrations'],
@@ -132,11 +132,27 @@ t.test('I9, I10: what was removed after its time, and left a tombstone, is not m
   t.strictSame(findings.map(({ check }) => check).sort(), ['I10', 'I9', 'I9']);
 });
 
-t.test('without --fsck only the schema of the store is looked at', async (t) => {
+t.test('without --fsck a damaged page is found as well, and told once with one cure', async (t) => {
+  for (const word of [[], ['--fsck']]) {
+    const world = await doctorWorld(t);
+    await world.storage.close();
+    await overwritePage(world, 'tasks');
+    const { ok, code, findings } = await world.findings(...word);
+    t.notOk(ok);
+    t.equal(code, 8);
+    t.strictSame([...new Set(findings.map(({ check }) => check))], ['file']);
+    const { out } = await world.doctor(...word);
+    t.equal(out.split('What to do: ').length, 2);
+    t.match(out, /agentcom restore/);
+  }
+});
+
+t.test('without --fsck only the schema and the pages of the store are looked at', async (t) => {
   const world = await doctorWorld(t);
   await world.storage.close();
   await outside(world.database, 'DELETE FROM task_bodies');
   t.match(await world.findings(), { ok: true, code: 0 });
+  t.match((await world.doctor()).out, /its schema and the pages of its file; --fsck reads every row[^]*No damage in what was read\./);
   await outside(world.database, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`);
   t.match(await world.findings(), { ok: false, code: 8, findings: [{ check: 'schema' }] });
 });

@@ -112,7 +112,7 @@ t.test('U+0000, half a character and one character too many are refused, and not
     ['NUL in a name in metadata', '{"description":"a","metadata":{"x\\u0000":1}}', 'metadata'],
     ['NUL in a hint', '{"description":"a","file_hints":["\\u0000"]}', 'file_hints'],
     ['half of a pair', '{"description":"\\ud83d"}', 'description'],
-    ['10,001 characters', JSON.stringify({ description: '\u{1f9e8}'.repeat(10_001) }), 'description'],
+    ['200,001 characters', JSON.stringify({ description: 'x'.repeat(200_001) }), 'description'],
   ];
   for (const [name, body, field] of refused) {
     const answer = await post('/api/tasks', body);

@@ -126,8 +126,10 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
   const first = await world.startSidecar('a2', options);
   const { task_id: id } = await api.submit({ description: 'woken by the second sidecar', needed_capabilities: ['late'] });
   const wakes = async (): Promise<unknown> =>
-    (await api.get(id)).history.flatMap(({ event, details }) => (event === 'woken' ? [details?.['status']] : []));
-  await world.event(id, ['woken'], 30_000, ({ details }) => (details as { readonly status: string }).status === 'failed');
+    (await api.get(id)).history.flatMap(({ event, details }) =>
+      event === 'woken' || event === 'wake_failed' ? [details?.['status']] : [],
+    );
+  await world.event(id, ['wake_failed']);
   await first.kill('SIGKILL');
   t.strictSame(await wakes(), ['success', 'failed'], 'its program began, and ended before it took the task');
   await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${LEDGER_AGENT}'\n`);
@@ -136,7 +138,7 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
   world.release(id);
   await world.event(id, ['completed', 'dead_lettered']);
   t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0 });
-  t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'woken', 'woken', 'completed']);
+  t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'wake_failed', 'woken', 'completed']);
   t.strictSame(await wakes(), ['success', 'failed', 'success']);
   t.equal(endsOf(world.ledger(), id).length, 1);
   neverTwice(t, world.ledger(), [id]);

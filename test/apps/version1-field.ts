@@ -12,7 +12,7 @@ export const ASSIGN = {
   type: 'task_assign',
   task_id: known('task'),
   description: known('description'),
-  metadata: null,
+  metadata: {},
   generation: known('generation'),
   assigned_at: A_TIME,
   repo: null,

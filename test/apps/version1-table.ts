@@ -2,6 +2,7 @@
  * Version 1 as the field has it, row by row: how a task stands, what its sidecar says, what the hub answers, whole, and
  * what it keeps.
  */
+import { createHash } from 'node:crypto';
 import { A_TIME, known } from './frame-template.ts';
 
 /** The row's own task and its generation, the agent that speaks, another one. */
@@ -41,6 +42,13 @@ const RESULT = { status: 'success', output: { files: 3 }, tokens_used: 77 };
 /** The history says it with the end of each attempt. */
 const USED = { usage: { tokens_used: 77 } };
 const RESULT_TEXT = JSON.stringify(RESULT);
+/** What an event says of a result that is kept apart. */
+const KEPT = {
+  result: RESULT_TEXT,
+  result_bytes: Buffer.byteLength(RESULT_TEXT),
+  result_sha256: createHash('sha256').update(RESULT_TEXT).digest('hex'),
+  result_kept: true,
+};
 const refused = (error: string) => [{ type: 'error', error }];
 const ack = (status: string) => [{ type: 'task_ack', task_id: TASK, status }];
 
@@ -126,13 +134,13 @@ const UNANSWERED: readonly Row[] = [
     given: { ...woken, status: 'failed', error: 'spawn ENOENT' },
     when: 'accepted',
     wanted: [],
-    kept: { task: { status: 'assigned' }, events: [['woken', { attempt: 1, error: 'spawn ENOENT', status: 'failed' }]] },
+    kept: { task: { status: 'assigned' }, events: [['wake_failed', { attempt: 1, error: 'spawn ENOENT', status: 'failed' }]] },
   },
   {
     given: { ...woken, status: 'timeout', reason: 'no sign within 30 s' },
     when: 'accepted',
     wanted: [],
-    kept: { task: { status: 'assigned' }, events: [['woken', { attempt: 1, reason: 'no sign within 30 s', status: 'timeout' }]] },
+    kept: { task: { status: 'assigned' }, events: [['wake_failed', { attempt: 1, reason: 'no sign within 30 s', status: 'timeout' }]] },
   },
   { given: { ...woken, status: 'success' }, when: 'accepted by another', wanted: [], kept: NOTHING },
 ];
@@ -141,7 +149,7 @@ const complete = { type: 'task_complete', task_id: TASK, generation: 1, result: 
 const notCompleted = (code: string) => refused(`task_complete_failed: ${code}`);
 /** Version 1 deletes its copy whatever the answer: the hub keeps it. */
 const keptAs = (event: string, details: Readonly<Record<string, unknown>>) => ({
-  events: [[event, { ...details, result: RESULT_TEXT }]] as const,
+  events: [[event, { ...details, ...KEPT }]] as const,
 });
 const COMPLETE: readonly Row[] = [
   {
@@ -181,7 +189,7 @@ const COMPLETE: readonly Row[] = [
     given: complete,
     when: 'taken back',
     wanted: notCompleted('stale_generation'),
-    kept: { task: { status: 'queued', result: null, tokens_used: 77 }, events: [['late_result', { result: RESULT_TEXT, ...USED }]] },
+    kept: { task: { status: 'queued', result: null, tokens_used: 77 }, events: [['late_result', { ...KEPT, ...USED }]] },
   },
   {
     given: complete,
@@ -222,7 +230,7 @@ const COMPLETE: readonly Row[] = [
         type: 'error',
         error: 'validation_failed',
         message_type: 'task_complete',
-        errors: [{ field: 'generation', error: 'required', detail: 'must have required properties generation' }],
+        errors: [{ field: 'generation', error: 'required', detail: 'is required' }],
       },
     ],
     kept: { task: { status: 'assigned' }, ...keptAs('report_refused', { reason: 'validation_failed' }) },
@@ -276,7 +284,7 @@ const FAIL: readonly Row[] = [
         type: 'error',
         error: 'validation_failed',
         message_type: 'task_failed',
-        errors: [{ field: 'generation', error: 'required', detail: 'must have required properties generation' }],
+        errors: [{ field: 'generation', error: 'required', detail: 'is required' }],
       },
     ],
     kept: NOTHING,
@@ -354,7 +362,7 @@ const STATE: readonly Row[] = [
         type: 'error',
         error: 'validation_failed',
         message_type: 'state_report',
-        errors: [{ field: 'generation', error: 'required', detail: 'must have required properties generation' }],
+        errors: [{ field: 'generation', error: 'required', detail: 'is required' }],
       },
     ],
     kept: NOTHING,

@@ -11,7 +11,7 @@ type Template = Readonly<Record<string, unknown>>;
 
 const error = (word: string, more: Template = {}): readonly Template[] => [{ type: 'error', error: word, ...more }];
 const invalid = (messageType: string, ...errors: readonly Template[]) => error('validation_failed', { message_type: messageType, errors });
-const required = (field: string) => ({ field, error: 'required', detail: `must have required properties ${field}` });
+const required = (field: string) => ({ field, error: 'required', detail: `is required` });
 const identify = { type: 'identify', agent_id: AGENT, token: TOKEN };
 const identified = [{ type: 'identified', agent_id: AGENT }];
 
@@ -73,7 +73,7 @@ const message = (said: Template): Template => ({
   type: 'message',
   id: MESSAGE_ID,
   from: AGENT,
-  message_type: null,
+  message_type: 'chat',
   reply_to: null,
   ...said,
   timestamp: A_TIME,

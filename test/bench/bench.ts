@@ -20,6 +20,7 @@ import { history } from './scenarios/history.ts';
 import { latency } from './scenarios/latency.ts';
 import { lifecycle } from './scenarios/lifecycle.ts';
 import { limits } from './scenarios/limits.ts';
+import { neighbours } from './scenarios/neighbours.ts';
 import { profile } from './scenarios/profile.ts';
 import { sidecar } from './scenarios/sidecar.ts';
 import { submit } from './scenarios/submit.ts';
@@ -35,6 +36,7 @@ const SCENARIOS: readonly Scenario[] = [
   agents,
   connections,
   sidecar,
+  neighbours,
   profile,
 ];
 const RUNS = { default: 5, others: 2, quick: 2 };

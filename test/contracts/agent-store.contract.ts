@@ -1,6 +1,7 @@
 /** What every `AgentStore` keeps. Each MUST of core/ports/agent-store.ts is a test here. */
 import t from 'tap';
 import { newAgent } from '../../core/domain/agent.ts';
+import type { AgentId } from '../../core/domain/ids.ts';
 import { A_MOMENT_MS, aStop, aTaskId, aToken, anAgent, anAgentId, anAssignedTask, changes, inserting } from './fixtures.ts';
 import { commit, failsWith, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
 
@@ -41,6 +42,80 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       await agents.revokeTokens({ agentId: anAgentId() }, 5);
       const third = tokenNo(3, { agentId: anAgentId() });
       t.equal(await agents.addToken(third, { unlessTaken: true }), 'added', 'revoked ones do not count');
+    });
+
+    t.test('answers taken while a token of no agent has the name and role; expired, revoked and other roles do not count', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const named = (n: number, over: Parameters<typeof aToken>[0] = {}) =>
+        tokenNo(n, { agentId: null, role: 'submitter', name: "ci'", ...over });
+      const add = (token: ReturnType<typeof aToken>) => agents.addToken(token, { unlessTaken: true });
+      t.equal(await add(named(1)), 'added');
+      t.equal(await add(named(2)), 'taken');
+      t.equal(await agents.findToken(named(2).hash), undefined);
+      t.equal(await add(named(3, { role: 'viewer', expiresAtMs: A_MOMENT_MS + 50 })), 'added', 'another role');
+      t.equal(await add(named(4, { name: 'ci' })), 'added', 'another name');
+      t.equal(await add(tokenNo(5, { name: "ci'", role: 'submitter' })), 'added', 'the name of an agent is no matter');
+      t.equal(await agents.addToken(named(6)), 'added', 'without the condition there may be two');
+      await agents.revokeTokens({ id: 'tok-1' }, 5);
+      await agents.revokeTokens({ id: 'tok-6' }, 5);
+      t.equal(await add(named(7)), 'added', 'revoked ones do not count');
+      t.equal(await add(named(8, { role: 'viewer', createdAtMs: A_MOMENT_MS + 49 })), 'taken');
+      t.equal(await add(named(9, { role: 'viewer', createdAtMs: A_MOMENT_MS + 50 })), 'added', 'expired ones do not count');
+      await agents.addToken(tokenNo(10, { agentId: anAgentId('b'), expiresAtMs: A_MOMENT_MS + 20 }));
+      t.equal(await add(tokenNo(11, { agentId: anAgentId('b') })), 'taken');
+      t.equal(await add(tokenNo(20, { agentId: anAgentId('b') })), 'added', 'nor those of an agent');
+    });
+
+    t.test('of many that want a name at once, one gets it', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const wanting = Array.from({ length: 8 }, (_, n) =>
+        agents.addToken(tokenNo(n, { agentId: null, role: 'viewer', name: 'one' }), { unlessTaken: true }),
+      );
+      t.equal((await Promise.all(wanting)).filter((answer) => answer === 'added').length, 1);
+      t.equal((await agents.listTokens({ limit: 10 })).length, 1);
+    });
+
+    t.test('keeps when tokens expire, and the latest time that they were used', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addToken(tokenNo(1, { expiresAtMs: A_MOMENT_MS + 100 }));
+      await agents.addToken(tokenNo(2));
+      await agents.addToken(tokenNo(3));
+      t.strictSame(await agents.findToken(tokenNo(1).hash), tokenNo(1, { expiresAtMs: A_MOMENT_MS + 100 }), 'whoever asks compares');
+      const used = async () => (await agents.listTokens({ limit: 10 })).map(({ lastUsedAtMs }) => lastUsedAtMs);
+      t.strictSame(await used(), [null, null, null]);
+      await agents.noteTokensUsed([]);
+      await agents.noteTokensUsed([
+        { id: 'tok-2', atMs: A_MOMENT_MS + 20 },
+        { id: 'tok-1', atMs: A_MOMENT_MS + 10 },
+        { id: "' OR 1=1 --", atMs: 1 },
+      ]);
+      t.strictSame(await used(), [null, A_MOMENT_MS + 20, A_MOMENT_MS + 10]);
+      await Promise.all([
+        agents.noteTokensUsed([{ id: 'tok-1', atMs: A_MOMENT_MS + 30 }, { id: 'tok-2', atMs: A_MOMENT_MS + 30 }]), // prettier-ignore
+        agents.noteTokensUsed([{ id: 'tok-2', atMs: A_MOMENT_MS + 25 }, { id: 'tok-1', atMs: A_MOMENT_MS + 25 }]), // prettier-ignore
+      ]);
+      t.strictSame(await used(), [null, A_MOMENT_MS + 30, A_MOMENT_MS + 30], 'the latest of all that note it');
+      const many = Array.from({ length: 2_500 }, (_, n) => ({ id: n === 2_400 ? 'tok-3' : `unknown-${n}`, atMs: A_MOMENT_MS }));
+      await agents.noteTokensUsed(many);
+      t.equal((await used())[0], A_MOMENT_MS, 'also one far down a long list');
+    });
+
+    t.test('says which agents no token is left to', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(anAgentId) as [AgentId, AgentId, AgentId, AgentId];
+      await agents.addToken(tokenNo(1, { agentId: a }));
+      await agents.addToken(tokenNo(2, { agentId: a }));
+      await agents.addToken(tokenNo(3, { agentId: b, expiresAtMs: A_MOMENT_MS + 50 }));
+      await agents.addToken(tokenNo(4, { agentId: c, expiresAtMs: A_MOMENT_MS + 50 }));
+      await agents.addToken(tokenNo(5, { agentId: c }));
+      const asked = (nowMs: number) => agents.lockedOutAmong([d, c, b, a], nowMs);
+      t.strictSame(await asked(A_MOMENT_MS + 49), new Map());
+      t.strictSame(await asked(A_MOMENT_MS + 50), new Map([[b, 'expired']]));
+      await agents.revokeTokens({ id: 'tok-1' }, 5);
+      t.strictSame(await asked(A_MOMENT_MS), new Map(), 'it has another one');
+      await agents.revokeTokens({ id: 'tok-2' }, 5);
+      t.strictSame(await asked(A_MOMENT_MS), new Map([[a, 'revoked']]));
+      t.strictSame(await agents.lockedOutAmong([], A_MOMENT_MS), new Map());
     });
 
     t.test('of many that want an agent at once, one gets it', async (t) => {

@@ -3,6 +3,7 @@ import { newAgent, type Agent, type PendingStop } from '../../core/domain/agent.
 import type { HubMail } from '../../core/domain/hub-lease.ts';
 import type { TaskEvent } from '../../core/domain/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
+import { NOTHING_KEPT } from '../../core/domain/kept-results.ts';
 import type { Requirement, Task, TaskBody } from '../../core/domain/task.ts';
 import { NOTHING_USED } from '../../core/domain/usage.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
@@ -30,13 +31,16 @@ export function aTask(over: Partial<Task> = {}): Task {
     priority: 'normal',
     status: 'queued',
     generation: GENERATION_ZERO,
+    generationFloor: GENERATION_ZERO,
     requirement: aRequirement(),
     assignedTo: null,
     assignedAtMs: null,
     acceptedAtMs: null,
     deadlineAtMs: null,
+    hushedAtMs: null,
     runDeadlineAtMs: null,
     wokenAtMs: null,
+    resent: 0,
     progressCount: 0,
     round: 1,
     retryCount: 0,
@@ -52,11 +56,13 @@ export function aTask(over: Partial<Task> = {}): Task {
     ttlMs: null,
     runMaxMs: null,
     dependsOn: [],
+    dependentsAfter: null,
     deadReason: null,
     lastError: null,
     usage: NOTHING_USED,
     session: null,
     outcomes: [],
+    kept: NOTHING_KEPT,
     submittedBy: 'tok-1',
     createdAtMs: A_MOMENT_MS,
     updatedAtMs: A_MOMENT_MS,
@@ -152,13 +158,28 @@ export function aToken(over: Partial<TokenRecord> = {}): TokenRecord {
     maxSlots: null,
     createdAtMs: A_MOMENT_MS,
     revokedAtMs: null,
+    expiresAtMs: null,
+    lastUsedAtMs: null,
     ...over,
   };
 }
 
 /** Changes with nothing in them but what is given. */
 export function changes(over: Partial<Changes> = {}): Changes {
-  return { inserted: [], updated: [], events: [], results: [], agents: [], stopsSet: [], stopsCleared: [], keys: [], mail: [], ...over };
+  return {
+    inserted: [],
+    updated: [],
+    events: [],
+    results: [],
+    kept: [],
+    keptDropped: [],
+    agents: [],
+    stopsSet: [],
+    stopsCleared: [],
+    keys: [],
+    mail: [],
+    ...over,
+  };
 }
 
 /** Changes that insert these tasks, each with a plain body and never due. */

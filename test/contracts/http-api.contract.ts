@@ -25,8 +25,8 @@ const TASK = aTaskId(404);
 
 /** method, address, body, roles: everything there is. `-` is what is open to all. */
 const TABLE: readonly (readonly [method: string, path: string, body: string | null, roles: string])[] = [
-  ['POST', '/api/tasks', '{"description":"x"}', 'submitter admin'],
-  ['POST', '/api/tasks/bulk', '{"description":"x"}\n', 'submitter admin'],
+  ['POST', '/api/tasks', '{"description":"x"}', 'submitter operator admin'],
+  ['POST', '/api/tasks/bulk', '{"description":"x"}\n', 'submitter operator admin'],
   ['GET', '/api/tasks', null, 'submitter viewer operator admin'],
   ['GET', '/api/tasks/dead-letter', null, 'submitter viewer operator admin'],
   ['GET', '/api/tasks/stats', null, 'viewer operator admin'],

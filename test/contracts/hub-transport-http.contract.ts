@@ -137,6 +137,42 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     t.match(await response, /^HTTP\/1\.1 200 [\s\S]*done/);
   });
 
+  await t.test('refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it', async (t) => {
+    const served: string[] = [];
+    const room = await wireRoom(t, subject, {
+      http: async (request) => {
+        served.push(`${request.method} ${new URL(request.url).pathname}`);
+        return new Response(await request.text());
+      },
+    });
+    const hidden = 'POST /hidden HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n';
+    const heads: readonly (readonly [string, readonly string[]])[] = [
+      ['POST', ['Content-Length: 0', `Content-Length: ${hidden.length}`]],
+      ['POST', [`Content-Length: ${hidden.length}`, 'Content-Length: 0']],
+      ['POST', ['Content-Length: 0', 'X-Between: y', 'content-length: 0']],
+      ['GET', ['Content-Length: 0', `Content-Length: ${hidden.length}`]],
+      ['POST', ['Content-Length: 5', 'Transfer-Encoding: chunked']],
+      ['POST', ['Transfer-Encoding: chunked', `Content-Length: ${hidden.length}`]],
+      ['POST', ['Transfer-Encoding: identity']],
+    ];
+    for (const [method, lengths] of heads) {
+      const socket = connect(room.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      let answer = '';
+      const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+      socket.on('data', (chunk) => (answer += chunk.toString()));
+      socket.write([`${method} /outer HTTP/1.1`, 'Host: x', ...lengths, '', hidden].join('\r\n'));
+      await ended;
+      t.match(answer, /^HTTP\/1\.1 400 /, lengths.join(' + '));
+      t.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, 'one answer');
+    }
+    // The headers of a broken chunked body may be served before its first chunk is read.
+    t.same(
+      served.filter((one) => one !== 'POST /outer'),
+      [],
+    );
+  });
+
   await t.test('a peer that goes in the middle of its body breaks it off', async (t) => {
     const bodies = eventInbox<string>();
     const room = await wireRoom(t, subject, {

@@ -1,11 +1,19 @@
 /** What a `HubTransport` on real sockets must withstand from peers that break the rules. */
 import { connect } from 'node:net';
 import type { Test } from 'tap';
+import type { TransportEvents } from '../../core/ports/hub-transport.ts';
+import { eventInbox } from './event-inbox.ts';
 import { BINARY, PING, rawPeer, TEXT } from './raw-peer.ts';
 import { nextOf } from './wire-recorders.ts';
-import { FRAME_BYTES_MAX, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
+import { FRAME_BYTES_MAX, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
 const UNMASKED = 'a frame without a mask';
+/** What may wait in a socket that floods, what may be read from it at once on top of that, and when it must have ended. */
+const QUEUE_BYTES_MAX = 500_000;
+const READ_BYTES = 524_288;
+const FLOOD_BYTES = 67_108_864;
+/** A masked ping with the longest payload that it may have. */
+const PING_OF_125 = Buffer.concat([Buffer.from([0x80 | PING, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125, 'p')]);
 
 export interface RawSubject extends WireSubject {
   /** It reads a frame without a mask as if it had one, so that only its garbled text may show it. */
@@ -34,7 +42,7 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     t.equal((await nextOf(room.hubSaw, 'frame')).text, 'one message');
     peer.frame(TEXT, 'x'.repeat(FRAME_BYTES_MAX), { fin: false });
     peer.frame(0, 'y');
-    t.equal((await nextOf(room.hubSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
     peer.socket.destroy();
   });
 
@@ -71,6 +79,40 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     await nextOf(room.hubSaw, 'pong');
     peer.socket.destroy();
     await nextOf(room.hubSaw, 'gone');
+  });
+
+  await t.test('ends a socket that floods pings and reads no pong, whether or not it has said anything', async (t) => {
+    for (const first of [null, 'hello']) {
+      const ended = eventInbox<number>();
+      const transport = subject.transport();
+      t.teardown(() => transport.close(1001, 'the test is over'));
+      let waitingBytes = 0;
+      const events: TransportEvents = {
+        onOpen: () => undefined,
+        onFrame: () => undefined,
+        onPong: (connection) => (waitingBytes = Math.max(waitingBytes, connection.bufferedBytes())),
+        onGone: (_, code) => ended.put(code),
+      };
+      const { port } = await transport.listen(openToAll({ socketQueueBytesMax: QUEUE_BYTES_MAX }), events);
+      const peer = await rawPeer(port);
+      if (first !== null) peer.frame(TEXT, first);
+      peer.socket.pause();
+      const pings = Buffer.concat(Array.from({ length: 500 }, () => PING_OF_125));
+      let sent = 0;
+      // The system's own buffers take some megabytes of pongs before any waits here.
+      while (sent < FLOOD_BYTES && ended.left.length === 0 && peer.socket.writable) {
+        await new Promise<void>((resolve) => peer.socket.write(pings, () => resolve()));
+        sent += pings.byteLength;
+      }
+      if (ended.left.length === 0 && sent >= FLOOD_BYTES) {
+        t.fail(`after ${sent} bytes of pings the socket is open, and ${waitingBytes} bytes wait in it`);
+      } else {
+        // A transport may bound pongs by their number and cut the connection.
+        t.ok([1006, 1013].includes(await ended.next('the end of the flooding socket')));
+        t.ok(waitingBytes <= QUEUE_BYTES_MAX + READ_BYTES, `${waitingBytes} bytes waited`);
+      }
+      peer.socket.destroy();
+    }
   });
 
   await t.test('does not wait for a peer that answers no close', async (t) => {

@@ -69,7 +69,7 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
     link.send(fits);
     t.equal((await nextOf(room.hubSaw, 'frame')).text, fits);
     link.send(`${fits}x`);
-    t.equal((await nextOf(room.hubSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009, 'the hub is told why, whatever the peer sees');
     t.equal((await nextOf(linkSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
   });
 

@@ -4,13 +4,14 @@ import type { Test } from 'tap';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 
 /** One database, and the storages of one hub after the other over it. */
 export interface StoragePlace {
-  /** A storage that was not opened yet. What it needs is let go of by `t.teardown`, itself included. */
-  storage(): Storage | Promise<Storage>;
+  /** A storage that was not opened yet. What it needs is let go of by `t.teardown`, itself included. `clock`: its machine's, by default a right one. */
+  storage(clock?: Clock): Storage | Promise<Storage>;
   /** Makes the database, which is closed, look as a later version would leave it; null where there is no schema. */
   makeNewer: (() => Promise<void>) | null;
 }

@@ -1,6 +1,6 @@
 /** What every `Storage` keeps as a whole. Each MUST of core/ports/storage.ts is a test here. */
 import t from 'tap';
-import { aTask, aTaskId, aToken, anAgentId, inserting } from './fixtures.ts';
+import { aGeneration, aTask, aTaskId, aToken, anAgentId, inserting } from './fixtures.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';
 
 export function storageContract(name: string, subject: StorageSubject): void {
@@ -58,7 +58,9 @@ export function storageContract(name: string, subject: StorageSubject): void {
         listAgents: () => storage.agents.listAgents({ limit: 1 }),
         getAgent: () => storage.agents.getAgent(anAgentId()),
         after: () => storage.events.after(0, {}, 1),
-        bounds: () => storage.events.bounds(),
+        marks: () => storage.events.marks(),
+        history: () => storage.tasks.history(aTaskId(1), { limit: 1, bytesMax: 1 }),
+        keptResult: () => storage.tasks.keptResult({ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId() }),
       };
       const refused = async (when: string): Promise<void> => {
         for (const [use, call] of Object.entries(uses)) await failsWith(t, call(), 'AC_STORE_CLOSED', `${use} ${when}`);

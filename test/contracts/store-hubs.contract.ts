@@ -4,7 +4,7 @@ import type { HubMail } from '../../core/domain/hub-lease.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { LOOK_AT_ALL, type Look } from '../../core/ports/hub-calls.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import type { StoreUnit } from '../../core/ports/task-store.ts';
+import type { ActiveAgent, StoreUnit } from '../../core/ports/task-store.ts';
 import { aMail, aStop, aTask, anAgent, anAgentId, anAssignedTask, changes, inserting, updating } from './fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
@@ -124,17 +124,18 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
       await commit(storage, {
         ...inserting(anAssignedTask(anAgentId('away'))),
         agents: [at('one', 'hub-1'), at('two', 'hub-2'), at('nobody', null), at('away', 'hub-1', false), at('gone', 'hub-1', false)],
-        stopsSet: [aStop({ agentId: anAgentId('two') })],
+        stopsSet: [aStop({ agentId: anAgentId('two') }), aStop({ agentId: anAgentId('gone') })],
       });
-      const ids = (agents: readonly { readonly id: string }[]): readonly string[] => agents.map(({ id }) => id);
-      const of = (hubId: string) => look(storage, async (unit) => ids(await unit.agentsOf(hubId)));
-      const active = (...exceptOf: readonly string[]) => look(storage, async (unit) => ids(await unit.activeAgents(exceptOf)));
+      const named = (agents: readonly ActiveAgent[]) => agents.map(({ id, hasStops }) => (hasStops ? `${id}, stopping` : id));
+      const of = (hubId: string) => look(storage, async (unit) => named(await unit.agentsOf(hubId)));
+      const active = (...exceptOf: readonly string[]) => look(storage, async (unit) => named(await unit.activeAgents(exceptOf)));
       t.strictSame(await of('hub-1'), ['one']);
       t.strictSame(await of('hub-3'), []);
-      t.strictSame(await active(), ['away', 'nobody', 'one', 'two']);
-      t.strictSame(await active('hub-1'), ['away', 'nobody', 'two'], 'who is away is of no hub');
-      t.strictSame(await active('hub-2', 'hub-1', 'hub-3'), ['away', 'nobody']);
-      await commit(storage, { ...updating(aTask()), agents: [at('one', 'hub-2'), at('two', 'hub-2', false)], stopsCleared: [aStop({ agentId: anAgentId('two') })] }); // prettier-ignore
+      t.strictSame(await of('hub-2'), ['two, stopping']);
+      t.strictSame(await active(), ['gone, stopping', 'nobody', 'one', 'two, stopping']);
+      t.strictSame(await active('hub-1'), ['gone, stopping', 'nobody', 'two, stopping'], 'who is away is of no hub');
+      t.strictSame(await active('hub-2', 'hub-1', 'hub-3'), ['gone, stopping', 'nobody']);
+      await commit(storage, { ...updating(aTask()), agents: [at('one', 'hub-2'), at('two', 'hub-2', false)], stopsCleared: [aStop({ agentId: anAgentId('two') }), aStop({ agentId: anAgentId('gone') })] }); // prettier-ignore
       t.strictSame(await of('hub-2'), ['one'], 'it moved');
       t.strictSame(await active(), ['nobody', 'one']);
     });

@@ -1,7 +1,7 @@
 /** What every unit of work finds: what waits, what is due, who depends on whom, who holds what. */
 import t from 'tap';
 import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
-import { compareByAge, requirementKey, type Task } from '../../core/domain/task.ts';
+import { compareByAge, requirementKey, type RequirementGroup, type Task } from '../../core/domain/task.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
 import {
@@ -29,6 +29,12 @@ const ANYBODY = aRequirement();
 const GPU = aRequirement(['gpu']);
 const claim = (storage: Storage, limitPerLane: number, ...requirements: readonly (typeof ANYBODY)[]): Promise<readonly Task[]> =>
   look(storage, (unit) => unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs: A_MOMENT_MS, limitPerLane }));
+
+const waits = async (storage: Storage, nowMs: number): Promise<Task['requirement'][]> => {
+  const { requirements, isAll } = await look(storage, (unit) => unit.waitingRequirements({ nowMs, limit: 100 }));
+  if (!isAll) throw new Error('not all of them');
+  return [...requirements];
+};
 
 export function storeQueueContract(name: string, subject: StorageSubject): void {
   t.test(`Store queue contract: ${name}`, async (t) => {
@@ -80,7 +86,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         ),
       );
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY, GPU)), ids(1));
-      t.strictSame(await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS)), [ANYBODY]);
+      t.strictSame(await waits(storage, A_MOMENT_MS), [ANYBODY]);
       await commit(storage, updating(waiting(1, { status: 'cancelled' }), waiting(2)));
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2), 'what was unparked');
     });
@@ -93,12 +99,12 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       const all = await claim(storage, 16, GPU, ANYBODY);
       t.equal(all.length, 17);
       t.ok(idsOf(all).includes(aTaskId(5_000)));
-      t.same(await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS)), [GPU, ANYBODY]);
+      t.same(await waits(storage, A_MOMENT_MS), [GPU, ANYBODY]);
     });
 
     t.test('names each waiting requirement once, of whatever lane', async (t) => {
       const storage = await openedIn(t, subject);
-      t.strictSame(await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS)), []);
+      t.strictSame(await waits(storage, A_MOMENT_MS), []);
       const requirements = [
         ANYBODY,
         GPU,
@@ -109,8 +115,62 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       ];
       const lanes = ['low', 'normal', 'urgent'] as const;
       await commit(storage, inserting(...requirements.flatMap((requirement, r) => lanes.map((priority, lane) => waiting(10 * r + lane, { requirement, priority }))))); // prettier-ignore
-      const found = await look(storage, (unit) => unit.waitingRequirements(A_MOMENT_MS));
+      const found = await waits(storage, A_MOMENT_MS);
       t.strictSame(found.map(requirementKey).toSorted(), requirements.map(requirementKey).toSorted());
+    });
+
+    t.test('R20: of thousands of requirements it looks at so many as are asked for, and at those of a group alone', async (t) => {
+      const storage = await openedIn(t, subject);
+      const odd = Array.from({ length: 1_500 }, (_, n) => waiting(n, { requirement: aRequirement([`odd-${n}`]) }));
+      const groupsOf = async (limit: number, ...groups: readonly RequirementGroup[]) => {
+        const { requirements, isAll } = await look(storage, (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit, groups }));
+        return { keys: requirements.map(requirementKey), isAll };
+      };
+      const some = (limit: number) => look(storage, (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit }));
+      await commit(storage, inserting(...odd.slice(0, 20)));
+      t.match(await some(1_024), { isAll: true, requirements: { length: 20 } });
+      const others = [
+        ANYBODY,
+        GPU,
+        aRequirement(['gpu', 'linux']),
+        aRequirement(['gpu"', 'x']),
+        aRequirement(['gpus']),
+        aRequirement([], 'a1'),
+        aRequirement(['gpu'], 'a1'),
+        aRequirement(['gpu'], 'a10'),
+        aRequirement(['late']),
+      ];
+      const eligibleAtMs = A_MOMENT_MS + 5;
+      await commit(
+        storage,
+        inserting(
+          ...odd.slice(20),
+          ...others.map((requirement, n) => waiting(5_000 + n, { requirement, ...(n === 8 ? { eligibleAtMs } : {}) })),
+        ),
+      );
+      for (const round of [1, 2]) {
+        const { requirements, isAll } = await some(1_024);
+        t.notOk(isAll, `round ${round}`);
+        t.ok(requirements.length >= 900 && requirements.length <= 1_100, `about as many as asked for: ${requirements.length}`);
+        const keys = (...at: readonly number[]) => at.map((n) => requirementKey(others[n] ?? ANYBODY)).toSorted();
+        t.strictSame(await groupsOf(100, { capability: 'gpu' }), { keys: keys(1, 2), isAll: true });
+        t.strictSame(await groupsOf(100, { agentId: anAgentId('a1') }), { keys: keys(5, 6), isAll: true });
+        t.strictSame(await groupsOf(100, { capability: null }), { keys: keys(0), isAll: true });
+        t.strictSame(await groupsOf(100, { capability: 'late' }, { capability: 'none' }, { capability: 'gpu"' }), {
+          keys: keys(3),
+          isAll: true,
+        });
+        const all = await groupsOf(100, { capability: null }, { capability: 'gpu' }, { agentId: anAgentId('a1') }, { capability: 'odd-7' });
+        t.strictSame(all.keys.toSorted(), [...keys(0, 1, 2, 5, 6), requirementKey(aRequirement(['odd-7']))].toSorted());
+        t.notOk((await groupsOf(1, { capability: 'gpu' })).isAll);
+        t.equal((await claim(storage, 5, GPU, ANYBODY)).length, 2);
+        await commit(storage, inserting(waiting(6_000 + round, { requirement: aRequirement([`more-${round}`]) })));
+      }
+      await commit(storage, updating(...odd.map((task) => ({ ...task, status: 'cancelled' as const }))));
+      t.match(await look(storage, (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS + 20_000, limit: 1_024 })), {
+        isAll: true,
+        requirements: { length: 11 },
+      });
     });
 
     t.test('R12: whatever came and went before, what waits is found as if it were looked for anew', async (t) => {
@@ -168,8 +228,8 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         );
         if (!t.strictSame(inLanes(found), inLanes(wanted), `round ${round}: the first ${limit}`)) return;
         const keys = new Set(wanted.map(({ requirement }) => requirementKey(requirement)));
-        const waits = await look(storage, (unit) => unit.waitingRequirements(nowMs));
-        t.strictSame(waits.map(requirementKey).toSorted(), [...keys].toSorted(), `round ${round}: the requirements`);
+        const waiting = await waits(storage, nowMs);
+        t.strictSame(waiting.map(requirementKey).toSorted(), [...keys].toSorted(), `round ${round}: the requirements`);
         const bodies = await look(storage, (unit) => unit.bodies(wanted.slice(0, 20).map(({ id }) => id)));
         t.strictSame(bodies.map(({ taskId }) => taskId).toSorted(), idsOf(wanted).slice(0, 20).toSorted(), `round ${round}: bodies`);
         // Mostly those that wait first, some from anywhere.
@@ -205,7 +265,12 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       const storage = await openedIn(t, subject);
       const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
       await commit(storage, inserting(blocked(10, 1), blocked(11, 1, 2), blocked(12, 3), waiting(13, { dependsOn: [aTaskId(1)] })));
-      const of = (...on: readonly number[]) => look(storage, async (unit) => idsOf(await unit.dependentsOf(on.map(aTaskId))).toSorted());
+      const of = (...on: readonly number[]) =>
+        look(storage, async (unit) => {
+          const { tasks, left } = await unit.dependentsOf(on.map((n) => ({ id: aTaskId(n), after: '' })), 10); // prettier-ignore
+          t.strictSame(left, []);
+          return idsOf(tasks).toSorted();
+        });
       t.strictSame(await of(1), ids(10, 11));
       t.strictSame(await of(1, 2), ids(10, 11), 'each once');
       t.strictSame(await of(2), ids(11));
@@ -213,6 +278,25 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await of(), []);
       await commit(storage, updating(waiting(11, { dependsOn: [aTaskId(1), aTaskId(2)] })));
       t.strictSame(await of(1, 2), ids(10), 'not once it is queued');
+    });
+
+    t.test('R20: finds dependents in slices, each once, and says where the next begins', async (t) => {
+      const storage = await openedIn(t, subject);
+      const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
+      await commit(storage, inserting(blocked(14, 1), blocked(10, 1), blocked(12, 1, 2), blocked(13, 2), blocked(11, 3)));
+      const slice = (limit: number, ...of: readonly (readonly [number, number | ''])[]) =>
+        look(storage, async (unit) => {
+          const asked = of.map(([n, after]) => ({ id: aTaskId(n), after: after === '' ? after : aTaskId(after) }));
+          const { tasks, left } = await unit.dependentsOf(asked, limit);
+          return { tasks: idsOf(tasks), left };
+        });
+      const left = (n: number, after: number | '') => ({ id: aTaskId(n), after: after === '' ? after : aTaskId(after) });
+      t.strictSame(await slice(2, [1, ''], [2, '']), { tasks: ids(10, 12), left: [left(1, 12), left(2, '')] });
+      t.strictSame(await slice(2, [1, 12], [2, '']), { tasks: ids(14, 12), left: [left(2, 12)] });
+      t.strictSame(await slice(2, [2, 12]), { tasks: ids(13), left: [] });
+      t.strictSame(await slice(3, [1, '']), { tasks: ids(10, 12, 14), left: [] }, 'exactly as many as are asked for');
+      t.strictSame((await slice(5, [1, ''], [2, ''])).left, []);
+      t.strictSame((await slice(5, [1, ''], [2, ''])).tasks.toSorted(), ids(10, 12, 13, 14), 'each once');
     });
 
     t.test('gives the bodies of these', async (t) => {
@@ -238,7 +322,8 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         ...inserting(mine, anAssignedTask(a2, { id: aTaskId(2) }), anAssignedTask(a1, { id: aTaskId(3), status: 'completed' })),
         stopsSet: stops,
       });
-      const of = (...agents: readonly string[]) => look(storage, (unit) => unit.holdingsOf(agents.map(anAgentId)));
+      const of = (...agents: readonly string[]) =>
+        look(storage, async (unit) => (await unit.load({ holders: agents.map(anAgentId) })).holdings);
       t.strictSame(await of('a1', 'nobody', 'a1'), [
         { agentId: a1, live: [mine], stops },
         { agentId: anAgentId('nobody'), live: [], stops: [] },
@@ -277,7 +362,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await of(), []);
     });
 
-    t.test('knows the agents that are here or still hold something', async (t) => {
+    t.test('knows the agents that are here or have yet to confirm a stop', async (t) => {
       const storage = await openedIn(t, subject);
       const away = (id: string) => anAgent({ id: anAgentId(id), connected: false, disconnectedAtMs: A_MOMENT_MS });
       await commit(storage, {
@@ -285,8 +370,11 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         agents: [anAgent({ id: anAgentId('here') }), away('gone'), away('holds'), away('stops')],
         stopsSet: [aStop({ agentId: anAgentId('stops') })],
       });
-      const active = () => look(storage, async (unit) => (await unit.activeAgents([])).map(({ id }) => id as string).toSorted());
-      t.strictSame(await active(), ['here', 'holds', 'stops']);
+      const active = () => look(storage, (unit) => unit.activeAgents([]));
+      t.strictSame(await active(), [
+        { id: 'here', hasStops: false },
+        { id: 'stops', hasStops: true },
+      ]);
       await commit(storage, { ...updating(aTask()), agents: [away('here')], stopsCleared: [aStop({ agentId: anAgentId('stops') })] });
       t.strictSame(await active(), []);
     });

@@ -62,7 +62,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
           results: [{ taskId: task.id, json: '{}' }],
         }),
       );
-      t.strictSame(await remove(storage), { tasks: 1, tombstones: 0, keys: 0 });
+      t.strictSame(await remove(storage), { tasks: 1, tombstones: 0, keys: 0, secrets: 0, next: null });
       t.equal(await storage.tasks.read(task.id), undefined);
       t.strictSame(await stonesOf(storage, 1, 2), [tombstoneOf(task, A_MOMENT_MS)]);
       t.strictSame((await storage.events.after(0, {}, 10)).events, [kept], 'the history of the other stays');
@@ -78,7 +78,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.ok((next?.id ?? 0) > (first?.id ?? Infinity));
       t.match(await remove(storage), { tasks: 1 });
       t.strictSame((await storage.events.after(first?.id ?? 0, {}, 10)).events, [next]);
-      t.strictSame(await storage.events.bounds(), { first: next?.id, last: next?.id });
+      t.strictSame(await storage.events.marks(), { lastId: next?.id, removedId: first?.id });
     });
 
     t.test('what is too young, not ended, needed or still being stopped stays', async (t) => {
@@ -133,6 +133,39 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
         t.match(await unit.remove({ ...old, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 9 }), { tasks: 0 });
       });
       t.strictSame(await left(storage, 1), [1]);
+    });
+
+    t.test('R20: looks at so many old tasks as are asked for, and goes on after them', async (t) => {
+      const storage = await openedIn(t, subject);
+      const needed = [1, 2, 3, 4].map((n) => ended(n));
+      const waiting = aTask({ id: aTaskId(9), status: 'blocked', dependsOn: needed.map(({ id }) => id) });
+      await commit(storage, changes({ ...inserting(...needed, ended(5), ended(6), waiting), events: [anEvent({ taskId: aTaskId(9) })] }));
+      const placed = (n: number) => ({ endedAtMs: OLD_MS + n, id: aTaskId(n) });
+      t.match(await remove(storage, { lookedMax: 3 }), { tasks: 0, next: placed(3) });
+      t.match(await remove(storage, { lookedMax: 3, after: placed(3), limit: 1 }), { tasks: 1, next: placed(5) });
+      t.strictSame(await left(storage, 1, 4, 5, 6), [1, 4, 6]);
+      t.match(await remove(storage, { lookedMax: 3, after: placed(5) }), { tasks: 1, next: null });
+      t.match(await remove(storage, { lookedMax: 3, after: null }), { tasks: 0, next: placed(3) });
+    });
+
+    t.test('R20: enrolment secrets that are over go too', async (t) => {
+      const storage = await openedIn(t, subject);
+      await storage.agents.addEnrolSecret('over', A_MOMENT_MS - 1);
+      await storage.agents.addEnrolSecret('good', A_MOMENT_MS);
+      t.match(await remove(storage), { secrets: 1 });
+      t.equal(await storage.agents.takeEnrolSecret('over', A_MOMENT_MS - 1), false);
+      t.equal(await storage.agents.takeEnrolSecret('good', A_MOMENT_MS), true);
+    });
+
+    t.test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {
+      const storage = await openedIn(t, subject);
+      const unblocking = { ...ended(1), dependentsAfter: aTaskId(7) };
+      await commit(storage, changes({ inserted: [{ task: unblocking, dueAtMs: A_MOMENT_MS, body: aBody() }] }));
+      await commit(storage, changes({ ...inserting(ended(2)), events: [anEvent({ taskId: aTaskId(9) })] }));
+      t.match(await remove(storage, {}), { tasks: 1 });
+      t.strictSame(await left(storage, 1, 2), [1]);
+      await commit(storage, changes({ updated: [{ task: { ...unblocking, dependentsAfter: null }, dueAtMs: null }] }));
+      t.match(await remove(storage, {}), { tasks: 1 });
     });
 
     t.test('nothing is removed by a transaction that fails', async (t) => {

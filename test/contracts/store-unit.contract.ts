@@ -30,13 +30,16 @@ const FULL: Task = {
   priority: 'low',
   status: 'assigned',
   generation: aGeneration(Number.MAX_SAFE_INTEGER),
+  generationFloor: aGeneration(12),
   requirement: aRequirement(['a', 'b'], 'a1'),
   assignedTo: anAgentId(),
   assignedAtMs: A_MOMENT_MS + 1,
   acceptedAtMs: A_MOMENT_MS + 2,
   deadlineAtMs: A_MOMENT_MS + 3,
+  hushedAtMs: A_MOMENT_MS + 2,
   runDeadlineAtMs: A_MOMENT_MS + 4,
   wokenAtMs: A_MOMENT_MS + 5,
+  resent: 1,
   progressCount: 7,
   round: 2,
   retryCount: 3,
@@ -52,6 +55,7 @@ const FULL: Task = {
   ttlMs: 10,
   runMaxMs: 11,
   dependsOn: [aTaskId(1), aTaskId(2)],
+  dependentsAfter: aTaskId(3),
   deadReason: 'not_retryable',
   lastError: 'it broke',
   usage: {
@@ -68,6 +72,12 @@ const FULL: Task = {
   },
   session: { id: 'ses-1', agentId: anAgentId('a3'), instanceId: 'instance-1' },
   outcomes: [{ generation: aGeneration(4), agentId: anAgentId('a3'), report: 'failed', answer: 'retried' }],
+  kept: {
+    results: [
+      { generation: aGeneration(3), agentId: anAgentId('a2'), kind: 'late', bytes: 7, sha256: 'e'.repeat(64), atMs: A_MOMENT_MS + 15 },
+    ],
+    refused: [{ agentId: null, told: 0, counted: 2 }],
+  },
   submittedBy: 'tok-9',
   createdAtMs: A_MOMENT_MS + 12,
   updatedAtMs: A_MOMENT_MS + 13,
@@ -82,7 +92,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       const key = aKey({ taskIds: [aTaskId(1), aTaskId(2)] });
       await commit(storage, { ...inserting(FULL), agents: [agent], keys: [key] });
       const loaded = await look(storage, (unit) => unit.load({ tasks: [FULL.id], agents: [agent.id], keys: [key] }));
-      t.strictSame(loaded, { tasks: [FULL], tombstones: [], agents: [agent], keys: [key] });
+      t.strictSame(loaded, { tasks: [FULL], tombstones: [], agents: [agent], keys: [key], holdings: [] });
       const changed: Task = {
         ...FULL,
         status: 'queued',
@@ -106,12 +116,13 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
           keys: [aKey(), aKey({ owner: 'tok-2' }), aKey({ key: 'other' })],
         }),
       );
-      t.strictSame(loaded, { tasks: [aTask()], tombstones: [], agents: [anAgent()], keys: [aKey()] });
-      t.strictSame(await look(storage, (unit) => unit.load({ tasks: [], agents: [], keys: [] })), {
+      t.strictSame(loaded, { tasks: [aTask()], tombstones: [], agents: [anAgent()], keys: [aKey()], holdings: [] });
+      t.strictSame(await look(storage, (unit) => unit.load({})), {
         tasks: [],
         tombstones: [],
         agents: [],
         keys: [],
+        holdings: [],
       });
     });
 
@@ -133,7 +144,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
           told,
         );
         const loaded = await look(storage, (unit) => unit.load({ tasks: [], agents: [agent.id], keys: [key] }));
-        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [agent], keys: [key] }, `${told} in agent and key`);
+        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [agent], keys: [key], holdings: [] }, `${told} in agent and key`);
       }
     });
 
@@ -183,11 +194,11 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
         await unit.save({ ...inserting(aTask()), agents: [anAgent()], stopsSet: [aStop()], keys: [aKey()] });
         await unit.save(updating(aTask({ retryCount: 1 })));
         const loaded = await unit.load({ tasks: [aTaskId(1)], agents: [anAgentId()], keys: [aKey()] });
-        t.strictSame(loaded, { tasks: [aTask({ retryCount: 1 })], tombstones: [], agents: [anAgent()], keys: [aKey()] });
+        t.strictSame(loaded, { tasks: [aTask({ retryCount: 1 })], tombstones: [], agents: [anAgent()], keys: [aKey()], holdings: [] });
         t.equal((await unit.claimable({ requirementKeys: ['[null]'], nowMs: A_MOMENT_MS, limitPerLane: 1 })).length, 1);
-        t.strictSame((await unit.holdingsOf([anAgentId()]))[0]?.stops, [aStop()]);
+        t.strictSame((await unit.load({ holders: [anAgentId()] })).holdings[0]?.stops, [aStop()]);
         await unit.save(changes({ stopsCleared: [aStop()] }));
-        t.strictSame((await unit.holdingsOf([anAgentId()]))[0]?.stops, []);
+        t.strictSame((await unit.load({ holders: [anAgentId()] })).holdings[0]?.stops, []);
         t.equal((await unit.bodies([aTaskId(1)])).length, 1);
       });
     });

@@ -1,9 +1,14 @@
 /** What every `TaskStore` keeps around a transaction, and how it is read. The unit of work has a contract of its own. */
 import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Task } from '../../core/domain/task.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aBody, aKey, aStop, aTask, aTaskId, anAgent, anAgentId, anEvent, changes, inserting, updating } from './fixtures.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';
+
+const YEAR_MS = 31_536_000_000;
+/** No step of these runs takes as long. Milliseconds. */
+const PATIENCE_MS = 30_000;
 
 export function taskStoreContract(name: string, subject: StorageSubject): void {
   t.test(`TaskStore contract: ${name}`, async (t) => {
@@ -41,11 +46,11 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal(await storage.tasks.committed('failed'), false);
       t.equal(await storage.tasks.read(aTaskId(1)), undefined);
       t.strictSame(await storage.tasks.stats(), before);
-      t.equal(await storage.events.bounds(), null);
+      t.strictSame(await storage.events.marks(), { lastId: 0, removedId: 0 });
       await storage.tasks.transact('look', async (unit) => {
-        const loaded = await unit.load({ tasks: [aTaskId(1)], agents: [anAgentId(), anAgentId('new')], keys: [aKey()] });
-        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [kept], keys: [] });
-        t.strictSame((await unit.holdingsOf([anAgentId()]))[0]?.stops, [aStop()]);
+        const loaded = await unit.load({ tasks: [aTaskId(1)], agents: [anAgentId('new')], keys: [aKey()], holders: [anAgentId()] });
+        const holdings = [{ agentId: anAgentId(), live: [], stops: [aStop()] }];
+        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [kept], keys: [], holdings });
         t.strictSame(await unit.bodies([aTaskId(1)]), []);
       });
       await commit(storage, inserting(aTask()));
@@ -102,7 +107,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
 
     t.test('reads a task with body, result and events, oldest first', async (t) => {
       const storage = await openedIn(t, subject);
-      const body = aBody({ description: 'what to do', metadata: '{"a": [1,  2]}', fileHints: ['a', 'b'] });
+      const body = aBody({ description: 'what to do', metadata: '{"a": [1,  2]}', fileHints: ['a', { b: [null, 'c'] }] });
       const events = [
         anEvent(),
         anEvent({ seq: 2, event: 'eligible' }),
@@ -171,6 +176,35 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
         statuses: { ...none, queued: 2, blocked: 1, completed: 1 },
         lanes: { urgent: 0, high: 0, normal: 1, low: 1 },
       });
+    });
+
+    t.test('R15 R17: its time neither goes back nor jumps with the clock of the machine, nor while it is closed', async (t) => {
+      const place = await subject.place(t);
+      const right = systemClock();
+      const state = { offMs: 0 };
+      const wild = { ...right, nowMs: () => right.nowMs() + state.offMs };
+      let storage = await place.storage(wild);
+      await storage.open();
+      let lastMs = storage.tasks.nowMs();
+      const goesOn = (nowMs: number, what: string): void => {
+        t.ok(nowMs >= lastMs && nowMs - lastMs < PATIENCE_MS, `${what}: it went on by ${nowMs - lastMs} ms`);
+        lastMs = Math.max(lastMs, nowMs);
+      };
+      for (const offMs of [YEAR_MS, -YEAR_MS, 3_600_000, -3_600_000, 86_400_000, -86_400_000]) {
+        state.offMs = offMs;
+        goesOn(await storage.tasks.transact(`by ${offMs}`, async (unit) => unit.nowMs), `a batch at ${offMs}`);
+        goesOn(storage.tasks.nowMs(), `beside it at ${offMs}`);
+      }
+      for (const offMs of [-YEAR_MS, YEAR_MS, -3_600_000]) {
+        await storage.close();
+        state.offMs = offMs;
+        t.ok(storage.tasks.nowMs() >= lastMs, 'also while it is closed');
+        storage = await place.storage(wild);
+        await storage.open();
+        goesOn(storage.tasks.nowMs(), `opened at ${offMs}`);
+      }
+      t.ok(storage.tasks.wallMs() <= storage.tasks.nowMs());
+      t.ok((storage.tasks.lastUsedMs() ?? Infinity) <= lastMs, 'it knows when it was used before');
     });
   });
 }

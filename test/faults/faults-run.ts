@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { sqliteStorage } from '../adapters/sqlite-place.ts';
 import type { CallCount } from './rig/call-count.ts';
 import { DISK_FAULTS, type DiskFault } from './rig/disk.ts';
@@ -147,7 +148,8 @@ function arm(world: World, kind: Kind, nth: number): void {
 async function emptyDatabase(): Promise<{ readonly file: string; remove(): void }> {
   const folder = mkdtempSync(join(tmpdir(), 'agentcom-faults-template-'));
   const file = join(folder, 'hub.db');
-  const storage = sqliteStorage(file);
+  // Made in the worlds' time: a store's time never goes back behind what it was.
+  const storage = sqliteStorage(file, { time: virtualClock() });
   await storage.open();
   await storage.close();
   return { file, remove: () => rmSync(folder, { recursive: true, force: true }) };

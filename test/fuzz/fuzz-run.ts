@@ -18,6 +18,7 @@ import { readStream, submitter } from '../chaos/rig/told.ts';
 import { makeChaosWorld, type ChaosWorld } from '../chaos/rig/world.ts';
 import { startLight } from '../chaos/soak-run.ts';
 import type { Orders } from './hostile/main.ts';
+import type { HostileToken } from './hostile/requests.ts';
 import type { Tally } from './hostile/tally.ts';
 
 export interface FuzzOptions {
@@ -30,6 +31,8 @@ export interface FuzzOptions {
   readonly honestPerSecond: number;
   /** Frames and bodies of a first round, after which memory is looked at: caches are full and code is compiled then. */
   readonly warmUp: { readonly frames: number; readonly bodies: number } | null;
+  /** How long honest clients are alone, before the hostile come: what their latency is compared with. */
+  readonly undisturbedMs: number;
   /** How long the hub is left alone before its memory is looked at: garbage is collected and sockets are gone by then. */
   readonly restMs: number;
   readonly onProgress?: (frames: number, note: string) => void;
@@ -43,6 +46,8 @@ export interface FuzzOutcome {
   readonly seconds: number;
   /** Milliseconds, of each honest submit while the hostile were at it. */
   readonly honestMs: readonly number[];
+  /** The same before they came, after the warm-up. */
+  readonly undisturbedMs: readonly number[];
   readonly honest: { readonly answered: number; readonly completed: number; readonly repeated: number };
   readonly rss: { readonly before: Sample; readonly during: readonly Sample[]; readonly after: Sample };
   readonly lag: readonly LagSample[];
@@ -87,8 +92,10 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
     );
   }
   await sleep(options.restMs);
-  const before = mustSample(hub.pid);
   honestMs.length = 0;
+  await sleep(options.undisturbedMs);
+  const undisturbedMs = honestMs.splice(0);
+  const before = mustSample(hub.pid);
   const during: Sample[] = [];
   const beganMs = Date.now();
   const stopLooking = eachSecond(() => {
@@ -126,6 +133,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
     refused,
     seconds,
     honestMs: underFireMs,
+    undisturbedMs,
     honest: { answered: told.answered.size, completed: told.answered.size - waiting().length, repeated: told.repeated },
     rss: { before, during, after },
     lag,
@@ -144,16 +152,18 @@ async function ordersFor(world: ChaosWorld, options: FuzzOptions): Promise<Order
     const { token = '' } = await api.createToken({ agent_id: agentId, capabilities: ['hostile'], max_slots: 4 });
     agents.push({ agentId, token });
   }
-  const people: string[] = [];
+  const people: HostileToken[] = [];
   for (const role of ['submitter', 'viewer', 'operator', 'admin'] as const) {
-    people.push((await api.createToken({ name: `hostile ${role}`, role })).token ?? '');
+    const { token = '' } = await api.createToken({ name: `hostile ${role}`, role });
+    people.push({ token, mayEnd: role === 'operator' || role === 'admin' });
   }
   for (const [n, { agentId }] of agents.entries()) {
     if (n % 2 === 0) await api.submit({ description: 'for the hostile', assign_to: agentId, max_retries: 100 }, `for ${agentId}`);
   }
   const { frames, bodies, seed } = options;
-  const tokens = [...people, ...people, ...people, agents[0]?.token ?? '', '', 'wrong', 'x'.repeat(2_000)];
-  return { port: world.hubPort, seed, frames, bodies, agents, tokens, viewerToken: people[1] ?? '', atOnce: AT_ONCE };
+  const others = [agents[0]?.token ?? '', '', 'wrong', 'x'.repeat(2_000)].map((token) => ({ token, mayEnd: false }));
+  const tokens = [...people, ...people, ...people, ...others];
+  return { port: world.hubPort, seed, frames, bodies, agents, tokens, viewerToken: people[1]?.token ?? '', atOnce: AT_ONCE };
 }
 
 /** One hostile process from its start to its end. */

@@ -15,6 +15,7 @@ t.test('R7, R20, R22: hostile frames and bodies crash nothing, and the honest lo
     honestSidecars: 3,
     honestPerSecond: 10,
     warmUp: null,
+    undisturbedMs: 0,
     restMs: 0,
   });
   t.strictSame(violations, []);

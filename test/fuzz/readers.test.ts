@@ -46,7 +46,8 @@ t.test('R22: whatever stands in a frame, the decoder answers and never throws', 
       const answer = read(text);
       kinds.set(answer.kind, (kinds.get(answer.kind) ?? 0) + 1);
       if (answer.kind === 'frame' && /^(task_(acc|rej|rel|pro|com|fai)|wake)/.test(answer.frame.type)) {
-        if ('task_id' in answer.frame && answer.frame.type !== 'task_ack') reportFromFrame(answer.frame as TaskFrame, read === readers[0] ? 1 : 2);
+        if ('task_id' in answer.frame && answer.frame.type !== 'task_ack')
+          reportFromFrame(answer.frame as TaskFrame, read === readers[0] ? 1 : 2);
       }
     }
   }

@@ -41,10 +41,14 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
   const storage = knexStorage({ engine, clock: systemClock(), log: silentLog });
   await storage.open();
   try {
-    const odd = HOSTILE_TEXTS.map((text, n) => ({
-      text,
-      task: aTask({ id: aTaskId(0xa000 + n), eventSeq: 3, generation: aGeneration(2), lastError: text }),
-    }));
+    const odd = HOSTILE_TEXTS.map((text, n) => {
+      const id = aTaskId(0xa000 + n);
+      const named = { generation: aGeneration(1), agentId: anAgentId('late'), bytes: 2 ** 40, sha256: sha256(text), atMs: A_MOMENT_MS };
+      const name = { ...named, kind: n === 0 ? ('refused' as const) : ('late' as const) };
+      const details = n === 0 ? null : JSON.stringify({ text });
+      const task = aTask({ id, eventSeq: 3, generation: aGeneration(2), lastError: text, kept: { results: [name], refused: [] } });
+      return { text, task, kept: { ...name, taskId: id, reason: text, result: JSON.stringify({ text }), details } };
+    });
     await commit(
       storage,
       changes({
@@ -67,6 +71,7 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
           ]),
           anEvent({ taskId: REMOVED, seq: 1 }),
         ],
+        kept: odd.map(({ kept }) => kept),
         results: odd.map(({ text, task }) => ({ taskId: task.id, json: JSON.stringify({ output: text }) })),
         agents: [anAgent({ id: anAgentId('late'), name: 'łate \u0001 agent' })],
         stopsSet: [aStop({ agentId: anAgentId('late'), taskId: aTaskId(0xa000), generation: aGeneration(1) })],

@@ -1,6 +1,8 @@
 /**
  * Every bound of the hub and the sidecar: its constant, its value, and the test that goes one over it and sees the answer
  * that the pages promise. A bound that changes, or loses its test, fails here.
+ *
+ * Long on purpose: one table with a row for each bound.
  */
 import t from 'tap';
 import { OUTPUT_BYTES_MAX, PROGRESS_EVERY_MS as SIDECAR_PROGRESS_EVERY_MS } from '../../core/application/sidecar/bounds.ts';
@@ -12,7 +14,8 @@ import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/outbox.ts';
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
-import { HELD_MAX, JSON_DEPTH_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
+import { HELD_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
+import { JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../core/protocol/json-bounds.ts';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { aTaskId } from '../contracts/fixtures.ts';
 import { STALLED_MS } from '../../adapters/http/event-stream.ts';
@@ -66,8 +69,18 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     'depth of JSON',
     JSON_DEPTH_MAX,
     32,
-    '400, invalid_json',
-    [HERE, 'R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body'],
+    'validation_failed',
+    ['security/json-bounds.test.ts', 'R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body'],
+  ],
+  [
+    'values in JSON',
+    JSON_VALUES_MAX,
+    100_000,
+    'validation_failed',
+    [
+      'security/json-bounds.test.ts',
+      'R20: a frame or a body with more than 100,000 values is refused, and the sender of a report is answered',
+    ],
   ],
   [
     'submit, bytes',
@@ -78,6 +91,16 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
   ],
   ['bulk, lines', HUB_LIMITS.bulkLines, 10_000, '413', ['adapters/http/submit.test.ts', 'bulk: bounds of a line, of lines, and of all']],
   ['bulk, bytes', HUB_LIMITS.bulkBytes, 16 * MIB, '413', ['adapters/http/submit.test.ts', 'bulk: bounds of a line, of lines, and of all']],
+  [
+    'bodies of one token in hand, bytes',
+    HUB_LIMITS.bodyBytesPerToken,
+    32 * MIB,
+    '429',
+    [
+      'adapters/http/refusals.test.ts',
+      'R20: bodies that arrive and do not end are bounded for each token, and leave each other token room',
+    ],
+  ],
   [
     'bodies in hand, bytes',
     HUB_LIMITS.inboxBytes,
@@ -99,6 +122,13 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     '503, or no answer to a report',
     ['core/hub/outages.test.ts', 'the inbox counts what a report brings with it'],
   ],
+  [
+    'batch, work',
+    HUB_LIMITS.batchWork,
+    2_000,
+    'a batch of its own',
+    ['core/hub/fair-turns.test.ts', 'R20: a bulk does not take its neighbours with it: what is more than a batch goes alone'],
+  ],
   ['batch, commands', HUB_LIMITS.batchCommands, 1_000, 'the next batch', [HERE, 'R20: no commit takes more than a batch']],
   [
     'waiting in one socket, bytes',
@@ -113,6 +143,13 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     60_000,
     'ended, resumed by id',
     ['adapters/http/events.test.ts', 'who takes nothing is let go of'],
+  ],
+  [
+    'reads of one token',
+    HUB_LIMITS.readsPerToken,
+    64,
+    '429',
+    ['adapters/http/tasks.test.ts', 'R20: reads of one token are bounded and take turns, and are not in the way of others'],
   ],
   [
     'streams',
@@ -187,6 +224,51 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     [HERE, 'R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 is off'],
   ],
   [
+    'time of reads of a token in a second, ms',
+    HUB_LIMITS.readMsPerSecond,
+    250,
+    'waits',
+    ['adapters/http/read-turns.test.ts', 'R20: reads of one token that never rests have a quarter of the time, and lose none'],
+  ],
+  [
+    'time of reads of a token at once, ms',
+    HUB_LIMITS.readBurstMs,
+    1_000,
+    'waits',
+    ['adapters/http/read-turns.test.ts', 'R20: reads of one token that never rests have a quarter of the time, and lose none'],
+  ],
+  [
+    'frames of an agent in a second',
+    HUB_LIMITS.agentFramesPerSecond,
+    1_000,
+    'closed 1013, held off',
+    [
+      'security/agent-rate.test.ts',
+      'R20: frames of one agent over its rate close its socket, whatever they are, and a new one is no way around',
+    ],
+  ],
+  [
+    'frames of an agent at once',
+    HUB_LIMITS.agentFrameBurst,
+    10_000,
+    'closed 1013, held off',
+    ['security/agent-rate.test.ts', 'R4 R20: a sidecar of 128 slots that comes back with 1,000 reports is not held up'],
+  ],
+  [
+    'length of the frames of an agent in a second',
+    HUB_LIMITS.agentBytesPerSecond,
+    8_388_608,
+    'closed 1013, held off',
+    ['security/agent-rate.test.ts', 'R20: the length of what one agent sends is bounded, and 0 is off'],
+  ],
+  [
+    'length of the frames of an agent at once',
+    HUB_LIMITS.agentByteBurst,
+    67_108_864,
+    'closed 1013, held off',
+    ['security/agent-rate.test.ts', 'R20: the length of what one agent sends is bounded, and 0 is off'],
+  ],
+  [
     'sockets',
     HUB_LIMITS.sockets,
     12_000,
@@ -202,6 +284,13 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
   ],
   ['page, rows', HUB_LIMITS.page, 500, '400', ['adapters/http/tasks.test.ts', 'a query that means nothing is refused, not ignored']],
   ['timer, ms', TIMER_MAX_MS, 3_600_000, 'a look in between', [HERE, 'R20: no timer of the hub is longer than an hour']],
+  [
+    'lists of capabilities, a token and hour',
+    HUB_LIMITS.capabilityListsPerToken,
+    256,
+    '429',
+    [HERE, 'R20: 256 different lists of capabilities of one token within an hour, then 429 with Retry-After'],
+  ],
   ['max_retries', MAX_RETRIES_MAX, 100, '400', ['adapters/http/submit.test.ts', 'each mistake is named']],
   [
     'messages of an agent in a minute',
@@ -219,26 +308,6 @@ t.test('each bound has its value, and a test that goes beyond it', async (t) => 
   }
   const listed = new Set(BOUNDS.map(([, value]) => value));
   for (const [name, value] of Object.entries(HUB_LIMITS)) t.ok(listed.has(value), `hub.limits.${name} is in the table`);
-});
-
-t.test('R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body', async (t) => {
-  /** An object of this depth, one of it its own. */
-  const deep = (levels: number): unknown => (levels === 1 ? {} : { a: deep(levels - 1) });
-  const rig = await hubRig();
-  const peer = await rig.peer('a1');
-  await peer.identify();
-  await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX - 1) });
-  t.strictSame(peer.news(), []);
-  await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX) });
-  t.match(peer.news(), [{ type: 'error', error: 'invalid_json' }]);
-  await peer.send(`{"type":"status","status":${'['.repeat(300_000)}${']'.repeat(300_000)}}`);
-  t.match(peer.news(), [{ type: 'error', error: 'invalid_json' }], 'and the stack holds');
-  await rig.stop();
-  const bench = await hubBench();
-  const submit = async (levels: number): Promise<number> =>
-    (await bench.send('/api/tasks', { json: { description: 'x', metadata: deep(levels) } })).status;
-  t.strictSame([await submit(JSON_DEPTH_MAX - 1), await submit(JSON_DEPTH_MAX)], [201, 400]);
-  await bench.close();
 });
 
 t.test('R20: a full inbox: submits get 503, reports no answer, and nothing acknowledged is lost', async (t) => {
@@ -262,7 +331,9 @@ t.test('R20: a full inbox: submits get 503, reports no answer, and nothing ackno
     ),
   );
   await peer.send({ type: 'task_complete', task_id: ids[1], generation: 1, result: 'finds no room' });
+  const cancel = rig.queue.do({ kind: 'cancel', taskId: aTaskId(99), by: 'operator' });
   toDisk();
+  t.match(await cancel, { kind: 'refused', code: 'unknown_task' }, 'a cancel has room of its own');
   const answers = await Promise.all(submits);
   t.strictSame(
     answers.filter((answer) => answer === 'AC_HUB_BUSY').length,
@@ -362,6 +433,33 @@ t.test('R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 i
   const off = await hubBench({ limits: { requestsPerSecond: 0, requestBurst: 1 } });
   for (let n = 0; n < 10; n += 1) t.equal((await off.send('/api/schemas', { token: 'viewer' })).status, 200);
   await off.close();
+});
+
+t.test('R20: 256 different lists of capabilities of one token within an hour, then 429 with Retry-After', async (t) => {
+  const bench = await hubBench();
+  const most = HUB_LIMITS.capabilityListsPerToken;
+  const submit = (token: string, ...lists: readonly (readonly string[])[]) => {
+    const lines = lists.map((needed_capabilities) => JSON.stringify({ description: 'x', needed_capabilities }));
+    return bench.send('/api/tasks/bulk', {
+      token,
+      method: 'POST',
+      body: lines.join('\n'),
+      headers: { 'content-type': 'application/x-ndjson' },
+    });
+  };
+  const odd = (n: number): readonly string[] => ['gpu', `odd-${n}`];
+  const many = Array.from({ length: most }, (_, n) => odd(n));
+  t.equal((await submit('submitter', ...many.slice(1), [], [])).status, 201);
+  const over = await submit('submitter', odd(most), odd(0));
+  t.match([over.status, over.json['error'], over.headers.get('retry-after')], [429, 'rate_limited', '3600'], 'all of it or none');
+  t.match(over.json['message'], /needed_capabilities/);
+  t.equal((await submit('submitter', odd(most))).status, 201, 'one more there may be');
+  t.equal((await submit('submitter', odd(0))).status, 429);
+  t.equal((await submit('submitter', ['odd-7', 'gpu', 'gpu'], [])).status, 201, 'one that it had, in whatever order');
+  t.equal((await submit('admin', odd(0))).status, 201, 'others have their own');
+  bench.clock.advance(3_600_000);
+  t.equal((await submit('submitter', odd(0))).status, 201);
+  await bench.close();
 });
 
 t.test('R20: no timer of the hub is longer than an hour', async (t) => {

@@ -85,6 +85,78 @@ t.test('R20: strangers over the bound are turned away with 1013; those who ident
   await rig.stop();
 });
 
+t.test('R20: silent strangers of one address keep out their own, and nobody of another', async (t) => {
+  const rig = await hubRig({ limits: { unidentifiedSockets: 4 } });
+  const flooder = await rig.peer('flooder');
+  await flooder.cut();
+  const silent = await Promise.all(Array.from({ length: 4 }, () => flooder.again('203.0.113.1')));
+  const victim = await rig.peer('victim');
+  t.match(await victim.identify(), [{ type: 'identified' }], 'another address gets in');
+  t.strictSame(
+    silent.map((peer) => peer.closed()),
+    [1013, null, null, null],
+    'the oldest of the address with the most gave way',
+  );
+  await flooder.again('203.0.113.1');
+  t.equal((await flooder.again('203.0.113.1')).closed(), 1013, 'its own address gets no more than there is');
+  const third = await victim.again('198.51.100.7');
+  t.equal(third.closed(), null);
+  const bySharing = [await victim.again('198.51.100.7'), await victim.again('198.51.100.7')];
+  t.strictSame(
+    bySharing.map((peer) => peer.closed()),
+    [null, 1013],
+    'and no more than the other has',
+  );
+  await rig.stop();
+});
+
+t.test('R20: behind a trusted proxy it is the forwarded address that counts, of IPv6 its network', async (t) => {
+  const rig = await hubRig({ limits: { unidentifiedSockets: 2 }, trustedProxies: ['10.0.0.1'] });
+  let lastId = 1_000;
+  const closed: (number | null)[] = [];
+  const open = (forwardedFor: string | null, remoteAddress = '10.0.0.1'): void => {
+    const place = closed.push(null) - 1;
+    rig.sessions.onOpen({
+      id: (lastId += 1),
+      remoteAddress,
+      forwardedFor,
+      send: () => true,
+      ping: () => undefined,
+      bufferedBytes: () => 0,
+      close: (code) => (closed[place] = code),
+    });
+  };
+  open('2001:db8:1:1::1');
+  open('spoofed, 2001:db8:1:1::2');
+  open('198.51.100.1');
+  t.strictSame(closed, [1013, null, null]);
+  open('2001:db8:1:1::3');
+  t.strictSame(closed, [1013, null, null, 1013], 'another of the /64 that has one already');
+  await rig.stop();
+});
+
+t.test('R20: a stranger that pings and takes nothing is closed when more waits than it may send', async (t) => {
+  const rig = await hubRig();
+  const codes: number[] = [];
+  let waiting = HUB_LIMITS.unidentifiedFrameBytes;
+  const stranger = {
+    id: 1_000,
+    remoteAddress: '203.0.113.1',
+    forwardedFor: null,
+    send: () => true,
+    ping: () => undefined,
+    bufferedBytes: () => waiting,
+    close: (code: number) => codes.push(code),
+  };
+  rig.sessions.onOpen(stranger);
+  rig.sessions.onPong(stranger);
+  t.strictSame(codes, []);
+  waiting += 1;
+  rig.sessions.onPong(stranger);
+  t.strictSame(codes, [1013]);
+  await rig.stop();
+});
+
 t.test('wrong tokens hold off their address, and nobody can bar an agent by its name', async (t) => {
   const rig = await hubRig();
   const victim = await rig.peer('victim');

@@ -1,5 +1,6 @@
 /** Messages between agents are data with their sender named, few, and can be switched off. */
 import t from 'tap';
+import { BROADCAST_BYTES_MAX } from '../../core/application/hub/sessions/talk.ts';
 import type { HubFrame } from '../../core/protocol/hub-frames.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 import { online, working } from '../core/sidecar/stage.ts';
@@ -22,6 +23,61 @@ t.test('ten messages a minute, the next is refused with when to come again, and 
   }
   await noisy.send({ type: 'message', to: 'other', payload: 'later' });
   t.ok(noisy.news().some((frame) => frame.type === 'message_sent'));
+  await rig.stop();
+});
+
+t.test('R20: what an agent says counts over its connections', async (t) => {
+  const rig = await hubRig();
+  const other = await rig.peer('other');
+  await other.identify();
+  let noisy = await rig.peer('noisy');
+  let sent = 0;
+  for (let connection = 0; connection < 6; connection += 1) {
+    noisy = await noisy.again();
+    await noisy.identify();
+    for (let n = 0; n < 10; n += 1) await noisy.send({ type: 'message', to: 'other', payload: n });
+    sent += noisy.news().filter((frame) => frame.type === 'message_sent').length;
+  }
+  t.equal(sent, 10);
+  t.equal(other.news().filter((frame) => frame.type === 'message').length, 10);
+  await rig.stop();
+});
+
+t.test('R20: changes of status and words of wakes are bounded, too, and say when to come again', async (t) => {
+  for (const frame of [
+    { type: 'status', status: 'busy' },
+    { type: 'wake_result', task_id: 'task-00000000000000aa', status: 'success' },
+  ]) {
+    const rig = await hubRig();
+    const noisy = await rig.peer('noisy');
+    await noisy.identify({ protocol_version: 1 });
+    noisy.news();
+    await Promise.all(Array.from({ length: 700 }, () => noisy.send(frame)));
+    const refused = noisy.news().filter(({ error }) => error === 'rate_limited');
+    t.ok(refused.length >= 100, `${frame.type}: ${refused.length} of 700 refused`);
+    t.match(refused[0], { type: 'error', retry_after_ms: 60_000 });
+    await rig.stop();
+  }
+});
+
+t.test('R20: a message to all is small, one to one agent may be large', async (t) => {
+  const rig = await hubRig();
+  const [one, other] = [await rig.peer('one'), await rig.peer('other')];
+  await one.identify();
+  await other.identify();
+  one.news();
+  other.news();
+  const payload = 'x'.repeat(BROADCAST_BYTES_MAX);
+  await one.send({ type: 'message', payload });
+  t.strictSame(one.news(), [{ type: 'error', error: 'message_failed: too_large' }]);
+  t.strictSame(other.news(), []);
+  await one.send({ type: 'message', to: 'other', payload });
+  t.match(one.news(), [{ type: 'message_sent' }]);
+  t.match(other.news(), [{ type: 'message', payload }]);
+  for (let n = 0; n < 4; n += 1) await one.send({ type: 'message', to: 'other', payload: 'x'.repeat(1_000_000) });
+  t.equal(one.news().filter(({ error }) => error === 'rate_limited').length, 0);
+  await one.send({ type: 'message', to: 'other', payload: 'x'.repeat(1_000_000) });
+  t.match(one.news(), [{ type: 'error', error: 'rate_limited' }], 'over 4 MiB in a minute');
   await rig.stop();
 });
 

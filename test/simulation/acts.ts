@@ -3,7 +3,9 @@ import type { KeptTask } from '../../adapters/storage-memory/memory-database.ts'
 import { placed } from './chance.ts';
 import type { Clients } from './clients.ts';
 import type { Machine } from './machine.ts';
-import type { Act } from './plan.ts';
+import { playEdge } from './edge-acts.ts';
+import { EDGE_ACTS, type EdgeAct } from './edges.ts';
+import type { Act, ActKind } from './plan.ts';
 import type { World } from './world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -18,6 +20,7 @@ export function play(act: Act, world: World, clients: Clients): void {
   const machine = victim(world.machines, which);
   trace.add('act', `${act.kind} ${act.n.map((n) => n.toFixed(3)).join(' ')}`);
   trace.rare(`act ${act.kind}`);
+  if (isOfTheEdge(act)) return playEdge(act, world, clients, machine);
   switch (act.kind) {
     case 'submit':
       return clients.submit(1, how);
@@ -57,9 +60,11 @@ export function play(act: Act, world: World, clients: Clients): void {
     case 'slow':
       return network.slow(machine.connection, spanMs(long, 50, 40_000));
     default:
-      return playOn(machine, act.kind, act, world);
+      return playOn(machine, act.kind as MachineAct, act, world);
   }
 }
+
+const isOfTheEdge = (act: Act): act is Act & EdgeAct => (EDGE_ACTS as readonly string[]).includes(act.kind);
 
 /** From everybody, or, of several hubs, often only from the one that it is at. */
 function partition({ name, connection }: Machine, { hubs, network, later }: World, how: number, ms: number): void {
@@ -129,7 +134,7 @@ function ownWords(machine: Machine, { database }: World): readonly Readonly<Reco
   return Array.from({ length: SAID_TIMES }, () => once).flat();
 }
 
-type MachineAct = Extract<Act['kind'], `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies' | 'reset' | 'foreign'>;
+type MachineAct = Extract<ActKind, `machine_${string}` | 'journal_fails' | 'prepare_fails' | 'agent_dies' | 'reset' | 'foreign'>;
 
 function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, world: World): void {
   switch (kind) {

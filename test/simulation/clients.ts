@@ -16,6 +16,18 @@ const CAPABILITIES = ['code', 'gpu', 'web'];
 
 type Wish = Omit<TaskDraft, 'id' | 'body'>;
 
+const PLAIN: Wish = {
+  priority: 'normal',
+  neededCapabilities: [],
+  assignTo: null,
+  maxRetries: 3,
+  runAtMs: null,
+  ttlMs: null,
+  runMaxMs: null,
+  completeByMs: null,
+  dependsOn: [],
+};
+
 export class Clients {
   readonly #world: World;
   readonly #chance: Chance;
@@ -92,6 +104,37 @@ export class Clients {
         this.#hub()?.queue.post({ kind: 'cancel', taskId: task.id, by: 'tok-operator' }, () => undefined),
       );
     }
+  }
+
+  /** Tasks that each want something else, which no agent has. */
+  odd(count: number): void {
+    const hub = this.#hub();
+    if (hub === null) return;
+    this.#asked += 1;
+    const drafts = Array.from({ length: count }, (_, place) => ({
+      ...this.#draft(`odd ${this.#asked}.${place} `, PLAIN, hub.ids.task()),
+      neededCapabilities: [`odd-${this.#asked}-${place}`],
+    }));
+    // A hub may refuse so many: nobody waits for them.
+    hub.queue.post({ kind: 'submit', drafts, submittedBy: 'tok-odd', idempotency: null }, () => undefined);
+  }
+
+  /** Some tasks, and then more that each wait for two of them: where hubs complete them, they meet. */
+  fanOut(roots: number, dependents: number): void {
+    const hub = this.#hub();
+    if (hub === null) return;
+    this.#asked += 1;
+    const text = `fan ${this.#asked}`;
+    const drafts = Array.from({ length: roots }, (_, place) => this.#draft(`${text}.${place} `, PLAIN, hub.ids.task()));
+    hub.queue.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency: null }, (outcome) => {
+      if (!outcome.ok || outcome.answer.kind !== 'submitted') return;
+      const ids = outcome.answer.tasks.map(({ id }) => id);
+      const waiting = Array.from({ length: dependents }, (_, place) => ({
+        ...this.#draft(`${text}.after.${place} `, PLAIN, hub.ids.task()),
+        dependsOn: [...new Set([placed(ids, (place * 0.37) % 1), placed(ids, (place * 0.61) % 1)])],
+      }));
+      this.#hub()?.queue.post({ kind: 'submit', drafts: waiting, submittedBy: SUBMITTER, idempotency: null }, () => undefined);
+    });
   }
 
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {

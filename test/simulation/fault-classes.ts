@@ -41,6 +41,15 @@ export const FAULT_CLASSES: readonly FaultClass[] = [
   { name: 'row had by another hub, deadlock', counted: ['statement waited for a row', 'deadlock'] },
   { name: 'hub stalled', counted: ['act hub_freeze', 'hub stalled over a deadline'] },
   { name: 'sidecar stalled', counted: ['act machine_freeze'] },
+  { name: 'agent that says it holds what others have', counted: ['hostile held'] },
+  { name: 'agent that floods with reports', counted: ['hostile task_', 'hostile wake_result', 'hostile state_report'] },
+  { name: 'frame over a bound, or none', counted: ['hostile odd frame'] },
+  { name: 'clock step of a hub alone, up to a year', counted: ['act clock_step'] },
+  { name: 'crash loop before an accept', counted: ['crash loop at offered', 'crash loop at accepting'] },
+  {
+    name: 'crash loop after an accept',
+    counted: ['crash loop at accepted', 'crash loop at running', 'crash loop at woken', 'crash loop at report'],
+  },
 ];
 
 /** How often a class was met. */

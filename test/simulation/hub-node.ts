@@ -1,10 +1,14 @@
-/** One simulated hub: the real use cases over the memory twins, killed and started anew on the same database. */
+/**
+ * One simulated hub: the real use cases over the memory twins, killed and started anew on the same database.
+ * Long on purpose: one state of one process; what may happen to it needs all of it.
+ */
 import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import type { MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
 import { rulesOf, type HubContext } from '../../core/application/hub/context.ts';
+import { Silence } from '../../core/application/hub/silence.ts';
 import { hubClock } from '../../core/application/hub/hub-clock.ts';
 import { Lookout } from '../../core/application/hub/lookout.ts';
 import { Roster } from '../../core/application/hub/roster.ts';
@@ -12,13 +16,16 @@ import { HubSessions } from '../../core/application/hub/sessions/hub-sessions.ts
 import { Throttle } from '../../core/application/hub/sessions/throttle.ts';
 import { Sweeper } from '../../core/application/hub/sweeper.ts';
 import { TaskQueue } from '../../core/application/hub/task-queue.ts';
+import { TokenUse } from '../../core/application/hub/token-use.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import type { Ids } from '../../core/ports/chance.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { TaskStore } from '../../core/ports/task-store.ts';
 import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
 import { hubStore } from './hub-store.ts';
 import { Life, machineClock, processClock, type MachineClock } from './life.ts';
 import { countingLog } from './counting-log.ts';
+import type { HubState } from './patience-judge.ts';
 import type { HubPlan } from './plan.ts';
 import { StreamReader } from './stream-reader.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -30,6 +37,8 @@ const RESTART_MS = 10_000;
 const TOO_SLOW = 1013;
 /** Stalls and jumps over it are seen. */
 const JUMP_SEEN_MS = 5_000;
+/** What store time gains while it is pulled to a wall clock a little ahead. */
+const SLEW_MS = 100;
 /** A server ends the transaction of a hub that says nothing for so long. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
 /** A hub that may have been taken for dead has sent its sidecars off within this time. */
@@ -62,6 +71,12 @@ export class HubNode {
   #storeAwayUntilMs = 0;
   #killAt: { readonly step: TransactionStep; readonly downMs: number } | null = null;
   #healthySinceMs = 0;
+  /** The same by the world's time, whatever its clock does. */
+  #wellSinceMs = 0;
+  /** The newest store that was opened. */
+  #store: Pick<TaskStore, 'nowMs'> | null = null;
+  /** Its time less the world's, as it was last seen. */
+  #aheadMs = 0;
   /** Since when it is down or stands still, by the store's clock. */
   #awaySinceMs: number | null = 0;
 
@@ -94,15 +109,43 @@ export class HubNode {
       : this.#awaySinceMs + plan.timing.hubLeaseMs + plan.timing.sweepMs;
   }
 
+  /** As it stands, for who judges how long things take. */
+  get state(): HubState {
+    const running = this.open;
+    if (running === null || running.life.isFrozen) return { hubId: null, wellSinceMs: Infinity };
+    return { hubId: running.hubId, wellSinceMs: this.#wellSinceMs };
+  }
+
+  /** It looks at what is due in a moment. */
+  sweepSoon(): void {
+    this.open?.sweeper.expectDue(this.open.clock.nowMs());
+  }
+
   /** Something was wrong until now: what takes time begins anew. */
   unwell(): void {
+    this.#wellSinceMs = this.#world.clock.monotonicMs();
+    this.#hush();
+  }
+
+  #hush(): void {
     this.#healthySinceMs = this.storeMs;
     this.#world.ledger.hush(this.name);
   }
 
-  /** The time of its store: its own, unless it shares it. */
+  /** The time of its store, which follows its own clock unless it shares it. */
   get storeMs(): number {
-    return this.#world.plan.shared ? this.#world.clock.nowMs() : this.machine.nowMs();
+    return this.#world.plan.shared ? this.#world.clock.nowMs() : (this.#store?.nowMs() ?? this.machine.nowMs());
+  }
+
+  /** Where the store's time was moved forward, its times are over that much sooner, and the hub sees what is more than a little. */
+  #noteTime(): void {
+    const aheadMs = this.storeMs - this.#world.clock.monotonicMs();
+    const byMs = aheadMs - this.#aheadMs;
+    this.#aheadMs = aheadMs;
+    if (byMs > JUMP_SEEN_MS) return this.#hush();
+    if (byMs <= 0) return;
+    this.#world.ledger.slipped(byMs);
+    if (byMs > SLEW_MS) this.#healthySinceMs = this.storeMs;
   }
 
   /** Agents whose sockets are here for long, and whose rows say that they are away. */
@@ -129,7 +172,9 @@ export class HubNode {
     this.#open(running).then(
       () => {
         running.isOpen = true;
+        this.#wellSinceMs = this.#world.clock.monotonicMs();
         this.#awaySinceMs = null;
+        this.#noteTime();
       },
       (error: unknown) => {
         if (running.life.isOver) return;
@@ -143,6 +188,7 @@ export class HubNode {
   async #open({ life, storage, sweeper, queue, transport, sessions, lookout, clock }: Running): Promise<void> {
     const world = this.#world;
     await life.gate(storage.open());
+    this.#store = storage.tasks;
     sweeper.start();
     const askedMonotonicMs = clock.monotonicMs();
     await queue.do({ kind: 'hub_started', isShared: world.plan.shared });
@@ -192,6 +238,7 @@ export class HubNode {
   }
 
   #isAt(step: TransactionStep): boolean {
+    this.#noteTime();
     const doom = this.#killAt;
     if (doom?.step !== step) return false;
     this.#killAt = null;
@@ -235,6 +282,7 @@ export class HubNode {
     life.freeze(ms, () => {
       this.#awaySinceMs = running.isOpen ? null : this.#awaySinceMs;
       isBack();
+      this.#wellSinceMs = this.#world.clock.monotonicMs();
       // A shorter stall may end before the next sweep is due, and then nobody sees it, nor needs to.
       if (ms > plan.timing.sweepMs + JUMP_SEEN_MS) this.unwell();
       else this.#healthySinceMs = this.storeMs;
@@ -250,14 +298,10 @@ export class HubNode {
     return () => later(SENT_OFF_MS, leave);
   }
 
-  /** Of a hub that shares its store this clock is not asked for the time. */
+  /** The store's time does not jump with it; that of a hub that shares its store does not even follow it. */
   jump(ms: number): void {
     this.#world.trace.add(this.name, `its clock jumps by ${ms} ms`);
     this.machine.jump(ms);
-    if (this.#world.plan.shared) return;
-    if (Math.abs(ms) > JUMP_SEEN_MS) return this.unwell();
-    this.#healthySinceMs = this.storeMs;
-    this.#world.ledger.slipped(ms);
   }
 
   loseStore(ms: number): void {
@@ -272,6 +316,7 @@ export class HubNode {
   mend(): void {
     this.#killAt = null;
     this.#storeAwayUntilMs = 0;
+    if (!this.#world.plan.shared) this.machine.jump(this.storeMs - this.machine.nowMs());
   }
 
   #assemble(): Running {
@@ -304,8 +349,10 @@ export class HubNode {
       timing: plan.timing,
       limits: HUB_LIMITS,
       log,
-      silence: { countsFromMs: Number.MAX_SAFE_INTEGER },
+      digest: systemDigest(),
+      silence: new Silence(),
       isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
+      heardAtMs: (agentId) => late.sessions?.lastHeardAtMs(agentId) ?? null,
     };
     const roster = new Roster(context.hubId);
     // Numbers and commits of a hub that is alone have one order.
@@ -322,9 +369,16 @@ export class HubNode {
         late.lookout?.tell(look);
         newEvents();
       },
-      storageFailed: () => sweeper.storageFailed(),
+      storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
+      judging: (nowMs) => sweeper.judging(nowMs),
     });
-    const sweeper = new Sweeper({ clock, inbox: queue, context, nextDueAtMs: () => store.nextDueAtMs() });
+    const sweeper = new Sweeper({
+      clock,
+      inbox: queue,
+      context,
+      nextDueAtMs: () => store.nextDueAtMs(),
+      lastUsedMs: () => store.lastUsedMs(),
+    });
     const sessions = new HubSessions({
       inbox: queue,
       agents,
@@ -336,6 +390,7 @@ export class HubNode {
       roster,
       storeId: () => database.storeId,
       throttle: new Throttle(HUB_LIMITS.invalidFrames),
+      tokenUse: new TokenUse({ agents, clock, log }),
       agentMessages: true,
       trustedProxies: [],
     });

@@ -136,16 +136,20 @@ function noticing(unit: StoreUnit, { plan, trace, database, clock }: Surrounding
 }
 
 /** The statements of a process to a server: another's may come between two, and a frozen process learns its answer late. */
-const remote = (unit: StoreUnit, { faults, trace, clock }: Surroundings, life: Life, chance: Chance): StoreUnit =>
-  new Proxy(unit, {
+const remote = (unit: StoreUnit, world: Surroundings, life: Life, chance: Chance): StoreUnit => {
+  const { faults, trace, clock, plan } = world;
+  const slow = plan.edges?.slowStatements || SLOW_STATEMENTS;
+  return new Proxy(unit, {
     get(target, name, receiver) {
       const member: unknown = Reflect.get(target, name, receiver);
       if (typeof member !== 'function') return member;
       return async (...parts: unknown[]): Promise<unknown> => {
-        if (chance.is(SLOW_STATEMENTS)) await life.wait(chance.between(1, faults.commitMs));
+        if (chance.is(slow)) await life.wait(chance.between(1, faults.commitMs));
         const askedMs = clock.monotonicMs();
         const answer = (Reflect.apply(member, target, parts) as Promise<unknown>).catch((error: unknown) => {
-          if (AgentcomError.is(error, 'AC_STORE_RETRY')) trace.rare('deadlock');
+          // Rows are locked in one order: two transactions may wait for each other nowhere.
+          const isOutOfOrder = AgentcomError.is(error, 'AC_INTERNAL') && error.message.includes('for the row');
+          if (AgentcomError.is(error, 'AC_STORE_RETRY') || isOutOfOrder) world.violated('J14', `${String(name)}: ${error.message}`);
           throw error;
         });
         const given = await life.gate(answer);
@@ -154,6 +158,7 @@ const remote = (unit: StoreUnit, { faults, trace, clock }: Surroundings, life: L
       };
     },
   });
+};
 
 /** Calls between hubs as they arrive: some never, some late or twice. */
 function lossy(calls: HubCalls, world: Surroundings, life: Life, chance: Chance, isAway: () => boolean): HubCalls {

@@ -1,6 +1,8 @@
 /**
- * What clients, sidecars and agents did and were told, kept apart from what the store says of it, and the rules J1 to J7
+ * What clients, sidecars and agents did and were told, kept apart from what the store says of it, and the rules J1 to J8
  * that compare the two. It looks at frames as they leave, so what it finds is found at the moment of the mistake.
+ *
+ * Long on purpose: all of it is one book of what was done and told, and each rule reads several of its pages.
  */
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
@@ -69,6 +71,8 @@ export class Ledger {
   readonly #used = new Map<string, Map<string, number>>();
   /** How often each key was asked for. */
   readonly #asked = new Map<string, number>();
+  /** Some data folder was copied: what was in it is reported from both. */
+  #hasCopies = false;
 
   constructor(deps: LedgerDeps) {
     this.#deps = deps;
@@ -101,6 +105,11 @@ export class Ledger {
 
   finished(name: Assignment, marker: string): void {
     this.#finished.push({ taskId: name.taskId, generation: name.generation, marker });
+  }
+
+  /** A data folder was copied. */
+  copied(): void {
+    this.#hasCopies = true;
   }
 
   // What was used
@@ -154,6 +163,8 @@ export class Ledger {
     const mine: LedgerRun = { ...run, isEnding: false };
     const others = (this.#runs.get(run.taskId) ?? []).filter((other) => other.lives());
     for (const other of others) {
+      // Two machines with one data folder are one to the hub: nobody could tell their runs apart.
+      if (isCopy(other.machine, run.machine)) continue;
       const both = `${other.runId} (g${other.generation} on ${other.machine}) and ${run.runId} (g${run.generation} on ${run.machine})`;
       if (other.generation === run.generation) this.#deps.violated('J4', `two runs of one assignment of ${run.taskId}: ${both}`);
       else if (other.machine === run.machine) this.#deps.violated('J4', `two runs of ${run.taskId} on one machine: ${both}`);
@@ -189,8 +200,12 @@ export class Ledger {
 
   /** This hub started, its storage came back, its clock jumped or its loop stood still: from here R15's time counts. */
   hush(hub: string): void {
-    const { clock, timing } = this.#deps;
-    this.#quietUntilMs.set(hub, clock.monotonicMs() + Math.max(timing.reconnectGraceMs, timing.quietAfterStartMs));
+    this.#quietUntilMs.set(hub, this.#deps.clock.monotonicMs() + this.#quietTimeMs());
+  }
+
+  /** Whether this hub may take nothing back for silence. */
+  isQuiet(hub: string): boolean {
+    return (this.#quietUntilMs.get(hub) ?? 0) > this.#deps.clock.monotonicMs();
   }
 
   /** The clock of a hub that has its store to itself went on by so little that nobody sees it: its times are over that much sooner. */
@@ -222,6 +237,17 @@ export class Ledger {
     this.#awaySinceMs.set(agentId, this.#unseenSinceMs.get(here.hub) ?? this.#deps.clock.monotonicMs());
   }
 
+  /** Since when the agent is away; undefined when it is here, or was never. */
+  awaySinceMs(agentId: string): number | undefined {
+    return this.#awaySinceMs.get(agentId);
+  }
+
+  /** Whether another connection of the agent is open. */
+  isOpenElsewhere(agentId: string, connection: number): boolean {
+    const here = this.#here.get(agentId);
+    return here !== undefined && here.connection !== connection;
+  }
+
   /** Whether the agent has a newer connection than this. */
   isReplaced(agentId: string, connection: number): boolean {
     return (this.#here.get(agentId)?.connection ?? 0) > connection;
@@ -229,10 +255,16 @@ export class Ledger {
 
   /** A frame is at the hub: from now on no later sweep may say that it was silent. */
   arrived(agentId: string, text: string, hub: string): void {
+    if (text.startsWith('{"type":"identify"')) this.#forget(`${hub} ${agentId} `);
     const [, type, taskId] = /^\{"type":"(task_accepted|task_progress)","task_id":"(task-[0-9a-f]+)"/.exec(text) ?? [];
     if (type === undefined || taskId === undefined) return;
     const generation = /"generation":(\d+)/.exec(text)?.[1] ?? '';
     this.#heardOfMs.set(`${hub} ${agentId} ${taskId} ${generation}`, this.#deps.clock.monotonicMs());
+  }
+
+  /** It comes back: what it says that it holds counts now, not what an earlier life of it said. */
+  #forget(beginning: string): void {
+    for (const name of this.#heardOfMs.keys()) if (name.startsWith(beginning)) this.#heardOfMs.delete(name);
   }
 
   /** The hub is gone; answers how many agents it had. */
@@ -258,8 +290,9 @@ export class Ledger {
     const nowMs = this.#deps.clock.monotonicMs();
     const what = `${event.taskId}.g${event.generation} was taken from ${event.agentId} (${reason})`;
     const quietMs = (this.#quietUntilMs.get(hub) ?? 0) - nowMs;
-    if (quietMs > SLACK_MS) this.#deps.violated('J7', `${what} ${Math.round(quietMs)} ms before silence counts for ${hub}`);
     const heardMs = this.#heardOfMs.get(`${hub} ${event.agentId} ${event.taskId} ${event.generation}`);
+    if (quietMs > SLACK_MS && this.#silentMs(event, reason, heardMs) < this.#quietTimeMs())
+      this.#deps.violated('J7', `${what} ${Math.round(quietMs)} ms before silence counts for ${hub}`);
     if (heardMs !== undefined && heardMs < begunAtMs && begunAtMs - heardMs < SAID_MS && reason !== 'disconnected')
       this.#deps.violated('J7', `${what}, though it was heard of ${Math.round(begunAtMs - heardMs)} ms before the sweep`);
     if (reason !== 'disconnected') return;
@@ -269,6 +302,18 @@ export class Ledger {
     if (nowMs - since < reconnectGraceMs - this.#slippedMs - SLACK_MS)
       this.#deps.violated('J7', `${what} after ${Math.round(nowMs - since)} ms of absence, the grace is ${reconnectGraceMs} ms`);
   }
+
+  /** For how long nothing was heard of the assignment: whoever said nothing for a whole quiet time has no other. */
+  #silentMs(event: StoredEvent, reason: string, heardMs = 0): number {
+    const { clock, database } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    const assigned = database.eventsOf.get(event.taskId)?.findLast((one) => one.event === 'assigned');
+    const assignedMs = nowMs - (event.atMs - (assigned?.atMs ?? event.atMs));
+    const leftMs = reason === 'disconnected' ? (this.#awaySinceMs.get(event.agentId as AgentId) ?? nowMs) : 0;
+    return nowMs - Math.max(assignedMs, heardMs, leftMs);
+  }
+
+  #quietTimeMs = (): number => Math.max(this.#deps.timing.reconnectGraceMs, this.#deps.timing.quietAfterStartMs);
 
   // At the end
 
@@ -287,6 +332,8 @@ export class Ledger {
   /** J2: everything is reported by now. `refused`: markers that sidecars keep for the operator, each with its assignment. */
   checkResults(refused: readonly Finished[]): void {
     const { violated } = this.#deps;
+    // What two machines with one data folder did for one assignment is one result to the hub.
+    if (this.#hasCopies) return;
     const places = [...this.#recorded(), ...refused];
     for (const one of this.#finished) {
       const found = places.filter((place) => place.marker === one.marker);
@@ -333,6 +380,10 @@ export class Ledger {
   }
 }
 
+/** Whether these machines have copies of one data folder. */
+const isCopy = (one: string, other: string): boolean => one !== other && folderOf(one) === folderOf(other);
+const folderOf = (machine: string): string => machine.replace(/c\d+$/, '');
+
 /** What must be in the history before an acknowledgement of this status. An accept of an ended assignment gets that end. */
 const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
   accepted: ['accepted'],
@@ -349,6 +400,7 @@ const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
 const FRAME_OF: Readonly<Record<string, string>> = {
   accepted: 'any',
   woken: 'wake_result',
+  wake_failed: 'wake_result',
   progress: 'task_progress',
   completed: 'task_complete',
   failed: 'task_failed',

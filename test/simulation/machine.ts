@@ -3,6 +3,27 @@ import type { LinkEvents, LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Life } from './life.ts';
 import type { Surroundings } from './surroundings.ts';
 
+/** Where a sidecar may die on its way through an assignment, as the hub sees it. */
+export const CRASH_STEPS = [
+  'offered',
+  'accepting',
+  'offered',
+  'accepted',
+  'running',
+  'woken',
+  'reporting',
+  'reported',
+  'identified',
+] as const;
+export type CrashStep = (typeof CRASH_STEPS)[number];
+
+export interface CrashLoop {
+  readonly step: CrashStep;
+  readonly downMs: number;
+  /** How often it dies there before it is well again. */
+  readonly times: number;
+}
+
 export interface Machine {
   readonly name: string;
   readonly agentId: string;
@@ -13,6 +34,8 @@ export interface Machine {
   kill(): void;
   /** The same in the middle of the n-th write of its journal from now on, or at once with 0; up again after a while. */
   killFor(downMs: number, atWrite: number): void;
+  /** From now on it dies each time that it comes to this step, and is back after a while. */
+  crashLoop(loop: CrashLoop): void;
   /** As the loss of power: its agents are gone too, and nobody is told. */
   reboot(): void;
   /** As SIGTERM of the sidecar. */

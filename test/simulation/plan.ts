@@ -1,6 +1,7 @@
 /** What a seed stands for: a world, its faults, and the acts that are played in it. Plain JSON, so that it can be kept and cut down. */
 import { HUB_TIMING, SIDECAR_TIMING, type HubTiming, type SidecarTiming } from '../../core/config/times.ts';
 import { chance, type Chance } from './chance.ts';
+import { edgesOf, type EdgeActKind, type EdgePlan } from './edges.ts';
 
 export interface MachinePlan {
   readonly agentId: string;
@@ -75,7 +76,7 @@ export type ActKind = (typeof ACT_KINDS)[number];
 /** `n`: three numbers from 0 to 1 that say which, how long and how. */
 export interface Act {
   readonly atMs: number;
-  readonly kind: ActKind;
+  readonly kind: ActKind | EdgeActKind;
   readonly n: readonly [number, number, number];
 }
 
@@ -91,6 +92,8 @@ export interface Plan {
   readonly machines: readonly MachinePlan[];
   readonly faults: FaultPlan;
   readonly acts: readonly Act[];
+  /** What comes in at its edges; in most worlds, and in those that were kept before, nothing. */
+  readonly edges?: EdgePlan;
 }
 
 const CAPABILITIES = ['code', 'gpu', 'web'];
@@ -167,15 +170,20 @@ export function planOf(seed: number): Plan {
   const machines = machinesOf(from);
   const gapMs = from.skewed(300, 6_000);
   const hubs = hubsOf(chance(`hubs ${seed}`));
+  const timing = isShort ? { ...SHORT, leaseMs: from.pick([45_000, 90_000]) } : LONG;
+  const faults = { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}), callsLost: hubs.shared ? CALLS_LOST : 0 };
+  const acts = actsOf(from, kinds, countOf(from, hubs.hubs.length), gapMs);
+  const edges = edgesOf(seed, { shared: hubs.shared, lastMs: acts.at(-1)?.atMs ?? 0 });
   return {
     seed,
     liveness: seed % UNLIMITED_EVERY !== 0,
-    timing: isShort ? { ...SHORT, leaseMs: from.pick([45_000, 90_000]) } : LONG,
+    timing,
     sidecarTiming: isShort ? SHORT_SIDECAR : SIDECAR_TIMING,
     ...hubs,
     machines,
-    faults: { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}), callsLost: hubs.shared ? CALLS_LOST : 0 },
-    acts: actsOf(from, kinds, countOf(from, hubs.hubs.length), gapMs),
+    faults,
+    acts: edges === null ? acts : [...acts, ...edges.acts].sort((a, b) => a.atMs - b.atMs),
+    ...(edges === null ? {} : { edges: edges.edges }),
   };
 }
 

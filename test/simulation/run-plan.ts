@@ -40,6 +40,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
     const { clock, violations } = world;
     while (violations.length === 0 && clock.nextDueMs !== null && clock.nextDueMs <= untilMs) {
       clock.runNext();
+      world.look();
       await drained();
       turns += 1;
       if (turns > TURNS_MAX) world.violated('liveness', `over ${TURNS_MAX} turns`);
@@ -51,6 +52,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
 
   for (const hub of world.hubs) hub.start();
   for (const machine of world.machines) machine.start();
+  for (const hostile of world.hostiles) hostile.start();
   await drained();
   let isGood = true;
   for (const act of plan.acts) {
@@ -91,6 +93,7 @@ function mend(world: World, clients: Clients): void {
   world.faults = NO_FAULTS;
   for (const hub of world.hubs) hub.mend();
   for (const machine of world.machines) machine.mend(world.storeMs);
+  for (const hostile of world.hostiles) hostile.stop();
   // Connections with a fault of their own are gone for good.
   for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
   world.network.mend();

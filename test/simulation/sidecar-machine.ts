@@ -10,9 +10,10 @@ import type { HubLink, LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { ResultInbox } from '../../core/ports/result-inbox.ts';
 import type { Chance } from './chance.ts';
+import { CrashLoops } from './crash-loop.ts';
 import { countingLog } from './counting-log.ts';
 import { Life, machineClock, mortal, processClock, type MachineClock } from './life.ts';
-import { connectFrom, mortalEvents, type Machine } from './machine.ts';
+import { connectFrom, mortalEvents, type CrashLoop, type Machine } from './machine.ts';
 import { AgentFleet } from './agent-fleet.ts';
 import type { MachinePlan } from './plan.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -32,6 +33,8 @@ export class SidecarMachine implements Machine {
   readonly name: string;
   readonly agentId: string;
   readonly version = 2;
+  /** What its journal names its machine by; the same in each copy of it. */
+  instanceId: string;
   readonly #world: Surroundings;
   readonly #plan: MachinePlan;
   readonly #clock: MachineClock;
@@ -53,6 +56,8 @@ export class SidecarMachine implements Machine {
   #breakLink: (staysOpen: boolean) => void = () => undefined;
   /** A connection that it has given up, and what the hub has still to hear on it. */
   #overtaken: { readonly link: LinkConnection; readonly frames: readonly Readonly<Record<string, unknown>>[] } | null = null;
+  readonly #loops: CrashLoops;
+  #clones = 0;
   #isSaving = false;
   /** The state whose saving was begun last. */
   #begun: JournalState | null = null;
@@ -64,9 +69,11 @@ export class SidecarMachine implements Machine {
     this.name = name;
     this.agentId = plan.agentId;
     this.#chance = world.chanceOf(name);
+    this.#loops = new CrashLoops(world, (downMs) => this.killFor(downMs, 0));
     this.#clock = machineClock(world.clock, plan.clockOffMs);
     this.#clockOffMaxMs = world.chanceOf(`${name} clock`).is(0.3) ? SIDECAR_TIMING.clockOffMaxMs : CLOCK_OFF_ANY_MS;
-    this.#journal = memoryJournal({ instanceId: `instance of ${name}`, sync: () => this.#sync() });
+    this.instanceId = `instance of ${name}`;
+    this.#journal = memoryJournal({ instanceId: this.instanceId, sync: () => this.#sync() });
     this.#results = memoryResultInbox({ clock: this.#clock, resultStillMs: world.plan.sidecarTiming.resultStillMs });
     this.#fleet = new AgentFleet({
       world,
@@ -149,6 +156,21 @@ export class SidecarMachine implements Machine {
     }
     this.kill();
     startAgain();
+  }
+
+  crashLoop(loop: CrashLoop): void {
+    this.#loops.set(loop);
+  }
+
+  /** Another machine with a copy of its data folder, as a restored backup or a cloned disk gives. */
+  cloned(): SidecarMachine {
+    this.#clones += 1;
+    this.#world.trace.rare('data folder cloned');
+    this.#world.ledger.copied();
+    const clone = new SidecarMachine(this.#world, `${this.agentId}@${this.name.split('@')[1]}c${this.#clones}`, this.#plan);
+    clone.#journal = this.#journal.copied(() => clone.#sync());
+    clone.instanceId = this.instanceId;
+    return clone;
   }
 
   resetLink(overtaken: readonly Readonly<Record<string, unknown>>[]): void {
@@ -236,6 +258,7 @@ export class SidecarMachine implements Machine {
 
   mend(storeMs: number): void {
     this.#killAt = null;
+    this.#loops.set(null);
     // Whose agents are given nothing for a clock that is not the hub's gets that one, right or wrong.
     const isHubs = this.#clockOffMaxMs !== CLOCK_OFF_ANY_MS;
     const byMs = isHubs ? storeMs - this.#clock.nowMs() : -this.#clock.offMs;
@@ -320,13 +343,25 @@ export class SidecarMachine implements Machine {
     });
   }
 
+  #sendUnlessDying(text: string, link: LinkConnection, life: Life): boolean {
+    const [, type = ''] = /^\{"type":"([a-z_]+)"/.exec(text) ?? [];
+    if (this.#loops.endsBefore(type, life)) return true;
+    const isSent = link.send(text);
+    this.#loops.endsAfter(type, life);
+    return isSent;
+  }
+
   #linkOf(life: Life): HubLink {
     return {
       connect: (target, events) => {
         const { link, connection } = connectFrom(this.#world, this.name, target, {
           ...mortalEvents(events, life),
           onFrame: (text) => {
-            if (text.startsWith('{"type":"identified"') && this.#link === link) this.#isIdentified = true;
+            if (text.startsWith('{"type":"identified"') && this.#link === link) {
+              this.#isIdentified = true;
+              if (this.#loops.endsAt('identified', life)) return;
+            }
+            if (text.startsWith('{"type":"task_assign"') && this.#loops.endsAt('offered', life)) return;
             life.arrive(() => events.onFrame(text));
           },
           onGone: (code, reason) => {
@@ -348,7 +383,7 @@ export class SidecarMachine implements Machine {
         return {
           send: (text) => {
             if (text.startsWith('{"type":"identify"')) this.#letLateFramesIn();
-            return link.send(text);
+            return this.#sendUnlessDying(text, link, life);
           },
           bufferedBytes: () => link.bufferedBytes(),
           destroy: () => {

@@ -6,8 +6,9 @@ import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import type { LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Timer } from '../../core/ports/clock.ts';
 import type { Chance } from './chance.ts';
+import { CrashLoops } from './crash-loop.ts';
 import { Life, machineClock, processClock, type MachineClock } from './life.ts';
-import { connectFrom, mortalEvents, type Machine } from './machine.ts';
+import { connectFrom, mortalEvents, type CrashLoop, type Machine } from './machine.ts';
 import type { MachinePlan } from './plan.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -44,6 +45,7 @@ export class V1Machine implements Machine {
   #working: Timer | null = null;
   #hasRestarted = false;
   #heard: () => void = () => undefined;
+  readonly #loops: CrashLoops;
   /** On its disk. */
   #task: V1Task | null = null;
 
@@ -54,6 +56,7 @@ export class V1Machine implements Machine {
     this.agentId = plan.agentId;
     this.#chance = world.chanceOf(name);
     this.#places = world.chanceOf(`hubs that ${name} meets`);
+    this.#loops = new CrashLoops(world, (downMs) => this.killFor(downMs));
     this.#clock = machineClock(world.clock, plan.clockOffMs);
   }
 
@@ -95,6 +98,10 @@ export class V1Machine implements Machine {
     this.#world.later(downMs, () => this.start());
   }
 
+  crashLoop(loop: CrashLoop): void {
+    this.#loops.set(loop);
+  }
+
   resetLink(): void {
     if (this.#life !== null && this.#isIdentified) this.#reconnect(this.#life);
   }
@@ -134,6 +141,7 @@ export class V1Machine implements Machine {
   }
 
   mend(): void {
+    this.#loops.set(null);
     if (this.#clock.offMs !== 0) this.#clock.jump(-this.#clock.offMs);
     if (this.#task !== null && this.#task.doneAtMs === Infinity) this.#giveUp();
   }
@@ -183,14 +191,18 @@ export class V1Machine implements Machine {
   }
 
   #send(frame: Frame): void {
+    if (this.#loops.endsBefore(frame.type, this.#life)) return;
     this.#link?.send(JSON.stringify(frame));
+    this.#loops.endsAfter(frame.type, this.#life);
   }
 
   #take(life: Life, frame: Frame): void {
     switch (frame.type) {
       case 'identified':
+        if (this.#loops.endsAt('identified', this.#life)) return;
         return this.#identified(life);
       case 'task_assign':
+        if (this.#loops.endsAt('offered', this.#life)) return;
         return this.#assigned(life, frame);
       case 'task_cancelled':
       case 'task_reassign':

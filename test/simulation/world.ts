@@ -15,6 +15,11 @@ import type { Machine } from './machine.ts';
 import { simulatedNetwork, type SimulatedNetwork } from './network.ts';
 import type { FaultPlan, Plan } from './plan.ts';
 import { SidecarMachine } from './sidecar-machine.ts';
+import { BoundsJudge } from './bounds-judge.ts';
+import { NO_EDGES } from './edges.ts';
+import { HostileAgent } from './hostile-agent.ts';
+import { LOOK_MS, PatienceJudge } from './patience-judge.ts';
+import { RightsJudge } from './rights-judge.ts';
 import type { SeenCommit, Surroundings } from './surroundings.ts';
 import { createTrace, type Trace } from './trace.ts';
 import { V1Machine } from './v1-machine.ts';
@@ -37,6 +42,9 @@ export const NO_FAULTS: FaultPlan = {
 /** Type, task and, where it is there, generation. */
 const TASK_FRAME = /^\{"type":"(task_[a-z]+|wake_result)","task_id":"(task-[0-9a-f]+)"(?:,"generation":(\d+))?/;
 
+/** Frames by which an agent says what it has. */
+const RETURNS: readonly string[] = ['identify', 'task_recovering', 'state_report'];
+
 /** What takes longer may be overtaken by a newer connection. */
 const LATE_MS = 100;
 
@@ -51,7 +59,12 @@ export class World implements Surroundings {
   readonly network: SimulatedNetwork;
   readonly wire: MemoryWire;
   readonly hubs: readonly HubNode[];
-  readonly machines: readonly Machine[];
+  readonly #hostiles: HostileAgent[];
+  readonly #machines: Machine[];
+  readonly #rights: RightsJudge;
+  readonly #patience: PatienceJudge;
+  readonly #bounds: BoundsJudge;
+  #lookedMs = 0;
   readonly violations: Violation[] = [];
   /** What goes wrong by itself, now. */
   faults: FaultPlan;
@@ -68,6 +81,16 @@ export class World implements Surroundings {
     const { clock, database, trace } = this;
     const violated = (rule: string, what: string): void => this.violated(rule, what);
     this.ledger = new Ledger({ clock, database, timing: plan.timing, violated });
+    this.#rights = new RightsJudge({ clock, database, violated });
+    this.#bounds = new BoundsJudge({ violated });
+    this.#patience = new PatienceJudge({
+      clock,
+      database,
+      timing: plan.timing,
+      hubs: () => this.hubs.map((hub) => hub.state),
+      awaySinceMs: (agentId) => this.ledger.awaySinceMs(agentId),
+      violated,
+    });
     this.network = simulatedNetwork({
       chance: this.chanceOf('network'),
       trace,
@@ -85,11 +108,39 @@ export class World implements Surroundings {
     });
     const isAlone = plan.hubs.length === 1;
     this.hubs = plan.hubs.map((hub, n) => new HubNode(this, isAlone ? 'hub' : `hub-${n + 1}`, hub));
-    this.machines = plan.machines.map((machine, n) => {
+    this.#machines = plan.machines.map((machine, n) => {
       const name = `${machine.agentId}@m${n + 1}`;
       return machine.version === 1 ? new V1Machine(this, name, machine) : new SidecarMachine(this, name, machine);
     });
+    const { hostiles } = plan.edges ?? NO_EDGES;
+    this.#hostiles = hostiles.map((hostile, place) => new HostileAgent(this, hostile, place + 1));
     for (const { agentId } of plan.machines) this.#enrol(agentId as AgentId);
+    for (const { agentId, takesTasks } of hostiles) this.#enrol(agentId as AgentId, !takesTasks);
+  }
+
+  get machines(): readonly Machine[] {
+    return this.#machines;
+  }
+
+  get hostiles(): readonly HostileAgent[] {
+    return this.#hostiles;
+  }
+
+  /** Two with a copy of the machine's token and instance fights for its identity. */
+  pose({ agentId, instanceId }: { readonly agentId: string; readonly instanceId: string }): void {
+    this.trace.rare('identity fought for');
+    this.ledger.copied();
+    for (const place of ['p1', 'p2']) {
+      const poser = new HostileAgent(this, { agentId, version: 2, takesTasks: false }, `${place}-${instanceId}`, instanceId);
+      this.#hostiles.push(poser);
+      poser.start();
+    }
+  }
+
+  /** One more machine, from now on. */
+  addMachine(machine: Machine): void {
+    this.#machines.push(machine);
+    machine.start();
   }
 
   /** A stream of choices of this seed. */
@@ -109,7 +160,7 @@ export class World implements Surroundings {
   }
 
   addressOf(machine: string): string {
-    const place = this.machines?.findIndex(({ name }) => name === machine) ?? 0;
+    const place = this.#machines?.findIndex(({ name }) => name === machine) ?? 0;
     return `10.0.0.${place + 1}`;
   }
 
@@ -150,9 +201,20 @@ export class World implements Surroundings {
       this.trace.rare(`event ${event}`);
     }
     this.ledger.committed(events, begunAtMs, hub);
+    this.#rights.committed(events);
+    this.#bounds.committed(events);
+    this.#patience.committed(changes, nowMs);
     const { database, plan } = this;
     const step = { database, changes, events, nowMs, couldGo, sweepMs: plan.timing.sweepMs, sessions: this.#sessions };
     for (const { rule, what } of checkStep(step)) this.violated(rule, what);
+  }
+
+  /** What takes too long shows while time passes. */
+  look(): void {
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs < this.#lookedMs + LOOK_MS) return;
+    this.#lookedMs = nowMs;
+    this.#patience.look();
   }
 
   /** What only shows over time, and the fold of all that was checked step by step. */
@@ -181,10 +243,10 @@ export class World implements Surroundings {
       this.trace.rare('frame overtaken');
   }
 
-  #enrol(agentId: AgentId): void {
+  #enrol(agentId: AgentId, draining = false): void {
     const token = this.tokenOf(agentId);
     if (this.database.agents.has(agentId)) return;
-    this.database.agents.set(agentId, newAgent(agentId));
+    this.database.agents.set(agentId, { ...newAgent(agentId), draining });
     this.database.tokens.set(`tok-${agentId}`, {
       id: `tok-${agentId}`,
       name: agentId,
@@ -196,6 +258,8 @@ export class World implements Surroundings {
       maxSlots: null,
       createdAtMs: this.clock.nowMs(),
       revokedAtMs: null,
+      expiresAtMs: null,
+      lastUsedAtMs: null,
     });
   }
 
@@ -203,8 +267,15 @@ export class World implements Surroundings {
   #heardFrame({ from, text, connection }: Crossing, node: string): void {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
     this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
-    if (from === 'hub' && type === 'identified')
+    if (from === 'sidecar' && RETURNS.includes(type)) this.#rights.returned(this.agentOf(connection));
+    if (from === 'hub' && type === 'identified') {
+      if (this.ledger.isOpenElsewhere(this.agentOf(connection), connection)) this.#rights.replaced(this.agentOf(connection));
       this.ledger.present(this.agentOf(connection), connection, node, this.network.hubOf(connection));
+    }
+    if (from === 'hub' && type === 'task_assign') {
+      const { task_id: taskId, generation } = JSON.parse(text) as { readonly task_id: TaskId; readonly generation: number };
+      this.#rights.pushed(taskId, generation, this.ledger.isQuiet(this.network.hubOf(connection)));
+    }
     if (text.includes('"agent_id_in_use"')) this.trace.rare('agent id in use');
     const [, said, taskId, generation = ''] = from === 'hub' ? [] : (TASK_FRAME.exec(text) ?? []);
     if (said !== undefined && taskId !== undefined) this.ledger.said(this.agentOf(connection), said, taskId, generation);

@@ -4,6 +4,20 @@ import { tombstones } from './0002-tombstones.ts';
 import { hubs } from './0003-hubs.ts';
 import { usage } from './0004-usage.ts';
 import { smallerCommits } from './0005-smaller-commits.ts';
+import { boundedHistory } from './0006-bounded-history.ts';
+import { storeClock } from './0007-store-clock.ts';
+import { readIndexes } from './0009-read-indexes.ts';
+import { tokenUse } from './0010-token-use.ts';
 import type { Migration } from './migration.ts';
 
-export const ALL_MIGRATIONS: readonly Migration[] = [tasksAgentsEvents, tombstones, hubs, usage, smallerCommits];
+export const ALL_MIGRATIONS: readonly Migration[] = [
+  tasksAgentsEvents,
+  tombstones,
+  hubs,
+  usage,
+  smallerCommits,
+  boundedHistory,
+  storeClock,
+  readIndexes,
+  tokenUse,
+];

@@ -4,17 +4,21 @@ import type { Row } from '../engine.ts';
 import { COUNTS, type Side } from './side.ts';
 import type { Table } from './table.ts';
 
-/** Rows in memory at a time. A body and a result have at most 256 KiB each, so that this is at most some 64 MiB. */
+/** Rows in memory at a time. A body has at most 256 KiB, an event some 16, so that this is at most some 64 MiB. */
 export const ROWS_AT_ONCE = 250;
+/** Of tables whose rows may be as large as a frame, which has 1 MiB unless the config says otherwise. */
+const LARGE_ROWS_AT_ONCE = 32;
+const LARGE_ROWS: ReadonlySet<string> = new Set(['task_results', 'task_kept_results']);
 
 /** The rows of a table along its key, a page at a time. */
 export async function* pagesOf(side: Side, table: Table): AsyncGenerator<readonly Row[]> {
+  const atOnce = LARGE_ROWS.has(table.name) ? LARGE_ROWS_AT_ONCE : ROWS_AT_ONCE;
   let last: Row | undefined;
   for (;;) {
-    const sql = side.text.page(table, ROWS_AT_ONCE, last === undefined);
+    const sql = side.text.page(table, atOnce, last === undefined);
     const page = await side.rows(sql, last === undefined ? undefined : [keyOf(table, last)]);
     if (page.length > 0) yield page;
-    if (page.length < ROWS_AT_ONCE) return;
+    if (page.length < atOnce) return;
     last = page.at(-1);
   }
 }

@@ -5,6 +5,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresSettings } from '../postgres-options.ts';
+import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { openPostgresSession, refuseNoStore, stepsIn } from './postgres-session.ts';
 
 /** Fails with `AC_USAGE`, saying what does it. */
@@ -28,7 +29,15 @@ export async function renewPostgres(settings: PostgresSettings, clock: Clock): P
     const steps = await stepsIn(session);
     refuseNoStore(session.place, steps);
     refuseUnknownSteps('postgres', session.place, steps);
-    await session.change(`UPDATE store SET store_id = 'store-${randomUUID().replaceAll('-', '')}'`);
+    const [numbers] = await session.rows('SELECT last_id, extract(epoch FROM clock_timestamp()) * 1000 AS now_ms FROM event_numbers');
+    const last = lastNumberAfterRestore(Number(numbers?.['last_id'] ?? 0), Number(numbers?.['now_ms']));
+    const [table] = await session.rows("SELECT to_regclass('removed_events') IS NOT NULL AS there");
+    const changes = [
+      `UPDATE store SET store_id = 'store-${randomUUID().replaceAll('-', '')}'`,
+      `UPDATE event_numbers SET last_id = ${last}`,
+      ...(table?.['there'] === true ? [noteSkipped(last)] : []),
+    ];
+    await session.change(`BEGIN; ${changes.join('; ')}; COMMIT`);
     const [row] = await session.rows(
       'SELECT (SELECT store_id FROM store) AS id, (SELECT count(*) FROM tasks) AS tasks, (SELECT max(id) FROM task_events) AS last',
     );

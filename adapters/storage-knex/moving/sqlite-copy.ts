@@ -30,7 +30,7 @@ export async function copySqlite(
       await refuseDamage(copy, from, to);
       return contentsOf(copy);
     });
-    await sync(to);
+    await syncPath(to);
     return contents;
   } catch (thrown) {
     await rm(to, { force: true });
@@ -105,7 +105,7 @@ export async function nameFile(made: string, file: string, replace: boolean): Pr
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST') throw fileExists(file);
     throw cannotWrite(file, thrown);
   }
-  await sync(path.dirname(file));
+  await syncPath(path.dirname(file));
 }
 
 /** Fails with `AC_TARGET_EXISTS` when there is something. */
@@ -134,7 +134,7 @@ export const cannotWrite = (file: string, thrown: unknown): AgentcomError =>
   );
 
 /** A file or a folder, whole, on disk; folders need it not on Windows. */
-async function sync(file: string): Promise<void> {
+export async function syncPath(file: string): Promise<void> {
   if (process.platform === 'win32' && (await stat(file)).isDirectory()) return;
   const handle = await open(file, 'r');
   try {

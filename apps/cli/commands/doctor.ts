@@ -62,7 +62,7 @@ async function doctor(context: Context, options: DoctorOptions): Promise<void> {
   });
   for (const { what, seen } of examined) output.line(`${what} (looked at ${seen})`, 'grey');
   for (const [check, count] of counts) tell(output, check, findings, count);
-  if (damages === 0) output.line('Nothing is damaged.', 'green');
+  if (damages === 0) output.line(options.fsck === true ? 'Nothing is damaged.' : 'No damage in what was read.', 'green');
   else exitWith(EXIT_DAMAGED);
 }
 

@@ -6,8 +6,8 @@ import { keepHeapSmall } from '../../sidecar/small-heap.ts';
 import type { Action, Context } from '../context.ts';
 
 export function addPrograms(program: Command, action: Action): void {
-  program.command('hub').description('Run the hub of the config, until SIGTERM or SIGINT').action(action(hub));
-  program.command('sidecar').description('Run the sidecar of the config, until SIGTERM or SIGINT').action(action(sidecar));
+  program.command('hub').description('Run the hub of the config, until SIGTERM, SIGINT or SIGHUP').action(action(hub));
+  program.command('sidecar').description('Run the sidecar of the config, until SIGTERM, SIGINT or SIGHUP').action(action(sidecar));
   program
     .command('quickstart')
     .description('See tasks travel: a hub, two sidecars and real agent processes, with failures on the way')

@@ -9,7 +9,7 @@ import { Option } from 'commander';
 import type { SubmitRequest } from '../../client/index.ts';
 import type { Action, Context } from '../context.ts';
 import { followTask } from '../follow.ts';
-import { collect, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
+import { collect, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 interface SubmitOptions {
@@ -27,9 +27,9 @@ interface SubmitOptions {
   readonly dependsOn?: readonly string[];
   readonly repo?: string;
   readonly branch?: string;
-  readonly fileHint?: readonly string[];
+  readonly fileHint?: SubmitRequest['file_hints'];
   readonly criterion?: readonly string[];
-  readonly verify?: readonly string[];
+  readonly verify?: SubmitRequest['verification_steps'];
   readonly idempotencyKey?: string;
   readonly wait?: boolean;
 }
@@ -52,9 +52,9 @@ export function addSubmit(program: Command, action: Action): void {
     .option('--depends-on <task>', 'only after this task completed; may be given again', collect)
     .option('--repo <url>', 'the repository, for the agent')
     .option('--branch <name>', 'the branch, for the agent')
-    .option('--file-hint <path>', 'a file to look at; may be given again', collect)
+    .option('--file-hint <path>', 'a file to look at, or a JSON object that says more; may be given again', collectNotes)
     .option('--criterion <text>', 'a criterion of success; may be given again', collect)
-    .option('--verify <text>', 'a step of verification; may be given again', collect)
+    .option('--verify <text>', 'a step of verification, a text or a JSON object; may be given again', collectNotes)
     .option('--idempotency-key <key>', 'the same key never makes a second task (a random one unless given)')
     .option('-w, --wait', 'print what happens until the task ends, and exit by its outcome')
     .action(action(submit));

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
-import type { ActAnswer, HubClient, ListQuery, TaskJson } from '../../client/index.ts';
+import type { ActAnswer, HubClient, ListQuery, NumberedEntry, TaskJson } from '../../client/index.ts';
 import type { Action, Context } from '../context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
 import { followTask, reconnectNotes } from '../follow.ts';
@@ -11,6 +11,7 @@ import type { Column } from '../output/table.ts';
 import { age } from '../output/times.ts';
 import { parseWhole } from '../parse.ts';
 import { showTask } from '../output/task-page.ts';
+import { resultText } from '../output/task-outcome.ts';
 
 interface ListOptions {
   readonly status?: string;
@@ -18,6 +19,11 @@ interface ListOptions {
   readonly agent?: string;
   readonly limit?: number;
   readonly cursor?: string;
+}
+interface ShowOptions {
+  readonly all?: boolean;
+  readonly result?: number;
+  readonly agent?: string;
 }
 interface WatchOptions {
   readonly agent?: string;
@@ -34,7 +40,13 @@ export function addTasks(program: Command, action: Action): void {
     .option('-l, --limit <count>', 'how many, at most 500 (the hub: 50)', parseWhole)
     .option('--cursor <cursor>', 'go on where the page before ended')
     .action(action(list));
-  program.command('show <task>').description('Show one task with its history and what it waits for').action(action(show));
+  program
+    .command('show <task>')
+    .description('Show one task with its history and what it waits for')
+    .option('--all', 'the whole history, also where it is too long for one page')
+    .option('--result <generation>', 'only the late or refused result that is kept of this generation, whole', parseWhole)
+    .option('-a, --agent <agent>', 'with --result: of this agent, where several have one')
+    .action(action(show));
   program
     .command('watch [task]')
     .description('Follow one task to its end and exit by its outcome, or everything that happens from now on')
@@ -75,10 +87,23 @@ async function list({ output, hub }: Context, options: ListOptions): Promise<voi
   if (page.next_cursor !== null) output.note(`There are more: --cursor ${page.next_cursor}`);
 }
 
-async function show({ output, hub }: Context, _options: object, taskId: string): Promise<void> {
-  const task = await (await hub()).get(taskId);
+async function show({ output, hub }: Context, options: ShowOptions, taskId: string): Promise<void> {
+  const client = await hub();
+  if (options.result !== undefined) {
+    const kept = await client.keptResult(taskId, options.result, options.agent);
+    output.data(kept);
+    return output.block(resultText(kept.result));
+  }
+  const newest = await client.get(taskId);
+  const task = options.all === true ? { ...newest, history: await wholeHistory(client, taskId), history_before: null } : newest;
   output.data(task);
   showTask(output, task);
+}
+
+async function wholeHistory(client: HubClient, taskId: string): Promise<readonly NumberedEntry[]> {
+  const entries: NumberedEntry[] = [];
+  for await (const entry of client.history(taskId)) entries.push(entry);
+  return entries;
 }
 
 async function watch(context: Context, options: WatchOptions, taskId: string | undefined): Promise<void> {

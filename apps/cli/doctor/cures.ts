@@ -19,7 +19,8 @@ const RESTORE = 'Stop the hub and put back the newest good backup: `agentcom res
 const CANCEL = 'Look at it with `agentcom show TASK`; then `agentcom cancel TASK` and submit it again';
 
 const CURES: Readonly<Record<DoctorCheck, string>> = {
-  cannot_look: 'Correct the path or its rights, as the sentence says; run the doctor as the user of the hub or sidecar.',
+  cannot_look:
+    'Correct what the sentence names: a path or its rights, or the address, the login or the state of a database server. Run the doctor as the user of the hub or sidecar.',
   not_kept: 'Choose sqlite({ file }) for tasks that outlive their hub.',
   not_looked_at: 'Ask whoever made that storage how it is checked.',
   not_durable:

@@ -53,7 +53,7 @@ export async function* examine(config: ResolvedConfig, options: ExamineOptions):
 
 async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress }: ExamineOptions): Promise<Examined> {
   const { storage, dataDir } = hub;
-  const what = `hub: storage ${storage.name} in ${dataDir}`;
+  const what = storage.capabilities['shared'] === true ? `hub: storage ${storage.name}` : `hub: storage ${storage.name} in ${dataDir}`;
   if (storage.check !== undefined) {
     try {
       for (const found of await storage.check({ clock: systemClock() })) onFinding(finding(found.check, found.what));
@@ -77,8 +77,10 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
   }
   try {
     if (!fsck) {
-      for (const { check, ...found } of await inspection.schema()) onFinding(finding(check, found.what));
-      return { what, seen: 'its schema; --fsck reads every row' };
+      const schema = await inspection.schema();
+      const pages = schema.length > 0 ? null : await inspection.quick();
+      for (const { check, ...found } of [...schema, ...(pages ?? [])]) onFinding(finding(check, found.what));
+      return { what, seen: `its schema${pages === null ? '' : ' and the pages of its file'}; --fsck reads every row` };
     }
     let seen = 'its schema';
     const tell = (counts: { readonly tasks: number; readonly events: number }): void =>

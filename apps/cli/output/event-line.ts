@@ -11,6 +11,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   failed: 'red',
   lost: 'red',
   expired: 'red',
+  wake_failed: 'yellow',
   cancelled: 'yellow',
   reclaimed: 'yellow',
   rejected: 'yellow',

@@ -45,9 +45,22 @@ export function showTask(output: Output, task: TaskDetail): void {
     output.block(indented(typeof task.result === 'string' ? task.result : JSON.stringify(task.result, null, 2)));
   }
   showUsed(output, task);
+  showKept(output, task);
   output.line('history', 'bold');
+  const older = (task.history_before ?? 1) - 1;
+  if (older > 0) output.line(`  ${older} older events are not shown: agentcom show ${task.id} --all`, 'grey');
   for (const entry of task.history)
     output.line(`  ${eventLine(entry.event, entry as unknown as EventData, { withTask: false })}`, colourOf(entry.event));
+}
+
+/** Late and refused results, by name, and how many more were refused. */
+function showKept(output: Output, { id, kept_results: kept = [], refused_reports: refused = [] }: TaskDetail): void {
+  const more = refused.filter(({ counted }) => counted > 0);
+  if (kept.length + more.length > 0) output.line('not taken', 'bold');
+  for (const { kind, agent_id: agent, generation, bytes } of kept)
+    output.line(`  ${kind}  ${agent} g${generation}  ${bytes} bytes: agentcom show ${id} --result ${generation} --agent ${agent}`);
+  for (const { agent_id: agent, counted } of more)
+    output.line(`  refused  ${agent ?? 'other agents'}: ${counted} more, not in the history`);
 }
 
 /** By attempt, then all of them together, each by model. */
@@ -83,7 +96,7 @@ function modelText({
 
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return '';
-  if (Array.isArray(value)) return value.map((item) => printable(String(item))).join(', ');
+  if (Array.isArray(value)) return value.map((item) => printable(typeof item === 'string' ? item : JSON.stringify(item))).join(', ');
   return typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean);
 }
 

@@ -6,8 +6,10 @@ import { Lookout } from '../../../core/application/hub/lookout.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
 import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
 import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
+import { Silence } from '../../../core/application/hub/silence.ts';
 import { Sweeper } from '../../../core/application/hub/sweeper.ts';
 import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { TokenUse } from '../../../core/application/hub/token-use.ts';
 import { TOKENS } from '../../tokens.ts';
 import { hubWiring } from '../wiring.ts';
 
@@ -19,16 +21,18 @@ export const coreModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.HubContext)
       .toResolvedValue(
-        (config, ids, log, wiring): HubContext => ({
+        (config, ids, digest, log, wiring): HubContext => ({
           hubId: ids.random('hub'),
           rules: rulesOf(config.timing, config.limits),
           timing: config.timing,
           limits: config.limits,
           log,
-          silence: { countsFromMs: Number.MAX_SAFE_INTEGER },
+          digest,
+          silence: new Silence(),
           isHere: (agentId, session) => wiring.isHere(agentId, session),
+          heardAtMs: (agentId) => wiring.heardAtMs(agentId),
         }),
-        [TOKENS.HubConfig, TOKENS.Ids, TOKENS.Log, TOKENS.HubWiring],
+        [TOKENS.HubConfig, TOKENS.Ids, TOKENS.Digest, TOKENS.Log, TOKENS.HubWiring],
       )
       .inSingletonScope();
     bind(TOKENS.Roster)
@@ -49,7 +53,8 @@ export const coreModule = (): ContainerModule =>
               wiring.tell(look);
               if (events.length > 0) for (const listener of wiring.commitListeners) listener();
             },
-            storageFailed: () => wiring.storageFailed(),
+            storageFailed: (lastedMs, isOver) => wiring.storageFailed(lastedMs, isOver),
+            judging: (nowMs) => wiring.judging(nowMs),
           }),
         [TOKENS.Storage, TOKENS.HubClock, TOKENS.Ids, TOKENS.Roster, TOKENS.HubContext, TOKENS.HubWiring],
       )
@@ -57,17 +62,30 @@ export const coreModule = (): ContainerModule =>
     bind(TOKENS.Sweeper)
       .toResolvedValue(
         (clock, inbox, context, wiring, storage) => {
-          const sweeper = new Sweeper({ clock, inbox, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
+          const sweeper = new Sweeper({
+            clock,
+            inbox,
+            context,
+            nextDueAtMs: () => storage.tasks.nextDueAtMs(),
+            lastUsedMs: () => storage.tasks.lastUsedMs(),
+          });
           wiring.expectDue = (dueAtMs) => sweeper.expectDue(dueAtMs);
-          wiring.storageFailed = () => sweeper.storageFailed();
+          wiring.storageFailed = (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver);
+          wiring.judging = (nowMs) => sweeper.judging(nowMs);
           return sweeper;
         },
         [TOKENS.HubClock, TOKENS.TaskQueue, TOKENS.HubContext, TOKENS.HubWiring, TOKENS.Storage],
       )
       .inSingletonScope();
+    bind(TOKENS.TokenUse)
+      .toResolvedValue(
+        (storage, clock, log) => new TokenUse({ agents: storage.agents, clock, log }),
+        [TOKENS.Storage, TOKENS.HubClock, TOKENS.Log],
+      )
+      .inSingletonScope();
     bind(TOKENS.HubSessions)
       .toResolvedValue(
-        (config, inbox, storage, clock, ids, digest, log, context, roster, wiring) => {
+        (config, inbox, storage, clock, ids, digest, log, context, roster, wiring, tokenUse) => {
           const sessions = new HubSessions({
             inbox,
             agents: storage.agents,
@@ -79,11 +97,13 @@ export const coreModule = (): ContainerModule =>
             roster,
             storeId: () => wiring.storeId,
             throttle: new Throttle(config.limits.invalidFrames),
+            tokenUse,
             agentMessages: config.agentMessages,
             trustedProxies: config.trustedProxies,
           });
           wiring.deliver = (outgoing) => sessions.deliver(outgoing);
           wiring.isHere = (agentId, session) => sessions.isHere(agentId, session);
+          wiring.heardAtMs = (agentId) => sessions.lastHeardAtMs(agentId);
           return sessions;
         },
         [
@@ -97,6 +117,7 @@ export const coreModule = (): ContainerModule =>
           TOKENS.HubContext,
           TOKENS.Roster,
           TOKENS.HubWiring,
+          TOKENS.TokenUse,
         ],
       )
       .inSingletonScope();

@@ -18,12 +18,13 @@ export const httpModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.HttpApi)
       .toResolvedValue(
-        (config, inbox, storage, transport, ids, digest, clock, log, secrets, sessions, wiring) =>
+        (config, inbox, storage, transport, ids, digest, clock, log, secrets, sessions, wiring, tokenUse) =>
           httpApi({
             inbox,
             tasks: storage.tasks,
             agents: storage.agents,
             events: storage.events,
+            tokenUse,
             ids,
             digest,
             clock,
@@ -37,6 +38,7 @@ export const httpModule = (): ContainerModule =>
             transportName: transport.name,
             durable: storage.tasks.capabilities.durable,
             healthy: () => storage.healthy(),
+            deadlocks: storage.deadlocks,
             urls: () => hubUrls(config.host, wiring.port),
             onCommit: (listener) => {
               wiring.commitListeners.add(listener);
@@ -59,6 +61,7 @@ export const httpModule = (): ContainerModule =>
           TOKENS.HubSecrets,
           TOKENS.HubSessions,
           TOKENS.HubWiring,
+          TOKENS.TokenUse,
         ],
       )
       .inSingletonScope();

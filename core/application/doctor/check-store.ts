@@ -45,7 +45,10 @@ export async function* checkStore(inspection: StoreInspection, nowMs: number, se
   const schema = await inspection.schema();
   yield* schema.map(ofStorage);
   if (schema.length > 0) return;
-  yield* (await inspection.whole()).map(ofStorage);
+  const whole = await inspection.whole();
+  yield* whole.map(ofStorage);
+  // Whatever is read from damaged pages would only repeat it, with cures that contradict.
+  if (whole.some(({ check }) => check === 'file')) return;
   const agents: Agent[] = [];
   const stops: PendingStop[] = [];
   yield* readable('agents', async function* () {

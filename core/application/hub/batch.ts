@@ -7,11 +7,23 @@ import type { HubMail } from '../../domain/hub-lease.ts';
 import { dueAtMs } from '../../domain/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { TaskEvent } from '../../domain/event.ts';
+import { boundedDetails } from '../../domain/event-details.ts';
+import type { Keeping, KeptResult } from '../../domain/kept-results.ts';
 import type { Tombstone } from '../../domain/tombstone.ts';
 import { requirementKey, type Requirement, type Task, type TaskBody } from '../../domain/task.ts';
 import type { Change } from '../../domain/transitions/change.ts';
 import { AgentcomError } from '../../errors/agentcom-error.ts';
-import type { Changes, HeldCount, Holding, IdempotencyName, IdempotencyRecord, Loaded, StoreUnit } from '../../ports/task-store.ts';
+import type { Digest } from '../../ports/chance.ts';
+import type {
+  Changes,
+  HeldCount,
+  Holding,
+  IdempotencyName,
+  IdempotencyRecord,
+  KeptKey,
+  Loaded,
+  StoreUnit,
+} from '../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
 
 export class Batch {
@@ -24,8 +36,14 @@ export class Batch {
   dispatchWanted = false;
   /** More was due or waiting than one batch takes. */
   moreWaits = false;
+  /** A sweep was in it: what is over for long is removed next. */
+  removalWanted = false;
+  /** Another hub had an agent that might have been given work: it is looked at again in a moment. */
+  agentsTaken = false;
   /** Tasks that became completed in this batch: their dependents are looked at. */
   readonly completed: TaskId[] = [];
+  /** Tasks that completed in an earlier batch, which left some of their dependents blocked. */
+  readonly unblocking: TaskId[] = [];
   /** Agents whose socket another hub may still hold, though this batch gave them a session here. */
   readonly takenOver: AgentId[] = [];
   /** Frames for other hubs to send. */
@@ -33,6 +51,9 @@ export class Batch {
 
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();
+  /** As they were read without a lock: for answers, and for what never changes back. */
+  readonly #seenTasks = new Map<TaskId, Task>();
+  readonly #seenAgents = new Map<AgentId, Agent>();
   readonly #held = new Map<AgentId, Set<TaskId>>();
   readonly #stops = new Map<AgentId, Map<string, PendingStop>>();
   readonly #tombstones = new Map<TaskId, Tombstone>();
@@ -44,6 +65,8 @@ export class Batch {
   readonly #dirtyAgents = new Set<AgentId>();
   readonly #events: TaskEvent[] = [];
   readonly #results: { readonly taskId: TaskId; readonly json: string }[] = [];
+  readonly #kept = new Map<string, KeptResult>();
+  readonly #keptDropped = new Map<string, KeptKey>();
   readonly #stopsSet = new Map<string, PendingStop>();
   readonly #stopsCleared = new Map<string, PendingStop>();
   readonly #newKeys: IdempotencyRecord[] = [];
@@ -54,8 +77,11 @@ export class Batch {
   /** Changed tasks that wait for somebody in the store. */
   readonly #waitedBefore = new Set<TaskId>();
 
-  constructor(unit: StoreUnit) {
+  readonly #digest: Digest;
+
+  constructor(unit: StoreUnit, digest: Digest) {
     this.unit = unit;
+    this.#digest = digest;
     this.nowMs = unit.nowMs;
   }
 
@@ -65,6 +91,13 @@ export class Batch {
     for (const tombstone of loaded.tombstones ?? []) this.#tombstones.set(tombstone.id, tombstone);
     for (const agent of loaded.agents ?? []) if (!this.#agents.has(agent.id)) this.#agents.set(agent.id, agent);
     for (const key of loaded.keys ?? []) this.#keys.set(keyOf(key), key);
+  }
+
+  /** Takes in what was read without a lock. Nothing of it is changed or given work by this batch. */
+  see({ tasks, tombstones, agents }: Pick<Loaded, 'tasks' | 'tombstones' | 'agents'>): void {
+    for (const task of tasks) this.#seenTasks.set(task.id, task);
+    for (const tombstone of tombstones) this.#tombstones.set(tombstone.id, tombstone);
+    for (const agent of agents) this.#seenAgents.set(agent.id, agent);
   }
 
   takeHoldings(holdings: readonly Holding[]): void {
@@ -93,8 +126,18 @@ export class Batch {
     return this.#tombstones.get(id);
   }
 
+  /** How a task stands as far as this batch knows: locked, seen, or what is left of it. */
+  standing(id: TaskId): Task | Tombstone | undefined {
+    return this.#tasks.get(id) ?? this.#seenTasks.get(id) ?? this.#tombstones.get(id);
+  }
+
   agent(id: AgentId): Agent | undefined {
     return this.#agents.get(id);
+  }
+
+  /** The agent, also where it was only seen. */
+  seenAgent(id: AgentId): Agent | undefined {
+    return this.#agents.get(id) ?? this.#seenAgents.get(id);
   }
 
   key(name: IdempotencyName): IdempotencyRecord | undefined {
@@ -139,7 +182,11 @@ export class Batch {
     this.#tasks.set(made.task.id, made.task);
     if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#waitedBefore.add(made.task.id);
     this.#dirtyTasks.add(made.task.id);
-    for (const event of made.events) this.#events.push(event);
+    for (const event of made.events) {
+      const details = boundedDetails(event.details, this.#digest.sha256);
+      this.#events.push(details === event.details ? event : { ...event, details });
+    }
+    if (made.keeping !== null) this.#keep(made.task.id, made.keeping);
     if (made.result !== null) this.#results.push({ taskId: made.task.id, json: made.result });
     this.#countSlots(before, made.task);
     if (made.stop !== null) this.setStop(made.stop);
@@ -290,12 +337,25 @@ export class Batch {
       updated,
       events: this.#events,
       results: this.#results,
+      kept: [...this.#kept.values()],
+      keptDropped: [...this.#keptDropped.values()],
       agents: [...this.#dirtyAgents].flatMap((id) => this.#agents.get(id) ?? []),
       stopsSet: [...this.#stopsSet.values()],
       stopsCleared: [...this.#stopsCleared.values()],
       keys: this.#newKeys,
       mail: this.mail,
     };
+  }
+
+  #keep(taskId: TaskId, { saved, dropped }: Keeping): void {
+    for (const { generation, agentId } of dropped) {
+      const key = { taskId, generation, agentId };
+      this.#kept.delete(stopKey(key));
+      this.#keptDropped.set(stopKey(key), key);
+    }
+    if (saved === null) return;
+    this.#keptDropped.delete(stopKey(saved));
+    this.#kept.set(stopKey(saved), saved);
   }
 
   #countSlots(before: Task | undefined, after: Task): void {
@@ -320,5 +380,6 @@ export class Batch {
 const isEligible = (task: Task, nowMs: number): boolean => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs;
 
 const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
+/** The name of an assignment, of its stop and of its kept result. */
 const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
   `${stop.agentId} ${stop.taskId} ${stop.generation}`;

@@ -1,15 +1,18 @@
 /** The commands of a batch: what each needs loaded, and who carries it out. */
+import type { Agent } from '../../domain/agent.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
+import { AgentcomError } from '../../errors/agentcom-error.ts';
 import type { IdempotencyName } from '../../ports/task-store.ts';
 import type { Batch } from './batch.ts';
-import type { AnswerTo, Command } from './commands.ts';
+import type { AnswerTo, Command, Reporter } from './commands.ts';
 import type { HubContext } from './context.ts';
-import { handleLook, handleMail, loadForHubs, takeAwayOfTheDead, takeMail, type HubsLoad } from './handle-hubs.ts';
+import { handleLook, handleMail, loadForHubs, sweptAgents, takeAwayOfTheDead, takeMail, type HubsLoad } from './handle-hubs.ts';
 import { handleAdopt, handleCancel, handleRetry, sweep } from './handle-operator.ts';
 import { handleReport, handleStopConfirmed } from './handle-report.ts';
 import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleStanding } from './handle-session.ts';
 import { handlePush, handleSubmit } from './handle-submit.ts';
+import type { Roster } from './roster.ts';
 
 /** Tasks that one sweep looks at; the next sweep follows at once if there are more. */
 const SWEPT_PER_BATCH = 1_000;
@@ -23,26 +26,47 @@ export interface Prepared {
 export interface SweepLoad {
   readonly isSweep: boolean;
   readonly hubs: HubsLoad;
+  /** Agents as they were loaded. */
+  readonly swept: readonly Agent[];
   readonly due: readonly Task[];
 }
 
 type Answer = () => AnswerTo<Command>;
 const NOTED = { kind: 'noted' } as const;
 
-/** Loads everything that the commands will look at. */
-export async function loadFor(batch: Batch, commands: readonly Command[], context: HubContext): Promise<SweepLoad> {
-  const names = namesOf(commands);
-  batch.take(await batch.unit.load({ tasks: [...names.tasks], agents: [...names.agents], keys: names.keys }));
-  await loadNamedByNamed(batch, commands, names.keys);
+/**
+ * Loads everything that the commands will look at, and locks what they may change: the one place of a batch that waits for
+ * other hubs. What it needs is gathered first, then locked by one `load`, in the order that the store keeps (`StoreUnit`).
+ * Whatever is looked up after it is read without a lock, or steps over what another hub has.
+ */
+export async function loadFor(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<SweepLoad> {
+  const { unit } = batch;
+  const names = namesOf(commands, roster);
+  const hubs = await loadForHubs(batch, commands, context, roster);
   const hasSweep = commands.some((command) => command.kind === 'sweep');
-  const hubs = await loadForHubs(batch, commands, context);
-  const due = hasSweep && hubs.hasDuty ? await batch.unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
-  batch.take({ tasks: due, agents: hubs.agents });
-  const assignees = due.flatMap((task) => task.assignedTo ?? []).filter((id) => batch.agent(id) === undefined);
-  if (assignees.length > 0) batch.take(await batch.unit.load({ tasks: [], agents: assignees, keys: [] }));
-  const holders = new Set([...names.holders, ...hubs.agents.map((agent) => agent.id), ...v1Reporters(batch, commands)]);
-  await loadHoldings(batch, [...holders]);
-  return { isSweep: hasSweep, hubs, due };
+  const isDuty = hasSweep && hubs.hasDuty;
+  const assignees = new Set(isDuty ? await unit.dueAssignees(batch.nowMs, SWEPT_PER_BATCH) : []);
+  const holders = new Set([...names.holders, ...hubs.agentIds]);
+  const [loaded, seen] = await Promise.all([
+    unit.load({
+      keys: names.keys,
+      agents: [...names.agents, ...assignees],
+      tasks: [...names.tasks],
+      holders: [...holders],
+      completing: [...names.completing],
+      retried: [...names.retried],
+    }),
+    names.seenAgents.size > 0 ? unit.read({ agents: [...names.seenAgents] }) : null,
+  ]);
+  batch.take(loaded);
+  batch.takeHoldings(loaded.holdings);
+  if (seen !== null) batch.see(seen);
+  await readNamedByNamed(batch, names);
+  const due = isDuty ? await unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
+  // Who became due while the agents were waited for is looked at by the next sweep, with its agent.
+  const judged = due.filter(({ assignedTo }) => assignedTo === null || assignees.has(assignedTo) || batch.agent(assignedTo) !== undefined);
+  batch.take({ tasks: judged });
+  return { isSweep: hasSweep, hubs, swept: hasSweep ? sweptAgents(batch, hubs, context) : [], due: judged };
 }
 
 /**
@@ -59,7 +83,7 @@ export function carryOutAll(
   takeMail(batch, load.hubs);
   if (!load.isSweep) return answers;
   takeAwayOfTheDead(batch, load.hubs, context);
-  sweep(batch, load.due, load.hubs.agents, context);
+  sweep(batch, load.due, load.swept, context);
   return answers;
 }
 
@@ -68,7 +92,7 @@ function carryOut(batch: Batch, command: Command, prepared: Prepared, load: Swee
     case 'submit':
       return told(handleSubmit(batch, command));
     case 'push':
-      return handlePush(batch, command, batch.agent(command.draft.assignTo)?.connected ?? false);
+      return handlePush(batch, command, batch.seenAgent(command.draft.assignTo)?.connected ?? false);
     case 'cancel':
       return told(handleCancel(batch, command));
     case 'retry':
@@ -93,7 +117,10 @@ function carryOut(batch: Batch, command: Command, prepared: Prepared, load: Swee
       handleStopConfirmed(batch, command);
       return told(NOTED);
     case 'sweep':
+      batch.removalWanted ||= load.hubs.hasDuty && command.dueOnly !== true;
       return told({ kind: 'swept', hadDuty: load.hubs.hasDuty });
+    case 'remove_old':
+      throw new AgentcomError('AC_INTERNAL', 'A removal was put into a batch with other commands.');
     case 'hub_started':
       takeAwayOfTheDead(batch, load.hubs, context);
       return told(NOTED);
@@ -114,35 +141,55 @@ interface Names {
   readonly agents: Set<AgentId>;
   /** Agents whose live assignments and stops are needed too. */
   readonly holders: Set<AgentId>;
+  /** Agents of whom it is enough to know how they stand at this moment: nothing of theirs is changed. */
+  readonly seenAgents: Set<AgentId>;
   readonly keys: IdempotencyName[];
+  readonly completing: Set<TaskId>;
+  readonly retried: Set<TaskId>;
 }
 
-function namesOf(commands: readonly Command[]): Names {
-  const names: Names = { tasks: new Set(), agents: new Set(), holders: new Set(), keys: [] };
-  for (const command of commands) addNames(names, command);
+function namesOf(commands: readonly Command[], roster: Roster): Names {
+  const names: Names = {
+    tasks: new Set(),
+    agents: new Set(),
+    holders: new Set(),
+    seenAgents: new Set(),
+    keys: [],
+    completing: new Set(),
+    retried: new Set(),
+  };
+  for (const command of commands) addNames(names, command, roster);
   for (const id of names.holders) names.agents.add(id);
   return names;
 }
 
-function addNames({ tasks, agents, holders, keys }: Names, command: Command): void {
+function addNames(names: Names, command: Command, roster: Roster): void {
+  const { tasks, agents, holders, seenAgents, keys, completing, retried } = names;
   switch (command.kind) {
     case 'submit':
     case 'push':
       for (const draft of command.kind === 'submit' ? command.drafts : [command.draft]) {
-        if (draft.assignTo !== null) agents.add(draft.assignTo);
+        if (draft.assignTo !== null) seenAgents.add(draft.assignTo);
         for (const id of draft.dependsOn) tasks.add(id);
       }
       if (command.kind === 'submit' && command.idempotency !== null)
         keys.push({ owner: command.submittedBy, key: command.idempotency.key });
       return;
     case 'cancel':
+      tasks.add(command.taskId);
+      return;
     case 'retry':
+      tasks.add(command.taskId);
+      retried.add(command.taskId);
+      return;
     case 'adopt':
       tasks.add(command.taskId);
+      completing.add(command.taskId);
       return;
     case 'report':
       tasks.add(command.taskId);
-      agents.add(command.from.agentId);
+      if (command.body.report === 'complete') completing.add(command.taskId);
+      (confirmsStops(command.from, roster) ? holders : agents).add(command.from.agentId);
       return;
     case 'recover':
     case 'stop_confirmed':
@@ -164,30 +211,24 @@ function addNames({ tasks, agents, holders, keys }: Names, command: Command): vo
       for (const id of command.agentIds) holders.add(id);
       return;
     case 'mail':
-      if (command.to !== null) agents.add(command.to);
+      if (command.to !== null) seenAgents.add(command.to);
       return;
     case 'sweep':
+    case 'remove_old':
     case 'hub_started':
   }
 }
 
-/** Tasks that are named by what was loaded: those of known idempotency keys, and the dependencies of a retried task. */
-async function loadNamedByNamed(batch: Batch, commands: readonly Command[], keys: readonly IdempotencyName[]): Promise<void> {
+/** Whether a report of it confirms its stops, which those of version 1 do. Who is not known here has been replaced, or may be. */
+const confirmsStops = (from: Reporter, roster: Roster): boolean => {
+  const agent = roster.get(from.agentId);
+  return agent === undefined || agent.sessionNumber !== from.session || agent.protocolVersion === 1;
+};
+
+/** How the tasks of known idempotency keys stand, and what is left of removed ones that a retried task depends on. */
+async function readNamedByNamed(batch: Batch, { keys, retried }: Names): Promise<void> {
   const ofKeys = keys.flatMap((name) => batch.key(name)?.taskIds ?? []);
-  const ofRetries = commands.flatMap((command) => (command.kind === 'retry' ? (batch.task(command.taskId)?.dependsOn ?? []) : []));
+  const ofRetries = [...retried].flatMap((id) => batch.task(id)?.dependsOn ?? []);
   const missing = [...ofKeys, ...ofRetries].filter((id) => batch.task(id) === undefined);
-  if (missing.length > 0) batch.take(await batch.unit.load({ tasks: missing, agents: [], keys: [] }));
+  if (missing.length > 0) batch.see(await batch.unit.read({ tasks: missing }));
 }
-
-async function loadHoldings(batch: Batch, agentIds: readonly AgentId[]): Promise<void> {
-  if (agentIds.length === 0) return;
-  batch.takeHoldings(await batch.unit.holdingsOf(agentIds));
-  const stopped = agentIds.flatMap((id) => batch.stopsOf(id).map((stop) => stop.taskId)).filter((id) => batch.task(id) === undefined);
-  if (stopped.length > 0) batch.take(await batch.unit.load({ tasks: stopped, agents: [], keys: [] }));
-}
-
-/** Version 1 agents whose reports confirm their stops. */
-const v1Reporters = (batch: Batch, commands: readonly Command[]): readonly AgentId[] =>
-  commands.flatMap((command) =>
-    command.kind === 'report' && batch.agent(command.from.agentId)?.protocolVersion === 1 ? [command.from.agentId] : [],
-  );

@@ -1,10 +1,29 @@
-/** How much memory a waiting command takes, roughly: what came from outside with it, in UTF-16 units as bytes twice over. */
+/** What a waiting command takes, roughly: of memory, and of a batch. */
 import { encodedBytes } from '../../domain/encoded-text.ts';
+import { noteCharacters, type Note } from '../../domain/task.ts';
 import type { Command, ReportBody, TaskDraft } from './commands.ts';
 
 /** What a command without any text takes. */
 const COMMAND_BYTES = 256;
 
+/** Dependencies of a draft that are looked up in the time that a task takes to be written. */
+const DEPENDENCIES_PER_WORK = 8;
+
+/** About how many rows of tasks it reads or writes; `Infinity`: it wants a batch of its own. */
+export function workOf(command: Command): number {
+  switch (command.kind) {
+    case 'submit':
+      return command.drafts.reduce((sum, { dependsOn }) => sum + 1 + dependsOn.length / DEPENDENCIES_PER_WORK, 0);
+    case 'identify':
+      return 1 + (command.held?.length ?? 0);
+    case 'remove_old':
+      return Infinity;
+    default:
+      return 1;
+  }
+}
+
+/** Bytes: what came from outside with it, in UTF-16 units as bytes twice over. */
 export function sizeOf(command: Command): number {
   switch (command.kind) {
     case 'submit':
@@ -13,14 +32,24 @@ export function sizeOf(command: Command): number {
       return COMMAND_BYTES + draftSize(command.draft);
     case 'report':
       return COMMAND_BYTES + reportSize(command.body);
+    case 'mail':
+      return COMMAND_BYTES + command.frame.length * 2;
+    case 'presence':
+      return COMMAND_BYTES + (command.change.what === 'resources' ? encodedBytes(command.change.resources) * 2 : 0);
     default:
       return COMMAND_BYTES;
   }
 }
 
 const draftSize = ({ body }: TaskDraft): number => {
-  const texts = [body.description, body.metadata ?? '', ...body.fileHints, ...body.successCriteria, ...body.verificationSteps];
-  return texts.reduce((sum, text) => sum + text.length * 2, COMMAND_BYTES);
+  const notes: readonly Note[] = [
+    body.description,
+    body.metadata ?? '',
+    ...body.fileHints,
+    ...body.successCriteria,
+    ...body.verificationSteps,
+  ];
+  return notes.reduce((sum, note) => sum + noteCharacters(note) * 2, COMMAND_BYTES);
 };
 
 function reportSize(body: ReportBody): number {

@@ -165,6 +165,10 @@ export interface HeldAnswer {
 export interface DisconnectCommand {
   readonly kind: 'disconnect';
   readonly from: Reporter;
+  /** When its last sign of life came, by the store's clock; left out where nobody knows. */
+  readonly heardAtMs?: number | undefined;
+  /** It was closed for a frame over the limit. `reporting`: what it said at identify that it would report; null from version 1. */
+  readonly tooLarge?: { readonly reporting: readonly TaskId[] | null } | undefined;
 }
 
 /** What a sidecar found when it looked; the hub notes when. */
@@ -218,6 +222,13 @@ export interface SweepCommand {
   readonly kind: 'sweep';
   /** When it was asked for, by both clocks: whether the hub stood still, or its clock jumped, before its batch began. */
   readonly asked?: { readonly atMs: number; readonly atMonotonicMs: number } | undefined;
+  /** Only tasks whose time has come; agents, hubs and what is over for long are looked at by the next one without it. */
+  readonly dueOnly?: boolean | undefined;
+}
+
+/** Removes some of what has been over for long. The queue gives it to itself, in a batch of its own. */
+export interface RemoveOldCommand {
+  readonly kind: 'remove_old';
 }
 
 /** This hub has just started: whoever is connected to no living hub is away. */
@@ -272,6 +283,7 @@ export type Command =
   | StopConfirmedCommand
   | RecoverCommand
   | SweepCommand
+  | RemoveOldCommand
   | HubStartedCommand
   | LookCommand
   | MailCommand
@@ -292,6 +304,8 @@ export interface Answers {
   recover: RecoverAnswer;
   /** `hadDuty`: what is due was looked at here, not by another hub at this moment. */
   sweep: { readonly kind: 'swept'; readonly hadDuty: boolean };
+  /** `more`: the removal was full, so that there may be more to remove. */
+  remove_old: { readonly kind: 'removed'; readonly more: boolean };
   hub_started: { readonly kind: 'noted' };
   look: LookAnswer;
   mail: MailAnswer;

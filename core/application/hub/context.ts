@@ -3,7 +3,9 @@ import type { HubLimits } from '../../config/limits.ts';
 import type { HubTiming } from '../../config/times.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import type { Rules } from '../../domain/rules.ts';
+import type { Digest } from '../../ports/chance.ts';
 import type { Log } from '../../ports/log.ts';
+import type { Silence } from './silence.ts';
 
 export interface HubContext {
   readonly hubId: string;
@@ -11,10 +13,13 @@ export interface HubContext {
   readonly timing: HubTiming;
   readonly limits: HubLimits;
   readonly log: Log;
-  /** From when on silence counts, by the store's clock; the sweeper moves it after a start, a stall or a jump. */
-  readonly silence: { countsFromMs: number };
+  readonly digest: Digest;
+  /** Whether silence counts; the sweeper notes starts, stalls and outages in it. */
+  readonly silence: Silence;
   /** Whether this hub holds the socket of that session. */
   readonly isHere: (agentId: AgentId, session: number) => boolean;
+  /** When the agent's socket on this hub was last heard, by the store's clock; null when it is not here. */
+  readonly heardAtMs?: ((agentId: AgentId) => number | null) | undefined;
 }
 
 /** The sidecar's own time to stop a run that is over its limit, and to say so, before the hub takes it back. */

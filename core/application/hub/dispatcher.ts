@@ -1,7 +1,7 @@
 /** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
 import { mayWork } from '../../domain/breaker.ts';
-import { canRun, decidePairs, type FreeAgent } from '../../domain/scheduling.ts';
-import { requirementKey } from '../../domain/task.ts';
+import { decidePairs, Requirements, type FreeAgent } from '../../domain/scheduling.ts';
+import { requirementKey, type Requirement } from '../../domain/task.ts';
 import { decideAssign } from '../../domain/transitions/assigning.ts';
 import type { Batch } from './batch.ts';
 import type { HubContext } from './context.ts';
@@ -12,15 +12,43 @@ const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
 
+/** Different requirements that one batch takes in. */
+const REQUIREMENTS_PER_BATCH = 1_024;
+/** Groups of requirements that one batch asks for, where more wait than that. */
+const GROUPS_PER_BATCH = 256;
+/** How long more are then taken to wait without a look. Milliseconds. */
+const MANY_FOR_MS = 10_000;
+
+/**
+ * The requirements that wait; where there are more than a batch takes in, those that agents with room may run. So thousands of
+ * tasks that nobody can run, each with a capability of its own, cost the others nothing that grows with them.
+ */
+async function waitingFor(batch: Batch, roster: Roster): Promise<readonly Requirement[]> {
+  const { unit, nowMs } = batch;
+  const limit = REQUIREMENTS_PER_BATCH;
+  if (nowMs >= roster.manyRequirementsUntilMs || nowMs + MANY_FOR_MS < roster.manyRequirementsUntilMs) {
+    const { requirements, isAll } = await unit.waitingRequirements({ nowMs, limit });
+    if (isAll) return requirements;
+    roster.manyRequirementsUntilMs = nowMs + MANY_FOR_MS;
+  }
+  const changed = batch.changedAgents().flatMap((id) => batch.agent(id) ?? []);
+  const groups = roster.groups(changed, nowMs, GROUPS_PER_BATCH);
+  return groups.length === 0 ? [] : (await unit.waitingRequirements({ nowMs, limit, groups })).requirements;
+}
+
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext): Promise<void> {
-  const waiting = await batch.unit.waitingRequirements(batch.nowMs);
+  const waiting = await waitingFor(batch, roster);
   if (waiting.length === 0 && !batch.leavesWork) return;
-  const requirements = batch.withOwnRequirements(waiting);
+  const requirements = new Requirements(batch.withOwnRequirements(waiting));
   const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
   const ids = [...new Set([...known, ...batch.changedAgents()])];
   if (ids.length === 0) return;
   const unknown = ids.filter((id) => batch.agent(id) === undefined);
-  if (unknown.length > 0) batch.take(await batch.unit.load({ tasks: [], agents: unknown, keys: [] }));
+  if (unknown.length > 0) {
+    const agents = await batch.unit.takeAgents(unknown);
+    batch.take({ agents });
+    batch.agentsTaken ||= agents.length < unknown.length;
+  }
   const uncounted = ids.filter((id) => batch.takenBy(id) === undefined);
   if (uncounted.length > 0) batch.takeCounts(await batch.unit.heldCounts(uncounted));
   const free = ids.flatMap((id): FreeAgent[] => {
@@ -31,7 +59,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   });
   const slots = free.reduce((sum, agent) => sum + agent.free, 0);
   if (slots === 0) return;
-  const keys = requirements.filter((requirement) => free.some((agent) => canRun(requirement, agent))).map(requirementKey);
+  const keys = [...requirements.ofAny(free)].map(requirementKey);
   const limitPerLane = Math.min(slots, ASSIGNMENTS_PER_BATCH);
   // What the batch itself changed is not in the store yet: the store's rows are looked up first, the batch's go over them.
   if (waiting.length > 0) {

@@ -4,11 +4,13 @@
  */
 import type { Agent } from '../../domain/agent.ts';
 import type { HubLease, HubMail } from '../../domain/hub-lease.ts';
+import type { AgentId } from '../../domain/ids.ts';
 import type { Batch } from './batch.ts';
 import type { Command, LookAnswer, LookCommand, MailAnswer, MailCommand } from './commands.ts';
 import type { HubContext } from './context.ts';
 import { sendUnsent } from './handle-operator.ts';
 import { takeAway } from './handle-session.ts';
+import type { Roster } from './roster.ts';
 
 /** Frames of other hubs' agents that one batch takes; the next look takes more. */
 const MAIL_PER_BATCH = 256;
@@ -17,8 +19,11 @@ const MAIL_PER_BATCH = 256;
 export interface HubsLoad {
   /** This hub looks at what is due for all of them. */
   readonly hasDuty: boolean;
-  /** Of a sweep: this hub's agents; with the duty also those of dead hubs, and those that are away and hold something. */
-  readonly agents: readonly Agent[];
+  /**
+   * Of a sweep that looks at agents too: those with stops and those whose socket is not here, of this hub's; with the duty also of dead
+   * hubs' and of those that are away. To be loaded.
+   */
+  readonly agentIds: readonly AgentId[];
   /** Other hubs that live; only with the duty, and for mail to all. */
   readonly living: readonly string[];
   /** Leases that ended and are removed with this batch. */
@@ -28,14 +33,16 @@ export interface HubsLoad {
   readonly mail: readonly HubMail[];
 }
 
-const NOTHING: HubsLoad = { hasDuty: false, agents: [], living: [], dead: [], wasBuried: false, mail: [] };
+const NOTHING: HubsLoad = { hasDuty: false, agentIds: [], living: [], dead: [], wasBuried: false, mail: [] };
 
 /** Loads what the commands need of hubs: a batch without a sweep, a look or the like asks nothing. */
-export async function loadForHubs(batch: Batch, commands: readonly Command[], { hubId, timing }: HubContext): Promise<HubsLoad> {
+export async function loadForHubs(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<HubsLoad> {
+  const { hubId, timing } = context;
   const has = (holds: (command: Command) => boolean): boolean => commands.some(holds);
   const isLook = has(({ kind }) => kind === 'look');
   const isStart = has(({ kind }) => kind === 'hub_started');
   const isSweep = has(({ kind }) => kind === 'sweep');
+  const isFullSweep = has((command) => command.kind === 'sweep' && command.dueOnly !== true);
   const isRenewal = has((command) => (command.kind === 'look' && command.renews) || (command.kind === 'hub_started' && command.isShared));
   const isToAll = has((command) => command.kind === 'mail' && command.to === null);
   if (!isLook && !isStart && !isSweep && !isToAll) return NOTHING;
@@ -43,16 +50,32 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], { 
   const renewed = isRenewal ? await unit.renewHub(hubId, timing.hubLeaseMs) : null;
   const mail = isLook ? await unit.takeMail(hubId, MAIL_PER_BATCH) : [];
   const hasDuty = (isSweep || isStart) && (await unit.takeDuty('sweep'));
-  const hubs = hasDuty || isToAll ? await unit.buryHubs() : { living: [], dead: [] };
+  const looksAtAgents = isFullSweep || isStart;
+  const hubs = (hasDuty && looksAtAgents) || isToAll ? await unit.buryHubs() : { living: [], dead: [] };
   const living = hubs.living.filter((id) => id !== hubId);
-  const mine = isSweep && !hasDuty ? await unit.agentsOf(hubId) : [];
-  const agents = hasDuty || isToAll ? await unit.activeAgents(living) : mine;
-  return { hasDuty, agents, living, dead: hubs.dead, wasBuried: renewed === 'made' && !isStart, mail };
+  const active = !looksAtAgents ? [] : hasDuty ? await unit.activeAgents(living) : isFullSweep ? await unit.agentsOf(hubId) : [];
+  const agentIds = active.filter(({ id, hasStops }) => hasStops || !isAsRemembered(id, roster, context)).map(({ id }) => id);
+  return { hasDuty, agentIds, living, dead: hubs.dead, wasBuried: renewed === 'made' && !isStart, mail };
 }
 
+/** A sweep has nothing to look at in an agent whose socket this hub holds, unless it has stops. */
+const isAsRemembered = (id: AgentId, roster: Roster, { isHere }: HubContext): boolean => {
+  const agent = roster.get(id);
+  return agent !== undefined && isHere(id, agent.sessionNumber);
+};
+
+/** Those of the agents that a sweep looks at, as they were loaded: not who has gone to another hub before that. */
+export const sweptAgents = (batch: Batch, { hasDuty, agentIds, living }: HubsLoad, { hubId }: HubContext): readonly Agent[] =>
+  agentIds.flatMap((id) => {
+    const agent = batch.agent(id);
+    if (agent === undefined) return [];
+    const isElsewhere = agent.connected && agent.hubId !== null && living.includes(agent.hubId);
+    return (hasDuty ? !isElsewhere : agent.connected && agent.hubId === hubId) ? [agent] : [];
+  });
+
 /** Agents of hubs that do not live are away, from the end of their hub's lease on. */
-export function takeAwayOfTheDead(batch: Batch, { agents, living, dead }: HubsLoad, context: HubContext): void {
-  for (const { id } of agents) {
+export function takeAwayOfTheDead(batch: Batch, { agentIds, living, dead }: HubsLoad, context: HubContext): void {
+  for (const id of agentIds) {
     const agent = batch.agent(id);
     if (agent === undefined || !agent.connected || agent.hubId === context.hubId) continue;
     if (agent.hubId !== null && living.includes(agent.hubId)) continue;
@@ -78,7 +101,7 @@ export function handleMail(batch: Batch, command: MailCommand, { living }: HubsL
     for (const hubId of living) batch.mail.push({ id: `${id} ${hubId}`, hubId, to, from, frame });
     return { kind: 'sent' };
   }
-  const agent = batch.agent(to);
+  const agent = batch.seenAgent(to);
   if (agent === undefined || !agent.connected || agent.hubId === null || agent.hubId === context.hubId)
     return { kind: 'agent_not_connected' };
   batch.mail.push({ id, hubId: agent.hubId, to, from, frame });

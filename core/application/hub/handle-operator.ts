@@ -13,9 +13,7 @@ import type { HubContext } from './context.ts';
 import { confirmStops } from './handle-report.ts';
 import { takeAway } from './handle-session.ts';
 import { dependenciesMet } from './handle-submit.ts';
-
-/** A version 1 sidecar confirms no stop: this long after it was asked the slot counts as free, beyond the kill's grace. */
-const V1_STOP_MS = 60_000;
+import { quietMsOf } from './silence.ts';
 
 export const handleCancel = (batch: Batch, command: CancelCommand): OperatorAnswer =>
   carryOut(batch, batch.task(command.taskId), (task) => decideCancel(task, command.by, batch.nowMs));
@@ -23,7 +21,7 @@ export const handleCancel = (batch: Batch, command: CancelCommand): OperatorAnsw
 export const handleRetry = (batch: Batch, command: RetryCommand): OperatorAnswer =>
   carryOut(batch, batch.task(command.taskId), (task) => decideRetry(task, command.by, dependenciesMet(batch, task.dependsOn), batch.nowMs));
 
-/** `result` was read from the history before the batch: JSON text, null when that generation has no late result. */
+/** `result` was read before the batch: JSON text, null when that generation has no late result. */
 export const handleAdopt = (batch: Batch, command: AdoptCommand, result: string | null): OperatorAnswer =>
   carryOut(batch, batch.task(command.taskId), (task) =>
     result === null ? refuse('invalid_state', task.generation) : decideAdopt(task, { ...command, result }, batch.nowMs),
@@ -49,14 +47,21 @@ export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent
   }
   for (const { id } of due) {
     const task = batch.task(id);
-    if (task !== undefined) sweepTask(batch, task, context);
+    if (task === undefined) continue;
+    if (task.dependentsAfter !== null) batch.unblocking.push(id);
+    else sweepTask(batch, task, context);
   }
   batch.dispatchWanted = true;
 }
 
 function sweepTask(batch: Batch, task: Task, context: HubContext): void {
   const agent = task.assignedTo === null ? undefined : batch.agent(task.assignedTo);
-  const view = { agentConnected: agent?.connected ?? false, silenceCountsFromMs: context.silence.countsFromMs };
+  const view = {
+    agentConnected: agent?.connected ?? false,
+    silenceCountsFromMs: context.silence.countsFromMs,
+    quietMs: quietMsOf(context.timing),
+    deafMs: task.hushedAtMs === null ? 0 : context.silence.deafMsSince(task.hushedAtMs),
+  };
   const decided = decideSweep(task, view, batch.nowMs, context.rules);
   if (decided === null) return batch.touch(task);
   batch.put(decided);
@@ -92,7 +97,8 @@ function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
       batch.send(anew);
       continue;
     }
-    if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + V1_STOP_MS) {
+    // Version 1 confirms no stop. It drops the task as soon as it reads the frame; the time is for its agent, which it does not stop.
+    if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + timing.v1StopMs) {
       confirmStops(batch, agent, { outcome: 'unconfirmed' }, (one) => one.taskId === stop.taskId && one.generation === stop.generation);
     } else if (batch.nowMs >= (stop.sentAtMs ?? stop.requestedAtMs) + timing.stopResendMs) {
       resend(batch, stop);

@@ -8,6 +8,7 @@ import { refuse } from '../../domain/refusal.ts';
 import { OUTCOMES_KEPT, type AckStatus, type Task, type TaskSession } from '../../domain/task.ts';
 import { isNoUsage, NO_USAGE, withAttempt, type Usage } from '../../domain/usage.ts';
 import { change, withUsage, type Speaker, type Transition } from '../../domain/transitions/change.ts';
+import { decideLate, decideRefused } from '../../domain/transitions/keeping.ts';
 import * as reporting from '../../domain/transitions/reporting.ts';
 import type { Batch } from './batch.ts';
 import type { ReportAnswer, ReportBody, ReportCause, ReportCommand, StopConfirmedCommand } from './commands.ts';
@@ -18,7 +19,7 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
   if (before === undefined || before.sessionNumber !== command.from.session) return { kind: 'replaced' };
   if (command.unfit !== undefined) {
     const named = batch.task(command.taskId);
-    keepRefused(batch, before, named, command, command.unfit);
+    keepRefused(batch, before, named, command, command.unfit, context);
     return refuse('not_assignee', named?.generation ?? null);
   }
   if (before.protocolVersion === 1) confirmByReport(batch, before, command);
@@ -35,10 +36,10 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
   }
   if (task === undefined || judgement.kind === 'refused') {
     const refusal = judgement.kind === 'refused' ? judgement : refuse('unknown_task', null);
-    keepRefused(batch, agent, task, command, refusal.code);
+    keepRefused(batch, agent, task, command, refusal.code, context);
     return refusal;
   }
-  if (judgement.kind === 'late') return takeLate(batch, task, command);
+  if (judgement.kind === 'late') return takeLate(batch, task, command, context);
   if (stillHasIt(agent, task, command.body)) {
     return { kind: 'acknowledged', status: 'rejected', generation: task.generation, duplicate: false };
   }
@@ -56,12 +57,29 @@ function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportComm
     batch.putAgent(standing(agent, task, body, batch.nowMs, context));
     return { kind: 'acknowledged', status: 'accepted', generation: task.generation, duplicate: true };
   }
+  if (body.report === 'rejected' && crossedResume(agent, body.reason)) return takeCrossed(batch, agent, task, command, context);
   const decided = decide(task, body, from, sessionOf(agent, body), batch.nowMs, context);
   if (decided.kind === 'refused') return decided;
   batch.put(decided);
   batch.putAgent(standing(agent, task, body, batch.nowMs, context));
   const status = ackOf(body, decided.task);
   return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: false };
+}
+
+/** What a sidecar says while an operator drains it. */
+const DRAINING = 'draining';
+
+/** A refusal because of a drain that is over by now: the first one in a row is no fault of the agent. */
+const crossedResume = (agent: Agent, reason: string): boolean =>
+  agent.protocolVersion === 2 && reason === DRAINING && !agent.draining && agent.rejections === 0;
+
+/** The task goes back as it came; the agent gets nothing until it says that it takes tasks again, at its next ping at the latest. */
+function takeCrossed(batch: Batch, agent: Agent, task: Task, { from }: ReportCommand, { rules }: HubContext): ReportAnswer {
+  const decided = reporting.decideReject(task, from, DRAINING, batch.nowMs, rules, false);
+  if (decided.kind === 'refused') return decided;
+  batch.put(decided);
+  batch.putAgent({ ...agent, ownDrain: DRAINING, rejections: 1 });
+  return { kind: 'acknowledged', status: 'rejected', generation: task.generation, duplicate: false };
 }
 
 /** What the agent's program can go on with, where it may be given to it again: only a machine that names itself is known to be the same. */
@@ -156,24 +174,28 @@ const inabilityOf = ({ cause = null, retryAfterMs = null }: Partial<ReportCause>
   retryAfterMs,
 });
 
-function takeLate(batch: Batch, task: Task, command: ReportCommand): ReportAnswer {
+function takeLate(batch: Batch, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
   const { body, generation, from } = command;
   if (body.report !== 'complete' || generation === null) return refuse('stale_generation', task.generation);
-  const late = reporting.decideLate(task, from, { ...body, generation }, batch.nowMs);
+  const late = decideLate(task, from, { ...body, generation }, batch.nowMs, context.digest.sha256);
   const outcome = { generation, agentId: from.agentId, report: 'complete', answer: 'late' } as const;
   batch.put({ ...late, task: { ...late.task, outcomes: [...late.task.outcomes, outcome].slice(-OUTCOMES_KEPT) } });
   return { kind: 'acknowledged', status: 'late', generation, duplicate: false };
 }
 
-/** A version 1 sidecar deletes its copy whatever the answer: what was refused is kept whole in the history. */
-function keepRefused(batch: Batch, agent: Agent, task: Task | undefined, command: ReportCommand, reason: string): void {
-  if (agent.protocolVersion !== 1 || task === undefined || command.body.report !== 'complete') return;
-  const details = { ...command.body.details, reason, result: command.body.result };
-  batch.put(
-    change(task, {}, batch.nowMs, [
-      { event: 'report_refused', agentId: agent.id, generation: command.generation, session: command.from.session, details },
-    ]),
-  );
+/** A version 1 sidecar deletes its copy whatever the answer: what was refused is kept apart, within bounds. */
+function keepRefused(
+  batch: Batch,
+  agent: Agent,
+  task: Task | undefined,
+  { body, generation, from }: ReportCommand,
+  reason: string,
+  context: HubContext,
+): void {
+  if (agent.protocolVersion !== 1 || task === undefined || body.report !== 'complete') return;
+  const by = { agentId: agent.id, session: from.session };
+  const said = { result: body.result, details: body.details, generation, reason };
+  batch.put(decideRefused(task, by, said, batch.nowMs, context.digest.sha256));
 }
 
 /** The end of a run, whoever's: the agent is free of it. */

@@ -1,20 +1,15 @@
 /** Agents that come, go and speak of themselves. */
 import type { Agent } from '../../domain/agent.ts';
-import { NO_PAUSE, withChecks, withStrike } from '../../domain/breaker.ts';
+import { NO_PAUSE, withChecks } from '../../domain/breaker.ts';
 import { notBusy, settling } from '../../domain/busy.ts';
-import { decideHeld, decideMissing, isAhead, isCurrent } from '../../domain/reconciliation.ts';
 import { decideReplacing } from '../../domain/replacing.ts';
-import { notBefore, resumedDeadline, withDeadline } from '../../domain/transitions/assigning.ts';
-import { decideAccept } from '../../domain/transitions/reporting.ts';
-import { decideRaise, decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
-import type { AgentId } from '../../domain/ids.ts';
+import { absent, runEndMs } from '../../domain/transitions/assigning.ts';
+import { decideAccept, decideFail } from '../../domain/transitions/reporting.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Batch } from './batch.ts';
 import type {
   AgentStandingCommand,
   DisconnectCommand,
-  HeldAnswer,
-  HeldAssignment,
   IdentifyAnswer,
   IdentifyCommand,
   PresenceCommand,
@@ -24,13 +19,23 @@ import type {
   StandingAnswer,
 } from './commands.ts';
 import type { HubContext } from './context.ts';
+import { answerHeld, goOn, isSpent, takeBack, takeSilentReturn, takeUnspoken } from './handle-held.ts';
 import { confirmStops, freed } from './handle-report.ts';
 
 export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
   const before = batch.agentOrNew(command.agentId);
   if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
-  const replacing = decideReplacing(before, command.instanceId, batch.nowMs);
+  const isHeard = wasJustHeard(before, batch.nowMs, context);
+  const lacks = command.held === null ? undefined : lackedBy(batch, before, command.held);
+  const replacing = decideReplacing(before, { instanceId: command.instanceId, isHeard, lacks }, batch.nowMs);
   if (replacing.kind === 'refused') {
+    if (before.instanceId !== null && before.instanceId === command.instanceId) {
+      context.log.warn('two processes speak for one agent with the same instance id: do they use the same data directory, or a copy?', {
+        agent_id: before.id,
+        instance_id: command.instanceId,
+        task_id: lacks?.id ?? null,
+      });
+    }
     batch.putAgent(replacing.agent);
     return { kind: 'agent_id_in_use' };
   }
@@ -66,110 +71,66 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
 
+/** Whether the open connection lives. Of one at another hub that is not known here, and that hub says so when it dies. */
+function wasJustHeard(agent: Agent, nowMs: number, { hubId, isHere, heardAtMs, timing }: HubContext): boolean {
+  if (agent.hubId !== hubId) return true;
+  if (!isHere(agent.id, agent.sessionNumber)) return false;
+  const heardMs = heardAtMs?.(agent.id) ?? null;
+  return heardMs === null || nowMs - heardMs <= timing.heartbeatMs;
+}
+
+/** What the agent has accepted and this inventory does not name. */
+const lackedBy = (batch: Batch, agent: Agent, held: NonNullable<IdentifyCommand['held']>): Task | undefined =>
+  batch
+    .liveOf(agent.id)
+    .find((task) => task.acceptedAtMs !== null && !held.some((one) => one.taskId === task.id && one.generation === task.generation));
+
 const isHeldByAnother = (agent: Agent, command: IdentifyCommand, nowMs: number, { timing }: HubContext): boolean =>
   agent.instanceId !== null &&
   command.instanceId !== null &&
   agent.instanceId !== command.instanceId &&
   (agent.connected || (agent.disconnectedAtMs ?? 0) > nowMs - timing.reconnectGraceMs);
 
-/**
- * Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. Another machine is
- * not given the same generation again: the one before it may have it, with its word still on the way.
- */
-function answerHeld(
-  batch: Batch,
-  agent: Agent,
-  { held, isOtherMachine }: { readonly held: readonly HeldAssignment[]; readonly isOtherMachine: boolean },
-  context: HubContext,
-): readonly HeldAnswer[] {
-  const answers = held.map((one): HeldAnswer => {
-    const task = raisedAbove(batch, agent, one, context);
-    const decision = decideHeld(task, one, agent.id);
-    const name = { taskId: one.taskId, generation: one.generation };
-    switch (decision.action) {
-      case 'report':
-        // Its word is on the way: until it is here the assignment is as good as going on.
-        if (task !== undefined && isCurrent(task, one, agent.id)) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
-        return { ...name, action: 'report', reason: null };
-      case 'continue':
-        if (task !== undefined) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
-        return { ...name, action: 'continue', reason: null };
-      case 'lost':
-        if (task !== undefined) takeBack(batch, agent.id, task, 'lost', context);
-        return { ...name, action: 'abort', reason: 'lost' };
-      case 'abort':
-        return { ...name, action: 'abort', reason: decision.reason };
-    }
-  });
-  const isHeld = (task: { readonly taskId: Task['id']; readonly generation: number }): boolean =>
-    held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
-  for (const task of batch.liveOf(agent.id)) {
-    if (isHeld({ taskId: task.id, generation: task.generation })) continue;
-    if (decideMissing(task) === 'lost') takeBack(batch, agent.id, task, 'not_held', context);
-    else if (isOtherMachine) giveAgain(batch, task, context);
-    else pushAgain(batch, agent, task, context);
-  }
-  confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
-  return answers;
-}
-
-/** The task that is held, raised above what is held where the store fell back in time. */
-function raisedAbove(batch: Batch, agent: Agent, held: HeldAssignment, context: HubContext): Task | undefined {
-  const task = batch.task(held.taskId);
-  if (task === undefined || !isAhead(task, held)) return task;
-  const { taskId, generation } = held;
-  const stored = task.generation;
-  context.log.error('a sidecar holds a generation above the stored one: the store fell back in time', {
-    agent_id: agent.id,
-    taskId,
-    generation,
-    stored,
-  });
-  batch.put(decideRaise(task, { generation, by: { agentId: agent.id, session: agent.sessionNumber } }, batch.nowMs, context.rules));
-  return batch.task(taskId);
-}
-
-/** Version 1 has no inventory: what it never accepted is pushed again, of the rest it is expected to speak. */
-function takeSilentReturn(batch: Batch, agent: Agent, context: HubContext): void {
-  for (const task of batch.liveOf(agent.id)) {
-    if (task.acceptedAtMs === null) pushAgain(batch, agent, task, context);
-    else batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
-  }
-}
-
-function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext): void {
-  const renewed = resumedDeadline(task, batch.nowMs, context.rules);
-  batch.touch(renewed);
-  batch.push(agent.id, agent.sessionNumber, renewed);
-}
-
-/** Never accepted, as far as is known: it goes on under a new generation, and spends no retry. */
-function giveAgain(batch: Batch, task: Task, { rules }: HubContext): void {
-  const decided = decideReclaim(task, { reason: 'not_held', stop: false }, batch.nowMs, rules);
-  if (decided.kind === 'changed') batch.put(decided);
-}
-
-/** Takes back what the agent itself does not have: nothing is to be stopped there. */
-function takeBack(batch: Batch, agentId: AgentId, task: Task, reason: ReclaimReason, context: HubContext): void {
-  const decided = decideReclaim(task, { reason, stop: false }, batch.nowMs, context.rules);
-  if (decided.kind === 'refused') return;
-  batch.put(decided);
-  batch.putAgent(withStrike(batch.agentOrNew(agentId), task.id, 'lost', batch.nowMs, context.rules.breaker));
-}
-
 export function handleDisconnect(batch: Batch, command: DisconnectCommand, context: HubContext): void {
   const agent = current(batch, command.from);
-  if (agent !== undefined) takeAway(batch, agent, context);
+  if (agent === undefined) return;
+  if (command.tooLarge !== undefined) failOversized(batch, agent, command, context);
+  const heardMs = Math.max(agent.lastHeardAtMs ?? 0, Math.min(command.heardAtMs ?? 0, batch.nowMs));
+  takeAway(batch, { ...(batch.agent(agent.id) ?? agent), lastHeardAtMs: heardMs === 0 ? null : heardMs }, context);
+}
+
+/**
+ * Its connection was closed for a frame over the limit. Where that can only have been the end of a task, the attempt has
+ * failed: version 1 deletes its copy of the result, and version 2 would send the same frame at each return.
+ */
+function failOversized(batch: Batch, agent: Agent, { from, tooLarge }: DisconnectCommand, context: HubContext): void {
+  const [task, ...others] = batch.liveOf(agent.id).filter(({ acceptedAtMs }) => acceptedAtMs !== null);
+  const reporting = tooLarge?.reporting ?? null;
+  if (task === undefined || others.length > 0 || (reporting !== null && !reporting.includes(task.id))) return;
+  const error =
+    `the report was a frame over the limit of ${context.limits.frameBytes} bytes: ` +
+    'write less into the result, or raise limits.frameBytes in the config of the hub';
+  const said = { error, kind: 'result_too_large', retryable: true, tokensUsed: null, costUsd: null, details: null };
+  batch.put(decideFail(task, from, said, batch.nowMs, context.rules));
 }
 
 /**
  * The agent is away since `sinceMs`: each of its deadlines is the end of the grace from then on, unless silence does not
- * count yet. A run limit that passes meanwhile waits for it too: the sidecar keeps it, and has no way to say so.
+ * count yet. A version 2 run that passes its limit meanwhile has at most one grace more, over all absences; version 1 keeps
+ * no result, so that there is nothing to wait for.
  */
 export function takeAway(batch: Batch, agent: Agent, context: HubContext, sinceMs: number = batch.nowMs): void {
   batch.putAgent({ ...agent, connected: false, disconnectedAtMs: sinceMs, lastHeardAtMs: agent.lastHeardAtMs ?? sinceMs });
   const untilMs = Math.max(sinceMs + context.timing.reconnectGraceMs, context.silence.countsFromMs);
-  for (const task of batch.liveOf(agent.id)) batch.touch(notBefore(withDeadline(task, untilMs), untilMs));
+  for (const task of batch.liveOf(agent.id)) {
+    if (!isSpent(agent, task, sinceMs, context)) batch.touch(absent(task, { untilMs, runUntilMs: runUntilMs(agent, task, context) }));
+  }
+}
+
+/** How far an absence may put off the end of a run. */
+function runUntilMs(agent: Agent, task: Task, { rules, timing, silence }: HubContext): number {
+  if (agent.protocolVersion === 1 || task.acceptedAtMs === null) return silence.countsFromMs;
+  return Math.max(runEndMs(task, task.acceptedAtMs, rules) + timing.reconnectGraceMs, silence.countsFromMs);
 }
 
 export function handlePresence(batch: Batch, command: PresenceCommand, context: HubContext): void {
@@ -200,17 +161,14 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
       return renewByPing(batch, agent, context);
     case 'settled':
       batch.dispatchWanted = true;
-      for (const task of batch.liveOf(agent.id)) {
-        if (task.acceptedAtMs !== null && !change.spokenOf.includes(task.id)) pushAgain(batch, agent, task, context);
-      }
+      takeUnspoken(batch, agent, change.spokenOf, context);
   }
 }
 
 /** Version 1 says nothing else between wake and result: its pings renew, up to `v1RunMaxMs` after acceptance. */
-function renewByPing(batch: Batch, agent: Agent, { rules, timing }: HubContext): void {
+function renewByPing(batch: Batch, agent: Agent, context: HubContext): void {
   for (const task of batch.liveOf(agent.id)) {
-    if (task.acceptedAtMs === null || batch.nowMs > task.acceptedAtMs + timing.v1RunMaxMs) continue;
-    batch.touch(withDeadline(task, batch.nowMs + rules.leaseMs));
+    if (task.acceptedAtMs !== null) goOn(batch, agent, task, context);
   }
 }
 
@@ -228,7 +186,7 @@ export function handleRecover(batch: Batch, command: RecoverCommand, context: Hu
   }
   // Whoever goes on with a task has accepted it, whatever became of the frame that said so.
   if (task.acceptedAtMs === null) batch.put(decideAccept(task, command.from, batch.nowMs, context.rules));
-  else batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+  else goOn(batch, agent, task, context);
   return { kind: 'continue', generation: task.generation };
 }
 

@@ -1,19 +1,49 @@
-/** What is over for long is removed with each sweep, after the batch is saved: what came back to life in it stays. */
-import type { StoreUnit } from '../../ports/task-store.ts';
+/**
+ * Removes what has been over for long: after each sweep, and again at once as long as there is a full portion of it. Each
+ * portion is a batch of its own, in turn with the batches of commands, so that nobody waits for more than one of them. Nothing is removed in a quiet time,
+ * nor while the store's clock is in doubt.
+ */
+import type { EndedPlace, StoreUnit } from '../../ports/task-store.ts';
 import type { HubContext } from './context.ts';
 
-/** Rows of each kind that one sweep removes, so that no sweep takes long. */
-const REMOVED_PER_SWEEP = 1_000;
+/** Ended tasks that one batch looks at: those that others still depend on stay, and are stepped over. */
+const LOOKED_PER_BATCH = 2_000;
+/** Batches that may find nothing to remove before the rest is left to the next sweep. */
+const FRUITLESS_MAX = 5;
+/** Rows of each kind that one batch removes. */
+const REMOVED_PER_BATCH = 500;
 
-export async function removeOld(unit: StoreUnit, nowMs: number, { timing, log }: HubContext): Promise<void> {
+/** Where the removal of this hub is among the ended tasks. It begins anew with the oldest once it is through, and after a restart. */
+export interface RemovalPlace {
+  after: EndedPlace | null;
+  /** Portions in a row that found nothing. */
+  fruitless: number;
+}
+export const removalFromTheOldest = (): RemovalPlace => ({ after: null, fruitless: 0 });
+
+/** Answers whether another portion is wanted at once. One hub at a time does it. */
+export async function removeOld(unit: StoreUnit, { timing, log, silence }: HubContext, place: RemovalPlace): Promise<boolean> {
+  const { nowMs, removableMs } = unit;
+  if (removableMs === null || silence.holdsRemovals(nowMs)) return false;
+  if (!(await unit.takeDuty('removal'))) return false;
   const removed = await unit.remove({
     nowMs,
-    endedBeforeMs: nowMs - timing.endedKeptMs,
-    deadBeforeMs: nowMs - timing.deadLetterKeptMs,
-    tombstonesBeforeMs: nowMs - timing.tombstoneMs,
+    endedBeforeMs: removableMs - timing.endedKeptMs,
+    deadBeforeMs: removableMs - timing.deadLetterKeptMs,
+    tombstonesBeforeMs: removableMs - timing.tombstoneMs,
     // Counted from the submit: whatever a key names is kept, or has a tombstone, for longer.
-    keysBeforeMs: nowMs - timing.tombstoneMs,
-    limit: REMOVED_PER_SWEEP,
+    keysBeforeMs: removableMs - timing.tombstoneMs,
+    limit: REMOVED_PER_BATCH,
+    after: place.after,
+    lookedMax: LOOKED_PER_BATCH,
   });
-  if (removed.tasks + removed.tombstones + removed.keys > 0) log.info('what was over for long is removed', { ...removed });
+  const { tasks, tombstones, keys, secrets, next } = removed;
+  if (tasks + tombstones + keys + secrets > 0) log.info('what was over for long is removed', { tasks, tombstones, keys, secrets });
+  place.after = next;
+  place.fruitless = tasks > 0 || next === null ? 0 : place.fruitless + 1;
+  if (Math.max(tombstones, keys, secrets) === REMOVED_PER_BATCH) return true;
+  if (next === null) return false;
+  if (place.fruitless < FRUITLESS_MAX) return true;
+  place.fruitless = 0;
+  return false;
 }

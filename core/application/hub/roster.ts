@@ -5,8 +5,8 @@
 import type { Agent } from '../../domain/agent.ts';
 import { mayWork } from '../../domain/breaker.ts';
 import type { AgentId } from '../../domain/ids.ts';
-import { canRun } from '../../domain/scheduling.ts';
-import type { Requirement } from '../../domain/task.ts';
+import type { Requirements } from '../../domain/scheduling.ts';
+import type { RequirementGroup } from '../../domain/task.ts';
 import type { Batch } from './batch.ts';
 import type { Outgoing } from './commands.ts';
 
@@ -22,6 +22,10 @@ export class Roster {
   /** Those of them that are held back until some time: few, so that nobody has to look through all. */
   readonly #heldBack = new Map<AgentId, readonly number[]>();
   readonly #hubId: string;
+  /** Where the next `groups` begin, when there are more than are asked for. */
+  #groupsFrom = 0;
+  /** Until when more requirements are taken to wait than one look takes in. */
+  manyRequirementsUntilMs = 0;
 
   constructor(hubId: string) {
     this.#hubId = hubId;
@@ -62,17 +66,40 @@ export class Roster {
   }
 
   /** Agents believed to have room for one of these, those with the fewest tasks first and then who has had so few for longest, at most `limit`. */
-  free(requirements: readonly Requirement[], nowMs: number, limit: number): readonly AgentId[] {
+  free(requirements: Requirements, nowMs: number, limit: number): readonly AgentId[] {
     const free: AgentId[] = [];
     for (const taken of [...this.#byTaken.keys()].sort((a, b) => a - b)) {
       for (const id of this.#byTaken.get(taken) ?? []) {
         const agent = this.get(id);
         if (agent === undefined || taken >= agent.slots || !mayWork(agent, nowMs)) continue;
-        if (requirements.some((requirement) => canRun(requirement, agent))) free.push(id);
+        if (requirements.has(agent)) free.push(id);
         if (free.length === limit) return free;
       }
     }
     return free;
+  }
+
+  /**
+   * The groups of requirements that agents with room can run some of, and these agents beside them; at most `limit`, others the next time
+   * where there are more.
+   */
+  groups(beside: readonly Agent[], nowMs: number, limit: number): readonly RequirementGroup[] {
+    const capabilities = new Set<string>();
+    const agentIds = new Set<AgentId>();
+    const add = (agent: Agent): void => {
+      agentIds.add(agent.id);
+      for (const capability of agent.capabilities) capabilities.add(capability);
+    };
+    for (const { agent, taken } of this.#entries.values()) if (taken < agent.slots && mayWork(agent, nowMs)) add(agent);
+    for (const agent of beside) add(agent);
+    if (agentIds.size === 0) return [];
+    const named: RequirementGroup[] = [
+      ...[...capabilities].map((capability) => ({ capability })),
+      ...[...agentIds].map((agentId) => ({ agentId })),
+    ];
+    const from = named.length > limit ? this.#groupsFrom % named.length : 0;
+    this.#groupsFrom = from + limit;
+    return [{ capability: null }, ...[...named.slice(from), ...named.slice(0, from)].slice(0, limit)];
   }
 
   /** When the next pause or busy time of an agent ends; null when there is none. */

@@ -1,13 +1,14 @@
 /**
  * Lets time pass: asks the queue to sweep regularly and at the next deadline, and decides from when on silence counts.
- * Nothing is taken back for silence right after a start, after the storage came back, or after the event loop or the
- * clock was seen to jump.
+ * Nothing is taken back for silence right after a start, after the storage came back, or after the event loop stood still or
+ * the store's time was moved forward (silence.ts).
  */
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { CommandInbox } from './commands.ts';
 import type { HubContext } from './context.ts';
+import { quietMsOf } from './silence.ts';
 
-/** A timer this late, or clocks this far apart from each other since the last sweep, is a stall or a jump. Milliseconds. */
+/** A timer this late, or store time this far ahead of the monotonic clock since the last sweep, is a stall or a jump. Milliseconds. */
 const JUMP_MS = 5_000;
 /** No timer is longer, so that a jump is noticed within it. Milliseconds. */
 export const TIMER_MAX_MS = 3_600_000;
@@ -23,6 +24,8 @@ export interface SweeperDeps {
   readonly context: HubContext;
   /** The earliest time at which something in the store is due; null when nothing is. */
   readonly nextDueAtMs: () => Promise<number | null>;
+  /** When the store was last known to be in use before this start; null: never. */
+  readonly lastUsedMs?: (() => number | null) | undefined;
 }
 
 export class Sweeper {
@@ -30,13 +33,16 @@ export class Sweeper {
   #timer: Timer | null = null;
   /** When the timer is to fire, by the monotonic clock. */
   #fireAtMonotonicMs = 0;
-  /** Wall time less monotonic time: changes only when the wall clock jumps. */
+  /** Store time less monotonic time: grows when store time is moved forward. */
   #offsetMs = 0;
   #running = false;
   /** The earliest due time heard of while a sweep was running. */
   #heardDueAtMs: number | null = null;
   #stopped = true;
-  #storageAway = false;
+  /** Since when the storage is away, by the store's clock; null while it is there. */
+  #storageAwayFromMs: number | null = null;
+  /** When agents are to be looked at too, by the monotonic clock. What is due is looked at whenever it is due. */
+  #agentsAtMonotonicMs = 0;
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
@@ -47,7 +53,7 @@ export class Sweeper {
     const { clock } = this.#deps;
     this.#stopped = false;
     this.#offsetMs = clock.nowMs() - clock.monotonicMs();
-    this.#hush('the hub has just started');
+    this.#hush('the hub has just started', this.#deps.lastUsedMs?.() ?? clock.nowMs());
     this.#arm(0);
   }
 
@@ -70,11 +76,15 @@ export class Sweeper {
     if (clock.monotonicMs() + delayMs < this.#fireAtMonotonicMs) this.#arm(delayMs);
   }
 
-  /** The storage could not commit, or a batch waited too long: renewals were lost or late with it, so from now on silence does not count for a while. */
-  storageFailed(): void {
+  /**
+   * The storage could not commit, or kept a batch waiting for too long: renewals were lost or late with it, so from now on silence does
+   * not count for a while. `lastedMs`: how long that took so far. `isOver`: it goes on now.
+   */
+  storageFailed(lastedMs = 0, isOver = false): void {
     if (this.#stopped) return;
-    if (!this.#storageAway) this.#hush('the storage could not commit, or a batch had to wait too long');
-    this.#storageAway = true;
+    const fromMs = this.#deps.clock.nowMs() - Math.ceil(lastedMs);
+    if (this.#storageAwayFromMs === null) this.#hush('the storage could not commit, or a batch had to wait too long', fromMs);
+    if (!isOver) this.#storageAwayFromMs ??= fromMs;
   }
 
   #arm(delayMs: number): void {
@@ -85,29 +95,53 @@ export class Sweeper {
     this.#timer = clock.after(boundedMs, () => this.#fired());
   }
 
+  /**
+   * A batch is about to be judged at `nowMs`, by the store's clock. Where that has just been moved forward, the end of a quiet time is
+   * past by it, and so are deadlines: the quiet time begins before the batch, not with the next timer.
+   */
+  judging(nowMs: number): void {
+    if (!this.#stopped) this.#lookAtClocks(nowMs, 0);
+  }
+
+  #lookAtClocks(nowMs: number, lateMs: number): void {
+    const offsetMs = nowMs - this.#deps.clock.monotonicMs();
+    const jumpMs = offsetMs - this.#offsetMs;
+    const goneMs = Math.max(jumpMs, lateMs);
+    if (goneMs <= JUMP_MS) return;
+    this.#offsetMs = offsetMs;
+    this.#hush(
+      `store time moved forward by ${Math.round(jumpMs)} ms, the timer was ${Math.round(lateMs)} ms late`,
+      nowMs - Math.ceil(goneMs),
+      nowMs,
+    );
+  }
+
   #fired(): void {
     const { clock } = this.#deps;
-    const offsetMs = clock.nowMs() - clock.monotonicMs();
-    const jumpMs = Math.abs(offsetMs - this.#offsetMs);
-    const lateMs = clock.monotonicMs() - this.#fireAtMonotonicMs;
-    this.#offsetMs = offsetMs;
-    if (jumpMs > JUMP_MS || lateMs > JUMP_MS) this.#hush(`the clock jumped by ${jumpMs} ms, the timer was ${lateMs} ms late`);
+    const nowMs = clock.nowMs();
+    this.#lookAtClocks(nowMs, clock.monotonicMs() - this.#fireAtMonotonicMs);
+    this.#offsetMs = nowMs - clock.monotonicMs();
     // This sweep may be the first that succeeds again, so the quiet time begins before it.
-    if (this.#storageAway) this.#hush('the storage was away');
+    if (this.#storageAwayFromMs !== null) this.#hush('the storage was away', this.#storageAwayFromMs);
     this.#running = true;
     // One more turn of the event loop: frames that were received before are taken before the sweep.
     this.#timer = clock.after(0, () => this.#post());
   }
 
   #post(): void {
-    const { clock, inbox } = this.#deps;
+    const { clock, inbox, context } = this.#deps;
     const asked = { atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-    inbox.post({ kind: 'sweep', asked }, (outcome) => void this.#swept(outcome.ok, outcome.ok && outcome.answer.hadDuty));
+    const dueOnly = asked.atMonotonicMs < this.#agentsAtMonotonicMs;
+    inbox.post({ kind: 'sweep', asked, dueOnly }, (outcome) => {
+      // Another hub that had the duty may have looked only for what is due.
+      if (outcome.ok && outcome.answer.hadDuty && !dueOnly) this.#agentsAtMonotonicMs = asked.atMonotonicMs + context.timing.sweepMs;
+      void this.#swept(outcome.ok, outcome.ok && outcome.answer.hadDuty);
+    });
   }
 
   /** What is due when another hub looks at it is that one's; whatever it leaves is looked at a moment later. */
   async #swept(ok: boolean, hadDuty: boolean): Promise<void> {
-    if (ok) this.#storageAway = false;
+    if (ok) this.#storageAwayFromMs = null;
     const storedDueAtMs = await this.#nextDueAtMs();
     this.#running = false;
     if (this.#stopped) return;
@@ -115,7 +149,14 @@ export class Sweeper {
     const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#heardDueAtMs ?? Infinity);
     this.#heardDueAtMs = null;
     // What a failed sweep was for is not known any more: the end of a pause is in no row that is due.
-    this.#arm(Math.min(context.timing.sweepMs, ok ? Math.max(hadDuty ? GAP_MS : RETRY_MS, dueAtMs - clock.nowMs()) : RETRY_MS));
+    const agentsInMs = Math.max(GAP_MS, this.#agentsAtMonotonicMs - clock.monotonicMs());
+    this.#arm(
+      Math.min(
+        context.timing.sweepMs,
+        hadDuty ? agentsInMs : Infinity,
+        ok ? Math.max(hadDuty ? GAP_MS : RETRY_MS, dueAtMs - clock.nowMs()) : RETRY_MS,
+      ),
+    );
   }
 
   /** A store that cannot be read is asked again at the next regular sweep. */
@@ -128,10 +169,11 @@ export class Sweeper {
     }
   }
 
-  #hush(why: string): void {
-    const { clock, context } = this.#deps;
-    const quietMs = Math.max(context.timing.reconnectGraceMs, context.timing.quietAfterStartMs);
-    context.silence.countsFromMs = clock.nowMs() + quietMs;
+  /** `fromMs`: since when nobody could be heard, by the store's clock. */
+  #hush(why: string, fromMs: number, nowMs: number = this.#deps.clock.nowMs()): void {
+    const { context } = this.#deps;
+    const quietMs = quietMsOf(context.timing);
+    context.silence.disturbed({ fromMs, nowMs, quietMs });
     context.log.info('nothing is taken back for silence for a while', { because: why, quiet_ms: quietMs });
   }
 }

@@ -9,22 +9,29 @@
 import { AgentcomError } from '../../errors/agentcom-error.ts';
 import type { StoredEvent } from '../../domain/event.ts';
 import { isLive } from '../../domain/task.ts';
-import type { Clock } from '../../ports/clock.ts';
+import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Ids } from '../../ports/chance.ts';
 import type { Look } from '../../ports/hub-calls.ts';
 import type { StoreUnit, TaskStore } from '../../ports/task-store.ts';
 import { Batch } from './batch.ts';
-import type { AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
+import type { AdoptCommand, AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
 import type { HubContext } from './context.ts';
 import { dispatch } from './dispatcher.ts';
-import { removeOld } from './remove-old.ts';
+import { removalFromTheOldest, removeOld } from './remove-old.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
-import { sizeOf } from './command-size.ts';
+import { sizeOf, workOf } from './command-size.ts';
+import { Inbox, type Waiting } from './inbox.ts';
 import type { Roster } from './roster.ts';
 import { unblock } from './unblock.ts';
 
-/** How often a batch is repeated that the store asks to repeat. */
+/** How often a batch is tried that the store asks to repeat. */
 const BATCH_TRIES_MAX = 5;
+/** How often each part of such a batch is tried, once it is split. */
+const PART_TRIES_MAX = 2;
+/** How long parts are repeated and split further: one row that never gets free costs a wait with each try. Milliseconds. */
+const SPLIT_WITHIN_MS = 20_000;
+/** Until an agent is looked at again that another hub had when it might have been given work. Milliseconds. */
+const AGENT_TAKEN_MS = 50;
 /** A store that lets a transaction wait or last so long was away, though it did not say so; or the hub stood still. Milliseconds. */
 const STALL_MS = 5_000;
 
@@ -38,8 +45,13 @@ export interface TaskQueueDeps {
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
   /** Told of each commit. MUST NOT throw. */
   readonly committed: (commit: Commit) => void;
-  /** Told when the store could not commit a batch, or one waited or lasted too long: before any later command is judged. MUST NOT throw. */
-  readonly storageFailed?: (() => void) | undefined;
+  /**
+   * Told when the store could not commit a batch, or one waited or lasted too long: before any later command is judged. `lastedMs`: how
+   * long so far; `isOver`: the store goes on. MUST NOT throw.
+   */
+  readonly storageFailed?: ((lastedMs: number, isOver: boolean) => void) | undefined;
+  /** Called with the store's time before the commands of a batch are judged by it. MUST NOT throw. */
+  readonly judging?: ((nowMs: number) => void) | undefined;
 }
 
 /** What others may want to know of a commit. */
@@ -51,9 +63,7 @@ export interface Commit {
   readonly look: Look | null;
 }
 
-interface Entry {
-  readonly command: Command;
-  readonly bytes: number;
+interface Entry extends Waiting {
   readonly prepared: Prepared;
   readonly settle: (outcome: Settled<Command>) => void;
 }
@@ -67,15 +77,23 @@ interface Done {
 
 export class TaskQueue implements CommandInbox {
   readonly #deps: TaskQueueDeps;
-  #inbox: Entry[] = [];
-  #inboxBytes = 0;
+  readonly #inbox: Inbox<Entry>;
   #running: Promise<void> | null = null;
   #stopping = false;
   /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
   #dispatchAgain = false;
+  /** A removal waits or is under way. */
+  #removing = false;
+  readonly #removal = removalFromTheOldest();
+  #lookAgain: Timer | null = null;
+
+  /** When the store last did what it was asked, by the monotonic clock: since then it may have been away. */
+  #lastDoneMs: number | null = null;
 
   constructor(deps: TaskQueueDeps) {
     this.#deps = deps;
+    const { batchCommands, batchWork } = deps.context.limits;
+    this.#inbox = new Inbox({ commandsMax: batchCommands, workMax: batchWork });
   }
 
   do<C extends Command>(command: C): Promise<AnswerTo<C>> {
@@ -87,12 +105,8 @@ export class TaskQueue implements CommandInbox {
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void {
     const settle = settled as (outcome: Settled<Command>) => void;
     if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle);
-    this.#deps.store.read(command.taskId).then(
-      (record) => {
-        const event = record?.events.findLast((one) => one.event === 'late_result' && one.generation === command.generation);
-        const result = event?.details?.['result'];
-        this.#enqueue(command, { lateResult: typeof result === 'string' ? result : null }, settle);
-      },
+    this.#lateResultOf(command).then(
+      (lateResult) => this.#enqueue(command, { lateResult }, settle),
       (error: unknown) => settle({ ok: false, error }),
     );
   }
@@ -105,7 +119,17 @@ export class TaskQueue implements CommandInbox {
   /** Takes nothing new, and answers when all that waited is committed and told. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#lookAgain?.cancel();
     await this.#running;
+  }
+
+  /** JSON text; null when that generation has no late result. */
+  async #lateResultOf({ taskId, generation }: AdoptCommand): Promise<string | null> {
+    const { store } = this.#deps;
+    const [task] = await store.peek([taskId]);
+    const late = task?.kept.results.find((one) => one.kind === 'late' && one.generation === generation);
+    if (late === undefined) return null;
+    return (await store.keptResult({ taskId, generation, agentId: late.agentId }))?.result ?? null;
   }
 
   #enqueue(command: Command, prepared: Prepared, settle: Entry['settle']): void {
@@ -117,13 +141,13 @@ export class TaskQueue implements CommandInbox {
       });
     }
     const bytes = sizeOf(command);
-    const isFull = this.#inbox.length >= limits.inboxCommands || this.#inboxBytes + bytes > limits.inboxBytes;
+    const share = stopsWork(command) ? RESERVED_SHARE : 1;
+    const isFull = this.#inbox.length >= limits.inboxCommands * share || this.#inbox.bytes + bytes > limits.inboxBytes * share;
     if (isFull && !isOurOwn(command)) {
-      const message = `The hub has ${this.#inbox.length} commands (${this.#inboxBytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
+      const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
       return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
     }
-    this.#inbox.push({ command, bytes, prepared, settle });
-    this.#inboxBytes += bytes;
+    this.#inbox.push({ command, bytes, work: workOf(command), prepared, settle });
     this.#running ??= this.#run();
   }
 
@@ -131,8 +155,7 @@ export class TaskQueue implements CommandInbox {
     // One turn of the event loop's microtasks: what arrived together is committed together.
     await Promise.resolve();
     while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#stopping)) {
-      const entries = this.#inbox.splice(0, this.#deps.context.limits.batchCommands);
-      for (const entry of entries) this.#inboxBytes -= entry.bytes;
+      const entries = this.#inbox.take();
       const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
       await this.#settleAll(entries, mustDispatch);
@@ -140,31 +163,66 @@ export class TaskQueue implements CommandInbox {
     this.#running = null;
   }
 
-  /** Commits the entries together; a batch that fails for a reason of its own is split until the culprit stands alone. */
-  async #settleAll(entries: readonly Entry[], mustDispatch: boolean): Promise<void> {
+  /**
+   * Commits the entries together; a batch that fails for a reason of its own, or that another transaction is in the way of again
+   * and again, is split until the culprit stands alone. `splitUntilMs`: of a part of the latter; by the monotonic clock.
+   */
+  async #settleAll(entries: readonly Entry[], mustDispatch: boolean, splitUntilMs: number | null = null): Promise<void> {
+    const { clock } = this.#deps;
+    const isLate = splitUntilMs !== null && clock.monotonicMs() >= splitUntilMs;
+    const tries = splitUntilMs === null ? BATCH_TRIES_MAX : isLate ? 1 : PART_TRIES_MAX;
     let done: Done;
+    this.#lastDoneMs ??= clock.monotonicMs();
     try {
-      done = await this.#commit(entries, mustDispatch);
+      done = await this.#commit(entries, mustDispatch, tries);
     } catch (error) {
       const ofStore = isOfTheStore(error);
-      if (ofStore) this.#deps.storageFailed?.();
-      if (entries.length > 1 && !ofStore) {
+      if (ofStore) this.#deps.storageFailed?.(clock.monotonicMs() - this.#lastDoneMs, false);
+      const isInTheWay = AgentcomError.is(error, 'AC_STORE_RETRY');
+      if (entries.length > 1 && (!ofStore || (isInTheWay && !isLate))) {
         const middle = Math.ceil(entries.length / 2);
-        await this.#settleAll(entries.slice(0, middle), mustDispatch);
-        return this.#settleAll(entries.slice(middle), mustDispatch);
+        const untilMs = isInTheWay ? (splitUntilMs ?? clock.monotonicMs() + SPLIT_WITHIN_MS) : splitUntilMs;
+        await this.#settleAll(entries.slice(0, middle), mustDispatch, untilMs);
+        return this.#settleAll(entries.slice(middle), mustDispatch, untilMs);
       }
       this.#deps.context.log.error('a batch could not be committed', { commands: entries.length, error });
       for (const entry of entries) entry.settle({ ok: false, error });
       return;
     }
+    this.#lastDoneMs = clock.monotonicMs();
     const told = this.#deps.roster.learn(done.batch);
     for (const [index, entry] of entries.entries()) {
       const answer = done.answers[index];
       if (answer !== undefined) entry.settle({ ok: true, answer: answer() });
     }
-    this.#deps.deliver([...done.batch.outgoing, ...told]);
+    // An agent hears that its drain is over before it gets a task; and of a drain after what was given to it before.
+    const first = told.filter(({ kind }) => kind === 'resume');
+    this.#deps.deliver(
+      first.length === 0
+        ? [...done.batch.outgoing, ...told]
+        : [...first, ...done.batch.outgoing, ...told.filter((one) => !first.includes(one))],
+    );
     this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, look: this.#lookFor(done) });
     this.#dispatchAgain ||= done.batch.moreWaits;
+    if (done.batch.removalWanted) this.#remove();
+    if (done.batch.agentsTaken) this.#lookAgain ??= clock.after(AGENT_TAKEN_MS, () => this.#dispatchNow());
+  }
+
+  #dispatchNow(): void {
+    this.#lookAgain = null;
+    if (this.#stopping) return;
+    this.#dispatchAgain = true;
+    this.#running ??= this.#run();
+  }
+
+  /** Removes what is over for long, portion by portion, what waits meanwhile in between. */
+  #remove(): void {
+    if (this.#removing || this.#stopping) return;
+    this.#removing = true;
+    this.post({ kind: 'remove_old' }, (outcome) => {
+      this.#removing = false;
+      if (outcome.ok && outcome.answer.more) this.#remove();
+    });
   }
 
   /** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */
@@ -178,12 +236,13 @@ export class TaskQueue implements CommandInbox {
     return { events: events.length > 0, work, agents: toAll ? null : agents };
   }
 
-  async #commit(entries: readonly Entry[], mustDispatch: boolean): Promise<Done> {
+  async #commit(entries: readonly Entry[], mustDispatch: boolean, triesMax: number): Promise<Done> {
     const { store, ids, clock } = this.#deps;
     const askedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
+      this.#deps.judging?.(unit.nowMs);
       const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)));
-      if (waitedMs > STALL_MS) this.#deps.storageFailed?.();
+      if (waitedMs > STALL_MS) this.#deps.storageFailed?.(waitedMs, true);
       return this.#work(unit, entries, mustDispatch);
     };
     for (let tries = 1; ; tries += 1) {
@@ -194,10 +253,11 @@ export class TaskQueue implements CommandInbox {
       } catch (error) {
         if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
-        if (!mayRepeat || tries === BATCH_TRIES_MAX) throw error;
+        if (!mayRepeat || tries === triesMax) throw error;
       } finally {
         // Its own commands were judged before that; those of the next batch waited as long.
-        if (clock.monotonicMs() - askedMs > STALL_MS) this.#deps.storageFailed?.();
+        const tookMs = clock.monotonicMs() - askedMs;
+        if (tookMs > STALL_MS) this.#deps.storageFailed?.(tookMs, true);
       }
     }
   }
@@ -214,18 +274,20 @@ export class TaskQueue implements CommandInbox {
 
   async #work(unit: StoreUnit, entries: readonly Entry[], mustDispatch: boolean): Promise<Done> {
     const { context, roster } = this.#deps;
-    const batch = new Batch(unit);
+    const batch = new Batch(unit, context.digest);
+    if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
+      const more = await removeOld(unit, context, this.#removal);
+      return { batch, answers: [() => ({ kind: 'removed', more })], events: [], dueAtMs: null };
+    }
     const commands = entries.map((entry) => entry.command);
-    const load = await loadFor(batch, commands, context);
+    const load = await loadFor(batch, commands, context, roster);
     const answers = carryOutAll(batch, entries, load, context);
     await unblock(batch);
     if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context);
     await this.#address(batch);
     const changes = batch.changes();
     const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs));
-    const isLast = !load.hubs.hasDuty;
-    const events = await unit.save(changes, isLast);
-    if (!isLast) await removeOld(unit, batch.nowMs, context);
+    const events = await unit.save(changes, true);
     return { batch, answers, events, dueAtMs };
   }
 
@@ -243,8 +305,13 @@ export class TaskQueue implements CommandInbox {
   }
 }
 
-/** What the hub itself must note in any case: at most one of each session, one sweep, one look. */
-const isOurOwn = ({ kind }: Command): boolean => kind === 'sweep' || kind === 'disconnect' || kind === 'hub_started' || kind === 'look';
+/** What the hub itself must note in any case: at most one of each session, one sweep, one removal, one look. */
+const isOurOwn = ({ kind }: Command): boolean =>
+  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'look';
+
+/** What the bounds of the inbox are for what stops work: room that no flood of submits and reports takes. */
+const RESERVED_SHARE = 1.25;
+const stopsWork = ({ kind }: Command): boolean => kind === 'cancel' || kind === 'agent_standing';
 
 /** How long a sweep has waited for its batch, or how far the store's clock went beside that: whichever is more. 0 for others. */
 function sweepWaitedMs(command: Command, storeMs: number, clock: Clock): number {

@@ -1,7 +1,6 @@
 /** Makes a report fit a frame. What is left out stays in the assignment's files. */
 import { cutEncoded, encodedBytes, utf8Bytes } from '../../domain/encoded-text.ts';
-import { JSON_DEPTH_MAX } from '../../protocol/fields.ts';
-import { withinDepth } from '../../protocol/frame-reader.ts';
+import { findExcess, JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../protocol/json-bounds.ts';
 import { OUTPUT_BYTES_MAX } from './bounds.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -14,6 +13,10 @@ export interface FittedResult {
 
 /** `result` stands one object deep inside its frame. */
 const RESULT_DEPTH_MAX = JSON_DEPTH_MAX - 1;
+/** Values of a result, with room for the other fields of its frame. */
+const RESULT_VALUES_MAX = JSON_VALUES_MAX - 1_000;
+/** A field with more values than this is left out of a result that holds too many. */
+const SMALL_VALUES = 1_000;
 /** Never left out: what the result is, and what tells of the cutting. */
 const KEPT_FIELDS = new Set(['status', 'output', 'output_truncated', 'output_bytes', 'output_sha256', 'output_replaced', 'omitted']);
 /** Room for the names in `omitted`. */
@@ -27,8 +30,15 @@ const CUT_BYTES_MAX = 256;
  */
 export function fitResult(result: Fields, bytesMax: number, sha256: (text: string) => string): FittedResult {
   const room = bytesMax - OMITTED_BYTES_MAX;
-  const omitted = new Set(Object.keys(result).filter((name) => !withinDepth(result[name], RESULT_DEPTH_MAX - 1)));
+  const omitted = new Set(Object.keys(result).filter((name) => findExcess(result[name], RESULT_DEPTH_MAX - 1, Infinity) !== null));
   let fields = withoutFields(result, omitted);
+  if (holdsTooMuch(fields)) {
+    // As text it is one value.
+    if (typeof fields['output'] === 'object') fields = cutOutput(fields, OUTPUT_BYTES_MAX, sha256);
+    for (const name of Object.keys(fields))
+      if (!KEPT_FIELDS.has(name) && findExcess(fields[name], Infinity, SMALL_VALUES) !== null) omitted.add(name);
+    fields = withoutFields(fields, omitted);
+  }
   if (encodedBytes(fields['output']) > OUTPUT_BYTES_MAX) fields = cutOutput(fields, OUTPUT_BYTES_MAX, sha256);
   let overBytes = encodedBytes(fields) - room;
   for (const { name, bytes } of overBytes > 0 ? largestFirst(fields) : []) {
@@ -43,6 +53,8 @@ export function fitResult(result: Fields, bytesMax: number, sha256: (text: strin
   const isCut = fields !== result;
   return { result: omitted.size > 0 ? { ...fields, omitted: namesWithin([...omitted], OMITTED_BYTES_MAX) } : fields, isCut };
 }
+
+const holdsTooMuch = (fields: Fields): boolean => findExcess(fields, Infinity, RESULT_VALUES_MAX) !== null;
 
 /** What may be left out, with what each takes in the JSON of the whole. */
 function largestFirst(fields: Fields): readonly { readonly name: string; readonly bytes: number }[] {

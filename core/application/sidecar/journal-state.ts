@@ -6,7 +6,7 @@ import { REPORTS, type OutboxEntry } from '../../domain/outbox.ts';
 import { SLOT_STATUSES, STOP_CAUSES, type Slot } from '../../domain/slot.ts';
 import { AgentcomError } from '../../errors/agentcom-error.ts';
 import { generationField, objectField, taskIdField } from '../../protocol/fields.ts';
-import { fieldErrors } from '../../protocol/frame-reader.ts';
+import { fieldErrors } from '../../protocol/field-errors.ts';
 
 export const JOURNAL_VERSION = 1;
 

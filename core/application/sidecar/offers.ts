@@ -68,7 +68,7 @@ function taskOf(frame: AssignFrame): Slot['task'] {
     task_id: frame.task_id,
     generation: frame.generation,
     description: frame.description,
-    metadata: frame.metadata ?? null,
+    metadata: frame.metadata ?? {},
     assigned_at: frame.assigned_at,
     repo: frame.repo ?? null,
     branch: frame.branch ?? null,

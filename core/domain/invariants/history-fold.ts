@@ -60,6 +60,7 @@ export function toldBy(before: Told, event: TaskEvent): Told {
     }
     case 'submitted':
     case 'woken':
+    case 'wake_failed':
     case 'progress':
     case 'expired':
     case 'stop_requested':

@@ -19,6 +19,7 @@ const OF_THE_MOMENT: readonly EventName[] = [
   'assigned',
   'accepted',
   'woken',
+  'wake_failed',
   'progress',
   'failed',
   'rejected',
@@ -78,7 +79,7 @@ function endsOnce(task: Task, view: View): readonly Violation[] {
 }
 
 /** Events by which an agent's own frame changes its assignment. */
-const BY_FRAME: readonly EventName[] = ['accepted', 'woken', 'progress', 'completed', 'failed', 'rejected', 'released'];
+const BY_FRAME: readonly EventName[] = ['accepted', 'woken', 'wake_failed', 'progress', 'completed', 'failed', 'rejected', 'released'];
 
 /** I6, of one task: what a frame changed was its sender's assignment at that moment. */
 function changedByAssignee(task: Task, view: View): readonly Violation[] {
@@ -117,15 +118,17 @@ function deadForAReason(task: Task): readonly Violation[] {
   return [];
 }
 
-/** I9: exactly what waits for a dependency is blocked by one. */
+/** I9: exactly what waits for a dependency is blocked by one, or by the turn of its slice once that is completed. */
 function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonly Violation[] {
   // What is final needs its dependencies no more: their tombstones may be gone before it is.
   if (task.status === 'completed' || task.status === 'cancelled') return [];
   const known = (id: Task['id']) => tasks.get(id) ?? tombstones.get(id);
+  const isUnblocking = task.dependsOn.some((id) => (tasks.get(id)?.dependentsAfter ?? task.id) < task.id);
   const unknown = task.dependsOn.filter((id) => known(id) === undefined);
   const open = task.dependsOn.filter((id) => known(id)?.status !== 'completed');
   const found = unknown.map((id) => ofTask('I9', task, `it depends on ${id}, which is not stored`));
-  if (task.status === 'blocked' && open.length === 0) found.push(ofTask('I9', task, 'blocked, and all that it depends on is completed'));
+  if (task.status === 'blocked' && open.length === 0 && !isUnblocking)
+    found.push(ofTask('I9', task, 'blocked, and all that it depends on is completed'));
   if ((task.status === 'queued' || isLive(task)) && open.length > 0)
     found.push(ofTask('I9', task, `${task.status}, and ${open.join(', ')} is not completed`));
   return found;

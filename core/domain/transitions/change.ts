@@ -2,6 +2,7 @@
 import type { PendingStop, StopReason } from '../agent.ts';
 import type { EventName, TaskEvent } from '../event.ts';
 import type { AgentId, Generation } from '../ids.ts';
+import type { Keeping } from '../kept-results.ts';
 import type { Refusal } from '../refusal.ts';
 import { OUTCOMES_KEPT, type Outcome, type Task } from '../task.ts';
 import { isNoUsage, usageFields, usageOfAttempt, type TaskUsage } from '../usage.ts';
@@ -14,6 +15,8 @@ export interface Change {
   readonly result: string | null;
   /** An agent that must be told to stop. */
   readonly stop: PendingStop | null;
+  /** Results to keep apart, and such that go; null: none. */
+  readonly keeping: Keeping | null;
 }
 
 export type Transition = Change | Refusal;
@@ -52,7 +55,7 @@ export function change(
     details: draft.details ?? null,
   }));
   const task: Task = { ...before, ...patch, updatedAtMs: nowMs, eventSeq: before.eventSeq + drafts.length };
-  return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null };
+  return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null, keeping: null };
 }
 
 /** Two changes, one after the other, as one. */
@@ -62,6 +65,7 @@ export const joined = (first: Change, second: Change): Change => ({
   events: [...first.events, ...second.events],
   result: second.result ?? first.result,
   stop: second.stop ?? first.stop,
+  keeping: second.keeping ?? first.keeping,
 });
 
 /** An assignment that its agent has not accepted. */
@@ -69,6 +73,7 @@ export const NOT_BEGUN = {
   acceptedAtMs: null,
   runDeadlineAtMs: null,
   wokenAtMs: null,
+  resent: 0,
   progressCount: 0,
 } as const satisfies Partial<Task>;
 
@@ -77,6 +82,7 @@ export const UNASSIGNED = {
   assignedTo: null,
   assignedAtMs: null,
   deadlineAtMs: null,
+  hushedAtMs: null,
   ...NOT_BEGUN,
 } as const satisfies Partial<Task>;
 

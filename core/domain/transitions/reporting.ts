@@ -25,14 +25,22 @@ export function decideProgress(task: Task, by: Speaker, said: Aside & { readonly
   const stored = said.details !== null && task.progressCount < rules.progressPerAttempt;
   const next = change(
     accepted.task,
-    { deadlineAtMs: nowMs + rules.leaseMs, ...aside(task, by, said), progressCount: accepted.task.progressCount + (stored ? 1 : 0) },
+    {
+      deadlineAtMs: nowMs + rules.leaseMs,
+      hushedAtMs: null,
+      ...aside(task, by, said),
+      progressCount: accepted.task.progressCount + (stored ? 1 : 0),
+    },
     nowMs,
     stored ? [spoken(task, by, 'progress', said.details)] : [],
   );
   return joined(accepted, next);
 }
 
-/** `wake_result`: success renews the lease. */
+/**
+ * `wake_result`: success renews the lease. What failed, or was not confirmed in time, is an event of its own name. Either counts as
+ * one of progress, of which an attempt stores so many.
+ */
 export function decideWoken(
   task: Task,
   by: Speaker,
@@ -41,8 +49,11 @@ export function decideWoken(
   rules: Rules,
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
-  const patch = said.success ? { wokenAtMs: nowMs, deadlineAtMs: nowMs + rules.leaseMs } : {};
-  return joined(accepted, change(accepted.task, patch, nowMs, [spoken(task, by, 'woken', said.details)]));
+  const stored = task.progressCount < rules.progressPerAttempt;
+  const patch = said.success ? { wokenAtMs: nowMs, deadlineAtMs: nowMs + rules.leaseMs, hushedAtMs: null } : {};
+  const progressCount = accepted.task.progressCount + (stored ? 1 : 0);
+  const told = stored ? [spoken(task, by, said.success ? 'woken' : 'wake_failed', said.details)] : [];
+  return joined(accepted, change(accepted.task, { ...patch, progressCount }, nowMs, told));
 }
 
 /** `task_complete`: final. `result` is JSON text. */
@@ -61,6 +72,7 @@ export function decideComplete(
     {
       status: 'completed',
       deadlineAtMs: null,
+      hushedAtMs: null,
       runDeadlineAtMs: null,
       handBacks: 0,
       lastError: null,
@@ -102,13 +114,21 @@ export function decideFail(
   return joined(accepted, { ...again, task: { ...again.task, outcomes: withOutcome(task, outcome) } });
 }
 
-/** `task_rejected`: before acceptance only; back to the queue, no retry spent. */
-export function decideReject(task: Task, by: Speaker, reason: string, nowMs: number, rules: Rules): Transition {
+/** `task_rejected`: before acceptance only; back to the queue, no retry spent. Not `counted`: nor does it count towards parking. */
+export function decideReject(task: Task, by: Speaker, reason: string, nowMs: number, rules: Rules, counted: boolean = true): Transition {
   if (task.acceptedAtMs !== null) return refuse('invalid_state', task.generation);
-  const back = handedBack(task, spoken(task, by, 'rejected', { reason }), nowMs, rules);
+  const said = spoken(task, by, 'rejected', { reason });
+  const back = counted
+    ? handedBack(task, said, nowMs, rules)
+    : uncounted(task, handedBack({ ...task, handBacks: 0 }, said, nowMs, rules), nowMs);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'rejected', answer: 'rejected' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
+
+const uncounted = (before: Task, back: Change, nowMs: number): Change => ({
+  ...back,
+  task: { ...back.task, handBacks: before.handBacks, eligibleAtMs: nowMs },
+});
 
 /** `task_released`: handed back, not started or confirmed stopped; no retry spent. */
 export function decideRelease(
@@ -127,24 +147,6 @@ export function decideRelease(
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'released', answer: 'released' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
-
-/** A finished result that came after the assignment was taken back: kept whole in the history, and what it used is counted. */
-export const decideLate = (
-  task: Task,
-  by: Speaker,
-  said: Usage & { readonly result: string; readonly details: Details; readonly generation: Task['generation'] },
-  nowMs: number,
-): Change => {
-  const usage = withAttempt(task.usage, { generation: said.generation, agentId: by.agentId }, said);
-  const event: EventDraft = {
-    event: 'late_result',
-    agentId: by.agentId,
-    generation: said.generation,
-    session: by.session,
-    details: { ...said.details, result: said.result },
-  };
-  return change(task, { usage }, nowMs, [withUsage(event, usage, said.generation)]);
-};
 
 const spoken = (task: Task, by: Speaker, event: EventDraft['event'], details: Details): EventDraft => ({
   event,

@@ -1,5 +1,6 @@
 /** How a task comes to be, and how it becomes eligible. */
 import type { Priority, Requirement, Task } from '../task.ts';
+import { NOTHING_KEPT } from '../kept-results.ts';
 import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
 import { change, type Change, type EventDraft } from './change.ts';
@@ -31,13 +32,16 @@ export function decideSubmit(draft: NewTask, dependenciesMet: boolean, nowMs: nu
     priority: draft.priority,
     status: 'queued',
     generation: GENERATION_ZERO,
+    generationFloor: GENERATION_ZERO,
     requirement: requirementOf(draft.neededCapabilities, draft.assignTo),
     assignedTo: null,
     assignedAtMs: null,
     acceptedAtMs: null,
     deadlineAtMs: null,
+    hushedAtMs: null,
     runDeadlineAtMs: null,
     wokenAtMs: null,
+    resent: 0,
     progressCount: 0,
     round: 1,
     retryCount: 0,
@@ -53,11 +57,13 @@ export function decideSubmit(draft: NewTask, dependenciesMet: boolean, nowMs: nu
     ttlMs: draft.ttlMs,
     runMaxMs: draft.runMaxMs,
     dependsOn: draft.dependsOn,
+    dependentsAfter: null,
     deadReason: null,
     lastError: null,
     usage: NOTHING_USED,
     session: null,
     outcomes: [],
+    kept: NOTHING_KEPT,
     submittedBy: draft.submittedBy,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,

@@ -1,6 +1,7 @@
 /** What the hub or a person takes back: lost and silent assignments, cancelled tasks, passed deadlines. */
 import type { PendingStop } from '../agent.ts';
 import { nextGeneration, type Generation } from '../ids.ts';
+import { withRefusal } from '../kept-results.ts';
 import { refuse } from '../refusal.ts';
 import type { Rules } from '../rules.ts';
 import { isEnded, type Task } from '../task.ts';
@@ -21,11 +22,11 @@ export type ReclaimReason =
 
 /**
  * Takes a live assignment back. An accepted one spends a retry, one that was never accepted does not. With `stop` its
- * agent is told, and its slot stays taken until it has confirmed.
+ * agent is told, and its slot stays taken until it has confirmed. `sent`: how often it was sent, where that is why.
  */
 export function decideReclaim(
   task: Task,
-  why: { readonly reason: ReclaimReason; readonly stop: boolean },
+  why: { readonly reason: ReclaimReason; readonly stop: boolean; readonly sent?: number },
   nowMs: number,
   rules: Rules,
 ): Transition {
@@ -36,7 +37,7 @@ export function decideReclaim(
     event: task.acceptedAtMs === null ? 'reclaimed' : 'lost',
     agentId,
     generation: task.generation,
-    details: { reason: why.reason },
+    details: { reason: why.reason, ...(why.sent === undefined ? {} : { sent: why.sent }) },
   };
   const after =
     task.acceptedAtMs === null
@@ -59,7 +60,8 @@ export function decideRaise(
   const taken = decideReclaim(task, { reason: 'store_fell_back', stop: true }, nowMs, rules);
   const raisedTo = nextGeneration(held.generation);
   const details = { reason: 'store_fell_back', raised_to: raisedTo };
-  const raised = change(taken.kind === 'changed' ? taken.task : task, { generation: raisedTo }, nowMs, [
+  const { kept } = withRefusal(task.kept, held.by.agentId);
+  const raised = change(taken.kind === 'changed' ? taken.task : task, { generation: raisedTo, kept }, nowMs, [
     { event: 'report_refused', agentId: held.by.agentId, generation: held.generation, session: held.by.session, details },
   ]);
   return taken.kind === 'changed' ? joined(taken, raised) : raised;

@@ -79,7 +79,7 @@ const WORD = new RegExp(`\\$\\{(${WORDS.join('|')})\\}`, 'g');
 
 function listed(title: string, entries: unknown): string {
   if (!Array.isArray(entries) || entries.length === 0) return '';
-  return [title, ...entries.map((entry) => `- ${String(entry)}`)].join('\n');
+  return [title, ...entries.map((entry) => `- ${typeof entry === 'string' ? entry : JSON.stringify(entry)}`)].join('\n');
 }
 
 /** What is wrong with a template of the config. */

@@ -49,10 +49,10 @@ async function listen(bench: HubBench, path = '/api/events', how: Sending = { to
 const progress = (seq: number, over: Partial<StoredEvent> = {}) => anEvent({ seq, event: 'progress', ...over });
 
 /** The memory feed with what a test wants otherwise. */
-const pageOf = (events: readonly StoredEvent[], afterId: number) => ({ events, untilId: events.at(-1)?.id ?? afterId });
+const pageOf = (events: readonly StoredEvent[], afterId: number) => ({ events, untilId: events.at(-1)?.id ?? afterId, removedId: 0 });
 const feedWith = (events: readonly StoredEvent[], over: Partial<EventFeed> = {}): EventFeed => ({
   after: async (afterId, _filter, limit) => pageOf(events.filter((event) => event.id > afterId).slice(0, limit), afterId),
-  bounds: async () => (events.length === 0 ? null : { first: events[0]?.id ?? 0, last: events.at(-1)?.id ?? 0 }),
+  marks: async () => ({ lastId: events.at(-1)?.id ?? 0, removedId: (events[0]?.id ?? 1) - 1 }),
   ...over,
 });
 
@@ -91,7 +91,7 @@ t.test('R21 J6: a commit between the look and the wait is not missed', async (t)
           }
           return pageOf(seen, afterId);
         },
-        bounds: async () => null,
+        marks: async () => ({ lastId: 0, removedId: 0 }),
       }),
       onCommit: (listener) => {
         listeners.push(listener);
@@ -168,6 +168,79 @@ t.test('an id that the feed cannot go on from has a gap first', async (t) => {
   await bench.close();
 });
 
+const OLD = { status: 'completed', updatedAtMs: 1 } as const;
+const removeOld = (bench: HubBench) =>
+  bench.storage.tasks.transact('remove', (unit) =>
+    unit.remove({ nowMs: A_MOMENT_MS, endedBeforeMs: 1, deadBeforeMs: 0, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 10 }),
+  );
+
+t.test('R21 J6: what was removed between events that are kept is told as a gap', async (t) => {
+  // A dead letter is kept for longer than what was completed after it.
+  const bench = await hubBench();
+  await bench.commit({
+    ...inserting(aTask({ status: 'dead_letter' }), aTask({ id: aTaskId(2), ...OLD }), aTask({ id: aTaskId(3) })),
+    events: [
+      progress(1),
+      progress(2),
+      ...[1, 2, 3].map((seq) => progress(seq, { taskId: aTaskId(2) })),
+      progress(1, { taskId: aTaskId(3) }),
+    ],
+  });
+  await removeOld(bench);
+  const told = async (lastId: string, count: number, query = ''): Promise<readonly unknown[]> => {
+    const stream = await listen(bench, `/api/events${query}`, { token: 'viewer', headers: { 'last-event-id': lastId } });
+    await stream.next();
+    const found: unknown[] = [];
+    while (found.length < count) {
+      const one = await stream.next();
+      found.push(one?.event === 'gap' ? one.data : one?.id);
+    }
+    await stream.stop();
+    return found;
+  };
+  t.strictSame(await told('1', 3), [{ from: 2, to: 5 }, '2', '6'], 'with what is kept in between');
+  t.strictSame(await told('3', 2), [{ from: 4, to: 5 }, '6']);
+  t.strictSame(await told('5', 1), ['6'], 'who has seen the last of them misses none');
+  t.strictSame(await told('0', 2, `?task_id=${aTaskId(1)}`), ['1', '2'], 'all of a task that is there is all');
+  t.match(await told('0', 1, `?task_id=${aTaskId(2)}`), [{ from: 1, to: 5 }], 'one that is gone is not');
+  await bench.close();
+});
+
+t.test('R21 J6: what is removed while a stream has not come to it is told as a gap', async (t) => {
+  const bench = await hubBench();
+  const events = [1, 2, 3, 4].map((seq) => progress(seq, { details: { text: 'x'.repeat(200_000) } }));
+  await bench.commit({ ...inserting(aTask(), aTask({ id: aTaskId(2), ...OLD })), events });
+  await bench.commit(changes({ events: [progress(1, { taskId: aTaskId(2) }), progress(5)] }));
+  const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
+  await stream.next();
+  t.equal((await stream.next())?.id, '1');
+  await removeOld(bench);
+  const next = async (): Promise<unknown> => {
+    const one = stream.next();
+    await turn();
+    bench.clock.advance(50);
+    const found = await one;
+    return found?.event === 'gap' ? found.data : found?.id;
+  };
+  t.strictSame([await next(), await next(), await next()], ['2', { from: 3, to: 5 }, '3']);
+  t.strictSame([await next(), await next()], ['4', '6']);
+  await stream.stop();
+  await bench.close();
+});
+
+t.test('a batch of a stream is bounded in bytes', async (t) => {
+  const asked: (number | undefined)[] = [];
+  const feed = feedWith([{ ...progress(1), id: 1 }]);
+  const after: EventFeed['after'] = (afterId, filter, limit, bytesMax) => (asked.push(bytesMax), feed.after(afterId, filter, limit));
+  const bench = await hubBench({ deps: { events: { ...feed, after } } });
+  const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
+  await stream.next();
+  await stream.next();
+  t.ok(asked.length > 0 && asked.every((bytes) => bytes === 262_144), String(asked));
+  await stream.stop();
+  await bench.close();
+});
+
 t.test('many events come in bounded batches, and only as they are read', async (t) => {
   const asked: number[] = [];
   const events = Array.from({ length: 1_000 }, (_, n) => ({ ...progress(n + 1), id: n + 1 }));
@@ -190,6 +263,25 @@ t.test('many events come in bounded batches, and only as they are read', async (
   t.equal(last?.id, '1000');
   t.ok(asked.every((limit) => limit <= 200));
   await stream.stop();
+  await bench.close();
+});
+
+t.test('a stream ends when its token expires', async (t) => {
+  const bench = await hubBench();
+  const made = await bench.send('/admin/tokens', { json: { name: 'watcher', role: 'viewer', expires_in_ms: 20_000 } });
+  const stream = await listen(bench, '/api/events', { token: String(made.json['token']) });
+  await stream.next();
+  const quiet = stream.next();
+  await turn();
+  bench.clock.advance(15_000);
+  t.strictSame(await quiet, { id: null, event: null, data: null }, 'it lives until then');
+  const last = stream.next();
+  await turn();
+  bench.clock.advance(15_000);
+  await turn();
+  t.equal(bench.listeners(), 0, 'at the next look it is over');
+  await stream.stop();
+  await last;
   await bench.close();
 });
 
@@ -252,7 +344,7 @@ t.test('a feed that fails ends the stream, and is told in the log', async (t) =>
   t.equal(bench.listeners(), 0);
   await bench.close();
 
-  const away = await hubBench({ deps: { events: feedWith([], { bounds: fails }) }, limits: { streams: 1 } });
+  const away = await hubBench({ deps: { events: feedWith([], { marks: fails }) }, limits: { streams: 1 } });
   for (let n = 0; n < 2; n += 1) {
     const got = await away.send('/api/events');
     t.strictSame([got.status, got.json['error']], [503, 'storage_unavailable'], 'and takes no place');

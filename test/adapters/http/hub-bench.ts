@@ -1,4 +1,6 @@
 /** The HTTP API over the memory storage and the real task queue, without a server: requests in, responses out. */
+import { hubClock } from '../../../core/application/hub/hub-clock.ts';
+import { Silence } from '../../../core/application/hub/silence.ts';
 import { createHash } from 'node:crypto';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
 import { httpApi } from '../../../adapters/http/api.ts';
@@ -11,6 +13,7 @@ import type { AnswerTo, Command, CommandInbox } from '../../../core/application/
 import { rulesOf } from '../../../core/application/hub/context.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
 import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { TokenUse } from '../../../core/application/hub/token-use.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { HttpHandler } from '../../../core/ports/hub-transport.ts';
@@ -76,7 +79,7 @@ export async function hubBench(
   const log = memoryLog();
   const storage = memoryStorage({ clock });
   await storage.open();
-  const limits: HubLimits = { ...HUB_LIMITS, requestsPerSecond: 0, ...over.limits };
+  const limits: HubLimits = { ...HUB_LIMITS, requestsPerSecond: 0, readMsPerSecond: 0, ...over.limits };
   const ids = seededIds({ seed: 'bench' });
   const listeners = new Set<() => void>();
   const committed = (): void => listeners.forEach((listener) => listener());
@@ -91,7 +94,8 @@ export async function hubBench(
       timing: HUB_TIMING,
       limits,
       log,
-      silence: { countsFromMs: 0 },
+      digest: systemDigest(),
+      silence: new Silence(0),
       isHere: () => false,
     },
     deliver: () => undefined,
@@ -109,14 +113,16 @@ export async function hubBench(
   const tokens = await tokensFor(storage);
   const revoked: string[] = [];
   let used = 0;
+  const tokenUse = new TokenUse({ agents: storage.agents, clock, log });
   const api = httpApi({
     inbox,
     tasks: storage.tasks,
     agents: storage.agents,
     events: storage.events,
+    tokenUse,
     ids,
     digest: systemDigest(),
-    clock,
+    clock: hubClock(clock, storage.tasks),
     log,
     limits,
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),
@@ -127,6 +133,7 @@ export async function hubBench(
     durable: false,
     transportName: 'none',
     healthy: async () => bench.healthy,
+    deadlocks: () => 2,
     urls: () => ({ ws: `ws://${HOST}/ws`, api: `http://${HOST}` }),
     onCommit: (listener) => {
       listeners.add(listener);

@@ -2,8 +2,8 @@
 import t from 'tap';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
-import { ADMIN_TOKEN, hubBench, type Answered, type HubBench, type Sending } from './hub-bench.ts';
+import { aTaskId, aToken } from '../../contracts/fixtures.ts';
+import { ADMIN_TOKEN, hashOf, hubBench, type Answered, type HubBench, type Sending } from './hub-bench.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const refusals = ({ status, json }: Answered): unknown => [status, json['error']];
@@ -117,6 +117,63 @@ t.test('bodies together are bounded, and counted back', async (t) => {
   await small.close();
 });
 
+t.test('R20: one token that announces much and sends little keeps nobody out', async (t) => {
+  const slow = Array.from({ length: 260 }, () => {
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new TextEncoder().encode('{')) });
+    return submit({ token: 'submitter', body, headers: { ...JSON_TYPE, 'content-length': '262144' } });
+  });
+  await turn();
+  t.equal((await submit({ json: { description: 'honest' } })).status, 201, 'another submits');
+  t.equal((await submit({ token: 'submitter', json: { description: 'honest' } })).status, 201, 'the same token does, too');
+  const known = await submit({ json: { description: 'to be cancelled' } });
+  const cancel = await bench.send(`/api/tasks/${String(known.json['task_id'])}/cancel`, { method: 'POST', token: 'operator', json: {} });
+  t.equal(cancel.status, 200, 'an operator cancels');
+  for (let n = 0; n < 2; n += 1) {
+    bench.clock.advance(10_000);
+    await turn();
+  }
+  t.strictSame([...new Set((await Promise.all(slow)).map(({ status }) => status))], [408], 'nothing comes for 10 s');
+});
+
+t.test('R20: bodies that arrive and do not end are bounded for each token, and leave each other token room', async (t) => {
+  const small = await hubBench({ limits: { inboxBytes: 1_000_000, bodyBytesPerToken: 600_000 } });
+  const send = (token: string, how: Sending): Promise<Answered> =>
+    small.send('/api/tasks', { method: 'POST', token, headers: JSON_TYPE, ...how });
+  const open = (token: string): Promise<Answered> => {
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(250_000).fill(0x20)) });
+    return send(token, { body });
+  };
+  const held = [open('submitter'), open('submitter')];
+  await turn();
+  const over = await open('submitter');
+  t.strictSame([...(refusals(over) as unknown[]), over.headers.get('retry-after')], [429, 'rate_limited', '1'], 'its own bound');
+  held.push(open('admin'), open('admin'));
+  await turn();
+  t.strictSame(refusals(await open('admin')), [429, 'rate_limited']);
+  const other = 'a-token-of-somebody-else';
+  const record = aToken({ id: 'tok-other', name: 'other', role: 'submitter', agentId: null, hash: hashOf(other) });
+  await small.storage.agents.addToken(record);
+  const large = { json: { description: 'honest', metadata: { text: 'y'.repeat(200_000) } } };
+  t.equal((await send(other, large)).status, 201, 'all room is taken, and a submit of another token has its own');
+  small.clock.advance(10_000);
+  small.clock.advance(10_000);
+  t.strictSame(
+    (await Promise.all(held)).map(({ status }) => status),
+    [408, 408, 408, 408],
+  );
+  t.strictSame((await send('submitter', large)).status, 201, 'what was in hand is counted back');
+  await small.close();
+});
+
+t.test('R20: what an operator does needs no room for a body', async (t) => {
+  const small = await hubBench({ limits: { inboxBytes: 800, bodyBytesPerToken: 1, submitBytes: 1 } });
+  const path = `/api/tasks/${aTaskId(1)}/cancel`;
+  t.strictSame(refusals(await small.send(path, { method: 'POST', token: 'operator', json: {} })), [404, 'unknown_task']);
+  const much = { method: 'POST', token: 'operator', headers: JSON_TYPE, body: `{${' '.repeat(2_000)}}` };
+  t.strictSame(refusals(await small.send(path, much)), [413, 'body_too_large']);
+  await small.close();
+});
+
 t.test('a token that asks too often', async (t) => {
   const limited = await hubBench({ limits: { requestsPerSecond: 2, requestBurst: 3 } });
   const ask = (token: string): Promise<Answered> => limited.send('/api/schemas', { token });
@@ -155,7 +212,7 @@ t.test('failures of the queue and the database', async (t) => {
 t.test('health is open, always answers, and does not wear the database out', async (t) => {
   const health = (): Promise<Answered> => bench.send('/health', { token: null });
   const { loop_delay_ms: loopDelayMs, ...rest } = (await health()).json;
-  t.strictSame(rest, { status: 'ok', version: '0.1.0', storage: 'memory', durable: false, transport: 'none' });
+  t.strictSame(rest, { status: 'ok', version: '0.1.0', storage: 'memory', durable: false, transport: 'none', deadlocks: 2 });
   t.ok(Number.isInteger(loopDelayMs), 'and how late the loop is');
   bench.healthy = false;
   t.equal((await health()).json['status'], 'ok', 'asked again within a second');

@@ -65,15 +65,31 @@ t.test('what is not said has its default, and null is not said', async (t) => {
   const made = await submit({ description: 'x', repo: null, max_retries: null, metadata: null });
   t.match(made.json, { status: 'queued', priority: 'normal' });
   const task = (await bench.send(`/api/tasks/${String(made.json['task_id'])}`)).json;
-  t.match(task, { max_retries: 3, metadata: null, repo: null, file_hints: [], run_max_ms: null });
+  t.match(task, { max_retries: 3, metadata: {}, repo: null, file_hints: [], run_max_ms: null });
+});
+
+t.test('hints and steps may be objects of the submitter’s own making: they come back whole', async (t) => {
+  const body = {
+    description: 'x',
+    file_hints: ['a.ts', { path: 'b.ts', lines: [1, 2] }],
+    verification_steps: [{ type: 'command_succeeds', target: 'npm test', nested: { 'a key': [null, 1.5, 'z'] } }, 'and look'],
+  };
+  const made = await submit(body);
+  t.equal(made.status, 201);
+  t.match((await bench.send(`/api/tasks/${String(made.json['task_id'])}`)).json, body);
+});
+
+t.test('critical is another word for urgent', async (t) => {
+  t.match((await submit({ description: 'x', priority: 'critical' })).json, { priority: 'urgent' });
 });
 
 t.test('each mistake is named', async (t) => {
   const task = 'task-0000000000000001';
+  const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`name ${n}`, n]));
   const cases: readonly (readonly [body: unknown, want: unknown])[] = [
     [{}, [['description', 'required']]],
     [{ description: '' }, [['description', 'minLength']]],
-    [{ description: 'x'.repeat(10_001) }, [['description', 'maxLength']]],
+    [{ description: 'x'.repeat(200_001) }, [['description', 'maxLength']]],
     [{ description: 'x', priorty: 'high' }, [['priorty', 'unknown_field']]],
     [{ description: 'x', priority: 'asap' }, [['priority', 'enum']]],
     [{ description: 'x', metadata: [] }, [['metadata', 'type']]],
@@ -91,6 +107,12 @@ t.test('each mistake is named', async (t) => {
     [{ description: 'a\u0000b' }, [['description', 'text']]],
     [{ description: 'x', metadata: { a: ['\ud800'] } }, [['metadata.a.0', 'text']]],
     [{ description: 'x', file_hints: ['\u0000'] }, [['file_hints.0', 'text']]],
+    [{ description: 'x', verification_steps: [7] }, [['verification_steps.0', 'type']]],
+    [{ description: 'x', verification_steps: [[]] }, [['verification_steps.0', 'type']]],
+    [{ description: 'x', success_criteria: [{ a: 1 }] }, [['success_criteria.0', 'type']]],
+    [{ description: 'x', file_hints: [names(65)] }, [['file_hints.0', 'maxProperties']]],
+    [{ description: 'x', file_hints: [{ a: [[[[[[[[]]]]]]]] }] }, [['file_hints.0', 'depth']]],
+    [{ description: 'x', verification_steps: [{ a: 'x'.repeat(4_096) }] }, [['verification_steps.0', 'size']]],
     [[], [['', 'type']]],
   ];
   for (const [body, want] of cases) {

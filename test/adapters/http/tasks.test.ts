@@ -132,6 +132,8 @@ t.test('why it waits: the agents and dependencies of this moment', async (t) => 
     return (json['waiting_for'] as Readonly<Record<string, unknown>> | null)?.['reason'] ?? null;
   };
   t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(reason)), ['agent_busy', null, 'dependency', 'agent_busy', 'scheduled']);
+  await bench.commit(changes({ agents: [{ ...agent, connected: false, disconnectedAtMs: A_MOMENT_MS }] }));
+  t.equal(await reason(2), 'agent_away');
   await bench.commit(
     changes({
       agents: [{ ...agent, slots: 3 }],
@@ -167,15 +169,15 @@ t.test('a submitter and an agent see what is theirs', async (t) => {
 t.test('cancel, retry and adopt', async (t) => {
   const dead = aTask({ id: aTaskId(2), status: 'dead_letter', generation: aGeneration(3) });
   const done = aTask({ id: aTaskId(3), status: 'completed', generation: aGeneration(1) });
-  const late = aTask({ id: aTaskId(4), generation: aGeneration(2), takenBack: { agentId: anAgentId(), generation: aGeneration(1) } });
-  const lateResult = anEvent({
-    taskId: late.id,
-    event: 'late_result',
-    agentId: anAgentId(),
-    generation: aGeneration(1),
-    details: { result: '{"ok":true}' },
+  const name = { generation: aGeneration(1), agentId: anAgentId(), kind: 'late', bytes: 11, sha256: 'a'.repeat(64), atMs: 1 } as const;
+  const late = aTask({
+    id: aTaskId(4),
+    generation: aGeneration(2),
+    takenBack: { agentId: anAgentId(), generation: aGeneration(1) },
+    kept: { results: [name], refused: [] },
   });
-  await bench.commit({ ...inserting(aTask(), dead, done, late), events: [lateResult] });
+  const kept = { ...name, taskId: late.id, reason: 'late', result: '{"ok":true}', details: null };
+  await bench.commit({ ...inserting(aTask(), dead, done, late), kept: [kept] });
 
   t.match(await post(`/api/tasks/${aTaskId(1)}/cancel`), {
     status: 200,
@@ -222,7 +224,7 @@ t.test('R7: stats have a number for everything, also for what was refused', asyn
     cancelled: 0,
     dead_letter: 0,
     lanes: { ...Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])), normal: 1, low: 1 },
-    agents: { offline: 1, idle: 0, working: 1, draining: 1, paused: 0 },
+    agents: { offline: 1, idle: 0, working: 1, stopping: 0, draining: 1, paused: 0 },
     refused: { frames: { invalid_json: 2 }, sockets: {}, requests: { unknown_route: 1, validation_failed: 2 } },
   });
 });
@@ -306,4 +308,35 @@ t.test('metadata and result come out as they were kept', async (t) => {
     const { text } = await get(path);
     t.ok(text.includes(`"metadata":${metadata}`) && text.includes('"result":[12345678901234567890]'), path);
   }
+});
+
+t.test('R20: reads of one token are bounded and take turns, and are not in the way of others', async (t) => {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let running = 0;
+  const slow = async () => {
+    running += 1;
+    await released;
+    return [];
+  };
+  const { read, history, keptResult, stats, peek } = bench.storage.tasks;
+  const tasks = { read, history, keptResult, stats, peek, list: slow };
+  const small = await hubBench({ limits: { readsPerToken: 4 }, deps: { tasks } });
+  const list = (token: string): Promise<Answered> => small.send('/api/tasks', { token });
+  const asked = Array.from({ length: 4 }, () => list('viewer'));
+  const over = await list('viewer');
+  t.strictSame([over.status, over.json['error'], over.headers.get('retry-after')], [429, 'rate_limited', '1']);
+  t.equal(running, 2, 'two run, two wait');
+  const others = list('operator');
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(running, 3, 'another token has its own turn');
+  t.equal((await small.send('/api/tasks', { token: 'admin', json: { description: 'x' } })).status, 201, 'and writes wait for no read');
+  release();
+  t.strictSame(
+    (await Promise.all([...asked, others])).map(({ status }) => status),
+    [200, 200, 200, 200, 200],
+  );
+  t.equal((await list('viewer')).status, 200, 'there is room again');
+  t.equal(running, 6);
+  await small.close();
 });

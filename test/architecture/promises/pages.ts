@@ -1,7 +1,8 @@
-/** The parts of docs/promises.md and docs/reliability.md that are written from tests, planted faults and figures. */
+/** The parts of docs/promises.md, docs/reliability.md and SECURITY.md that are written from tests, planted faults and figures. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
+import { THREATS } from '../../security/threats.ts';
 import { MUTANTS } from '../../simulation/mutants.ts';
 import { FIGURES } from './figures.ts';
 import { PLANTED_FAULTS } from './planted-faults.ts';
@@ -9,6 +10,9 @@ import { taggedTests } from './tagged-tests.ts';
 
 export const PROMISES_PAGE = 'docs/promises.md';
 export const RELIABILITY_PAGE = 'docs/reliability.md';
+export const SECURITY_PAGE = 'SECURITY.md';
+/** Every page with generated parts. */
+export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE];
 const RESULTS = 'docs/results';
 /** Told by docs/performance.md, with targets of their own. */
 const BENCHMARK = ['bench.json', 'bench-long.json', 'bench-profile.json'];
@@ -39,7 +43,7 @@ export async function proofs(): Promise<readonly Proof[]> {
 
 /** Each generated part of a page, by its name. */
 export async function generatedParts(): Promise<Readonly<Record<string, string>>> {
-  return { proofs: proofTable(await proofs()), figures: figureTable() };
+  return { proofs: proofTable(await proofs()), figures: figureTable(), threats: threatTable() };
 }
 
 /** The page with its generated parts as they should be. */
@@ -60,6 +64,15 @@ function proofTable(rows: readonly Proof[]): string {
     return `| **${promise}** | ${proven} | ${faults.map(({ name, what }) => `${name}: ${cell(what)}`).join('<br>')} |`;
   });
   return ['| | tests | faults that turn them red |', '|---|---|---|', ...lines].join('\n');
+}
+
+/** By who tries it, in the order of the list. */
+function threatTable(): string {
+  const lines = THREATS.map(({ who, stoppedBy, tests }) => {
+    const shown = tests.map(([file, title]) => `[${path.basename(file)}](test/${file}): ${cell(title)}`).join('<br>');
+    return `| ${cell(who)} | ${cell(stoppedBy)} | ${shown} |`;
+  });
+  return ['| who | what stops it | tests |', '|---|---|---|', ...lines].join('\n');
 }
 
 type Result = Readonly<Record<string, unknown>> & {

@@ -43,7 +43,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'a batch that fails is not split: one bad command fails all',
     breaks: ['R2'],
     file: 'core/application/hub/task-queue.ts',
-    find: 'if (entries.length > 1 && !ofStore) {',
+    find: 'if (entries.length > 1 && (!ofStore || (isInTheWay && !isLate))) {',
     replace: 'if (entries.length > 1 && ofStore && !ofStore) {',
     test: `${HUB}/task-queue.test.ts`,
   },
@@ -52,8 +52,8 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'assigning adds nothing to the generation',
     breaks: ['R6'],
     file: 'core/domain/transitions/assigning.ts',
-    find: '  const generation = nextGeneration(task.generation);\n',
-    replace: '  const generation = task.generation;\n',
+    find: '  const generation = nextGeneration(Math.max(task.generation, task.generationFloor) as Generation);\n',
+    replace: '  const generation = Math.max(task.generation, task.generationFloor) as Generation;\n',
     test: `${HUB}/version2.test.ts`,
   },
   {
@@ -190,6 +190,15 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     find: '      if (isMore || commits !== seen) continue;\n',
     replace: '      if (isMore) continue;\n',
     test: 'test/adapters/http/events.test.ts',
+  },
+  {
+    name: 'P29',
+    what: 'each quiet time puts every deadline off anew',
+    breaks: ['J12'],
+    file: 'core/domain/due.ts',
+    find: '  hushedAtMs === null ? view.silenceCountsFromMs :',
+    replace: '  hushedAtMs === null || view.quietMs > 0 ? view.silenceCountsFromMs :',
+    test: `${HUB}/wild-clock.test.ts`,
   },
 ];
 

@@ -1,11 +1,11 @@
-/** `npm run promises`: writes the generated parts of docs/promises.md and docs/reliability.md anew. */
+/** `npm run promises`: writes the generated parts of docs/promises.md, docs/reliability.md and SECURITY.md. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
-import { generatedParts, PROMISES_PAGE, RELIABILITY_PAGE, withParts } from './pages.ts';
+import { generatedParts, PAGES, withParts } from './pages.ts';
 
 const parts = await generatedParts();
-for (const page of [PROMISES_PAGE, RELIABILITY_PAGE]) {
+for (const page of PAGES) {
   writeFileSync(path.join(ROOT, page), withParts(page, parts));
   process.stdout.write(`written: ${page}\n`);
 }

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { HubClient } from '../../../apps/client/index.ts';
+import type { HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { PostgresServer } from '../../adapters/postgres-server.ts';
 import { requireSaid } from '../../apps/adapters-under-test.ts';
@@ -59,21 +60,26 @@ export interface BenchHubOptions {
   readonly hubs?: number | undefined;
   /** Where each thread's profile of the processor goes when it ends; null for none. */
   readonly profileDir: string | null;
+  /** Default: no bound on what the few clients and sidecars of a bench may ask and send. */
+  readonly limits?: Partial<HubLimits> | undefined;
   /** Before the hub is first started. */
   readonly prepare?: ((world: ChaosWorld) => Promise<void>) | undefined;
 }
 
 const MIB = 2 ** 20;
+/** Four sidecars that do nothing with their tasks send more than any that works, and one client reads without a rest. */
+const UNBOUNDED: Partial<HubLimits> = { requestsPerSecond: 0, readMsPerSecond: 0, agentFramesPerSecond: 0, agentBytesPerSecond: 0 };
 let schemas = 0;
 
 export async function startBenchHub(
   t: TestEnd,
-  { tree, pair, postgres, hubs = 1, profileDir, prepare }: BenchHubOptions,
+  { tree, pair, postgres, hubs = 1, profileDir, prepare, limits = UNBOUNDED }: BenchHubOptions,
 ): Promise<BenchHub> {
   const schema = `bench_${process.pid}_${(schemas += 1)}`;
   const world = await makeChaosWorld(t, {
     tree,
     hubTiming: HUB_TIMING,
+    limits,
     transport: pair.transport,
     ...(postgres === null ? {} : { postgres: { options: { url: postgres.url, schema }, hubs } }),
   });

@@ -57,7 +57,7 @@ export async function withHub<T>(
   bench: Bench,
   pair: Pair,
   work: (hub: BenchHub, load: LoadProcess) => Promise<T>,
-  more: Pick<BenchHubOptions, 'prepare' | 'hubs'> = {},
+  more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits'> = {},
 ): Promise<T> {
   return withEnds(async (end) => {
     const { tree, profileDir } = bench;

@@ -32,7 +32,7 @@ export interface BenchOptions {
 const DOCS = join(ROOT, 'docs');
 
 /** A quick run has no time for these unless they are asked for. */
-const SLOW = ['history', 'agents', 'profile'];
+const SLOW = ['history', 'agents', 'neighbours', 'profile'];
 
 /** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {

@@ -32,6 +32,8 @@ function steppedTasks(tasks: TaskStore, kill: Armed): TaskStore {
   return {
     capabilities: tasks.capabilities,
     nowMs: () => tasks.nowMs(),
+    wallMs: () => tasks.wallMs(),
+    lastUsedMs: () => tasks.lastUsedMs(),
     async transact(batchId, work) {
       let kinds: readonly string[] = [];
       kill.at('before BEGIN of a batch');
@@ -46,6 +48,8 @@ function steppedTasks(tasks: TaskStore, kill: Armed): TaskStore {
     },
     committed: (batchId) => tasks.committed(batchId),
     read: (id) => tasks.read(id),
+    history: (id, page) => tasks.history(id, page),
+    keptResult: (key) => tasks.keptResult(key),
     list: (query) => tasks.list(query),
     stats: () => tasks.stats(),
     peek: (ids) => tasks.peek(ids),
@@ -62,13 +66,16 @@ function kindsOf({ events, agents }: Changes): readonly string[] {
 function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) => void): StoreUnit {
   return {
     nowMs: unit.nowMs,
+    removableMs: unit.removableMs,
     load: (names) => around(kill, 'loading', () => unit.load(names)),
-    waitingRequirements: (nowMs) => unit.waitingRequirements(nowMs),
+    read: (names) => unit.read(names),
+    takeAgents: (ids) => around(kill, 'taking agents', () => unit.takeAgents(ids)),
+    waitingRequirements: (filter) => unit.waitingRequirements(filter),
     claimable: (filter) => around(kill, 'claiming', () => unit.claimable(filter)),
     due: (nowMs, limit) => around(kill, 'looking for what is due', () => unit.due(nowMs, limit)),
-    dependentsOf: (ids) => unit.dependentsOf(ids),
+    dueAssignees: (nowMs, limit) => unit.dueAssignees(nowMs, limit),
+    dependentsOf: (of, limit) => unit.dependentsOf(of, limit),
     bodies: (ids) => unit.bodies(ids),
-    holdingsOf: (agentIds) => around(kill, 'reading holdings', () => unit.holdingsOf(agentIds)),
     heldCounts: (agentIds) => around(kill, 'counting holdings', () => unit.heldCounts(agentIds)),
     activeAgents: (exceptOf) => unit.activeAgents(exceptOf),
     agentsOf: (hubId) => unit.agentsOf(hubId),

@@ -55,4 +55,6 @@ const tokenOf = ({ agentId, token }: Enrolled): TokenRecord => ({
   maxSlots: null,
   createdAtMs: Date.now(),
   revokedAtMs: null,
+  expiresAtMs: null,
+  lastUsedAtMs: null,
 });

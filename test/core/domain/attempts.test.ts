@@ -81,7 +81,7 @@ t.test(
 );
 
 t.test('sweeping: what time does to each state', async (t) => {
-  const healthy = { agentConnected: true, silenceCountsFromMs: 0 };
+  const healthy = { agentConnected: true, silenceCountsFromMs: 0, quietMs: 300_000, deafMs: 0 };
   const past = NOW_MS - 1;
   const cases: readonly { readonly what: string; readonly task: Task; readonly view?: typeof healthy; readonly wanted: string | null }[] = [
     { what: 'nothing is due', task: STATES.accepted, wanted: null },
@@ -97,7 +97,7 @@ t.test('sweeping: what time does to each state', async (t) => {
     {
       what: 'lease over in the quiet time',
       task: { ...STATES.accepted, deadlineAtMs: past },
-      view: { agentConnected: true, silenceCountsFromMs: NOW_MS + 9 },
+      view: { agentConnected: true, silenceCountsFromMs: NOW_MS + 9, quietMs: 300_000, deafMs: 0 },
       wanted: '',
     },
   ];
@@ -107,7 +107,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   }
   const hushed = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
-    { agentConnected: true, silenceCountsFromMs: NOW_MS + 9 },
+    { agentConnected: true, silenceCountsFromMs: NOW_MS + 9, quietMs: 300_000, deafMs: 0 },
     NOW_MS,
     RULES,
   );
@@ -116,7 +116,12 @@ t.test('sweeping: what time does to each state', async (t) => {
     { task: { status: 'assigned', generation: 3, deadlineAtMs: NOW_MS + 9 } },
     'the deadline is moved to the end of the quiet time',
   );
-  const away = decideSweep({ ...STATES.accepted, deadlineAtMs: past }, { agentConnected: false, silenceCountsFromMs: 0 }, NOW_MS, RULES);
+  const away = decideSweep(
+    { ...STATES.accepted, deadlineAtMs: past },
+    { agentConnected: false, silenceCountsFromMs: 0, quietMs: 300_000, deafMs: 0 },
+    NOW_MS,
+    RULES,
+  );
   t.equal(away?.events[0]?.details?.['reason'], 'disconnected');
 });
 

@@ -90,6 +90,19 @@ t.test('a clean store has nothing wrong', async (t) => {
   t.same(checkInvariants(state, events, NOW_MS), []);
 });
 
+t.test('I9: blocked until its turn comes, after what it depends on completed', async (t) => {
+  const { state, events } = aStore();
+  const found = (dependentsAfter: Task['dependentsAfter']) => {
+    const patches: Readonly<Record<string, Partial<Task>>> = {
+      [aTaskId(3)]: { dependsOn: [aTaskId(2)] },
+      [aTaskId(2)]: { dependentsAfter },
+    };
+    const tasks = state.tasks.map((task) => ({ ...task, ...patches[task.id] }));
+    return checkInvariants({ ...state, tasks }, events, NOW_MS).filter(({ invariant }) => invariant === 'I9').length;
+  };
+  t.strictSame([found(''), found(aTaskId(2)), found(aTaskId(3)), found(null)], [0, 0, 1, 1]);
+});
+
 const spare = (over: Partial<Agent>): Agent => ({ ...agent, id: 'spare' as never, connectedAtMs: NOW_MS - 100_000, ...over });
 
 const PLANTED: readonly {

@@ -1,7 +1,7 @@
 /** What the hub answers for each thing that a returning sidecar says it holds. */
 import t from 'tap';
 import type { Generation } from '../../../core/domain/ids.ts';
-import { decideHeld, decideMissing, isAhead, type Held } from '../../../core/domain/reconciliation.ts';
+import { decideAhead, decideHeld, decideMissing, type AheadDecision, type Held } from '../../../core/domain/reconciliation.ts';
 import type { Task } from '../../../core/domain/task.ts';
 import { decideRaise } from '../../../core/domain/transitions/taking-back.ts';
 import { ME, NOW_MS, OTHER, RULES, STATES } from './task-states.ts';
@@ -45,13 +45,32 @@ for (const { what, task, held: said, wanted } of CASES) t.same(decideHeld(task, 
 t.equal(decideMissing(STATES.assigned), 'push_again', 'never accepted: it never saw it');
 t.equal(decideMissing(STATES.accepted), 'lost', 'accepted, and not there any more');
 
+t.test('what a held generation above the stored one leads to', (t) => {
+  const ofOther = { ...STATES.accepted, assignedTo: OTHER };
+  const forOther = { ...STATES.queued, requirement: { capabilities: [], assignTo: OTHER } };
+  const cases: readonly (readonly [string, Task | undefined, number, AheadDecision])[] = [
+    ['an unknown task', undefined, 9, 'nothing'],
+    ['an older one', STATES.accepted, 2, 'nothing'],
+    ['the stored one', STATES.accepted, 3, 'nothing'],
+    ['its own', STATES.accepted, 4, 'raise'],
+    ['a waiting one', STATES.queued, 9, 'raise'],
+    ['one that another has', ofOther, 9, 'fence'],
+    ['one that is fenced as high already', { ...ofOther, generationFloor: 9 as Generation }, 9, 'nothing'],
+    ['one that is for another', forOther, 9, 'nothing'],
+    ['one that is completed', STATES.completed, 9, 'nothing'],
+    ['the most that a store may have lost', { ...STATES.queued, generation: 3 as Generation }, 1_003, 'raise'],
+    ['one more', { ...STATES.queued, generation: 3 as Generation }, 1_004, 'refuse'],
+    ['more, of one that another has', ofOther, 1_004, 'refuse'],
+    ['a million', { ...STATES.queued, generation: 999_999 as Generation }, 1_000_000, 'raise'],
+    ['over a million', { ...STATES.queued, generation: 999_999 as Generation }, 1_000_001, 'refuse'],
+    ['the largest there is', STATES.accepted, Number.MAX_SAFE_INTEGER, 'refuse'],
+  ];
+  for (const [what, task, generation, wanted] of cases) t.equal(decideAhead(task, held(generation), ME), wanted, what);
+  t.end();
+});
+
 t.test('a generation that the store never gave out raises it, and takes back what is live', async (t) => {
   const by = { agentId: ME, session: 7 };
-  t.same(
-    [2, 3, 4].map((generation) => isAhead(STATES.accepted, held(generation))),
-    [false, false, true],
-  );
-  t.notOk(isAhead(undefined, held(9)));
   const back: Readonly<Record<string, readonly string[]>> = {
     assigned: ['reclaimed', 'stop_requested'],
     accepted: ['lost', 'stop_requested'],

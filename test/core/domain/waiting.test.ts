@@ -201,6 +201,35 @@ const CASES: readonly Case[] = [
     agents: [load('a1', offline), load('b1', { pausedUntilMs: NOW })],
     want: { reason: 'about_to_be_assigned', message: 'Agent b1 can run it and has a free slot: it is about to be assigned.' },
   },
+  {
+    name: 'an assigned task whose agent is connected waits for nothing',
+    task: anAssignedTask(anAgentId('a1')),
+    agents: [load('a1')],
+    want: null,
+  },
+  {
+    name: 'an assigned task whose agent is away says so, since when and until when',
+    task: anAssignedTask(anAgentId('a1'), { deadlineAtMs: NOW + 180_000 }),
+    agents: [load('a1', offline)],
+    want: {
+      reason: 'agent_away',
+      message: 'Its agent a1 has been away for 5 min: unless it is heard of the task again, it is taken back in 3 min.',
+      untilMs: NOW + 180_000,
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been away for 5 min' }],
+    },
+  },
+  {
+    name: 'and when that time is over, what it waits for then',
+    task: anAssignedTask(anAgentId('a1'), { deadlineAtMs: NOW - 1 }),
+    agents: [load('a1', offline)],
+    want: {
+      reason: 'agent_away',
+      message:
+        'Its agent a1 has been away for 5 min: its time is over, and the task is taken back by a sweep, or when the quiet time after a disturbance of the hub ends.',
+      untilMs: NOW - 1,
+      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been away for 5 min' }],
+    },
+  },
 ];
 
 t.test('one true sentence', async (t) => {

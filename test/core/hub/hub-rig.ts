@@ -12,8 +12,10 @@ import { Lookout } from '../../../core/application/hub/lookout.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
 import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
 import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
+import { Silence } from '../../../core/application/hub/silence.ts';
 import { Sweeper } from '../../../core/application/hub/sweeper.ts';
 import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { TokenUse } from '../../../core/application/hub/token-use.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
@@ -77,6 +79,7 @@ export interface RigOptions {
   /** Time that goes on over several hubs. Default: its own. */
   readonly clock?: VirtualClock;
   readonly agentMessages?: boolean;
+  readonly trustedProxies?: readonly string[];
   /** How far the clock of this hub's machine is from the store's, which is `clock`. Default 0. */
   readonly offsetMs?: number;
   /** Where it listens on the wire. Default `hub`. */
@@ -119,8 +122,10 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     timing,
     limits,
     log,
-    silence: { countsFromMs: 0 },
+    digest: systemDigest(),
+    silence: new Silence(0),
     isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
+    heardAtMs: (agentId) => late.sessions?.lastHeardAtMs(agentId) ?? null,
   };
   const roster = new Roster(hubId);
   const queue: TaskQueue = new TaskQueue({
@@ -134,9 +139,16 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       sweeper.expectDue(dueAtMs);
       late.lookout?.tell(look);
     },
-    storageFailed: () => sweeper.storageFailed(),
+    storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
+    judging: (nowMs) => sweeper.judging(nowMs),
   });
-  const sweeper = new Sweeper({ clock: time, inbox: queue, context, nextDueAtMs: () => storage.tasks.nextDueAtMs() });
+  const sweeper = new Sweeper({
+    clock: time,
+    inbox: queue,
+    context,
+    nextDueAtMs: () => storage.tasks.nextDueAtMs(),
+    lastUsedMs: () => storage.tasks.lastUsedMs(),
+  });
   const sessions = new HubSessions({
     inbox: queue,
     agents: storage.agents,
@@ -148,8 +160,9 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     roster,
     storeId: () => 'store-1',
     throttle: new Throttle(limits.invalidFrames),
+    tokenUse: new TokenUse({ agents: storage.agents, clock: time, log }),
     agentMessages: options.agentMessages ?? true,
-    trustedProxies: [],
+    trustedProxies: options.trustedProxies ?? [],
   });
   late.sessions = sessions;
   const news = { events: 0 };
@@ -279,6 +292,8 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         maxSlots: null,
         createdAtMs: clock.nowMs(),
         revokedAtMs: null,
+        expiresAtMs: null,
+        lastUsedAtMs: null,
         ...over,
       });
       return connect(agentId, token);

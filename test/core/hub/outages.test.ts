@@ -123,7 +123,7 @@ t.test('a COMMIT of which nobody can say what became of it is not repeated in pa
   const rig = await hubRig({
     store: {
       onStep: (step) => {
-        if (step === 'committed' && commits++ === 2) throw new AgentcomError('AC_COMMIT_UNKNOWN', 'planted');
+        if (step === 'committed' && commits++ === 3) throw new AgentcomError('AC_COMMIT_UNKNOWN', 'planted');
       },
     },
   });
@@ -135,10 +135,10 @@ t.test('a COMMIT of which nobody can say what became of it is not repeated in pa
     outcomes.map((one) => one.status),
     ['rejected', 'rejected'],
   );
-  t.equal(commits, 3, 'two at the start, and one batch');
+  t.equal(commits, 4, 'three at the start, and one batch');
 });
 
-t.test('a batch that the store asks to repeat too often is given up as a whole, not torn up and tried again in parts', async (t) => {
+t.test('R2: a batch that the store asks to repeat too often is split, and its tries stay bounded', async (t) => {
   let tries = 0;
   let busy = false;
   const rig = await hubRig({
@@ -155,7 +155,8 @@ t.test('a batch that the store asks to repeat too often is given up as a whole, 
     Array.from({ length: 8 }, () => rig.queue.do({ kind: 'cancel', taskId: 'task-0000000000000001' as never, by: 'op' })),
   );
   t.ok(outcomes.every((one) => one.status === 'rejected'));
-  t.equal(tries, 5);
+  // Five of the whole, then two of each half, quarter and command.
+  t.equal(tries, 5 + 2 * (2 + 4 + 8));
 });
 
 t.test('the inbox counts what a report brings with it', async (t) => {

@@ -38,6 +38,8 @@ const TIMING: Partial<HubTiming> = {
 const PLANTED = ['AC_STORE_RETRY', 'AC_STORE_UNAVAILABLE', 'AC_COMMIT_UNKNOWN'] as const;
 /** A runnable task and a free agent meet within this time (R16), and what is due is looked at. */
 const MEET_MS = 1_000;
+/** Store time that gains more between two looks was moved. */
+const STEP_MS = 100;
 /** A version 1 agent that was replaced too often is refused for 5 min; in this many rounds everything must have ended. */
 const ROUNDS_MAX = 45;
 const ROUND_MS = 10_000;
@@ -54,6 +56,8 @@ export class RandomWorld {
   /** Lines of its log that were looked at. */
   #linesSeen = 0;
   #healthySinceMs = 0;
+  /** The store's time less the monotonic clock, as it was last seen. */
+  #aheadMs = 0;
   #failing: ActOf<'fail'> | null = null;
   #gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
 
@@ -127,8 +131,6 @@ export class RandomWorld {
         return this.#hub().pass(act.ms);
       case 'jump':
         this.#clock.jumpWall(act.ms);
-        // The next regular sweep notices; after a step back what was eligible just now is so again after as long.
-        this.#unwellFor(Math.max(0, -act.ms) + SWEEP_MS);
         return;
       case 'fail':
         this.#failing = act;
@@ -161,7 +163,7 @@ export class RandomWorld {
   }
 
   #submit(act: ActOf<'submit'>): Command {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#storeMs();
     const after = (ms: number | null): number | null => (ms === null ? null : nowMs + ms);
     const draft = aDraft(this.#newTaskId(), {
       priority: PRIORITIES[act.lane] ?? 'normal',
@@ -231,10 +233,17 @@ export class RandomWorld {
 
   /** Something happened that excuses it for being late, until then. */
   #unwellFor(ms: number): void {
-    this.#healthySinceMs = Math.max(this.#healthySinceMs, this.#clock.nowMs() + ms);
+    this.#healthySinceMs = Math.max(this.#healthySinceMs, this.#storeMs() + ms);
   }
 
+  /** The store's time, which follows the clock without jumping with it. */
+  #storeMs = (): number => this.#hub().storage.tasks.nowMs();
+
   #look(): readonly string[] {
+    // Moved forward to a clock that stayed ahead: the next regular sweep does what is due by that.
+    const aheadMs = this.#storeMs() - this.#clock.monotonicMs();
+    if (aheadMs > this.#aheadMs + STEP_MS) this.#unwellFor(SWEEP_MS);
+    this.#aheadMs = aheadMs;
     const { tasks, agents, stops, keys, events, eventsOf } = this.#database;
     const state = {
       tasks: [...tasks.values()].map(({ task }) => task),
@@ -242,9 +251,9 @@ export class RandomWorld {
       stops: [...stops.values()],
       keys: [...keys.values()],
       sweepMs: MEET_MS,
-      healthySinceMs: this.#gate === null ? this.#healthySinceMs : this.#clock.nowMs(),
+      healthySinceMs: this.#gate === null ? this.#healthySinceMs : this.#storeMs(),
     };
-    const violations = checkInvariants(state, events, this.#clock.nowMs());
+    const violations = checkInvariants(state, events, this.#storeMs());
     const lies = this.#sidecars.flatMap((sidecar) => sidecar.hear((taskId) => eventsOf.get(taskId) ?? []));
     return [
       ...this.#complaints(),
@@ -275,7 +284,7 @@ export class RandomWorld {
 
   /** Tasks that should have ended by themselves. */
   #unfinished(): readonly Task[] {
-    const farMs = this.#clock.nowMs() + PATIENCE_MS;
+    const farMs = this.#storeMs() + PATIENCE_MS;
     const isFar = (task: Task): boolean => (task.status === 'scheduled' ? (task.runAtMs ?? 0) : (task.eligibleAtMs ?? 0)) > farMs;
     const all = [...this.#database.tasks.values()].map(({ task }) => task);
     const stuck = new Set(all.filter((task) => task.status === 'cancelled' || task.status === 'dead_letter' || task.parked || isFar(task)));

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { aBody, aTaskId } from '../../contracts/fixtures.ts';
-import { hubRig } from './hub-rig.ts';
+import { aDraft, hubRig } from './hub-rig.ts';
 
 const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };
 
@@ -64,5 +64,28 @@ t.test('R1: a submit that is repeated after its task was removed makes no second
   t.match(await submit(3, null, [aTaskId(1)]), { kind: 'unknown_task' }, 'what was cancelled will never be done');
   await rig.pass(timing.tombstoneMs);
   t.match(await submit(4, 'once'), { kind: 'submitted' }, 'the key is forgotten');
+  await rig.stop();
+});
+
+t.test('R20: what is over goes as fast as it came, portion by portion, and commands are carried out in between', async (t) => {
+  // A sweep removed 1,000 tasks, and the next one came after half a minute: 33 a second.
+  const rig = await hubRig({ timing });
+  const count = 2_500;
+  const drafts = Array.from({ length: count }, (_, n) => aDraft(aTaskId(n)));
+  await rig.queue.do({ kind: 'submit', submittedBy: 'tok-1', drafts, idempotency: null });
+  await Promise.all(drafts.map(({ id }) => rig.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' })));
+  await rig.pass(timing.endedKeptMs - 1);
+  await rig.submit(); // The task of the newest event would stay.
+  t.equal((await rig.storage.tasks.stats()).statuses.cancelled, count, 'none is old enough');
+  rig.clock.advance(1);
+  const kept = async (): Promise<number> => (await rig.storage.tasks.stats()).statuses.cancelled;
+  await rig.queue.do({ kind: 'sweep' });
+  const between: number[] = [];
+  while ((await kept()) > 0 && between.length < 100) {
+    await rig.queue.do({ kind: 'cancel', taskId: aTaskId(0), by: 'tok-1' });
+    between.push(await kept());
+  }
+  t.equal(await kept(), 0);
+  t.ok(between.length >= 4, `commands went in between, at ${between.join(', ')} left`);
   await rig.stop();
 });

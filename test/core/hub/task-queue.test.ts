@@ -69,6 +69,25 @@ t.test('what the store asks to repeat is repeated, at most five times', async (t
   t.equal(never.calls(), 5);
 });
 
+t.test('R2: a batch that another transaction is always in the way of is split, and only who is in the way fails', async (t) => {
+  const five = Array.from({ length: 5 }, () => 'before' as const);
+  const { queue, calls } = await queueOver([...five, null, 'before', 'before', null, 'before', 'before'], 'AC_STORE_RETRY');
+  const outcomes = await Promise.allSettled(Array.from({ length: 4 }, () => queue.do(submit())));
+  t.strictSame(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'fulfilled', 'fulfilled', 'rejected'],
+  );
+  t.match(outcomes[3], { reason: { code: 'AC_STORE_RETRY' } });
+  t.equal(calls(), 11, 'five tries for all, then two for each part');
+  const never = await queueOver(
+    Array.from({ length: 99 }, () => 'before' as const),
+    'AC_STORE_RETRY',
+  );
+  const failed = await Promise.allSettled(Array.from({ length: 4 }, () => never.queue.do(submit())));
+  t.ok(failed.every(({ status }) => status === 'rejected'));
+  t.equal(never.calls(), 17, 'five, then two for each of two halves and four quarters');
+});
+
 t.test('R2 J3: a COMMIT of unknown outcome is looked up before it is answered or repeated', async (t) => {
   const happened = await queueOver(['after'], 'AC_COMMIT_UNKNOWN');
   const answer = await happened.queue.do(submit());

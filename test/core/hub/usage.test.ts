@@ -56,6 +56,7 @@ t.test('what an attempt that was taken away used is known: until then, and to it
 
   const lost = await rig.submit({ maxRetries: 0 });
   await peer.send({ type: 'task_progress', task_id: lost, generation: 1, tokens_used: 8 });
+  await peer.cut();
   await (await peer.again()).identify();
   t.same(await told(rig, lost), [['lost', 1, { tokens_used: 8 }]]);
 });

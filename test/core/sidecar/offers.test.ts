@@ -35,7 +35,10 @@ t.test('R3 J5: a task is journalled, whole and with its report, before it is acc
 
 t.test('the agent gets what the hub said of the task and nothing else', async (t) => {
   const sidecar = online();
-  const frame = { ...assignFrame(named(), { file_hints: ['a.ts'], repo: 'git@x' }), token: 'not for agents' };
+  const frame = {
+    ...assignFrame(named(), { file_hints: ['a.ts', { path: 'b.ts' }], verification_steps: [{ type: 'git_clean' }], repo: 'git@x' }),
+    token: 'not for agents',
+  };
   sidecar.frame(frame);
   t.same(sidecar.slot()?.task, {
     task_id: TASK,
@@ -45,9 +48,9 @@ t.test('the agent gets what the hub said of the task and nothing else', async (t
     assigned_at: START_MS,
     repo: 'git@x',
     branch: null,
-    file_hints: ['a.ts'],
+    file_hints: ['a.ts', { path: 'b.ts' }],
     success_criteria: [],
-    verification_steps: [],
+    verification_steps: [{ type: 'git_clean' }],
     run_max_ms: 3_600_000,
     complete_by: null,
   });

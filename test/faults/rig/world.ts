@@ -147,6 +147,8 @@ export class World {
       maxSlots: null,
       createdAtMs: this.clock.nowMs(),
       revokedAtMs: null,
+      expiresAtMs: null,
+      lastUsedAtMs: null,
     });
     const dataDir = join(this.#dir, agentId);
     mkdirSync(dataDir, { mode: 0o700 });

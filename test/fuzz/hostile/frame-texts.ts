@@ -13,7 +13,10 @@ export const MARKS = { own: 'task-aaaaaaaaaaaaaaaa', other: 'task-bbbbbbbbbbbbbb
 const SCHEMAS: readonly (readonly [string, TSchema])[] = [...Object.entries(v1Schemas), ...Object.entries(v2Schemas)];
 
 const mark = fc.constantFrom(...Object.values(MARKS));
-const generation = fc.oneof({ arbitrary: fc.integer({ min: 0, max: 4 }), weight: 8 }, { arbitrary: fc.constant(2 ** 53 - 1), weight: 1 });
+const generation = fc.oneof(
+  { arbitrary: fc.integer({ min: 0, max: 4 }), weight: 8 },
+  { arbitrary: fc.constantFrom(1_000, 2 ** 31, 2 ** 32 + 1, 2 ** 53 - 2, 2 ** 53 - 1), weight: 1 },
+);
 
 /** With marks where task ids stand, also in the inventory of an identify. */
 const marked = (frame: fc.Arbitrary<unknown>): fc.Arbitrary<Readonly<Record<string, unknown>>> =>

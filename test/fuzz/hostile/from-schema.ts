@@ -24,6 +24,52 @@ const LENGTH_USUAL = 12;
 const ITEMS_USUAL = 4;
 const WHOLE_USUAL = 5;
 
+/** Numbers around the ends of what programs count, time and store with. */
+const edgeNumber = fc.constantFrom(
+  ...[2 ** 31, 2 ** 32, 2 ** 53, 1e15, 8.64e15, 1e308].flatMap((edge) => [edge - 1, edge, edge + 1, -edge, edge / 3]),
+);
+
+/** Deeper than any bound, at it, and just under it: objects, arrays, and both in turn. */
+const deepValue = fc
+  .tuple(fc.constantFrom(30, 31, 32, 33, 34, 100, 1_000, 3_000), fc.constantFrom('array', 'object', 'both'), fc.jsonValue({ maxDepth: 1 }))
+  .map(([depth, kind, inner]) => {
+    let value: unknown = inner;
+    for (let level = 0; level < depth; level += 1)
+      value = kind === 'array' || (kind === 'both' && level % 2 === 0) ? [value] : { a: value };
+    return value;
+  });
+
+/** Many members or elements, names that are long, alike, numbers or of the prototype; some over the bound of a frame or a body. */
+const wideValue = fc
+  .tuple(
+    fc.constantFrom(10, 1_000, 10_000, 60_000),
+    fc.constantFrom<(n: number) => string>(
+      (n) => String(n),
+      (n) => `k${n}`,
+      (n) => `__proto__${n}`,
+      (n) => 'x'.repeat(n % 50) + String(n),
+    ),
+    fc.constantFrom('array', 'object', 'rows'),
+  )
+  .map(([size, nameOf, kind]) => {
+    if (kind === 'array') return Array.from({ length: size }, (_, n) => (n % 3 === 0 ? null : n));
+    if (kind === 'rows') return Array.from({ length: Math.ceil(size / 10) }, (_, n) => ({ n, [nameOf(n)]: [n, n, n], a: {}, b: [] }));
+    return Object.fromEntries(Array.from({ length: size }, (_, n) => [nameOf(n), n % 7]));
+  });
+
+/** Texts at and over the bounds of fields, events and histories, in one, two and four bytes a character. */
+const longText = fc
+  .tuple(fc.constantFrom(1_024, 16_384, 16_385, 65_536, 250_000), fc.constantFrom('x', 'é', '\u{1f9e8}', '\\', '"', '\n'))
+  .map(([length, character]) => character.repeat(Math.ceil(length / character.length)));
+
+/** Values whose structure is the attack: depth, width, size, and numbers at the ends of what is exact. */
+export const structured: fc.Arbitrary<unknown> = fc.oneof(
+  { arbitrary: edgeNumber, weight: 6 },
+  { arbitrary: deepValue, weight: 2 },
+  { arbitrary: longText, weight: 2 },
+  { arbitrary: wideValue, weight: 1 },
+);
+
 /** Values that have surprised programs before. */
 export const awkward: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
@@ -93,7 +139,7 @@ function fits(shape: Shape): fc.Arbitrary<unknown> {
     case 'null':
       return fc.constant(null);
     default:
-      return awkward;
+      return fc.oneof({ arbitrary: awkward, weight: 4 }, { arbitrary: structured, weight: 1 });
   }
 }
 
@@ -121,10 +167,11 @@ export function oneWrong(schema: TSchema): fc.Arbitrary<unknown> {
     fc.tuple(whole, value).map(([object, wrong]) => ({ ...object, [name]: wrong }));
   const wrongs = names.flatMap((name): fc.Arbitrary<unknown>[] => [
     set(name, awkward),
+    set(name, structured),
     set(name, beyond(properties[name] ?? {})),
     ...(required.includes(name) ? [whole.map((object) => without(object, name))] : []),
   ]);
-  const unknown = fc.tuple(whole, fc.constantFrom('__proto__', 'constructor', 'extra', ''), awkward);
+  const unknown = fc.tuple(whole, fc.constantFrom('__proto__', 'constructor', 'extra', ''), fc.oneof(awkward, structured));
   return fc.oneof(
     ...wrongs,
     // As JSON gives it: a property of its own, not a prototype.

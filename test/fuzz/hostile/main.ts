@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chooser } from './choose.ts';
-import { requester } from './requests.ts';
+import { requester, type HostileToken } from './requests.ts';
 import { deaf, framePools, impatient, liar, stranger, type HostileAgent, type SocketDeps, type Targets } from './sockets.ts';
 import { tallying } from './tally.ts';
 
@@ -15,8 +15,8 @@ export interface Orders {
   readonly frames: number;
   readonly bodies: number;
   readonly agents: readonly { readonly agentId: string; readonly token: string }[];
-  /** For HTTP, of every role. */
-  readonly tokens: readonly string[];
+  /** For HTTP, of every role. `mayEnd`: may cancel or retry what others submitted, so it is never aimed at the tasks of the honest. */
+  readonly tokens: readonly HostileToken[];
   /** May see which tasks others have. */
   readonly viewerToken: string;
   /** Plays at once, on the wire and over HTTP. */
@@ -36,7 +36,7 @@ const IMPATIENT_ONE_IN = 20;
 const orders = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Orders;
 const { port, seed, frames, bodies, atOnce } = orders;
 const tally = tallying();
-const targets: Targets = { others: [] };
+const targets: Targets = { others: [], hostile: [] };
 const number = chooser(seed).below(2 ** 31);
 const poolSize = Math.max(POOL_MIN, Math.min(POOL_MAX, Math.ceil(frames / 4)));
 const pools = framePools(number, poolSize);
@@ -79,6 +79,7 @@ async function lookForTargets(): Promise<void> {
       };
       const honest = tasks.filter((task) => !orders.agents.some((agent) => agent.agentId === task.assigned_to));
       targets.others = honest.map(({ id, generation }) => ({ id, generation }));
+      targets.hostile = tasks.filter((task) => !honest.includes(task)).map(({ id, generation }) => ({ id, generation }));
     }
     await sleep(LOOK_EACH_MS);
   }

@@ -8,7 +8,7 @@ import { ROUTES } from '../../../adapters/http/routes.ts';
 import { HTTP_ERRORS } from '../../../core/protocol/http-errors.ts';
 import { httpBodySchemas } from '../../../core/protocol/http-bodies.ts';
 import { MARKS } from './frame-texts.ts';
-import { awkward, fitting, oneWrong } from './from-schema.ts';
+import { awkward, fitting, oneWrong, structured } from './from-schema.ts';
 import type { Chooser } from './choose.ts';
 import type { Targets } from './sockets.ts';
 import type { Tallying } from './tally.ts';
@@ -37,6 +37,9 @@ const body: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   { arbitrary: wrongBody, weight: 6 },
   { arbitrary: lines.map((many) => many.join('\n')), weight: 1 },
   awkward.map(json),
+  fc
+    .tuple(fitting(httpBodySchemas.submit), structured)
+    .map(([task, metadata]) => json({ ...(task as object), metadata: { value: metadata } })),
   fc.uint8Array({ maxLength: 200 }),
   fc.constantFrom<string | Uint8Array>(
     '',
@@ -135,10 +138,16 @@ const RAW: readonly string[] = [
   'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
 ];
 
+/** `mayEnd`: its role may cancel, retry or adopt what others submitted, which is no fault of the hub. */
+export interface HostileToken {
+  readonly token: string;
+  readonly mayEnd: boolean;
+}
+
 export interface RequestDeps {
   readonly port: number;
   /** Tokens of hostile people and agents, and some that are none; the empty one sends no token. */
-  readonly tokens: readonly string[];
+  readonly tokens: readonly HostileToken[];
   readonly choose: Chooser;
   readonly tally: Tallying;
   readonly targets: Targets;
@@ -158,15 +167,17 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
     () => new Agent({ keepAlive: true, maxSockets: 2, localAddress: choose.address() }),
   );
 
-  const aimed = <T extends string | Uint8Array | null>(text: T): T => {
+  const aimed = <T extends string | Uint8Array | null>(text: T, { mayEnd }: HostileToken): T => {
     if (typeof text !== 'string' || !text.includes('task-')) return text;
-    const other = targets.others.length === 0 ? MARKS.gone : choose.of(targets.others).id;
+    const aims = mayEnd ? targets.hostile : targets.others;
+    const other = aims.length === 0 ? MARKS.gone : choose.of(aims).id;
     return text.replaceAll(MARKS.other, other) as T;
   };
 
   async function ordinary(): Promise<void> {
     const { method, path, headers: more, body: bytes } = choose.of(pool);
-    const token = choose.of(tokens);
+    const sender = choose.of(tokens);
+    const { token } = sender;
     // Hanging up in the middle of a body is a way of its own.
     const hangsUp = bytes !== null && choose.oneIn(50);
     const asked = request({
@@ -174,7 +185,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
       port,
       method,
       // Only what the client itself would not send is left to the raw requests.
-      path: aimed(path).replace(/[^\x21-\x7e]/g, '%20'),
+      path: aimed(path, sender).replace(/[^\x21-\x7e]/g, '%20'),
       agent: choose.of(agents),
       timeout: WITHIN_MS,
       headers: {
@@ -196,7 +207,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
       return;
     }
     if (bytes === null) asked.end();
-    else asked.end(aimed(bytes));
+    else asked.end(aimed(bytes, sender));
     try {
       const [response] = (await once(asked, 'response')) as [IncomingMessage];
       await judge(response, `${method} ${path}`);

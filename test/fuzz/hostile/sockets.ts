@@ -51,9 +51,16 @@ export interface HostileAgent {
   restsUntilMs: number;
 }
 
+export interface Target {
+  readonly id: string;
+  readonly generation: number;
+}
+
 export interface Targets {
   /** Tasks of honest agents, with their generations. */
-  others: readonly { readonly id: string; readonly generation: number }[];
+  others: readonly Target[];
+  /** Those of the hostile. */
+  hostile: readonly Target[];
 }
 
 export interface SocketDeps {
@@ -206,8 +213,12 @@ export async function liar(deps: SocketDeps, agent: HostileAgent): Promise<void>
   const peer = await connect(deps, choose.address());
   if (peer === null) return;
   const version = choose.oneIn(4) ? 1 : 2;
-  const other = targets.others.length === 0 ? null : choose.of(targets.others);
-  const held = other === null ? [] : [{ task_id: other.id, generation: other.generation, status: 'working' }];
+  const held = targets.others.slice(0, 1 + choose.below(20)).map(({ id, generation }) => ({
+    task_id: id,
+    generation: choose.of([generation, generation + 1, generation + 2, 1_000_000, 2 ** 53 - 2, 2 ** 53 - 1]),
+    status: choose.of(['working', 'accepted', 'reporting']),
+    store_id: choose.oneIn(3) ? 'store-of-another-time' : undefined,
+  }));
   const v2 = { protocol_version: 2, instance_id: `machine-of-${agent.agentId}`, held };
   const { agentId, token } = agent;
   const who = { agent_id: agentId, token, capabilities: ['code', 'hostile'], slots: 128, ...(version === 2 ? v2 : {}) };

@@ -1,5 +1,6 @@
 /** What the hub says, in the words of each protocol version. Pure: answers in, frames out. */
 import { presenceOf } from '../../../domain/agent.ts';
+import { isSettling, notBusy } from '../../../domain/busy.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/refusal.ts';
 import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
@@ -116,26 +117,39 @@ export function identifiedFrame(
   };
 }
 
+/**
+ * Version 1 runs each step that it is sent by its `type`, and reports an error for one that has none, after which it does not
+ * push what was done. A step that is a sentence is for its agent: it goes with the criteria, which are sentences there too.
+ */
+function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Record<string, unknown>> {
+  const sentences = verificationSteps.filter((step) => typeof step === 'string');
+  return {
+    success_criteria: [...successCriteria, ...sentences],
+    verification_steps: verificationSteps.filter((step) => typeof step !== 'string'),
+  };
+}
+
 export function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): Frame {
   return {
     type: 'task_assign',
     task_id: task.id,
     description: body.description,
-    metadata: body.metadata === null ? null : (JSON.parse(body.metadata) as unknown),
+    metadata: body.metadata === null ? {} : (JSON.parse(body.metadata) as unknown),
     generation: task.generation,
     assigned_at: task.assignedAtMs,
     repo: body.repo,
     branch: body.branch,
     file_hints: body.fileHints,
-    success_criteria: body.successCriteria,
-    verification_steps: body.verificationSteps,
     ...(version === 2
       ? {
+          success_criteria: body.successCriteria,
+          verification_steps: body.verificationSteps,
           run_max_ms: task.runMaxMs ?? runMaxMs,
           complete_by: task.completeByMs,
           ...(task.session === null ? {} : { session_id: task.session.id }),
         }
       : {
+          ...v1Checks(body),
           complexity: null,
           routing_decision: null,
           skip_verification: null,
@@ -170,7 +184,8 @@ export function cardOf(
   const agent = roster.get(agentId);
   if (agent === undefined) return undefined;
   // What it says of itself counts, but one that has work in its hands is not idle, whatever it says.
-  const presence = presenceOf(agent, roster.takenBy(agentId), clock.nowMs());
+  // One that has just come counts as busy for a moment, and nobody would be told when that is over.
+  const presence = presenceOf(isSettling(agent) ? notBusy(agent) : agent, roster.takenBy(agentId), clock.nowMs());
   const said = agent.reportedStatus;
   return {
     agent_id: agent.id,

@@ -7,16 +7,20 @@
  * frame becomes a command; its answer is sent in commit order.
  */
 import { SETTLE_MS } from '../../../domain/busy.ts';
-import { utf8Bytes } from '../../../domain/encoded-text.ts';
-import { isGeneration, isTaskId, type AgentId } from '../../../domain/ids.ts';
+import { encodedBytes, utf8Bytes } from '../../../domain/encoded-text.ts';
+import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
+import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { ErrorWord } from '../../../protocol/hub-frames.ts';
+import { isExpired } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { Reporter } from '../commands.ts';
+import type { Allowance } from './agent-meter.ts';
+import type { FrameRate } from './frame-rates.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { identifyCommand, noteOtherStore } from './identify.ts';
+import { identifyCommand, noteOtherStore, type SessionToken } from './identify.ts';
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { TalkHandler } from './talk.ts';
@@ -25,10 +29,23 @@ import { TalkHandler } from './talk.ts';
 const FRAMES_WAITING_MAX = 64;
 /** The close code of a connection that may not speak for its agent. */
 const REFUSED = 4001;
+/** How long a version 1 connection that may not speak for its agent is held before it is closed, milliseconds. */
+const V1_REFUSED_MS = 10_000;
 /** A peer's own words are cut to this many characters where the log repeats them. */
 const LOGGED_CHARACTERS = 64;
 
+/** What an agent may say in a minute of how its wakes went: one for each of its slots, some times over. It decides nothing of a task. */
+export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
+/** What may be done about an identity that is in use. */
+const IN_USE =
+  'another process speaks for this agent: stop one of them. If both use the same data directory or a copy of it, give this one ' +
+  'an agent id, a token and a data directory of its own';
+
+/** Why a connection is closed whose agent sends faster than it may; it may identify again when its burst is free. */
+export const TOO_FAST = 'the agent sends more frames or bytes than it may';
+
 const NOTHING: readonly string[] = [];
+const NO_TASKS: readonly TaskId[] = [];
 
 const readers = { 1: frameReader<SidecarFrame>(v1Schemas), 2: frameReader<SidecarFrame>(v2Schemas) };
 
@@ -45,13 +62,17 @@ export class HubSession {
   #closing: { readonly code: number; readonly because: string } | null = null;
   #version: ProtocolVersion = 2;
   #from: Reporter | null = null;
-  #tokenId: string | null = null;
+  /** Of its agent; null before identify. */
+  #rate: FrameRate | null = null;
+  #token: SessionToken | null = null;
   #waiting: readonly string[] = NOTHING;
   #waitingBytes = 0;
   #timer: Timer | null = null;
   readonly #openedMonotonicMs: number;
   #lastHeardMonotonicMs: number;
   #askedMonotonicMs: number | null = null;
+  /** Tasks whose end it had to report when it identified: the others may have ended since, and are not known of. */
+  #reporting: readonly TaskId[] = NO_TASKS;
 
   constructor(connection: HubConnection, deps: SessionDeps) {
     this.connection = connection;
@@ -80,11 +101,11 @@ export class HubSession {
     return this.#from?.session ?? 0;
   }
   get tokenId(): string | null {
-    return this.#tokenId;
+    return this.#token?.id ?? null;
   }
   /** Whether its token is being looked up: it is not known yet which one it is. */
   get isLookedUp(): boolean {
-    return this.#state === 'identifying' && this.#tokenId === null;
+    return this.#state === 'identifying' && this.#token === null;
   }
 
   /** Why it was closed with this code, if it was closed here; the transport or the peer may have been before us. */
@@ -114,8 +135,8 @@ export class HubSession {
     this.connection.close(code, reason);
   }
 
-  /** The socket is gone: nothing of it counts any more, and the agent is away. */
-  gone(): void {
+  /** The socket is gone: nothing of it counts any more, and the agent is away. `code`: of its close, whoever closed it. */
+  gone(code: number): void {
     const from = this.#from;
     const wasIdentified = this.#state === 'identified';
     this.#state = 'closed';
@@ -123,7 +144,8 @@ export class HubSession {
     this.#madeReports?.stop();
     this.#waiting = NOTHING;
     if (from === null || !wasIdentified) return;
-    this.#deps.inbox.post({ kind: 'disconnect', from }, (outcome) => {
+    const tooLarge = code === CLOSE_CODES.tooLarge ? { reporting: this.#version === 1 ? null : this.#reporting } : undefined;
+    this.#deps.inbox.post({ kind: 'disconnect', from, heardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {
       if (!outcome.ok)
         this.#deps.log.warn('a disconnect could not be stored; the next sweep sees it', { agent_id: from.agentId, error: outcome.error });
     });
@@ -138,6 +160,7 @@ export class HubSession {
   /** Asks a silent peer for a word, and closes one that gave none. Called regularly. */
   checkLife(): void {
     if (this.#state !== 'identified') return;
+    if (this.#token !== null && isExpired(this.#token, this.#deps.clock.nowMs())) return this.close(1008, 'the token has expired');
     const { timing } = this.#deps.context;
     const now = this.#deps.clock.monotonicMs();
     if (this.#askedMonotonicMs !== null) {
@@ -160,9 +183,18 @@ export class HubSession {
       this.#waiting = [...this.#waiting, text];
       return;
     }
+    const isInRate = this.#rate?.take(text.length) !== false;
     const read = readers[this.#version](text);
-    if (read.kind !== 'frame') return this.#onInvalid(read);
-    this.#onValid(read.frame);
+    if (read.kind !== 'frame') this.#onInvalid(read);
+    else this.#onValid(read.frame);
+    // What went over is still taken: version 1 would not send it again.
+    if (!isInRate) this.close(1013, TOO_FAST);
+  }
+
+  /** Any sign of life below frames. A ping is answered by the transport, and costs as any small frame. */
+  onPong(): void {
+    this.heard();
+    if (this.#rate?.take(0) === false) this.close(1013, TOO_FAST);
   }
 
   #onFirstFrame(text: string): void {
@@ -211,10 +243,12 @@ export class HubSession {
         if (made.kind === 'refused') {
           return this.#refuseIdentify(made.error, made.counts, made.error === 'rate_limited' ? { retry_after_ms: made.retryAfterMs } : {});
         }
-        this.#tokenId = made.tokenId;
+        this.#token = made.token;
+        this.#deps.tokenUse.note(made.token.id);
         this.#deps.inbox.post(made.command, (outcome) => {
           if (!outcome.ok) return this.close(1013, 'try again later');
-          if (outcome.answer.kind === 'agent_id_in_use') return this.#refuseIdentify('agent_id_in_use', false);
+          if (outcome.answer.kind === 'agent_id_in_use')
+            return this.#refuseIdentify('agent_id_in_use', false, this.#version === 1 ? {} : { detail: IN_USE });
           this.#identified({ agentId: made.command.agentId, session: outcome.answer.session }, outcome.answer);
           noteOtherStore(made.command, this.#deps);
         });
@@ -232,13 +266,18 @@ export class HubSession {
   ): void {
     const { clock, context, storeId } = this.#deps;
     this.#from = from;
+    this.#rate = this.#deps.rates.of(from.agentId);
     this.#cancelTimer();
     if (this.#state === 'closed') return this.#deps.inbox.post({ kind: 'disconnect', from }, () => undefined);
     this.#state = 'identified';
+    for (const { reason } of answer.held) if (reason === 'generation_too_far') this.#deps.refusedFrames.add(reason);
+    const reporting = answer.held.filter(({ action }) => action === 'report');
+    if (reporting.length > 0) this.#reporting = reporting.map(({ taskId }) => taskId);
     this.#deps.registered(this.connection);
-    this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.nowMs(), storeId: storeId(), held: answer.held }, context));
+    this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.wallMs(), storeId: storeId(), held: answer.held }, context));
     if (answer.expectsWord) {
-      this.#timer = clock.after(SETTLE_MS, () => this.#reports.onSettled(from));
+      this.#reports.beginSettling();
+      this.#timer = clock.after(SETTLE_MS, () => this.#reports.endSettling(from));
     }
     const waiting = this.#waiting;
     this.#waiting = NOTHING;
@@ -255,7 +294,11 @@ export class HubSession {
     const address = this.#deps.addressOf(this.connection);
     this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, address });
     if (counts) this.#countInvalid();
-    if (error === 'agent_id_in_use') this.close(REFUSED, error);
+    if (error !== 'agent_id_in_use') return;
+    // Version 1 takes any socket that opens for a success, and comes again after a second: it is let go only after a while.
+    if (this.#version === 2) return this.close(REFUSED, error);
+    this.#cancelTimer();
+    this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(REFUSED, error));
   }
 
   #onInvalid(read: Exclude<ReadFrame<SidecarFrame>, { kind: 'frame' }>): void {
@@ -311,7 +354,7 @@ export class HubSession {
         );
         return this.#noteInvalid('validation_failed', { message_type: 'identify', fields: ['type'] });
       case 'ping':
-        this.send({ type: 'pong', timestamp: this.#deps.clock.nowMs() });
+        this.send({ type: 'pong', timestamp: this.#deps.clock.wallMs() });
         if (frame.draining_reason !== undefined) this.#talk.onDrainingReason(frame.draining_reason, from);
         if (frame.checks !== undefined && this.#version === 2) this.#talk.onChecks(frame.checks, from);
         if (this.#version === 1) this.#reports.onPing(from);
@@ -322,7 +365,13 @@ export class HubSession {
       case 'task_complete':
       case 'task_failed':
       case 'task_progress':
-      case 'wake_result':
+        return this.#reports.on(frame, from);
+      case 'wake_result': {
+        const waitMs = this.#deps.meter.take(from.agentId, 'wake_result', encodedBytes(frame), WAKE_RESULTS);
+        if (waitMs === 0) return this.#reports.on(frame, from);
+        this.#deps.refusedFrames.add('rate_limited');
+        return this.send(errorFrame('rate_limited', { retry_after_ms: waitMs }));
+      }
       case 'task_recovering':
       case 'state_report':
       case 'task_cancel_ack':

@@ -1,16 +1,23 @@
 /** All connections of a hub: which session speaks for which agent, what is delivered where, and who is still alive. */
 import type { AgentId } from '../../../domain/ids.ts';
+import type { TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
 import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../commands.ts';
+import { AgentMeter } from './agent-meter.ts';
+import { FrameRates } from './frame-rates.ts';
 import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
+import { Strangers } from './strangers.ts';
 
-export type HubSessionsDeps = Omit<SessionDeps, 'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal' | 'refusedFrames'> & {
+export type HubSessionsDeps = Omit<
+  SessionDeps,
+  'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal' | 'refusedFrames' | 'meter' | 'rates'
+> & {
   readonly trustedProxies: readonly string[];
 };
 
@@ -32,15 +39,18 @@ export class HubSessions implements TransportEvents {
   /** Those of version 1, which are told of each that comes and goes: few, and often none. */
   readonly #version1 = new Map<AgentId, HubSession>();
   readonly #closedSockets = refusalCounts();
-  #unidentified = 0;
+  readonly #strangers: Strangers;
   #lifeTimer: Timer | null = null;
 
   constructor(deps: HubSessionsDeps) {
+    this.#strangers = new Strangers(deps.context.limits.unidentifiedSockets);
     this.#deps = {
       ...deps,
       addressOf: ({ remoteAddress, forwardedFor }) => addressGroup(clientAddress(remoteAddress, forwardedFor, deps.trustedProxies)),
       noteRefusal: refusalLog(deps),
       refusedFrames: refusalCounts(),
+      meter: new AgentMeter(deps.clock),
+      rates: new FrameRates(deps.context.limits, deps.clock),
       registered: (connection) => this.#registered(connection),
       sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
       broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
@@ -68,13 +78,15 @@ export class HubSessions implements TransportEvents {
   }
 
   onOpen(connection: HubConnection): void {
-    const { throttle, clock, context } = this.#deps;
-    if (throttle.heldOffMs(`address ${this.#deps.addressOf(connection)}`, clock.nowMs()) > 0)
-      return this.#turnAway(connection, 1008, 'held off after invalid frames');
-    if (this.#unidentified >= context.limits.unidentifiedSockets)
-      return this.#turnAway(connection, 1013, 'too many unidentified connections');
-    this.#unidentified += 1;
-    this.#sessions.set(connection.id, new HubSession(connection, this.#deps));
+    const { throttle, clock, addressOf } = this.#deps;
+    const group = addressOf(connection);
+    if (throttle.heldOffMs(`address ${group}`, clock.nowMs()) > 0) return this.#turnAway(connection, 1008, 'held off after invalid frames');
+    const { hasRoom, displaced } = this.#strangers.makeRoom(group);
+    if (!hasRoom) return this.#turnAway(connection, 1013, 'too many unidentified connections');
+    displaced?.close(1013, 'unidentified, and its address has the most connections');
+    const session = new HubSession(connection, this.#deps);
+    this.#sessions.set(connection.id, session);
+    this.#strangers.add(group, session);
   }
 
   onFrame(connection: HubConnection, text: string): void {
@@ -82,7 +94,15 @@ export class HubSessions implements TransportEvents {
   }
 
   onPong(connection: HubConnection): void {
-    this.#sessions.get(connection.id)?.heard();
+    const session = this.#sessions.get(connection.id);
+    session?.onPong();
+    // Pongs are sent by the transport: a stranger that pings and reads nothing would pile them up.
+    if (
+      session !== undefined &&
+      session.state !== 'identified' &&
+      connection.bufferedBytes() > this.#deps.context.limits.unidentifiedFrameBytes
+    )
+      session.close(1013, 'unidentified, and it takes our frames too slowly');
   }
 
   onGone(connection: HubConnection, code: number): void {
@@ -90,9 +110,10 @@ export class HubSessions implements TransportEvents {
     if (session === undefined) return;
     this.#sayWhyClosed(session, code);
     this.#sessions.delete(connection.id);
-    if (session.state !== 'identified') this.#unidentified -= 1;
+    if (session.state !== 'identified') this.#strangers.remove(this.#deps.addressOf(connection), connection.id);
+    if (session.tokenId !== null) this.#deps.tokenUse.note(session.tokenId);
     const agentId = session.agentId;
-    session.gone();
+    session.gone(code);
     if (agentId === null || this.#byAgent.get(agentId) !== session) return;
     this.#byAgent.delete(agentId);
     this.#version1.delete(agentId);
@@ -144,6 +165,11 @@ export class HubSessions implements TransportEvents {
     return [...this.#byAgent.keys()];
   }
 
+  /** The tokens of identified sessions, and when each session was last heard. */
+  *tokensInUse(): Generator<TokenUsed> {
+    for (const { tokenId, lastHeardAtMs } of this.#byAgent.values()) if (tokenId !== null) yield { id: tokenId, atMs: lastHeardAtMs };
+  }
+
   /** Closes every connection, also those that have not identified yet. */
   closeAll(code: number, reason: string): void {
     for (const session of this.#sessions.values()) session.close(code, reason);
@@ -168,7 +194,7 @@ export class HubSessions implements TransportEvents {
 
   #registered(connection: HubConnection): void {
     const session = this.#sessions.get(connection.id);
-    this.#unidentified -= 1;
+    this.#strangers.remove(this.#deps.addressOf(connection), connection.id);
     const agentId = session?.agentId ?? null;
     if (session === undefined || agentId === null) return;
     const older = this.#byAgent.get(agentId);
@@ -216,8 +242,9 @@ export class HubSessions implements TransportEvents {
   }
 
   #broadcast(from: AgentId, frame: Frame, everyVersion: boolean): void {
+    const text = JSON.stringify(frame);
     for (const [agentId, session] of everyVersion ? this.#byAgent : this.#version1) {
-      if (agentId !== from) session.send(frame);
+      if (agentId !== from) session.sendText(text);
     }
   }
 }

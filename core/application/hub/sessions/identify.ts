@@ -1,30 +1,34 @@
 /** Who is it: from an identify frame and its token to the command that makes a session. */
 import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts';
+import { isExpired, type TokenRecord } from '../../../ports/agent-store.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../commands.ts';
 import { checksIn } from './checks-in.ts';
 import type { ProtocolVersion } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
+/** What of its token a session remembers. */
+export type SessionToken = Pick<TokenRecord, 'id' | 'expiresAtMs'>;
+
 export type Identification =
-  | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly tokenId: string }
+  | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly token: SessionToken }
   /** `counts`: it counts as a failure of the address. */
   | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch'; readonly counts: true }
   | { readonly kind: 'refused'; readonly error: 'rate_limited'; readonly counts: false; readonly retryAfterMs: number };
 
 export async function identifyCommand(frame: V2FrameOf<'identify'>, version: ProtocolVersion, deps: SessionDeps): Promise<Identification> {
   const token = await deps.agents.findToken(deps.digest.sha256(frame.token));
-  if (token === undefined || token.role !== 'agent' || token.agentId === null)
+  if (token === undefined || isExpired(token, deps.clock.nowMs()) || token.role !== 'agent' || token.agentId === null)
     return { kind: 'refused', error: 'invalid_token', counts: true };
   if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)
     return { kind: 'refused', error: 'token_agent_mismatch', counts: true };
-  const heldOffMs = deps.throttle.heldOffMs(`agent ${token.agentId}`, deps.clock.nowMs());
+  const heldOffMs = Math.max(deps.throttle.heldOffMs(`agent ${token.agentId}`, deps.clock.nowMs()), deps.rates.heldOffMs(token.agentId));
   if (heldOffMs > 0) return { kind: 'refused', error: 'rate_limited', counts: false, retryAfterMs: heldOffMs };
   const fixed = token.capabilities;
   const said = frame.capabilities ?? [];
   return {
     kind: 'made',
-    tokenId: token.id,
+    token: { id: token.id, expiresAtMs: token.expiresAtMs },
     command: {
       kind: 'identify',
       agentId: token.agentId,
@@ -60,7 +64,7 @@ export function noteOtherStore({ agentId, held }: IdentifyCommand, { storeId, re
   const others = (held ?? []).filter((one) => one.storeId !== null && one.storeId !== storeId());
   if (others.length === 0) return;
   for (const _ of others) refusedFrames.add('of_another_store');
-  log.error('a sidecar holds work that another store gave it: this store was restored or replaced, and newer work may be missing', {
+  log.warn('a sidecar holds work that another store gave it: this store was restored or replaced, and newer work may be missing', {
     agent_id: agentId,
     store_id: storeId(),
     other_store_ids: [...new Set(others.map((one) => one.storeId))],

@@ -5,6 +5,7 @@ import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.t
 import type { ModelFields, ModelUsage, Usage } from '../../../domain/usage.ts';
 import type { ReportAside, ReportBody, ReportCause } from '../commands.ts';
 import type { ProtocolVersion } from './frames-out.ts';
+import { failureInWords } from './v1-failures.ts';
 
 type TaskFrameType =
   'task_accepted' | 'task_rejected' | 'task_released' | 'task_progress' | 'wake_result' | 'task_complete' | 'task_failed';
@@ -24,7 +25,7 @@ const REASON_CHARACTERS_MAX = 16_384;
 
 /** Of version 1 only what that version has is looked at: whatever else stands in its frames was not checked. */
 export function reportFromFrame(frame: TaskFrame, version: ProtocolVersion): NamedReport {
-  const body = bodyOf(frame);
+  const body = bodyOf(frame, version);
   const aside = version === 1 ? null : asideOf(frame as V2Frame);
   return {
     taskId: frame.task_id as TaskId,
@@ -33,7 +34,7 @@ export function reportFromFrame(frame: TaskFrame, version: ProtocolVersion): Nam
   };
 }
 
-function bodyOf(frame: TaskFrame): ReportBody {
+function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
   switch (frame.type) {
     case 'task_accepted':
       return { report: 'accepted' };
@@ -73,15 +74,17 @@ function bodyOf(frame: TaskFrame): ReportBody {
         details: known({ verification_report, verification_history }),
       };
     }
-    case 'task_failed':
+    case 'task_failed': {
+      const error = textOf(frame.error) ?? textOf(frame.reason) ?? 'no reason given';
       return {
         report: 'failed',
-        error: textOf(frame.error) ?? textOf(frame.reason) ?? 'no reason given',
-        failure: frame.kind ?? 'agent_failed',
+        error,
+        failure: frame.kind ?? (version === 1 ? failureInWords(error) : 'agent_failed'),
         retryable: frame.retryable ?? true,
         ...usedIn(frame),
         details: known({ details: frame.details }),
       };
+    }
   }
 }
 

@@ -17,6 +17,17 @@ export type TaskTalk = TaskFrame | RecoveryFrame | V2FrameOf<'task_cancel_ack'>;
 /** Where version 1 stood when it crashed, if its agent had been woken. */
 const WOKEN = ['waking_confirmation', 'working'];
 
+/** Tasks that a version 1 agent is remembered to have spoken of while it settles: it has one, and repeats of a few. */
+const SPOKEN_OF_MAX = 64;
+
+interface Settling {
+  readonly spokenOf: Set<TaskId>;
+  /** Words that wait for their commit. */
+  unanswered: number;
+  /** The session, once its time is over. */
+  from: Reporter | null;
+}
+
 export interface Speaking {
   readonly version: () => ProtocolVersion;
   readonly send: (frame: Frame) => void;
@@ -27,8 +38,8 @@ export class ReportHandler {
   readonly #speaking: Speaking;
   readonly #gate: ProgressGate;
   readonly #noteRefusal: NoteRefusal;
-  /** Tasks that it has shown to have, for a version 1 agent that settles. */
-  readonly #spokenOf = new Set<TaskId>();
+  /** What a version 1 agent says while it settles; null at any other time, and in version 2. */
+  #settling: Settling | null = null;
   #renewedMonotonicMs = -Infinity;
 
   constructor(deps: SessionDeps, speaking: Speaking) {
@@ -64,10 +75,36 @@ export class ReportHandler {
     inbox.post({ kind: 'presence', from, change: { what: 'ping' } }, () => undefined);
   }
 
-  /** A version 1 agent has had its time to say what it holds. */
-  onSettled(from: Reporter): void {
-    this.#deps.inbox.post({ kind: 'presence', from, change: { what: 'settled', spokenOf: [...this.#spokenOf] } }, () => undefined);
-    this.#spokenOf.clear();
+  /** A version 1 agent has identified: from now on it is to say what it holds. */
+  beginSettling(): void {
+    this.#settling = { spokenOf: new Set(), unanswered: 0, from: null };
+  }
+
+  /** It has had its time. What it said before that, and is not committed yet, is waited for. */
+  endSettling(from: Reporter): void {
+    if (this.#settling === null) return;
+    this.#settling.from = from;
+    this.#settleIfAnswered();
+  }
+
+  #settleIfAnswered(): void {
+    const settling = this.#settling;
+    if (settling === null || settling.from === null || settling.unanswered > 0) return;
+    this.#settling = null;
+    const change = { what: 'settled', spokenOf: [...settling.spokenOf] } as const;
+    this.#deps.inbox.post({ kind: 'presence', from: settling.from, change }, () => undefined);
+  }
+
+  /** A word about a task is on its way to the queue; answers what to call with whether it shows that the agent has it. */
+  #speaksOf(taskId: TaskId): (hasIt: boolean) => void {
+    const settling = this.#settling;
+    if (settling === null) return NOT_SETTLING;
+    settling.unanswered += 1;
+    return (hasIt) => {
+      settling.unanswered -= 1;
+      if (hasIt && settling.spokenOf.size < SPOKEN_OF_MAX) settling.spokenOf.add(taskId);
+      if (this.#settling === settling) this.#settleIfAnswered();
+    };
   }
 
   /**
@@ -88,10 +125,15 @@ export class ReportHandler {
   /** The session is over: what waits is dropped with it. */
   stop(): void {
     this.#gate.stop();
+    this.#settling = null;
   }
 
   #post(command: ReportCommand): void {
-    this.#deps.inbox.post(command, (outcome) => this.#onReported(command, outcome));
+    const spoken = this.#speaksOf(command.taskId);
+    this.#deps.inbox.post(command, (outcome) => {
+      this.#onReported(command, outcome);
+      spoken(showsIt(outcome));
+    });
   }
 
   #onReported(command: ReportCommand, outcome: Settled<ReportCommand>): void {
@@ -109,8 +151,6 @@ export class ReportHandler {
         generation,
         reason: answer.code,
       });
-    } else if (answer.kind !== 'replaced') {
-      this.#spokenOf.add(taskId);
     }
     this.#answer(answerFrame(this.#speaking.version(), { kind: body.report, taskId, generation }, answer));
   }
@@ -130,11 +170,12 @@ export class ReportHandler {
     }
     const wasWoken = isCrash && WOKEN.includes(frame.last_status ?? '');
     const after = isCrash ? 'crash' : 'reconnect';
+    const spoken = this.#speaksOf(taskId);
     this.#deps.inbox.post({ kind: 'recover', from, taskId, generation, after, wasWoken }, (outcome) => {
+      spoken(!outcome.ok || outcome.answer.kind === 'continue');
       if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
       if (outcome.answer.kind === 'replaced') return this.#deps.refusedFrames.add('replaced_session');
       if (outcome.answer.kind !== 'continue') return answer(null);
-      this.#spokenOf.add(taskId);
       answer(outcome.answer.generation);
     });
   }
@@ -160,6 +201,12 @@ export class ReportHandler {
     if (frame !== null) this.#speaking.send(frame);
   }
 }
+
+const NOT_SETTLING = (): void => undefined;
+
+/** Whether an agent's word about a task counted; one that could not be stored is not its fault. */
+const showsIt = (outcome: Settled<ReportCommand>): boolean =>
+  !outcome.ok || (outcome.answer.kind !== 'refused' && outcome.answer.kind !== 'replaced');
 
 /** The agent of a frame is its session's: one that names another is refused. */
 const isForeign = (frame: TaskTalk, from: Reporter): boolean => frame.agent_id !== undefined && frame.agent_id !== from.agentId;

@@ -2,21 +2,24 @@
 import type { AgentId } from '../../../domain/ids.ts';
 import type { AgentStore } from '../../../ports/agent-store.ts';
 import type { Digest, Ids } from '../../../ports/chance.ts';
-import type { Clock } from '../../../ports/clock.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { RefusalCounts } from '../../refusal-counts.ts';
 import type { NoteRefusal } from '../../refusal-log.ts';
 import type { CommandInbox } from '../commands.ts';
 import type { HubContext } from '../context.ts';
+import type { HubClock } from '../hub-clock.ts';
 import type { Roster } from '../roster.ts';
+import type { TokenUse } from '../token-use.ts';
+import type { AgentMeter } from './agent-meter.ts';
+import type { FrameRates } from './frame-rates.ts';
 import type { Frame } from './frames-out.ts';
 import type { Throttle } from './throttle.ts';
 
 export interface SessionDeps {
   readonly inbox: CommandInbox;
   readonly agents: AgentStore;
-  readonly clock: Clock;
+  readonly clock: HubClock;
   readonly ids: Ids;
   readonly digest: Digest;
   readonly log: Log;
@@ -25,6 +28,11 @@ export interface SessionDeps {
   readonly storeId: () => string;
   readonly roster: Roster;
   readonly throttle: Throttle;
+  readonly tokenUse: Pick<TokenUse, 'note'>;
+  /** What each agent has said of late; a new connection of it begins no new count. */
+  readonly meter: AgentMeter;
+  /** And how fast it sends, whatever it is. */
+  readonly rates: FrameRates;
   readonly agentMessages: boolean;
   /** Logs what strangers do wrong. */
   readonly noteRefusal: NoteRefusal;

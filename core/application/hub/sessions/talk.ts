@@ -4,15 +4,22 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { NamedCheck } from '../../../domain/agent.ts';
 import type { ChecksFrame, SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { PresenceCommand, Reporter } from '../commands.ts';
+import type { Allowance } from './agent-meter.ts';
 import { checksIn } from './checks-in.ts';
 import { cardOf, errorFrame, type ErrorText, type Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** Messages, lists and resource reports of one agent in a minute. */
+/** Messages of one agent in a minute, and what one may be: of a message to all, each other agent gets a copy. */
 export const MESSAGES_A_MINUTE = 10;
-const LISTS_A_MINUTE = 60;
-const RESOURCES_A_MINUTE = 12;
-const MINUTE_MS = 60_000;
+const MESSAGES: Allowance = { count: MESSAGES_A_MINUTE, bytes: 4_194_304 };
+export const BROADCAST_BYTES_MAX = 65_536;
+/** Lists, resource reports, and changes of status and standing of one agent in a minute. */
+const LISTS: Allowance = { count: 60, bytes: 1_048_576 };
+const RESOURCES: Allowance = { count: 12, bytes: 1_048_576 };
+export const CHANGES_A_MINUTE = 120;
+const CHANGES: Allowance = { count: CHANGES_A_MINUTE, bytes: 1_048_576 };
+/** Of a message that names none, as the field's sidecars expect. */
+const MESSAGE_TYPE = 'chat';
 /** What is kept and shown of an agent's resources, bytes of JSON. */
 const RESOURCES_BYTES_MAX = 16_384;
 
@@ -21,7 +28,6 @@ type TalkFrame = Exclude<SidecarFrame, { type: `task_${string}` | 'wake_result' 
 export class TalkHandler {
   readonly #deps: SessionDeps;
   readonly #send: (frame: Frame) => void;
-  readonly #spent = new Map<string, number[]>();
 
   constructor(deps: SessionDeps, send: (frame: Frame) => void) {
     this.#deps = deps;
@@ -32,6 +38,8 @@ export class TalkHandler {
   onDrainingReason(reason: string | null, from: Reporter): void {
     const agent = this.#deps.roster.get(from.agentId);
     if (agent === undefined || agent.draining || agent.ownDrain === reason) return;
+    // Each ping says it again.
+    if (this.#waitMs('change', CHANGES, { reason }, from) > 0) return;
     this.#present(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
   }
 
@@ -40,37 +48,43 @@ export class TalkHandler {
     const agent = this.#deps.roster.get(from.agentId);
     const checks = checksIn(said);
     if (agent === undefined || isSame(agent.checks?.failed ?? [], checks.failed)) return;
+    if (this.#waitMs('change', CHANGES, said, from) > 0) return;
     this.#present(from, { what: 'checks', checks });
   }
 
   on(frame: TalkFrame, from: Reporter): void {
     switch (frame.type) {
       case 'status':
+        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
         return this.#present(from, { what: 'status', status: frame.status }, () => {
           this.#send({ type: 'status_updated', status: frame.status });
           this.#tellOthers(from.agentId);
         });
       case 'list_agents':
-        if (this.#mayTalk('list_agents', LISTS_A_MINUTE)) this.#send({ type: 'agents', agents: this.#cards() });
+        if (this.#mayTalk('list_agents', LISTS, frame, from)) this.#send({ type: 'agents', agents: this.#cards() });
         return;
       case 'message':
-        if (this.#mayTalk('message', MESSAGES_A_MINUTE)) this.#message(frame, from.agentId);
+        if (this.#mayTalk('message', MESSAGES, frame, from)) this.#message(frame, from.agentId);
         return;
       case 'resource_report': {
-        if (!this.#mayTalk('resource_report', RESOURCES_A_MINUTE)) return;
+        if (!this.#mayTalk('resource_report', RESOURCES, frame, from)) return;
         const { type: _, ...resources } = frame;
         if (encodedBytes(resources) <= RESOURCES_BYTES_MAX) return this.#present(from, { what: 'resources', resources });
         const detail = `must have at most ${RESOURCES_BYTES_MAX} bytes`;
         return this.#refuse('validation_failed', { message_type: frame.type, errors: [{ field: '', error: 'size', detail }] });
       }
       case 'agent_restarting':
+        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
         return this.#present(from, { what: 'restarting', reason: frame.reason ?? '' });
       case 'draining':
+        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
         return this.#present(from, { what: 'draining', reason: frame.reason ?? 'it did not say why' });
       case 'drained':
       case 'resumed':
+        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
         return this.#present(from, { what: frame.type });
       case 'runner_checks':
+        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
         return this.#present(from, { what: 'checks', checks: checksIn(frame) });
     }
   }
@@ -88,14 +102,16 @@ export class TalkHandler {
       type: 'message',
       id,
       from,
-      message_type: frame.message_type ?? null,
+      message_type: frame.message_type ?? MESSAGE_TYPE,
       payload: frame.payload,
       reply_to: frame.reply_to ?? null,
       timestamp: this.#deps.clock.nowMs(),
     };
     // What wraps the payload must not make of it a frame that closes the receiver's socket.
-    if (encodedBytes(message) > this.#deps.context.limits.frameBytes) return this.#refuse('message_failed: too_large');
     const to = (frame.to ?? null) as AgentId | null;
+    const { frameBytes } = this.#deps.context.limits;
+    if (encodedBytes(message) > (to === null ? Math.min(BROADCAST_BYTES_MAX, frameBytes) : frameBytes))
+      return this.#refuse('message_failed: too_large');
     if (to !== null && this.#deps.sendTo(to, message)) return this.#send({ type: 'message_sent', id });
     if (to === null) this.#deps.broadcast(from, message, true);
     // Whoever is not here may be at another hub.
@@ -122,17 +138,15 @@ export class TalkHandler {
     });
   }
 
-  /** Whether this kind of talk is within its bound; if not, says so with when to come again. */
-  #mayTalk(kind: string, most: number): boolean {
-    const now = this.#deps.clock.monotonicMs();
-    const recent = (this.#spent.get(kind) ?? []).filter((at) => at > now - MINUTE_MS);
-    if (recent.length >= most) {
-      this.#refuse('rate_limited', { retry_after_ms: Math.ceil((recent[0] ?? now) + MINUTE_MS - now) });
-      this.#spent.set(kind, recent);
-      return false;
-    }
-    this.#spent.set(kind, [...recent, now]);
-    return true;
+  /** Whether this kind of talk is within its agent's bound; if not, says so with when to come again. */
+  #mayTalk(kind: string, most: Allowance, frame: object, from: Reporter): boolean {
+    const waitMs = this.#waitMs(kind, most, frame, from);
+    if (waitMs > 0) this.#refuse('rate_limited', { retry_after_ms: waitMs });
+    return waitMs === 0;
+  }
+
+  #waitMs(kind: string, most: Allowance, frame: object, from: Reporter): number {
+    return this.#deps.meter.take(from.agentId, kind, encodedBytes(frame), most);
   }
 }
 

@@ -1,0 +1,16 @@
+/**
+ * Lists by what they filter: a status and a lane had an index each, of which a list of both had to walk one to its end, and so had
+ * a submitter's list of one status. One index of both serves either alone, by a look for each status or lane; a submitter's has the
+ * status in it. There is one index less to write for each submit, and one more for each change of status.
+ */
+import type { Migration } from './migration.ts';
+
+const STATEMENTS = [
+  `CREATE INDEX tasks_by_status_and_lane ON tasks (status, lane, created_at, id)`,
+  `DROP INDEX tasks_by_status`,
+  `DROP INDEX tasks_by_lane`,
+  `CREATE INDEX tasks_of_submitter ON tasks (submitted_by, status, created_at, id)`,
+  `DROP INDEX tasks_by_submitter`,
+];
+
+export const readIndexes: Migration = { name: '0009-read-indexes', sqlite: STATEMENTS, postgres: STATEMENTS };

@@ -1,0 +1,190 @@
+/**
+ * What waits for a commit, and whose turn it is. What fits into one batch goes together, in the order in which it arrived.
+ * Of more than that, whoever asks gets a turn: each agent, each token and each duty of the hub has a lane, first in first
+ * out, and lanes are served by deficit round-robin. A command's cost is the work that it makes, so that a thousand small
+ * commands and one bulk of a thousand tasks count alike, and nobody waits for more than a turn of each other lane.
+ */
+import type { Command } from './commands.ts';
+
+/** What a turn of an agent's lane is worth, and one of any other lane. Work. */
+const AGENT_TURN = 16;
+const TURN = 256;
+/** A lane lets go of what was taken out of it once it is so many entries. */
+const LANE_TRIMMED_AT = 1_024;
+
+export interface Waiting {
+  readonly command: Command;
+  /** Of memory. */
+  readonly bytes: number;
+  /** About how many rows of tasks it reads or writes; `Infinity`: it wants a batch of its own. */
+  readonly work: number;
+}
+
+interface Numbered<E> {
+  readonly entry: E;
+  readonly number: number;
+}
+
+interface Lane<E> {
+  readonly owner: string;
+  readonly turn: number;
+  readonly entries: Numbered<E>[];
+  /** Those before it are taken. */
+  next: number;
+  /** Work that it may still do in its turns. */
+  credit: number;
+}
+
+export class Inbox<E extends Waiting> {
+  readonly #commandsMax: number;
+  readonly #workMax: number;
+  /** In no lane yet: all there is, as long as each batch takes it all. */
+  #arrived: E[] = [];
+  #arrivedWork = 0;
+  readonly #lanes = new Map<string, Lane<E>>();
+  /** Lanes in which something waits, whose turn it is first. */
+  #ring: Lane<E>[] = [];
+  #length = 0;
+  #bytes = 0;
+  #number = 0;
+
+  /** A batch takes at most so many commands, and so much work unless one command alone is more. */
+  constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
+    this.#commandsMax = batch.commandsMax;
+    this.#workMax = batch.workMax;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  push(entry: E): void {
+    this.#arrived.push(entry);
+    this.#arrivedWork += entry.work;
+    this.#length += 1;
+    this.#bytes += entry.bytes;
+  }
+
+  /** The next batch; empty when nothing waits. */
+  take(): readonly E[] {
+    const fits = this.#arrived.length <= this.#commandsMax && this.#arrivedWork <= this.#workMax;
+    if (this.#ring.length === 0 && (fits || this.#arrived.length === 1)) return this.#takeArrived();
+    this.#line();
+    const taken = this.#takeInTurns().sort((one, other) => one.number - other.number);
+    this.#length -= taken.length;
+    for (const { entry } of taken) this.#bytes -= entry.bytes;
+    return taken.map(({ entry }) => entry);
+  }
+
+  #takeArrived(): readonly E[] {
+    const taken = this.#arrived;
+    this.#arrived = [];
+    this.#arrivedWork = 0;
+    this.#length = 0;
+    this.#bytes = 0;
+    return taken;
+  }
+
+  /** Puts what has arrived into its lanes. */
+  #line(): void {
+    for (const entry of this.#arrived) {
+      const owner = ownerOf(entry.command);
+      let lane = this.#lanes.get(owner);
+      if (lane === undefined) {
+        lane = { owner, turn: isAgents(owner) ? AGENT_TURN : TURN, entries: [], next: 0, credit: 0 };
+        this.#lanes.set(owner, lane);
+        this.#ring.push(lane);
+      }
+      lane.entries.push({ entry, number: (this.#number += 1) });
+    }
+    this.#arrived = [];
+    this.#arrivedWork = 0;
+  }
+
+  #takeInTurns(): Numbered<E>[] {
+    const taken: Numbered<E>[] = [];
+    let work = 0;
+    /** A sweep judges silence: what an agent said before it was asked for goes first. */
+    const oldestOfAgents = this.#ring.reduce((least, lane) => (isAgents(lane.owner) ? Math.min(least, numberOf(lane)) : least), Infinity);
+    let waiting = this.#ring;
+    const again: Lane<E>[] = [];
+    while (waiting.length > 0) {
+      const left: Lane<E>[] = [];
+      for (const [index, lane] of waiting.entries()) {
+        lane.credit += lane.turn;
+        for (;;) {
+          const first = lane.entries[lane.next];
+          if (first === undefined) {
+            this.#lanes.delete(lane.owner);
+            break;
+          }
+          const { command, work: its } = first.entry;
+          if (command.kind === 'sweep' && oldestOfAgents < first.number) {
+            again.push(lane);
+            break;
+          }
+          // No lane has more credit than a batch takes: what is more than that goes alone, when its turn comes.
+          if (Math.min(its, this.#workMax) > lane.credit) {
+            left.push(lane);
+            break;
+          }
+          const isFull = taken.length === this.#commandsMax || work + its > this.#workMax;
+          if (taken.length > 0 && isFull) {
+            lane.credit = Math.max(0, lane.credit - lane.turn);
+            this.#ring = [...waiting.slice(index), ...left, ...again];
+            return taken;
+          }
+          lane.next += 1;
+          if (lane.next === LANE_TRIMMED_AT) {
+            lane.entries.splice(0, lane.next);
+            lane.next = 0;
+          }
+          // One that was larger than its credit is paid for by the turns after it.
+          lane.credit -= Number.isFinite(its) ? its : this.#workMax;
+          work += its;
+          taken.push(first);
+        }
+      }
+      waiting = left;
+    }
+    this.#ring = again;
+    return taken;
+  }
+}
+
+const numberOf = ({ entries, next }: Lane<Waiting>): number => entries[next]?.number ?? Infinity;
+
+const isAgents = (owner: string): boolean => owner.startsWith('agent ');
+
+/** Whose turn it takes. Commands of one owner are carried out in the order in which they came. */
+function ownerOf(command: Command): string {
+  switch (command.kind) {
+    case 'submit':
+    case 'push':
+      return `token ${command.submittedBy}`;
+    case 'cancel':
+    case 'retry':
+    case 'adopt':
+      return `token ${command.by}`;
+    case 'report':
+    case 'recover':
+    case 'stop_confirmed':
+    case 'disconnect':
+    case 'presence':
+      return `agent ${command.from.agentId}`;
+    case 'identify':
+      return `agent ${command.agentId}`;
+    case 'mail':
+      return `agent ${command.from}`;
+    case 'agent_standing':
+    case 'sweep':
+    case 'remove_old':
+    case 'hub_started':
+    case 'look':
+      return command.kind;
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * How fast each agent may send, over all of its connections: frames, and their length. Whatever a frame is, it costs the hub
+ * work that other agents wait for. An agent that goes over is held off until its whole burst is free again, so that what it
+ * has sent by then is never more than its rate. It loses nothing by that: a report is kept until it is answered.
+ */
+import type { HubLimits } from '../../../config/limits.ts';
+import type { AgentId } from '../../../domain/ids.ts';
+import { refilled, type BucketRule } from '../../../domain/token-bucket.ts';
+import type { Clock } from '../../../ports/clock.ts';
+
+type RateLimits = Pick<HubLimits, 'agentFramesPerSecond' | 'agentFrameBurst' | 'agentBytesPerSecond' | 'agentByteBurst'>;
+
+/** Agents remembered at once; the one that identified first is forgotten. More than there are sockets. */
+const AGENTS_MAX = 20_000;
+
+/** Of one agent. It is changed in place: each frame of each agent comes through here. */
+export class FrameRate {
+  readonly #limits: RateLimits;
+  readonly #clock: Clock;
+  readonly #frameRule: BucketRule;
+  readonly #byteRule: BucketRule;
+  #frames: number;
+  #bytes: number;
+  #atMs: number;
+  #heldUntilMs = 0;
+
+  constructor(limits: RateLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#frameRule = { burst: limits.agentFrameBurst, perSecond: limits.agentFramesPerSecond };
+    this.#byteRule = { burst: limits.agentByteBurst, perSecond: limits.agentBytesPerSecond };
+    this.#frames = limits.agentFrameBurst;
+    this.#bytes = limits.agentByteBurst;
+    this.#atMs = clock.monotonicMs();
+  }
+
+  /** Counts a frame, and answers whether the agent is within its rate; if not, it is held off from now on. */
+  take(bytes: number): boolean {
+    const { agentFramesPerSecond, agentFrameBurst, agentBytesPerSecond, agentByteBurst } = this.#limits;
+    const nowMs = this.#clock.monotonicMs();
+    const elapsedMs = nowMs - this.#atMs;
+    this.#atMs = nowMs;
+    this.#frames = refilled(this.#frames, elapsedMs, this.#frameRule) - 1;
+    this.#bytes = refilled(this.#bytes, elapsedMs, this.#byteRule) - bytes;
+    const framesOver = agentFramesPerSecond > 0 && this.#frames < 0;
+    const bytesOver = agentBytesPerSecond > 0 && this.#bytes < 0;
+    if (!framesOver && !bytesOver) return true;
+    const fullInS = Math.max(
+      framesOver ? (agentFrameBurst - this.#frames) / agentFramesPerSecond : 0,
+      bytesOver ? (agentByteBurst - this.#bytes) / agentBytesPerSecond : 0,
+    );
+    this.#heldUntilMs = nowMs + Math.ceil(fullInS * 1_000);
+    return false;
+  }
+
+  /** How long it may not identify, milliseconds; 0 when it may. */
+  heldOffMs(): number {
+    return Math.max(0, Math.ceil(this.#heldUntilMs - this.#clock.monotonicMs()));
+  }
+}
+
+export class FrameRates {
+  readonly #limits: RateLimits;
+  readonly #clock: Clock;
+  readonly #byAgent = new Map<AgentId, FrameRate>();
+
+  constructor(limits: RateLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** The same for every connection of this agent. */
+  of(agentId: AgentId): FrameRate {
+    const known = this.#byAgent.get(agentId);
+    if (known !== undefined) return known;
+    const made = new FrameRate(this.#limits, this.#clock);
+    this.#byAgent.set(agentId, made);
+    const [oldest] = this.#byAgent.size > AGENTS_MAX ? this.#byAgent.keys() : [];
+    if (oldest !== undefined) this.#byAgent.delete(oldest);
+    return made;
+  }
+
+  /** How long this agent may not identify, milliseconds; 0 when it may. */
+  heldOffMs(agentId: AgentId): number {
+    return this.#byAgent.get(agentId)?.heldOffMs() ?? 0;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The details of an event, bounded. A history is read whole pages at a time and streamed to every follower, so one event
+ * must not carry a result, a log, or whatever else an agent chose to send.
+ */
+import { cutEncoded, encodedBytes, utf8Bytes } from './encoded-text.ts';
+
+/** The details of one event as JSON, bytes of UTF-8. */
+export const EVENT_DETAILS_BYTES_MAX = 16_384;
+
+/** A field of at most this many bytes stays whole when details are cut: reasons, kinds, numbers. */
+const SMALL_FIELD_BYTES = 1_024;
+/** Kept free for the mark that says what was cut. */
+const MARK_BYTES = 2_048;
+/** Names of cut fields in the mark, and the characters of each. */
+const NAMED_MAX = 16;
+const NAME_CHARACTERS_MAX = 64;
+
+type Details = Readonly<Record<string, unknown>>;
+
+/**
+ * The details as they are where they fit. Larger ones keep their small fields; what is left of the room goes to the large
+ * texts, each cut at its end, and other large values are left out. `truncated` then tells of the whole:
+ * `{bytes, sha256, fields}`, where `fields` names what was cut or left out.
+ */
+export function boundedDetails(details: Details | null, sha256: (text: string) => string): Details | null {
+  if (details === null || roomAfter(details, EVENT_DETAILS_BYTES_MAX) >= 0) return details;
+  const text = JSON.stringify(details);
+  const bytes = utf8Bytes(text);
+  if (bytes <= EVENT_DETAILS_BYTES_MAX) return details;
+  const kept: Record<string, unknown> = {};
+  const large: [name: string, value: unknown][] = [];
+  let room = EVENT_DETAILS_BYTES_MAX - MARK_BYTES;
+  for (const [name, value] of Object.entries(details)) {
+    const size = encodedBytes(name) + 2 + encodedBytes(value);
+    if (size > SMALL_FIELD_BYTES || size > room) {
+      large.push([name, value]);
+      continue;
+    }
+    kept[name] = value;
+    room -= size;
+  }
+  const texts = large.filter(([, value]) => typeof value === 'string');
+  for (const [name, value] of texts) {
+    const share = Math.floor(room / texts.length) - encodedBytes(name) - 2;
+    if (share > SMALL_FIELD_BYTES) kept[name] = cutEncoded(value as string, share);
+  }
+  const fields = large.slice(0, NAMED_MAX).map(([name]) => [...name].slice(0, NAME_CHARACTERS_MAX).join(''));
+  return { ...kept, truncated: { bytes, sha256: sha256(text), fields } };
+}
+
+/**
+ * What is left of `room` bytes after `value`, counted so that it never takes less than it does: a negative answer says that
+ * it may be too large. Nearly all details are small, and this spares them their JSON. What is nested costs more, so that
+ * the count ends long before the stack does.
+ */
+function roomAfter(value: unknown, room: number): number {
+  if (room < 0) return room;
+  if (typeof value === 'string') return room - 2 - value.length * 6;
+  if (typeof value !== 'object' || value === null) return room - 25;
+  let left = room - 16;
+  if (Array.isArray(value)) {
+    for (const inner of value) if ((left = roomAfter(inner, left - 1)) < 0) return left;
+    return left;
+  }
+  for (const [name, inner] of Object.entries(value)) if ((left = roomAfter(inner, left - 4 - name.length * 6)) < 0) return left;
+  return left;
+}

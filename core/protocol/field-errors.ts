@@ -1,0 +1,75 @@
+/** From a validator's findings to errors that people read: which field, the kind of error, and what was wanted. */
+import type { Validator } from 'typebox/schema';
+
+export interface FieldError {
+  readonly field: string;
+  /** The kind of mistake, for programs. */
+  readonly error: string;
+  /** What was wanted: goes on a sentence that begins with the field. */
+  readonly detail: string;
+}
+
+/** At most this many field errors are told; the rest follow once these are mended. */
+const FIELD_ERRORS_MAX = 20;
+/** Findings that are looked at for them: a value can be wrong in a hundred thousand places. */
+const FINDINGS_MAX = 100;
+
+type Finding = ReturnType<Validator['Errors']>[1][number];
+
+/** The errors of a value that the validator refuses. */
+export function fieldErrors(validator: Validator, value: unknown): readonly FieldError[] {
+  const findings = validator.Errors(value)[1].slice(0, FINDINGS_MAX);
+  const unions = new Set(findings.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath));
+  return findings.flatMap((finding) => errorsOf(finding, unions.has(finding.instancePath) ? findings : null)).slice(0, FIELD_ERRORS_MAX);
+}
+
+/**
+ * `others`: all findings, where this value may be one of several kinds; else null. Such a value fails in each of them. What is
+ * wrong is told for the kind that it is, and where it is of none, once, with all of them.
+ */
+function errorsOf(finding: Finding, others: readonly Finding[] | null): readonly FieldError[] {
+  const field = finding.instancePath.slice(1).replaceAll('/', '.');
+  if (others === null || (finding.keyword !== 'anyOf' && finding.keyword !== 'type')) {
+    if (finding.keyword !== 'required') return [{ field, error: finding.keyword, detail: detailOf(finding) }];
+    return listIn(finding, 'requiredProperties').map((name) => ({
+      field: field === '' ? name : `${field}.${name}`,
+      error: 'required',
+      detail: 'is required',
+    }));
+  }
+  const here = others.filter(({ instancePath }) => instancePath.startsWith(finding.instancePath));
+  const isOfAKind = here.some(({ keyword }) => keyword !== 'type' && keyword !== 'anyOf');
+  if (finding.keyword === 'type' || isOfAKind) return [];
+  const kinds = here.flatMap((other) => (other.keyword === 'type' ? [String(given(other, 'type'))] : []));
+  return [{ field, error: 'type', detail: `must be ${kinds.join(' or ')}` }];
+}
+
+/** What a keyword's parameters say, by name; a validator gives each keyword its own. */
+const given = (finding: Finding, name: string): unknown => (finding.params as Readonly<Record<string, unknown>>)[name];
+
+function listIn(finding: Finding, name: string): readonly string[] {
+  const list = given(finding, name);
+  return Array.isArray(list) ? list.map(String) : [];
+}
+
+function detailOf(finding: Finding): string {
+  const limit = Number(given(finding, 'limit'));
+  switch (finding.keyword) {
+    case 'enum':
+      return `must be one of ${listIn(finding, 'allowedValues').join(', ')}`;
+    case 'const':
+      return `must be ${JSON.stringify(given(finding, 'allowedValue'))}`;
+    case 'minLength':
+      return limit === 1 ? 'must not be empty' : `must have at least ${limit} characters`;
+    case 'maxLength':
+      return `must have at most ${limit} characters`;
+    case 'minItems':
+      return limit === 1 ? 'must not be empty' : `must have at least ${limit} entries`;
+    case 'maxItems':
+      return `must have at most ${limit} entries`;
+    case 'maxProperties':
+      return `must have at most ${limit} names`;
+    default:
+      return finding.message;
+  }
+}

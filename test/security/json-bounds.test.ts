@@ -1,0 +1,48 @@
+/** How deep JSON may be and how many values it may hold, at the doors of the hub. */
+import t from 'tap';
+import { JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../core/protocol/json-bounds.ts';
+import { hubBench } from '../adapters/http/hub-bench.ts';
+import { hubRig } from '../core/hub/hub-rig.ts';
+
+t.test('R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body', async (t) => {
+  /** An object of this depth, one of it its own. */
+  const deep = (levels: number): unknown => (levels === 1 ? {} : { a: deep(levels - 1) });
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX - 1) });
+  t.strictSame(peer.news(), []);
+  await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX) });
+  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'depth' }] }]);
+  await peer.send(`{"type":"status","status":${'['.repeat(300_000)}${']'.repeat(300_000)}}`);
+  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', errors: [{ error: 'depth' }] }], 'and the stack holds');
+  await rig.stop();
+  const bench = await hubBench();
+  const submit = async (levels: number): Promise<number> =>
+    (await bench.send('/api/tasks', { json: { description: 'x', metadata: deep(levels) } })).status;
+  t.strictSame([await submit(JSON_DEPTH_MAX - 1), await submit(JSON_DEPTH_MAX)], [201, 400]);
+  await bench.close();
+});
+
+t.test('R20: a frame or a body with more than 100,000 values is refused, and the sender of a report is answered', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const task_id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id, generation: 1 });
+  peer.news();
+  const zeros = (count: number): readonly number[] => Array.from({ length: count }, () => 0);
+  const report = { type: 'task_complete', task_id, generation: 1 };
+  for (const result of [zeros(JSON_VALUES_MAX), { a: zeros(60_000), b: zeros(60_000) }, JSON.parse('['.repeat(33) + ']'.repeat(33))]) {
+    await peer.send({ ...report, result });
+    t.match(peer.news(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
+  }
+  await peer.send({ ...report, result: zeros(JSON_VALUES_MAX - 10) });
+  t.match(peer.news(), [{ type: 'task_ack', task_id, status: 'complete' }]);
+  await rig.stop();
+  const bench = await hubBench({ limits: { submitBytes: 1_048_576 } });
+  const submit = async (count: number): Promise<number> =>
+    (await bench.send('/api/tasks', { json: { description: 'x', metadata: { zeros: zeros(count) } } })).status;
+  t.strictSame([await submit(JSON_VALUES_MAX - 10), await submit(JSON_VALUES_MAX)], [201, 400]);
+  await bench.close();
+});
