@@ -10,11 +10,13 @@ import type { ProcessRow, ProcessTable } from './process-table.ts';
 const READS_IN_A_TURN = 128;
 
 /**
- * A process that is just becoming another program has no environment for a moment, and one that is told apart by it would be
- * missed. So an empty one is looked at again, so many times in all, each time so many milliseconds later than the time before: on a
- * busy machine it may have to wait for its turn in the middle of that.
+ * While a process executes another program, its environment and its arguments read as empty for a moment, and on a busy machine it
+ * may be descheduled in that moment. So an empty environment is read again, each time this much later than the time before: up to
+ * `EMPTY_LOOKS_MAX` times if the process has arguments, which means that its environment is really empty, and up to
+ * `NO_PROGRAM_LOOKS_MAX` times (about 2 s) if it has none.
  */
 const EMPTY_LOOKS_MAX = 10;
+const NO_PROGRAM_LOOKS_MAX = 20;
 const EMPTY_LOOK_EACH_MS = 10;
 /** Threads of the kernel, whose environment is always empty, are its children. */
 const KERNEL_PARENT = 2;
@@ -42,11 +44,14 @@ export function linuxProcessTable(): ProcessTable {
       const wanted = `\0AGENTCOM_RUN_ID=${runId}\0`;
       const carriers: number[] = [];
       let open = mayCarry.filter((row) => row.parentPid !== KERNEL_PARENT);
-      for (let looks = 1; open.length > 0 && looks <= EMPTY_LOOKS_MAX; looks += 1) {
+      for (let looks = 1; open.length > 0 && looks <= NO_PROGRAM_LOOKS_MAX; looks += 1) {
         if (looks > 1) await delay(EMPTY_LOOK_EACH_MS * (looks - 1));
-        const environments = await mapInTurns(open, (row) => readIfThere(`/proc/${String(row.pid)}/environ`));
-        carriers.push(...open.flatMap((row, index) => (`\0${environments[index] ?? ''}\0`.includes(wanted) ? [row.pid] : [])));
-        open = open.filter((_, index) => environments[index] === '');
+        const programs = await mapInTurns(open, (row) => readProgram(row.pid));
+        carriers.push(...open.flatMap((row, index) => (`\0${programs[index]?.environment ?? ''}\0`.includes(wanted) ? [row.pid] : [])));
+        open = open.filter((_, index) => {
+          const program = programs[index];
+          return program?.environment === '' && (looks < EMPTY_LOOKS_MAX || !program.hasArguments);
+        });
       }
       return carriers;
     },
@@ -69,6 +74,14 @@ export function parseStat(line: string): ProcessRow {
     sessionId: Number(field(6)),
     startTime: field(22),
   };
+}
+
+/** An empty environment is read again behind the arguments: a process that has arguments by then has its environment, too. */
+function readProgram(pid: number): { readonly environment: string | null; readonly hasArguments: boolean } {
+  const environment = readIfThere(`/proc/${String(pid)}/environ`);
+  if (environment !== '') return { environment, hasArguments: true };
+  const hasArguments = readIfThere(`/proc/${String(pid)}/cmdline`) !== '';
+  return { environment: hasArguments ? readIfThere(`/proc/${String(pid)}/environ`) : '', hasArguments };
 }
 
 function readIfThere(path: string): string | null {
