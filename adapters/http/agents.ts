@@ -11,10 +11,13 @@ import { badCursor, pageLimit, queryReader } from './query.ts';
 import { invalid, ok, refusal, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, Handlers } from './request.ts';
 
-type AgentHandlers = Pick<Handlers, 'listAgents' | 'getAgent' | 'drainAgent' | 'resumeAgent' | 'checkAgent' | 'takeoverAgent'>;
+type AgentHandlers = Pick<
+  Handlers,
+  'listAgents' | 'getAgent' | 'drainAgent' | 'resumeAgent' | 'checkAgent' | 'takeoverAgent' | 'removeAgent'
+>;
 
 export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
-  const { inbox, agents, clock, limits } = deps;
+  const { inbox, agents, clock, limits, log } = deps;
   const readPage = queryReader(pageSchema);
   const readEmpty = bodyReader(emptySchema);
   const readDrain = bodyReader(drainSchema);
@@ -66,6 +69,18 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
       return body.kind === 'invalid' ? invalid(body.errors) : stand(request, { change });
     };
 
+  const removeAgent: Handler = async (request) => {
+    const id = request.params['id'];
+    if (!isAgentId(id)) return unknownAgent;
+    const removed = await agents.removeAgent(id, clock.nowMs());
+    if (removed === 'removed') {
+      log.info('An agent was removed, with its tokens.', { agent_id: id });
+      return ok({ removed: id });
+    }
+    const row = removed === 'needed' ? await agents.getAgent(id) : undefined;
+    return row === undefined ? unknownAgent : refusal('invalid_state', whyNeeded(row));
+  };
+
   return {
     listAgents,
     getAgent,
@@ -73,7 +88,18 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     resumeAgent: standing('resume'),
     checkAgent: standing('check'),
     takeoverAgent: standing('takeover'),
+    removeAgent,
   };
+}
+
+/** Why it is not removed, and what to do first. */
+function whyNeeded({ agent, live, pendingStops }: AgentRow): string {
+  if (agent.connected)
+    return `Agent ${agent.id} is connected. Revoke its tokens (DELETE /admin/tokens/${agent.id}), or stop its sidecar, first.`;
+  if (live.length > 0) return `Agent ${agent.id} still has ${live.length} tasks. Cancel them, or wait until they are taken back.`;
+  if (pendingStops > 0)
+    return `Agent ${agent.id} has yet to confirm ${pendingStops} stops. They count as confirmed when the reconnect grace is over.`;
+  return `Agent ${agent.id} has a token that is not revoked. Revoke it first: DELETE /admin/tokens/${agent.id}.`;
 }
 
 const unknownAgent = refusal('unknown_agent', 'There is no such agent.');

@@ -46,6 +46,7 @@ export const ROUTES = [
   { name: 'resumeAgent', method: 'POST', path: '/api/agents/:id/resume', roles: OPERATE, body: 'empty' },
   { name: 'checkAgent', method: 'POST', path: '/api/agents/:id/check', roles: OPERATE, body: 'empty' },
   { name: 'takeoverAgent', method: 'POST', path: '/api/agents/:id/takeover', roles: OPERATE, body: 'empty' },
+  { name: 'removeAgent', method: 'DELETE', path: '/api/agents/:id', roles: ADMIN, body: 'none' },
   { name: 'register', method: 'POST', path: '/api/onboard/register', roles: 'open', body: 'json', bytesMax: 4_096 },
   { name: 'addEnrolSecret', method: 'POST', path: '/admin/enrol-secrets', roles: ADMIN, body: 'empty' },
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },

@@ -7,6 +7,8 @@ import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-s
 import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './damaged-rows.ts';
 import { gatheredLooks } from './gathered-looks.ts';
+import type { RecentStates } from './recent-states.ts';
+import { removeUnneeded } from './remove-agents.ts';
 import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows.ts';
 
 /** Tokens looked up in one read: when ten thousand sidecars come back at once, each look costs a transaction. */
@@ -14,7 +16,8 @@ const TOKENS_IN_LOOK = 200;
 /** Tokens whose last use is written in one transaction: a short one, since batches wait for it. */
 const TOKENS_NOTED_AT_ONCE = 1_000;
 
-export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf): AgentStore {
+/** `recent`: what is remembered of a database that nobody else writes. */
+export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, recent: RecentStates | null): AgentStore {
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
@@ -110,6 +113,14 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf): Age
 
     getAgent: (id) =>
       read(async (db) => (await agentRows(db, ((await db('agents').select('state').where('id', id)) as Row[]).map(agentIn), readable))[0]),
+
+    removeAgent: async (id, nowMs) =>
+      use().write(null, async (transaction) => {
+        const removed = await removeUnneeded(transaction, [id], nowMs);
+        recent?.dropAgents(removed);
+        if (removed.length > 0) return 'removed';
+        return (await transaction.rows('readAgents', [id])).length > 0 ? 'needed' : 'unknown';
+      }),
   };
 }
 

@@ -9,6 +9,7 @@ import { readableRows } from './damaged-rows.ts';
 import { knexAgentStore } from './knex-agent-store.ts';
 import { knexEventFeed } from './knex-event-feed.ts';
 import { knexTaskStore } from './knex-task-store.ts';
+import { RecentStates } from './recent-states.ts';
 
 /** A probe is a commit; whoever asks more often than this is answered with the last one. */
 const PROBE_MS = 1_000;
@@ -23,6 +24,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     close: (opened) => opened.close(),
   });
   const readable = readableRows(log);
+  const recent = engine.capabilities.shared ? null : new RecentStates();
   let lastProbe: { readonly of: OpenEngine; readonly atMs: number; readonly answer: Promise<boolean> } | undefined;
 
   const probe = async (opened: OpenEngine): Promise<boolean> => {
@@ -37,8 +39,8 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
 
   return {
     name: engine.name,
-    tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable }),
-    agents: knexAgentStore(handle.use, readable),
+    tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable, recent }),
+    agents: knexAgentStore(handle.use, readable, recent),
     events: knexEventFeed(handle.use),
     calls: engine.calls,
     ...(engine.deadlocks === undefined ? {} : { deadlocks: engine.deadlocks }),

@@ -21,6 +21,7 @@ import type { Row, SavedRows, Transaction } from './engine.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
 import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, stateIn, taskColumns, taskIn } from './rows.ts';
 import type { ReadableOf } from './damaged-rows.ts';
+import { removeAgents } from './remove-agents.ts';
 import type { RecentStates } from './recent-states.ts';
 import type { Statements } from './statements.ts';
 import { KEYS_MAX, type WaitingHeads } from './waiting-heads.ts';
@@ -201,6 +202,11 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
         .sort((one, other) => Number(one['place']) - Number(other['place']))
         .map((row) => stateIn<HubMail>(row)),
     remove: (old) => remove(transaction, old, readable),
+    async removeAgents(old) {
+      const removed = await removeAgents(transaction, old);
+      memory?.recent.dropAgents(removed.agents);
+      return removed;
+    },
     async save(changes, isLast) {
       const rows = rowsOf(changes);
       recent = null;

@@ -18,17 +18,21 @@ import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './damaged-rows.ts';
 import { withinBytes } from './event-pages.ts';
 import { knexStoreUnit, type UnitMemory } from './knex-store-unit.ts';
-import { RecentStates } from './recent-states.ts';
+import type { RecentStates } from './recent-states.ts';
 import { eventIn, keptIn, laneOf, taskIn, taskRowIn } from './rows.ts';
 
 /** `clock`: the store's, once it was opened; before that the machine's counts. */
 export function knexTaskStore(
   capabilities: StoreCapabilities,
   use: () => OpenEngine,
-  deps: { readonly clock: () => StoreClock | null; readonly machine: Pick<Clock, 'nowMs'>; readonly readable: ReadableOf },
+  deps: {
+    readonly clock: () => StoreClock | null;
+    readonly machine: Pick<Clock, 'nowMs'>;
+    readonly readable: ReadableOf;
+    readonly recent: RecentStates | null;
+  },
 ): TaskStore {
-  const { clock, machine, readable } = deps;
-  const recent = capabilities.shared ? null : new RecentStates();
+  const { clock, machine, readable, recent } = deps;
   let recentOf: OpenEngine | null = null;
   /** The engine as it is open now. While it was closed others may have written. */
   const opened = (): OpenEngine => {

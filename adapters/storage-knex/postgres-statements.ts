@@ -312,7 +312,8 @@ export const POSTGRES_STATEMENTS: Statements = {
     AGENT_COLUMNS,
     '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
   ),
-  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
+  // It also locks the row that is there, so that nobody removes the agent of a token that is being made.
+  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO UPDATE SET id = agents.id'),
   saveStops: insert('pending_stops', STOP_COLUMNS, '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
   clearStops: `
     DELETE FROM pending_stops AS s USING ${given(STOP_COLUMNS)}
@@ -364,6 +365,21 @@ export const POSTGRES_STATEMENTS: Statements = {
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM idempotency_keys
       WHERE created_at <= ${field('keysBeforeMs')} ORDER BY created_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
+
+  agentsAfter: `SELECT id FROM agents WHERE id > ${field('after', 'text')} ORDER BY id LIMIT ${field('limit')}`,
+  takeUnneededAgents: `
+    SELECT a.id FROM agents AS a
+    WHERE a.id = ANY (${listed('ids')}) AND a.connected = 0
+      AND EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id)
+      AND NOT EXISTS (
+        SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id
+          AND coalesce(k.revoked_at > ${field('beforeMs')}, true) AND coalesce(k.expires_at > ${field('beforeMs')}, true))
+      AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = a.id)
+      AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = a.id)
+    ORDER BY a.id FOR UPDATE OF a SKIP LOCKED`,
+  removeTokensOf: `
+    DELETE FROM tokens WHERE id = ANY (ARRAY(SELECT id FROM tokens WHERE agent_id = ANY (${NAMES}) FOR UPDATE SKIP LOCKED))`,
+  removeAgents: `DELETE FROM agents WHERE id = ANY (${NAMES}) AND NOT EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = agents.id) RETURNING id`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ${field('agentId', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
   // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.

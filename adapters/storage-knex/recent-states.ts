@@ -67,6 +67,14 @@ export class RecentStates {
     letGo(this.#agents, AGENTS_MAX);
   }
 
+  /** They are removed, or about to be: reading one that stays costs a read. */
+  dropAgents(ids: readonly AgentId[]): void {
+    for (const id of ids) {
+      this.#agents.delete(id);
+      this.#held.delete(id);
+    }
+  }
+
   #takeTask(task: Task, before: Task | null): void {
     const from = holderOf(before);
     const to = holderOf(task);

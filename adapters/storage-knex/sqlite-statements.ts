@@ -278,6 +278,20 @@ export const SQLITE_STATEMENTS: Statements = {
       SELECT rowid FROM idempotency_keys INDEXED BY idempotency_keys_by_age
       WHERE created_at <= (?1 ->> '$.keysBeforeMs') ORDER BY created_at LIMIT (?1 ->> '$.limit'))`,
 
+  agentsAfter: `SELECT id FROM agents WHERE id > (?1 ->> '$.after') ORDER BY id LIMIT (?1 ->> '$.limit')`,
+  takeUnneededAgents: `
+    SELECT a.id FROM agents AS a
+    WHERE a.id IN (SELECT value FROM json_each(?1, '$.ids')) AND a.connected = 0
+      AND EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id)
+      AND NOT EXISTS (
+        SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id
+          AND coalesce(k.revoked_at > (?1 ->> '$.beforeMs'), 1) AND coalesce(k.expires_at > (?1 ->> '$.beforeMs'), 1))
+      AND NOT EXISTS (SELECT 1 FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = a.id)
+      AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = a.id)
+    ORDER BY a.id`,
+  removeTokensOf: `DELETE FROM tokens WHERE agent_id IN ${NAMES}`,
+  removeAgents: `DELETE FROM agents WHERE id IN ${NAMES} AND NOT EXISTS (SELECT 1 FROM tokens WHERE agent_id = agents.id) RETURNING id`,
+
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$.agentId') AND ${IS_LIVE_TOKEN} LIMIT 1`,
   // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
   liveTokenNamed: `

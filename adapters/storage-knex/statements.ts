@@ -123,6 +123,15 @@ export interface Statements {
   /** Parameter: a removal. Changes: enrolment secrets that are over. */
   readonly removeSecrets: string;
 
+  /** Parameter: `{after, limit}`. Rows: `id` of agents, by id. */
+  readonly agentsAfter: string;
+  /** Parameter: `{ids, beforeMs}`. Rows: `id` of those of these agents that nobody can be any more, locked; without those that another transaction has. */
+  readonly takeUnneededAgents: string;
+  /** Parameter: agent ids. Changes; tokens that another transaction has stay. */
+  readonly removeTokensOf: string;
+  /** Parameter: agent ids. Rows: `id` of those removed: those that have no token left. */
+  readonly removeAgents: string;
+
   /** Parameter: `{agentId, nowMs}`. Rows: one if it has a token that is neither revoked nor expired. */
   readonly liveTokenOf: string;
   /** Parameter: `{name, role, nowMs}`. Rows: one if there is such a token of no agent, neither revoked nor expired. */

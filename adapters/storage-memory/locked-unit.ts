@@ -73,6 +73,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     },
     takeMail: (hubId, limit) => alive(() => unit.takeMail(hubId, limit)),
     remove: (old) => alive(() => unit.remove(old)),
+    removeAgents: (old) => alive(() => unit.removeAgents(old)),
     async save(changes) {
       const changed = changes.agents.map(({ id }) => id);
       const known = new Set(idsOf((await alive(() => unit.read({ agents: changed }))).agents));

@@ -5,6 +5,7 @@ import type { LockedOut } from '../../core/domain/waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { byId, type MemoryDatabase } from './memory-database.ts';
+import { dropAgent, isUnneeded } from './remove-agents.ts';
 
 export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());
@@ -91,6 +92,14 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
       read((database) => {
         const agent = database.agents.get(id);
         return agent === undefined ? undefined : rowOf(database, agent);
+      }),
+
+    removeAgent: (id, nowMs) =>
+      write((database) => {
+        if (!database.agents.has(id)) return 'unknown';
+        if (!isUnneeded(database, id, nowMs)) return 'needed';
+        dropAgent(database, id);
+        return 'removed';
       }),
   };
 }

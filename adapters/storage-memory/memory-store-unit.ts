@@ -21,6 +21,7 @@ import type {
 import { keptCopy } from './kept-copy.ts';
 import { layer } from './layer.ts';
 import { byId, keptKeyOf, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+import { removeAgents } from './remove-agents.ts';
 
 export interface MemoryStoreUnit {
   readonly unit: StoreUnit;
@@ -48,6 +49,7 @@ export function memoryStoreUnit(
   const stops = layer(database.stops);
   const keys = layer(database.keys);
   const secrets = layer(database.secrets);
+  const tokens = layer(database.tokens);
   const tombstones = layer(database.tombstones);
   const hubs = layer(database.hubs);
   const mail = layer(database.mail);
@@ -296,6 +298,7 @@ export function memoryStoreUnit(
     takeDuty: () => inTransaction(() => true),
     takeMail: (hubId, limit) => inTransaction(() => takeMail(hubId, limit)),
     remove: (old) => inTransaction(() => remove(old)),
+    removeAgents: (old) => inTransaction(() => removeAgents({ agents, tokens, current, stops }, old, take)),
     save: (changes) => inTransaction(() => save(changes)),
   };
 
@@ -303,7 +306,7 @@ export function memoryStoreUnit(
     unit,
     commit() {
       ended = true;
-      for (const one of [tasks, current, results, kept, tombstones, agents, stops, keys, secrets, hubs, mail]) one.apply();
+      for (const one of [tasks, current, results, kept, tombstones, agents, tokens, stops, keys, secrets, hubs, mail]) one.apply();
       database.lastEventId = lastEventId() + newEvents.length;
       for (const event of newEvents) {
         database.events.push(event);

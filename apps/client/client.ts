@@ -56,6 +56,8 @@ export interface HubClient {
   agent(agentId: string): Promise<AgentJson>;
   /** Whether it gets tasks (`drain`, `resume`), that it is to look whether its program could run (`check`), or whether another machine may be it (`takeover`). `how`: of a drain. */
   change(agentId: string, change: 'drain' | 'resume' | 'check' | 'takeover', how?: DrainRequest): Promise<AgentChanged>;
+  /** Removes an agent that nobody can be any more, with its tokens. */
+  removeAgent(agentId: string): Promise<{ readonly removed: string }>;
   createToken(body: TokenRequest): Promise<TokenJson>;
   tokens(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
   /** By agent id or token id. */
@@ -108,6 +110,7 @@ export function hubClient(connection: Connection): HubClient {
     agent: (agentId) => read(at('/api/agents', agentId)),
     change: (agentId, change, how: DrainRequest = {}) =>
       request(connection, { method: 'POST', path: `${at('/api/agents', agentId)}/${change}`, body: how, repeatable: true }),
+    removeAgent: (agentId) => request(connection, { method: 'DELETE', path: at('/api/agents', agentId), repeatable: false }),
     createToken: (body) => act('/admin/tokens', body),
     tokens: (query) => read('/admin/tokens', query),
     revokeToken: (id) => request(connection, { method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),

@@ -62,6 +62,7 @@ const hubTiming: FieldsOf<HubTiming> = {
   breaker: backoff,
   endedKeptMs: timeMs(),
   deadLetterKeptMs: timeMs(),
+  agentKeptMs: timeMs(),
   tombstoneMs: timeMs(),
   hubLeaseMs: timeMs(),
   pollMs: timeMs(),

@@ -40,6 +40,8 @@ export interface HubTiming {
   readonly endedKeptMs: number;
   /** How long a task waits in the dead letter for a person. */
   readonly deadLetterKeptMs: number;
+  /** How long an agent whose every token is revoked or has expired is kept. */
+  readonly agentKeptMs: number;
   /** How long repeats of a submit, and of reports of a task that was removed, are answered as the first time. */
   readonly tombstoneMs: number;
   readonly hubLeaseMs: number;
@@ -65,6 +67,7 @@ export const HUB_TIMING: HubTiming = {
   breaker: { firstMs: 60_000, maxMs: 1_800_000 },
   endedKeptMs: 2_592_000_000,
   deadLetterKeptMs: 15_552_000_000,
+  agentKeptMs: 2_592_000_000,
   tombstoneMs: 7_776_000_000,
   hubLeaseMs: 15_000,
   pollMs: 5_000,

@@ -33,6 +33,10 @@ export interface TokenRecord {
 export const isExpired = ({ expiresAtMs }: Pick<TokenRecord, 'expiresAtMs'>, nowMs: number): boolean =>
   expiresAtMs !== null && expiresAtMs <= nowMs;
 
+/** Whether it was revoked or had expired by then. */
+export const isOverBy = ({ revokedAtMs, expiresAtMs }: Pick<TokenRecord, 'revokedAtMs' | 'expiresAtMs'>, atMs: number): boolean =>
+  (revokedAtMs !== null && revokedAtMs <= atMs) || (expiresAtMs !== null && expiresAtMs <= atMs);
+
 export interface TokenUsed {
   readonly id: string;
   readonly atMs: number;
@@ -78,6 +82,12 @@ export interface AgentStore {
   listAgents(page: { readonly after?: AgentId | undefined; readonly limit: number }): Promise<readonly AgentRow[]>;
 
   getAgent(id: AgentId): Promise<AgentRow | undefined>;
+
+  /**
+   * Removes an agent, with its tokens, if it is not connected, holds nothing and has no token that is good by `nowMs`; `needed`: it
+   * stays, also where another transaction has it at this moment.
+   */
+  removeAgent(id: AgentId, nowMs: number): Promise<'removed' | 'needed' | 'unknown'>;
 }
 
 export interface AgentRow {

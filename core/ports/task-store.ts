@@ -192,6 +192,13 @@ export interface StoreUnit {
   remove(old: Removal): Promise<Removed>;
 
   /**
+   * Removes agents that nobody can be any more, each with its tokens: those that are not connected, hold nothing, and whose every
+   * token (one at least) was revoked or had expired by `beforeMs`. MUST look at `lookedMax` agents at most, by id from `after` on, and
+   * MUST leave out those that another transaction has.
+   */
+  removeAgents(old: AgentRemoval): Promise<RemovedAgents>;
+
+  /**
    * Writes what the batch changed, and answers the events with their places, repeated ones with the place they have.
    * MUST tolerate a repeat of an inserted task, key or event (same id): it changes nothing.
    * MUST number events in the order given.
@@ -267,6 +274,17 @@ export interface Removed {
   readonly tombstones: number;
   readonly keys: number;
   readonly secrets: number;
+}
+
+export interface AgentRemoval {
+  readonly beforeMs: number;
+  readonly after: AgentId | null;
+  readonly lookedMax: number;
+}
+export interface RemovedAgents {
+  readonly agents: readonly AgentId[];
+  /** The last one looked at; null: that was all. */
+  readonly next: AgentId | null;
 }
 
 export interface Loaded {

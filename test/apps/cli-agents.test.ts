@@ -106,6 +106,20 @@ t.test('each agent is told by itself, and the first refusal decides the exit cod
   t.match(await hub.run(['drain']), { code: 2, err: /missing required argument 'agents'/ });
 });
 
+t.test('an agent that is still needed is not removed, and the hub says why', async (t) => {
+  const why = 'Agent w2 has a token that is not revoked. Revoke it first: DELETE /admin/tokens/w2.';
+  const hub = await testHub(t, (app) =>
+    app.delete('/api/agents/:id', (c) =>
+      c.req.param('id') === 'w2' ? c.json({ error: 'invalid_state', message: why }, 409) : c.json({ removed: c.req.param('id') }),
+    ),
+  );
+  t.match(await hub.run(['forget', 'w2', 'w1']), { out: 'w1 is removed, with its tokens\n', err: why });
+  t.strictSame(
+    hub.requests.map(({ request }) => request),
+    ['DELETE /api/agents/w2', 'DELETE /api/agents/w1'],
+  );
+});
+
 t.test('a drain that is waited for returns when nothing is left', async (t) => {
   const left = [
     { tasks: ['task-1'], pending_stops: 0 },

@@ -27,6 +27,7 @@ const COMMANDS = [
   'drain',
   'resume',
   'takeover',
+  'forget',
   'push',
   'tokens',
   'doctor',

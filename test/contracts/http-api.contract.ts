@@ -40,6 +40,7 @@ const TABLE: readonly (readonly [method: string, path: string, body: string | nu
   ['POST', '/api/agents/nobody/drain', '', 'operator admin'],
   ['POST', '/api/agents/nobody/resume', '', 'operator admin'],
   ['POST', '/api/agents/nobody/takeover', '', 'operator admin'],
+  ['DELETE', '/api/agents/nobody', null, 'admin'],
   ['POST', '/api/onboard/register', '{"agent_id":"b1","secret":"no"}', '-'],
   ['POST', '/admin/enrol-secrets', '', 'admin'],
   ['POST', '/admin/tokens', '{"name":"x","role":"viewer"}', 'admin'],

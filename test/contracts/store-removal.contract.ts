@@ -3,7 +3,9 @@ import t from 'tap';
 import type { Task } from '../../core/domain/task.ts';
 import { tombstoneOf } from '../../core/domain/tombstone.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import type { Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
+import type { AgentId } from '../../core/domain/ids.ts';
+import type { TokenRecord } from '../../core/ports/agent-store.ts';
+import type { Removal, Removed, RemovedAgents, StoreUnit } from '../../core/ports/task-store.ts';
 import {
   A_MOMENT_MS,
   aBody,
@@ -12,6 +14,8 @@ import {
   aStop,
   aTask,
   aTaskId,
+  aToken,
+  anAgent,
   anAgentId,
   anEvent,
   changes,
@@ -155,6 +159,59 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.match(await remove(storage), { secrets: 1 });
       t.equal(await storage.agents.takeEnrolSecret('over', A_MOMENT_MS - 1), false);
       t.equal(await storage.agents.takeEnrolSecret('good', A_MOMENT_MS), true);
+    });
+
+    t.test('R20: agents that nobody can be any more go with their tokens, some at a time', async (t) => {
+      const storage = await openedIn(t, subject);
+      const { agents } = storage;
+      const named = (name: string): AgentId => `${name}-agent` as AgentId;
+      const [revoked, expired, stopping] = [named('a'), named('b'), named('c')];
+      const [working, connected, late, good, renewed] = [named('d'), named('e'), named('f'), named('g'), named('h')];
+      const token = (agentId: AgentId, over: Partial<TokenRecord> = {}): Promise<unknown> =>
+        agents.addToken(aToken({ agentId, id: `tok-${agentId}`, hash: agentId.padEnd(64), ...over }));
+      for (const id of [revoked, stopping, working, connected, late, renewed]) await token(id, { revokedAtMs: OLD_MS });
+      await token(expired, { expiresAtMs: OLD_MS });
+      await token(good);
+      await token(late, { id: 'tok-late', hash: '1'.repeat(64), revokedAtMs: A_MOMENT_MS });
+      await token(renewed, { id: 'tok-new', hash: '2'.repeat(64) });
+      await commit(
+        storage,
+        changes({
+          ...inserting(aTask({ id: aTaskId(1), status: 'assigned', generation: aGeneration(1), assignedTo: working })),
+          agents: [anAgent({ id: connected })],
+          stopsSet: [aStop({ agentId: stopping })],
+        }),
+      );
+      const removed = (after: AgentId | null, lookedMax = 3): Promise<RemovedAgents> =>
+        storage.tasks.transact('remove', (unit) => unit.removeAgents({ beforeMs: OLD_MS, after, lookedMax }));
+      t.strictSame(await removed(null), { agents: [revoked, expired], next: stopping });
+      t.strictSame(await removed(stopping), { agents: [], next: late });
+      t.strictSame(await removed(late), { agents: [], next: null });
+      t.strictSame(await removed(null, 100), { agents: [], next: null }, 'what is left is needed, or not old enough');
+      t.strictSame(
+        (await agents.listAgents({ limit: 10 })).map(({ agent }) => agent.id),
+        [stopping, working, connected, late, good, renewed],
+      );
+      t.notOk((await agents.listTokens({ limit: 20 })).some(({ agentId }) => agentId === revoked || agentId === expired));
+    });
+
+    t.test('R20: one agent is removed by name as soon as nobody can be it', async (t) => {
+      const storage = await openedIn(t, subject);
+      const { agents } = storage;
+      const id = anAgentId();
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'unknown');
+      await agents.addToken(aToken());
+      await commit(storage, changes({ agents: [anAgent()] }));
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'it is connected');
+      await commit(storage, changes({ agents: [anAgent({ connected: false, sessionNumber: 7 })] }));
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'its token is good');
+      await agents.revokeTokens({ agentId: id }, A_MOMENT_MS);
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'removed');
+      t.equal(await agents.getAgent(id), undefined);
+      t.strictSame((await look(storage, (unit) => unit.load({ agents: [id] }))).agents, [], 'nothing remembers it');
+      await agents.addToken(aToken({ id: 'tok-2', hash: '2'.repeat(64) }));
+      t.match((await agents.getAgent(id))?.agent, { sessionNumber: 0 }, 'with the next token it is a new one');
+      t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
     t.test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {

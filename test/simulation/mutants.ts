@@ -27,9 +27,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'acknowledgement before the commit',
     caughtBy: 'J3',
     file: 'core/application/hub/task-queue.ts',
-    find: '    const events = await unit.save(changes, isLast);',
+    find: '    const events = await unit.save(changes, true);',
     replace:
-      '    entries.forEach((entry, index) => {\n      const answer = answers[index];\n      if (answer !== undefined && entry.command.kind === "report") entry.settle({ ok: true, answer: answer() });\n    });\n    const events = await unit.save(changes, isLast);',
+      '    entries.forEach((entry, index) => {\n      const answer = answers[index];\n      if (answer !== undefined && entry.command.kind === "report") entry.settle({ ok: true, answer: answer() });\n    });\n    const events = await unit.save(changes, true);',
   },
   {
     name: 'M3',
@@ -150,9 +150,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the grace begins though the agent has come back on another hub',
     caughtBy: 'I14',
     file: 'core/application/hub/handle-session.ts',
-    find: '  const agent = current(batch, command.from);\n  if (agent !== undefined) takeAway(batch, agent, context);',
+    find: '  const agent = current(batch, command.from);\n  if (agent === undefined) return;\n  if (command.tooLarge',
     replace:
-      '  const known = batch.agent(command.from.agentId);\n  const agent = current(batch, command.from) ?? (known?.hubId === context.hubId ? undefined : known);\n  if (agent !== undefined) takeAway(batch, agent, context);',
+      '  const known = batch.agent(command.from.agentId);\n  const agent = current(batch, command.from) ?? (known?.hubId === context.hubId ? undefined : known);\n  if (agent === undefined) return;\n  if (command.tooLarge',
   },
   {
     name: 'M18',
@@ -224,15 +224,15 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a held generation raises the task of another agent',
     caughtBy: 'J9',
     file: 'core/domain/reconciliation.ts',
-    find: "return task.status === 'assigned' && task.assignedTo !== agentId ? 'fence' : 'raise';",
-    replace: "return 'raise';",
+    find: "  if (task.status === 'assigned' && task.assignedTo !== agentId) return 'fence';\n",
+    replace: '',
   },
   {
     name: 'M27',
     what: 'what is claimed raises a generation by as much as it likes',
     caughtBy: 'J9',
     file: 'core/domain/reconciliation.ts',
-    find: 'held.generation > known + FALLEN_BACK_MAX || held.generation > CLAIMED_GENERATION_MAX',
+    find: 'held.generation > task.generation + FALLEN_BACK_MAX || held.generation > CLAIMED_GENERATION_MAX',
     replace: 'held.generation > Number.MAX_SAFE_INTEGER',
   },
   {

@@ -1,4 +1,4 @@
-/** `agentcom drain`, `resume` and `takeover`: whether an agent gets tasks, and which machine may be it. */
+/** `agentcom drain`, `resume`, `takeover` and `forget`: whether an agent gets tasks, which machine may be it, and its end. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { HubClient } from '../../client/index.ts';
@@ -35,6 +35,14 @@ export function addStanding(program: Command, action: Action): void {
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
         await eachAgent(context, agentIds, (hub, agentId) => hub.change(agentId, 'takeover'), 'may come back on another machine');
+      }),
+    );
+  program
+    .command('forget <agents...>')
+    .description('Remove agents that nobody can be any more: not connected, without a task and without a live token')
+    .action(
+      action(async (context, _options: object, agentIds: readonly string[]) => {
+        await eachAgent(context, agentIds, (hub, agentId) => hub.removeAgent(agentId), 'is removed, with its tokens');
       }),
     );
 }

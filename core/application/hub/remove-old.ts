@@ -3,6 +3,7 @@
  * portion is a batch of its own, in turn with the batches of commands, so that nobody waits for more than one of them. Nothing is removed in a quiet time,
  * nor while the store's clock is in doubt.
  */
+import type { AgentId } from '../../domain/ids.ts';
 import type { EndedPlace, StoreUnit } from '../../ports/task-store.ts';
 import type { HubContext } from './context.ts';
 
@@ -13,13 +14,17 @@ const FRUITLESS_MAX = 5;
 /** Rows of each kind that one batch removes. */
 const REMOVED_PER_BATCH = 500;
 
-/** Where the removal of this hub is among the ended tasks. It begins anew with the oldest once it is through, and after a restart. */
+/** Agents that one batch looks at; each sweep looks at the next ones, so that all are looked at in time. */
+const AGENTS_LOOKED_PER_BATCH = 200;
+
+/** Where the removal of this hub is among the ended tasks, and among the agents. It begins anew once it is through, and after a restart. */
 export interface RemovalPlace {
   after: EndedPlace | null;
+  agentsAfter: AgentId | null;
   /** Portions in a row that found nothing. */
   fruitless: number;
 }
-export const removalFromTheOldest = (): RemovalPlace => ({ after: null, fruitless: 0 });
+export const removalFromTheOldest = (): RemovalPlace => ({ after: null, agentsAfter: null, fruitless: 0 });
 
 /** Answers whether another portion is wanted at once. One hub at a time does it. */
 export async function removeOld(unit: StoreUnit, { timing, log, silence }: HubContext, place: RemovalPlace): Promise<boolean> {
@@ -37,9 +42,16 @@ export async function removeOld(unit: StoreUnit, { timing, log, silence }: HubCo
     after: place.after,
     lookedMax: LOOKED_PER_BATCH,
   });
+  const { agents, next: nextAgent } = await unit.removeAgents({
+    beforeMs: removableMs - timing.agentKeptMs,
+    after: place.agentsAfter,
+    lookedMax: AGENTS_LOOKED_PER_BATCH,
+  });
   const { tasks, tombstones, keys, secrets, next } = removed;
-  if (tasks + tombstones + keys + secrets > 0) log.info('what was over for long is removed', { tasks, tombstones, keys, secrets });
+  if (tasks + tombstones + keys + secrets + agents.length > 0)
+    log.info('what was over for long is removed', { tasks, tombstones, keys, secrets, agents: agents.length });
   place.after = next;
+  place.agentsAfter = nextAgent;
   place.fruitless = tasks > 0 || next === null ? 0 : place.fruitless + 1;
   if (Math.max(tombstones, keys, secrets) === REMOVED_PER_BATCH) return true;
   if (next === null) return false;

@@ -1,8 +1,9 @@
 /** Tokens, enrolment, and who is let in. */
 import t from 'tap';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import { A_MOMENT_MS, aToken } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS, anAgent, aStop, aToken, changes } from '../../contracts/fixtures.ts';
 import { BENCH_AGENT, hashOf, HOST, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 let bench: HubBench;
@@ -51,6 +52,29 @@ t.test('a token of an agent may fix what it claims', async (t) => {
     { name: 'x', role: 'viewer', capabilities: [] },
   ];
   for (const body of bad) t.strictSame(refusals(await admin('/admin/tokens', body)), [400, 'validation_failed'], JSON.stringify(body));
+});
+
+t.test('an agent is removed once nobody can be it, and until then the answer says what comes first', async (t) => {
+  const path = '/api/agents/gone-1';
+  t.strictSame(refusals(await admin(path, undefined, 'DELETE')), [404, 'unknown_agent']);
+  await admin('/admin/tokens', { agent_id: 'gone-1' });
+  const early = await admin(path, undefined, 'DELETE');
+  t.strictSame(refusals(early), [409, 'invalid_state']);
+  t.match(early.json['message'], 'Revoke it first: DELETE /admin/tokens/gone-1.');
+  await admin('/admin/tokens/gone-1', undefined, 'DELETE');
+  const id = 'gone-1' as AgentId;
+  for (const [change, words] of [
+    [{ agents: [anAgent({ id })] }, 'is connected'],
+    [{ agents: [anAgent({ id, connected: false })], stopsSet: [aStop({ agentId: id })] }, 'has yet to confirm 1 stops'],
+  ] as const) {
+    await bench.commit(changes(change));
+    t.match((await admin(path, undefined, 'DELETE')).json['message'], words);
+  }
+  await bench.commit(changes({ stopsCleared: [aStop({ agentId: id })] }));
+  t.match(await admin(path, undefined, 'DELETE'), { status: 200, json: { removed: 'gone-1' } });
+  t.strictSame(refusals(await bench.send(path, { token: 'viewer' })), [404, 'unknown_agent']);
+  const tokens = (await admin('/admin/tokens')).json['tokens'] as readonly { readonly agent_id: unknown }[];
+  t.notOk(tokens.some((token) => token.agent_id === 'gone-1'));
 });
 
 t.test('a revoked token is out at once, by its id or by its agent', async (t) => {

@@ -84,6 +84,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     takeDuty: (duty) => unit.takeDuty(duty),
     takeMail: (hubId, limit) => unit.takeMail(hubId, limit),
     remove: (old) => around(kill, 'removing what is over for long', () => unit.remove(old)),
+    removeAgents: (old) => unit.removeAgents(old),
     async save(changes) {
       saving(changes);
       for (const kind of kindsOf(changes)) kill.at(`before saving ${kind}`);

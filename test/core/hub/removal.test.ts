@@ -1,8 +1,8 @@
 /** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
 import t from 'tap';
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
-import type { TaskId } from '../../../core/domain/ids.ts';
-import { aBody, aTaskId } from '../../contracts/fixtures.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { aBody, aTaskId, aToken } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig } from './hub-rig.ts';
 
 const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };
@@ -87,5 +87,22 @@ t.test('R20: what is over goes as fast as it came, portion by portion, and comma
   }
   t.equal(await kept(), 0);
   t.ok(between.length >= 4, `commands went in between, at ${between.join(', ')} left`);
+  await rig.stop();
+});
+
+t.test('R20: an agent goes when none of its tokens has been good for long, some agents with each sweep', async (t) => {
+  const rig = await hubRig({ timing: { ...timing, agentKeptMs: 600_000 } });
+  const { agents } = rig.storage;
+  const nowMs = rig.clock.nowMs();
+  const idOf = (n: number): AgentId => `a${String(n).padStart(4, '0')}` as AgentId;
+  // More than one batch looks at, and the one to go behind them.
+  for (let n = 0; n <= 250; n += 1) await agents.addToken(aToken({ agentId: idOf(n), id: `tok-${n}`, hash: `${n}`, createdAtMs: nowMs }));
+  await agents.revokeTokens({ agentId: idOf(250) }, nowMs);
+  const isThere = async (n: number): Promise<boolean> => (await agents.getAgent(idOf(n))) !== undefined;
+  await rig.pass(540_000);
+  t.ok(await isThere(250));
+  await rig.pass(240_000);
+  t.notOk(await isThere(250));
+  t.ok(await isThere(249));
   await rig.stop();
 });

@@ -1,0 +1,43 @@
+/** Removes agents that nobody can be any more, with their tokens. */
+import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { AgentId } from '../../core/domain/ids.ts';
+import { isOverBy, type TokenRecord } from '../../core/ports/agent-store.ts';
+import type { AgentRemoval, RemovedAgents } from '../../core/ports/task-store.ts';
+import { byId, type KeptTask } from './memory-database.ts';
+
+interface Rows<V> {
+  values(): Iterable<V>;
+  delete(key: string): unknown;
+}
+export interface RowsOfAgents {
+  readonly agents: Rows<Agent>;
+  readonly tokens: Rows<TokenRecord>;
+  readonly current: Pick<Rows<KeptTask>, 'values'>;
+  readonly stops: Pick<Rows<PendingStop>, 'values'>;
+}
+
+/** Of the agents with an id after `after`. `take`: whether no other transaction has that row. */
+export function removeAgents(
+  rows: RowsOfAgents,
+  { beforeMs, after, lookedMax }: AgentRemoval,
+  take: (row: string) => boolean = () => true,
+): RemovedAgents {
+  const ids = [...rows.agents.values()].sort(byId).map(({ id }) => id);
+  const looked = ids.filter((id) => after === null || id > after).slice(0, lookedMax);
+  const agents = looked.filter((id) => isUnneeded(rows, id, beforeMs) && take(`agent ${id}`));
+  for (const id of agents) dropAgent(rows, id);
+  return { agents, next: looked.length === lookedMax ? (looked.at(-1) ?? null) : null };
+}
+
+export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id: AgentId, beforeMs: number): boolean {
+  const isConnected = [...agents.values()].some((agent) => agent.id === id && agent.connected);
+  const own = [...tokens.values()].filter(({ agentId }) => agentId === id);
+  const holds = [...current.values()].some(({ task }) => task.status === 'assigned' && task.assignedTo === id);
+  const isStopping = [...stops.values()].some(({ agentId }) => agentId === id);
+  return !isConnected && !holds && !isStopping && own.length > 0 && own.every((token) => isOverBy(token, beforeMs));
+}
+
+export function dropAgent({ agents, tokens }: RowsOfAgents, id: AgentId): void {
+  agents.delete(id);
+  for (const token of [...tokens.values()]) if (token.agentId === id) tokens.delete(token.id);
+}
