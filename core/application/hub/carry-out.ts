@@ -118,7 +118,7 @@ function carryOut(batch: Batch, command: Command, prepared: Prepared, load: Swee
       return told(NOTED);
     case 'sweep':
       batch.removalWanted ||= load.hubs.hasDuty && command.dueOnly !== true;
-      return told({ kind: 'swept', hadDuty: load.hubs.hasDuty });
+      return told({ kind: 'swept', hadDuty: load.hubs.hasDuty, more: load.hubs.more });
     case 'remove_old':
       throw new AgentcomError('AC_INTERNAL', 'A removal was put into a batch with other commands.');
     case 'hub_started':

@@ -302,8 +302,8 @@ export interface Answers {
   presence: { readonly kind: 'noted' };
   stop_confirmed: { readonly kind: 'noted' };
   recover: RecoverAnswer;
-  /** `hadDuty`: what is due was looked at here, not by another hub at this moment. */
-  sweep: { readonly kind: 'swept'; readonly hadDuty: boolean };
+  /** `hadDuty`: what is due was looked at here, not by another hub at this moment. `more`: agents are left for a sweep at once. */
+  sweep: { readonly kind: 'swept'; readonly hadDuty: boolean; readonly more: boolean };
   /** `more`: the removal was full, so that there may be more to remove. */
   remove_old: { readonly kind: 'removed'; readonly more: boolean };
   hub_started: { readonly kind: 'noted' };

@@ -10,10 +10,13 @@ import type { Command, LookAnswer, LookCommand, MailAnswer, MailCommand } from '
 import type { HubContext } from './context.ts';
 import { sendUnsent } from './handle-operator.ts';
 import { takeAway } from './handle-session.ts';
-import type { Roster } from './roster.ts';
+import type { Roster, SweepPlace } from './roster.ts';
 
 /** Frames of other hubs' agents that one batch takes; the next look takes more. */
 const MAIL_PER_BATCH = 256;
+
+/** Agents that one sweep takes, with all that they hold; the next one, which follows at once, takes more. */
+const AGENTS_PER_SWEEP = 200;
 
 /** What the store says of hubs, as far as this batch needs it. */
 export interface HubsLoad {
@@ -24,6 +27,8 @@ export interface HubsLoad {
    * hubs' and of those that are away. To be loaded.
    */
   readonly agentIds: readonly AgentId[];
+  /** There are more of them. */
+  readonly more: boolean;
   /** Other hubs that live; only with the duty, and for mail to all. */
   readonly living: readonly string[];
   /** Leases that ended and are removed with this batch. */
@@ -33,7 +38,7 @@ export interface HubsLoad {
   readonly mail: readonly HubMail[];
 }
 
-const NOTHING: HubsLoad = { hasDuty: false, agentIds: [], living: [], dead: [], wasBuried: false, mail: [] };
+const NOTHING: HubsLoad = { hasDuty: false, agentIds: [], more: false, living: [], dead: [], wasBuried: false, mail: [] };
 
 /** Loads what the commands need of hubs: a batch without a sweep, a look or the like asks nothing. */
 export async function loadForHubs(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<HubsLoad> {
@@ -54,8 +59,17 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const hubs = (hasDuty && looksAtAgents) || isToAll ? await unit.buryHubs() : { living: [], dead: [] };
   const living = hubs.living.filter((id) => id !== hubId);
   const active = !looksAtAgents ? [] : hasDuty ? await unit.activeAgents(living) : isFullSweep ? await unit.agentsOf(hubId) : [];
-  const agentIds = active.filter(({ id, hasStops }) => hasStops || !isAsRemembered(id, roster, context)).map(({ id }) => id);
-  return { hasDuty, agentIds, living, dead: hubs.dead, wasBuried: renewed === 'made' && !isStart, mail };
+  const wanting = active.filter(({ id, hasStops }) => hasStops || !isAsRemembered(id, roster, context)).map(({ id }) => id);
+  const dead = [...roster.swept.dead, ...hubs.dead];
+  const { agentIds, more } = looksAtAgents ? nextToSweep(wanting, roster.swept) : { agentIds: [], more: false };
+  if (looksAtAgents) roster.swept = { after: more ? (agentIds.at(-1) ?? null) : null, dead: more ? dead : [] };
+  return { hasDuty, agentIds, more, living, dead, wasBuried: renewed === 'made' && !isStart, mail };
+}
+
+/** From the place on, so that those of whom a stop stays unconfirmed do not keep the others waiting. `ids`: in order. */
+function nextToSweep(ids: readonly AgentId[], { after }: SweepPlace): { readonly agentIds: readonly AgentId[]; readonly more: boolean } {
+  const left = after === null ? ids : ids.filter((id) => id > after);
+  return { agentIds: left.slice(0, AGENTS_PER_SWEEP), more: left.length > AGENTS_PER_SWEEP };
 }
 
 /** A sweep has nothing to look at in an agent whose socket this hub holds, unless it has stops. */

@@ -4,6 +4,7 @@
  */
 import type { Agent } from '../../domain/agent.ts';
 import { mayWork } from '../../domain/breaker.ts';
+import type { HubLease } from '../../domain/hub-lease.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import type { Requirements } from '../../domain/scheduling.ts';
 import type { RequirementGroup } from '../../domain/task.ts';
@@ -13,6 +14,12 @@ import type { Outgoing } from './commands.ts';
 interface Entry {
   readonly agent: Agent;
   readonly taken: number;
+}
+
+/** Where the sweeps of this hub are among the agents that need one, by id, and the leases that ended since the first of them. */
+export interface SweepPlace {
+  readonly after: AgentId | null;
+  readonly dead: readonly HubLease[];
 }
 
 export class Roster {
@@ -26,6 +33,8 @@ export class Roster {
   #groupsFrom = 0;
   /** Until when more requirements are taken to wait than one look takes in. */
   manyRequirementsUntilMs = 0;
+
+  swept: SweepPlace = { after: null, dead: [] };
 
   constructor(hubId: string) {
     this.#hubId = hubId;

@@ -134,7 +134,8 @@ export class Sweeper {
     const dueOnly = asked.atMonotonicMs < this.#agentsAtMonotonicMs;
     inbox.post({ kind: 'sweep', asked, dueOnly }, (outcome) => {
       // Another hub that had the duty may have looked only for what is due.
-      if (outcome.ok && outcome.answer.hadDuty && !dueOnly) this.#agentsAtMonotonicMs = asked.atMonotonicMs + context.timing.sweepMs;
+      if (outcome.ok && outcome.answer.hadDuty && !outcome.answer.more && !dueOnly)
+        this.#agentsAtMonotonicMs = asked.atMonotonicMs + context.timing.sweepMs;
       void this.#swept(outcome.ok, outcome.ok && outcome.answer.hadDuty);
     });
   }
