@@ -1,5 +1,5 @@
 /** A restore that is ended at any of its steps, and the numbers of events after one. */
-import { cp, readdir } from 'node:fs/promises';
+import { cp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { restoreSqlite, backUpSqlite, type RestoreStep } from '../../adapters/storage-knex/moving/sqlite-backup.ts';
@@ -55,6 +55,18 @@ t.test('R1 R22: a restore that is killed at any of its steps loses nothing, and 
       `${last}: the store that was there is kept`,
     );
   }
+});
+
+t.test('R22: a backup that was killed leaves the store and the backup before it whole, and the next one goes on', async (t) => {
+  const { file, backup } = await killedStore(t);
+  const whole = await readFile(backup);
+  // All that it writes before its last step, the rename.
+  await writeFile(`${backup}.part`, whole.subarray(0, whole.length / 2));
+  t.strictSame(await readFile(backup), whole);
+  t.strictSame(await outside(backup, 'SELECT id FROM tasks'), [{ id: aTaskId(1) }]);
+  await backUpSqlite(file, { file: backup, replace: true });
+  t.strictSame(await outside(backup, 'SELECT id FROM tasks ORDER BY id'), [{ id: aTaskId(1) }, { id: aTaskId(2) }]);
+  await t.rejects(stat(`${backup}.part`), { code: 'ENOENT' });
 });
 
 t.test('R21: after a restore no number of an event comes twice, and streams are told', async (t) => {
