@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { huntAll } from './hunt.ts';
 
-const FULL_SEEDS = 500;
+const FULL_SEEDS = 2_000;
 
 const { values } = parseArgs({
   options: {
