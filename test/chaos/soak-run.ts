@@ -1,17 +1,22 @@
-/** A hub and two hundred sidecars at work for long, with a fault each minute: what `npm run soak` does. */
+/** A hub and two hundred sidecars at work for long, beside hostile neighbours and with a fault each minute: what `npm run soak` does. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../apps/tcp-proxy.ts';
+import type { HubTiming } from '../../core/config/times.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';
 import { doFault, keepRunning, keepSidecar, newFaultLog, type FaultKind, type FaultLog, type FaultParts, type Line } from './rig/faults.ts';
 import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from './rig/gauges.ts';
+import { judgeLog } from './rig/hub-log.ts';
 import { startProgram, type Program } from './rig/program.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
+import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from './rig/rows.ts';
 import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
 import type { LightSetting } from './soak/light-sidecars.ts';
+import type { Tallies } from './soak/neighbour-kinds.ts';
+import { HOSTILE_AGENTS, HOSTILE_OPEN_MAX, neighbourTokens, startNeighbours } from './soak/start-neighbours.ts';
 
 export interface SoakOptions {
   readonly tree: BuiltTree;
@@ -19,6 +24,14 @@ export interface SoakOptions {
   readonly minutes: number;
   readonly sidecars: number;
   readonly tasksPerSecond: number;
+  /** Of the sidecars, those that are processes with agents of their own; the rest share one process. Default 10. */
+  readonly real?: number;
+  /** How long there are load and neighbours before anything is counted, milliseconds. Default 10 s. */
+  readonly firstMs?: number;
+  /** Each so long a fault, milliseconds; default a minute. */
+  readonly faultEachMs?: number;
+  /** How long all are left alone before open files are counted, milliseconds; default more than the hub keeps idle connections. */
+  readonly idleMs?: number;
   readonly onProgress?: (seconds: number, note: string) => void;
 }
 
@@ -33,13 +46,17 @@ export interface SoakOutcome {
   readonly hub: readonly Sample[];
   readonly lag: readonly LagSample[];
   readonly walMaxMiB: number;
+  /** What the neighbours did and were answered, by kind. */
+  readonly neighbours: Tallies | null;
+  readonly rows: RowVerdict;
+  /** From submit to completion, of each honest task, milliseconds. */
+  readonly honestMs: readonly number[];
   /** Open files of idle processes with all sidecars connected: before the load and after it, by process. */
   readonly filesBefore: OpenFiles;
   readonly filesAfter: OpenFiles;
   readonly surprises: readonly string[];
 }
 
-/** Sidecars that are processes with agents of their own; the rest share one process. */
 const REAL = 10;
 const SLOTS = 2;
 const LINES = 20;
@@ -48,10 +65,19 @@ const READERS = 32;
 const FAULT_EACH_MS = 60_000;
 /** A stall is short enough for nobody to be taken for dead. */
 const STALL_MS = 2_000;
+const FIRST_MS = 10_000;
 const WORK_SECONDS = 2;
 const MAX_RETRIES = 50;
 /** The hub closes idle connections of HTTP after 30 s. */
 const IDLE_MS = 40_000;
+/**
+ * What has ended is kept for an eighth of the load, and what is left of it for a quarter more: so the rows come to their
+ * number before the quarter around the middle, which the last one is compared with.
+ */
+const KEPT_SHARE = 1 / 8;
+const KEPT_MAX_MS = 300_000;
+const LOOKS = 40;
+const LOOK_MAX_MS = 60_000;
 const DRAINED_WITHIN_MS = 120_000;
 /** Garbage is collected this often, so that the lowest of each window is what is alive. */
 const COLLECT_EACH_MS = 15_000;
@@ -60,25 +86,23 @@ const WARM_UP = 0.25;
 const MIB = 2 ** 20;
 
 export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOutcome> {
-  const { minutes, seed, onProgress } = options;
+  const { minutes, seed, onProgress, firstMs = FIRST_MS, idleMs = IDLE_MS, faultEachMs = FAULT_EACH_MS } = options;
   const random = seededRandom(seed);
-  const world = await makeChaosWorld(t, { tree: options.tree });
+  const loadMs = minutes * 60_000;
+  // The hub's own limits: they are what keeps the neighbours in check.
+  const world = await makeChaosWorld(t, { tree: options.tree, limits: {}, hubTiming: keptFor(loadMs) });
   const log = newFaultLog();
   const hub = keepRunning({ name: 'hub', start: (env) => world.startHub({ env: { ...env, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }) });
   if ((await hub.current().ready) === null) throw new Error('the hub did not start');
   const proxies = await Promise.all(Array.from({ length: LINES }, () => tcpProxy(t, world.hubPort)));
-  const real = Array.from({ length: Math.min(REAL, options.sidecars) }, (_, n) => `real-${n + 1}`);
+  const real = Array.from({ length: Math.min(options.real ?? REAL, options.sidecars) }, (_, n) => `real-${n + 1}`);
   for (const [n, agentId] of real.entries()) await world.enrol({ agentId, hubPort: proxies[n % LINES]?.port, slots: SLOTS });
   const lines = proxies.map((proxy, n): Line => ({ proxy, agents: real.filter((_, at) => at % LINES === n), isBusy: false }));
   const sidecars = real.map((agentId) => keepSidecar(world, agentId, log.absences));
   const light = await startLight(t, world, options.tree, { count: options.sidecars - real.length, ports: proxies.map(({ port }) => port) });
   await Promise.all([...sidecars.map((one) => one.current().ready), light.ready]);
 
-  let completed = 0;
-  const stream = readStream(world.api, ({ event }) => {
-    if (event === 'completed') completed += 1;
-  });
-  const told = submitter(world.api, new AbortController().signal);
+  const honest = honestTasks(world);
   const filesOf = (): OpenFiles => {
     const processes: readonly (readonly [string, Program])[] = [
       ['hub', hub.current()],
@@ -88,11 +112,17 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     return Object.fromEntries(processes.map(([name, program]) => [name, openFiles(program.pid)]));
   };
 
-  // A first task on each, and as many readers at once as the hub has, so that what is opened once is open.
-  await load(told, random, { tasksPerSecond: options.tasksPerSecond, forMs: 10_000, from: 0 });
-  await drained(() => told.answered.size - completed);
+  const { orders, hostile } = await neighbourTokens(world, seed);
+  const surprises: string[] = [];
+
+  // A first task on each, as many readers at once as the hub has, and the neighbours, so that what is opened once is open.
+  const early = firstMs === 0 ? null : startNeighbours(t, world, options.tree, { ...orders, seed: `${seed} at first` }, firstMs);
+  const first = await load(honest, random, { tasksPerSecond: options.tasksPerSecond, forMs: firstMs, from: 0 });
+  await early?.begun;
+  if (early !== null) surprises.push(...(await early.stop(true)));
+  await drained(honest.waiting);
   await Promise.all(Array.from({ length: READERS }, () => world.api.list({ limit: 500 })));
-  await sleep(IDLE_MS);
+  await sleep(idleMs);
   const filesBefore = filesOf();
 
   const hubSamples: Sample[] = [];
@@ -102,35 +132,100 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     const sample = sampleOf(hub.current().pid);
     if (sample !== null) hubSamples.push(sample);
     walMax = Math.max(walMax, bytesOf(`${world.database}-wal`));
-    onProgress?.(Math.round((Date.now() - beganMs) / 1_000), `${completed} tasks, hub ${Math.round((sample?.rssBytes ?? 0) / MIB)} MiB`);
+    const rssMiB = Math.round((sample?.rssBytes ?? 0) / MIB);
+    onProgress?.(Math.round((Date.now() - beganMs) / 1_000), `${honest.completed()} tasks, hub ${rssMiB} MiB`);
   });
   const over = new AbortController();
   const parts: FaultParts = { world, random, hub, sidecars, lines, log, reconnectGraceMs: 30_000, longEvery: 0 };
-  const faulting = faultEachMinute(parts, over.signal);
-  const submitted = told.answered.size + (await load(told, random, { ...options, forMs: minutes * 60_000, from: told.answered.size }));
+  const faulting = faultEach(parts, faultEachMs, over.signal);
+  const looking = lookEach(Math.min(LOOK_MAX_MS, loadMs / LOOKS), () => lookAtRows(world.database, hostile), over.signal);
+  const neighbours = startNeighbours(t, world, options.tree, orders, loadMs);
+  const submitted = first + (await load(honest, random, { ...options, forMs: loadMs, from: first }));
   over.abort();
-  const stalls = await faulting;
+  surprises.push(...(await neighbours.stop()));
+  const endedMs = Date.now();
+  const [stalls, looks] = await Promise.all([faulting, looking]);
   stopLooking();
 
-  await drained(() => submitted - completed);
-  await sleep(IDLE_MS);
+  await drained(honest.waiting);
+  await sleep(idleMs);
   const filesAfter = filesOf();
-  const surprises = [...hub.unasked, ...sidecars.flatMap((one) => one.unasked)];
-  if (completed !== submitted) surprises.push(`${submitted} tasks were submitted and ${completed} completed`);
-  await stream.stop();
+  surprises.push(...hub.unasked, ...sidecars.flatMap((one) => one.unasked), ...openTooMany(looks), ...judgeLog(world.logOf('hub')));
+  if (honest.waiting() > 0) surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
+  const agentsMax = options.sidecars + HOSTILE_AGENTS;
+  if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);
+  await honest.stop();
   await Promise.all([...sidecars.map((one) => one.stop()), light.kill('SIGTERM')]);
   await hub.stop();
-  const fromMs = beganMs + minutes * 60_000 * WARM_UP;
+  const fromMs = beganMs + loadMs * WARM_UP;
   return {
     submitted,
-    completed,
+    completed: submitted - honest.waiting(),
     faults: { ...log, hub: stalls },
     hub: hubSamples.filter(({ atMs }) => atMs >= fromMs),
     lag: readLag(world.lagFile).filter(({ atMs }) => atMs >= fromMs),
     walMaxMiB: Math.round((walMax / MIB) * 10) / 10,
+    neighbours: neighbours.now(),
+    rows: judgeRows(looks, beganMs, endedMs),
+    honestMs: honest.tookMs,
     filesBefore,
     filesAfter,
     surprises,
+  };
+}
+
+function keptFor(loadMs: number): Pick<HubTiming, 'endedKeptMs' | 'deadLetterKeptMs' | 'tombstoneMs'> {
+  const keptMs = Math.round(Math.min(KEPT_MAX_MS, loadMs * KEPT_SHARE));
+  return { endedKeptMs: keptMs, deadLetterKeptMs: keptMs, tombstoneMs: 2 * keptMs };
+}
+
+/** The neighbours end what they submit; more than their own bound means that something of theirs stayed. */
+function openTooMany(looks: readonly RowLook[]): readonly string[] {
+  const most = Math.max(0, ...looks.map(({ rows }) => rows['hostile tasks not ended'] ?? 0));
+  return most > HOSTILE_OPEN_MAX ? [`${most} tasks of the neighbours had not ended, at most ${HOSTILE_OPEN_MAX} may be`] : [];
+}
+
+interface HonestTasks extends Pick<Submitter, 'submit'> {
+  /** Submitted, answered, and not completed. */
+  waiting(): number;
+  completed(): number;
+  readonly tookMs: readonly number[];
+  stop(): Promise<void>;
+}
+
+/** Submits of the honest, and how each of them ends. */
+function honestTasks({ api }: ChaosWorld): HonestTasks {
+  const told = submitter(api, new AbortController().signal);
+  const beganMs = new Map<string, number>();
+  const completedMs = new Map<string, number>();
+  const tookMs: number[] = [];
+  let open = 0;
+  const settle = (taskId: string): void => {
+    const [from, to] = [beganMs.get(taskId), completedMs.get(taskId)];
+    if (from === undefined || to === undefined) return;
+    beganMs.delete(taskId);
+    completedMs.delete(taskId);
+    open -= 1;
+    tookMs.push(to - from);
+  };
+  const stream = readStream(api, ({ event, taskId }) => {
+    if (event !== 'completed') return;
+    completedMs.set(taskId, performance.now());
+    settle(taskId);
+  });
+  return {
+    tookMs,
+    waiting: () => open,
+    completed: () => tookMs.length,
+    stop: () => stream.stop(),
+    async submit(key, body) {
+      const fromMs = performance.now();
+      open += 1;
+      const taskId = await told.submit(key, body);
+      beganMs.set(taskId, fromMs);
+      settle(taskId);
+      return taskId;
+    },
   };
 }
 
@@ -157,7 +252,7 @@ export async function startLight(
 
 /** Submits evenly, and answers how many. */
 async function load(
-  told: Submitter,
+  told: Pick<Submitter, 'submit'>,
   random: RandomBits,
   { tasksPerSecond, forMs, from }: { readonly tasksPerSecond: number; readonly forMs: number; readonly from: number },
 ): Promise<number> {
@@ -180,16 +275,25 @@ async function drained(waiting: () => number): Promise<void> {
   while (waiting() > 0 && performance.now() < untilMs) await sleep(100);
 }
 
+/** Looks now and each so many milliseconds until it is over. */
+async function lookEach(everyMs: number, look: () => Promise<RowLook>, over: AbortSignal): Promise<readonly RowLook[]> {
+  const looks = [await look()];
+  while (await passes(everyMs, over)) looks.push(await look());
+  return looks;
+}
+
+/** Whether so long passed before it was over. */
+const passes = (forMs: number, over: AbortSignal): Promise<boolean> =>
+  sleep(forMs, true, { signal: over }).catch((error: Error) => {
+    if (error.name === 'AbortError') return false;
+    throw error;
+  });
+
 /** In turn; the hub is stalled, not killed, since it is the one whose memory is watched. Answers how often it was. */
-async function faultEachMinute(parts: FaultParts, over: AbortSignal): Promise<number> {
+async function faultEach(parts: FaultParts, everyMs: number, over: AbortSignal): Promise<number> {
   const kinds: readonly FaultKind[] = ['sidecar', 'cut', 'agent', 'hub'];
   let stalls = 0;
-  for (let n = 0; ; n += 1) {
-    try {
-      await sleep(FAULT_EACH_MS, undefined, { signal: over });
-    } catch {
-      return stalls; // over
-    }
+  for (let n = 0; await passes(everyMs, over); n += 1) {
     const kind = kinds[n % kinds.length] ?? 'cut';
     if (kind !== 'hub') {
       await doFault(kind, parts);
@@ -200,4 +304,5 @@ async function faultEachMinute(parts: FaultParts, over: AbortSignal): Promise<nu
     await sleep(STALL_MS);
     process.kill(parts.hub.current().pid, 'SIGCONT');
   }
+  return stalls;
 }

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';
 import { eachSecond, readLag, sampleOf, type LagSample, type Sample } from '../chaos/rig/gauges.ts';
+import { judgeLog } from '../chaos/rig/hub-log.ts';
 import { invariantsOf } from '../chaos/rig/judge.ts';
 import { readStored } from '../chaos/rig/stored.ts';
 import { readStream, submitter } from '../chaos/rig/told.ts';
@@ -229,17 +230,6 @@ async function judgeStore(world: ChaosWorld, answered: ReadonlyMap<string, strin
     violations.push(`${invariant}: ${taskId ?? agentId ?? ''} ${what}`);
   if (stored.integrity !== 'ok') violations.push(`SQLite says: ${stored.integrity}`);
   return violations.slice(0, SHOWN * 3);
-}
-
-/** A bug of ours is an error in the log, or a request that was answered with 500. */
-function judgeLog(file: string): readonly string[] {
-  const violations: string[] = [];
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    if (line.includes('AC_INTERNAL') || line.includes('"level":"error"') || line.includes('"level":"fatal"') || /"status":500/.test(line))
-      violations.push(`log: ${line.slice(0, 400)}`); // prettier-ignore
-    else if (line !== '' && !line.startsWith('{')) violations.push(`log, not JSON: ${line.slice(0, 400)}`);
-  }
-  return violations.slice(0, SHOWN);
 }
 
 function mustSample(pid: number): Sample {

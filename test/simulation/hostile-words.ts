@@ -2,6 +2,8 @@
 import type { Task } from '../../core/domain/task.ts';
 import type { Chance } from './chance.ts';
 
+/** What must be known of a task to lie of it. */
+export type Named = Pick<Task, 'id' | 'generation'>;
 export type Frame = Readonly<Record<string, unknown>>;
 
 export const REPORTS = [
@@ -25,7 +27,7 @@ const HUGE = 900_000;
 const HUGE_SHARE = 0.03;
 
 /** The same word again and again, or with another generation each time. */
-export function reportFrames(kind: ReportKind, task: Task, version: 1 | 2, chance: Chance): readonly Frame[] {
+export function reportFrames(kind: ReportKind, task: Named, version: 1 | 2, chance: Chance): readonly Frame[] {
   const isHuge = chance.is(HUGE_SHARE);
   const size = isHuge ? HUGE : chance.pick(SIZES);
   const text = 'x'.repeat(size);
@@ -69,7 +71,7 @@ const KEYS = 5_000;
 const OVERSIZE = 1_100_000;
 
 /** One frame that no door may let in, or that is none. */
-export function oddFrame(chance: Chance, task: Task | null): string {
+export function oddFrame(chance: Chance, task: Named | null): string {
   const name = { task_id: task?.id ?? 'task-0', generation: task?.generation ?? 1 };
   const nested = `${'['.repeat(DEEP)}${']'.repeat(DEEP)}`;
   return chance.pick([

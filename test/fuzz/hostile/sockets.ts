@@ -81,7 +81,7 @@ const WORDS = new Set<string>([
   ),
 ]);
 
-interface Peer {
+export interface Peer {
   readonly socket: WebSocket;
   /** The assignment it was given last. */
   own: { readonly id: string; readonly generation: number } | null;
@@ -93,7 +93,7 @@ interface Peer {
   end(): Promise<void>;
 }
 
-async function connect({ port, choose, tally }: SocketDeps, address: string): Promise<Peer | null> {
+export async function connect({ port, choose, tally }: SocketDeps, address: string): Promise<Peer | null> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, {
     localAddress: address,
     perMessageDeflate: choose.oneIn(4),
@@ -196,7 +196,7 @@ export async function stranger(deps: SocketDeps): Promise<void> {
 }
 
 /** Says who it is, and waits for the answer; false when there is none. */
-async function identified(peer: Peer, frame: Readonly<Record<string, unknown>>): Promise<boolean> {
+export async function identified(peer: Peer, frame: Readonly<Record<string, unknown>>): Promise<boolean> {
   const answer = new Promise<boolean>((resolve) => {
     peer.onType = (type) => resolve(type === 'identified');
     peer.socket.once('close', () => resolve(false));
@@ -208,11 +208,10 @@ async function identified(peer: Peer, frame: Readonly<Record<string, unknown>>):
 }
 
 /** An agent with a right token: identifies, then says what it likes, mostly frames that are valid and lies. */
-export async function liar(deps: SocketDeps, agent: HostileAgent): Promise<void> {
+export async function liar(deps: SocketDeps, agent: HostileAgent, version: 1 | 2 = deps.choose.oneIn(4) ? 1 : 2): Promise<void> {
   const { choose, pools, targets } = deps;
   const peer = await connect(deps, choose.address());
   if (peer === null) return;
-  const version = choose.oneIn(4) ? 1 : 2;
   const held = targets.others.slice(0, 1 + choose.below(20)).map(({ id, generation }) => ({
     task_id: id,
     generation: choose.of([generation, generation + 1, generation + 2, 1_000_000, 2 ** 53 - 2, 2 ** 53 - 1]),

@@ -1,0 +1,98 @@
+/** How many rows a hub's SQLite file has, looked at beside it, and whether they stay as many. */
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import sqlite3 from 'sqlite3';
+import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
+import { bytesOf } from './gauges.ts';
+
+export interface RowLook {
+  readonly atMs: number;
+  /** By table; `hostile …` is what is of the submitters and agents that were asked for. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Of all files beside the database, bytes. */
+  readonly fileBytes: number;
+}
+
+export interface Hostile {
+  /** Ids of tokens that submit. */
+  readonly submitters: readonly string[];
+  /** All of these begin so. */
+  readonly agentPrefix: string;
+}
+
+const TABLES = [
+  'tasks',
+  'task_bodies',
+  'task_results',
+  'task_dependencies',
+  'task_events',
+  'task_kept_results',
+  'agents',
+  'pending_stops',
+  'idempotency_keys',
+  'tombstones',
+  'tokens',
+  'enrol_secrets',
+] as const;
+
+export async function lookAtRows(database: string, { submitters, agentPrefix }: Hostile): Promise<RowLook> {
+  const theirs = `submitted_by IN (${submitters.map((id) => `'${id}'`).join(', ')})`;
+  const counted: Readonly<Record<string, string>> = {
+    ...Object.fromEntries(TABLES.map((table) => [table, table])),
+    'hostile tasks': `tasks WHERE ${theirs}`,
+    'hostile tasks not ended': `tasks WHERE ${theirs} AND status NOT IN ('completed', 'cancelled', 'dead_letter')`,
+    'hostile dead letters': `tasks WHERE ${theirs} AND status = 'dead_letter'`,
+    'hostile events': `task_events WHERE agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
+    'hostile kept results': `task_kept_results WHERE agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
+  };
+  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
+  try {
+    const rows: Record<string, number> = {};
+    for (const [name, from] of Object.entries(counted))
+      rows[name] = Number((await connection.rows(`SELECT count(*) AS n FROM ${from}`))[0]?.['n']);
+    const folder = dirname(database);
+    const fileBytes = readdirSync(folder).reduce((sum, file) => sum + bytesOf(join(folder, file)), 0);
+    return { atMs: Date.now(), rows, fileBytes };
+  } finally {
+    await close();
+  }
+}
+
+/** What is a turn's work of a neighbour more or less is no growth; nor is one page of a database that is half empty. */
+const FEW_ROWS = 400;
+const FEW_BYTES = 8 * 2 ** 20;
+/** What is bounded by the time that it is kept varies with the load by less. */
+const GROWTH_MAX = 1.2;
+
+export interface RowVerdict {
+  /** The highest of each of the quarter around the middle, and of the last. */
+  readonly start: RowLook['rows'];
+  readonly middle: RowLook['rows'];
+  readonly end: RowLook['rows'];
+  readonly middleFileBytes: number;
+  readonly endFileBytes: number;
+  readonly bounded: boolean;
+  /** What has grown, by how much. */
+  readonly grown: readonly string[];
+}
+
+/** Looks from the beginning of a load to its end. Until three eighths of it nothing is asked: what is kept for a time comes to its number then. */
+export function judgeRows(looks: readonly RowLook[], fromMs: number, toMs: number): RowVerdict {
+  const within = (from: number, to: number): readonly RowLook[] =>
+    looks.filter(({ atMs }) => atMs >= fromMs + (toMs - fromMs) * from && atMs <= fromMs + (toMs - fromMs) * to);
+  const [middle, end] = [within(0.375, 0.625), within(0.75, Infinity)];
+  const grown = Object.keys(looks[0]?.rows ?? {}).flatMap((name) => {
+    const [before, after] = [highest(middle, name), highest(end, name)];
+    return after > before * GROWTH_MAX + (name === 'tokens' || name === 'agents' ? 0 : FEW_ROWS) ? [`${name}: ${before} → ${after}`] : [];
+  });
+  const bytes = (some: readonly RowLook[]): number => Math.max(0, ...some.map(({ fileBytes }) => fileBytes));
+  const [middleFileBytes, endFileBytes] = [bytes(middle), bytes(end)];
+  if (endFileBytes > middleFileBytes * GROWTH_MAX + FEW_BYTES) grown.push(`bytes of files: ${middleFileBytes} → ${endFileBytes}`);
+  if (middle.length === 0 || end.length === 0) grown.push('rows were not looked at in the middle and at the end');
+  const highestOf = (some: readonly RowLook[]): RowLook['rows'] =>
+    Object.fromEntries(Object.keys(looks[0]?.rows ?? {}).map((name) => [name, highest(some, name)]));
+  const bounded = grown.length === 0;
+  return { start: looks[0]?.rows ?? {}, middle: highestOf(middle), end: highestOf(end), middleFileBytes, endFileBytes, bounded, grown };
+}
+
+const highest = (looks: readonly RowLook[], name: string): number => Math.max(0, ...looks.map(({ rows }) => rows[name] ?? 0));

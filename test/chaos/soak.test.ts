@@ -1,0 +1,52 @@
+/** The short form of `npm run soak`. Memory and open files are for the long form, on a machine that has nothing else to do. */
+import t from 'tap';
+import type { Tally } from '../fuzz/hostile/tally.ts';
+import { builtTree } from '../rig/built-tree.ts';
+import { judgeRows, type RowLook } from './rig/rows.ts';
+import { DEEDS, idleBetween, NEIGHBOURS, type Tallies } from './soak/neighbour-kinds.ts';
+import { soakRun } from './soak-run.ts';
+
+// A whole world starts here, on a machine that is busy with other tests.
+t.setTimeout(180_000);
+
+t.test('R20: beside hostile neighbours of every kind, and with faults, all honest work completes and no rows stay', async (t) => {
+  const outcome = await soakRun(t, {
+    tree: builtTree(),
+    seed: 'in the tests',
+    minutes: 0.4,
+    sidecars: 6,
+    real: 2,
+    tasksPerSecond: 4,
+    firstMs: 0,
+    faultEachMs: 5_000,
+    idleMs: 0,
+  });
+  t.strictSame(outcome.surprises, []);
+  t.equal(outcome.completed, outcome.submitted);
+  t.strictSame(outcome.rows.grown, []);
+  const { neighbours } = outcome;
+  t.ok((neighbours?.['flooding agents'].answers['task_nack not_assignee'] ?? 0) > 0, 'reports on tasks of others are refused');
+  t.ok((neighbours?.['odd submitter'].statuses['413'] ?? 0) > 0, 'bodies that are too large are refused');
+  t.ok((neighbours?.strangers.statuses['401'] ?? 0) > 0, 'wrong tokens are refused');
+  t.ok((neighbours?.['crash-looping agent'].answers[DEEDS.deadLetter] ?? 0) > 0, 'what crashes its agent becomes a dead letter');
+  t.ok(outcome.honestMs.length > 0 && outcome.walMaxMiB > 0);
+});
+
+t.test('the judge of a soak: rows that grow, and a neighbour that has stopped, are named', (t) => {
+  const look = (atMs: number, events: number, tokens: number): RowLook => ({ atMs, rows: { task_events: events, tokens }, fileBytes: 1 });
+  const looks = (last: RowLook): readonly RowLook[] => [look(0, 0, 5), look(50, 10_000, 5), last];
+  t.match(judgeRows(looks(look(100, 12_400, 5)), 0, 100), { bounded: true, middle: { task_events: 10_000 } });
+  t.strictSame(judgeRows(looks(look(100, 12_401, 7)), 0, 100).grown, ['task_events: 10000 → 12401', 'tokens: 5 → 7']);
+  t.match(judgeRows([look(0, 0, 5)], 0, 100), { bounded: false });
+
+  const tallyOf = (count: number): Tally => {
+    const answers = Object.fromEntries(['identified', ...Object.values(DEEDS)].map((name) => [name, count]));
+    const statuses = { 200: count, 201: count, 401: count, 413: count };
+    return { frames: count, bodies: 0, sockets: 0, closes: {}, answers, statuses, surprises: [] };
+  };
+  const all = (count: number): Tallies => Object.fromEntries(NEIGHBOURS.map((name) => [name, tallyOf(count)])) as Tallies;
+  t.strictSame(idleBetween(all(1), all(2)), []);
+  t.strictSame(idleBetween(all(2), all(2)), NEIGHBOURS);
+  t.strictSame(idleBetween(all(1), { ...all(2), strangers: { ...tallyOf(2), statuses: { 401: 1 } } }), ['strangers']);
+  t.end();
+});

@@ -1,0 +1,68 @@
+/** HTTP of one hostile neighbour from an address of its own: every answer is counted, and what no peer may see is a surprise. */
+import { once } from 'node:events';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import type { Tallying } from '../../fuzz/hostile/tally.ts';
+
+const WITHIN_MS = 30_000;
+/** How a hub lets go of a connection that it has no more to say on. */
+const CUT = new Set(['ECONNRESET', 'EPIPE']);
+
+export interface Sender {
+  readonly port: number;
+  readonly address: string;
+  readonly token: string;
+  readonly tally: Tallying;
+}
+
+export interface Asker {
+  /** The status and the text; 0 when the hub let go of the connection without an answer. */
+  ask(method: 'GET' | 'POST', path: string, body?: string, type?: string): Promise<readonly [status: number, text: string]>;
+  close(): void;
+}
+
+export function asker({ port, address, token, tally }: Sender): Asker {
+  const agent = new Agent({ keepAlive: true, localAddress: address });
+  const answered = async (method: string, path: string, body: string | undefined, type: string): Promise<readonly [number, string]> => {
+    const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': type }) };
+    const signal = AbortSignal.timeout(WITHIN_MS);
+    const asked = request({ host: '127.0.0.1', port, method, path, agent, headers, signal });
+    const answer = once(asked, 'response') as Promise<[IncomingMessage]>;
+    asked.end(body);
+    const [response] = await answer;
+    // A hub that has refused a body may hang up before it is written.
+    asked.on(
+      'error',
+      (error: NodeJS.ErrnoException) => void (CUT.has(error.code ?? '') || tally.surprise(`${method} ${path}: ${error.message}`)),
+    );
+    const chunks: Buffer[] = [];
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+    return [response.statusCode ?? 0, Buffer.concat(chunks).toString()];
+  };
+  return {
+    async ask(method, path, body, type = 'application/json') {
+      try {
+        const [status, text] = await answered(method, path, body, type);
+        tally.status(status);
+        if (status >= 500 && status !== 503) tally.surprise(`${status} for ${method} ${path}: ${text}`);
+        return [status, text];
+      } catch (error) {
+        if (!CUT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        tally.status('cut');
+        return [0, ''];
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+/** A socket of bare bytes; how it ends is its close. */
+export function bareSocket({ port, address, tally }: Pick<Sender, 'port' | 'address' | 'tally'>): Socket {
+  const socket = connect({ host: '127.0.0.1', port, localAddress: address });
+  tally.socket();
+  socket.on(
+    'error',
+    (error: NodeJS.ErrnoException) => void (CUT.has(error.code ?? '') || tally.surprise(`a socket failed: ${error.message}`)),
+  );
+  return socket;
+}
