@@ -18,6 +18,7 @@ const SLOW_BODIES = 260;
 const LISTS_AT_ONCE = 24;
 const FLOODS_AT_ONCE = 50;
 const HONEST_EACH_MS = 20;
+const REMOVAL_SWEEP_MS = 1_000;
 
 interface Neighbour {
   readonly name: string;
@@ -54,14 +55,42 @@ async function beside(bench: Bench, hub: BenchHub, size: typeof FULL): Promise<v
     const end = await one.begin();
     const seen = await honest(hub, size.forMs);
     await end();
-    for (const what of ['submit', 'identify'] as const) {
-      const times = seen[what];
-      const [p50, p99] = [times.p50Ms / alone[what].p50Ms, times.p99Ms / alone[what].p99Ms];
-      const refused = seen.refused === 0 ? '' : `; ${seen.refused} refused`;
-      const note = `p50 ${times.p50Ms.toFixed(1)} ms, alone ${alone[what].p50Ms.toFixed(1)}; p99 × ${p99.toFixed(1)}${refused}`;
-      bench.tell({ scenario: 'neighbours', what: `${what} beside ${one.name}`, unit: '×', n: times.count, runs: [p50], times, note, ...DEFAULT_PAIR }); // prettier-ignore
-    }
+    tellBeside(bench, one.name, seen, alone);
   }
+  await removal(bench, hub, size, alone);
+}
+
+type Seen = Awaited<ReturnType<typeof honest>>;
+
+function tellBeside(bench: Bench, name: string, seen: Seen, alone: Seen): void {
+  for (const what of ['submit', 'identify'] as const) {
+    const times = seen[what];
+    const [p50, p99] = [times.p50Ms / alone[what].p50Ms, times.p99Ms / alone[what].p99Ms];
+    const refused = seen.refused === 0 ? '' : `; ${seen.refused} refused`;
+    const note = `p50 ${times.p50Ms.toFixed(1)} ms, alone ${alone[what].p50Ms.toFixed(1)}; p99 × ${p99.toFixed(1)}${refused}`;
+    bench.tell({ scenario: 'neighbours', what: `${what} beside ${name}`, unit: '×', n: times.count, runs: [p50], times, note, ...DEFAULT_PAIR }); // prettier-ignore
+  }
+}
+
+/** What has ended is all old at once: how fast it goes, and what that costs the others. */
+async function removal(bench: Bench, hub: BenchHub, size: typeof FULL, alone: Seen): Promise<void> {
+  await hub.restart({ endedKeptMs: 1, quietAfterStartMs: 0, sweepMs: REMOVAL_SWEEP_MS });
+  const completed = async (): Promise<number> => Number((await hub.api.stats())['completed']);
+  const [before, fromMs] = [await completed(), performance.now()];
+  const seen = await honest(hub, size.forMs);
+  const left = await completed();
+  const perSecond = ((before - left) * 1_000) / (performance.now() - fromMs);
+  const note = `${before} had ended, ${left} are left`;
+  bench.tell({
+    scenario: 'neighbours',
+    what: 'ended tasks removed',
+    unit: '/s',
+    n: before - left,
+    runs: [perSecond],
+    note,
+    ...DEFAULT_PAIR,
+  });
+  tellBeside(bench, 'their removal', seen, alone);
 }
 
 /** Honest submits and identifies, one of each in turn, for so long. */
