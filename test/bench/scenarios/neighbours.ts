@@ -18,7 +18,12 @@ const SLOW_BODIES = 260;
 const LISTS_AT_ONCE = 24;
 const FLOODS_AT_ONCE = 50;
 const HONEST_EACH_MS = 20;
-const REMOVAL_SWEEP_MS = 1_000;
+/** Of the hub that removes: what has ended is old at once, and its quiet time after the start is over soon. */
+const REMOVAL_TIMING = {
+  ...{ endedKeptMs: 1, sweepMs: 1_000, quietAfterStartMs: 0 },
+  ...{ heartbeatMs: 1_000, pongWaitMs: 1_000, reconnectMaxMs: 1_000, graceMarginMs: 0, reconnectGraceMs: 3_000 },
+};
+const REMOVAL_BEGINS_WITHIN_MS = 30_000;
 
 interface Neighbour {
   readonly name: string;
@@ -74,8 +79,11 @@ function tellBeside(bench: Bench, name: string, seen: Seen, alone: Seen): void {
 
 /** What has ended is all old at once: how fast it goes, and what that costs the others. */
 async function removal(bench: Bench, hub: BenchHub, size: typeof FULL, alone: Seen): Promise<void> {
-  await hub.restart({ endedKeptMs: 1, quietAfterStartMs: 0, sweepMs: REMOVAL_SWEEP_MS });
+  await hub.restart(REMOVAL_TIMING);
   const completed = async (): Promise<number> => Number((await hub.api.stats())['completed']);
+  const atStart = await completed();
+  const lastMs = performance.now() + REMOVAL_BEGINS_WITHIN_MS;
+  while ((await completed()) === atStart && performance.now() < lastMs) await new Promise((resolve) => setTimeout(resolve, HONEST_EACH_MS));
   const [before, fromMs] = [await completed(), performance.now()];
   const seen = await honest(hub, size.forMs);
   const left = await completed();
