@@ -9,7 +9,7 @@ export interface ProcessRow {
   readonly groupId: number;
   /** Null where the system does not tell. */
   readonly sessionId: number | null;
-  /** As the system tells it; only ever compared. Tells two processes with the same pid apart. */
+  /** As the system tells it, a number or a date of UTC; only ever compared. Tells two processes with the same pid apart. */
   readonly startTime: string;
   /** Ended, but not yet collected by its parent: it runs nothing any more. */
   readonly isZombie: boolean;
@@ -42,3 +42,9 @@ export function isAlive(table: ProcessTable, mark: ProcessMark): boolean {
   const row = table.find(mark.pid);
   return row !== null && !row.isZombie && row.startTime === mark.startTime;
 }
+
+/** Whether a process began before another of the same boot; false where that is not known. */
+export const isOlder = (startTime: string, than: string | null): boolean => than !== null && startOf(startTime) < startOf(than);
+
+/** Ticks on Linux, `Sat Nov 21 15:03:43 2026` from `ps`. */
+const startOf = (startTime: string): number => (/^[0-9]+$/.test(startTime) ? Number(startTime) : Date.parse(`${startTime} UTC`));

@@ -1,10 +1,12 @@
 /** Which processes belong to a run. */
 import type { ProcessMark } from '../../core/ports/wake-runner.ts';
-import type { ProcessRow } from './process-table.ts';
+import { isOlder, type ProcessRow } from './process-table.ts';
 
 export interface RunTraces {
-  /** The process that was started; null when it is not known. */
+  /** The process that was started; null when it is not known, or is of another boot of the machine. */
   readonly main: ProcessMark | null;
+  /** Whether it is known to have lived until just now: only then is a group without its leader surely its own. */
+  readonly leaderSeen: boolean;
   /** Processes seen to belong to the run: those that carry its id, and those remembered from an earlier look. */
   readonly seen: ReadonlySet<number>;
   /** Whoever asks; never a member. */
@@ -15,15 +17,16 @@ export interface RunTraces {
  * The members among `rows`: the main process, its group and session (`detached` made it the leader of both), what was
  * seen before, and every descendant of these.
  *
- * The main process may be gone while its group lives on. Its number is then still taken by the group, so a process that
- * has this number with another start time proves that the group has ended and that all its namesakes are strangers.
+ * The main process may be gone while its group lives on. A process that has its number with another start time proves that
+ * the group has ended and that all its namesakes are strangers. Where nobody has the number, the group is believed only if
+ * the main process was seen until just now: a daemon leaves a group without a leader too, and numbers are given out again.
+ * What carries the run id is found in any case.
  */
 export function runMembers(rows: readonly ProcessRow[], traces: RunTraces): readonly ProcessRow[] {
-  const { main, seen, selfPid } = traces;
+  const { main, leaderSeen, seen, selfPid } = traces;
   const holder = main === null ? undefined : rows.find((row) => row.pid === main.pid);
-  const groupIsOurs = main !== null && (holder === undefined || holder.startTime === main.startTime);
-  const isRoot = (row: ProcessRow): boolean =>
-    seen.has(row.pid) || (groupIsOurs && (row.pid === main.pid || row.groupId === main.pid || row.sessionId === main.pid));
+  const groupIsOurs = main !== null && (holder === undefined ? leaderSeen : holder.startTime === main.startTime);
+  const isRoot = (row: ProcessRow): boolean => seen.has(row.pid) || (groupIsOurs && isInGroupOf(main, row));
 
   const mayBelong = rows.filter((row) => row.pid !== selfPid && row.pid > 1);
   const childrenOf = new Map<number, ProcessRow[]>();
@@ -37,3 +40,7 @@ export function runMembers(rows: readonly ProcessRow[], traces: RunTraces): read
   }
   return [...members.values()];
 }
+
+/** The process of the mark, or one of its group or session; what began before it is in neither. */
+export const isInGroupOf = (main: ProcessMark, row: ProcessRow): boolean =>
+  (row.pid === main.pid || row.groupId === main.pid || row.sessionId === main.pid) && !isOlder(row.startTime, main.startTime);

@@ -21,6 +21,8 @@ const CONFIRM_WITHIN_MS = 2_000;
 export interface StopTreeOptions {
   /** The process that was started; null when it is not known and only the run id can tell. */
   readonly main: ProcessMark | null;
+  /** Whether `main` is known to have lived until just now; else its group is believed only while it lives itself. Default false. */
+  readonly leaderSeen?: boolean | undefined;
   readonly runId: string;
   /** Between SIGTERM and SIGKILL. */
   readonly graceMs: number;
@@ -45,7 +47,7 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
 
   const atFirst = await tree.look();
   if (atFirst.length === 0) return { wasAlive: false, survivors: [] };
-  const groups = groupsToSignal(atFirst, options.main, table);
+  const groups = groupsToSignal(atFirst, mainOfThisBoot(options), table);
   for (const groupId of groups) signal(-groupId, 'SIGTERM');
 
   const graceEndsMs = clock.monotonicMs() + options.graceMs;
@@ -70,7 +72,9 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
 }
 
 /** What belongs to the run and lived when last looked at. Remembers each, also after it lost its parent. */
-function rememberedTree({ main, runId, table }: StopTreeOptions) {
+function rememberedTree(options: StopTreeOptions) {
+  const { runId, table, leaderSeen = false } = options;
+  const main = mainOfThisBoot(options);
   const known = new Map<number, ProcessRow>();
   const glance = (): readonly ProcessRow[] => {
     for (const row of known.values()) if (!isSame(table, row)) known.delete(row.pid);
@@ -85,11 +89,14 @@ function rememberedTree({ main, runId, table }: StopTreeOptions) {
       const carriers = await table.carriersOf(runId, rows, main);
       glance();
       const seen = new Set([...known.keys(), ...carriers]);
-      for (const row of runMembers(rows, { main, seen, selfPid: process.pid })) known.set(row.pid, row);
+      for (const row of runMembers(rows, { main, leaderSeen, seen, selfPid: process.pid })) known.set(row.pid, row);
       return glance();
     },
   };
 }
+
+/** Numbers of an earlier boot name nobody: they are somebody else's today. */
+const mainOfThisBoot = ({ main, table }: StopTreeOptions): ProcessMark | null => (main?.bootId === table.bootId ? main : null);
 
 /** The main process's group; without a main process every group of the run but our own. */
 function groupsToSignal(members: readonly ProcessRow[], main: ProcessMark | null, table: ProcessTable): ReadonlySet<number> {

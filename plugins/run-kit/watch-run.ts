@@ -13,6 +13,8 @@ import type { Emit } from './wake-events.ts';
 export const GRACE_MS = 5_000;
 /** Between two looks at a process that is not our child: the system tells its end to its parent only. */
 const LOOK_AT_FOREIGN_MS = 500;
+/** How long ago a process that is not our child may have been seen, for the group it left to count as its own. */
+const SEEN_WITHIN_MS = 2_000;
 /** How long the end of a child that is gone may take to be told. */
 const EXIT_TOLD_WITHIN_MS = 5_000;
 /** Between two looks at the size of a run's streams; a run may go over its bound by what it writes meanwhile. */
@@ -46,7 +48,8 @@ export interface WatchRunOptions {
 export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<void> {
   const { signal, left, enough, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
   const over = new AbortController();
-  const ended = options.ended ?? endOfForeign(options, over.signal);
+  const foreign = foreignWatch(options);
+  const ended = options.ended ?? foreign.end(over.signal);
   const first = await Promise.race([
     aborted(signal, over.signal).then(() => 'stop' as const),
     aborted(left, over.signal).then(() => 'left' as const),
@@ -60,7 +63,11 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
 
   if (first === 'overflow' && !signal.aborted) await emit(tooMuchOutput(streamsBytesMax));
   // Its children may outlive the main process; the run is over when they are gone too.
-  const { wasAlive, survivors } = await stopTree({ ...options, graceMs: graceOf(signal, options.graceMs) });
+  const { wasAlive, survivors } = await stopTree({
+    ...options,
+    leaderSeen: options.ended !== undefined || foreign.wasSeen(),
+    graceMs: graceOf(signal, options.graceMs),
+  });
   if (survivors.length > 0) options.log.warn('processes of a run could not be killed', { runId: options.runId, survivors });
   // A run of an earlier sidecar that nothing was left of had ended by itself, whatever is asked of it now.
   if (signal.aborted && (wasAlive || options.ended !== undefined)) {
@@ -90,9 +97,19 @@ export function graceOf(signal: StopSignal, defaultMs: number): number {
   return typeof reason.graceMs === 'number' && reason.graceMs >= 0 ? reason.graceMs : defaultMs;
 }
 
-async function endOfForeign({ main, table, clock }: WatchRunOptions, cut: StopSignal): Promise<ProcessEnd> {
-  while (main !== null && !cut.aborted && isAlive(table, main)) await wait(clock, LOOK_AT_FOREIGN_MS, cut);
-  return UNKNOWN_END;
+/** Looks at a process that is not our child, and remembers when it was seen last. */
+function foreignWatch({ main, table, clock }: WatchRunOptions) {
+  let seenMs: number | null = null;
+  return {
+    async end(cut: StopSignal): Promise<ProcessEnd> {
+      while (main !== null && !cut.aborted && isAlive(table, main)) {
+        seenMs = clock.monotonicMs();
+        await wait(clock, LOOK_AT_FOREIGN_MS, cut);
+      }
+      return UNKNOWN_END;
+    },
+    wasSeen: (): boolean => seenMs !== null && clock.monotonicMs() - seenMs <= SEEN_WITHIN_MS,
+  };
 }
 
 async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<void> {

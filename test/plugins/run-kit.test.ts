@@ -119,8 +119,15 @@ void t.test('who belongs to a run', (t) => {
   const stranger = row(900, 1);
   for (const [title, rows, given, wanted] of [
     ['its process and every descendant', [row(100, 50), row(101, 100), row(102, 101), stranger], {}, [100, 101, 102]],
-    ['its group, also when the leader has ended', [row(101, 1, { groupId: 100, sessionId: null }), stranger], {}, [101]],
+    ['its group, when the leader has just ended', [row(101, 1, { groupId: 100, sessionId: null }), stranger], {}, [101]],
     ['its session', [row(101, 1, { sessionId: 100 }), stranger], {}, [101]],
+    ['not a group without a leader that nobody saw', [row(101, 1, { groupId: 100, sessionId: 100 })], { leaderSeen: false }, []],
+    [
+      'not what began before it',
+      [row(101, 1, { groupId: 100, startTime: '99' })],
+      { main: { ...main, startTime: '100' }, leaderSeen: true },
+      [],
+    ],
     [
       'not the group of a process that got its number later',
       [row(100, 1, { startTime: 'later' }), row(101, 100, { groupId: 100 })],
@@ -133,10 +140,41 @@ void t.test('who belongs to a run', (t) => {
     ['never the first process', [row(1, 0), stranger], { seen: new Set([1]) }, []],
     ['nothing, when nothing lives', [stranger], {}, []],
   ] as const) {
-    const members = runMembers(rows, { main, seen: new Set(), selfPid: 50, ...given });
+    const members = runMembers(rows, { main, leaderSeen: true, seen: new Set(), selfPid: 50, ...given });
     t.strictSame(members.map(({ pid }) => pid).sort(), wanted, title);
   }
   t.end();
+});
+
+void t.test('R11: a stranger’s daemon that has the number of a run’s group today is never signalled', async (t) => {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  // A leader that leaves its group behind, as every daemon's does; without our variables, and with one of another run.
+  const daemon = async (env: Record<string, string>) => {
+    const child = spawn('sh', ['-c', 'sleep 60 & echo $!'], { env: { PATH: process.env['PATH'], ...env }, detached: true });
+    const [said] = (await once(child.stdout, 'data')) as [Buffer];
+    await once(child, 'exit');
+    child.stdout.destroy();
+    const pid = Number(String(said));
+    t.teardown(() => void (table.find(pid) === null || process.kill(pid, 'SIGKILL')));
+    return { groupId: child.pid ?? 0, pid };
+  };
+  const clock = systemClock();
+  for (const env of [{}, { AGENTCOM_RUN_ID: 'run-of-another' }])
+    for (const [title, bootId, startTime] of [
+      ['an earlier boot', 'earlier', '1'],
+      ['this boot, a container that was started anew', table.bootId, '1'],
+    ] as const) {
+      const { groupId, pid } = await daemon(env);
+      const request = await world.request();
+      const told: WakeEvent[] = [];
+      const never = new AbortController().signal;
+      const run = { ...request, process: { pid: groupId, startTime, bootId } };
+      const options = { run, graceMs: 200, signal: AbortSignal.abort(), left: never, clock, log: memoryLog(), table };
+      await adoptRun(options, (event) => Promise.resolve(void told.push(event)));
+      t.match(told, [{ type: 'exited', exitCode: null }], title);
+      t.ok(table.find(pid), `${title}: the daemon lives`);
+    }
 });
 
 void t.test('what cannot be killed is named, after a bounded time', async (t) => {
