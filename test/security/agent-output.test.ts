@@ -2,9 +2,8 @@
 import t from 'tap';
 import { newAgent } from '../../core/domain/agent.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
-import { fitResult } from '../../core/application/sidecar/fit-report.ts';
+import { reportedResult } from '../../core/application/sidecar/fit-report.ts';
 import { printable, printableJson, printableLines } from '../../apps/cli/output/printable.ts';
-import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { sse, taskJson, testHub } from '../apps/cli-world.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
@@ -106,8 +105,7 @@ t.test('__proto__ in a frame, a result or a body is data or nothing, never a pro
   const read = readResult(`{"status":"success","output":1,"__proto__":{"status":"failed","polluted":true}}`);
   t.ok(read.kind === 'object' && read.value['status'] === 'success' && read.value['polluted'] === undefined);
   if (read.kind === 'object') {
-    const { result } = fitResult({ ...read.value, pad: 'x'.repeat(400_000) }, 300_000, systemDigest().sha256);
-    t.equal(result['polluted'], undefined);
+    t.notOk('polluted' in reportedResult(read.value, false));
   }
   t.equal(({} as Readonly<Record<string, unknown>>)['polluted'], undefined);
   t.notOk('polluted' in newAgent('a2' as never));

@@ -39,7 +39,8 @@ const BAD = [
 
 /** Reads the marker back from a result. */
 export const markerOf = (value: unknown): string | null => {
-  const marker = typeof value === 'object' && value !== null && 'marker' in value ? value.marker : null;
+  const output = typeof value === 'object' && value !== null && 'output' in value ? value.output : null;
+  const marker = typeof output === 'object' && output !== null && 'marker' in output ? output.marker : null;
   return typeof marker === 'string' ? marker : null;
 };
 
@@ -110,7 +111,7 @@ function starting(request: WakeRequest, deps: AgentDeps): readonly ScriptStep[] 
 
 function finishing(request: WakeRequest, deps: AgentDeps, afterMs: number): readonly ScriptStep[] {
   const marker = `${request.runId} of ${assignmentText(request)}`;
-  const text = JSON.stringify({ status: 'success', output: 'done', marker });
+  const text = JSON.stringify({ status: 'success', output: { text: 'done', marker } });
   const whole = act(afterMs, () => {
     deps.write(request, 'json', text);
     deps.spoke(request);

@@ -1,92 +1,103 @@
-/** Makes a report fit a frame. What is left out stays in the assignment's files. */
+/**
+ * Makes a report fit a frame. Of what an agent wrote only its `output` goes on; every other word of a reported result is
+ * ours. What is left out stays in the assignment's files.
+ */
 import { cutEncoded, encodedBytes, utf8Bytes } from '../../domain/encoded-text.ts';
 import { findExcess, JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../protocol/json-bounds.ts';
 import { OUTPUT_BYTES_MAX } from './bounds.ts';
+import { isCount } from './usage.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export interface FittedResult {
-  readonly result: Fields;
-  /** Something was cut or left out. */
-  readonly isCut: boolean;
+/** A finished result as a frame has it. */
+export interface ReportedResult {
+  readonly status: 'success';
+  readonly output?: unknown;
+  /** What tells of an output that was cut. */
+  readonly output_truncated?: true;
+  readonly output_bytes?: number;
+  readonly output_sha256?: string;
+  /** Characters of it that cannot be sent became U+FFFD. */
+  readonly output_replaced?: true;
+  /** Names of the agent's other fields. */
+  readonly omitted?: readonly string[];
 }
 
-/** `result` stands one object deep inside its frame. */
-const RESULT_DEPTH_MAX = JSON_DEPTH_MAX - 1;
-/** Values of a result, with room for the other fields of its frame. */
-const RESULT_VALUES_MAX = JSON_VALUES_MAX - 1_000;
-/** A field with more values than this is left out of a result that holds too many. */
-const SMALL_VALUES = 1_000;
-/** Never left out: what the result is, and what tells of the cutting. */
-const KEPT_FIELDS = new Set(['status', 'output', 'output_truncated', 'output_bytes', 'output_sha256', 'output_replaced', 'omitted']);
-/** Room for the names in `omitted`. */
+/** `output` stands two objects deep inside its frame. */
+const OUTPUT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
+/** Values of an output, with room for the other fields of its frame. */
+const OUTPUT_VALUES_MAX = JSON_VALUES_MAX - 1_000;
+/** Of the agent's fields those that are read by themselves. */
+const READ_FIELDS = new Set(['status', 'output', 'tokens_used', 'cost_usd']);
+/** The names in `omitted`, bytes of encoded JSON, together and each. */
 const OMITTED_BYTES_MAX = 4_096;
-/** What tells of a cut output. */
+const OMITTED_NAME_BYTES_MAX = 256;
+/** What tells of a cut output, bytes of encoded JSON. */
 const CUT_BYTES_MAX = 256;
+const SHA256_PATTERN = /^[0-9a-f]{64}$/;
+
+/** What is reported of a result that an agent wrote, or its runner heard. */
+export function reportedResult(said: Fields, isReplaced: boolean): ReportedResult {
+  const omitted = namesWithin(
+    Object.keys(said).filter((name) => !READ_FIELDS.has(name)),
+    OMITTED_BYTES_MAX,
+  );
+  return {
+    status: 'success',
+    ...('output' in said ? { output: said['output'] } : {}),
+    ...(isReplaced ? { output_replaced: true } : {}),
+    ...(omitted.length > 0 ? { omitted } : {}),
+  };
+}
+
+/** The same of a report that was kept, perhaps by an earlier version, which took over all that the agent wrote. */
+export function keptResult(kept: unknown): ReportedResult {
+  const said = typeof kept === 'object' && kept !== null ? (kept as Fields) : {};
+  const { output_truncated, output_bytes, output_sha256, output_replaced, omitted } = said;
+  const names = Array.isArray(omitted) ? omitted.filter((name) => typeof name === 'string') : [];
+  return {
+    status: 'success',
+    ...('output' in said ? { output: said['output'] } : {}),
+    ...(output_truncated === true ? { output_truncated } : {}),
+    ...(isCount(output_bytes) ? { output_bytes } : {}),
+    ...(typeof output_sha256 === 'string' && SHA256_PATTERN.test(output_sha256) ? { output_sha256 } : {}),
+    ...(output_replaced === true ? { output_replaced } : {}),
+    ...(names.length > 0 ? { omitted: namesWithin(names, OMITTED_BYTES_MAX) } : {}),
+  };
+}
 
 /**
- * A result whose JSON has at most `bytesMax` bytes: `output` over its own bound is cut at a character, with its whole
- * size and digest beside it; other fields that are too deep or do not fit, the largest first, are named in `omitted`.
+ * The result with at most `bytesMax` bytes of JSON, as far as cutting its output can do that: one over its own bound is cut
+ * at a character, with its whole size and digest beside it.
  */
-export function fitResult(result: Fields, bytesMax: number, sha256: (text: string) => string): FittedResult {
-  const room = bytesMax - OMITTED_BYTES_MAX;
-  const omitted = new Set(Object.keys(result).filter((name) => findExcess(result[name], RESULT_DEPTH_MAX - 1, Infinity) !== null));
-  let fields = withoutFields(result, omitted);
-  if (holdsTooMuch(fields)) {
-    // As text it is one value.
-    if (typeof fields['output'] === 'object') fields = cutOutput(fields, OUTPUT_BYTES_MAX, sha256);
-    for (const name of Object.keys(fields))
-      if (!KEPT_FIELDS.has(name) && findExcess(fields[name], Infinity, SMALL_VALUES) !== null) omitted.add(name);
-    fields = withoutFields(fields, omitted);
-  }
-  if (encodedBytes(fields['output']) > OUTPUT_BYTES_MAX) fields = cutOutput(fields, OUTPUT_BYTES_MAX, sha256);
-  let overBytes = encodedBytes(fields) - room;
-  for (const { name, bytes } of overBytes > 0 ? largestFirst(fields) : []) {
-    if (overBytes <= 0) break;
-    omitted.add(name);
-    overBytes -= bytes;
-  }
-  fields = withoutFields(fields, omitted);
-  if (overBytes > 0 && 'output' in fields) {
-    fields = cutOutput(fields, Math.max(2, encodedBytes(fields['output']) - overBytes - CUT_BYTES_MAX), sha256);
-  }
-  const isCut = fields !== result;
-  return { result: omitted.size > 0 ? { ...fields, omitted: namesWithin([...omitted], OMITTED_BYTES_MAX) } : fields, isCut };
-}
-
-const holdsTooMuch = (fields: Fields): boolean => findExcess(fields, Infinity, RESULT_VALUES_MAX) !== null;
-
-/** What may be left out, with what each takes in the JSON of the whole. */
-function largestFirst(fields: Fields): readonly { readonly name: string; readonly bytes: number }[] {
-  const optional = Object.keys(fields).filter((name) => !KEPT_FIELDS.has(name));
-  const sized = optional.map((name) => ({ name, bytes: encodedBytes(name) + encodedBytes(fields[name]) + 2 }));
-  return sized.sort((a, b) => b.bytes - a.bytes);
+export function fitResult(result: ReportedResult, bytesMax: number, sha256: (text: string) => string): ReportedResult {
+  if (result.output === undefined) return result;
+  const { output, ...around } = result;
+  const roomBytes = Math.min(OUTPUT_BYTES_MAX, bytesMax - encodedBytes(around) - CUT_BYTES_MAX);
+  // As text it is one value.
+  if (findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) !== null) return cutOutput(result, roomBytes, sha256);
+  return encodedBytes(output) > roomBytes ? cutOutput(result, roomBytes, sha256) : result;
 }
 
 /** `output` cut to `bytesMax` bytes of JSON. One that is not text is cut as the text of its JSON. */
-function cutOutput(fields: Fields, bytesMax: number, sha256: (text: string) => string): Fields {
-  const output = fields['output'];
+function cutOutput(result: ReportedResult, bytesMax: number, sha256: (text: string) => string): ReportedResult {
+  const { output } = result;
   const text = typeof output === 'string' ? output : JSON.stringify(output);
-  const isFirstCut = fields['output_truncated'] !== true;
+  const isFirstCut = result.output_truncated !== true;
   return {
-    ...fields,
-    output: cutEncoded(text, bytesMax),
+    ...result,
+    output: cutEncoded(text, Math.max(2, bytesMax)),
     output_truncated: true,
     ...(isFirstCut ? { output_bytes: utf8Bytes(text), output_sha256: sha256(text) } : {}),
   };
 }
 
-function withoutFields(fields: Fields, names: ReadonlySet<string>): Fields {
-  if (names.size === 0) return fields;
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.has(name)));
-}
-
 /** As many names as fit; a name that is itself too long is cut. */
-function namesWithin(names: readonly string[], bytesMax: number): readonly string[] {
+function namesWithin(names: readonly string[], bytesMax: number): string[] {
   const within: string[] = [];
   let bytes = 64; // The field's own name and brackets.
   for (const name of names) {
-    const next = cutEncoded(name, 256);
+    const next = cutEncoded(name, OMITTED_NAME_BYTES_MAX);
     bytes += encodedBytes(next) + 1;
     if (bytes > bytesMax) break;
     within.push(next);

@@ -4,7 +4,7 @@ import type { Assignment } from '../../domain/slot.ts';
 import { usageFields, type Usage } from '../../domain/usage.ts';
 import type { FailureKind, V2FrameOf } from '../../protocol/sidecar-frames.ts';
 import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from './bounds.ts';
-import { fitResult } from './fit-report.ts';
+import { fitResult, type ReportedResult } from './fit-report.ts';
 import { frameName, type RunEnd } from './state.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -34,20 +34,28 @@ export interface Failure {
   readonly keepFiles?: boolean | undefined;
 }
 
-/** Room in a frame for everything around the result. */
-const ENVELOPE_BYTES = 1_024;
+export interface FrameLimits {
+  readonly frameBytesMax: number;
+  readonly sha256: (text: string) => string;
+}
 
-/** A finished result, the object that the agent wrote or what its runner heard from it. */
-export function completeReport(
-  name: Assignment,
-  result: Fields,
-  aside: Aside,
-  limits: { readonly frameBytesMax: number; readonly sha256: (text: string) => string },
-): EndReport {
-  const more = asideFields(aside);
-  const fitted = fitResult(result, limits.frameBytesMax - ENVELOPE_BYTES - encodedBytes(more), limits.sha256);
-  const frame: EndFrame = { type: 'task_complete', ...frameName(name), result: fitted.result, ...more };
-  return { frame, keepFiles: fitted.isCut };
+/** A finished result. Its frame is measured last: one that is over the bound all the same is told as a failure. */
+export function completeReport(name: Assignment, result: ReportedResult, aside: Aside, limits: FrameLimits): EndReport {
+  const frame = fitFrame({ type: 'task_complete', ...frameName(name), result, ...asideFields(aside) }, result, limits);
+  const fits = frame.type === 'task_complete';
+  const isCut = fits && (frame.result as ReportedResult).output_truncated === true;
+  return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
+}
+
+/** The frame with its result made fit for it; a failure where nothing can be. */
+export function fitFrame(frame: V2FrameOf<'task_complete'>, result: ReportedResult, { frameBytesMax, sha256 }: FrameLimits): EndFrame {
+  const aroundBytes = encodedBytes({ ...frame, result: {} });
+  const fitted = { ...frame, result: fitResult(result, frameBytesMax - aroundBytes, sha256) };
+  const bytes = encodedBytes(fitted);
+  if (bytes <= frameBytesMax) return fitted;
+  const { result: _result, verification_report: _report, verification_history: _history, ...rest } = frame;
+  const error = `the report of its result has ${bytes} bytes, and the hub takes frames of ${frameBytesMax}: raise limits.frameBytes of the hub`;
+  return { ...rest, type: 'task_failed', error, kind: 'result_too_large', retryable: true };
 }
 
 /** A failure that the agent told in its result file. */

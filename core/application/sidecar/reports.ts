@@ -8,8 +8,8 @@ import { hasBody, type EndEntry, type OutboxEntry } from '../../domain/outbox.ts
 import { assignmentKey, nameOf, type Assignment } from '../../domain/slot.ts';
 import type { V2Frame } from '../../protocol/sidecar-frames.ts';
 import { RETRY_AFTER_MS_MAX } from './bounds.ts';
-import { fitResult } from './fit-report.ts';
-import { asideFields, bodyMissingReport, type EndFrame } from './report-frames.ts';
+import { keptResult } from './fit-report.ts';
+import { asideFields, bodyMissingReport, fitFrame, type EndFrame } from './report-frames.ts';
 import { frameName } from './state.ts';
 import type { Turn } from './turn.ts';
 
@@ -81,12 +81,9 @@ export function onReportRead(
 
 /** The hub of today may take smaller frames than the one for which the report was made. */
 function fitted(turn: Turn, frame: EndFrame, text: string): EndFrame {
-  const bytesMax = turn.state.link.policy.max_frame_bytes;
-  const bytes = utf8Bytes(text);
-  if (frame.type !== 'task_complete' || bytes <= bytesMax) return frame;
-  const result = frame.result as Readonly<Record<string, unknown>>;
-  const around = utf8Bytes(JSON.stringify({ ...frame, result: {} }));
-  return { ...frame, result: fitResult(result, bytesMax - around, turn.setting.sha256).result };
+  const frameBytesMax = turn.state.link.policy.max_frame_bytes;
+  if (frame.type !== 'task_complete' || utf8Bytes(text) <= frameBytesMax) return frame;
+  return fitFrame(frame, keptResult(frame.result), { frameBytesMax, sha256: turn.setting.sha256 });
 }
 
 function parseEnd(text: string): EndFrame | null {

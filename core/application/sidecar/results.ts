@@ -2,6 +2,7 @@
 import { wellFormedValue } from '../../domain/encoded-text.ts';
 import { isGivenUp, type Slot } from '../../domain/slot.ts';
 import type { ResultSighting } from '../../ports/result-inbox.ts';
+import { reportedResult, type ReportedResult } from './fit-report.ts';
 import { confirmStarted, progress, watchSilence } from './life.ts';
 import { agentFailure, completeReport, failedReport } from './report-frames.ts';
 import { asideOf, fail, settle } from './settling.ts';
@@ -24,7 +25,7 @@ export function onSighting(turn: Turn, sighting: ResultSighting): void {
       return progress(turn, started, { percent, message, used: { tokensUsed, costUsd: null } });
     }
     case 'result':
-      return onResult(turn, slot, sighting.replaced ? { ...sighting.value, output_replaced: true } : sighting.value);
+      return onResult(turn, slot, sighting.value, sighting.replaced);
     case 'invalid':
       if (isGivenUp(slot)) return;
       return fail(turn, slot, { kind: sighting.reason, error: sighting.message, keepFiles: true });
@@ -35,11 +36,11 @@ export function onSighting(turn: Turn, sighting: ResultSighting): void {
  * A result of an assignment that the hub has taken away is reported all the same: the hub judges it, and what it refuses
  * is kept. A failure of such an agent, most often the echo of the signal that stopped it, says nothing new.
  */
-function onResult(turn: Turn, slot: Slot, result: Fields): void {
+function onResult(turn: Turn, slot: Slot, result: Fields, isReplaced: boolean): void {
   switch (result['status']) {
     case 'success':
       tellStarted(turn, slot);
-      return complete(turn, slot, result);
+      return complete(turn, slot, reportedResult(result, isReplaced), result);
     case 'failed': {
       if (isGivenUp(slot)) return;
       tellStarted(turn, slot);
@@ -60,7 +61,7 @@ export function heardResult(turn: Turn, slot: Slot, output: unknown): void {
   const clean = wellFormedValue(output);
   const isReplaced = JSON.stringify(clean) !== JSON.stringify(output);
   tellStarted(turn, slot);
-  complete(turn, slot, { status: 'success', output: clean, ...(isReplaced ? { output_replaced: true } : {}) });
+  complete(turn, slot, reportedResult({ output: clean }, isReplaced));
 }
 
 /** Whoever has a result has started; the story should not lack it. */
@@ -68,7 +69,8 @@ function tellStarted(turn: Turn, slot: Slot): void {
   if (slot.stop === null) confirmStarted(turn, slot);
 }
 
-function complete(turn: Turn, slot: Slot, result: Fields): void {
+/** `said`: all that the agent wrote. */
+function complete(turn: Turn, slot: Slot, result: ReportedResult, said: Fields = {}): void {
   const limits = { frameBytesMax: turn.state.link.policy.max_frame_bytes, sha256: turn.setting.sha256 };
-  settle(turn, slot, completeReport(slot, result, asideOf(turn, slot, result), limits));
+  settle(turn, slot, completeReport(slot, result, asideOf(turn, slot, said), limits));
 }

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createHash } from 'node:crypto';
 import { OUTPUT_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
-import { fitResult } from '../../../core/application/sidecar/fit-report.ts';
+import { fitResult, reportedResult } from '../../../core/application/sidecar/fit-report.ts';
 import { encodedBytes, utf8Bytes } from '../../../core/domain/encoded-text.ts';
 import { named, online, sent, TASK, words, working, writtenBody } from './stage.ts';
 
@@ -67,47 +67,72 @@ t.test('output over its bound is cut at a character, and the whole is named', as
     '"\n\u0001'.repeat(OUTPUT_BYTES_MAX),
   ];
   for (const output of cases) {
-    const { result, isCut } = fitResult({ status: 'success', output }, FRAME_BYTES, sha256);
-    t.ok(isCut);
-    const cut = result['output'] as string;
+    const result = fitResult({ status: 'success', output }, FRAME_BYTES, sha256);
+    const cut = result.output as string;
     t.ok(encodedBytes(cut) <= OUTPUT_BYTES_MAX && encodedBytes(cut) > OUTPUT_BYTES_MAX - 8, 'as much as fits');
     t.ok(output.startsWith(cut) && !/\p{Surrogate}/u.test(cut), 'no half character');
     t.match(result, { output_truncated: true, output_bytes: utf8Bytes(output), output_sha256: sha256(output) });
   }
   const list = Array.from({ length: 100_000 }, (_, index) => index);
-  const { result } = fitResult({ status: 'success', output: list }, FRAME_BYTES, sha256);
-  t.ok(JSON.stringify(list).startsWith(result['output'] as string), 'what is not text is cut as its JSON');
+  const result = fitResult({ status: 'success', output: list }, FRAME_BYTES, sha256);
+  t.ok(JSON.stringify(list).startsWith(result.output as string), 'what is not text is cut as its JSON');
   const just = 'a'.repeat(OUTPUT_BYTES_MAX - 2);
-  t.same(fitResult({ status: 'success', output: just }, FRAME_BYTES, sha256), {
-    result: { status: 'success', output: just },
-    isCut: false,
-  });
+  t.same(fitResult({ status: 'success', output: just }, FRAME_BYTES, sha256), { status: 'success', output: just });
 });
 
-t.test('other fields that do not fit are left out, the largest first, and named', async (t) => {
-  const log = 'x'.repeat(900_000);
-  const { result } = fitResult({ status: 'success', output: 'o'.repeat(200_000), log, note: 'small' }, FRAME_BYTES, sha256);
-  t.same(result['omitted'], ['log']);
-  t.equal(result['note'], 'small');
-  t.equal((result['output'] as string).length, 200_000);
-  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field-${index}-${'n'.repeat(300)}`, 'v'.repeat(300)]));
-  const fitted = fitResult({ status: 'success', ...many }, FRAME_BYTES, sha256);
-  t.ok(encodedBytes(fitted.result) <= FRAME_BYTES);
+t.test('of what an agent wrote only its output goes on; other fields are named, and their file is kept', async (t) => {
+  const said = { status: 'success', output: 'o', log: 'x'.repeat(900_000), note: 'small', tokens_used: 7 };
+  t.same(reportedResult(said, false), { status: 'success', output: 'o', omitted: ['log', 'note'] });
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field-${index}-${'n'.repeat(300)}`, 1]));
+  t.ok(encodedBytes(reportedResult({ ...many, output: 'o' }, false)) <= 4_200);
+  const sidecar = working();
+  sidecar.sight({ kind: 'result', value: said, replaced: false });
+  sidecar.wake({ type: 'stopped', survivors: [] });
+  t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), ['removeReport', 'persist']);
 });
 
-t.test('a field nested deeper than a frame may be is left out', async (t) => {
-  let deep: unknown = 1;
-  for (let depth = 0; depth < 40; depth += 1) deep = [deep];
-  t.match(fitResult({ status: 'success', deep, output: 'kept' }, FRAME_BYTES, sha256).result, {
-    omitted: ['deep'],
-    output: 'kept',
-    deep: undefined,
-  });
+t.test('R4: a result that says our words itself, megabytes of them, is one report that fits its frame', async (t) => {
+  // The frame was over the bound of the hub, which closed the socket on each try, without end.
+  for (const word of ['output_sha256', 'output_bytes', 'output_truncated', 'output_replaced', 'omitted', 'result', '__proto__']) {
+    const sidecar = working();
+    const value = JSON.parse(`{"status":"success","output":"done","${word}":"${'x'.repeat(2_000_000)}"}`) as Record<string, unknown>;
+    const body = writtenBody(sidecar.sight({ kind: 'result', value, replaced: false }));
+    t.match(body, { type: 'task_complete', result: { status: 'success', output: 'done', omitted: [word] } });
+    t.ok(encodedBytes(body) < 1_000, word);
+  }
+  const cut = working();
+  const lie = { status: 'success', output: 'a'.repeat(300_000), output_truncated: true, output_sha256: 'none', output_bytes: 1 };
+  const { result } = writtenBody(cut.sight({ kind: 'result', value: lie, replaced: false })) as { result: Record<string, unknown> };
+  t.match(result, { output_bytes: 300_000, output_sha256: sha256(lie.output) }, 'of its cut only we tell');
+});
+
+t.test('R4: a report that an earlier version kept with all that its agent wrote is made to fit', async (t) => {
+  const sidecar = working();
+  sidecar.sight({ kind: 'result', value: { status: 'success', output: 'done' }, replaced: false });
+  const kept = {
+    type: 'task_complete',
+    task_id: TASK,
+    generation: 1,
+    result: { status: 'success', output: 'done', omitted: 'x'.repeat(2_000_000) },
+  };
+  const again = sent(sidecar.take({ type: 'report_read', name: named(), text: JSON.stringify(kept), error: null }));
+  t.same(again, [{ ...kept, result: { status: 'success', output: 'done' } }]);
+});
+
+t.test('R4: a report that no cut makes fit is told as too large', async (t) => {
+  const sidecar = working();
+  const policy = { heartbeat_ms: 30_000, pong_wait_ms: 10_000, reconnect_max_ms: 60_000, lease_ms: 300_000, reconnect_grace_ms: 180_000 };
+  sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+  sidecar.timer('reconnect');
+  sidecar.identify({ policy: { ...policy, max_frame_bytes: 200 } });
+  const value = { status: 'success', output: 'o', [`n${'x'.repeat(200)}`]: 1 };
+  const body = writtenBody(sidecar.sight({ kind: 'result', value, replaced: false }));
+  t.match(body, { type: 'task_failed', kind: 'result_too_large', error: /frames of 200/ });
 });
 
 t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) => {
   for (const bytes of [8_192, 65_536, 262_144]) {
-    const { result } = fitResult({ status: 'success', output: '"'.repeat(1_000_000), a: 'x'.repeat(70_000) }, bytes, sha256);
+    const result = fitResult({ status: 'success', output: '"'.repeat(1_000_000) }, bytes, sha256);
     t.ok(encodedBytes(result) <= bytes, `${bytes}`);
   }
 });
