@@ -83,7 +83,10 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
         socket.terminate();
         return false;
       }
-      socket.send(text);
+      socket.send(text, (error) => {
+        // What could not be written ends the socket, which says so itself.
+        if (!isGone && (error === undefined || error === null)) events.onTaken();
+      });
       return true;
     },
     bufferedBytes: () => socket.bufferedAmount,

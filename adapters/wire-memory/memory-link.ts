@@ -84,7 +84,10 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
   return {
     send(text) {
       if (state !== 'open') return false;
-      up.cross('frame', text, () => hub?.frame(text));
+      up.cross('frame', text, () => {
+        hub?.frame(text);
+        if (state === 'open') events.onTaken();
+      });
       return true;
     },
     bufferedBytes: () => up.waitingBytes,

@@ -11,6 +11,8 @@ export interface HubLink {
 export interface LinkEvents {
   onOpen(): void;
   onFrame(text: string): void;
+  /** A frame that was sent does not count in `bufferedBytes` any more. MUST NOT be called from inside `send`. */
+  onTaken(): void;
   /** `code` is the WebSocket close code, 1006 when there was no close frame or no connection. */
   onGone(code: number, reason: string): void;
 }

@@ -18,6 +18,7 @@ const upgradeStatus = (wire: MemoryWire, url: string, origin?: string): Promise<
           resolve(101);
         },
         onFrame: () => undefined,
+        onTaken: () => undefined,
         onGone: (_, reason) => resolve(Number(/\d+$/.exec(reason)?.[0])),
       },
     );

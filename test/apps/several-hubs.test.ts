@@ -90,6 +90,7 @@ async function agentAt(t: Test, hub: Hub) {
         frames.push(JSON.parse(text) as AnyFrame);
         wake();
       },
+      onTaken: () => undefined,
       onGone: () => undefined,
     },
   );

@@ -35,6 +35,30 @@ const openingTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.same([...saw.left, ...room.hubSaw.left], []);
   });
 
+  await t.test('says of each frame that it was taken, later and before it is gone', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { events, saw } = linkRecorder();
+    let taken = 0;
+    let tell = (): void => undefined;
+    const all = new Promise<void>((resolve) => (tell = resolve));
+    const link = subject.link.connect(
+      { url: room.url, frameBytesMax: FRAME_BYTES_MAX },
+      {
+        ...events,
+        onTaken() {
+          taken += 1;
+          if (taken === 20) tell();
+        },
+      },
+    );
+    t.teardown(() => link.destroy());
+    await nextOf(saw, 'open');
+    for (let n = 0; n < 20; n += 1) link.send('x'.repeat(n * 1_000));
+    t.equal(taken, 0, 'nothing from inside send');
+    await all;
+    t.equal(link.bufferedBytes(), 0);
+  });
+
   await t.test('takes a frame of the limit and ends with 1009 for one byte more', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, linkSaw, link } = await join(t, subject, room, 100);

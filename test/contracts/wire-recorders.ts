@@ -32,6 +32,7 @@ export const linkRecorder = (): { readonly events: LinkEvents; readonly saw: Eve
   const events: LinkEvents = {
     onOpen: () => saw.put({ kind: 'open' }),
     onFrame: (text) => saw.put({ kind: 'frame', text }),
+    onTaken: () => undefined,
     onGone: (code, reason) => saw.put({ kind: 'gone', code, reason }),
   };
   return { events, saw };

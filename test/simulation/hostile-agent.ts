@@ -138,6 +138,7 @@ export class HostileAgent {
         {
           onOpen: () => this.#identify(),
           onFrame: (text) => (this.#connection === connection ? this.#take(JSON.parse(text) as Frame) : undefined),
+          onTaken: () => undefined,
           onGone: () => {
             this.#world.ledger.absent(this.agentId, connection);
             if (this.#connection === connection) this.#reconnect(life, this.#chance.between(...this.#reconnectMs));

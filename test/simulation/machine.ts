@@ -63,6 +63,7 @@ export interface Machine {
 export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
   onOpen: () => life.arrive(() => events.onOpen()),
   onFrame: (text) => life.arrive(() => events.onFrame(text)),
+  onTaken: () => life.arrive(() => events.onTaken()),
   onGone: (code, reason) => life.arrive(() => events.onGone(code, reason)),
 });
 

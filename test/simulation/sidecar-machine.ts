@@ -364,6 +364,7 @@ export class SidecarMachine implements Machine {
             if (text.startsWith('{"type":"task_assign"') && this.#loops.endsAt('offered', life)) return;
             life.arrive(() => events.onFrame(text));
           },
+          onTaken: () => life.arrive(() => events.onTaken()),
           onGone: (code, reason) => {
             if (this.#link === link) this.#isIdentified = false;
             this.#world.ledger.absent(this.agentId, connection);

@@ -170,6 +170,7 @@ export class V1Machine implements Machine {
             this.#heard();
             this.#take(life, JSON.parse(text) as Frame);
           },
+          onTaken: () => undefined,
           onGone: () => {
             this.#world.ledger.absent(this.agentId, connection);
             if (this.#connection === connection) this.#reconnect(life);

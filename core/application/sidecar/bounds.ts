@@ -37,6 +37,8 @@ export const DEFERRED_MAX = 1_000;
 /** The tasks in the journal, as JSON: with the memory of what ended and the outbox, the journal stays within its size. */
 export const JOURNALLED_TASKS_BYTES_MAX = 393_216;
 
+/** Bytes that wait in the socket: beyond it no report with a body is put behind them. It goes once the hub has taken what was before it. */
+export const SOCKET_BYTES_MAX = 1_048_576;
 /** An agent's `output` in a report, bytes of encoded JSON. */
 export const OUTPUT_BYTES_MAX = 262_144;
 /** `details` of a failure, bytes of encoded JSON. */

@@ -1,14 +1,17 @@
 /** Carries the effects out over the ports. */
 import { messageOf } from '../../errors/agentcom-error.ts';
+import type { Generation, TaskId } from '../../domain/ids.ts';
 import type { Assignment } from '../../domain/slot.ts';
 import type { Timer } from '../../ports/clock.ts';
 import type { LinkConnection } from '../../ports/hub-link.ts';
 import { frameReader } from '../../protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../protocol/hub-frames.ts';
-import { LOOK_RETRY_MS, LOOK_TRIES_MAX } from './bounds.ts';
+import type { V2Frame } from '../../protocol/sidecar-frames.ts';
+import { LOOK_RETRY_MS, LOOK_TRIES_MAX, SOCKET_BYTES_MAX } from './bounds.ts';
 import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts } from './ports.ts';
+import { pacedReports } from './paced-reports.ts';
 import { runChecks } from './run-checks.ts';
 import { followRuns } from './runs.ts';
 import { timerKey, type TimerName } from './timer-names.ts';
@@ -38,15 +41,18 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   /** Looks that are to be tried again. */
   const looks = new Set<Timer>();
   let connection: LinkConnection | null = null;
+  const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
+  const reports = pacedReports({ hasRoom, read: readReport });
 
   function connect(effect: Extract<OutwardEffect, { readonly type: 'connect' }>): void {
     const { link, url, frameBytesMax } = effect;
-    connection?.destroy();
+    disconnect();
     connection = options.link.connect(
       { url, frameBytesMax },
       {
         onOpen: () => deliver({ type: 'link_up', link }),
         onFrame: (text) => deliver(frameEvent(link, text)),
+        onTaken: reports.taken,
         onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),
       },
     );
@@ -61,7 +67,17 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     return { type: 'bad_frame', link, what: { reason, message_type: read.messageType, ...errors } };
   }
 
+  /** The end of an assignment is on the disk: where the socket has no room for it, it is read when there is. */
+  function send(frame: V2Frame): void {
+    if ((frame.type === 'task_complete' || frame.type === 'task_failed') && !hasRoom()) {
+      void reports.want({ taskId: frame.task_id as TaskId, generation: frame.generation as Generation });
+      return;
+    }
+    connection?.send(JSON.stringify(frame));
+  }
+
   function disconnect(): void {
+    reports.clear();
     connection?.destroy();
     connection = null;
   }
@@ -117,9 +133,9 @@ export function carryOut(options: CarryOutOptions): CarryOut {
 
   async function readReport(name: Assignment): Promise<void> {
     try {
-      deliver({ type: 'report_read', name, text: await journal.readReport(name), error: null });
+      await options.deliver({ type: 'report_read', name, text: await journal.readReport(name), error: null });
     } catch (thrown) {
-      deliver({ type: 'report_read', name, text: null, error: messageOf(thrown) });
+      await options.deliver({ type: 'report_read', name, text: null, error: messageOf(thrown) });
     }
   }
 
@@ -164,14 +180,13 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'disconnect':
           return disconnect();
         case 'send':
-          connection?.send(JSON.stringify(effect.frame));
-          return;
+          return send(effect.frame);
         case 'measureRoom':
           return await attempt('measure the room of the journal', async () =>
             deliver({ type: 'room_measured', ...(await journal.room()) }),
           );
         case 'readReport':
-          return await readReport(effect.name);
+          return void reports.want(effect.name);
         case 'check':
           return void check();
         case 'prepare':

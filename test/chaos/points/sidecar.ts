@@ -160,6 +160,7 @@ function steppedLink(link: HubLink, kill: Armed): HubLink {
           kill.at(`before taking ${type}`);
           events.onFrame(text);
         },
+        onTaken: events.onTaken,
         onGone: (code, reason) => events.onGone(code, reason),
       });
       return {

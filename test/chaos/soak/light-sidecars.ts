@@ -95,6 +95,7 @@ function counted(link: HubLink): HubLink {
           }
           events.onFrame(text);
         },
+        onTaken: events.onTaken,
         onGone(code, reason) {
           end();
           events.onGone(code, reason);

@@ -219,6 +219,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       {
         onOpen: () => undefined,
         onFrame: (text) => frames.push(JSON.parse(text) as AnyFrame),
+        onTaken: () => undefined,
         onGone: (gone) => (code = gone),
       },
     );

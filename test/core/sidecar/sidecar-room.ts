@@ -2,6 +2,7 @@
 import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import { memoryJournal, type MemoryJournal } from '../../../adapters/journal-memory/memory-journal.ts';
 import { memoryResultInbox, type MemoryResultInbox } from '../../../adapters/results-memory/memory-result-inbox.ts';
+import type { Fate } from '../../../adapters/wire-memory/crossing.ts';
 import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import { scriptedRunner, type RunScript, type ScriptedRunner } from '../../../adapters/runner-scripted/scripted-runner.ts';
 import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
@@ -22,6 +23,8 @@ export interface RoomOptions {
   /** Default: identifies everybody, and says nothing else. */
   readonly hub?: ((frame: Frame, say: (frame: HubFrame) => void) => void) | undefined;
   readonly selfStart?: boolean | undefined;
+  /** What becomes of what crosses the wire. Default: it arrives at once. */
+  readonly fate?: ((clock: VirtualClock) => Fate) | undefined;
 }
 
 export interface Room {
@@ -62,7 +65,7 @@ export const worker =
 
 export async function room(options: RoomOptions = {}): Promise<Room> {
   const clock = virtualClock({ wallMs: START_MS });
-  const wire = memoryWire({ clock });
+  const wire = memoryWire({ clock, fate: options.fate?.(clock) });
   const log = memoryLog();
   const connections: HubConnection[] = [];
   const heard: Frame[] = [];
@@ -150,6 +153,7 @@ const mortalLink = (link: HubLink, process: { readonly isDead: boolean }): HubLi
     link.connect(target, {
       onOpen: () => process.isDead || events.onOpen(),
       onFrame: (text) => process.isDead || events.onFrame(text),
+      onTaken: () => process.isDead || events.onTaken(),
       onGone: (code, reason) => process.isDead || events.onGone(code, reason),
     }),
 });

@@ -164,6 +164,7 @@ export class Machine {
             if (!life.isOver) evidence.heard(agentId, text);
             life.arrive(() => events.onFrame(text));
           },
+          onTaken: () => life.arrive(() => events.onTaken()),
           onGone: (code, reason) => life.arrive(() => events.onGone(code, reason)),
         });
         this.#cutLink = () => {

@@ -1,0 +1,66 @@
+/** After an outage many large reports wait for one slow line: each goes once the hub has taken what was before it. */
+import t from 'tap';
+import type { Fate } from '../../../adapters/wire-memory/crossing.ts';
+import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
+import { EMPTY_JOURNAL } from '../../../core/application/sidecar/journal-state.ts';
+import type { Generation, TaskId } from '../../../core/domain/ids.ts';
+import type { OutboxEntry } from '../../../core/domain/outbox.ts';
+import { START_MS } from './stage.ts';
+import { room, welcome } from './sidecar-room.ts';
+
+const REPORTS = 28;
+const BYTES = 1_000_000;
+const BYTES_PER_MS = 2_000;
+
+const entryOf = (n: number): OutboxEntry => ({
+  taskId: `task-${String(n).padStart(16, '0')}` as TaskId,
+  generation: 1 as Generation,
+  report: 'complete',
+  reason: null,
+  storeId: 'store-1',
+  assignedAtMs: START_MS,
+  keepFiles: false,
+});
+const bodyOf = ({ taskId, generation }: OutboxEntry): string =>
+  JSON.stringify({ type: 'task_complete', task_id: taskId, generation, result: { output: 'x'.repeat(BYTES) } });
+
+t.test('R5: reports that wait for a slow line are sent one behind the other, each once, and the line stays up', async (t) => {
+  let busyUntilMs = 0;
+  let onTheWay = 0;
+  let most = 0;
+  const made = await room({
+    hub: (frame, say) => {
+      welcome(frame, say);
+      if (frame['type'] !== 'task_complete') return;
+      onTheWay -= BYTES;
+      say({ type: 'task_ack', task_id: String(frame['task_id']), generation: 1, status: 'complete' });
+    },
+    fate:
+      (clock): Fate =>
+      ({ from, kind, text }) => {
+        if (from !== 'sidecar' || kind !== 'frame') return [{ delayMs: 0 }];
+        if (text.length > BYTES) onTheWay += BYTES;
+        most = Math.max(most, onTheWay);
+        const nowMs = clock.monotonicMs();
+        busyUntilMs = Math.max(busyUntilMs, nowMs) + text.length / BYTES_PER_MS;
+        return [{ delayMs: Math.ceil(busyUntilMs - nowMs) }];
+      },
+  });
+  const outbox = Array.from({ length: REPORTS }, (_, n) => entryOf(n));
+  await made.journal.open();
+  await made.journal.save({ ...EMPTY_JOURNAL, outbox });
+  for (const entry of outbox) await made.journal.writeReport(entry, bodyOf(entry));
+  await made.journal.close();
+  await made.sidecar.start();
+  // At full speed it takes 14 s; an unanswered report is asked for again after 5 s, and after 10 s more.
+  await made.pass(15_500);
+  t.ok(most <= SOCKET_BYTES_MAX + 2 * BYTES, `${most} bytes at once on the way`);
+  t.strictSame(
+    made.heard.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
+    outbox.map(({ taskId }) => taskId),
+    'each once, in order, without a pause',
+  );
+  t.equal(made.types().filter((type) => type === 'identify').length, 1);
+  for (const entry of outbox) t.equal(await made.journal.readReport(entry), null);
+  await made.sidecar.stop();
+});
