@@ -47,10 +47,14 @@ function resumeRun(turn: Turn, slot: Slot): void {
   if (slot.status === 'waking_confirmation') turn.startTimerOf(slot, 'confirm', turn.setting.timing.confirmWithinMs);
 }
 
-/** The agent polls: either it has taken the task, or it may still. */
+/**
+ * The agent polls: either it has taken the task, or it may still. The process before may have died between its journal and the
+ * task's file, so it is published again, which changes nothing where it lies there or was taken.
+ */
 function resumeLaidOut(turn: Turn, slot: Slot): void {
   look(turn, slot);
   if (slot.status === 'working') return watchSilence(turn, slot);
+  turn.outwardly({ type: 'publish', name: nameOf(slot), task: slot.task });
   const { pickupWithinMs } = turn.setting.timing;
   const leftMs = (slot.expectedSinceMs ?? turn.nowMs) + pickupWithinMs - turn.nowMs;
   turn.startTimerOf(slot, 'pickup', Math.max(0, Math.min(pickupWithinMs, leftMs)));
