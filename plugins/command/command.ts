@@ -17,6 +17,8 @@ import { environmentProblems } from './environment-problems.ts';
 import { lastLineDialect } from './last-line-dialect.ts';
 
 const GRACE_MS_MAX = 600_000;
+/** As of every agent program: a week. */
+const IDLE_MS_MAX = 604_800_000;
 const EXIT_CODE_MAX = 255;
 
 /** The causes that an exit code can stand for. */
@@ -38,6 +40,8 @@ const commandOptions = Type.Object({
    * output that is a JSON object, together with exit code 0. Default `files`.
    */
   report: Type.Optional(Type.Enum(['files', 'last-json-line'])),
+  /** Milliseconds that it may say nothing, with `last-json-line`; then it is stopped. Default 600,000. */
+  idleMs: Type.Optional(Type.Integer({ minimum: 1, maximum: IDLE_MS_MAX })),
   /** What exit codes mean, with `last-json-line`: `{ 3: 'auth', 75: 'rate_limited' }`. */
   exitCodes: Type.Optional(Type.Record(Type.String(), Type.Enum(FAILURE_CAUSES))),
 });
@@ -51,7 +55,7 @@ export type CommandOptions = OptionsOf<typeof commandOptions>;
 export const command = defineWakeRunner({
   name: 'command',
   options: commandOptions,
-  problems: (options) => [...argvProblems(options.argv), ...environmentProblems(options), ...exitCodeProblems(options)],
+  problems: (options) => [...argvProblems(options.argv), ...environmentProblems(options), ...heardOnlyProblems(options)],
   create: (context) => createCommand(context),
 });
 
@@ -72,7 +76,7 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
   return agentProgram(sidecar, {
     name: 'command',
     title: basename(argv[0] ?? ''),
-    settings: { graceMs },
+    settings: { graceMs, ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }) },
     start: ({ request }) => ({ ...start(request), input: `${JSON.stringify(request.task)}\n` }),
     dialect: lastLineDialect(exitCodes),
     speaksFirst: false,
@@ -80,17 +84,22 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
   });
 }
 
-function exitCodeProblems({ report, exitCodes }: CommandOptions): readonly ConfigProblem[] {
-  if (exitCodes === undefined) return [];
+/** Of options that mean something only where its output is heard. */
+function heardOnlyProblems({ report, exitCodes = {}, ...options }: CommandOptions): readonly ConfigProblem[] {
   const noCodes = Object.keys(exitCodes).filter((code) => !/^[1-9][0-9]{0,2}$/.test(code) || Number(code) > EXIT_CODE_MAX);
-  const isHeard = report === 'last-json-line';
+  const unheard = (['exitCodes', 'idleMs'] as const).filter(
+    (name) => report !== 'last-json-line' && { exitCodes: Object.keys(exitCodes).length > 0, idleMs: options.idleMs !== undefined }[name],
+  );
   return [
     ...noCodes.map((code) => ({
       path: `exitCodes.${code}`,
       message: `must be a code from 1 to ${String(EXIT_CODE_MAX)}; 0 is no failure`,
     })),
-    ...(isHeard
-      ? []
-      : [{ path: 'exitCodes', message: 'has a meaning only with report: "last-json-line"; files tell the reason themselves' }]),
+    ...unheard.map((path) => ({ path, message: `has a meaning only with report: "last-json-line"; ${INSTEAD[path]}` })),
   ];
 }
+
+const INSTEAD = {
+  exitCodes: 'files tell the reason themselves',
+  idleMs: "how long files may stay as they are is the sidecar's timing.idleMs",
+};

@@ -1,10 +1,13 @@
 /** The command runner where the last line of its program is the result. */
 import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
 import { lastLineDialect } from '../../plugins/command/last-line-dialect.ts';
 import { command } from '../../plugins/runners.ts';
-import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject } from './process-subject.ts';
 import { read, saying } from './recording.ts';
+import { runWorld } from './run-world.ts';
 
 const dialect = lastLineDialect({ '3': 'auth', '75': 'rate_limited' });
 const verdictOf = (lines: readonly (string | object)[], end: Parameters<typeof saying>[1] = {}) =>
@@ -69,6 +72,20 @@ void t.test('what its exit codes may be', (t) => {
   t.not(paths({ report: 'last-json-line', exitCodes: { 3: 'tired' } }).length, 0);
   t.strictSame(paths({ report: 'last-json-line', exitCodes: { x: 'auth', 256: 'auth' } }).sort(), ['exitCodes.256', 'exitCodes.x']);
   t.end();
+});
+
+void t.test('a quiet program may be quiet for as long as the config says', async (t) => {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const deps = { agentId: 'agent-1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };
+  const quiet = await command({ argv: ['sleep', '60'], report: 'last-json-line', idleMs: 200, graceMs: 100 }).create(deps);
+  const events = await all(quiet.wake(await world.request(), new AbortController().signal));
+  t.match(
+    events.find(({ type }) => type === 'failed'),
+    { kind: 'unresponsive', message: /idleMs/ },
+  );
+  const problems = command({ argv: ['x'], idleMs: 1 }).problems();
+  t.match(problems, [{ path: 'idleMs', message: /last-json-line.*timing\.idleMs/ }]);
 });
 
 wakeRunnerContract('a command whose last line is its result', () =>
