@@ -45,7 +45,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
   const refused = join(dataDir, 'refused');
   const reservePath = join(dataDir, 'reserve');
   const instancePath = join(dataDir, 'instance-id');
-  const lock = folderLock(dataDir, files);
+  const lock = folderLock(dataDir, files, log);
   const states = stateCopies(dataDir, files);
   const bodies = reports(outbox, refused, files);
   let isOpen = false;

@@ -92,8 +92,9 @@ export function faultyFiles(): FaultyFiles {
 }
 
 /** A process that saves 1, 2, 3, … and prints each number once it was saved. */
-export function startSaver(t: Test, dataDir: string): ChildProcess {
-  const child = spawn(process.execPath, [builtTree().compiled('test/adapters/journal-file-saver.ts'), dataDir], {
+export function startSaver(t: Test, dataDir: string, before: readonly string[] = []): ChildProcess {
+  const [program = '', ...args] = [...before, process.execPath, builtTree().compiled('test/adapters/journal-file-saver.ts'), dataDir];
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));

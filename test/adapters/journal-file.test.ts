@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFile, chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -17,6 +18,7 @@ import {
   pretendHolderDied,
   readText,
   reportName,
+  startSaver,
   stateIn,
 } from './journal-file-place.ts';
 
@@ -311,3 +313,55 @@ t.test('on a full disk saves fail, the good state stays, and the reserve lets re
     t.equal(await stateIn(dataDir), state);
   });
 });
+
+t.test('R22: a folder that is held in another container is respected, and followed once its holder is gone', async (t) => {
+  // A path that is too long for the address of a socket, too.
+  for (const dataDir of [join(await emptyFolder(t), 'a'), join(await emptyFolder(t), 'long-'.repeat(30))]) {
+    const holder = journalIn(dataDir);
+    await holder.open();
+    // As another container sees it: its process has a number that nobody has here.
+    const lock = join(dataDir, 'lock');
+    const mark = JSON.parse(await readText(lock)) as object;
+    const seen = Buffer.from(`${JSON.stringify({ ...mark, pid: await deadPid(), startTime: '1' })}\n`);
+    const held = await readFile(lock);
+    await writeFile(lock, seen);
+    await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_LOCKED', message: /another container/ });
+    t.ok((await readFile(lock)).equals(seen), 'its lock stays as it is');
+    await writeFile(lock, held);
+    await holder.close();
+    await writeFile(lock, seen);
+    t.equal(await stateIn(dataDir), undefined, 'once it is gone the folder is free');
+    t.same(
+      (await readdir(dataDir)).filter((name) => name.startsWith('lock')),
+      [],
+    );
+  }
+});
+
+const canUnshare = process.platform === 'linux' && process.getuid?.() === 0 && isUnshareThere();
+
+t.test(
+  'R22: of two processes with the number 1 in namespaces of their own one has the folder',
+  { skip: canUnshare ? false : 'needs unshare, as root' },
+  async (t) => {
+    const dataDir = await emptyFolder(t);
+    const saver = () => startSaver(t, dataDir, ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']);
+    const first = saver();
+    await once(first.stdout as NodeJS.ReadableStream, 'data');
+    const second = saver();
+    t.not((await once(second, 'exit'))[0], 0, 'the second is refused');
+    first.kill('SIGKILL');
+    await once(first, 'exit');
+    const third = saver();
+    t.ok(await once(third.stdout as NodeJS.ReadableStream, 'data'), 'the next one follows the dead');
+  },
+);
+
+function isUnshareThere(): boolean {
+  try {
+    execFileSync('unshare', ['--pid', '--fork', '--mount-proc', 'true'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false; // not installed, or not allowed here
+  }
+}
