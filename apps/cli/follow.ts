@@ -2,7 +2,7 @@
 import { isEndedStatus, type EndedStatus } from './ended.ts';
 import type { Context } from './context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
-import { colourOf, eventLine } from './output/event-line.ts';
+import { tellEvent } from './output/event-line.ts';
 import type { Output } from './output/output.ts';
 import { resultText, taskOutcome } from './output/task-outcome.ts';
 import type { HubClient, TaskDetail } from '../client/index.ts';
@@ -13,6 +13,8 @@ import type { HubClient, TaskDetail } from '../client/index.ts';
  */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
 
+/** Of a failed attempt, on the way; `agentcom show` has more. */
+export const STDERR_LINES = 5;
 /** How long the hub may be away at the very end of a wait. */
 const AWAY_MS = 120_000;
 
@@ -31,7 +33,7 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
   });
   for await (const { event, data } of events) {
     output.data({ event: data });
-    output.line(eventLine(event, data, { withTask: false }), colourOf(event));
+    tellEvent(output, event, data, { withTask: false, stderrLines: STDERR_LINES });
     if (!MAY_END.has(event)) continue;
     const task = await hub.get(taskId, { retryWithinMs: AWAY_MS });
     if (!isEndedStatus(task.status)) continue;

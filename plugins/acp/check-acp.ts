@@ -37,7 +37,8 @@ async function checkGreeting(cwd: string, options: AcpOptions, signal: StopSigna
   const answer = (ok: boolean, message: string): RunnerCheck => ({ check: 'program', ok, message });
 
   const found = await findProgram({ program: argv[0] ?? '', cwd, path: env['PATH'] });
-  if (found.kind === 'missing') return answer(false, `There is no "${argv[0] ?? ''}" on PATH (${env['PATH'] ?? 'not set'}). ${install}`);
+  if (found.kind === 'missing')
+    return answer(false, `There is no "${argv[0] ?? ''}" on PATH. ${install} PATH: ${env['PATH'] ?? 'not set'}`);
   if (found.kind === 'not_executable') return answer(false, `"${found.file}" is not an executable file. ${install}`);
   const asked = await askProgram(argv, {
     cwd,

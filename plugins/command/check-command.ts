@@ -38,7 +38,7 @@ async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerC
       return {
         check,
         ok: false,
-        message: `There is no "${program}" in "${cwd}" or on PATH (${path ?? 'not set'}). Install it or correct argv[0].`,
+        message: `There is no "${program}" in "${cwd}" or on PATH. Install it or correct argv[0]. PATH: ${path ?? 'not set'}`,
       };
   }
 }

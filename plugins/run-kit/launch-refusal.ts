@@ -39,7 +39,7 @@ export async function explainRefusal(
       if (!(await isFolder(cwd))) return refuse(false, `its folder "${cwd}" does not exist. Create it or change cwd.`);
       return refuse(
         false,
-        `there is no such program in "${cwd}" or on PATH (${launch.env['PATH'] ?? 'not set'}). Install it or correct argv[0].`,
+        `there is no such program in "${cwd}" or on PATH. Install it or correct argv[0]. PATH: ${launch.env['PATH'] ?? 'not set'}`,
       );
     case 'ENOTDIR':
       return refuse(false, `part of its path, or of its folder "${cwd}", is not a folder. Correct argv[0] or cwd.`);

@@ -202,6 +202,17 @@ t.test('colours only on a terminal, and not with NO_COLOR', async (t) => {
   t.match((await hub.run(['list'], { tty: true, env: { NO_COLOR: '1' } })).out, /^TASK/);
 });
 
+t.test('why an attempt failed: the end of standard error stands below it, whatever is in it', async (t) => {
+  const tail = [...Array.from({ length: 30 }, (_, n) => `line ${n + 1}`), 'Traceback: \u001b[31mline 42'].join('\n');
+  const details = { error: 'the agent exited with code 3', details: { exit_code: 3, stderr_tail: `${tail}\n` } };
+  const failed = { event: 'failed', timestamp: 1, agent_id: 'w1', generation: 1, details };
+  const hub = await testHub(t, (app) => app.get('/api/tasks/:id', (c) => c.json(taskJson({ history: [failed], waiting_for: null }))));
+  const { out } = await hub.run(['show', ID]);
+  t.match(out, / {4}standard error, its last 20 lines:\n {4}\| line 12\n/);
+  t.match(out, /\n {4}\| line 30\n {4}\| Traceback: \\e\[31mline 42\n/);
+  t.notMatch(out, /line 11\n/);
+});
+
 t.test('show has the reason of a wait and the history', async (t) => {
   const history = [
     { event: 'submitted', timestamp: 1_700_000_000_000 },

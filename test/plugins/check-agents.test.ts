@@ -65,7 +65,7 @@ void t.test('no program, one that cannot be run, one whose install scripts did n
   const { program, checks, folder } = await place(t);
   const cwd = 'project';
   t.match(await checks(claudeCode({ bin: 'no-such-claude', cwd })), {
-    program: { ok: false, message: /no "no-such-claude" on PATH .*npm install/ },
+    program: { ok: false, message: /^There is no "no-such-claude" on PATH\. .*npm install.* PATH: / },
     login: undefined,
   });
   await writeFile(join(folder, 'text'), 'x');

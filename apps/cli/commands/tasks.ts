@@ -5,8 +5,8 @@ import { PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
 import type { ActAnswer, HubClient, ListQuery, NumberedEntry, TaskJson } from '../../client/index.ts';
 import type { Action, Context } from '../context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
-import { followTask, reconnectNotes } from '../follow.ts';
-import { colourOf, eventLine } from '../output/event-line.ts';
+import { followTask, reconnectNotes, STDERR_LINES } from '../follow.ts';
+import { tellEvent } from '../output/event-line.ts';
 import type { Column } from '../output/table.ts';
 import { age } from '../output/times.ts';
 import { parseWhole } from '../parse.ts';
@@ -122,7 +122,7 @@ async function watch(context: Context, options: WatchOptions, taskId: string | u
   });
   for await (const { event, data } of events) {
     output.data({ event: data });
-    output.line(eventLine(event, data, { withTask: true }), colourOf(event));
+    tellEvent(output, event, data, { withTask: true, stderrLines: STDERR_LINES });
   }
   exitWith(EXIT_INTERRUPTED);
 }

@@ -1,9 +1,11 @@
 /** An event of a task as one line. */
-import type { Colour } from './output.ts';
+import type { Colour, Output } from './output.ts';
 import { timeOfDay } from './times.ts';
 
 /** What the API says of an event, in the stream and in a task's history. */
 export type EventData = Readonly<Record<string, unknown>>;
+
+const LINE_CHARACTERS_MAX = 500;
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   completed: 'green',
@@ -32,6 +34,28 @@ export function eventLine(event: string, data: EventData, options: { readonly wi
     .filter((part) => part !== '')
     .join('  ')
     .trimEnd();
+}
+
+/** The event, and of an attempt that failed the end of what its program said on standard error. */
+export function tellEvent(
+  output: Output,
+  event: string,
+  data: EventData,
+  { withTask, indent = '', stderrLines }: { readonly withTask: boolean; readonly indent?: string; readonly stderrLines: number },
+): void {
+  output.line(`${indent}${eventLine(event, data, { withTask })}`, colourOf(event));
+  const said = stderrOf(data['details']).trimEnd().split('\n');
+  const more = said.length - stderrLines;
+  if (more > 0) output.line(`${indent}  standard error, its last ${stderrLines} lines:`, 'grey');
+  for (const line of said.slice(-stderrLines))
+    if (line.trim() !== '') output.line(`${indent}  | ${line.slice(0, LINE_CHARACTERS_MAX)}`, 'grey');
+}
+
+/** A sidecar has it in the details of the failure, which are in those of the event. */
+function stderrOf(details: unknown): string {
+  const inner = typeof details === 'object' && details !== null && 'details' in details ? details.details : undefined;
+  const tail = typeof inner === 'object' && inner !== null && 'stderr_tail' in inner ? inner.stderr_tail : undefined;
+  return typeof tail === 'string' ? tail : '';
 }
 
 /** The plain values among the details; `percent` and `message`, which people wait for, first and bare. */

@@ -1,11 +1,12 @@
 /** One task, whole, for people. */
 import type { AttemptJson, ModelUsageJson, TaskDetail } from '../../client/index.ts';
-import { colourOf, eventLine, type EventData } from './event-line.ts';
+import { tellEvent, type EventData } from './event-line.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
 import { dateAndTime } from './times.ts';
 
 const LABEL_CHARACTERS = 14;
+const STDERR_LINES = 20;
 /** Fields after the first ones, in this order, where they have a value. */
 const FIELDS: readonly (readonly [label: string, field: string])[] = [
   ['needs', 'needed_capabilities'],
@@ -50,7 +51,7 @@ export function showTask(output: Output, task: TaskDetail): void {
   const older = (task.history_before ?? 1) - 1;
   if (older > 0) output.line(`  ${older} older events are not shown: agentcom show ${task.id} --all`, 'grey');
   for (const entry of task.history)
-    output.line(`  ${eventLine(entry.event, entry as unknown as EventData, { withTask: false })}`, colourOf(entry.event));
+    tellEvent(output, entry.event, entry as unknown as EventData, { withTask: false, indent: '  ', stderrLines: STDERR_LINES });
 }
 
 /** Late and refused results, by name, and how many more were refused. */

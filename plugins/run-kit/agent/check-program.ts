@@ -29,7 +29,7 @@ export async function checkAgentProgram({ argv, cwd, env, least, install, ...ask
   const program = argv[0] ?? '';
   const found = await findProgram({ program, cwd, path: env['PATH'] });
   if (found.kind === 'missing')
-    return { check, ok: false, message: `There is no "${program}" on PATH (${env['PATH'] ?? 'not set'}). ${install}` };
+    return { check, ok: false, message: `There is no "${program}" on PATH. ${install} PATH: ${env['PATH'] ?? 'not set'}` };
   if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file. ${install}` };
   const asked = await askProgram([...argv, '--version'], { cwd, env, ...asking });
   if (asked.kind === 'slow') return { check, ok: true, message: `${found.file}; it is starting, and ${asked.message}` };
