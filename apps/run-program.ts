@@ -37,8 +37,10 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
   const signal = stopOnSignal(lifecycle, log);
   try {
     const running = await start({ lifecycle, stopping: signal.aborted });
-    await Promise.race([sayReady(running), signal.stopped]);
-    await Promise.race([running?.finished ?? signal.stopped, signal.stopped]);
+    const finished = running?.finished ?? signal.stopped;
+    // One that cannot go on may never be ready.
+    await Promise.race([sayReady(running), finished, signal.stopped]);
+    await Promise.race([finished, signal.stopped]);
   } catch (error) {
     // A start that was broken off by a signal is a stop like any other.
     if (!signal.aborted.aborted) throw error;

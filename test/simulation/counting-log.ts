@@ -1,5 +1,6 @@
 /** A log whose messages are counted: each is a branch that was taken, and the rare ones must be taken too. */
 import type { Log, LogFields } from '../../core/ports/log.ts';
+import { NOT_TAKEN_IN } from '../../core/application/sidecar/driver.ts';
 import type { Trace } from './trace.ts';
 
 /** What a message says beyond its kind: numbers, names and quotations. */
@@ -26,3 +27,16 @@ export function countingLog(who: string, trace: Trace): Log {
 
 const textOf = (fields: LogFields): string =>
   JSON.stringify(fields, (_key, value: unknown) => (value instanceof Error ? value.message : value)) ?? '';
+
+/** A rule of ours that throws costs one run and no process, so only the log tells of it. */
+export function heedingLog(log: Log, broke: (what: string) => void): Log {
+  const heeding: Log = {
+    ...log,
+    error(message, fields) {
+      log.error(message, fields);
+      if (message === NOT_TAKEN_IN) broke(textOf(fields ?? {}));
+    },
+    with: () => heeding,
+  };
+  return heeding;
+}

@@ -11,7 +11,7 @@ import type { Journal } from '../../core/ports/journal.ts';
 import type { ResultInbox } from '../../core/ports/result-inbox.ts';
 import type { Chance } from './chance.ts';
 import { CrashLoops } from './crash-loop.ts';
-import { countingLog } from './counting-log.ts';
+import { countingLog, heedingLog } from './counting-log.ts';
 import { Life, machineClock, mortal, processClock, type MachineClock } from './life.ts';
 import { connectFrom, mortalEvents, type CrashLoop, type Machine } from './machine.ts';
 import { AgentFleet } from './agent-fleet.ts';
@@ -113,7 +113,9 @@ export class SidecarMachine implements Machine {
       clock,
       ids: seededIds({ seed: `${this.#world.plan.seed} ${this.name} ${this.#started}` }),
       digest: systemDigest(),
-      log: countingLog(this.name, this.#world.trace),
+      log: heedingLog(countingLog(this.name, this.#world.trace), (what) =>
+        this.#world.violated('sidecar', `${this.name} broke a rule of its own: ${what}`),
+      ),
       stopController: () => new AbortController(),
       config: {
         hubs: this.#world.hubUrls(this.name),

@@ -26,6 +26,8 @@ export const JOURNAL_RETRY_MS = 5_000;
 /** Between two tries to look into a results folder that could not be looked at, and how many there are: a minute in all. */
 export const LOOK_RETRY_MS = 5_000;
 export const LOOK_TRIES_MAX = 12;
+/** Until a timer of the sidecar itself comes again whose turn threw. */
+export const STEP_AGAIN_MS = 5_000;
 /** Between two tries to find out about a run that could not be followed. */
 export const ATTACH_RETRY_MS = 5_000;
 /** The reports and files that are kept in `refused/` until somebody looks at them; over it no task is taken. */

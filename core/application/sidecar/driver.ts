@@ -9,11 +9,14 @@ import type { Event, Input, Moment } from './inputs.ts';
 import type { SidecarState } from './state.ts';
 import type { Step } from './turn.ts';
 
+/** What the log says of a rule of ours that was broken. */
+export const NOT_TAKEN_IN = 'what happened could not be taken in';
+
 export interface DriverParts {
   readonly step: (state: SidecarState, input: Input) => Step;
   /** Fails when the disk does; then the rest of the list is not run. */
   readonly durably: (effect: DurableEffect | PersistEffect) => Promise<void>;
-  /** Does not fail: how it went is told by an input. */
+  /** How it went is told by an input. If it throws all the same, the effects after it still run. */
   readonly outwardly: (effect: OutwardEffect) => Promise<void>;
   readonly moment: () => Moment;
   readonly log: Log;
@@ -24,7 +27,7 @@ export interface Driver {
   deliver(event: Event): Promise<void>;
   /** Takes nothing more; what is being done is done to its end. */
   halt(): void;
-  /** Fails when a rule of ours was broken; nothing is taken after that. */
+  /** Fails when what was loaded cannot be taken up; nothing is taken after that. */
   readonly broken: Promise<never>;
 }
 
@@ -47,11 +50,16 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
    */
   async function take(event: Event): Promise<void> {
     const before = state;
-    const step = parts.step(before, { ...event, ...parts.moment() });
+    let step: Step;
+    try {
+      step = parts.step(before, { ...event, ...parts.moment() });
+    } catch (thrown) {
+      return endWhatItIsAbout(event, thrown);
+    }
     state = step.state;
     for (const effect of step.effects) {
       if (!isDurable(effect)) {
-        await parts.outwardly(effect);
+        await parts.outwardly(effect).catch((thrown: unknown) => endWhatItIsAbout(event, thrown));
         continue;
       }
       try {
@@ -62,6 +70,16 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
         return;
       }
     }
+  }
+
+  /** What throws ends the run that it is about, and nothing else; without the first input there is no sidecar. */
+  function endWhatItIsAbout(event: Event, thrown: unknown): void {
+    if (event.type === 'start') throw thrown;
+    const stack = thrown instanceof Error ? (thrown.stack ?? null) : null;
+    const message = messageOf(thrown);
+    parts.log.error(NOT_TAKEN_IN, { input: event.type, error: message, stack });
+    if (event.type === 'step_failed') return;
+    inbox.unshift({ event: { type: 'step_failed', during: event, message }, taken: () => undefined });
   }
 
   async function runInbox(): Promise<void> {
@@ -86,7 +104,9 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
         runInbox().catch((thrown: unknown) => {
           isHalted = true;
           for (const waiting of inbox.splice(0)) waiting.taken();
-          const error = new AgentcomError('AC_INTERNAL', `The sidecar broke a rule of its own: ${messageOf(thrown)}`, { cause: thrown });
+          const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot take up what it left: ${messageOf(thrown)}`, {
+            cause: thrown,
+          });
           parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
           breakWith(error);
         });

@@ -2,8 +2,9 @@
  * The journal cannot be written. No task is taken then; everything else that must be journalled waits, in the order in
  * which it happened, and is taken up when the disk lets it.
  */
+import { messageOf } from '../../errors/agentcom-error.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
-import type { Event, Input } from './inputs.ts';
+import type { Event, Input, Moment } from './inputs.ts';
 import { frameName, type SidecarState } from './state.ts';
 import { tellDraining } from './standing.ts';
 import { Turn, type Step } from './turn.ts';
@@ -67,8 +68,18 @@ export function retryJournal(
     return turn.end();
   }
   const { nowMs, jitter } = input;
-  const taken = step({ ...state, fault: null }, { ...oldest, nowMs, jitter });
+  const taken = takeOne(step, { ...state, fault: null }, oldest, { nowMs, jitter });
   const stillWaiting = new Turn(setting, { ...taken.state, fault: { deferred: rest } }, input);
   stillWaiting.startTimer('journal', 0);
   return { state: stillWaiting.state, effects: [...taken.effects, ...stillWaiting.end().effects] };
+}
+
+/** One that throws would be tried for ever, and what waits behind it with it: the run that it is about ends instead. */
+function takeOne(step: (state: SidecarState, input: Input) => Step, state: SidecarState, event: Event, moment: Moment): Step {
+  try {
+    return step(state, { ...event, ...moment });
+  } catch (thrown) {
+    if (event.type === 'step_failed') return { state, effects: [] };
+    return takeOne(step, state, { type: 'step_failed', during: event, message: messageOf(thrown) }, moment);
+  }
 }

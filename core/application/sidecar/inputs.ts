@@ -2,6 +2,7 @@
 import type { Assignment } from '../../domain/slot.ts';
 import type { PreparedRun, ResultSighting } from '../../ports/result-inbox.ts';
 import type { RunnerCheck, WakeEvent } from '../../ports/wake-runner.ts';
+import type { RefusedWord } from './runner-words.ts';
 import type { HubFrame } from '../../protocol/hub-frames.ts';
 import type { TimerName } from './timer-names.ts';
 
@@ -17,6 +18,14 @@ export type Event =
   | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
   | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly message: string }
   | { readonly type: 'wake'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
+  /** The runner said what cannot be taken. */
+  | {
+      readonly type: 'wake_refused';
+      readonly name: Assignment;
+      readonly runId: string;
+      readonly reason: RefusedWord;
+      readonly message: string;
+    }
   /** The runner's stream has ended; `error` is what it threw. */
   | { readonly type: 'run_over'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
   | { readonly type: 'sighting'; readonly sighting: ResultSighting }
@@ -27,6 +36,8 @@ export type Event =
   | { readonly type: 'room_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
   | { readonly type: 'checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
+  /** Taking `during` threw; nothing of it counts. */
+  | { readonly type: 'step_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'persist_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'stop' };
 

@@ -2,6 +2,7 @@
 import { messageOf } from '../../errors/agentcom-error.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { RunnerCheck, WakeRunner } from '../../ports/wake-runner.ts';
+import { readChecks } from './runner-words.ts';
 import type { StopController } from './ports.ts';
 
 /** What one look may take, milliseconds. */
@@ -33,4 +34,4 @@ export async function runChecks(
 
 /** Also what a runner throws before it answers is its failure. */
 const look = async (runner: WakeRunner, { signal }: StopController): Promise<readonly RunnerCheck[]> =>
-  (await runner.check?.(signal)) ?? [];
+  readChecks((await runner.check?.(signal)) ?? []);

@@ -3,9 +3,11 @@ import { isAgentFault } from '../../domain/breaker.ts';
 import { hasStarted, nameOf, stopFor, type Assignment, type Slot, type SlotRun } from '../../domain/slot.ts';
 import type { WakeEvent } from '../../ports/wake-runner.ts';
 import { isSessionId } from '../../protocol/fields.ts';
+import type { RefusedWord } from './runner-words.ts';
 import { RETRY_AFTER_MS_MAX } from './bounds.ts';
 import { lookAtRunner } from './checks.ts';
 import { beginStop, endRun, stopRun, UNKNOWN_END } from './ends.ts';
+import { endBroken } from './broken.ts';
 import { confirmStarted, progress, tellWoken, watchSilence } from './life.ts';
 import { heardResult } from './results.ts';
 import { reasonText } from './report-frames.ts';
@@ -59,6 +61,25 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
     case 'stopped':
       return endRun(turn, slot, { ...UNKNOWN_END, stopped: true, survivors: event.survivors });
   }
+}
+
+/**
+ * The runner said what cannot be taken. Its run ends with that, as a failure of its own: an agent that lives is stopped, and
+ * never woken beside itself. A result that is none is the agent's, which ends as after any other.
+ */
+export function onWakeRefused(
+  turn: Turn,
+  input: { readonly name: Assignment; readonly runId: string; readonly reason: RefusedWord; readonly message: string },
+): void {
+  const slot = slotOfRun(turn, input.name, input.runId);
+  if (slot === null) return;
+  const { reason, message } = input;
+  const fields = { task_id: slot.taskId, generation: slot.generation, reason, error: message };
+  turn.log('error', 'the wake runner said what cannot be taken', fields);
+  if (slot.status === 'reporting' || slot.stop !== null) return;
+  if (reason !== 'bad_word') return fail(turn, slot, { kind: reason, error: message, keepFiles: true });
+  const kind = slot.run.process === null ? 'wake_failed' : 'agent_failed';
+  endBroken(turn, slot, { kind, error: `the wake runner broke: ${message}`, retryable: true });
 }
 
 /** What the agent's program can go on with is the hub's to keep, for another attempt on this machine. */

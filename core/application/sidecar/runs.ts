@@ -2,6 +2,7 @@
 import { messageOf } from '../../errors/agentcom-error.ts';
 import { nameOf } from '../../domain/slot.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../ports/wake-runner.ts';
+import { readWakeEvent } from './runner-words.ts';
 import type { StopReason } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts, StopController } from './ports.ts';
@@ -38,7 +39,10 @@ export function followRuns(
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
       followed.set(run.runId, { controller, iterator });
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
-        await deliver({ type: 'wake', ...about, event: next.value });
+        const heard = readWakeEvent(next.value);
+        await deliver(
+          heard.kind === 'event' ? { type: 'wake', ...about, event: heard.event } : { ...heard, type: 'wake_refused', ...about },
+        );
       }
     };
     listen().then(

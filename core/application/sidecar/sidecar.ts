@@ -43,7 +43,7 @@ export interface Sidecar {
   start(): Promise<void>;
   /** The first `identified`. Waits as long as it takes; the log says why when the hub refuses. */
   readonly ready: Promise<void>;
-  /** Ends with `stop`; fails with `AC_INTERNAL` when the sidecar broke a rule of its own and can only be started anew. */
+  /** Ends with `stop`; fails with `AC_INTERNAL` when it cannot take up what it left. */
   readonly finished: Promise<void>;
   /**
    * Takes nothing new, waits up to 10 s for the last reports to be answered, and leaves agents running: the next process

@@ -4,6 +4,7 @@
  */
 import type { Assignment } from '../../domain/slot.ts';
 import type { HubFrame } from '../../protocol/hub-frames.ts';
+import { onStepFailed } from './broken.ts';
 import { onCancelled } from './cancels.ts';
 import { isUnlooked, lookAtRunner, onCheckAsked, onChecked, onHubTime } from './checks.ts';
 import { onLingerTimer, onLooked } from './ends.ts';
@@ -15,7 +16,7 @@ import { onAssign } from './offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from './overdue.ts';
 import { onRepeatTimer, onReportRead } from './reports.ts';
 import { onSighting } from './results.ts';
-import { onRunOver, onWake } from './run-events.ts';
+import { onRunOver, onWake, onWakeRefused } from './run-events.ts';
 import {
   forgetDrain,
   onDrain,
@@ -89,6 +90,8 @@ function handle(turn: Turn, input: Input): void {
       return onPrepareFailed(turn, input);
     case 'wake':
       return onWake(turn, input);
+    case 'wake_refused':
+      return onWakeRefused(turn, input);
     case 'run_over':
       return onRunOver(turn, input);
     case 'sighting':
@@ -106,6 +109,8 @@ function handle(turn: Turn, input: Input): void {
     }
     case 'timer':
       return onTimer(turn, input.timer);
+    case 'step_failed':
+      return onStepFailed(turn, input);
     case 'persist_failed':
       return onPersistFailed(turn, input);
     case 'stop':

@@ -10,12 +10,13 @@ export const attemptUsage = (turn: Turn, slot: Slot): Usage => sumOf(slot.spent 
 
 /** What a runner tells of its run, as far as it can be believed: it is a stranger's program. */
 export function readUsage(said: RunUsage): Usage {
-  const models = Object.entries(said.byModel ?? {})
+  const byModel = typeof said.byModel === 'object' && said.byModel !== null ? said.byModel : {};
+  const models = Object.entries(byModel)
     .slice(0, MODELS_MAX)
     .flatMap(([name, used]): ModelUsage[] => {
       const model = wellFormed(name).slice(0, MODEL_CHARACTERS_MAX);
+      if (model === '' || typeof used !== 'object' || used === null) return [];
       const { inputTokens, cachedInputTokens, outputTokens, costUsd } = used;
-      if (model === '') return [];
       return [
         {
           model: wellFormed(model),

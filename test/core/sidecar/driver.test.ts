@@ -57,7 +57,30 @@ t.test('R3: a durable effect that fails ends its list, the state falls back, and
   t.equal(states[2]?.instanceId, 'instance-1+');
 });
 
-t.test('a broken rule stops everything and is told', async (t) => {
+t.test('R16: a rule that throws costs its own input alone, whose run is told of it', async (t) => {
+  const looked = { type: 'looked', name: named(), look: 1 } as const;
+  const inputs: Input[] = [];
+  const { driver, done } = driven([PERSIST], {
+    step: (state, input) => {
+      inputs.push(input);
+      if (input.type === 'looked' || input.type === 'step_failed') throw new Error('a bug');
+      return { state, effects: [PERSIST] };
+    },
+  });
+  void driver.deliver(looked);
+  await driver.deliver({ type: 'stop' });
+  t.match(inputs, [{ type: 'looked' }, { type: 'step_failed', during: looked, message: /a bug/ }, { type: 'stop' }], 'and never twice');
+  t.same(done, ['persist']);
+});
+
+t.test('R16: an outward effect that throws keeps none of those behind it', async (t) => {
+  const { driver, done } = driven([CONNECT, PERSIST], { outwardly: () => Promise.reject(new Error('a bug')) });
+  await driver.deliver({ type: 'stop' });
+  await driver.deliver({ type: 'looked', name: named(), look: 1 });
+  t.same(done.slice(0, 4), ['stop', 'persist', 'step_failed', 'persist']);
+});
+
+t.test('without its first input there is no sidecar, which is told', async (t) => {
   const { driver, done } = driven([CONNECT], { outwardly: () => Promise.reject(new Error('a bug')) });
   void driver.deliver({ type: 'start' });
   await t.rejects(driver.broken, { code: 'AC_INTERNAL', message: /a bug/ });

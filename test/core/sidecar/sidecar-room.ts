@@ -25,6 +25,8 @@ export interface RoomOptions {
   readonly selfStart?: boolean | undefined;
   /** What becomes of what crosses the wire. Default: it arrives at once. */
   readonly fate?: ((clock: VirtualClock) => Fate) | undefined;
+  /** Default 1. */
+  readonly slots?: number | undefined;
 }
 
 export interface Room {
@@ -102,7 +104,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
         name: 'W',
         token: 'token',
         capabilities: [],
-        slots: 1,
+        slots: options.slots ?? 1,
         timing: SIDECAR_TIMING,
       },
       link: mortalLink(wire.link(), process),

@@ -5,6 +5,7 @@ import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { heedingLog } from '../../simulation/counting-log.ts';
 import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import type { VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import type { MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
@@ -87,7 +88,7 @@ export class Machine {
       clock: own,
       ids: seededIds({ seed: `${agentId} ${this.#starts}` }),
       digest: systemDigest(),
-      log: this.log,
+      log: heedingLog(this.log, (what) => evidence.violate('sidecar', `${agentId} broke a rule of its own: ${what}`)),
       stopController: () => new AbortController(),
       config: { hubs: ['ws://hub:4000/ws'], agentId, name: agentId, token, capabilities: [], slots, timing: TIMING },
     });

@@ -1,0 +1,53 @@
+/** What could not be taken in. It ends the run that it is about, with its reason, and nothing else. */
+import type { Generation, TaskId } from '../../domain/ids.ts';
+import { nameOf, type Assignment, type Slot } from '../../domain/slot.ts';
+import { STEP_AGAIN_MS } from './bounds.ts';
+import { stopRun } from './ends.ts';
+import type { Event } from './inputs.ts';
+import { reasonText, type Failure } from './report-frames.ts';
+import { fail } from './settling.ts';
+import { frameName } from './state.ts';
+import type { Turn } from './turn.ts';
+
+/** Reports its end, and stops what lives of it at once: nobody can go on with it. */
+export function endBroken(turn: Turn, slot: Slot, failure: Failure): void {
+  fail(turn, slot, { ...failure, keepFiles: true });
+  const settled = turn.slot(nameOf(slot));
+  if (settled !== undefined) stopRun(turn, settled);
+}
+
+/** A rule of ours threw while it took `during`. */
+export function onStepFailed(turn: Turn, input: { readonly during: Event; readonly message: string }): void {
+  const { during, message } = input;
+  if (during.type === 'timer' && !('name' in during.timer)) turn.startTimer(during.timer.purpose, STEP_AGAIN_MS);
+  const name = assignmentOf(during);
+  const slot = name === null ? undefined : turn.slot(name);
+  if (slot === undefined) return refuseOffer(turn, during, message);
+  if (slot.status === 'reporting' || slot.stop !== null) return;
+  endBroken(turn, slot, { kind: 'agent_failed', error: `the sidecar could not take in what it was told of this run: ${message}` });
+}
+
+/** A task that cannot be taken is not left to wait for an answer. */
+function refuseOffer(turn: Turn, during: Event, message: string): void {
+  if (during.type !== 'frame' || during.frame.type !== 'task_assign') return;
+  const name = assignmentOf(during);
+  if (name !== null) turn.send({ type: 'task_rejected', ...frameName(name), reason: reasonText(`cannot be taken: ${message}`) });
+}
+
+/** Which assignment an input is about; null for none. */
+function assignmentOf(event: Event): Assignment | null {
+  switch (event.type) {
+    case 'sighting':
+      return event.sighting.name;
+    case 'timer':
+      return 'name' in event.timer ? event.timer.name : null;
+    case 'frame':
+      if (!('task_id' in event.frame) || event.frame.generation === undefined) return null;
+      return { taskId: event.frame.task_id as TaskId, generation: event.frame.generation as Generation };
+    case 'persist_failed':
+    case 'step_failed':
+      return assignmentOf(event.during);
+    default:
+      return 'name' in event ? event.name : null;
+  }
+}

@@ -1,0 +1,91 @@
+/** A runner, an agent or a rule of ours that is broken ends its own run with the reason: the sidecar and its other slots go on. */
+import t from 'tap';
+import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import { named, online, assignFrame, only, OTHER, sent, SPAWNED, startedFor, TASK, waking, words, working, writtenBody } from './stage.ts';
+import { obliging, offer, openRoom, worker } from './sidecar-room.ts';
+
+const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
+
+/** What plugins have said, each of which ended the whole process once, or made a journal that no later process could read. */
+const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
+  ['a process without its start time', { type: 'spawned', process: { pid: 4242 } }, 'agent_failed', /process.startTime is required/],
+  ['a failure without a message', { type: 'failed', phase: 'agent', retryable: true }, 'agent_failed', /message is required/],
+  ['an event that nobody knows', { type: 'done' }, 'agent_failed', /found done/],
+  ['a result that is too deep', { type: 'completed', output: deep(100_000) }, 'result_invalid', /nested more than 30 deep/],
+  ['a result that cannot be written', { type: 'completed', output: 5n }, 'result_invalid', /BigInt/],
+];
+
+for (const [what, event, kind, error] of BAD) {
+  t.test(`R16: ${what} ends its own run alone, and is no crash of each later start`, async (t) => {
+    const here = await openRoom({
+      slots: 2,
+      hub: obliging,
+      script: (request, room) =>
+        request.taskId === TASK
+          ? { steps: [{ afterMs: 10, event: event as never }] }
+          : worker({ status: 'success', output: 'other' }, 20_000)(request, room),
+    });
+    here.say(offer());
+    here.say({ ...offer(), task_id: OTHER } as never);
+    await here.pass(6_000);
+    t.match(
+      here.heard.filter((frame) => frame['type'] === 'task_failed'),
+      [{ task_id: TASK, kind, error }],
+    );
+    t.same(here.runner.living().length, 1, 'its process is stopped, the other lives');
+    here.crash();
+    await here.sidecar.start();
+    await here.pass(30_000);
+    t.match(
+      here.heard.findLast((frame) => frame['type'] === 'task_complete'),
+      { task_id: OTHER, generation: 1 },
+    );
+    t.equal(here.runner.started.length, 2, 'nothing was woken again');
+    await here.sidecar.stop();
+    await here.sidecar.finished;
+  });
+}
+
+t.test('R16: usage that cannot be read says nothing', async (t) => {
+  const sidecar = working();
+  for (const byModel of [{ m: null }, 'words', null, { m: 5 }]) {
+    t.doesNotThrow(() => sidecar.wake({ type: 'usage', tokensUsed: 5, byModel } as unknown as WakeEvent));
+  }
+  t.match(
+    sent(sidecar.all).findLast((frame) => frame['type'] === 'task_progress'),
+    { tokens_used: 5 },
+  );
+});
+
+t.test('R10: an agent whose runner breaks before it names a process is not woken a second time beside itself', async (t) => {
+  const sidecar = waking();
+  const effects = sidecar.take({ type: 'wake_refused', name: named(), runId: 'run-1', reason: 'bad_word', message: 'no word' });
+  t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the wake runner broke: no word' });
+  t.same(words(effects).at(-1), 'kill');
+  t.same(words(sidecar.take({ type: 'wake_refused', name: named(), runId: 'run-1', reason: 'bad_word', message: 'again' })), []);
+  sidecar.wake({ type: 'stopped', survivors: [] });
+  t.equal(sidecar.slot(), undefined);
+});
+
+t.test('R16: a rule that throws ends the run that it was about', async (t) => {
+  const sidecar = working();
+  const during = { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED } as const;
+  const effects = sidecar.take({ type: 'step_failed', during, message: 'a bug' });
+  t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', error: /a bug/, retryable: true });
+  t.equal(only(effects, 'kill').length, 1);
+  const offered = online();
+  const frame = { type: 'frame', link: offered.state.link.number, frame: assignFrame(named(1, OTHER)) } as const;
+  t.match(sent(offered.take({ type: 'step_failed', during: frame, message: 'a bug' })), [{ type: 'task_rejected', task_id: OTHER }]);
+  const ping = offered.take({ type: 'step_failed', during: { type: 'timer', timer: { purpose: 'ping' } }, message: 'a bug' });
+  t.equal(startedFor(ping, 'ping'), 5_000, 'its heartbeat goes on');
+});
+
+t.test('R16: what throws when the journal is mended does not keep what waits behind it', async (t) => {
+  const sidecar = working();
+  const before = sidecar.state;
+  const looked = { type: 'looked', name: named(), look: 0 } as const;
+  const poison = { type: 'sighting', sighting: null } as never;
+  sidecar.state = { ...before, fault: { deferred: [poison, looked] } };
+  t.doesNotThrow(() => sidecar.timer('journal'));
+  t.same(sidecar.state.fault?.deferred, [looked]);
+});
