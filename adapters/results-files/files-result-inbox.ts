@@ -51,7 +51,7 @@ interface Expected {
 export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox {
   const { dataDir, clock, log, resultStillMs, stabilityMs = STABILITY_MS, pollMs = POLL_MS, watch = watchFolder } = options;
   const folders = foldersIn(dataDir);
-  const tasks = taskFiles(folders);
+  const tasks = taskFiles(folders, log);
   const expected = new Map<string, Expected>();
   /** What was let go of and has not ended yet. */
   const ending = new Set<Promise<unknown>>();

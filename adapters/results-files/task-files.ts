@@ -6,6 +6,7 @@ import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Log } from '../../core/ports/log.ts';
 import type { PreparedRun } from '../../core/ports/result-inbox.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
 import { isFolder, isThere } from './folder-look.ts';
@@ -24,7 +25,7 @@ const OWNER_ONLY_FILE = 0o600;
 const PUBLISHED_ENDING = '.json';
 
 /** All of these fail with `AC_JOURNAL_WRITE`. */
-export function taskFiles(folders: InboxFolders): TaskFiles {
+export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
   async function prepare(
     paths: AssignmentPaths,
     name: AssignmentName,
@@ -59,9 +60,14 @@ export function taskFiles(folders: InboxFolders): TaskFiles {
   async function withdraw(name: AssignmentName): Promise<void> {
     const paths = pathsOf(folders, name);
     await rm(paths.published, { force: true });
-    if (!(await isFolder(paths.resultsDir))) return;
-    // `wx` neither follows a link nor writes into whatever else the agent may have put there.
-    await unless(['EEXIST', 'ENOENT'], writeFile(paths.stop, 'This assignment is gone.\n', { flag: 'wx', mode: OWNER_ONLY_FILE }));
+    try {
+      if (!(await isFolder(paths.resultsDir))) return;
+      // `wx` neither follows a link nor writes into whatever else the agent may have put there.
+      await unless(['EEXIST', 'ENOENT'], writeFile(paths.stop, 'This assignment is gone.\n', { flag: 'wx', mode: OWNER_ONLY_FILE }));
+    } catch (error) {
+      // Advice, in a folder where the agent may forbid it: what stops it is the kill.
+      log.warn('An agent cannot be told that its assignment is gone.', { file: paths.stop, error: messageOf(error) });
+    }
   }
 
   async function withdrawAllBut(names: readonly AssignmentName[]): Promise<void> {

@@ -68,7 +68,10 @@ export interface ResultInbox {
   /** Stops watching it. */
   forget(name: AssignmentName): void;
 
-  /** Tells the agent that the assignment is gone: writes `<task_id>.stop`, takes the published task file back. */
+  /**
+   * Takes the published task file back, and tells the agent that the assignment is gone: writes `<task_id>.stop`. The folder is
+   * the agent's, so MUST NOT fail because the word cannot be written there.
+   */
   withdraw(name: AssignmentName): Promise<void>;
 
   /** Takes back every published task file whose name is not among these; for the start. */

@@ -1,4 +1,4 @@
-import { readdir, stat, truncate } from 'node:fs/promises';
+import { chmod, chown, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
@@ -114,3 +114,34 @@ t.test('says once what an agent did wrong', async (t) => {
   t.equal(warnings.length, 1);
   t.match(warnings[0], { fields: { taskId: a1.taskId, generation: 1 } });
 });
+
+t.test('R16: an agent that allows nobody to write into its folder is told nothing, and that is no fault of the disk', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const folder = join(place.dataDir, 'results', assignmentText(a1));
+  await chmod(folder, 0o500);
+  await withoutRoot(place.dataDir, async () => {
+    await inbox.withdraw(a1);
+  });
+  t.same(await readdir(folder), []);
+  t.match(
+    place.log.lines.filter(({ level }) => level === 'warn'),
+    [{ message: /cannot be told/ }],
+  );
+  await chmod(folder, 0o700);
+});
+
+/** Root may do what it likes, so it is another user for so long. */
+async function withoutRoot(dataDir: string, work: () => Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) return await work();
+  for (const path of [dataDir, ...(await readdir(dataDir, { recursive: true })).map((name) => join(dataDir, name))])
+    await chown(path, NOBODY, NOBODY);
+  process.seteuid?.(NOBODY);
+  try {
+    await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+const NOBODY = 65_534;

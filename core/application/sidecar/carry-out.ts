@@ -7,7 +7,7 @@ import type { LinkConnection } from '../../ports/hub-link.ts';
 import { frameReader } from '../../protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../protocol/sidecar-frames.ts';
-import { LOOK_RETRY_MS, LOOK_TRIES_MAX, SOCKET_BYTES_MAX } from './bounds.ts';
+import { LOOK_RETRY_MS, LOOK_TRIES_MAX, REMOVALS_WAITING_MAX, REMOVE_RETRY_MS, SOCKET_BYTES_MAX } from './bounds.ts';
 import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts } from './ports.ts';
@@ -40,6 +40,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   const timers = new Map<string, Timer>();
   /** Looks that are to be tried again. */
   const looks = new Set<Timer>();
+  const removals = new Set<Timer>();
   let connection: LinkConnection | null = null;
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
   const reports = pacedReports({ hasRoom, read: readReport });
@@ -131,6 +132,28 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     deliver({ type: 'looked', name, look: number });
   }
 
+  /** A task that nobody published needs no taking back: then it is a word to an agent, in a folder of the agent's. */
+  async function withdraw(name: Assignment): Promise<void> {
+    if (options.runner === undefined) return await results.withdraw(name);
+    await attempt('tell an agent that its assignment is gone', () => results.withdraw(name));
+  }
+
+  /** What an agent has made such that it cannot be removed may be removed later; it is in nobody's way. */
+  async function remove(name: Assignment): Promise<void> {
+    try {
+      await results.remove(name);
+    } catch (thrown) {
+      const fields = { task_id: name.taskId, generation: name.generation, error: messageOf(thrown) };
+      if (removals.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
+      log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
+      const timer = clock.after(REMOVE_RETRY_MS, () => {
+        removals.delete(timer);
+        void remove(name);
+      });
+      removals.add(timer);
+    }
+  }
+
   async function readReport(name: Assignment): Promise<void> {
     try {
       await options.deliver({ type: 'report_read', name, text: await journal.readReport(name), error: null });
@@ -165,11 +188,11 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'removeReport':
           return await journal.removeReport(effect.name);
         case 'withdraw':
-          return await results.withdraw(effect.name);
+          return await withdraw(effect.name);
         case 'forget':
           return results.forget(effect.name);
         case 'removeFiles':
-          return await attempt('remove the files of an assignment', () => results.remove(effect.name));
+          return await remove(effect.name);
       }
     },
 
@@ -223,6 +246,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
       timers.clear();
       for (const timer of looks) timer.cancel();
       looks.clear();
+      for (const timer of removals) timer.cancel();
+      removals.clear();
       disconnect();
       runs.leave();
     },

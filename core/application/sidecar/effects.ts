@@ -15,11 +15,11 @@ export type DurableEffect =
   | { readonly type: 'writeReport'; readonly name: Assignment; readonly text: string }
   | { readonly type: 'refuseReport'; readonly name: Assignment; readonly reason: string }
   | { readonly type: 'removeReport'; readonly name: Assignment }
-  /** Tells the agent that its assignment is gone, and takes a published task back. */
+  /** Takes a published task back, and tells the agent that its assignment is gone: failing to tell is logged, no more. */
   | { readonly type: 'withdraw'; readonly name: Assignment }
   /** Stops watching for its files. */
   | { readonly type: 'forget'; readonly name: Assignment }
-  /** Removes its folders. Failing to is logged, no more. */
+  /** Removes its folders. If that fails it is logged, and tried again later. */
   | { readonly type: 'removeFiles'; readonly name: Assignment };
 
 /** The reason of an abort; without `graceMs` the runner gives its own. */

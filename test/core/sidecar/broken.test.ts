@@ -46,6 +46,35 @@ for (const [what, event, kind, error] of BAD) {
   });
 }
 
+t.test('R16: an agent that locks its folder keeps no other from being reported or taken', async (t) => {
+  // Its .stop could not be written, which counted as a journal that cannot be.
+  const here = await openRoom({ slots: 2, hub: obliging, script: worker({ status: 'success' }, 20_000) });
+  here.say(offer());
+  here.say({ ...offer(), task_id: OTHER } as never);
+  await here.pass(5_000);
+  here.results.withdraw = () => Promise.reject(new Error('EACCES: permission denied, planted'));
+  let removals = 0;
+  const remove = here.results.remove.bind(here.results);
+  here.results.remove = (name) => ((removals += 1) > 2 ? remove(name) : Promise.reject(new Error('EACCES: permission denied, planted')));
+  here.say({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  await here.pass(30_000);
+  t.match(
+    here.heard.find((frame) => frame['type'] === 'task_cancel_ack'),
+    { task_id: TASK, outcome: 'killed' },
+  );
+  t.match(
+    here.heard.find((frame) => frame['type'] === 'task_complete'),
+    { task_id: OTHER },
+  );
+  t.notOk(here.types().includes('draining'), 'its journal is whole');
+  t.not(here.results.paths().length, 0);
+  await here.pass(600_000);
+  t.same(here.results.paths(), [], 'what could not be removed is, later');
+  await here.sidecar.stop();
+  await here.pass(1);
+  t.equal(here.clock.pending, 0);
+});
+
 t.test('R16: usage that cannot be read says nothing', async (t) => {
   const sidecar = working();
   for (const byModel of [{ m: null }, 'words', null, { m: 5 }]) {
