@@ -50,7 +50,8 @@ async function fromProc(pid: number): Promise<Found> {
 async function fromPs(pid: number): Promise<Found> {
   try {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
-      env: { ...process.env, LC_ALL: 'C' },
+      // In the time of one zone for ever: what was written before a journey is compared with what is read after it.
+      env: { ...process.env, LC_ALL: 'C', TZ: 'UTC' },
     });
     const [state = '', ...start] = stdout.trim().split(/\s+/);
     if (state.startsWith('Z')) return 'ended';

@@ -40,6 +40,11 @@ const commandOptions = Type.Object({
    * output that is a JSON object, together with exit code 0. Default `files`.
    */
   report: Type.Optional(Type.Enum(['files', 'last-json-line'])),
+  /**
+   * It only wakes an agent and hands over (`docker run -d`, `tmux`, a nudge): ended with code 0, it has done its part, and the agent
+   * tells the rest by its files. Default false: what ends that soon is started again.
+   */
+  detaches: Type.Optional(Type.Boolean()),
   /** Milliseconds that it may say nothing, with `last-json-line`; then it is stopped. Default 600,000. */
   idleMs: Type.Optional(Type.Integer({ minimum: 1, maximum: IDLE_MS_MAX })),
   /** What exit codes mean, with `last-json-line`: `{ 3: 'auth', 75: 'rate_limited' }`. */
@@ -72,7 +77,7 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
 
   const start = (request: WakeRequest): ProgramStart => ({ argv: expandArgv(argv, request), cwd, env, passEnv });
   const check = () => checkCommand({ argv, cwd, env, passEnv });
-  if (options.report !== 'last-json-line') return programRunner(sidecar, { start, graceMs, check });
+  if (options.report !== 'last-json-line') return programRunner(sidecar, { start, graceMs, detaches: options.detaches, check });
   return agentProgram(sidecar, {
     name: 'command',
     title: basename(argv[0] ?? ''),
@@ -86,6 +91,7 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
 
 /** Of options that mean something only where its output is heard. */
 function heardOnlyProblems({ report, exitCodes = {}, ...options }: CommandOptions): readonly ConfigProblem[] {
+  const isBoth = report === 'last-json-line' && options.detaches === true;
   const noCodes = Object.keys(exitCodes).filter((code) => !/^[1-9][0-9]{0,2}$/.test(code) || Number(code) > EXIT_CODE_MAX);
   const unheard = (['exitCodes', 'idleMs'] as const).filter(
     (name) => report !== 'last-json-line' && { exitCodes: Object.keys(exitCodes).length > 0, idleMs: options.idleMs !== undefined }[name],
@@ -95,6 +101,7 @@ function heardOnlyProblems({ report, exitCodes = {}, ...options }: CommandOption
       path: `exitCodes.${code}`,
       message: `must be a code from 1 to ${String(EXIT_CODE_MAX)}; 0 is no failure`,
     })),
+    ...(isBoth ? [{ path: 'detaches', message: 'needs report: "files"; a program that hands over and ends has no last line' }] : []),
     ...unheard.map((path) => ({ path, message: `has a meaning only with report: "last-json-line"; ${INSTEAD[path]}` })),
   ];
 }

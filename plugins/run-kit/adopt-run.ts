@@ -27,11 +27,13 @@ export interface AdoptRunOptions {
  */
 export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<void> {
   const { run, table } = options;
-  const main = run.process ?? (await findMain(table, run.runId));
-  if (main === null && options.isLaunched === true && !(await wereStreamsOpened(run.runDir))) {
+  // A mark without a start says too little to find the process by it.
+  const marked = run.process?.startTime === null ? null : run.process;
+  const main = marked ?? (await findMain(table, run.runId));
+  if (main === null && run.process === null && options.isLaunched === true && !(await wereStreamsOpened(run.runDir))) {
     return await emit({ type: 'failed', phase: 'spawn', message: 'the sidecar ended before it had started the agent', retryable: true });
   }
-  if (run.process === null && main !== null) await emit({ type: 'spawned', process: main });
+  if (marked === null && main !== null) await emit({ type: 'spawned', process: main });
   await watchRun({ ...options, main, runId: run.runId, runDir: run.runDir }, emit);
 }
 

@@ -6,7 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
 import { isPath } from './find-program.ts';
 import { explainRefusal, type LaunchRefusal } from './launch-refusal.ts';
-import { markOf, type ProcessTable } from './process-table.ts';
+import { markIfKnown, type ProcessTable } from './process-table.ts';
 import { openErrorStream, openStreams, type OpenStreams } from './run-files.ts';
 
 export interface LaunchOptions {
@@ -96,7 +96,7 @@ function started(child: ChildProcess, table: ProcessTable): Promise<Launched> {
     child.once('error', rejectStart);
     if (child.pid === undefined) return; // The `error` event says why.
     // Taken before the event loop turns: a child that has already ended is a zombie until then, and keeps its start time.
-    const main = markOf(table, child.pid);
+    const main = markIfKnown(table, child.pid);
     const ended = new Promise<ProcessEnd>((resolveEnd) => {
       child.once('exit', (exitCode, signal) => {
         resolveEnd({ exitCode, signal });

@@ -15,7 +15,8 @@ const PS_OPTIONS = {
   encoding: 'utf8',
   timeout: PS_WITHIN_MS,
   maxBuffer: PS_BYTES_MAX,
-  env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+  // In the time of one zone for ever: a journey, or summer time, must not give a process another start.
+  env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' },
 } as const;
 
 export function psProcessTable(): ProcessTable {

@@ -36,6 +36,15 @@ export const markOf = (table: ProcessTable, pid: number): ProcessMark => ({
   bootId: table.bootId,
 });
 
+/** As `markOf`, for a process that runs whatever can be said of it: where the table cannot be read, its start is not known. */
+export function markIfKnown(table: ProcessTable, pid: number): ProcessMark {
+  try {
+    return markOf(table, pid);
+  } catch {
+    return { pid, startTime: null, bootId: table.bootId }; // told as a mark without a start
+  }
+}
+
 /** Whether the very process of the mark still runs: same number, same start, same boot. A mark without a start time never matches. */
 export function isAlive(table: ProcessTable, mark: ProcessMark): boolean {
   if (mark.startTime === null || mark.bootId !== table.bootId) return false;

@@ -14,12 +14,17 @@ export interface ProgramRunnerOptions {
   readonly hear?: Hear | undefined;
   /** Milliseconds between SIGTERM and SIGKILL when a run is stopped and the stop says nothing of it. Default 5,000. */
   readonly graceMs?: number | undefined;
+  /**
+   * The program only wakes an agent and hands over (`docker run -d`, `tmux`, a nudge): ended with 0, it has done its part, and the agent
+   * tells the rest by its files. Not together with `hear`. Default false.
+   */
+  readonly detaches?: boolean | undefined;
   /** For the doctor: whether the program could be started. */
   readonly check?: WakeRunner['check'];
 }
 
 /** A runner that keeps all that `WakeRunner` asks for: starts, follows, adopts and stops with the whole process tree. */
 export function programRunner(deps: ProgramRunnerDeps, options: ProgramRunnerOptions): WakeRunner {
-  const { start, hear, check, graceMs = GRACE_MS } = options;
-  return startedProgram(deps, { start, graceMs, check, ears: hear === undefined ? undefined : () => ({ hear }) });
+  const { start, hear, check, detaches, graceMs = GRACE_MS } = options;
+  return startedProgram(deps, { start, graceMs, detaches, check, ears: hear === undefined ? undefined : () => ({ hear }) });
 }

@@ -60,13 +60,15 @@ export interface StartedProgramOptions {
   /** Left out, the agent is on its own. `tell` is for what is not said by a line; asked once for each run, adopted ones too. */
   readonly ears?: ((request: WakeRequest, tell: Emit) => RunEars | Promise<RunEars>) | undefined;
   readonly graceMs: number;
+  /** The program only wakes its agent and hands over: ended with 0, it has done its part. Default false. */
+  readonly detaches?: boolean | undefined;
   readonly check?: WakeRunner['check'];
 }
 
 /** A runner that keeps all that `WakeRunner` asks for. */
 export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramOptions): WakeRunner {
   const { baseDir, clock, log } = deps;
-  const { start, ears: earsFor, check, graceMs } = options;
+  const { start, ears: earsFor, check, graceMs, detaches } = options;
   const table = systemProcessTable();
   const common = { graceMs, clock, log, table };
 
@@ -97,7 +99,8 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
         const tell = hearing({ ...common, ears, request, left }, emit);
         await tell({ type: 'spawned', process: main });
         if (ears === undefined) await tell({ type: 'woken' });
-        const watched = { ...common, runId: request.runId, runDir: request.runDir, main, ended, signal, left, enough: ears?.enough };
+        const { runId, runDir } = request;
+        const watched = { ...common, runId, runDir, main, ended, detaches, signal, left, enough: ears?.enough };
         await watchRun(watched, tell).finally(() => ears?.close?.());
       }),
     attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>

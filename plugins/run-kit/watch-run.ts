@@ -3,7 +3,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { ProcessMark, StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
 import type { ProcessEnd } from './launch.ts';
-import { isAlive, type ProcessTable } from './process-table.ts';
+import { isAlive, markIfKnown, type ProcessTable } from './process-table.ts';
 import { RUN_STREAMS_BYTES_MAX, STDERR_TAIL_BYTES, runFiles, streamedBytes, tailOf } from './run-files.ts';
 import { stopTree } from './stop-tree.ts';
 import { aborted, wait } from './wait.ts';
@@ -29,6 +29,8 @@ export interface WatchRunOptions {
   readonly ended?: Promise<ProcessEnd> | undefined;
   /** Between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
   readonly graceMs: number;
+  /** Our child only wakes its agent and hands over: once it ended with 0, what it started is left alone and nothing more is told. */
+  readonly detaches?: boolean | undefined;
   readonly signal: StopSignal;
   /** Aborted when the runner has heard enough: the run is ended, and its end told as `exited`. */
   readonly enough?: StopSignal | undefined;
@@ -50,6 +52,8 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
   const over = new AbortController();
   const foreign = foreignWatch(options);
   const ended = options.ended ?? foreign.end(over.signal);
+  let childEnd: ProcessEnd | null = null;
+  void options.ended?.then((end) => (childEnd = end));
   const first = await Promise.race([
     aborted(signal, over.signal).then(() => 'stop' as const),
     aborted(left, over.signal).then(() => 'left' as const),
@@ -60,11 +64,13 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     over.abort();
   });
   if (left.aborted) return;
+  if (first === 'ended' && options.detaches === true && !signal.aborted && isWell(childEnd)) return;
 
   if (first === 'overflow' && !signal.aborted) await emit(tooMuchOutput(streamsBytesMax));
   // Its children may outlive the main process; the run is over when they are gone too.
   const { wasAlive, survivors } = await stopTree({
     ...options,
+    main: childEnd === null && options.ended !== undefined ? ownMark(options) : options.main,
     leaderSeen: options.ended !== undefined || foreign.wasSeen(),
     graceMs: graceOf(signal, options.graceMs),
   });
@@ -78,6 +84,11 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
   const stderrTail = await tailOf(runFiles(options.runDir).stderr, STDERR_TAIL_BYTES);
   await emit({ type: 'exited', ...end, stderrTail, ...(survivors.length > 0 ? { survivors } : {}) });
 }
+
+const isWell = (end: ProcessEnd | null): boolean => end?.exitCode === 0;
+
+/** Our child keeps its number until its end was told, so that a mark that could not be read before may be read now. */
+const ownMark = ({ main, table }: WatchRunOptions): ProcessMark | null => (main?.startTime === null ? markIfKnown(table, main.pid) : main);
 
 const UNKNOWN_END: ProcessEnd = { exitCode: null, signal: null };
 

@@ -33,6 +33,26 @@ withRuns('a missing, unexecutable or impossible program is refused with what to 
   }
 });
 
+withRuns('R10: a program that only wakes and hands over has not ended too early, and is found when it must stop', async (t, world) => {
+  // As docker run -d and tmux do: what works on is neither its child nor of its group.
+  const argv = ['sh', '-c', 'setsid sleep 60 </dev/null >/dev/null 2>&1 & exit "$1"', 'sh'];
+  const request = await world.request();
+  const runner = await create({ argv: [...argv, '0'], detaches: true }, world.baseDir);
+  const events = await all(runner.wake(request, never()));
+  t.match(
+    events.map(({ type }) => type),
+    ['spawned', 'woken'],
+  );
+  t.equal(carriersOf(request.runId).length, 1, 'what it woke is at work');
+  const [spawned] = events;
+  const run = { ...request, process: spawned?.type === 'spawned' ? spawned.process : null };
+  t.match(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'stopped', survivors: [] }]);
+
+  const failing = await create({ argv: [...argv, '3'], detaches: true }, world.baseDir);
+  t.match((await all(failing.wake(await world.request(), never()))).at(-1), { type: 'exited', exitCode: 3 }, 'it could not hand over');
+  t.match(command({ argv, detaches: true, report: 'last-json-line' }).problems(), [{ path: /detaches/ }]);
+});
+
 withRuns('an argument that is too long is refused with the limit and the way out', async (t, world) => {
   const runner = await create({ argv: [NODE, PROBE_AGENT, 'reports', '${TASK_DESCRIPTION}'] }, world.baseDir);
   const events = await all(runner.wake(await world.request({ description: 'x'.repeat(131_072) }), never()));

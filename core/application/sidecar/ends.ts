@@ -72,15 +72,25 @@ export function onLooked(turn: Turn, input: { readonly name: Assignment; readonl
 function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   const gone: Slot = { ...slot, run: null };
   if (slot.stop !== null) return finishStop(turn, gone, { wasDetached: slot.run?.detached ?? false, end });
+  const { wakeError } = turn.live(slot);
+  const isSurvived = end.survivors.length > 0;
+  if (wakeError !== null && !isSurvived) return wakeFailed(turn, gone, { message: wakeError, retryable: true });
+  if (wakeError !== null) return fail(turn, gone, { kind: 'wake_failed', error: wakeError, details: survivorsOf(end) });
   // Also one that was stopped because nobody can go on with it.
   const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
   if (isUnknown) return fail(turn, gone, LOST);
   const isEarly = !hasStarted(slot) && turn.nowMs - (slot.run?.startedAtMs ?? 0) <= turn.setting.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
+  // Beside what could not be killed nothing is woken.
+  if (isSurvived) return fail(turn, gone, { ...failure, details: { ...failure.details, ...survivorsOf(end) } });
   if (isEarly && !turn.live(slot).attached)
     return wakeFailed(turn, gone, { message: failure.error, retryable: true, details: failure.details });
   fail(turn, gone, failure);
 }
+
+/** Those that live, for the story of the task. */
+const survivorsOf = ({ survivors }: RunEnd): Readonly<Record<string, unknown>> =>
+  survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {};
 
 const LOST: Failure = {
   kind: 'lost',
@@ -95,17 +105,16 @@ interface StoppedRun {
 /** It is stopped and left no result: says what is owed about it. */
 function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
   const stop = slot.stop as SlotStop;
-  const survivors = stopped?.end.survivors ?? [];
+  const end = stopped?.end ?? UNKNOWN_END;
   if (stop.cause === 'released') return release(turn, { ...slot, run: null }, stop.reason);
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
-    const details = { reason: stop.reason, ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}) };
-    return fail(turn, slot, { kind: stop.cause, error: stop.reason, details });
+    return fail(turn, slot, { kind: stop.cause, error: stop.reason, details: { reason: stop.reason, ...survivorsOf(end) } });
   }
   const outcome = outcomeOf(turn, slot, stopped);
   const used = attemptUsage(turn, slot);
   leave(turn, slot, outcome);
   turn.remember({ ...nameOf(slot), fate: outcome, filesKept: false });
-  confirmCancel(turn, slot, { outcome, survivors, used });
+  confirmCancel(turn, slot, { outcome, survivors: end.survivors, used });
 }
 
 function outcomeOf(turn: Turn, slot: Slot, stopped: StoppedRun | null): CancelOutcome & Fate {

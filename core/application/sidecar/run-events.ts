@@ -109,9 +109,10 @@ function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event
   // What has a process was spawned once, whatever its runner calls it now; and a stop wants only the end.
   const wasSpawned = turn.live(slot).attached && slot.run.process !== null;
   if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(turn, slot, UNKNOWN_END);
+  const { wakeError } = turn.live(slot);
   turn.patchLive(slot, { following: false, attached: false });
   if (isAgentFault(event.kind ?? null)) return handBack(turn, { ...slot, run: null }, event);
-  wakeFailed(turn, { ...slot, run: null }, { message: event.message, retryable: event.retryable, details: event.details });
+  wakeFailed(turn, { ...slot, run: null }, { message: wakeError ?? event.message, retryable: event.retryable, details: event.details });
 }
 
 function onAgentFailed(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
@@ -158,10 +159,16 @@ export function onRunOver(turn: Turn, input: { readonly name: Assignment; readon
   else watchSilence(turn, detached);
 }
 
+/** It may have started something before it threw: what carries the id of the run is found and stopped before another try. */
+function stopUntold(turn: Turn, slot: Slot & { readonly run: SlotRun }, error: string): void {
+  turn.patchLive(slot, { wakeError: error });
+  stopRun(turn, slot);
+}
+
 function onRunnerThrew(turn: Turn, slot: Slot & { readonly run: SlotRun }, error: string): void {
   turn.log('error', 'the wake runner threw', { task_id: slot.taskId, generation: slot.generation, error });
   if (turn.live(slot).attached || slot.stop !== null) return attachLater(turn, slot, error);
-  if (slot.run.process === null) return onSpawnFailed(turn, slot, { message: error, retryable: true });
+  if (slot.run.process === null) return stopUntold(turn, slot, error);
   onAgentFailed(turn, slot, { message: `the wake runner broke: ${error}`, retryable: true });
   // Nothing follows its process any more, so it is stopped now and not after its moment of grace.
   const settled = turn.slot(nameOf(slot));

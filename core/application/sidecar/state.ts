@@ -97,6 +97,8 @@ export interface LiveSlot {
   /** The run was begun by an earlier process of this sidecar, or is only followed to be stopped. */
   readonly attached: boolean;
   readonly end: RunEnd | null;
+  /** Its runner threw before it had told of a process: what is told once nothing of the run is alive. */
+  readonly wakeError: string | null;
   /** The number of the newest look into its folder. */
   readonly look: number;
   /** The hub was told that the wake went well. */
@@ -131,6 +133,7 @@ export const NOTHING_LIVE: LiveSlot = {
   following: false,
   attached: false,
   end: null,
+  wakeError: null,
   look: 0,
   wakeTold: false,
   used: NO_USAGE,

@@ -36,7 +36,7 @@ function wake(turn: Turn, slot: Slot, input: { readonly paths: PreparedRun; read
   const run: SlotRun = { runId: input.runId, startedAtMs: turn.nowMs, process: null, woken: false, detached: false };
   const waking: Slot = { ...slot, status: 'waking', wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? turn.nowMs };
   turn.putSlot(waking);
-  turn.patchLive(slot, { following: true, attached: false, end: null, wakeTold: false });
+  turn.patchLive(slot, { following: true, attached: false, end: null, wakeError: null, wakeTold: false });
   if (slot.expectedSinceMs === null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs: turn.nowMs });
   turn.outwardly({ type: 'wake', request: requestFor(turn, waking, run, input.paths) });
   watchSilence(turn, waking);
@@ -53,11 +53,12 @@ function publish(turn: Turn, slot: Slot, paths: PreparedRun): void {
 
 /** Goes on with a run that nothing follows: to its end, or, where it is unwanted or cannot be followed, to stop it. */
 function attach(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): void {
-  const { following, end } = turn.live(slot);
+  const { following, end, wakeError } = turn.live(slot);
   if (following || end !== null || turn.setting.runner === null) return;
   const isUnwanted = slot.stop !== null || slot.status === 'reporting';
   const cannotGoOn = turn.setting.runner.adoptable ? null : { reason: 'its runner cannot go on with a run of an earlier sidecar' };
-  const stop = isUnwanted ? stopReasonOf(slot) : cannotGoOn;
+  const isUntold = wakeError === null ? null : { reason: 'its runner threw before it had told of a process' };
+  const stop = isUnwanted ? stopReasonOf(slot) : (cannotGoOn ?? isUntold);
   turn.patchLive(slot, { following: true, attached: true });
   turn.log('info', stop === null ? 'taking up a run where it is' : 'finding a run to stop it', {
     task_id: slot.taskId,
@@ -120,7 +121,7 @@ export function wakeFailed(turn: Turn, slot: Slot, failure: WakeFailure): void {
     });
   }
   turn.putSlot({ ...gone, status: 'waking' });
-  turn.patchLive(slot, { following: false, end: null, wakeTold: false });
+  turn.patchLive(slot, { following: false, end: null, wakeError: null, wakeTold: false });
   turn.cancelTimersOf(slot, ['confirm', 'pickup', 'silence']);
   turn.startTimerOf(slot, 'retry', delayMs);
 }

@@ -93,11 +93,31 @@ t.test('a run whose runner lets go of it', async (t) => {
 });
 
 t.test('a runner that throws', async (t) => {
-  t.test('before spawned: nothing was started, it is tried again', async (t) => {
+  for (const [what, left] of [
+    ['left nothing', { type: 'failed', phase: 'spawn', message: 'nothing was started', retryable: true }],
+    ['was found and stopped', stoppedRun()],
+    ['ended by itself', exited(null)],
+  ] as const)
+    t.test(`R10: before spawned: it is tried again only once what it may have started ${what}`, async (t) => {
+      const sidecar = waking();
+      const runId = sidecar.slot()?.run?.runId ?? '';
+      const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+      t.equal(startedFor(effects, 'retry'), undefined);
+      t.ok(words(effects).includes('prepare'));
+      t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /threw/ }, run: { runId, process: null } }]);
+      const told = sidecar.wake(left);
+      const after = left.type === 'failed' ? told : sidecar.looked();
+      t.equal(startedFor(after, 'retry'), 5_000);
+      t.match(sent(after), [{ type: 'wake_result', status: 'failed', error: 'boom' }]);
+      t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });
+    });
+  t.test('R10: before spawned: beside what cannot be killed it is not tried again', async (t) => {
     const sidecar = waking();
     const runId = sidecar.slot()?.run?.runId ?? '';
-    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
-    t.equal(startedFor(effects, 'retry'), 5_000);
+    sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    sidecar.prepared();
+    sidecar.wake(stoppedRun(4243));
+    t.match(writtenBody(sidecar.looked()), { type: 'task_failed', kind: 'wake_failed', error: 'boom', details: { survivors: [4243] } });
   });
   t.test('after spawned: the agent failed, and its process is found and stopped', async (t) => {
     const sidecar = waking();

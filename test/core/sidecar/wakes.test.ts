@@ -85,6 +85,14 @@ t.test('an exit before .started', async (t) => {
     t.same(words(sidecar.wake(exited(1))), ['look'], 'nothing is decided yet');
     t.equal(startedFor(sidecar.looked(), 'retry'), 5_000);
   });
+  t.test('R10: with survivors is not tried again', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: '', survivors: [4243] });
+    const effects = sidecar.looked();
+    t.equal(startedFor(effects, 'retry'), undefined);
+    t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', details: { survivors: [4243] } });
+  });
   t.test('later is a failure of the agent', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
