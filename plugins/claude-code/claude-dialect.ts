@@ -29,9 +29,21 @@ interface ClaudeState {
   /** When a spent allowance is given back, milliseconds since 1970; null when that was not said. */
   readonly resetAtMs: number | null;
   readonly used: UsedSoFar;
+  /** Shells and subagents that it has in the background. */
+  readonly background: number;
+  /** The result of its last turn; another turn may follow. */
+  readonly answer: Verdict | null;
 }
 
-const FIRST: ClaudeState = { isResumed: false, hasWorked: false, hasBegun: false, resetAtMs: null, used: NOTHING_USED };
+const FIRST: ClaudeState = {
+  isResumed: false,
+  hasWorked: false,
+  hasBegun: false,
+  resetAtMs: null,
+  used: NOTHING_USED,
+  background: 0,
+  answer: null,
+};
 
 export interface ClaudeDialectOptions {
   /** A result that came although a tool was denied counts as failed. */
@@ -43,9 +55,9 @@ export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<Claud
   hear(state, { json, heardAtMs }) {
     switch (json?.['type']) {
       case 'system':
-        return hearSystem(state, json);
+        return goingOn(hearSystem(state, json));
       case 'assistant':
-        return hearAssistant(state, objectOf(json['message']));
+        return goingOn(hearAssistant(state, objectOf(json['message'])));
       case 'rate_limit_event':
         return hearAllowance(state, objectOf(json['rate_limit_info']));
       case 'result':
@@ -61,6 +73,12 @@ export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<Claud
       hasWorked: state.hasWorked,
     }),
 });
+
+/** What is in the background may have it take another turn, whose result is its answer then. */
+function goingOn(heard: Heard<ClaudeState>): Heard<ClaudeState> {
+  const { answer } = heard.state;
+  return answer === null ? heard : { ...heard, answer: { verdict: answer, isAtWork: true } };
+}
 
 function hearSystem(state: ClaudeState, said: SaidObject): Heard<ClaudeState> {
   switch (said['subtype']) {
@@ -79,6 +97,8 @@ function hearSystem(state: ClaudeState, said: SaidObject): Heard<ClaudeState> {
     }
     case 'permission_denied':
       return { state, events: [{ type: 'progress', message: `not allowed: ${textOf(said['tool_name']) ?? 'a tool'}` }] };
+    case 'background_tasks_changed':
+      return { state: { ...state, background: itemsOf(said['tasks']).length } };
     default:
       return { state };
   }
@@ -124,7 +144,12 @@ function hearResult(
     turns: countOf(said['num_turns']),
     ...(denied.length === 0 ? {} : { denied }),
   };
-  return { state, events: [{ type: 'completed', output, ...usage }] };
+  const answer: Verdict = { type: 'completed', output, ...usage };
+  return {
+    state: { ...state, answer },
+    events: [{ type: 'usage', ...usage }],
+    answer: { verdict: answer, isAtWork: state.background > 0 },
+  };
 }
 
 const isSessionGone = (error: string): boolean => /no conversation found with session id/i.test(error);

@@ -35,6 +35,10 @@ const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
     if (json === null) return { state };
     if (json['type'] === 'tool') return { state: { hasWorked: true } };
     if (json['type'] === 'session_gone') return { state, events: [{ type: 'session_gone', message: 'no such session' }] };
+    if (json['type'] === 'answer') {
+      const verdict = { type: 'completed', output: json['text'] } as const;
+      return { state, answer: { verdict, isAtWork: json['at_work'] === true } };
+    }
     if (json['type'] === 'totals') return { state, totals: { tokens: countOf(json['tokens']), usd: amountOf(json['usd']) } };
     const event = json as unknown as SaidEvent;
     const isKnown = ['started', 'progress', 'completed', 'failed'].includes(event.type);
@@ -89,6 +93,23 @@ const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void
     t.strictSame(await world.close(), [], 'nothing that carries a run id is left');
   });
 };
+
+withRuns(
+  'R4: an answer is the last one: it counts at the end of the program, or when it has said nothing more for a moment',
+  async (t, world) => {
+    const says = (text: string, more: object = {}): string => `echo '${JSON.stringify({ type: 'answer', text, ...more })}'`;
+    const answered = async (script: string, settings: AgentRunSettings = {}): Promise<readonly WakeEvent[]> =>
+      told(world, 'unused', { settings, more: { start: () => ({ argv: ['sh', '-c', script] }) } });
+    const output = (events: readonly WakeEvent[]): unknown => events.find((event) => event.type === 'completed')?.output;
+    t.equal(output(await answered(`${says('one')}; ${says('two')}`)), 'two');
+    t.equal(output(await answered(`${says('one', { at_work: true })}; sleep 4; ${says('two')}`)), 'two', 'longer than the moment');
+    const hanging = await answered(`${says('one')}; sleep 60`);
+    t.strictSame([output(hanging), types(hanging).at(-1)], ['one', 'exited'], 'what goes on after it is stopped');
+    const busy = await answered(`${says('one', { at_work: true })}; sleep 60`, { idleMs: 300 });
+    t.strictSame([output(busy), types(busy).at(-1)], ['one', 'exited'], 'at the latest after its idle time');
+    t.equal(output(await answered(`${says('one')}; exit 3`)), 'one');
+  },
+);
 
 withRuns('a result is not an end: what goes on after it is stopped, and nobody has to ask', async (t, world) => {
   const request = await world.request();

@@ -3,6 +3,7 @@ import t from 'tap';
 import { claudeDialect } from '../../plugins/claude-code/claude-dialect.ts';
 import { claudeStart } from '../../plugins/claude-code/claude-start.ts';
 import { claudeCode } from '../../plugins/runners.ts';
+import type { SaidObject } from '../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
@@ -186,8 +187,29 @@ void t.test('a model that there is not is a matter of its setup', (t) => {
   t.end();
 });
 
-void t.test('the first result counts', (t) => {
-  t.match(readCase('input-json-two').verdict, { output: { text: /one/ } });
+void t.test('R4: its last word is its answer: the result of a turn with something in the background is not the last one', (t) => {
+  t.match(readCase('input-json-two').verdict, { output: { text: /two/ } });
+  const result = (text: string) => ({ type: 'result', subtype: 'success', is_error: false, result: text });
+  const tasks = (...names: readonly string[]) => ({
+    type: 'system',
+    subtype: 'background_tasks_changed',
+    tasks: names.map((task_id) => ({ task_id })),
+  });
+  const answersTo = (...lines: readonly object[]): readonly unknown[] => {
+    let state = dialect.begin(null);
+    return lines.map((line) => {
+      const heard = dialect.hear(state, { stream: 'stdout', text: '', json: line as SaidObject, heardAtMs: READ_AT_MS });
+      state = heard.state;
+      const { verdict, isAtWork } = heard.answer ?? {};
+      return verdict?.type === 'completed' ? [(verdict.output as { text: string }).text, isAtWork] : null;
+    });
+  };
+  t.strictSame(answersTo(result('done')), [['done', false]], 'with nothing in the background it is the end');
+  t.strictSame(
+    answersTo(tasks('a', 'b'), result('started both'), tasks('b'), tasks(), { type: 'system', subtype: 'init' }, result('42')),
+    [null, ['started both', true], ['started both', true], ['started both', true], ['started both', true], ['42', false]],
+    'it is at work until the result of a turn that leaves nothing behind',
+  );
   t.end();
 });
 

@@ -30,7 +30,7 @@ export interface Reading {
   /** All that was told before the verdict. */
   readonly events: readonly SaidEvent[];
   readonly verdict: Verdict | SessionGone;
-  /** The verdict came by a line, not by the end of the program. */
+  /** The verdict, or the answer that became it, came by a line and not by the end of the program. */
   readonly isSettledByLine: boolean;
   /** Of the session, as last told; null when nothing was. */
   readonly totals: SessionTotals | null;
@@ -48,6 +48,7 @@ export function read<State>(
 ): Reading {
   let state = dialect.begin(session);
   let totals: SessionTotals | null = null;
+  let answer: Verdict | null = null;
   const events: SaidEvent[] = [];
   const reading = (verdict: Reading['verdict'], isSettledByLine: boolean): Reading => ({
     events,
@@ -60,11 +61,13 @@ export function read<State>(
     const heard = dialect.hear(state, { stream, text, json: objectIn(text), heardAtMs: READ_AT_MS });
     state = heard.state;
     totals = heard.totals ?? totals;
+    answer = heard.answer?.verdict ?? answer;
     for (const event of heard.events ?? []) {
       if (event.type === 'completed' || event.type === 'failed' || event.type === 'session_gone') return reading(event, true);
       events.push(event);
     }
   }
+  if (answer !== null) return reading(answer, true);
   const stderrTail = recording.lines.flatMap(({ stream, text }) => (stream === 'stderr' ? [text] : [])).join('\n');
   return reading(
     dialect.ended(state, { exitCode: recording.exitCode, signal: recording.signal, stderrTail, droppedLines: 0, ...end }),

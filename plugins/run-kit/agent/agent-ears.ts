@@ -8,6 +8,7 @@ import type { Emit } from '../wake-events.ts';
 import {
   agentFailed,
   type AgentDialect,
+  type Heard,
   type HeardLine,
   type Session,
   type SessionGone,
@@ -56,6 +57,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   let hasSpoken = false;
   let isSettled = false;
   let givingUp: Promise<void> = Promise.resolve();
+  let answer: NonNullable<Heard<State>['answer']> | null = null;
   let alarm: Timer | null = null;
 
   const alarmIn = (delayMs: number | undefined, fire: () => void): void => {
@@ -79,14 +81,18 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     await options.onSessionGone(gone);
     endIn(times.lingerMs);
   };
-  const giveUp = async (message: string): Promise<void> => {
-    await tell(await settle(agentFailed({ kind: 'unresponsive', message, hasWorked: hasSpoken })));
+  const endWith = async (verdict: Verdict): Promise<void> => {
+    await tell(await settle(verdict));
     enough.abort();
+  };
+  const giveUp = async (message: string): Promise<void> => {
+    await endWith(agentFailed({ kind: 'unresponsive', message, hasWorked: hasSpoken }));
   };
   const watch = (withinMs: number | undefined, what: string): void => {
     if (isSettled) return;
-    alarmIn(withinMs, () => {
-      givingUp = giveUp(`${what} within ${String(withinMs)} ms, and was stopped`);
+    const isDone = answer?.isAtWork === false;
+    alarmIn(isDone ? times.lingerMs : withinMs, () => {
+      givingUp = answer === null ? giveUp(`${what} within ${String(withinMs)} ms, and was stopped`) : endWith(answer.verdict);
     });
   };
   const toTell = async (event: SaidEvent): Promise<WakeEvent | null> => {
@@ -104,6 +110,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   const hearLine = async (line: Omit<HeardLine, 'heardAtMs'>): Promise<readonly SaidEvent[]> => {
     const heard = dialect.hear(state, { ...line, heardAtMs: clock.nowMs() });
     state = heard.state;
+    answer = heard.answer ?? answer;
     hasSpoken ||= line.stream === 'stdout';
     watch(times.idleMs, 'said nothing');
     const events: SaidEvent[] = [];
@@ -131,6 +138,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     async ended({ exitCode, signal, stderrTail }) {
       await givingUp;
       if (isSettled) return undefined;
+      if (answer !== null) return settle(answer.verdict);
       const verdict = dialect.ended(state, { exitCode, signal, stderrTail, droppedLines });
       if (verdict.type === 'session_gone') {
         await endWithoutVerdict(verdict);

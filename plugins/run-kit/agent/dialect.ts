@@ -38,6 +38,11 @@ export interface Heard<State> {
   readonly events?: readonly (SaidEvent | SessionGone)[] | undefined;
   /** What the session has used by now. */
   readonly totals?: SessionTotals | undefined;
+  /**
+   * Its answer, unless it goes on: the last one settles the attempt when the program ends, or when nothing more is said for a moment
+   * (`isAtWork` false) or for its idle time (true: in the background, or in another turn). Left out: as before.
+   */
+  readonly answer?: { readonly verdict: Verdict; readonly isAtWork: boolean } | undefined;
 }
 
 /** How the program ended without having settled the attempt by a line. */
