@@ -2,9 +2,11 @@
 import {
   agentFailed,
   endInWords,
+  messageFields,
   objectOf,
   shortened,
   textOf,
+  withPiece,
   type AgentDialect,
   type FailureCause,
   type Heard,
@@ -132,7 +134,7 @@ function withText(state: AcpState, update: SaidObject): AcpState {
   const text = textOf(objectOf(update['content'])['text']) ?? '';
   const messageId = textOf(update['messageId']);
   const isSame = !state.isTextPast && messageId === state.messageId;
-  return { ...state, messageId, isTextPast: false, text: isSame ? state.text + text : text };
+  return { ...state, messageId, isTextPast: false, text: withPiece(isSame ? state.text : '', text) };
 }
 
 /** Some agents tell of a tool only once it is done, or once they ask for it; the updates of one are one call. */
@@ -197,7 +199,7 @@ function hearEnd(state: AcpState, result: SaidObject, options: AcpDialectOptions
   const failure = failureOf(state, result, { ...options, wasCalled: tokens !== 'none' });
   if (failure !== null) return { state, events: [{ type: 'usage', ...usage }, failure] };
   const { text, sessionId, denied } = state;
-  const output = { text, session_id: sessionId, ...(denied.length === 0 ? {} : { denied }) };
+  const output = { ...messageFields(text), session_id: sessionId, ...(denied.length === 0 ? {} : { denied }) };
   return { state, events: [{ type: 'completed', output, ...usage }] };
 }
 

@@ -1,6 +1,6 @@
 /** The messages of a conversation as lines of JSON on two pipes. */
 import type { Readable, Writable } from 'node:stream';
-import { lineSplitter, objectIn, type SaidObject } from '../plugin.ts';
+import { lineSplitter, objectIn, RUN_STREAMS_BYTES_MAX, type SaidObject } from '../plugin.ts';
 import type { AnyMessage, Stream } from './acp-package.ts';
 
 export interface AcpStreamOptions {
@@ -9,6 +9,8 @@ export interface AcpStreamOptions {
   readonly output: Readable;
   /** Longer lines are left out. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
+  /** Of all that is read; what follows is left out. Default 256 MiB, as for agents that write into files. */
+  readonly bytesMax?: number | undefined;
   /** Told of each message before it is sent. */
   onSent(message: SaidObject): void;
   /** Told of each message before it is dealt with, one after the other. */
@@ -16,6 +18,8 @@ export interface AcpStreamOptions {
   /** Told of lines that are no messages. */
   onNoise(text: string): Promise<void>;
   onDropped(lines: number): void;
+  /** Told once, of the bound that was exceeded. */
+  onTooMuch(bytesMax: number): Promise<void>;
 }
 
 export interface AcpStream {
@@ -29,7 +33,7 @@ export interface AcpStream {
  * it passes over lines that are no messages or too long, instead of answering them or ending the conversation.
  */
 export function acpStream(options: AcpStreamOptions): AcpStream {
-  const { input, output, lineBytesMax, onSent } = options;
+  const { input, output, lineBytesMax, bytesMax = RUN_STREAMS_BYTES_MAX, onSent } = options;
   let controller: ReadableStreamDefaultController<AnyMessage> | null = null;
   const readable = new ReadableStream<AnyMessage>({
     start(made) {
@@ -47,7 +51,14 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
   });
   const hearAll = async (): Promise<void> => {
     const splitter = lineSplitter(lineBytesMax);
+    let bytes = 0;
     for await (const chunk of output) {
+      const wasWithin = bytes <= bytesMax;
+      bytes += (chunk as Buffer).length;
+      if (bytes > bytesMax) {
+        if (wasWithin) await options.onTooMuch(bytesMax);
+        continue;
+      }
       const { lines, dropped } = splitter.push(chunk as Buffer);
       if (dropped > 0) options.onDropped(dropped);
       await hearLines(lines, options, (message) => controller?.enqueue(message));

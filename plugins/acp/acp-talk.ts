@@ -3,6 +3,7 @@ import {
   messageOf,
   objectOf,
   textOf,
+  tooMuchOutput,
   type AgentEars,
   type AgentStartFacts,
   type Emit,
@@ -78,6 +79,7 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
       return hear(reader.received(message));
     },
     onNoise: (text) => emit({ type: 'output', stream: 'stdout', text }),
+    onTooMuch: (bytesMax) => emit(tooMuchOutput(bytesMax)),
     onDropped(lines) {
       log.warn('a line of output was too long and is left out', { runId, lines });
       ears.onDropped?.(lines);

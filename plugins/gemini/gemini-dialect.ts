@@ -4,10 +4,12 @@ import {
   causeOfStatus,
   countOf,
   endInWords,
+  messageFields,
   objectOf,
   shortened,
   textOf,
   usageByModel,
+  withPiece,
   type AgentDialect,
   type FailureCause,
   type Heard,
@@ -55,7 +57,7 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
       }
       case 'message':
         // The prompt comes back as a message too.
-        return { state: json['role'] === 'assistant' ? { ...state, text: state.text + (textOf(json['content']) ?? '') } : state };
+        return { state: json['role'] === 'assistant' ? { ...state, text: withPiece(state.text, textOf(json['content']) ?? '') } : state };
       case 'tool_use':
         return hearTool(state, textOf(json['tool_name']) ?? 'a tool', options);
       case 'tool_result':
@@ -109,7 +111,7 @@ function verdictOf(state: GeminiState, said: SaidObject): Verdict {
   if (isCutOff || state.text.trim() === '') {
     return agentFailed({ kind: 'no_result', message: state.complaint ?? 'it ended without an answer', hasWorked, details });
   }
-  return { type: 'completed', output: { text: state.text, session_id: state.sessionId }, ...usageIn(objectOf(said['stats'])) };
+  return { type: 'completed', output: { ...messageFields(state.text), session_id: state.sessionId }, ...usageIn(objectOf(said['stats'])) };
 }
 
 function failureOf(

@@ -29,4 +29,4 @@ export { RUN_STREAMS_BYTES_MAX, runFiles, STDERR_TAIL_BYTES, tailOf, type RunFil
 export type { ProgramRunnerDeps, ProgramStart } from './started-program.ts';
 export { stopTree, type StopTreeOptions, type StopTreeResult } from './stop-tree.ts';
 export { wakeEvents, type Emit } from './wake-events.ts';
-export { GRACE_MS, graceOf, watchRun, type WatchRunOptions } from './watch-run.ts';
+export { GRACE_MS, graceOf, tooMuchOutput, watchRun, type WatchRunOptions } from './watch-run.ts';

@@ -127,7 +127,8 @@ async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cu
   while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, LOOK_AT_STREAMS_MS, cut);
 }
 
-const tooMuchOutput = (bytesMax: number): WakeEvent => ({
+/** How a run ends that wrote more than it may. */
+export const tooMuchOutput = (bytesMax: number): WakeEvent => ({
   type: 'failed',
   phase: 'agent',
   message: `The agent wrote more than ${String(bytesMax)} bytes to standard output and error, and was stopped. Make it quieter or let it write to a file.`,

@@ -1,7 +1,9 @@
 /** How what agents say over ACP is read, by recordings of the four that were seen. */
 import { readFileSync } from 'node:fs';
+import { PassThrough, Readable } from 'node:stream';
 import t from 'tap';
 import { acpDialect, type AcpDialectOptions } from '../../plugins/acp/acp-dialect.ts';
+import { acpStream } from '../../plugins/acp/acp-stream.ts';
 import { messageReader } from '../../plugins/acp/acp-messages.ts';
 import { tokensOf } from '../../plugins/acp/acp-usage.ts';
 import { answerOf } from '../../plugins/acp/permission.ts';
@@ -49,6 +51,34 @@ void t.test('a success of each agent is what it said last', (t) => {
     t.equal(tools.length, 1);
   }
   t.end();
+});
+
+void t.test('R20: what is kept of a message has a bound, and a result that is not whole says so', (t) => {
+  const content = { type: 'text', text: 'x'.repeat(100_000) };
+  const piece = { jsonrpc: '2.0', method: 'session/update', params: { update: { sessionUpdate: 'agent_message_chunk', content } } };
+  const [end, ...before] = [...spoken('gemini-text')].reverse();
+  const pieces = Array.from({ length: 30 }, () => ({ from: piece }));
+  const { verdict } = readMessages([...before.reverse(), ...pieces, ...(end === undefined ? [] : [end])]);
+  t.match(verdict, { type: 'completed', output: { text_truncated: true } });
+  t.ok(JSON.stringify(verdict).length < 1_100_000);
+  t.end();
+});
+
+void t.test('R20: beyond its bound an agent is heard no more, which is told once', async (t) => {
+  const heard: string[] = [];
+  const line = `${JSON.stringify({ jsonrpc: '2.0', method: 'm' })}\n`;
+  const { heard: over } = acpStream({
+    input: new PassThrough(),
+    output: Readable.from(Array.from({ length: 100 }, () => Buffer.from(line))),
+    bytesMax: line.length * 5,
+    onSent: () => undefined,
+    onMessage: () => Promise.resolve(void heard.push('message')),
+    onNoise: () => Promise.resolve(),
+    onDropped: () => undefined,
+    onTooMuch: (bytesMax) => Promise.resolve(void heard.push(String(bytesMax))),
+  });
+  await over;
+  t.same(heard, [...Array.from({ length: 5 }, () => 'message'), String(line.length * 5)]);
 });
 
 void t.test('"end_turn" is no success: so Codex tells that its model refused', (t) => {

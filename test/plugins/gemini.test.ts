@@ -31,6 +31,15 @@ void t.test('a success has what it said since its last tool, and nothing of the 
   t.end();
 });
 
+void t.test('R20: what is kept of its text has a bound, and a result that is not whole says so', (t) => {
+  const piece = { type: 'message', role: 'assistant', content: 'x'.repeat(100_000), delta: true };
+  const talk = [...Array.from({ length: 30 }, () => piece), { type: 'result', status: 'success' }];
+  const { verdict } = read(dialect, saying(talk));
+  t.match(verdict, { type: 'completed', output: { text_truncated: true } });
+  t.ok(JSON.stringify(verdict).length < 1_100_000);
+  t.end();
+});
+
 void t.test('exit code 0 is no success: cut off by itself, never asked, or ended by SIGTERM', (t) => {
   t.match(readCase('big').verdict, { type: 'failed', kind: 'no_result', message: 'Loop detected, stopping execution' });
   t.equal(recorded('gemini', 'big').exitCode, 0);

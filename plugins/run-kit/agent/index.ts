@@ -44,6 +44,6 @@ export {
   type Verdict,
 } from './dialect.ts';
 export { sumOfUsage, usageByModel } from './usage.ts';
-export { amountOf, countOf, itemsOf, objectOf, textOf } from './said.ts';
+export { amountOf, countOf, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
 export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, type CheckedProgram } from './check-program.ts';

@@ -16,3 +16,13 @@ export const amountOf = (value: unknown): number => (typeof value === 'number' &
 
 /** The items of a list; none for anything else. */
 export const itemsOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? (value as readonly unknown[]) : []);
+
+/** What is kept of a message that an agent says in pieces, characters: four times what a report takes of it. */
+export const MESSAGE_CHARACTERS_MAX = 1_048_576;
+
+/** A message with its next piece; what is over the bound is left out. */
+export const withPiece = (message: string, piece: string): string => message + piece.slice(0, MESSAGE_CHARACTERS_MAX - message.length);
+
+/** A message as an output has it, which says so when it is not whole. */
+export const messageFields = (text: string): { readonly text_truncated?: true; readonly text: string } =>
+  text.length < MESSAGE_CHARACTERS_MAX ? { text } : { text_truncated: true, text };
