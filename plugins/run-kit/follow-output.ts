@@ -3,7 +3,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
-import { lineFollower } from './line-follower.ts';
+import { lineFollower, type FollowedLines } from './line-follower.ts';
 import { runFiles } from './run-files.ts';
 import { wait } from './wait.ts';
 import type { Emit } from './wake-events.ts';
@@ -45,7 +45,8 @@ export interface OutputFollower {
 }
 
 /**
- * Tells what `hear` makes of each line, from the first on, and the rest as output. Only whole lines count. Does not throw: when `hear` does, or
+ * Tells what `hear` makes of each line, from the first on, and the rest as output. Only whole lines count; the last one of a program that has ended
+ * needs no end of its own. Does not throw: when `hear` does, or
  * the file cannot be read, the agent counts as `failed` and nothing more is heard.
  */
 export function followOutput(options: FollowOutputOptions): OutputFollower {
@@ -56,22 +57,26 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   let listening: Promise<void> | null = null;
   let isDeaf = false;
 
-  /** Tells what is there now. */
-  const catchUp = async (): Promise<void> => {
+  const take = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
+    if (dropped > 0) {
+      log.warn('a line of output was too long and is left out', { runId, lines: dropped });
+      options.onDropped?.(dropped);
+    }
+    await tellLines(lines, { hear, stream, emit });
+  };
+  /** Tells what is there now. `isOver`: nothing more comes. */
+  const catchUp = async (isOver: boolean): Promise<void> => {
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
-      if (read.dropped > 0) {
-        log.warn('a line of output was too long and is left out', { runId, lines: read.dropped });
-        options.onDropped?.(read.dropped);
-      }
-      await tellLines(read.lines, { hear, stream, emit });
+      await take(read);
       isAtEnd = read.isAtEnd;
     }
+    if (isOver) await take(file.end());
   };
-  const hearNow = async (): Promise<void> => {
+  const hearNow = async (isOver = false): Promise<void> => {
     if (isDeaf) return;
     try {
-      await catchUp();
+      await catchUp(isOver);
     } catch (error) {
       // A run that died before its files were made has said nothing.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
@@ -99,7 +104,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
     async finish() {
       ended.abort();
       await listening;
-      await hearNow();
+      await hearNow(true);
     },
   };
 }

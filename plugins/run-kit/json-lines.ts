@@ -17,9 +17,11 @@ export const jsonLines =
 
 /** The object that a line of JSON holds; null for any other line. */
 export function objectIn(line: string): SaidObject | null {
-  if (!line.trimStart().startsWith('{')) return null;
+  // A byte order mark counts as a blank, too.
+  const text = line.trim();
+  if (!text.startsWith('{')) return null;
   try {
-    return JSON.parse(line) as SaidObject;
+    return JSON.parse(text) as SaidObject;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;

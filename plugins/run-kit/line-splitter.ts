@@ -16,6 +16,8 @@ export interface LineSplitter {
   push(chunk: Buffer): SplitLines;
   /** Of the line that is not complete yet, also where it is too long to be kept. */
   partialBytes(): number;
+  /** Nothing more comes: what follows the last line end is a line, too, unless it is empty. */
+  end(): SplitLines;
 }
 
 /** Lines longer than `lineBytesMax` are left out and counted; no more than that is held of one. */
@@ -50,5 +52,10 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
       return { lines, dropped };
     },
     partialBytes: () => partialBytes,
+    end() {
+      if (partialBytes === 0) return { lines: [], dropped: 0 };
+      const line = takeLine(Buffer.alloc(0));
+      return line === null ? { lines: [], dropped: 1 } : { lines: [line], dropped: 0 };
+    },
   };
 }

@@ -74,6 +74,22 @@ void t.test('what its exit codes may be', (t) => {
   t.end();
 });
 
+void t.test('R4: its last line needs no line end, and may begin with a byte order mark', async (t) => {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const deps = { agentId: 'agent-1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };
+  const result = '{"status":"success","output":7}';
+  for (const script of [`printf '%s' '${result}'`, `printf '\\357\\273\\277%s' '${result}'`, `echo log; printf '%s' '${result}'`]) {
+    const runner = await command({ argv: ['sh', '-c', script], report: 'last-json-line' }).create(deps);
+    const events = await all(runner.wake(await world.request(), new AbortController().signal));
+    t.match(
+      events.find(({ type }) => type === 'completed' || type === 'failed'),
+      { type: 'completed', output: 7 },
+      script,
+    );
+  }
+});
+
 void t.test('a quiet program may be quiet for as long as the config says', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());

@@ -69,11 +69,17 @@ withRuns('what it says is told in order, all of it before its end', async (t, wo
   ]);
 });
 
-withRuns('a line may say several things, and one that is not whole says nothing', async (t, world) => {
+withRuns('a line may say several things, and the last one needs no end', async (t, world) => {
   const twice: Hear = (line) => [{ type: 'started' }, { type: 'progress', message: line }];
   const events = await told(world, `process.stdout.write('one\\ntwo')`, { hear: twice });
-  t.match(events.slice(1), [{ type: 'started' }, { type: 'progress', message: 'one' }, { type: 'exited' }]);
-  t.equal(events.length, 4);
+  t.match(events.slice(1), [
+    { type: 'started' },
+    { type: 'progress', message: 'one' },
+    { type: 'started' },
+    { type: 'progress', message: 'two' },
+    { type: 'exited' },
+  ]);
+  t.equal(events.length, 6, 'the last line of a program that has ended needs no end of its own');
 });
 
 withRuns('it reads the task, or what it is given instead, from standard input', async (t, world) => {
