@@ -2,8 +2,8 @@
  * The journal on disk, in the sidecar's data directory:
  *
  *   lock           who uses the folder            queue.json, queue.json.1   the state, and the one before
- *   instance-id    names this sidecar             outbox/, refused/          bodies of reports
- *   reserve        room that is given up when the disk is full
+ *   instance-id    names this sidecar             ended-<n>.log              its list of what ended
+ *   reserve        room for a full disk           outbox/, refused/          bodies of reports
  *
  * Calls may come at the same time; they are done one after the other, in the order of the calls.
  */
@@ -11,11 +11,12 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { Journal, JournalOpened } from '../../core/ports/journal.ts';
+import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import { folderLock } from './folder-lock.ts';
 import { isLeftover, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
+import { inParts } from './read-copy.ts';
 import { reports } from './reports.ts';
 import { stateCopies } from './state-copies.ts';
 
@@ -29,8 +30,12 @@ export interface FileJournalOptions {
   readonly files?: JournalFiles | undefined;
 }
 
-/** What is kept free for reports. */
-export const RESERVE_BYTES = 65_536;
+/** A report of the size that a hub takes, with its envelope. */
+const REPORT_ROOM_BYTES = 1_048_576;
+/** Names, blocks that are not full, and what is added to the ended. */
+const SMALL_ROOM_BYTES = 65_536;
+/** What is kept free for a report and for the largest save that tells of it, whatever the journal has come to hold. */
+export const RESERVE_BYTES = JOURNAL_BYTES_MAX + REPORT_ROOM_BYTES + SMALL_ROOM_BYTES;
 /** Once given up, the reserve comes back when this much is free, so that it does not take the room that it gave. */
 const RESERVE_BACK_BYTES = 16_777_216;
 /** With less the disk counts as full, also before a file could not be written. */
@@ -50,6 +55,8 @@ export function fileJournal(options: FileJournalOptions): Journal {
   const bodies = reports(outbox, refused, files);
   let isOpen = false;
   let hasReserve = false;
+  /** The list that was saved last: a task's other saves bring the same one again. */
+  let ended: readonly string[] = [];
   const inTurn = oneAtATime();
 
   /** Runs `work` in its turn, on an open journal; what goes wrong is told as `AC_JOURNAL_WRITE`, unless it has a code already. */
@@ -84,7 +91,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await files.makeFolder(folder);
       await removeLeftovers(folder, '');
     }
-    for (const ours of ['queue.json', 'instance-id', 'reserve']) await removeLeftovers(dataDir, ours);
+    for (const ours of ['queue.json', 'ended-', 'instance-id', 'reserve']) await removeLeftovers(dataDir, ours);
   }
 
   async function removeLeftovers(folder: string, beginning: string): Promise<void> {
@@ -144,10 +151,11 @@ export function fileJournal(options: FileJournalOptions): Journal {
     open: () => inTurn(openFolder),
 
     async save(state) {
-      const text = JSON.stringify(state); // now: the caller may change its value while others are served
+      const parts = inParts(state, ended); // now: the caller may change its value while others are served
+      ended = parts.ended;
       await whenOpen('save the journal', async () => {
         try {
-          await states.save(text);
+          await states.save(parts);
         } catch (error) {
           await giveUpReserve();
           throw error;

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/ports/journal-inspection.ts';
-import { unpack } from './envelope.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
 import { nodeJournalFiles } from './journal-files.ts';
+import { NEWEST, PREVIOUS, readCopy } from './read-copy.ts';
 
 const REASON = '.reason.txt';
+const SET_ASIDE = /^(queue\.json|ended-[0-9]+\.log)\.corrupt-/;
 /** A reason is a line or two. */
 const REASON_CHARACTERS_MAX = 500;
 
@@ -29,11 +30,11 @@ async function lookInto(dataDir: string): Promise<JournalInspection['found']> {
     const instanceId = await textOf(join(dataDir, 'instance-id'));
     return {
       openToOthers: await nodeJournalFiles.isOpenToOthers(dataDir),
-      newest: await readCopy(join(dataDir, 'queue.json')),
-      previous: await readCopy(join(dataDir, 'queue.json.1')),
+      newest: await lookAtCopy(dataDir, NEWEST),
+      previous: await lookAtCopy(dataDir, PREVIOUS),
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
-      setAside: names.filter((name) => name.startsWith('queue.json.corrupt-')).sort(),
+      setAside: names.filter((name) => SET_ASIDE.test(name)).sort(),
       refused: await refusedIn(join(dataDir, 'refused')),
     };
   } catch (thrown) {
@@ -43,13 +44,10 @@ async function lookInto(dataDir: string): Promise<JournalInspection['found']> {
   }
 }
 
-async function readCopy(path: string): Promise<JournalCopy> {
-  try {
-    const bytes = await nodeJournalFiles.read(path);
-    return bytes === null ? { kind: 'missing' } : unpack(bytes);
-  } catch (thrown) {
-    return { kind: 'bad', why: `cannot be read (${messageOf(thrown)})` };
-  }
+/** Twice, before it is called bad: a running sidecar may have taken away what the copy named, once it had written the next. */
+async function lookAtCopy(dataDir: string, name: string): Promise<JournalCopy> {
+  const copy = await readCopy(dataDir, nodeJournalFiles, name);
+  return copy.kind === 'bad' ? await readCopy(dataDir, nodeJournalFiles, name) : copy;
 }
 
 async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {

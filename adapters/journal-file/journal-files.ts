@@ -5,7 +5,20 @@
  * Only what waits for the disk, a sync, is given to the thread pool. The other steps of a save change memory of the kernel in
  * some microseconds, and by the pool each of them cost a tenth of a millisecond before an agent starts.
  */
-import { closeSync, fsync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { lstat, mkdir, opendir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -21,6 +34,10 @@ export interface JournalFiles {
   read(path: string): Promise<Buffer | null>;
   /** Writes the file anew and syncs it. A crash in between leaves part of it. May be short on a full disk: read it back. */
   write(path: string, bytes: Buffer): Promise<void>;
+  /** Cuts a file off at this byte, writes on from there and syncs it. What stands before is left alone. As short as `write` may be. */
+  append(path: string, at: number, bytes: Buffer): Promise<void>;
+  /** What stands from this byte on; null when there is no such file. */
+  readFrom(path: string, at: number): Promise<Buffer | null>;
   /** A second name for a file. Answers false when there is no `from`. */
   link(from: string, to: string): Promise<boolean>;
   /** Replaces `to`. */
@@ -57,6 +74,21 @@ export const nodeJournalFiles: JournalFiles = {
       writeFileSync(file, bytes);
       await synced(file);
     }),
+  append: (path, at, bytes) =>
+    withOpen(path, 'r+', async (file) => {
+      ftruncateSync(file, at);
+      for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, bytes.length - done, at + done);
+      await synced(file);
+    }),
+  readFrom: (path, at) =>
+    unlessMissing(
+      () =>
+        withOpen(path, 'r', async (file) => {
+          const bytes = Buffer.alloc(Math.max(0, fstatSync(file).size - at));
+          return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, at));
+        }),
+      null,
+    ),
   link: (from, to) =>
     unlessMissing(async () => {
       linkSync(from, to);
@@ -80,10 +112,10 @@ export const nodeJournalFiles: JournalFiles = {
 
 const synced = promisify(fsync);
 
-async function withOpen(path: string, flags: string, use: (file: number) => Promise<void>): Promise<void> {
+async function withOpen<T>(path: string, flags: string, use: (file: number) => Promise<T>): Promise<T> {
   const file = openSync(path, flags, OWNER_ONLY_FILE);
   try {
-    await use(file);
+    return await use(file);
   } finally {
     closeSync(file);
   }

@@ -30,7 +30,7 @@ export type Fate = keyof typeof LETTERS;
 
 /**
  * `HEX GENERATION LETTER HOUR`: the task's id without `task-`, and the hour since 1970 in which it ended; `+` after the
- * letter says that its files were kept. Short, because ten thousand of them are written with every step of the journal.
+ * letter says that its files were kept. Short, because ten thousand of them may stand in the journal.
  */
 export type EndedEntry = string;
 export const ENDED_ENTRY_PATTERN = '^[0-9a-f]{16,64} [0-9]{1,16} [cfrbxkns][+]? -?[0-9]{1,10}$';
@@ -61,26 +61,31 @@ export function remember(
   if (known !== undefined && known.generation > ended.generation) return { memory, forgotten: ended.filesKept ? [ended] : [] };
   const hour = Math.floor(nowMs / HOUR_MS);
   const start = startOf(ended.taskId);
-  const all = [...memory.filter((each) => !each.startsWith(start)), writeEntry(ended, hour)];
+  const others = known === undefined ? memory : memory.filter((each) => !each.startsWith(start));
+  const all = [...others, writeEntry(ended, hour)];
   const first = firstKept(all, hour);
   const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
   const forgotten = [...replaced, ...all.slice(0, first).map(readEntry)];
   return { memory: all.slice(first), forgotten: forgotten.filter((each) => each.filesKept) };
 }
 
-/** The place of the oldest entry that is neither too old nor too many nor too much. */
+/**
+ * The place of the oldest entry that is neither too old nor too many nor too much. Only the first ones are asked for their age:
+ * they are the oldest, unless the clock was wrong, and then some are remembered for longer.
+ */
 function firstKept(all: readonly EndedEntry[], hour: number): number {
-  let first = all.length;
+  let first = Math.max(0, all.length - ENDED_MAX);
+  while (first < all.length && hour - hourOf(all[first] as EndedEntry) > ENDED_KEPT_HOURS) first += 1;
   let characters = 0;
-  while (first > 0) {
-    const entry = all[first - 1] as EndedEntry;
-    characters += entry.length + 3; // Its quotes and comma in the journal.
-    const isTooOld = hour - Number(entry.split(' ')[3]) > ENDED_KEPT_HOURS;
-    if (isTooOld || characters > ENDED_CHARACTERS_MAX || all.length - first >= ENDED_MAX) break;
-    first -= 1;
-  }
+  for (let place = first; place < all.length; place += 1) characters += charactersOf(all[place] as EndedEntry);
+  for (; characters > ENDED_CHARACTERS_MAX; first += 1) characters -= charactersOf(all[first] as EndedEntry);
   return first;
 }
+
+const hourOf = (entry: EndedEntry): number => Number(entry.slice(entry.lastIndexOf(' ')));
+
+/** With its quotes and comma in the journal. */
+const charactersOf = (entry: EndedEntry): number => entry.length + 3;
 
 const startOf = (taskId: TaskId): string => `${taskId.slice(PREFIX.length)} `;
 

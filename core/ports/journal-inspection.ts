@@ -27,7 +27,7 @@ export interface JournalInspection {
     readonly instanceId: 'good' | 'missing' | 'bad';
     /** The file that is given up for reports when the disk is full. */
     readonly hasReserve: boolean;
-    /** Damaged copies that were set aside, by name. */
+    /** Damaged copies, and lists of what ended, that were set aside, by name. */
     readonly setAside: readonly string[];
     readonly refused: readonly RefusedFile[];
   } | null;

@@ -36,6 +36,8 @@ export interface Journal {
    * Saves a JSON value and answers when it would survive the loss of power.
    * MUST leave the copy before it readable when it fails (`AC_JOURNAL_WRITE`), whenever it fails. MUST refuse a state
    * over `JOURNAL_BYTES_MAX` in the same way. MUST do calls that come at the same time in their order.
+   * A list of texts named `ended` at the top of the state may be long and changes little: on a disk a save SHOULD write what
+   * changed of it, and not all of it. Who saves never changes such a list in place, but brings another one.
    */
   save(state: unknown): Promise<void>;
 

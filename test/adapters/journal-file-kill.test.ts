@@ -20,7 +20,9 @@ t.test('R3: killed with -9 at 30 random moments, what was acknowledged is there'
 
     const journal = journalIn(dataDir);
     const opened = await journal.open();
-    const found = (opened.state as { readonly n: number }).n;
+    const { n: found, ended } = opened.state as { readonly n: number; readonly ended: readonly string[] };
+    t.equal(Number(ended.at(-1)), found, 'its list is that of the same save');
+    t.equal(ended.length, Math.min(found, 1_000), 'and whole');
     t.ok(found === last || found === last + 1, `round ${round}, killed after ${killAfterMs.toFixed(1)} ms: said ${last}, found ${found}`);
     t.equal(opened.damage, null);
     t.equal(await journal.readReport(reportName(found)), `report ${found}`, 'what the state names is there');

@@ -1,5 +1,5 @@
 /** Folders, faults and processes for the tests of the journal on disk. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -82,6 +82,8 @@ export function faultyFiles(): FaultyFiles {
     list: (folder) => step(() => nodeJournalFiles.list(folder)),
     read: (path) => step(() => nodeJournalFiles.read(path)),
     write: (path, bytes) => step(() => nodeJournalFiles.write(path, bytes)),
+    append: (path, at, bytes) => step(() => nodeJournalFiles.append(path, at, bytes)),
+    readFrom: (path, at) => step(() => nodeJournalFiles.readFrom(path, at)),
     link: (from, to) => step(() => nodeJournalFiles.link(from, to)),
     rename: (from, to) => step(() => nodeJournalFiles.rename(from, to)),
     remove: (path) => step(() => nodeJournalFiles.remove(path)),
@@ -116,3 +118,15 @@ export const reportName = (generation: number): AssignmentName => ({
   taskId: `task-${'a'.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });
+
+/** Mounts a small file system, where this user may. */
+export function smallDisk(t: Test, folder: string, size: string): boolean {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false;
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', folder], { stdio: 'ignore' });
+    return true;
+  } catch (error) {
+    t.comment(`Cannot mount a small disk here: ${String(error)}`);
+    return false;
+  }
+}

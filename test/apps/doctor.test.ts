@@ -1,5 +1,5 @@
 /** The doctor on a real database and a real journal, each damaged in one way: it names the damage and what to do. */
-import { chmod, mkdir, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/journal-state.ts';
@@ -178,6 +178,7 @@ t.test('a store that is not there is said, and nothing is made in its place', as
 /** A run, and a finished report of another assignment, whose files are there only if the test makes them. */
 const WITH_FILES: JournalState = {
   ...EMPTY_JOURNAL,
+  ended: [`${'e'.repeat(32)} 1 c 490896`],
   slots: [
     {
       taskId: TASKS.live,
@@ -213,7 +214,7 @@ async function makeFiles({ dataDir }: DoctorWorld): Promise<void> {
 }
 
 const inJournal = (name: string) => (world: DoctorWorld) => join(world.dataDir, name);
-const [newest, previous] = [inJournal('queue.json'), inJournal('queue.json.1')];
+const [newest, previous, endedList] = [inJournal('queue.json'), inJournal('queue.json.1'), inJournal('ended-1.log')];
 
 const OF_THE_JOURNAL: readonly Damage[] = [
   [
@@ -235,6 +236,17 @@ const OF_THE_JOURNAL: readonly Damage[] = [
     async (world) => {
       await truncate(newest(world), 0);
       await truncate(previous(world), 0);
+    },
+  ],
+  ['the list of what ended is cut short', 'journal_copy', null, (world) => truncate(endedList(world), 10)],
+  ['the list of what ended is gone', 'journal_copy', null, (world) => rm(endedList(world))],
+  [
+    'the list of what ended is damaged, and both copies name it',
+    'journal_lost',
+    null,
+    async (world) => {
+      await copyFile(newest(world), previous(world));
+      await truncate(endedList(world), 10);
     },
   ],
   ['a newer program has written it', 'journal_unknown', null, (world) => writeFile(newest(world), '{"version":9,"state":{}}')],

@@ -17,6 +17,7 @@ import { backlog } from './scenarios/backlog.ts';
 import { commits } from './scenarios/commits.ts';
 import { connections } from './scenarios/connections.ts';
 import { history } from './scenarios/history.ts';
+import { journal } from './scenarios/journal.ts';
 import { latency } from './scenarios/latency.ts';
 import { lifecycle } from './scenarios/lifecycle.ts';
 import { limits } from './scenarios/limits.ts';
@@ -36,6 +37,7 @@ const SCENARIOS: readonly Scenario[] = [
   agents,
   connections,
   sidecar,
+  journal,
   neighbours,
   profile,
 ];

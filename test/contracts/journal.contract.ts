@@ -163,6 +163,59 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await second.close();
     });
 
+    t.test('keeps a list of texts named ended as it was saved, however it changes', async (t) => {
+      const place = await subject.place(t);
+      const texts = (from: number, to: number): readonly string[] => Array.from({ length: to - from }, (_, n) => `grüß ${from + n} "😀`);
+      const lists: readonly (readonly unknown[])[] = [
+        [],
+        texts(0, 1),
+        texts(0, 40),
+        texts(0, 40),
+        texts(5, 41),
+        [...texts(5, 9), ...texts(10, 41), 'grüß 9 again'],
+        texts(30, 35).toReversed(),
+        ['twice', 'twice', 'once', 'twice'],
+        ['twice', 'once', 'twice', 'twice'],
+        ['a text', { and: 'what is none' }],
+        texts(0, 3),
+        [],
+        texts(7, 9),
+      ];
+      for (const ended of lists) {
+        const first = place.journal();
+        await first.open();
+        await first.save({ before: 1, ended });
+        await place.die(first);
+        const second = place.journal();
+        t.same((await second.open()).state, { before: 1, ended });
+        await second.save({ ended, after: 2 });
+        await second.save({ ended: [...ended, 'one more'], after: 3 });
+        await place.die(second);
+        const third = place.journal();
+        t.same((await third.open()).state, { ended: [...ended, 'one more'], after: 3 });
+        await third.close();
+      }
+    });
+
+    t.test('counts a list of texts named ended to the size of the state', async (t) => {
+      const place = await subject.place(t);
+      const first = place.journal();
+      await first.open();
+      await first.save({ ended: ['small'] });
+      await failsWith(t, first.save({ ended: ['x'.repeat(JOURNAL_BYTES_MAX)] }), 'AC_JOURNAL_WRITE', 'too long');
+      await first.save({ ended: ['small', 'x'.repeat(JOURNAL_BYTES_MAX / 2)] });
+      await failsWith(
+        t,
+        first.save({ ended: ['x'.repeat(JOURNAL_BYTES_MAX / 2)], y: 'y'.repeat(JOURNAL_BYTES_MAX / 2) }),
+        'AC_JOURNAL_WRITE',
+        'together',
+      );
+      await first.close();
+      const second = place.journal();
+      t.same((await second.open()).state, { ended: ['small', 'x'.repeat(JOURNAL_BYTES_MAX / 2)] });
+      await second.close();
+    });
+
     t.test('does calls that come at the same time in their order', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();

@@ -10,8 +10,8 @@ import { World } from './rig/world.ts';
 
 t.setTimeout(120_000);
 
-const OLDER = { ...EMPTY_JOURNAL, ended: [{ note: 'older' }] };
-const NEWER = { ...EMPTY_JOURNAL, ended: [{ note: 'newer' }] };
+const OLDER = { ...EMPTY_JOURNAL, ended: ['older'] };
+const NEWER = { ...EMPTY_JOURNAL, ended: ['newer'] };
 
 /** What is read from a folder with these copies; a code where it is refused. */
 async function readFrom(dataDir: string, newest: Buffer, previous: Buffer): Promise<unknown> {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import type { EndedMark } from '../../adapters/journal-file/ended-log.ts';
 import { pack, unpack } from '../../adapters/journal-file/envelope.ts';
 import { resultReader } from '../../adapters/results-files/result-reader.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
@@ -106,16 +107,17 @@ t.test('R22: whatever stands in a journal, it is read, or called corrupt or newe
     const sha256 = createHash('sha256').update(state).digest('hex');
     return Buffer.from(`{"version":1,"length":${Buffer.byteLength(state)},"sha256":"${sha256}","state":${state}}\n`);
   };
-  const good = pack(JSON.stringify(EMPTY_JOURNAL));
+  const good = pack(JSON.stringify(EMPTY_JOURNAL), null);
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map((raw) => Buffer.from(raw)),
     fc.nat(good.length).map((end) => good.subarray(0, end)),
     fc.tuple(fc.nat(good.length - 1), fc.nat(255)).map(([at, byte]) => Buffer.from(good.map((old, n) => (n === at ? byte : old)))),
-    awkward.map((value) => pack(JSON.stringify({ ...EMPTY_JOURNAL, slots: value }))),
+    awkward.map((value) => pack(JSON.stringify({ ...EMPTY_JOURNAL, slots: value }), null)),
     fc
       .tuple(fc.constantFrom('slots', 'outbox', 'ended', 'version'), awkward)
-      .map(([name, value]) => pack(JSON.stringify({ ...EMPTY_JOURNAL, [name]: Array.isArray(value) ? value : [value] }))),
+      .map(([name, value]) => pack(JSON.stringify({ ...EMPTY_JOURNAL, [name]: Array.isArray(value) ? value : [value] }), null)),
     fc.oneof(fc.json(), fc.string(), fc.constantFrom('{', '['.repeat(50_000), '\ud800', '{"version":1e999}')).map(forged),
+    awkward.map((value) => pack(JSON.stringify(EMPTY_JOURNAL), value as EndedMark)),
     fc.constant(good),
   );
   for (const file of fc.sample(bytes, { numRuns: RUNS, seed: SEED })) {

@@ -58,7 +58,7 @@ const CURES: Readonly<Record<DoctorCheck, string>> = {
   journal_copy: 'Nothing must be done: the sidecar reads the copy before it at its next start and sets this one aside. Check the disk.',
   journal_previous: 'Nothing must be done: the next save writes it anew. Check the disk.',
   journal_lost:
-    'The sidecar does not start on it. Keep a copy of the folder, put back a queue.json that was good, or give the sidecar an empty dataDir: the hub then takes its tasks back after the reconnect grace.',
+    'The sidecar does not start on it. Keep a copy of the folder, put back a queue.json that was good with the ended-*.log that it names, or give the sidecar an empty dataDir: the hub then takes its tasks back after the reconnect grace.',
   journal_unknown: 'Start the version of agentcom that wrote it.',
   report_lost:
     'The sidecar reports the run as lost, which spends a retry. If the agent did the work, look in its results folder before that.',

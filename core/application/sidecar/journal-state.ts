@@ -111,7 +111,7 @@ export function readJournalState(value: unknown): JournalState {
     throw new AgentcomError(
       'AC_JOURNAL_CORRUPT',
       "Cannot read the sidecar's journal: it is whole, but not what a sidecar writes. Keep a copy of the data directory; " +
-        'put back a queue.json that was good, or start with an empty data directory: the hub then takes its tasks back.',
+        'put back a queue.json that was good with the ended-*.log that it names, or start with an empty data directory: the hub then takes its tasks back.',
       { details: { errors: fieldErrors(validator, value) } },
     );
   }

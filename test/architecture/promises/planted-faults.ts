@@ -281,7 +281,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'the digest of the journal is not compared',
     breaks: ['R22'],
     file: 'adapters/journal-file/envelope.ts',
-    find: "  if (digestOf(state) !== sha256) return bad('does not match its SHA-256 digest');\n",
+    find: "  if (digestOf(body) !== sha256) return bad('does not match its SHA-256 digest');\n",
     replace: "  if (sha256 === '') return bad('does not match its SHA-256 digest');\n",
     test: 'test/adapters/journal-file.test.ts',
   },

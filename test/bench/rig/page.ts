@@ -32,6 +32,7 @@ export const PARTS = [
   'agents',
   'connections',
   'sidecar',
+  'journal',
   'growth',
   'long',
   'profile',

@@ -102,7 +102,7 @@ async function spawnTimes(hub: BenchHub, ids: readonly string[]) {
 }
 
 /** The tree without the packages that tests have bundled: each of their files is loaded, as where the package is installed. */
-function asInstalled(tree: BuiltTree): BuiltTree {
+export function asInstalled(tree: BuiltTree): BuiltTree {
   const from = dirname(dirname(dirname(tree.bin)));
   const to = `${from}-installed-${process.pid}`;
   for (const part of ['apps', 'dist', 'package.json'])

@@ -52,12 +52,13 @@ await runProgram({
 
 /** The steps on disk that a save is made of. */
 function steppedFiles(kill: Armed): JournalFiles {
-  const of = (path: string): string | null => /queue\.json/.exec(path)?.[0] ?? null;
+  const of = (path: string): string | null => /queue\.json|ended-/.exec(path)?.[0] ?? null;
   const step = async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> =>
     of(path) === null ? work() : around(kill, `${what} the journal`, work);
   return {
     ...nodeJournalFiles,
     write: (path, bytes) => step('writing the next file of', path, () => nodeJournalFiles.write(path, bytes)),
+    append: (path, at, bytes) => step('adding to what ended in', path, () => nodeJournalFiles.append(path, at, bytes)),
     link: (from, to) => step('keeping the older copy of', from, () => nodeJournalFiles.link(from, to)),
     rename: (from, to) =>
       step(to.endsWith('.1') ? 'naming the older copy of' : 'putting in place', from, () => nodeJournalFiles.rename(from, to)),

@@ -4,7 +4,7 @@
  * synced last. What a file holds is synced by whoever writes it, before it has its name.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { unpack } from '../../../adapters/journal-file/envelope.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { JournalState } from '../../../core/application/sidecar/journal-state.ts';
@@ -46,6 +46,13 @@ export class Disk {
         () => nodeJournalFiles.write(path, bytes),
         () => nodeJournalFiles.write(path, bytes.subarray(0, bytes.length / 2)),
       ),
+    append: (path, at, bytes) =>
+      this.#step(
+        'write',
+        () => this.#appended(path, at, bytes),
+        () => this.#appended(path, at, bytes.subarray(0, bytes.length / 2)),
+      ),
+    readFrom: (path, at) => this.#step('other', () => nodeJournalFiles.readFrom(path, at)),
     link: (from, to) => this.#step('other', () => nodeJournalFiles.link(from, to)),
     rename: (from, to) => this.#step('other', () => nodeJournalFiles.rename(from, to)),
     remove: (path) => this.#step('other', () => nodeJournalFiles.remove(path)),
@@ -57,6 +64,14 @@ export class Disk {
     bytesIn: (folder) => this.#step('other', () => nodeJournalFiles.bytesIn(folder)),
     freeBytes: (path) => this.#step('other', () => nodeJournalFiles.freeBytes(path)),
   };
+
+  /** What is added to a file whose name was synced is there after a loss of power too. */
+  async #appended(path: string, at: number, bytes: Buffer): Promise<void> {
+    await nodeJournalFiles.append(path, at, bytes);
+    const [folder, name] = [dirname(path), basename(path)];
+    const names = this.#synced.get(folder);
+    if (names?.has(name) === true) this.#synced.set(folder, new Map([...names, [name, readFileSync(path)]]));
+  }
 
   async #step<T>(what: 'write' | 'other', whole: () => Promise<T>, half: () => Promise<T> = whole): Promise<T> {
     if (this.fault === 'short' && what !== 'write') return await whole();
