@@ -70,7 +70,7 @@ export class Agents {
 
   #finish(request: WakeRequest, value: Readonly<Record<string, unknown>>): void {
     const marker = `${request.runId} of ${assignmentText(request)}`;
-    const isThere = write(request, 'json', JSON.stringify({ ...value, output: 'x'.repeat(200), marker }));
+    const isThere = write(request, 'json', JSON.stringify({ ...value, output: { text: 'x'.repeat(200), marker } }));
     if (isThere && value['status'] === 'success') this.#evidence.finished(request, marker);
   }
 

@@ -130,7 +130,7 @@ export class Machine {
       this.disk.losePower();
     }
     for (const name of readdirSync(this.#deps.dataDir))
-      if (name.startsWith('lock')) writeFileSync(join(this.#deps.dataDir, name), DEAD_HOLDER);
+      if (/^lock($|\.)/.test(name)) writeFileSync(join(this.#deps.dataDir, name), DEAD_HOLDER);
   }
 
   /** From now on nothing reaches the hub, until `join`. */
