@@ -3,7 +3,7 @@
  * program, so nothing here is believed before it was looked at, and nothing here throws.
  */
 import { wellFormed, wellFormedValue } from '../domain/encoded-text.ts';
-import { findExcess, JSON_DEPTH_MAX } from './json-bounds.ts';
+import { findExcess, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
 import { isFitText } from './json-text.ts';
 
 /** The largest result file that is read, bytes. */
@@ -13,6 +13,9 @@ export const PROGRESS_LINE_CHARACTERS_MAX = 16_384;
 /** How long a result that does not parse is read again, even though it still changes. */
 export const RESULT_UNFINISHED_MAX_MS = 30_000;
 
+/** Members and elements of a result: parsing and walking a million of them takes seconds, in which nothing else is done. */
+export const RESULT_VALUES_MAX = JSON_VALUES_MAX;
+const TOO_MANY_VALUES = `holds more than ${RESULT_VALUES_MAX} values; write so many into a file of your own and report where it is`;
 /** A result stands inside a frame (and there inside a field), whose depth is bounded. */
 const RESULT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
 
@@ -24,12 +27,13 @@ export type ReadResult =
 
 /** Reads the text of a result file. */
 export function readResult(text: string): ReadResult {
+  if (hasMoreCommas(text, RESULT_VALUES_MAX)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
   const parsed = parseJson(text);
   if (parsed === null) return { kind: 'unreadable', why: text.trim() === '' ? 'is empty' : 'is not JSON' };
   if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is JSON, but ${kindOf(parsed.value)} where an object is wanted` };
-  // The number of its values is bounded where it is made to fit a frame.
-  if (findExcess(parsed.value, RESULT_DEPTH_MAX, Infinity) !== null)
-    return { kind: 'unreadable', why: `is nested more than ${RESULT_DEPTH_MAX} deep` };
+  const excess = findExcess(parsed.value, RESULT_DEPTH_MAX, RESULT_VALUES_MAX);
+  if (excess === 'values') return { kind: 'unreadable', why: TOO_MANY_VALUES };
+  if (excess !== null) return { kind: 'unreadable', why: `is nested more than ${RESULT_DEPTH_MAX} deep` };
   if (isFit(parsed.value)) return { kind: 'object', value: parsed.value, replaced: false };
   return { kind: 'object', value: wellFormedValue(parsed.value) as Readonly<Record<string, unknown>>, replaced: true };
 }
@@ -75,4 +79,21 @@ function isFit(value: unknown): boolean {
   if (typeof value === 'string') return isFitText(value);
   if (typeof value !== 'object' || value === null) return true;
   return Object.entries(value).every(([name, inner]) => isFitText(name) && isFit(inner));
+}
+
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Whether JSON text has so many commas outside of its strings: it holds as many values at least, which is known without parsing it. */
+function hasMoreCommas(text: string, commasMax: number): boolean {
+  let commas = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (isInString && unit === BACKSLASH) at += 1;
+    else if (unit === QUOTE) isInString = !isInString;
+    else if (!isInString && unit === COMMA && (commas += 1) > commasMax) return true;
+  }
+  return false;
 }

@@ -53,6 +53,24 @@ export const STDERR_TAIL_BYTES_MAX = 12_288;
 /** An error, a reason or a message in a frame, bytes of encoded JSON. */
 export const REASON_BYTES_MAX = 8_192;
 
+/** What a hub's policy may ask for at least and at most: less would be frames without a rest, more would never come. */
+export const POLICY_LEAST = {
+  heartbeat_ms: 50,
+  pong_wait_ms: 50,
+  reconnect_max_ms: 50,
+  lease_ms: 150,
+  max_frame_bytes: 4_096,
+  reconnect_grace_ms: 0,
+};
+export const POLICY_MOST = {
+  heartbeat_ms: 86_400_000,
+  pong_wait_ms: 86_400_000,
+  reconnect_max_ms: 86_400_000,
+  lease_ms: 86_400_000,
+  max_frame_bytes: 1_073_741_824,
+  reconnect_grace_ms: 31_536_000_000,
+};
+
 /** What a hub that names no policy is taken to have. */
 export const DEFAULT_POLICY = {
   heartbeat_ms: 30_000,

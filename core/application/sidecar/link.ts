@@ -3,9 +3,9 @@ import { backoffMs } from '../../domain/backoff.ts';
 import { isEndOfRun } from '../../domain/outbox.ts';
 import { isSameAssignment } from '../../domain/slot.ts';
 import { PROTOCOL_VERSION } from '../../protocol/fields.ts';
-import type { HubFrameOf } from '../../protocol/hub-frames.ts';
+import type { HubFrameOf, PolicyFrame } from '../../protocol/hub-frames.ts';
 import type { HeldFrame } from '../../protocol/sidecar-frames.ts';
-import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
+import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, POLICY_LEAST, POLICY_MOST, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
 import { checksToIdentify, checksToPing, isUnlooked } from './checks.ts';
 import { frameName } from './state.ts';
 import { ownReason } from './standing.ts';
@@ -72,7 +72,7 @@ function heldOf(turn: Turn): HeldFrame[] {
 
 /** The hub knows this sidecar: the backoff starts anew, and the heartbeat begins. */
 export function establish(turn: Turn, frame: HubFrameOf<'identified'>): void {
-  const policy = frame.policy ?? DEFAULT_POLICY;
+  const policy = boundedPolicy(turn, frame.policy ?? DEFAULT_POLICY);
   const isFirst = !turn.state.link.everIdentified;
   noteOtherStore(turn, frame.store_id ?? null);
   turn.patchLink({
@@ -89,6 +89,21 @@ export function establish(turn: Turn, frame: HubFrameOf<'identified'>): void {
   turn.startTimer('ping', policy.heartbeat_ms);
   turn.log('info', 'identified', { hub_id: frame.hub_id ?? null, store_id: frame.store_id ?? null });
   if (isFirst) turn.outwardly({ type: 'ready' });
+}
+
+function boundedPolicy(turn: Turn, asked: PolicyFrame): PolicyFrame {
+  const within = (name: keyof PolicyFrame): number => Math.min(POLICY_MOST[name], Math.max(POLICY_LEAST[name], asked[name]));
+  const policy: PolicyFrame = {
+    heartbeat_ms: within('heartbeat_ms'),
+    pong_wait_ms: within('pong_wait_ms'),
+    reconnect_max_ms: within('reconnect_max_ms'),
+    lease_ms: within('lease_ms'),
+    max_frame_bytes: within('max_frame_bytes'),
+    reconnect_grace_ms: within('reconnect_grace_ms'),
+  };
+  const wrong = (Object.keys(policy) as (keyof PolicyFrame)[]).filter((name) => policy[name] !== asked[name]);
+  if (wrong.length > 0) turn.log('warn', 'the policy of the hub is out of bounds; keeping to the bounds', { asked, wrong });
+  return policy;
 }
 
 /** What was given by another store than the hub has now: its hub was restored to an earlier time, or is another hub. */

@@ -68,3 +68,13 @@ t.test('no text makes them throw', (t) => {
   );
   t.end();
 });
+
+t.test('R20: a result of too many values is refused before it is parsed or walked', async (t) => {
+  const keys = Array.from({ length: 100_001 }, (_, index) => `"k${index}":1`).join(',');
+  const nested = `[${'[[[[[[[[[[1]]]]]]]]]],'.repeat(20_000)}1]`;
+  for (const text of [`{"status":"success",${keys}}`, `{"status":"success","output":{${keys}}}`, `{"status":"success","output":${nested}}`])
+    t.match(readResult(text), { kind: 'unreadable', why: /holds more than 100000 values/ });
+  const words = JSON.stringify({ status: 'success', output: 'a,b "c",'.repeat(200_000) });
+  t.match(readResult(words), { kind: 'object', replaced: false }, 'commas in words are no values');
+  t.end();
+});

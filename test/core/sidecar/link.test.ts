@@ -278,3 +278,23 @@ function heldAfterReconnect(sidecar: Stage): readonly unknown[] {
   const [identify] = sent(effects);
   return identify?.['held'] as readonly unknown[];
 }
+
+t.test('R20: a policy of zeros, or of a thousand years, is kept to within bounds', async (t) => {
+  const sidecar = online();
+  const all = (value: number) => ({
+    ...{ heartbeat_ms: value, pong_wait_ms: value, reconnect_max_ms: value, lease_ms: value },
+    ...{ max_frame_bytes: value, reconnect_grace_ms: value },
+  });
+  for (const [value, heartbeatMs] of [
+    [0, 50],
+    [Number.MAX_SAFE_INTEGER, 86_400_000],
+  ] as const) {
+    sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+    const connecting = sidecar.timer('reconnect');
+    t.ok(only(connecting, 'connect').every(({ frameBytesMax }) => frameBytesMax > 0));
+    const effects = sidecar.identify({ policy: all(value) });
+    t.equal(startedFor(effects, 'ping'), heartbeatMs);
+    t.match(only(effects, 'log'), [{ level: 'warn', message: /out of bounds/ }]);
+    t.ok(sidecar.state.link.policy.max_frame_bytes >= 4_096);
+  }
+});

@@ -124,10 +124,11 @@ t.test('R4: a report that no cut makes fit is told as too large', async (t) => {
   const policy = { heartbeat_ms: 30_000, pong_wait_ms: 10_000, reconnect_max_ms: 60_000, lease_ms: 300_000, reconnect_grace_ms: 180_000 };
   sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
   sidecar.timer('reconnect');
-  sidecar.identify({ policy: { ...policy, max_frame_bytes: 200 } });
-  const value = { status: 'success', output: 'o', [`n${'x'.repeat(200)}`]: 1 };
+  sidecar.identify({ policy: { ...policy, max_frame_bytes: 0 } });
+  const names = Array.from({ length: 30 }, (_, index) => [`n${index}-${'x'.repeat(200)}`, 1]);
+  const value = { status: 'success', output: 'o', ...Object.fromEntries(names) };
   const body = writtenBody(sidecar.sight({ kind: 'result', value, replaced: false }));
-  t.match(body, { type: 'task_failed', kind: 'result_too_large', error: /frames of 200/ });
+  t.match(body, { type: 'task_failed', kind: 'result_too_large', error: /frames of 4096/ });
 });
 
 t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) => {
