@@ -3,6 +3,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
 import { markOf, type ProcessTable } from './process-table.ts';
+import { isInGroupOf } from './run-members.ts';
 import { wereStreamsOpened } from './run-files.ts';
 import type { Emit } from './wake-events.ts';
 import { watchRun } from './watch-run.ts';
@@ -33,6 +34,12 @@ export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<vo
   if (main === null && run.process === null && options.isLaunched === true && !(await wereStreamsOpened(run.runDir))) {
     return await emit({ type: 'failed', phase: 'spawn', message: 'the sidecar ended before it had started the agent', retryable: true });
   }
+  const doubt = table.seesRunIds ? null : await doubtAbout(table, marked);
+  // Counted as ended, it could be woken beside itself; so its slot stays taken, and its runner is asked again.
+  if (doubt !== null && (await wereStreamsOpened(run.runDir))) {
+    const cure = `End what is left of it, or, where nothing is, remove the folder "${run.runDir}".`;
+    throw new Error(`Cannot tell whether a run has ended: this system does not show the environment of processes, and ${doubt}. ${cure}`);
+  }
   if (marked === null && main !== null) await emit({ type: 'spawned', process: main });
   await watchRun({ ...options, main, runId: run.runId, runDir: run.runDir }, emit);
 }
@@ -44,4 +51,12 @@ async function findMain(table: ProcessTable, runId: string): Promise<ProcessMark
   const leaders = rows.filter((row) => carriers.has(row.pid) && row.pid === row.groupId);
   const oldest = leaders.sort((a, b) => Number(a.startTime) - Number(b.startTime) || a.pid - b.pid)[0];
   return oldest === undefined ? null : markOf(table, oldest.pid);
+}
+
+/** Why a run may live that is not seen to; null when there is no reason. For systems that hide who carries a run id. */
+async function doubtAbout(table: ProcessTable, main: ProcessMark | null): Promise<string | null> {
+  if (main === null) return 'its process was not noted when it was started';
+  if (table.find(main.pid) !== null) return null; // the run itself, or the end of its group
+  const left = (await table.list()).filter((row) => isInGroupOf(main, row));
+  return left.length === 0 ? null : `processes ${left.map(({ pid }) => pid).join(', ')} may be what its process ${main.pid} left behind`;
 }

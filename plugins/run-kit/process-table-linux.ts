@@ -28,6 +28,7 @@ export function linuxProcessTable(): ProcessTable {
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   return {
     bootId,
+    seesRunIds: true,
     async list() {
       const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
       const rows = await mapInTurns(pids, (pid) => readIfThere(`/proc/${pid}/stat`));

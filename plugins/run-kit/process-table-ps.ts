@@ -11,20 +11,22 @@ const COLUMNS = ['-o', 'pid=,ppid=,pgid=,stat=,lstart='];
 const PS_WITHIN_MS = 5_000;
 /** Output of `ps`: over 50,000 processes. */
 const PS_BYTES_MAX = 8 * 1024 * 1024;
-const PS_OPTIONS = {
-  encoding: 'utf8',
-  timeout: PS_WITHIN_MS,
-  maxBuffer: PS_BYTES_MAX,
-  // In the time of one zone for ever: a journey, or summer time, must not give a process another start.
-  env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' },
-} as const;
+const psOptions = () =>
+  ({
+    encoding: 'utf8',
+    timeout: PS_WITHIN_MS,
+    maxBuffer: PS_BYTES_MAX,
+    // In the time of one zone for ever: a journey, or summer time, must not give a process another start.
+    env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' },
+  }) as const;
 
 export function psProcessTable(): ProcessTable {
   return {
     bootId: null,
+    seesRunIds: false,
     async list() {
       try {
-        const { stdout } = await promisify(execFile)('ps', ['-ax', ...COLUMNS], PS_OPTIONS);
+        const { stdout } = await promisify(execFile)('ps', ['-ax', ...COLUMNS], psOptions());
         return parsePs(stdout).filter((row) => !row.isZombie);
       } catch (error) {
         throw unusable(error);
@@ -32,7 +34,7 @@ export function psProcessTable(): ProcessTable {
     },
     find(pid) {
       try {
-        const stdout = execFileSync('ps', ['-p', String(pid), ...COLUMNS], { ...PS_OPTIONS, stdio: ['ignore', 'pipe', 'ignore'] });
+        const stdout = execFileSync('ps', ['-p', String(pid), ...COLUMNS], { ...psOptions(), stdio: ['ignore', 'pipe', 'ignore'] });
         return parsePs(stdout)[0] ?? null;
       } catch (error) {
         // `ps` ends with 1 when there is no such process.

@@ -25,6 +25,8 @@ export interface ProcessTable {
    * hides it. `main` is the first process of the run, where it is known: what began before it need not be looked at.
    */
   carriersOf(runId: string, rows: readonly ProcessRow[], main: ProcessMark | null): Promise<readonly number[]>;
+  /** Whether `carriersOf` can see who carries a run id. Where it cannot, that none is found proves nothing. */
+  readonly seesRunIds: boolean;
   /** Changes when the machine starts anew; null where it cannot be known. */
   readonly bootId: string | null;
 }

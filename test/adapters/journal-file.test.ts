@@ -341,8 +341,9 @@ t.test(
     await once(first.stdout as NodeJS.ReadableStream, 'data');
     const second = saver();
     t.not((await once(second, 'exit'))[0], 0, 'the second is refused');
+    first.stdout?.resume();
     first.kill('SIGKILL');
-    await once(first, 'exit');
+    await once(first, 'close'); // the one that it had started has let go of the stream, too
     const third = saver();
     t.ok(await once(third.stdout as NodeJS.ReadableStream, 'data'), 'the next one follows the dead');
   },

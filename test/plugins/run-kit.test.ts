@@ -146,91 +146,13 @@ void t.test('who belongs to a run', (t) => {
   t.end();
 });
 
-void t.test('R11: a stranger’s daemon that has the number of a run’s group today is never signalled', async (t) => {
-  const world = await runWorld();
-  t.teardown(() => world.close());
-  // A leader that leaves its group behind, as every daemon's does; without our variables, and with one of another run.
-  const daemon = async (env: Record<string, string>) => {
-    const child = spawn('sh', ['-c', 'sleep 60 & echo $!'], { env: { PATH: process.env['PATH'], ...env }, detached: true });
-    const [said] = (await once(child.stdout, 'data')) as [Buffer];
-    await once(child, 'exit');
-    child.stdout.destroy();
-    const pid = Number(String(said));
-    t.teardown(() => void (table.find(pid) === null || process.kill(pid, 'SIGKILL')));
-    return { groupId: child.pid ?? 0, pid };
-  };
-  const clock = systemClock();
-  for (const env of [{}, { AGENTCOM_RUN_ID: 'run-of-another' }])
-    for (const [title, bootId, startTime] of [
-      ['an earlier boot', 'earlier', '1'],
-      ['this boot, a container that was started anew', table.bootId, '1'],
-    ] as const) {
-      const { groupId, pid } = await daemon(env);
-      const request = await world.request();
-      const told: WakeEvent[] = [];
-      const never = new AbortController().signal;
-      const run = { ...request, process: { pid: groupId, startTime, bootId } };
-      const options = { run, graceMs: 200, signal: AbortSignal.abort(), left: never, clock, log: memoryLog(), table };
-      await adoptRun(options, (event) => Promise.resolve(void told.push(event)));
-      t.match(told, [{ type: 'exited', exitCode: null }], title);
-      t.ok(table.find(pid), `${title}: the daemon lives`);
-    }
-});
-
-void t.test('R10: a child whose mark could not be read is no refusal, and is stopped', async (t) => {
-  const world = await runWorld();
-  t.teardown(() => world.close());
-  const ps = psProcessTable();
-  let failures = 1;
-  const failing: ProcessTable = {
-    ...ps,
-    find(pid) {
-      if (failures > 0 && pid !== process.pid) {
-        failures -= 1;
-        throw new Error('ps: EAGAIN');
-      }
-      return ps.find(pid);
-    },
-  };
-  const request = await world.request();
-  const stop = new AbortController();
-  const env = runEnvironment({ request, cwd: world.baseDir });
-  const { runId, runDir } = request;
-  const outcome = await launch({ argv: ['sleep', '60'], cwd: world.baseDir, env, runDir, input: '', table: failing, signal: stop.signal });
-  if (outcome.kind !== 'launched') return void t.fail(outcome.kind);
-  t.match(outcome.main, { startTime: null });
-  stop.abort();
-  const told: WakeEvent[] = [];
-  const never = new AbortController().signal;
-  const { main, ended } = outcome;
-  const common = { runId, runDir, main, ended, graceMs: 1_000, signal: stop.signal, left: never };
-  await watchRun({ ...common, clock: systemClock(), log: memoryLog(), table: failing }, (event) => Promise.resolve(void told.push(event)));
-  t.match(told, [{ type: 'stopped', survivors: [] }]);
-  t.strictSame(await world.close(), []);
-});
-
-void t.test('R10: with ps, a process has the same start time wherever its machine travels', async (t) => {
-  const folder = await scratch(t);
-  const path = process.env['PATH'] ?? '';
-  t.teardown(() => (process.env['PATH'] = path));
-  const ps = execFileSync('sh', ['-c', 'command -v ps'], { encoding: 'utf8' }).trim();
-  // The zone of the machine, which counts where nothing else is said.
-  await writeFile(join(folder, 'ps'), `#!/bin/sh\nTZ="\${TZ:-$(cat '${folder}/zone')}" exec ${ps} "$@"\n`, { mode: 0o700 });
-  process.env['PATH'] = `${folder}:${path}`;
-  const inList = async () => (await psProcessTable().list()).find(({ pid }) => pid === process.pid)?.startTime;
-  await writeFile(join(folder, 'zone'), 'Asia/Tokyo');
-  const [mark, listed] = [markOf(psProcessTable(), process.pid), await inList()];
-  await writeFile(join(folder, 'zone'), 'America/New_York');
-  t.ok(isAlive(psProcessTable(), mark));
-  t.equal(await inList(), listed);
-});
-
 void t.test('what cannot be killed is named, after a bounded time', async (t) => {
   const clock = virtualClock();
   // Over the highest pid that Linux gives out, so that every signal to it finds nobody.
   const row: ProcessRow = { pid: 2 ** 22 + 1, parentPid: 1, groupId: 2 ** 22 + 1, sessionId: null, startTime: '1', isZombie: false };
   const undying: ProcessTable = {
     bootId: 'b',
+    seesRunIds: true,
     list: () => Promise.resolve([row]),
     find: (pid) => (pid === row.pid ? row : null),
     carriersOf: () => Promise.resolve([row.pid]),
