@@ -8,6 +8,7 @@ import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
+import { stopUnheeded } from './run-kit/stop-unheeded.ts';
 
 export type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
 export type { AgentId, Generation, TaskId } from '../core/domain/ids.ts';
@@ -116,12 +117,13 @@ function completed(name: string, made: DefinedRunner, { clock, log }: WakeRunner
     throw new AgentcomError('AC_PLUGIN_INVALID', `${message} Correct what its create() answers.`);
   }
   const table = systemProcessTable();
+  const parts = { clock, log, table };
+  const adopt: WakeRunner['attach'] =
+    attach?.bind(made) ?? ((run, signal) => wakeEvents((emit, left) => adoptRun({ run, signal, left, graceMs: GRACE_MS, ...parts }, emit)));
   return {
     adoptable,
-    wake: wake.bind(made),
-    attach:
-      attach?.bind(made) ??
-      ((run, signal) => wakeEvents((emit, left) => adoptRun({ run, signal, left, graceMs: GRACE_MS, clock, log, table }, emit))),
+    wake: (request, signal) => stopUnheeded(wake.call(made, request, signal), { runId: request.runId, process: null, signal, ...parts }),
+    attach: (run, signal) => stopUnheeded(adopt(run, signal), { runId: run.runId, process: run.process, signal, ...parts }),
     ...(check === undefined ? {} : { check: check.bind(made) }),
   };
 }
