@@ -51,6 +51,9 @@ export function stopUnheeded(events: AsyncIterable<WakeEvent>, options: Unheeded
       log.warn('a runner did not let go of a run', { runId, error });
     });
     if (first === 'left') return;
+    // Counted as stopped, it could be run beside itself.
+    if (main === null && !table.seesRunIds)
+      throw new Error('the runner does not heed a stop and named no process, and this system does not show who carries a run id');
     log.error('a runner does not heed a stop; ending its run by its run id', { runId });
     const { survivors } = await stopTree({ main, runId, graceMs: 0, clock, table });
     await emit({ type: 'stopped', survivors });
