@@ -13,7 +13,7 @@ t.test('R20: beside hostile neighbours of every kind, and with faults, all hones
   const outcome = await soakRun(t, {
     tree: builtTree(),
     seed: 'in the tests',
-    minutes: 0.4,
+    minutes: 0.3,
     sidecars: 6,
     real: 2,
     tasksPerSecond: 4,

@@ -366,15 +366,13 @@ export class SidecarMachine implements Machine {
             if (text.startsWith('{"type":"task_assign"') && this.#loops.endsAt('offered', life)) return;
             life.arrive(() => events.onFrame(text));
           },
-          onTaken: () => life.arrive(() => events.onTaken()),
           onGone: (code, reason) => {
             if (this.#link === link) this.#isIdentified = false;
             this.#world.ledger.absent(this.agentId, connection);
             life.arrive(() => events.onGone(code, reason));
           },
         });
-        this.#connection = connection;
-        this.#link = link;
+        [this.#connection, this.#link] = [connection, link];
         this.#isIdentified = false;
         this.#breakLink = (staysOpen) => {
           this.#breakLink = () => undefined;

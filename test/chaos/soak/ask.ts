@@ -5,6 +5,8 @@ import { connect, type Socket } from 'node:net';
 import type { Tallying } from '../../fuzz/hostile/tally.ts';
 
 const WITHIN_MS = 30_000;
+/** A flood of reads waits for its share of the hub's time, and that may be for longer than it is waited for. */
+const UNANSWERED = 'ABORT_ERR';
 /** How a hub lets go of a connection that it has no more to say on. */
 const CUT = new Set(['ECONNRESET', 'EPIPE']);
 
@@ -16,7 +18,7 @@ export interface Sender {
 }
 
 export interface Asker {
-  /** The status and the text; 0 when the hub let go of the connection without an answer. */
+  /** The status and the text; 0 when no answer came in time, or the hub let go of the connection without one. */
   ask(method: 'GET' | 'POST', path: string, body?: string, type?: string): Promise<readonly [status: number, text: string]>;
   close(): void;
 }
@@ -47,8 +49,9 @@ export function asker({ port, address, token, tally }: Sender): Asker {
         if (status >= 500 && status !== 503) tally.surprise(`${status} for ${method} ${path}: ${text}`);
         return [status, text];
       } catch (error) {
-        if (!CUT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-        tally.status('cut');
+        const { code = '' } = error as NodeJS.ErrnoException;
+        if (code !== UNANSWERED && !CUT.has(code)) throw error;
+        tally.status(code === UNANSWERED ? 'unanswered' : 'cut');
         return [0, ''];
       }
     },

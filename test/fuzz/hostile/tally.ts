@@ -22,7 +22,7 @@ export interface Tallying {
   socket(): void;
   closed(code: number): void;
   answered(what: string): void;
-  status(status: number | 'cut'): void;
+  status(status: number | 'cut' | 'unanswered'): void;
   surprise(what: string): void;
   readonly frames: number;
   readonly bodies: number;
