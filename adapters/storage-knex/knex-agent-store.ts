@@ -33,7 +33,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
           if (taken !== undefined) return 'taken';
         }
         await transaction.change('insertTokens', [token]);
-        if (agentId !== null) await transaction.change('insertAgents', [agentColumns(newAgent(agentId, token.name))]);
+        if (agentId !== null) await transaction.change('insertAgents', [agentColumns(newAgent(agentId, token.name, nowMs))]);
         return 'added';
       }),
 

@@ -66,6 +66,7 @@ export const agentSchema = Type.Object({
   capabilities,
   slots: countField,
   sessionNumber: countField,
+  madeAtMs: Type.Optional(countField),
   hubId: nullable(text),
   connected: Type.Boolean(),
   connectedAtMs: time,

@@ -23,7 +23,7 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
         const isTaken = (): boolean => [...database.tokens.values()].some((one) => isSame(one) && isLive(one, nowMs));
         if (options?.unlessTaken === true && isTaken()) return 'taken';
         if (!database.tokens.has(token.id)) database.tokens.set(token.id, keptCopy(token));
-        if (agentId !== null && !database.agents.has(agentId)) database.agents.set(agentId, keptCopy(newAgent(agentId, token.name)));
+        if (agentId !== null && !database.agents.has(agentId)) database.agents.set(agentId, keptCopy(newAgent(agentId, token.name, nowMs)));
         return 'added';
       }),
 

@@ -9,6 +9,8 @@ export interface Agent {
   readonly slots: number;
   /** Counts identifies from 1; 0 when it never identified. Frames of an older session change nothing. */
   readonly sessionNumber: number;
+  /** What its history tells of before was another one of its id, which was removed. Left out: nothing was. */
+  readonly madeAtMs?: number | undefined;
   /** The hub that holds its socket; null when none ever did. */
   readonly hubId: string | null;
   readonly connected: boolean;
@@ -130,10 +132,11 @@ export function presenceOf(agent: Agent, liveCount: number, nowMs: number, stopC
 }
 
 /** An agent that was never heard of before its token was made or it identified. */
-export function newAgent(id: AgentId, name: string = id): Agent {
+export function newAgent(id: AgentId, name: string = id, madeAtMs?: number): Agent {
   return {
     id,
     name,
+    ...(madeAtMs === undefined ? {} : { madeAtMs }),
     capabilities: [],
     slots: 1,
     sessionNumber: 0,

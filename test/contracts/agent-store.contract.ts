@@ -14,7 +14,11 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       const { agents } = await openedIn(t, subject);
       t.equal(await agents.addToken(aToken({ name: 'Agent One' })), 'added');
       t.strictSame(await agents.findToken(aToken().hash), aToken({ name: 'Agent One' }));
-      t.strictSame(await agents.getAgent(anAgentId()), { agent: newAgent(anAgentId(), 'Agent One'), live: [], pendingStops: 0 });
+      t.strictSame(await agents.getAgent(anAgentId()), {
+        agent: newAgent(anAgentId(), 'Agent One', A_MOMENT_MS),
+        live: [],
+        pendingStops: 0,
+      });
     });
 
     t.test('leaves an agent alone that is there', async (t) => {

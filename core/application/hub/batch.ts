@@ -208,7 +208,7 @@ export class Batch {
 
   /** The agent's row, or a new one for an agent that only has a token so far. */
   agentOrNew(id: AgentId): Agent {
-    return this.#agents.get(id) ?? newAgent(id);
+    return this.#agents.get(id) ?? newAgent(id, id, this.nowMs);
   }
 
   setStop(stop: PendingStop): void {

@@ -61,12 +61,16 @@ function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I6, of agents: a session that was replaced changes nothing any more. */
+/** I6, of agents: a session that was replaced changes nothing any more. Of agents that were removed nothing can be said. */
 function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const latest = new Map<AgentId, number>();
+  const isOfAnother = (agentId: AgentId, atMs: number): boolean => {
+    const agent = agents.get(agentId);
+    return agent === undefined || atMs < (agent.madeAtMs ?? 0);
+  };
   return {
-    see({ id, agentId, session, event }) {
-      if (agentId === null || session === null) return [];
+    see({ id, agentId, session, event, atMs }) {
+      if (agentId === null || session === null || isOfAnother(agentId, atMs)) return [];
       const highest = Math.max(latest.get(agentId) ?? 0, session);
       latest.set(agentId, highest);
       return session < highest ? [ofAgent('I6', agentId, `event ${id} ${event} is of session ${session}, after ${highest}`)] : [];

@@ -137,7 +137,7 @@ const PLANTED: readonly {
   { what: 'a deadline of a task that is not live', wanted: 'I3', plant: () => withTask(2, { deadlineAtMs: NOW_MS + 1 }) },
   {
     what: 'a live task of an agent that is not there',
-    wanted: 'I3 I6',
+    wanted: 'I3',
     plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [] } }),
   },
   {
@@ -221,6 +221,19 @@ t.test('I1 to I15: each is found where it is planted', async (t) => {
     const { state, events } = plant();
     t.equal(found(state, events, atMs), wanted, `${wanted}: ${what}`);
   }
+});
+
+t.test('I6 says nothing of an agent that was removed, nor of what another one of its id had done', async (t) => {
+  const small = new Small();
+  const assigned = small.put(decideAssign(small.put(decideSubmit(draft(1), true, NOW_MS)), by, NOW_MS, RULES));
+  small.put(reporting.decideComplete(assigned, by, success, NOW_MS, RULES));
+  const foundOf = (agents: readonly Agent[]): string =>
+    found({ ...aStore().state, tasks: [...small.tasks.values()], agents, stops: [], keys: [] }, small.events);
+  const again: Agent = { ...newAgent(ME), sessionNumber: 0 };
+  t.equal(foundOf([]), '');
+  t.equal(foundOf([{ ...again, madeAtMs: NOW_MS + 1 }]), '');
+  t.equal(foundOf([{ ...again, madeAtMs: NOW_MS }]), 'I6');
+  t.equal(foundOf([again]), 'I6');
 });
 
 t.test('I12 knows what excuses a wait', async (t) => {
