@@ -73,6 +73,7 @@ export const agentSchema = Type.Object({
   disconnectedAtMs: time,
   lastHeardAtMs: time,
   instanceId: nullable(text),
+  processId: Type.Optional(nullable(text)),
   draining: Type.Boolean(),
   orders: countField,
   pausedUntilMs: time,

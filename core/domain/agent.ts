@@ -19,6 +19,8 @@ export interface Agent {
   readonly lastHeardAtMs: number | null;
   /** The machine's sidecar that holds the identity; null for version 1. */
   readonly instanceId: string | null;
+  /** The process of that machine, which comes back as itself when its connection breaks; null or left out: it did not say. */
+  readonly processId?: string | null | undefined;
   readonly protocolVersion: 1 | 2;
   /** When its open connection was replaced by one that names no machine, lately. */
   readonly replacedAtMs: readonly number[];

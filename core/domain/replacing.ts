@@ -20,6 +20,7 @@ export type Replacing = { readonly kind: 'admitted' | 'refused'; readonly agent:
 
 export interface Newcomer {
   readonly instanceId: string | null;
+  readonly processId: string | null;
   /** Whether the open connection gave a sign of life within the heartbeat. */
   readonly isHeard: boolean;
   /** A live task that the agent has accepted and the newcomer does not hold. */
@@ -32,7 +33,9 @@ export interface Newcomer {
  */
 export function decideReplacing(agent: Agent, newcomer: Newcomer, nowMs: number): Replacing {
   const isSameMachine = newcomer.instanceId !== null && agent.instanceId === newcomer.instanceId;
-  if (!agent.connected || (isSameMachine && !newcomer.isHeard)) return { kind: 'admitted', agent };
+  // Nobody but the process itself: whatever became of the hub or the line of its open connection.
+  const isSameProcess = isSameMachine && newcomer.processId !== null && agent.processId === newcomer.processId;
+  if (!agent.connected || isSameProcess || (isSameMachine && !newcomer.isHeard)) return { kind: 'admitted', agent };
   if (isConflict(agent, nowMs) || (isSameMachine && newcomer.lacks !== undefined)) return { kind: 'refused', agent };
   const windowMs = isSameMachine ? WINDOW_MS : NAMELESS_WINDOW_MS;
   const recentMs = agent.replacedAtMs.filter((atMs) => atMs > nowMs - windowMs);

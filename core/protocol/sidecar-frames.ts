@@ -111,6 +111,7 @@ const commonSchemas = {
     client_type: Type.Optional(Type.String({ maxLength: 64 })),
     protocol_version: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     instance_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
+    process_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
     slots: Type.Optional(slotsField),
     held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
     checks: Type.Optional(checksSchema),

@@ -137,6 +137,8 @@ export interface IdentifyCommand {
   readonly name: string;
   readonly protocolVersion: 1 | 2;
   readonly instanceId: string | null;
+  /** Names the process of that machine; null or left out: it does not say. */
+  readonly processId?: string | null | undefined;
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly reportedStatus: string | null;

@@ -27,7 +27,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
   const isHeard = wasJustHeard(before, batch.nowMs, context);
   const lacks = command.held === null ? undefined : lackedBy(batch, before, command.held);
-  const replacing = decideReplacing(before, { instanceId: command.instanceId, isHeard, lacks }, batch.nowMs);
+  const replacing = decideReplacing(before, { instanceId: command.instanceId, processId: command.processId ?? null, isHeard, lacks }, batch.nowMs);
   if (replacing.kind === 'refused') {
     if (before.instanceId !== null && before.instanceId === command.instanceId) {
       context.log.warn('two processes speak for one agent with the same instance id: do they use the same data directory, or a copy?', {
@@ -51,6 +51,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     disconnectedAtMs: null,
     lastHeardAtMs: batch.nowMs,
     instanceId: command.instanceId,
+    processId: command.processId ?? null,
     protocolVersion: command.protocolVersion,
     reportedStatus: command.reportedStatus,
     ownDrain: null,

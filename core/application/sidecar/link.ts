@@ -47,6 +47,7 @@ export function onLinkUp(turn: Turn, link: number): void {
       client_type: 'sidecar',
       protocol_version: PROTOCOL_VERSION,
       instance_id: turn.state.instanceId,
+      process_id: turn.setting.processId,
       slots,
       held: heldOf(turn),
       checks: checksToIdentify(turn),

@@ -126,7 +126,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   };
 }
 
-function settingOf({ config, runner, digest }: SidecarOptions): SidecarSetting {
+function settingOf({ config, runner, digest, ids }: SidecarOptions): SidecarSetting {
   const { agentId, hubs } = config;
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(
@@ -138,6 +138,7 @@ function settingOf({ config, runner, digest }: SidecarOptions): SidecarSetting {
     ...config,
     refusedBytesMax: config.refusedBytesMax ?? REFUSED_BYTES_MAX,
     agentId,
+    processId: ids.random('process'),
     runner: runner === undefined ? null : { adoptable: runner.adoptable, hasCheck: runner.check !== undefined },
     sha256: (text) => digest.sha256(text),
   };

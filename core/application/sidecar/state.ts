@@ -15,6 +15,8 @@ export interface SidecarSetting {
   readonly agentId: AgentId;
   readonly name: string;
   readonly token: string;
+  /** Made anew at each start: tells this process from another one with the same data directory. */
+  readonly processId: string;
   /** Tried in turn; at least one. */
   readonly hubs: readonly string[];
   readonly capabilities: readonly string[];

@@ -54,6 +54,19 @@ t.test(
   },
 );
 
+t.test('R15: a process that comes back as itself is let in however often: its hubs are killed, its lines break', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  let open = await rig.peer('a1');
+  await open.identify({ process_id: 'process-1' });
+  for (let n = 0; n < 20; n += 1) {
+    await rig.pass(5_000);
+    const again = await open.again();
+    t.match((await again.identify({ process_id: 'process-1' }))[0], { type: 'identified' }, `after ${n} times`);
+    open = again;
+  }
+  await rig.stop();
+});
+
 t.test('R15: a machine whose connection died unseen is let in: the old socket was not heard within the heartbeat', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let open = await rig.peer('a1');

@@ -42,6 +42,7 @@ t.test('identify says who it is and everything it holds', async (t) => {
       client_type: 'sidecar',
       protocol_version: 2,
       instance_id: 'instance-1',
+      process_id: 'process-1',
       slots: 1,
       held: [],
       checks: { ok: true, failed: [], passed: [] },

@@ -23,6 +23,7 @@ export const setting = (over: Partial<SidecarSetting> = {}): SidecarSetting => (
   agentId: 'worker-1' as AgentId,
   name: 'Worker 1',
   token: 'secret-token',
+  processId: 'process-1',
   hubs: ['ws://one/ws', 'ws://two/ws'],
   capabilities: ['code'],
   slots: 1,

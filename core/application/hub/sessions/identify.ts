@@ -35,6 +35,7 @@ export async function identifyCommand(frame: V2FrameOf<'identify'>, version: Pro
       name: frame.name ?? token.agentId,
       protocolVersion: version,
       instanceId: version === 2 ? (frame.instance_id ?? null) : null,
+      processId: version === 2 ? (frame.process_id ?? null) : null,
       capabilities: fixed === null ? said : said.filter((capability) => fixed.includes(capability)),
       slots:
         version === 1
