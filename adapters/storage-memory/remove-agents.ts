@@ -10,7 +10,7 @@ interface Rows<V> {
   delete(key: string): unknown;
 }
 export interface RowsOfAgents {
-  readonly agents: Rows<Agent>;
+  readonly agents: Rows<Agent> & { get(id: AgentId): Agent | undefined };
   readonly tokens: Rows<TokenRecord>;
   readonly current: Pick<Rows<KeptTask>, 'values'>;
   readonly stops: Pick<Rows<PendingStop>, 'values'>;
@@ -30,11 +30,10 @@ export function removeAgents(
 }
 
 export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id: AgentId, beforeMs: number): boolean {
-  const isConnected = [...agents.values()].some((agent) => agent.id === id && agent.connected);
   const own = [...tokens.values()].filter(({ agentId }) => agentId === id);
   const holds = [...current.values()].some(({ task }) => task.status === 'assigned' && task.assignedTo === id);
   const isStopping = [...stops.values()].some(({ agentId }) => agentId === id);
-  return !isConnected && !holds && !isStopping && own.length > 0 && own.every((token) => isOverBy(token, beforeMs));
+  return agents.get(id)?.connected !== true && !holds && !isStopping && own.length > 0 && own.every((token) => isOverBy(token, beforeMs));
 }
 
 export function dropAgent({ agents, tokens }: RowsOfAgents, id: AgentId): void {

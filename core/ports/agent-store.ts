@@ -34,8 +34,8 @@ export const isExpired = ({ expiresAtMs }: Pick<TokenRecord, 'expiresAtMs'>, now
   expiresAtMs !== null && expiresAtMs <= nowMs;
 
 /** Whether it was revoked or had expired by then. */
-export const isOverBy = ({ revokedAtMs, expiresAtMs }: Pick<TokenRecord, 'revokedAtMs' | 'expiresAtMs'>, atMs: number): boolean =>
-  (revokedAtMs !== null && revokedAtMs <= atMs) || (expiresAtMs !== null && expiresAtMs <= atMs);
+export const isOverBy = (token: Pick<TokenRecord, 'revokedAtMs' | 'expiresAtMs'>, atMs: number): boolean =>
+  (token.revokedAtMs !== null && token.revokedAtMs <= atMs) || isExpired(token, atMs);
 
 export interface TokenUsed {
   readonly id: string;

@@ -21,6 +21,7 @@ import { aTaskId } from '../contracts/fixtures.ts';
 import { STALLED_MS } from '../../adapters/http/event-stream.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
+import { watchUnits } from '../core/hub/watched-units.ts';
 import { assignFrame, named, online, sent } from '../core/sidecar/stage.ts';
 import { EMPTY_JOURNAL } from '../../core/application/sidecar/journal-state.ts';
 import { missingTest, type NamedTest } from './named-tests.ts';
@@ -358,21 +359,13 @@ t.test('R20: a full inbox: submits get 503, reports no answer, and nothing ackno
 
 t.test('R20: no commit takes more than a batch', async (t) => {
   const rig = await hubRig();
-  const { tasks } = rig.storage;
-  const transact = tasks.transact.bind(tasks);
   const inserted: number[] = [];
-  Object.assign(tasks, {
-    transact: (id: string, work: Parameters<typeof transact>[1]) =>
-      transact(id, (unit) =>
-        work({
-          ...unit,
-          save: (changes) => {
-            inserted.push(changes.inserted.length);
-            return unit.save(changes);
-          },
-        }),
-      ),
-  });
+  watchUnits(rig.storage, (unit) => ({
+    save: (changes) => {
+      inserted.push(changes.inserted.length);
+      return unit.save(changes);
+    },
+  }));
   const count = 2 * HUB_LIMITS.batchCommands + 1;
   await Promise.all(Array.from({ length: count }, () => rig.submit()));
   t.equal(

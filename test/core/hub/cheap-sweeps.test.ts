@@ -1,6 +1,7 @@
 /** A sweep looks at what is due. It costs nothing that grows with agents and what they hold. */
 import t from 'tap';
 import { hubRig } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
 
 t.test('R20: a moment that is due is no reason to look at every agent; a regular sweep reads those that may need something', async (t) => {
   const rig = await hubRig({ timing: { sweepMs: 30_000 } });
@@ -16,24 +17,19 @@ t.test('R20: a moment that is due is no reason to look at every agent; a regular
   await rig.pass(5_000);
   let looks = 0;
   let loaded = 0;
-  const { transact } = rig.storage.tasks;
-  Object.assign(rig.storage.tasks, {
-    transact: (id: string, work: Parameters<typeof transact>[1]) =>
-      transact(id, (unit) => {
-        let isSweep = false;
-        return work({
-          ...unit,
-          activeAgents: (exceptOf) => {
-            isSweep = true;
-            looks += 1;
-            return unit.activeAgents(exceptOf);
-          },
-          load: (names) => {
-            if (isSweep) loaded += names.holders?.length ?? 0;
-            return unit.load(names);
-          },
-        });
-      }),
+  watchUnits(rig.storage, (unit) => {
+    let isSweep = false;
+    return {
+      activeAgents: (exceptOf) => {
+        isSweep = true;
+        looks += 1;
+        return unit.activeAgents(exceptOf);
+      },
+      load: (names) => {
+        if (isSweep) loaded += names.holders?.length ?? 0;
+        return unit.load(names);
+      },
+    };
   });
   for (let n = 1; n <= 20; n += 1) await rig.submit({ runAtMs: rig.clock.nowMs() + n * 500, neededCapabilities: ['nobody'] });
   await rig.pass(11_000);

@@ -6,6 +6,7 @@ import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { aTaskId } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
 
 const cancel = (by: string, n = 0): Command => ({ kind: 'cancel', taskId: aTaskId(n), by });
 const report = (agentId: string, n = 0): Command => ({
@@ -25,19 +26,12 @@ const times = <T>(count: number, make: (n: number) => T): readonly T[] => Array.
 /** How many tasks each commit of the rig inserted. */
 const insertedBy = (rig: HubRig): readonly number[] => {
   const inserted: number[] = [];
-  const { transact } = rig.storage.tasks;
-  Object.assign(rig.storage.tasks, {
-    transact: (id: string, work: Parameters<typeof transact>[1]) =>
-      transact(id, (unit) =>
-        work({
-          ...unit,
-          save: (changes) => {
-            if (changes.inserted.length > 0) inserted.push(changes.inserted.length);
-            return unit.save(changes);
-          },
-        }),
-      ),
-  });
+  watchUnits(rig.storage, (unit) => ({
+    save: (changes) => {
+      if (changes.inserted.length > 0) inserted.push(changes.inserted.length);
+      return unit.save(changes);
+    },
+  }));
   return inserted;
 };
 let made = 0;

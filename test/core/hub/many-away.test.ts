@@ -3,6 +3,7 @@ import t from 'tap';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { aGeneration, anAgent, aStop, aTask, aTaskId, changes, inserting } from '../../contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
 
 const AGENTS = 450;
 const PER_BATCH_MAX = 200;
@@ -28,19 +29,12 @@ t.test('R20: the agents of a dead hub are noted as away some in each batch, thos
     ),
   );
   let largest = 0;
-  const { transact } = tasks;
-  Object.assign(tasks, {
-    transact: (id: string, work: Parameters<typeof transact>[1]) =>
-      transact(id, (unit) =>
-        work({
-          ...unit,
-          load: (names) => {
-            largest = Math.max(largest, names.holders?.length ?? 0);
-            return unit.load(names);
-          },
-        }),
-      ),
-  });
+  watchUnits(rig.storage, (unit) => ({
+    load: (names) => {
+      largest = Math.max(largest, names.holders?.length ?? 0);
+      return unit.load(names);
+    },
+  }));
   await rig.queue.do({ kind: 'sweep' });
   await rig.pass(31_000);
   const rows = await agents.listAgents({ limit: AGENTS + 1 });

@@ -5,6 +5,7 @@ import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.t
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { aTaskId } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
 
 const DEPENDENTS = 2_200;
 /** What one commit may change: a slice, and what belongs to the commands of the batch. */
@@ -13,19 +14,12 @@ const CHANGED_MAX = 600;
 /** The tasks that each commit changed. */
 const watched = (rig: HubRig): number[] => {
   const changed: number[] = [];
-  const { transact } = rig.storage.tasks;
-  Object.assign(rig.storage.tasks, {
-    transact: (id: string, work: Parameters<typeof transact>[1]) =>
-      transact(id, (unit) =>
-        work({
-          ...unit,
-          save(changes, isLast) {
-            changed.push(changes.updated.length);
-            return unit.save(changes, isLast);
-          },
-        }),
-      ),
-  });
+  watchUnits(rig.storage, (unit) => ({
+    save(changes, isLast) {
+      changed.push(changes.updated.length);
+      return unit.save(changes, isLast);
+    },
+  }));
   return changed;
 };
 

@@ -4,25 +4,19 @@ import type { SubmitAnswer } from '../../../core/application/hub/commands.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { aTaskId } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
 
 const ODD = 3_000;
 /** The most requirements that one batch took in, as the rig's store was asked. */
 const watched = (rig: HubRig): { most: number } => {
   const seen = { most: 0 };
-  const { transact } = rig.storage.tasks;
-  Object.assign(rig.storage.tasks, {
-    transact: (id: string, work: Parameters<typeof transact>[1]) =>
-      transact(id, (unit) =>
-        work({
-          ...unit,
-          async waitingRequirements(filter) {
-            const answer = await unit.waitingRequirements(filter);
-            seen.most = Math.max(seen.most, (Array.isArray(answer) ? answer : answer.requirements).length);
-            return answer;
-          },
-        }),
-      ),
-  });
+  watchUnits(rig.storage, (unit) => ({
+    async waitingRequirements(filter) {
+      const answer = await unit.waitingRequirements(filter);
+      seen.most = Math.max(seen.most, (Array.isArray(answer) ? answer : answer.requirements).length);
+      return answer;
+    },
+  }));
   return seen;
 };
 const bulk = (rig: HubRig, first: number, count: number): Promise<SubmitAnswer> =>

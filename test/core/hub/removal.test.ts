@@ -1,8 +1,8 @@
 /** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
 import t from 'tap';
-import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
+import type { SubmitAnswer } from '../../../core/application/hub/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { aBody, aTaskId, aToken } from '../../contracts/fixtures.ts';
+import { aTaskId, aToken } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig } from './hub-rig.ts';
 
 const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };
@@ -36,24 +36,11 @@ t.test('R9: a report of a removed task is answered as the first time, and then a
 
 t.test('R1: a submit that is repeated after its task was removed makes no second one', async (t) => {
   const rig = await hubRig({ timing });
-  const draft = (n: number, dependsOn: readonly TaskId[]): TaskDraft => ({
-    id: aTaskId(n),
-    priority: 'normal',
-    neededCapabilities: [],
-    assignTo: null,
-    maxRetries: 3,
-    runAtMs: null,
-    ttlMs: null,
-    runMaxMs: null,
-    completeByMs: null,
-    dependsOn,
-    body: aBody(),
-  });
   const submit = (n: number, key: string | null, dependsOn: readonly TaskId[] = []): Promise<SubmitAnswer> =>
     rig.queue.do({
       kind: 'submit',
       submittedBy: 'tok-1',
-      drafts: [draft(n, dependsOn)],
+      drafts: [aDraft(aTaskId(n), { dependsOn })],
       idempotency: key === null ? null : { key, digest: 'd' },
     });
   t.match(await submit(1, 'once'), { kind: 'submitted' });

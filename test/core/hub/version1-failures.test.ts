@@ -2,18 +2,8 @@
 import t from 'tap';
 import { failureInWords } from '../../../core/application/hub/sessions/v1-failures.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
-
-const V1 = { protocol_version: 1, instance_id: undefined, held: undefined, status: 'idle' };
-const UNKNOWN = 'task-ffffffffffffffff';
-
-async function freePeer(rig: HubRig, agentId: string): Promise<Peer> {
-  const peer = await rig.peer(agentId);
-  await peer.identify(V1);
-  await peer.send({ type: 'task_recovering', task_id: UNKNOWN });
-  peer.news();
-  return peer;
-}
+import { hubRig, type Peer } from './hub-rig.ts';
+import { freePeer } from './v1-peer.ts';
 
 interface Given {
   readonly task_id: TaskId;

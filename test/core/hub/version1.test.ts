@@ -4,18 +4,7 @@ import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { aBody } from '../../contracts/fixtures.ts';
 import { hubRig, type AnyFrame, type HubRig, type Peer, type RigOptions } from './hub-rig.ts';
-
-const V1 = { protocol_version: 1, instance_id: undefined, held: undefined, status: 'idle' };
-const UNKNOWN = 'task-ffffffffffffffff';
-
-/** A version 1 peer that has said, by asking for a task that nobody knows, that it holds nothing. */
-async function freePeer(rig: HubRig, agentId: string): Promise<Peer> {
-  const peer = await rig.peer(agentId);
-  await peer.identify(V1);
-  await peer.send({ type: 'task_recovering', task_id: UNKNOWN });
-  peer.news();
-  return peer;
-}
+import { freePeer, UNKNOWN, V1 } from './v1-peer.ts';
 
 /** A rig with a free version 1 agent that has accepted a task. */
 async function atWork(options: RigOptions = {}): Promise<{ rig: HubRig; peer: Peer; id: TaskId }> {
