@@ -14,7 +14,7 @@ export interface RightsDeps {
 }
 
 /** Reasons that only the agent itself can give, by what it says when it comes back. */
-const BY_ITS_RETURN: readonly unknown[] = ['not_held', 'lost', 'recovering'];
+const BY_ITS_RETURN: readonly unknown[] = ['not_held', 'lost', 'recovering', 'sidecar_restarted'];
 /** The bound of the hub, and what a commit adds by itself. */
 const RAISED_BY_MAX = 1_010;
 /** What it said may be on its way for so long, while it is given something on the connection before. */

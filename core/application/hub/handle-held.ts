@@ -12,6 +12,13 @@ import type { HeldAnswer, HeldAssignment } from './commands.ts';
 import type { HubContext } from './context.ts';
 import { confirmStops } from './handle-report.ts';
 
+/** By what is known of the machine and the process that were here before. */
+interface ComesBackAs {
+  readonly isOtherMachine: boolean;
+  /** The same machine, and another process than before: the sidecar itself was gone, not only its connection. */
+  readonly isRestarted: boolean;
+}
+
 /**
  * Version 2: everything held is answered; what is not held and was believed to be is pushed again or lost. Another machine is
  * not given the same generation again: the one before it may have it, with its word still on the way.
@@ -19,7 +26,7 @@ import { confirmStops } from './handle-report.ts';
 export function answerHeld(
   batch: Batch,
   agent: Agent,
-  { held, isOtherMachine }: { readonly held: readonly HeldAssignment[]; readonly isOtherMachine: boolean },
+  { held, isOtherMachine, isRestarted }: { readonly held: readonly HeldAssignment[] } & ComesBackAs,
   context: HubContext,
 ): readonly HeldAnswer[] {
   const ahead: { one: HeldAssignment; decision: AheadDecision }[] = [];
@@ -52,7 +59,7 @@ export function answerHeld(
     if (isHeld({ taskId: task.id, generation: task.generation })) continue;
     if (decideMissing(task) === 'lost') takeBack(batch, agent.id, task, 'not_held', context);
     else if (isOtherMachine) giveAgain(batch, task, context);
-    else pushAgain(batch, agent, task, context);
+    else pushAgain(batch, agent, task, { isRestarted, context });
   }
   confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
   return answers;
@@ -93,7 +100,7 @@ const LOGGED_MAX = 20;
 /** Version 1 has no inventory: what it never accepted is pushed again, of the rest it is expected to speak. */
 export function takeSilentReturn(batch: Batch, agent: Agent, context: HubContext): void {
   for (const task of batch.liveOf(agent.id)) {
-    if (task.acceptedAtMs === null) pushAgain(batch, agent, task, context);
+    if (task.acceptedAtMs === null) pushAgain(batch, agent, task, { isRestarted: false, context });
     else goOn(batch, agent, task, context);
   }
 }
@@ -121,13 +128,19 @@ export const isSpent = (agent: Agent, task: Task, nowMs: number, { timing }: Hub
  * Sent, and not accepted as far as is known: it is sent again, with all of the time to accept, since the absence may not have
  * been the agent's fault. One that comes back without it once more may be dying of it: another agent is to have it, and the
  * machine has a strike. The count is in the row, so that a hub that restarts goes on counting. While silence does not count
- * nothing is taken: it may have been the hub that went away each time.
+ * nothing is taken from a process that lived on: it may have been the hub that went away each time.
  */
-function pushAgain(batch: Batch, agent: Agent, task: Task, context: HubContext): void {
+function pushAgain(
+  batch: Batch,
+  agent: Agent,
+  task: Task,
+  { isRestarted, context }: { readonly isRestarted: boolean; readonly context: HubContext },
+): void {
   const sent = task.resent + 1;
-  if (sent >= SENDINGS_MAX && batch.nowMs >= context.silence.countsFromMs) {
+  if (sent >= SENDINGS_MAX && (isRestarted || batch.nowMs >= context.silence.countsFromMs)) {
     // Version 1 has no inventory: it may be at work on it after all.
-    return takeBack(batch, agent.id, task, 'not_accepted', context, { sent, stop: agent.protocolVersion === 1 });
+    const stop = agent.protocolVersion === 1;
+    return takeBack(batch, agent.id, task, isRestarted ? 'sidecar_restarted' : 'not_accepted', context, { sent, stop });
   }
   const again = { ...resumedDeadline(task, batch.nowMs, context.rules), resent: sent };
   batch.touch(again);
@@ -152,6 +165,6 @@ export function takeBack(
   const decided = decideReclaim(task, { reason, ...how }, batch.nowMs, context.rules);
   if (decided.kind === 'refused') return;
   batch.put(decided);
-  const strike = reason === 'not_accepted' ? reason : 'lost';
+  const strike = reason === 'not_accepted' || reason === 'sidecar_restarted' ? reason : 'lost';
   batch.putAgent(withStrike(batch.agentOrNew(agentId), task.id, strike, batch.nowMs, context.rules.breaker));
 }

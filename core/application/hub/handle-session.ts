@@ -27,7 +27,11 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   if (isHeldByAnother(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
   const isHeard = wasJustHeard(before, batch.nowMs, context);
   const lacks = command.held === null ? undefined : lackedBy(batch, before, command.held);
-  const replacing = decideReplacing(before, { instanceId: command.instanceId, processId: command.processId ?? null, isHeard, lacks }, batch.nowMs);
+  const replacing = decideReplacing(
+    before,
+    { instanceId: command.instanceId, processId: command.processId ?? null, isHeard, lacks },
+    batch.nowMs,
+  );
   if (replacing.kind === 'refused') {
     if (before.instanceId !== null && before.instanceId === command.instanceId) {
       context.log.warn('two processes speak for one agent with the same instance id: do they use the same data directory, or a copy?', {
@@ -66,11 +70,14 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
   const isOtherMachine = before.instanceId !== null && before.instanceId !== command.instanceId;
-  const held = command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine }, context);
+  const isRestarted = !isOtherMachine && isKnown(before.processId) && isKnown(agent.processId) && before.processId !== agent.processId;
+  const held = command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine, isRestarted }, context);
   if (command.held === null) takeSilentReturn(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
+
+const isKnown = (id: string | null | undefined): boolean => id !== null && id !== undefined;
 
 /** Whether the open connection lives. Of one at another hub that is not known here, and that hub says so when it dies. */
 function wasJustHeard(agent: Agent, nowMs: number, { hubId, isHere, heardAtMs, timing }: HubContext): boolean {

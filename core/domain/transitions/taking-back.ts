@@ -18,6 +18,8 @@ export type ReclaimReason =
   | 'not_held'
   | 'lost'
   | 'recovering'
+  /** Its sidecar restarted again before it accepted it. */
+  | 'sidecar_restarted'
   | 'store_fell_back';
 
 /**

@@ -88,6 +88,25 @@ t.test('R15: returns to a hub that went away by itself are counted, and take not
   t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'not_accepted', sent: 5 } });
 });
 
+t.test('R12, R13: a process that starts anew died by itself: its returns count while silence does not', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  let peer = await rig.peer('a1');
+  await peer.identify({ process_id: 'process-1' });
+  const id = await rig.submit();
+  const comeBack = async (processId: string): Promise<void> => {
+    await peer.cut();
+    await rig.pass(8_000);
+    peer = await peer.again();
+    await peer.identify({ process_id: processId });
+  };
+  await comeBack('process-2');
+  t.match((await rig.record(id)).task, { status: 'assigned', resent: 1 });
+  await comeBack('process-2');
+  t.match((await rig.record(id)).task, { status: 'assigned', resent: 2 }, 'the same process lived on');
+  await comeBack('process-3');
+  t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'sidecar_restarted', sent: 3 } });
+});
+
 t.test('R15: an absence before the accept that is shorter than the grace costs nothing, and leaves time to accept', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000, acceptMs: 60_000 } });
   const peer = await rig.peer('a1');
