@@ -34,6 +34,8 @@ const SPLIT_WITHIN_MS = 20_000;
 const AGENT_TAKEN_MS = 50;
 /** A store that lets a transaction wait or last so long was away, though it did not say so; or the hub stood still. Milliseconds. */
 const STALL_MS = 5_000;
+/** How long each step of a stop waits for what was taken: less than a part of a program may take to stop. Milliseconds. */
+export const END_WITHIN_MS = 3_000;
 
 export interface TaskQueueDeps {
   readonly store: TaskStore;
@@ -65,6 +67,8 @@ export interface Commit {
 
 interface Entry extends Waiting {
   readonly prepared: Prepared;
+  /** It was taken before the hub began to stop: `flush` waits for it. */
+  readonly isOwed: boolean;
   readonly settle: (outcome: Settled<Command>) => void;
 }
 
@@ -80,6 +84,14 @@ export class TaskQueue implements CommandInbox {
   readonly #inbox: Inbox<Entry>;
   #running: Promise<void> | null = null;
   #stopping = false;
+  #flushed: Promise<void> | null = null;
+  /** It begins to stop: nothing is begun any more that nobody waits for, and a store that is away is not asked again. */
+  #isEnding = false;
+  /** What is answered to all that is not committed any more. */
+  #refusal: AgentcomError | null = null;
+  /** Taken before it began to stop, and not settled yet. */
+  #owed = 0;
+  #onNothingOwed: () => void = () => undefined;
   /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
   #dispatchAgain = false;
   /** A removal waits or is under way. */
@@ -111,16 +123,52 @@ export class TaskQueue implements CommandInbox {
     );
   }
 
-  /** Answers when all that waits now is committed and told. */
-  async flush(): Promise<void> {
-    await this.#running;
+  /**
+   * The first step of a stop: answers when all that waits now is committed and told, or refused. From now on a store that turns out to be
+   * away is not asked again, and what is not under way after `END_WITHIN_MS` is refused.
+   */
+  flush(): Promise<void> {
+    const paid = (): Promise<void> => new Promise((resolve) => (this.#onNothingOwed = resolve));
+    return (this.#flushed ??= this.#endWith(this.#owed === 0 ? null : paid()));
   }
 
-  /** Takes nothing new, and answers when all that waited is committed and told. */
-  async stop(): Promise<void> {
+  /** Takes nothing new, and answers when all that waited is committed and told, or refused as `flush` does. */
+  stop(): Promise<void> {
     this.#stopping = true;
     this.#lookAgain?.cancel();
-    await this.#running;
+    return this.#endWith(this.#running);
+  }
+
+  async #endWith(done: Promise<void> | null): Promise<void> {
+    this.#isEnding = true;
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#deps.clock.after(END_WITHIN_MS, () => {
+        this.#refuseAll(`its storage took longer than ${END_WITHIN_MS} ms`, undefined);
+        resolve();
+      });
+    });
+    await Promise.race([done, late]);
+    timer?.cancel();
+  }
+
+  /** Refuses what waits, and whatever comes from now on. Nothing of it was begun, so nothing of it was changed. */
+  #refuseAll(because: string, cause: unknown): void {
+    const message = `The hub is stopping, and ${because}: nothing was changed; try again when it is back.`;
+    const error = (this.#refusal ??= new AgentcomError('AC_HUB_STOPPING', message, { cause }));
+    let refused = 0;
+    for (let entries = this.#inbox.take(); entries.length > 0; entries = this.#inbox.take()) {
+      refused += entries.length;
+      for (const entry of entries) this.#settle(entry, { ok: false, error });
+    }
+    this.#deps.context.log.warn('what waited is refused: the hub is stopping', { because, commands: refused });
+  }
+
+  #settle(entry: Entry, outcome: Settled<Command>): void {
+    entry.settle(outcome);
+    if (!entry.isOwed) return;
+    this.#owed -= 1;
+    if (this.#owed === 0) this.#onNothingOwed();
   }
 
   /** JSON text; null when that generation has no late result. */
@@ -140,6 +188,7 @@ export class TaskQueue implements CommandInbox {
         error: new AgentcomError('AC_HUB_STOPPING', 'The hub is stopping and takes nothing new; try again in some seconds.'),
       });
     }
+    if (this.#refusal !== null) return settle({ ok: false, error: this.#refusal });
     const bytes = sizeOf(command);
     const share = stopsWork(command) ? RESERVED_SHARE : 1;
     const isFull = this.#inbox.length >= limits.inboxCommands * share || this.#inbox.bytes + bytes > limits.inboxBytes * share;
@@ -147,14 +196,16 @@ export class TaskQueue implements CommandInbox {
       const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
       return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
     }
-    this.#inbox.push({ command, bytes, work: workOf(command), prepared, settle });
+    const isOwed = !this.#isEnding;
+    if (isOwed) this.#owed += 1;
+    this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, settle });
     this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
     // One turn of the event loop's microtasks: what arrived together is committed together.
     await Promise.resolve();
-    while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#stopping)) {
+    while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#isEnding)) {
       const entries = this.#inbox.take();
       const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
@@ -169,6 +220,8 @@ export class TaskQueue implements CommandInbox {
    */
   async #settleAll(entries: readonly Entry[], mustDispatch: boolean, splitUntilMs: number | null = null): Promise<void> {
     const { clock } = this.#deps;
+    const error = this.#refusal;
+    if (error !== null) return entries.forEach((entry) => this.#settle(entry, { ok: false, error }));
     const isLate = splitUntilMs !== null && clock.monotonicMs() >= splitUntilMs;
     const tries = splitUntilMs === null ? BATCH_TRIES_MAX : isLate ? 1 : PART_TRIES_MAX;
     let done: Done;
@@ -179,6 +232,7 @@ export class TaskQueue implements CommandInbox {
       const ofStore = isOfTheStore(error);
       if (ofStore) this.#deps.storageFailed?.(clock.monotonicMs() - this.#lastDoneMs, false);
       const isInTheWay = AgentcomError.is(error, 'AC_STORE_RETRY');
+      if (this.#isEnding && ofStore && !isInTheWay) this.#refuseAll('its storage is away', error);
       if (entries.length > 1 && (!ofStore || (isInTheWay && !isLate))) {
         const middle = Math.ceil(entries.length / 2);
         const untilMs = isInTheWay ? (splitUntilMs ?? clock.monotonicMs() + SPLIT_WITHIN_MS) : splitUntilMs;
@@ -186,14 +240,14 @@ export class TaskQueue implements CommandInbox {
         return this.#settleAll(entries.slice(middle), mustDispatch, untilMs);
       }
       this.#deps.context.log.error('a batch could not be committed', { commands: entries.length, error });
-      for (const entry of entries) entry.settle({ ok: false, error });
+      for (const entry of entries) this.#settle(entry, { ok: false, error });
       return;
     }
     this.#lastDoneMs = clock.monotonicMs();
     const told = this.#deps.roster.learn(done.batch);
     for (const [index, entry] of entries.entries()) {
       const answer = done.answers[index];
-      if (answer !== undefined) entry.settle({ ok: true, answer: answer() });
+      if (answer !== undefined) this.#settle(entry, { ok: true, answer: answer() });
     }
     // An agent hears that its drain is over before it gets a task; and of a drain after what was given to it before.
     const first = told.filter(({ kind }) => kind === 'resume');
@@ -210,14 +264,14 @@ export class TaskQueue implements CommandInbox {
 
   #dispatchNow(): void {
     this.#lookAgain = null;
-    if (this.#stopping) return;
+    if (this.#isEnding) return;
     this.#dispatchAgain = true;
     this.#running ??= this.#run();
   }
 
   /** Removes what is over for long, portion by portion, what waits meanwhile in between. */
   #remove(): void {
-    if (this.#removing || this.#stopping) return;
+    if (this.#removing || this.#isEnding) return;
     this.#removing = true;
     this.post({ kind: 'remove_old' }, (outcome) => {
       this.#removing = false;
@@ -253,7 +307,7 @@ export class TaskQueue implements CommandInbox {
       } catch (error) {
         if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
-        if (!mayRepeat || tries === triesMax) throw error;
+        if (!mayRepeat || tries === triesMax || this.#refusal !== null) throw error;
       } finally {
         // Its own commands were judged before that; those of the next batch waited as long.
         const tookMs = clock.monotonicMs() - askedMs;

@@ -4,7 +4,7 @@ import type { SubmitAnswer, SubmitCommand } from '../../../core/application/hub/
 import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { END_WITHIN_MS, TaskQueue } from '../../../core/application/hub/task-queue.ts';
 import { Roster } from '../../../core/application/hub/roster.ts';
 import type { TaskStore } from '../../../core/ports/task-store.ts';
 import { aDraft, hubRig, type HubRig, type RigOptions } from './hub-rig.ts';
@@ -145,6 +145,91 @@ t.test('a queue that stops commits what it took and takes nothing more', async (
   await stopped;
   t.equal((await before).kind, 'submitted');
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 1);
+});
+
+/** A queue of batches of one command over a store that answers nothing until its connect has failed, so many milliseconds later. */
+async function queueOverAway(connectMs: number): Promise<{ queue: TaskQueue; rig: HubRig; calls: () => number }> {
+  const rig = await hubRig({ limits: { batchCommands: 1 } });
+  let calls = 0;
+  const store: TaskStore = {
+    ...rig.storage.tasks,
+    transact: () => {
+      calls += 1;
+      return new Promise((_, reject) => {
+        rig.clock.after(connectMs, () => reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'Cannot connect: planted.')));
+      });
+    },
+  };
+  const { clock, context } = rig;
+  const quiet = { deliver: () => undefined, committed: () => undefined };
+  return { queue: new TaskQueue({ store, clock, ids, roster: new Roster('hub-1'), context, ...quiet }), rig, calls: () => calls };
+}
+
+/** What became of each, in order: its answer's kind, or the code of its error; `open` while it is neither. */
+function outcomesOf(all: readonly Promise<{ readonly kind: string }>[]): string[] {
+  const said = all.map(() => 'open');
+  for (const [index, one] of all.entries())
+    one.then(
+      ({ kind }) => (said[index] = kind),
+      (error: AgentcomError) => (said[index] = error.code),
+    );
+  return said;
+}
+
+t.test('R2: told to stop while the store is away, a hub asks it once more at most and refuses all that waits', async (t) => {
+  const { queue, rig, calls } = await queueOverAway(2_000);
+  const said = outcomesOf(Array.from({ length: 6 }, () => queue.do(submit())));
+  await rig.pass(0);
+  await rig.pass(1_000);
+  const flushed = outcomesOf([queue.flush().then(() => ({ kind: 'flushed' }))]);
+  await rig.pass(900);
+  t.strictSame([...new Set(said), ...flushed], ['open', 'open'], 'the batch under way may still be committed');
+  await rig.pass(100);
+  t.strictSame(said, ['AC_STORE_UNAVAILABLE', ...Array.from({ length: 5 }, () => 'AC_HUB_STOPPING')]);
+  t.strictSame(flushed, ['flushed']);
+  await t.rejects(queue.do(submit()), { code: 'AC_HUB_STOPPING' }, 'nor is it asked again for what comes after');
+  await queue.stop();
+  t.equal(calls(), 1);
+});
+
+t.test('R2: a store that says nothing keeps a hub from stopping for 3 s at each step, and what was not begun is refused', async (t) => {
+  const { queue, rig, calls } = await queueOverAway(60_000);
+  const said = outcomesOf(Array.from({ length: 3 }, () => queue.do(submit())));
+  await rig.pass(0);
+  const ends = outcomesOf([
+    queue
+      .flush()
+      .then(() => queue.stop())
+      .then(() => ({ kind: 'stopped' })),
+  ]);
+  await rig.pass(END_WITHIN_MS);
+  t.strictSame(said, ['open', 'AC_HUB_STOPPING', 'AC_HUB_STOPPING'], 'nobody is told of a batch whose end is not known');
+  await rig.pass(END_WITHIN_MS);
+  t.strictSame(ends, ['stopped']);
+  await rig.pass(60_000);
+  t.strictSame(said[0], 'AC_STORE_UNAVAILABLE');
+  t.equal(calls(), 1);
+});
+
+t.test('R2: a hub that stops answers what it took before, however much comes meanwhile', async (t) => {
+  const { queue, rig } = await queueOver([], 'AC_INTERNAL', { limits: { batchCommands: 2 } });
+  const most = 1_000;
+  let isFlushed = false;
+  let asked = 0;
+  const again = (): void => {
+    if (isFlushed || asked === most) return;
+    asked += 1;
+    queue.post(submit(), again);
+  };
+  again();
+  const before = Array.from({ length: 5 }, () => queue.do(submit()));
+  const told = outcomesOf(before);
+  await queue.flush();
+  isFlushed = true;
+  t.ok(asked < most, `flushed after ${asked} commands that came one after the other`);
+  t.strictSame([...new Set(told)], ['submitted']);
+  await queue.stop();
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, before.length + asked, 'what was taken is stored');
 });
 
 t.test('R1 J1: idempotency: the same key gives the same task, also within one batch; another body is a mismatch', async (t) => {
