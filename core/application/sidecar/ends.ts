@@ -6,8 +6,9 @@ import type { Fate } from '../../domain/ended.ts';
 import { hasStarted, isGivenUp, nameOf, type Assignment, type Slot, type SlotStop } from '../../domain/slot.ts';
 import type { CancelOutcome } from '../../protocol/sidecar-frames.ts';
 import { stopReasonOf } from './effects.ts';
+import type { Failure } from './failure.ts';
 import { look, prepare } from './folders.ts';
-import { endWithoutResult, type Failure } from './report-frames.ts';
+import { endWithoutResult } from './report-frames.ts';
 import { confirmCancel, fail, release, SURVIVORS_MAX, wrapUp } from './settling.ts';
 import type { RunEnd } from './state.ts';
 import { UNSETTLED_TIMERS } from './timer-names.ts';
@@ -22,6 +23,8 @@ import { wakeFailed } from './wakes.ts';
 export function beginStop(turn: Turn, slot: Slot, stop: SlotStop): void {
   const isTakenOver = slot.stop !== null && stop.cause === 'cancelled' && slot.stop.cause !== 'cancelled';
   if (slot.stop !== null && !isTakenOver) return;
+  // It has failed already, which is told in a moment.
+  if (turn.live(slot).failure !== null && stop.cause !== 'cancelled' && stop.cause !== 'taken_back') return;
   const stopping: Slot = { ...slot, stop };
   turn.putSlot(stopping);
   if (isGivenUp(stopping) && turn.report(slot)?.report === 'accepted') turn.dropReport(slot);
@@ -58,22 +61,34 @@ export function endRun(turn: Turn, slot: Slot, end: RunEnd): void {
   look(turn, slot);
 }
 
+/**
+ * Its runner says that it failed, and may not know of a result that its agent wrote: the folder is looked at first. The first such
+ * word counts. It is not journalled: the next process hears it again, or looks when the run is over.
+ */
+export function failUnlessResult(turn: Turn, slot: Slot, failure: Failure): void {
+  if (turn.live(slot).failure !== null) return;
+  turn.patchLive(slot, { failure });
+  look(turn, slot);
+}
+
 /** The folder was looked at; a result that was in it came before. Only the newest look counts. */
 export function onLooked(turn: Turn, input: { readonly name: Assignment; readonly look: number }): void {
   const slot = turn.slot(input.name);
-  const { look: newest, end } = turn.live(input.name);
+  const { look: newest, end, failure } = turn.live(input.name);
   if (slot === undefined || input.look !== newest || slot.status === 'reporting') return;
   if (slot.run === null) {
     if (slot.stop !== null) finishStop(turn, slot, null);
   } else if (end !== null) conclude(turn, slot, end);
+  else if (failure !== null && slot.stop === null) fail(turn, slot, failure);
 }
 
 /** A run has ended and left no result. */
 function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   const gone: Slot = { ...slot, run: null };
   if (slot.stop !== null) return finishStop(turn, gone, { wasDetached: slot.run?.detached ?? false, end });
-  const { wakeError } = turn.live(slot);
+  const { wakeError, failure: told } = turn.live(slot);
   const isSurvived = end.survivors.length > 0;
+  if (told !== null) return fail(turn, gone, isSurvived ? { ...told, details: { ...told.details, ...survivorsOf(end) } } : told);
   if (wakeError !== null && !isSurvived) return wakeFailed(turn, gone, { message: wakeError, retryable: true });
   if (wakeError !== null) return fail(turn, gone, { kind: 'wake_failed', error: wakeError, details: survivorsOf(end) });
   // Also one that was stopped because nobody can go on with it.

@@ -2,8 +2,9 @@
 import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../domain/encoded-text.ts';
 import type { Assignment } from '../../domain/slot.ts';
 import { usageFields, type Usage } from '../../domain/usage.ts';
-import type { FailureKind, V2FrameOf } from '../../protocol/sidecar-frames.ts';
+import type { V2FrameOf } from '../../protocol/sidecar-frames.ts';
 import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from './bounds.ts';
+import type { Failure } from './failure.ts';
 import { fitResult, type ReportedResult } from './fit-report.ts';
 import { frameName, type RunEnd } from './state.ts';
 
@@ -21,17 +22,6 @@ export interface Aside {
   /** Of the whole attempt. */
   readonly used: Usage;
   readonly sessionId?: string | undefined;
-}
-
-export interface Failure {
-  readonly kind: FailureKind;
-  readonly error: string;
-  readonly retryable?: boolean | undefined;
-  /** Why, as far as its runner can tell, and how long trying again here is of no use. */
-  readonly cause?: string | undefined;
-  readonly retryAfterMs?: number | undefined;
-  readonly details?: Fields | undefined;
-  readonly keepFiles?: boolean | undefined;
 }
 
 export interface FrameLimits {

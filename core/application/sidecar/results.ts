@@ -28,7 +28,8 @@ export function onSighting(turn: Turn, sighting: ResultSighting): void {
       return onResult(turn, slot, sighting.value, sighting.replaced);
     case 'invalid':
       if (isGivenUp(slot)) return;
-      return fail(turn, slot, { kind: sighting.reason, error: sighting.message, keepFiles: true });
+      // What its runner said tells more; the file is kept for who wants to see it.
+      return fail(turn, slot, { kind: sighting.reason, error: sighting.message, ...turn.live(slot).failure, keepFiles: true });
   }
 }
 

@@ -6,12 +6,10 @@ import { isSessionId } from '../../protocol/fields.ts';
 import type { RefusedWord } from './runner-words.ts';
 import { RETRY_AFTER_MS_MAX } from './bounds.ts';
 import { lookAtRunner } from './checks.ts';
-import { beginStop, endRun, stopRun, UNKNOWN_END } from './ends.ts';
-import { endBroken } from './broken.ts';
+import { beginStop, endRun, failUnlessResult, stopRun, UNKNOWN_END } from './ends.ts';
 import { confirmStarted, progress, tellWoken, watchSilence } from './life.ts';
 import { heardResult } from './results.ts';
 import { reasonText } from './report-frames.ts';
-import { fail } from './settling.ts';
 import type { Turn } from './turn.ts';
 import { readUsage } from './usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
@@ -76,10 +74,11 @@ export function onWakeRefused(
   const { reason, message } = input;
   const fields = { task_id: slot.taskId, generation: slot.generation, reason, error: message };
   turn.log('error', 'the wake runner said what cannot be taken', fields);
-  if (slot.status === 'reporting' || slot.stop !== null) return;
-  if (reason !== 'bad_word') return fail(turn, slot, { kind: reason, error: message, keepFiles: true });
+  if (slot.status === 'reporting' || slot.stop !== null || turn.live(slot).failure !== null) return;
+  if (reason !== 'bad_word') return failUnlessResult(turn, slot, { kind: reason, error: message, keepFiles: true });
   const kind = slot.run.process === null ? 'wake_failed' : 'agent_failed';
-  endBroken(turn, slot, { kind, error: `the wake runner broke: ${message}`, retryable: true });
+  failUnlessResult(turn, slot, { kind, error: `the wake runner broke: ${message}`, retryable: true, keepFiles: true });
+  stopRun(turn, slot);
 }
 
 /** What the agent's program can go on with is the hub's to keep, for another attempt on this machine. */
@@ -109,7 +108,8 @@ function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event
   // What has a process was spawned once, whatever its runner calls it now; and a stop wants only the end.
   const wasSpawned = turn.live(slot).attached && slot.run.process !== null;
   if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(turn, slot, UNKNOWN_END);
-  const { wakeError } = turn.live(slot);
+  const { wakeError, failure } = turn.live(slot);
+  if (failure !== null) return endRun(turn, slot, UNKNOWN_END);
   turn.patchLive(slot, { following: false, attached: false });
   if (isAgentFault(event.kind ?? null)) return handBack(turn, { ...slot, run: null }, event);
   wakeFailed(turn, { ...slot, run: null }, { message: wakeError ?? event.message, retryable: event.retryable, details: event.details });
@@ -119,10 +119,11 @@ function onAgentFailed(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'pha
   if (slot.status === 'reporting' || slot.stop !== null) return;
   const { message, retryable, retryAfterMs, details, kind: cause } = event;
   const isAgents = isAgentFault(cause ?? null);
-  if (isAgents && event.beforeWork === true) return handBack(turn, slot, event);
+  if (isAgents && event.beforeWork === true && turn.live(slot).failure === null) return handBack(turn, slot, event);
   const kind = cause === 'unresponsive' ? 'silent' : 'agent_failed';
   // What is the agent's fault says nothing of the task: another agent may do it.
-  fail(turn, slot, { kind, error: message, retryable: retryable || isAgents, cause, retryAfterMs: waitOf(retryAfterMs), details });
+  const failure = { kind, error: message, retryable: retryable || isAgents, cause, retryAfterMs: waitOf(retryAfterMs), details } as const;
+  failUnlessResult(turn, slot, failure);
   if (isAgents) lookAtRunner(turn);
 }
 

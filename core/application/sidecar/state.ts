@@ -7,6 +7,7 @@ import type { PreparedRun } from '../../ports/result-inbox.ts';
 import type { RunnerCheck } from '../../ports/wake-runner.ts';
 import type { PolicyFrame } from '../../protocol/hub-frames.ts';
 import { DEFAULT_POLICY } from './bounds.ts';
+import type { Failure } from './failure.ts';
 import type { Event } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
 
@@ -101,6 +102,8 @@ export interface LiveSlot {
   readonly end: RunEnd | null;
   /** Its runner threw before it had told of a process: what is told once nothing of the run is alive. */
   readonly wakeError: string | null;
+  /** Its runner said that it failed: told once its folder was looked at, unless a result lies there. */
+  readonly failure: Failure | null;
   /** The number of the newest look into its folder. */
   readonly look: number;
   /** The hub was told that the wake went well. */
@@ -136,6 +139,7 @@ export const NOTHING_LIVE: LiveSlot = {
   attached: false,
   end: null,
   wakeError: null,
+  failure: null,
   look: 0,
   wakeTold: false,
   used: NO_USAGE,

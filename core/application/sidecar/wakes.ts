@@ -53,9 +53,9 @@ function publish(turn: Turn, slot: Slot, paths: PreparedRun): void {
 
 /** Goes on with a run that nothing follows: to its end, or, where it is unwanted or cannot be followed, to stop it. */
 function attach(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): void {
-  const { following, end, wakeError } = turn.live(slot);
+  const { following, end, wakeError, failure } = turn.live(slot);
   if (following || end !== null || turn.setting.runner === null) return;
-  const isUnwanted = slot.stop !== null || slot.status === 'reporting';
+  const isUnwanted = slot.stop !== null || slot.status === 'reporting' || failure !== null;
   const cannotGoOn = turn.setting.runner.adoptable ? null : { reason: 'its runner cannot go on with a run of an earlier sidecar' };
   const isUntold = wakeError === null ? null : { reason: 'its runner threw before it had told of a process' };
   const stop = isUnwanted ? stopReasonOf(slot) : (cannotGoOn ?? isUntold);

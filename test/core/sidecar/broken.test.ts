@@ -89,10 +89,10 @@ t.test('R16: usage that cannot be read says nothing', async (t) => {
 t.test('R10: an agent whose runner breaks before it names a process is not woken a second time beside itself', async (t) => {
   const sidecar = waking();
   const effects = sidecar.take({ type: 'wake_refused', name: named(), runId: 'run-1', reason: 'bad_word', message: 'no word' });
-  t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the wake runner broke: no word' });
-  t.same(words(effects).at(-1), 'kill');
+  t.same(words(effects), ['look', 'kill']);
   t.same(words(sidecar.take({ type: 'wake_refused', name: named(), runId: 'run-1', reason: 'bad_word', message: 'again' })), []);
   sidecar.wake({ type: 'stopped', survivors: [] });
+  t.match(writtenBody(sidecar.looked()), { kind: 'wake_failed', error: 'the wake runner broke: no word' });
   t.equal(sidecar.slot(), undefined);
 });
 

@@ -54,14 +54,22 @@ t.test('R13: a program that cannot be started for want of a setting is not tried
 t.test('a failure after work is an attempt: with its cause, and never for good where the task is not to blame', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
-  const told = sidecar.wake(failed({ kind: 'rate_limited', retryAfterMs: 5_000.5, retryable: false }));
-  t.match(writtenBody(told), { type: 'task_failed', kind: 'agent_failed', cause: 'rate_limited', retryable: true, retry_after_ms: 5_001 });
+  sidecar.wake(failed({ kind: 'rate_limited', retryAfterMs: 5_000.5, retryable: false }));
+  t.match(writtenBody(sidecar.looked()), {
+    type: 'task_failed',
+    kind: 'agent_failed',
+    cause: 'rate_limited',
+    retryable: true,
+    retry_after_ms: 5_001,
+  });
   const limit = waking();
   limit.wake(SPAWNED);
-  t.match(writtenBody(limit.wake(failed({ kind: 'limit', retryAfterMs: Infinity }))), { cause: 'limit', retryable: false });
+  limit.wake(failed({ kind: 'limit', retryAfterMs: Infinity }));
+  t.match(writtenBody(limit.looked()), { cause: 'limit', retryable: false });
   const silent = waking();
   silent.wake(SPAWNED);
-  t.match(writtenBody(silent.wake(failed({ kind: 'unresponsive', retryable: true }))), { kind: 'silent' });
+  silent.wake(failed({ kind: 'unresponsive', retryable: true }));
+  t.match(writtenBody(silent.looked()), { kind: 'silent' });
 });
 
 t.test('what an attempt used is the sum of its runs, each the newest word of its own', async (t) => {
@@ -144,7 +152,8 @@ t.test('a session is told, journalled, and given to the next run; a name that co
     ],
   );
   t.equal(sidecar.slot()?.sessionId, 'ses_1');
-  t.match(writtenBody(sidecar.wake(failed({}))), { session_id: 'ses_1' }, 'also with the end, should the progress be lost');
+  sidecar.wake(failed({}));
+  t.match(writtenBody(sidecar.looked()), { session_id: 'ses_1' }, 'also with the end, should the progress be lost');
 
   for (const bad of ['--resume', '', 'a b', 'x'.repeat(300), 'a\n']) {
     const other = waking();

@@ -1,5 +1,21 @@
 import t from 'tap';
-import { named, only, sent, startedFor, waking, words, working, writtenBody, exited, SPAWNED, WOKEN, stoppedRun } from './stage.ts';
+import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import {
+  named,
+  only,
+  sent,
+  startedFor,
+  TASK,
+  waking,
+  words,
+  working,
+  writtenBody,
+  exited,
+  SPAWNED,
+  WOKEN,
+  stoppedRun,
+  type Stage,
+} from './stage.ts';
 
 t.test('how a run without a result is told', async (t) => {
   const cases = [
@@ -62,10 +78,58 @@ t.test('an attached agent that tells its end', async (t) => {
   t.test('failed, with whether it is worth another try', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
-    const effects = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
-    t.match(writtenBody(effects), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
+    const told = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
+    t.same(words(told), ['look'], 'its agent may have written a result');
+    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
     t.same(words(sidecar.wake(exited(1))), ['forget', 'persist'], 'the first word was its report');
   });
+});
+
+t.test('R4: a result that its agent wrote counts, whatever its runner says of the end', async (t) => {
+  const failed: WakeEvent = { type: 'failed', phase: 'agent', kind: 'no_result', message: 'no result', retryable: true };
+  const refused = { type: 'wake_refused', name: named(), runId: 'run-1', message: 'no word' } as const;
+  const ways: readonly (readonly [string, (sidecar: Stage) => void])[] = [
+    ['it failed', (sidecar) => sidecar.wake(failed)],
+    ['it failed, and ended', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],
+    ['it threw', (sidecar) => sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: 'boom' })],
+    ['a word that is none', (sidecar) => sidecar.take({ ...refused, reason: 'bad_word' })],
+    ['a result that is none', (sidecar) => sidecar.take({ ...refused, reason: 'result_invalid' })],
+  ];
+  for (const [what, end] of ways) {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    end(sidecar);
+    t.same(only(sidecar.all, 'writeReport'), [], what);
+    t.equal(startedFor(sidecar.timer('silence'), 'retry'), undefined);
+    sidecar.timer('run_max');
+    t.equal(sidecar.slot()?.stop, null, 'it is not ended for anything else meanwhile');
+    const found = sidecar.sight({ kind: 'result', value: { status: 'success', output: 'all of it' }, replaced: false });
+    t.match(writtenBody(found), { type: 'task_complete', result: { output: 'all of it' } }, what);
+    const other = waking();
+    other.wake(SPAWNED);
+    end(other);
+    t.match(writtenBody(other.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is not JSON.' })), {
+      type: 'task_failed',
+      error: /no result|boom|no word/,
+    });
+    t.equal(other.state.journal.outbox.at(-1)?.keepFiles, true, `the file of a result that cannot be read is kept: ${what}`);
+  }
+});
+
+t.test('a failure that waits for its look: only the first counts, beside what could not be killed', async (t) => {
+  const failed: WakeEvent = { type: 'failed', phase: 'agent', message: 'one', retryable: true };
+  const sidecar = waking();
+  sidecar.wake(SPAWNED);
+  sidecar.wake(failed);
+  t.same(words(sidecar.wake({ ...failed, message: 'two' })), []);
+  sidecar.wake(stoppedRun(4243));
+  t.match(writtenBody(sidecar.looked()), { error: 'one', details: { survivors: [4243] } });
+  const taken = waking();
+  taken.wake(SPAWNED);
+  taken.wake(failed);
+  taken.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  taken.wake(stoppedRun());
+  t.match(sent(taken.looked()), [{ type: 'task_cancel_ack', outcome: 'killed' }], 'a cancel comes before it');
 });
 
 t.test('a run whose runner lets go of it', async (t) => {
@@ -124,9 +188,9 @@ t.test('a runner that throws', async (t) => {
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
     const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
-    t.match(writtenBody(effects), { kind: 'agent_failed', error: 'the wake runner broke: boom' });
-    t.ok(words(effects).includes('prepare'));
+    t.same(words(effects), ['look', 'prepare']);
     t.match(only(sidecar.prepared(), 'attach')[0], { stop: { reason: 'its result is known' }, run: { process: { pid: 4242 } } });
+    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'the wake runner broke: boom' });
     t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
   });
   t.test('while it stops a run: the slot is kept until somebody knows', async (t) => {
