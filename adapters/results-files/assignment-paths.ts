@@ -22,7 +22,8 @@ export const foldersIn = (dataDir: string): InboxFolders => ({
 });
 
 /** What an agent says by files. */
-export type AgentFile = 'started' | 'json' | 'progress';
+export const AGENT_FILES = ['started', 'json', 'progress'] as const;
+export type AgentFile = (typeof AGENT_FILES)[number];
 
 export interface AssignmentPaths {
   readonly resultsDir: string;

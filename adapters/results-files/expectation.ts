@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
-import type { ResultSighting } from '../../core/ports/result-inbox.ts';
+import type { FlatNames, ResultSighting } from '../../core/ports/result-inbox.ts';
 import type { AssignmentPaths } from './assignment-paths.ts';
 import { flatNames } from './flat-names.ts';
 import { folderTrace, isFolder, isRegular } from './folder-look.ts';
@@ -17,7 +17,7 @@ import { resultReader } from './result-reader.ts';
 export interface ExpectationOptions {
   readonly name: AssignmentName;
   readonly paths: AssignmentPaths;
-  readonly wokenAtMs: number;
+  readonly flat: FlatNames;
   readonly refusedDir: string;
   readonly stillMs: number;
   readonly clock: Clock;
@@ -38,10 +38,10 @@ export interface Expectation {
 }
 
 export function expectation(options: ExpectationOptions): Expectation {
-  const { name, paths, wokenAtMs, refusedDir, stillMs, clock, mayTakeFlat } = options;
+  const { name, paths, refusedDir, stillMs, clock, mayTakeFlat } = options;
   const log = options.log.with({ taskId: name.taskId, generation: name.generation });
   const reader = resultReader(clock, stillMs);
-  const flat = flatNames({ name, paths, wokenAtMs, reader, refusedDir });
+  const flat = flatNames({ name, paths, which: options.flat, reader, refusedDir });
   const ownProgress = progressFollower();
   const flatProgress = progressFollower();
   const inTurn = oneAtATime();
@@ -77,7 +77,8 @@ export function expectation(options: ExpectationOptions): Expectation {
       tell({ kind: 'started', name });
     }
     const lines = await ownProgress.read(paths.own('progress'));
-    const flatLines = mayTakeFlat() ? await flatProgress.read(paths.flat('progress')) : [];
+    // A line of it names no generation.
+    const flatLines = mayTakeFlat() && options.flat === 'all' ? await flatProgress.read(paths.flat('progress')) : [];
     for (const line of [...lines, ...flatLines]) tell({ kind: 'progress', name, ...line });
     const resultAgainMs = flatAgainMs ?? (await lookAtResult(tellAgain));
     await lookForChange();

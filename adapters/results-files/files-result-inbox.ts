@@ -14,7 +14,7 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
+import type { FlatNames, ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { foldersIn, pathsOf, readAgentFileName } from './assignment-paths.ts';
 import { expectation, type Expectation } from './expectation.ts';
 import { refuseFlatFile } from './flat-names.ts';
@@ -42,7 +42,7 @@ const POLL_MS = 5_000;
 const UNCLAIMED_MS = 60_000;
 
 interface Expected {
-  readonly wokenAtMs: number;
+  readonly flat: FlatNames;
   readonly expectation: Expectation;
   readonly folderWatch: FolderWatch;
 }
@@ -120,18 +120,18 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
 
     prepare: (name, task, publish) => tasks.prepare(name, task, publish),
 
-    expect(name, wokenAtMs) {
+    expect(name, flat) {
       if (isClosed) return;
       if (tell === null) throw new AgentcomError('AC_INTERNAL', `Cannot expect ${assignmentText(name)}: the result inbox is not open.`);
       const key = assignmentText(name);
       const before = expected.get(key);
-      if (before?.wokenAtMs === wokenAtMs) return;
+      if (before?.flat === flat) return;
       void release(key);
       const paths = pathsOf(folders, name);
       const made = expectation({
         name,
         paths,
-        wokenAtMs,
+        flat,
         refusedDir: folders.refused,
         stillMs: resultStillMs,
         clock,
@@ -139,7 +139,7 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
         mayTakeFlat: () => generationsOf(name.taskId) === 1,
         onSighting: (sighting) => tell?.(sighting),
       });
-      expected.set(key, { wokenAtMs, expectation: made, folderWatch: watching(paths.resultsDir, made.poke) });
+      expected.set(key, { flat, expectation: made, folderWatch: watching(paths.resultsDir, made.poke) });
       made.poke();
     },
 

@@ -1,20 +1,21 @@
 /**
  * The files of agents that know only one results folder: `results/<task_id>.started`, `.json` and `.progress`. Such a
- * name says no generation, so it might be the word of an earlier run. It counts when it is newer than the wake and
- * names no other generation inside; then it moves into the assignment's folder. Else it moves to `refused/`.
+ * name says no generation, so it might be the word of an earlier run. What lies there before the first wake is one, whatever its time:
+ * clocks are set, and a mount may have another one. What comes later counts unless it names another generation inside, or names none
+ * while an earlier run may be alive; then it moves into the assignment's folder. Else it moves to `refused/`.
  */
+import { lstatSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
-import type { AgentFile, AssignmentPaths } from './assignment-paths.ts';
+import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';
+import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';
 import { isRegular, isThere } from './folder-look.ts';
 import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 import type { ResultFound, ResultReader } from './result-reader.ts';
 
-/** File systems stamp a file with the time of the last clock tick, which may lie before the wake that led to it. */
-const CLOCK_TICK_MS = 10;
 /** How much of a `.started` is read for a generation. */
 const STARTED_BYTES_MAX = 65_536;
 
@@ -29,22 +30,20 @@ export interface FlatNames {
 export interface FlatNamesOptions {
   readonly name: AssignmentName;
   readonly paths: AssignmentPaths;
-  /** Older files are of an earlier run. */
-  readonly wokenAtMs: number;
+  /** Which of them count. */
+  readonly which: FlatNamesThatCount;
   /** Reads the result of this assignment, wherever it lies. */
   readonly reader: ResultReader;
   readonly refusedDir: string;
 }
 
-export function flatNames({ name, paths, wokenAtMs, reader, refusedDir }: FlatNamesOptions): FlatNames {
+export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesOptions): FlatNames {
   async function takeStarted(): Promise<void> {
-    if (await refuseOld('started')) return;
     const found = await withRegularFile(paths.flat('started'), ({ handle }) => readBytes(handle, 0, STARTED_BYTES_MAX));
     if (found.kind === 'file') await move('started', readResult(found.value.toString('utf8')));
   }
 
   async function takeResult(): Promise<number | null> {
-    if (await refuseOld('json')) return null;
     // While there is a result in its own folder, this one is too late; to read it would disturb what is known of that.
     const isSecond = await isThere(paths.own('json'));
     const result: ResultFound = isSecond ? { kind: 'missing' } : await reader.read(paths.flat('json'));
@@ -54,21 +53,17 @@ export function flatNames({ name, paths, wokenAtMs, reader, refusedDir }: FlatNa
     return null;
   }
 
-  async function refuseOld(file: AgentFile): Promise<boolean> {
-    const found = await withRegularFile(paths.flat(file), ({ mtimeMs }) => Promise.resolve(mtimeMs));
-    if (found.kind !== 'file' || found.value >= wokenAtMs - CLOCK_TICK_MS) return false;
-    await refuse(file, `It is older than the wake of ${assignmentText(name)}.`);
-    return true;
-  }
-
   /** `content` is what is known to be inside. */
   async function move(
     file: AgentFile,
     content: { readonly kind: string; readonly value?: Readonly<Record<string, unknown>> },
   ): Promise<void> {
     if (!(await isRegular(paths.flat(file)))) return;
-    const generation = content.value?.['generation'] ?? name.generation;
-    if (String(generation) !== String(name.generation)) {
+    const named = content.value?.['generation'];
+    const generation = named ?? name.generation;
+    if (named === undefined && which === 'named') {
+      await refuse(file, `It names no generation, and an earlier run may be alive; "generation": ${name.generation} was wanted in it.`);
+    } else if (String(generation) !== String(name.generation)) {
       await refuse(file, `It names generation ${JSON.stringify(generation)}, where ${assignmentText(name)} was expected.`);
     } else if (await isThere(paths.own(file))) {
       await refuse(file, `There is one in the folder of ${assignmentText(name)}.`);
@@ -81,11 +76,18 @@ export function flatNames({ name, paths, wokenAtMs, reader, refusedDir }: FlatNa
 
   return {
     async take() {
-      await refuseOld('progress');
       await takeStarted();
       return await takeResult();
     },
   };
+}
+
+/** Before the first wake of an assignment: what lies under the flat names of its task is an earlier run's. */
+export async function refuseEarlierFlatNames(paths: AssignmentPaths, name: AssignmentName, refusedDir: string): Promise<void> {
+  for (const file of AGENT_FILES) {
+    if (lstatSync(paths.flat(file), { throwIfNoEntry: false }) === undefined) continue;
+    await refuseFlatFile(paths.flat(file), refusedDir, `It was there before the wake of ${assignmentText(name)}.`);
+  }
 }
 
 /** Moves a file to `refused/`, with the reason beside it. The name there is its own, by time and inode. */

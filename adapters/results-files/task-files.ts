@@ -9,6 +9,7 @@ import type { AssignmentName } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { PreparedRun } from '../../core/ports/result-inbox.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
+import { refuseEarlierFlatNames } from './flat-names.ts';
 import { isFolder, isThere } from './folder-look.ts';
 
 export interface TaskFiles {
@@ -32,6 +33,8 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     task: Readonly<Record<string, unknown>>,
     publish: boolean,
   ): Promise<PreparedRun> {
+    // Before the folder that says it was done.
+    if (lstatSync(paths.runDir, { throwIfNoEntry: false }) === undefined) await refuseEarlierFlatNames(paths, name, folders.refused);
     for (const folder of [paths.resultsDir, paths.runDir]) {
       mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
       if (!lstatSync(folder).isDirectory()) throw new Error(`"${folder}" is a link; a folder was wanted`);

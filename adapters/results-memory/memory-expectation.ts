@@ -3,13 +3,13 @@ import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
-import type { ResultSighting } from '../../core/ports/result-inbox.ts';
+import type { FlatNames, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { readProgress, readResult, RESULT_FILE_BYTES_MAX, RESULT_UNFINISHED_MAX_MS } from '../../core/protocol/agent-files.ts';
-import type { MemoryFile, MemoryFiles } from './memory-files.ts';
+import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
 
 export interface MemoryExpectationOptions {
   readonly name: AssignmentName;
-  readonly wokenAtMs: number;
+  readonly flat: FlatNames;
   readonly files: MemoryFiles;
   readonly clock: Clock;
   readonly resultStillMs: number;
@@ -20,7 +20,7 @@ export interface MemoryExpectationOptions {
 
 export interface MemoryExpectation {
   readonly name: AssignmentName;
-  readonly wokenAtMs: number;
+  readonly flat: FlatNames;
   /** Looks soon, not from inside this call. */
   poke(): void;
   look(): Promise<void>;
@@ -28,7 +28,7 @@ export interface MemoryExpectation {
 }
 
 export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpectation {
-  const { name, wokenAtMs, files, clock, resultStillMs, isAlone } = options;
+  const { name, files, clock, resultStillMs, isAlone } = options;
   const ownDir = `results/${assignmentText(name)}`;
   const own = (file: string): string => `${ownDir}/${name.taskId}.${file}`;
   const flat = (file: string): string => `results/${name.taskId}.${file}`;
@@ -55,7 +55,7 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
       tell({ kind: 'started', name });
     }
     tellProgress(own('progress'));
-    if (isAlone()) tellProgress(flat('progress'));
+    if (isAlone() && options.flat === 'all') tellProgress(flat('progress'));
     tellResult(tellAgain);
     tellChange();
     const waiting = waiters;
@@ -64,28 +64,24 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
   }
 
   function takeFlatFiles(): void {
-    for (const file of ['progress', 'started', 'json']) {
+    for (const file of ['started', 'json']) {
       const found = files.read(flat(file));
-      if (found === null) continue;
-      if (found.mtimeMs < wokenAtMs) refuse(file, `It is older than the wake of ${assignmentText(name)}.`);
-      else if (file !== 'progress') takeFlatFile(file, found);
+      if (found !== null) takeFlatFile(file, found);
     }
   }
 
   function takeFlatFile(file: string, found: MemoryFile): void {
     const read = readResult(found.text);
     if (file === 'json' && read.kind === 'unreadable' && files.read(own(file)) === null && leftMs(found) > 0) return;
-    const generation = read.kind === 'object' ? (read.value['generation'] ?? name.generation) : name.generation;
-    if (String(generation) !== String(name.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
+    const named = read.kind === 'object' ? read.value['generation'] : undefined;
+    const generation = named ?? name.generation;
+    if (named === undefined && options.flat === 'named') refuse(file, 'It names no generation, and an earlier run may be alive.');
+    else if (String(generation) !== String(name.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
     else if (files.read(own(file)) !== null) refuse(file, `There is one in the folder of ${assignmentText(name)}.`);
     else files.move(flat(file), own(file));
   }
 
-  function refuse(file: string, reason: string): void {
-    const kept = `refused/${name.taskId}.flat-${files.read(flat(file))?.stamp ?? 0}`;
-    files.move(flat(file), `${kept}.${file}`);
-    files.write(`${kept}.reason.txt`, `${reason}\n`, clock.nowMs());
-  }
+  const refuse = (file: string, reason: string): void => refuseFlatFile(files, name.taskId, file, reason);
 
   /** How long what does not parse may still become a result. */
   function leftMs({ stamp }: MemoryFile): number {
@@ -143,7 +139,7 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
 
   return {
     name,
-    wokenAtMs,
+    flat: options.flat,
     poke,
     async look() {
       await Promise.resolve();

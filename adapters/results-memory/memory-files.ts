@@ -2,14 +2,13 @@
 
 export interface MemoryFile {
   readonly text: string;
-  readonly mtimeMs: number;
   /** Changes with the content; stays when the file is renamed. */
   readonly stamp: number;
 }
 
 export interface MemoryFiles {
   read(path: string): MemoryFile | null;
-  write(path: string, text: string, mtimeMs: number): void;
+  write(path: string, text: string): void;
   /** Replaces `to`; false when there is no `from`. */
   move(from: string, to: string): boolean;
   remove(path: string): void;
@@ -30,9 +29,9 @@ export function memoryFiles(): MemoryFiles {
 
   return {
     read: (path) => files.get(path) ?? null,
-    write(path, text, mtimeMs) {
+    write(path, text) {
       stamps += 1;
-      files.set(path, { text, mtimeMs, stamp: stamps });
+      files.set(path, { text, stamp: stamps });
       changed();
     },
     move(from, to) {
@@ -52,4 +51,14 @@ export function memoryFiles(): MemoryFiles {
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** Moves a flat file of the task to `refused/`, with the reason beside it. */
+export function refuseFlatFile(files: MemoryFiles, taskId: string, file: string, reason: string): void {
+  const from = `results/${taskId}.${file}`;
+  const found = files.read(from);
+  if (found === null) return;
+  const kept = `refused/${taskId}.flat-${found.stamp}`;
+  files.move(from, `${kept}.${file}`);
+  files.write(`${kept}.reason.txt`, `${reason}\n`);
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
 import type { ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
-import { memoryFiles, type MemoryFiles } from './memory-files.ts';
+import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
 
 export interface MemoryResultInboxOptions {
   readonly clock: Clock;
@@ -17,8 +17,8 @@ export interface MemoryResultInboxOptions {
 }
 
 export interface MemoryResultInbox extends ResultInbox {
-  /** Writes a whole file, as an agent does; the path is below the data directory. Time is the clock's unless given. */
-  write(path: string, text: string, mtimeMs?: number): void;
+  /** Writes a whole file, as an agent does; the path is below the data directory. */
+  write(path: string, text: string): void;
   /** Renames a file, as an agent does that takes a published task; false when there is none. */
   move(from: string, to: string): boolean;
   /** The text of a file, or null. */
@@ -81,23 +81,27 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
       }
       const { resultsDir, runDir, taskFile, published } = pathsOf(name);
       const results = `${ROOT}/${resultsDir}`;
-      files.write(taskFile, JSON.stringify(task), clock.nowMs());
+      if (files.read(taskFile) === null) {
+        const why = `It was there before the wake of ${assignmentText(name)}.`;
+        for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, name.taskId, file, why);
+      }
+      files.write(taskFile, JSON.stringify(task));
       const isTaken = files.read(published) !== null || files.under(resultsDir).length > 0;
       if (publish && !isTaken) {
-        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: results }), clock.nowMs());
+        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: results }));
       }
       return Promise.resolve({ resultsDir: results, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` });
     },
 
-    expect(name, wokenAtMs) {
+    expect(name, flat) {
       if (isClosed) return;
       if (tell === null) throw new AgentcomError('AC_INTERNAL', `Cannot expect ${assignmentText(name)}: the result inbox is not open.`);
       const key = assignmentText(name);
-      if (expected.get(key)?.wokenAtMs === wokenAtMs) return;
+      if (expected.get(key)?.flat === flat) return;
       release(name);
       const made = memoryExpectation({
         name,
-        wokenAtMs,
+        flat,
         files,
         clock,
         resultStillMs,
@@ -116,7 +120,7 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
       const { published, resultsDir, stop } = pathsOf(name);
       files.remove(published);
       const { runDir } = pathsOf(name);
-      if (files.under(resultsDir).length + files.under(runDir).length > 0) files.write(stop, 'This assignment is gone.\n', clock.nowMs());
+      if (files.under(resultsDir).length + files.under(runDir).length > 0) files.write(stop, 'This assignment is gone.\n');
       return Promise.resolve();
     },
 
@@ -145,7 +149,7 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
       return Promise.resolve();
     },
 
-    write: (path, text, mtimeMs = clock.nowMs()) => files.write(path, text, mtimeMs),
+    write: (path, text) => files.write(path, text),
     move: (from, to) => files.move(from, to),
     read: (path) => files.read(path)?.text ?? null,
     paths: () => files.under(''),

@@ -29,16 +29,18 @@ const LETTERS = {
 export type Fate = keyof typeof LETTERS;
 
 /**
- * `HEX GENERATION LETTER HOUR`: the task's id without `task-`, and the hour since 1970 in which it ended; `+` after the
- * letter says that its files were kept. Short, because ten thousand of them may stand in the journal.
+ * `HEX GENERATION LETTER HOUR`: the task's id without `task-`, and the hour since 1970 in which it ended; after the letter
+ * `+` says that its files were kept, `!` that something of it or of an earlier one may be alive. Short, because ten thousand of them may stand in the journal.
  */
 export type EndedEntry = string;
-export const ENDED_ENTRY_PATTERN = '^[0-9a-f]{16,64} [0-9]{1,16} [cfrbxkns][+]? -?[0-9]{1,10}$';
+export const ENDED_ENTRY_PATTERN = '^[0-9a-f]{16,64} [0-9]{1,16} [cfrbxkns][+]?!? -?[0-9]{1,10}$';
 
 export interface Ended extends Assignment {
   readonly fate: Fate;
   /** Its folders are still there, because they say more than its report could. */
   readonly filesKept: boolean;
+  /** Something of its run, or of an earlier one of the task here, could not be stopped, or nobody knows. */
+  readonly mayLive?: boolean | undefined;
 }
 
 const PREFIX = 'task-';
@@ -58,15 +60,27 @@ export function remember(
   nowMs: number,
 ): { readonly memory: readonly EndedEntry[]; readonly forgotten: readonly Assignment[] } {
   const known = recall(memory, ended.taskId);
-  if (known !== undefined && known.generation > ended.generation) return { memory, forgotten: ended.filesKept ? [ended] : [] };
+  const mayLive = ended.mayLive === true || known?.mayLive === true;
+  if (known !== undefined && known.generation > ended.generation)
+    return { memory: mayLive ? marked(memory, ended.taskId) : memory, forgotten: ended.filesKept ? [ended] : [] };
   const hour = Math.floor(nowMs / HOUR_MS);
   const start = startOf(ended.taskId);
   const others = known === undefined ? memory : memory.filter((each) => !each.startsWith(start));
-  const all = [...others, writeEntry(ended, hour)];
+  const all = [...others, writeEntry({ ...ended, mayLive }, hour)];
   const first = firstKept(all, hour);
   const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
   const forgotten = [...replaced, ...all.slice(0, first).map(readEntry)];
   return { memory: all.slice(first), forgotten: forgotten.filter((each) => each.filesKept) };
+}
+
+/** What is remembered of the task says that something of it may be alive. */
+function marked(memory: readonly EndedEntry[], taskId: TaskId): readonly EndedEntry[] {
+  const at = memory.findIndex((each) => each.startsWith(startOf(taskId)));
+  const entry = memory[at] as EndedEntry;
+  const known = readEntry(entry);
+  if (known.mayLive === true) return memory;
+  // At the end, as any entry that changes: the journal is told of the difference.
+  return [...memory.toSpliced(at, 1), writeEntry({ ...known, mayLive: true }, hourOf(entry))];
 }
 
 /**
@@ -90,10 +104,12 @@ const charactersOf = (entry: EndedEntry): number => entry.length + 3;
 const startOf = (taskId: TaskId): string => `${taskId.slice(PREFIX.length)} `;
 
 const writeEntry = (ended: Ended, hour: number): EndedEntry =>
-  `${startOf(ended.taskId)}${ended.generation} ${LETTERS[ended.fate]}${ended.filesKept ? '+' : ''} ${hour}`;
+  `${startOf(ended.taskId)}${ended.generation} ${LETTERS[ended.fate]}${ended.filesKept ? '+' : ''}${ended.mayLive === true ? '!' : ''} ${hour}`;
 
 function readEntry(entry: EndedEntry): Ended {
   const [hex, generation, letter = ''] = entry.split(' ');
   const fate = (Object.keys(LETTERS) as Fate[]).find((each) => LETTERS[each] === letter[0]) ?? 'refused';
-  return { taskId: `${PREFIX}${hex}` as TaskId, generation: Number(generation) as Generation, fate, filesKept: letter.endsWith('+') };
+  const mayLive = letter.endsWith('!') || fate === 'not_stoppable';
+  const name = { taskId: `${PREFIX}${hex}` as TaskId, generation: Number(generation) as Generation };
+  return { ...name, fate, filesKept: letter[1] === '+', ...(mayLive ? { mayLive } : {}) };
 }

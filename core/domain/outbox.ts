@@ -19,6 +19,8 @@ export interface OutboxEntry extends Assignment {
   readonly aside?: OutboxAside | undefined;
   /** Its files say more than the report could: they stay until the assignment is forgotten. */
   readonly keepFiles: boolean;
+  /** Something of its run could not be stopped, or nobody knows. */
+  readonly mayLive?: boolean | undefined;
 }
 
 export interface OutboxAside {

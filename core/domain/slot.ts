@@ -79,7 +79,7 @@ export interface Slot extends Assignment {
   readonly task: Readonly<Record<string, unknown>> & { readonly description: string };
   /** Tries to wake its agent that were begun. */
   readonly wakes: number;
-  /** Since when its files count; null before its first wake. */
+  /** Since when its files are watched for; null before its first wake. */
   readonly expectedSinceMs: number | null;
   /** What its runs that are over used; left out while there is nothing to tell. */
   readonly spent?: Usage | undefined;

@@ -38,6 +38,9 @@ export type ResultSighting =
   /** Some file of the assignment changed: a sign of life. */
   | { readonly kind: 'changed'; readonly name: AssignmentName };
 
+/** Which flat names count. `named`: an earlier run of the task may be alive, and could have written one that names no generation. */
+export type FlatNames = 'all' | 'named';
+
 export interface ResultInbox {
   /**
    * Begins to watch. MUST also see what appeared while nobody watched, once `expect` names its assignment.
@@ -47,17 +50,18 @@ export interface ResultInbox {
   open(onSighting: (sighting: ResultSighting) => void): Promise<void>;
 
   /**
-   * Makes the folders and the task file of an assignment; `task` is written as JSON. Twice is fine.
+   * Makes the folders and the task file of an assignment; `task` is written as JSON. Twice is fine. The first time, before anybody
+   * is woken for it, flat names of its task that lie in the results folder are an earlier run's: MUST move them away.
    * `publish`: also puts the task file, whole, into `tasks/` for an agent that polls.
    * Fails with `AC_JOURNAL_WRITE`.
    */
   prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
 
   /**
-   * Watches the folder of this assignment from now on, once the inbox is open; flat names in the results folder count for it when their time
-   * is at or after `wokenAtMs`.
+   * Watches the folder of this assignment from now on, once the inbox is open. Flat names in the results folder count for it too: those
+   * that name another generation inside never, and with `named` only those that name this one.
    */
-  expect(name: AssignmentName, wokenAtMs: number): void;
+  expect(name: AssignmentName, flat: FlatNames): void;
 
   /**
    * Looks at once, and answers when everything that is there now was reported, also what was before: a result that does

@@ -39,7 +39,7 @@ export async function filesPlace(t: Test, over: Partial<FilesResultInboxOptions>
     async write(path, text, mtimeMs = clock.nowMs()) {
       await mkdir(dirname(at(path)), { recursive: true });
       if (!/^results\/[^/]+$/.test(path)) return await writeFile(at(path), text);
-      // Of a flat file the time counts, so it appears with the right one.
+      // It appears with its time.
       await writeFile(at('aside'), text);
       await utimes(at('aside'), mtimeMs / 1000, mtimeMs / 1000);
       await rename(at('aside'), at(path));

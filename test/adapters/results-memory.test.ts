@@ -19,7 +19,7 @@ resultInboxContract('memory', {
         t.teardown(() => inbox.close());
         return inbox;
       },
-      write: (path, text, mtimeMs) => Promise.resolve(root.write(path, text, mtimeMs)),
+      write: (path, text) => Promise.resolve(root.write(path, text)),
       move: (from, to) => Promise.resolve(root.move(from, to)),
       read: (path) => Promise.resolve(root.read(path)),
       paths: () => Promise.resolve(root.paths()),
@@ -42,7 +42,7 @@ t.test('a test may report a sighting of its own, of what is expected', async (t)
   const inbox = memoryResultInbox({ clock: virtualClock() });
   const saw = sightingRecorder();
   await inbox.open(saw.put);
-  inbox.expect(nameOf('a', 1), 0);
+  inbox.expect(nameOf('a', 1), 'all');
   inbox.sight({ kind: 'started', name: nameOf('a', 1) });
   inbox.sight({ kind: 'started', name: nameOf('b', 1) });
   t.same(saw.all, [{ kind: 'started', name: nameOf('a', 1) }]);

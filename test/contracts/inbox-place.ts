@@ -4,7 +4,7 @@ import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
-import type { ResultInbox } from '../../core/ports/result-inbox.ts';
+import type { FlatNames, ResultInbox } from '../../core/ports/result-inbox.ts';
 import { sightingRecorder, type SightingRecorder } from './sighting-recorder.ts';
 
 /** One data directory, or what stands for it. Paths are below it. */
@@ -14,7 +14,7 @@ export interface InboxPlace {
   readonly stillMs: number;
   /** The inbox of the next process over the same files; closed after the test. */
   inbox(): ResultInbox;
-  /** As an agent: writes a whole file. `mtimeMs` by the wall clock of `clock`. */
+  /** As an agent: writes a whole file. `mtimeMs`: the time of a flat one, by the wall clock of `clock`, where files have a time. */
   write(path: string, text: string, mtimeMs?: number): Promise<void>;
   /** As an agent: renames a file; false when there is none. */
   move(from: string, to: string): Promise<boolean>;
@@ -50,11 +50,15 @@ export const ownPath = (name: AssignmentName, file: string): string => `results/
 export const TASK = { id: 'task-aaaaaaaaaaaaaaaa', description: 'Say "hallo" 😀', metadata: { n: 1 } };
 
 /** An open inbox that expects the assignment, woken now. */
-export async function expecting(place: InboxPlace, name: AssignmentName): Promise<{ inbox: ResultInbox; saw: SightingRecorder }> {
+export async function expecting(
+  place: InboxPlace,
+  name: AssignmentName,
+  flat: FlatNames = 'all',
+): Promise<{ inbox: ResultInbox; saw: SightingRecorder }> {
   const inbox = place.inbox();
   const saw = sightingRecorder();
   await inbox.open(saw.put);
   await inbox.prepare(name, TASK, false);
-  inbox.expect(name, place.clock.nowMs());
+  inbox.expect(name, flat);
   return { inbox, saw };
 }

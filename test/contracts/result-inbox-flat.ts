@@ -17,7 +17,7 @@ async function refusedIn(place: InboxPlace): Promise<readonly { readonly text: s
 }
 
 export function flatNameTests(t: Test, subject: InboxSubject): void {
-  t.test('flat names count when they are newer than the wake, and move into the folder', async (t) => {
+  t.test('flat names that come after the wake count, and move into the folder', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '');
@@ -33,26 +33,62 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     t.same(await refusedIn(place), []);
   });
 
-  t.test('older ones are an earlier run’s, and are refused', async (t) => {
+  t.test('R8: what is there before the wake is an earlier run’s, whatever its time, and is refused', async (t) => {
     const place = await subject.place(t);
-    const before = place.clock.nowMs() - 1_000;
-    await place.write(flat('started'), 'old started', before);
-    await place.write(flat('json'), '{"old":"result"}', before);
-    await place.write(flat('progress'), '{"percent":99}\n', before);
+    const nowMs = place.clock.nowMs();
+    await place.write(flat('started'), 'old started', nowMs - 1_000);
+    await place.write(flat('json'), '{"old":"result"}', nowMs + 3_600_000);
+    await place.write(flat('progress'), '{"percent":99}\n', nowMs);
     const { inbox, saw } = await expecting(place, a1);
     await inbox.look(a1);
     t.same(saw.all, []);
     const refused = await refusedIn(place);
     t.same(refused.map(({ text }) => text).sort(), ['old started', '{"old":"result"}', '{"percent":99}\n']);
-    for (const { reason } of refused) t.match(reason, 'older than the wake');
+    for (const { reason } of refused) t.match(reason, 'before the wake');
   });
 
-  t.test('one of the very moment of the wake counts', async (t) => {
+  t.test('R8: what comes after the wake stays through another try and a restart', async (t) => {
+    const place = await subject.place(t);
+    const { inbox } = await expecting(place, a1);
+    await inbox.close();
+    await place.write(flat('json'), '{"status":"success"}');
+    const second = await expecting(place, a1);
+    await second.inbox.look(a1);
+    t.ok(second.saw.of('result').length > 0);
+    t.same(await refusedIn(place), []);
+  });
+
+  t.test('R8: beside an earlier run that may be alive only one that names its generation counts', async (t) => {
+    const place = await subject.place(t);
+    const a3 = nameOf('a', 3);
+    const { inbox, saw } = await expecting(place, a3, 'named');
+    await place.write(flat('progress'), '{"percent":99}\n');
+    await place.write(flat('started'), '');
+    await place.write(flat('json'), '{"status":"success","output":"STALE work of generation 1"}');
+    await inbox.look(a3);
+    t.same(
+      saw.all.filter(({ kind }) => kind !== 'changed'),
+      [],
+    );
+    const refused = await refusedIn(place);
+    t.equal(refused.length, 2);
+    for (const { reason } of refused) t.match(reason, 'names no generation');
+    await place.write(flat('started'), '{"generation":3}');
+    await place.write(flat('json'), '{"status":"success","generation":3}');
+    await inbox.look(a3);
+    t.ok(saw.of('started').length > 0);
+    t.ok(saw.of('result').length > 0);
+  });
+
+  t.test('R8: one that comes after the wake counts whatever its time: clocks are set, and a mount may have its own', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
-    await place.write(flat('started'), '', place.clock.nowMs());
+    await place.write(flat('started'), '', place.clock.nowMs() - 4_000);
+    await place.write(flat('json'), '{"status":"success"}', place.clock.nowMs() - 3_600_000);
     await inbox.look(a1);
     t.ok(saw.of('started').length > 0);
+    t.ok(saw.of('result').length > 0);
+    t.same(await refusedIn(place), []);
   });
 
   t.test('one that names another generation is refused', async (t) => {
@@ -86,7 +122,7 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     const { inbox, saw } = await expecting(place, a1);
     const a2 = nameOf('a', 2);
     await inbox.prepare(a2, TASK, false);
-    inbox.expect(a2, place.clock.nowMs());
+    inbox.expect(a2, 'all');
     await place.write(flat('json'), '{"status":"success"}');
     await inbox.look(a1);
     await inbox.look(a2);
@@ -120,7 +156,7 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
 
     const other = nameOf('b', 1);
     await inbox.prepare(other, TASK, false);
-    inbox.expect(other, place.clock.nowMs());
+    inbox.expect(other, 'all');
     await place.write(`results/${other.taskId}.json`, '{"status":');
     const sinceMs = place.clock.monotonicMs();
     await place.pass(inbox.look(other));

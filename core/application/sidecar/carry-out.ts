@@ -219,7 +219,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'withdrawAllBut':
           return await attempt('take back published tasks', () => results.withdrawAllBut(effect.names));
         case 'expect':
-          return results.expect(effect.name, effect.sinceMs);
+          return results.expect(effect.name, effect.flat);
         case 'look':
           return void look(effect.name, effect.look);
         case 'wake':

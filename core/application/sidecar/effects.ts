@@ -7,6 +7,7 @@ import type { Assignment, Slot } from '../../domain/slot.ts';
 import type { V2Frame } from '../../protocol/sidecar-frames.ts';
 import type { LogFields } from '../../ports/log.ts';
 import type { AdoptedRun, WakeRequest } from '../../ports/wake-runner.ts';
+import type { FlatNames } from '../../ports/result-inbox.ts';
 import type { JournalState } from './journal-state.ts';
 import type { TimerName } from './timer-names.ts';
 
@@ -56,7 +57,7 @@ export type OutwardEffect =
   | { readonly type: 'publish'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
   /** Takes back every published task but these. */
   | { readonly type: 'withdrawAllBut'; readonly names: readonly Assignment[] }
-  | { readonly type: 'expect'; readonly name: Assignment; readonly sinceMs: number }
+  | { readonly type: 'expect'; readonly name: Assignment; readonly flat: FlatNames }
   /** Answered by `looked` with the same number, after the sightings. */
   | { readonly type: 'look'; readonly name: Assignment; readonly look: number }
   /** Started, not awaited: answered by `wake` inputs and, at the end of the stream, `run_over`. */

@@ -85,6 +85,7 @@ export function onLooked(turn: Turn, input: { readonly name: Assignment; readonl
 /** A run has ended and left no result. */
 function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   const gone: Slot = { ...slot, run: null };
+  if (end.survivors.length > 0 || (slot.run?.detached === true && !end.stopped)) turn.patchLive(slot, { mayLive: true });
   if (slot.stop !== null) return finishStop(turn, gone, { wasDetached: slot.run?.detached ?? false, end });
   const { wakeError, failure: told } = turn.live(slot);
   const isSurvived = end.survivors.length > 0;
@@ -121,14 +122,16 @@ interface StoppedRun {
 function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
   const stop = slot.stop as SlotStop;
   const end = stopped?.end ?? UNKNOWN_END;
+  const outcome = outcomeOf(turn, slot, stopped);
+  if (outcome === 'not_stoppable') turn.patchLive(slot, { mayLive: true });
+  const { mayLive } = turn.live(slot);
   if (stop.cause === 'released') return release(turn, { ...slot, run: null }, stop.reason);
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
     return fail(turn, slot, { kind: stop.cause, error: stop.reason, details: { reason: stop.reason, ...survivorsOf(end) } });
   }
-  const outcome = outcomeOf(turn, slot, stopped);
   const used = attemptUsage(turn, slot);
   leave(turn, slot, outcome);
-  turn.remember({ ...nameOf(slot), fate: outcome, filesKept: false });
+  turn.remember({ ...nameOf(slot), fate: outcome, filesKept: false, mayLive });
   confirmCancel(turn, slot, { outcome, survivors: end.survivors, used });
 }
 

@@ -1,4 +1,5 @@
 /** The work on an assignment's folders that answers later. */
+import { recall } from '../../domain/ended.ts';
 import { nameOf, type Slot } from '../../domain/slot.ts';
 import type { Turn } from './turn.ts';
 
@@ -6,6 +7,14 @@ import type { Turn } from './turn.ts';
 export function prepare(turn: Turn, slot: Slot): void {
   turn.patchLive(slot, { preparing: true });
   turn.outwardly({ type: 'prepare', name: nameOf(slot), task: slot.task });
+}
+
+/** Watches for its files. Beside an earlier run of its task that may be alive, a flat name must say whose it is. */
+export function expect(turn: Turn, slot: Slot): void {
+  const { outbox, ended } = turn.state.journal;
+  const mayLive =
+    recall(ended, slot.taskId)?.mayLive === true || outbox.some((entry) => entry.taskId === slot.taskId && entry.mayLive === true);
+  turn.outwardly({ type: 'expect', name: nameOf(slot), flat: mayLive ? 'named' : 'all' });
 }
 
 /** Looks for what the agent wrote; only the newest look is answered to. */

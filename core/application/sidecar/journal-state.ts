@@ -79,6 +79,7 @@ const journalSchema = Type.Object({
       storeId: orNull(text),
       assignedAtMs: wallTime,
       keepFiles: Type.Boolean(),
+      mayLive: Type.Optional(Type.Boolean()),
       aside: Type.Optional(
         Type.Object({
           inability: Type.Optional(inabilitySchema),

@@ -123,7 +123,7 @@ export function closeReport(turn: Turn, entry: EndEntry, refusal: string | null)
   const slot = turn.slot(name);
   if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') turn.durably({ type: 'removeFiles', name });
   turn.dropReport(name);
-  turn.remember({ ...name, fate: refusal === null ? entry.report : 'refused', filesKept: entry.keepFiles });
+  turn.remember({ ...name, fate: refusal === null ? entry.report : 'refused', filesKept: entry.keepFiles, mayLive: entry.mayLive });
   turn.patchLink({ talkedOf: turn.state.link.talkedOf.filter((key) => key !== assignmentKey(name)) });
   if (refusal !== null)
     turn.log('warn', 'the hub refused a report', {

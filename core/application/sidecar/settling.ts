@@ -56,7 +56,8 @@ function asideOfRelease(turn: Turn, slot: Slot): OutboxAside {
 }
 
 function enterOutbox(turn: Turn, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
-  const entry: OutboxEntry = { ...nameOf(slot), ...end, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
+  const mayLive = turn.live(slot).mayLive ? { mayLive: true } : {};
+  const entry: OutboxEntry = { ...nameOf(slot), ...end, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
   turn.putReport(entry);
   turn.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report: end.report });
   return entry;
@@ -76,8 +77,14 @@ function windDown(turn: Turn, slot: Slot): void {
 export function wrapUp(turn: Turn, slot: Slot): void {
   const survivors = turn.live(slot).end?.survivors ?? [];
   const used = attemptUsage(turn, slot);
-  const isAnswered = turn.report(slot) === undefined;
-  const filesKept = turn.ended(slot)?.filesKept ?? false;
+  const entry = turn.report(slot);
+  const ended = turn.ended(slot);
+  const isAnswered = entry === undefined;
+  const filesKept = ended?.filesKept ?? false;
+  if (survivors.length > 0) {
+    if (entry !== undefined) turn.putReport({ ...entry, mayLive: true });
+    else if (ended !== undefined) turn.remember({ ...ended, mayLive: true });
+  }
   turn.cancelTimersOf(slot, ['linger']);
   if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
   if (isAnswered && !filesKept) turn.durably({ type: 'removeFiles', name: nameOf(slot) });

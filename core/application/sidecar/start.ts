@@ -1,7 +1,7 @@
 /** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
 import { nameOf, wasWoken, type Slot } from '../../domain/slot.ts';
 import { lookAtRunner } from './checks.ts';
-import { look, prepare } from './folders.ts';
+import { expect, look, prepare } from './folders.ts';
 import { watchLife, watchSilence } from './life.ts';
 import { connect } from './link.ts';
 import { stopRun } from './ends.ts';
@@ -26,7 +26,7 @@ const isLaidOut = (turn: Turn, slot: Slot): boolean => turn.setting.runner === n
 function resume(turn: Turn, slot: Slot): void {
   // By the process that woke it. One that died between its journal and its hub said nothing, and the story lacks a line.
   if (wasWoken(slot)) turn.patchLive(slot, { wakeTold: true });
-  if (slot.expectedSinceMs !== null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs: slot.expectedSinceMs });
+  if (slot.expectedSinceMs !== null) expect(turn, slot);
   if (slot.status === 'reporting') return slot.run === null ? wrapUp(turn, slot) : stopRun(turn, slot);
   if (slot.stop !== null) return slot.run === null ? look(turn, slot) : stopRun(turn, slot);
   watchLife(turn, slot);

@@ -104,6 +104,8 @@ export interface LiveSlot {
   readonly wakeError: string | null;
   /** Its runner said that it failed: told once its folder was looked at, unless a result lies there. */
   readonly failure: Failure | null;
+  /** Something of its run could not be stopped, or nobody knows. */
+  readonly mayLive: boolean;
   /** The number of the newest look into its folder. */
   readonly look: number;
   /** The hub was told that the wake went well. */
@@ -140,6 +142,7 @@ export const NOTHING_LIVE: LiveSlot = {
   end: null,
   wakeError: null,
   failure: null,
+  mayLive: false,
   look: 0,
   wakeTold: false,
   used: NO_USAGE,

@@ -4,7 +4,7 @@ import type { PreparedRun } from '../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../ports/wake-runner.ts';
 import { ATTACH_RETRY_MS } from './bounds.ts';
 import { stopReasonOf } from './effects.ts';
-import { prepare } from './folders.ts';
+import { expect, prepare } from './folders.ts';
 import { watchSilence } from './life.ts';
 import { reasonText } from './report-frames.ts';
 import { fail } from './settling.ts';
@@ -37,7 +37,7 @@ function wake(turn: Turn, slot: Slot, input: { readonly paths: PreparedRun; read
   const waking: Slot = { ...slot, status: 'waking', wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? turn.nowMs };
   turn.putSlot(waking);
   turn.patchLive(slot, { following: true, attached: false, end: null, wakeError: null, wakeTold: false });
-  if (slot.expectedSinceMs === null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs: turn.nowMs });
+  if (slot.expectedSinceMs === null) expect(turn, slot);
   turn.outwardly({ type: 'wake', request: requestFor(turn, waking, run, input.paths) });
   watchSilence(turn, waking);
 }
@@ -46,7 +46,7 @@ function wake(turn: Turn, slot: Slot, input: { readonly paths: PreparedRun; read
 function publish(turn: Turn, slot: Slot, paths: PreparedRun): void {
   const sinceMs = slot.expectedSinceMs ?? turn.nowMs;
   turn.putSlot({ ...slot, status: 'waking_confirmation', wakes: slot.wakes + 1, expectedSinceMs: sinceMs });
-  if (slot.expectedSinceMs === null) turn.outwardly({ type: 'expect', name: nameOf(slot), sinceMs });
+  if (slot.expectedSinceMs === null) expect(turn, slot);
   turn.outwardly({ type: 'publish', name: nameOf(slot), task: { ...slot.task, results_dir: paths.resultsDir } });
   turn.startTimerOf(slot, 'pickup', turn.setting.timing.pickupWithinMs);
 }

@@ -107,7 +107,7 @@ function steppedInbox(results: ResultInbox, kill: Armed): ResultInbox {
         kill.at(`after a sighting of ${sighting.kind}`);
       }),
     prepare: (name, task, publish) => around(kill, 'preparing the folders', () => results.prepare(name, task, publish)),
-    expect: (name, wokenAtMs) => results.expect(name, wokenAtMs),
+    expect: (name, flat) => results.expect(name, flat),
     look: (name) => around(kill, 'looking for results', () => results.look(name)),
     forget: (name) => results.forget(name),
     withdraw: (name) => around(kill, 'telling the agent that its task is gone', () => results.withdraw(name)),

@@ -29,7 +29,10 @@ t.test('R10: what is remembered is recalled as it was', async (t) => {
     for (const filesKept of [true, false]) {
       const entry = ended(7, 3, { fate, filesKept });
       const memory = memoryOf([entry]);
-      t.same(recall(memory, entry.taskId), entry);
+      const mayLive = fate === 'not_stoppable' ? { mayLive: true } : {};
+      t.same(recall(memory, entry.taskId), { ...entry, ...mayLive });
+      t.same(recall(memoryOf([{ ...entry, mayLive: true }]), entry.taskId), { ...entry, mayLive: true });
+      t.match(memoryOf([{ ...entry, mayLive: true }])[0], new RegExp(ENDED_ENTRY_PATTERN));
       t.match(memory[0], new RegExp(ENDED_ENTRY_PATTERN));
     }
   }
@@ -41,6 +44,18 @@ t.test('only the highest generation of a task counts', async (t) => {
   t.match(recall(memoryOf([ended(1, 3), ended(1, 5)]), task(1)), { generation: 5 });
   t.match(recall(memoryOf([ended(1, 5), ended(1, 3)]), task(1)), { generation: 5 });
   t.equal(memoryOf([ended(1, 3), ended(1, 5)]).length, 1);
+});
+
+t.test('R8: that something of a task may be alive is remembered with its highest generation', async (t) => {
+  const alive = ended(1, 3, { mayLive: true });
+  t.match(recall(memoryOf([alive, ended(1, 5), ended(1, 7, { filesKept: true })]), task(1)), {
+    generation: 7,
+    filesKept: true,
+    mayLive: true,
+  });
+  const later = memoryOf([ended(1, 5, { filesKept: true }), ended(2, 1), alive]);
+  t.match(recall(later, task(1)), { generation: 5, fate: 'complete', filesKept: true, mayLive: true });
+  t.equal(later.length, 2);
 });
 
 t.test('after 7 days, and over 10,000 tasks, the oldest are forgotten first', async (t) => {
