@@ -159,3 +159,9 @@ function headings(text: string): ReadonlySet<string> {
     ),
   );
 }
+
+t.test('a test starts without the loaders of the program that runs it, and so does what the test starts', (t) => {
+  const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].filter((option) => option.includes('tapjs'));
+  t.strictSame(options, [], 'they would take a tenth of a second of each process: see test/rig/lean-tests.mjs');
+  t.end();
+});

@@ -1,5 +1,5 @@
 /**
- * The tests, compiled once and then run by tap under plain node: under a loader each of the 125 files would take two seconds of
+ * The tests, compiled once and then run by tap under plain node: under a loader each of the 200 files would take two seconds of
  * the processor before its first assertion.
  *
  *     npm run tap -- [OPTION...] [test/core/hub/one-batch.test.ts | test/core...]
@@ -12,7 +12,9 @@ import { pathToFileURL } from 'node:url';
 import { compileTree } from './compile-tree.ts';
 import { compiledIn, TREE_VARIABLE } from './tree-layout.ts';
 
-const WITHOUT_LOADER = join(import.meta.dirname, 'without-tap-loader.mjs');
+const LEAN_TESTS = join(import.meta.dirname, 'lean-tests.mjs');
+/** The options of node that the tests have, of who runs them; NODE_OPTIONS is that of tap itself. */
+const OWN_OPTIONS = 'AGENTCOM_TEST_NODE_OPTIONS';
 
 const tree = compileTree();
 const given = process.argv.slice(2);
@@ -21,8 +23,13 @@ const place = (named: string): string =>
   compiledIn(relative(process.cwd(), tree), named.endsWith('.ts') ? named : join(named, '**/*.test.ts'));
 const words = given.map((word) => (isTest(word) ? place(word) : word));
 const tests = given.some(isTest) ? [] : [place('test')];
-const options = `${process.env['NODE_OPTIONS'] ?? ''} --import=${pathToFileURL(WITHOUT_LOADER).href}`;
-const env = { ...process.env, [TREE_VARIABLE]: tree, NODE_OPTIONS: options.trim() };
+const own = process.env['NODE_OPTIONS'];
+const env = {
+  ...process.env,
+  ...(own === undefined ? {} : { [OWN_OPTIONS]: own }),
+  [TREE_VARIABLE]: tree,
+  NODE_OPTIONS: `${own ?? ''} --import=${pathToFileURL(LEAN_TESTS).href}`.trim(),
+};
 const { status, signal } = spawnSync('tap', [...words, ...tests], { stdio: 'inherit', env });
 if (signal !== null) process.kill(process.pid, signal);
 process.exitCode = status ?? 1;
