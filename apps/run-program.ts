@@ -30,6 +30,8 @@ export interface ProgramOptions {
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** The exit code of a program that gets a second signal: the same as of one that a SIGTERM killed. */
 const STOPPED_AT_ONCE = 143;
+/** What a part left behind, such as a connection that hangs, keeps a program that has stopped for no longer. Milliseconds. */
+const LEFT_BEHIND_MS = 1_000;
 
 /** Answers when the program has stopped after a signal; throws what kept it from starting, going on or stopping. */
 export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Promise<void> {
@@ -47,7 +49,11 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
     log.info('stopped before it was ready', { error });
   } finally {
     signal.forget();
-    await lifecycle.stop();
+    try {
+      await lifecycle.stop();
+    } finally {
+      if (signal.aborted.aborted) setTimeout(() => process.exit(), LEFT_BEHIND_MS).unref();
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import type { Row } from './engine.ts';
 import { readersOn, type Readers } from './one-connection.ts';
 import { connectPostgres, endClient, type Backend, type PostgresConnection } from './postgres-connection.ts';
 import { sqlStateOf } from './postgres-failures.ts';
+import type { PostgresLine } from './postgres-line.ts';
 import { placeOf, type PostgresSettings } from './postgres-options.ts';
 import { lockKey, requireVersion } from './postgres-schema.ts';
 import { rowOf } from './postgres-text.ts';
@@ -20,9 +21,14 @@ const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
 const INT8 = 20;
 
 /** A connection that writes, with its session set up. */
-export async function connectWriter(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<PostgresConnection> {
+export async function connectWriter(
+  settings: PostgresSettings,
+  answerMarginMs: number,
+  clock: Clock,
+  line?: PostgresLine,
+): Promise<PostgresConnection> {
   const { statementTimeoutMs } = settings;
-  const writer = await connectPostgres(await clientConfig(settings), statementTimeoutMs + answerMarginMs, clock);
+  const writer = await connectPostgres(await clientConfig(settings, line), statementTimeoutMs + answerMarginMs, clock);
   try {
     await requireVersion(writer, placeOf(settings));
     await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
@@ -99,7 +105,7 @@ export async function connectCaller(settings: PostgresSettings, answerMarginMs: 
 }
 
 /** A pool of up to `max` readers; nothing is connected yet. */
-export async function readerPool(settings: PostgresSettings, log: Log, max: number): Promise<Readers> {
+export async function readerPool(settings: PostgresSettings, log: Log, max: number, line: PostgresLine): Promise<Readers> {
   const { default: knex } = await import('knex');
   const { connectWithinMs, readTimeoutMs } = settings;
   const setUp = sessionText(settings, readTimeoutMs, []);
@@ -115,7 +121,7 @@ export async function readerPool(settings: PostgresSettings, log: Log, max: numb
   };
   const pool = knex({
     ...shared,
-    connection: (await clientConfig(settings)) as Knex.PgConnectionConfig,
+    connection: (await clientConfig(settings, line)) as Knex.PgConnectionConfig,
     acquireConnectionTimeout: connectWithinMs,
     pool: {
       min: 0,
@@ -131,10 +137,11 @@ export async function readerPool(settings: PostgresSettings, log: Log, max: numb
   return readersOn(knex, pool, shared);
 }
 
-async function clientConfig({ url, connectWithinMs }: PostgresSettings): Promise<ClientConfig> {
+async function clientConfig({ url, connectWithinMs }: PostgresSettings, line?: PostgresLine): Promise<ClientConfig> {
   const { default: pg } = await import('pg');
   return {
     connectionString: url,
+    ...(line === undefined ? {} : { stream: () => line.socket() }),
     application_name: 'agentcom hub',
     connectionTimeoutMillis: connectWithinMs,
     keepAlive: true,

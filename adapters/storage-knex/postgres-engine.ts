@@ -12,6 +12,7 @@ import type { Backend, Begun, PostgresConnection } from './postgres-connection.t
 import { connectWriter, endBackend, readerPool, takeHubLock } from './postgres-connections.ts';
 import { postgresCalls, type PostgresCalls } from './postgres-calls.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './postgres-failures.ts';
+import { postgresLine, type PostgresLine } from './postgres-line.ts';
 import { placeOf, type PostgresSettings } from './postgres-options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './postgres-schema.ts';
 import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './postgres-statements.ts';
@@ -26,6 +27,8 @@ export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared:
 const ANSWER_MARGIN_MS = 5_000;
 /** A move of the store that was killed is gone from the server a moment later. */
 const HUB_LOCK_WITHIN_MS = 2_000;
+/** How long closing waits for what is under way, and for a server that says nothing, before every connection is cut. */
+const CLOSE_WITHIN_MS = 2_000;
 /** Commits from one adding up of the counts to the next. */
 const FOLD_EVERY = 64;
 /** The server's time is reckoned on from the last batch for so long, before the next one waits to hear it again. */
@@ -61,8 +64,9 @@ export function postgresEngine(deps: PostgresEngineDeps): Engine {
 async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls, deadlocked: () => void): Promise<OpenEngine> {
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
   const place = placeOf(settings);
+  const line = postgresLine();
   const connect = async (former: Backend | null): Promise<PostgresConnection> => {
-    const writer = await connectWriter(settings, answerMarginMs, clock);
+    const writer = await connectWriter(settings, answerMarginMs, clock, line);
     try {
       if (former !== null) await endBackend(writer, former);
       await takeHubLock(writer, settings, 'together', hubLockWithinMs);
@@ -80,8 +84,8 @@ async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls
     await verifyServer(writer, place, log);
     await migratePostgres(writer, settings.schema, place);
     const storeId = await storeIdIn(writer);
-    readers = await readerPool(settings, log, settings.poolMax - 1);
-    lookUps = await readerPool(settings, log, 1);
+    readers = await readerPool(settings, log, settings.poolMax - 1, line);
+    lookUps = await readerPool(settings, log, 1, line);
     await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
     const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
     return openedEngine({
@@ -89,6 +93,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls
       clock,
       log,
       connect,
+      line,
       calls,
       deadlocked,
       writer,
@@ -114,6 +119,7 @@ function openedEngine(opened: {
   readonly log: Log;
   /** `former`: the server's end of the connection before, which is ended if it is still there. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
+  readonly line: PostgresLine;
   readonly calls: PostgresCalls;
   /** Told of each transaction that ended in a deadlock. */
   readonly deadlocked: () => void;
@@ -131,6 +137,7 @@ function openedEngine(opened: {
   const inTurn = oneAtATime();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
+  let isClosing = false;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
   let heard = { serverMs: opened.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
@@ -155,7 +162,8 @@ function openedEngine(opened: {
 
   /** A writer to believe. In turn only, since it may have to connect. */
   const believed = async (): Promise<PostgresConnection> => {
-    if (isClosed) throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
+    if (isClosed || (isClosing && (writer === null || writer.isLost)))
+      throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
     if (writer?.isLost === true) await letGo('it ended');
     if (writer !== null) return writer;
     let made: PostgresConnection;
@@ -279,13 +287,24 @@ function openedEngine(opened: {
 
     committed: (batchId) => onReader(reading, (raw) => wasCommitted(raw, batchId, place)),
 
-    close: () =>
-      inTurn(async () => {
-        if (isClosed) return;
-        await keepClock();
-        isClosed = true;
-        await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.calls.close()]);
-      }),
+    async close() {
+      // Whoever waits for a turn goes on with the connection that is there; none is made any more.
+      isClosing = true;
+      const tooLate = clock.after(CLOSE_WITHIN_MS, () => {
+        log.warn('Postgres took too long at the close: its connections are cut', { place, within_ms: CLOSE_WITHIN_MS });
+        opened.line.cut();
+      });
+      try {
+        await inTurn(async () => {
+          if (isClosed) return;
+          await keepClock();
+          isClosed = true;
+          await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.calls.close()]);
+        });
+      } finally {
+        tooLate.cancel();
+      }
+    },
   };
 }
 

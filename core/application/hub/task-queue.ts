@@ -34,7 +34,7 @@ const SPLIT_WITHIN_MS = 20_000;
 const AGENT_TAKEN_MS = 50;
 /** A store that lets a transaction wait or last so long was away, though it did not say so; or the hub stood still. Milliseconds. */
 const STALL_MS = 5_000;
-/** How long each step of a stop waits for what was taken: less than a part of a program may take to stop. Milliseconds. */
+/** How long a stop waits for what was taken: less than a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
 
 export interface TaskQueueDeps {
@@ -87,6 +87,8 @@ export class TaskQueue implements CommandInbox {
   #flushed: Promise<void> | null = null;
   /** It begins to stop: nothing is begun any more that nobody waits for, and a store that is away is not asked again. */
   #isEnding = false;
+  /** What it took was not committed in time. */
+  #isLate = false;
   /** What is answered to all that is not committed any more. */
   #refusal: AgentcomError | null = null;
   /** Taken before it began to stop, and not settled yet. */
@@ -139,11 +141,14 @@ export class TaskQueue implements CommandInbox {
     return this.#endWith(this.#running);
   }
 
+  /** What is under way once the time is over may hang: no later step of the stop waits for it again. */
   async #endWith(done: Promise<void> | null): Promise<void> {
     this.#isEnding = true;
+    if (this.#isLate) return;
     let timer: Timer | undefined;
     const late = new Promise<void>((resolve) => {
       timer = this.#deps.clock.after(END_WITHIN_MS, () => {
+        this.#isLate = true;
         this.#refuseAll(`its storage took longer than ${END_WITHIN_MS} ms`, undefined);
         resolve();
       });

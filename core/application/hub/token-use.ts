@@ -13,6 +13,8 @@ import type { Log } from '../../ports/log.ts';
 export const TOKEN_USE_WRITE_MS = 300_000;
 /** Tokens noted between two writes; those beyond are noted when they are used after the next write. */
 export const TOKENS_NOTED_MAX = 16_384;
+/** How long a stop waits for the last write: a store that is away keeps no hub from stopping. Milliseconds. */
+const LAST_WRITE_WITHIN_MS = 1_000;
 
 export interface TokenUseDeps {
   readonly agents: Pick<AgentStore, 'noteTokensUsed'>;
@@ -37,12 +39,20 @@ export class TokenUse {
     this.#wait();
   }
 
-  /** Writes what is left; a write that fails is logged. */
+  /** Writes what is left; a write that fails, or takes too long, is logged. */
   async stop(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
-    await this.#writing;
-    await this.#write();
+    const { clock, log } = this.#deps;
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = clock.after(LAST_WRITE_WITHIN_MS, () => {
+        log.warn('when tokens were last used may not be written: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
+        resolve();
+      });
+    });
+    await Promise.race([this.#writing.then(() => this.#write()), late]);
+    timer?.cancel();
   }
 
   /** The token is used now. */

@@ -60,6 +60,18 @@ t.test('what could not be written is written the next time, and later uses win',
   await use.stop();
 });
 
+t.test('a store that says nothing keeps a stop waiting for the last write for 1 s', async (t) => {
+  const { clock, log } = stage();
+  const use = new TokenUse({ agents: { noteTokensUsed: () => new Promise(() => undefined) }, clock, log });
+  use.start(() => []);
+  use.note('tok-1');
+  let isStopped = false;
+  void use.stop().then(() => (isStopped = true));
+  await clock.walk(1_000, () => settle(clock));
+  t.ok(isStopped);
+  t.match(log.lines, [{ level: 'warn', message: /may not be written/ }]);
+});
+
 t.test('it notes a bounded number of tokens', async (t) => {
   const { writes, use } = stage();
   for (let n = 0; n < TOKENS_NOTED_MAX + 10; n += 1) use.note(`tok-${n}`);

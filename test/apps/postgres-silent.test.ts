@@ -1,0 +1,48 @@
+/** A hub that is told to stop while its Postgres says nothing: a network that is gone, not a server that refuses. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { postgresServer } from '../adapters/postgres-server.ts';
+import { postgresUnderTest } from './adapters-under-test.ts';
+import { tcpProxy } from './tcp-proxy.ts';
+import { makeWorld } from './world.ts';
+
+/** What a program that was told to stop has. */
+const STOPPED_WITHIN_MS = 10_000;
+/** Until what was asked waits for an answer. */
+const ASKED_MS = 500;
+
+const server = await postgresServer();
+t.teardown(() => server.end());
+
+t.test('R1, R2: told to stop while Postgres says nothing, a hub ends in time and in order, and nothing that it told is lost', async (t) => {
+  const url = new URL(server.url);
+  const network = await tcpProxy(t, Number(url.port));
+  url.port = String(network.port);
+  const world = await makeWorld(t, { storage: postgresUnderTest(url.href) });
+  const { api } = world;
+  const hub = await world.startHub();
+  await world.startSidecar('a1', { extra: 'slots: 4' });
+  const { task_id: told } = await api.submit({ description: 'told before' });
+  await world.event(told, ['woken']);
+  network.fallSilent();
+  const keys = ['k1', 'k2', 'k3'];
+  const asked = keys.map((key) => api.submit({ description: 'asked meanwhile' }, key).then(() => 'told', () => 'not told')); // prettier-ignore
+  await sleep(ASKED_MS);
+  const beganMs = performance.now();
+  const end = await Promise.race([hub.kill('SIGTERM'), sleep(STOPPED_WITHIN_MS)]);
+  t.comment(`${Math.round(performance.now() - beganMs)} ms`);
+  t.equal(end, 0, hub.log().slice(-1_500));
+  if (end === undefined) await hub.kill('SIGKILL');
+  t.strictSame(await Promise.all(asked), keys.map(() => 'not told')); // prettier-ignore
+  network.cut();
+  await network.restore();
+  await world.startHub();
+  world.release(told);
+  await world.event(told, ['completed']);
+  for (const key of keys) {
+    const { task_id: id } = await api.submit({ description: 'asked meanwhile' }, key);
+    world.release(id);
+    await world.event(id, ['completed']);
+  }
+  t.match(await api.stats(), { completed: 1 + keys.length }, 'each once');
+});
