@@ -19,6 +19,7 @@ import { foldersIn, pathsOf, readAgentFileName } from './assignment-paths.ts';
 import { expectation, type Expectation } from './expectation.ts';
 import { refuseFlatFile } from './flat-names.ts';
 import { watchFolder, type FolderWatch, type FolderWatchOptions } from './folder-watch.ts';
+import { keptBytes } from './kept-files.ts';
 import { taskFiles } from './task-files.ts';
 
 export interface FilesResultInboxOptions {
@@ -164,6 +165,13 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
       await release(assignmentText(name));
       await tasks.remove(name);
     },
+
+    async keep(name, streams) {
+      await release(assignmentText(name));
+      await tasks.keep(name, streams);
+    },
+
+    keptBytes: (name) => keptBytes(pathsOf(folders, name)),
 
     async close() {
       isClosed = true;

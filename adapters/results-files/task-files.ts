@@ -8,6 +8,7 @@ import { assignmentText, readAssignmentText } from '../../core/ports/assignment-
 import type { AssignmentName } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { PreparedRun } from '../../core/ports/result-inbox.ts';
+import { keepOnly } from './kept-files.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
 import { refuseEarlierFlatNames } from './flat-names.ts';
 import { isFolder, isThere } from './folder-look.ts';
@@ -18,6 +19,7 @@ export interface TaskFiles {
   prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
   withdraw(name: AssignmentName): Promise<void>;
   withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
+  keep(name: AssignmentName, streams: boolean): Promise<void>;
   remove(name: AssignmentName): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     prepare: (name, task, publish) => told(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
     withdraw: (name) => told(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
     withdrawAllBut: (names) => told('withdraw published tasks', () => withdrawAllBut(names)),
+    keep: (name, streams) => told(`keep only the result of ${assignmentText(name)}`, () => keepOnly(pathsOf(folders, name), streams)),
     remove: (name) =>
       told(`remove the folders of ${assignmentText(name)}`, async () => {
         const paths = pathsOf(folders, name);

@@ -2,6 +2,7 @@
  * The files between sidecar and agent, in memory, for tests and the simulation: a map of texts by the paths that the
  * real inbox uses below its data directory. A test plays the agent with `write` and `move`.
  */
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -131,6 +132,21 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
         if (readAssignmentText(text) !== null && !kept.has(text)) files.remove(path);
       }
       return Promise.resolve();
+    },
+
+    keep(name, streams) {
+      release(name);
+      const { published, resultsDir, runDir, taskFile } = pathsOf(name);
+      const stays = `${resultsDir}/${name.taskId}.json`;
+      const run = files.under(runDir).filter((path) => path === taskFile || !streams);
+      for (const path of [published, ...files.under(resultsDir).filter((each) => each !== stays), ...run]) files.remove(path);
+      return Promise.resolve();
+    },
+
+    keptBytes(name) {
+      const { resultsDir, runDir } = pathsOf(name);
+      const paths = [...files.under(resultsDir), ...files.under(runDir)];
+      return Promise.resolve(paths.reduce((sum, path) => sum + utf8Bytes(files.read(path)?.text ?? ''), 0));
     },
 
     remove(name) {

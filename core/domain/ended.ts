@@ -53,6 +53,9 @@ export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | u
   return entry === undefined ? undefined : readEntry(entry);
 }
 
+/** The assignments whose files were kept, oldest first. */
+export const withFiles = (memory: readonly EndedEntry[]): readonly Ended[] => memory.filter((entry) => entry.includes('+')).map(readEntry);
+
 /** The memory with one more, and those that are not remembered, because of it or of their age, and still have files. */
 export function remember(
   memory: readonly EndedEntry[],

@@ -17,7 +17,7 @@ export interface OutboxEntry extends Assignment {
   readonly assignedAtMs: number;
   /** Of `released`: why its agent can do nothing, and what the attempt used. */
   readonly aside?: OutboxAside | undefined;
-  /** Its files say more than the report could: they stay until the assignment is forgotten. */
+  /** Its result file, or the streams of its run, say more than the report could: they stay until the assignment is forgotten. */
   readonly keepFiles: boolean;
   /** Something of its run could not be stopped, or nobody knows. */
   readonly mayLive?: boolean | undefined;

@@ -85,6 +85,8 @@ export interface Slot extends Assignment {
   readonly spent?: Usage | undefined;
   /** What its agent's program can go on with: of an earlier attempt here, or of this one once it told. */
   readonly sessionId?: string | undefined;
+  /** Settled, and the streams of its run say what is nowhere else. */
+  readonly keepStreams?: boolean | undefined;
   readonly run: SlotRun | null;
   readonly stop: SlotStop | null;
 }

@@ -81,6 +81,15 @@ export interface ResultInbox {
   /** Takes back every published task file whose name is not among these; for the start. */
   withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
 
+  /**
+   * Of the folders of an ended assignment only its result file stays, and with `streams` the streams of its run: what else an agent
+   * left there is not kept. Twice is fine.
+   */
+  keep(name: AssignmentName, streams: boolean): Promise<void>;
+
+  /** What is kept of an ended assignment, bytes; 0 where nothing is, or nobody can tell. */
+  keptBytes(name: AssignmentName): Promise<number>;
+
   /** Removes the folders of an ended assignment. */
   remove(name: AssignmentName): Promise<void>;
 

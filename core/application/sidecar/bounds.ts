@@ -33,7 +33,9 @@ export const REMOVALS_WAITING_MAX = 1_000;
 export const STEP_AGAIN_MS = 5_000;
 /** Between two tries to find out about a run that could not be followed. */
 export const ATTACH_RETRY_MS = 5_000;
-/** The reports and files that are kept in `refused/` until somebody looks at them; over it no task is taken. */
+/** What is kept of recorded results that were cut, bytes; beyond it the oldest goes. */
+export const KEPT_BYTES_MAX = 268_435_456;
+/** The reports in `refused/` and the files of failed assignments that are kept until somebody looks at them, bytes; over it no task is taken. */
 export const REFUSED_BYTES_MAX = 1_073_741_824;
 /** Between two looks at how much that is, and at the room that is left. */
 export const ROOM_LOOK_MS = 60_000;

@@ -12,7 +12,7 @@ import type { Turn } from './turn.ts';
 
 /** Reports its end, and stops what lives of it at once: nobody can go on with it. */
 export function endBroken(turn: Turn, slot: Slot, failure: Failure): void {
-  fail(turn, slot, { ...failure, keepFiles: true });
+  fail(turn, slot, { ...failure, keepFiles: true, keepStreams: true });
   const settled = turn.slot(nameOf(slot));
   if (settled !== undefined) stopRun(turn, settled);
 }

@@ -7,7 +7,7 @@ import type { LinkConnection } from '../../ports/hub-link.ts';
 import { frameReader } from '../../protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../protocol/sidecar-frames.ts';
-import { LOOK_RETRY_MS, LOOK_TRIES_MAX, REMOVALS_WAITING_MAX, REMOVE_RETRY_MS, SOCKET_BYTES_MAX } from './bounds.ts';
+import { KEPT_BYTES_MAX, LOOK_RETRY_MS, LOOK_TRIES_MAX, REMOVALS_WAITING_MAX, REMOVE_RETRY_MS, SOCKET_BYTES_MAX } from './bounds.ts';
 import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts } from './ports.ts';
@@ -139,18 +139,33 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   }
 
   /** What an agent has made such that it cannot be removed may be removed later; it is in nobody's way. */
-  async function remove(name: Assignment): Promise<void> {
+  async function remove(name: Assignment, work = (): Promise<void> => results.remove(name)): Promise<void> {
     try {
-      await results.remove(name);
+      await work();
     } catch (thrown) {
       const fields = { task_id: name.taskId, generation: name.generation, error: messageOf(thrown) };
       if (removals.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
       log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
       const timer = clock.after(REMOVE_RETRY_MS, () => {
         removals.delete(timer);
-        void remove(name);
+        void remove(name, work);
       });
       removals.add(timer);
+    }
+  }
+
+  async function measureRoom({ unread, read }: Extract<OutwardEffect, { readonly type: 'measureRoom' }>): Promise<void> {
+    const room = await journal.room();
+    let refusedBytes = room.refusedBytes;
+    for (const name of unread) refusedBytes += await results.keptBytes(name);
+    deliver({ type: 'room_measured', ...room, refusedBytes });
+    const sizes: number[] = [];
+    for (const name of read) sizes.push(await results.keptBytes(name));
+    let bytes = sizes.reduce((sum, each) => sum + each, 0);
+    // The newest stays, whatever it takes: a run's streams are bounded.
+    for (let place = 0; bytes > KEPT_BYTES_MAX && place < read.length - 1; place += 1) {
+      bytes -= sizes[place] as number;
+      if ((sizes[place] as number) > 0) await remove(read[place] as Assignment);
     }
   }
 
@@ -191,6 +206,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
           return await withdraw(effect.name);
         case 'forget':
           return results.forget(effect.name);
+        case 'keepResult':
+          return await remove(effect.name, () => results.keep(effect.name, effect.streams));
         case 'removeFiles':
           return await remove(effect.name);
       }
@@ -205,9 +222,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'send':
           return send(effect.frame);
         case 'measureRoom':
-          return await attempt('measure the room of the journal', async () =>
-            deliver({ type: 'room_measured', ...(await journal.room()) }),
-          );
+          return await attempt('measure the room of the journal', () => measureRoom(effect));
         case 'readReport':
           return void reports.want(effect.name);
         case 'check':

@@ -125,6 +125,7 @@ const DURABLE: Readonly<Record<(DurableEffect | PersistEffect)['type'], true>> =
   removeReport: true,
   withdraw: true,
   forget: true,
+  keepResult: true,
   removeFiles: true,
 };
 

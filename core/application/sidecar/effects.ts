@@ -20,6 +20,8 @@ export type DurableEffect =
   | { readonly type: 'withdraw'; readonly name: Assignment }
   /** Stops watching for its files. */
   | { readonly type: 'forget'; readonly name: Assignment }
+  /** Of its folders only the result stays, and with `streams` those of its run. If that fails it is logged, and tried again later. */
+  | { readonly type: 'keepResult'; readonly name: Assignment; readonly streams: boolean }
   /** Removes its folders. If that fails it is logged, and tried again later. */
   | { readonly type: 'removeFiles'; readonly name: Assignment };
 
@@ -47,8 +49,11 @@ export type OutwardEffect =
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by `report_read`. */
   | { readonly type: 'readReport'; readonly name: Assignment }
-  /** What room the journal has, and how much is kept in `refused/`; answered by `room_measured`. */
-  | { readonly type: 'measureRoom' }
+  /**
+   * What room the journal has, and how much is kept that nobody took: in `refused/`, and of `unread` assignments; answered by
+   * `room_measured`. Of the `read` ones, oldest first, files are removed until the rest is within `KEPT_BYTES_MAX`.
+   */
+  | { readonly type: 'measureRoom'; readonly unread: readonly Assignment[]; readonly read: readonly Assignment[] }
   /** Asks the runner whether its agent could run; answered by `checked`. */
   | { readonly type: 'check' }
   /** Makes folders and task file; answered by `prepared` or `prepare_failed`. */

@@ -9,5 +9,8 @@ export interface Failure {
   readonly cause?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** Its result file says more than its report. */
   readonly keepFiles?: boolean | undefined;
+  /** And so do the streams of its run. */
+  readonly keepStreams?: boolean | undefined;
 }

@@ -6,7 +6,7 @@ import { messageOf } from '../../errors/agentcom-error.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
 import type { Event, Input, Moment } from './inputs.ts';
 import { frameName, type SidecarState } from './state.ts';
-import { tellDraining } from './standing.ts';
+import { measureRoom, tellDraining } from './standing.ts';
 import { Turn, type Step } from './turn.ts';
 import { decideOffer } from '../../domain/offer.ts';
 import type { Generation, TaskId } from '../../domain/ids.ts';
@@ -64,7 +64,7 @@ export function retryJournal(
     const turn = new Turn(setting, { ...state, fault: null }, input);
     turn.state = { ...turn.state, journal: { ...turn.state.journal } };
     turn.log('info', 'the journal can be written again; tasks are taken once there is room for reports too');
-    turn.outwardly({ type: 'measureRoom' });
+    measureRoom(turn);
     return turn.end();
   }
   const { nowMs, jitter } = input;

@@ -61,6 +61,7 @@ const journalSchema = Type.Object({
       run: orNull(runSchema),
       spent: Type.Optional(usageSchema),
       sessionId: Type.Optional(text),
+      keepStreams: Type.Optional(Type.Boolean()),
       stop: orNull(
         Type.Object({
           cause: Type.Enum([...STOP_CAUSES]),

@@ -13,8 +13,10 @@ export type EndFrame = V2FrameOf<'task_complete'> | V2FrameOf<'task_failed'>;
 
 export interface EndReport {
   readonly frame: EndFrame;
-  /** The assignment's files say more than the frame. */
+  /** The result file of the assignment says more than the frame. */
   readonly keepFiles: boolean;
+  /** And so do the streams of its run: what its runner heard stands nowhere else. */
+  readonly keepStreams?: boolean | undefined;
 }
 
 /** What goes with the end of an attempt. */
@@ -85,7 +87,7 @@ export function failedReport(name: Assignment, failure: Failure, aside: Aside): 
     ...(failure.retryAfterMs === undefined ? {} : { retry_after_ms: failure.retryAfterMs }),
     ...asideFields(aside),
   };
-  return { frame, keepFiles: failure.keepFiles ?? false };
+  return { frame, keepFiles: failure.keepFiles ?? false, keepStreams: failure.keepStreams };
 }
 
 /** The report of an assignment whose own report is not there any more. */

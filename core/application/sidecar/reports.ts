@@ -76,7 +76,19 @@ export function onReportRead(
   if (input.error !== null) return turn.log('error', 'a report cannot be read', { ...fields, error: input.error });
   const frame = input.text === null ? null : parseEnd(input.text);
   if (frame === null) turn.log('error', 'a report is missing or damaged; its assignment is reported as lost', fields);
-  turn.send(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? ''));
+  if (frame === null) return turn.send(bodyMissingReport(entry));
+  const fit = fitted(turn, frame, input.text ?? '');
+  if (fit !== frame) keepWhatIsCut(turn, entry);
+  turn.send(fit);
+}
+
+/** It was whole when it was made, so nothing of its files was to stay; the hub of today gets less. */
+function keepWhatIsCut(turn: Turn, entry: OutboxEntry): void {
+  if (entry.keepFiles) return;
+  turn.patchReport(entry, { keepFiles: true });
+  const slot = turn.slot(entry);
+  if (slot === undefined) turn.durably({ type: 'keepResult', name: nameOf(entry), streams: true });
+  else turn.putSlot({ ...slot, keepStreams: true });
 }
 
 /** The hub of today may take smaller frames than the one for which the report was made. */

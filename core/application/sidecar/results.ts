@@ -4,7 +4,7 @@ import { isGivenUp, type Slot } from '../../domain/slot.ts';
 import type { ResultSighting } from '../../ports/result-inbox.ts';
 import { reportedResult, type ReportedResult } from './fit-report.ts';
 import { confirmStarted, progress, watchSilence } from './life.ts';
-import { agentFailure, completeReport, failedReport } from './report-frames.ts';
+import { agentFailure, completeReport, failedReport, type EndReport } from './report-frames.ts';
 import { asideOf, fail, settle } from './settling.ts';
 import type { Turn } from './turn.ts';
 
@@ -41,7 +41,7 @@ function onResult(turn: Turn, slot: Slot, result: Fields, isReplaced: boolean): 
   switch (result['status']) {
     case 'success':
       tellStarted(turn, slot);
-      return complete(turn, slot, reportedResult(result, isReplaced), result);
+      return settle(turn, slot, completed(turn, slot, reportedResult(result, isReplaced), result));
     case 'failed': {
       if (isGivenUp(slot)) return;
       tellStarted(turn, slot);
@@ -62,7 +62,8 @@ export function heardResult(turn: Turn, slot: Slot, output: unknown): void {
   const clean = wellFormedValue(output);
   const isReplaced = JSON.stringify(clean) !== JSON.stringify(output);
   tellStarted(turn, slot);
-  complete(turn, slot, reportedResult({ output: clean }, isReplaced));
+  const report = completed(turn, slot, reportedResult({ output: clean }, isReplaced));
+  settle(turn, slot, { ...report, keepStreams: report.keepFiles });
 }
 
 /** Whoever has a result has started; the story should not lack it. */
@@ -71,7 +72,7 @@ function tellStarted(turn: Turn, slot: Slot): void {
 }
 
 /** `said`: all that the agent wrote. */
-function complete(turn: Turn, slot: Slot, result: ReportedResult, said: Fields = {}): void {
+function completed(turn: Turn, slot: Slot, result: ReportedResult, said: Fields = {}): EndReport {
   const limits = { frameBytesMax: turn.state.link.policy.max_frame_bytes, sha256: turn.setting.sha256 };
-  settle(turn, slot, completeReport(slot, result, asideOf(turn, slot, said), limits));
+  return completeReport(slot, result, asideOf(turn, slot, said), limits);
 }

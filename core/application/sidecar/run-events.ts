@@ -75,9 +75,9 @@ export function onWakeRefused(
   const fields = { task_id: slot.taskId, generation: slot.generation, reason, error: message };
   turn.log('error', 'the wake runner said what cannot be taken', fields);
   if (slot.status === 'reporting' || slot.stop !== null || turn.live(slot).failure !== null) return;
-  if (reason !== 'bad_word') return failUnlessResult(turn, slot, { kind: reason, error: message, keepFiles: true });
+  if (reason !== 'bad_word') return failUnlessResult(turn, slot, { kind: reason, error: message, keepFiles: true, keepStreams: true });
   const kind = slot.run.process === null ? 'wake_failed' : 'agent_failed';
-  failUnlessResult(turn, slot, { kind, error: `the wake runner broke: ${message}`, retryable: true, keepFiles: true });
+  failUnlessResult(turn, slot, { kind, error: `the wake runner broke: ${message}`, retryable: true, keepFiles: true, keepStreams: true });
   stopRun(turn, slot);
 }
 

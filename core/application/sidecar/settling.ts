@@ -24,7 +24,7 @@ export function settle(turn: Turn, slot: Slot, end: EndReport): void {
   turn.durably({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
   enterOutbox(turn, slot, { report: kind, reason: null, keepFiles: end.keepFiles });
   sendEnd(turn, slot, end.frame);
-  windDown(turn, slot);
+  windDown(turn, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
 
 /** Settles an assignment that no agent finished. */
@@ -80,14 +80,15 @@ export function wrapUp(turn: Turn, slot: Slot): void {
   const entry = turn.report(slot);
   const ended = turn.ended(slot);
   const isAnswered = entry === undefined;
-  const filesKept = ended?.filesKept ?? false;
+  const filesKept = (entry?.keepFiles ?? ended?.filesKept) === true;
   if (survivors.length > 0) {
-    if (entry !== undefined) turn.putReport({ ...entry, mayLive: true });
+    if (entry !== undefined) turn.patchReport(slot, { mayLive: true });
     else if (ended !== undefined) turn.remember({ ...ended, mayLive: true });
   }
   turn.cancelTimersOf(slot, ['linger']);
   if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
-  if (isAnswered && !filesKept) turn.durably({ type: 'removeFiles', name: nameOf(slot) });
+  if (filesKept) turn.durably({ type: 'keepResult', name: nameOf(slot), streams: slot.keepStreams === true });
+  else if (isAnswered) turn.durably({ type: 'removeFiles', name: nameOf(slot) });
   turn.dropSlot(slot);
   confirmCancel(turn, slot, { outcome: 'already_reported', survivors, used });
 }

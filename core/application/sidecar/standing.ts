@@ -1,7 +1,8 @@
 /** Whether the sidecar takes tasks: draining, and stopping. */
+import { withFiles } from '../../domain/ended.ts';
 import { isEndOfRun } from '../../domain/outbox.ts';
 import type { HubFrameOf } from '../../protocol/hub-frames.ts';
-import { stopFor } from '../../domain/slot.ts';
+import { nameOf, stopFor } from '../../domain/slot.ts';
 import { JOURNAL_RETRY_MS, ROOM_LOOK_MS, STOP_WITHIN_MS } from './bounds.ts';
 import { beginStop } from './ends.ts';
 import { onReserve } from './checks.ts';
@@ -52,8 +53,16 @@ export function forgetDrain(turn: Turn): void {
   turn.cancelTimers('drain');
 }
 
+/** A result that was recorded has only its cut off part on this disk; of any other the hub has less than that, or nothing. */
+export function measureRoom(turn: Turn): void {
+  const { ended, outbox } = turn.state.journal;
+  const kept = withFiles(ended);
+  const unread = [...kept.filter(({ fate }) => fate !== 'complete'), ...outbox.filter(({ keepFiles }) => keepFiles)].map(nameOf);
+  turn.outwardly({ type: 'measureRoom', unread, read: kept.filter(({ fate }) => fate === 'complete').map(nameOf) });
+}
+
 export function onRoomTimer(turn: Turn): void {
-  turn.outwardly({ type: 'measureRoom' });
+  measureRoom(turn);
   turn.startTimer('room', ROOM_LOOK_MS);
 }
 
@@ -68,7 +77,8 @@ export function onRoomMeasured(turn: Turn, room: { readonly refusedBytes: number
   const isShort = turn.state.isShort && !(room.hasReserve && turn.state.fault === null);
   if (refusedFull && !turn.state.refusedFull) {
     const fields = { bytes: room.refusedBytes, bytes_max: refusedBytesMax };
-    turn.log('error', 'refused/ holds more than it may; no task is taken until somebody looks at what is in it and takes it away', fields);
+    const what = 'refused/ and the files of failed assignments in results/ and runs/ hold more than they may';
+    turn.log('error', `${what}; no task is taken until somebody looks at them and takes them away`, fields);
   }
   turn.state = { ...turn.state, refusedFull, isShort };
   onReserve(turn, room.hasReserve);

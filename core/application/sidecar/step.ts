@@ -19,6 +19,7 @@ import { onSighting } from './results.ts';
 import { onRunOver, onWake, onWakeRefused } from './run-events.ts';
 import {
   forgetDrain,
+  measureRoom,
   onDrain,
   onDrainTimer,
   onRoomMeasured,
@@ -150,7 +151,7 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
       onResume(turn);
       return onCheckAsked(turn);
     case 'check':
-      turn.outwardly({ type: 'measureRoom' });
+      measureRoom(turn);
       return onCheckAsked(turn);
     case 'error':
       return onHubError(turn, frame);

@@ -119,6 +119,12 @@ export class Turn {
     this.#forgetSendings(entry);
   }
 
+  /** The same report, in its place. */
+  patchReport(name: Assignment, patch: Partial<OutboxEntry>): void {
+    const outbox = this.state.journal.outbox.map((entry) => (isSameAssignment(entry, name) ? { ...entry, ...patch } : entry));
+    this.#patchJournal({ outbox });
+  }
+
   dropReport(name: Assignment): void {
     if (this.report(name) === undefined) return;
     this.#patchJournal({ outbox: withoutReport(this.state.journal.outbox, name) });

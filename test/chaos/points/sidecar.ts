@@ -112,6 +112,8 @@ function steppedInbox(results: ResultInbox, kill: Armed): ResultInbox {
     forget: (name) => results.forget(name),
     withdraw: (name) => around(kill, 'telling the agent that its task is gone', () => results.withdraw(name)),
     withdrawAllBut: (names) => results.withdrawAllBut(names),
+    keep: (name, streams) => around(kill, 'keeping only the result', () => results.keep(name, streams)),
+    keptBytes: (name) => results.keptBytes(name),
     remove: (name) => around(kill, 'removing the folders', () => results.remove(name)),
     close: () => results.close(),
   };

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { OUTPUT_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
 import { fitResult, reportedResult } from '../../../core/application/sidecar/fit-report.ts';
 import { encodedBytes, utf8Bytes } from '../../../core/domain/encoded-text.ts';
-import { named, online, sent, TASK, words, working, writtenBody } from './stage.ts';
+import { named, online, only, sent, stoppedRun, TASK, words, working, writtenBody, type Stage } from './stage.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const FRAME_BYTES = 1_048_576;
@@ -135,6 +135,52 @@ t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) 
   for (const bytes of [8_192, 65_536, 262_144]) {
     const result = fitResult({ status: 'success', output: '"'.repeat(1_000_000) }, bytes, sha256);
     t.ok(encodedBytes(result) <= bytes, `${bytes}`);
+  }
+});
+
+t.test('R20: of an assignment whose files say more than its report, only that stays', async (t) => {
+  const long = 'a'.repeat(300_000);
+  const refused = { type: 'wake_refused', name: named(), runId: 'run-1', message: 'over 8 MiB' } as const;
+  const ways: readonly (readonly [string, boolean | null, (sidecar: Stage) => void])[] = [
+    ['whole', null, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', output: 'o' }, replaced: false })],
+    ['cut', false, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', output: long }, replaced: false })],
+    ['other fields', false, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', notes: 1 }, replaced: false })],
+    ['no result', false, (sidecar) => sidecar.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is empty.' })],
+    ['heard', null, (sidecar) => sidecar.wake({ type: 'completed', output: 'o' })],
+    ['heard and cut', true, (sidecar) => sidecar.wake({ type: 'completed', output: long })],
+    ['heard and too large', true, (sidecar) => [sidecar.take({ ...refused, reason: 'result_too_large' }), sidecar.looked()]],
+  ];
+  for (const [what, streams, end] of ways) {
+    const kept = streams === null ? [] : [{ type: 'keepResult', name: named(), streams }];
+    const sidecar = working();
+    end(sidecar);
+    t.same(only(sidecar.wake(stoppedRun()), 'keepResult'), kept, what);
+    t.same(only(sidecar.all, 'removeFiles'), []);
+    const later = working();
+    end(later);
+    for (const status of ['complete', 'retried'] as const) later.frame({ type: 'task_ack', task_id: TASK, generation: 1, status });
+    const gone = later.wake(stoppedRun());
+    t.same(only(gone, 'keepResult'), kept, `${what}, answered before its run was gone`);
+    t.equal(only(gone, 'removeFiles').length, streams === null ? 1 : 0);
+  }
+});
+
+t.test('R4: the files of a report that a hub with smaller frames gets cut are kept', async (t) => {
+  const policy = { heartbeat_ms: 30_000, pong_wait_ms: 10_000, reconnect_max_ms: 60_000, lease_ms: 300_000, reconnect_grace_ms: 180_000 };
+  for (const isGone of [true, false]) {
+    const sidecar = working();
+    const body = writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success', output: 'a'.repeat(100_000) }, replaced: false }));
+    if (isGone) sidecar.wake(stoppedRun());
+    sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+    sidecar.timer('reconnect');
+    sidecar.identify({ policy: { ...policy, max_frame_bytes: 20_000 } });
+    const again = sidecar.take({ type: 'report_read', name: named(), text: JSON.stringify(body), error: null });
+    t.match(sent(again), [{ type: 'task_complete', result: { output_truncated: true, output_bytes: 100_000 } }]);
+    t.ok(words(again).includes('persist'));
+    const kept = [...only(again, 'keepResult'), ...(isGone ? [] : only(sidecar.wake(stoppedRun()), 'keepResult'))];
+    t.same(kept, [{ type: 'keepResult', name: named(), streams: true }]);
+    const answered = sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
+    t.same(words(answered), ['removeReport', 'persist']);
   }
 });
 

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { KEPT_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
 import {
   assignFrame,
   exited,
@@ -16,6 +17,7 @@ import {
   words,
   working,
 } from './stage.ts';
+import { obliging, openRoom, worker } from './sidecar-room.ts';
 
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
 
@@ -75,7 +77,10 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
   t.same(sent(sidecar.take({ type: 'room_measured', refusedBytes: 1_001, hasReserve: true })), [
     { type: 'draining', reason: 'refused_full' },
   ]);
-  t.match(only(sidecar.all, 'log').at(-1), { level: 'error', message: /refused\/ holds more than it may/ });
+  t.match(only(sidecar.all, 'log').at(-1), {
+    level: 'error',
+    message: /refused\/ and the files of failed assignments .* hold more than they may/,
+  });
   t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
   t.same(words(sidecar.frame({ type: 'resume' })), ['send draining', 'send runner_checks'], 'an operator cannot wish it away');
@@ -84,6 +89,43 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
   t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);
   t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 10, hasReserve: true })), ['send resumed']);
   t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
+});
+
+t.test('R20: what is kept of failed assignments counts as refused/ does, what is kept of recorded ones goes', async (t) => {
+  const sidecar = working();
+  const cut = { status: 'success', output: 'a'.repeat(300_000) };
+  sidecar.sight({ kind: 'result', value: cut, replaced: false });
+  sidecar.wake(stoppedRun());
+  t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [named()], read: [] }], 'nobody else has it yet');
+  sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
+  t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [], read: [named()] }]);
+  const other = working();
+  other.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is empty.' });
+  other.wake(stoppedRun());
+  other.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
+  t.match(only(other.timer('room'), 'measureRoom'), [{ unread: [named()], read: [] }]);
+});
+
+t.test('R20: kept files of recorded results go, the oldest first, once they are too much', async (t) => {
+  const results = [1, 2, 3].map((number) => `task-000000000000000${number}`);
+  const here = await openRoom({ hub: obliging, script: worker({ status: 'success', output: 'x', notes: 'kept' }, 1_000) });
+  for (const task of results) {
+    here.say({ ...assignFrame(), task_id: task } as never);
+    await here.pass(8_000);
+  }
+  const kept = (): readonly string[] => here.results.paths().filter((path) => path.startsWith('results/'));
+  t.equal(kept().length, 3, 'each has its result file, and nothing else');
+  t.same(
+    here.results.paths().filter((path) => path.startsWith('runs/')),
+    [],
+  );
+  here.results.keptBytes = () => Promise.resolve(KEPT_BYTES_MAX / 2);
+  await here.pass(120_000);
+  t.match(kept(), [/0002/, /0003/]);
+  here.results.keptBytes = () => Promise.resolve(KEPT_BYTES_MAX + 1);
+  await here.pass(60_000);
+  t.match(kept(), [/0003/], 'the newest stays');
+  await here.sidecar.stop();
 });
 
 t.test('stop', async (t) => {
