@@ -54,6 +54,8 @@ export function memoryStoreUnit(
   const hubs = layer(database.hubs);
   const mail = layer(database.mail);
   const newEvents: StoredEvent[] = [];
+  /** The same, by task and number. */
+  const addedBy = new Map<string, StoredEvent>();
   const removedTasks = new Set<TaskId>();
   let ended = false;
 
@@ -88,11 +90,12 @@ export function memoryStoreUnit(
   const lastEventId = (): number => Math.max(database.lastEventId, database.events.at(-1)?.id ?? 0);
 
   const addEvent = (event: TaskEvent): StoredEvent => {
-    const same = (one: StoredEvent): boolean => one.taskId === event.taskId && one.seq === event.seq;
-    const before = database.eventsOf.get(event.taskId)?.find(same) ?? newEvents.find(same);
+    const name = `${event.taskId} ${event.seq}`;
+    const before = database.eventsOf.get(event.taskId)?.find(({ seq }) => seq === event.seq) ?? addedBy.get(name);
     if (before !== undefined) return before;
     const stored = keptCopy({ ...event, id: lastEventId() + newEvents.length + 1 });
     newEvents.push(stored);
+    addedBy.set(name, stored);
     return stored;
   };
 

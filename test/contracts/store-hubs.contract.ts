@@ -168,7 +168,8 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
       const many = Array.from({ length: 10_000 }, (_, n) => a(`agent-with-a-long-name-${n}`));
       one.calls.call({ events: false, work: false, agents: many });
       const ofMany = await ears[1].next();
-      t.ok(ofMany.agents === null || many.every((id) => ofMany.agents?.includes(id)), 'all of them, or any');
+      const called = new Set(ofMany.agents);
+      t.ok(ofMany.agents === null || many.every((id) => called.has(id)), 'all of them, or any');
       for (let n = 0; n < 50; n += 1) one.calls.call({ events: n === 7, work: n === 30, agents: [a(`a${n}`)] });
       const burst: Look[] = [];
       while (!burst.some(({ agents }) => agents === null || agents.includes(a('a49')))) burst.push(await ears[1].next());

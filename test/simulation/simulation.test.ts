@@ -7,7 +7,7 @@ import { openPool, type Asked, type Summary } from './pool.ts';
 
 const SEEDS = 500;
 const PROCESSES = 2;
-const PLAYED_TWICE = 50;
+const PLAYED_TWICE = 25;
 const REGRESSIONS = path.join(import.meta.dirname, 'regressions');
 
 const pool = await openPool({ processes: PROCESSES });
