@@ -104,6 +104,14 @@ class WsConnection implements HubConnection {
     return this.#socket.bufferedAmount;
   }
 
+  pause(): void {
+    if (this.#closedWith === null) this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   close(code: number, reason: string): void {
     if (this.#closedWith !== null) return;
     this.#closedWith = code;

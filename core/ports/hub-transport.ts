@@ -84,6 +84,12 @@ export interface HubConnection {
   ping(): void;
   /** Bytes sent by us that the socket has not taken yet. */
   bufferedBytes(): number;
+  /**
+   * Reads nothing more from the socket until `resume`; what it has read by then is still delivered. A transport that cannot do
+   * that leaves both out. MUST NOT throw; a socket that is gone does nothing.
+   */
+  pause?(): void;
+  resume?(): void;
   /** Closes; nothing but `onGone` follows. MUST NOT take over 2 s, whatever the peer does. Twice is fine. */
   close(code: number, reason: string): void;
 }

@@ -3,7 +3,7 @@
  * program, so nothing here is believed before it was looked at, and nothing here throws.
  */
 import { wellFormed, wellFormedValue } from '../domain/encoded-text.ts';
-import { findExcess, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
+import { findExcess, hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
 import { isFitText } from './json-text.ts';
 
 /** The largest result file that is read, bytes. */
@@ -15,7 +15,7 @@ export const RESULT_UNFINISHED_MAX_MS = 30_000;
 
 /** Members and elements of a result: parsing and walking a million of them takes seconds, in which nothing else is done. */
 export const RESULT_VALUES_MAX = JSON_VALUES_MAX;
-const TOO_MANY_VALUES = `holds more than ${RESULT_VALUES_MAX} values; write so many into a file of your own and report where it is`;
+const TOO_MANY_VALUES = `holds more than ${RESULT_VALUES_MAX} values (a member of an object counts as five); write so many into a file of your own and report where it is`;
 /** A result stands inside a frame (and there inside a field), whose depth is bounded. */
 const RESULT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
 
@@ -27,7 +27,7 @@ export type ReadResult =
 
 /** Reads the text of a result file. */
 export function readResult(text: string): ReadResult {
-  if (hasMoreCommas(text, RESULT_VALUES_MAX)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
+  if (hasMoreCommas(text, RESULT_VALUES_MAX) || hasTooManyMembers(text)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
   const parsed = parseJson(text);
   if (parsed === null) return { kind: 'unreadable', why: text.trim() === '' ? 'is empty' : 'is not JSON' };
   if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is JSON, but ${kindOf(parsed.value)} where an object is wanted` };

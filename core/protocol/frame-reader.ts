@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { fieldErrors, type FieldError } from './field-errors.ts';
-import { excessText, findExcess } from './json-bounds.ts';
+import { excessText, findExcess, hasTooManyMembers } from './json-bounds.ts';
 
 export type ReadFrame<T> =
   | { readonly kind: 'frame'; readonly frame: T }
@@ -25,13 +25,14 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
   const validators = new Map<string, Validator>();
   return (text) => {
     let value: unknown;
+    const isUnread = hasTooManyMembers(text);
     try {
-      value = JSON.parse(text);
+      value = isUnread ? namesAtStart(text) : JSON.parse(text);
     } catch {
       return { kind: 'invalid_json' };
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return { kind: 'invalid_json' };
-    const excess = findExcess(value);
+    const excess = isUnread ? 'values' : findExcess(value);
     // Nothing beyond this door walks a value over the bounds: only what names the task is handed on.
     const object = excess === null ? (value as Readonly<Record<string, unknown>>) : namesIn(value);
     const messageType = object['type'];
@@ -50,6 +51,14 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
     return { kind: 'validation_failed', messageType, errors: fieldErrors(validator, object), object };
   };
 }
+
+/** The same of a frame that is not parsed, so far as it is said first, as our sidecars do. */
+function namesAtStart(text: string): Readonly<Record<string, unknown>> {
+  const names = [...text.slice(0, START_CHARACTERS).matchAll(NAMED)];
+  return Object.fromEntries(names.reverse().map(([, name, value = '']) => [name, JSON.parse(value) as unknown]));
+}
+const START_CHARACTERS = 1_024;
+const NAMED = /"(type|task_id|generation|agent_id)"\s*:\s*("[\w.-]{1,128}"|\d{1,15}(?=[,}\s]))/gu;
 
 /** What says of which task and whose a frame is, for its answer. */
 function namesIn(frame: object): Readonly<Record<string, unknown>> {

@@ -5,8 +5,14 @@
 
 /** Nesting of objects and arrays in a frame, a body or a result. */
 export const JSON_DEPTH_MAX = 32;
-/** Members of objects and elements of arrays together, in one frame or body: about 10 bytes each in a frame of 1 MiB. */
+/** Elements of arrays and members of objects together, in one frame or body: about 10 bytes each in a frame of 1 MiB. */
 export const JSON_VALUES_MAX = 100_000;
+/** A member of an object counts as so many: its name takes longer to parse than any element of an array. */
+export const VALUES_PER_MEMBER = 5;
+/** Members of objects that no value within the bounds can have more of. */
+const MEMBERS_MAX = JSON_VALUES_MAX / VALUES_PER_MEMBER;
+/** Text of this length can have more: a name, a colon, a value and a comma. Characters. */
+const MEMBERS_TEXT_MIN = MEMBERS_MAX * 5;
 
 export type Excess = 'depth' | 'values';
 
@@ -18,8 +24,9 @@ export function findExcess(value: unknown, depthMax: number = JSON_DEPTH_MAX, va
 
 function excessIn(value: object, depthLeft: number, left: { values: number }): Excess | null {
   if (depthLeft === 0) return 'depth';
-  const inners: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
-  left.values -= inners.length;
+  const isArray = Array.isArray(value);
+  const inners: readonly unknown[] = isArray ? value : Object.values(value);
+  left.values -= isArray ? inners.length : inners.length * VALUES_PER_MEMBER;
   if (left.values < 0) return 'values';
   for (const inner of inners) {
     if (typeof inner !== 'object' || inner === null) continue;
@@ -29,6 +36,39 @@ function excessIn(value: object, depthLeft: number, left: { values: number }): E
   return null;
 }
 
+/**
+ * Whether JSON text has more members than a value within the bounds can have. To parse an object of many names takes far longer
+ * than to count them. Of text that is no JSON the answer means nothing.
+ */
+export function hasTooManyMembers(text: string): boolean {
+  if (text.length < MEMBERS_TEXT_MIN) return false;
+  let members = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === COLON) {
+      members += 1;
+      if (members > MEMBERS_MAX) return true;
+    } else if (unit === QUOTE) at = endOfString(text, at);
+  }
+  return false;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+
+/** Where the string that begins at this quote ends. */
+function endOfString(text: string, from: number): number {
+  for (let end = text.indexOf('"', from + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
 /** What an error says of it, after the name of the field or of the whole. */
 export const excessText = (excess: Excess, depthMax: number = JSON_DEPTH_MAX, valuesMax: number = JSON_VALUES_MAX): string =>
-  excess === 'depth' ? `must not be nested more than ${depthMax} deep` : `must not hold more than ${valuesMax} values`;
+  excess === 'depth'
+    ? `must not be nested more than ${depthMax} deep`
+    : `must not hold more than ${valuesMax} values; a member of an object counts as ${VALUES_PER_MEMBER}`;

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { spawn } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -181,6 +182,8 @@ async function hostileRound(
     cwd: world.dir,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  // It stands for other machines, so it has what the hub and the honest leave of this one's processors.
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   t.teardown(async () => {
     child.kill('SIGKILL');

@@ -15,7 +15,7 @@ import { HUB_TIMING } from '../../core/config/times.ts';
 import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/outbox.ts';
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
 import { HELD_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
-import { JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../core/protocol/json-bounds.ts';
+import { JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER } from '../../core/protocol/json-bounds.ts';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { aTaskId } from '../contracts/fixtures.ts';
 import { STALLED_MS } from '../../adapters/http/event-stream.ts';
@@ -81,6 +81,16 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     [
       'security/json-bounds.test.ts',
       'R20: a frame or a body with more than 100,000 values is refused, and the sender of a report is answered',
+    ],
+  ],
+  [
+    'members of objects in JSON',
+    JSON_VALUES_MAX / VALUES_PER_MEMBER,
+    20_000,
+    'validation_failed',
+    [
+      'security/json-bounds.test.ts',
+      'R20: an object of a hundred thousand names is refused before it is parsed, and its sender is answered',
     ],
   ],
   [

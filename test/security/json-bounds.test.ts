@@ -1,6 +1,6 @@
 /** How deep JSON may be and how many values it may hold, at the doors of the hub. */
 import t from 'tap';
-import { JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../core/protocol/json-bounds.ts';
+import { hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER } from '../../core/protocol/json-bounds.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
@@ -37,12 +37,36 @@ t.test('R20: a frame or a body with more than 100,000 values is refused, and the
     await peer.send({ ...report, result });
     t.match(peer.news(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
   }
-  await peer.send({ ...report, result: zeros(JSON_VALUES_MAX - 10) });
+  await peer.send({ ...report, result: zeros(JSON_VALUES_MAX - 100) });
   t.match(peer.news(), [{ type: 'task_ack', task_id, status: 'complete' }]);
   await rig.stop();
   const bench = await hubBench({ limits: { submitBytes: 1_048_576 } });
   const submit = async (count: number): Promise<number> =>
     (await bench.send('/api/tasks', { json: { description: 'x', metadata: { zeros: zeros(count) } } })).status;
-  t.strictSame([await submit(JSON_VALUES_MAX - 10), await submit(JSON_VALUES_MAX)], [201, 400]);
+  t.strictSame([await submit(JSON_VALUES_MAX - 100), await submit(JSON_VALUES_MAX)], [201, 400]);
   await bench.close();
+});
+
+t.test('R20: an object of a hundred thousand names is refused before it is parsed, and its sender is answered', async (t) => {
+  const membersMax = JSON_VALUES_MAX / VALUES_PER_MEMBER;
+  const named = (count: number): object => Object.fromEntries(Array.from({ length: count }, (_, n) => [`n${n}`, n]));
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const task_id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id, generation: 1 });
+  peer.news();
+  const report = { type: 'task_complete', task_id, generation: 1 };
+  const text = JSON.stringify({ ...report, result: named(70_000) });
+  t.ok(hasTooManyMembers(text));
+  t.notOk(hasTooManyMembers(JSON.stringify({ ...report, result: `{"a\\":1,"b":2}`.repeat(40_000) })), 'colons in text are none');
+  t.notOk(hasTooManyMembers(JSON.stringify(named(membersMax))));
+  t.ok(hasTooManyMembers(JSON.stringify({ quoted: '\\"', more: named(membersMax) }, null, 1)));
+  for (const count of [70_000, membersMax]) {
+    await peer.send({ ...report, result: named(count) });
+    t.match(peer.news(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
+  }
+  await peer.send({ ...report, result: named(membersMax - 10) });
+  t.match(peer.news(), [{ type: 'task_ack', task_id, status: 'complete' }]);
+  await rig.stop();
 });

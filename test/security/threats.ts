@@ -301,6 +301,21 @@ export const THREATS: readonly Threat[] = [
     ],
   },
   {
+    who: 'hostile agent',
+    stoppedBy: 'who makes the hub work for nothing waits behind the others, on the wire and for a commit',
+    tests: [
+      [
+        'core/hub/wasteful-agents.test.ts',
+        'R20: frames that can wait have some milliseconds of a turn of the loop, and each connection one frame in turn',
+      ],
+      ['core/hub/wasteful-agents.test.ts', 'R20: what is behind goes some with each batch, and nobody waits for more of it than that'],
+      [
+        'security/json-bounds.test.ts',
+        'R20: an object of a hundred thousand names is refused before it is parsed, and its sender is answered',
+      ],
+    ],
+  },
+  {
     who: 'odd neighbour',
     stoppedBy: 'batches bounded by work, turns between owners, bodies and reads per token',
     tests: [

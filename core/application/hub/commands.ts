@@ -345,6 +345,9 @@ export type Settled<C extends Command> =
 /** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; any refusal is an answer. */
 export interface CommandInbox {
   do<C extends Command>(command: C): Promise<AnswerTo<C>>;
-  /** The same; `settled` is called once, in commit order and before what the commit sends out. MUST NOT throw. */
-  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void;
+  /**
+   * The same; `settled` is called once, in commit order and before what the commit sends out. MUST NOT throw. `behind`: some of
+   * these go with each batch, however much else waits, and no batch waits for more of them than that.
+   */
+  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, behind?: boolean): void;
 }

@@ -9,6 +9,8 @@ import type { Command } from './commands.ts';
 /** What a turn of an agent's lane is worth, and one of any other lane. Work. */
 const AGENT_TURN = 16;
 const TURN = 256;
+/** What a batch takes of what is behind: about 10 ms, which is what all others wait for it. */
+const BEHIND = { commandsMax: 32, workMax: 64 };
 /** A lane lets go of what was taken out of it once it is so many entries. */
 const LANE_TRIMMED_AT = 1_024;
 
@@ -153,6 +155,36 @@ export class Inbox<E extends Waiting> {
     }
     this.#ring = again;
     return taken;
+  }
+}
+
+/** An inbox, and one for what goes behind it: each batch takes all that it can of the first, and a little of the other. */
+export class RankedInbox<E extends Waiting> {
+  readonly #first: Inbox<E>;
+  readonly #behind = new Inbox<E>(BEHIND);
+
+  constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
+    this.#first = new Inbox(batch);
+  }
+
+  get length(): number {
+    return this.#first.length + this.#behind.length;
+  }
+
+  get bytes(): number {
+    return this.#first.bytes + this.#behind.bytes;
+  }
+
+  /** A sweep judges silence: what was said before it goes first, also of those who are behind. */
+  push(entry: E, behind: boolean): void {
+    const isBehind = behind || (entry.command.kind === 'sweep' && this.#behind.length > 0);
+    (isBehind ? this.#behind : this.#first).push(entry);
+  }
+
+  take(): readonly E[] {
+    const first = this.#first.take();
+    if (this.#behind.length === 0 || first.some(({ work }) => work === Infinity)) return first;
+    return [...first, ...this.#behind.take()];
   }
 }
 

@@ -20,7 +20,7 @@ import { dispatch } from './dispatcher.ts';
 import { removalFromTheOldest, removeOld } from './remove-old.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
 import { sizeOf, workOf } from './command-size.ts';
-import { Inbox, type Waiting } from './inbox.ts';
+import { RankedInbox, type Waiting } from './inbox.ts';
 import type { Roster } from './roster.ts';
 import { unblock } from './unblock.ts';
 
@@ -81,7 +81,7 @@ interface Done {
 
 export class TaskQueue implements CommandInbox {
   readonly #deps: TaskQueueDeps;
-  readonly #inbox: Inbox<Entry>;
+  readonly #inbox: RankedInbox<Entry>;
   #running: Promise<void> | null = null;
   #stopping = false;
   #flushed: Promise<void> | null = null;
@@ -107,7 +107,7 @@ export class TaskQueue implements CommandInbox {
   constructor(deps: TaskQueueDeps) {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
-    this.#inbox = new Inbox({ commandsMax: batchCommands, workMax: batchWork });
+    this.#inbox = new RankedInbox({ commandsMax: batchCommands, workMax: batchWork });
   }
 
   do<C extends Command>(command: C): Promise<AnswerTo<C>> {
@@ -116,11 +116,11 @@ export class TaskQueue implements CommandInbox {
     });
   }
 
-  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void {
+  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, behind = false): void {
     const settle = settled as (outcome: Settled<Command>) => void;
-    if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle);
+    if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle, behind);
     this.#lateResultOf(command).then(
-      (lateResult) => this.#enqueue(command, { lateResult }, settle),
+      (lateResult) => this.#enqueue(command, { lateResult }, settle, behind),
       (error: unknown) => settle({ ok: false, error }),
     );
   }
@@ -185,7 +185,7 @@ export class TaskQueue implements CommandInbox {
     return (await store.keptResult({ taskId, generation, agentId: late.agentId }))?.result ?? null;
   }
 
-  #enqueue(command: Command, prepared: Prepared, settle: Entry['settle']): void {
+  #enqueue(command: Command, prepared: Prepared, settle: Entry['settle'], behind: boolean): void {
     const { limits } = this.#deps.context;
     if (this.#stopping) {
       return settle({
@@ -203,7 +203,7 @@ export class TaskQueue implements CommandInbox {
     }
     const isOwed = !this.#isEnding;
     if (isOwed) this.#owed += 1;
-    this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, settle });
+    this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, settle }, behind);
     this.#running ??= this.#run();
   }
 

@@ -26,7 +26,7 @@ export interface ReportedResult {
 /** `output` stands two objects deep inside its frame. */
 const OUTPUT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
 /** Values of an output, with room for the other fields of its frame. */
-const OUTPUT_VALUES_MAX = JSON_VALUES_MAX - 1_000;
+const OUTPUT_VALUES_MAX = JSON_VALUES_MAX - 5_000;
 /** Of the agent's fields those that are read by themselves. */
 const READ_FIELDS = new Set(['status', 'output', 'tokens_used', 'cost_usd']);
 /** The names in `omitted`, bytes of encoded JSON, together and each. */

@@ -5,10 +5,16 @@
  */
 import type { HubLimits } from '../../../config/limits.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import { refilled, type BucketRule } from '../../../domain/token-bucket.ts';
+import { fullBucket, refilled, spend, type Bucket, type BucketRule } from '../../../domain/token-bucket.ts';
 import type { Clock } from '../../../ports/clock.ts';
 
 type RateLimits = Pick<HubLimits, 'agentFramesPerSecond' | 'agentFrameBurst' | 'agentBytesPerSecond' | 'agentByteBurst'>;
+
+/**
+ * Frames that brought no task on: reports that were refused, and whatever is no report. An agent's sidecar has some each minute; one
+ * that has more makes the hub work for nothing, and waits behind the others until it has been quiet for long enough.
+ */
+const WASTE: BucketRule = { burst: 30, perSecond: 1 };
 
 /** Agents remembered at once; the one that identified first is forgotten. More than there are sockets. */
 const AGENTS_MAX = 20_000;
@@ -23,6 +29,7 @@ export class FrameRate {
   #bytes: number;
   #atMs: number;
   #heldUntilMs = 0;
+  #waste: Bucket;
 
   constructor(limits: RateLimits, clock: Clock) {
     this.#limits = limits;
@@ -32,6 +39,21 @@ export class FrameRate {
     this.#frames = limits.agentFrameBurst;
     this.#bytes = limits.agentByteBurst;
     this.#atMs = clock.monotonicMs();
+    this.#waste = fullBucket(WASTE, this.#atMs);
+  }
+
+  /** A frame of it brought no task on. */
+  wasted(): void {
+    const nowMs = this.#clock.monotonicMs();
+    // Owed up to one burst, so that a minute of quiet always makes it good.
+    const { left } = spend(this.#waste, WASTE, nowMs, 1).bucket;
+    this.#waste = { left: Math.max(-WASTE.burst, left), atMs: nowMs };
+  }
+
+  /** Whether it makes the hub work for nothing. */
+  get isWasteful(): boolean {
+    const { left, atMs } = this.#waste;
+    return left < 0 && refilled(left, this.#clock.monotonicMs() - atMs, WASTE) < 0;
   }
 
   /** Counts a frame, and answers whether the agent is within its rate; if not, it is held off from now on. */

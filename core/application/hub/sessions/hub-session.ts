@@ -24,6 +24,7 @@ import { identifyCommand, noteOtherStore, type SessionToken } from './identify.t
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { TalkHandler } from './talk.ts';
+import { isReport } from './wasteful.ts';
 
 /** Frames that may wait for an identify to be committed; together they are bounded as one frame before identify is. */
 const FRAMES_WAITING_MAX = 64;
@@ -102,6 +103,10 @@ export class HubSession {
   }
   get tokenId(): string | null {
     return this.#token?.id ?? null;
+  }
+  /** Whether its frames may wait for those of others: it has not identified, or its agent makes the hub work for nothing. */
+  get canWait(): boolean {
+    return this.#state !== 'identified' || this.#rate?.isWasteful === true;
   }
   /** Whether its token is being looked up: it is not known yet which one it is. */
   get isLookedUp(): boolean {
@@ -185,6 +190,7 @@ export class HubSession {
     }
     const isInRate = this.#rate?.take(text.length) !== false;
     const read = readers[this.#version](text);
+    if (read.kind !== 'frame' || !isReport(read.frame.type)) this.#rate?.wasted();
     if (read.kind !== 'frame') this.#onInvalid(read);
     else this.#onValid(read.frame);
     // What went over is still taken: version 1 would not send it again.
@@ -222,7 +228,10 @@ export class HubSession {
     const { clock, context } = this.#deps;
     const leftMs = this.#openedMonotonicMs + context.limits.identifyMs - clock.monotonicMs();
     this.#timer = clock.after(leftMs, () => {
-      this.#timer = clock.after(0, () => this.close(1008, 'identify within the time'));
+      this.#timer = clock.after(0, () => {
+        if (!this.#deps.hasWaiting(this.connection)) return this.close(1008, 'identify within the time');
+        this.#timer = clock.after(context.limits.identifyMs, () => this.close(1008, 'identify within the time'));
+      });
     });
   }
 

@@ -9,14 +9,16 @@ import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../commands.ts';
 import { AgentMeter } from './agent-meter.ts';
 import { FrameRates } from './frame-rates.ts';
+import { FrameTurns } from './frame-turns.ts';
 import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { Strangers } from './strangers.ts';
+import { WastefulBehind } from './wasteful.ts';
 
 export type HubSessionsDeps = Omit<
   SessionDeps,
-  'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal' | 'refusedFrames' | 'meter' | 'rates'
+  'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal' | 'refusedFrames' | 'meter' | 'rates' | 'hasWaiting'
 > & {
   readonly trustedProxies: readonly string[];
 };
@@ -32,6 +34,11 @@ const FAULTS: Readonly<Record<number, string>> = {
   1013: 'it takes our frames too slowly',
 };
 
+/** What may wait of one connection beside one frame, bytes. */
+const WAITING_BYTES = 1_048_576;
+/** Commands of wasteful agents that wait for a commit; with more, their frames wait. */
+const BEHIND_MAX = 256;
+
 export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
   readonly #sessions = new Map<number, HubSession>();
@@ -40,17 +47,32 @@ export class HubSessions implements TransportEvents {
   readonly #version1 = new Map<AgentId, HubSession>();
   readonly #closedSockets = refusalCounts();
   readonly #strangers: Strangers;
+  readonly #turns: FrameTurns<HubSession>;
   #lifeTimer: Timer | null = null;
 
   constructor(deps: HubSessionsDeps) {
     this.#strangers = new Strangers(deps.context.limits.unidentifiedSockets);
+    const { clock, log, context } = deps;
+    const rates = new FrameRates(context.limits, clock);
+    const inbox = new WastefulBehind(deps.inbox, rates);
+    this.#turns = new FrameTurns({
+      clock,
+      log,
+      bytesMax: context.limits.frameBytes + WAITING_BYTES,
+      isHeld: ({ state }) => state === 'identified' && inbox.waiting >= BEHIND_MAX,
+    });
     this.#deps = {
       ...deps,
+      inbox,
+      hasWaiting: ({ id }) => {
+        const session = this.#sessions.get(id);
+        return session !== undefined && this.#turns.has(session);
+      },
       addressOf: ({ remoteAddress, forwardedFor }) => addressGroup(clientAddress(remoteAddress, forwardedFor, deps.trustedProxies)),
       noteRefusal: refusalLog(deps),
       refusedFrames: refusalCounts(),
-      meter: new AgentMeter(deps.clock),
-      rates: new FrameRates(deps.context.limits, deps.clock),
+      meter: new AgentMeter(clock),
+      rates,
       registered: (connection) => this.#registered(connection),
       sendTo: (agentId, frame) => this.#sendTo(agentId, frame),
       broadcast: (from, frame, everyVersion) => this.#broadcast(from, frame, everyVersion),
@@ -75,6 +97,7 @@ export class HubSessions implements TransportEvents {
   stop(): void {
     this.#lifeTimer?.cancel();
     this.#lifeTimer = null;
+    this.#turns.stop();
   }
 
   onOpen(connection: HubConnection): void {
@@ -90,7 +113,10 @@ export class HubSessions implements TransportEvents {
   }
 
   onFrame(connection: HubConnection, text: string): void {
-    this.#sessions.get(connection.id)?.onFrame(text);
+    const session = this.#sessions.get(connection.id);
+    if (session === undefined) return;
+    if (session.canWait || this.#turns.has(session)) this.#turns.offer(session, text);
+    else session.onFrame(text);
   }
 
   onPong(connection: HubConnection): void {
@@ -107,7 +133,11 @@ export class HubSessions implements TransportEvents {
 
   onGone(connection: HubConnection, code: number): void {
     const session = this.#sessions.get(connection.id);
-    if (session === undefined) return;
+    if (session !== undefined) this.#turns.end(session, () => this.#forget(session, code));
+  }
+
+  #forget(session: HubSession, code: number): void {
+    const { connection } = session;
     this.#sayWhyClosed(session, code);
     this.#sessions.delete(connection.id);
     if (session.state !== 'identified') this.#strangers.remove(this.#deps.addressOf(connection), connection.id);

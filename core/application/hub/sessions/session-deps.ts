@@ -33,6 +33,8 @@ export interface SessionDeps {
   readonly meter: AgentMeter;
   /** And how fast it sends, whatever it is. */
   readonly rates: FrameRates;
+  /** Whether frames of this connection wait for their turn. */
+  readonly hasWaiting: (connection: HubConnection) => boolean;
   readonly agentMessages: boolean;
   /** Logs what strangers do wrong. */
   readonly noteRefusal: NoteRefusal;

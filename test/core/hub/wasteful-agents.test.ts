@@ -1,0 +1,145 @@
+/** Frames and commands of those who make the hub work for nothing wait behind the others', in their own order. */
+import t from 'tap';
+import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/frame-turns.ts';
+import type { HubConnection } from '../../../core/ports/hub-transport.ts';
+import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { aTaskId } from '../../contracts/fixtures.ts';
+import { aDraft, hubRig } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
+
+/** Each frame takes a millisecond of this clock's time. */
+function turnsRig({ held = () => false }: { readonly held?: (name: string) => boolean } = {}) {
+  const clock = virtualClock();
+  let workedMs = 0;
+  const timed = { monotonicMs: () => clock.monotonicMs() + workedMs, after: clock.after.bind(clock) };
+  const taken: string[] = [];
+  const words: string[] = [];
+  const source = (name: string): FrameSource & { readonly name: string } => ({
+    name,
+    connection: {
+      id: words.length,
+      pause: () => words.push(`${name} paused`),
+      resume: () => words.push(`${name} resumed`),
+    } as unknown as HubConnection,
+    onFrame(text) {
+      workedMs += 1;
+      if (text === 'throw') throw new Error('planned');
+      taken.push(`${name}${text}`);
+    },
+    heard: () => undefined,
+    close: (code) => words.push(`${name} closed ${code}`),
+  });
+  const turns = new FrameTurns<ReturnType<typeof source>>({
+    clock: timed,
+    log: memoryLog(),
+    bytesMax: 100_000,
+    isHeld: ({ name }) => held(name),
+  });
+  return { clock, turns, taken, words, source };
+}
+
+t.test('R20: frames that can wait have some milliseconds of a turn of the loop, and each connection one frame in turn', (t) => {
+  const { clock, turns, taken, words, source } = turnsRig();
+  const [a, b, c] = [source('a'), source('b'), source('c')];
+  for (let n = 0; n < 40; n += 1) turns.offer(a, String(n));
+  turns.offer(b, '0');
+  turns.offer(c, '0');
+  t.strictSame(taken, ['a0', 'a1', 'a2'], 'three milliseconds of this turn');
+  t.strictSame(words, ['a paused'], 'what floods is not read from');
+  t.ok(turns.has(b));
+  let gone = 0;
+  turns.end(a, () => (gone = taken.length));
+  clock.advance(100);
+  t.strictSame(taken.slice(3, 6), ['a3', 'b0', 'c0'], 'who sends little waits for one frame of each other');
+  t.equal(taken.length, 42, 'all of it, each once');
+  t.strictSame([gone, words], [42, ['a paused', 'a resumed']], 'its end comes after its frames');
+  turns.end(b, () => (gone = -1));
+  t.equal(gone, -1);
+  t.end();
+});
+
+t.test('R20: a connection that cannot be kept from sending is closed before what waits of it grows', async (t) => {
+  const { turns, words, source } = turnsRig();
+  const [a, b] = [source('a'), source('b')];
+  for (let n = 0; n < 4; n += 1) turns.offer(a, 'x');
+  turns.offer(b, 'y'.repeat(100_001));
+  t.strictSame(words, ['b closed 1013']);
+  t.end();
+});
+
+t.test('a frame that cannot be handled closes its connection, and no other', (t) => {
+  const { clock, turns, taken, words, source } = turnsRig();
+  const [a, b] = [source('a'), source('b')];
+  for (const text of ['0', '1', '2', 'throw', '4']) turns.offer(a, text);
+  turns.offer(b, '0');
+  clock.advance(10);
+  t.strictSame([words, taken], [['a closed 1011'], ['a0', 'a1', 'a2', 'b0', 'a4']]);
+  t.end();
+});
+
+t.test('who is held waits, others do not wait for it, and at the stop all of it is taken', (t) => {
+  let isHeld = true;
+  const { clock, turns, taken, source } = turnsRig({ held: (name) => name === 'a' && isHeld });
+  const [a, b] = [source('a'), source('b')];
+  turns.offer(a, '0');
+  for (let n = 0; n < 5; n += 1) turns.offer(b, String(n));
+  clock.advance(20);
+  t.strictSame(taken, ['b0', 'b1', 'b2', 'b3', 'b4']);
+  isHeld = false;
+  clock.advance(5);
+  t.strictSame(taken.slice(5), ['a0']);
+  isHeld = true;
+  turns.offer(a, '1');
+  turns.stop();
+  turns.offer(a, '2');
+  t.strictSame(taken.slice(6), ['a1', 'a2']);
+  t.end();
+});
+
+/** A report of a task that never was. */
+const lie = (n: number) => ({ type: 'task_complete', task_id: `task-${String(n).padStart(32, '0')}`, generation: 1, result: {} });
+
+t.test('R20: what is behind goes some with each batch, and nobody waits for more of it than that', async (t) => {
+  const rig = await hubRig();
+  let units = 0;
+  watchUnits(rig.storage, () => ((units += 1), {}));
+  const inOrder: number[] = [];
+  const from = { agentId: 'liar' as AgentId, session: 1 };
+  for (let n = 0; n < 200; n += 1) {
+    const command = { kind: 'report', from, taskId: aTaskId(n), generation: null, body: { report: 'accepted' } } as const;
+    rig.queue.post(command, () => inOrder.push(n), true);
+  }
+  const submit = () =>
+    rig.queue.do({ kind: 'submit', drafts: [aDraft(aTaskId(9_000 + units))], submittedBy: 'tok-1', idempotency: null }).then(() => units);
+  t.equal(await submit(), 1);
+  t.equal(inOrder.length, 32);
+  t.ok((await submit()) <= 3, 'the next one waits for the batch that is under way, and not for the rest');
+  await rig.queue.flush();
+  t.strictSame(inOrder, [...Array(200).keys()], 'all of it, in order');
+  await rig.stop();
+});
+
+t.test('R20: an agent whose reports are refused is answered all the same, and is as any other after some quiet', async (t) => {
+  const rig = await hubRig();
+  const behind: boolean[] = [];
+  const post = rig.queue.post.bind(rig.queue);
+  Object.assign(rig.queue, {
+    post: (...[command, settled, isBehind]: Parameters<typeof post>) => {
+      if (command.kind === 'report') behind.push(isBehind === true);
+      post(command, settled, isBehind);
+    },
+  });
+  const liar = await rig.peer('liar');
+  await liar.identify();
+  for (let n = 0; n < 60; n += 1) await liar.send(lie(n));
+  t.equal(liar.news().filter(({ type }) => type === 'task_nack').length, 60, 'each is answered');
+  t.strictSame([behind.indexOf(true), behind.lastIndexOf(false)], [31, 30]);
+  await rig.pass(40_000);
+  await liar.send({ type: 'ping' });
+  await liar.send(lie(900));
+  t.match(liar.news().at(-1), { type: 'task_nack' });
+  t.equal(behind.at(-1), false);
+  await rig.stop();
+});
