@@ -26,7 +26,7 @@ export interface SoakOptions {
   readonly tasksPerSecond: number;
   /** Of the sidecars, those that are processes with agents of their own; the rest share one process. Default 10. */
   readonly real?: number;
-  /** How long there are load and neighbours before anything is counted, milliseconds. Default 10 s. */
+  /** How long there are load, four times as much as later, and neighbours before anything is counted, milliseconds. Default 5 minutes. */
   readonly firstMs?: number;
   /** Each so long a fault, milliseconds; default a minute. */
   readonly faultEachMs?: number;
@@ -65,7 +65,9 @@ const READERS = 32;
 const FAULT_EACH_MS = 60_000;
 /** A stall is short enough for nobody to be taken for dead. */
 const STALL_MS = 2_000;
-const FIRST_MS = 10_000;
+const FIRST_MS = 300_000;
+/** Times the load: the caches of the database are as full after it as they get in half an hour. */
+const FIRST_RATE = 4;
 const WORK_SECONDS = 2;
 const MAX_RETRIES = 50;
 /** The hub closes idle connections of HTTP after 30 s. */
@@ -117,7 +119,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
 
   // A first task on each, as many readers at once as the hub has, and the neighbours, so that what is opened once is open.
   const early = firstMs === 0 ? null : startNeighbours(t, world, options.tree, { ...orders, seed: `${seed} at first` }, firstMs);
-  const first = await load(honest, random, { tasksPerSecond: options.tasksPerSecond, forMs: firstMs, from: 0 });
+  const first = await load(honest, random, { tasksPerSecond: options.tasksPerSecond * FIRST_RATE, forMs: firstMs, from: 0 });
   await early?.begun;
   if (early !== null) surprises.push(...(await early.stop(true)));
   await drained(honest.waiting);
