@@ -39,7 +39,7 @@ export const KEPT_BYTES_MAX = 268_435_456;
 export const REFUSED_BYTES_MAX = 1_073_741_824;
 /** Between two looks at how much that is, and at the room that is left. */
 export const ROOM_LOOK_MS = 60_000;
-/** Inputs that wait for the journal; beyond it, frames are dropped, which the hub repeats. */
+/** Inputs that wait for the journal; beyond it, frames are dropped, which the hub repeats. Of others there is one of a kind for each run. */
 export const DEFERRED_MAX = 1_000;
 /** The tasks in the journal, as JSON: with the memory of what ended and the outbox, the journal stays within its size. */
 export const JOURNALLED_TASKS_BYTES_MAX = 393_216;

@@ -1,6 +1,6 @@
 /** What could not be taken in. It ends the run that it is about, with its reason, and nothing else. */
-import type { Generation, TaskId } from '../../domain/ids.ts';
-import { nameOf, type Assignment, type Slot } from '../../domain/slot.ts';
+import { nameOf, type Slot } from '../../domain/slot.ts';
+import { assignmentOf } from './about.ts';
 import { STEP_AGAIN_MS } from './bounds.ts';
 import { stopRun } from './ends.ts';
 import type { Event } from './inputs.ts';
@@ -33,22 +33,4 @@ function refuseOffer(turn: Turn, during: Event, message: string): void {
   if (during.type !== 'frame' || during.frame.type !== 'task_assign') return;
   const name = assignmentOf(during);
   if (name !== null) turn.send({ type: 'task_rejected', ...frameName(name), reason: reasonText(`cannot be taken: ${message}`) });
-}
-
-/** Which assignment an input is about; null for none. */
-function assignmentOf(event: Event): Assignment | null {
-  switch (event.type) {
-    case 'sighting':
-      return event.sighting.name;
-    case 'timer':
-      return 'name' in event.timer ? event.timer.name : null;
-    case 'frame':
-      if (!('task_id' in event.frame) || event.frame.generation === undefined) return null;
-      return { taskId: event.frame.task_id as TaskId, generation: event.frame.generation as Generation };
-    case 'persist_failed':
-    case 'step_failed':
-      return assignmentOf(event.during);
-    default:
-      return 'name' in event ? event.name : null;
-  }
 }

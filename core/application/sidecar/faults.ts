@@ -3,11 +3,13 @@
  * which it happened, and is taken up when the disk lets it.
  */
 import { messageOf } from '../../errors/agentcom-error.ts';
+import { assignmentOf, isOfRun, waitingName } from './about.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
 import type { Event, Input, Moment } from './inputs.ts';
 import { frameName, type SidecarState } from './state.ts';
 import { measureRoom, tellDraining } from './standing.ts';
 import { Turn, type Step } from './turn.ts';
+import { assignmentKey } from '../../domain/slot.ts';
 import { decideOffer } from '../../domain/offer.ts';
 import type { Generation, TaskId } from '../../domain/ids.ts';
 
@@ -40,12 +42,30 @@ const nameOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generati
 const isNewOffer = (state: SidecarState, event: Event): event is Offer =>
   isOffer(event) && ['accept', 'busy'].includes(decideOffer(state.journal, nameOfOffer(event), Number.MAX_SAFE_INTEGER).kind);
 
-/** Keeps an input for later. Of too many, frames are let go, since the hub says them again. */
+/** What is told of a run waits behind what of it waits already: its end is no end before its last word. */
+export function mustWait({ fault }: SidecarState, event: Event): boolean {
+  if (fault === null || !isOfRun(event)) return false;
+  const key = keyOf(event);
+  return fault.deferred.some((waiting) => keyOf(waiting) === key);
+}
+
+const keyOf = (event: Event): string | null => {
+  const name = assignmentOf(event);
+  return name === null ? null : assignmentKey(name);
+};
+
+/**
+ * Keeps an input for later. Of too many, frames are let go, since the hub says them again; of all others one of a kind is kept for
+ * each run, so that there are never more than kinds.
+ */
 export function defer(turn: Turn, event: Event): void {
   const deferred = turn.state.fault?.deferred ?? [];
-  if (event.type === 'frame' && deferred.length >= DEFERRED_MAX)
+  const waiting = waitingName(event);
+  if (waiting === null && deferred.length >= DEFERRED_MAX)
     return turn.log('warn', 'too much waits for the journal: dropped a frame of the hub');
-  turn.state = { ...turn.state, fault: { deferred: [...deferred, event] } };
+  const isSame = (other: Event): boolean => waiting !== null && waitingName(other)?.key === waiting.key;
+  if (waiting?.newest === false && deferred.some(isSame)) return;
+  turn.state = { ...turn.state, fault: { deferred: [...deferred.filter((other) => !isSame(other)), event] } };
 }
 
 /**

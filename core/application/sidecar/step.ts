@@ -8,7 +8,7 @@ import { onStepFailed } from './broken.ts';
 import { onCancelled } from './cancels.ts';
 import { isUnlooked, lookAtRunner, onCheckAsked, onChecked, onHubTime } from './checks.ts';
 import { onLingerTimer, onLooked } from './ends.ts';
-import { defer, onPersistFailed, retryJournal } from './faults.ts';
+import { defer, mustWait, onPersistFailed, retryJournal } from './faults.ts';
 import type { Event, Input } from './inputs.ts';
 import { onLeaseTimer, onProgressTimer } from './life.ts';
 import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onLinkUp, onPingTimer, onPongTimer } from './link.ts';
@@ -51,7 +51,7 @@ export function sidecarStep(setting: SidecarSetting): (state: SidecarState, inpu
     tellDrained(turn);
     stopWhenAnswered(turn);
     if (input.type === 'persist_failed') return alsoWith(turn.end(), killsOf(step(state, { ...input, ...input.during })));
-    if (state.fault === null || !turn.isDurable) return turn.end();
+    if (state.fault === null || !(turn.isDurable || mustWait(state, input))) return turn.end();
     return alsoWith(deferred(setting, state, input), killsOf(turn.end()));
   };
   return step;

@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Effect } from '../../../core/application/sidecar/effects.ts';
 import type { Event } from '../../../core/application/sidecar/inputs.ts';
+import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import {
   assignFrame,
   exited,
@@ -11,6 +12,7 @@ import {
   sent,
   SPAWNED,
   startedFor,
+  stoppedRun,
   TASK,
   waking,
   words,
@@ -50,12 +52,11 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
   takeFailing(sidecar, RESULT);
   t.equal(sidecar.slot()?.status, 'working', 'nothing was sent, nothing is settled');
   t.same(words(sidecar.timer('lease')), ['send task_progress'], 'the lease goes on meanwhile');
-  t.same(words(sidecar.wake(exited(0))), ['look']);
-  t.same(sidecar.looked(), [], 'what must be journalled waits behind it');
+  t.same(words(sidecar.wake(exited(0))), [], 'what its run tells waits behind it');
   const retried = sidecar.timer('journal');
-  t.same(words(retried), ['writeReport', 'forget', 'persist', 'send task_complete']);
+  t.same(words(retried), ['writeReport', 'persist', 'send task_complete']);
   t.equal(startedFor(retried, 'journal'), 0);
-  t.same(words(sidecar.timer('journal')), [], 'the look has nothing more to say');
+  t.same(words(sidecar.timer('journal')), ['forget', 'persist']);
   t.same(words(sidecar.timer('journal')), ['persist', 'measureRoom']);
   t.equal(sidecar.state.fault, null);
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'journal_unwritable' }]);
@@ -125,9 +126,53 @@ t.test('frames that wait for the journal still show that the hub is there', asyn
   t.equal(sidecar.state.fault?.deferred.length, 2);
 });
 
+t.test('R12: what hands a task back is told as that, also when its run ends while the journal fails', async (t) => {
+  // Told as lost: an attempt, and a strike against the machine.
+  const inability: WakeEvent = {
+    type: 'failed',
+    phase: 'agent',
+    kind: 'auth',
+    message: 'not logged in',
+    retryable: false,
+    beforeWork: true,
+  };
+  for (const last of [stoppedRun(), exited(0)]) {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    takeFailing(sidecar, { type: 'wake', name: named(), runId: 'run-1', event: inability });
+    t.same(words(sidecar.wake(last)), []);
+    t.same(words(sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: null })), []);
+    takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
+    sidecar.timer('journal');
+    t.match(sidecar.slot(), { stop: { cause: 'released' } });
+    t.same(words(sidecar.timer('journal')), ['look']);
+    sidecar.looked();
+    while (sidecar.state.fault !== null) sidecar.timer('journal');
+    t.match(sent(sidecar.all).at(-1), { type: 'task_released', cause: 'auth' });
+    t.same(sidecar.state.journal.slots, []);
+  }
+});
+
+t.test('R20: while the journal fails, what a run tells waits, one of a kind, the last word included', async (t) => {
+  const sidecar = waking();
+  takeFailing(sidecar, { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED });
+  for (let count = 0; count < 2_000; count += 1) {
+    sidecar.wake({ type: 'progress', message: `step ${count}` });
+    sidecar.wake({ type: 'started', sessionId: `ses_${count}` });
+    sidecar.sight({ kind: 'progress', percent: 1, message: `line ${count}`, tokensUsed: null });
+    sidecar.take(RESULT);
+    sidecar.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is empty.' });
+    sidecar.timer('run_max');
+  }
+  sidecar.wake(exited(0));
+  t.ok((sidecar.state.fault?.deferred.length ?? 0) < 10, `${sidecar.state.fault?.deferred.length} wait`);
+  while (sidecar.state.fault !== null) sidecar.timer('journal');
+  t.match(sent(sidecar.all).at(-1), { type: 'task_complete' }, 'the first word of its end counts');
+});
+
 t.test('too many frames that wait are let go; what the run tells never is', async (t) => {
   const sidecar = working();
-  takeFailing(sidecar, RESULT);
+  takeFailing(sidecar, { type: 'timer', timer: { purpose: 'run_max', name: named() } });
   for (let count = 0; count < 1_100; count += 1) {
     sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   }
