@@ -37,16 +37,19 @@ const LEFT_BEHIND_MS = 1_000;
 export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Promise<void> {
   const lifecycle = new Lifecycle({ clock: systemClock(), log, stopEachMs, stopAllMs: stopEachMs });
   const signal = stopOnSignal(lifecycle, log);
+  let wasReady = false;
   try {
     const running = await start({ lifecycle, stopping: signal.aborted });
     const finished = running?.finished ?? signal.stopped;
     // One that cannot go on may never be ready.
     await Promise.race([sayReady(running), finished, signal.stopped]);
+    wasReady = running !== null;
     await Promise.race([finished, signal.stopped]);
   } catch (error) {
     // A start that was broken off by a signal is a stop like any other.
     if (!signal.aborted.aborted) throw error;
-    log.info('stopped before it was ready', { error });
+    if (wasReady) log.error('could not stop in order', { error });
+    else log.info('stopped before it was ready', { error });
   } finally {
     signal.forget();
     try {

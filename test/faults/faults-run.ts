@@ -46,11 +46,13 @@ export interface FaultsOptions {
   /** Which calls of each `step`: from 1. */
   readonly first?: number | undefined;
   readonly onProgress?: ((done: number, of: number, note: string) => void) | undefined;
+  /** Told of each pair of story and fault once it was played: a run that is broken off has said what it found. */
+  readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
 }
 
 /** Plays them all, one after the other. */
 export async function faultsRun(options: FaultsOptions = {}): Promise<readonly Outcome[]> {
-  const { scenarios = SCENARIOS, kinds = KINDS, step = 1, first = 1, onProgress = () => undefined } = options;
+  const { scenarios = SCENARIOS, kinds = KINDS, step = 1, first = 1, onProgress = () => undefined, onOutcome = () => undefined } = options;
   const statements = statementFaults();
   const template = await emptyDatabase();
   const outcomes: Outcome[] = [];
@@ -60,7 +62,9 @@ export async function faultsRun(options: FaultsOptions = {}): Promise<readonly O
     );
     for (const { scenario, kind } of pairs) {
       onProgress(outcomes.length, pairs.length, `${scenario.name}; ${nameOf(kind)}`);
-      outcomes.push(await everyCall(scenario, kind, { first, step }, { statements, template: template.file }));
+      const outcome = await everyCall(scenario, kind, { first, step }, { statements, template: template.file });
+      onOutcome(outcome);
+      outcomes.push(outcome);
     }
   } finally {
     statements.remove();

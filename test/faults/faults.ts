@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
-import { faultsRun } from './faults-run.ts';
+import { faultsRun, type Outcome } from './faults-run.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 const SHOWN = 30;
@@ -29,7 +29,13 @@ say(
 );
 const beganMs = performance.now();
 let bar: ReturnType<typeof progressBar> | null = null;
-const outcomes = await faultsRun({ scenarios, step, first, onProgress: (done, of, note) => (bar ??= progressBar(of)).at(done, note) });
+let told = 0;
+const onOutcome = ({ scenario, kind, violations: found }: Outcome): void => {
+  for (const { nth, what } of found.slice(0, SHOWN - told)) say(`VIOLATION ${scenario}; ${kind}, call ${nth}: ${what}`);
+  told = Math.min(SHOWN, told + found.length);
+};
+const onProgress = (done: number, of: number, note: string): void => (bar ??= progressBar(of)).at(done, note);
+const outcomes = await faultsRun({ scenarios, step, first, onProgress, onOutcome });
 (bar as ReturnType<typeof progressBar> | null)?.end();
 const seconds = Math.round((performance.now() - beganMs) / 1_000);
 
@@ -41,7 +47,6 @@ for (const kind of new Set(outcomes.map((outcome) => outcome.kind))) {
   const of = outcomes.filter((outcome) => outcome.kind === kind);
   say(`${kind}: ${of.reduce((sum, outcome) => sum + outcome.failed, 0)} calls failed in ${of.length} stories`);
 }
-for (const { scenario, kind, nth, what } of violations.slice(0, SHOWN)) say(`VIOLATION ${scenario}; ${kind}, call ${nth}: ${what}`);
 say(`${failed} calls failed, ${violations.length} violations (wanted 0); ${seconds} s`);
 writeFigures('faults', values.scenario === '' && first === 1 && step === 1, {
   reached: violations.length === 0,

@@ -6,6 +6,9 @@ import { SCENARIOS } from './scenarios.ts';
 // Each run is a hub and its sidecars on real files, on a machine that is busy with other tests.
 t.setTimeout(120_000);
 
+/** From this step of its journal on, the sidecar that comes, works and stops is stopping. */
+const STOP_FROM = 95;
+
 const chosen = (...names: readonly string[]) => SCENARIOS.filter(({ name }) => names.some((each) => name.startsWith(each)));
 
 t.test(
@@ -17,6 +20,16 @@ t.test(
     t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 7, 'calls were failed');
   },
 );
+
+t.test('R3, R4: a sidecar that dies, or loses its power, amid its stop is one that was killed', async (t) => {
+  const kinds = KINDS.filter(({ fault }) => fault === 'killed' || fault === 'power');
+  const outcomes = await faultsRun({ scenarios: chosen('a sidecar comes'), kinds, first: STOP_FROM });
+  for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
+  t.ok(
+    outcomes.every(({ failed }) => failed > 0),
+    'it died in its last steps',
+  );
+});
 
 t.test(
   'R4, R10, J2, J4: a sidecar that starts with a full journal on a disk that fails runs nothing twice and loses no result',

@@ -114,7 +114,10 @@ export class Machine {
     void running.sidecar.stop().then(() => (isStopped = true));
     await this.#deps.calm.wait();
     // It waits for its last answers, by the clock.
-    for (let turns = 0; !isStopped && turns < 20; turns += 1) await this.#deps.clock.walk(1_000, this.#deps.calm.wait);
+    const isAlive = (): boolean => this.#running === running;
+    for (let turns = 0; !isStopped && isAlive() && turns < 20; turns += 1) await this.#deps.clock.walk(1_000, this.#deps.calm.wait);
+    // One that was killed, or lost its power, amid its stop is as any that was.
+    if (!isAlive()) return;
     if (!isStopped) this.#deps.evidence.violate('sidecar', `${this.#deps.agentId} did not stop within 20 s`);
     this.kill();
   }
