@@ -7,6 +7,8 @@ import type { Assignment } from './slot.ts';
 
 /** How long an ended assignment is remembered. */
 export const ENDED_KEPT_HOURS = 7 * 24;
+/** How many are forgotten for their age with each that ends: a clock that is moved forward forgets no more, and files that were kept stay. */
+export const AGED_AT_ONCE_MAX = 2;
 /** How many tasks are remembered. */
 export const ENDED_MAX = 10_000;
 /** What the memory may take of the journal, characters. */
@@ -92,7 +94,8 @@ function marked(memory: readonly EndedEntry[], taskId: TaskId): readonly EndedEn
  */
 function firstKept(all: readonly EndedEntry[], hour: number): number {
   let first = Math.max(0, all.length - ENDED_MAX);
-  while (first < all.length && hour - hourOf(all[first] as EndedEntry) > ENDED_KEPT_HOURS) first += 1;
+  const last = Math.min(all.length, first + AGED_AT_ONCE_MAX);
+  while (first < last && hour - hourOf(all[first] as EndedEntry) > ENDED_KEPT_HOURS) first += 1;
   let characters = 0;
   for (let place = first; place < all.length; place += 1) characters += charactersOf(all[place] as EndedEntry);
   for (; characters > ENDED_CHARACTERS_MAX; first += 1) characters -= charactersOf(all[first] as EndedEntry);

@@ -133,7 +133,10 @@ export function wakeableSlots(slots: readonly Slot[], room: number): readonly Sl
 }
 
 /** How much of `runMaxMs` is left; never more than all of it, whatever the clock did. Null without a limit. */
-export function runLeftMs(slot: Slot, nowMs: number): number | null {
-  if (slot.runMaxMs === null) return null;
-  return Math.max(0, Math.min(slot.runMaxMs, slot.acceptedAtMs + slot.runMaxMs - nowMs));
-}
+export const runLeftMs = (slot: Slot, nowMs: number): number | null => leftMs(slot.runMaxMs, slot.acceptedAtMs, nowMs);
+
+/** The same by the clock of the hub, which gave the task and told what time it is. */
+export const runLeftByHubMs = (slot: Slot, hubMs: number): number | null => leftMs(slot.runMaxMs, slot.assignedAtMs, hubMs);
+
+const leftMs = (maxMs: number | null, sinceMs: number, nowMs: number): number | null =>
+  maxMs === null ? null : Math.max(0, Math.min(maxMs, sinceMs + maxMs - nowMs));

@@ -31,6 +31,11 @@ export const REMOVE_RETRY_MS = 600_000;
 export const REMOVALS_WAITING_MAX = 1_000;
 /** Until a timer of the sidecar itself comes again whose turn threw. */
 export const STEP_AGAIN_MS = 5_000;
+/**
+ * After a start: the least that a run has left of its time, and a published task of its own, by a clock that may have been moved
+ * meanwhile. What the hub says of the time is taken at once.
+ */
+export const CLOCK_DOUBT_MS = 300_000;
 /** Between two tries to find out about a run that could not be followed. */
 export const ATTACH_RETRY_MS = 5_000;
 /** What is kept of recorded results that were cut, bytes; beyond it the oldest goes. */

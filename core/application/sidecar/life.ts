@@ -1,6 +1,6 @@
 /** Signs of life, the lease that they renew, and the progress that is told. */
-import { hasStarted, runLeftMs, type Assignment, type Slot } from '../../domain/slot.ts';
-import { PROGRESS_EVERY_MS } from './bounds.ts';
+import { hasStarted, runLeftByHubMs, runLeftMs, type Assignment, type Slot } from '../../domain/slot.ts';
+import { CLOCK_DOUBT_MS, PROGRESS_EVERY_MS } from './bounds.ts';
 import { reasonText } from './report-frames.ts';
 import { grown, isNoUsage, usageFields, type Usage } from '../../domain/usage.ts';
 import { frameName, type ProgressFields } from './state.ts';
@@ -12,6 +12,26 @@ export function watchLife(turn: Turn, slot: Slot): void {
   turn.startTimerOf(slot, 'lease', renewEveryMs(turn));
   const leftMs = runLeftMs(slot, turn.nowMs);
   if (leftMs !== null) turn.startTimerOf(slot, 'run_max', leftMs);
+}
+
+/** After a start this clock alone ends no run: a step forward while nobody looked would end all. */
+export function watchLifeAgain(turn: Turn, slot: Slot): void {
+  watchLife(turn, slot);
+  const leftMs = runLeftMs(slot, turn.nowMs);
+  if (leftMs === null || leftMs >= CLOCK_DOUBT_MS) return;
+  turn.patchLive(slot, { inDoubt: true });
+  turn.startTimerOf(slot, 'run_max', CLOCK_DOUBT_MS);
+}
+
+/** The hub says what time it is: a run is over its time by both clocks, or goes on. */
+export function settleDoubt(turn: Turn, hubMs: number): void {
+  for (const slot of turn.state.journal.slots) {
+    if (!turn.live(slot).inDoubt) continue;
+    turn.patchLive(slot, { inDoubt: false });
+    if (slot.status === 'reporting' || slot.stop !== null) continue;
+    const [byThis, byHub] = [runLeftMs(slot, turn.nowMs), runLeftByHubMs(slot, hubMs)];
+    if (byThis !== null && byHub !== null) turn.startTimerOf(slot, 'run_max', Math.max(byThis, byHub));
+  }
 }
 
 const renewEveryMs = (turn: Turn): number => Math.max(1, Math.floor(turn.state.link.policy.lease_ms / 3));

@@ -1,8 +1,9 @@
 /** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
 import { nameOf, wasWoken, type Slot } from '../../domain/slot.ts';
+import { CLOCK_DOUBT_MS } from './bounds.ts';
 import { lookAtRunner } from './checks.ts';
 import { expect, look, prepare } from './folders.ts';
-import { watchLife, watchSilence } from './life.ts';
+import { watchLifeAgain, watchSilence } from './life.ts';
 import { connect } from './link.ts';
 import { stopRun } from './ends.ts';
 import { wrapUp } from './settling.ts';
@@ -29,7 +30,7 @@ function resume(turn: Turn, slot: Slot): void {
   if (slot.expectedSinceMs !== null) expect(turn, slot);
   if (slot.status === 'reporting') return slot.run === null ? wrapUp(turn, slot) : stopRun(turn, slot);
   if (slot.stop !== null) return slot.run === null ? look(turn, slot) : stopRun(turn, slot);
-  watchLife(turn, slot);
+  watchLifeAgain(turn, slot);
   if (slot.run !== null) return resumeRun(turn, slot);
   if (slot.status === 'waking') {
     const { wakeRetriesMs } = turn.setting.timing;
@@ -57,5 +58,5 @@ function resumeLaidOut(turn: Turn, slot: Slot): void {
   turn.outwardly({ type: 'publish', name: nameOf(slot), task: slot.task });
   const { pickupWithinMs } = turn.setting.timing;
   const leftMs = (slot.expectedSinceMs ?? turn.nowMs) + pickupWithinMs - turn.nowMs;
-  turn.startTimerOf(slot, 'pickup', Math.max(0, Math.min(pickupWithinMs, leftMs)));
+  turn.startTimerOf(slot, 'pickup', Math.min(pickupWithinMs, Math.max(CLOCK_DOUBT_MS, leftMs)));
 }

@@ -106,6 +106,8 @@ export interface LiveSlot {
   readonly failure: Failure | null;
   /** Something of its run could not be stopped, or nobody knows. */
   readonly mayLive: boolean;
+  /** How long its run lasted is not known: it may have gone on while a clock was moved. */
+  readonly inDoubt: boolean;
   /** The number of the newest look into its folder. */
   readonly look: number;
   /** The hub was told that the wake went well. */
@@ -143,6 +145,7 @@ export const NOTHING_LIVE: LiveSlot = {
   wakeError: null,
   failure: null,
   mayLive: false,
+  inDoubt: false,
   look: 0,
   wakeTold: false,
   used: NO_USAGE,

@@ -10,7 +10,7 @@ import { isUnlooked, lookAtRunner, onCheckAsked, onChecked, onHubTime } from './
 import { onLingerTimer, onLooked } from './ends.ts';
 import { defer, mustWait, onPersistFailed, retryJournal } from './faults.ts';
 import type { Event, Input } from './inputs.ts';
-import { onLeaseTimer, onProgressTimer } from './life.ts';
+import { onLeaseTimer, onProgressTimer, settleDoubt } from './life.ts';
 import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onLinkUp, onPingTimer, onPongTimer } from './link.ts';
 import { onAssign } from './offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from './overdue.ts';
@@ -127,7 +127,10 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
     if (frame.type === 'error') return onHubError(turn, frame);
     if (frame.type !== 'identified') return;
     establish(turn, frame);
-    if (frame.server_time !== undefined) onHubTime(turn, frame.server_time);
+    if (frame.server_time !== undefined) {
+      onHubTime(turn, frame.server_time);
+      settleDoubt(turn, frame.server_time);
+    }
     forgetDrain(turn);
     tellDraining(turn);
     return onInventoryAnswered(turn, frame);

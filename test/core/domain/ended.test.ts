@@ -1,5 +1,6 @@
 import t from 'tap';
 import {
+  AGED_AT_ONCE_MAX,
   ENDED_CHARACTERS_MAX,
   ENDED_ENTRY_PATTERN,
   ENDED_MAX,
@@ -75,6 +76,18 @@ t.test('the memory stays within its share of the journal, however long the ids a
   const { memory } = remember(long, { ...ended(1, 1), taskId: task(ENDED_MAX, 64) }, NOW_MS);
   t.ok(JSON.stringify(memory).length <= ENDED_CHARACTERS_MAX + 2);
   t.not(recall(memory, task(ENDED_MAX, 64)), undefined);
+});
+
+t.test('R10: a clock that is moved forward does not forget all at once', async (t) => {
+  const memory = memoryOf(Array.from({ length: 100 }, (_, number) => ended(number, 1, { filesKept: true })));
+  const year = NOW_MS + 365 * DAY_MS;
+  const after = remember(memory, ended(1_000, 1), year);
+  t.equal(after.forgotten.length, AGED_AT_ONCE_MAX);
+  t.equal(after.memory.length, 101 - AGED_AT_ONCE_MAX);
+  t.equal(remember(after.memory, ended(1_001, 1), NOW_MS).forgotten.length, 0, 'once it is right again the rest is as it was');
+  let later = after.memory;
+  for (let number = 0; number < 100; number += 1) later = remember(later, ended(2_000 + number, 1), year).memory;
+  t.equal(later.length, 101, 'what is old goes in time');
 });
 
 t.test('files that were kept are told when their assignment is forgotten', async (t) => {

@@ -140,13 +140,35 @@ t.test('a run that cannot be found out about keeps its slot', async (t) => {
 t.test('what is left of the run time, whatever the clock did meanwhile', async (t) => {
   for (const [passedMs, leftMs] of [
     [600_000, 3_000_000],
-    [4_000_000, 0],
     [-3_600_000, 3_600_000],
   ] as const) {
     const sidecar = stage({}, journal(WOKEN_SLOT));
     sidecar.nowMs += passedMs;
     t.equal(startedFor(sidecar.take({ type: 'start' }), 'run_max'), leftMs);
   }
+});
+
+t.test('R11: after a restart a run is over its time once the hub says so too, or has said nothing for 5 minutes', async (t) => {
+  const DAY_MS = 86_400_000;
+  for (const [what, hubPassedMs, leftMs] of [
+    ['the clock was moved forward by a day', 600_000, 3_000_000],
+    ['it is over', DAY_MS, 0],
+    ['the hub says the same time as at the start', 0, 3_600_000],
+  ] as const) {
+    const sidecar = stage({}, journal(WOKEN_SLOT));
+    sidecar.nowMs += DAY_MS;
+    t.equal(startedFor(sidecar.take({ type: 'start' }), 'run_max'), 300_000, what);
+    const identified = sidecar.identify({ server_time: WOKEN_SLOT.assignedAtMs + hubPassedMs });
+    t.equal(startedFor(identified, 'run_max'), leftMs, what);
+    sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+    sidecar.timer('reconnect');
+    t.equal(startedFor(sidecar.identify({ server_time: START_MS }), 'run_max'), undefined, 'asked once');
+  }
+  const unheard = stage({}, journal(WOKEN_SLOT));
+  unheard.nowMs += DAY_MS;
+  unheard.take({ type: 'start' });
+  t.ok(words(unheard.timer('run_max')).includes('persist'));
+  t.match(unheard.slot(), { stop: { cause: 'execution_timeout' } });
 });
 
 t.test('everything that a sidecar journals is read again as it was', async (t) => {

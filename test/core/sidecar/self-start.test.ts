@@ -81,6 +81,9 @@ t.test('R1: after a restart it is laid out if it was not yet, and what nobody ow
   t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'publish', 'connect']);
   t.same(only(effects, 'withdrawAllBut')[0]?.names, [named()]);
   t.equal(startedFor(effects, 'pickup'), 1_200_000, 'what is left of its time');
+  const moved = stage(SELF, before.state.journal);
+  moved.nowMs += 86_400_000;
+  t.equal(startedFor(moved.take({ type: 'start' }), 'pickup'), 300_000, 'and 5 minutes by a clock that was moved');
   before.sight({ kind: 'started' });
   const working = stage(SELF, before.state.journal).take({ type: 'start' });
   t.equal(startedFor(working, 'silence'), 1_800_000);
