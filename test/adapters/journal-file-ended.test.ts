@@ -85,13 +85,14 @@ t.test('R3: a save costs what changed, not what is remembered', async (t) => {
 });
 
 /** Before, and after: one more, one more and the oldest gone, and a file that is written anew. */
-const LONG = Array.from({ length: 40 }, (_, n) => `${n}`.padStart(4_000, '0'));
+const LONG = Array.from({ length: 5 }, (_, n) => `${n}`.padStart(16_000, '0'));
+const BECAME_LONG = 'a file that has become long';
 const CHANGES: readonly { readonly what: string; readonly before: readonly State[]; readonly after: State }[] = [
   { what: 'the first', before: [state(0, [])], after: state(1, entries(0, 1)) },
   { what: 'one more', before: [state(0, entries(0, 2)), state(1, entries(0, 3))], after: state(2, entries(0, 4)) },
   { what: 'another list', before: [state(0, entries(0, 2)), state(1, entries(0, 3))], after: state(2, entries(1, 4)) },
   {
-    what: 'a file that has become long',
+    what: BECAME_LONG,
     before: [...LONG.keys()].map((n) => state(n, LONG.slice(n, n + 1))),
     after: state(40, ['written anew']),
   },
@@ -111,6 +112,11 @@ t.test('R3: whatever step of a save fails, or is the last, the state and its lis
       await failing.die();
       const found = await stateIn(failing.dataDir);
       t.same(found, failed === null ? after : before.at(-1), `${what}, step ${nth} ${failed === null ? 'worked' : 'failed'}`);
+      if (isDone && what === BECAME_LONG)
+        t.ok(
+          (await endedFiles(failing.dataDir)).some((name) => name !== 'ended-1.log'),
+          'it was written anew',
+        );
 
       // And a sidecar that lives on after the failure saves what comes next, wherever it is killed then.
       if (!isDone) {
@@ -229,7 +235,8 @@ t.test('an older file of the list stays as long as a copy names it, and no longe
   const dataDir = await emptyFolder(t);
   const journal = journalIn(dataDir);
   await journal.open();
-  for (const [n, text] of LONG.entries()) {
+  const many = Array.from({ length: 40 }, (_, n) => `${n}`.padStart(4_000, '0'));
+  for (const [n, text] of many.entries()) {
     await journal.save(state(n, [text]));
     for (const name of ['queue.json', 'queue.json.1']) {
       const named = n === 0 && name === 'queue.json.1' ? null : /"file":"([^"]+)"/.exec(await readText(join(dataDir, name)))?.[1];

@@ -30,9 +30,12 @@ export async function deadPid(): Promise<number> {
   return child.pid as number;
 }
 
+/** Whoever has its number since then began at another time. */
+let dead: Promise<number> | null = null;
+
 /** Leaves the locks of this process as a process leaves them that was killed, at whatever step. */
 export async function pretendHolderDied(dataDir: string): Promise<void> {
-  const mark = { pid: await deadPid(), startTime: '1', bootId: null, id: 'dead' };
+  const mark = { pid: await (dead ??= deadPid()), startTime: '1', bootId: null, id: 'dead' };
   const candidates = (await readdir(dataDir)).filter((name) => name.startsWith('lock.'));
   for (const name of ['lock', ...candidates]) await writeFile(join(dataDir, name), `${JSON.stringify(mark)}\n`);
 }

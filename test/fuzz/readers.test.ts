@@ -26,7 +26,8 @@ import { brokenFrames, brokenIdentifies, wellMadeFrames } from './hostile/frame-
 import { awkward, fitting, oneWrong } from './hostile/from-schema.ts';
 
 const SEED = 20_260_102;
-const RUNS = 2_000;
+/** Of each kind of text; more when asked for. */
+const RUNS = Number(process.env['AGENTCOM_READER_RUNS'] ?? 800);
 
 /** Fails unless it answers, or throws an error of ours. */
 function answersOrFails<T>(read: () => T, what: string): T | AgentcomError {
