@@ -57,6 +57,10 @@ export function expectation(options: ExpectationOptions): Expectation {
   /** Those who wait for the next look. */
   let waiters: (() => void)[] = [];
 
+  /** Since when somebody waits for all to be decided, in order: whoever asks knows that the run is over. */
+  let askedAtMs: readonly number[] = [];
+  const overSinceMs = (): number | null => askedAtMs[0] ?? null;
+
   function tell(sighting: ResultSighting): void {
     if (!isEnded) options.onSighting(sighting);
   }
@@ -71,7 +75,7 @@ export function expectation(options: ExpectationOptions): Expectation {
   /** One look; answers when to look again, null when all is decided. */
   async function lookOnce(tellAgain: boolean): Promise<number | null> {
     if (isEnded || !(await isFolder(paths.resultsDir))) return null;
-    const flatAgainMs = mayTakeFlat() ? await flat.take() : null;
+    const flatAgainMs = mayTakeFlat() ? await flat.take(overSinceMs()) : null;
     if ((tellAgain || !hasToldStarted) && (await isRegular(paths.own('started')))) {
       hasToldStarted = true;
       tell({ kind: 'started', name });
@@ -86,7 +90,7 @@ export function expectation(options: ExpectationOptions): Expectation {
   }
 
   async function lookAtResult(tellAgain: boolean): Promise<number | null> {
-    const found = await reader.read(paths.own('json'));
+    const found = await reader.read(paths.own('json'), overSinceMs());
     if (found.kind === 'waiting') return found.againMs;
     if (found.kind === 'not_regular') warn('The result is not a regular file; it is not read.', { path: paths.own('json') });
     if (found.kind !== 'object' && found.kind !== 'invalid') return null;
@@ -134,8 +138,14 @@ export function expectation(options: ExpectationOptions): Expectation {
     name,
     poke,
     async look() {
-      await run(true);
-      while (isUndecided && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
+      const asked = clock.monotonicMs();
+      askedAtMs = [...askedAtMs, asked];
+      try {
+        await run(true);
+        while (isUndecided && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
+      } finally {
+        askedAtMs = askedAtMs.toSpliced(askedAtMs.indexOf(asked), 1);
+      }
     },
     end() {
       isEnded = true;

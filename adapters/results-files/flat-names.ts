@@ -22,9 +22,9 @@ const STARTED_BYTES_MAX = 65_536;
 export interface FlatNames {
   /**
    * Moves the flat `.started` and `.json` of the assignment into its folder, or out of the way. Where a result is in
-   * the making it stays; the answer is when to look again, else null.
+   * the making it stays; the answer is when to look again, else null. `overSinceMs` is as for the reader.
    */
-  take(): Promise<number | null>;
+  take(overSinceMs: number | null): Promise<number | null>;
 }
 
 export interface FlatNamesOptions {
@@ -43,10 +43,10 @@ export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesO
     if (found.kind === 'file') await move('started', readResult(found.value.toString('utf8')));
   }
 
-  async function takeResult(): Promise<number | null> {
+  async function takeResult(overSinceMs: number | null): Promise<number | null> {
     // While there is a result in its own folder, this one is too late; to read it would disturb what is known of that.
     const isSecond = await isThere(paths.own('json'));
-    const result: ResultFound = isSecond ? { kind: 'missing' } : await reader.read(paths.flat('json'));
+    const result: ResultFound = isSecond ? { kind: 'missing' } : await reader.read(paths.flat('json'), overSinceMs);
     if (result.kind === 'waiting') return result.againMs;
     // Nothing moves that was not read: it may have appeared this very moment.
     if (isSecond || result.kind === 'object' || result.kind === 'invalid') await move('json', result);
@@ -75,9 +75,9 @@ export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesO
   const refuse = (file: AgentFile, reason: string): Promise<void> => refuseFlatFile(paths.flat(file), refusedDir, reason);
 
   return {
-    async take() {
+    async take(overSinceMs) {
       await takeStarted();
-      return await takeResult();
+      return await takeResult(overSinceMs);
     },
   };
 }

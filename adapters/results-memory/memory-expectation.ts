@@ -4,7 +4,7 @@ import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
 import type { FlatNames, ResultSighting } from '../../core/ports/result-inbox.ts';
-import { readProgress, readResult, RESULT_FILE_BYTES_MAX, RESULT_UNFINISHED_MAX_MS } from '../../core/protocol/agent-files.ts';
+import { readProgress, readResult, RESULT_FILE_BYTES_MAX, unfinishedLeftMs, type Unfinished } from '../../core/protocol/agent-files.ts';
 import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
 
 export interface MemoryExpectationOptions {
@@ -37,7 +37,9 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
   let hasToldStarted = false;
   let toldResult: number | null = null;
   let trace: string | null = null;
-  let unfinished: { readonly stamp: number; readonly sinceMs: number; readonly firstMs: number } | null = null;
+  let unfinished: (Unfinished & { readonly stamp: number }) | null = null;
+  /** Since when each waits who asked for a look, oldest first: the run is over. */
+  let askedAtMs: readonly number[] = [];
   let again: Timer | null = null;
   const progressRead = new Map<string, number>();
   let waiters: (() => void)[] = [];
@@ -87,7 +89,7 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
   function leftMs({ stamp }: MemoryFile): number {
     const nowMs = clock.monotonicMs();
     if (unfinished?.stamp !== stamp) unfinished = { stamp, sinceMs: nowMs, firstMs: unfinished?.firstMs ?? nowMs };
-    const left = Math.min(unfinished.sinceMs + resultStillMs, unfinished.firstMs + RESULT_UNFINISHED_MAX_MS) - nowMs;
+    const left = unfinishedLeftMs(unfinished, askedAtMs[0] ?? null, resultStillMs, nowMs);
     if (left > 0) again ??= clock.after(left, poke);
     return left;
   }
@@ -143,8 +145,11 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
     poke,
     async look() {
       await Promise.resolve();
+      const asked = clock.monotonicMs();
+      askedAtMs = [...askedAtMs, asked];
       if (!isEnded) lookOnce(true);
       while (again !== null && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
+      askedAtMs = askedAtMs.toSpliced(askedAtMs.indexOf(asked), 1);
     },
     end() {
       isEnded = true;

@@ -65,7 +65,8 @@ export interface ResultInbox {
 
   /**
    * Looks at once, and answers when everything that is there now was reported, also what was before: a result that does
-   * not parse is waited for until it does or counts as invalid. Nothing to look at for a name not expected.
+   * not parse is waited for until it does or counts as invalid. Nothing to look at for a name not expected. To be asked once its run
+   * is over: until then a result that does not parse has longer to become one, since its agent may be at work on it.
    */
   look(name: AssignmentName): Promise<void>;
 

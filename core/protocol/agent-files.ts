@@ -10,8 +10,25 @@ import { isFitText } from './json-text.ts';
 export const RESULT_FILE_BYTES_MAX = 8_388_608;
 /** A longer line of progress is passed over, characters. */
 export const PROGRESS_LINE_CHARACTERS_MAX = 16_384;
-/** How long a result that does not parse is read again, even though it still changes. */
+/** How long a result that does not parse is read again once its run is over, even though it still changes. */
 export const RESULT_UNFINISHED_MAX_MS = 30_000;
+/** While its agent may be at work on it: how long it must be still to count as invalid, and how long it is read again at most. */
+export const RESULT_IN_WORK_STILL_MS = 30_000;
+export const RESULT_IN_WORK_MAX_MS = 600_000;
+
+/** Since when a result does not parse. Times are monotonic. */
+export interface Unfinished {
+  /** As it is now. */
+  readonly sinceMs: number;
+  /** At all. */
+  readonly firstMs: number;
+}
+
+/** How long it may still become one; null of `overSinceMs`: its agent may be at work on it. `stillMs`: what it must be still once that is over. */
+export function unfinishedLeftMs({ sinceMs, firstMs }: Unfinished, overSinceMs: number | null, stillMs: number, nowMs: number): number {
+  if (overSinceMs === null) return Math.min(sinceMs + Math.max(stillMs, RESULT_IN_WORK_STILL_MS), firstMs + RESULT_IN_WORK_MAX_MS) - nowMs;
+  return Math.min(sinceMs + stillMs, Math.max(firstMs, overSinceMs) + RESULT_UNFINISHED_MAX_MS) - nowMs;
+}
 
 /** Members and elements of a result: parsing and walking a million of them takes seconds, in which nothing else is done. */
 export const RESULT_VALUES_MAX = JSON_VALUES_MAX;

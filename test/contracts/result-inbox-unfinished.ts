@@ -59,6 +59,33 @@ export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
     t.ok(tookMs >= 29_000 && tookMs < 40_000, `after ${tookMs} ms`);
   });
 
+  t.test('R4: a result that an agent writes in parts, seconds apart, is read when it is whole', async (t) => {
+    for (const file of [path, `results/${a1.taskId}.json`]) {
+      const place = await subject.place(t);
+      const { saw } = await expecting(place, a1);
+      const passed = (ms: number): Promise<void> => place.pass(new Promise((resolve) => place.clock.after(ms, () => resolve(null))));
+      for (const part of ['', '{"status":', '{"status":"success",']) {
+        await place.write(file, part);
+        await passed(10_000);
+      }
+      await place.write(file, '{"status":"success","output":"whole"}');
+      await passed(10_000);
+      t.same(saw.of('invalid'), []);
+      t.equal(saw.of('result')[0]?.value['output'], 'whole');
+    }
+  });
+
+  t.test('while its agent may be at work, a result is invalid after half a minute of stillness', async (t) => {
+    const place = await subject.place(t);
+    const { saw } = await expecting(place, a1);
+    const passed = (ms: number): Promise<void> => place.pass(new Promise((resolve) => place.clock.after(ms, () => resolve(null))));
+    await place.write(path, '{"status":');
+    await passed(25_000);
+    t.same(saw.of('invalid'), []);
+    await passed(15_000);
+    t.match(saw.of('invalid'), [{ reason: 'result_invalid' }]);
+  });
+
   t.test('a result that is mended after all is told as well', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);

@@ -162,12 +162,12 @@ t.test('R22: whatever an agent writes as its result or progress, it is read, wai
   const file = join(folder, 'result.json');
   for (const raw of fc.sample(fc.oneof(fc.uint8Array({ maxLength: 100 }), texts), { numRuns: 100, seed: SEED })) {
     await writeFile(file, raw);
-    const found = await resultReader(clock, 0).read(file);
+    const found = await resultReader(clock, 0).read(file, clock.monotonicMs());
     if (found.kind !== 'object' && found.kind !== 'invalid') t.fail(`${found.kind} for ${String(raw).slice(0, 100)}`);
   }
   await rm(file);
   await mkdir(file);
-  t.equal((await resultReader(clock, 0).read(file)).kind, 'not_regular');
+  t.equal((await resultReader(clock, 0).read(file, clock.monotonicMs())).kind, 'not_regular');
 });
 
 t.test('R22: whatever a config says, every mistake is told, and nothing is thrown', async (t) => {

@@ -39,9 +39,8 @@ function resume(turn: Turn, slot: Slot): void {
   if (slot.status !== 'accepted') resumeLaidOut(turn, slot);
 }
 
-/** A run of an earlier process: adopted, or stopped and lost. What it wrote meanwhile is found at once. */
+/** A run of an earlier process: adopted, or stopped and lost. What it wrote meanwhile is seen by who watches for it. */
 function resumeRun(turn: Turn, slot: Slot): void {
-  look(turn, slot);
   if (turn.setting.runner === null) return stopRun(turn, slot);
   if (!slot.run?.detached) prepare(turn, slot);
   watchSilence(turn, slot);
@@ -53,7 +52,6 @@ function resumeRun(turn: Turn, slot: Slot): void {
  * task's file, so it is published again, which changes nothing where it lies there or was taken.
  */
 function resumeLaidOut(turn: Turn, slot: Slot): void {
-  look(turn, slot);
   if (slot.status === 'working') return watchSilence(turn, slot);
   turn.outwardly({ type: 'publish', name: nameOf(slot), task: slot.task });
   const { pickupWithinMs } = turn.setting.timing;

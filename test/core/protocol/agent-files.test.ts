@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { PROGRESS_LINE_CHARACTERS_MAX, readProgress, readResult } from '../../../core/protocol/agent-files.ts';
+import { PROGRESS_LINE_CHARACTERS_MAX, readProgress, readResult, unfinishedLeftMs } from '../../../core/protocol/agent-files.ts';
 
 t.test('a result is a JSON object, and nothing else', (t) => {
   const cases: readonly (readonly [string, string])[] = [
@@ -77,4 +77,15 @@ t.test('R20: a result of too many values is refused before it is parsed or walke
   const words = JSON.stringify({ status: 'success', output: 'a,b "c",'.repeat(200_000) });
   t.match(readResult(words), { kind: 'object', replaced: false }, 'commas in words are no values');
   t.end();
+});
+
+t.test('how long what does not parse may become a result', async (t) => {
+  const left = (sinceMs: number, firstMs: number, overSinceMs: number | null, stillMs = 2_000): number =>
+    unfinishedLeftMs({ sinceMs, firstMs }, overSinceMs, stillMs, 1_000_000);
+  t.equal(left(1_000_000, 1_000_000, null), 30_000, 'half a minute of stillness while its agent may be at work');
+  t.equal(left(1_000_000, 1_000_000, null, 60_000), 60_000, 'or what is asked for');
+  t.equal(left(1_000_000, 405_000, null), 5_000, '10 minutes in all');
+  t.equal(left(1_000_000, 1_000_000, 1_000_000), 2_000);
+  t.equal(left(999_000, 0, 1_000_000), 1_000, 'once its run is over, what it was before counts');
+  t.equal(left(1_000_000, 0, 971_000), 1_000, 'half a minute in all from then on');
 });

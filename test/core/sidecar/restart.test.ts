@@ -43,7 +43,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('waking, with a run that may or may not have been spawned: found out, never woken beside it', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'prepare', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'prepare', 'connect']);
     const found = sidecar.prepared();
     t.same(words(found), ['attach']);
     t.match(only(found, 'attach'), [{ stop: null, run: { runId: 'run-old', process: null } }]);
@@ -73,7 +73,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('working: adopted, and its result found whenever it was written', async (t) => {
     const { sidecar, effects } = restarted(journal(WOKEN_SLOT));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'prepare', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'prepare', 'connect']);
     sidecar.prepared();
     t.same(words(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), ['writeReport', 'persist']);
     t.same(words(sidecar.wake(exited(null))), ['forget', 'persist']);
@@ -86,7 +86,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('working on its own: only watched', async (t) => {
     const { effects } = restarted(journal({ ...WOKEN_SLOT, run: { ...RUN, detached: true } }));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'look', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'expect', 'connect']);
     t.equal(startedFor(effects, 'silence'), 1_800_000);
   });
   t.test('reporting: its run is stopped, its report sent', async (t) => {
