@@ -124,14 +124,14 @@ function finishStop(turn: Turn, slot: Slot, stopped: StoppedRun | null): void {
   const end = stopped?.end ?? UNKNOWN_END;
   const outcome = outcomeOf(turn, slot, stopped);
   if (outcome === 'not_stoppable') turn.patchLive(slot, { mayLive: true });
-  const { mayLive } = turn.live(slot);
+  const { mayLive, hasUnread } = turn.live(slot);
   if (stop.cause === 'released') return release(turn, { ...slot, run: null }, stop.reason);
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
     return fail(turn, slot, { kind: stop.cause, error: stop.reason, details: { reason: stop.reason, ...survivorsOf(end) } });
   }
   const used = attemptUsage(turn, slot);
   leave(turn, slot, outcome);
-  turn.remember({ ...nameOf(slot), fate: outcome, filesKept: false, mayLive });
+  turn.remember({ ...nameOf(slot), fate: outcome, filesKept: hasUnread, mayLive });
   confirmCancel(turn, slot, { outcome, survivors: end.survivors, used });
 }
 
@@ -146,7 +146,9 @@ function outcomeOf(turn: Turn, slot: Slot, stopped: StoppedRun | null): CancelOu
 function leave(turn: Turn, slot: Slot, outcome: CancelOutcome): void {
   turn.cancelTimersOf(slot, [...UNSETTLED_TIMERS, 'linger']);
   if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
-  turn.durably({ type: 'removeFiles', name: nameOf(slot) });
+  turn.durably(
+    turn.live(slot).hasUnread ? { type: 'keepResult', name: nameOf(slot), streams: false } : { type: 'removeFiles', name: nameOf(slot) },
+  );
   turn.dropReport(slot);
   turn.dropSlot(slot);
   turn.log('info', 'the agent is stopped', { task_id: slot.taskId, generation: slot.generation, outcome });

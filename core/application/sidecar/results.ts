@@ -27,7 +27,7 @@ export function onSighting(turn: Turn, sighting: ResultSighting): void {
     case 'result':
       return onResult(turn, slot, sighting.value, sighting.replaced);
     case 'invalid':
-      if (isGivenUp(slot)) return;
+      if (isGivenUp(slot)) return turn.patchLive(slot, { hasUnread: true });
       // What its runner said tells more; the file is kept for who wants to see it.
       return fail(turn, slot, { kind: sighting.reason, error: sighting.message, ...turn.live(slot).failure, keepFiles: true });
   }

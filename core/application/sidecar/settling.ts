@@ -27,9 +27,11 @@ export function settle(turn: Turn, slot: Slot, end: EndReport): void {
   windDown(turn, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
 
-/** Settles an assignment that no agent finished. */
+/** Settles an assignment that no agent finished. One whose run is not over may still write a result, which is kept then. */
 export function fail(turn: Turn, slot: Slot, failure: Failure): void {
-  settle(turn, slot, failedReport(slot, failure, asideOf(turn, slot)));
+  const mayWrite = slot.run !== null && turn.live(slot).end === null;
+  const report = failedReport(slot, failure, asideOf(turn, slot));
+  settle(turn, slot, { ...report, keepFiles: report.keepFiles || mayWrite });
 }
 
 /** What goes with its end; `result` is what its agent wrote. */

@@ -108,6 +108,8 @@ export interface LiveSlot {
   readonly mayLive: boolean;
   /** How long its run lasted is not known: it may have gone on while a clock was moved. */
   readonly inDoubt: boolean;
+  /** Its result cannot be read, and no report says so. */
+  readonly hasUnread: boolean;
   /** The number of the newest look into its folder. */
   readonly look: number;
   /** The hub was told that the wake went well. */
@@ -146,6 +148,7 @@ export const NOTHING_LIVE: LiveSlot = {
   failure: null,
   mayLive: false,
   inDoubt: false,
+  hasUnread: false,
   look: 0,
   wakeTold: false,
   used: NO_USAGE,

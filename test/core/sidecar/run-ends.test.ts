@@ -81,7 +81,7 @@ t.test('an attached agent that tells its end', async (t) => {
     const told = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
     t.same(words(told), ['look'], 'its agent may have written a result');
     t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
-    t.same(words(sidecar.wake(exited(1))), ['forget', 'persist'], 'the first word was its report');
+    t.same(words(sidecar.wake(exited(1))), ['forget', 'keepResult', 'persist'], 'the first word was its report');
   });
 });
 
@@ -113,6 +113,38 @@ t.test('R4: a result that its agent wrote counts, whatever its runner says of th
       error: /no result|boom|no word/,
     });
     t.equal(other.state.journal.outbox.at(-1)?.keepFiles, true, `the file of a result that cannot be read is kept: ${what}`);
+  }
+});
+
+t.test('R4: a result that comes after its runner called the run a failure is kept', async (t) => {
+  const sidecar = waking();
+  sidecar.wake(SPAWNED);
+  sidecar.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
+  t.match(writtenBody(sidecar.looked()), { error: 'no result' });
+  sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
+  t.same(words(sidecar.wake(exited(0))), ['forget', 'keepResult', 'persist'], 'of its folders nothing but that');
+  const over = waking();
+  over.wake(SPAWNED);
+  over.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
+  over.wake(exited(0));
+  over.looked();
+  const answered = over.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
+  t.same(words(answered), ['removeReport', 'removeFiles', 'persist'], 'nobody can write one after the last look');
+});
+
+t.test('R4: a result that cannot be read of an assignment that was taken back is kept', async (t) => {
+  for (const frame of [
+    { type: 'task_cancelled', task_id: TASK, generation: 1 },
+    { type: 'task_nack', task_id: TASK, generation: 1, reason: 'stale_generation' },
+  ] as const) {
+    const sidecar = working();
+    sidecar.frame(frame);
+    t.same(words(sidecar.sight({ kind: 'invalid', reason: 'result_too_large', message: 'The result has 9 MiB.' })), []);
+    sidecar.wake(stoppedRun());
+    const over = sidecar.looked();
+    t.match(only(over, 'keepResult'), [{ streams: false }]);
+    t.same(only(over, 'removeFiles'), []);
+    t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [named()] }], 'and counted');
   }
 });
 
@@ -191,7 +223,7 @@ t.test('a runner that throws', async (t) => {
     t.same(words(effects), ['look', 'prepare']);
     t.match(only(sidecar.prepared(), 'attach')[0], { stop: { reason: 'its result is known' }, run: { process: { pid: 4242 } } });
     t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'the wake runner broke: boom' });
-    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
+    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'keepResult', 'persist']);
   });
   t.test('while it stops a run: the slot is kept until somebody knows', async (t) => {
     const sidecar = working();
