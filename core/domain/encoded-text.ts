@@ -15,6 +15,10 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
+/** Whether `text` has more than so many bytes in UTF-8; they are counted only where its length does not tell. */
+export const isLongerThan = (text: string, bytesMax: number): boolean =>
+  text.length > bytesMax || (text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax);
+
 /** The bytes of `value` as encoded JSON. */
 export const encodedBytes = (value: unknown): number => utf8Bytes(JSON.stringify(value) ?? 'null');
 

@@ -31,7 +31,7 @@ export function sizeOf(command: Command): number {
     case 'push':
       return COMMAND_BYTES + draftSize(command.draft);
     case 'report':
-      return COMMAND_BYTES + reportSize(command.body);
+      return COMMAND_BYTES + (command.characters ?? reportCharacters(command.body)) * 2;
     case 'mail':
       return COMMAND_BYTES + command.frame.length * 2;
     case 'presence':
@@ -52,7 +52,7 @@ const draftSize = ({ body }: TaskDraft): number => {
   return notes.reduce((sum, note) => sum + noteCharacters(note) * 2, COMMAND_BYTES);
 };
 
-function reportSize(body: ReportBody): number {
-  const details = 'details' in body && body.details !== null ? encodedBytes(body.details) * 2 : 0;
-  return body.report === 'complete' ? details + body.result.length * 2 : details;
+function reportCharacters(body: ReportBody): number {
+  const details = 'details' in body && body.details !== null ? encodedBytes(body.details) : 0;
+  return body.report === 'complete' ? details + body.result.length : details;
 }

@@ -114,6 +114,8 @@ export interface ReportCommand {
   /** Null only from version 1, where the sender stands for it. */
   readonly generation: Generation | null;
   readonly body: ReportBody;
+  /** Of the frame's text; left out where it came otherwise. */
+  readonly characters?: number | undefined;
   /** The frame is refused whatever the fence says: it names another agent, or is not valid. Its result may have to be kept. */
   readonly unfit?: 'not_assignee' | 'validation_failed' | undefined;
 }
@@ -350,4 +352,6 @@ export interface CommandInbox {
    * these go with each batch, however much else waits, and no batch waits for more of them than that.
    */
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, behind?: boolean): void;
+  /** Whether a command that is not behind waits for its commit. */
+  isAwaited(): boolean;
 }

@@ -9,8 +9,8 @@ import type { Command } from './commands.ts';
 /** What a turn of an agent's lane is worth, and one of any other lane. Work. */
 const AGENT_TURN = 16;
 const TURN = 256;
-/** What a batch takes of what is behind: about 10 ms, which is what all others wait for it. */
-const BEHIND = { commandsMax: 32, workMax: 64 };
+/** What a batch takes of what is behind: some milliseconds, which is what all others wait for it. */
+const BEHIND = { commandsMax: 8, workMax: 16 };
 /** A lane lets go of what was taken out of it once it is so many entries. */
 const LANE_TRIMMED_AT = 1_024;
 

@@ -69,6 +69,7 @@ interface Entry extends Waiting {
   readonly prepared: Prepared;
   /** It was taken before the hub began to stop: `flush` waits for it. */
   readonly isOwed: boolean;
+  readonly behind: boolean;
   readonly settle: (outcome: Settled<Command>) => void;
 }
 
@@ -93,6 +94,7 @@ export class TaskQueue implements CommandInbox {
   #refusal: AgentcomError | null = null;
   /** Taken before it began to stop, and not settled yet. */
   #owed = 0;
+  #awaited = 0;
   #onNothingOwed: () => void = () => undefined;
   /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
   #dispatchAgain = false;
@@ -123,6 +125,10 @@ export class TaskQueue implements CommandInbox {
       (lateResult) => this.#enqueue(command, { lateResult }, settle, behind),
       (error: unknown) => settle({ ok: false, error }),
     );
+  }
+
+  isAwaited(): boolean {
+    return this.#awaited > 0;
   }
 
   /**
@@ -170,6 +176,7 @@ export class TaskQueue implements CommandInbox {
   }
 
   #settle(entry: Entry, outcome: Settled<Command>): void {
+    if (!entry.behind) this.#awaited -= 1;
     entry.settle(outcome);
     if (!entry.isOwed) return;
     this.#owed -= 1;
@@ -203,7 +210,8 @@ export class TaskQueue implements CommandInbox {
     }
     const isOwed = !this.#isEnding;
     if (isOwed) this.#owed += 1;
-    this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, settle }, behind);
+    if (!behind) this.#awaited += 1;
+    this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, behind, settle }, behind);
     this.#running ??= this.#run();
   }
 

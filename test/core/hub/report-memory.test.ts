@@ -31,7 +31,7 @@ t.test('R20: a session of either version keeps nothing of the tasks that it has 
     const from = { agentId: 'a1' as AgentId, session: 1 };
     const report = (place: number): void => {
       const taskId = `task-${place.toString(16).padStart(16, '0')}`;
-      handler.on({ type: 'task_complete', task_id: taskId, generation: 1, result: null }, from);
+      handler.on({ type: 'task_complete', task_id: taskId, generation: 1, result: null }, from, 100);
     };
     for (let place = 0; place < 1_000; place += 1) report(place);
     collect();

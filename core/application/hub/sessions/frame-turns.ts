@@ -8,7 +8,7 @@ import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Log } from '../../../ports/log.ts';
 
 /** Of each turn of the event loop, milliseconds; one frame may take longer. */
-const TURN_MS = 3;
+const TURN_MS = 2;
 /** What may wait of a connection before it is not read from, frames and bytes. */
 const UNREAD_FRAMES = 8;
 const UNREAD_BYTES = 65_536;
@@ -16,6 +16,10 @@ const UNREAD_BYTES = 65_536;
 const FRAMES_MAX = 16_384;
 /** A line lets go of what was taken out of it once it is so many frames. */
 const TRIMMED_AT = 1_024;
+/** While somebody waits for the hub there is a turn each so many milliseconds, so that there always is one. */
+const AWAITED_TURN_EACH_MS = 20;
+/** And so often it is looked whether somebody still does. */
+const AWAITED_LOOK_MS = 1;
 /** How long wasteful agents are left alone when enough of their commands wait, milliseconds. */
 const HELD_MS = 5;
 
@@ -42,6 +46,8 @@ export interface FrameTurnsDeps<S extends FrameSource> {
   readonly log: Log;
   /** Bytes that may wait of a connection. */
   readonly bytesMax: number;
+  /** Whether somebody waits for the hub: then frames that can wait do. */
+  readonly isAwaited: () => boolean;
   /** Whether nothing more of this one is to be taken for now. */
   readonly isHeld: (source: S) => boolean;
 }
@@ -54,6 +60,7 @@ export class FrameTurns<S extends FrameSource> {
   #spentMs = 0;
   #timer: Timer | null = null;
   #isStopped = false;
+  #turnedMs = -Infinity;
 
   constructor(deps: FrameTurnsDeps<S>) {
     this.#deps = deps;
@@ -67,7 +74,7 @@ export class FrameTurns<S extends FrameSource> {
   /** Takes the frame, now if there is time. */
   offer(source: S, text: string): void {
     const line = this.#lines.get(source);
-    if (this.#isStopped || (line === undefined && this.#spentMs < TURN_MS && !this.#deps.isHeld(source))) return this.#take(source, text);
+    if (this.#isStopped || (line === undefined && this.#mayTurn() && !this.#deps.isHeld(source))) return this.#take(source, text);
     source.heard();
     this.#wait(source, line, text);
   }
@@ -91,6 +98,11 @@ export class FrameTurns<S extends FrameSource> {
     }
   }
 
+  #mayTurn(): boolean {
+    if (this.#spentMs >= TURN_MS) return false;
+    return !this.#deps.isAwaited() || this.#deps.clock.monotonicMs() - this.#turnedMs >= AWAITED_TURN_EACH_MS;
+  }
+
   #wait(source: S, known: Line | undefined, text: string): void {
     const line = known ?? { frames: [], next: 0, bytes: 0, isPaused: false, gone: null };
     if (known === undefined) this.#lines.set(source, line);
@@ -108,6 +120,10 @@ export class FrameTurns<S extends FrameSource> {
   #turn(): void {
     this.#timer = null;
     this.#spentMs = 0;
+    if (!this.#mayTurn()) {
+      if (this.#lines.size > 0) this.#timer = this.#deps.clock.after(AWAITED_LOOK_MS, () => this.#turn());
+      return;
+    }
     let held = 0;
     for (const [source, line] of this.#lines) {
       if (this.#spentMs >= TURN_MS || held === this.#lines.size) break;
@@ -150,6 +166,7 @@ export class FrameTurns<S extends FrameSource> {
     }
     const tookMs = clock.monotonicMs() - fromMs;
     if (tookMs <= 0 || this.#isStopped) return;
+    this.#turnedMs = fromMs + tookMs;
     this.#spentMs += tookMs;
     this.#timer ??= clock.after(0, () => this.#turn());
   }

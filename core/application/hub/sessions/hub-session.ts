@@ -7,7 +7,7 @@
  * frame becomes a command; its answer is sent in commit order.
  */
 import { SETTLE_MS } from '../../../domain/busy.ts';
-import { encodedBytes, utf8Bytes } from '../../../domain/encoded-text.ts';
+import { isLongerThan, utf8Bytes } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
@@ -182,9 +182,10 @@ export class HubSession {
     this.heard();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state === 'identifying') {
-      this.#waitingBytes += utf8Bytes(text);
-      if (this.#waiting.length >= FRAMES_WAITING_MAX || this.#waitingBytes > this.#deps.context.limits.unidentifiedFrameBytes)
-        return this.close(1008, 'wait for identified');
+      const { unidentifiedFrameBytes } = this.#deps.context.limits;
+      const isTooLong = isLongerThan(text, unidentifiedFrameBytes - this.#waitingBytes);
+      this.#waitingBytes += isTooLong ? 0 : utf8Bytes(text);
+      if (this.#waiting.length >= FRAMES_WAITING_MAX || isTooLong) return this.close(1008, 'wait for identified');
       this.#waiting = [...this.#waiting, text];
       return;
     }
@@ -192,7 +193,7 @@ export class HubSession {
     const read = readers[this.#version](text);
     if (read.kind !== 'frame' || !isReport(read.frame.type)) this.#rate?.wasted();
     if (read.kind !== 'frame') this.#onInvalid(read);
-    else this.#onValid(read.frame);
+    else this.#onValid(read.frame, text.length);
     // What went over is still taken: version 1 would not send it again.
     if (!isInRate) this.close(1013, TOO_FAST);
   }
@@ -205,7 +206,7 @@ export class HubSession {
 
   #onFirstFrame(text: string): void {
     const { limits } = this.#deps.context;
-    if (utf8Bytes(text) > limits.unidentifiedFrameBytes)
+    if (isLongerThan(text, limits.unidentifiedFrameBytes))
       return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
     const read = readers[2](text);
     if (read.kind === 'frame' && read.frame.type === 'identify') return this.#identify(read.frame);
@@ -350,7 +351,8 @@ export class HubSession {
     if (throttle.failed(name, clock.nowMs())) this.close(1008, 'too many invalid frames');
   }
 
-  #onValid(frame: SidecarFrame): void {
+  /** `characters`: of its text, which tells its size well enough. */
+  #onValid(frame: SidecarFrame, characters: number): void {
     const from = this.#from;
     if (from === null) return;
     switch (frame.type) {
@@ -374,22 +376,22 @@ export class HubSession {
       case 'task_complete':
       case 'task_failed':
       case 'task_progress':
-        return this.#reports.on(frame, from);
+        return this.#reports.on(frame, from, characters);
       case 'wake_result': {
-        const waitMs = this.#deps.meter.take(from.agentId, 'wake_result', encodedBytes(frame), WAKE_RESULTS);
-        if (waitMs === 0) return this.#reports.on(frame, from);
+        const waitMs = this.#deps.meter.take(from.agentId, 'wake_result', characters, WAKE_RESULTS);
+        if (waitMs === 0) return this.#reports.on(frame, from, characters);
         this.#deps.refusedFrames.add('rate_limited');
         return this.send(errorFrame('rate_limited', { retry_after_ms: waitMs }));
       }
       case 'task_recovering':
       case 'state_report':
       case 'task_cancel_ack':
-        return this.#reports.on(frame, from);
+        return this.#reports.on(frame, from, characters);
       case 'probe_ack':
       case 'task_output':
         return;
       default:
-        return this.#talk.on(frame, from);
+        return this.#talk.on(frame, from, characters);
     }
   }
 }

@@ -36,6 +36,8 @@ const FAULTS: Readonly<Record<number, string>> = {
 
 /** What may wait of one connection beside one frame, bytes. */
 const WAITING_BYTES = 1_048_576;
+/** A frame of so much text takes the hub longer than others should wait for it. */
+const LARGE_CHARACTERS = 65_536;
 /** Commands of wasteful agents that wait for a commit; with more, their frames wait. */
 const BEHIND_MAX = 256;
 
@@ -59,6 +61,7 @@ export class HubSessions implements TransportEvents {
       clock,
       log,
       bytesMax: context.limits.frameBytes + WAITING_BYTES,
+      isAwaited: () => inbox.isAwaited(),
       isHeld: ({ state }) => state === 'identified' && inbox.waiting >= BEHIND_MAX,
     });
     this.#deps = {
@@ -115,7 +118,7 @@ export class HubSessions implements TransportEvents {
   onFrame(connection: HubConnection, text: string): void {
     const session = this.#sessions.get(connection.id);
     if (session === undefined) return;
-    if (session.canWait || this.#turns.has(session)) this.#turns.offer(session, text);
+    if (session.canWait || text.length > LARGE_CHARACTERS || this.#turns.has(session)) this.#turns.offer(session, text);
     else session.onFrame(text);
   }
 

@@ -49,7 +49,8 @@ export class ReportHandler {
     this.#noteRefusal = refusalLog(deps);
   }
 
-  on(frame: TaskTalk, from: Reporter): void {
+  /** `characters`: of the frame's text. */
+  on(frame: TaskTalk, from: Reporter, characters: number): void {
     if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
     if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
     const { taskId, generation, body } = reportFromFrame(frame, this.#speaking.version());
@@ -59,6 +60,7 @@ export class ReportHandler {
       taskId,
       generation,
       body,
+      characters,
       ...(isForeign(frame, from) ? { unfit: 'not_assignee' } : {}),
     };
     if (body.report === 'progress') return this.#gate.offer(taskId, () => this.#post(command));

@@ -39,7 +39,7 @@ export class TalkHandler {
     const agent = this.#deps.roster.get(from.agentId);
     if (agent === undefined || agent.draining || agent.ownDrain === reason) return;
     // Each ping says it again.
-    if (this.#waitMs('change', CHANGES, { reason }, from) > 0) return;
+    if (this.#waitMs('change', CHANGES, reason?.length ?? 0, from) > 0) return;
     this.#present(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
   }
 
@@ -48,43 +48,44 @@ export class TalkHandler {
     const agent = this.#deps.roster.get(from.agentId);
     const checks = checksIn(said);
     if (agent === undefined || isSame(agent.checks?.failed ?? [], checks.failed)) return;
-    if (this.#waitMs('change', CHANGES, said, from) > 0) return;
+    if (this.#waitMs('change', CHANGES, encodedBytes(said), from) > 0) return;
     this.#present(from, { what: 'checks', checks });
   }
 
-  on(frame: TalkFrame, from: Reporter): void {
+  /** `characters`: of the frame's text. */
+  on(frame: TalkFrame, from: Reporter, characters: number): void {
     switch (frame.type) {
       case 'status':
-        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
+        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
         return this.#present(from, { what: 'status', status: frame.status }, () => {
           this.#send({ type: 'status_updated', status: frame.status });
           this.#tellOthers(from.agentId);
         });
       case 'list_agents':
-        if (this.#mayTalk('list_agents', LISTS, frame, from)) this.#send({ type: 'agents', agents: this.#cards() });
+        if (this.#mayTalk('list_agents', LISTS, characters, from)) this.#send({ type: 'agents', agents: this.#cards() });
         return;
       case 'message':
-        if (this.#mayTalk('message', MESSAGES, frame, from)) this.#message(frame, from.agentId);
+        if (this.#mayTalk('message', MESSAGES, characters, from)) this.#message(frame, from.agentId);
         return;
       case 'resource_report': {
-        if (!this.#mayTalk('resource_report', RESOURCES, frame, from)) return;
+        if (!this.#mayTalk('resource_report', RESOURCES, characters, from)) return;
         const { type: _, ...resources } = frame;
         if (encodedBytes(resources) <= RESOURCES_BYTES_MAX) return this.#present(from, { what: 'resources', resources });
         const detail = `must have at most ${RESOURCES_BYTES_MAX} bytes`;
         return this.#refuse('validation_failed', { message_type: frame.type, errors: [{ field: '', error: 'size', detail }] });
       }
       case 'agent_restarting':
-        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
+        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
         return this.#present(from, { what: 'restarting', reason: frame.reason ?? '' });
       case 'draining':
-        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
+        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
         return this.#present(from, { what: 'draining', reason: frame.reason ?? 'it did not say why' });
       case 'drained':
       case 'resumed':
-        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
+        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
         return this.#present(from, { what: frame.type });
       case 'runner_checks':
-        if (!this.#mayTalk('change', CHANGES, frame, from)) return;
+        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
         return this.#present(from, { what: 'checks', checks: checksIn(frame) });
     }
   }
@@ -139,14 +140,14 @@ export class TalkHandler {
   }
 
   /** Whether this kind of talk is within its agent's bound; if not, says so with when to come again. */
-  #mayTalk(kind: string, most: Allowance, frame: object, from: Reporter): boolean {
-    const waitMs = this.#waitMs(kind, most, frame, from);
+  #mayTalk(kind: string, most: Allowance, characters: number, from: Reporter): boolean {
+    const waitMs = this.#waitMs(kind, most, characters, from);
     if (waitMs > 0) this.#refuse('rate_limited', { retry_after_ms: waitMs });
     return waitMs === 0;
   }
 
-  #waitMs(kind: string, most: Allowance, frame: object, from: Reporter): number {
-    return this.#deps.meter.take(from.agentId, kind, encodedBytes(frame), most);
+  #waitMs(kind: string, most: Allowance, characters: number, from: Reporter): number {
+    return this.#deps.meter.take(from.agentId, kind, characters, most);
   }
 }
 

@@ -21,6 +21,8 @@ export class WastefulBehind implements CommandInbox {
 
   readonly do: CommandInbox['do'] = (command) => this.#inbox.do(command);
 
+  readonly isAwaited = (): boolean => this.#inbox.isAwaited();
+
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void {
     const agentId = speakerOf(command);
     if (agentId === null) return this.#inbox.post(command, settled);
