@@ -11,10 +11,12 @@ const READS_IN_A_TURN = 128;
 
 /**
  * While a process executes another program, its environment and its arguments read as empty for a moment, and on a busy machine it
- * may be descheduled in that moment. So an empty environment is read again, each time this much later than the time before: up to
+ * may be descheduled in that moment. One that does so during a read has its environment cut at the end of a page. So an environment
+ * of no or of whole pages is read again, each time this much later than the time before: up to
  * `EMPTY_LOOKS_MAX` times if the process has arguments, which means that its environment is really empty, and up to
  * `NO_PROGRAM_LOOKS_MAX` times (about 2 s) if it has none.
  */
+const PAGE_BYTES = 4_096;
 const EMPTY_LOOKS_MAX = 10;
 const NO_PROGRAM_LOOKS_MAX = 20;
 const EMPTY_LOOK_EACH_MS = 10;
@@ -51,7 +53,7 @@ export function linuxProcessTable(): ProcessTable {
         carriers.push(...open.flatMap((row, index) => (`\0${programs[index]?.environment ?? ''}\0`.includes(wanted) ? [row.pid] : [])));
         open = open.filter((_, index) => {
           const program = programs[index];
-          return program?.environment === '' && (looks < EMPTY_LOOKS_MAX || !program.hasArguments);
+          return isUnsure(program?.environment ?? null) && (looks < EMPTY_LOOKS_MAX || program?.hasArguments === false);
         });
       }
       return carriers;
@@ -76,6 +78,8 @@ export function parseStat(line: string): ProcessRow {
     startTime: field(22),
   };
 }
+
+const isUnsure = (environment: string | null): boolean => environment !== null && environment.length % PAGE_BYTES === 0;
 
 /** An empty environment is read again behind the arguments: a process that has arguments by then has its environment, too. */
 function readProgram(pid: number): { readonly environment: string | null; readonly hasArguments: boolean } {

@@ -100,12 +100,14 @@ void t.test('a mark taken right after the spawn has its start time even if the c
 void t.test('a process is found by its run id also while it becomes another program', async (t) => {
   const runId = 'run-becoming';
   const program = 'test "$1" -eq 0 || exec sh -c "$0" "$0" $(($1 - 1))';
-  const child = spawn('sh', ['-c', program, program, '100000'], { stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
+  // Of many pages, with its run id behind them: a read may end between them.
+  const env = { PATH: process.env['PATH'], FIRST: 'x'.repeat(60_000), SECOND: 'y'.repeat(60_000), AGENTCOM_RUN_ID: runId };
+  const child = spawn('sh', ['-c', program, program, '1000000'], { stdio: 'ignore', env });
   t.teardown(() => child.kill('SIGKILL'));
   const row = table.find(child.pid ?? 0);
   if (row === null) throw new Error('it was not started');
   let missed = 0;
-  for (let look = 0; look < 500; look += 1) if ((await table.carriersOf(runId, [row], null)).length === 0) missed += 1;
+  for (let look = 0; look < 2_000; look += 1) if ((await table.carriersOf(runId, [row], null)).length === 0) missed += 1;
   t.equal(missed, 0);
   t.equal(child.exitCode, null, 'and it did so all the time');
 });

@@ -68,9 +68,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the generation of a report is looked up when it is sent',
     caughtBy: 'J8',
     file: 'core/application/sidecar/reports.ts',
-    find: "  turn.send(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? ''));",
+    find: '  turn.send(fit);\n',
     replace:
-      "  const newest = Math.max(entry.generation, ...turn.state.journal.slots.flatMap((slot) => (slot.taskId === entry.taskId ? [slot.generation] : [])));\n  turn.send({ ...(frame === null ? bodyMissingReport(entry) : fitted(turn, frame, input.text ?? '')), generation: newest });",
+      '  const newest = Math.max(entry.generation, ...turn.state.journal.slots.flatMap((slot) => (slot.taskId === entry.taskId ? [slot.generation] : [])));\n  turn.send({ ...fit, generation: newest });\n',
   },
   {
     name: 'M8',

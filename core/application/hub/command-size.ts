@@ -56,3 +56,13 @@ function reportCharacters(body: ReportBody): number {
   const details = 'details' in body && body.details !== null ? encodedBytes(body.details) : 0;
   return body.report === 'complete' ? details + body.result.length : details;
 }
+
+/** What the hub itself must note in any case: at most one of each session, one sweep, one removal, one look. */
+export const isOurOwn = ({ kind }: Command): boolean =>
+  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'look';
+
+/** What the bounds of the inbox are for what stops work: room that no flood of submits and reports takes. */
+const RESERVED_SHARE = 1.25;
+
+/** How much of the bounds of the inbox this command may fill. */
+export const shareOf = ({ kind }: Command): number => (kind === 'cancel' || kind === 'agent_standing' ? RESERVED_SHARE : 1);

@@ -19,7 +19,7 @@ import type { HubContext } from './context.ts';
 import { dispatch } from './dispatcher.ts';
 import { removalFromTheOldest, removeOld } from './remove-old.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
-import { sizeOf, workOf } from './command-size.ts';
+import { isOurOwn, shareOf, sizeOf, workOf } from './command-size.ts';
 import { RankedInbox, type Waiting } from './inbox.ts';
 import type { Roster } from './roster.ts';
 import { unblock } from './unblock.ts';
@@ -202,7 +202,7 @@ export class TaskQueue implements CommandInbox {
     }
     if (this.#refusal !== null) return settle({ ok: false, error: this.#refusal });
     const bytes = sizeOf(command);
-    const share = stopsWork(command) ? RESERVED_SHARE : 1;
+    const share = shareOf(command);
     const isFull = this.#inbox.length >= limits.inboxCommands * share || this.#inbox.bytes + bytes > limits.inboxBytes * share;
     if (isFull && !isOurOwn(command)) {
       const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
@@ -371,14 +371,6 @@ export class TaskQueue implements CommandInbox {
     }
   }
 }
-
-/** What the hub itself must note in any case: at most one of each session, one sweep, one removal, one look. */
-const isOurOwn = ({ kind }: Command): boolean =>
-  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'look';
-
-/** What the bounds of the inbox are for what stops work: room that no flood of submits and reports takes. */
-const RESERVED_SHARE = 1.25;
-const stopsWork = ({ kind }: Command): boolean => kind === 'cancel' || kind === 'agent_standing';
 
 /** How long a sweep has waited for its batch, or how far the store's clock went beside that: whichever is more. 0 for others. */
 function sweepWaitedMs(command: Command, storeMs: number, clock: Clock): number {
