@@ -181,6 +181,11 @@ export class RankedInbox<E extends Waiting> {
     (isBehind ? this.#behind : this.#first).push(entry);
   }
 
+  /** Whether nothing waits but what is behind. */
+  get hasOnlyBehind(): boolean {
+    return this.#first.length === 0 && this.#behind.length > 0;
+  }
+
   take(): readonly E[] {
     const first = this.#first.take();
     if (this.#behind.length === 0 || first.some(({ work }) => work === Infinity)) return first;

@@ -21,7 +21,9 @@ import { removalFromTheOldest, removeOld } from './remove-old.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
 import { isOurOwn, shareOf, sizeOf, workOf } from './command-size.ts';
 import { RankedInbox, type Waiting } from './inbox.ts';
+import { Rest } from './rest.ts';
 import type { Roster } from './roster.ts';
+import { isOfTheStore, sweepWaitedMs } from './stalls.ts';
 import { unblock } from './unblock.ts';
 
 /** How often a batch is tried that the store asks to repeat. */
@@ -83,6 +85,7 @@ interface Done {
 export class TaskQueue implements CommandInbox {
   readonly #deps: TaskQueueDeps;
   readonly #inbox: RankedInbox<Entry>;
+  readonly #rest: Rest;
   #running: Promise<void> | null = null;
   #stopping = false;
   #flushed: Promise<void> | null = null;
@@ -109,6 +112,7 @@ export class TaskQueue implements CommandInbox {
   constructor(deps: TaskQueueDeps) {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
+    this.#rest = new Rest(deps.clock);
     this.#inbox = new RankedInbox({ commandsMax: batchCommands, workMax: batchWork });
   }
 
@@ -150,6 +154,7 @@ export class TaskQueue implements CommandInbox {
   /** What is under way once the time is over may hang: no later step of the stop waits for it again. */
   async #endWith(done: Promise<void> | null): Promise<void> {
     this.#isEnding = true;
+    this.#rest.end();
     if (this.#isLate) return;
     let timer: Timer | undefined;
     const late = new Promise<void>((resolve) => {
@@ -210,7 +215,10 @@ export class TaskQueue implements CommandInbox {
     }
     const isOwed = !this.#isEnding;
     if (isOwed) this.#owed += 1;
-    if (!behind) this.#awaited += 1;
+    if (!behind) {
+      this.#awaited += 1;
+      this.#rest.end();
+    }
     this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, behind, settle }, behind);
     this.#running ??= this.#run();
   }
@@ -219,10 +227,13 @@ export class TaskQueue implements CommandInbox {
     // One turn of the event loop's microtasks: what arrived together is committed together.
     await Promise.resolve();
     while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#isEnding)) {
+      if (this.#inbox.hasOnlyBehind && !this.#isEnding) await this.#rest.wait();
+      const beganMs = this.#deps.clock.monotonicMs();
       const entries = this.#inbox.take();
       const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
       await this.#settleAll(entries, mustDispatch);
+      this.#rest.lastMs = this.#deps.clock.monotonicMs() - beganMs;
     }
     this.#running = null;
   }
@@ -371,19 +382,6 @@ export class TaskQueue implements CommandInbox {
     }
   }
 }
-
-/** How long a sweep has waited for its batch, or how far the store's clock went beside that: whichever is more. 0 for others. */
-function sweepWaitedMs(command: Command, storeMs: number, clock: Clock): number {
-  if (command.kind !== 'sweep' || command.asked === undefined) return 0;
-  const waitedMs = clock.monotonicMs() - command.asked.atMonotonicMs;
-  return Math.max(waitedMs, Math.abs(storeMs - command.asked.atMs - waitedMs));
-}
-
-/** Failures that have nothing to do with what is in the batch. */
-const isOfTheStore = (error: unknown): boolean =>
-  (['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN', 'AC_STORE_CLOSED'] as const).some((code) =>
-    AgentcomError.is(error, code),
-  );
 
 const earliestDue = (changes: ReturnType<Batch['changes']>, pauseEndMs: number | null): number | null => {
   let earliest = pauseEndMs;

@@ -1,6 +1,7 @@
 /** Frames and commands of those who make the hub work for nothing wait behind the others', in their own order. */
 import t from 'tap';
 import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { Rest } from '../../../core/application/hub/rest.ts';
 import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/frame-turns.ts';
 import type { HubConnection } from '../../../core/ports/hub-transport.ts';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
@@ -64,16 +65,16 @@ t.test('R20: frames that can wait have some milliseconds of a turn of the loop, 
   t.end();
 });
 
-t.test('R20: while somebody waits for a commit there is a turn each 20 ms', (t) => {
+t.test('R20: while somebody waits for a commit turns have a tenth of the time', (t) => {
   let isAwaited = true;
   const { clock, turns, taken, source } = turnsRig({ awaited: () => isAwaited });
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');
   turns.offer(b, '0');
   t.strictSame(taken, ['a0'], 'the first after a rest');
-  clock.advance(10);
+  clock.advance(7);
   t.strictSame(taken, ['a0']);
-  clock.advance(10);
+  clock.advance(3);
   t.strictSame(taken, ['a0', 'b0'], 'and always some');
   turns.offer(a, '1');
   isAwaited = false;
@@ -164,4 +165,29 @@ t.test('R20: an agent whose reports are refused is answered all the same, and is
   t.match(liar.news().at(-1), { type: 'task_nack' });
   t.equal(behind.at(-1), false);
   await rig.stop();
+});
+
+t.test('R20: batches of what is behind rest as long as the last one took, and not while others wait', async (t) => {
+  const clock = virtualClock();
+  const rest = new Rest(clock);
+  let ended = 0;
+  const wait = (): Promise<void> => rest.wait().then(() => void (ended += 1));
+  await wait();
+  t.equal(ended, 1, 'after none');
+  rest.lastMs = 8;
+  const waiting = wait();
+  clock.advance(7);
+  await Promise.resolve();
+  t.equal(ended, 1);
+  clock.advance(1);
+  await waiting;
+  rest.lastMs = 10_000;
+  const bounded = wait();
+  clock.advance(50);
+  await bounded;
+  const interrupted = wait();
+  rest.end();
+  await interrupted;
+  t.equal(ended, 4);
+  rest.end();
 });

@@ -16,8 +16,8 @@ const UNREAD_BYTES = 65_536;
 const FRAMES_MAX = 16_384;
 /** A line lets go of what was taken out of it once it is so many frames. */
 const TRIMMED_AT = 1_024;
-/** While somebody waits for the hub there is a turn each so many milliseconds, so that there always is one. */
-const AWAITED_TURN_EACH_MS = 20;
+/** While somebody waits for the hub, turns have one part in so many of the time: always some, however long a frame takes. */
+const AWAITED_PARTS = 10;
 /** And so often it is looked whether somebody still does. */
 const AWAITED_LOOK_MS = 1;
 /** How long wasteful agents are left alone when enough of their commands wait, milliseconds. */
@@ -60,7 +60,8 @@ export class FrameTurns<S extends FrameSource> {
   #spentMs = 0;
   #timer: Timer | null = null;
   #isStopped = false;
-  #turnedMs = -Infinity;
+  /** When there is a turn again although somebody waits, by the monotonic clock. */
+  #awaitedTurnMs = -Infinity;
 
   constructor(deps: FrameTurnsDeps<S>) {
     this.#deps = deps;
@@ -100,7 +101,7 @@ export class FrameTurns<S extends FrameSource> {
 
   #mayTurn(): boolean {
     if (this.#spentMs >= TURN_MS) return false;
-    return !this.#deps.isAwaited() || this.#deps.clock.monotonicMs() - this.#turnedMs >= AWAITED_TURN_EACH_MS;
+    return !this.#deps.isAwaited() || this.#deps.clock.monotonicMs() >= this.#awaitedTurnMs;
   }
 
   #wait(source: S, known: Line | undefined, text: string): void {
@@ -166,8 +167,8 @@ export class FrameTurns<S extends FrameSource> {
     }
     const tookMs = clock.monotonicMs() - fromMs;
     if (tookMs <= 0 || this.#isStopped) return;
-    this.#turnedMs = fromMs + tookMs;
     this.#spentMs += tookMs;
+    this.#awaitedTurnMs = fromMs + tookMs + this.#spentMs * (AWAITED_PARTS - 1);
     this.#timer ??= clock.after(0, () => this.#turn());
   }
 }
