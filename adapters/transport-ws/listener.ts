@@ -12,6 +12,7 @@ import type { HubConnection, ListenOptions } from '../../core/ports/hub-transpor
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
+import { AddressShare } from './address-share.ts';
 import { openConnection, type Upgraded } from './connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
@@ -37,9 +38,10 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
   let closing: Promise<void> | null = null;
   let whenAllGone: (() => void) | null = null;
 
+  const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
   const server = httpFront({
     settings,
-    connectionsMax: options.socketsMax + settings.httpConnectionsMax,
+    connectionsMax,
     http: options.http,
     isRefusing,
     log,
@@ -54,7 +56,12 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
   };
   const upgrader = new WebSocketServer(upgrading);
 
+  const share = new AddressShare(connectionsMax);
   server.on('connection', (socket) => {
+    if (!share.take(socket, connections.size)) {
+      note('one address has half of the free connections', { remoteAddress: plainAddress(socket.remoteAddress ?? '') });
+      return void socket.destroy();
+    }
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
@@ -77,6 +84,7 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
       return;
     }
     upgrader.handleUpgrade(request, stream, head, (socket) => {
+      share.giveUp(request.socket);
       const forwardedFor = request.headers['x-forwarded-for'];
       opened({ socket, stream, remoteAddress, forwardedFor: forwardedFor === undefined ? null : String(forwardedFor) });
     });

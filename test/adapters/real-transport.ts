@@ -104,16 +104,16 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
     const transport = make(log, { httpConnectionsMax: 1 });
     t.teardown(() => transport.close(1001, 'over'));
     const { port } = await transport.listen(openToAll({ socketsMax: 1 }), hubRecorder().events);
-    const open = () =>
+    const open = (localAddress: string) =>
       new Promise<{ close(): Promise<void>; ended: Promise<void> }>((resolve) => {
-        const socket = connect(port, '127.0.0.1');
+        const socket = connect({ port, host: '127.0.0.1', localAddress });
         socket.on('error', () => undefined);
         const ended = new Promise<void>((done) => socket.once('close', () => done()));
         socket.resume();
         socket.once('connect', () => resolve({ ended, close: () => (socket.destroy(), ended) }));
       });
-    const kept = [await open(), await open()];
-    for (let n = 0; n < 3; n += 1) await (await open()).ended;
+    const kept = [await open('127.0.0.1'), await open('127.0.0.2')];
+    for (let n = 0; n < 3; n += 1) await (await open('127.0.0.1')).ended;
     t.same(
       log.lines.map(({ message }) => message),
       ['Refused at the port: connections full.'],

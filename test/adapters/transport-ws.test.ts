@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';
+import { WebSocket } from 'ws';
+import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
 import { ws, type WsOptions } from '../../adapters/transport.ts';
 import { wsTransport } from '../../adapters/transport-ws/ws-transport.ts';
@@ -50,6 +53,37 @@ t.test('slow heads and bodies are cut off, each by its own time, with 408 where 
   t.match(await textOf(heads, 'GET / HTTP/1.1\r\nHost: x\r\nX-A'), /^HTTP\/1\.1 408 /, 'half a head');
   const bodies = { headersWithinMs: 100, requestWithinMs: 200 };
   t.match(await textOf(bodies, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf'), /^HTTP\/1\.1 408 /, 'half a body');
+});
+
+t.test('R20: one address has half of what is free of connections that are no sockets, and gets room again', async (t) => {
+  const log = memoryLog();
+  const transport = wsTransport({ log, options: { httpConnectionsMax: 6 } });
+  t.teardown(() => transport.close(1001, 'over'));
+  const { port } = await transport.listen(openToAll({ socketsMax: 2 }), hubRecorder().events);
+  const open = async (localAddress: string) => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const kept = await Promise.all(['127.0.0.1', '127.0.0.1', '127.0.0.1'].map(open));
+  const sidecar = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+  await once(sidecar, 'open');
+  kept.push(await open('127.0.0.1'));
+  const refused = await open('127.0.0.1');
+  refused.resume();
+  await once(refused, 'close');
+  t.match(log.lines, [{ message: 'Refused at the port: one address has half of the free connections.' }]);
+  const other = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  other.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 200 /, 'others have theirs');
+  sidecar.terminate();
+  for (const socket of kept) {
+    const closed = once(socket, 'close');
+    socket.destroy();
+    await closed;
+  }
+  t.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
 });
 
 t.test('a request that cannot be one is 400 and no more', async (t) => {

@@ -331,10 +331,15 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'network peer',
-    stoppedBy: 'no address takes all places; who floods and reads nothing is closed; a request has one length',
+    stoppedBy:
+      'no address takes all places, of sockets or of other connections; who floods and reads nothing is closed; a request has one length',
     tests: [
       [PEER, 'R20: silent strangers of one address keep out their own, and nobody of another'],
       [PEER, 'R20: a stranger that pings and takes nothing is closed when more waits than it may send'],
+      [
+        'adapters/transport-ws.test.ts',
+        'R20: one address has half of what is free of connections that are no sockets, and gets room again',
+      ],
       [
         'contracts/hub-transport-http.contract.ts',
         'refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it',
