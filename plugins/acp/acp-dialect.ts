@@ -1,8 +1,10 @@
 /** Reads what an agent says over ACP; each line is what `messageReader` makes of a message. */
 import {
   agentFailed,
+  cutShort,
   endInWords,
   messageFields,
+  nothingSaid,
   objectOf,
   shortened,
   textOf,
@@ -34,6 +36,8 @@ interface AcpState {
   readonly sessionId: string | null;
   readonly hasBegun: boolean;
   readonly tools: ReadonlySet<string>;
+  /** Those of them that it has not told the end of; what they answer may be long. */
+  readonly toolsAtWork: ReadonlySet<string>;
   readonly hasWorked: boolean;
   readonly denied: readonly string[];
   /** Its last message so far. */
@@ -41,6 +45,8 @@ interface AcpState {
   readonly messageId: string | null;
   /** It has called a tool since, or given up: what it says next is another message. */
   readonly isTextPast: boolean;
+  /** A piece of that message was left out. */
+  readonly isCut: boolean;
   /** The last error of its model that it told. */
   readonly lastError: ToldError | null;
   /** It has given up; it may say "end_turn" all the same. */
@@ -54,11 +60,13 @@ export const acpDialect = (options: AcpDialectOptions): AgentDialect<AcpState> =
     sessionId: null,
     hasBegun: false,
     tools: new Set(),
+    toolsAtWork: new Set(),
     hasWorked: false,
     denied: [],
     text: '',
     messageId: null,
     isTextPast: true,
+    isCut: false,
     lastError: null,
     hasBroken: false,
     costUsd: undefined,
@@ -81,6 +89,7 @@ export const acpDialect = (options: AcpDialectOptions): AgentDialect<AcpState> =
         return { state };
     }
   },
+  dropped: (state) => (state.toolsAtWork.size > 0 ? state : { ...state, isCut: true }),
   ended: (state, end) => agentFailed({ kind: causeOfEnd(state, end), message: endInWords(end), hasWorked: state.hasWorked }),
 });
 
@@ -140,7 +149,9 @@ function withText(state: AcpState, update: SaidObject): AcpState {
 /** Some agents tell of a tool only once it is done, or once they ask for it; the updates of one are one call. */
 function withTool(state: AcpState, call: SaidObject, { maxTurns }: Pick<AcpDialectOptions, 'maxTurns'>): Heard<AcpState> {
   const id = textOf(call['toolCallId']) ?? '';
-  const next: AcpState = { ...state, hasWorked: true, isTextPast: true };
+  const isOver = call['status'] === 'completed' || call['status'] === 'failed';
+  const toolsAtWork = new Set([...state.toolsAtWork, id].filter((tool) => !isOver || tool !== id));
+  const next: AcpState = { ...state, hasWorked: true, isTextPast: true, isCut: false, toolsAtWork };
   if (state.tools.has(id)) return { state: next };
   const tools = new Set([...state.tools, id]);
   if (maxTurns !== undefined && tools.size > maxTurns) {
@@ -223,8 +234,13 @@ function failureOf(
   if (denied.length > 0 && (whenDenied === 'fail' || isTextPast)) {
     return failed('denied', `it was not allowed to use ${denied.join(', ')}${isTextPast ? ', and ended without a result' : ''}`);
   }
-  return text === '' ? failed('no_result', 'its turn ended without a word') : null;
+  const details = { stop_reason: stopReason, session_id: sessionId };
+  if (state.isCut) return cutShort({ hasWorked, details });
+  return isWordless(text) ? nothingSaid({ hasWorked, message: 'its turn ended without a word', details }) : null;
 }
+
+/** Codex says this of itself, as if it were a message. */
+const isWordless = (text: string): boolean => text === '' || /^Warning: Model metadata for `[^`]*` not found\.[^\n]*$/.test(text);
 
 const causeOfBroken = ({ lastError, text }: AcpState): FailureCause =>
   causeOfText(text) ?? (lastError === null ? 'model_unavailable' : causeOfToldError(lastError));

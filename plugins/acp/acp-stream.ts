@@ -1,6 +1,6 @@
 /** The messages of a conversation as lines of JSON on two pipes. */
 import type { Readable, Writable } from 'node:stream';
-import { lineSplitter, objectIn, RUN_STREAMS_BYTES_MAX, type SaidObject } from '../plugin.ts';
+import { lineSplitter, objectIn, RUN_STREAMS_BYTES_MAX, type DroppedLine, type SaidObject } from '../plugin.ts';
 import type { AnyMessage, Stream } from './acp-package.ts';
 
 export interface AcpStreamOptions {
@@ -17,7 +17,8 @@ export interface AcpStreamOptions {
   onMessage(message: SaidObject): Promise<void>;
   /** Told of lines that are no messages. */
   onNoise(text: string): Promise<void>;
-  onDropped(lines: number): void;
+  /** Told of each line that was left out, between those that it stood between. */
+  onDropped(line: DroppedLine): void;
   /** Told once, of the bound that was exceeded. */
   onTooMuch(bytesMax: number): Promise<void>;
 }
@@ -60,8 +61,14 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
         continue;
       }
       const { lines, dropped } = splitter.push(chunk as Buffer);
-      if (dropped > 0) options.onDropped(dropped);
-      await hearLines(lines, options, (message) => controller?.enqueue(message));
+      const hear = (some: readonly string[]) => hearLines(some, options, (message) => controller?.enqueue(message));
+      let told = 0;
+      for (const line of dropped) {
+        await hear(lines.slice(told, line.at));
+        options.onDropped(line);
+        told = line.at;
+      }
+      await hear(lines.slice(told));
     }
   };
   const heard = hearAll().finally(() => {

@@ -80,9 +80,9 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
     },
     onNoise: (text) => emit({ type: 'output', stream: 'stdout', text }),
     onTooMuch: (bytesMax) => emit(tooMuchOutput(bytesMax)),
-    onDropped(lines) {
-      log.warn('a line of output was too long and is left out', { runId, lines });
-      ears.onDropped?.(lines);
+    onDropped(line) {
+      log.warn('a line of output was too long and is left out', { runId, lines: 1 });
+      ears.onDropped?.(line);
     },
   });
   const told = heard.catch(deafened);

@@ -6,6 +6,7 @@ import {
   countOf,
   endInWords,
   itemsOf,
+  nothingSaid,
   objectOf,
   shortened,
   textOf,
@@ -66,6 +67,8 @@ export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<Claud
         return { state };
     }
   },
+  // A result has its whole text; what is left out may have been a later one.
+  dropped: (state) => ({ ...state, answer: null }),
   ended: (state, end) =>
     agentFailed({
       kind: state.hasBegun || end.signal !== null ? 'no_result' : causeBeforeBeginning(end),
@@ -138,13 +141,16 @@ function hearResult(
     const message = `it was not allowed to use ${denied.join(', ')}`;
     return { state, events: [{ type: 'usage', ...usage }, agentFailed({ kind: 'denied', message, hasWorked: true, details: { denied } })] };
   }
-  const output = {
-    text: textOf(said['result']) ?? '',
+  const text = textOf(said['result']) ?? '';
+  const about = {
     session_id: textOf(said['session_id']),
     turns: countOf(said['num_turns']),
     ...(denied.length === 0 ? {} : { denied }),
   };
-  const answer: Verdict = { type: 'completed', output, ...usage };
+  const answer: Verdict =
+    text.trim() === ''
+      ? nothingSaid({ hasWorked: state.hasWorked, details: about })
+      : { type: 'completed', output: { text, ...about }, ...usage };
   return {
     state: { ...state, answer },
     events: [{ type: 'usage', ...usage }],

@@ -3,7 +3,9 @@ import {
   agentFailed,
   causeOfStatus,
   countOf,
+  cutShort,
   endInWords,
+  nothingSaid,
   objectOf,
   shortened,
   textOf,
@@ -35,6 +37,8 @@ interface CodexState {
   readonly turns: number;
   /** Its last message: the result, once the turn is completed. */
   readonly text: string;
+  /** What was left out since may have been a later one. */
+  readonly isCut: boolean;
 }
 
 /** Items that change nothing outside of the program. */
@@ -44,7 +48,7 @@ const NO_TURNS: ReadonlySet<unknown> = new Set(['reasoning', 'error', 'todo_list
 
 /** The only lines that settle are `turn.completed` and `turn.failed`; an `error` may be followed by a success. */
 export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexState> => ({
-  begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '' }),
+  begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '', isCut: false }),
   hear(state, { json }) {
     switch (json?.['type']) {
       case 'thread.started': {
@@ -58,8 +62,8 @@ export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexSt
         return { state, events: [waitingFor(textOf(json['message']) ?? '')] };
       case 'turn.completed': {
         const totals = totalsIn(objectOf(json['usage']));
-        const output = { text: state.text, session_id: state.threadId };
-        return { state, totals, events: [{ type: 'completed', output, ...usageOfRun(state, totals, options) }] };
+        const usage = usageOfRun(state, totals, options);
+        return { state, totals, events: [{ type: 'usage', ...usage }, verdictOf(state, usage)] };
       }
       case 'turn.failed':
         return { state, events: [failedTurn(state, textOf(objectOf(json['error'])['message']) ?? 'the turn failed')] };
@@ -67,6 +71,7 @@ export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexSt
         return { state };
     }
   },
+  dropped: (state) => ({ ...state, isCut: true }),
   ended(state, end) {
     const message = endInWords(end);
     if (isSessionGone(state, end)) return { type: 'session_gone', message };
@@ -85,6 +90,7 @@ function hearItem(
     hasWorked: state.hasWorked || !HARMLESS_ITEMS.has(type),
     turns: state.turns + (isDone && !NO_TURNS.has(type) ? 1 : 0),
     text: text ?? state.text,
+    isCut: state.isCut && text === null,
   };
   if (maxTurns !== undefined && next.turns > maxTurns) {
     const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
@@ -105,6 +111,12 @@ const waitingFor = (message: string): SaidEvent => ({
   message: shortened(message),
   waiting: causeOfText(message) === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
 });
+
+function verdictOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunUsage): Verdict {
+  const details = { session_id: threadId };
+  if (isCut) return cutShort({ hasWorked, details });
+  return text.trim() === '' ? nothingSaid({ hasWorked, details }) : { type: 'completed', output: { text, ...details }, ...usage };
+}
 
 function failedTurn(state: CodexState, message: string): Verdict {
   const status = statusIn(message);

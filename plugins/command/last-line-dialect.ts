@@ -34,6 +34,8 @@ export const lastLineDialect = (exitCodes: ExitCodes): AgentDialect<LastLine> =>
     const isProgress = json['status'] === undefined && (percent !== undefined || message !== undefined);
     return { state: { last: json }, events: isProgress ? [{ type: 'progress', percent, message }] : [] };
   },
+  // It may have been the last one.
+  dropped: () => ({ last: null }),
   ended: ({ last }, end) => (last === null ? withoutResult(end, exitCodes) : withLine(last, end, exitCodes)),
 });
 

@@ -3,8 +3,10 @@ import {
   agentFailed,
   causeOfStatus,
   countOf,
+  cutShort,
   endInWords,
   messageFields,
+  nothingSaid,
   objectOf,
   shortened,
   textOf,
@@ -32,6 +34,10 @@ interface GeminiState {
   readonly turns: number;
   /** What it has said since its last tool: the result, once it says that it is done. */
   readonly text: string;
+  /** A piece of that was left out. */
+  readonly isCut: boolean;
+  /** Lines that it does not say itself and that are to come: its prompt, and what its tools answer. They may be long. */
+  readonly awaited: number;
   /** Its last complaint about itself. */
   readonly complaint: string | null;
 }
@@ -47,7 +53,7 @@ const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
 };
 
 export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<GeminiState> => ({
-  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', complaint: null }),
+  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', isCut: false, awaited: 1, complaint: null }),
   hear(state, { stream, text, json }) {
     if (stream === 'stderr') return { state, events: retryIn(text) };
     switch (json?.['type']) {
@@ -57,7 +63,8 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
       }
       case 'message':
         // The prompt comes back as a message too.
-        return { state: json['role'] === 'assistant' ? { ...state, text: withPiece(state.text, textOf(json['content']) ?? '') } : state };
+        if (json['role'] !== 'assistant') return { state: { ...state, awaited: Math.max(0, state.awaited - 1) } };
+        return { state: { ...state, text: withPiece(state.text, textOf(json['content']) ?? '') } };
       case 'tool_use':
         return hearTool(state, textOf(json['tool_name']) ?? 'a tool', options);
       case 'tool_result':
@@ -70,6 +77,7 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
         return { state };
     }
   },
+  dropped: (state) => (state.awaited > 0 ? withAnswer(state) : { ...state, isCut: true }),
   ended(state, end) {
     const message = endInWords(end);
     if (isSessionGone(state, end)) return { type: 'session_gone', message };
@@ -79,7 +87,7 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
 
 function hearTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOptions): Heard<GeminiState> {
   const turns = state.turns + 1;
-  const next = { ...state, turns };
+  const next = { ...state, turns, awaited: state.awaited + 1 };
   if (maxTurns !== undefined && turns > maxTurns) {
     const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
     return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
@@ -88,8 +96,16 @@ function hearTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectO
   return { state: next, events: [...said, { type: 'progress', message: `uses ${tool}` }] };
 }
 
+/** What it says after a tool has answered is a text of its own. */
+const withAnswer = (state: GeminiState): GeminiState => ({
+  ...state,
+  text: '',
+  isCut: false,
+  awaited: Math.max(0, state.awaited - 1),
+});
+
 function hearToolResult(state: GeminiState, said: SaidObject): Heard<GeminiState> {
-  const next = { ...state, text: '' };
+  const next = withAnswer(state);
   if (said['status'] !== 'error') return { state: next };
   const why = textOf(objectOf(said['error'])['message']) ?? 'it failed';
   return { state: next, events: [{ type: 'progress', message: shortened(`a tool failed: ${why}`) }] };
@@ -106,19 +122,23 @@ function retryIn(text: string): readonly SaidEvent[] {
 function verdictOf(state: GeminiState, said: SaidObject): Verdict {
   const details = { session_id: state.sessionId };
   const hasWorked = state.turns > 0;
-  if (said['status'] !== 'success') return failureOf(objectOf(said['error']), { hasWorked, details });
+  if (said['status'] !== 'success') return failureOf(objectOf(said['error']), { hasWorked, details, complaint: state.complaint });
+  if (state.isCut) return cutShort({ hasWorked, details });
   const isCutOff = /loop detected|stopping execution/i.test(state.complaint ?? '');
-  if (isCutOff || state.text.trim() === '') {
-    return agentFailed({ kind: 'no_result', message: state.complaint ?? 'it ended without an answer', hasWorked, details });
-  }
+  const complaint = state.complaint ?? undefined;
+  if (isCutOff) return agentFailed({ kind: 'no_result', message: complaint ?? 'it was cut off', hasWorked, details });
+  if (state.text.trim() === '') return nothingSaid({ hasWorked, message: complaint, details });
   return { type: 'completed', output: { ...messageFields(state.text), session_id: state.sessionId }, ...usageIn(objectOf(said['stats'])) };
 }
 
 function failureOf(
   error: SaidObject,
-  about: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>> },
+  {
+    complaint,
+    ...about
+  }: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>>; readonly complaint: string | null },
 ): Verdict {
-  const message = textOf(error['message']) ?? 'it failed';
+  const message = textOf(error['message']) ?? complaint ?? 'it failed';
   const status = statusIn(message);
   return agentFailed({
     ...about,

@@ -6,6 +6,7 @@ import {
   countOf,
   endInWords,
   lastWords,
+  nothingSaid,
   objectOf,
   shortened,
   textOf,
@@ -45,6 +46,8 @@ export const openclawDialect: AgentDialect<OpenclawState> = {
     const said = objectIn(object);
     return { state: FIRST, events: said === null ? [] : eventsOf(said) };
   },
+  // Of the object one line is its result: there whole, or not at all.
+  dropped: (state) => state,
   ended({ isTooLong }, end) {
     const message = isTooLong ? `its result has more than ${String(CHARACTERS_MAX)} characters` : endInWords(end);
     const kind = causeOfEnd(end);
@@ -77,11 +80,12 @@ function eventsOf(said: SaidObject): readonly SaidEvent[] {
 
 function verdictOf(said: SaidObject, usage: RunUsage): Verdict {
   if (said['ok'] !== true || said['status'] !== 'ok') return failureOf(said);
-  return {
-    type: 'completed',
-    output: { text: textOf(said['final']) ?? '', session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) },
-    ...usage,
-  };
+  const text = textOf(said['final']) ?? '';
+  const about = { session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) };
+  // Whether a tool has run is not said, so one may have.
+  return text.trim() === ''
+    ? nothingSaid({ hasWorked: true, details: about })
+    : { type: 'completed', output: { text, ...about }, ...usage };
 }
 
 function failureOf(said: SaidObject): Verdict {

@@ -4,7 +4,9 @@ import {
   amountOf,
   causeOfStatus,
   countOf,
+  cutShort,
   endInWords,
+  nothingSaid,
   objectOf,
   shortened,
   sumOfUsage,
@@ -37,6 +39,8 @@ interface OpencodeState {
   readonly usage: ModelUsage;
   /** What it said in the step that is the last so far. */
   readonly text: string;
+  /** Something that it said in this step was left out. */
+  readonly isCut: boolean;
   /** Why that step ended; null while it lasts. */
   readonly reason: string | null;
   /** A tool that it was not allowed to use. */
@@ -44,7 +48,17 @@ interface OpencodeState {
   readonly error: SaidObject | null;
 }
 
-const FIRST = { sessionId: null, hasWorked: false, steps: 0, usage: sumOfUsage([]), text: '', reason: null, denied: null, error: null };
+const FIRST = {
+  sessionId: null,
+  hasWorked: false,
+  steps: 0,
+  usage: sumOfUsage([]),
+  text: '',
+  isCut: false,
+  reason: null,
+  denied: null,
+  error: null,
+};
 
 /** It has no line for a result: it has succeeded when it ends with code 0 after a step that ended with `stop`. */
 export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<OpencodeState> => ({
@@ -57,12 +71,12 @@ export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<O
     const heard = hearPart(state, { type: json['type'], part: objectOf(json['part']), error: objectOf(json['error']), ...options });
     return { ...heard, events: [...started, ...(heard.events ?? [])] };
   },
+  dropped: (state) => ({ ...state, isCut: true }),
   ended(state, end) {
     const isStopped = state.reason === 'stop' && state.error === null;
     // The exit code of a run of an earlier sidecar is told to nobody.
     if (isStopped && end.signal === null && (end.exitCode === 0 || end.exitCode === null)) {
-      const output = { text: state.text, session_id: state.sessionId };
-      return { type: 'completed', output, ...usageOfRun(state, options) };
+      return verdictOf(state, options);
     }
     if (isSessionGone(state, end)) return { type: 'session_gone', message: endInWords(end) };
     return state.error === null ? endedWithoutResult(state, end) : failureOf(state, state.error);
@@ -79,7 +93,7 @@ function hearPart(state: OpencodeState, heard: HeardPart): Heard<OpencodeState> 
   const { type, part } = heard;
   switch (type) {
     case 'step_start':
-      return { state: { ...state, text: '', reason: null, error: null } };
+      return { state: { ...state, text: '', isCut: false, reason: null, error: null } };
     case 'text': {
       const text = textOf(part['text']) ?? '';
       return { state: { ...state, text: state.text + text }, events: [{ type: 'progress', message: shortened(text) }] };
@@ -120,6 +134,14 @@ function hearStep(state: OpencodeState, { part, ...options }: HeardPart): Heard<
     return { state: next, events: [told, agentFailed({ kind: 'limit', message, hasWorked, details: { maxCostUsd } })] };
   }
   return { state: next, events: [told] };
+}
+
+function verdictOf(state: OpencodeState, options: OpencodeDialectOptions): Verdict {
+  const { text, isCut, hasWorked, sessionId } = state;
+  const details = { session_id: sessionId };
+  if (isCut) return cutShort({ hasWorked, details });
+  if (text.trim() === '') return nothingSaid({ hasWorked, details });
+  return { type: 'completed', output: { text, ...details }, ...usageOfRun(state, options) };
 }
 
 function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {

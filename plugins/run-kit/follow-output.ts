@@ -4,6 +4,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
 import { lineFollower, type FollowedLines } from './line-follower.ts';
+import type { DroppedLine } from './line-splitter.ts';
 import { runFiles } from './run-files.ts';
 import { wait } from './wait.ts';
 import type { Emit } from './wake-events.ts';
@@ -29,8 +30,8 @@ export interface FollowOutputOptions {
   readonly stream?: 'stdout' | 'stderr' | undefined;
   /** Longer lines are left out. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
-  /** Told how many lines were left out, each time that there were some. */
-  readonly onDropped?: ((lines: number) => void) | undefined;
+  /** Told of each line that was left out, between the lines that it stood between. */
+  readonly onDropped?: ((line: DroppedLine) => void) | undefined;
   /** Aborted when nobody listens any more. */
   readonly left: StopSignal;
   readonly clock: Clock;
@@ -58,11 +59,14 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   let isDeaf = false;
 
   const take = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
-    if (dropped > 0) {
-      log.warn('a line of output was too long and is left out', { runId, lines: dropped });
-      options.onDropped?.(dropped);
+    if (dropped.length > 0) log.warn('a line of output was too long and is left out', { runId, lines: dropped.length });
+    let told = 0;
+    for (const line of dropped) {
+      await tellLines(lines.slice(told, line.at), { hear, stream, emit });
+      options.onDropped?.(line);
+      told = line.at;
     }
-    await tellLines(lines, { hear, stream, emit });
+    await tellLines(lines.slice(told), { hear, stream, emit });
   };
   /** Tells what is there now. `isOver`: nothing more comes. */
   const catchUp = async (isOver: boolean): Promise<void> => {

@@ -14,7 +14,7 @@ export {
   type ProcessEnd,
 } from './launch.ts';
 export { lineFollower, type FollowedLines, type LineFollowerOptions } from './line-follower.ts';
-export { LINE_BYTES_MAX, lineSplitter, type LineSplitter, type SplitLines } from './line-splitter.ts';
+export { LINE_BYTES_MAX, lineSplitter, type DroppedLine, type LineSplitter, type SplitLines } from './line-splitter.ts';
 export { isAlive, markOf, type ProcessRow, type ProcessTable } from './process-table.ts';
 export { systemProcessTable } from './process-table-system.ts';
 export { programRunner, type ProgramRunnerOptions } from './program-runner.ts';

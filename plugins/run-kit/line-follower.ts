@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { LINE_BYTES_MAX, lineSplitter } from './line-splitter.ts';
+import { LINE_BYTES_MAX, lineSplitter, type DroppedLine } from './line-splitter.ts';
 
 /** Read at once. */
 const CHUNK_BYTES = 64 * 1024;
@@ -11,7 +11,7 @@ export interface LineFollowerOptions {
   readonly path: string;
   /** Where to begin; an `offset` that an earlier `read` answered. Default 0. */
   readonly offset?: number | undefined;
-  /** Longer lines are left out and counted. Default 4 MiB. */
+  /** Longer lines are left out and told. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
 }
 
@@ -20,8 +20,8 @@ export interface FollowedLines {
   readonly lines: readonly string[];
   /** Where the next line begins. */
   readonly offset: number;
-  /** Lines over the limit, left out of `lines`. */
-  readonly dropped: number;
+  /** Lines over the limit, left out of `lines`; in order. */
+  readonly dropped: readonly DroppedLine[];
   /** Whether the end of what is written so far was seen; else there may be more to read at once. */
   readonly isAtEnd: boolean;
 }
@@ -42,7 +42,7 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
   return {
     async read() {
       const lines: string[] = [];
-      let dropped = 0;
+      const dropped: DroppedLine[] = [];
       let isAtEnd = false;
       const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       try {
@@ -56,8 +56,8 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
             break;
           }
           const split = splitter.push(chunk.subarray(0, bytesRead));
+          dropped.push(...split.dropped.map(({ at, isObject }) => ({ at: lines.length + at, isObject })));
           lines.push(...split.lines);
-          dropped += split.dropped;
           position += bytesRead;
         }
       } finally {

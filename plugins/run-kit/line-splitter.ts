@@ -3,12 +3,21 @@
 /** A tool's whole output is one line with some programs, so a line may be long. */
 export const LINE_BYTES_MAX = 4 * 1024 * 1024;
 const NEWLINE = 0x0a;
+const BRACE = 0x7b;
+
+/** A line over the limit, which is left out. */
+export interface DroppedLine {
+  /** How many of the lines that came with it stood before it. */
+  readonly at: number;
+  /** It began as a JSON object does: it may have said something. */
+  readonly isObject: boolean;
+}
 
 export interface SplitLines {
   /** Whole lines, without their ends. */
   readonly lines: readonly string[];
-  /** Lines over the limit, left out of `lines`. */
-  readonly dropped: number;
+  /** In order. */
+  readonly dropped: readonly DroppedLine[];
 }
 
 export interface LineSplitter {
@@ -20,12 +29,17 @@ export interface LineSplitter {
   end(): SplitLines;
 }
 
-/** Lines longer than `lineBytesMax` are left out and counted; no more than that is held of one. */
+/** Lines longer than `lineBytesMax` are left out and told; no more than that is held of one. */
 export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
   let partial: Buffer[] = [];
   let partialBytes = 0;
+  let isObject = false;
 
+  const noteStart = (bytes: Buffer): void => {
+    if (partialBytes === 0) isObject = bytes[0] === BRACE;
+  };
   const takeLine = (end: Buffer): string | null => {
+    noteStart(end);
     const isTooLong = partialBytes + end.length > lineBytesMax;
     const line = isTooLong ? null : Buffer.concat([...partial, end]).toString('utf8');
     partial = [];
@@ -33,6 +47,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
     return line;
   };
   const keepPartial = (rest: Buffer): void => {
+    noteStart(rest);
     partialBytes += rest.length;
     partial = partialBytes > lineBytesMax ? [] : [...partial, Buffer.from(rest)];
   };
@@ -40,11 +55,11 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
   return {
     push(chunk) {
       const lines: string[] = [];
-      let dropped = 0;
+      const dropped: DroppedLine[] = [];
       let from = 0;
       for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
         const line = takeLine(chunk.subarray(from, at));
-        if (line === null) dropped += 1;
+        if (line === null) dropped.push({ at: lines.length, isObject });
         else lines.push(line);
         from = at + 1;
       }
@@ -53,9 +68,9 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
     },
     partialBytes: () => partialBytes,
     end() {
-      if (partialBytes === 0) return { lines: [], dropped: 0 };
+      if (partialBytes === 0) return { lines: [], dropped: [] };
       const line = takeLine(Buffer.alloc(0));
-      return line === null ? { lines: [], dropped: 1 } : { lines: [line], dropped: 0 };
+      return line === null ? { lines: [], dropped: [{ at: 0, isObject }] } : { lines: [line], dropped: [] };
     },
   };
 }

@@ -6,6 +6,7 @@ import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from 
 import { adoptRun } from './adopt-run.ts';
 import { followOutput, type HearInTime, type OutputFollower, type SaidEvent } from './follow-output.ts';
 import { launch } from './launch.ts';
+import type { DroppedLine } from './line-splitter.ts';
 import { systemProcessTable } from './process-table-system.ts';
 import { runEnvironment } from './run-environment.ts';
 import { wakeEvents, type Emit } from './wake-events.ts';
@@ -42,8 +43,8 @@ export interface RunEars {
   /** Hears standard error; left out, only its end is kept. */
   readonly hearError?: HearInTime | undefined;
   readonly lineBytesMax?: number | undefined;
-  /** Told how many lines of standard output were too long and are left out. */
-  readonly onDropped?: ((lines: number) => void) | undefined;
+  /** Told of each line of standard output that was too long and is left out, where it stood. */
+  readonly onDropped?: ((line: DroppedLine) => void) | undefined;
   /** Aborted when the run is to be ended. */
   readonly enough?: StopSignal | undefined;
   /** The process exists: told before anything is heard. */

@@ -113,12 +113,39 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   t.match(ended({ stopReason: 'end_turn', usage: none }, 'status 401'), { kind: 'auth' });
   t.match(ended({ stopReason: 'end_turn', _meta: { quota: { token_count: { input_tokens: 0, output_tokens: 0 } } } }), { type: 'failed' });
   t.match(ended({ stopReason: 'end_turn' }), { type: 'completed' }, 'one that does not count');
-  t.match(ended({ stopReason: 'end_turn' }, ''), { kind: 'no_result' });
+  t.match(ended({ stopReason: 'end_turn' }, ''), { kind: 'no_result', retryable: true });
+  const warning = 'Warning: Model metadata for `gpt` not found. Defaulting to fallback metadata; this can degrade performance.\n\n';
+  t.match(ended({ stopReason: 'end_turn' }, warning), { kind: 'no_result' }, 'what Codex says of itself is no answer');
   t.match(ended({ stopReason: 'max_tokens' }), { kind: 'limit', retryable: false });
   t.match(ended({ stopReason: 'max_turn_requests' }), { kind: 'limit' });
   t.match(ended({ stopReason: 'refusal' }), { kind: 'agent_failed', retryable: false });
   t.match(ended({}), { kind: 'agent_failed' });
   t.match(readCase('claude-cancelled').verdict, { kind: 'agent_failed', message: /"cancelled"/ }, 'nobody here had asked for it');
+  t.end();
+});
+
+void t.test('R4: a piece of a message over ACP that was left out makes no success, but what a tool answered is no piece of it', (t) => {
+  const dialect = acpDialect({ usageOf: 'prompt' });
+  const chunk = (text: string) => ({ said: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } });
+  const tool = (status: string) => ({ said: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status } });
+  /** `null`: a line that is left out. */
+  const verdictOn = (...said: readonly (object | null)[]) => {
+    let state = dialect.begin(null);
+    for (const json of [...said, { said: 'answer', to: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
+      if (json === null) state = dialect.dropped?.(state) ?? state;
+      else {
+        const heard = dialect.hear(state, { stream: 'stdout', text: '', json: json as SaidObject, heardAtMs: 0 });
+        const verdict = heard.events?.find(({ type }) => type === 'completed' || type === 'failed');
+        if (verdict !== undefined) return verdict;
+        state = heard.state;
+      }
+    }
+    return undefined;
+  };
+  const cut = { type: 'failed', kind: 'limit', details: { reason: 'line_too_long' } };
+  t.match(verdictOn(chunk('one '), null, chunk('three')), cut);
+  t.match(verdictOn(tool('pending'), tool('completed'), null, chunk('three')), cut);
+  t.match(verdictOn(chunk('x'), null, tool('pending'), null, chunk('done')), { type: 'completed', output: { text: 'done' } });
   t.end();
 });
 

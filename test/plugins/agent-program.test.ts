@@ -178,7 +178,7 @@ withRuns('a result in a line that is too long is no result, and that is said', a
   const events = await told(world, 'succeeds', { words: { started: SESSION, result: long }, settings: { maxLineBytes: 1_024 } });
   t.match(
     events.find(({ type }) => type === 'failed'),
-    { kind: 'no_result', message: /1 lines were too long/ },
+    { kind: 'limit', retryable: false, message: /more in one line than may be read.* Raise maxLineBytes/ },
   );
 });
 

@@ -138,6 +138,99 @@ withRuns('one that tries again for ever without a word is ended by its idle time
   }
 });
 
+const LONG = 'x'.repeat(2_000);
+const OPENCODE_LINE = { sessionID: SESSION };
+/** For each: a run whose last message is in a line that is too long, one where only what a tool answered is, and one without a word. */
+const SAID: Readonly<Record<string, Readonly<Record<'cut' | 'toolCut' | 'silent', readonly object[]>>>> = {
+  claudeCode: {
+    cut: [claudeResult('INTERIM'), { type: 'result', result: LONG }],
+    toolCut: [{ type: 'user', message: LONG }, claudeResult('done')],
+    silent: [claudeResult('')],
+  },
+  codex: {
+    cut: [codexItem('agent_message', 'INTERIM'), codexItem('agent_message', LONG), { type: 'turn.completed' }],
+    toolCut: [
+      codexItem('agent_message', 'INTERIM'),
+      codexItem('command_execution', LONG),
+      codexItem('agent_message', 'done'),
+      { type: 'turn.completed' },
+    ],
+    silent: [{ type: 'turn.completed' }],
+  },
+  gemini: {
+    cut: [geminiSays('INTERIM'), geminiSays(LONG), { type: 'result', status: 'success' }],
+    toolCut: [
+      geminiSays('INTERIM'),
+      { type: 'tool_use', tool_name: 'read' },
+      { type: 'tool_result', status: 'success', output: LONG },
+      geminiSays('done'),
+      { type: 'result', status: 'success' },
+    ],
+    silent: [{ type: 'result', status: 'success' }],
+  },
+  opencode: {
+    cut: [opencodeStep('step_start'), opencodeText('INTERIM'), opencodeText(LONG), opencodeStep('step_finish', 'stop')],
+    toolCut: [
+      ...[opencodeStep('step_start'), opencodeText('INTERIM'), opencodeText(LONG), opencodeStep('step_finish', 'tool-calls')],
+      ...[opencodeStep('step_start'), opencodeText('done'), opencodeStep('step_finish', 'stop')],
+    ],
+    silent: [opencodeStep('step_start'), opencodeStep('step_finish', 'stop')],
+  },
+  openclaw: {
+    cut: [{ ok: true, status: 'ok', final: LONG }],
+    toolCut: [{ toolSummary: LONG }, { ok: true, status: 'ok', final: 'done' }],
+    silent: [{ ok: true, status: 'ok', final: '' }],
+  },
+};
+function claudeResult(text: string): object {
+  return { type: 'result', subtype: 'success', is_error: false, result: text };
+}
+function codexItem(type: string, text: string): object {
+  return { type: 'item.completed', item: { type, text, command: 'ls' } };
+}
+function geminiSays(content: string): object {
+  return { type: 'message', role: 'assistant', content };
+}
+function opencodeStep(type: string, reason?: string): object {
+  return { ...OPENCODE_LINE, type, part: { reason } };
+}
+function opencodeText(text: string): object {
+  return { ...OPENCODE_LINE, type: 'text', part: { text } };
+}
+/** The prompt comes back from gemini first. */
+const BEGUN: Readonly<Record<string, readonly object[]>> = { gemini: [{ type: 'message', role: 'user', content: LONG }] };
+
+const verdictOn = async (world: RunWorld, name: string, what: 'cut' | 'toolCut' | 'silent'): Promise<WakeEvent | undefined> => {
+  const lines = [...(BEGUN[name] ?? []), ...(SAID[name]?.[what] ?? [])].map((line) => JSON.stringify(line));
+  const bin = ['sh', '-c', `printf '%s\\n' '${lines.join("' '")}'`, 'sh'];
+  const events = await woken(world, AGENTS[name]?.choose({ bin, maxLineBytes: 1_024 }) as WakeRunnerChoice);
+  return events.find(({ type }) => type === 'completed' || type === 'failed');
+};
+
+withRuns('R4: text of an agent that was left out makes no success, and none of what it said before is its result', async (t, world) => {
+  for (const name of Object.keys(SAID)) {
+    const cut = {
+      type: 'failed',
+      kind: 'limit',
+      retryable: false,
+      message: /in one line.* Raise maxLineBytes/,
+      details: { reason: 'line_too_long' },
+    };
+    t.match(await verdictOn(world, name, 'cut'), cut, name);
+    t.match(
+      await verdictOn(world, name, 'toolCut'),
+      { type: 'completed', output: { text: 'done' } },
+      `${name}: what a tool answered is no result`,
+    );
+  }
+});
+
+withRuns('R4: an agent that says that all went well, and nothing more, has no result', async (t, world) => {
+  for (const name of Object.keys(SAID)) {
+    t.match(await verdictOn(world, name, 'silent'), { type: 'failed', kind: 'no_result', details: { reason: 'nothing_said' } }, name);
+  }
+});
+
 /** The words of docs/agents.md, each with a value, and who can honour it. The rest must refuse it. */
 const EVERYONE = Object.keys(AGENTS);
 const WORDS: Readonly<Record<string, { readonly value: unknown; readonly for: readonly string[] }>> = {

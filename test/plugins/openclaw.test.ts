@@ -62,7 +62,7 @@ void t.test('that it does not call for a minute after a failed login is no faile
 
 void t.test('hostile lines change nothing', (t) => {
   t.match(read(openclawDialect, saying(['}', '[', '{', '{', '}', 'x'.repeat(5_000_000)])).verdict, { kind: 'no_result' });
-  const log = ['{ is how the log begins', 'a line', '}', '{', '  "ok": true,', '  "status": "ok"', '}'];
+  const log = ['{ is how the log begins', 'a line', '}', '{', '  "ok": true,', '  "status": "ok",', '  "final": "x"', '}'];
   t.match(read(openclawDialect, saying(log)).verdict, { type: 'completed' });
   const flood = saying(['{', ...Array.from({ length: 200_000 }, () => '"x": "0123456789012345678901234567890",'), '}']);
   t.match(read(openclawDialect, flood).verdict, { kind: 'no_result', message: /more than 4194304 characters/ });

@@ -10,6 +10,7 @@ import { read, recorded, saying } from './recording.ts';
 const dialect = opencodeDialect({ model: 'fake/m' });
 const readCase = (name: string, session: string | null = null) =>
   read(dialect, recorded('opencode', name), { session: session === null ? null : { id: session, totals: {} } });
+const says = (text: string) => ({ type: 'text', sessionID: 's', part: { text } });
 const step = (reason: string, part: object = {}) => ({ type: 'step_finish', sessionID: 's', part: { reason, ...part } });
 
 void t.test('a success is an end with code 0 after a step that stopped, and the text is that of this step', (t) => {
@@ -29,14 +30,14 @@ void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => 
   t.match(read(dialect, saying([step('length')])).verdict, { kind: 'no_result' });
   t.match(read(dialect, saying([])).verdict, { kind: 'no_result', beforeWork: true });
   t.match(read(dialect, saying([step('stop')], { exitCode: 1 })).verdict, { type: 'failed' });
-  t.match(read(dialect, saying([step('stop')], { exitCode: null, signal: 'SIGTERM' })).verdict, { type: 'failed' });
+  t.match(read(dialect, saying([says('done'), step('stop')], { exitCode: null, signal: 'SIGTERM' })).verdict, { type: 'failed' });
   t.match(
-    read(dialect, saying([step('stop'), { type: 'step_start', sessionID: 's' }])).verdict,
+    read(dialect, saying([says('done'), step('stop'), { type: 'step_start', sessionID: 's' }])).verdict,
     { type: 'failed' },
     'it had begun another step',
   );
   t.equal(
-    read(dialect, saying([step('stop')], { exitCode: null })).verdict.type,
+    read(dialect, saying([says('done'), step('stop')], { exitCode: null })).verdict.type,
     'completed',
     'nobody can tell the code of an adopted run',
   );
@@ -90,7 +91,7 @@ void t.test('too many steps or dollars end it, but not after its last one', (t) 
   const strict = opencodeDialect({ model: 'a/b', maxTurns: 2, maxCostUsd: 0.5 });
   t.match(read(strict, saying([step('tool-calls'), step('tool-calls')])).verdict, { kind: 'limit', details: { maxTurns: 2 } });
   t.match(read(strict, saying([step('tool-calls', { cost: 0.6 })])).verdict, { kind: 'limit', details: { maxCostUsd: 0.5 } });
-  t.equal(read(strict, saying([step('tool-calls'), step('stop', { cost: 0.9 })])).verdict.type, 'completed');
+  t.equal(read(strict, saying([step('tool-calls'), says('done'), step('stop', { cost: 0.9 })])).verdict.type, 'completed');
   t.end();
 });
 

@@ -13,6 +13,7 @@ import {
   isAlive,
   launch,
   lineFollower,
+  lineSplitter,
   markOf,
   runEnvironment,
   runFiles,
@@ -294,10 +295,10 @@ void t.test('lines are followed from an offset that can be come back to', async 
   const path = join(folder, 'stdout');
   await writeFile(path, 'one\ntwo\nth');
   const follower = lineFollower({ path, lineBytesMax: 10 });
-  t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: 0, isAtEnd: false });
-  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: 0, isAtEnd: true }, 'a line that is not whole waits');
+  t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: [], isAtEnd: false });
+  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: [], isAtEnd: true }, 'a line that is not whole waits');
   await appendFile(path, 'ree é\n\n');
-  t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: 0, isAtEnd: true });
+  t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: [], isAtEnd: true });
   await appendFile(path, `${'x'.repeat(11)}\n${'y'.repeat(10)}\n`);
   const told = [await follower.read(), await follower.read(), await follower.read()];
   t.strictSame(
@@ -306,7 +307,7 @@ void t.test('lines are followed from an offset that can be come back to', async 
     'a line over the limit is left out',
   );
   t.equal(
-    told.reduce((sum, { dropped }) => sum + dropped, 0),
+    told.reduce((sum, { dropped }) => sum + dropped.length, 0),
     1,
   );
   t.strictSame((await lineFollower({ path, offset: 8 }).read()).lines.slice(0, 2), ['three é', ''], 'a later process reads on');
@@ -321,10 +322,21 @@ void t.test('a line over many reads is whole, and one that never ends is not kep
   await writeFile(path, Buffer.alloc(3 * 1024 * 1024, 'x'));
   const follower = lineFollower({ path, lineBytesMax: 1024 * 1024 });
   for (const isAtEnd of [false, false, false, true]) {
-    t.strictSame(await follower.read(), { lines: [], offset: 0, dropped: 0, isAtEnd }, 'a part at a time');
+    t.strictSame(await follower.read(), { lines: [], offset: 0, dropped: [], isAtEnd }, 'a part at a time');
   }
   await appendFile(path, '\nend\n');
-  t.strictSame(await follower.read(), { lines: ['end'], offset: 3 * 1024 * 1024 + 5, dropped: 1, isAtEnd: true });
+  t.strictSame(await follower.read(), {
+    lines: ['end'],
+    offset: 3 * 1024 * 1024 + 5,
+    dropped: [{ at: 0, isObject: false }],
+    isAtEnd: true,
+  });
+  const split = lineSplitter(4).push(Buffer.from('one\n{long}\ntwo\n xxxxx\n{}\n{'));
+  t.strictSame(split.lines, ['one', 'two', '{}']);
+  t.strictSame(split.dropped, [
+    { at: 1, isObject: true },
+    { at: 2, isObject: false },
+  ]);
 });
 
 void t.test('a stream that is not a regular file is not followed', async (t) => {

@@ -7,6 +7,7 @@ import type { RunEars } from '../started-program.ts';
 import type { Emit } from '../wake-events.ts';
 import {
   agentFailed,
+  cutShort,
   type AgentDialect,
   type Heard,
   type HeardLine,
@@ -54,6 +55,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   let state = dialect.begin(options.session);
   let sessionId: string | null = null;
   let droppedLines = 0;
+  let isInDoubt = false;
   let hasSpoken = false;
   let isSettled = false;
   let givingUp: Promise<void> = Promise.resolve();
@@ -69,7 +71,13 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
       enough.abort();
     });
   };
-  const settle = async (verdict: Verdict): Promise<Verdict> => {
+  /** Text that is not whole is no result; and where the program ended well without one, it was in what is left out. */
+  const wholeOnly = (found: Verdict, endedWell: boolean): Verdict => {
+    const isLost = found.type === 'completed' ? isInDoubt : endedWell && found.kind === 'no_result' && droppedLines > 0;
+    return isLost ? cutShort({ hasWorked: found.type === 'completed' || found.beforeWork !== true }) : found;
+  };
+  const settle = async (found: Verdict, endedWell = false): Promise<Verdict> => {
+    const verdict = wholeOnly(found, endedWell);
     isSettled = true;
     alarm?.cancel();
     await options.onSettled(verdict);
@@ -128,8 +136,15 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     hearError: hear('stderr'),
     hearSaid: (said) => hearLine({ stream: 'stdout', text: '', json: said }),
     lineBytesMax: options.lineBytesMax,
-    onDropped(lines) {
-      droppedLines += lines;
+    onDropped({ isObject }) {
+      droppedLines += 1;
+      hasSpoken = true;
+      watch(times.idleMs, 'said nothing');
+      if (!isObject || isSettled) return;
+      // It may have been a later answer.
+      answer = null;
+      isInDoubt ||= dialect.dropped === undefined;
+      state = dialect.dropped?.(state) ?? state;
     },
     enough: enough.signal,
     begun() {
@@ -146,7 +161,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
       }
       // Nobody saw how it ended: that it has no result says more of the machine than of the agent.
       const isLost = exitCode === null && signal === null && verdict.type === 'failed' && verdict.kind === 'no_result';
-      return isLost ? undefined : settle(verdict);
+      return isLost ? undefined : settle(verdict, exitCode === 0);
     },
     close() {
       isSettled = true;

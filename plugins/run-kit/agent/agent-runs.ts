@@ -128,7 +128,10 @@ async function settledNote(
 /** Says whose failure it is, where, and what can be done. */
 function explained<State>(verdict: Verdict, { title, cures }: AgentRunsOptions<State>): Verdict {
   if (verdict.type === 'completed') return verdict;
-  return { ...verdict, message: withCure(`${title} on ${hostname()}: ${verdict.message}`, verdict.kind, cures) };
+  return {
+    ...verdict,
+    message: withCure(`${title} on ${hostname()}: ${verdict.message}`, verdict.kind, cures, verdict.details?.['reason']),
+  };
 }
 
 /** Nothing can be started for this task. */

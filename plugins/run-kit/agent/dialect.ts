@@ -66,6 +66,11 @@ export interface AgentDialect<State> {
   /** Before the first line. `session` is the one that is gone on with, null for a fresh one. */
   begin(session: Session | null): State;
   hear(state: State, line: HeardLine): Heard<State>;
+  /**
+   * A line that began as a JSON object was too long and is left out; it stood here. What it may have said is lost, and text that is not whole is
+   * no result. Left out: no success counts after such a line.
+   */
+  dropped?(state: State): State;
   /** It ended, and no line has settled the attempt. */
   ended(state: State, end: ProgramEnd): Verdict | SessionGone;
 }
@@ -97,6 +102,26 @@ export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs,
     details: { cause: kind, ...details },
   };
 }
+
+export interface WordlessEnd {
+  readonly hasWorked: boolean;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** Its complaint about itself, if it had one. */
+  readonly message?: string | undefined;
+}
+
+/** It says that all went well, and nothing more. Once a tool has run, another attempt would do and cost all of it again. */
+export const nothingSaid = ({ hasWorked, details, message = 'it ended without a word' }: WordlessEnd): Verdict =>
+  agentFailed({ kind: 'no_result', message, hasWorked, retryable: !hasWorked, details: { reason: 'nothing_said', ...details } });
+
+/** What it said is not whole; another run would say as much in one line, so that trying again mends nothing. */
+export const cutShort = ({ hasWorked, details }: WordlessEnd): Verdict =>
+  agentFailed({
+    kind: 'limit',
+    message: 'it said more in one line than may be read, and what was left out may have been its result',
+    hasWorked,
+    details: { reason: 'line_too_long', ...details },
+  });
 
 /** What an HTTP status of a model's service says of the failure; null where it says nothing. */
 export function causeOfStatus(status: number): FailureCause | null {

@@ -30,8 +30,10 @@ export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type
 export {
   agentFailed,
   causeOfStatus,
+  cutShort,
   endInWords,
   lastWords,
+  nothingSaid,
   shortened,
   type AgentDialect,
   type AgentFailure,
@@ -42,6 +44,7 @@ export {
   type SessionGone,
   type SessionTotals,
   type Verdict,
+  type WordlessEnd,
 } from './dialect.ts';
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
