@@ -85,6 +85,7 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
     start: ({ request }) => ({ ...start(request), input: `${JSON.stringify(request.task)}\n` }),
     dialect: lastLineDialect(exitCodes),
     speaksFirst: false,
+    printsEvents: false,
     check,
   });
 }

@@ -50,6 +50,7 @@ export const openclaw = defineWakeRunner({
       start: ({ request }) => openclawStart(options, { request, baseDir: sidecar.baseDir }),
       dialect: openclawDialect,
       speaksFirst: false,
+      printsEvents: false,
       cures: {
         auth: 'Run "openclaw models auth login" there, or correct the key in its config.',
         config: 'Correct the options of the runner or its config; it needs a Node of at least 24.16.',

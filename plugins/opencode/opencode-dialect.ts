@@ -60,7 +60,7 @@ const FIRST = {
   error: null,
 };
 
-/** It has no line for a result: it has succeeded when it ends with code 0 after a step that ended with `stop`. */
+/** It has no line for a result: it has succeeded when it ends by itself after a step that ended with `stop`, and nothing failed after that. */
 export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<OpencodeState> => ({
   begin: (session) => ({ ...FIRST, session }),
   hear(before, { json }) {
@@ -74,8 +74,8 @@ export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<O
   dropped: (state) => ({ ...state, isCut: true }),
   ended(state, end) {
     const isStopped = state.reason === 'stop' && state.error === null;
-    // The exit code of a run of an earlier sidecar is told to nobody.
-    if (isStopped && end.signal === null && (end.exitCode === 0 || end.exitCode === null)) {
+    // It ends with code 1 where it printed an error before, also one that it got over.
+    if (isStopped && end.signal === null && (end.exitCode === 0 || state.text.trim() !== '')) {
       return verdictOf(state, options);
     }
     if (isSessionGone(state, end)) return { type: 'session_gone', message: endInWords(end) };

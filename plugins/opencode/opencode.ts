@@ -19,7 +19,7 @@ export type { OpencodeOptions } from './opencode-start.ts';
 const LEAST = '1.18.33';
 const INSTALL = 'Install it with "npm install -g opencode-ai" (with its install scripts), or correct bin.';
 
-/** The runner of opencode. It has succeeded when it ends with code 0 and its last step ended with `stop`. */
+/** The runner of opencode. It has succeeded when it ends by itself and its last step ended with `stop`. */
 export const opencode = defineWakeRunner({
   name: 'opencode',
   options: opencodeOptions,

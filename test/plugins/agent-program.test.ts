@@ -132,6 +132,38 @@ withRuns('who does not begin in time, or falls silent, is stopped', async (t, wo
   t.match(late[1], { message: /did not begin within 150 ms/ }, 'a program that says nothing before its answer has the longer time');
 });
 
+withRuns('R16: what is written to standard error beside an agent that hangs is no sign of its life', async (t, world) => {
+  const noisy = {
+    start: () => ({ argv: ['sh', '-c', `echo '${SESSION.trim()}'; for i in 1 2 3 4 5 6 7 8 9 10; do echo noise >&2; sleep 0.1; done`] }),
+  };
+  const hung = await told(world, 'unused', { settings: { idleMs: 400 }, more: noisy });
+  t.match(
+    hung.find(({ type }) => type === 'failed'),
+    { kind: 'unresponsive', message: /said nothing within 400 ms/ },
+  );
+  const other = await told(world, 'unused', { settings: { idleMs: 400 }, more: { ...noisy, printsEvents: false } });
+  t.match(
+    other.find(({ type }) => type === 'failed'),
+    { kind: 'no_result' },
+    'one that prints nothing else may go on',
+  );
+});
+
+void t.test('how a program ended is told with the end of its standard error, within bounds', (t) => {
+  const end = { exitCode: 1, signal: null, droppedLines: 0 };
+  const toml = 'Error loading config.toml: key with no value\n  |\n3 | model = =\n  |         ^\n';
+  t.equal(
+    endInWords({ ...end, stderrTail: `\u001b[31mstarting\u001b[0m\n${toml}` }),
+    'exited with code 1 without a result: starting / Error loading config.toml: key with no value / 3 | model = =',
+  );
+  const long = Array.from({ length: 99 }, (_, index) => `line ${String(index)} ${'x'.repeat(100)}`).join('\n');
+  t.match(endInWords({ ...end, stderrTail: long }), /: line 9\d x+ \/ .*line 98 x+$/);
+  t.ok(endInWords({ ...end, stderrTail: long }).length < 900);
+  t.ok(endInWords({ ...end, stderrTail: 'y'.repeat(60_000) }).length < 600);
+  t.equal(endInWords({ ...end, stderrTail: '' }), 'exited with code 1 without a result');
+  t.end();
+});
+
 withRuns('a failure tells whose it is, where, and the cure', async (t, world) => {
   const events = await told(world, 'says-it-fails', { more: { cures: { auth: 'Say who you are.' } } });
   t.match(

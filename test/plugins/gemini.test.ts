@@ -112,6 +112,16 @@ void t.test('a tool that is not offered is told, and usage is of the models that
   t.end();
 });
 
+void t.test('a failure without words of its own is told in those of its last complaint', (t) => {
+  const said = [
+    { type: 'init', session_id: 's' },
+    { type: 'error', severity: 'error', message: 'The model returned an empty response.' },
+    { type: 'result', status: 'error', error: {} },
+  ];
+  t.match(read(dialect, saying(said)).verdict, { type: 'failed', message: 'The model returned an empty response.' });
+  t.end();
+});
+
 void t.test('hostile lines change nothing', (t) => {
   const hostile = [
     '[]',

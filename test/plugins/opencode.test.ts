@@ -44,6 +44,16 @@ void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => 
   t.end();
 });
 
+void t.test('R4: an answer whose step ended well counts, although it exits with 1 for an error that it got over', (t) => {
+  const overflow = { type: 'error', sessionID: 's', error: { name: 'ContextOverflowError', data: { message: 'too long' } } };
+  const begun = { type: 'step_start', sessionID: 's' };
+  const recovered = [begun, overflow, begun, says('compacted'), step('stop'), begun, says('done'), step('stop')];
+  t.match(read(dialect, saying(recovered, { exitCode: 1 })).verdict, { type: 'completed', output: { text: 'done' } });
+  t.match(read(dialect, saying([...recovered, overflow], { exitCode: 1 })).verdict, { type: 'failed' }, 'one that came after it');
+  t.match(read(dialect, saying([...recovered, begun], { exitCode: 1 })).verdict, { type: 'failed' });
+  t.end();
+});
+
 void t.test('the kind of a failure, by its status', (t) => {
   const wanted = {
     '401': { kind: 'auth', retryable: false, beforeWork: true },

@@ -30,6 +30,8 @@ export interface AgentEarsOptions<State> {
   readonly dialect: AgentDialect<State>;
   readonly session: Session | null;
   readonly times: AgentTimes;
+  /** Whether a line of standard error that says nothing is a sign of life: for a program that prints nothing while it works. */
+  readonly errorsAreLife: boolean;
   readonly lineBytesMax?: number | undefined;
   readonly clock: Clock;
   readonly tell: Emit;
@@ -57,6 +59,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   let droppedLines = 0;
   let isInDoubt = false;
   let hasSpoken = false;
+  let hasComplained = false;
   let isSettled = false;
   let givingUp: Promise<void> = Promise.resolve();
   let answer: NonNullable<Heard<State>['answer']> | null = null;
@@ -120,7 +123,10 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     state = heard.state;
     answer = heard.answer ?? answer;
     hasSpoken ||= line.stream === 'stdout';
-    watch(times.idleMs, 'said nothing');
+    const hasSaid = line.stream === 'stdout' || options.errorsAreLife || (heard.events ?? []).length > 0;
+    // Anything may write to standard error, also beside a program that hangs: there only its first word shows that it starts.
+    if (hasSaid || !(hasSpoken || hasComplained)) watch(times.idleMs, 'said nothing');
+    hasComplained = true;
     const events: SaidEvent[] = [];
     for (const event of heard.events ?? []) {
       const told = event.type === 'session_gone' ? await endWithoutVerdict(event) : await toTell(event);

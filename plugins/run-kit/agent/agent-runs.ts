@@ -48,6 +48,8 @@ export interface AgentRunsOptions<State> {
   readonly dialect: AgentDialect<State>;
   /** Whether the program says something before its model has answered; else only `idleMs` counts. Default true. */
   readonly speaksFirst?: boolean | undefined;
+  /** Whether it prints what it does while it works; else what it writes to standard error is a sign of life too. Default true. */
+  readonly printsEvents?: boolean | undefined;
   /** The longest prompt that the program takes. */
   readonly promptMax?: { readonly unit: 'characters' | 'bytes'; readonly count: number } | undefined;
   /** What a session belongs to beside its task, such as a folder: with another one a run begins afresh. */
@@ -72,7 +74,7 @@ export interface AgentRuns {
 
 /** A run is settled by the first verdict of the dialect and by nothing else. */
 export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options: AgentRunsOptions<State>): AgentRuns {
-  const { dialect, settings, speaksFirst = true } = options;
+  const { dialect, settings, speaksFirst = true, printsEvents = true } = options;
   const { idleMs = IDLE_MS, startWithinMs = START_WITHIN_MS } = settings;
   const times = { startWithinMs: speaksFirst ? startWithinMs : undefined, idleMs, lingerMs: LINGER_MS };
   const notes = settings.session === 'resume' ? sessionNotes(notesFolder(dataDir, options), log) : null;
@@ -90,6 +92,7 @@ export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options
         dialect,
         session,
         times,
+        errorsAreLife: !printsEvents,
         lineBytesMax: settings.maxLineBytes,
         clock,
         tell,

@@ -5,7 +5,7 @@ import { homedir } from 'node:os';
 import type { RunnerCheck, StopSignal } from '../../../core/ports/wake-runner.ts';
 import { findProgram } from '../find-program.ts';
 import { askProgram } from './ask-program.ts';
-import { lastWords } from './dialect.ts';
+import { endOfWords } from './dialect.ts';
 
 export interface CheckedProgram {
   /** The program with the arguments that belong to it. */
@@ -37,7 +37,7 @@ export async function checkAgentProgram({ argv, cwd, env, least, install, ...ask
   // Warnings may stand on standard error, and so may what is wrong.
   const version = versionIn(asked.stdout);
   if (version === null || asked.exitCode !== 0) {
-    const said = lastWords(asked.stderr) || lastWords(asked.stdout);
+    const said = endOfWords(asked.stderr) || endOfWords(asked.stdout);
     return { check, ok: false, message: `"${argv.join(' ')} --version" exited with code ${String(asked.exitCode)}: ${said}. ${install}` };
   }
   const isNewEnough = isAtLeast(version, least);

@@ -131,12 +131,12 @@ export function causeOfStatus(status: number): FailureCause | null {
   return status >= 500 && status <= 599 ? 'model_unavailable' : null;
 }
 
-/** How it ended, in words: `exited with code 3`, with the last line of standard error. */
+/** How it ended, in words: `exited with code 3`, with the end of standard error. */
 export function endInWords({ exitCode, signal, stderrTail, droppedLines }: ProgramEnd): string {
   const how = signal !== null ? `was ended by ${signal}` : exitCode === null ? 'ended' : `exited with code ${String(exitCode)}`;
-  const lastLine = lastWords(stderrTail);
+  const said = endOfWords(stderrTail);
   const dropped = droppedLines === 0 ? '' : ` (${String(droppedLines)} lines were too long to be read)`;
-  return `${how} without a result${dropped}${lastLine === '' ? '' : `: ${lastLine}`}`;
+  return `${how} without a result${dropped}${said === '' ? '' : `: ${said}`}`;
 }
 
 /** What a program says in at most so many characters of an error or a message. */
@@ -148,6 +148,27 @@ const TERMINAL_CODES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 export function lastWords(text: string): string {
   const lines = text.replace(TERMINAL_CODES, '').split('\n');
   return shortened(lines.findLast((line) => line.trim() !== '')?.trim() ?? '');
+}
+
+/** Of standard error, in a message. */
+const END_LINES_MAX = 12;
+const END_CHARACTERS_MAX = 800;
+
+/** The last lines that say something, as one: what is wrong may stand some lines above the last. The newest are kept, within bounds. */
+export function endOfWords(text: string): string {
+  const lines = text
+    .replace(TERMINAL_CODES, '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => /[\p{L}\p{N}]/u.test(line))
+    .slice(-END_LINES_MAX);
+  let kept = shortened(lines.pop() ?? '');
+  for (const line of lines.reverse()) {
+    const more = `${shortened(line)} / ${kept}`;
+    if (more.length > END_CHARACTERS_MAX) break;
+    kept = more;
+  }
+  return kept;
 }
 
 /** The beginning of a text, for a message. */

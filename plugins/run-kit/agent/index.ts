@@ -32,6 +32,7 @@ export {
   causeOfStatus,
   cutShort,
   endInWords,
+  endOfWords,
   lastWords,
   nothingSaid,
   shortened,
