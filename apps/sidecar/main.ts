@@ -1,6 +1,7 @@
 /** The sidecar as a program: config, enrolment, container, lifecycle, signals. */
 import 'reflect-metadata';
 import { Container } from 'inversify';
+import { blottedLog, blotter, SECRETS_MAX } from '../../core/application/sidecar/secrets.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -11,8 +12,10 @@ import { programLog } from '../program-log.ts';
 import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
 import { TOKENS } from '../tokens.ts';
 import { sidecarToken } from './enrolment.ts';
+import { dropOwnVariables, hideEnvironment } from './hidden-environment.ts';
 import { adaptersModule } from './modules/adapters.module.ts';
 import { coreModule } from './modules/core.module.ts';
+import { secretsOf } from './secrets.ts';
 
 /** What the sidecar may take to hand in its last reports; it gives up by itself a little earlier. Milliseconds. */
 const STOP_MS = 10_000;
@@ -27,16 +30,19 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
   const { config, file } = await loadConfigFile({ configFile: options.configFile });
   const part = sidecarPart(config, file);
   const log = programLog('sidecar').with({ agent_id: part.agentId });
+  hideEnvironment(log, [part.token ?? '', config.hub?.adminToken ?? '']);
   await runProgram({ log, stopEachMs: STOP_MS, start: (program) => startSidecar(config, part, log, program) });
 }
 
 /** The container of a sidecar with this config; nothing is opened. */
 export function sidecarContainer(
   config: ResolvedSidecarConfig,
-  options: { readonly baseDir: string; readonly token: string; readonly log: Log },
+  options: { readonly baseDir: string; readonly token: string; readonly log: Log; readonly secrets?: readonly string[] | undefined },
 ): Container {
+  const { baseDir, token, secrets = [] } = options;
   const container = new Container();
-  container.load(machineModule(options.log), adaptersModule(config, options.baseDir), coreModule(options.token));
+  const log = secrets.length === 0 ? options.log : blottedLog(options.log, blotter(secrets));
+  container.load(machineModule(log), adaptersModule(config, baseDir), coreModule(token, secrets));
   return container;
 }
 
@@ -49,7 +55,11 @@ async function startSidecar(
   await makeDataDir(part.dataDir, 'set sidecar.dataDir (AGENTCOM_SIDECAR_DIR)');
   const hubDataDir = config.hub?.dataDir ?? null;
   const token = await sidecarToken({ config: part, hubDataDir, log, signal: program.stopping });
-  const container = sidecarContainer(part, { baseDir: config.baseDir, token, log });
+  const secrets = secretsOf(part, token, process.env);
+  dropOwnVariables();
+  if (secrets.length > SECRETS_MAX)
+    log.warn('too many secrets are known: the shortest are not blotted out', { found: secrets.length, max: SECRETS_MAX });
+  const container = sidecarContainer(part, { baseDir: config.baseDir, token, log, secrets });
   const sidecar = await container.getAsync(TOKENS.Sidecar);
   const outcome = await program.lifecycle.start([{ name: 'sidecar', start: () => sidecar.start(), stop: () => sidecar.stop() }]);
   if (outcome === 'stopped') return null;

@@ -1,6 +1,11 @@
 /** What is wrong with the environment of the config. */
 import { TASK_VARIABLES, type ConfigProblem } from '../plugin.ts';
 
+/** The sidecar reads them at its start and has them no more; with its token an agent could speak in the name of its sidecar. */
+const SIDECAR_VARIABLES: ReadonlySet<string> = new Set(['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_ADMIN_TOKEN']);
+const FOR_THE_SIDECAR =
+  'is for the sidecar alone; give the agent a token of its own (agentcom tokens create) in a variable of another name';
+
 export function environmentProblems(options: {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly passEnv?: readonly string[] | undefined;
@@ -10,7 +15,11 @@ export function environmentProblems(options: {
     const path = `env.${name}`;
     return [...nameProblems(path, name), ...(value.includes('\0') ? [{ path, message: 'must not have a NUL character (U+0000)' }] : [])];
   });
-  return [...ofValues, ...passEnv.flatMap((name, index) => nameProblems(`passEnv[${String(index)}]`, name))];
+  const ofNames = passEnv.flatMap((name, index) => {
+    const path = `passEnv[${String(index)}]`;
+    return SIDECAR_VARIABLES.has(name) ? [{ path, message: FOR_THE_SIDECAR }] : nameProblems(path, name);
+  });
+  return [...ofValues, ...ofNames];
 }
 
 function nameProblems(path: string, name: string): readonly ConfigProblem[] {

@@ -1,5 +1,5 @@
 /** Secrets that are planted everywhere, in a hub and a sidecar that log all they can: none of them is in a log. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { v1Client } from '../apps/version1-client.ts';
@@ -73,5 +73,41 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
       t.notOk(log.includes(secret), `${name}: ${where}`);
     }
   }
-  t.ok(told.includes(PLANTED.agentEnvironment), 'the agent had it and told it; its last words are for who may see the task');
+  t.notOk(told.includes(PLANTED.agentEnvironment), 'the agent had it and told it; it is blotted out of its last words');
+  t.ok(told.includes('[redacted]'));
+});
+
+t.test('an agent cannot read the token of its sidecar, neither in its own environment nor in /proc/PPID/environ', async (t) => {
+  if (process.platform !== 'linux') return t.comment('there is no /proc here');
+  const world = await makeWorld(t);
+  const { api, port, dir } = world;
+  await world.startHub();
+  const { token = '' } = await api.createToken({ agent_id: 'a1' });
+  const script = `cat /proc/$PPID/environ > ${dir}/of-sidecar; env > ${dir}/of-agent
+printf '{"status":"success","output":{"key":"%s","%s":[1]}}' "$AGENT_KEY" "$AGENT_KEY" > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json"`;
+  writeFileSync(
+    join(dir, 'a1.config.ts'),
+    `import { defineConfig, env } from 'agentcom';
+import { command } from 'agentcom/runners';
+export default defineConfig({ sidecar: { hubs: ['ws://127.0.0.1:${port}/ws'], agentId: 'a1', token: env('AGENTCOM_TOKEN'), dataDir: 'a1',
+  capabilities: ['code'], wake: command({ argv: ['/bin/sh', '-c', ${JSON.stringify(script)}], env: { AGENT_KEY: '${PLANTED.agentEnvironment}' }, passEnv: ['HARMLESS'] }) } });
+`,
+  );
+  const ofSidecar = {
+    AGENTCOM_TOKEN: token,
+    WORKER_TOKEN: token,
+    AGENTCOM_ADMIN_TOKEN: 'planted-admin-token-0123456789-0123456789',
+    HARMLESS: 'left as it is',
+  };
+  await world.startSidecar('a1', { programEnv: ofSidecar });
+  const { task_id: id } = await api.submit({ description: 'look around', needed_capabilities: ['code'], max_retries: 0 });
+  await world.event(id, ['completed']);
+  const seen = readFileSync(join(dir, 'of-sidecar'), 'utf8');
+  t.match(seen, /HARMLESS=left as it is/, 'the file could be read');
+  for (const name of ['of-sidecar', 'of-agent']) {
+    const text = readFileSync(join(dir, name), 'utf8');
+    t.notOk(text.includes(token), `${name}: the token`);
+    t.notOk(text.includes(ofSidecar.AGENTCOM_ADMIN_TOKEN), `${name}: the admin token`);
+  }
+  t.match((await api.get(id)).result, { output: { key: '[redacted]', '[redacted]': [1] } });
 });

@@ -374,4 +374,15 @@ export const THREATS: readonly Threat[] = [
       [HTTP, 'nothing secret reaches the log'],
     ],
   },
+  {
+    who: "agent's output",
+    stoppedBy: 'secrets that the sidecar knows are blotted out before anything leaves; its own token cannot be read by the agent (Linux)',
+    tests: [
+      [
+        'security/secrets.test.ts',
+        'an agent cannot read the token of its sidecar, neither in its own environment nor in /proc/PPID/environ',
+      ],
+      ['core/sidecar/secrets.test.ts', 'each way by which an agent’s words come in is covered, and names and marks stay'],
+    ],
+  },
 ];

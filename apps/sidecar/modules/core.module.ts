@@ -3,14 +3,15 @@ import { ContainerModule } from 'inversify';
 import { createSidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { TOKENS } from '../../tokens.ts';
 
-export const coreModule = (token: string): ContainerModule =>
+/** `secrets`: blotted out of all that the agent says. */
+export const coreModule = (token: string, secrets: readonly string[]): ContainerModule =>
   new ContainerModule(({ bind }) => {
     bind(TOKENS.SidecarToken).toConstantValue(token);
     bind(TOKENS.Sidecar)
       .toResolvedValue(
         (config, token, link, journal, results, runner, clock, ids, digest, log) =>
           createSidecar({
-            config: { ...config, token },
+            config: { ...config, token, secrets },
             link,
             journal,
             results,

@@ -8,8 +8,10 @@ import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './bounds.ts';
 import { carryOut } from './carry-out.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
+import type { Event } from './inputs.ts';
 import { readJournalState } from './journal-state.ts';
 import type { SidecarPorts } from './ports.ts';
+import { blotted, blotter } from './secrets.ts';
 import { loadedState, type SidecarSetting } from './state.ts';
 import { sidecarStep } from './step.ts';
 
@@ -28,6 +30,8 @@ export interface SidecarConfigPart {
   readonly timing: SidecarTiming;
   /** What `refused/` may hold before no task is taken any more, bytes. Default `REFUSED_BYTES_MAX`, 1 GiB. */
   readonly refusedBytesMax?: number | undefined;
+  /** Blotted out of all that its agent says. */
+  readonly secrets?: readonly string[] | undefined;
 }
 
 export interface SidecarOptions extends SidecarPorts {
@@ -74,9 +78,12 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   async function open(setting: SidecarSetting): Promise<void> {
     const opened = await journal.open();
     const loaded = loadedState(readJournalState(opened.state), opened.instanceId);
+    const blot = blotter(config.secrets ?? []);
+    // The one way in: what is journalled, sent or logged of an agent has come through here.
+    const take = (event: Event): Promise<void> => driver.deliver(blotted(event, blot));
     const carrying = carryOut({
       ...options,
-      deliver: (event) => driver.deliver(event),
+      deliver: take,
       onReady: ready.resolve,
       onStopped: stopped.resolve,
     });
@@ -89,7 +96,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     };
     const driver = createDriver(parts, loaded);
     driver.broken.catch(finished.reject);
-    await results.open((sighting) => void driver.deliver({ type: 'sighting', sighting }));
+    await results.open((sighting) => void take({ type: 'sighting', sighting }));
     running = { driver, leave: () => carrying.leave() };
     if (opened.damage !== null) log.error(opened.damage.message, { set_aside: opened.damage.setAside });
     await driver.deliver({ type: 'start' });
