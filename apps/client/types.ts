@@ -165,7 +165,7 @@ export interface AgentJson {
   /** Why it drains by itself; null when it does not. */
   readonly draining_reason?: string | null | undefined;
   readonly paused_reason: string | null;
-  /** `checks`, `breaker`, or why its runner failed: `auth`, `config`, `rate_limited`. */
+  /** `checks`, `breaker`, or why its runner failed: `auth`, `config`, `rate_limited`, `model_unavailable`. */
   readonly paused_cause?: string | null | undefined;
   /** What it found when it last looked whether its program could run; null when it never said. */
   readonly checks?: AgentChecksJson | null | undefined;

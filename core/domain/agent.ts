@@ -39,9 +39,9 @@ export interface Agent {
   /** It said that it can do nothing: gets nothing before this time; with the reason that people read. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
-  /** The kind of failure that paused it: `auth`, `config`, `rate_limited` or another word of its runner; null where none was given. */
+  /** The kind of failure that paused it: `auth`, `config`, `rate_limited`, `model_unavailable` or another word of its runner; null where none was given. */
   readonly pausedCause: string | null;
-  /** Pauses in a row that it did not say the end of, for their doubling. */
+  /** Pauses in a row, for their doubling. While there is one it gets one task at a time. */
   readonly pauses: number;
   /** What it found when it last looked whether its program could run; null: it said nothing of it. With a failed one it gets nothing. */
   readonly checks: AgentChecks | null;

@@ -43,6 +43,8 @@ export interface SlotInability {
   readonly cause: string;
   /** Wall time; null: nobody knows. */
   readonly retryAtMs: number | null;
+  /** A tool may have run, or a file may have changed. */
+  readonly afterWork?: boolean | undefined;
 }
 
 export const stopFor = (cause: StopCause, reason: string, graceMs: number | null = null): SlotStop => ({ cause, reason, graceMs });

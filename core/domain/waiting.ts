@@ -3,6 +3,7 @@
  * it depends on and the agents in, the reason out. Nothing decides by it.
  */
 import { isBusy, pauseOf, type Agent } from './agent.ts';
+import { roomOf } from './breaker.ts';
 import type { AgentId, TaskId } from './ids.ts';
 import { canRun } from './scheduling.ts';
 import type { Status, Task } from './task.ts';
@@ -229,9 +230,11 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
       agent.busyUntilMs,
     );
   }
-  if (liveCount + stopCount < agent.slots) return null;
+  const room = roomOf(agent);
+  if (liveCount + stopCount < room) return null;
   const stops = stopCount === 0 ? '' : ` and waits for ${stopCount} to stop`;
-  return because('busy', `has ${liveCount} of ${agent.slots} slots at work${stops}`);
+  const probe = room < agent.slots ? '; it gets one task at a time until one shows that it works again' : '';
+  return because('busy', `has ${liveCount} of ${agent.slots} slots at work${stops}${probe}`);
 }
 
 /** `a`, `a and b`, `a, b and c`, and a count of what is beyond the bound. */

@@ -160,6 +160,7 @@ export const v2Schemas = {
     ...v2Task,
     reason: reasonField,
     ...causeFields,
+    after_work: Type.Optional(Type.Boolean()),
     ...usedFields,
     ...asideFields,
   }),

@@ -65,12 +65,12 @@ const exited = (afterMs: number, exitCode: number | null, signal: string | null 
   event: { type: 'exited', exitCode, signal, stderrTail: '' },
 });
 
-/** The share of bad agents that can do nothing at all: for want of a login, a setting or an allowance. */
+/** The share of bad agents that can do nothing at all: for want of a login, a setting, an allowance or a service. */
 const UNABLE = 0.15;
 
 function unable(request: WakeRequest, deps: AgentDeps): RunScript {
   const { inability } = deps;
-  const kind = inability.pick(['auth', 'config', 'rate_limited'] as const);
+  const kind = inability.pick(['auth', 'config', 'rate_limited', 'model_unavailable'] as const);
   deps.rare(`agent ${kind}`);
   const wait = inability.is(0.5) ? { retryAfterMs: inability.between(1_000, 120_000) } : {};
   const failed = { type: 'failed', kind, message: 'it can do nothing', retryable: false, beforeWork: inability.is(0.8), ...wait } as const;

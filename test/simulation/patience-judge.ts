@@ -5,6 +5,7 @@
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import type { HubTiming } from '../../core/config/times.ts';
 import type { Agent } from '../../core/domain/agent.ts';
+import { roomOf } from '../../core/domain/breaker.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { requirementKey, type Task } from '../../core/domain/task.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -131,7 +132,7 @@ export class PatienceJudge {
         agent.ownDrain === null &&
         (agent.checks?.failed ?? []).length === 0 &&
         (this.#heldUntilMs.get(agent.id) ?? 0) <= nowMs &&
-        (taken.get(agent.id) ?? 0) < agent.slots;
+        (taken.get(agent.id) ?? 0) < roomOf(agent);
       const before = this.#freeSince.get(agent.id);
       if (!isFree) this.#freeSince.delete(agent.id);
       else if (before?.count !== agent.assignedCount) this.#freeSince.set(agent.id, { count: agent.assignedCount, sinceMs: nowMs });

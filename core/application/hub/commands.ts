@@ -85,7 +85,13 @@ export interface ReportCause {
 export type ReportBody =
   | { readonly report: 'accepted' }
   | { readonly report: 'rejected'; readonly reason: string }
-  | ({ readonly report: 'released'; readonly reason: string } & ReportCause & ReportAside)
+  | ({
+      readonly report: 'released';
+      readonly reason: string;
+      /** A tool may have run, or a file may have changed. */
+      readonly afterWork?: boolean | undefined;
+    } & ReportCause &
+      ReportAside)
   | ({ readonly report: 'progress'; readonly details: Readonly<Record<string, unknown>> | null } & ReportAside)
   | {
       readonly report: 'woken';

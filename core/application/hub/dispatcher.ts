@@ -1,5 +1,5 @@
 /** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
-import { mayWork } from '../../domain/breaker.ts';
+import { mayWork, roomOf } from '../../domain/breaker.ts';
 import { decidePairs, Requirements, type FreeAgent } from '../../domain/scheduling.ts';
 import { requirementKey, type Requirement } from '../../domain/task.ts';
 import { decideAssign } from '../../domain/transitions/assigning.ts';
@@ -54,7 +54,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
     if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId) return [];
-    const room = agent.slots - (batch.takenBy(id) ?? agent.slots);
+    const room = roomOf(agent) - (batch.takenBy(id) ?? agent.slots);
     return room > 0 ? [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }] : [];
   });
   const slots = free.reduce((sum, agent) => sum + agent.free, 0);

@@ -1,6 +1,16 @@
 /** What sidecars say of their tasks: judged by the fence, then carried out. */
 import type { Agent } from '../../domain/agent.ts';
-import { isAgentFault, isMachineFault, withoutStrikes, withPause, withStrike, type Inability } from '../../domain/breaker.ts';
+import {
+  isAgentFault,
+  isMachineFault,
+  isProof,
+  roomOf,
+  SIDECAR_STOPPED,
+  withoutStrikes,
+  withPause,
+  withStrike,
+  type Inability,
+} from '../../domain/breaker.ts';
 import { notBusy, withRejection } from '../../domain/busy.ts';
 import { judge } from '../../domain/fencing.ts';
 import type { Generation } from '../../domain/ids.ts';
@@ -61,7 +71,9 @@ function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportComm
   const decided = decide(task, body, from, sessionOf(agent, body), batch.nowMs, context);
   if (decided.kind === 'refused') return decided;
   batch.put(decided);
-  batch.putAgent(standing(agent, task, body, batch.nowMs, context));
+  const after = standing(agent, task, body, batch.nowMs, context);
+  batch.dispatchWanted ||= roomOf(after) > roomOf(agent);
+  batch.putAgent(after);
   const status = ackOf(body, decided.task);
   return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: false };
 }
@@ -116,9 +128,13 @@ function decide(
     case 'rejected':
       return reporting.decideReject(task, by, body.reason, nowMs, rules);
     case 'released':
-      return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules);
+      return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules, saysNothingOfTask(body));
   }
 }
+
+/** However long its agents can do nothing, a task that none of them has begun is not parked for it. */
+const saysNothingOfTask = (body: Extract<ReportBody, { report: 'released' }>): boolean =>
+  isAgentFault(body.cause) && body.afterWork !== true;
 
 /** The history tells why, where the runner knew. */
 const withCause = (body: Extract<ReportBody, { report: 'failed' | 'released' }>): Readonly<Record<string, unknown>> | null => {
@@ -126,6 +142,7 @@ const withCause = (body: Extract<ReportBody, { report: 'failed' | 'released' }>)
   const known = {
     ...(cause === null ? {} : { cause }),
     ...(retryAfterMs === null ? {} : { retry_after_ms: retryAfterMs }),
+    ...(body.report === 'released' && body.afterWork === true ? { after_work: true } : {}),
   };
   const details = body.report === 'failed' ? body.details : null;
   return details === null && Object.keys(known).length === 0 ? null : { ...details, ...known };
@@ -154,8 +171,11 @@ function standing(agent: Agent, task: Task, body: ReportBody, nowMs: number, { r
   switch (body.report) {
     case 'accepted':
     case 'progress':
-    case 'woken':
-      return agent.rejections === 0 ? notBusy(agent) : { ...notBusy(agent), rejections: 0 };
+    case 'woken': {
+      const free = agent.rejections === 0 ? notBusy(agent) : { ...notBusy(agent), rejections: 0 };
+      const used = body.report === 'progress' ? body.tokensUsed : null;
+      return free.pauses > 0 && isProof(free, task, used, nowMs) ? { ...free, pauses: 0 } : free;
+    }
     case 'complete':
       return withoutStrikes(agent);
     case 'failed':
@@ -164,6 +184,7 @@ function standing(agent: Agent, task: Task, body: ReportBody, nowMs: number, { r
     case 'rejected':
       return withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
+      if (body.cause === SIDECAR_STOPPED) return agent;
       return withPause(agent, inabilityOf(body, body.reason), nowMs, rules.breaker);
   }
 }

@@ -3,7 +3,7 @@
  * full; it never decides, since every dispatch counts again inside its transaction.
  */
 import type { Agent } from '../../domain/agent.ts';
-import { mayWork } from '../../domain/breaker.ts';
+import { mayWork, roomOf } from '../../domain/breaker.ts';
 import type { HubLease } from '../../domain/hub-lease.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import type { Requirements } from '../../domain/scheduling.ts';
@@ -21,6 +21,9 @@ export interface SweepPlace {
   readonly after: AgentId | null;
   readonly dead: readonly HubLease[];
 }
+
+const heldBackUntil = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): readonly number[] =>
+  [pausedUntilMs, brokenUntilMs, busyUntilMs].filter((until) => until !== null);
 
 export class Roster {
   readonly #entries = new Map<AgentId, Entry>();
@@ -48,7 +51,7 @@ export class Roster {
     const told: Outgoing[] = [];
     for (const agent of batch.agents.values()) {
       this.#tell(agent, batch.nowMs, told);
-      const untilMs = [agent.pausedUntilMs, agent.brokenUntilMs, agent.busyUntilMs].filter((until) => until !== null);
+      const untilMs = heldBackUntil(agent);
       this.#put(agent.id, agent.connected && agent.hubId === this.#hubId ? { agent, taken: this.takenBy(agent.id) } : null);
       if (this.#entries.has(agent.id) && untilMs.length > 0) this.#heldBack.set(agent.id, untilMs);
       else this.#heldBack.delete(agent.id);
@@ -80,7 +83,7 @@ export class Roster {
     for (const taken of [...this.#byTaken.keys()].sort((a, b) => a - b)) {
       for (const id of this.#byTaken.get(taken) ?? []) {
         const agent = this.get(id);
-        if (agent === undefined || taken >= agent.slots || !mayWork(agent, nowMs)) continue;
+        if (agent === undefined || taken >= roomOf(agent) || !mayWork(agent, nowMs)) continue;
         if (requirements.has(agent)) free.push(id);
         if (free.length === limit) return free;
       }
@@ -99,7 +102,7 @@ export class Roster {
       agentIds.add(agent.id);
       for (const capability of agent.capabilities) capabilities.add(capability);
     };
-    for (const { agent, taken } of this.#entries.values()) if (taken < agent.slots && mayWork(agent, nowMs)) add(agent);
+    for (const { agent, taken } of this.#entries.values()) if (taken < roomOf(agent) && mayWork(agent, nowMs)) add(agent);
     for (const agent of beside) add(agent);
     if (agentIds.size === 0) return [];
     const named: RequirementGroup[] = [
@@ -111,10 +114,10 @@ export class Roster {
     return [{ capability: null }, ...[...named.slice(from), ...named.slice(0, from)].slice(0, limit)];
   }
 
-  /** When the next pause or busy time of an agent ends; null when there is none. */
-  nextPauseEndMs(nowMs: number): number | null {
+  /** When the next pause or busy time of an agent ends, these included, as they are now; null when there is none. */
+  nextPauseEndMs(nowMs: number, changed: readonly Agent[] = []): number | null {
     let next: number | null = null;
-    for (const untilMs of this.#heldBack.values()) {
+    for (const untilMs of [...this.#heldBack.values(), ...changed.map(heldBackUntil)]) {
       for (const until of untilMs) if (until > nowMs && (next === null || until < next)) next = until;
     }
     return next;

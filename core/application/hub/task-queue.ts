@@ -364,7 +364,7 @@ export class TaskQueue implements CommandInbox {
     if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context);
     await this.#address(batch);
     const changes = batch.changes();
-    const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs));
+    const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs, changes.agents));
     const events = await unit.save(changes, true);
     return { batch, answers, events, dueAtMs };
   }

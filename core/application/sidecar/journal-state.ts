@@ -36,7 +36,7 @@ const runSchema = Type.Object({
 });
 
 const count = orNull(Type.Number({ minimum: 0 }));
-const inabilitySchema = Type.Object({ cause: text, retryAtMs: orNull(wallTime) });
+const inabilitySchema = Type.Object({ cause: text, retryAtMs: orNull(wallTime), afterWork: Type.Optional(Type.Boolean()) });
 const usageSchema = Type.Object({
   tokensUsed: count,
   costUsd: count,

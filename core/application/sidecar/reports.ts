@@ -59,6 +59,7 @@ function bodylessEnd(entry: OutboxEntry, nowMs: number): V2Frame {
     ...frameName(entry),
     reason,
     ...(inability === undefined ? {} : { cause: inability.cause }),
+    ...(inability?.afterWork === true ? { after_work: true } : {}),
     ...(retryAtMs === null ? {} : { retry_after_ms: Math.min(RETRY_AFTER_MS_MAX, Math.max(1, Math.ceil(retryAtMs - nowMs))) }),
     ...asideFields({ used: { tokensUsed, costUsd }, sessionId }),
   };

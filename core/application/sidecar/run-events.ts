@@ -1,6 +1,6 @@
 /** What the runner tells of a run. Events of a run that the slot no longer has are dropped. */
 import { isAgentFault } from '../../domain/breaker.ts';
-import { hasStarted, nameOf, stopFor, type Assignment, type Slot, type SlotRun } from '../../domain/slot.ts';
+import { hasStarted, nameOf, stopFor, type Assignment, type Slot, type SlotInability, type SlotRun } from '../../domain/slot.ts';
 import type { WakeEvent } from '../../ports/wake-runner.ts';
 import { isSessionId } from '../../protocol/fields.ts';
 import type { RefusedWord } from './runner-words.ts';
@@ -111,32 +111,42 @@ function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event
   const { wakeError, failure } = turn.live(slot);
   if (failure !== null) return endRun(turn, slot, UNKNOWN_END);
   turn.patchLive(slot, { following: false, attached: false });
-  if (isAgentFault(event.kind ?? null)) return handBack(turn, { ...slot, run: null }, event);
-  wakeFailed(turn, { ...slot, run: null }, { message: wakeError ?? event.message, retryable: event.retryable, details: event.details });
+  // A call whose answer got lost may have woken it: the same assignment is tried again first.
+  const isOutage = event.kind === 'model_unavailable' && event.retryable;
+  if (isAgentFault(event.kind ?? null) && !isOutage) return handBack(turn, { ...slot, run: null }, event);
+  const inability = isOutage ? inabilityOf(turn, event) : undefined;
+  const { retryable, details } = event;
+  wakeFailed(turn, { ...slot, run: null }, { message: wakeError ?? event.message, retryable, details, inability });
 }
 
 function onAgentFailed(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
   if (slot.status === 'reporting' || slot.stop !== null) return;
   const { message, retryable, retryAfterMs, details, kind: cause } = event;
-  const isAgents = isAgentFault(cause ?? null);
-  if (isAgents && event.beforeWork === true && turn.live(slot).failure === null) return handBack(turn, slot, event);
+  // What is the agent's fault says nothing of the task.
+  if (isAgentFault(cause ?? null) && turn.live(slot).failure === null) return handBack(turn, slot, event);
   const kind = cause === 'unresponsive' ? 'silent' : 'agent_failed';
-  // What is the agent's fault says nothing of the task: another agent may do it.
-  const failure = { kind, error: message, retryable: retryable || isAgents, cause, retryAfterMs: waitOf(retryAfterMs), details } as const;
-  failUnlessResult(turn, slot, failure);
-  if (isAgents) lookAtRunner(turn);
+  failUnlessResult(turn, slot, { kind, error: message, retryable, cause, retryAfterMs: waitOf(retryAfterMs), details });
 }
 
 /**
- * The agent can do nothing now, and has done nothing on the task: it is handed back unspent, once its run is known to be
- * gone, and the hub gives this agent nothing for as long as it says.
+ * The agent can do nothing now, or nothing more: its task is handed back unspent, once its run is known to be gone, and the hub
+ * gives this agent nothing for as long as it says. What was begun goes on in its session where the runner resumes.
  */
-function handBack(turn: Turn, slot: Slot, { kind = 'agent_failed', message, retryAfterMs }: Omit<Failed, 'type' | 'phase'>): void {
+function handBack(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
+  const { kind = 'agent_failed', message } = event;
   turn.log('warn', 'the agent can do nothing now', { task_id: slot.taskId, generation: slot.generation, cause: kind, error: message });
-  const waitMs = waitOf(retryAfterMs);
-  const inability = { cause: kind, retryAtMs: waitMs === undefined ? null : turn.nowMs + waitMs };
-  beginStop(turn, slot, { ...stopFor('released', reasonText(message)), inability });
+  beginStop(turn, slot, { ...stopFor('released', reasonText(message)), inability: inabilityOf(turn, event, slot.run !== null) });
   lookAtRunner(turn);
+}
+
+function inabilityOf(
+  turn: Turn,
+  { kind = 'agent_failed', retryAfterMs, beforeWork }: Omit<Failed, 'type' | 'phase'>,
+  mayHaveWorked = false,
+): SlotInability {
+  const waitMs = waitOf(retryAfterMs);
+  const afterWork = mayHaveWorked && beforeWork !== true ? { afterWork: true } : {};
+  return { cause: kind, retryAtMs: waitMs === undefined ? null : turn.nowMs + waitMs, ...afterWork };
 }
 
 /** A wait that a frame can say. */

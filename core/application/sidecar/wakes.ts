@@ -1,5 +1,5 @@
 /** Waking the agent: when there is room, as often as its times allow, and going on with runs of an earlier sidecar. */
-import { nameOf, wakeableSlots, type Assignment, type Slot, type SlotRun } from '../../domain/slot.ts';
+import { nameOf, stopFor, wakeableSlots, type Assignment, type Slot, type SlotInability, type SlotRun } from '../../domain/slot.ts';
 import type { PreparedRun } from '../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../ports/wake-runner.ts';
 import { ATTACH_RETRY_MS } from './bounds.ts';
@@ -7,7 +7,7 @@ import { stopReasonOf } from './effects.ts';
 import { expect, prepare } from './folders.ts';
 import { watchSilence } from './life.ts';
 import { reasonText } from './report-frames.ts';
-import { fail } from './settling.ts';
+import { fail, release } from './settling.ts';
 import { frameName } from './state.ts';
 import { isNoUsage, NO_USAGE } from '../../domain/usage.ts';
 import type { Turn } from './turn.ts';
@@ -99,6 +99,8 @@ export interface WakeFailure {
   /** False: trying again cannot help. */
   readonly retryable: boolean;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** What wakes it is away, which says nothing of the task: it is handed back once its tries are used up. */
+  readonly inability?: SlotInability | undefined;
 }
 
 /** Nothing was woken, and nothing of the try is alive. `slot` has no run any more. */
@@ -112,6 +114,9 @@ export function wakeFailed(turn: Turn, slot: Slot, failure: WakeFailure): void {
   turn.patchLive(slot, { used: NO_USAGE });
   if (!failure.retryable) return fail(turn, gone, { kind: 'wake_failed', error, details: failure.details });
   const delayMs = wakeRetriesMs[slot.wakes - 1];
+  if (delayMs === undefined && failure.inability !== undefined) {
+    return release(turn, { ...gone, stop: { ...stopFor('released', error), inability: failure.inability } }, error);
+  }
   if (delayMs === undefined) {
     const details = { ...failure.details, attempts: slot.wakes, last_message: error };
     return fail(turn, gone, {

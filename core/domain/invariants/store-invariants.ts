@@ -1,5 +1,5 @@
 /** Invariants of the store as a whole: of agents, keys, stops, and who waits beside whom. */
-import { mayWork } from '../breaker.ts';
+import { mayWork, roomOf } from '../breaker.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { canRun } from '../scheduling.ts';
 import { isEnded, isLive } from '../task.ts';
@@ -35,7 +35,7 @@ function nobodyWaitsForNothing(view: View): readonly Violation[] {
   for (const event of view.events) if (event.agentId !== null) lastOf.set(event.agentId, event.atMs);
   const free = state.agents.filter((agent) => {
     const freeSinceMs = Math.max(agent.connectedAtMs ?? nowMs, lastOf.get(agent.id) ?? 0);
-    return mayWork(agent, sinceMs) && mayWork(agent, nowMs) && (taken.get(agent.id) ?? 0) < agent.slots && freeSinceMs < sinceMs;
+    return mayWork(agent, sinceMs) && mayWork(agent, nowMs) && (taken.get(agent.id) ?? 0) < roomOf(agent) && freeSinceMs < sinceMs;
   });
   return state.tasks
     .filter((task) => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? nowMs) < sinceMs)

@@ -130,20 +130,23 @@ const uncounted = (before: Task, back: Change, nowMs: number): Change => ({
   task: { ...back.task, handBacks: before.handBacks, eligibleAtMs: nowMs },
 });
 
-/** `task_released`: handed back, not started or confirmed stopped; no retry spent. */
+/**
+ * `task_released`: handed back, not started or confirmed stopped; no retry spent. `agentsAlone`: it says nothing of the task, and does
+ * not count towards parking.
+ */
 export function decideRelease(
   task: Task,
   by: Speaker,
   said: Aside & { readonly reason: string; readonly details?: Details },
   nowMs: number,
   rules: Rules,
+  agentsAlone: boolean = false,
 ): Change {
-  const back = handedBack(
-    { ...task, ...aside(task, by, said) },
-    spoken(task, by, 'released', { ...said.details, reason: said.reason }),
-    nowMs,
-    rules,
-  );
+  const before = { ...task, ...aside(task, by, said) };
+  const end = spoken(task, by, 'released', { ...said.details, reason: said.reason });
+  const back = agentsAlone
+    ? uncounted(task, handedBack({ ...before, handBacks: 0 }, end, nowMs, rules), nowMs)
+    : handedBack(before, end, nowMs, rules);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'released', answer: 'released' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }

@@ -17,6 +17,11 @@ const waitsFor = async (rig: HubRig, id: TaskId) => {
   const loads = rows.map(({ agent, live, pendingStops }) => ({ agent, liveCount: live.length, stopCount: pendingStops }));
   return explainWaiting((await rig.record(id)).task, [], loads, rig.clock.nowMs());
 };
+/** Lets time pass until the task is given to somebody again. */
+async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {
+  for (let seconds = 0; seconds < 700 && (await status(rig, id)) !== 'assigned'; seconds += 1) await rig.pass(1_000);
+  return (await rig.record(id)).task.generation;
+}
 const stand = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change });
 
 t.test('R13: a rate limited agent is parked until its time, shows it, and others take the work', async (t) => {
@@ -118,6 +123,101 @@ t.test('R13: a failure after work is an attempt, and its cause pauses the agent 
   await rig.pass(20_000);
   t.equal(await status(rig, id), 'queued');
   await rig.pass(11_000);
+  t.equal(await status(rig, id), 'assigned');
+});
+
+t.test('R13: an outage of the model pauses the agent ever longer and spends no attempt, however many hours it lasts', async (t) => {
+  const rig = await hubRig(calm);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit({ maxRetries: 0 });
+  const pauses: number[] = [];
+  for (let probes = 0; probes < 20; probes += 1) {
+    const generation = await nextAssignment(rig, id);
+    await peer.send({ type: 'task_accepted', task_id: id, generation });
+    await peer.send({ type: 'task_released', task_id: id, generation, reason: '503', cause: 'model_unavailable', retry_after_ms: 1 });
+    pauses.push(((await shown(rig, 'a1'))['paused_until'] as number) - rig.clock.nowMs());
+  }
+  const generation = await nextAssignment(rig, id);
+  t.same(pauses.slice(0, 7), [15_000, 30_000, 60_000, 120_000, 240_000, 300_000, 300_000]);
+  t.match((await rig.record(id)).task, { status: 'assigned', retryCount: 0, handBacks: 0, parked: false });
+  t.ok(pauses.reduce((sum, one) => sum + one, 0) > 3_600_000, 'over an hour, and twice as often as parks a task');
+  await peer.send({ type: 'task_complete', task_id: id, generation, result: 'x' });
+  t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 0);
+});
+
+t.test('R13: after a pause one task shows whether the agent works again, before it gets the others', async (t) => {
+  const rig = await hubRig(calm);
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 3 });
+  const ids = [await rig.submit(), await rig.submit(), await rig.submit()];
+  const assigned = async () => {
+    const records = await Promise.all(ids.map((id) => rig.record(id)));
+    return records.filter(({ task }) => task.status === 'assigned').map(({ task }) => task);
+  };
+  const outage = { type: 'task_released', reason: '503', cause: 'model_unavailable' } as const;
+  for (const id of ids) await peer.send({ ...outage, task_id: id, generation: 1 });
+  t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 1, 'what fails together is one failure');
+  await rig.pass(16_000);
+  const [probe, ...others] = await assigned();
+  t.ok(probe);
+  t.same(others, []);
+  const waiting = ids.find((id) => id !== probe?.id) as TaskId;
+  t.match(await waitsFor(rig, waiting), { message: /one task at a time until one shows that it works again/ });
+  const named = { task_id: probe?.id, generation: probe?.generation };
+  await peer.send({ type: 'task_accepted', ...named });
+  await peer.send({ type: 'task_progress', ...named, message: 'waiting for the model' });
+  t.equal((await assigned()).length, 1, 'that it tries again shows nothing');
+  await peer.send({ type: 'task_progress', ...named, tokens_used: 5 });
+  await rig.pass(1_000);
+  t.equal((await assigned()).length, 3, 'its model has answered');
+});
+
+t.test('a task that lasts after a pause shows that its agent works, also where its program tells no tokens', async (t) => {
+  const rig = await hubRig(calm);
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 2 });
+  const [one, two] = [await rig.submit(), await rig.submit()];
+  for (const id of [one, two])
+    await peer.send({ type: 'task_released', task_id: id, generation: 1, reason: '503', cause: 'model_unavailable' });
+  await rig.pass(16_000);
+  const first = (await rig.record(one)).task.status === 'assigned' ? one : two;
+  const named = { task_id: first, generation: (await rig.record(first)).task.generation };
+  await peer.send({ type: 'task_accepted', ...named });
+  await rig.pass(100_000);
+  await peer.send({ type: 'task_progress', ...named, message: 'works' });
+  await rig.pass(1_000);
+  t.not(await status(rig, one), await status(rig, two));
+  await rig.pass(20_000);
+  await peer.send({ type: 'task_progress', ...named, message: 'works' });
+  await rig.pass(1_000);
+  t.same([await status(rig, one), await status(rig, two)], ['assigned', 'assigned']);
+});
+
+t.test('R13: a run that an outage cut off spends no attempt; one that is cut off each time after work waits for a person', async (t) => {
+  const rig = await hubRig(calm);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit({ maxRetries: 0 });
+  for (let cuts = 0; cuts < 10; cuts += 1) {
+    const generation = await nextAssignment(rig, id);
+    await peer.send({ type: 'task_accepted', task_id: id, generation });
+    await peer.send({ type: 'task_progress', task_id: id, generation, tokens_used: 10 });
+    t.match((await rig.record(id)).task, { status: 'assigned', retryCount: 0 });
+    await peer.send({ type: 'task_released', task_id: id, generation, reason: 'cut', cause: 'model_unavailable', after_work: true });
+  }
+  t.match((await rig.record(id)).task, { status: 'queued', retryCount: 0, parked: true });
+});
+
+t.test('R13: nobody is believed a pause of more than an hour', async (t) => {
+  const rig = await hubRig(calm);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const frame = { type: 'task_released', task_id: id, generation: 1, reason: 'slow down', cause: 'rate_limited' } as const;
+  await peer.send({ ...frame, retry_after_ms: 31_536_000_000 });
+  t.equal((await shown(rig, 'a1'))['paused_until'], rig.clock.nowMs() + 3_600_000);
+  await rig.pass(3_601_000);
   t.equal(await status(rig, id), 'assigned');
 });
 

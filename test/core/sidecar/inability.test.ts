@@ -51,17 +51,36 @@ t.test('R13: a program that cannot be started for want of a setting is not tried
   t.equal(other.slot()?.status, 'waking', 'any other failure is tried again here');
 });
 
-t.test('a failure after work is an attempt: with its cause, and never for good where the task is not to blame', async (t) => {
+t.test('R13: an outage of the model hands the task back, also after work, with the session to go on with', async (t) => {
+  for (const beforeWork of [true, undefined]) {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ type: 'started', sessionId: 'ses_1' });
+    t.same(words(sidecar.wake(failed({ kind: 'model_unavailable', beforeWork, retryAfterMs: 5_000.5, retryable: true }))).slice(0, 1), [
+      'withdraw',
+    ]);
+    sidecar.wake(stoppedRun());
+    const [released] = sent(sidecar.looked());
+    t.match(released, { type: 'task_released', cause: 'model_unavailable', retry_after_ms: 5_001, session_id: 'ses_1' });
+    t.equal(released?.['after_work'], beforeWork === true ? undefined : true, 'the hub bounds those that may have cost something');
+    t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))));
+  }
+});
+
+t.test('R13: an agent that cannot be called for an outage is tried again, and then its task is handed back', async (t) => {
   const sidecar = waking();
-  sidecar.wake(SPAWNED);
-  sidecar.wake(failed({ kind: 'rate_limited', retryAfterMs: 5_000.5, retryable: false }));
-  t.match(writtenBody(sidecar.looked()), {
-    type: 'task_failed',
-    kind: 'agent_failed',
-    cause: 'rate_limited',
-    retryable: true,
-    retry_after_ms: 5_001,
-  });
+  const away = failed({ phase: 'spawn', kind: 'model_unavailable', message: '503', retryable: true, beforeWork: true });
+  let told = sidecar.wake(away);
+  for (let tries = 0; tries < 10 && sidecar.slot() !== undefined; tries += 1) {
+    t.match(sent(told), [{ type: 'wake_result', status: 'failed' }], 'a call whose answer got lost may have woken it');
+    sidecar.timer('retry');
+    sidecar.prepared();
+    told = sidecar.wake(away);
+  }
+  t.match(sent(told), [{ type: 'wake_result' }, { type: 'task_released', cause: 'model_unavailable', reason: '503' }]);
+});
+
+t.test('a failure after work is an attempt', async (t) => {
   const limit = waking();
   limit.wake(SPAWNED);
   limit.wake(failed({ kind: 'limit', retryAfterMs: Infinity }));

@@ -46,6 +46,7 @@ function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
         reason: frame.reason,
         cause: frame.cause ?? null,
         retryAfterMs: frame.retry_after_ms ?? null,
+        ...(frame.after_work === true ? { afterWork: true } : {}),
         ...usedIn(frame),
       };
     case 'task_progress': {
