@@ -1,7 +1,7 @@
 /** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
 import { mayWork, roomOf } from '../../domain/breaker.ts';
 import { decidePairs, Requirements, type FreeAgent } from '../../domain/scheduling.ts';
-import { requirementKey, type Requirement } from '../../domain/task.ts';
+import { requirementKey, type Requirement, type Task } from '../../domain/task.ts';
 import { decideAssign } from '../../domain/transitions/assigning.ts';
 import type { Batch } from './batch.ts';
 import type { HubContext } from './context.ts';
@@ -11,6 +11,9 @@ import type { Roster } from './roster.ts';
 const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
+
+/** Tasks that avoid an agent with room, and are looked past, of each requirement and lane. */
+const AVOIDING_MAX = 256;
 
 /** Different requirements that one batch takes in. */
 const REQUIREMENTS_PER_BATCH = 1_024;
@@ -63,11 +66,39 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const limitPerLane = Math.min(slots, ASSIGNMENTS_PER_BATCH);
   // What the batch itself changed is not in the store yet: the store's rows are looked up first, the batch's go over them.
   if (waiting.length > 0) {
-    const filter = { requirementKeys: keys, nowMs: batch.nowMs, limitPerLane: limitPerLane + batch.changedWaiting };
-    batch.take({ tasks: await batch.unit.claimable(filter) });
+    batch.take({ tasks: await firstWaiting(batch, free, { keys, limitPerLane: limitPerLane + batch.changedWaiting }) });
   }
   assign(batch, free, keys, context);
   batch.moreWaits ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
+}
+
+/**
+ * The first of each requirement and lane. One that would avoid an agent with room takes nobody's place: behind it there is one more,
+ * or a task of a lower lane would go before that.
+ */
+async function firstWaiting(
+  batch: Batch,
+  free: readonly FreeAgent[],
+  { keys, limitPerLane }: { readonly keys: readonly string[]; readonly limitPerLane: number },
+): Promise<readonly Task[]> {
+  const { unit, nowMs } = batch;
+  const withRoom = new Set(free.map(({ id }) => id));
+  for (let avoiding = 0; ;) {
+    const limit = limitPerLane + avoiding;
+    const tasks = await unit.claimable({ requirementKeys: keys, nowMs, limitPerLane: limit });
+    const lanes = new Map<string, { waiting: number; avoiding: number }>();
+    for (const { requirement, priority, avoid } of tasks) {
+      const key = `${priority} ${requirementKey(requirement)}`;
+      const lane = lanes.get(key) ?? { waiting: 0, avoiding: 0 };
+      lanes.set(key, lane);
+      lane.waiting += 1;
+      if (avoid !== null && withRoom.has(avoid)) lane.avoiding += 1;
+    }
+    const most = [...lanes.values()].reduce((least, lane) => (lane.waiting < limit ? least : Math.max(least, lane.avoiding)), 0);
+    const more = Math.min(most, AVOIDING_MAX);
+    if (more <= avoiding) return tasks;
+    avoiding = more;
+  }
 }
 
 function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[], { rules }: HubContext): void {
