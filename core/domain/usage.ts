@@ -49,11 +49,15 @@ export const NOTHING_USED: TaskUsage = { attempts: [], earlier: NO_USAGE };
 export const isNoUsage = ({ tokensUsed, costUsd, models = [] }: Usage): boolean =>
   tokensUsed === null && costUsd === null && models.length === 0;
 
-/** One after the other: of two runs of one attempt, or two attempts of one task. */
-export const sumOf = (a: Usage, b: Usage): Usage => combined(a, b, plus);
+/**
+ * One after the other: of two runs of one attempt, or two attempts of one task. Where one used tokens and nobody said what they cost, as of
+ * a run that was killed, nobody knows the cost of both: the rest of it would look as if it were all.
+ */
+export const sumOf = (a: Usage, b: Usage): Usage => combined(a, b, { count: plus, cost: plusPriced });
 
 /** The same once more, later: it only grows, so that a word which comes late, or from one who forgot, takes nothing away. */
-export const grown = (known: Usage, said: Usage): Usage => combined(known, said, larger);
+export const grown = (known: Usage, said: Usage): Usage =>
+  combined(known, said, { count: larger, cost: (a, b) => larger(a.costUsd, b.costUsd) });
 
 /** With what this attempt says that it used until now. A word of one that is not kept by itself any more is in `earlier`, and dropped. */
 export function withAttempt(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, said: Usage): TaskUsage {
@@ -112,26 +116,31 @@ const modelFields = ({ model, inputTokens, cachedInputTokens, outputTokens, cost
 
 type Combine = (a: number | null, b: number | null) => number | null;
 
-function combined(a: Usage, b: Usage, combine: Combine): Usage {
-  const models = combinedModels(a.models ?? [], b.models ?? [], combine);
+interface Combining {
+  readonly count: Combine;
+  readonly cost: (a: Priced, b: Priced) => number | null;
+}
+
+function combined(a: Usage, b: Usage, how: Combining): Usage {
+  const models = combinedModels(a.models ?? [], b.models ?? [], how);
   return {
-    tokensUsed: combine(a.tokensUsed, b.tokensUsed),
-    costUsd: combine(a.costUsd, b.costUsd),
+    tokensUsed: how.count(a.tokensUsed, b.tokensUsed),
+    costUsd: how.cost(a, b),
     ...(models.length === 0 ? {} : { models }),
   };
 }
 
 /** Models beyond the bound are left out; the sums above know them all the same. */
-function combinedModels(a: readonly ModelUsage[], b: readonly ModelUsage[], combine: Combine): readonly ModelUsage[] {
+function combinedModels(a: readonly ModelUsage[], b: readonly ModelUsage[], { count, cost }: Combining): readonly ModelUsage[] {
   const models = new Map(a.map((usage) => [usage.model, usage]));
   for (const said of b) {
     const known = models.get(said.model) ?? { ...NO_MODEL_USAGE, model: said.model };
     models.set(said.model, {
       model: said.model,
-      inputTokens: combine(known.inputTokens, said.inputTokens),
-      cachedInputTokens: combine(known.cachedInputTokens, said.cachedInputTokens),
-      outputTokens: combine(known.outputTokens, said.outputTokens),
-      costUsd: combine(known.costUsd, said.costUsd),
+      inputTokens: count(known.inputTokens, said.inputTokens),
+      cachedInputTokens: count(known.cachedInputTokens, said.cachedInputTokens),
+      outputTokens: count(known.outputTokens, said.outputTokens),
+      costUsd: cost(pricedModel(known), pricedModel(said)),
     });
   }
   return [...models.values()].slice(0, MODELS_MAX);
@@ -146,5 +155,15 @@ const plus: Combine = (a, b) => (a === null ? b : b === null ? a : Number.isSafe
 
 /** Counts stop at the largest number that is exact. */
 const rounded = (sum: number): number => (sum > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(sum.toPrecision(SUM_DIGITS)));
+
+/** What has a price, if its tokens have one. */
+type Priced = Pick<Usage, 'tokensUsed' | 'costUsd'>;
+
+const pricedModel = ({ inputTokens, outputTokens, costUsd }: Omit<ModelUsage, 'model'>): Priced => ({
+  tokensUsed: plus(inputTokens, outputTokens),
+  costUsd,
+});
+const isUnpriced = ({ tokensUsed, costUsd }: Priced): boolean => costUsd === null && (tokensUsed ?? 0) > 0;
+const plusPriced = (a: Priced, b: Priced): number | null => (isUnpriced(a) || isUnpriced(b) ? null : plus(a.costUsd, b.costUsd));
 
 const larger: Combine = (a, b) => (a === null ? b : b === null ? a : Math.max(a, b));

@@ -14,7 +14,8 @@ import {
 /** Of a prompt; counts without what came from a cache, and what was read from one and written to one. */
 interface Counted {
   readonly input: number;
-  readonly cached: number;
+  /** Undefined: it was not told. */
+  readonly cached: number | undefined;
   readonly output: number;
 }
 
@@ -27,20 +28,22 @@ export function tokensOf(result: SaidObject): RunUsage | 'none' | null {
   const said = 'usage' in result ? result['usage'] : quota['token_count'];
   if (said === undefined) return null;
   const counted = countedIn(objectOf(said));
-  const inputTokens = counted.input + counted.cached;
+  const inputTokens = counted.input + (counted.cached ?? 0);
   const tokensUsed = inputTokens + counted.output;
   if (tokensUsed === 0) return 'none';
   // Its counts by model are of the session with some agents; the name of the only one is all that is taken.
   const models = itemsOf(quota['model_usage']).map((used) => textOf(objectOf(used)['model']));
   const [model] = models;
   if (models.length !== 1 || model === null || model === undefined) return { tokensUsed };
-  return { tokensUsed, byModel: { [model]: { inputTokens, cachedInputTokens: counted.cached, outputTokens: counted.output } } };
+  const cachedInputTokens = counted.cached;
+  const used = { inputTokens, outputTokens: counted.output, ...(cachedInputTokens === undefined ? {} : { cachedInputTokens }) };
+  return { tokensUsed, byModel: { [model]: used } };
 }
 
 /** In the protocol's own words, or in those of the Gemini CLI. */
 const countedIn = (usage: SaidObject): Counted => ({
   input: countOf(usage['inputTokens']) + countOf(usage['cachedWriteTokens']) + countOf(usage['input_tokens']),
-  cached: countOf(usage['cachedReadTokens']),
+  cached: usage['cachedReadTokens'] === undefined ? undefined : countOf(usage['cachedReadTokens']),
   output: countOf(usage['outputTokens']) + countOf(usage['output_tokens']),
 });
 

@@ -173,7 +173,7 @@ function causeOfEnd({ sessionId }: GeminiState, { exitCode }: ProgramEnd): Failu
   return sessionId === null && exitCode === 1 ? 'config' : 'no_result';
 }
 
-/** Of this run. `input_tokens` includes what came from the cache. */
+/** Of this run. `input_tokens` includes what came from the cache; what it only thought stands in `total_tokens` alone. */
 function usageIn(stats: SaidObject): RunUsage {
   const models = Object.entries(objectOf(stats['models'])).map(([model, usage]) => [model, usageOf(objectOf(usage))] as const);
   const used = models.filter(([, { inputTokens = 0, outputTokens = 0 }]) => inputTokens + outputTokens > 0);
@@ -183,5 +183,5 @@ function usageIn(stats: SaidObject): RunUsage {
 const usageOf = (usage: SaidObject) => ({
   inputTokens: countOf(usage['input_tokens']),
   cachedInputTokens: countOf(usage['cached']),
-  outputTokens: countOf(usage['output_tokens']),
+  outputTokens: Math.max(countOf(usage['output_tokens']), countOf(usage['total_tokens']) - countOf(usage['input_tokens'])),
 });

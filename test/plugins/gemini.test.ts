@@ -108,6 +108,12 @@ void t.test('a tool that is not offered is told, and usage is of the models that
   });
   t.strictSame(Object.keys(readCase('429-once').usage.byModel ?? {}), ['fake']);
   t.match(readCase('yolo').usage, { tokensUsed: 216, byModel: { fake: { cachedInputTokens: 40 } } });
+  const thought = { total_tokens: 18_270, input_tokens: 18_000, output_tokens: 210, cached: 0 };
+  t.match(
+    read(dialect, saying([{ type: 'result', status: 'success', stats: { models: { m: thought } } }])).events,
+    [{ type: 'usage', tokensUsed: 18_270, byModel: { m: { inputTokens: 18_000, outputTokens: 270 } } }],
+    'what it only thought is paid as output',
+  );
   t.match(read(geminiDialect({ maxTurns: 1 }), recorded('gemini', 'max-turns')).verdict, { kind: 'limit', message: /more than 1 turns/ });
   t.end();
 });

@@ -52,6 +52,23 @@ t.test('who says nothing changes nothing; who says less takes nothing back', asy
   t.same(totalOf(said(once, 2, null, 0.25)), { tokensUsed: 100, costUsd: 0.75 });
 });
 
+t.test('J8: what a task cost is told where all of its attempts said it, and else nobody takes a part for the whole', async (t) => {
+  const known = said(NOTHING_USED, 1, 100, 0.5);
+  const killed = said(known, 2, 80);
+  t.same(totalOf(killed), { tokensUsed: 180, costUsd: null });
+  t.same(totalOf(said(killed, 3, 20, 0.1)), { tokensUsed: 200, costUsd: null });
+  t.same(totalOf(said(killed, 2, 90, 0.25)), { tokensUsed: 190, costUsd: 0.75 }, 'it was told later');
+  t.same(totalOf(said(known, 2, 0)), { tokensUsed: 100, costUsd: 0.5 }, 'nothing was used');
+  let many = killed;
+  for (let attempt = 3; attempt <= 2 * ATTEMPTS_KEPT; attempt += 1) many = said(many, attempt, 10, 0.1);
+  t.equal(totalOf(many).costUsd, null, 'also of one that is not kept by itself any more');
+  const large = (costUsd: number | null): Usage => ({
+    ...NO_USAGE,
+    models: [{ model: 'large', inputTokens: 5, cachedInputTokens: null, outputTokens: 1, costUsd }],
+  });
+  t.match(sumOf(large(0.1), large(null)).models, [{ inputTokens: 10, costUsd: null }]);
+});
+
 t.test('by model, within a bound', async (t) => {
   const of = (model: string, inputTokens: number | null, costUsd: number | null = null): Usage => ({
     ...NO_USAGE,
