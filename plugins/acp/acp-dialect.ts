@@ -3,6 +3,7 @@ import {
   agentFailed,
   cutShort,
   endInWords,
+  meaningOfText,
   messageFields,
   nothingSaid,
   objectOf,
@@ -12,6 +13,7 @@ import {
   type AgentDialect,
   type FailureCause,
   type Heard,
+  type Meaning,
   type ProgramEnd,
   type RunUsage,
   type SaidEvent,
@@ -19,7 +21,7 @@ import {
   type Session,
   type Verdict,
 } from '../plugin.ts';
-import { causeOfText, causeOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
+import { AWAY, meaningOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
 import { costOfRun, costTotalsIn, tokensOf } from './acp-usage.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
@@ -198,7 +200,7 @@ function withHealth(state: AcpState, metas: readonly SaidObject[]): Heard<AcpSta
     ...(status === 'systemError' ? { text: '', isTextPast: true } : {}),
   };
   if (error?.willRetry !== true) return { state: next };
-  const waiting = causeOfToldError(error) === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
+  const waiting = meaningOfToldError(error).kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
   return { state: next, events: [{ type: 'progress', message: shortened(error.message), waiting }] };
 }
 
@@ -229,8 +231,14 @@ function failureOf(
   if (stopReason === 'max_tokens' || stopReason === 'max_turn_requests') return failed('limit', `it ended its turn with "${stopReason}"`);
   if (stopReason === 'refusal') return failed('agent_failed', 'its model refuses to go on with this task', false);
   if (stopReason !== 'end_turn') return failed('agent_failed', `it ended its turn with "${String(stopReason)}"`);
-  if (state.hasBroken) return failed(causeOfBroken(state), text || (state.lastError?.message ?? 'its model cannot be reached'));
-  if (!wasCalled) return failed(causeOfText(text) ?? 'model_unavailable', `its turn ended without a call of its model: ${text}`);
+  if (state.hasBroken) {
+    const { kind, retryable } = meaningOfBroken(state);
+    return failed(kind, text || (state.lastError?.message ?? 'its model cannot be reached'), retryable);
+  }
+  if (!wasCalled) {
+    const { kind, retryable } = meaningOfText(text) ?? AWAY;
+    return failed(kind, `its turn ended without a call of its model: ${text}`, retryable);
+  }
   if (denied.length > 0 && (whenDenied === 'fail' || isTextPast)) {
     return failed('denied', `it was not allowed to use ${denied.join(', ')}${isTextPast ? ', and ended without a result' : ''}`);
   }
@@ -242,8 +250,8 @@ function failureOf(
 /** Codex says this of itself, as if it were a message. */
 const isWordless = (text: string): boolean => text === '' || /^Warning: Model metadata for `[^`]*` not found\.[^\n]*$/.test(text);
 
-const causeOfBroken = ({ lastError, text }: AcpState): FailureCause =>
-  causeOfText(text) ?? (lastError === null ? 'model_unavailable' : causeOfToldError(lastError));
+const meaningOfBroken = ({ lastError, text }: AcpState): Meaning =>
+  meaningOfText(text) ?? (lastError === null ? AWAY : meaningOfToldError(lastError));
 
 /** The program says on standard error, in words only, what keeps it from beginning. */
 const causeOfEnd = ({ hasBegun }: AcpState, { exitCode, stderrTail }: ProgramEnd): FailureCause =>

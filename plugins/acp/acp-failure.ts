@@ -1,13 +1,15 @@
 /** What a failure that an agent told is, and what it means. */
 import {
   agentFailed,
-  causeOfStatus,
   countOf,
   itemsOf,
+  meaningOf,
   objectOf,
   shortened,
+  statusIn,
   textOf,
   type FailureCause,
+  type Meaning,
   type SaidObject,
   type Verdict,
 } from '../plugin.ts';
@@ -31,15 +33,15 @@ export function refusalOf(to: string | null, error: SaidObject, hasWorked: boole
   const code = typeof error['code'] === 'number' ? error['code'] : null;
   const data = objectOf(error['data']);
   const said = reasonIn(error);
-  const kind =
-    code === AUTH_REQUIRED
-      ? 'auth'
-      : (causeOfStatus(code ?? 0) ?? ERROR_KINDS[textOf(data['errorKind']) ?? ''] ?? causeOfText(said) ?? causeOfRequest(to, code));
+  const named = code === AUTH_REQUIRED ? 'auth' : ERROR_KINDS[textOf(data['errorKind']) ?? ''];
+  const status = code !== null && code >= 400 && code <= 599 ? code : statusIn(said);
+  const meant = named === undefined ? meaningOf({ status, words: said }) : null;
+  const kind = named ?? meant?.kind ?? causeOfRequest(to, code);
   return agentFailed({
     kind,
     message: shortened(`refused ${to ?? 'a request'}: ${textIn(said)}`),
     hasWorked,
-    retryable: code === 400 || code === 413 ? false : undefined,
+    retryable: meant?.retryable,
     details: { ...(code === null ? {} : { code }), ...data },
   });
 }
@@ -55,17 +57,6 @@ export function reasonIn(error: SaidObject): string {
 function causeOfRequest(to: string | null, code: number | null): FailureCause {
   const isSetup = to === 'initialize' || to === 'session/set_config_option';
   return isSetup || code === METHOD_NOT_FOUND || code === INVALID_PARAMS ? 'config' : 'agent_failed';
-}
-
-/** Some agents say in words only what their model's service answered. */
-export function causeOfText(text: string): FailureCause | null {
-  const [, status] = /\b(?:status:? |says |error:? |\()([45]\d\d)\b/i.exec(text) ?? [];
-  const byStatus = status === undefined ? null : causeOfStatus(Number(status));
-  if (byStatus !== null) return byStatus;
-  if (/unauthori[sz]ed|invalid (?:x-)?api[ -]key|not logged in|authentication required/i.test(text)) return 'auth';
-  if (/usage limit|rate limit|too many requests/i.test(text)) return 'rate_limited';
-  if (/high demand|overloaded|stream disconnected|connection failed/i.test(text)) return 'model_unavailable';
-  return null;
 }
 
 /** The words in a message that is itself the JSON of an error. */
@@ -96,8 +87,11 @@ export function toldErrorIn(metas: readonly SaidObject[]): ToldError | null {
   };
 }
 
-export const causeOfToldError = ({ status, message }: ToldError): FailureCause =>
-  (status === null ? null : causeOfStatus(status)) ?? causeOfText(message) ?? 'model_unavailable';
+export const meaningOfToldError = ({ status, message }: ToldError): Meaning =>
+  meaningOf({ status: status ?? statusIn(message), words: message }) ?? AWAY;
+
+/** An agent has given up and does not say why. */
+export const AWAY: Meaning = { kind: 'model_unavailable', retryable: true };
 
 /** The models that a session offers, by the option that chooses them; null when it offers none. */
 export function modelChoiceIn(result: SaidObject): { readonly configId: string; readonly models: readonly string[] } | null {

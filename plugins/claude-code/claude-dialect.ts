@@ -6,6 +6,7 @@ import {
   countOf,
   endInWords,
   itemsOf,
+  meaningOf,
   nothingSaid,
   objectOf,
   shortened,
@@ -165,15 +166,15 @@ const deniedTools = (said: SaidObject): readonly string[] => [
 ];
 
 function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Verdict {
-  const kind = causeOf(said);
   const errors = itemsOf(said['errors']).map(String);
   const message = shortened(textOf(said['result']) ?? (errors.join('; ') || (textOf(said['subtype']) ?? 'it failed')));
   const status = countOf(said['api_error_status']);
+  const { kind, retryable } = meaningIn(said, message);
   return agentFailed({
     kind,
     message,
     hasWorked: state.hasWorked,
-    retryable: isHopeless(said) ? false : undefined,
+    retryable,
     retryAfterMs: kind === 'rate_limited' && state.resetAtMs !== null ? Math.max(0, state.resetAtMs - heardAtMs) : undefined,
     details: {
       subtype: said['subtype'],
@@ -184,20 +185,14 @@ function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Ver
   });
 }
 
-function causeOf(said: SaidObject): FailureCause {
-  const { subtype, api_error: apiError } = said;
-  if (subtype === 'error_max_turns' || subtype === 'error_max_budget_usd') return 'limit';
-  const byStatus = causeOfStatus(countOf(said['api_error_status']));
-  if (byStatus !== null) return byStatus;
-  const text = textOf(said['result']) ?? '';
-  if (/not logged in|invalid api key|please run \/login/i.test(text)) return 'auth';
-  if (/usage limit reached/i.test(text)) return 'rate_limited';
-  if (apiError === 'connection_failed') return 'model_unavailable';
-  return 'agent_failed';
+/** Its own bounds, or what its model's service answered. */
+function meaningIn(said: SaidObject, message: string): { readonly kind: FailureCause; readonly retryable?: boolean } {
+  const { subtype } = said;
+  if (subtype === 'error_max_turns' || subtype === 'error_max_budget_usd') return { kind: 'limit' };
+  const status = countOf(said['api_error_status']);
+  const named = ['api_error', 'api_error_type', 'stop_reason'].map((name) => textOf(said[name]) ?? '');
+  return meaningOf({ status: status === 0 ? null : status, words: [message, ...named].join(' ') }) ?? { kind: 'agent_failed' };
 }
-
-/** A request that the model's service calls wrong is wrong the next time too. */
-const isHopeless = (said: SaidObject): boolean => said['api_error_status'] === 400 || said['api_error_status'] === 413;
 
 /** The program says on standard error, in words only, what keeps it from beginning. */
 const causeBeforeBeginning = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>

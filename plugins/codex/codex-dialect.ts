@@ -1,13 +1,15 @@
 /** Reads what `codex exec --json` prints. */
 import {
   agentFailed,
-  causeOfStatus,
   countOf,
   cutShort,
   endInWords,
   nothingSaid,
+  meaningOf,
+  meaningOfText,
   objectOf,
   shortened,
+  statusIn,
   textOf,
   usageByModel,
   type AgentDialect,
@@ -109,7 +111,7 @@ function actionInWords(item: SaidObject): string | null {
 const waitingFor = (message: string): SaidEvent => ({
   type: 'progress',
   message: shortened(message),
-  waiting: causeOfText(message) === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
+  waiting: meaningOfText(message)?.kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
 });
 
 function verdictOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunUsage): Verdict {
@@ -119,32 +121,17 @@ function verdictOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunU
 }
 
 function failedTurn(state: CodexState, message: string): Verdict {
+  // There are no fields for it: the status of the model's service stands in the text.
   const status = statusIn(message);
+  const { kind, retryable } = meaningOf({ status, words: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
   return agentFailed({
-    kind: causeOfText(message) ?? 'agent_failed',
+    kind,
     message: shortened(message),
     hasWorked: state.hasWorked,
-    retryable: status === 400 || status === 413 ? false : undefined,
+    retryable,
     details: { ...(status === null ? {} : { status }), session_id: state.threadId },
   });
 }
-
-/** There are no fields for it: the status of the model's service stands in the text. */
-function causeOfText(message: string): FailureCause | null {
-  const status = statusIn(message);
-  const byStatus = status === null ? null : causeOfStatus(status);
-  if (byStatus !== null) return byStatus;
-  if (/missing environment variable|not logged in|unauthorized/i.test(message)) return 'auth';
-  if (/usage limit|rate limit|too many requests/i.test(message)) return 'rate_limited';
-  if (/high demand|stream disconnected|waiting for network|error sending request|connection failed/i.test(message))
-    return 'model_unavailable';
-  return null;
-}
-
-const statusIn = (message: string): number | null => {
-  const [, status] = /\bstatus:? (\d{3})\b/.exec(message) ?? [];
-  return status === undefined ? null : Number(status);
-};
 
 const isSessionGone = ({ session, threadId }: CodexState, { stderrTail }: ProgramEnd): boolean =>
   session !== null && threadId === null && /resume failed|no rollout found/i.test(stderrTail);

@@ -1,14 +1,15 @@
 /** Reads what `gemini -o stream-json` prints. */
 import {
   agentFailed,
-  causeOfStatus,
   countOf,
   cutShort,
   endInWords,
+  meaningOf,
   messageFields,
   nothingSaid,
   objectOf,
   shortened,
+  statusIn,
   textOf,
   usageByModel,
   withPiece,
@@ -19,6 +20,7 @@ import {
   type RunUsage,
   type SaidEvent,
   type SaidObject,
+  type ServiceAnswer,
   type Session,
   type Verdict,
 } from '../plugin.ts';
@@ -114,7 +116,7 @@ function hearToolResult(state: GeminiState, said: SaidObject): Heard<GeminiState
 /** It says only on standard error that it tries again. */
 function retryIn(text: string): readonly SaidEvent[] {
   if (!/^Attempt \d+ failed/.test(text)) return [];
-  const isLimit = /\b429\b|quota|rate limit|exhausted/i.test(text);
+  const isLimit = /\b429\b/.test(text) || meaningOf({ words: text })?.kind === 'rate_limited';
   return [{ type: 'progress', message: shortened(text), waiting: isLimit ? 'rate_limited' : 'model_unavailable' }];
 }
 
@@ -142,27 +144,17 @@ function failureOf(
   const status = statusIn(message);
   return agentFailed({
     ...about,
-    kind: causeOfError(textOf(error['type']) ?? '', message, status),
+    ...meaningIn(textOf(error['type']) ?? '', { status, words: message }),
     message: shortened(message),
-    retryable: status === 400 || status === 413 ? false : undefined,
     details: { ...about.details, type: error['type'], ...(status === null ? {} : { status }) },
   });
 }
 
-function causeOfError(type: string, message: string, status: number | null): FailureCause {
-  if (type === 'FatalTurnLimitedError') return 'limit';
-  if (type === 'FatalAuthenticationError') return 'auth';
-  const byStatus = status === null ? null : causeOfStatus(status);
-  if (byStatus !== null) return byStatus;
-  if (/quota|rate limit|exhausted/i.test(message)) return 'rate_limited';
-  return /terminated|fetch failed|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND/.test(message) ? 'model_unavailable' : 'agent_failed';
+function meaningIn(type: string, { status, words }: ServiceAnswer): { readonly kind: FailureCause; readonly retryable?: boolean } {
+  if (type === 'FatalTurnLimitedError') return { kind: 'limit' };
+  if (type === 'FatalAuthenticationError') return { kind: 'auth' };
+  return meaningOf({ status, words }) ?? { kind: 'agent_failed' };
 }
-
-/** The status of the model's service: `[API Error: {"error":{"code":401,…`. */
-const statusIn = (message: string): number | null => {
-  const [, status] = /"code":\s*(\d{3})\b/.exec(message) ?? [];
-  return status === undefined ? null : Number(status);
-};
 
 const isSessionGone = ({ session, sessionId }: GeminiState, { stderrTail }: ProgramEnd): boolean =>
   session !== null && sessionId === null && /error resuming session|invalid session identifier/i.test(stderrTail);

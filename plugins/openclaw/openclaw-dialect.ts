@@ -2,11 +2,11 @@
 import {
   agentFailed,
   amountOf,
-  causeOfStatus,
   countOf,
   endInWords,
   lastWords,
   nothingSaid,
+  meaningOfText,
   objectOf,
   shortened,
   textOf,
@@ -91,29 +91,31 @@ function verdictOf(said: SaidObject, usage: RunUsage): Verdict {
 function failureOf(said: SaidObject): Verdict {
   const error = objectOf(said['error']);
   const text = textOf(error['message']) ?? 'it failed';
-  const { kind, hasWorked = true } = causeOf(said, error, text);
+  const { kind, hasWorked = true, retryable } = causeOf(said, error, text);
   return agentFailed({
     kind,
     message: shortened(text.replaceAll('\n', ' ')),
     hasWorked,
-    retryable: /rejected the request/.test(text) ? false : undefined,
+    retryable: /rejected the request/.test(text) ? false : retryable,
     retryAfterMs: kind === 'rate_limited' ? delayIn(text) : undefined,
     details: { status: said['status'], session_id: said['sessionId'] },
   });
 }
 
 /** A status stands in the text only. Whether a tool has run is not said of a failure, so it may have. */
-function causeOf(said: SaidObject, error: SaidObject, text: string): { readonly kind: FailureCause; readonly hasWorked?: boolean } {
+function causeOf(
+  said: SaidObject,
+  error: SaidObject,
+  text: string,
+): { readonly kind: FailureCause; readonly hasWorked?: boolean; readonly retryable?: boolean } {
   if (said['status'] === 'timeout') return { kind: 'limit' };
   if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', hasWorked: false };
   // It remembers a failed login for a minute, and then does not even try: no login has failed now.
   if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', hasWorked: false };
-  const [, status] = /\bHTTP (\d{3})\b/.exec(text) ?? [];
-  const byStatus = status === undefined ? null : causeOfStatus(Number(status));
-  if (byStatus !== null) return { kind: byStatus };
-  if (/authentication failed/i.test(text)) return { kind: 'auth' };
-  if (/\b429\b|rate.?limit/i.test(text)) return { kind: 'rate_limited' };
-  return { kind: /request failed|timed out|overloaded/i.test(text) && !/rejected/.test(text) ? 'model_unavailable' : 'agent_failed' };
+  const meant = meaningOfText(text);
+  if (meant !== null) return meant;
+  if (/\b429\b/.test(text)) return { kind: 'rate_limited' };
+  return { kind: /request failed|timed out/i.test(text) && !/rejected/.test(text) ? 'model_unavailable' : 'agent_failed' };
 }
 
 /** `Retry after about 1 minute`. */

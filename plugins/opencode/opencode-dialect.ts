@@ -2,11 +2,11 @@
 import {
   agentFailed,
   amountOf,
-  causeOfStatus,
   countOf,
   cutShort,
   endInWords,
   nothingSaid,
+  meaningOf,
   objectOf,
   shortened,
   sumOfUsage,
@@ -156,7 +156,9 @@ function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
   }
   const message =
     end.exitCode === 0 && state.reason !== null ? `its last step ended with "${state.reason}", without an answer` : endInWords(end);
-  return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked });
+  // `length`, `content-filter`: the same again would end the same.
+  const meant = end.exitCode === 0 && state.reason !== null ? meaningOf({ words: `finish_reason ${state.reason}` }) : null;
+  return agentFailed({ kind: meant?.kind ?? causeOfEnd(state, end), message, hasWorked, retryable: meant?.retryable });
 }
 
 const isSessionGone = ({ session, sessionId }: OpencodeState, { stderrTail }: ProgramEnd): boolean =>
@@ -169,13 +171,16 @@ function causeOfEnd({ sessionId }: OpencodeState, { exitCode }: ProgramEnd): Fai
 function failureOf({ hasWorked, sessionId }: OpencodeState, error: SaidObject): Verdict {
   const data = objectOf(error['data']);
   const status = countOf(data['statusCode']);
-  const kind = causeOfStatus(status) ?? (/ProviderAuthError/.test(textOf(error['name']) ?? '') ? 'auth' : 'agent_failed');
+  const name = textOf(error['name']) ?? '';
+  const words = [name, textOf(data['message']) ?? '', textOf(data['responseBody']) ?? ''].join(' ');
+  const meant = meaningOf({ status: status === 0 ? null : status, words });
+  const kind = meant?.kind ?? (name === 'ProviderAuthError' ? 'auth' : 'agent_failed');
   const retryAfterS = Number(objectOf(data['responseHeaders'])['retry-after']);
   return agentFailed({
     kind,
     message: shortened(textOf(data['message']) ?? textOf(error['name']) ?? 'it failed'),
     hasWorked,
-    retryable: kind === 'agent_failed' && data['isRetryable'] === false ? false : undefined,
+    retryable: meant?.retryable ?? (data['isRetryable'] === false ? false : undefined),
     retryAfterMs: kind === 'rate_limited' && retryAfterS > 0 ? retryAfterS * 1_000 : undefined,
     details: { ...(status === 0 ? {} : { status }), session_id: sessionId },
   });

@@ -47,7 +47,7 @@ void t.test('subtype "success" with is_error is a failure, of the kind that its 
     '401-retries0': { kind: 'auth', retryable: false },
     nokey: { kind: 'auth', retryable: false },
     '429': { kind: 'rate_limited', retryable: true },
-    '529': { kind: 'rate_limited', retryable: true },
+    '529': { kind: 'model_unavailable', retryable: true },
     '500': { kind: 'model_unavailable', retryable: true },
     refused: { kind: 'model_unavailable', retryable: true },
     '400': { kind: 'agent_failed', retryable: false },

@@ -27,7 +27,7 @@ void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => 
   t.equal(recorded('opencode', 'ask').exitCode, 0);
   t.match(readCase('ask').verdict, { type: 'failed', kind: 'denied', retryable: false, details: { denied: 'bash' } });
   t.match(read(dialect, saying([step('tool-calls')])).verdict, { kind: 'no_result', message: /last step ended with "tool-calls"/ });
-  t.match(read(dialect, saying([step('length')])).verdict, { kind: 'no_result' });
+  t.match(read(dialect, saying([step('length')])).verdict, { kind: 'limit', retryable: false });
   t.match(read(dialect, saying([])).verdict, { kind: 'no_result', beforeWork: true });
   t.match(read(dialect, saying([step('stop')], { exitCode: 1 })).verdict, { type: 'failed' });
   t.match(read(dialect, saying([says('done'), step('stop')], { exitCode: null, signal: 'SIGTERM' })).verdict, { type: 'failed' });

@@ -5,9 +5,10 @@ export type Cures = Readonly<Record<FailureCause, string>>;
 
 export const CURES: Cures = {
   auth: 'Log in to it there, or give the sidecar its key.',
-  config: 'Correct the options of the runner, or the settings of the program.',
+  config: 'Correct the options of the runner, or the settings of the program or of its account.',
   rate_limited: 'It gets no work until that is over, and nothing must be done; if it comes often, raise its allowance.',
-  model_unavailable: 'It is tried again by itself; if that does not help, see whether its service can be reached from there.',
+  model_unavailable:
+    'It is tried again by itself, ever more rarely; if that does not help, see whether its service can be reached from there.',
   limit: 'Raise the limit, or make the task smaller.',
   denied: 'Allow it in the options of the runner, or in the settings of the program.',
   no_result: 'It is tried again by itself; if that does not help, run the program there by hand.',

@@ -123,14 +123,6 @@ export const cutShort = ({ hasWorked, details }: WordlessEnd): Verdict =>
     details: { reason: 'line_too_long', ...details },
   });
 
-/** What an HTTP status of a model's service says of the failure; null where it says nothing. */
-export function causeOfStatus(status: number): FailureCause | null {
-  if (status === 401 || status === 403) return 'auth';
-  if (status === 402 || status === 404) return 'config';
-  if (status === 429 || status === 529) return 'rate_limited';
-  return status >= 500 && status <= 599 ? 'model_unavailable' : null;
-}
-
 /** How it ended, in words: `exited with code 3`, with the end of standard error. */
 export function endInWords({ exitCode, signal, stderrTail, droppedLines }: ProgramEnd): string {
   const how = signal !== null ? `was ended by ${signal}` : exitCode === null ? 'ended' : `exited with code ${String(exitCode)}`;

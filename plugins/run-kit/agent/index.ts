@@ -29,7 +29,6 @@ export { withCure, type Cures } from './cures.ts';
 export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
 export {
   agentFailed,
-  causeOfStatus,
   cutShort,
   endInWords,
   endOfWords,
@@ -47,6 +46,7 @@ export {
   type Verdict,
   type WordlessEnd,
 } from './dialect.ts';
+export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type ServiceAnswer } from './service-answer.ts';
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
