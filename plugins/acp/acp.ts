@@ -1,6 +1,6 @@
 /** Wakes an agent that speaks the Agent Client Protocol: `acp({ agent: 'gemini', cwd: 'project' })`, or `acp({ bin: ['my-agent', '--acp'] })`. */
 import { resolve } from 'node:path';
-import { agentRuns, defineWakeRunner, GRACE_MS, wakeEvents, type DefinedRunner, type RunnerContext } from '../plugin.ts';
+import { agentRuns, defineWakeRunner, GRACE_MS, wakeEvents, withIgnored, type DefinedRunner, type RunnerContext } from '../plugin.ts';
 import { acpDialect } from './acp-dialect.ts';
 import { acpOptions, acpProblems, traitsOf, type AcpOptions } from './acp-options.ts';
 import { loadAcp } from './acp-package.ts';
@@ -43,6 +43,6 @@ async function createAcp({ options, ...deps }: RunnerContext<AcpOptions>): Promi
         const graceMs = options.graceMs ?? GRACE_MS;
         await acpRun({ acp: loaded, options, cwd, facts, ears, graceMs, signal, left, emit, deps });
       }),
-    check: (signal) => checkAcp(cwd, options, signal),
+    check: async (signal) => withIgnored(await checkAcp(cwd, options, signal), options.ignoreChecks),
   };
 }

@@ -1,6 +1,6 @@
 /** What the doctor asks of the Gemini CLI. Calls no model. No command of it says whether it is logged in. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   argvOf,
   baseEnvironment,
@@ -30,18 +30,18 @@ export async function checkGemini({
   const env = baseEnvironment({ cwd, env: geminiVariables(options), passEnv: [...GEMINI_VARIABLES, ...(options.passEnv ?? [])] });
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
-  return [folder, await checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }), await checkLogin(env)];
+  return [folder, await checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }), await checkLogin(cwd, env)];
 }
 
 /** A key of the environment, or a way to log in that somebody has chosen in its settings. */
-async function checkLogin(env: Readonly<Record<string, string>>): Promise<RunnerCheck> {
+async function checkLogin(cwd: string, env: Readonly<Record<string, string>>): Promise<RunnerCheck> {
   const check = 'login';
   const path = join(env['HOME'] ?? '', '.gemini', 'settings.json');
   const settings = await settingsIn(path);
   if (settings === 'broken')
     return { check, ok: false, message: `"${path}" is not JSON, and the program does not start with it. Correct it.` };
   const selected = textOf(objectOf(objectOf(objectOf(settings)['security'])['auth'])['selectedType']);
-  const key = KEYS.find((name) => (env[name] ?? '') !== '');
+  const key = KEYS.find((name) => (env[name] ?? '') !== '') ?? (await keyOfFile(cwd, env['HOME'] ?? ''));
   if (selected !== null) {
     const lacksKey = selected === 'gemini-api-key' && key === undefined;
     const message = lacksKey ? 'Its settings want an API key, and there is none. Give the sidecar GEMINI_API_KEY.' : `by ${selected}`;
@@ -52,12 +52,29 @@ async function checkLogin(env: Readonly<Record<string, string>>): Promise<Runner
   return { check, ok: key !== undefined, message };
 }
 
+/** Comments are allowed in its settings; what looks like one in a text is none. */
+const STRING_OR_COMMENT = /"(?:\\.|[^"\\])*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+const KEY_LINE = new RegExp(`^\\s*(?:export\\s+)?(${KEYS.join('|')})\\s*=\\s*[^\\s#]`, 'm');
+
+/** It reads the first of these files that there is: of its folder, of those above it, and of its user. */
+async function keyOfFile(cwd: string, home: string): Promise<string | undefined> {
+  const folders = [cwd];
+  for (let folder = cwd; dirname(folder) !== folder; folder = dirname(folder)) folders.push(dirname(folder));
+  for (const folder of [...folders, home]) {
+    for (const path of [join(folder, '.gemini', '.env'), join(folder, '.env')]) {
+      const text = await readFile(path, 'utf8').catch(() => null); // None, or none that may be read.
+      const [, name] = KEY_LINE.exec(text ?? '') ?? [];
+      if (text !== null) return name === undefined ? undefined : `${name} of "${path}"`;
+    }
+  }
+  return undefined;
+}
+
 async function settingsIn(path: string): Promise<unknown> {
   const text = await readFile(path, 'utf8').catch(() => null); // None, or none that may be read: then it has none either.
   if (text === null) return {};
   try {
-    // Comments are allowed in it.
-    return JSON.parse(text.replace(/^\s*\/\/.*$/gm, ''));
+    return JSON.parse(text.replace(STRING_OR_COMMENT, (found) => (found.startsWith('"') ? found : ' ')));
   } catch {
     return 'broken';
   }

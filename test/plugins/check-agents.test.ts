@@ -108,6 +108,60 @@ void t.test('a program that is not logged in', async (t) => {
   t.match(found, { program: { ok: true }, login: { ok: false, message: /not logged in.*\/login/ } });
 });
 
+void t.test('R16: a check that the config overrules by its name keeps no agent from work, and says what it found', async (t) => {
+  const { program, checks } = await place(t);
+  const bin = await program(claude('2.1.328', false));
+  const ignored = { ok: true, message: /^not ok, which ignoreChecks overrules: .*not logged in/ };
+  t.match(await checks(claudeCode({ bin, cwd: 'project', ignoreChecks: ['login'] })), { program: { ok: true }, login: ignored });
+  t.match(await checks(claudeCode({ bin, cwd: 'project', ignoreChecks: ['program'] })), { login: { ok: false } });
+  t.match(await checks(acp({ bin: 'no-such-agent', cwd: 'project', ignoreChecks: ['program'] })), {
+    program: { ok: true, message: /no-such-agent/ },
+  });
+  t.strictSame(
+    claudeCode({ ignoreChecks: ['logn'] as never })
+      .problems()
+      .map(({ path }) => path),
+    ['ignoreChecks[0]'],
+  );
+});
+
+void t.test('R16: codex with a model provider of its own needs no login of Codex, but the key of that', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const bin = await program(`[ "$1" = --version ] && echo 'codex-cli 0.169.0' || exit 1`);
+  const login = async (config: string, more: object = {}) => {
+    await writeFile(join(folder, 'config.toml'), config);
+    const env = { CODEX_HOME: folder, CODEX_API_KEY: '', OPENAI_API_KEY: '', ...more };
+    return (await checks(codex({ bin, cwd: 'project', env })))['login'];
+  };
+  const own = 'model = "m"\nmodel_provider = "mine" # here\n\n[model_providers.other]\nenv_key = "OTHER"\n\n[model_providers."mine"]\n';
+  t.match(await login(`${own}base_url = "http://127.0.0.1:11434/v1"\n`), { ok: true, message: /provider "mine"/ });
+  t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`), { ok: false, message: /wants MY_LLM_KEY.*passEnv/ });
+  t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`, { MY_LLM_KEY: 'k' }), { ok: true });
+  t.match(await login(`${own}requires_openai_auth = true\n`), { ok: false, message: /codex login/ });
+  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, message: /codex login/ }, 'only what is chosen');
+  const env = { CODEX_HOME: folder, CODEX_API_KEY: '', OPENAI_API_KEY: '' };
+  t.match(await checks(codex({ bin, cwd: 'project', env, extraArgs: ['-c', 'model_provider="mine"'] })), { login: { ok: true } });
+});
+
+void t.test('R16: gemini with comments in its settings and a key in a file that it reads is logged in', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const bin = await program(`echo 0.61.0`);
+  await mkdir(join(folder, '.gemini'));
+  const env = { HOME: folder, GEMINI_API_KEY: '', GOOGLE_API_KEY: '', GOOGLE_APPLICATION_CREDENTIALS: '' };
+  const login = async () => (await checks(gemini({ bin, cwd: 'project', env })))['login'];
+  const settings = '/* a\n b */ {"security": {"auth": {"selectedType": "gemini-api-key"}}, "u": "https://x/*no*/" // here\n}';
+  await writeFile(join(folder, '.gemini', 'settings.json'), settings);
+  t.match(await login(), { ok: false, message: /want an API key/ });
+  await writeFile(join(folder, '.gemini', '.env'), 'OTHER=1\nexport GEMINI_API_KEY="k"\n');
+  t.match(await login(), { ok: true });
+  await writeFile(join(folder, 'project', '.env'), '# GEMINI_API_KEY=k\n');
+  t.match(await login(), { ok: false }, 'it reads the nearest only');
+  await writeFile(join(folder, 'project', '.env'), 'GEMINI_API_KEY=k\n');
+  t.match(await login(), { ok: true });
+  await writeFile(join(folder, '.gemini', 'settings.json'), '{"a": }');
+  t.match(await login(), { ok: false, message: /is not JSON/ });
+});
+
 void t.test('a folder that is missing, that is not the agent’s, or that it cannot write to', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', true));

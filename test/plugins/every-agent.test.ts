@@ -243,6 +243,7 @@ const WORDS: Readonly<Record<string, { readonly value: unknown; readonly for: re
   idleMs: { value: 5, for: EVERYONE },
   graceMs: { value: 5, for: EVERYONE },
   maxLineBytes: { value: 5_000, for: EVERYONE },
+  ignoreChecks: { value: ['login'], for: EVERYONE },
   permissions: { value: 'full', for: ['claudeCode', 'codex', 'gemini', 'opencode'] },
   onPermission: { value: 'allow-once', for: EVERYONE.filter((name) => name.startsWith('acp')) },
   allowTools: { value: ['read'], for: EVERYONE.filter((name) => name !== 'codex' && name !== 'openclaw') },

@@ -2,6 +2,7 @@
 import type { WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from '../started-program.ts';
 import { GRACE_MS } from '../watch-run.ts';
+import { withIgnored } from './check-program.ts';
 import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartFacts } from './agent-runs.ts';
 
 export interface AgentProgramOptions<State> extends AgentRunsOptions<State> {
@@ -18,9 +19,10 @@ export interface AgentProgramDeps extends ProgramRunnerDeps, AgentRunsDeps {}
  */
 export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgramOptions<State>): WakeRunner {
   const runs = agentRuns(deps, options);
+  const { check, settings } = options;
   return startedProgram(deps, {
-    graceMs: options.settings.graceMs ?? GRACE_MS,
-    check: options.check,
+    graceMs: settings.graceMs ?? GRACE_MS,
+    check: check === undefined ? undefined : async (signal) => withIgnored(await check(signal), settings.ignoreChecks),
     async start(request) {
       const facts = await runs.begin(request);
       return 'type' in facts ? facts : { input: facts.prompt, ...options.start(facts) };

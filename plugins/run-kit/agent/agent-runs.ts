@@ -29,6 +29,8 @@ export interface AgentRunSettings {
   readonly idleMs?: number | undefined;
   readonly graceMs?: number | undefined;
   readonly maxLineBytes?: number | undefined;
+  /** Checks whose "not ok" counts for nothing, by their names. */
+  readonly ignoreChecks?: readonly string[] | undefined;
 }
 
 /** What is known when a run is about to start. */

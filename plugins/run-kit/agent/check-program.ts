@@ -49,6 +49,12 @@ export async function checkAgentProgram({ argv, cwd, env, least, install, ...ask
   };
 }
 
+/** Those that the config overrules by name are ok, and still say what they found. */
+export const withIgnored = (checks: readonly RunnerCheck[], ignored: readonly string[] = []): readonly RunnerCheck[] =>
+  checks.map((one) =>
+    one.ok || !ignored.includes(one.check) ? one : { ...one, ok: true, message: `not ok, which ignoreChecks overrules: ${one.message}` },
+  );
+
 /** The first line that has a version; null when there is none. */
 export const versionIn = (text: string): string | null => /\d+\.\d+\.\d+/.exec(text)?.[0] ?? null;
 

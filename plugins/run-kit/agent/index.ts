@@ -50,4 +50,4 @@ export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type S
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
-export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, type CheckedProgram } from './check-program.ts';
+export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, withIgnored, type CheckedProgram } from './check-program.ts';
