@@ -4,6 +4,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { agentScript } from './agents.ts';
 import { placed, type Chance } from './chance.ts';
+import { isOddWord, mischiefScript, type Breaking } from './mischief.ts';
 import type { Life } from './life.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -23,25 +24,30 @@ export class AgentFleet {
   readonly #options: AgentFleetOptions;
   readonly #runner: ScriptedRunner;
   readonly #inability: Chance;
+  readonly #mischief: Chance;
+  readonly #breaking: Breaking = new Map();
 
   constructor(options: AgentFleetOptions) {
     this.#options = options;
     const { world, machine, clock, chance, adoptable, write } = options;
     this.#inability = world.chanceOf(`${machine} inability`);
+    this.#mischief = world.chanceOf(`${machine} mischief`);
     this.#runner = scriptedRunner({
       clock,
       adoptable,
       script: (request) => {
-        const script = agentScript(request, {
+        const deps = {
           chance,
-          inability: this.#inability,
           faults: () => world.faults,
           write,
-          finished: (of, marker) => world.ledger.finished(of, marker),
-          spoke: (of) => world.ledger.ending(of),
-          rare: (what) => world.trace.rare(what),
-          used: (of, tokens) => world.ledger.used(of, tokens),
-        });
+          finished: (of: WakeRequest, marker: string) => world.ledger.finished(of, marker),
+          spoke: (of: WakeRequest) => world.ledger.ending(of),
+          rare: (what: string) => world.trace.rare(what),
+          used: (of: WakeRequest, tokens: number) => world.ledger.used(of, tokens),
+        };
+        const script =
+          mischiefScript(request, { ...deps, mischief: this.#mischief, breaking: this.#breaking }) ??
+          agentScript(request, { ...deps, inability: this.#inability });
         if (script.refuses === undefined) this.#spawned(request);
         return script;
       },
@@ -84,6 +90,27 @@ export class AgentFleet {
     return [{ check: 'login', ok, message: ok ? 'logged in' : 'not logged in' }];
   }
 
+  /** Whether it breaks is known once the script was chosen, which is when it is listened to. */
+  #asItBreaks({ runId }: WakeRequest, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> {
+    const breaking = this.#breaking;
+    return {
+      async *[Symbol.asyncIterator]() {
+        const iterator = events[Symbol.asyncIterator]();
+        try {
+          for (let told = 0; ; told += 1) {
+            const next = await iterator.next();
+            if (next.done === true) return;
+            const wrong = breaking.get(runId);
+            if (wrong !== undefined && 'breaksAfter' in wrong && told >= wrong.breaksAfter) throw new Error('planned: the runner broke');
+            yield wrong !== undefined && 'says' in wrong && isOddWord(next.value) ? (wrong.says as WakeEvent) : next.value;
+          }
+        } finally {
+          await iterator.return?.();
+        }
+      },
+    };
+  }
+
   /** The runner as one sidecar process has it: what it listens to ends with it, its runs do not. */
   runnerFor(life: Life): WakeRunner {
     const runner = this.#runner;
@@ -95,7 +122,7 @@ export class AgentFleet {
     };
     return {
       adoptable: runner.adoptable,
-      wake: (request, signal) => follow(request, signal, runner.wake(request, signal)),
+      wake: (request, signal) => follow(request, signal, this.#asItBreaks(request, runner.wake(request, signal))),
       attach: (run, signal) => follow(run, signal, runner.attach(run, signal)),
       check: () => life.gate(this.#check()),
     };

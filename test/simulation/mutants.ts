@@ -283,4 +283,20 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'batch.see(await batch.unit.read({ tasks: [...others] }))',
     replace: 'batch.take(await batch.unit.load({ tasks: [...others] }))',
   },
+  {
+    name: 'M34',
+    what: 'what a runner started before it threw is not looked for',
+    caughtBy: 'J4',
+    file: 'core/application/sidecar/run-events.ts',
+    find: 'if (slot.run.process === null) return stopUntold(turn, slot, error);',
+    replace: 'if (slot.run.process === null) return endRun(turn, slot, UNKNOWN_END);',
+  },
+  {
+    name: 'M35',
+    what: 'what a runner says is believed as it comes',
+    caughtBy: 'sidecar',
+    file: 'core/application/sidecar/runs.ts',
+    find: 'const heard = readWakeEvent(next.value);',
+    replace: "const heard = { kind: 'event', event: next.value } as ReturnType<typeof readWakeEvent>;",
+  },
 ];
