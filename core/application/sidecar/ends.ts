@@ -94,7 +94,7 @@ function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   if (wakeError !== null) return fail(turn, gone, { kind: 'wake_failed', error: wakeError, details: survivorsOf(end) });
   // Also one that was stopped because nobody can go on with it.
   const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
-  if (isUnknown) return fail(turn, gone, LOST);
+  if (isUnknown) return fail(turn, gone, turn.setting.runner?.adoptable === false ? LEFT_BEHIND : LOST);
   const isEarly = !hasStarted(slot) && turn.nowMs - (slot.run?.startedAtMs ?? 0) <= turn.setting.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
   // Beside what could not be killed nothing is woken.
@@ -111,6 +111,12 @@ const survivorsOf = ({ survivors }: RunEnd): Readonly<Record<string, unknown>> =
 const LOST: Failure = {
   kind: 'lost',
   error: 'the agent process is gone and left no result: its machine was started anew, or somebody killed it',
+};
+
+const LEFT_BEHIND: Failure = {
+  kind: 'lost',
+  error:
+    'the agent process left no result: its sidecar or its machine ended without handing it back, and its runner cannot go on with a run of an earlier sidecar',
 };
 
 interface StoppedRun {

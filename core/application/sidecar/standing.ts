@@ -1,8 +1,9 @@
 /** Whether the sidecar takes tasks: draining, and stopping. */
+import { SIDECAR_STOPPED } from '../../domain/breaker.ts';
 import { withFiles } from '../../domain/ended.ts';
 import { isEndOfRun } from '../../domain/outbox.ts';
 import type { HubFrameOf } from '../../protocol/hub-frames.ts';
-import { nameOf, stopFor } from '../../domain/slot.ts';
+import { nameOf, stopFor, type Slot } from '../../domain/slot.ts';
 import { JOURNAL_RETRY_MS, ROOM_LOOK_MS, STOP_WITHIN_MS } from './bounds.ts';
 import { beginStop } from './ends.ts';
 import { onReserve } from './checks.ts';
@@ -99,7 +100,7 @@ export function tellDrained(turn: Turn): void {
   turn.send({ type: 'drained' });
 }
 
-/** Takes nothing new and wakes nobody; agents at work are left to the next process. */
+/** Takes nothing new and wakes nobody; agents at work are left to the next process, where its runner can go on with them. */
 export function onStop(turn: Turn): void {
   if (turn.state.phase === 'stopping' || turn.state.phase === 'stopped') return;
   turn.state = { ...turn.state, phase: 'stopping' };
@@ -109,7 +110,20 @@ export function onStop(turn: Turn): void {
     slots: turn.state.journal.slots.length,
     reports: turn.state.journal.outbox.length,
   });
+  if (turn.setting.runner?.adoptable === false) handBackRuns(turn);
 }
+
+/** No later process could go on with them: stopped now and handed back they cost no attempt, and their sessions are kept. */
+function handBackRuns(turn: Turn): void {
+  const reason = 'its sidecar was stopped, and the runner cannot go on with a run of an earlier sidecar';
+  const inability = { cause: SIDECAR_STOPPED, retryAtMs: null };
+  for (const slot of turn.state.journal.slots) {
+    if (slot.run !== null && slot.status !== 'reporting') beginStop(turn, slot, { ...stopFor('released', reason), inability });
+  }
+}
+
+/** A run that is handed back for the stop and is not known to be gone yet. */
+const isLeaving = ({ stop }: Slot): boolean => stop?.cause === 'released' && stop.inability?.cause === SIDECAR_STOPPED;
 
 /** The last reports were not answered in time: they are in the journal. */
 export function onStopTimer(turn: Turn): void {
@@ -119,6 +133,7 @@ export function onStopTimer(turn: Turn): void {
 /** After every input: whether a stopping sidecar has nothing left to hear. */
 export function stopWhenAnswered(turn: Turn): void {
   const { phase, link, journal } = turn.state;
+  if (journal.slots.some(isLeaving)) return;
   if (phase === 'stopping' && (link.phase !== 'identified' || journal.outbox.length === 0)) finish(turn);
 }
 

@@ -209,6 +209,18 @@ t.test('R13: a run that an outage cut off spends no attempt; one that is cut off
   t.match((await rig.record(id)).task, { status: 'queued', retryCount: 0, parked: true });
 });
 
+t.test('R13: a task that comes back since its sidecar stopped spends no attempt and pauses nobody', async (t) => {
+  const rig = await hubRig(calm);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit({ maxRetries: 0 });
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  const released = { type: 'task_released', reason: 'its sidecar was stopped', cause: 'sidecar_stopped' } as const;
+  await peer.send({ ...released, task_id: id, generation: 1, session_id: 'ses_1' });
+  t.match(await shown(rig, 'a1'), { paused_until: null });
+  t.match((await rig.record(id)).task, { retryCount: 0, handBacks: 1, session: { id: 'ses_1' } });
+});
+
 t.test('R13: nobody is believed a pause of more than an hour', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');

@@ -3,7 +3,22 @@ import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../cor
 import type { SidecarSetting } from '../../../core/application/sidecar/state.ts';
 import type { OutboxEntry } from '../../../core/domain/outbox.ts';
 import { stopFor, type Slot } from '../../../core/domain/slot.ts';
-import { exited, named, only, sent, stage, START_MS, startedFor, stoppedRun, TASK, words, working, writtenBody } from './stage.ts';
+import {
+  exited,
+  named,
+  only,
+  sent,
+  SPAWNED,
+  stage,
+  START_MS,
+  startedFor,
+  stoppedRun,
+  TASK,
+  waking,
+  words,
+  working,
+  writtenBody,
+} from './stage.ts';
 
 const RUN = { runId: 'run-old', startedAtMs: START_MS, process: { pid: 7, startTime: '1', bootId: 'b' }, woken: true, detached: false };
 const SLOT: Slot = {
@@ -119,7 +134,24 @@ t.test('a runner that cannot go on with a run stops it, and it is lost', async (
   const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false, hasCheck: false });
   t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot go on/ } }]);
   sidecar.wake(stoppedRun());
-  t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  t.match(writtenBody(sidecar.looked()), { kind: 'lost', error: /its sidecar or its machine ended without handing it back/ });
+});
+
+t.test('R13: a sidecar that is told to stop hands a run back that no later one could go on with, with its session', async (t) => {
+  const sidecar = waking({ runner: { adoptable: false, hasCheck: false } });
+  sidecar.wake(SPAWNED);
+  sidecar.wake({ type: 'started', sessionId: 'ses_1' });
+  const told = sidecar.take({ type: 'stop' });
+  t.match(only(told, 'kill'), [{ reason: { reason: /its sidecar was stopped/ } }]);
+  t.notOk(words(told).includes('stopped'), 'not before its run is gone');
+  sidecar.wake(stoppedRun());
+  const [released] = sent(sidecar.looked());
+  t.match(released, { type: 'task_released', cause: 'sidecar_stopped', reason: /its sidecar was stopped/, session_id: 'ses_1' });
+  t.equal(sidecar.state.phase, 'stopping', 'until the hub has it');
+  t.ok(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })).includes('stopped'));
+  const adoptable = waking();
+  adoptable.wake(SPAWNED);
+  t.notOk(words(adoptable.take({ type: 'stop' })).includes('kill'), 'one that can be gone on with is left alone');
 });
 
 t.test('a run without a runner in the config is lost, unless its result is there', async (t) => {
