@@ -101,7 +101,10 @@ export class AgentFleet {
             const next = await iterator.next();
             if (next.done === true) return;
             const wrong = breaking.get(runId);
-            if (wrong !== undefined && 'breaksAfter' in wrong && told >= wrong.breaksAfter) throw new Error('planned: the runner broke');
+            if (wrong !== undefined && 'breaksAfter' in wrong && told >= wrong.breaksAfter) {
+              wrong.broke = true;
+              throw new Error('planned: the runner broke');
+            }
             yield wrong !== undefined && 'says' in wrong && isOddWord(next.value) ? (wrong.says as WakeEvent) : next.value;
           }
         } finally {

@@ -65,7 +65,7 @@ const ODD: readonly (() => unknown)[] = [
 ];
 
 /** By run: after how many words its stream breaks, or what it says in the place of `ODD_WORD`. */
-export type Breaking = Map<string, { readonly breaksAfter: number } | { readonly says: unknown }>;
+export type Breaking = Map<string, { readonly breaksAfter: number; broke: boolean } | { readonly says: unknown }>;
 
 /** The scripts of runs hold events only: the runner of the fleet says the odd word in its place. */
 const ODD_WORD = 'a word that is none';
@@ -92,7 +92,10 @@ export function mischiefScript(request: WakeRequest, deps: MischiefDeps): RunScr
     act: () => {
       deps.write(request, 'json', text);
       deps.spoke(request);
-      if (counts) deps.finished(request, marker);
+      // With its runner broken the run has failed, and its agent is about to be stopped: a result as late as that is owed to nobody.
+      const wrong = deps.breaking.get(request.runId);
+      const isLate = wrong !== undefined && 'broke' in wrong && wrong.broke;
+      if (counts && !isLate) deps.finished(request, marker);
     },
   });
   const whole = { text: JSON.stringify({ status: 'success', output: { marker } }), counts: true };
@@ -109,7 +112,7 @@ export function mischiefScript(request: WakeRequest, deps: MischiefDeps): RunScr
       return { steps: [start, says, { ...odd, afterMs: 0 }, over], endsWithinMs };
     }
     case 'breaks':
-      deps.breaking.set(request.runId, { breaksAfter: mischief.between(0, 3) });
+      deps.breaking.set(request.runId, { breaksAfter: mischief.between(0, 3), broke: false });
       return { steps: [start, write(laterMs, whole), over], endsWithinMs };
   }
 }
