@@ -1,12 +1,11 @@
 /** The argv of the config: its template words, and what must not be in it. */
-import { basename } from 'node:path';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
 import type { ConfigProblem } from '../plugin.ts';
+import { codeRunner } from './code-runner.ts';
 
 const TEMPLATE = /\$\{(TASK_ID|TASK_DESCRIPTION|TASK_JSON)\}/g;
 /** Those that hold what a submitter wrote. */
 const TASK_TEXT = /\$\{(?:TASK_DESCRIPTION|TASK_JSON)\}/;
-const SHELLS = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'fish', 'busybox']);
 
 /**
  * Puts the task into the arguments. Each stays one argument, and the words are replaced in one pass, so that the same
@@ -23,7 +22,7 @@ export function expandArgv(argv: readonly string[], request: WakeRequest): reado
 }
 
 /** What is wrong with it beyond its shape. */
-export function argvProblems(argv: readonly string[]): readonly ConfigProblem[] {
+export function argvProblems(argv: readonly string[], taskTextAsCode = false): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const [program = ''] = argv;
   if (program === '') problems.push({ path: 'argv[0]', message: 'must name a program, found an empty string' });
@@ -35,21 +34,17 @@ export function argvProblems(argv: readonly string[]): readonly ConfigProblem[] 
   argv.forEach((argument, index) => {
     const path = `argv[${String(index)}]`;
     if (argument.includes('\0')) problems.push({ path, message: 'must not have a NUL character (U+0000)' });
-    if (isShellProgram(argv, index) && TASK_TEXT.test(argument)) {
+    const runner = taskTextAsCode || !TASK_TEXT.test(argument) ? null : codeRunner(argv, index);
+    if (runner !== null) {
       problems.push({
         path,
         message:
-          'would run the text of a task as a shell program; read the task from standard input, or pass it as a further argument and use "$1"',
+          `would run the text of a task as a program of "${runner}"; read the task from standard input, or pass it as a further argument ` +
+          'and use "$1". Where whoever submits may run anything here, say taskTextAsCode: true',
       });
     }
   });
   return problems;
-}
-
-/** Whether this argument is what a shell among those before it is told to run: `sh -c HERE`. */
-function isShellProgram(argv: readonly string[], index: number): boolean {
-  const isAfterFlag = /^-[a-z]*c$/.test(argv[index - 1] ?? '');
-  return isAfterFlag && argv.slice(0, index - 1).some((argument) => SHELLS.has(basename(argument)));
 }
 
 /** Arguments that begin with task text without a `--` before them. */

@@ -45,6 +45,8 @@ const commandOptions = Type.Object({
    * tells the rest by its files. Default false: what ends that soon is started again.
    */
   detaches: Type.Optional(Type.Boolean()),
+  /** The text of a task may be a program: `sh -c`, `ssh`, `python -c`. Then whoever submits may run anything here. Default false. */
+  taskTextAsCode: Type.Optional(Type.Boolean()),
   /** Milliseconds that it may say nothing, with `last-json-line`; then it is stopped. Default 600,000. */
   idleMs: Type.Optional(Type.Integer({ minimum: 1, maximum: IDLE_MS_MAX })),
   /** What exit codes mean, with `last-json-line`: `{ 3: 'auth', 75: 'rate_limited' }`. */
@@ -60,7 +62,11 @@ export type CommandOptions = OptionsOf<typeof commandOptions>;
 export const command = defineWakeRunner({
   name: 'command',
   options: commandOptions,
-  problems: (options) => [...argvProblems(options.argv), ...environmentProblems(options), ...heardOnlyProblems(options)],
+  problems: (options) => [
+    ...argvProblems(options.argv, options.taskTextAsCode),
+    ...environmentProblems(options),
+    ...heardOnlyProblems(options),
+  ],
   create: (context) => createCommand(context),
 });
 

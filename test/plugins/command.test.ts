@@ -294,12 +294,23 @@ void t.test('options that fit the schema and still cannot be', (t) => {
     [{ argv: [''] }, 'argv[0]', /must name a program/],
     [{ argv: ['${TASK_DESCRIPTION}'] }, 'argv[0]', /a task cannot choose it/],
     [{ argv: ['node', 'a\0b'] }, 'argv[1]', /NUL/],
-    [{ argv: ['sh', '-c', 'echo ${TASK_DESCRIPTION}'] }, 'argv[2]', /as a shell program/],
-    [{ argv: ['/usr/bin/env', 'bash', '-lc', 'echo "${TASK_JSON}"'] }, 'argv[3]', /as a shell program/],
+    [{ argv: ['sh', '-c', 'echo ${TASK_DESCRIPTION}'] }, 'argv[2]', /as a program of/],
+    [{ argv: ['/usr/bin/env', 'bash', '-lc', 'echo "${TASK_JSON}"'] }, 'argv[3]', /as a program of/],
+    [{ argv: ['sh', '-c', '--', '${TASK_DESCRIPTION}'] }, 'argv[3]', /a program of "sh".*taskTextAsCode/],
+    [{ argv: ['bash', '-ec', '-o', 'pipefail', '${TASK_DESCRIPTION}'] }, 'argv[4]', /a program of "bash"/],
+    [{ argv: ['bash', '${TASK_DESCRIPTION}'] }, 'argv[1]', /a program of "bash"/],
+    [{ argv: ['ssh', 'host', 'agent', '--', '${TASK_DESCRIPTION}'] }, 'argv[4]', /a program of "ssh"/],
+    [{ argv: ['su', 'agent', '-c', 'agent ${TASK_DESCRIPTION}'] }, 'argv[3]', /a program of "su"/],
+    [{ argv: ['su', '--command=${TASK_DESCRIPTION}', 'agent'] }, 'argv[1]', /a program of "su"/],
+    [{ argv: ['python3.12', '-c', '${TASK_DESCRIPTION}'] }, 'argv[2]', /a program of "python3.12"/],
+    [{ argv: ['node', '--eval=${TASK_DESCRIPTION}'] }, 'argv[1]', /a program of "node"/],
+    [{ argv: ['sudo', 'env', '-S', '${TASK_DESCRIPTION}'] }, 'argv[3]', /a program of "env"/],
+    [{ argv: ['env', '-S${TASK_DESCRIPTION}'] }, 'argv[1]', /a program of "env"/],
     [{ argv: ['node'], env: { AGENTCOM_RUN_ID: 'mine' } }, 'env.AGENTCOM_RUN_ID', /set by the sidecar/],
     [{ argv: ['node'], env: { 'A=B': 'x' } }, 'env.A=B', /without "="/],
     [{ argv: ['node'], env: { A: '\0' } }, 'env.A', /NUL/],
     [{ argv: ['node'], passEnv: [''] }, 'passEnv[0]', /not be empty/],
+    [{ argv: ['node'], passEnv: ['HOME', 'AGENTCOM_TOKEN'] }, 'passEnv[1]', /for the sidecar alone/],
   ] as const) {
     t.match(command(options).problems(), [{ path, message }], path);
     t.equal(command(options).problems().length, 1);
@@ -308,9 +319,12 @@ void t.test('options that fit the schema and still cannot be', (t) => {
     ['sh', '-c', 'echo "$1"', 'sh', '${TASK_DESCRIPTION}'],
     ['sh', '-c', 'echo ${TASK_ID}'],
     ['grep', '-c', '${TASK_DESCRIPTION}'],
+    ['sh', 'agent.sh', '${TASK_DESCRIPTION}'],
+    ['python3', 'agent.py', '-c', 'settings.ini', '${TASK_DESCRIPTION}'],
   ]) {
     t.strictSame(command({ argv }).problems(), [], argv.join(' '));
   }
+  t.strictSame(command({ argv: ['ssh', 'host', '${TASK_DESCRIPTION}'], taskTextAsCode: true }).problems(), [], 'said by name');
   t.end();
 });
 

@@ -182,7 +182,9 @@ void t.test('which addresses are private', (t) => {
     '::ffff:10.0.0.1',
     'x',
   ];
-  const outside = ['1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '::ffff:8.8.8.8'];
+  // What stands for an IPv4 address goes wherever a network sends it.
+  inside.push('::a00:1', '::8.8.8.8', '::ffff:8.8.8.8', '::ffff:0:8.8.8.8', '2002:a00:1::', '64:ff9b:1::a00:1', 'fec0::1');
+  const outside = ['1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '2001:db9::1'];
   for (const address of inside) t.ok(isPrivateAddress(address), address);
   for (const address of outside) t.notOk(isPrivateAddress(address), address);
   t.end();
