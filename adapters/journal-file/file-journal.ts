@@ -3,7 +3,8 @@
  *
  *   lock           who uses the folder            queue.json, queue.json.1   the state, and the one before
  *   instance-id    names this sidecar             ended-<n>.log              its list of what ended
- *   reserve        room for a full disk           outbox/, refused/          bodies of reports
+ *   instance-place where it was made              outbox/, refused/          bodies of reports
+ *   reserve        room for a full disk
  *
  * Calls may come at the same time; they are done one after the other, in the order of the calls.
  */
@@ -15,6 +16,7 @@ import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../core/
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import { folderLock } from './folder-lock.ts';
+import { isCopyOf, placeOf, readPlace, type FolderPlace } from './folder-place.ts';
 import { isLeftover, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
 import { inParts } from './read-copy.ts';
 import { reports } from './reports.ts';
@@ -28,6 +30,8 @@ export interface FileJournalOptions {
   readonly log: Log;
   /** The steps on disk; for tests that fail them. */
   readonly files?: JournalFiles | undefined;
+  /** Where the folder lies; for tests that are elsewhere. */
+  readonly place?: ((dataDir: string) => FolderPlace) | undefined;
 }
 
 /** A report of the size that a hub takes, with its envelope. */
@@ -45,16 +49,19 @@ export const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A journal over `dataDir`. Nothing is opened yet; after `close` it may be opened again. */
 export function fileJournal(options: FileJournalOptions): Journal {
-  const { dataDir, clock, log, files = nodeJournalFiles } = options;
+  const { dataDir, clock, log, files = nodeJournalFiles, place = placeOf } = options;
   const outbox = join(dataDir, 'outbox');
   const refused = join(dataDir, 'refused');
   const reservePath = join(dataDir, 'reserve');
   const instancePath = join(dataDir, 'instance-id');
+  const placePath = join(dataDir, 'instance-place');
   const lock = folderLock(dataDir, files, log);
   const states = stateCopies(dataDir, files);
   const bodies = reports(outbox, refused, files);
   let isOpen = false;
   let hasReserve = false;
+  /** Of a copy: where it lies is noted once it has a state of its own. */
+  let unwrittenPlace: FolderPlace | null = null;
   /** The list that was saved last: a task's other saves bring the same one again. */
   let ended: readonly string[] = [];
   const inTurn = oneAtATime();
@@ -91,7 +98,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await files.makeFolder(folder);
       await removeLeftovers(folder, '');
     }
-    for (const ours of ['queue.json', 'ended-', 'instance-id', 'reserve']) await removeLeftovers(dataDir, ours);
+    for (const ours of ['queue.json', 'ended-', 'instance-', 'reserve']) await removeLeftovers(dataDir, ours);
   }
 
   async function removeLeftovers(folder: string, beginning: string): Promise<void> {
@@ -105,9 +112,42 @@ export function fileJournal(options: FileJournalOptions): Journal {
     if (found !== undefined && INSTANCE_ID.test(found)) return found;
     if (found !== undefined)
       log.warn('The instance id is damaged; a new one is made, and the hub may wait before it believes it.', { instancePath });
+    return await makeInstanceId();
+  }
+
+  async function makeInstanceId(): Promise<string> {
     const made = randomUUID();
     await writeDurably(files, dataDir, instancePath, Buffer.from(`${made}\n`));
     return made;
+  }
+
+  /** A folder that was copied is another instance: the first one may live, with the runs that the copy names too. */
+  async function identify(): Promise<Pick<JournalOpened, 'instanceId' | 'isCopy'>> {
+    const known = await files.read(placePath);
+    const instanceId = await readInstanceId();
+    const before = known === null ? null : readPlace(known.toString('utf8'));
+    const now = place(dataDir);
+    unwrittenPlace = null;
+    if (before === null || !isCopyOf(before, now)) {
+      if (JSON.stringify(before) !== JSON.stringify(now)) await writePlace(now);
+      return { instanceId };
+    }
+    const made = await makeInstanceId();
+    unwrittenPlace = now;
+    log.warn("This data directory is a copy of another sidecar's: it is an instance of its own from now on.", {
+      dataDir,
+      ...{ was: before, is: now, old_instance_id: instanceId, instance_id: made },
+    });
+    return { instanceId: made, isCopy: true };
+  }
+
+  /** Without it a copy is not known as such; that is no reason to stop. */
+  async function writePlace(now: FolderPlace): Promise<void> {
+    try {
+      await writeDurably(files, dataDir, placePath, Buffer.from(`${JSON.stringify(now)}\n`));
+    } catch (error) {
+      log.warn('Where the data directory lies cannot be noted.', { placePath, error: messageOf(error) });
+    }
   }
 
   async function giveUpReserve(): Promise<void> {
@@ -134,12 +174,12 @@ export function fileJournal(options: FileJournalOptions): Journal {
     try {
       return await told('open the journal', async () => {
         await tidy();
-        const instanceId = await readInstanceId();
+        const identity = await identify();
         const read = await states.read(clock.nowMs());
         hasReserve = (await files.read(reservePath))?.length === RESERVE_BYTES;
         if (!hasReserve) await takeReserve(RESERVE_BYTES);
         isOpen = true;
-        return { ...read, instanceId };
+        return { ...read, ...identity };
       });
     } catch (error) {
       await lock.release();
@@ -160,6 +200,8 @@ export function fileJournal(options: FileJournalOptions): Journal {
           await giveUpReserve();
           throw error;
         }
+        if (unwrittenPlace !== null) await writePlace(unwrittenPlace);
+        unwrittenPlace = null;
         if (!hasReserve) await takeReserve(RESERVE_BACK_BYTES);
       });
     },

@@ -20,6 +20,11 @@ export interface JournalOpened {
   readonly damage: { readonly message: string; readonly setAside: string | null } | null;
   /** Names this sidecar's machine and folder; made once. */
   readonly instanceId: string;
+  /**
+   * The folder is a copy of another sidecar's, which may live: `instanceId` is new, and the runs of the state are the other's. MUST
+   * be answered again until a state was saved.
+   */
+  readonly isCopy?: boolean | undefined;
 }
 
 export interface Journal {

@@ -21,6 +21,12 @@ export interface JournalState {
 
 export const EMPTY_JOURNAL: JournalState = { version: JOURNAL_VERSION, slots: [], outbox: [], ended: [] };
 
+/**
+ * What a copy of a data directory takes over: reports and the memory of ends are true of whoever says them. Runs are the original's: they
+ * are neither gone on with nor told as lost, and the hub judges.
+ */
+export const stateOfCopy = (state: JournalState): JournalState => ({ ...state, slots: [] });
+
 const text = Type.String();
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 const assignment = { taskId: taskIdField, generation: generationField };

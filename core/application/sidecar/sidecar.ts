@@ -4,12 +4,13 @@
  */
 import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
+import type { JournalOpened } from '../../ports/journal.ts';
 import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './bounds.ts';
 import { carryOut } from './carry-out.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
 import type { Event } from './inputs.ts';
-import { readJournalState } from './journal-state.ts';
+import { readJournalState, stateOfCopy, type JournalState } from './journal-state.ts';
 import type { SidecarPorts } from './ports.ts';
 import { blotted, blotter } from './secrets.ts';
 import { loadedState, type SidecarSetting } from './state.ts';
@@ -77,7 +78,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
 
   async function open(setting: SidecarSetting): Promise<void> {
     const opened = await journal.open();
-    const loaded = loadedState(readJournalState(opened.state), opened.instanceId);
+    const loaded = loadedState(await stateOf(opened), opened.instanceId);
     const blot = blotter(config.secrets ?? []);
     // The one way in: what is journalled, sent or logged of an agent has come through here.
     const take = (event: Event): Promise<void> => driver.deliver(blotted(event, blot));
@@ -100,6 +101,15 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     running = { driver, leave: () => carrying.leave() };
     if (opened.damage !== null) log.error(opened.damage.message, { set_aside: opened.damage.setAside });
     await driver.deliver({ type: 'start' });
+  }
+
+  async function stateOf({ state, isCopy }: JournalOpened): Promise<JournalState> {
+    const read = readJournalState(state);
+    if (isCopy !== true) return read;
+    const own = stateOfCopy(read);
+    await journal.save(own);
+    log.warn('what ran for the sidecar whose data directory was copied is left to it', { tasks: read.slots.map(({ taskId }) => taskId) });
+    return own;
   }
 
   async function stop(): Promise<void> {

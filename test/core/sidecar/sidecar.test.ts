@@ -280,3 +280,26 @@ function reoffering(frame: Readonly<Record<string, unknown>>, say: Parameters<ty
   obliging(frame, say);
   if (frame['type'] === 'identify' && (frame['held'] as unknown[]).length === 0) say(offer());
 }
+
+t.test('R10: of a copied journal no run is gone on with or told as lost; its reports are said', async (t) => {
+  const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
+  here.say(offer());
+  await here.pass(1_000);
+  here.crash();
+  const open = here.journal.open.bind(here.journal);
+  here.journal.open = async () => ({ ...(await open()), instanceId: 'another-instance', isCopy: true });
+  const before = here.heard.length;
+  await here.sidecar.start();
+  await here.pass(10_000);
+  t.match(here.heard[before], { type: 'identify', instance_id: 'another-instance', held: [] });
+  await here.pass(100_000);
+  t.same(
+    here
+      .types()
+      .slice(before)
+      .filter((type) => type !== 'identify' && type !== 'ping'),
+    [],
+  );
+  t.equal(here.runner.started.length, 1);
+  await here.sidecar.stop();
+});
