@@ -80,7 +80,7 @@ export interface RunUsage {
  * - `config`: the program cannot work as it is set up: a wrong flag, an unknown model, no trusted folder. A person has to mend it.
  * - `rate_limited`: too many requests or a spent allowance; over at `retryAfterMs` where that is known.
  * - `model_unavailable`: the model's service is down, overloaded or cannot be reached.
- * - `limit`: a bound on turns, cost or time was reached; before anything was started: the task is more than the program takes.
+ * - `limit`: a bound on turns, cost or time was reached.
  * - `denied`: the agent was not allowed to do what the task needs.
  * - `no_result`: it ended without a result, whatever its exit code.
  * - `unresponsive`: it did not begin in time, or fell silent.

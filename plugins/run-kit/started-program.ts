@@ -93,8 +93,8 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
         });
         if (outcome.kind === 'stopped') return emit({ type: 'stopped', survivors: [] });
         if (outcome.kind === 'refused') {
-          const { message, retryable, cause: kind, details } = outcome;
-          return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
+          const { message, retryable, details } = outcome;
+          return emit({ type: 'failed', phase: 'spawn', message, retryable, details });
         }
         const { main, ended } = outcome;
         const tell = hearing({ ...common, ears, request, left }, emit);

@@ -139,7 +139,8 @@ t.test('what was used is shown by attempt and for the task, each by model', asyn
   const { out } = await run(['show', id], { env: asOperator(world) });
   t.match(out, new RegExp(`\nused\n  a1 \\(generation 1\\)  ${first} tokens\n    claude-opus-5-5: 242 in \\(40 cached\\)`));
   t.match(out, new RegExp(`\n  a1 \\(generation \\d\\)  128 tokens, [0-9.]+ USD\n    claude-opus-5-5: 121 in \\(20 cached\\), 7 out`));
-  t.match(out, new RegExp(`\n  all together  ${first + second} tokens, [0-9.]+ USD\n    claude-opus-5-5: 363 in`));
+  // The first attempt was killed before it told its dollars: a sum of the rest would look whole.
+  t.match(out, new RegExp(`\n  all together  ${first + second} tokens\n    claude-opus-5-5: 363 in`));
 });
 
 /** Why there can be no disk of our own here; false when there can. */

@@ -121,7 +121,7 @@ t.test('the sidecar and its agent: the assignment is lost, not left hanging', as
 
 t.test('the sidecar between acceptance and wake: the next one wakes, once', async (t) => {
   const program = join(world.dir, 'broken.sh');
-  await writeFile(program, '#!/bin/sh\nexit 0\n', { mode: 0o700 });
+  await writeFile(program, '#!/bin/sh\nexit 1\n', { mode: 0o700 });
   const options = { capabilities: ['late'], argv: [program], timing: { wakeRetriesMs: [1_000, 1_000, 1_000] } };
   const first = await world.startSidecar('a2', options);
   const { task_id: id } = await api.submit({ description: 'woken by the second sidecar', needed_capabilities: ['late'] });

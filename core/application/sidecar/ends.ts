@@ -99,11 +99,8 @@ function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   const failure = endWithoutResult(end);
   // Beside what could not be killed nothing is woken.
   if (isSurvived) return fail(turn, gone, { ...failure, details: { ...failure.details, ...survivorsOf(end) } });
-  if (isEarly && !turn.live(slot).attached) {
-    // One that crashed was started: another start is another attempt. One that ended well may only have come too early.
-    if (end.exitCode !== 0) return fail(turn, gone, { ...failure, kind: 'wake_failed' });
+  if (isEarly && !turn.live(slot).attached)
     return wakeFailed(turn, gone, { message: failure.error, retryable: true, details: failure.details });
-  }
   fail(turn, gone, failure);
 }
 
