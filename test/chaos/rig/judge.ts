@@ -234,7 +234,9 @@ function judgeLosses({ ledger, stored, absences, killed, reconnectGraceMs }: Evi
       const away = absences.filter(
         (absence) => absence.agent === event.agentId && absence.from <= to && absence.to + SLACK_SECONDS >= from,
       );
-      const isTakenBack = event.event === 'reclaimed' || event.details?.['reason'] === 'disconnected';
+      // Its sidecar came back twice as another process without it: that it was killed explains it, however short that was.
+      const isRestarted = event.details?.['reason'] === 'sidecar_restarted';
+      const isTakenBack = (event.event === 'reclaimed' && !isRestarted) || event.details?.['reason'] === 'disconnected';
       const isExplained = isTakenBack
         ? away.some((absence) => Math.min(to, absence.to) - absence.from >= reconnectGraceMs / 1_000 - 1)
         : wasKilled || away.some(({ why }) => why === 'killed');
