@@ -3,7 +3,7 @@
  * program, so nothing here is believed before it was looked at, and nothing here throws.
  */
 import { wellFormed, wellFormedValue } from '../domain/encoded-text.ts';
-import { findExcess, hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
+import { findExcess, hasMoreOf, hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
 import { isFitText } from './json-text.ts';
 
 /** The largest result file that is read, bytes. */
@@ -44,7 +44,8 @@ export type ReadResult =
 
 /** Reads the text of a result file. */
 export function readResult(text: string): ReadResult {
-  if (hasMoreCommas(text, RESULT_VALUES_MAX) || hasTooManyMembers(text)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
+  // A comma stands before each value but the first: that there are so many is known without parsing it.
+  if (hasMoreOf(',', text, RESULT_VALUES_MAX) || hasTooManyMembers(text)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
   const parsed = parseJson(text);
   if (parsed === null) return { kind: 'unreadable', why: text.trim() === '' ? 'is empty' : 'is not JSON' };
   if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is JSON, but ${kindOf(parsed.value)} where an object is wanted` };
@@ -96,21 +97,4 @@ function isFit(value: unknown): boolean {
   if (typeof value === 'string') return isFitText(value);
   if (typeof value !== 'object' || value === null) return true;
   return Object.entries(value).every(([name, inner]) => isFitText(name) && isFit(inner));
-}
-
-const COMMA = 0x2c;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** Whether JSON text has so many commas outside of its strings: it holds as many values at least, which is known without parsing it. */
-function hasMoreCommas(text: string, commasMax: number): boolean {
-  let commas = 0;
-  let isInString = false;
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    if (isInString && unit === BACKSLASH) at += 1;
-    else if (unit === QUOTE) isInString = !isInString;
-    else if (!isInString && unit === COMMA && (commas += 1) > commasMax) return true;
-  }
-  return false;
 }

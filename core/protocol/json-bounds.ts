@@ -41,21 +41,23 @@ function excessIn(value: object, depthLeft: number, left: { values: number }): E
  * than to count them. Of text that is no JSON the answer means nothing.
  */
 export function hasTooManyMembers(text: string): boolean {
-  if (text.length < MEMBERS_TEXT_MIN) return false;
-  let members = 0;
+  return text.length >= MEMBERS_TEXT_MIN && hasMoreOf(':', text, MEMBERS_MAX);
+}
+
+/** Whether more than `most` such characters stand in JSON text outside of its strings. */
+export function hasMoreOf(character: ':' | ',', text: string, most: number): boolean {
+  const wanted = character.charCodeAt(0);
+  let found = 0;
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
-    if (unit === COLON) {
-      members += 1;
-      if (members > MEMBERS_MAX) return true;
-    } else if (unit === QUOTE) at = endOfString(text, at);
+    if (unit === QUOTE) at = endOfString(text, at);
+    else if (unit === wanted && (found += 1) > most) return true;
   }
   return false;
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const COLON = 0x3a;
 
 /** Where the string that begins at this quote ends. */
 function endOfString(text: string, from: number): number {

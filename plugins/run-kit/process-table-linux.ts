@@ -16,10 +16,11 @@ const READS_IN_A_TURN = 128;
  * `EMPTY_LOOKS_MAX` times if the process has arguments, which means that its environment is really empty, and up to
  * `NO_PROGRAM_LOOKS_MAX` times (about 2 s) if it has none.
  */
-const PAGE_BYTES = 4_096;
 const EMPTY_LOOKS_MAX = 10;
 const NO_PROGRAM_LOOKS_MAX = 20;
 const EMPTY_LOOK_EACH_MS = 10;
+/** The kernel reads an environment page by page; larger pages are multiples of it. */
+const PAGE_BYTES = 4_096;
 /** Threads of the kernel, whose environment is always empty, are its children. */
 const KERNEL_PARENT = 2;
 

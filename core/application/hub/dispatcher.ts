@@ -86,15 +86,18 @@ async function firstWaiting(
   for (let avoiding = 0; ;) {
     const limit = limitPerLane + avoiding;
     const tasks = await unit.claimable({ requirementKeys: keys, nowMs, limitPerLane: limit });
+    const avoids = ({ avoid }: Task): boolean => avoid !== null && withRoom.has(avoid);
+    if (!tasks.some(avoids)) return tasks;
     const lanes = new Map<string, { waiting: number; avoiding: number }>();
-    for (const { requirement, priority, avoid } of tasks) {
+    for (const task of tasks) {
+      const { requirement, priority } = task;
       const key = `${priority} ${requirementKey(requirement)}`;
       const lane = lanes.get(key) ?? { waiting: 0, avoiding: 0 };
       lanes.set(key, lane);
       lane.waiting += 1;
-      if (avoid !== null && withRoom.has(avoid)) lane.avoiding += 1;
+      if (avoids(task)) lane.avoiding += 1;
     }
-    const most = [...lanes.values()].reduce((least, lane) => (lane.waiting < limit ? least : Math.max(least, lane.avoiding)), 0);
+    const most = [...lanes.values()].reduce((so, lane) => (lane.waiting < limit ? so : Math.max(so, lane.avoiding)), 0);
     const more = Math.min(most, AVOIDING_MAX);
     if (more <= avoiding) return tasks;
     avoiding = more;

@@ -4,6 +4,7 @@
  * out, and lanes are served by deficit round-robin. A command's cost is the work that it makes, so that a thousand small
  * commands and one bulk of a thousand tasks count alike, and nobody waits for more than a turn of each other lane.
  */
+import type { AgentId } from '../../domain/ids.ts';
 import type { Command } from './commands.ts';
 
 /** What a turn of an agent's lane is worth, and one of any other lane. Work. */
@@ -197,6 +198,24 @@ const numberOf = ({ entries, next }: Lane<Waiting>): number => entries[next]?.nu
 
 const isAgents = (owner: string): boolean => owner.startsWith('agent ');
 
+/** The agent that said it; null for what no agent says. */
+export function speakerOf(command: Command): AgentId | null {
+  switch (command.kind) {
+    case 'report':
+    case 'recover':
+    case 'stop_confirmed':
+    case 'disconnect':
+    case 'presence':
+      return command.from.agentId;
+    case 'identify':
+      return command.agentId;
+    case 'mail':
+      return command.from;
+    default:
+      return null;
+  }
+}
+
 /** Whose turn it takes. Commands of one owner are carried out in the order in which they came. */
 function ownerOf(command: Command): string {
   switch (command.kind) {
@@ -212,11 +231,9 @@ function ownerOf(command: Command): string {
     case 'stop_confirmed':
     case 'disconnect':
     case 'presence':
-      return `agent ${command.from.agentId}`;
     case 'identify':
-      return `agent ${command.agentId}`;
     case 'mail':
-      return `agent ${command.from}`;
+      return `agent ${speakerOf(command)}`;
     case 'agent_standing':
     case 'sweep':
     case 'remove_old':

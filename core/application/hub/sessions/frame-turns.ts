@@ -12,7 +12,7 @@ const TURN_MS = 2;
 /** What may wait of a connection before it is not read from, frames and bytes. */
 const UNREAD_FRAMES = 8;
 const UNREAD_BYTES = 65_536;
-/** What may wait of a connection that cannot be kept from sending, and beyond what was under way when it was: then it is closed. */
+/** Frames that may wait of a connection, also of one that cannot be paused; with more it is closed. */
 const FRAMES_MAX = 16_384;
 /** A line lets go of what was taken out of it once it is so many frames. */
 const TRIMMED_AT = 1_024;

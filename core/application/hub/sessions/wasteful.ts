@@ -5,6 +5,7 @@
 import type { AgentId } from '../../../domain/ids.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { Command, CommandInbox, Settled } from '../commands.ts';
+import { speakerOf } from '../inbox.ts';
 import type { FrameRates } from './frame-rates.ts';
 
 export class WastefulBehind implements CommandInbox {
@@ -47,23 +48,6 @@ export class WastefulBehind implements CommandInbox {
       },
       true,
     );
-  }
-}
-
-function speakerOf(command: Command): AgentId | null {
-  switch (command.kind) {
-    case 'report':
-    case 'recover':
-    case 'stop_confirmed':
-    case 'disconnect':
-    case 'presence':
-      return command.from.agentId;
-    case 'identify':
-      return command.agentId;
-    case 'mail':
-      return command.from;
-    default:
-      return null;
   }
 }
 
