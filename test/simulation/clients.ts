@@ -69,7 +69,7 @@ export class Clients {
       neededCapabilities: [],
       dependsOn: [],
     };
-    hub.queue.post({ kind: 'push', draft, submittedBy: 'tok-operator' }, (outcome) => {
+    hub.api.post({ kind: 'push', draft, submittedBy: 'tok-operator' }, (outcome) => {
       if (outcome.ok && outcome.answer.kind !== 'agent_not_connected') this.#world.ledger.submitAnswered([outcome.answer.taskId], null);
     });
   }
@@ -80,10 +80,10 @@ export class Clients {
     const taskId = this.#someTask(kind, place);
     if (hub === null || taskId === null) return;
     const by = 'tok-operator';
-    if (kind !== 'adopt') return hub.queue.post({ kind, taskId, by }, () => undefined);
+    if (kind !== 'adopt') return hub.api.post({ kind, taskId, by }, () => undefined);
     const late = this.#world.database.eventsOf.get(taskId)?.findLast((event) => event.event === 'late_result');
     if (late === undefined || late.generation === null) return;
-    hub.queue.post({ kind, taskId, generation: late.generation, by }, (outcome) => {
+    hub.api.post({ kind, taskId, generation: late.generation, by }, (outcome) => {
       if (outcome.ok && outcome.answer.kind === 'done') this.#world.trace.rare('late result adopted');
     });
   }
@@ -92,7 +92,7 @@ export class Clients {
   withdraw(keep: number): void {
     const waiting = [...this.#world.database.current.values()].map(({ task }) => task).filter((task) => task.status === 'queued');
     for (const { id: taskId } of waiting.slice(keep))
-      this.#hub()?.queue.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
+      this.#hub()?.api.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
   }
 
   /** Whoever waits for a task that is about to complete is cancelled now and then, at another hub and at the same time. */
@@ -101,7 +101,7 @@ export class Clients {
       if (task.status !== 'blocked' || !task.dependsOn.includes(taskId) || !this.#places.is(CANCELLED_DEPENDENTS)) continue;
       this.#world.trace.rare('dependent cancelled as its dependency completes');
       this.#world.later(this.#places.between(1, CANCEL_WITHIN_MS), () =>
-        this.#hub()?.queue.post({ kind: 'cancel', taskId: task.id, by: 'tok-operator' }, () => undefined),
+        this.#hub()?.api.post({ kind: 'cancel', taskId: task.id, by: 'tok-operator' }, () => undefined),
       );
     }
   }
@@ -116,7 +116,7 @@ export class Clients {
       neededCapabilities: [`odd-${this.#asked}-${place}`],
     }));
     // A hub may refuse so many: nobody waits for them.
-    hub.queue.post({ kind: 'submit', drafts, submittedBy: 'tok-odd', idempotency: null }, () => undefined);
+    hub.api.post({ kind: 'submit', drafts, submittedBy: 'tok-odd', idempotency: null }, () => undefined);
   }
 
   /** Some tasks, and then more that each wait for two of them: where hubs complete them, they meet. */
@@ -126,19 +126,19 @@ export class Clients {
     this.#asked += 1;
     const text = `fan ${this.#asked}`;
     const drafts = Array.from({ length: roots }, (_, place) => this.#draft(`${text}.${place} `, PLAIN, hub.ids.task()));
-    hub.queue.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency: null }, (outcome) => {
+    hub.api.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency: null }, (outcome) => {
       if (!outcome.ok || outcome.answer.kind !== 'submitted') return;
       const ids = outcome.answer.tasks.map(({ id }) => id);
       const waiting = Array.from({ length: dependents }, (_, place) => ({
         ...this.#draft(`${text}.after.${place} `, PLAIN, hub.ids.task()),
         dependsOn: [...new Set([placed(ids, (place * 0.37) % 1), placed(ids, (place * 0.61) % 1)])],
       }));
-      this.#hub()?.queue.post({ kind: 'submit', drafts: waiting, submittedBy: SUBMITTER, idempotency: null }, () => undefined);
+      this.#hub()?.api.post({ kind: 'submit', drafts: waiting, submittedBy: SUBMITTER, idempotency: null }, () => undefined);
     });
   }
 
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
-    this.#hub()?.queue.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
+    this.#hub()?.api.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
   }
 
   /** Any that takes commands: whoever asks may ask everywhere. */
@@ -179,7 +179,7 @@ export class Clients {
     const drafts = wishes.map((wish, n) => this.#draft(`${text}.${n} `, wish, hub.ids.task()));
     const idempotency = key === null ? null : { key, digest: key };
     if (key !== null) this.#world.ledger.submitAsked(key);
-    hub.queue.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency }, (outcome) => {
+    hub.api.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency }, (outcome) => {
       if (!outcome.ok) return this.#world.trace.add('client', `${key}: ${String(outcome.error)}`);
       answered();
       const { answer } = outcome;

@@ -7,6 +7,7 @@ import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import type { MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
+import type { CommandInbox } from '../../core/application/hub/commands.ts';
 import { rulesOf, type HubContext } from '../../core/application/hub/context.ts';
 import { Silence } from '../../core/application/hub/silence.ts';
 import { hubClock } from '../../core/application/hub/hub-clock.ts';
@@ -49,6 +50,8 @@ interface Running {
   readonly hubId: string;
   readonly life: Life;
   readonly queue: TaskQueue;
+  /** Its queue as clients reach it: what they ask of a process that stands still lies in its socket until it goes on. */
+  readonly api: Pick<CommandInbox, 'post'>;
   readonly ids: Ids;
   readonly transport: MemoryTransport;
   readonly sweeper: Sweeper;
@@ -401,6 +404,7 @@ export class HubNode {
       hubId: context.hubId,
       life,
       queue,
+      api: { post: (command, settled) => life.arrive(() => queue.post(command, settled)) },
       ids,
       transport: world.wire.transport(),
       sweeper,
