@@ -85,6 +85,7 @@ export async function serve(
   const isEmpty = route.body === 'empty';
   const rules = { budget: isEmpty ? UNCOUNTED : context.bodies, owner, clock: deps.clock };
   const releases: (() => void)[] = [];
+  if (request.method !== 'GET' && admitted.value !== null) releases.push(deps.inbox.expect());
   if (isRead(route)) {
     const turn = context.reads.enter(owner);
     if (turn === null) return tooMany(`This token has ${deps.limits.readsPerToken} reads that are not answered yet.`, READS_WAIT_MS);

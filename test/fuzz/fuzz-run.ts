@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -35,6 +35,8 @@ export interface FuzzOptions {
   readonly warmUp: { readonly frames: number; readonly bodies: number } | null;
   /** How long honest clients are alone, before the hostile come: what their latency is compared with. */
   readonly undisturbedMs: number;
+  /** Whether the hostile have only what all others leave of the processors, as if they were other machines; on a busy one they starve. */
+  readonly hostileIdle?: boolean;
   /** How long the hub is left alone before its memory is looked at: garbage is collected and sockets are gone by then. */
   readonly restMs: number;
   readonly onProgress?: (frames: number, note: string) => void;
@@ -74,6 +76,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   const light = await startLight(t, world, tree, { count: options.honestSidecars, ports: [world.hubPort] });
   if ((await light.ready) === null) throw new Error(`the honest sidecars did not start: ${readFileSync(world.logOf('light'), 'utf8')}`);
   const orders = await ordersFor(world, options);
+  const hostile = { t, world, tree, isIdle: options.hostileIdle === true };
   const completed = new Set<string>();
   const stream = readStream(world.api, ({ event, taskId }) => {
     if (event === 'completed') completed.add(taskId);
@@ -89,7 +92,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   });
 
   if (options.warmUp !== null) {
-    await hostileRound(t, world, tree, { ...orders, seed: `${seed} warm-up`, ...options.warmUp }, (tally) =>
+    await hostileRound(hostile, { ...orders, seed: `${seed} warm-up`, ...options.warmUp }, (tally) =>
       onProgress?.(0, `frames, ${tally.frames} of the warm-up`),
     );
   }
@@ -104,7 +107,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
     const sample = sampleOf(hub.pid);
     if (sample !== null) during.push(sample);
   });
-  const tally = await hostileRound(t, world, tree, { ...orders, seed }, (so) => {
+  const tally = await hostileRound(hostile, { ...orders, seed }, (so) => {
     const rssMiB = Math.round((during.at(-1)?.rssBytes ?? 0) / MIB);
     onProgress?.(so.frames, `frames, ${so.bodies} bodies, hub ${rssMiB} MiB, ${honestMs.length} honest`);
   });
@@ -170,19 +173,18 @@ async function ordersFor(world: ChaosWorld, options: FuzzOptions): Promise<Order
 
 /** One hostile process from its start to its end. */
 async function hostileRound(
-  t: TestEnd,
-  world: ChaosWorld,
-  tree: BuiltTree,
+  { t, world, tree, isIdle }: { readonly t: TestEnd; readonly world: ChaosWorld; readonly tree: BuiltTree; readonly isIdle: boolean },
   orders: Orders,
   onTally: (tally: Tally) => void,
 ): Promise<Tally> {
   const file = join(world.dir, 'hostile.json');
   writeFileSync(file, JSON.stringify(orders), { mode: 0o600 });
-  const child = spawn(process.execPath, [tree.compiled('test/fuzz/hostile/main.ts'), file], {
-    cwd: world.dir,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  // It stands for other machines, so it has what the hub and the honest leave of this one's processors.
+  const program = [process.execPath, tree.compiled('test/fuzz/hostile/main.ts'), file];
+  // It stands for other machines, so it has what the hub and the honest leave of this one's processors: even a process of the
+  // lowest priority keeps a processor for milliseconds after somebody else wants it.
+  const hasIdle = isIdle && spawnSync('chrt', ['--idle', '0', 'true']).status === 0;
+  const [command = '', ...args] = hasIdle ? ['chrt', '--idle', '0', ...program] : program;
+  const child = spawn(command, args, { cwd: world.dir, stdio: ['ignore', 'pipe', 'inherit'] });
   if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   t.teardown(async () => {

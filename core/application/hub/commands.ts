@@ -354,10 +354,12 @@ export type Settled<C extends Command> =
 export interface CommandInbox {
   do<C extends Command>(command: C): Promise<AnswerTo<C>>;
   /**
-   * The same; `settled` is called once, in commit order and before what the commit sends out. MUST NOT throw. `behind`: some of
-   * these go with each batch, however much else waits, and no batch waits for more of them than that.
+   * The same; `settled` is called once, in commit order and before what the commit sends out. MUST NOT throw. `behind`: these
+   * go when nothing else waits, and a few of them with one batch of many, however much else does.
    */
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, behind?: boolean): void;
-  /** Whether a command that is not behind waits for its commit. */
+  /** A command that is not behind is about to be posted: somebody waits, until what this answers is called, for some milliseconds at most. */
+  expect(): () => void;
+  /** Whether a command that is not behind waits for its commit, or is about to be posted. */
   isAwaited(): boolean;
 }

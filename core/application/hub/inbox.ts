@@ -12,6 +12,8 @@ const AGENT_TURN = 16;
 const TURN = 256;
 /** What a batch takes of what is behind: some milliseconds, which is what all others wait for it. */
 const BEHIND = { commandsMax: 8, workMax: 16 };
+/** So many batches of others may go before one takes of what is behind with it. */
+const BEHIND_PASSED_MAX = 16;
 /** A lane lets go of what was taken out of it once it is so many entries. */
 const LANE_TRIMMED_AT = 1_024;
 
@@ -159,10 +161,12 @@ export class Inbox<E extends Waiting> {
   }
 }
 
-/** An inbox, and one for what goes behind it: each batch takes all that it can of the first, and a little of the other. */
+/** An inbox, and one for what goes behind it: a little of it at a time, with the others only when it has waited for enough of their batches. */
 export class RankedInbox<E extends Waiting> {
   readonly #first: Inbox<E>;
   readonly #behind = new Inbox<E>(BEHIND);
+  /** Batches since one took of what is behind. */
+  #passed = 0;
 
   constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
     this.#first = new Inbox(batch);
@@ -190,6 +194,9 @@ export class RankedInbox<E extends Waiting> {
   take(): readonly E[] {
     const first = this.#first.take();
     if (this.#behind.length === 0 || first.some(({ work }) => work === Infinity)) return first;
+    this.#passed += 1;
+    if (first.length > 0 && this.#passed <= BEHIND_PASSED_MAX) return first;
+    this.#passed = 0;
     return [...first, ...this.#behind.take()];
   }
 }

@@ -1,6 +1,8 @@
-/** Where all that waits for a commit is behind, batches rest for as long as the last one took, so that others seldom meet one. */
+/** Where all that waits for a commit is behind, batches rest for some times as long as the last one took, so that others seldom meet one. */
 import type { Clock } from '../../ports/clock.ts';
 
+/** Times as long as the last batch took. */
+const REST_PARTS = 3;
 /** However long that was, milliseconds. */
 const REST_MAX_MS = 50;
 
@@ -15,7 +17,7 @@ export class Rest {
   }
 
   async wait(): Promise<void> {
-    const restMs = Math.min(this.lastMs, REST_MAX_MS);
+    const restMs = Math.min(this.lastMs * REST_PARTS, REST_MAX_MS);
     if (restMs < 1) return;
     await new Promise<void>((resolve) => {
       const timer = this.#clock.after(restMs, resolve);

@@ -13,6 +13,7 @@ import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Ids } from '../../ports/chance.ts';
 import type { Look } from '../../ports/hub-calls.ts';
 import type { StoreUnit, TaskStore } from '../../ports/task-store.ts';
+import { Awaited } from './awaited.ts';
 import { Batch } from './batch.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
 import type { HubContext } from './context.ts';
@@ -97,7 +98,7 @@ export class TaskQueue implements CommandInbox {
   #refusal: AgentcomError | null = null;
   /** Taken before it began to stop, and not settled yet. */
   #owed = 0;
-  #awaited = 0;
+  readonly #awaited: Awaited;
   #onNothingOwed: () => void = () => undefined;
   /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
   #dispatchAgain = false;
@@ -113,6 +114,7 @@ export class TaskQueue implements CommandInbox {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
     this.#rest = new Rest(deps.clock);
+    this.#awaited = new Awaited(deps.clock);
     this.#inbox = new RankedInbox({ commandsMax: batchCommands, workMax: batchWork });
   }
 
@@ -132,7 +134,11 @@ export class TaskQueue implements CommandInbox {
   }
 
   isAwaited(): boolean {
-    return this.#awaited > 0;
+    return this.#awaited.isAny;
+  }
+
+  expect(): () => void {
+    return this.#awaited.expect();
   }
 
   /**
@@ -181,7 +187,7 @@ export class TaskQueue implements CommandInbox {
   }
 
   #settle(entry: Entry, outcome: Settled<Command>): void {
-    if (!entry.behind) this.#awaited -= 1;
+    if (!entry.behind) this.#awaited.end();
     entry.settle(outcome);
     if (!entry.isOwed) return;
     this.#owed -= 1;
@@ -216,7 +222,7 @@ export class TaskQueue implements CommandInbox {
     const isOwed = !this.#isEnding;
     if (isOwed) this.#owed += 1;
     if (!behind) {
-      this.#awaited += 1;
+      this.#awaited.begin();
       this.#rest.end();
     }
     this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, behind, settle }, behind);

@@ -109,6 +109,7 @@ export async function hubBench(
       return queue.do(command);
     },
     post: (command, settled) => queue.post(command, settled),
+    expect: () => queue.expect(),
     isAwaited: () => queue.isAwaited(),
   };
   const tokens = await tokensFor(storage);

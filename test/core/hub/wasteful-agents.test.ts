@@ -14,7 +14,12 @@ import { watchUnits } from './watched-units.ts';
 function turnsRig({
   held = () => false,
   awaited = () => false,
-}: { readonly held?: (name: string) => boolean; readonly awaited?: () => boolean } = {}) {
+  wasteful = () => false,
+}: {
+  readonly held?: (name: string) => boolean;
+  readonly awaited?: () => boolean;
+  readonly wasteful?: (name: string) => boolean;
+} = {}) {
   const clock = virtualClock();
   let workedMs = 0;
   const timed = { monotonicMs: () => clock.monotonicMs() + workedMs, after: clock.after.bind(clock) };
@@ -41,6 +46,7 @@ function turnsRig({
     bytesMax: 100_000,
     isAwaited: awaited,
     isHeld: ({ name }) => held(name),
+    isWasteful: ({ name }) => wasteful(name),
   });
   return { clock, turns, taken, words, source };
 }
@@ -65,20 +71,32 @@ t.test('R20: frames that can wait have some milliseconds of a turn of the loop, 
   t.end();
 });
 
-t.test('R20: while somebody waits for a commit turns have a tenth of the time', (t) => {
+t.test('R20: while somebody waits for a commit turns have a sixth of the time', (t) => {
   let isAwaited = true;
   const { clock, turns, taken, source } = turnsRig({ awaited: () => isAwaited });
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');
   turns.offer(b, '0');
   t.strictSame(taken, ['a0'], 'the first after a rest');
-  clock.advance(7);
+  clock.advance(4);
   t.strictSame(taken, ['a0']);
-  clock.advance(3);
+  clock.advance(2);
   t.strictSame(taken, ['a0', 'b0'], 'and always some');
   turns.offer(a, '1');
   isAwaited = false;
   clock.advance(1);
+  t.strictSame(taken, ['a0', 'b0', 'a1']);
+  t.end();
+});
+
+t.test('R20: while nobody waits those of wasteful agents have a quarter of the time, and strangers all that is left', (t) => {
+  const { clock, turns, taken, source } = turnsRig({ wasteful: (name) => name === 'a' });
+  const [a, b] = [source('a'), source('b')];
+  turns.offer(a, '0');
+  turns.offer(a, '1');
+  turns.offer(b, '0');
+  t.strictSame(taken, ['a0', 'b0'], 'one of it, and the other’s at once');
+  clock.advance(20);
   t.strictSame(taken, ['a0', 'b0', 'a1']);
   t.end();
 });
@@ -124,7 +142,7 @@ t.test('who is held waits, others do not wait for it, and at the stop all of it 
 /** A report of a task that never was. */
 const lie = (n: number) => ({ type: 'task_complete', task_id: `task-${String(n).padStart(32, '0')}`, generation: 1, result: {} });
 
-t.test('R20: what is behind goes some with each batch, and nobody waits for more of it than that', async (t) => {
+t.test('R20: what is behind goes when nothing else waits, and some of it with one batch of seventeen whatever does', async (t) => {
   const rig = await hubRig();
   let units = 0;
   watchUnits(rig.storage, () => ((units += 1), {}));
@@ -134,13 +152,41 @@ t.test('R20: what is behind goes some with each batch, and nobody waits for more
     const command = { kind: 'report', from, taskId: aTaskId(n), generation: null, body: { report: 'accepted' } } as const;
     rig.queue.post(command, () => inOrder.push(n), true);
   }
-  const submit = () =>
-    rig.queue.do({ kind: 'submit', drafts: [aDraft(aTaskId(9_000 + units))], submittedBy: 'tok-1', idempotency: null }).then(() => units);
-  t.equal(await submit(), 1);
-  t.equal(inOrder.length, 8);
-  t.ok((await submit()) <= 3, 'the next one waits for the batch that is under way, and not for the rest');
+  let tasks = 9_000;
+  const submit = (): Promise<unknown> =>
+    rig.queue.do({ kind: 'submit', drafts: [aDraft(aTaskId((tasks += 1)))], submittedBy: 'tok-1', idempotency: null });
+  const behind: number[] = [];
+  // Each is there before the batch of the one before it has ended, so that there is always somebody who waits.
+  let next = submit();
+  for (let n = 0; n < 40; n += 1) {
+    const one = next;
+    next = one.then(() => submit());
+    await one;
+    behind.push(inOrder.length);
+  }
+  await next;
+  t.equal(behind[15], 0, 'sixteen batches of others have nothing of it');
+  t.equal(behind[16], 8);
+  t.equal(behind[33], 16, 'and so on');
+  t.equal(units, 41, 'nobody waited for a batch of it alone');
   await rig.queue.flush();
   t.strictSame(inOrder, [...Array(200).keys()], 'all of it, in order');
+  await rig.stop();
+});
+
+t.test('R20: a command that is about to come is waited for, and not for long', async (t) => {
+  const rig = await hubRig();
+  const [first, second] = [rig.queue.expect(), rig.queue.expect()];
+  t.ok(rig.queue.isAwaited());
+  first();
+  first();
+  t.ok(rig.queue.isAwaited(), 'each counts once');
+  await rig.pass(19);
+  t.ok(rig.queue.isAwaited());
+  await rig.pass(1);
+  t.notOk(rig.queue.isAwaited(), 'a sender may be slow');
+  second();
+  t.notOk(rig.queue.isAwaited());
   await rig.stop();
 });
 
@@ -167,7 +213,7 @@ t.test('R20: an agent whose reports are refused is answered all the same, and is
   await rig.stop();
 });
 
-t.test('R20: batches of what is behind rest as long as the last one took, and not while others wait', async (t) => {
+t.test('R20: batches of what is behind rest three times as long as the last one took, and not while others wait', async (t) => {
   const clock = virtualClock();
   const rest = new Rest(clock);
   let ended = 0;
@@ -176,7 +222,7 @@ t.test('R20: batches of what is behind rest as long as the last one took, and no
   t.equal(ended, 1, 'after none');
   rest.lastMs = 8;
   const waiting = wait();
-  clock.advance(7);
+  clock.advance(23);
   await Promise.resolve();
   t.equal(ended, 1);
   clock.advance(1);

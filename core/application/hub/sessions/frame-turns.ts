@@ -17,7 +17,9 @@ const FRAMES_MAX = 16_384;
 /** A line lets go of what was taken out of it once it is so many frames. */
 const TRIMMED_AT = 1_024;
 /** While somebody waits for the hub, turns have one part in so many of the time: always some, however long a frame takes. */
-const AWAITED_PARTS = 10;
+const AWAITED_PARTS = 6;
+/** While nobody does, those of wasteful agents have one part in so many. */
+const WASTEFUL_PARTS = 4;
 /** And so often it is looked whether somebody still does. */
 const AWAITED_LOOK_MS = 1;
 /** How long wasteful agents are left alone when enough of their commands wait, milliseconds. */
@@ -50,6 +52,8 @@ export interface FrameTurnsDeps<S extends FrameSource> {
   readonly isAwaited: () => boolean;
   /** Whether nothing more of this one is to be taken for now. */
   readonly isHeld: (source: S) => boolean;
+  /** Whether it makes the hub work for nothing. */
+  readonly isWasteful: (source: S) => boolean;
 }
 
 export class FrameTurns<S extends FrameSource> {
@@ -62,6 +66,8 @@ export class FrameTurns<S extends FrameSource> {
   #isStopped = false;
   /** When there is a turn again although somebody waits, by the monotonic clock. */
   #awaitedTurnMs = -Infinity;
+  /** When there is one again for wasteful agents although nobody does. */
+  #wastefulTurnMs = -Infinity;
 
   constructor(deps: FrameTurnsDeps<S>) {
     this.#deps = deps;
@@ -75,7 +81,7 @@ export class FrameTurns<S extends FrameSource> {
   /** Takes the frame, now if there is time. */
   offer(source: S, text: string): void {
     const line = this.#lines.get(source);
-    if (this.#isStopped || (line === undefined && this.#mayTurn() && !this.#deps.isHeld(source))) return this.#take(source, text);
+    if (this.#isStopped || (line === undefined && this.#mayTurn() && !this.#isHeld(source))) return this.#take(source, text);
     source.heard();
     this.#wait(source, line, text);
   }
@@ -97,6 +103,11 @@ export class FrameTurns<S extends FrameSource> {
       for (const text of line.frames.slice(line.next)) this.#take(source, text);
       this.#done(source, line);
     }
+  }
+
+  #isHeld(source: S): boolean {
+    const { isHeld, isWasteful, clock } = this.#deps;
+    return isHeld(source) || (isWasteful(source) && clock.monotonicMs() < this.#wastefulTurnMs);
   }
 
   #mayTurn(): boolean {
@@ -130,7 +141,7 @@ export class FrameTurns<S extends FrameSource> {
       if (this.#spentMs >= TURN_MS || held === this.#lines.size) break;
       // Behind all others: it is met once more in this loop if there is time.
       this.#lines.delete(source);
-      if (this.#deps.isHeld(source)) {
+      if (this.#isHeld(source)) {
         held += 1;
         this.#lines.set(source, line);
         continue;
@@ -168,6 +179,7 @@ export class FrameTurns<S extends FrameSource> {
     const tookMs = clock.monotonicMs() - fromMs;
     if (tookMs <= 0 || this.#isStopped) return;
     this.#spentMs += tookMs;
+    if (this.#deps.isWasteful(source)) this.#wastefulTurnMs = fromMs + tookMs * WASTEFUL_PARTS;
     this.#awaitedTurnMs = fromMs + tookMs + this.#spentMs * (AWAITED_PARTS - 1);
     this.#timer ??= clock.after(0, () => this.#turn());
   }

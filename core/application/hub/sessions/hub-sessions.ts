@@ -63,6 +63,7 @@ export class HubSessions implements TransportEvents {
       bytesMax: context.limits.frameBytes + WAITING_BYTES,
       isAwaited: () => inbox.isAwaited(),
       isHeld: ({ state }) => state === 'identified' && inbox.waiting >= BEHIND_MAX,
+      isWasteful: ({ state, canWait }) => state === 'identified' && canWait,
     });
     this.#deps = {
       ...deps,

@@ -22,6 +22,8 @@ export class WastefulBehind implements CommandInbox {
 
   readonly do: CommandInbox['do'] = (command) => this.#inbox.do(command);
 
+  readonly expect = (): (() => void) => this.#inbox.expect();
+
   readonly isAwaited = (): boolean => this.#inbox.isAwaited();
 
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void): void {
