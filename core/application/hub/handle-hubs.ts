@@ -87,12 +87,18 @@ export const sweptAgents = (batch: Batch, { hasDuty, agentIds, living }: HubsLoa
     return (hasDuty ? !isElsewhere : agent.connected && agent.hubId === hubId) ? [agent] : [];
   });
 
-/** Agents of hubs that do not live are away, from the end of their hub's lease on. */
-export function takeAwayOfTheDead(batch: Batch, { agentIds, living, dead }: HubsLoad, context: HubContext): void {
+/**
+ * Agents of hubs that do not live are away, from the end of their hub's lease on. Only with the duty is it known which live. Which
+ * agents to look at, and which hubs live, was asked before their rows were waited for: who went to another hub meanwhile is there,
+ * also if that hub began meanwhile.
+ */
+export function takeAwayOfTheDead(batch: Batch, { hasDuty, agentIds, living, dead }: HubsLoad, context: HubContext): void {
+  if (!hasDuty) return;
   for (const id of agentIds) {
     const agent = batch.agent(id);
     if (agent === undefined || !agent.connected || agent.hubId === context.hubId) continue;
     if (agent.hubId !== null && living.includes(agent.hubId)) continue;
+    if ((agent.connectedAtMs ?? 0) > batch.nowMs) continue;
     const endedMs = dead.find(({ hubId }) => hubId === agent.hubId)?.untilMs ?? batch.nowMs;
     // While silence does not count, nobody can tell for how long it was away.
     takeAway(batch, agent, context, batch.nowMs < context.silence.countsFromMs ? batch.nowMs : endedMs);

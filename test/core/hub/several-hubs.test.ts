@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
@@ -19,16 +20,28 @@ const A1 = 'a1' as AgentId;
 interface Several {
   readonly one: HubRig;
   readonly two: HubRig;
+  /** The store, as something else than a hub has it open. */
+  readonly store: Storage;
+  /** One more hub. */
+  start(n: number): Promise<HubRig>;
   pass(ms: number): Promise<void>;
 }
 
-/** Two hubs on one store. `isDeaf`: their calls never arrive. */
-async function twoHubs(t: Test, over: { readonly isDeaf?: boolean; readonly offsetMs?: number } = {}): Promise<Several> {
+interface SeveralOptions {
+  /** Their calls never arrive. */
+  readonly isDeaf?: boolean;
+  readonly offsetMs?: number;
+  /** Waited for at each step of a transaction of hub `n`. */
+  readonly onStep?: (n: number, step: TransactionStep) => Promise<void> | void;
+}
+
+/** Two hubs on one store. */
+async function twoHubs(t: Test, over: SeveralOptions = {}): Promise<Several> {
   const clock = virtualClock();
   const database = memoryDatabase('store-1');
   const wire = memoryWire({ clock });
   const start = async (n: number): Promise<HubRig> => {
-    const storage: Storage = memoryStorage({ clock, database, shared: true });
+    const storage: Storage = memoryStorage({ clock, database, shared: true, onStep: (step) => over.onStep?.(n, step) });
     const deaf: Storage = { ...storage, calls: { ...storage.calls, call: () => undefined } };
     const rig = await hubRig({
       clock,
@@ -49,7 +62,7 @@ async function twoHubs(t: Test, over: { readonly isDeaf?: boolean; readonly offs
     await settle(clock);
   };
   await pass(LATER_MS);
-  return { one, two, pass };
+  return { one, two, store: memoryStorage({ clock, database, shared: true }), start, pass };
 }
 
 for (const isDeaf of [false, true]) {
@@ -190,6 +203,79 @@ t.test(
     t.match(await taskOf('a2'), { generation: 1, acceptedAtMs: Number }, 'the task of who came back at the other hub goes on');
   },
 );
+
+/** Where transactions wait, by `hub step` or any other name. */
+class Gates {
+  readonly #shut = new Map<string, Promise<void>>();
+
+  at = (place: string): Promise<void> | undefined => this.#shut.get(place);
+
+  /** Nobody goes on there until the answer is called. */
+  shut(place: string): () => void {
+    let go = (): void => undefined;
+    this.#shut.set(place, new Promise<void>((resolve) => (go = resolve)));
+    return () => {
+      this.#shut.delete(place);
+      go();
+    };
+  }
+}
+
+t.test('R15: a sweep that waited for an agent while it went to another hub leaves it there, whoever has the duty', async (t) => {
+  const gates = new Gates();
+  const { one, two, store } = await twoHubs(t, { onStep: (n, step) => gates.at(`${n} ${step}`) });
+  const older = await one.peer('a1');
+  await older.identify();
+  await store.open();
+  const endDuty = gates.shut('duty');
+  const other = store.tasks.transact('a third hub sweeps', async (unit) => {
+    t.ok(await unit.takeDuty('sweep'));
+    await gates.at('duty');
+  });
+  const commit = gates.shut('2 commit');
+  const newer = await two.peer('a1');
+  await newer.identify();
+  const begin = gates.shut('1 begin');
+  const submitted = one.submit();
+  await older.cut();
+  const swept = one.queue.do({ kind: 'sweep' });
+  begin();
+  await settle(one.clock);
+  commit();
+  await Promise.all([submitted, swept]);
+  t.match((await store.agents.getAgent(A1))?.agent, { connected: true, hubId: 'hub-2', sessionNumber: 2 });
+  endDuty();
+  await other;
+});
+
+t.test('R15: a sweep that waited for agents while one of them went to a hub that has just begun leaves it there', async (t) => {
+  const gates = new Gates();
+  const { one, store, start, pass } = await twoHubs(t, { onStep: (n, step) => gates.at(`${n} ${step}`) });
+  const [first, older] = [await one.peer('a0'), await one.peer('a1')];
+  await first.identify({ instance_id: 'machine-0' });
+  await older.identify();
+  await store.open();
+  const letGo = gates.shut('row');
+  const other = store.tasks.transact('somebody has the row of a0', async (unit) => {
+    await unit.load({ agents: ['a0' as AgentId] });
+    await gates.at('row');
+  });
+  const begin = gates.shut('1 begin');
+  const submitted = one.submit();
+  await first.cut();
+  await older.cut();
+  const swept = one.queue.do({ kind: 'sweep' });
+  begin();
+  await settle(one.clock);
+  await pass(10);
+  const three = await start(3);
+  const newer = await three.peer('a1');
+  await newer.identify();
+  letGo();
+  await Promise.all([submitted, swept, other]);
+  t.match((await store.agents.getAgent(A1))?.agent, { connected: true, hubId: 'hub-3', sessionNumber: 2 });
+  t.match((await store.agents.getAgent('a0' as AgentId))?.agent, { connected: false });
+});
 
 t.test('R15: a hub that stood still past its lease sends its sidecars off, and they lose nothing', async (t) => {
   const { one, two, pass } = await twoHubs(t);
