@@ -5,6 +5,7 @@
 import { messageOf } from '../../errors/agentcom-error.ts';
 import { assignmentOf, isOfRun, waitingName } from './about.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from './bounds.ts';
+import { expect } from './folders.ts';
 import type { Event, Input, Moment } from './inputs.ts';
 import { frameName, type SidecarState } from './state.ts';
 import { measureRoom, tellDraining } from './standing.ts';
@@ -22,6 +23,8 @@ export function onPersistFailed(turn: Turn, input: PersistFailed): void {
   if (isFirst) turn.state = { ...turn.state, fault: { deferred: [] }, isShort: true };
   if (isFirst) tellDraining(turn);
   turn.startTimer('journal', JOURNAL_RETRY_MS);
+  // The list may have stopped watching for files before it failed, and its input, a frame perhaps, may never be taken again.
+  for (const slot of turn.state.journal.slots) if (slot.expectedSinceMs !== null) expect(turn, slot);
   const { during } = input;
   if (during.type === 'timer' && during.timer.purpose === 'journal') return;
   if (isNewOffer(turn.state, during)) {

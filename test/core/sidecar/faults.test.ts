@@ -82,6 +82,30 @@ t.test('while the disk still fails, what waits goes on waiting, in order', async
   t.equal(sidecar.slot()?.status, 'working');
 });
 
+t.test('R4: what is no longer watched when the journal fails is watched again, since its agent may yet be woken', (t) => {
+  const sidecar = waking();
+  sidecar.wake(SPAWNED);
+  sidecar.wake(exited(127));
+  sidecar.looked();
+  t.match(sidecar.slot(), { status: 'waking', run: null, wakes: 1 }, 'between two tries');
+  const cancelled: Event = {
+    type: 'frame',
+    link: 1,
+    frame: { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 50 },
+  };
+  const effects = takeFailing(sidecar, cancelled);
+  t.ok(only(sidecar.all, 'forget').length > 0, 'the list that failed had begun with that');
+  t.match(only(effects, 'expect'), [{ name: named() }]);
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.timer('journal');
+  t.match(sidecar.slot(), { status: 'waking', stop: null }, 'the word of a link that is gone is not taken again');
+  sidecar.timer('journal');
+  sidecar.timer('retry');
+  t.match(words(sidecar.prepared()), ['persist', 'wake']);
+  t.same(words(sidecar.take(RESULT)), ['writeReport', 'persist']);
+  t.end();
+});
+
 t.test('R11: a run that is to be stopped is stopped at once, whatever the journal', async (t) => {
   // Its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
   const cancelled = (sidecar: Stage): Event => ({
