@@ -268,6 +268,11 @@ export class World implements Surroundings {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
     this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
     if (from === 'sidecar' && RETURNS.includes(type)) this.#rights.returned(this.agentOf(connection));
+    if (from === 'sidecar' && type === 'identify') {
+      const { held } = JSON.parse(text) as { readonly held?: readonly { readonly task_id: TaskId; readonly generation: number }[] };
+      // Who has it has accepted it, and says so by that.
+      for (const one of held ?? []) this.ledger.said(this.agentOf(connection), 'held', one.task_id, String(one.generation));
+    }
     if (from === 'hub' && type === 'identified') {
       if (this.ledger.isOpenElsewhere(this.agentOf(connection), connection)) this.#rights.replaced(this.agentOf(connection));
       this.ledger.present(this.agentOf(connection), connection, node, this.network.hubOf(connection));

@@ -4,6 +4,7 @@ import { withStrike } from '../../domain/breaker.ts';
 import { decideAhead, decideHeld, decideMissing, isCurrent, type AheadDecision } from '../../domain/reconciliation.ts';
 import { SENDINGS_MAX } from '../../domain/rules.ts';
 import { resumedDeadline } from '../../domain/transitions/assigning.ts';
+import { decideAccept } from '../../domain/transitions/reporting.ts';
 import { decideRaise, decideReclaim, type ReclaimReason } from '../../domain/transitions/taking-back.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
@@ -40,10 +41,10 @@ export function answerHeld(
     switch (decision.action) {
       case 'report':
         // Its word is on the way: until it is here the assignment is as good as going on.
-        if (task !== undefined && isCurrent(task, one, agent.id)) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+        if (task !== undefined && isCurrent(task, one, agent.id)) holdOn(batch, agent, task, context);
         return { ...name, action: 'report', reason: null };
       case 'continue':
-        if (task !== undefined) batch.touch(resumedDeadline(task, batch.nowMs, context.rules));
+        if (task !== undefined) holdOn(batch, agent, task, context);
         return { ...name, action: 'continue', reason: null };
       case 'lost':
         if (task !== undefined) takeBack(batch, agent.id, task, 'lost', context);
@@ -63,6 +64,16 @@ export function answerHeld(
   }
   confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
   return answers;
+}
+
+/**
+ * It has its assignment, so it has accepted that, whatever became of the frame that said so: from here on its lease and the limit of
+ * its run count. Or a sidecar that dies after each return, before its next frame, would hold the task for ever.
+ */
+function holdOn(batch: Batch, agent: Agent, task: Task, { rules }: HubContext): void {
+  const by = { agentId: agent.id, session: agent.sessionNumber };
+  if (task.acceptedAtMs === null) batch.put(decideAccept(task, by, batch.nowMs, rules));
+  else batch.touch(resumedDeadline(task, batch.nowMs, rules));
 }
 
 /** What is held above the stored generation, so far as it can be true; answers whether it cannot. */

@@ -58,6 +58,31 @@ t.test('R13: a crash loop is paused after three tasks, and drains no queue', asy
   t.equal(b1.frames.filter(({ type }) => type === 'task_assign').length, 4, 'all of it runs elsewhere');
 });
 
+t.test('R12: what a sidecar holds it has accepted: one that dies after each return has it for one run at most', async (t) => {
+  for (const status of ['waking', 'reporting']) {
+    const rig = await hubRig({ timing: { reconnectGraceMs: 60_000, runMaxMs: 300_000 } });
+    let peer = await rig.peer('a1');
+    await peer.identify();
+    const id = await rig.submit();
+    const comeBack = async (): Promise<void> => {
+      await peer.cut();
+      await rig.pass(20_000);
+      peer = await peer.again();
+      await peer.identify({ held: [{ task_id: id, generation: 1, status }] });
+    };
+    await comeBack();
+    t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', status);
+    for (let turn = 0; turn < 30; turn += 1) await comeBack();
+    const { task, events } = await rig.record(id);
+    t.match(
+      events.find(({ event }) => event === 'lost'),
+      { generation: 1, details: { reason: 'run_limit' } },
+    );
+    t.equal(task.retryCount, 1);
+    await rig.stop();
+  }
+});
+
 t.test('R12: a hub that restarts between the crashes counts on', async (t) => {
   const first = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let peer = await first.peer('a1');
