@@ -7,6 +7,7 @@ import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
 import type { Task } from '../../core/domain/task.ts';
 import { A_MOMENT_MS, aBody, aGeneration, anAgent, anAgentId, anAssignedTask, anEvent, aTask, changes } from '../contracts/fixtures.ts';
 import { BoundsJudge } from './bounds-judge.ts';
+import { Ledger } from './ledger.ts';
 import { LOOK_MS, PatienceJudge } from './patience-judge.ts';
 import { RightsJudge } from './rights-judge.ts';
 
@@ -26,6 +27,32 @@ function aCourt() {
   const verdicts = (): readonly string[] => found.splice(0);
   return { clock, database, violated, verdicts };
 }
+
+t.test('J7: who was heard of a moment before is not silent; a repeated accept renews nothing', (t) => {
+  const { clock, database, violated, verdicts } = aCourt();
+  const ledger = new Ledger({ clock, database, timing: HUB_TIMING, violated });
+  const keep = (task: Task): unknown => database.tasks.set(task.id, { task, dueAtMs: null, body: aBody() });
+  const fresh = anAssignedTask(ME, { acceptedAtMs: null, runDeadlineAtMs: null });
+  const says = (type: string): void => ledger.arrived(ME, JSON.stringify({ type, task_id: fresh.id, generation: fresh.generation }), 'hub');
+  const taken = (): void => {
+    clock.advance(1_000);
+    const reclaimed = { event: 'lost', agentId: ME, generation: fresh.generation, details: { reason: 'lease_expired' } } as const;
+    ledger.committed([event({ ...reclaimed, taskId: fresh.id })], clock.monotonicMs(), 'hub');
+    clock.advance(MINUTE_MS);
+  };
+  keep(fresh);
+  says('task_accepted');
+  taken();
+  t.strictSame(verdicts(), ['J7'], 'its accept');
+  keep(anAssignedTask(ME));
+  says('task_progress');
+  taken();
+  t.strictSame(verdicts(), ['J7'], 'a word of its work');
+  says('task_accepted');
+  taken();
+  t.strictSame(verdicts(), [], 'the accept once more');
+  t.end();
+});
 
 t.test('J9: an assignment is taken by nobody but its agent, and nobody raises a generation', (t) => {
   const { clock, database, violated, verdicts } = aCourt();

@@ -259,6 +259,10 @@ export class Ledger {
     const [, type, taskId] = /^\{"type":"(task_accepted|task_progress)","task_id":"(task-[0-9a-f]+)"/.exec(text) ?? [];
     if (type === undefined || taskId === undefined) return;
     const generation = /"generation":(\d+)/.exec(text)?.[1] ?? '';
+    // By an accept a lease begins. What repeats it is answered and renews nothing: whoever is at work says so in progress.
+    const task = this.#deps.database.tasks.get(taskId as TaskId)?.task;
+    const isAccepted = task !== undefined && task.acceptedAtMs !== null && String(task.generation) === generation;
+    if (type === 'task_accepted' && isAccepted) return;
     this.#heardOfMs.set(`${hub} ${agentId} ${taskId} ${generation}`, this.#deps.clock.monotonicMs());
   }
 
