@@ -85,6 +85,8 @@ const DRAINED_WITHIN_MS = 120_000;
 const COLLECT_EACH_MS = 15_000;
 /** This share of the time is not looked at: caches fill and the heap finds its size. */
 const WARM_UP = 0.25;
+/** What docs/performance.md says for hubs on glibc: without it, what threads have freed stays theirs. */
+const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
 const MIB = 2 ** 20;
 
 export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOutcome> {
@@ -94,7 +96,10 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   // The hub's own limits: they are what keeps the neighbours in check.
   const world = await makeChaosWorld(t, { tree: options.tree, limits: {}, hubTiming: keptFor(loadMs) });
   const log = newFaultLog();
-  const hub = keepRunning({ name: 'hub', start: (env) => world.startHub({ env: { ...env, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }) });
+  const hub = keepRunning({
+    name: 'hub',
+    start: (env) => world.startHub({ env: { ...env, ...MALLOC, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }),
+  });
   if ((await hub.current().ready) === null) throw new Error('the hub did not start');
   const proxies = await Promise.all(Array.from({ length: LINES }, () => tcpProxy(t, world.hubPort)));
   const real = Array.from({ length: Math.min(options.real ?? REAL, options.sidecars) }, (_, n) => `real-${n + 1}`);

@@ -2,7 +2,10 @@
 import t from 'tap';
 import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import { Rest } from '../../../core/application/hub/rest.ts';
+import { FrameRates } from '../../../core/application/hub/sessions/frame-rates.ts';
 import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/frame-turns.ts';
+import { WastefulBehind } from '../../../core/application/hub/sessions/wasteful.ts';
+import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { HubConnection } from '../../../core/ports/hub-transport.ts';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
@@ -172,6 +175,40 @@ t.test('R20: what is behind goes when nothing else waits, and some of it with on
   await rig.queue.flush();
   t.strictSame(inOrder, [...Array(200).keys()], 'all of it, in order');
   await rig.stop();
+});
+
+t.test('R20: of what wasteful agents ask for some waits for its commit, in number and in bytes, and then their frames do', async (t) => {
+  const clock = virtualClock();
+  const rates = new FrameRates(HUB_LIMITS, clock);
+  const settle: (() => void)[] = [];
+  const inbox = new WastefulBehind(
+    {
+      do: () => Promise.reject(new Error('nobody asks')),
+      post: (_command, settled, behind) => {
+        t.ok(behind);
+        settle.push(() => settled({ ok: true, answer: { kind: 'noted' } as never }));
+      },
+      expect: () => () => undefined,
+      isAwaited: () => false,
+    },
+    rates,
+  );
+  for (let n = 0; n < 40; n += 1) rates.of('liar' as AgentId).wasted();
+  const post = (characters: number): void => {
+    const from = { agentId: 'liar' as AgentId, session: 1 };
+    const body = { report: 'accepted' } as const;
+    inbox.post({ kind: 'report', from, taskId: aTaskId(1), generation: null, body, characters }, () => undefined);
+  };
+  post(1_000_000);
+  t.notOk(inbox.isFull);
+  post(100_000);
+  t.ok(inbox.isFull, 'two mebibytes of UTF-16');
+  settle.shift()?.();
+  t.notOk(inbox.isFull);
+  for (let n = 0; n < 255; n += 1) post(0);
+  t.ok(inbox.isFull, '256 of any size');
+  for (const each of settle) each();
+  t.notOk(inbox.isFull);
 });
 
 t.test('R20: a command that is about to come is waited for, and not for long', async (t) => {

@@ -38,8 +38,6 @@ const FAULTS: Readonly<Record<number, string>> = {
 const WAITING_BYTES = 1_048_576;
 /** A frame of so much text takes the hub longer than others should wait for it. */
 const LARGE_CHARACTERS = 65_536;
-/** Commands of wasteful agents that wait for a commit; with more, their frames wait. */
-const BEHIND_MAX = 256;
 
 export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
@@ -62,7 +60,7 @@ export class HubSessions implements TransportEvents {
       log,
       bytesMax: context.limits.frameBytes + WAITING_BYTES,
       isAwaited: () => inbox.isAwaited(),
-      isHeld: ({ state }) => state === 'identified' && inbox.waiting >= BEHIND_MAX,
+      isHeld: ({ state }) => state === 'identified' && inbox.isFull,
       isWasteful: ({ state, canWait }) => state === 'identified' && canWait,
     });
     this.#deps = {

@@ -4,16 +4,22 @@
  */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
+import { sizeOf } from '../command-size.ts';
 import type { Command, CommandInbox, Settled } from '../commands.ts';
 import { speakerOf } from '../inbox.ts';
 import type { FrameRates } from './frame-rates.ts';
+
+/** Commands of wasteful agents that wait for a commit, and their bytes; with more, their frames wait. */
+const BEHIND_MAX = 256;
+const BEHIND_BYTES_MAX = 2_097_152;
 
 export class WastefulBehind implements CommandInbox {
   readonly #inbox: CommandInbox;
   readonly #rates: FrameRates;
   readonly #waiting = new Map<AgentId, number>();
-  /** Commands that are behind and wait for their commit. */
-  waiting = 0;
+  /** Commands that are behind and wait for their commit, and their bytes in memory. */
+  #behind = 0;
+  #behindBytes = 0;
 
   constructor(inbox: CommandInbox, rates: FrameRates) {
     this.#inbox = inbox;
@@ -21,6 +27,11 @@ export class WastefulBehind implements CommandInbox {
   }
 
   readonly do: CommandInbox['do'] = (command) => this.#inbox.do(command);
+
+  /** Whether frames of wasteful agents are to wait until some of their commands are committed. */
+  get isFull(): boolean {
+    return this.#behind >= BEHIND_MAX || this.#behindBytes >= BEHIND_BYTES_MAX;
+  }
 
   readonly expect = (): (() => void) => this.#inbox.expect();
 
@@ -37,12 +48,15 @@ export class WastefulBehind implements CommandInbox {
     };
     const ahead = this.#waiting.get(agentId) ?? 0;
     if (ahead === 0 && !rate.isWasteful) return this.#inbox.post(command, isReport ? noted : settled);
-    this.waiting += 1;
+    const bytes = sizeOf(command);
+    this.#behind += 1;
+    this.#behindBytes += bytes;
     this.#waiting.set(agentId, ahead + 1);
     this.#inbox.post(
       command,
       (outcome) => {
-        this.waiting -= 1;
+        this.#behind -= 1;
+        this.#behindBytes -= bytes;
         const left = (this.#waiting.get(agentId) ?? 1) - 1;
         if (left === 0) this.#waiting.delete(agentId);
         else this.#waiting.set(agentId, left);
