@@ -120,6 +120,7 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
     },
 
     prepare: (name, task, publish) => tasks.prepare(name, task, publish),
+    placeOf: (name) => tasks.placeOf(name),
 
     expect(name, flat) {
       if (isClosed) return;

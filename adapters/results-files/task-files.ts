@@ -17,6 +17,7 @@ export interface TaskFiles {
   /** Makes the folders that hold the others. */
   makeFolders(): Promise<void>;
   prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+  placeOf(name: AssignmentName): PreparedRun;
   withdraw(name: AssignmentName): Promise<void>;
   withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
   keep(name: AssignmentName, streams: boolean): Promise<void>;
@@ -27,7 +28,7 @@ const OWNER_ONLY_FOLDER = 0o700;
 const OWNER_ONLY_FILE = 0o600;
 const PUBLISHED_ENDING = '.json';
 
-/** All of these fail with `AC_JOURNAL_WRITE`. */
+/** Whatever touches the disk fails with `AC_JOURNAL_WRITE`. */
 export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
   async function prepare(
     paths: AssignmentPaths,
@@ -38,13 +39,19 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     // Before the folder that says it was done.
     if (lstatSync(paths.runDir, { throwIfNoEntry: false }) === undefined) await refuseEarlierFlatNames(paths, name, folders.refused);
     for (const folder of [paths.resultsDir, paths.runDir]) {
+      const found = lstatSync(folder, { throwIfNoEntry: false });
+      if (found !== undefined && !found.isDirectory()) throw new Error(`"${folder}" is no folder; remove what lies there`);
       mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
-      if (!lstatSync(folder).isDirectory()) throw new Error(`"${folder}" is a link; a folder was wanted`);
     }
     // Not synced: the journal has the task, and whoever lost power has no agent any more that would read this.
     writeWhole(paths.taskFile, task);
     if (publish) await publishTask(paths, { ...task, generation: name.generation, results_dir: paths.resultsDir });
-    return { resultsDir: paths.resultsDir, taskFile: paths.taskFile, runDir: paths.runDir };
+    return placeOf(name);
+  }
+
+  function placeOf(name: AssignmentName): PreparedRun {
+    const { resultsDir, taskFile, runDir } = pathsOf(folders, name);
+    return { resultsDir, taskFile, runDir };
   }
 
   /**
@@ -91,6 +98,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
         for (const folder of [folders.results, folders.runs, folders.tasks]) await makeFolder(folder);
       }),
     prepare: (name, task, publish) => told(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
+    placeOf,
     withdraw: (name) => told(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
     withdrawAllBut: (names) => told('withdraw published tasks', () => withdrawAllBut(names)),
     keep: (name, streams) => told(`keep only the result of ${assignmentText(name)}`, () => keepOnly(pathsOf(folders, name), streams)),

@@ -7,7 +7,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
-import type { ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
+import type { PreparedRun, ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
 import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
 
@@ -60,6 +60,11 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
     };
   };
 
+  function placeOf(name: AssignmentName): PreparedRun {
+    const { resultsDir, runDir, taskFile } = pathsOf(name);
+    return { resultsDir: `${ROOT}/${resultsDir}`, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` };
+  }
+
   function release(name: AssignmentName): void {
     expected.get(assignmentText(name))?.end();
     expected.delete(assignmentText(name));
@@ -80,8 +85,7 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
         hasFault = false;
         return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This prepare in memory was told to fail.'));
       }
-      const { resultsDir, runDir, taskFile, published } = pathsOf(name);
-      const results = `${ROOT}/${resultsDir}`;
+      const { resultsDir, taskFile, published } = pathsOf(name);
       if (files.read(taskFile) === null) {
         const why = `It was there before the wake of ${assignmentText(name)}.`;
         for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, name.taskId, file, why);
@@ -89,10 +93,12 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
       files.write(taskFile, JSON.stringify(task));
       const isTaken = files.read(published) !== null || files.under(resultsDir).length > 0;
       if (publish && !isTaken) {
-        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: results }));
+        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: placeOf(name).resultsDir }));
       }
-      return Promise.resolve({ resultsDir: results, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` });
+      return Promise.resolve(placeOf(name));
     },
+
+    placeOf,
 
     expect(name, flat) {
       if (isClosed) return;

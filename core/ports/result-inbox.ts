@@ -57,6 +57,9 @@ export interface ResultInbox {
    */
   prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
 
+  /** What `prepare` answers, whatever lies there now. Looks at nothing. */
+  placeOf(name: AssignmentName): PreparedRun;
+
   /**
    * Watches the folder of this assignment from now on, once the inbox is open. Flat names in the results folder count for it too: those
    * that name another generation inside never, and with `named` only those that name this one.

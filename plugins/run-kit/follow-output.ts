@@ -5,8 +5,9 @@ import type { Log } from '../../core/ports/log.ts';
 import type { StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
 import { lineFollower, type FollowedLines } from './line-follower.ts';
 import type { DroppedLine } from './line-splitter.ts';
-import { runFiles } from './run-files.ts';
+import { RUN_STREAMS_BYTES_MAX, runFiles } from './run-files.ts';
 import { wait } from './wait.ts';
+import { tooMuchOutput } from './watch-run.ts';
 import type { Emit } from './wake-events.ts';
 
 /** Between two looks at the file: watchers of files miss lines. */
@@ -30,6 +31,8 @@ export interface FollowOutputOptions {
   readonly stream?: 'stdout' | 'stderr' | undefined;
   /** Longer lines are left out. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
+  /** Of a longer stream the rest is not heard, and the run counts as failed. Default `RUN_STREAMS_BYTES_MAX`. */
+  readonly streamBytesMax?: number | undefined;
   /** Told of each line that was left out, between the lines that it stood between. */
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
   /** Aborted when nobody listens any more. */
@@ -51,7 +54,7 @@ export interface OutputFollower {
  * the file cannot be read, the agent counts as `failed` and nothing more is heard.
  */
 export function followOutput(options: FollowOutputOptions): OutputFollower {
-  const { runId, runDir, hear, emit, stream = 'stdout', left, clock, log } = options;
+  const { runId, runDir, hear, emit, stream = 'stdout', streamBytesMax = RUN_STREAMS_BYTES_MAX, left, clock, log } = options;
   const file = lineFollower({ path: runFiles(runDir)[stream], lineBytesMax: options.lineBytesMax });
   const ended = new AbortController();
   const enough = AbortSignal.any([ended.signal, left]);
@@ -74,6 +77,11 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
       const read = await file.read();
       await take(read);
       isAtEnd = read.isAtEnd;
+      // Nobody measures a run that has ended, and to read it all would take as long as its agent likes.
+      if (file.position() > streamBytesMax) {
+        isDeaf = true;
+        return await emit(tooMuchOutput(streamBytesMax));
+      }
     }
     if (isOver) await take(file.end());
   };

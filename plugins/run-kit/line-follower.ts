@@ -30,6 +30,8 @@ export interface FollowedLines {
 export interface LineFollower {
   /** The lines that were completed since the last call, at most about a line limit's worth of bytes; none: nothing new yet. */
   read(): Promise<FollowedLines>;
+  /** How far the file was read, bytes. A line without its end yet counts here. */
+  position(): number;
   /** Once the program has ended and all is read: its last line, where that has no end. */
   end(): Pick<FollowedLines, 'lines' | 'dropped'>;
 }
@@ -65,6 +67,7 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
       }
       return { lines, offset: position - splitter.partialBytes(), dropped, isAtEnd };
     },
+    position: () => position,
     end: () => splitter.end(),
   };
 }

@@ -69,21 +69,29 @@ export function openErrorStream(runDir: string): number {
   return openSync(stderr, 'ax', PRIVATE);
 }
 
-/** Whether `openStreams` has got to its end there. While it has not, no process was started on this try. */
-export const wereStreamsOpened = async (runDir: string): Promise<boolean> =>
-  (await unlessMissing(() => lstat(runFiles(runDir).stderr))) !== null;
+/**
+ * Whether `openStreams` has got to its end there. While it has not, no process was started on this try. A folder that cannot be
+ * looked into was changed by somebody since.
+ */
+export async function wereStreamsOpened(runDir: string): Promise<boolean> {
+  try {
+    return (await unlessMissing(() => lstat(runFiles(runDir).stderr))) !== null;
+  } catch {
+    return true;
+  }
+}
 
-/** How much the run has written so far. */
+/** How much the run has written so far. Fails where its folder cannot be looked into. */
 export async function streamedBytes(runDir: string): Promise<number> {
   const { stdout, stderr } = runFiles(runDir);
   const sizes = await Promise.all([stdout, stderr].map((path) => unlessMissing(async () => (await lstat(path)).size)));
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
-/** The last `bytesMax` of a file as text, from a whole character on; empty when there is no such regular file. */
+/** The last `bytesMax` of a file as text, from a whole character on; empty when there is no such regular file that we may read. */
 export async function tailOf(path: string, bytesMax: number): Promise<string> {
   // The agent may write here, so a link or a FIFO in the file's place must neither be followed nor block us.
-  const file = await unlessMissing(() => open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);
   if (file === null) return '';
   try {
     const found = await file.stat();

@@ -1,4 +1,5 @@
 /** Follows a run that was started, by us or by an earlier sidecar, to its end, and sees to it that nothing of it is left. */
+import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { ProcessMark, StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
@@ -45,7 +46,7 @@ export interface WatchRunOptions {
 
 /**
  * Emits, last of all, `stopped` if the run was stopped and `exited` if it ended by itself; before `exited` a `failed`
- * when it was ended because it wrote too much. Emits nothing more once `left` is aborted.
+ * when it was ended because it wrote too much, or what it wrote cannot be looked at. Emits nothing more once `left` is aborted.
  */
 export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<void> {
   const { signal, left, enough, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
@@ -58,7 +59,7 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     aborted(signal, over.signal).then(() => 'stop' as const),
     aborted(left, over.signal).then(() => 'left' as const),
     ...(enough === undefined ? [] : [aborted(enough, over.signal).then(() => 'enough' as const)]),
-    overflow(options, streamsBytesMax, over.signal).then(() => 'overflow' as const),
+    overflow(options, streamsBytesMax, over.signal),
     ended.then(() => 'ended' as const),
   ]).finally(() => {
     over.abort();
@@ -66,7 +67,7 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
   if (left.aborted) return;
   if (first === 'ended' && options.detaches === true && !signal.aborted && isWell(childEnd)) return;
 
-  if (first === 'overflow' && !signal.aborted) await emit(tooMuchOutput(streamsBytesMax));
+  if (typeof first === 'object' && !signal.aborted) await emit(first);
   // Its children may outlive the main process; the run is over when they are gone too.
   const { wasAlive, survivors } = await stopTree({
     ...options,
@@ -123,9 +124,24 @@ function foreignWatch({ main, table, clock }: WatchRunOptions) {
   };
 }
 
-async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<void> {
-  while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, LOOK_AT_STREAMS_MS, cut);
+/** Answers once the streams of the run are over their bound, or cannot be measured any more: why the run is ended. */
+async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<WakeEvent> {
+  try {
+    while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, LOOK_AT_STREAMS_MS, cut);
+  } catch (error) {
+    return unmeasured(runDir, error);
+  }
+  return tooMuchOutput(bytesMax);
 }
+
+/** How a run ends whose agent has spoilt the folder of its streams. */
+const unmeasured = (runDir: string, error: unknown): WakeEvent => ({
+  type: 'failed',
+  phase: 'agent',
+  message: `The standard output and error of the agent cannot be looked at, and it was stopped: ${messageOf(error)}. Leave "${runDir}" to the sidecar.`,
+  retryable: true,
+  details: { cause: 'output_unreadable' },
+});
 
 /** How a run ends that wrote more than it may. */
 export const tooMuchOutput = (bytesMax: number): WakeEvent => ({

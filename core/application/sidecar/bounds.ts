@@ -26,7 +26,7 @@ export const JOURNAL_RETRY_MS = 5_000;
 /** Between two tries to look into a results folder that could not be looked at, and how many there are: a minute in all. */
 export const LOOK_RETRY_MS = 5_000;
 export const LOOK_TRIES_MAX = 12;
-/** Between two tries to remove the folders of an assignment, and how many may wait for one. */
+/** Between two tries to remove the folders of an assignment, and how many may wait for one, or for their turn. */
 export const REMOVE_RETRY_MS = 600_000;
 export const REMOVALS_WAITING_MAX = 1_000;
 /** Until a timer of the sidecar itself comes again whose turn threw. */

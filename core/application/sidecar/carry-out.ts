@@ -22,6 +22,8 @@ const readFrame = frameReader<HubFrame>(hubSchemas);
 export interface CarryOut {
   durably(effect: DurableEffect | PersistEffect): Promise<void>;
   outwardly(effect: OutwardEffect): Promise<void>;
+  /** Answers once the files of all that ended by now are removed, or could not be. */
+  removed(): Promise<void>;
   /** Lets go of timers, connection and runs. */
   leave(): void;
 }
@@ -41,6 +43,9 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   /** Looks that are to be tried again. */
   const looks = new Set<Timer>();
   const removals = new Set<Timer>();
+  /** Ends once all that is to be removed by now was tried: one after the other, beside everything else. */
+  let removed: Promise<void> = Promise.resolve();
+  let removing = 0;
   let connection: LinkConnection | null = null;
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
   const reports = pacedReports({ hasRoom, read: readReport });
@@ -105,7 +110,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
       const paths = await results.prepare(name, task, publish);
       if (!publish) deliver({ type: 'prepared', name, paths, runId: ids.random('run') });
     } catch (thrown) {
-      deliver({ type: 'prepare_failed', name, message: messageOf(thrown) });
+      deliver({ type: 'prepare_failed', name, paths: results.placeOf(name), message: messageOf(thrown) });
     }
   }
 
@@ -138,6 +143,16 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     await attempt('tell an agent that its assignment is gone', () => results.withdraw(name));
   }
 
+  /**
+   * Not awaited: an agent may leave a million files, and all other tasks would wait until they are gone. Only where too many
+   * assignments wait for it does the next thing wait too.
+   */
+  function removeBeside(name: Assignment, work?: () => Promise<void>): Promise<void> {
+    removing += 1;
+    removed = removed.then(() => remove(name, work)).then(() => void (removing -= 1));
+    return removing > REMOVALS_WAITING_MAX ? removed : Promise.resolve();
+  }
+
   /** What an agent has made such that it cannot be removed may be removed later; it is in nobody's way. */
   async function remove(name: Assignment, work = (): Promise<void> => results.remove(name)): Promise<void> {
     try {
@@ -148,7 +163,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
       log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
       const timer = clock.after(REMOVE_RETRY_MS, () => {
         removals.delete(timer);
-        void remove(name, work);
+        void removeBeside(name, work);
       });
       removals.add(timer);
     }
@@ -165,7 +180,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     // The newest stays, whatever it takes: a run's streams are bounded.
     for (let place = 0; bytes > KEPT_BYTES_MAX && place < read.length - 1; place += 1) {
       bytes -= sizes[place] as number;
-      if ((sizes[place] as number) > 0) await remove(read[place] as Assignment);
+      if ((sizes[place] as number) > 0) await removeBeside(read[place] as Assignment);
     }
   }
 
@@ -207,9 +222,9 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'forget':
           return results.forget(effect.name);
         case 'keepResult':
-          return await remove(effect.name, () => results.keep(effect.name, effect.streams));
+          return await removeBeside(effect.name, () => results.keep(effect.name, effect.streams));
         case 'removeFiles':
-          return await remove(effect.name);
+          return await removeBeside(effect.name);
       }
     },
 
@@ -255,6 +270,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
           return onStopped();
       }
     },
+
+    removed: () => removed,
 
     leave() {
       for (const timer of timers.values()) timer.cancel();

@@ -16,7 +16,8 @@ export type Event =
   | { readonly type: 'bad_frame'; readonly link: number; readonly what: Readonly<Record<string, unknown>> }
   /** `runId`: a fresh one, for the wake that may follow. */
   | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
-  | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly message: string }
+  /** `paths`: where they would be. */
+  | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly paths: PreparedRun; readonly message: string }
   | { readonly type: 'wake'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
   /** The runner said what cannot be taken. */
   | {

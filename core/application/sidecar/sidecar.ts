@@ -7,7 +7,7 @@ import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { JournalOpened } from '../../ports/journal.ts';
 import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './bounds.ts';
-import { carryOut } from './carry-out.ts';
+import { carryOut, type CarryOut } from './carry-out.ts';
 import { createDriver, type Driver, type DriverParts } from './driver.ts';
 import type { Event } from './inputs.ts';
 import { readJournalState, stateOfCopy, type JournalState } from './journal-state.ts';
@@ -64,7 +64,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   const stopped = promise<void>();
   let starting: Promise<void> | null = null;
   let stopping: Promise<void> | null = null;
-  let running: { readonly driver: Driver; readonly leave: () => void } | null = null;
+  let running: { readonly driver: Driver; readonly carrying: CarryOut } | null = null;
 
   async function start(): Promise<void> {
     const setting = settingOf(options);
@@ -98,7 +98,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     const driver = createDriver(parts, loaded);
     driver.broken.catch(finished.reject);
     await results.open((sighting) => void take({ type: 'sighting', sighting }));
-    running = { driver, leave: () => carrying.leave() };
+    running = { driver, carrying };
     if (opened.damage !== null) log.error(opened.damage.message, { set_aside: opened.damage.setAside });
     await driver.deliver({ type: 'start' });
   }
@@ -116,14 +116,15 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     // What went wrong at the start was told to who started it; here only its end matters.
     await Promise.allSettled([starting]);
     if (running !== null) {
-      const { driver, leave } = running;
-      const tooLate = clock.after(STOP_AT_LATEST_MS, stopped.resolve);
+      const { driver, carrying } = running;
+      const late = promise<void>();
+      const tooLate = clock.after(STOP_AT_LATEST_MS, late.resolve);
       void driver.deliver({ type: 'stop' });
       driver.broken.catch(stopped.resolve);
-      await stopped.promise;
+      await Promise.race([stopped.promise.then(() => carrying.removed()), late.promise]);
       tooLate.cancel();
       driver.halt();
-      leave();
+      carrying.leave();
     }
     await close();
     finished.resolve();

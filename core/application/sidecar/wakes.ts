@@ -72,15 +72,26 @@ function requestFor(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): W
   return { ...nameOf(slot), agentId: turn.setting.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
 }
 
-export function onPrepareFailed(turn: Turn, input: { readonly name: Assignment; readonly message: string }): void {
+export function onPrepareFailed(
+  turn: Turn,
+  input: { readonly name: Assignment; readonly paths: PreparedRun; readonly message: string },
+): void {
   const slot = turn.slot(input.name);
   if (slot === undefined) return;
   turn.patchLive(slot, { preparing: false });
-  if (slot.run !== null) return attachLater(turn, slot, input.message);
+  if (slot.run !== null) return attachAllTheSame(turn, slot, slot.run, input);
   if (slot.stop !== null || slot.status === 'reporting') return;
   // A published task was counted when it was laid out.
   const wakes = slot.status === 'waking_confirmation' ? slot.wakes : slot.wakes + 1;
   wakeFailed(turn, { ...slot, wakes }, { message: input.message, retryable: true });
+}
+
+/** Its agent may have spoilt its own folders, or the disk is full: that is no reason to leave a run that was begun to itself. */
+function attachAllTheSame(turn: Turn, slot: Slot, run: SlotRun, input: { readonly paths: PreparedRun; readonly message: string }): void {
+  const fields = { task_id: slot.taskId, generation: slot.generation, error: input.message };
+  turn.log('warn', 'the folders of a run cannot be made again; going on with it as they are', fields);
+  turn.patchLive(slot, { paths: input.paths });
+  attach(turn, slot, run, input.paths);
 }
 
 /** A run that cannot be followed may be alive: its slot is kept, and the runner is asked again. */

@@ -107,6 +107,7 @@ function steppedInbox(results: ResultInbox, kill: Armed): ResultInbox {
         kill.at(`after a sighting of ${sighting.kind}`);
       }),
     prepare: (name, task, publish) => around(kill, 'preparing the folders', () => results.prepare(name, task, publish)),
+    placeOf: (name) => results.placeOf(name),
     expect: (name, flat) => results.expect(name, flat),
     look: (name) => around(kill, 'looking for results', () => results.look(name)),
     forget: (name) => results.forget(name),

@@ -1,5 +1,20 @@
 import t from 'tap';
-import { assignFrame, exited, named, online, only, sent, SPAWNED, stoppedRun, TASK, waking, WOKEN, words, working } from './stage.ts';
+import {
+  assignFrame,
+  exited,
+  named,
+  online,
+  only,
+  pathsOf,
+  sent,
+  SPAWNED,
+  stoppedRun,
+  TASK,
+  waking,
+  WOKEN,
+  words,
+  working,
+} from './stage.ts';
 
 const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 2_000 } as const;
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
@@ -117,7 +132,7 @@ t.test('folders that were being made when it was cancelled lead to nothing', asy
   sidecar.frame(assignFrame());
   sidecar.frame(cancel);
   t.same(sidecar.prepared(), []);
-  t.same(sidecar.take({ type: 'prepare_failed', name: named(), message: '' }), []);
+  t.same(sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: '' }), []);
 });
 
 t.test('a confirmation that could not be sent is given when the hub asks again', async (t) => {

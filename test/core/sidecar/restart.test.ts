@@ -8,6 +8,7 @@ import {
   named,
   only,
   sent,
+  pathsOf,
   SPAWNED,
   stage,
   START_MS,
@@ -161,12 +162,19 @@ t.test('a run without a runner in the config is lost, unless its result is there
 
 t.test('a run that cannot be found out about keeps its slot', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT));
-  const failed = sidecar.take({ type: 'prepare_failed', name: named(), message: 'EACCES' });
-  t.equal(startedFor(failed, 'retry'), 5_000);
-  t.same(words(sidecar.timer('retry')), ['prepare']);
   sidecar.prepared();
   t.equal(startedFor(sidecar.take({ type: 'run_over', name: named(), runId: 'run-old', error: 'EIO' }), 'retry'), 5_000);
+  t.same(words(sidecar.timer('retry')), ['prepare']);
   t.equal(sidecar.slot()?.status, 'working');
+});
+
+t.test('R16: a run whose folders cannot be made again is gone on with, and ends', async (t) => {
+  const { sidecar } = restarted(journal(WOKEN_SLOT));
+  const taken = sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'EACCES' });
+  t.match(only(taken, 'attach'), [{ run: { runId: 'run-old', ...pathsOf(named()) }, stop: null }]);
+  sidecar.take({ type: 'wake', name: named(), runId: 'run-old', event: exited(null) });
+  t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  t.equal(sidecar.slot(), undefined, 'and its slot is free');
 });
 
 t.test('what is left of the run time, whatever the clock did meanwhile', async (t) => {

@@ -4,7 +4,7 @@ import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import { BLOT, blotted, blottedLog, blotter, SECRETS_MAX } from '../../../core/application/sidecar/secrets.ts';
 import { secretsOf } from '../../../apps/sidecar/secrets.ts';
 import type { Event } from '../../../core/application/sidecar/inputs.ts';
-import { named } from './stage.ts';
+import { named, pathsOf } from './stage.ts';
 
 const LONG = 'sk-ant-0123456789-abcdef';
 const QUOTED = 'pass"word\\with\nlines';
@@ -41,7 +41,7 @@ t.test('each way by which an agent’s words come in is covered, and names and m
     { type: 'wake', ...about, event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { said: [LONG] } } },
     { type: 'wake_refused', ...about, reason: 'bad_word', message: LONG },
     { type: 'run_over', ...about, error: LONG },
-    { type: 'prepare_failed', name, message: LONG },
+    { type: 'prepare_failed', name, paths: pathsOf(named()), message: LONG },
     { type: 'checked', checks: [{ check: 'login', ok: false, message: LONG }] },
     { type: 'sighting', sighting: { kind: 'progress', name, percent: 1, message: LONG, tokensUsed: null } },
     { type: 'sighting', sighting: { kind: 'invalid', name, reason: 'result_invalid', message: LONG } },

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { assignFrame, named, online, only, sent, stage, startedFor, TASK, words, writtenBody } from './stage.ts';
+import { assignFrame, named, online, only, pathsOf, sent, stage, startedFor, TASK, words, writtenBody } from './stage.ts';
 
 const SELF = { runner: null };
 const RESULT = { kind: 'result', value: { status: 'success', output: 1 }, replaced: false } as const;
@@ -68,7 +68,10 @@ t.test('cancelled: withdrawn before it is confirmed; an agent that took it canno
 
 t.test('a task that cannot be laid out is tried again', async (t) => {
   const sidecar = laidOut();
-  t.equal(startedFor(sidecar.take({ type: 'prepare_failed', name: named(), message: 'disk full' }), 'retry'), 5_000);
+  t.equal(
+    startedFor(sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'disk full' }), 'retry'),
+    5_000,
+  );
   t.same(words(sidecar.timer('retry')), ['prepare']);
   t.same(words(sidecar.prepared()), ['persist', 'publish']);
 });

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { keyOf, named, TASK } from './stage.ts';
+import type { HubFrame } from '../../../core/protocol/hub-frames.ts';
+import { keyOf, named, OTHER, TASK } from './stage.ts';
 import { obliging, offer, openRoom, room, welcome, worker, type Room } from './sidecar-room.ts';
 
 t.test('a task from its offer to its answer', async (t) => {
@@ -302,4 +303,23 @@ t.test('R10: of a copied journal no run is gone on with or told as lost; its rep
   );
   t.equal(here.runner.started.length, 1);
   await here.sidecar.stop();
+});
+
+t.test('R16: what one agent left may take any time to remove; the other slot works on, and a stop does not wait for ever', async (t) => {
+  const here = await openRoom({ slots: 2, hub: obliging });
+  here.results.remove = () => new Promise<never>(() => undefined);
+  here.say(offer());
+  await here.pass(2_000);
+  here.say({ ...offer(), task_id: OTHER } as HubFrame);
+  await here.pass(2_000);
+  t.match(
+    here.heard.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
+    [TASK, OTHER],
+  );
+  let isStopped = false;
+  void here.sidecar.stop().then(() => (isStopped = true));
+  await here.pass(9_000);
+  t.notOk(isStopped, 'it has its moment');
+  await here.pass(1_000);
+  t.ok(isStopped);
 });

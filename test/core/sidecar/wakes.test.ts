@@ -8,6 +8,7 @@ import {
   only,
   OTHER,
   sent,
+  pathsOf,
   SPAWNED,
   START_MS,
   startedFor,
@@ -72,7 +73,7 @@ t.test('what cannot help is not tried again', async (t) => {
 t.test('folders that cannot be made count as a wake that could not be spawned', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
-  const effects = sidecar.take({ type: 'prepare_failed', name: named(), message: 'disk full' });
+  const effects = sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'disk full' });
   t.equal(startedFor(effects, 'retry'), 5_000);
   t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });
 });

@@ -1,0 +1,88 @@
+/** What an agent may do to a file or folder of its own, whether it means harm or has a bug. */
+import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** What a cell has beside the data directory of its sidecar. */
+export interface Beside {
+  /** Somebody else's folder: nothing in it may be read, changed or removed. */
+  readonly elsewhere: string;
+  /** Where things are moved to. */
+  readonly away: string;
+  /** One of each, to be linked to where it is wanted. */
+  readonly fifo: string;
+  readonly socket: string;
+}
+
+/** `isFolder`: what should be there is a folder. */
+export type Operation = (path: string, beside: Beside, isFolder: boolean) => void;
+
+/** In bytes; nothing of it is on the disk. */
+const HUGE_BYTES = 10 * 2 ** 30;
+/** Folders in each other; their path is longer than the 4,096 bytes that Linux takes. */
+const DEEP = 2_500;
+
+let moved = 0;
+
+/** Whatever lies there is moved away; then `make` puts something else in its place. */
+const instead =
+  (make: (path: string, beside: Beside) => void): Operation =>
+  (path, beside) => {
+    moveAway(path, beside);
+    mkdirSync(dirname(path), { recursive: true });
+    make(path, beside);
+  };
+
+function moveAway(path: string, { away }: Beside): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) renameSync(path, join(away, `moved-${(moved += 1)}`));
+}
+
+/** There is something of the kind that should be there. */
+function thereIs(path: string, isFolder: boolean): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  mkdirSync(isFolder ? path : dirname(path), { recursive: true });
+  if (!isFolder) writeFileSync(path, '{}');
+}
+
+const mode =
+  (bits: number): Operation =>
+  (path, _beside, isFolder) => {
+    thereIs(path, isFolder);
+    chmodSync(path, bits);
+  };
+
+/** A path that is this long can be walked, not named. */
+function makeDeep(folder: string): void {
+  const here = process.cwd();
+  mkdirSync(folder, { recursive: true });
+  process.chdir(folder);
+  for (let level = 0; level < DEEP; level += 1) {
+    mkdirSync('d');
+    process.chdir('d');
+  }
+  process.chdir(here);
+}
+
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+  'chmod 000': mode(0o000),
+  'chmod 500': mode(0o500),
+  'chmod 444': mode(0o444),
+  'renamed away': (path, beside) => moveAway(path, beside),
+  removed: (path) => rmSync(path, { recursive: true, force: true }),
+  'a link elsewhere': instead((path, { elsewhere }) =>
+    symlinkSync(path.endsWith('.json') ? join(elsewhere, 'secret.json') : elsewhere, path),
+  ),
+  'a link to nothing': instead((path, { elsewhere }) => symlinkSync(join(elsewhere, 'not-there'), path)),
+  'a link to itself': instead((path) => symlinkSync(path, path)),
+  'a link to a FIFO': instead((path, { fifo }) => symlinkSync(fifo, path)),
+  'a FIFO': instead((path, { fifo }) => linkSync(fifo, path)),
+  'a socket': instead((path, { socket }) => linkSync(socket, path)),
+  'a file of 10 GiB': instead((path) => {
+    writeFileSync(path, '');
+    truncateSync(path, HUGE_BYTES);
+  }),
+  'a file': instead((path) => writeFileSync(path, 'not what was wanted')),
+  'a deep tree': (path, beside, isFolder) => {
+    if (!isFolder) moveAway(path, beside);
+    makeDeep(path);
+  },
+};

@@ -1,0 +1,32 @@
+/** Which cells the table has. */
+import { PATHS, STEPS, type Cell, type Told } from './cell.ts';
+import { OPERATIONS } from './operations.ts';
+
+/** What its runner reads, of an agent that it listens to. */
+const HEARD = ['its results folder', 'its run folder', 'its standard input', 'its standard output', 'its standard error'];
+const toldAt = (path: string): readonly Told[] => [
+  ...(path.startsWith('its standard') ? [] : (['by file'] as const)),
+  ...(HEARD.includes(path) ? (['by line'] as const) : []),
+];
+
+/** Of so many rows the short table has one; no factor of the operations, so that each is there at several paths. */
+const SHORT = 3;
+
+/** Every operation at every path in every step. */
+export function wholeTable(): readonly Cell[] {
+  return Object.keys(PATHS).flatMap((path) =>
+    toldAt(path).flatMap((told) =>
+      STEPS.flatMap((step) => Object.keys(OPERATIONS).map((operation): Cell => ({ told, path, operation, step }))),
+    ),
+  );
+}
+
+/** Each operation at each path, a third of them, at a step that goes round: what fits into an ordinary test run. */
+export function shortTable(): readonly Cell[] {
+  const rows = new Map<string, Cell[]>();
+  for (const cell of wholeTable()) {
+    const row = `${cell.told} ${cell.path} ${cell.operation}`;
+    rows.set(row, [...(rows.get(row) ?? []), cell]);
+  }
+  return [...rows.values()].filter((_, n) => n % SHORT === 0).map((steps, n) => steps[n % steps.length] as Cell);
+}
