@@ -12,6 +12,7 @@ import type { UwsSocket } from './uws-package.ts';
 /** What the connections of a port share. */
 export interface ConnectionParts {
   readonly socketQueueBytesMax: number;
+  readonly unidentifiedBytesMax: number;
   readonly events: TransportEvents;
   readonly log: Log;
   /** Called when one is gone, before `onGone`. */
@@ -33,6 +34,8 @@ export class UwsConnection implements HubConnection {
   readonly #socket: UwsSocket;
   /** The code of whoever closed first; null while open. The socket must not be touched after that. */
   #closedWith: number | null = null;
+  /** What it has sent before it has said who it is; null after. */
+  #unidentifiedBytes: number | null = 0;
 
   constructor(id: number, socket: UwsSocket, { remoteAddress, forwardedFor }: Peer, parts: ConnectionParts) {
     this.id = id;
@@ -67,6 +70,10 @@ export class UwsConnection implements HubConnection {
     this.#endIfTooSlow();
   }
 
+  identified(): void {
+    this.#unidentifiedBytes = null;
+  }
+
   bufferedBytes(): number {
     return this.#closedWith === null ? this.#socket.getBufferedAmount() : 0;
   }
@@ -86,6 +93,12 @@ export class UwsConnection implements HubConnection {
   onMessage(data: ArrayBuffer, isBinary: boolean): void {
     if (this.#closedWith !== null) return;
     if (isBinary) return this.close(CLOSE_CODES.notText, 'text frames only');
+    if (this.#unidentifiedBytes !== null) {
+      this.#unidentifiedBytes += data.byteLength;
+      const { unidentifiedBytesMax } = this.#parts;
+      if (this.#unidentifiedBytes > unidentifiedBytesMax)
+        return this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
+    }
     // The memory is uWebSockets.js's own; the text is a copy.
     const text = Buffer.from(data).toString();
     this.#tell(() => this.#parts.events.onFrame(this, text));

@@ -46,7 +46,8 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
     known -= 1;
     if (known === 0) whenAllGone();
   };
-  const shared = { socketQueueBytesMax: options.socketQueueBytesMax, events, log, forget };
+  const { socketQueueBytesMax, unidentifiedBytesMax } = options;
+  const shared = { socketQueueBytesMax, unidentifiedBytesMax, events, log, forget };
 
   app.ws('/*', {
     maxPayloadLength: options.frameBytesMax,

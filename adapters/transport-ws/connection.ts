@@ -15,6 +15,7 @@ const CORKED_BYTES_MAX = 65_536;
 /** What the connections of a port share. */
 export interface ConnectionParts {
   readonly socketQueueBytesMax: number;
+  readonly unidentifiedBytesMax: number;
   readonly events: TransportEvents;
   readonly log: Log;
   /** Called when one is gone, before `onGone`. */
@@ -36,6 +37,10 @@ export function openConnection(upgraded: Upgraded, parts: ConnectionParts): HubC
   const connection = new WsConnection(upgraded, parts);
   const socket: OwnedSocket = upgraded.socket;
   socket[OWNER] = connection;
+  const stream: OwnedStream = upgraded.stream;
+  stream[OWNER] = connection;
+  // Before ws takes them.
+  stream.prependListener('data', onBytes);
   socket.on('message', onMessage).on('pong', onAlive).on('ping', onAlive).on('error', onError).on('close', onClose);
   connection.onOpen();
   return connection;
@@ -43,6 +48,7 @@ export function openConnection(upgraded: Upgraded, parts: ConnectionParts): HubC
 
 const OWNER = Symbol('the connection of a socket');
 type OwnedSocket = WebSocket & { [OWNER]?: WsConnection };
+type OwnedStream = Duplex & { [OWNER]?: WsConnection };
 
 // The same functions for every socket: there are thousands, and each function of its own would be kept for each.
 function onMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
@@ -56,6 +62,9 @@ function onError(this: OwnedSocket, error: Error): void {
 }
 function onClose(this: OwnedSocket, code: number): void {
   this[OWNER]?.onClosed(code);
+}
+function onBytes(this: OwnedStream, chunk: Buffer): void {
+  this[OWNER]?.onBytes(chunk.byteLength);
 }
 function uncork(connection: WsConnection): void {
   connection.uncork();
@@ -71,6 +80,8 @@ class WsConnection implements HubConnection {
   /** The code of whoever closed first here; null while open. */
   #closedWith: number | null = null;
   #isCorked = false;
+  /** What it has sent before it has said who it is. */
+  #unidentifiedBytes = 0;
 
   constructor({ id, socket, stream, remoteAddress, forwardedFor }: Upgraded, parts: ConnectionParts) {
     this.id = id;
@@ -100,6 +111,10 @@ class WsConnection implements HubConnection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
   }
 
+  identified(): void {
+    this.#stream.off('data', onBytes);
+  }
+
   bufferedBytes(): number {
     return this.#socket.bufferedAmount;
   }
@@ -120,6 +135,17 @@ class WsConnection implements HubConnection {
 
   onOpen(): void {
     this.#tell(() => this.#parts.events.onOpen(this));
+  }
+
+  /** A frame is kept in memory until it is whole: of strangers not for long. */
+  onBytes(bytes: number): void {
+    this.#unidentifiedBytes += bytes;
+    const { unidentifiedBytesMax } = this.#parts;
+    if (this.#unidentifiedBytes <= unidentifiedBytesMax || this.#closedWith !== null) return;
+    this.identified();
+    this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
+    // Not even for the answer to that.
+    this.#socket.pause();
   }
 
   onMessage(data: RawData, isBinary: boolean): void {

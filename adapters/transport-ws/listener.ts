@@ -71,7 +71,8 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
     connections.delete(gone);
     if (connections.size === 0) whenAllGone?.();
   };
-  const shared = { socketQueueBytesMax: options.socketQueueBytesMax, events, log, forget };
+  const { socketQueueBytesMax, unidentifiedBytesMax } = options;
+  const shared = { socketQueueBytesMax, unidentifiedBytesMax, events, log, forget };
   const opened = (upgraded: Omit<Upgraded, 'id'>): void => void connections.add(openConnection({ ...upgraded, id: nextId() }, shared));
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const remoteAddress = plainAddress(request.socket.remoteAddress ?? '');

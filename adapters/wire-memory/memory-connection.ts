@@ -19,7 +19,7 @@ export interface OpenHubEnd extends HubEnd {
 export interface MemoryConnectionParts {
   readonly network: Network;
   readonly upgrade: Upgrade;
-  readonly options: Pick<ListenOptions, 'frameBytesMax' | 'socketQueueBytesMax'>;
+  readonly options: Pick<ListenOptions, 'frameBytesMax' | 'socketQueueBytesMax' | 'unidentifiedBytesMax'>;
   readonly events: TransportEvents;
   /** Called when it is gone, before `onGone`. */
   readonly forget: () => void;
@@ -30,6 +30,7 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
   let state: 'open' | 'closing' | 'gone' = 'open';
   let closedWith = NO_CLOSE_FRAME;
   let patience: Timer | null = null;
+  let unidentifiedBytes: number | null = 0;
 
   const leave = network.join(id, () => end.lost());
   const stop = (): void => {
@@ -68,6 +69,7 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
     ping() {
       if (state === 'open') down.cross('ping', '', () => link.ping());
     },
+    identified: () => (unidentifiedBytes = null),
     bufferedBytes: () => down.waitingBytes,
     close,
   };
@@ -76,7 +78,10 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
     connection,
     frame(text) {
       if (state !== 'open') return;
+      if (unidentifiedBytes !== null) unidentifiedBytes += utf8Bytes(text);
       if (utf8Bytes(text) > options.frameBytesMax) close(TOO_LARGE, 'frame too large');
+      else if (unidentifiedBytes !== null && unidentifiedBytes > options.unidentifiedBytesMax)
+        close(TOO_LARGE, `at most ${options.unidentifiedBytesMax} bytes before identify`);
       else events.onFrame(connection, text);
     },
     pong() {

@@ -1,5 +1,6 @@
 /** The parts of a running hub in the order in which they start; they stop in reverse. */
 import type { Container } from 'inversify';
+import { unidentifiedBytesMax } from '../../core/config/limits.ts';
 import type { Service } from '../lifecycle.ts';
 import { TOKENS } from '../tokens.ts';
 import { allowedOrigins } from './origins.ts';
@@ -64,6 +65,7 @@ export async function hubServices(container: Container): Promise<readonly Servic
             host,
             port,
             frameBytesMax: limits.frameBytes,
+            unidentifiedBytesMax: unidentifiedBytesMax(limits),
             socketsMax: limits.sockets,
             socketQueueBytesMax: limits.socketQueueBytes,
             http: http.handle,

@@ -58,6 +58,13 @@ export interface HubLimits {
   readonly invalidFrames: number;
 }
 
+/** Of the heads of frames, and of pings, before identify. Bytes. */
+const UNIDENTIFIED_BESIDE = 4_096;
+
+/** What a connection may send before it has identified, bytes: that frame, and as much of others that wait for its answer. */
+export const unidentifiedBytesMax = ({ unidentifiedFrameBytes }: Pick<HubLimits, 'unidentifiedFrameBytes'>): number =>
+  2 * unidentifiedFrameBytes + UNIDENTIFIED_BESIDE;
+
 export const HUB_LIMITS: HubLimits = {
   frameBytes: 1_048_576,
   unidentifiedFrameBytes: 65_536,

@@ -43,6 +43,11 @@ export interface ListenOptions {
   readonly port: number;
   /** Frames over it close their socket. */
   readonly frameBytesMax: number;
+  /**
+   * Bytes that a peer may send before `identified` is called: with more its socket is closed with 1009, in the middle of a frame too. A
+   * transport that sees whole frames only MAY look at these alone.
+   */
+  readonly unidentifiedBytesMax: number;
   /** Sockets open at once; more are refused with 503. */
   readonly socketsMax: number;
   /**
@@ -82,6 +87,8 @@ export interface HubConnection {
   send(text: string): boolean;
   /** A ping of the socket layer. MUST NOT throw. */
   ping(): void;
+  /** Its peer has said who it is, and may send as much as it likes from now on. */
+  identified(): void;
   /** Bytes sent by us that the socket has not taken yet. */
   bufferedBytes(): number;
   /**

@@ -76,6 +76,7 @@ t.test('a reset on an open link is one onGone', async (t) => {
   t.teardown(() => transport.close(1001, 'over'));
   const options = {
     frameBytesMax: 100,
+    unidentifiedBytesMax: 1_000,
     socketsMax: 10,
     socketQueueBytesMax: 1_000,
     http: () => new Response(),

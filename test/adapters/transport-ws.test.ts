@@ -9,8 +9,9 @@ import { wsTransport } from '../../adapters/transport-ws/ws-transport.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { httpApiContract } from '../contracts/http-api.contract.ts';
 import { hubTransportContract } from '../contracts/hub-transport.contract.ts';
-import { hubRecorder } from '../contracts/wire-recorders.ts';
-import { join, openToAll, wireRoom } from '../contracts/wire-room.ts';
+import { rawPeer } from '../contracts/raw-peer.ts';
+import { hubRecorder, nextOf } from '../contracts/wire-recorders.ts';
+import { join, openToAll, roundTrip, wireRoom } from '../contracts/wire-room.ts';
 import { apiOverHttp } from './http/api-over-http.ts';
 import { realTransportTests } from './real-transport.ts';
 import { upgradeStatus } from './upgrade-status.ts';
@@ -53,6 +54,20 @@ t.test('slow heads and bodies are cut off, each by its own time, with 408 where 
   t.match(await textOf(heads, 'GET / HTTP/1.1\r\nHost: x\r\nX-A'), /^HTTP\/1\.1 408 /, 'half a head');
   const bodies = { headersWithinMs: 100, requestWithinMs: 200 };
   t.match(await textOf(bodies, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf'), /^HTTP\/1\.1 408 /, 'half a body');
+});
+
+t.test('R20: of a frame of a stranger no more is kept than it may send, however long it says that it is', async (t) => {
+  const room = await wireRoom(t, subject, { frameBytesMax: 1_048_576, unidentifiedBytesMax: 10_000 });
+  const peer = await rawPeer(room.port);
+  await nextOf(room.hubSaw, 'open');
+  const head = Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0xff, 0xff, 0, 0, 0, 0]);
+  peer.socket.write(Buffer.concat([head, Buffer.alloc(9_900, 'x')]));
+  await roundTrip(t, subject, room);
+  t.same(room.hubSaw.left, [], 'it has not said too much yet');
+  peer.socket.write(Buffer.alloc(100_000, 'x'));
+  t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
+  t.equal(await peer.closeCode, 1009, 'and is told');
+  peer.socket.destroy();
 });
 
 t.test('R20: one address has half of what is free of connections that are no sockets, and gets room again', async (t) => {

@@ -171,6 +171,7 @@ const drained = async (t: Test, subject: WireSubject, room: Awaited<ReturnType<t
 const noEvents = { onOpen: () => undefined, onFrame: () => undefined, onPong: () => undefined, onGone: () => undefined };
 const noOptions = {
   frameBytesMax: 1,
+  unidentifiedBytesMax: 1,
   socketsMax: 1,
   socketQueueBytesMax: 1,
   http: () => new Response(),

@@ -73,6 +73,25 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
     t.equal((await nextOf(linkSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
   });
 
+  await t.test('R20: closes a socket that sends more than it may before it has identified, and takes all of it after', async (t) => {
+    const room = await wireRoom(t, subject, { unidentifiedBytesMax: 1_500 });
+    const stranger = await join(t, subject, room);
+    stranger.link.send('x'.repeat(900));
+    t.equal((await nextOf(room.hubSaw, 'frame')).text.length, 900);
+    stranger.link.send('x'.repeat(900));
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
+    await nextOf(stranger.linkSaw, 'gone');
+
+    const { connection, link } = await join(t, subject, room);
+    link.send('x'.repeat(900));
+    await nextOf(room.hubSaw, 'frame');
+    connection.identified();
+    for (let n = 0; n < 5; n += 1) {
+      link.send('x'.repeat(FRAME_BYTES_MAX));
+      t.equal((await nextOf(room.hubSaw, 'frame')).text.length, FRAME_BYTES_MAX);
+    }
+  });
+
   await t.test('closes a socket with 1013 when more waits in it than the bound', async (t) => {
     const room = await wireRoom(t, subject, { socketQueueBytesMax: 500_000 });
     const { connection } = await join(t, subject, room, 1_000_000);

@@ -34,6 +34,7 @@ export const openToAll = (changes: Partial<ListenOptions> = {}): ListenOptions =
   host: '127.0.0.1',
   port: 0,
   frameBytesMax: FRAME_BYTES_MAX,
+  unidentifiedBytesMax: Infinity,
   socketsMax: 2_000,
   socketQueueBytesMax: 4_194_304,
   http: () => new Response('hello'),

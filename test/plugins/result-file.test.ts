@@ -25,7 +25,14 @@ t.test('R4: a program that is listened to, and writes its result and exits witho
   const [clock, log] = [systemClock(), memoryLog()];
   const wire = memoryWire({ clock });
   const heard: Frame[] = [];
-  const place = { host: 'hub', port: 4000, frameBytesMax: 1_048_576, socketsMax: 10, socketQueueBytesMax: 4_194_304 };
+  const place = {
+    host: 'hub',
+    port: 4000,
+    frameBytesMax: 1_048_576,
+    unidentifiedBytesMax: Infinity,
+    socketsMax: 10,
+    socketQueueBytesMax: 4_194_304,
+  };
   let say: (frame: object) => void = () => undefined;
   await wire.transport().listen(
     { ...place, http: () => new Response(), isAllowedOrigin: () => true },

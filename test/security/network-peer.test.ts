@@ -122,6 +122,7 @@ t.test('R20: behind a trusted proxy it is the forwarded address that counts, of 
       forwardedFor,
       send: () => true,
       ping: () => undefined,
+      identified: () => undefined,
       bufferedBytes: () => 0,
       close: (code) => (closed[place] = code),
     });
@@ -145,6 +146,7 @@ t.test('R20: a stranger that pings and takes nothing is closed when more waits t
     forwardedFor: null,
     send: () => true,
     ping: () => undefined,
+    identified: () => undefined,
     bufferedBytes: () => waiting,
     close: (code: number) => codes.push(code),
   };

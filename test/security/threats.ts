@@ -12,6 +12,7 @@ export interface Threat {
 }
 
 const PEER = 'security/network-peer.test.ts';
+const TRANSPORT = 'adapters/transport-ws.test.ts';
 const TOKEN = 'security/stolen-token.test.ts';
 const OUTPUT = 'security/agent-output.test.ts';
 const OTHER = 'security/other-agent.test.ts';
@@ -36,12 +37,13 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'network peer',
-    stoppedBy: '64 KiB and 10 s before identify',
+    stoppedBy: '64 KiB a frame, 132 KiB in all and 10 s before identify',
     tests: [
       [PEER, 'R20: 64 KiB before identify is taken, a byte more closes with 1009'],
       [PEER, 'R20: what arrives while an identify is looked at is bounded as one frame before it'],
       [PEER, 'R20: who has not identified within 10 s is closed'],
       [PEER, 'R20: strangers over the bound are turned away with 1013; those who identified do not count'],
+      [TRANSPORT, 'R20: of a frame of a stranger no more is kept than it may send, however long it says that it is'],
       [BAD, 'connections before identify'],
     ],
   },

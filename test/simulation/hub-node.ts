@@ -18,7 +18,7 @@ import { Throttle } from '../../core/application/hub/sessions/throttle.ts';
 import { Sweeper } from '../../core/application/hub/sweeper.ts';
 import { TaskQueue } from '../../core/application/hub/task-queue.ts';
 import { TokenUse } from '../../core/application/hub/token-use.ts';
-import { HUB_LIMITS } from '../../core/config/limits.ts';
+import { HUB_LIMITS, unidentifiedBytesMax } from '../../core/config/limits.ts';
 import type { Ids } from '../../core/ports/chance.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
@@ -202,6 +202,7 @@ export class HubNode {
           host: this.name,
           port: HUB_PORT,
           frameBytesMax: HUB_LIMITS.frameBytes,
+          unidentifiedBytesMax: unidentifiedBytesMax(HUB_LIMITS),
           socketsMax: HUB_LIMITS.sockets,
           get socketQueueBytesMax() {
             return world.faults.queueBytes || HUB_LIMITS.socketQueueBytes;

@@ -157,6 +157,7 @@ function steppedConnection(connection: HubConnection, kill: Armed): HubConnectio
       return isSent;
     },
     ping: () => connection.ping(),
+    identified: () => connection.identified(),
     bufferedBytes: () => connection.bufferedBytes(),
     close: (code, reason) => connection.close(code, reason),
   };

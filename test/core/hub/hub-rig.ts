@@ -16,7 +16,7 @@ import { Silence } from '../../../core/application/hub/silence.ts';
 import { Sweeper } from '../../../core/application/hub/sweeper.ts';
 import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
 import { TokenUse } from '../../../core/application/hub/token-use.ts';
-import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
+import { HUB_LIMITS, unidentifiedBytesMax, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -182,6 +182,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       host: options.host ?? 'hub',
       port: 4_000,
       frameBytesMax: limits.frameBytes,
+      unidentifiedBytesMax: unidentifiedBytesMax(limits),
       socketsMax: limits.sockets,
       socketQueueBytesMax: limits.socketQueueBytes,
       http: () => new Response(),

@@ -78,6 +78,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       host: 'hub',
       port: 4000,
       frameBytesMax: 1_048_576,
+      unidentifiedBytesMax: Infinity,
       socketsMax: 10,
       socketQueueBytesMax: 4_194_304,
       http: () => new Response(),

@@ -280,6 +280,7 @@ export class HubSession {
     this.#cancelTimer();
     if (this.#state === 'closed') return this.#deps.inbox.post({ kind: 'disconnect', from }, () => undefined);
     this.#state = 'identified';
+    this.connection.identified();
     for (const { reason } of answer.held) if (reason === 'generation_too_far') this.#deps.refusedFrames.add(reason);
     const reporting = answer.held.filter(({ action }) => action === 'report');
     if (reporting.length > 0) this.#reporting = reporting.map(({ taskId }) => taskId);
