@@ -310,7 +310,10 @@ export const THREATS: readonly Threat[] = [
         'core/hub/wasteful-agents.test.ts',
         'R20: frames that can wait have some milliseconds of a turn of the loop, and each connection one frame in turn',
       ],
-      ['core/hub/wasteful-agents.test.ts', 'R20: what is behind goes some with each batch, and nobody waits for more of it than that'],
+      [
+        'core/hub/wasteful-agents.test.ts',
+        'R20: what is behind goes when nothing else waits, and some of it with one batch of seventeen whatever does',
+      ],
       [
         'security/json-bounds.test.ts',
         'R20: an object of a hundred thousand names is refused before it is parsed, and its sender is answered',
