@@ -373,9 +373,9 @@ class CellStage {
   }
 
   async #listen(): Promise<void> {
-    const place = { host: 'hub', port: 4000, frameBytesMax: 1_048_576, socketsMax: 10, socketQueueBytesMax: 4_194_304 };
+    const bounds = { frameBytesMax: 1_048_576, unidentifiedBytesMax: Infinity, socketsMax: 10, socketQueueBytesMax: 4_194_304 };
     await this.#wire.transport().listen(
-      { ...place, http: () => new Response(), isAllowedOrigin: () => true },
+      { host: 'hub', port: 4000, ...bounds, http: () => new Response(), isAllowedOrigin: () => true },
       {
         onOpen: (connection) => void (this.#say = (frame) => connection.send(JSON.stringify(frame))),
         onFrame: (_connection, text) => {
