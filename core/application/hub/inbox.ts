@@ -12,8 +12,9 @@ const AGENT_TURN = 16;
 const TURN = 256;
 /** What a batch takes of what is behind: some milliseconds, which is what all others wait for it. */
 const BEHIND = { commandsMax: 8, workMax: 16 };
-/** So many batches of others may go before one takes of what is behind with it. */
+/** So many batches of others may go before one takes of what is behind with it; fewer while a sweep waits there. */
 const BEHIND_PASSED_MAX = 16;
+const BEHIND_SWEEP_PASSED_MAX = 2;
 /** A lane lets go of what was taken out of it once it is so many entries. */
 const LANE_TRIMMED_AT = 1_024;
 
@@ -167,6 +168,7 @@ export class RankedInbox<E extends Waiting> {
   readonly #behind = new Inbox<E>(BEHIND);
   /** Batches since one took of what is behind. */
   #passed = 0;
+  #hasSweepBehind = false;
 
   constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
     this.#first = new Inbox(batch);
@@ -182,7 +184,9 @@ export class RankedInbox<E extends Waiting> {
 
   /** A sweep judges silence: what was said before it goes first, also of those who are behind. */
   push(entry: E, behind: boolean): void {
-    const isBehind = behind || (entry.command.kind === 'sweep' && this.#behind.length > 0);
+    const isSweepBehind = entry.command.kind === 'sweep' && this.#behind.length > 0;
+    this.#hasSweepBehind ||= isSweepBehind;
+    const isBehind = behind || isSweepBehind;
     (isBehind ? this.#behind : this.#first).push(entry);
   }
 
@@ -195,9 +199,12 @@ export class RankedInbox<E extends Waiting> {
     const first = this.#first.take();
     if (this.#behind.length === 0 || first.some(({ work }) => work === Infinity)) return first;
     this.#passed += 1;
-    if (first.length > 0 && this.#passed <= BEHIND_PASSED_MAX) return first;
+    const passedMax = this.#hasSweepBehind ? BEHIND_SWEEP_PASSED_MAX : BEHIND_PASSED_MAX;
+    if (first.length > 0 && this.#passed <= passedMax) return first;
     this.#passed = 0;
-    return [...first, ...this.#behind.take()];
+    const behind = this.#behind.take();
+    if (behind.some(({ command }) => command.kind === 'sweep')) this.#hasSweepBehind = false;
+    return [...first, ...behind];
   }
 }
 

@@ -1,6 +1,8 @@
 /** Frames and commands of those who make the hub work for nothing wait behind the others', in their own order. */
 import t from 'tap';
 import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import type { Command } from '../../../core/application/hub/commands.ts';
+import { RankedInbox } from '../../../core/application/hub/inbox.ts';
 import { Rest } from '../../../core/application/hub/rest.ts';
 import { FrameRates } from '../../../core/application/hub/sessions/frame-rates.ts';
 import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/frame-turns.ts';
@@ -175,6 +177,27 @@ t.test('R20: what is behind goes when nothing else waits, and some of it with on
   await rig.queue.flush();
   t.strictSame(inOrder, [...Array(200).keys()], 'all of it, in order');
   await rig.stop();
+});
+
+t.test('R16: a sweep goes after what was said before it, and waits for few batches of others', (t) => {
+  const inbox = new RankedInbox({ commandsMax: 100, workMax: 100 });
+  const from = { agentId: 'liar' as AgentId, session: 1 };
+  const report = { kind: 'report', from, taskId: aTaskId(1), generation: null, body: { report: 'accepted' } } as const;
+  const sweep = { kind: 'sweep' } as const;
+  const entry = (command: Command) => ({ command, bytes: 1, work: 1 });
+  for (let n = 0; n < 20; n += 1) inbox.push(entry(report), true);
+  inbox.push(entry(sweep), false);
+  const sizes: number[] = [];
+  const sweptIn: number[] = [];
+  for (let n = 0; n < 12; n += 1) {
+    inbox.push(entry({ kind: 'hub_started', isShared: false }), false);
+    const taken = inbox.take();
+    sizes.push(taken.length);
+    if (taken.some(({ command }) => command.kind === 'sweep')) sweptIn.push(n);
+  }
+  t.strictSame(sizes, [1, 1, 9, 1, 1, 9, 1, 1, 5, 1, 1, 2]);
+  t.strictSame(sweptIn, [11], 'after all that came before it');
+  t.end();
 });
 
 t.test('R20: of what wasteful agents ask for some waits for its commit, in number and in bytes, and then their frames do', async (t) => {
