@@ -25,6 +25,8 @@ if (process.getuid?.() === 0) {
   process.setgid?.(NOBODY);
   process.setuid?.(NOBODY);
 }
+// Where it was started may be closed to an ordinary user, and a deep tree is made by going down into it and back.
+process.chdir(base);
 const fifo = join(base, 'fifo');
 execFileSync('mkfifo', [fifo]);
 const dirOf = (n: number): string => join(base, String(n));
@@ -69,6 +71,7 @@ try {
   await ticking;
 } finally {
   server.close();
+  process.chdir(tmpdir());
   execFileSync('chmod', ['-R', 'u+rwX', base]);
   execFileSync('rm', ['-rf', base]);
 }
