@@ -3,7 +3,7 @@ import t from 'tap';
 import { builtTree } from '../rig/built-tree.ts';
 import { fuzzRun } from './fuzz-run.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(180_000);
 
 t.test('R7, R20, R22: hostile frames and bodies crash nothing, and the honest lose nothing', async (t) => {
   const { tally, refused, honest, violations } = await fuzzRun(t, {

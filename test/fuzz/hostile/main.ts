@@ -45,8 +45,9 @@ const requests = requester({ port, tokens: orders.tokens, choose: chooser(`${see
 let isOver = false;
 
 async function socketPlays(n: number): Promise<void> {
-  const deps: SocketDeps = { port, pools, choose: chooser(`${seed} sockets ${n}`), tally, targets };
-  while (tally.frames < frames) {
+  const isEnough = (): boolean => tally.frames >= frames;
+  const deps: SocketDeps = { port, pools, choose: chooser(`${seed} sockets ${n}`), tally, targets, isOver: isEnough };
+  while (!isEnough()) {
     const agent = deps.choose.oneIn(AGENT_ONE_IN) ? takeAgent() : null;
     if (agent === null) await stranger(deps);
     else {

@@ -69,6 +69,8 @@ export interface SocketDeps {
   readonly choose: Chooser;
   readonly tally: Tallying;
   readonly targets: Targets;
+  /** Whether enough was sent by all: who has begun says no more. */
+  readonly isOver?: () => boolean;
 }
 
 const WORDS = new Set<string>([
@@ -225,7 +227,7 @@ export async function liar(deps: SocketDeps, agent: HostileAgent, version: 1 | 2
   /** Invalid frames it will send: none, as many as are let pass, or more. */
   const invalidMax = choose.oneIn(3) ? (choose.oneIn(4) ? Infinity : INVALID_TOLERATED) : 0;
   let invalid = 0;
-  for (let burst = 0; isIn && burst < BURSTS; burst += 1) {
+  for (let burst = 0; isIn && burst < BURSTS && deps.isOver?.() !== true; burst += 1) {
     for (let n = 0; n < BURST; n += 1) {
       const isInvalid = invalid < invalidMax && (invalidMax === Infinity || choose.oneIn(60));
       if (isInvalid) invalid += 1;
