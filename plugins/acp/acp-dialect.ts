@@ -37,7 +37,9 @@ interface AcpState {
   readonly before: Session | null;
   readonly sessionId: string | null;
   readonly hasBegun: boolean;
+  /** The newest that it told of, by their ids, and how many it told of at all. */
   readonly tools: ReadonlySet<string>;
+  readonly toolCount: number;
   /** Those of them that it has not told the end of; what they answer may be long. */
   readonly toolsAtWork: ReadonlySet<string>;
   readonly hasWorked: boolean;
@@ -56,12 +58,23 @@ interface AcpState {
   readonly costUsd: number | undefined;
 }
 
+/** Tools that are remembered: an agent may tell of as many as it likes, and each costs what is remembered. */
+const TOOLS_MAX = 1_000;
+const TOOL_ID_CHARACTERS_MAX = 256;
+
+const withNewest = (tools: ReadonlySet<string>, tool: string): ReadonlySet<string> =>
+  tools.has(tool) ? tools : new Set([...tools, tool].slice(-TOOLS_MAX));
+
+const without = (tools: ReadonlySet<string>, tool: string): ReadonlySet<string> =>
+  tools.has(tool) ? new Set([...tools].filter((other) => other !== tool)) : tools;
+
 export const acpDialect = (options: AcpDialectOptions): AgentDialect<AcpState> => ({
   begin: (before) => ({
     before,
     sessionId: null,
     hasBegun: false,
     tools: new Set(),
+    toolCount: 0,
     toolsAtWork: new Set(),
     hasWorked: false,
     denied: [],
@@ -150,18 +163,18 @@ function withText(state: AcpState, update: SaidObject): AcpState {
 
 /** Some agents tell of a tool only once it is done, or once they ask for it; the updates of one are one call. */
 function withTool(state: AcpState, call: SaidObject, { maxTurns }: Pick<AcpDialectOptions, 'maxTurns'>): Heard<AcpState> {
-  const id = textOf(call['toolCallId']) ?? '';
+  const id = (textOf(call['toolCallId']) ?? '').slice(0, TOOL_ID_CHARACTERS_MAX);
   const isOver = call['status'] === 'completed' || call['status'] === 'failed';
-  const toolsAtWork = new Set([...state.toolsAtWork, id].filter((tool) => !isOver || tool !== id));
+  const toolsAtWork = isOver ? without(state.toolsAtWork, id) : withNewest(state.toolsAtWork, id);
   const next: AcpState = { ...state, hasWorked: true, isTextPast: true, isCut: false, toolsAtWork };
   if (state.tools.has(id)) return { state: next };
-  const tools = new Set([...state.tools, id]);
-  if (maxTurns !== undefined && tools.size > maxTurns) {
+  const [tools, toolCount] = [withNewest(state.tools, id), state.toolCount + 1];
+  if (maxTurns !== undefined && toolCount > maxTurns) {
     const message = `it called more than ${String(maxTurns)} tools, and was stopped`;
     return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
   }
   const tool = textOf(call['title']) ?? textOf(call['name']) ?? 'a tool';
-  return { state: { ...next, tools }, events: [{ type: 'progress', message: shortened(`uses ${tool}`) }] };
+  return { state: { ...next, tools, toolCount }, events: [{ type: 'progress', message: shortened(`uses ${tool}`) }] };
 }
 
 function hearPermission(state: AcpState, params: SaidObject, options: AcpDialectOptions): Heard<AcpState> {
@@ -170,7 +183,7 @@ function hearPermission(state: AcpState, params: SaidObject, options: AcpDialect
   if (isAllowed) return heard;
   const told: SaidEvent = { type: 'progress', message: shortened(`not allowed: ${tool}`) };
   const verdicts = (heard.events ?? []).filter(({ type }) => type === 'failed');
-  return { state: { ...heard.state, denied: [...new Set([...state.denied, tool])] }, events: [told, ...verdicts] };
+  return { state: { ...heard.state, denied: [...withNewest(new Set(state.denied), tool)] }, events: [told, ...verdicts] };
 }
 
 function withCost(state: AcpState, update: SaidObject, { maxCostUsd }: AcpDialectOptions): Heard<AcpState> {

@@ -267,3 +267,23 @@ void t.test('nothing that an agent says makes it throw', (t) => {
   }
   t.end();
 });
+
+void t.test('R20: of the tools that it tells of the newest 1,000 are remembered, and all are counted', (t) => {
+  const dialect = acpDialect({ usageOf: 'prompt', maxTurns: 1_500 });
+  const call = (n: number): SaidObject => ({
+    said: 'update',
+    update: { sessionUpdate: 'tool_call', toolCallId: `${n} ${'x'.repeat(9_999)}` },
+  });
+  let state = dialect.begin(null);
+  let told = 0;
+  for (let n = 0; n < 1_501; n += 1) {
+    const heard = dialect.hear(state, { stream: 'stdout', text: '', json: call(n), heardAtMs: 0 });
+    state = heard.state;
+    told += (heard.events ?? []).filter(({ type }) => type === 'failed').length;
+  }
+  t.equal(state.tools.size, 1_000);
+  t.equal(state.toolsAtWork.size, 1_000);
+  t.ok([...state.tools].every((id) => id.length <= 256));
+  t.equal(told, 1, 'and its limit is that of all that it called');
+  t.end();
+});

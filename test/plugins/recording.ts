@@ -1,5 +1,5 @@
 /** What agent programs printed when they were driven by a machine, as fixtures; and a dialect's reading of it. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { AgentDialect, ProgramEnd, RunUsage, SaidEvent, Session, SessionGone, SessionTotals, Verdict } from '../../plugins/plugin.ts';
 import { objectIn } from '../../plugins/run-kit/json-lines.ts';
 
@@ -24,6 +24,12 @@ export function recorded(program: string, name: string): Recording {
       return said.stderr === undefined ? { stream: 'stdout', text: textOf(said.stdout) } : { stream: 'stderr', text: textOf(said.stderr) };
     }),
   };
+}
+
+/** Every line of every recording of a program, as it stands in the fixture. */
+export function everyLine(program: string): readonly string[] {
+  const folder = new URL(`./fixtures/${program}/`, import.meta.url);
+  return readdirSync(folder).flatMap((name) => readFileSync(new URL(name, folder), 'utf8').trimEnd().split('\n').slice(1));
 }
 
 export interface Reading {

@@ -10,6 +10,7 @@ import type { V2Frame } from '../../protocol/sidecar-frames.ts';
 import { KEPT_BYTES_MAX, LOOK_RETRY_MS, LOOK_TRIES_MAX, REMOVALS_WAITING_MAX, REMOVE_RETRY_MS, SOCKET_BYTES_MAX } from './bounds.ts';
 import type { DurableEffect, OutwardEffect, PersistEffect } from './effects.ts';
 import type { Event } from './inputs.ts';
+import { badFrameOf } from './bad-frame.ts';
 import type { SidecarPorts } from './ports.ts';
 import { pacedReports } from './paced-reports.ts';
 import { runChecks } from './run-checks.ts';
@@ -67,10 +68,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   function frameEvent(link: number, text: string): Event {
     const read = readFrame(text);
     if (read.kind === 'frame') return { type: 'frame', link, frame: read.frame };
-    const { kind: reason } = read;
-    if (reason === 'invalid_json') return { type: 'bad_frame', link, what: { reason } };
-    const errors = reason === 'validation_failed' ? { errors: read.errors } : {};
-    return { type: 'bad_frame', link, what: { reason, message_type: read.messageType, ...errors } };
+    return { type: 'bad_frame', link, what: badFrameOf(read) };
   }
 
   /** The end of an assignment is on the disk: where the socket has no room for it, it is read when there is. */

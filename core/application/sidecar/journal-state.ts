@@ -1,6 +1,6 @@
 /** What a sidecar keeps in its journal: versioned, and believed only after it was checked. */
 import { Type } from 'typebox';
-import { Compile } from 'typebox/schema';
+import { Compile, type Validator } from 'typebox/schema';
 import { ENDED_ENTRY_PATTERN, type EndedEntry } from '../../domain/ended.ts';
 import { REPORTS, type OutboxEntry } from '../../domain/outbox.ts';
 import { SLOT_STATUSES, STOP_CAUSES, type Slot } from '../../domain/slot.ts';
@@ -100,6 +100,9 @@ const journalSchema = Type.Object({
   ended: Type.Array(Type.String({ pattern: ENDED_ENTRY_PATTERN })),
 });
 
+/** Compiled on first use. */
+let validator: Validator | null = null;
+
 /**
  * The state inside what the journal gave; an empty one for a journal that was never written.
  * Throws `AC_SCHEMA_UNKNOWN` for one of a newer version, `AC_JOURNAL_CORRUPT` for one that is not what we write.
@@ -114,7 +117,7 @@ export function readJournalState(value: unknown): JournalState {
         'Start the newer version of agentcom that wrote it.',
     );
   }
-  const validator = Compile(journalSchema);
+  validator ??= Compile(journalSchema);
   if (!validator.Check(value)) {
     throw new AgentcomError(
       'AC_JOURNAL_CORRUPT',

@@ -44,6 +44,12 @@ export const FIGURES: readonly Figure[] = [
       '1,000,000 hostile frames, 100,000 bodies: no crash, no 500, memory back within 64 MiB, honest p99 at most twice that of the same run undisturbed',
     script: 'fuzz',
   },
+  {
+    name: 'fuzz-sidecar',
+    wanted:
+      '10,000,000 hostile values at a sidecar’s doors (hub, files, runner, ACP, output, journal): nothing throws, each taken within bounds or refused in bounded words, none over 1 s of the processor, memory back within 64 MiB',
+    script: 'fuzz:sidecar',
+  },
   { name: 'simulation', wanted: '10,000 seeds clean, virtual to real time at least 500', script: 'sim:nightly' },
   { name: 'sim-mutants', wanted: 'every bug that is planted into the simulation is found', script: 'sim:mutants' },
   { name: 'planted', wanted: 'every fault that is planted turns its test red', script: 'planted' },

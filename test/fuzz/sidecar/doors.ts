@@ -1,0 +1,324 @@
+/** The doors of a sidecar: where what others made comes in. */
+import fc from 'fast-check';
+import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
+import { EMPTY_JOURNAL, readJournalState } from '../../../core/application/sidecar/journal-state.ts';
+import { readChecks, readWakeEvent } from '../../../core/application/sidecar/runner-words.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { readProgress, readResult } from '../../../core/protocol/agent-files.ts';
+import { frameReader } from '../../../core/protocol/frame-reader.ts';
+import { hubSchemas, type HubFrame } from '../../../core/protocol/hub-frames.ts';
+import { badFrameOf } from '../../../core/application/sidecar/bad-frame.ts';
+import { acpDialect } from '../../../plugins/acp/acp-dialect.ts';
+import { messageReader } from '../../../plugins/acp/acp-messages.ts';
+import { claudeDialect } from '../../../plugins/claude-code/claude-dialect.ts';
+import { codexDialect } from '../../../plugins/codex/codex-dialect.ts';
+import { lastLineDialect } from '../../../plugins/command/last-line-dialect.ts';
+import { geminiDialect } from '../../../plugins/gemini/gemini-dialect.ts';
+import { openclawDialect } from '../../../plugins/openclaw/openclaw-dialect.ts';
+import { opencodeDialect } from '../../../plugins/opencode/opencode-dialect.ts';
+import type { AgentDialect, SaidObject } from '../../../plugins/plugin.ts';
+import { objectIn } from '../../../plugins/run-kit/json-lines.ts';
+import { named, stage, working } from '../../core/sidecar/stage.ts';
+import { everyLine } from '../../plugins/recording.ts';
+import type { Chooser } from '../hostile/choose.ts';
+import { atWork, TOLD_MAX, wrongIn } from './taken.ts';
+import { fromSchemas, hurt, oddValues, pick, pooled, varied, type Pool } from './vary.ts';
+
+/** `taken`: within all bounds; `refused`: in words of bounded length; else what must not be. */
+export type Answer = 'taken' | 'refused' | readonly string[];
+
+export interface Door {
+  readonly name: string;
+  /** One of so many values goes here: some doors are opened once in a process, and cost more. */
+  readonly share: number;
+  next(choose: Chooser): unknown;
+  give(value: unknown): Answer;
+}
+
+/** Values of each kind that are made at the start. */
+const POOL = 2_000;
+/** Lines of one conversation. */
+const LINES = 2_000;
+const NAME = named();
+
+const answer = (wrong: readonly string[], taken = true): Answer => (wrong.length > 0 ? wrong : taken ? 'taken' : 'refused');
+const told = (text: string): readonly string[] => (text.length <= TOLD_MAX ? [] : [`a refusal of ${text.length} characters`]);
+
+export function doorsOf(seed: number, pool = POOL): readonly Door[] {
+  const odd = oddValues(pool, seed);
+  return [hubFrames(odd, seed, pool), ...agentFiles(odd, seed, pool), ...runnerWords(odd, seed, pool), ...dialects(odd), journal(odd)];
+}
+
+/** Values of JSON, varied in one place, as text that is hurt now and then. */
+const texts = (values: Pool<unknown>, odd: Pool<unknown>) => (choose: Chooser) => {
+  const value = pick(values, choose);
+  const text = JSON.stringify(choose.oneIn(2) ? varied(value, odd, choose) : value) ?? '';
+  return choose.oneIn(8) ? hurt(text, choose) : text;
+};
+
+function hubFrames(odd: Pool<unknown>, seed: number, pool: number): Door {
+  const read = frameReader<HubFrame>(hubSchemas);
+  const take = atWork();
+  const numbers = [0, -1, 1, 0.5, 2 ** 31, 2 ** 53 - 1, 2 ** 53, 1e308, -1e308, 5e-324];
+  const policies = fc.record(
+    Object.fromEntries(Object.keys(hubSchemas.identified.properties.policy.properties).map((name) => [name, fc.constantFrom(...numbers)])),
+  );
+  const identified = fc
+    .sample(policies, { numRuns: pool / 4, seed })
+    .map((policy) => ({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [], policy }));
+  // Of the task that it works on, half of the time: else most are of tasks that it never had.
+  const own = (frame: unknown, n: number): unknown =>
+    n % 2 === 0 && typeof frame === 'object' && frame !== null && 'task_id' in frame
+      ? { ...frame, task_id: NAME.taskId, generation: (n % 3) + 1 }
+      : frame;
+  const frames = pooled([...fromSchemas(Object.values(hubSchemas), pool, seed).map(own), ...identified]);
+  return {
+    name: 'frames of the hub',
+    share: 1,
+    next: texts(frames, odd),
+    give(text) {
+      const found = read(text as string);
+      if (found.kind !== 'frame') return answer(told(JSON.stringify(badFrameOf(found))), false);
+      return answer(take(({ state }) => ({ type: 'frame', link: state.link.number, frame: found.frame })));
+    },
+  };
+}
+
+function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Door[] {
+  const [takeResult, takeProgress] = [atWork(), atWork()];
+  const results = pooled(
+    fc.sample(
+      fc.record(
+        {
+          status: fc.constantFrom('success', 'failed', 'done'),
+          output: fc.jsonValue(),
+          reason: fc.string(),
+          tokens_used: fc.nat(),
+          cost_usd: fc.double(),
+          files: fc.array(fc.string()),
+        },
+        { requiredKeys: ['status'] },
+      ),
+      { numRuns: pool, seed },
+    ) as readonly unknown[],
+  );
+  const lines = pooled(
+    fc.sample(fc.record({ percent: fc.double(), message: fc.string(), tokens_used: fc.nat() }, { requiredKeys: [] }), {
+      numRuns: pool,
+      seed,
+    }) as readonly unknown[],
+  );
+  return [
+    {
+      name: 'result files',
+      share: 1,
+      next: texts(results, odd),
+      give(text) {
+        const read = readResult(text as string);
+        if (read.kind === 'unreadable') return answer(told(read.why), false);
+        return answer(
+          takeResult(() => ({ type: 'sighting', sighting: { kind: 'result', name: NAME, value: read.value, replaced: read.replaced } })),
+        );
+      },
+    },
+    {
+      name: 'progress files',
+      share: 1,
+      next: texts(lines, odd),
+      give(text) {
+        const read = readProgress(text as string);
+        if (read === null) return 'refused';
+        return answer(takeProgress(() => ({ type: 'sighting', sighting: { kind: 'progress', name: NAME, ...read } })));
+      },
+    },
+  ];
+}
+
+/** Events as a runner may yield them, which are no JSON: they may answer otherwise each time, or throw. */
+function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly Door[] {
+  const [takeEvent, takeChecks] = [atWork(), atWork()];
+  const used = {
+    tokensUsed: 12,
+    costUsd: 0.5,
+    byModel: { 'a-model': { inputTokens: 10, cachedInputTokens: 4, outputTokens: 2, costUsd: 0.5 } },
+  };
+  const events: readonly unknown[] = [
+    { type: 'spawned', process: { pid: 17, startTime: '1', bootId: 'boot' } },
+    { type: 'woken' },
+    { type: 'started', sessionId: 'session-1' },
+    { type: 'progress', percent: 5, message: 'at work' },
+    { type: 'output', stream: 'stdout', text: 'words' },
+    { type: 'usage', ...used },
+    { type: 'completed', output: { text: 'done', list: [1, { deep: [null] }] }, ...used },
+    {
+      type: 'failed',
+      phase: 'spawn',
+      kind: 'auth',
+      message: 'no',
+      retryable: false,
+      retryAfterMs: 5,
+      beforeWork: true,
+      details: { a: [1] },
+    },
+    { type: 'failed', phase: 'agent', kind: 'model_unavailable', message: 'no', retryable: true, retryAfterMs: 5_000, details: {} },
+    { type: 'exited', exitCode: 0, signal: null, stderrTail: 'last', survivors: [1, 2] },
+    { type: 'stopped', survivors: [3] },
+  ];
+  const checks = pooled(
+    fc.sample(fc.array(fc.record({ check: fc.string(), ok: fc.boolean(), message: fc.string() }), { maxLength: 80 }), {
+      numRuns: pool,
+      seed,
+    }) as readonly unknown[],
+  );
+  const knot: Record<string, unknown> = {};
+  knot['knot'] = knot;
+  const strange: readonly unknown[] = [
+    NaN,
+    Infinity,
+    -Infinity,
+    1n,
+    Symbol('symbol'),
+    () => 1,
+    knot,
+    new Date(NaN),
+    new Map([[1, 2]]),
+    Object.create(null),
+    new Proxy({}, { get: () => { throw new Error('not to be read'); }, ownKeys: () => { throw new Error('not to be listed'); } }), // prettier-ignore
+    { toJSON: () => ({ deep: 'x'.repeat(100_000) }) },
+    { get message(): string { throw new Error('x'.repeat(500_000)); } }, // prettier-ignore
+    { length: 2 ** 53 },
+    new Array(1_000_000),
+  ];
+  const oddest: Pool<unknown> = { small: [...odd.small, ...strange.slice(0, -1)], big: [...odd.big, ...strange.slice(-1)] };
+  return [
+    {
+      name: 'events of a runner',
+      share: 1,
+      next: (choose) => (choose.oneIn(50) ? pick(oddest, choose) : varied(choose.of(events), oddest, choose)),
+      give(value) {
+        const heard = readWakeEvent(value);
+        const { runId } = RUN;
+        if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake', name: NAME, runId, event: heard.event })));
+        const wrong = takeEvent(() => ({ type: 'wake_refused', name: NAME, runId, reason: heard.reason, message: heard.message }));
+        return answer([...told(heard.message), ...wrong], false);
+      },
+    },
+    {
+      name: 'checks of a runner',
+      share: 1,
+      next: (choose) => (choose.oneIn(50) ? pick(oddest, choose) : varied(pick(checks, choose), oddest, choose)),
+      give: (value) => answer(takeChecks(() => ({ type: 'checked', checks: readChecks(value) }))),
+    },
+  ];
+}
+
+const RUN = { runId: working().slot()?.run?.runId ?? '' };
+
+/** Lines of recordings, varied, in conversations that have no end but ours. */
+function dialects(odd: Pool<unknown>): readonly Door[] {
+  const plain = (program: string): readonly unknown[] =>
+    everyLine(program).flatMap((line) => {
+      const said = JSON.parse(line) as Readonly<Record<string, unknown>>;
+      return [said['stdout'] ?? said['stderr']];
+    });
+  // It prints one object, over many lines.
+  const wholeObjects = (program: string): readonly unknown[] =>
+    [...plain(program).filter((line) => typeof line === 'string').join('\n').matchAll(/^\{\n[^]*?^\}$/gm)].map(([text]) => JSON.parse(text) as unknown); // prettier-ignore
+  const toAcp = messageReader();
+  toAcp.sent({ jsonrpc: '2.0', id: 0, method: 'initialize', params: {} });
+  toAcp.sent({ jsonrpc: '2.0', id: 1, method: 'session/new', params: {} });
+  toAcp.sent({ jsonrpc: '2.0', id: 2, method: 'session/prompt', params: {} });
+  const messages = everyLine('acp').flatMap((line) => {
+    const { from } = JSON.parse(line) as { readonly from?: unknown };
+    return from === undefined ? [] : [from];
+  });
+  let calls = 0;
+  const acpRead = (json: SaidObject | null): SaidObject | null => {
+    if (json === null) return null;
+    calls += 1;
+    // Another tool each time.
+    if (calls % 4 === 0) return { said: 'update', update: { sessionUpdate: 'tool_call', toolCallId: `call-${calls}`, title: 'a tool' } };
+    // Each answer may be to the prompt.
+    toAcp.sent({ jsonrpc: '2.0', id: json['id'], method: 'session/prompt', params: {} });
+    return toAcp.received(json);
+  };
+  return [
+    conversation('lines of claude', claudeDialect({ failsWhenDenied: true }), plain('claude'), odd),
+    conversation('lines of codex', codexDialect({ maxTurns: undefined }), plain('codex'), odd),
+    conversation('lines of gemini', geminiDialect({}), plain('gemini'), odd),
+    conversation('lines of opencode', opencodeDialect({ model: 'a/b' }), plain('opencode'), odd),
+    conversation('objects of openclaw', openclawDialect, wholeObjects('openclaw'), odd),
+    conversation('last lines of a command', lastLineDialect({ 3: 'auth' }), [{ status: 'success', output: 1 }, { percent: 1, message: 'x' }, { status: 'failed', reason: 'x', retryable: false }], odd), // prettier-ignore
+    conversation('messages over ACP', acpDialect({ usageOf: 'prompt' }), messages, odd, acpRead),
+  ];
+}
+
+function conversation<State>(
+  name: string,
+  dialect: AgentDialect<State>,
+  said: readonly unknown[],
+  odd: Pool<unknown>,
+  read: (json: SaidObject | null) => SaidObject | null = (json) => json,
+): Door {
+  const lines = pooled(said);
+  const take = atWork();
+  let state = dialect.begin(null);
+  let count = 0;
+  const judge = (event: unknown): readonly string[] => {
+    const heard = readWakeEvent(event);
+    if (heard.kind === 'refused') return heard.reason === 'bad_word' ? [`its reader said ${heard.message}`] : told(heard.message);
+    return take(() => ({ type: 'wake', name: NAME, runId: RUN.runId, event: heard.event }));
+  };
+  return {
+    name,
+    share: 1,
+    next: (choose) => {
+      const line = pick(lines, choose);
+      // Not all is JSON that they print.
+      if (typeof line === 'string') return choose.oneIn(4) ? hurt(line, choose) : line;
+      return texts({ small: [line], big: [] }, odd)(choose);
+    },
+    give(text) {
+      const json = read(objectIn(text as string));
+      const heard = dialect.hear(state, { stream: 'stdout', text: text as string, json, heardAtMs: 1_800_000_000_000 });
+      state = heard.state;
+      count += 1;
+      const wrong = (heard.events ?? []).flatMap((event) => (event.type === 'session_gone' ? told(event.message) : judge(event)));
+      const verdict = heard.answer === undefined ? [] : judge(heard.answer.verdict);
+      if (count % LINES !== 0) return answer([...wrong, ...verdict], json !== null);
+      const end = dialect.ended(state, { exitCode: 0, signal: null, stderrTail: text as string, droppedLines: 0 });
+      state = dialect.begin(count % (2 * LINES) === 0 ? null : { id: 'session-1', totals: {} });
+      return answer([...wrong, ...verdict, ...(end.type === 'session_gone' ? told(end.message) : judge(end))]);
+    },
+  };
+}
+
+/** A file that somebody made who knows how digests are made. What is believed must be something that a sidecar starts with. */
+function journal(odd: Pool<unknown>): Door {
+  const before = working().state.journal;
+  const states: readonly unknown[] = [
+    EMPTY_JOURNAL,
+    JSON.parse(JSON.stringify(before)),
+    { ...before, outbox: [{ ...NAME, report: 'released', reason: 'x', storeId: null, assignedAtMs: 1, keepFiles: false }], ended: [] },
+  ];
+  return {
+    name: 'the journal on disk',
+    share: 8,
+    next: (choose) => {
+      const state = varied(choose.of(states), odd, choose);
+      const bytes = pack(JSON.stringify(state) ?? '', null);
+      return choose.oneIn(4) ? bytes.subarray(0, choose.below(bytes.length)) : bytes;
+    },
+    give(bytes) {
+      try {
+        const found = unpack(bytes as Buffer);
+        if (found.kind !== 'good') return 'refused';
+        const started = stage({}, readJournalState(found.state));
+        return answer([...started.take({ type: 'start' }), ...started.identify()].flatMap(wrongIn));
+      } catch (thrown) {
+        if (AgentcomError.is(thrown)) return answer(told(thrown.message), false);
+        throw thrown;
+      }
+    },
+  };
+}
