@@ -348,6 +348,30 @@ void t.test('the prompt has the task and how to report, and words in a task are 
   t.end();
 });
 
+void t.test('R4: no task is ended by a command of a program: its text reaches the agent as text', (t) => {
+  const promptOf = (template: string, description: string, isResumed = false): string =>
+    agentPrompt(template, { request: aRequest({ description }), isResumed });
+  for (const text of ['/clear', '/compact', ' \n/quit', '\ufeff/logout now']) {
+    t.equal(promptOf('${TASK_DESCRIPTION}', text), `Do this task:\n\n${text}\n`, JSON.stringify(text));
+    t.equal(promptOf('${EARLIER_ATTEMPT}\n\n${TASK_DESCRIPTION}', text), `Do this task:\n\n${text}\n`);
+    t.match(promptOf(DEFAULT_PROMPT, text), /^Do this task, to its end/);
+  }
+  t.equal(promptOf('${TASK_DESCRIPTION}', 'see /etc'), 'see /etc\n', 'other texts are as they are');
+  t.equal(promptOf('/review ${TASK_DESCRIPTION}', '/clear'), '/review /clear\n', 'a command that the config names is meant');
+  t.end();
+});
+
+void t.test('the prompt has the repository, the branch and the data of a task, and nothing of those that it has not', (t) => {
+  const promptOf = (task: Readonly<Record<string, unknown>>): string =>
+    agentPrompt(DEFAULT_PROMPT, { request: aRequest(task), isResumed: false });
+  const prompt = promptOf({ repo: 'https://example.com/a.git', branch: 'fix', metadata: { ticket: 7, note: '$& ${TASK_ID}' } });
+  t.match(prompt, '\n\nRepository: https://example.com/a.git\nBranch: fix\n\n');
+  t.match(prompt, '\n\nData that came with the task: {"ticket":7,"note":"$& ${TASK_ID}"}\n\n');
+  t.notMatch(promptOf({ repo: null, branch: null, metadata: {} }), /Repository|Branch|Data that came|\n\n\n/);
+  t.match(promptOf({ branch: 'fix' }), '\n\nBranch: fix\n\n');
+  t.end();
+});
+
 void t.test('a prompt without its task, or with words that there are not, is a mistake', (t) => {
   t.strictSame(promptProblems(undefined), []);
   t.strictSame(promptProblems('${TASK_DESCRIPTION}'), []);

@@ -9,6 +9,8 @@ const WORDS = [
   'SUCCESS_CRITERIA',
   'VERIFICATION_STEPS',
   'FILE_HINTS',
+  'REPOSITORY',
+  'METADATA',
   'TASK_JSON',
   'HOW_TO_REPORT',
   'HOW_TO_REPORT_BY_COMMAND',
@@ -23,6 +25,8 @@ export const DEFAULT_PROMPT = [
   '${SUCCESS_CRITERIA}',
   '${VERIFICATION_STEPS}',
   '${FILE_HINTS}',
+  '${REPOSITORY}',
+  '${METADATA}',
   '${HOW_TO_REPORT}',
 ].join('\n\n');
 
@@ -66,20 +70,42 @@ export function agentPrompt(template: string, { request, isResumed }: PromptFact
     SUCCESS_CRITERIA: () => listed('It has succeeded when:', task['success_criteria']),
     VERIFICATION_STEPS: () => listed('Check your work so:', task['verification_steps']),
     FILE_HINTS: () => listed('Files to look at:', task['file_hints']),
+    REPOSITORY: () => placeOf(task),
+    METADATA: () => dataOf(task['metadata']),
     TASK_JSON: () => JSON.stringify(task),
     HOW_TO_REPORT: () => HOW_TO_REPORT,
     HOW_TO_REPORT_BY_COMMAND: () => howToReportByCommand(request),
     EARLIER_ATTEMPT: () => (isResumed ? EARLIER_ATTEMPT : ''),
   };
-  const paragraphs = template.split('\n\n').map((paragraph) => paragraph.replace(WORD, (_word, name: Word) => values[name]()));
-  return `${paragraphs.filter((paragraph) => paragraph.trim() !== '').join('\n\n')}\n`;
+  const paragraphs = template
+    .split('\n\n')
+    .map((written) => ({ written, text: written.replace(WORD, (_word, name: Word) => values[name]()) }))
+    .filter(({ text }) => text.trim() !== '');
+  const [first] = paragraphs;
+  const isTaken = first !== undefined && isCommand(first.text) && !isCommand(first.written);
+  return `${[...(isTaken ? [BEFORE_TEXT] : []), ...paragraphs.map(({ text }) => text)].join('\n\n')}\n`;
 }
+
+/** Programs take a prompt that begins so for a command of their own, such as "/clear", and call no model. Their own `prompt` may mean that; a task's text may not. */
+const isCommand = (text: string): boolean => text.trimStart().startsWith('/');
+const BEFORE_TEXT = 'Do this task:';
 
 const WORD = new RegExp(`\\$\\{(${WORDS.join('|')})\\}`, 'g');
 
 function listed(title: string, entries: unknown): string {
   if (!Array.isArray(entries) || entries.length === 0) return '';
   return [title, ...entries.map((entry) => `- ${typeof entry === 'string' ? entry : JSON.stringify(entry)}`)].join('\n');
+}
+
+function placeOf(task: WakeRequest['task']): string {
+  const named = (title: string, value: unknown): readonly string[] =>
+    typeof value === 'string' && value !== '' ? [`${title}: ${value}`] : [];
+  return [...named('Repository', task['repo']), ...named('Branch', task['branch'])].join('\n');
+}
+
+function dataOf(metadata: unknown): string {
+  if (typeof metadata !== 'object' || metadata === null || Object.keys(metadata).length === 0) return '';
+  return `Data that came with the task: ${JSON.stringify(metadata)}`;
 }
 
 /** What is wrong with a template of the config. */
