@@ -33,4 +33,10 @@ export class AgentcomError extends Error {
 }
 
 /** The text of anything that was thrown. */
-export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'what was thrown cannot be read'; // An object that has no text, or does not tell it.
+  }
+}

@@ -1,8 +1,7 @@
 /** Asks a runner whether its agent could run now. */
-import { messageOf } from '../../errors/agentcom-error.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { RunnerCheck, WakeRunner } from '../../ports/wake-runner.ts';
-import { readChecks } from './runner-words.ts';
+import { readChecks, thrownText } from './runner-words.ts';
 import type { StopController } from './ports.ts';
 
 /** What one look may take, milliseconds. */
@@ -28,7 +27,7 @@ export async function runChecks(
       tooLate.cancel();
       resolve(checks);
     };
-    look(runner, controller).then(over, (thrown: unknown) => over(failed(`its checks broke: ${messageOf(thrown)}`)));
+    look(runner, controller).then(over, (thrown: unknown) => over(failed(`its checks broke: ${thrownText(thrown)}`)));
   });
 }
 

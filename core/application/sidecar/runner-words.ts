@@ -18,6 +18,8 @@ const VALUE_DEPTH_MAX = JSON_DEPTH_MAX - 2;
 const VALUES_MAX = RESULT_FILE_BYTES_MAX / 2;
 /** Of a message, what was printed, and the end of standard error, characters. */
 const TEXT_CHARACTERS_MAX = 65_536;
+/** Of what it throws, characters. */
+const THROWN_CHARACTERS_MAX = 4_096;
 /** Process ids of one list. */
 const PIDS_MAX = 1_000;
 /** A start time, a boot id, a cause, characters. */
@@ -66,12 +68,15 @@ export type HeardWord =
   | { readonly kind: 'refused'; readonly reason: RefusedWord; readonly message: string };
 export type RefusedWord = 'bad_word' | 'result_invalid' | 'result_too_large';
 
+/** What a runner threw, or what throws when it is looked at. */
+export const thrownText = (thrown: unknown): string => messageOf(thrown).slice(0, THROWN_CHARACTERS_MAX);
+
 /** A copy of what a runner yielded, or why it cannot be taken. Never throws. */
 export function readWakeEvent(said: unknown): HeardWord {
   try {
     return read(said);
   } catch (thrown) {
-    return refused(`an event cannot be read: ${messageOf(thrown)}`);
+    return refused(`an event cannot be read: ${thrownText(thrown)}`);
   }
 }
 
@@ -97,6 +102,10 @@ function read(said: unknown): HeardWord {
     const isFit = details.kind === 'value' && typeof details.value === 'object' && details.value !== null && !Array.isArray(details.value);
     // What went wrong counts more than what goes with it.
     event['details'] = isFit ? details.value : { omitted: details.kind === 'value' ? 'is not an object' : details.why };
+  }
+  if (event['byModel'] !== undefined) {
+    const byModel = readValue(event['byModel']);
+    event['byModel'] = byModel.kind === 'value' ? byModel.value : undefined;
   }
   return { kind: 'event', event: bounded(event) as unknown as WakeEvent };
 }
@@ -131,13 +140,13 @@ type ReadValue =
 
 /** A plain copy of a value that can be written as JSON. */
 function readValue(value: unknown): ReadValue {
-  const excess = findExcess(value, VALUE_DEPTH_MAX, VALUES_MAX);
-  if (excess !== null) return unfit(excessText(excess, VALUE_DEPTH_MAX, VALUES_MAX), excess === 'values');
   let json: string | undefined;
   try {
+    const excess = findExcess(value, VALUE_DEPTH_MAX, VALUES_MAX);
+    if (excess !== null) return unfit(excessText(excess, VALUE_DEPTH_MAX, VALUES_MAX), excess === 'values');
     json = JSON.stringify(value);
   } catch (thrown) {
-    return unfit(`cannot be written as JSON: ${messageOf(thrown).split('\n')[0] ?? ''}`);
+    return unfit(`cannot be written as JSON: ${thrownText(thrown).split('\n')[0] ?? ''}`);
   }
   if (json === undefined) return unfit(`cannot be written as JSON: found a ${typeof value}`);
   if (utf8Bytes(json) > RESULT_FILE_BYTES_MAX) return unfit(`must not be over ${RESULT_FILE_BYTES_MAX} bytes`, true);
@@ -168,7 +177,7 @@ export function readChecks(said: unknown): readonly RunnerCheck[] {
       message: message.slice(0, CHECK_CHARACTERS_MAX),
     }));
   } catch (thrown) {
-    return broken(messageOf(thrown));
+    return broken(thrownText(thrown));
   }
 }
 

@@ -2,7 +2,7 @@
 import { messageOf } from '../../errors/agentcom-error.ts';
 import { nameOf } from '../../domain/slot.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../ports/wake-runner.ts';
-import { readWakeEvent } from './runner-words.ts';
+import { readWakeEvent, thrownText } from './runner-words.ts';
 import type { StopReason } from './effects.ts';
 import type { Event } from './inputs.ts';
 import type { SidecarPorts, StopController } from './ports.ts';
@@ -47,7 +47,7 @@ export function followRuns(
     };
     listen().then(
       () => over(null),
-      (thrown: unknown) => over(messageOf(thrown)),
+      (thrown: unknown) => over(thrownText(thrown)),
     );
   };
 

@@ -1,5 +1,6 @@
 /** The door of a sidecar for what wake runners say: no value passes that a later step could not walk, write or journal. */
 import t from 'tap';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { readChecks, readWakeEvent } from '../../../core/application/sidecar/runner-words.ts';
 
 const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
@@ -89,4 +90,49 @@ t.test('R16: checks that are none are a check that fails', async (t) => {
   for (const said of [null, 'ok', {}, [null], [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
     t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^its checks broke: wanted a list of/ }]);
   t.ok(JSON.stringify(readChecks(Array.from({ length: 10_000 }, () => ({ ...good[0], message: 'x'.repeat(10_000) })))).length < 50_000);
+});
+
+/** It tells nothing to whoever looks. */
+const mute = (message: string): object => ({
+  get secret(): string {
+    throw new Error(message);
+  },
+});
+
+t.test('R16: what throws when it is looked at is no event, or left out of one, in words of bounded length', async (t) => {
+  const long = 'x'.repeat(500_000);
+  for (const said of [
+    new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error(long);
+        },
+      },
+    ),
+    new Proxy(
+      {},
+      {
+        get: () => {
+          throw Object.create(null);
+        },
+      },
+    ),
+  ]) {
+    // prettier-ignore
+    const heard = readWakeEvent(said);
+    t.match(heard, { kind: 'refused', reason: 'bad_word', message: /^an event cannot be read: / });
+    t.ok(JSON.stringify(heard).length < 5_000);
+    t.ok(JSON.stringify(readChecks(said)).length < 5_000);
+  }
+  const failed = readWakeEvent({ type: 'failed', phase: 'agent', message: 'why', retryable: true, details: mute(long) });
+  t.match(failed, { kind: 'event', event: { message: 'why', details: { omitted: /cannot be written as JSON/ } } });
+  t.match(readWakeEvent({ type: 'completed', output: mute(long) }), { kind: 'refused', reason: 'result_invalid' });
+  const used = readWakeEvent({ type: 'usage', tokensUsed: 7, byModel: { one: mute(long) } });
+  t.same(used, { kind: 'event', event: { type: 'usage', tokensUsed: 7, byModel: undefined } }, 'nothing beyond the door looks at it');
+});
+
+t.test('R16: what a runner throws may have no text', async (t) => {
+  for (const thrown of [Object.create(null) as object, Object.assign(new Error(), { message: Object.create(null) as unknown })])
+    t.equal(messageOf(thrown), 'what was thrown cannot be read');
 });
