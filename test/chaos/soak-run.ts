@@ -13,7 +13,7 @@ import { judgeLog } from './rig/hub-log.ts';
 import { startProgram, type Program } from './rig/program.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
 import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from './rig/rows.ts';
-import { makeChaosWorld, type ChaosWorld } from './rig/world.ts';
+import { HUB_MALLOC, makeChaosWorld, type ChaosWorld } from './rig/world.ts';
 import type { LightSetting } from './soak/light-sidecars.ts';
 import type { Tallies } from './soak/neighbour-kinds.ts';
 import { HOSTILE_AGENTS, HOSTILE_OPEN_MAX, neighbourTokens, startNeighbours } from './soak/start-neighbours.ts';
@@ -85,8 +85,6 @@ const DRAINED_WITHIN_MS = 120_000;
 const COLLECT_EACH_MS = 15_000;
 /** This share of the time is not looked at: caches fill and the heap finds its size. */
 const WARM_UP = 0.25;
-/** What docs/performance.md says for hubs on glibc: without it, what threads have freed stays theirs. */
-const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
 const MIB = 2 ** 20;
 
 export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOutcome> {
@@ -98,7 +96,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const log = newFaultLog();
   const hub = keepRunning({
     name: 'hub',
-    start: (env) => world.startHub({ env: { ...env, ...MALLOC, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }),
+    start: (env) => world.startHub({ env: { ...env, ...HUB_MALLOC, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }),
   });
   if ((await hub.current().ready) === null) throw new Error('the hub did not start');
   const proxies = await Promise.all(Array.from({ length: LINES }, () => tcpProxy(t, world.hubPort)));
