@@ -29,13 +29,15 @@ export interface Newcomer {
 
 /**
  * Judges a connection that may replace an open one. A process of the same machine holds what that machine has accepted: the
- * journal had it first. One that does not is another process, whatever id it gives, and would lose the work of the first.
+ * journal had it first. One that does not is another process, whatever id it gives, or what a process said over an earlier
+ * connection and comes only now: it would lose the work of the one that is open.
  */
 export function decideReplacing(agent: Agent, newcomer: Newcomer, nowMs: number): Replacing {
   const isSameMachine = newcomer.instanceId !== null && agent.instanceId === newcomer.instanceId;
   // Nobody but the process itself: whatever became of the hub or the line of its open connection.
   const isSameProcess = isSameMachine && newcomer.processId !== null && agent.processId === newcomer.processId;
-  if (!agent.connected || isSameProcess || (isSameMachine && !newcomer.isHeard)) return { kind: 'admitted', agent };
+  if (!agent.connected || (isSameMachine && !newcomer.isHeard) || (isSameProcess && newcomer.lacks === undefined))
+    return { kind: 'admitted', agent };
   if (isConflict(agent, nowMs) || (isSameMachine && newcomer.lacks !== undefined)) return { kind: 'refused', agent };
   const windowMs = isSameMachine ? WINDOW_MS : NAMELESS_WINDOW_MS;
   const recentMs = agent.replacedAtMs.filter((atMs) => atMs > nowMs - windowMs);

@@ -34,11 +34,15 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   );
   if (replacing.kind === 'refused') {
     if (before.instanceId !== null && before.instanceId === command.instanceId) {
-      context.log.warn('two processes speak for one agent with the same instance id: do they use the same data directory, or a copy?', {
-        agent_id: before.id,
-        instance_id: command.instanceId,
-        task_id: lacks?.id ?? null,
-      });
+      const isLate = isKnown(before.processId) && before.processId === command.processId;
+      context.log.warn(
+        isLate ? CAME_LATE : 'two processes speak for one agent with the same instance id: do they use the same data directory, or a copy?',
+        {
+          agent_id: before.id,
+          instance_id: command.instanceId,
+          task_id: lacks?.id ?? null,
+        },
+      );
     }
     batch.putAgent(replacing.agent);
     return { kind: 'agent_id_in_use' };
@@ -76,6 +80,8 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, expectsWord: command.held === null };
 }
+
+const CAME_LATE = 'an identify lacks what its own process has accepted since, and is refused: it was sent over an earlier connection';
 
 const isKnown = (id: string | null | undefined): boolean => id !== null && id !== undefined;
 

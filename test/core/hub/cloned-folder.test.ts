@@ -67,6 +67,24 @@ t.test('R15: a process that comes back as itself is let in however often: its hu
   await rig.stop();
 });
 
+t.test('J4, R15: what a process said over an earlier connection takes nothing from it when it comes after a newer identify', async (t) => {
+  // A slow line, a reset, a quick line: the late inventory replaced the newer one, and what was accepted since was given to another.
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const slow = await rig.peer('a1');
+  const open = await slow.again();
+  await open.identify({ process_id: 'process-1' });
+  const id = await rig.submit({ maxRetries: 1 });
+  await open.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await rig.pass(1_500);
+  t.match(await slow.identify({ process_id: 'process-1', held: [] }), [{ type: 'error', error: 'agent_id_in_use' }]);
+  t.equal(open.closed(), null);
+  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+  t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('earlier connection')));
+  const held = [{ task_id: id, generation: 1, status: 'working' }];
+  t.match((await (await open.again()).identify({ process_id: 'process-1', held }))[0], { type: 'identified' }, 'it comes back as it is');
+  await rig.stop();
+});
+
 t.test('R15: a machine whose connection died unseen is let in: the old socket was not heard within the heartbeat', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let open = await rig.peer('a1');
