@@ -80,7 +80,7 @@ export interface RunUsage {
  * - `config`: the program cannot work as it is set up: a wrong flag, an unknown model, no trusted folder. A person has to mend it.
  * - `rate_limited`: too many requests or a spent allowance; over at `retryAfterMs` where that is known.
  * - `model_unavailable`: the model's service is down, overloaded or cannot be reached.
- * - `limit`: a bound on turns, cost or time was reached.
+ * - `limit`: a bound on turns, cost or time was reached; before anything was started: the task is more than the program takes.
  * - `denied`: the agent was not allowed to do what the task needs.
  * - `no_result`: it ended without a result, whatever its exit code.
  * - `unresponsive`: it did not begin in time, or fell silent.
@@ -132,7 +132,8 @@ export type WakeEvent =
     }
   /**
    * The process ended by itself and its whole tree with it, but for `survivors`, which could not be killed. Code and
-   * signal are null when they cannot be known (an adopted run).
+   * signal are null when they cannot be known (an adopted run). `sessionGone`: it could not go on with the `session` of its
+   * request and has done nothing: it is woken once more in the same attempt, without one.
    */
   | {
       readonly type: 'exited';
@@ -140,6 +141,7 @@ export type WakeEvent =
       readonly signal: string | null;
       readonly stderrTail: string;
       readonly survivors?: readonly number[] | undefined;
+      readonly sessionGone?: boolean | undefined;
     }
   /** The run was stopped, because `signal` was aborted: the end of its process tree, confirmed. */
   | { readonly type: 'stopped'; readonly survivors: readonly number[] };

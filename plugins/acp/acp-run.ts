@@ -39,8 +39,8 @@ export async function acpRun(run: AcpRun): Promise<void> {
   const launched = await launchPiped({ argv: acpArgv(options), cwd, env, runDir, table, signal });
   if (launched.kind === 'stopped') return emit({ type: 'stopped', survivors: [] });
   if (launched.kind === 'refused') {
-    const { message, retryable, details } = launched;
-    return emit({ type: 'failed', phase: 'spawn', message, retryable, details });
+    const { message, retryable, cause: kind, details } = launched;
+    return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
   }
   const { main } = launched;
   await emit({ type: 'spawned', process: main });

@@ -6,6 +6,8 @@ export interface LaunchRefusal {
   readonly message: string;
   /** False: the config, the machine or the task must change first. */
   readonly retryable: boolean;
+  /** `limit`: it is the task that cannot be given to a program, here or on a like machine. */
+  readonly cause?: 'limit' | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 }
 
@@ -31,6 +33,8 @@ export async function explainRefusal(
     details: { program: argv[0] ?? '', cwd, cause: error.code ?? error.name },
   });
 
+  const ofTask = (why: string): LaunchRefusal => ({ ...refuse(false, why), cause: 'limit' });
+
   if (error.syscall?.startsWith('spawn') !== true && error.code !== 'ERR_INVALID_ARG_VALUE') {
     return refuse(true, `its files in "${launch.runDir}" cannot be made (${error.message}). Make the folder writable and free some space.`);
   }
@@ -48,14 +52,17 @@ export async function explainRefusal(
         false,
         `it is not an executable file, or its folder "${cwd}" may not be entered. Make it executable or correct argv[0].`,
       );
+    // A config is checked for it, so it is the task's.
     case 'ERR_INVALID_ARG_VALUE':
-      return refuse(false, 'an argument or environment variable has a NUL character (U+0000), which no program can be given. Remove it.');
+      return ofTask('an argument or environment variable has a NUL character (U+0000), which no program can be given. Remove it.');
     case 'E2BIG':
-      return refuse(false, tooLong(argv));
+      return bytesOf(argv) > bytesOf(Object.values(launch.env)) ? ofTask(tooLong(argv)) : refuse(false, tooLong(argv));
     default:
       return refuse(true, `${error.message}.`);
   }
 }
+
+const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 
 function tooLong(argv: readonly string[]): string {
   const index = argv.findIndex((argument) => Buffer.byteLength(argument) >= ARGUMENT_BYTES_MAX);

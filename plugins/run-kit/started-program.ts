@@ -51,6 +51,8 @@ export interface RunEars {
   begun?(): void;
   /** It has ended by itself, and all that it said was heard: what is to be told before that. */
   ended?(exited: Exited): Promise<SaidEvent | undefined>;
+  /** Asked last: the session that it was to go on with is not there any more, and it has done nothing. */
+  isSessionGone?(): boolean;
   /** Nothing more is heard: lets go of timers. */
   close?(): void;
 }
@@ -93,8 +95,8 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
         });
         if (outcome.kind === 'stopped') return emit({ type: 'stopped', survivors: [] });
         if (outcome.kind === 'refused') {
-          const { message, retryable, details } = outcome;
-          return emit({ type: 'failed', phase: 'spawn', message, retryable, details });
+          const { message, retryable, cause: kind, details } = outcome;
+          return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
         }
         const { main, ended } = outcome;
         const tell = hearing({ ...common, ears, request, left }, emit);
@@ -141,7 +143,7 @@ function hearing({ ears, request, left, clock, log }: Hearing, emit: Emit): Emit
     if (event.type === 'exited' || event.type === 'stopped') for (const stream of streams) await stream.finish();
     const lastWord = event.type === 'exited' ? await ears.ended?.(event) : undefined;
     if (lastWord !== undefined) await emit(lastWord);
-    await emit(event);
+    await emit(event.type === 'exited' && ears.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
     if (event.type === 'spawned') begin();
   };
 }

@@ -2,7 +2,7 @@
  * `kill -9` of the hub, of the sidecar, of both and of agents, while tasks run: real processes, one after the other in
  * one world. Each task ends once, and neither an attempt nor a result is lost with whoever was killed.
  */
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { TaskDetail } from '../../apps/client/index.ts';
@@ -121,7 +121,7 @@ t.test('the sidecar and its agent: the assignment is lost, not left hanging', as
 
 t.test('the sidecar between acceptance and wake: the next one wakes, once', async (t) => {
   const program = join(world.dir, 'broken.sh');
-  await writeFile(program, '#!/bin/sh\nexit 1\n', { mode: 0o700 });
+  await writeFile(program, '#!/bin/sh\nexit 0\n', { mode: 0o700 });
   const options = { capabilities: ['late'], argv: [program], timing: { wakeRetriesMs: [1_000, 1_000, 1_000] } };
   const first = await world.startSidecar('a2', options);
   const { task_id: id } = await api.submit({ description: 'woken by the second sidecar', needed_capabilities: ['late'] });
@@ -143,6 +143,50 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
   t.equal(endsOf(world.ledger(), id).length, 1);
   neverTwice(t, world.ledger(), [id]);
   await second.kill('SIGTERM');
+});
+
+t.test('R10, R12: an agent that crashes at its start is started once for each attempt, and three such tasks pause it', async (t) => {
+  const program = join(world.dir, 'crashes.sh');
+  const starts = join(world.dir, 'crashes.starts');
+  await writeFile(program, `#!/bin/sh\necho "$AGENTCOM_TASK_ID" >> '${starts}'\necho 'no such module' >&2\nexit 3\n`, { mode: 0o700 });
+  const crashing = await world.startSidecar('a3', { capabilities: ['crashing'], argv: [program] });
+  const submit = { description: 'crashes', needed_capabilities: ['crashing'] };
+  const { task_id: id } = await api.submit({ ...submit, max_retries: 1 });
+  await world.event(id, ['dead_lettered']);
+  const { history } = await api.get(id);
+  t.strictSame(
+    history.flatMap(({ event }) => (['woken', 'wake_failed', 'failed'].includes(event) ? [event] : [])),
+    ['woken', 'failed', 'woken', 'failed'],
+  );
+  t.match(history.find(({ event }) => event === 'failed')?.details, {
+    kind: 'wake_failed',
+    error: 'the agent exited with code 3 without a result',
+    details: { stderr_tail: /no such module/ },
+  });
+  t.equal((await readFile(starts, 'utf8')).trim().split('\n').length, 2);
+  for (const n of [2, 3])
+    await world.event((await api.submit({ ...submit, description: `crashes ${n}`, max_retries: 0 })).task_id, ['dead_lettered']);
+  t.match(await api.agent('a3'), { status: 'paused', paused_reason: /3 tasks in a row.*exited with code 3/ });
+  await crashing.kill('SIGTERM');
+});
+
+t.test('R12: tasks that are too large for a program are their own fault, and pause nobody', async (t) => {
+  const program = join(world.dir, 'takes.sh');
+  await writeFile(program, `#!/bin/sh\necho '{"status":"success","output":1}' > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json"\n`, {
+    mode: 0o700,
+  });
+  const small = await world.startSidecar('a4', { capabilities: ['argument'], argv: [program, '--', 'task: ${TASK_JSON}'] });
+  const submit = { description: 'large', needed_capabilities: ['argument'] };
+  for (let n = 0; n < 3; n += 1) {
+    const { task_id: id } = await api.submit({ ...submit, metadata: { pad: 'x'.repeat(140_000) } });
+    await world.event(id, ['dead_lettered']);
+    t.match(await api.get(id), { retry_count: 1, assigned_to: null });
+    const failed = (await api.get(id)).history.find(({ event }) => event === 'failed');
+    t.match(failed?.details, { kind: 'agent_failed', cause: 'limit', error: /128 KiB/ });
+  }
+  const { task_id: id } = await api.submit(submit);
+  await world.event(id, ['completed']);
+  await small.kill('SIGTERM');
 });
 
 t.test('both, amid the wakes of many tasks: each ends, once', async (t) => {

@@ -294,6 +294,7 @@ withRuns('a session that cannot be gone on with is given up, unless something el
   await told(world, 'crashes-before-result', { words: begin, settings }, request);
   const gone = await told(world, 'hangs-after-result', { words: { started: GONE }, settings, sessions }, await next());
   t.strictSame(types(gone), ['spawned', 'exited'], 'without a verdict: the sidecar wakes again, in the same attempt');
+  t.match(gone.at(-1), { sessionGone: true });
   await told(world, 'succeeds', { settings, sessions }, await next());
   t.strictSame(
     sessions.slice(3).map((session) => session?.id ?? null),

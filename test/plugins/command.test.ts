@@ -60,6 +60,7 @@ withRuns('an argument that is too long is refused with the limit and the way out
     {
       type: 'failed',
       phase: 'spawn',
+      kind: 'limit',
       retryable: false,
       message: /argv\[3\] has 131072 bytes\..*128 KiB.*standard input/,
       details: { cause: 'E2BIG' },
@@ -72,7 +73,7 @@ withRuns('an argument that is too long is refused with the limit and the way out
 withRuns('a NUL in the task is refused where it would be an argument', async (t, world) => {
   const runner = await create({ argv: [NODE, PROBE_AGENT, 'reports', '${TASK_DESCRIPTION}'] }, world.baseDir);
   const events = await all(runner.wake(await world.request({ description: 'a\0b' }), never()));
-  t.match(events, [{ type: 'failed', phase: 'spawn', retryable: false, message: /NUL character/ }]);
+  t.match(events, [{ type: 'failed', phase: 'spawn', kind: 'limit', retryable: false, message: /NUL character/ }]);
 });
 
 withRuns('hostile task text arrives byte for byte by standard input, file and argument, and runs nothing', async (t, world) => {

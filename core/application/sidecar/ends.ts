@@ -92,6 +92,9 @@ function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   if (told !== null) return fail(turn, gone, isSurvived ? { ...told, details: { ...told.details, ...survivorsOf(end) } } : told);
   if (wakeError !== null && !isSurvived) return wakeFailed(turn, gone, { message: wakeError, retryable: true });
   if (wakeError !== null) return fail(turn, gone, { kind: 'wake_failed', error: wakeError, details: survivorsOf(end) });
+  // Without a session it cannot end so again.
+  if (end.sessionGone === true && slot.sessionId !== undefined && !hasStarted(slot) && !turn.live(slot).mayLive)
+    return wakeFailed(turn, { ...gone, sessionId: undefined }, { message: SESSION_GONE, retryable: true });
   // Also one that was stopped because nobody can go on with it.
   const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
   if (isUnknown) return fail(turn, gone, turn.setting.runner?.adoptable === false ? LEFT_BEHIND : LOST);
@@ -99,14 +102,19 @@ function conclude(turn: Turn, slot: Slot, end: RunEnd): void {
   const failure = endWithoutResult(end);
   // Beside what could not be killed nothing is woken.
   if (isSurvived) return fail(turn, gone, { ...failure, details: { ...failure.details, ...survivorsOf(end) } });
-  if (isEarly && !turn.live(slot).attached)
+  if (isEarly && !turn.live(slot).attached) {
+    // One that crashed was started: another start is another attempt. One that ended well may only have come too early.
+    if (end.exitCode !== 0) return fail(turn, gone, { ...failure, kind: 'wake_failed' });
     return wakeFailed(turn, gone, { message: failure.error, retryable: true, details: failure.details });
+  }
   fail(turn, gone, failure);
 }
 
 /** Those that live, for the story of the task. */
 const survivorsOf = ({ survivors }: RunEnd): Readonly<Record<string, unknown>> =>
   survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {};
+
+const SESSION_GONE = 'the session of the earlier attempt is not there any more; the task begins afresh';
 
 const LOST: Failure = {
   kind: 'lost',

@@ -10,6 +10,7 @@ import { beginStop, endRun, failUnlessResult, stopRun, UNKNOWN_END } from './end
 import { confirmStarted, progress, tellWoken, watchSilence } from './life.ts';
 import { heardResult } from './results.ts';
 import { reasonText } from './report-frames.ts';
+import { fail } from './settling.ts';
 import type { Turn } from './turn.ts';
 import { readUsage } from './usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
@@ -55,6 +56,7 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
         signal: event.signal,
         stderrTail: event.stderrTail,
         survivors: event.survivors ?? [],
+        sessionGone: event.sessionGone,
       });
     case 'stopped':
       return endRun(turn, slot, { ...UNKNOWN_END, stopped: true, survivors: event.survivors });
@@ -114,6 +116,11 @@ function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event
   // A call whose answer got lost may have woken it: the same assignment is tried again first.
   const isOutage = event.kind === 'model_unavailable' && event.retryable;
   if (isAgentFault(event.kind ?? null) && !isOutage) return handBack(turn, { ...slot, run: null }, event);
+  // The task is more than the program takes: that says nothing of this machine.
+  if (event.kind === 'limit') {
+    const { message: error, retryable, details } = event;
+    return fail(turn, { ...slot, run: null }, { kind: 'agent_failed', cause: 'limit', error, retryable, details });
+  }
   const inability = isOutage ? inabilityOf(turn, event) : undefined;
   const { retryable, details } = event;
   wakeFailed(turn, { ...slot, run: null }, { message: wakeError ?? event.message, retryable, details, inability });

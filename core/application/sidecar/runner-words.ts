@@ -58,6 +58,7 @@ const eventSchemas: Readonly<Record<WakeEvent['type'], TObject>> = {
     signal: word,
     stderrTail: text,
     survivors: Type.Optional(pids),
+    sessionGone: Type.Optional(Type.Boolean()),
   }),
   stopped: Type.Object({ type: type('stopped'), survivors: pids }),
 };

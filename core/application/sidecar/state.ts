@@ -136,6 +136,8 @@ export interface RunEnd {
   readonly signal: string | null;
   readonly stderrTail: string;
   readonly survivors: readonly number[];
+  /** It did nothing: the session that it was given is not there any more. */
+  readonly sessionGone?: boolean | undefined;
 }
 
 export const NOTHING_LIVE: LiveSlot = {

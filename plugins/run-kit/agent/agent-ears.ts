@@ -61,6 +61,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   let hasSpoken = false;
   let hasComplained = false;
   let isSettled = false;
+  let isSessionGone = false;
   let givingUp: Promise<void> = Promise.resolve();
   let answer: NonNullable<Heard<State>['answer']> | null = null;
   let alarm: Timer | null = null;
@@ -89,6 +90,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   const endWithoutVerdict = async (gone: SessionGone): Promise<void> => {
     if (isSettled) return;
     isSettled = true;
+    isSessionGone = true;
     await options.onSessionGone(gone);
     endIn(times.lingerMs);
   };
@@ -169,6 +171,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
       const isLost = exitCode === null && signal === null && verdict.type === 'failed' && verdict.kind === 'no_result';
       return isLost ? undefined : settle(verdict, exitCode === 0);
     },
+    isSessionGone: () => isSessionGone,
     close() {
       isSettled = true;
       alarm?.cancel();

@@ -100,7 +100,7 @@ t.test('what an attempt used is the sum of its runs, each the newest word of its
   ]);
   sidecar.wake({ type: 'usage', tokensUsed: 120, costUsd: 0.5, ...large(110) });
   t.match(sent(sidecar.timer('progress')), [{ tokens_used: 120 }]);
-  sidecar.wake(exited(1));
+  sidecar.wake(exited(0));
   sidecar.looked();
   t.match(
     sidecar.slot(),

@@ -70,6 +70,13 @@ t.test('what cannot help is not tried again', async (t) => {
   t.match(writtenBody(effects), { kind: 'wake_failed', error: 'not installed' });
 });
 
+t.test('R12: a task that is more than its program takes is the fault of the task, not of the machine', async (t) => {
+  const sidecar = waking();
+  const effects = sidecar.wake({ ...REFUSED, kind: 'limit', retryable: false, message: 'argv[1] has 200000 bytes' } as WakeEvent);
+  t.match(writtenBody(effects), { kind: 'agent_failed', cause: 'limit', retryable: false, error: 'argv[1] has 200000 bytes' });
+  t.same(sidecar.state.journal.slots, [], 'the slot is free');
+});
+
 t.test('folders that cannot be made count as a wake that could not be spawned', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
@@ -83,8 +90,57 @@ t.test('an exit before .started', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.nowMs += 29_000;
-    t.same(words(sidecar.wake(exited(1))), ['look'], 'nothing is decided yet');
+    t.same(words(sidecar.wake(exited(0))), ['look'], 'nothing is decided yet');
     t.equal(startedFor(sidecar.looked(), 'retry'), 5_000);
+  });
+  t.test('R10: with an exit code that is not 0 is one start of one attempt, told once, and a strike of the machine', async (t) => {
+    // It was started four times for each attempt, and each start was told twice.
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.wake(WOKEN);
+    sidecar.wake(exited(3));
+    const effects = sidecar.looked();
+    t.equal(startedFor(effects, 'retry'), undefined);
+    t.match(writtenBody(effects), { kind: 'wake_failed', retryable: true, error: 'the agent exited with code 3 without a result' });
+    t.same(
+      sent(effects).map(({ type }) => type),
+      ['task_failed'],
+    );
+    t.equal(only(sidecar.all, 'wake').length, 1);
+  });
+  t.test('R10: by a signal is one start of one attempt, too', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.wake(exited(null, 'SIGSEGV'));
+    const effects = sidecar.looked();
+    t.equal(startedFor(effects, 'retry'), undefined);
+    t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the agent was ended by SIGSEGV without a result' });
+  });
+  t.test('whose session is gone is woken once more in the same attempt, without it', async (t) => {
+    const gone = { ...exited(1), sessionGone: true } as WakeEvent;
+    const sidecar = online();
+    sidecar.frame(assignFrame(named(), { session_id: 'ses-1' }));
+    t.equal(only(sidecar.prepared(), 'wake')[0]?.request.session, 'ses-1');
+    sidecar.wake(SPAWNED);
+    sidecar.wake(gone);
+    t.equal(startedFor(sidecar.looked(), 'retry'), 5_000);
+    sidecar.timer('retry');
+    t.equal(only(sidecar.prepared(), 'wake')[0]?.request.session, undefined);
+    sidecar.wake(SPAWNED);
+    sidecar.wake(gone);
+    const effects = sidecar.looked();
+    t.equal(startedFor(effects, 'retry'), undefined, 'it has none that could be gone');
+    t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the agent exited with code 1 without a result' });
+  });
+  t.test('J4: whose session is gone is not woken beside survivors', async (t) => {
+    const sidecar = online();
+    sidecar.frame(assignFrame(named(), { session_id: 'ses-1' }));
+    sidecar.prepared();
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ ...exited(1), sessionGone: true, survivors: [4243] } as WakeEvent);
+    const effects = sidecar.looked();
+    t.equal(startedFor(effects, 'retry'), undefined);
+    t.match(writtenBody(effects), { kind: 'agent_failed', details: { survivors: [4243] } });
   });
   t.test('R10: with survivors is not tried again', async (t) => {
     const sidecar = waking();
