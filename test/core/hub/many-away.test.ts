@@ -22,7 +22,7 @@ t.test('R20: the agents of a dead hub are noted as away some in each batch, thos
             aTask({ id: aTaskId(n), status: 'assigned', assignedTo: idOf(n), generation: aGeneration(1), acceptedAtMs: nowMs }),
           ),
         ),
-        agents: all.map((n) => anAgent({ id: idOf(n), hubId: 'hub-dead', lastHeardAtMs: nowMs })),
+        agents: all.map((n) => anAgent({ id: idOf(n), hubId: 'hub-dead', connectedAtMs: nowMs, lastHeardAtMs: nowMs })),
         // More than one batch takes, and nobody confirms them.
         stopsSet: all.slice(0, PER_BATCH_MAX + 10).map((n) => aStop({ agentId: idOf(n), taskId: aTaskId(n), requestedAtMs: nowMs })),
       }),
