@@ -1,7 +1,7 @@
 /** From a checked submit body to the task that the queue is asked for. */
 import type { TaskDraft } from '../../core/application/hub/commands.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { noteCharacters, type Note, type Priority } from '../../core/domain/task.ts';
+import { acceptanceIn, noteCharacters, type Note, type Priority } from '../../core/domain/task.ts';
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import {
   MAX_RETRIES_DEFAULT,
@@ -37,6 +37,7 @@ const laneOf = (priority: SubmitBody['priority'] = 'normal'): Priority =>
 
 /** Fields are copied by name, the defaults filled in. Metadata is kept as text from here on. */
 export function draftOf(id: TaskId, body: SubmitBody): TaskDraft {
+  const accept = acceptanceIn(body.accept);
   return {
     id,
     priority: laneOf(body.priority),
@@ -57,6 +58,7 @@ export function draftOf(id: TaskId, body: SubmitBody): TaskDraft {
       fileHints: body.file_hints ?? [],
       successCriteria: body.success_criteria ?? [],
       verificationSteps: body.verification_steps ?? [],
+      ...(accept === undefined ? {} : { accept }),
     },
   };
 }

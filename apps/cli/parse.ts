@@ -1,5 +1,6 @@
 /** What people write as options, read; each throws commander's InvalidArgumentError, which names the option. */
 import { InvalidArgumentError } from 'commander';
+import { ACCEPTABLE, type Acceptable, type Acceptance } from '../../core/domain/task.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -65,3 +66,9 @@ function parseJson(text: string): unknown {
 
 /** For options that may be given many times. */
 export const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
+/** Ends of an agent, each by its word. */
+export function collectAccepted(text: string, before: Acceptance = {}): Acceptance {
+  if (!ACCEPTABLE.includes(text as Acceptable)) throw new InvalidArgumentError(`Wanted one of ${ACCEPTABLE.join(', ')}.`);
+  return { ...before, [text]: true };
+}

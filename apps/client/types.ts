@@ -2,7 +2,7 @@
 import type { PushBody, RegisterBody, SubmitBody, TokenBody } from '../../core/protocol/http-bodies.ts';
 import type { AgentPresence } from '../../core/domain/agent.ts';
 import type { EventName } from '../../core/domain/event.ts';
-import type { Priority, Status } from '../../core/domain/task.ts';
+import type { Acceptance, Priority, Status } from '../../core/domain/task.ts';
 
 /** As the schemas have it, read-only, and with optional fields that may also be given as undefined. */
 type Loose<Body> = {
@@ -53,6 +53,8 @@ export interface TaskJson {
   readonly file_hints: readonly (string | Readonly<Record<string, unknown>>)[];
   readonly success_criteria: readonly string[];
   readonly verification_steps: readonly (string | Readonly<Record<string, unknown>>)[];
+  /** Ends of an agent that count as a result; null or absent: none. */
+  readonly accept?: Acceptance | null | undefined;
   readonly [more: string]: unknown;
 }
 

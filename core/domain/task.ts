@@ -119,6 +119,18 @@ export interface Task {
 /** A hint or a step: a sentence, or an object of the submitter's own making that is handed on as it is. */
 export type Note = string | Readonly<Record<string, unknown>>;
 
+/** Ends of an agent that are a failure unless the submitter takes them as a result: not a word, an answer that was cut off, its model's refusal. */
+export const ACCEPTABLE = ['empty', 'truncated', 'refused'] as const;
+export type Acceptable = (typeof ACCEPTABLE)[number];
+/** Those that a task takes. */
+export type Acceptance = { readonly [End in Acceptable]?: true };
+
+/** Of what was said, without what means nothing; undefined where that is all. */
+export function acceptanceIn(said: { readonly [End in Acceptable]?: boolean } = {}): Acceptance | undefined {
+  const taken = ACCEPTABLE.filter((end) => said[end] === true);
+  return taken.length === 0 ? undefined : Object.fromEntries(taken.map((end) => [end, true as const]));
+}
+
 /** What the submitter said, unchanged for ever. `metadata` is JSON text, kept as given. */
 export interface TaskBody {
   readonly description: string;
@@ -128,6 +140,8 @@ export interface TaskBody {
   readonly fileHints: readonly Note[];
   readonly successCriteria: readonly string[];
   readonly verificationSteps: readonly Note[];
+  /** Left out where it takes none of them. */
+  readonly accept?: Acceptance;
 }
 
 /** How many characters a note takes as JSON, its quotes left out where it is a text. */

@@ -29,6 +29,9 @@ export function fieldErrors(validator: Validator, value: unknown): readonly Fiel
  */
 function errorsOf(finding: Finding, others: readonly Finding[] | null): readonly FieldError[] {
   const field = finding.instancePath.slice(1).replaceAll('/', '.');
+  // A name that the object may not have is told by itself, and once more of the whole object.
+  if (finding.keyword === 'additionalProperties') return [];
+  if (finding.keyword === 'boolean') return [{ field, error: 'unknown_field', detail: 'is not known here' }];
   if (others === null || (finding.keyword !== 'anyOf' && finding.keyword !== 'type')) {
     if (finding.keyword !== 'required') return [{ field, error: finding.keyword, detail: detailOf(finding) }];
     return listIn(finding, 'requiredProperties').map((name) => ({

@@ -1,6 +1,7 @@
 /** The pieces that frames and HTTP bodies are made of, each with its bound. */
 import { Type, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN, GENERATION_MAX, TASK_ID_PATTERN } from '../domain/ids.ts';
+import type { Acceptable } from '../domain/task.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../domain/usage.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -49,6 +50,12 @@ export const modelsField = Type.Array(
   }),
   { maxItems: MODELS_MAX },
 );
+/** Ends that count as a result: see `Acceptance`. */
+export const acceptFields = {
+  empty: Type.Optional(Type.Boolean()),
+  truncated: Type.Optional(Type.Boolean()),
+  refused: Type.Optional(Type.Boolean()),
+} as const satisfies Readonly<Record<Acceptable, TSchema>>;
 /** What an agent program calls its session: it comes back in a command line, so nothing in it may look like an option or be told apart by a shell. */
 export const SESSION_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,255}$';
 const sessionIdPattern = new RegExp(SESSION_ID_PATTERN);

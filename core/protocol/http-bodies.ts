@@ -5,6 +5,7 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { PRIORITIES, type Priority } from '../domain/task.ts';
 import {
+  acceptFields,
   agentIdField,
   capabilitiesField,
   capabilityField,
@@ -66,6 +67,7 @@ export const submitSchema = closed({
   file_hints: optional(notesOrObjectsField),
   success_criteria: optional(notesField),
   verification_steps: optional(notesOrObjectsField),
+  accept: optional(closed(acceptFields)),
 });
 export type SubmitBody = Static<typeof submitSchema>;
 

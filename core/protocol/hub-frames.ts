@@ -1,6 +1,16 @@
 /** What the hub says to a sidecar. Our own sidecar checks what it gets against these; unknown fields are ignored. */
 import { Type, type Static } from 'typebox';
-import { countField, generationField, maybe, objectField, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
+import {
+  acceptFields,
+  countField,
+  generationField,
+  maybe,
+  objectField,
+  reasonField,
+  sessionIdField,
+  taskIdField,
+  timeField,
+} from './fields.ts';
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
 const task = { task_id: taskIdField, generation: generationField };
@@ -70,6 +80,7 @@ export const hubSchemas = {
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
     complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),
     session_id: Type.Optional(sessionIdField),
+    accept: Type.Optional(Type.Object(acceptFields)),
   }),
   task_ack: Type.Object({
     type: type('task_ack'),

@@ -65,6 +65,7 @@ function taskFields({ task, body, result }: TaskParts): readonly (readonly [stri
     ['file_hints', body.fileHints],
     ['success_criteria', body.successCriteria],
     ['verification_steps', body.verificationSteps],
+    ['accept', body.accept ?? null],
     ['depends_on', task.dependsOn],
   ];
 }

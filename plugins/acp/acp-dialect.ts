@@ -7,6 +7,7 @@ import {
   messageFields,
   nothingSaid,
   objectOf,
+  shortAnswer,
   shortened,
   textOf,
   withPiece,
@@ -129,7 +130,8 @@ function hearAnswer(state: AcpState, { to, sessionId, result }: SaidObject, opti
 function hearRefusal(state: AcpState, said: SaidObject): Heard<AcpState> {
   const to = textOf(said['to']);
   const error = objectOf(said['error']);
-  if (to !== 'session/resume' && to !== 'session/load') return { state, events: [refusalOf(to, error, state.hasWorked)] };
+  if (to !== 'session/resume' && to !== 'session/load')
+    return { state, events: [refusalOf(to, error, { ...state, text: answerSoFar(state) })] };
   const message = `cannot go on with its session, and begins afresh: ${reasonIn(error)}`;
   return { state, events: [{ type: 'progress', message: shortened(message) }] };
 }
@@ -225,7 +227,12 @@ function hearEnd(state: AcpState, result: SaidObject, options: AcpDialectOptions
   const failure = failureOf(state, result, { ...options, wasCalled: tokens !== 'none' });
   if (failure !== null) return { state, events: [{ type: 'usage', ...usage }, failure] };
   const { text, sessionId, denied } = state;
-  const output = { ...messageFields(text), session_id: sessionId, ...(denied.length === 0 ? {} : { denied }) };
+  const output = {
+    ...messageFields(text),
+    session_id: sessionId,
+    stop_reason: textOf(result['stopReason']),
+    ...(denied.length === 0 ? {} : { denied }),
+  };
   return { state, events: [{ type: 'completed', output, ...usage }] };
 }
 
@@ -238,19 +245,41 @@ function failureOf(
   const { hasWorked, denied, sessionId, isTextPast } = state;
   const stopReason = textOf(result['stopReason']);
   const text = state.text.trim();
-  const failed = (kind: FailureCause, message: string, retryable?: boolean): Verdict =>
-    agentFailed({ kind, message: shortened(message), hasWorked, retryable, details: { stop_reason: stopReason, session_id: sessionId } });
+  const failed = (kind: FailureCause, message: string, { retryable, as, said = message }: FailedEnd = {}): Verdict =>
+    agentFailed({
+      kind,
+      message: shortened(message),
+      hasWorked,
+      retryable,
+      details: { stop_reason: stopReason, session_id: sessionId },
+      acceptable: shortAnswer({
+        as,
+        text: said,
+        stopReason: stopReason === 'end_turn' ? null : stopReason,
+        about: { session_id: sessionId },
+      }),
+    });
 
-  if (stopReason === 'max_tokens' || stopReason === 'max_turn_requests') return failed('limit', `it ended its turn with "${stopReason}"`);
-  if (stopReason === 'refusal') return failed('agent_failed', 'its model refuses to go on with this task', false);
+  const soFar = answerSoFar(state);
+  if (stopReason === 'max_tokens') return failed('limit', `it ended its turn with "${stopReason}"`, { as: 'truncated', said: soFar });
+  if (stopReason === 'max_turn_requests') return failed('limit', `it ended its turn with "${stopReason}"`);
+  if (stopReason === 'refusal') {
+    const message = 'its model refuses to go on with this task';
+    return failed('agent_failed', message, { retryable: false, as: 'refused', said: soFar === '' ? message : soFar });
+  }
   if (stopReason !== 'end_turn') return failed('agent_failed', `it ended its turn with "${String(stopReason)}"`);
   if (state.hasBroken) {
-    const { kind, retryable } = meaningOfBroken(state);
-    return failed(kind, text || (state.lastError?.message ?? 'its model cannot be reached'), retryable);
+    const { kind, retryable, as } = meaningOfBroken(state);
+    // What it said before is not there any more: of an answer that was cut off there is nothing.
+    return failed(kind, text || (state.lastError?.message ?? 'its model cannot be reached'), {
+      retryable,
+      as,
+      ...(as === 'truncated' ? { said: '' } : {}),
+    });
   }
   if (!wasCalled) {
     const { kind, retryable } = meaningOfText(text) ?? AWAY;
-    return failed(kind, `its turn ended without a call of its model: ${text}`, retryable);
+    return failed(kind, `its turn ended without a call of its model: ${text}`, { retryable });
   }
   if (denied.length > 0 && (whenDenied === 'fail' || isTextPast)) {
     return failed('denied', `it was not allowed to use ${denied.join(', ')}${isTextPast ? ', and ended without a result' : ''}`);
@@ -259,6 +288,16 @@ function failureOf(
   if (state.isCut) return cutShort({ hasWorked, details });
   return isWordless(text) ? nothingSaid({ hasWorked, message: 'its turn ended without a word', details }) : null;
 }
+
+interface FailedEnd {
+  readonly retryable?: boolean | undefined;
+  readonly as?: Meaning['as'];
+  /** What there is of its answer, where that is not the message. */
+  readonly said?: string | null | undefined;
+}
+
+/** What it has said since its last tool; null where a piece of that was left out. */
+const answerSoFar = ({ isCut, isTextPast, text }: AcpState): string | null => (isCut ? null : isTextPast ? '' : text.trim());
 
 /** Codex says this of itself, as if it were a message. */
 const isWordless = (text: string): boolean => text === '' || /^Warning: Model metadata for `[^`]*` not found\.[^\n]*$/.test(text);

@@ -5,6 +5,7 @@ import {
   itemsOf,
   meaningOf,
   objectOf,
+  shortAnswer,
   shortened,
   statusIn,
   textOf,
@@ -28,8 +29,16 @@ const ERROR_KINDS: Readonly<Record<string, FailureCause>> = {
   billing_error: 'config',
 };
 
+/** How far it had come. */
+export interface BeforeRefusal {
+  readonly hasWorked: boolean;
+  /** Of its answer; null where that is not whole. */
+  readonly text: string | null;
+  readonly sessionId: string | null;
+}
+
 /** The failure of a request of ours, once for each run: nothing follows a request that was refused. */
-export function refusalOf(to: string | null, error: SaidObject, hasWorked: boolean): Verdict {
+export function refusalOf(to: string | null, error: SaidObject, { hasWorked, text, sessionId }: BeforeRefusal): Verdict {
   const code = typeof error['code'] === 'number' ? error['code'] : null;
   const data = objectOf(error['data']);
   const said = reasonIn(error);
@@ -43,6 +52,11 @@ export function refusalOf(to: string | null, error: SaidObject, hasWorked: boole
     hasWorked,
     retryable: meant?.retryable,
     details: { ...(code === null ? {} : { code }), ...data },
+    acceptable: shortAnswer({
+      as: to === 'session/prompt' ? meant?.as : undefined,
+      text: meant?.as === 'refused' ? textIn(said) : text,
+      about: { session_id: sessionId },
+    }),
   });
 }
 

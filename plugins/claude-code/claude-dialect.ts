@@ -9,11 +9,14 @@ import {
   meaningOf,
   nothingSaid,
   objectOf,
+  shortAnswer,
   shortened,
   textOf,
+  withPiece,
   type AgentDialect,
   type FailureCause,
   type Heard,
+  type Meaning,
   type ProgramEnd,
   type SaidEvent,
   type SaidObject,
@@ -33,6 +36,8 @@ interface ClaudeState {
   readonly used: UsedSoFar;
   /** Shells and subagents that it has in the background. */
   readonly background: number;
+  /** What it has said since its last tool: what there is of an answer that is cut off. Null: a line was left out that may be a piece of it. */
+  readonly text: string | null;
   /** The result of its last turn; another turn may follow. */
   readonly answer: Verdict | null;
 }
@@ -44,6 +49,7 @@ const FIRST: ClaudeState = {
   resetAtMs: null,
   used: NOTHING_USED,
   background: 0,
+  text: '',
   answer: null,
 };
 
@@ -69,7 +75,7 @@ export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<Claud
     }
   },
   // A result has its whole text; what is left out may have been a later one.
-  dropped: (state) => ({ ...state, answer: null }),
+  dropped: (state) => ({ ...state, answer: null, text: null }),
   ended: (state, end) =>
     agentFailed({
       kind: state.hasBegun || end.signal !== null ? 'no_result' : causeBeforeBeginning(end),
@@ -119,7 +125,8 @@ function hearAssistant(state: ClaudeState, message: SaidObject): Heard<ClaudeSta
     ...tools.map((tool): SaidEvent => ({ type: 'progress', message: `uses ${tool}` })),
     ...(isModel ? [{ type: 'usage', ...usageSoFar(used) } as const] : []),
   ];
-  return { state: { ...state, used, hasWorked: state.hasWorked || tools.length > 0 }, events };
+  const text = isModel && state.text !== null ? texts.reduce(withPiece, state.text) : state.text;
+  return { state: { ...state, used, hasWorked: state.hasWorked || tools.length > 0, text: tools.length > 0 ? '' : text }, events };
 }
 
 function hearAllowance(state: ClaudeState, info: SaidObject): Heard<ClaudeState> {
@@ -146,6 +153,7 @@ function hearResult(
   const about = {
     session_id: textOf(said['session_id']),
     turns: countOf(said['num_turns']),
+    ...stopReasonIn(said),
     ...(denied.length === 0 ? {} : { denied }),
   };
   const answer: Verdict =
@@ -159,6 +167,11 @@ function hearResult(
   };
 }
 
+const stopReasonIn = (said: SaidObject): { readonly stop_reason?: string } => {
+  const reason = textOf(said['stop_reason']);
+  return reason === null ? {} : { stop_reason: reason };
+};
+
 const isSessionGone = (error: string): boolean => /no conversation found with session id/i.test(error);
 
 const deniedTools = (said: SaidObject): readonly string[] => [
@@ -167,9 +180,10 @@ const deniedTools = (said: SaidObject): readonly string[] => [
 
 function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Verdict {
   const errors = itemsOf(said['errors']).map(String);
-  const message = shortened(textOf(said['result']) ?? (errors.join('; ') || (textOf(said['subtype']) ?? 'it failed')));
+  const words = textOf(said['result']) ?? (errors.join('; ') || (textOf(said['subtype']) ?? 'it failed'));
+  const message = shortened(words);
   const status = countOf(said['api_error_status']);
-  const { kind, retryable } = meaningIn(said, message);
+  const { kind, retryable, as } = meaningIn(said, message);
   return agentFailed({
     kind,
     message,
@@ -182,11 +196,17 @@ function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Ver
       ...(status === 0 ? {} : { api_error_status: status }),
       session_id: said['session_id'],
     },
+    // What it says of its failure itself ends with `stop_sequence`, which is not why its model stopped.
+    acceptable: shortAnswer({
+      as,
+      text: as === 'refused' ? words : state.text,
+      about: { session_id: textOf(said['session_id']), turns: countOf(said['num_turns']) },
+    }),
   });
 }
 
 /** Its own bounds, or what its model's service answered. */
-function meaningIn(said: SaidObject, message: string): { readonly kind: FailureCause; readonly retryable?: boolean } {
+function meaningIn(said: SaidObject, message: string): Partial<Meaning> & Pick<Meaning, 'kind'> {
   const { subtype } = said;
   if (subtype === 'error_max_turns' || subtype === 'error_max_budget_usd') return { kind: 'limit' };
   const status = countOf(said['api_error_status']);

@@ -8,6 +8,7 @@ import {
   meaningOf,
   meaningOfText,
   objectOf,
+  shortAnswer,
   shortened,
   statusIn,
   textOf,
@@ -39,6 +40,8 @@ interface CodexState {
   readonly turns: number;
   /** Its last message: the result, once the turn is completed. */
   readonly text: string;
+  /** It has done something since. */
+  readonly isTextPast: boolean;
   /** What was left out since may have been a later one. */
   readonly isCut: boolean;
 }
@@ -50,7 +53,7 @@ const NO_TURNS: ReadonlySet<unknown> = new Set(['reasoning', 'error', 'todo_list
 
 /** The only lines that settle are `turn.completed` and `turn.failed`; an `error` may be followed by a success. */
 export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexState> => ({
-  begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '', isCut: false }),
+  begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '', isTextPast: true, isCut: false }),
   hear(state, { json }) {
     switch (json?.['type']) {
       case 'thread.started': {
@@ -92,6 +95,7 @@ function hearItem(
     hasWorked: state.hasWorked || !HARMLESS_ITEMS.has(type),
     turns: state.turns + (isDone && !NO_TURNS.has(type) ? 1 : 0),
     text: text ?? state.text,
+    isTextPast: text === null && (state.isTextPast || !NO_TURNS.has(type)),
     isCut: state.isCut && text === null,
   };
   if (maxTurns !== undefined && next.turns > maxTurns) {
@@ -123,13 +127,16 @@ function verdictOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunU
 function failedTurn(state: CodexState, message: string): Verdict {
   // There are no fields for it: the status of the model's service stands in the text.
   const status = statusIn(message);
-  const { kind, retryable } = meaningOf({ status, words: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
+  const { kind, retryable, as } = meaningOf({ status, words: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
+  const { threadId, text, isTextPast, isCut } = state;
+  const said = isCut ? null : isTextPast ? '' : text;
   return agentFailed({
     kind,
     message: shortened(message),
     hasWorked: state.hasWorked,
     retryable,
-    details: { ...(status === null ? {} : { status }), session_id: state.threadId },
+    details: { ...(status === null ? {} : { status }), session_id: threadId },
+    acceptable: shortAnswer({ as, text: as === 'refused' ? message : said, about: { session_id: threadId } }),
   });
 }
 

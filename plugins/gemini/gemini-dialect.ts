@@ -8,6 +8,7 @@ import {
   messageFields,
   nothingSaid,
   objectOf,
+  shortAnswer,
   shortened,
   statusIn,
   textOf,
@@ -16,6 +17,7 @@ import {
   type AgentDialect,
   type FailureCause,
   type Heard,
+  type Meaning,
   type ProgramEnd,
   type RunUsage,
   type SaidEvent,
@@ -124,7 +126,7 @@ function retryIn(text: string): readonly SaidEvent[] {
 function verdictOf(state: GeminiState, said: SaidObject): Verdict {
   const details = { session_id: state.sessionId };
   const hasWorked = state.turns > 0;
-  if (said['status'] !== 'success') return failureOf(objectOf(said['error']), { hasWorked, details, complaint: state.complaint });
+  if (said['status'] !== 'success') return failureOf(objectOf(said['error']), { hasWorked, details, state });
   if (state.isCut) return cutShort({ hasWorked, details });
   const isCutOff = /loop detected|stopping execution/i.test(state.complaint ?? '');
   const complaint = state.complaint ?? undefined;
@@ -135,22 +137,23 @@ function verdictOf(state: GeminiState, said: SaidObject): Verdict {
 
 function failureOf(
   error: SaidObject,
-  {
-    complaint,
-    ...about
-  }: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>>; readonly complaint: string | null },
+  { state, ...about }: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>>; readonly state: GeminiState },
 ): Verdict {
-  const message = textOf(error['message']) ?? complaint ?? 'it failed';
+  const message = textOf(error['message']) ?? state.complaint ?? 'it failed';
   const status = statusIn(message);
+  const { kind, retryable, as } = meaningIn(textOf(error['type']) ?? '', { status, words: message });
+  const said = state.isCut ? null : state.text;
   return agentFailed({
     ...about,
-    ...meaningIn(textOf(error['type']) ?? '', { status, words: message }),
+    kind,
+    retryable,
     message: shortened(message),
     details: { ...about.details, type: error['type'], ...(status === null ? {} : { status }) },
+    acceptable: shortAnswer({ as, text: as === 'refused' ? message : said, about: about.details }),
   });
 }
 
-function meaningIn(type: string, { status, words }: ServiceAnswer): { readonly kind: FailureCause; readonly retryable?: boolean } {
+function meaningIn(type: string, { status, words }: ServiceAnswer): Partial<Meaning> & Pick<Meaning, 'kind'> {
   if (type === 'FatalTurnLimitedError') return { kind: 'limit' };
   if (type === 'FatalAuthenticationError') return { kind: 'auth' };
   return meaningOf({ status, words }) ?? { kind: 'agent_failed' };

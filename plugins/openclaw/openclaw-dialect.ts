@@ -8,11 +8,13 @@ import {
   nothingSaid,
   meaningOfText,
   objectOf,
+  shortAnswer,
   shortened,
   textOf,
   usageByModel,
   type AgentDialect,
   type FailureCause,
+  type Meaning,
   type ProgramEnd,
   type RunUsage,
   type SaidEvent,
@@ -91,7 +93,7 @@ function verdictOf(said: SaidObject, usage: RunUsage): Verdict {
 function failureOf(said: SaidObject): Verdict {
   const error = objectOf(said['error']);
   const text = textOf(error['message']) ?? 'it failed';
-  const { kind, hasWorked = true, retryable } = causeOf(said, error, text);
+  const { kind, hasWorked = true, retryable, as } = causeOf(said, error, text);
   return agentFailed({
     kind,
     message: shortened(text.replaceAll('\n', ' ')),
@@ -99,6 +101,11 @@ function failureOf(said: SaidObject): Verdict {
     retryable: /rejected the request/.test(text) ? false : retryable,
     retryAfterMs: kind === 'rate_limited' ? delayIn(text) : undefined,
     details: { status: said['status'], session_id: said['sessionId'] },
+    acceptable: shortAnswer({
+      as,
+      text: as === 'refused' ? text : (textOf(said['final']) ?? ''),
+      about: { session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) },
+    }),
   });
 }
 
@@ -107,7 +114,7 @@ function causeOf(
   said: SaidObject,
   error: SaidObject,
   text: string,
-): { readonly kind: FailureCause; readonly hasWorked?: boolean; readonly retryable?: boolean } {
+): Partial<Meaning> & { readonly kind: FailureCause; readonly hasWorked?: boolean } {
   if (said['status'] === 'timeout') return { kind: 'limit' };
   if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', hasWorked: false };
   // It remembers a failed login for a minute, and then does not even try: no login has failed now.

@@ -8,6 +8,7 @@ import {
   nothingSaid,
   meaningOf,
   objectOf,
+  shortAnswer,
   shortened,
   sumOfUsage,
   textOf,
@@ -138,14 +139,14 @@ function hearStep(state: OpencodeState, { part, ...options }: HeardPart): Heard<
 
 function verdictOf(state: OpencodeState, options: OpencodeDialectOptions): Verdict {
   const { text, isCut, hasWorked, sessionId } = state;
-  const details = { session_id: sessionId };
+  const details = { session_id: sessionId, stop_reason: state.reason };
   if (isCut) return cutShort({ hasWorked, details });
   if (text.trim() === '') return nothingSaid({ hasWorked, details });
   return { type: 'completed', output: { text, ...details }, ...usageOfRun(state, options) };
 }
 
 function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
-  const { hasWorked, denied } = state;
+  const { hasWorked, denied, sessionId, reason } = state;
   if (denied !== null && end.exitCode === 0) {
     return agentFailed({
       kind: 'denied',
@@ -158,8 +159,17 @@ function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
     end.exitCode === 0 && state.reason !== null ? `its last step ended with "${state.reason}", without an answer` : endInWords(end);
   // `length`, `content-filter`: the same again would end the same.
   const meant = end.exitCode === 0 && state.reason !== null ? meaningOf({ words: `finish_reason ${state.reason}` }) : null;
-  return agentFailed({ kind: meant?.kind ?? causeOfEnd(state, end), message, hasWorked, retryable: meant?.retryable });
+  const acceptable = shortAnswer({
+    as: meant?.as,
+    text: saidBy(state, meant?.as === 'refused' ? message : ''),
+    stopReason: reason,
+    about: { session_id: sessionId },
+  });
+  return agentFailed({ kind: meant?.kind ?? causeOfEnd(state, end), message, hasWorked, retryable: meant?.retryable, acceptable });
 }
+
+/** What it said in its last step; the other words where that is nothing. */
+const saidBy = ({ text, isCut }: OpencodeState, otherwise: string): string | null => (isCut ? null : text.trim() === '' ? otherwise : text);
 
 const isSessionGone = ({ session, sessionId }: OpencodeState, { stderrTail }: ProgramEnd): boolean =>
   session !== null && sessionId === null && /session not found/i.test(stderrTail);
@@ -168,21 +178,28 @@ function causeOfEnd({ sessionId }: OpencodeState, { exitCode }: ProgramEnd): Fai
   return sessionId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }
 
-function failureOf({ hasWorked, sessionId }: OpencodeState, error: SaidObject): Verdict {
+function failureOf(state: OpencodeState, error: SaidObject): Verdict {
+  const { hasWorked, sessionId } = state;
   const data = objectOf(error['data']);
   const status = countOf(data['statusCode']);
   const name = textOf(error['name']) ?? '';
   const words = [name, textOf(data['message']) ?? '', textOf(data['responseBody']) ?? ''].join(' ');
   const meant = meaningOf({ status: status === 0 ? null : status, words });
   const kind = meant?.kind ?? (name === 'ProviderAuthError' ? 'auth' : 'agent_failed');
+  const message = textOf(data['message']) ?? textOf(error['name']) ?? 'it failed';
   const retryAfterS = Number(objectOf(data['responseHeaders'])['retry-after']);
   return agentFailed({
     kind,
-    message: shortened(textOf(data['message']) ?? textOf(error['name']) ?? 'it failed'),
+    message: shortened(message),
     hasWorked,
     retryable: meant?.retryable ?? (data['isRetryable'] === false ? false : undefined),
     retryAfterMs: kind === 'rate_limited' && retryAfterS > 0 ? retryAfterS * 1_000 : undefined,
     details: { ...(status === 0 ? {} : { status }), session_id: sessionId },
+    acceptable: shortAnswer({
+      as: meant?.as,
+      text: meant?.as === 'refused' ? message : saidBy(state, ''),
+      about: { session_id: sessionId },
+    }),
   });
 }
 

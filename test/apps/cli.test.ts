@@ -130,6 +130,10 @@ t.test('submit sends everything that was said, with a key', async (t) => {
     'v',
     '--verify',
     '{"type":"git_clean"}',
+    '--accept',
+    'empty',
+    '--accept',
+    'truncated',
   ]);
   t.strictSame(ran, { code: 0, out: `${ID} queued (normal)\n`, err: '' });
   t.strictSame(JSON.parse(hub.requests[0]?.body ?? ''), {
@@ -149,7 +153,9 @@ t.test('submit sends everything that was said, with a key', async (t) => {
     file_hints: ['f'],
     success_criteria: ['c'],
     verification_steps: ['v', { type: 'git_clean' }],
+    accept: { empty: true, truncated: true },
   });
+  t.match(await hub.run(['submit', 'x', '--accept', 'all']), { code: 2, err: /Wanted one of empty, truncated, refused/ });
   t.match(hub.requests[0]?.headers, {
     authorization: 'Bearer tok',
     'idempotency-key': /^[0-9a-f-]{36}$/,

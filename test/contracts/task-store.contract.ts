@@ -107,7 +107,12 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
 
     t.test('reads a task with body, result and events, oldest first', async (t) => {
       const storage = await openedIn(t, subject);
-      const body = aBody({ description: 'what to do', metadata: '{"a": [1,  2]}', fileHints: ['a', { b: [null, 'c'] }] });
+      const body = aBody({
+        description: 'what to do',
+        metadata: '{"a": [1,  2]}',
+        fileHints: ['a', { b: [null, 'c'] }],
+        accept: { empty: true },
+      });
       const events = [
         anEvent(),
         anEvent({ seq: 2, event: 'eligible' }),

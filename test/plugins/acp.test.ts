@@ -65,7 +65,7 @@ function result(events: readonly WakeEvent[], { resultsDir }: WakeRequest): Told
 
 withRuns('a run from its first word to its end, with its session and its usage', async (t, world) => {
   const { events, notes, output } = await told(world, 'succeeds');
-  t.strictSame(output, { text: 'it is done', session_id: 'session-1' });
+  t.strictSame(output, { text: 'it is done', session_id: 'session-1', stop_reason: 'end_turn' });
   t.match(
     events.filter(({ type }) => type !== 'output'),
     [
@@ -152,7 +152,7 @@ withRuns('another attempt goes on with the session, as the agent can; what is re
     const request = await again();
     const { notes, output, events } = await told(world, behaviour, settings, request);
     t.strictSame(notes.slice(0, 3), ['initialize', method, 'session/prompt'], behaviour);
-    t.strictSame(output, { text: 'it is done', session_id: 'session-1' });
+    t.strictSame(output, { text: 'it is done', session_id: 'session-1', stop_reason: 'end_turn' });
     t.notOk(events.some((event) => event.type === 'progress'));
     t.match(readFileSync(join(request.resultsDir, 'heard'), 'utf8'), /^An earlier attempt/);
   }

@@ -9,7 +9,7 @@ import { Option } from 'commander';
 import type { SubmitRequest } from '../../client/index.ts';
 import type { Action, Context } from '../context.ts';
 import { followTask } from '../follow.ts';
-import { collect, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
+import { collect, collectAccepted, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 interface SubmitOptions {
@@ -30,6 +30,7 @@ interface SubmitOptions {
   readonly fileHint?: SubmitRequest['file_hints'];
   readonly criterion?: readonly string[];
   readonly verify?: SubmitRequest['verification_steps'];
+  readonly accept?: SubmitRequest['accept'];
   readonly idempotencyKey?: string;
   readonly wait?: boolean;
 }
@@ -55,6 +56,7 @@ export function addSubmit(program: Command, action: Action): void {
     .option('--file-hint <path>', 'a file to look at, or a JSON object that says more; may be given again', collectNotes)
     .option('--criterion <text>', 'a criterion of success; may be given again', collect)
     .option('--verify <text>', 'a step of verification, a text or a JSON object; may be given again', collectNotes)
+    .option('--accept <end>', 'an end that counts as a result: empty, truncated or refused; may be given again', collectAccepted)
     .option('--idempotency-key <key>', 'the same key never makes a second task (a random one unless given)')
     .option('-w, --wait', 'print what happens until the task ends, and exit by its outcome')
     .action(action(submit));
@@ -101,6 +103,7 @@ function bodyOf(description: string, options: SubmitOptions): SubmitRequest {
     file_hints: options.fileHint,
     success_criteria: options.criterion,
     verification_steps: options.verify,
+    accept: options.accept,
   };
 }
 

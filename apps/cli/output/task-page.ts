@@ -17,6 +17,7 @@ const FIELDS: readonly (readonly [label: string, field: string])[] = [
   ['files', 'file_hints'],
   ['criteria', 'success_criteria'],
   ['verify', 'verification_steps'],
+  ['accepts', 'accept'],
   ['metadata', 'metadata'],
   ['tokens', 'tokens_used'],
   ['cost USD', 'cost_usd'],

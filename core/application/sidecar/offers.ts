@@ -3,6 +3,7 @@ import { encodedBytes } from '../../domain/encoded-text.ts';
 import type { Ended } from '../../domain/ended.ts';
 import type { Generation, TaskId } from '../../domain/ids.ts';
 import { decideOffer } from '../../domain/offer.ts';
+import { acceptanceIn } from '../../domain/task.ts';
 import { stopFor, type Assignment, type Slot } from '../../domain/slot.ts';
 import type { HubFrameOf } from '../../protocol/hub-frames.ts';
 import { JOURNALLED_TASKS_BYTES_MAX } from './bounds.ts';
@@ -64,6 +65,7 @@ function accept(turn: Turn, offered: Assignment, frame: AssignFrame, displaced: 
 
 /** The task as its agent gets it: what the hub said of it, and nothing that a later protocol may add. */
 function taskOf(frame: AssignFrame): Slot['task'] {
+  const accept = acceptanceIn(frame.accept);
   return {
     task_id: frame.task_id,
     generation: frame.generation,
@@ -77,6 +79,7 @@ function taskOf(frame: AssignFrame): Slot['task'] {
     verification_steps: frame.verification_steps ?? [],
     run_max_ms: frame.run_max_ms ?? null,
     complete_by: frame.complete_by ?? null,
+    ...(accept === undefined ? {} : { accept }),
   };
 }
 

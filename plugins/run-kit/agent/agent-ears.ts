@@ -1,6 +1,7 @@
 /** Listens to one run of an agent program: settles it by what is said, keeps its timers, and says when enough was heard. */
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
-import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import type { Acceptable } from '../../../core/domain/task.ts';
+import type { RunUsage, WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { SaidEvent } from '../follow-output.ts';
 import { objectIn, type SaidObject } from '../json-lines.ts';
 import type { RunEars } from '../started-program.ts';
@@ -29,6 +30,8 @@ export interface AgentTimes {
 export interface AgentEarsOptions<State> {
   readonly dialect: AgentDialect<State>;
   readonly session: Session | null;
+  /** Ends that are a result for this task. */
+  readonly accepts: ReadonlySet<Acceptable>;
   readonly times: AgentTimes;
   /** Whether a line of standard error that says nothing is a sign of life: for a program that prints nothing while it works. */
   readonly errorsAreLife: boolean;
@@ -65,6 +68,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
   let givingUp: Promise<void> = Promise.resolve();
   let answer: NonNullable<Heard<State>['answer']> | null = null;
   let alarm: Timer | null = null;
+  let used: RunUsage = {};
 
   const alarmIn = (delayMs: number | undefined, fire: () => void): void => {
     alarm?.cancel();
@@ -80,8 +84,15 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     const isLost = found.type === 'completed' ? isInDoubt : endedWell && found.kind === 'no_result' && droppedLines > 0;
     return isLost ? cutShort({ hasWorked: found.type === 'completed' || found.beforeWork !== true }) : found;
   };
+  /** A failure that the task takes as its result is one. */
+  const asTaken = (found: Verdict): Verdict => {
+    if (found.type === 'completed') return found;
+    const { acceptable, ...failure } = found;
+    const isTaken = acceptable !== undefined && !isInDoubt && acceptable.needs.every((end) => options.accepts.has(end));
+    return isTaken ? { type: 'completed', output: acceptable.output, ...used } : failure;
+  };
   const settle = async (found: Verdict, endedWell = false): Promise<Verdict> => {
-    const verdict = wholeOnly(found, endedWell);
+    const verdict = asTaken(wholeOnly(found, endedWell));
     isSettled = true;
     alarm?.cancel();
     await options.onSettled(verdict);
@@ -108,7 +119,11 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
       givingUp = answer === null ? giveUp(`${what} within ${String(withinMs)} ms, and was stopped`) : endWith(answer.verdict);
     });
   };
-  const toTell = async (event: SaidEvent): Promise<WakeEvent | null> => {
+  const toTell = async (event: SaidEvent | Verdict): Promise<WakeEvent | null> => {
+    if (event.type === 'usage') {
+      const { type: _usage, ...figures } = event;
+      used = figures;
+    }
     if (event.type === 'started' && event.sessionId !== undefined && sessionId !== event.sessionId) {
       sessionId = event.sessionId;
       await options.onSession(sessionId, options.session?.id === sessionId ? options.session.totals : {});
@@ -117,7 +132,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     if (isSettled) return null;
     const verdict = await settle(event);
     // A limit of ours is enforced at once; a program that has ended its work may end by itself.
-    endIn(event.type === 'failed' && event.kind === 'limit' ? 0 : times.lingerMs);
+    endIn(verdict.type === 'failed' && verdict.kind === 'limit' ? 0 : times.lingerMs);
     return verdict;
   };
   const hearLine = async (line: Omit<HeardLine, 'heardAtMs'>): Promise<readonly SaidEvent[]> => {

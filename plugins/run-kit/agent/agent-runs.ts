@@ -6,6 +6,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { FailureCause, WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Emit } from '../wake-events.ts';
+import { acceptedBy } from './acceptance.ts';
 import { agentEars, type AgentEars } from './agent-ears.ts';
 import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';
 import { withCure, type Cures } from './cures.ts';
@@ -93,6 +94,7 @@ export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options
       return agentEars({
         dialect,
         session,
+        accepts: acceptedBy(request.task),
         times,
         errorsAreLife: !printsEvents,
         lineBytesMax: settings.maxLineBytes,

@@ -2,6 +2,7 @@
 import type { FailureCause, WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { SaidEvent } from '../follow-output.ts';
 import type { SaidObject } from '../json-lines.ts';
+import { emptyAnswer, type AcceptableEnd } from './acceptance.ts';
 
 /** A line of the program's output. */
 export interface HeardLine {
@@ -35,7 +36,7 @@ export interface SessionGone {
 
 export interface Heard<State> {
   readonly state: State;
-  readonly events?: readonly (SaidEvent | SessionGone)[] | undefined;
+  readonly events?: readonly (SaidEvent | Verdict | SessionGone)[] | undefined;
   /** What the session has used by now. */
   readonly totals?: SessionTotals | undefined;
   /**
@@ -55,8 +56,10 @@ export interface ProgramEnd {
   readonly droppedLines: number;
 }
 
-/** What settles an attempt. */
-export type Verdict = Extract<WakeEvent, { readonly type: 'completed' | 'failed' }>;
+/** What settles an attempt. `acceptable`: a result instead, for tasks that take such an end. */
+export type Verdict =
+  | Extract<WakeEvent, { readonly type: 'completed' }>
+  | (Extract<WakeEvent, { readonly type: 'failed' }> & { readonly acceptable?: AcceptableEnd | undefined });
 
 /**
  * The first `completed` or `failed` settles the attempt, whatever is said later and however the program exits; a
@@ -87,10 +90,12 @@ export interface AgentFailure {
   readonly retryable?: boolean | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** What a task gets that takes such an end as its result; see `shortAnswer`. */
+  readonly acceptable?: AcceptableEnd | undefined;
 }
 
 /** The event of a failure that the agent told or its runner saw. */
-export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs, details }: AgentFailure): Verdict {
+export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs, details, acceptable }: AgentFailure): Verdict {
   return {
     type: 'failed',
     phase: 'agent',
@@ -100,6 +105,7 @@ export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(hasWorked ? {} : { beforeWork: true }),
     details: { cause: kind, ...details },
+    ...(acceptable === undefined ? {} : { acceptable }),
   };
 }
 
@@ -112,7 +118,14 @@ export interface WordlessEnd {
 
 /** It says that all went well, and nothing more. Once a tool has run, another attempt would do and cost all of it again. */
 export const nothingSaid = ({ hasWorked, details, message = 'it ended without a word' }: WordlessEnd): Verdict =>
-  agentFailed({ kind: 'no_result', message, hasWorked, retryable: !hasWorked, details: { reason: 'nothing_said', ...details } });
+  agentFailed({
+    kind: 'no_result',
+    message,
+    hasWorked,
+    retryable: !hasWorked,
+    details: { reason: 'nothing_said', ...details },
+    acceptable: emptyAnswer(details),
+  });
 
 /** What it said is not whole; another run would say as much in one line, so that trying again mends nothing. */
 export const cutShort = ({ hasWorked, details }: WordlessEnd): Verdict =>

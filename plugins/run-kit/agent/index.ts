@@ -1,4 +1,5 @@
 /** What a runner of an agent program needs beside the rest of the run kit. */
+export { shortAnswer, type AcceptableEnd, type ShortAnswer } from './acceptance.ts';
 export { agentEars, type AgentEars, type AgentEarsOptions, type AgentTimes } from './agent-ears.ts';
 export {
   agentOptionProblems,

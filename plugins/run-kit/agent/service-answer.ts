@@ -11,6 +11,8 @@ export interface Meaning {
   readonly kind: FailureCause;
   /** False: the same request would be answered the same, now or without a person. */
   readonly retryable: boolean;
+  /** A task may take it as a result: see `shortAnswer`. */
+  readonly as?: 'truncated' | 'refused' | undefined;
 }
 
 interface Row extends Meaning {
@@ -62,12 +64,14 @@ const TABLE: readonly Row[] = [
     what: 'an answer that was cut off',
     words: /output token (?:maximum|limit)|max_(?:output_)?tokens|finish_reason "?length|output ?length/i,
     ...hopeless('limit'),
+    as: 'truncated',
   },
   {
     what: 'the model refuses',
     words:
       /usage polic|content[ _-]?(?:policy|filter|management)|appears to violate|PROHIBITED_CONTENT|blocked by [^.\n]{0,40}(?:safety|polic)|safety (?:reasons|filters?)|\brefusal\b/i,
     ...hopeless('agent_failed'),
+    as: 'refused',
   },
   { what: 'not allowed', status: is(401, 403), ...pauses('auth') },
   { what: 'nothing there, or nothing paid', status: is(402, 404), ...pauses('config') },
@@ -91,7 +95,7 @@ const TABLE: readonly Row[] = [
 /** What an answer of a model's service means; null where neither its status nor its words say it. */
 export function meaningOf({ status = null, words = '' }: ServiceAnswer): Meaning | null {
   const row = TABLE.find((one) => (one.words?.test(words) ?? false) || (status !== null && (one.status?.(status) ?? false)));
-  return row === undefined ? null : { kind: row.kind, retryable: row.retryable };
+  return row === undefined ? null : { kind: row.kind, retryable: row.retryable, as: row.as };
 }
 
 /** The same of a text that may name the status. */

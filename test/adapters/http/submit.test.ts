@@ -49,6 +49,7 @@ t.test('a task with every field reaches the store as it was said', async (t) => 
     file_hints: ['f'],
     success_criteria: ['s'],
     verification_steps: ['v'],
+    accept: { empty: true, truncated: true, refused: true },
   };
   const made = await submit(body);
   t.equal(made.status, 201);
@@ -65,7 +66,9 @@ t.test('what is not said has its default, and null is not said', async (t) => {
   const made = await submit({ description: 'x', repo: null, max_retries: null, metadata: null });
   t.match(made.json, { status: 'queued', priority: 'normal' });
   const task = (await bench.send(`/api/tasks/${String(made.json['task_id'])}`)).json;
-  t.match(task, { max_retries: 3, metadata: {}, repo: null, file_hints: [], run_max_ms: null });
+  t.match(task, { max_retries: 3, metadata: {}, repo: null, file_hints: [], run_max_ms: null, accept: null });
+  const none = await submit({ description: 'x', accept: { empty: false, refused: true } });
+  t.match((await bench.send(`/api/tasks/${String(none.json['task_id'])}`)).json, { accept: { refused: true } });
 });
 
 t.test('hints and steps may be objects of the submitter’s own making: they come back whole', async (t) => {
@@ -113,6 +116,9 @@ t.test('each mistake is named', async (t) => {
     [{ description: 'x', file_hints: [names(65)] }, [['file_hints.0', 'maxProperties']]],
     [{ description: 'x', file_hints: [{ a: [[[[[[[[]]]]]]]] }] }, [['file_hints.0', 'depth']]],
     [{ description: 'x', verification_steps: [{ a: 'x'.repeat(4_096) }] }, [['verification_steps.0', 'size']]],
+    [{ description: 'x', accept: ['empty'] }, [['accept', 'type']]],
+    [{ description: 'x', accept: { empty: 'yes' } }, [['accept.empty', 'type']]],
+    [{ description: 'x', accept: { emtpy: true } }, [['accept.emtpy', 'unknown_field']]],
     [[], [['', 'type']]],
   ];
   for (const [body, want] of cases) {

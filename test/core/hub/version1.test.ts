@@ -343,6 +343,22 @@ t.test('steps and hints that are objects are handed on whole; a sentence is no s
   );
 });
 
+t.test('R4: what a task takes as a result travels with it, and version 1, which cannot judge by it, is not told', async (t) => {
+  const rig = await hubRig();
+  const peer = await freePeer(rig, 'a1');
+  const accept = { empty: true } as const;
+  await rig.submit({ body: aBody({ accept }) });
+  t.notOk('accept' in (peer.news()[0] ?? {}));
+  const newer = await rig.peer('b2');
+  await newer.identify({ slots: 2 });
+  await rig.submit({ body: aBody({ accept }) });
+  await rig.submit({ body: aBody() });
+  t.same(
+    newer.news().map((frame) => frame['accept']),
+    [accept, undefined],
+  );
+});
+
 t.test('a task that its machine lost goes to another one where one is free', async (t) => {
   const { rig, peer, id } = await atWork();
   const other = await freePeer(rig, 'b2');

@@ -56,6 +56,14 @@ t.test('the agent gets what the hub said of the task and nothing else', async (t
   });
 });
 
+t.test('R4: what a task takes as a result reaches its runner, and no word that this sidecar does not know', (t) => {
+  const sidecar = online();
+  const accept = { empty: true, truncated: false, later: true };
+  sidecar.frame(assignFrame(named(), { accept }));
+  t.same(sidecar.slot()?.task['accept'], { empty: true });
+  t.end();
+});
+
 t.test('R10: an assignment that is offered again is never run again', async (t) => {
   const cases: readonly { readonly name: string; readonly make: () => ReturnType<typeof online>; readonly answer: readonly string[] }[] = [
     { name: 'accepted', make: () => accepted(), answer: ['send task_accepted'] },

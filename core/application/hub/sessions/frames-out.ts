@@ -147,6 +147,7 @@ export function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody
           run_max_ms: task.runMaxMs ?? runMaxMs,
           complete_by: task.completeByMs,
           ...(task.session === null ? {} : { session_id: task.session.id }),
+          ...(body.accept === undefined ? {} : { accept: body.accept }),
         }
       : {
           ...v1Checks(body),
