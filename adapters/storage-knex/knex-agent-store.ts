@@ -13,6 +13,8 @@ import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows.ts';
 
 /** Tokens looked up in one read: when ten thousand sidecars come back at once, each look costs a transaction. */
 const TOKENS_IN_LOOK = 200;
+/** A SHA-256 in hexadecimal digits. */
+const HASH_DIGITS = 64;
 /** Tokens whose last use is written in one transaction: a short one, since batches wait for it. */
 const TOKENS_NOTED_AT_ONCE = 1_000;
 
@@ -41,6 +43,23 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
       use().lookUp(async (db) => {
         const rows = (await db('tokens').whereIn('hash', hashes).whereNull('revoked_at')) as Row[];
         return new Map(rows.map((row) => [row['hash'] as string, tokenIn(row)]));
+      }),
+    ),
+
+    findTokenByHint: gatheredLooks(TOKENS_IN_LOOK, async (hints) =>
+      use().lookUp(async (db) => {
+        const rows = (await db('tokens')
+          .whereNull('revoked_at')
+          .where((any) => {
+            // Ranges, which the index of the whole hash answers.
+            for (const hint of hints) void any.orWhereBetween('hash', [hint.padEnd(HASH_DIGITS, '0'), hint.padEnd(HASH_DIGITS, 'f')]);
+          })) as Row[];
+        const found = new Map<string, TokenRecord>();
+        for (const hint of hints) {
+          const [one, another] = rows.filter((row) => (row['hash'] as string).startsWith(hint));
+          if (one !== undefined && another === undefined) found.set(hint, tokenIn(one));
+        }
+        return found;
       }),
     ),
 

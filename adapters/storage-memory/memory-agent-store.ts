@@ -29,6 +29,12 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
 
     findToken: (hash) => read((database) => [...database.tokens.values()].find((one) => one.hash === hash && one.revokedAtMs === null)),
 
+    findTokenByHint: (hint) =>
+      read((database) => {
+        const found = [...database.tokens.values()].filter((one) => one.hash.startsWith(hint) && one.revokedAtMs === null);
+        return found.length === 1 ? found[0] : undefined;
+      }),
+
     listTokens: ({ after, limit }) =>
       read((database) => {
         const last = after === undefined ? undefined : database.tokens.get(after);

@@ -154,6 +154,8 @@ export interface SidecarConfig {
   readonly wake?: WakeRunnerChoice | undefined;
   /** Plain `ws://` beyond loopback. */
   readonly insecure?: boolean | undefined;
+  /** Sends the token to a hub that cannot prove that it knows it. Default false. */
+  readonly plainToken?: boolean | undefined;
   readonly timing?: Partial<SidecarTiming> | undefined;
 }
 
@@ -190,6 +192,7 @@ export interface ResolvedSidecarConfig {
   readonly slots: number;
   readonly wake: WakeRunnerChoice | undefined;
   readonly insecure: boolean;
+  readonly plainToken: boolean;
   readonly timing: SidecarTiming;
 }
 

@@ -90,6 +90,7 @@ function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSid
     slots: sidecar.slots ?? 1,
     wake: sidecar.wake,
     insecure: sidecar.insecure ?? false,
+    plainToken: sidecar.plainToken ?? false,
     timing: Object.freeze({
       ...timing,
       wakeRetriesMs: Object.freeze([...timing.wakeRetriesMs]),

@@ -153,6 +153,7 @@ const sidecar = options(
     slots: whole(1, SLOTS_MAX),
     wake: adapter('wake-runner', 'command({ argv: ["node", "agent.mjs"] })'),
     insecure: yesOrNo,
+    plainToken: yesOrNo,
     timing: options('times', {}, sidecarTiming),
   },
 );

@@ -54,6 +54,12 @@ export interface AgentStore {
   /** The token with this hash, unless revoked. An expired one is answered: the caller MUST ask `isExpired`. */
   findToken(hash: string): Promise<TokenRecord | undefined>;
 
+  /**
+   * The token whose hash begins with these hexadecimal digits, unless revoked; undefined where several do. As with `findToken`, the
+   * caller MUST ask `isExpired`.
+   */
+  findTokenByHint(hint: string): Promise<TokenRecord | undefined>;
+
   /** Tokens, newest first, revoked ones included. `after` is the last id of the page before. */
   listTokens(page: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly TokenRecord[]>;
 

@@ -15,4 +15,6 @@ export interface Ids {
 export interface Digest {
   /** SHA-256 of the UTF-8 of `text`, hexadecimal, lower case. */
   sha256(text: string): string;
+  /** HMAC-SHA-256 of the UTF-8 of `text`, hexadecimal, lower case; `key` is the key's bytes in hexadecimal. */
+  hmac(key: string, text: string): string;
 }

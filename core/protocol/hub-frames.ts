@@ -11,6 +11,7 @@ import {
   taskIdField,
   timeField,
 } from './fields.ts';
+import { HUB_PROOF_PATTERN, NONCE_PATTERN } from './proof.ts';
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
 const task = { task_id: taskIdField, generation: generationField };
@@ -52,6 +53,11 @@ export const policySchema = Type.Object({
 export type PolicyFrame = Static<typeof policySchema>;
 
 export const hubSchemas = {
+  challenge: Type.Object({
+    type: type('challenge'),
+    nonce: Type.String({ pattern: NONCE_PATTERN }),
+    proof: Type.String({ pattern: HUB_PROOF_PATTERN }),
+  }),
   identified: Type.Object({
     type: type('identified'),
     agent_id: text,

@@ -20,6 +20,7 @@ import {
   taskIdField,
   timeField,
 } from './fields.ts';
+import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
 
 /** Where a held assignment stands in its sidecar. */
 export const HELD_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'working', 'reporting', 'unknown'] as const;
@@ -104,7 +105,9 @@ const commonSchemas = {
   identify: Type.Object({
     type: type('identify'),
     agent_id: Type.String({ minLength: 1, maxLength: 256 }),
-    token: Type.String({ minLength: 1, maxLength: 1_024 }),
+    token: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024 })),
+    // In the place of the token, once the hub has proved itself.
+    proof: Type.Optional(Type.String({ pattern: SEALED_TOKEN_PATTERN })),
     name: Type.Optional(nameField),
     status: Type.Optional(Type.String({ maxLength: 64 })),
     capabilities: Type.Optional(capabilitiesField),
@@ -153,6 +156,12 @@ export const v1Schemas = {
 
 export const v2Schemas = {
   ...commonSchemas,
+  hello: Type.Object({
+    type: type('hello'),
+    agent_id: agentIdField,
+    token_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
+    nonce: Type.String({ pattern: NONCE_PATTERN }),
+  }),
   task_accepted: Type.Object({ type: type('task_accepted'), ...v2Task }),
   task_rejected: Type.Object({ type: type('task_rejected'), ...v2Task, reason: Type.Optional(reasonField) }),
   task_released: Type.Object({

@@ -37,3 +37,13 @@ t.test('digests are SHA-256 of UTF-8, as published', async (t) => {
   t.equal(sha256(''), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
   t.equal(sha256('é'), '4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c');
 });
+
+t.test('keyed digests are HMAC-SHA-256 of UTF-8 under the bytes of the key, as published', async (t) => {
+  const { hmac } = systemDigest();
+  // RFC 4231, test cases 1 and 2.
+  t.equal(hmac('0b'.repeat(20), 'Hi There'), 'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7');
+  t.equal(
+    hmac(Buffer.from('Jefe').toString('hex'), 'what do ya want for nothing?'),
+    '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
+  );
+});

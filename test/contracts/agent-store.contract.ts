@@ -28,6 +28,27 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame((await storage.agents.getAgent(anAgentId()))?.agent, anAgent({ sessionNumber: 7 }));
     });
 
+    t.test('finds a token by the beginning of its hash, unless it is revoked or several begin so', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const hashes = [
+        '0123456789abcdef'.padEnd(64, '0'),
+        '0123456789abcdef'.padEnd(64, 'f'),
+        '0123456789abcdf0'.padEnd(64, '0'),
+        'f'.repeat(64),
+      ];
+      const tokens = hashes.map((hash, n) => tokenNo(n, { hash }));
+      for (const token of tokens) await agents.addToken(token);
+      const find = (hint: string) => agents.findTokenByHint(hint);
+      t.strictSame(
+        await Promise.all([...hashes.map((hash) => find(hash.slice(0, 16))), find('f'.repeat(15) + 'e'), find('0'.repeat(16))]),
+        [undefined, undefined, tokens[2], tokens[3], undefined, undefined],
+      );
+      await agents.revokeTokens({ id: 'tok-1' }, A_MOMENT_MS);
+      t.strictSame(await find('0123456789abcdef'), tokens[0], 'a revoked one does not count');
+      await agents.revokeTokens({ id: 'tok-0' }, A_MOMENT_MS);
+      t.equal(await find('0123456789abcdef'), undefined);
+    });
+
     t.test('adds no agent for another role', async (t) => {
       const { agents } = await openedIn(t, subject);
       const token = aToken({ role: 'operator', agentId: null, capabilities: ['a'], maxSlots: 4, revokedAtMs: null });

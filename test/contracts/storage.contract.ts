@@ -50,6 +50,7 @@ export function storageContract(name: string, subject: StorageSubject): void {
         nextDueAtMs: () => storage.tasks.nextDueAtMs(),
         addToken: () => storage.agents.addToken(aToken()),
         findToken: () => storage.agents.findToken('h'),
+        findTokenByHint: () => storage.agents.findTokenByHint('0'.repeat(16)),
         listTokens: () => storage.agents.listTokens({ limit: 1 }),
         revokedAmong: () => storage.agents.revokedAmong(['tok-1']),
         revokeTokens: () => storage.agents.revokeTokens({ id: 'tok-1' }, 1),

@@ -55,6 +55,7 @@ t.test('R4: a program that is listened to, and writes its result and exits witho
       agentId: 'worker-1',
       name: 'W',
       token: 'token',
+      plainToken: true,
       capabilities: [],
       slots: 1,
       timing: SIDECAR_TIMING,

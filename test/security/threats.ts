@@ -1,6 +1,7 @@
 /**
  * Who tries what, what stops it, and the tests that show it. `npm run promises` writes this table into SECURITY.md; a test
  * that is renamed or removed fails threats.test.ts until its row says what took its place.
+ * Long on purpose: it is one table.
  */
 import type { NamedTest } from './named-tests.ts';
 
@@ -14,6 +15,7 @@ export interface Threat {
 const PEER = 'security/network-peer.test.ts';
 const TRANSPORT = 'adapters/transport-ws.test.ts';
 const TOKEN = 'security/stolen-token.test.ts';
+const PROOF = 'core/hub/proof.test.ts';
 const OUTPUT = 'security/agent-output.test.ts';
 const OTHER = 'security/other-agent.test.ts';
 const LOCAL = 'security/local-user.test.ts';
@@ -55,6 +57,24 @@ export const THREATS: readonly Threat[] = [
       [BAD, 'who sent ten wrong frames is held off for a while, the address before identify, the agent after; nobody else'],
       [TOKENS, 'an address that guesses is held off; those who were let in are not'],
       [TOKENS, 'behind a trusted proxy the address is the one that it names'],
+    ],
+  },
+  {
+    who: 'false hub, or somebody on the line',
+    stoppedBy: 'no token and no task before the hub has proved that it knows the token; the token itself is never sent',
+    tests: [
+      ['security/impostor.test.ts', 'who reads every frame between a sidecar and its hub never sees the token, and can use nothing of it'],
+      ['core/sidecar/proof.test.ts', 'R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token'],
+      ['core/sidecar/proof.test.ts', 'R22: a proof by another key, of another connection or for another agent is told nothing more'],
+      [PROOF, 'R7: a proof that was overheard opens nothing on another connection'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: 'a hello tells nothing of which tokens there are, and guessing counts',
+    tests: [
+      [PROOF, 'a hint that nobody has, that of another agent and that of a revoked token get the same answer as one that is right'],
+      [PROOF, 'R20: hellos that guess hold off their address, and who says nothing after it is closed in its time'],
     ],
   },
   {

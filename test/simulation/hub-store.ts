@@ -86,7 +86,7 @@ export function hubStore(deps: HubStoreDeps): HubStore {
   return {
     storage,
     tasks: mortal(failingReads(tasks, ['read', 'committed', 'nextDueAtMs'], isAway), life),
-    agents: mortal(failingReads(storage.agents, ['findToken'], isAway), life),
+    agents: mortal(failingReads(storage.agents, ['findToken', 'findTokenByHint'], isAway), life),
     calls: lossy(storage.calls, world, life, world.chanceOf(`calls to ${hub} ${started}`), isAway),
   };
 }

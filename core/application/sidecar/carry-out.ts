@@ -57,7 +57,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     connection = options.link.connect(
       { url, frameBytesMax },
       {
-        onOpen: () => deliver({ type: 'link_up', link }),
+        onOpen: () => deliver({ type: 'link_up', link, nonce: ids.secret() }),
         onFrame: (text) => deliver(frameEvent(link, text)),
         onTaken: reports.taken,
         onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),

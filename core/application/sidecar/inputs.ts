@@ -9,7 +9,8 @@ import type { TimerName } from './timer-names.ts';
 export type Event =
   /** The first input. */
   | { readonly type: 'start' }
-  | { readonly type: 'link_up'; readonly link: number }
+  /** `nonce`: 256 random bits for this link, hexadecimal. */
+  | { readonly type: 'link_up'; readonly link: number; readonly nonce: string }
   | { readonly type: 'link_down'; readonly link: number; readonly code: number; readonly reason: string }
   | { readonly type: 'frame'; readonly link: number; readonly frame: HubFrame }
   /** A frame that no schema takes; `what` is for the log. */

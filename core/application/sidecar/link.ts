@@ -1,13 +1,8 @@
-/** Connecting, identifying, and noticing that a connection is dead. */
+/** Connecting, and noticing that a connection is dead. How it becomes identified is in greeting.ts. */
 import { backoffMs } from '../../domain/backoff.ts';
-import { isEndOfRun } from '../../domain/outbox.ts';
-import { isSameAssignment } from '../../domain/slot.ts';
-import { PROTOCOL_VERSION } from '../../protocol/fields.ts';
 import type { HubFrameOf, PolicyFrame } from '../../protocol/hub-frames.ts';
-import type { HeldFrame } from '../../protocol/sidecar-frames.ts';
 import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, POLICY_LEAST, POLICY_MOST, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
-import { checksToIdentify, checksToPing, isUnlooked } from './checks.ts';
-import { frameName } from './state.ts';
+import { checksToPing, isUnlooked } from './checks.ts';
 import { ownReason } from './standing.ts';
 import type { Turn } from './turn.ts';
 
@@ -28,47 +23,6 @@ export function connect(turn: Turn): void {
   turn.patchLink({ phase: 'connecting', number, hub });
   turn.outwardly({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
   turn.startTimer('identify', IDENTIFY_WITHIN_MS);
-}
-
-/** The socket is open: says who this is and all that it holds, as it is now. */
-export function onLinkUp(turn: Turn, link: number): void {
-  if (link !== turn.state.link.number || turn.state.link.phase !== 'connecting') return;
-  turn.patchLink({ phase: 'identifying', askedAtMs: turn.nowMs });
-  const { agentId, name, token, capabilities, slots } = turn.setting;
-  turn.outwardly({
-    type: 'send',
-    frame: {
-      type: 'identify',
-      agent_id: agentId,
-      token,
-      name,
-      status: turn.state.journal.slots.length > 0 ? 'working' : 'idle',
-      capabilities: [...capabilities],
-      client_type: 'sidecar',
-      protocol_version: PROTOCOL_VERSION,
-      instance_id: turn.state.instanceId,
-      process_id: turn.setting.processId,
-      slots,
-      held: heldOf(turn),
-      checks: checksToIdentify(turn),
-    },
-  });
-}
-
-/**
- * The whole inventory. An assignment whose run is being found out about after a restart is named by the status it had:
- * `unknown` would have the hub take it back, though the run may well be alive.
- */
-function heldOf(turn: Turn): HeldFrame[] {
-  const { slots, outbox } = turn.state.journal;
-  const reporting = outbox.filter((entry) => isEndOfRun(entry) && !slots.some((slot) => isSameAssignment(slot, entry)));
-  const all = [...slots, ...reporting.map((entry) => ({ ...entry, status: 'reporting' as const }))];
-  return all.map((held) => ({
-    ...frameName(held),
-    status: held.status,
-    assigned_at: held.assignedAtMs,
-    ...(held.storeId === null ? {} : { store_id: held.storeId }),
-  }));
 }
 
 /** The hub knows this sidecar: the backoff starts anew, and the heartbeat begins. */
@@ -150,7 +104,7 @@ export function onPongTimer(turn: Turn): void {
 
 export function onIdentifyTimer(turn: Turn): void {
   const { phase } = turn.state.link;
-  if (phase !== 'connecting' && phase !== 'identifying') return;
+  if (phase === 'down' || phase === 'identified') return;
   turn.log('warn', 'the hub did not answer identify in time; connecting anew', { waited_ms: IDENTIFY_WITHIN_MS });
   retreat(turn, reconnectMs(turn));
 }
@@ -199,7 +153,7 @@ export function onHubError(turn: Turn, frame: HubFrameOf<'error'>): void {
  * Lets go of the connection, if there is one, and plans the next, to `toHub` if that is known: the hub that knew this sidecar
  * is tried once more, one that never let it through is followed by the next of the list.
  */
-function retreat(turn: Turn, delayMs: number, toHub?: number): void {
+export function retreat(turn: Turn, delayMs: number, toHub?: number): void {
   const { phase, hub, failures } = turn.state.link;
   const wasIdentified = phase === 'identified';
   turn.patchLink({

@@ -25,6 +25,8 @@ export interface SidecarConfigPart {
   readonly agentId: string;
   readonly name: string;
   readonly token: string;
+  /** Sends the token to a hub that cannot prove itself. Default false. */
+  readonly plainToken?: boolean | undefined;
   readonly capabilities: readonly string[];
   /** Tasks at the same time. */
   readonly slots: number;
@@ -159,6 +161,8 @@ function settingOf({ config, runner, digest, ids }: SidecarOptions): SidecarSett
     processId: ids.random('process'),
     runner: runner === undefined ? null : { adoptable: runner.adoptable, hasCheck: runner.check !== undefined },
     sha256: (text) => digest.sha256(text),
+    hmac: (key, text) => digest.hmac(key, text),
+    plainToken: config.plainToken ?? false,
   };
 }
 

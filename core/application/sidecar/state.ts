@@ -6,6 +6,7 @@ import type { SidecarTiming } from '../../config/times.ts';
 import type { PreparedRun } from '../../ports/result-inbox.ts';
 import type { RunnerCheck } from '../../ports/wake-runner.ts';
 import type { PolicyFrame } from '../../protocol/hub-frames.ts';
+import type { Hmac } from '../../protocol/proof.ts';
 import { DEFAULT_POLICY } from './bounds.ts';
 import type { Failure } from './failure.ts';
 import type { Event } from './inputs.ts';
@@ -29,6 +30,9 @@ export interface SidecarSetting {
   readonly runner: { readonly adoptable: boolean; readonly hasCheck: boolean } | null;
   /** SHA-256 of the UTF-8 of a text, hexadecimal. */
   readonly sha256: (text: string) => string;
+  readonly hmac: Hmac;
+  /** Sends the token without asking for the hub's proof. */
+  readonly plainToken: boolean;
 }
 
 export interface SidecarState {
@@ -66,12 +70,15 @@ export interface ChecksState {
 }
 
 /**
- * The connection: `down` ─► `connecting` ─► `identifying` ─► `identified` ─► `down`. One at a time; `number` names it,
+ * The connection: `down` ─► `connecting` ─► `greeting` ─► `identifying` ─► `identified` ─► `down`; the hub proves itself in
+ * `greeting`, which `plainToken` leaves out. One at a time; `number` names it,
  * and what an older one still delivers is dropped.
  */
 export interface LinkState {
-  readonly phase: 'down' | 'connecting' | 'identifying' | 'identified';
+  readonly phase: 'down' | 'connecting' | 'greeting' | 'identifying' | 'identified';
   readonly number: number;
+  /** Said in `hello`; what a proof of this link must have in it. */
+  readonly nonce: string;
   /** Place in `setting.hubs`. */
   readonly hub: number;
   /** Connections in a row that did not get to `identified`, for the backoff. */
@@ -166,6 +173,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   link: {
     phase: 'down',
     number: 0,
+    nonce: '',
     hub: 0,
     failures: 0,
     holdOffs: 0,

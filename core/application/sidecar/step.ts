@@ -11,7 +11,8 @@ import { onLingerTimer, onLooked } from './ends.ts';
 import { defer, mustWait, onPersistFailed, retryJournal } from './faults.ts';
 import type { Event, Input } from './inputs.ts';
 import { onLeaseTimer, onProgressTimer, settleDoubt } from './life.ts';
-import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onLinkUp, onPingTimer, onPongTimer } from './link.ts';
+import { onChallenge, onGreetingError, onLinkUp } from './greeting.ts';
+import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from './link.ts';
 import { onAssign } from './offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from './overdue.ts';
 import { onRepeatTimer, onReportRead } from './reports.ts';
@@ -76,7 +77,7 @@ function handle(turn: Turn, input: Input): void {
     case 'start':
       return onStart(turn);
     case 'link_up':
-      return onLinkUp(turn, input.link);
+      return onLinkUp(turn, input);
     case 'link_down':
       return onLinkDown(turn, input);
     case 'frame':
@@ -119,10 +120,14 @@ function handle(turn: Turn, input: Input): void {
   }
 }
 
-/** A frame counts only on the link that is current, and before `identified` only that or an error. */
+/** A frame counts only on the link that is current, and before `identified` only what answers what was said, or an error. */
 function onFrame(turn: Turn, link: number, frame: HubFrame): void {
   if (link !== turn.state.link.number) return;
   const { phase } = turn.state.link;
+  if (phase === 'greeting') {
+    if (frame.type === 'error') return onGreetingError(turn, frame);
+    return frame.type === 'challenge' ? onChallenge(turn, frame) : undefined;
+  }
   if (phase === 'identifying') {
     if (frame.type === 'error') return onHubError(turn, frame);
     if (frame.type !== 'identified') return;
@@ -162,6 +167,7 @@ function onFrame(turn: Turn, link: number, frame: HubFrame): void {
       return turn.log('warn', 'the hub asks for a restart; that is for the operator of this machine', { reason: frame.reason ?? null });
     case 'pong':
       return onHubTime(turn, frame.timestamp);
+    case 'challenge':
     case 'identified':
       return;
   }

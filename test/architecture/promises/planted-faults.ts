@@ -285,6 +285,15 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     replace: "  if (sha256 === '') return bad('does not match its SHA-256 digest');\n",
     test: 'test/adapters/journal-file.test.ts',
   },
+  {
+    name: 'P46',
+    what: 'any proof of a hub is taken for the right one',
+    breaks: ['R22'],
+    file: 'core/protocol/proof.ts',
+    find: '  return difference === 0;\n',
+    replace: '  return difference >= 0;\n',
+    test: `${SIDECAR}/proof.test.ts`,
+  },
 ];
 
 /** Each takes one check away; the rest stays. */

@@ -56,6 +56,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     slots: 1,
     wake: undefined,
     insecure: false,
+    plainToken: false,
     timing: SIDECAR_TIMING,
   });
   const parts = [

@@ -3,16 +3,17 @@ import {
   assignFrame,
   exited,
   named,
+  NONCE,
   online,
   only,
   OTHER,
   sent,
   stage,
+  type Stage,
   START_MS,
   startedFor,
   stoppedRun,
   TASK,
-  type Stage,
   words,
   working,
 } from './stage.ts';
@@ -31,7 +32,7 @@ t.test('identify says who it is and everything it holds', async (t) => {
   const sidecar = stage();
   const start = sidecar.take({ type: 'start' });
   t.match(only(start, 'connect'), [{ url: 'ws://one/ws', link: 1 }]);
-  t.same(sent(sidecar.take({ type: 'link_up', link: 1 })), [
+  t.same(sent(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 })), [
     {
       type: 'identify',
       agent_id: 'worker-1',
@@ -160,7 +161,7 @@ t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, anot
   }
   t.same(delays.slice(0, 7), [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000]);
   t.same(urls.slice(0, 4), ['ws://one/ws', 'ws://two/ws', 'ws://one/ws', 'ws://two/ws'], 'the hub that knew it is tried first');
-  sidecar.take({ type: 'link_up', link: sidecar.state.link.number });
+  sidecar.take({ type: 'link_up', nonce: NONCE, link: sidecar.state.link.number });
   t.equal(startedFor(down(sidecar), 'reconnect'), 60_000, 'an open socket resets nothing');
   sidecar.timer('reconnect');
   sidecar.identify({ policy });
@@ -200,7 +201,7 @@ t.test('R15: pings that come quicker than a pong may take do not put its end off
 t.test('a hub that does not answer identify is left', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', link: 1 });
+  sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
   t.same(words(sidecar.timer('identify')), ['disconnect']);
 });
 
@@ -208,7 +209,7 @@ t.test('what an older link still delivers is dropped', async (t) => {
   const sidecar = online();
   down(sidecar);
   sidecar.timer('reconnect');
-  t.same(sidecar.take({ type: 'link_up', link: 1 }), []);
+  t.same(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 }), []);
   t.same(sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' }), []);
   t.same(sidecar.take({ type: 'bad_frame', link: 1, what: {} }), []);
   t.equal(sidecar.state.link.phase, 'connecting');
@@ -222,7 +223,7 @@ t.test('another sidecar with the identity: 60 s doubling to 10 min', async (t) =
   ];
   for (let refusal = 0; refusal < 5; refusal += 1) {
     sidecar.timer('reconnect');
-    sidecar.take({ type: 'link_up', link: sidecar.state.link.number });
+    sidecar.take({ type: 'link_up', nonce: NONCE, link: sidecar.state.link.number });
     delays.push(startedFor(sidecar.frame({ type: 'error', error: 'agent_id_in_use' }), 'reconnect'));
   }
   t.same(delays, [60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
@@ -232,7 +233,7 @@ t.test('a refused token is tried slowly, and the log says what to do', async (t)
   for (const error of ['invalid_token', 'token_agent_mismatch']) {
     const sidecar = stage();
     sidecar.take({ type: 'start' });
-    sidecar.take({ type: 'link_up', link: 1 });
+    sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
     const effects = sidecar.frame({ type: 'error', error });
     t.equal(startedFor(effects, 'reconnect'), 60_000);
     t.match(only(effects, 'log'), [{ level: 'error', message: /AGENTCOM_TOKEN/ }]);
@@ -243,7 +244,7 @@ t.test('a refused token is tried slowly, and the log says what to do', async (t)
 t.test('other refusals wait at least as long as the hub says', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', link: 1 });
+  sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
   t.equal(startedFor(sidecar.frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
 });
 

@@ -5,6 +5,7 @@ import {
   assignFrame,
   exited,
   named,
+  NONCE,
   online,
   only,
   OTHER,
@@ -14,9 +15,9 @@ import {
   startedFor,
   TASK,
   waking,
+  WOKEN,
   words,
   working,
-  WOKEN,
 } from './stage.ts';
 
 t.test('R3 J5: a task is journalled, whole and with its report, before it is accepted', async (t) => {
@@ -150,7 +151,7 @@ t.test('a stopping sidecar does not answer: what was never accepted is pushed ag
 t.test('before identified, and on another link, nothing counts', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', link: 1 });
+  sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
   t.same(sidecar.frame(assignFrame()), []);
   const later = online();
   t.same(later.take({ type: 'frame', link: 0, frame: assignFrame() }), []);

@@ -6,9 +6,10 @@ import { stopFor, type Slot } from '../../../core/domain/slot.ts';
 import {
   exited,
   named,
+  NONCE,
   only,
-  sent,
   pathsOf,
+  sent,
   SPAWNED,
   stage,
   START_MS,
@@ -237,5 +238,5 @@ t.test('R22: a journal that is not ours to read is refused', async (t) => {
 t.test('starting twice does nothing', async (t) => {
   const { sidecar } = restarted(EMPTY_JOURNAL);
   t.same(sidecar.take({ type: 'start' }), []);
-  t.same(stage().take({ type: 'link_up', link: 0 }), [], 'and before it nothing is taken');
+  t.same(stage().take({ type: 'link_up', nonce: NONCE, link: 0 }), [], 'and before it nothing is taken');
 });

@@ -18,6 +18,8 @@ import { keyOf, START_MS, TASK } from './stage.ts';
 
 export type Frame = Readonly<Record<string, unknown>>;
 
+export const ROOM_TOKEN = 'token';
+
 export interface RoomOptions {
   readonly script?: ((request: WakeRequest, room: Room) => RunScript) | undefined;
   /** Default: identifies everybody, and says nothing else. */
@@ -25,6 +27,8 @@ export interface RoomOptions {
   readonly selfStart?: boolean | undefined;
   /** What becomes of what crosses the wire. Default: it arrives at once. */
   readonly fate?: ((clock: VirtualClock) => Fate) | undefined;
+  /** Default true: the hub of a room need not prove itself. */
+  readonly plainToken?: boolean | undefined;
   /** Default 1. */
   readonly slots?: number | undefined;
 }
@@ -103,7 +107,8 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
         hubs: ['ws://hub:4000/ws'],
         agentId: 'worker-1',
         name: 'W',
-        token: 'token',
+        token: ROOM_TOKEN,
+        plainToken: options.plainToken ?? true,
         capabilities: [],
         slots: options.slots ?? 1,
         timing: SIDECAR_TIMING,

@@ -1,5 +1,5 @@
 /** A sidecar's step function on a stage: inputs go in, the effects come out as short words, and the state is at hand. */
-import { createHash } from 'node:crypto';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { Assignment, Slot } from '../../../core/domain/slot.ts';
@@ -13,6 +13,8 @@ import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { ResultSighting } from '../../../core/ports/result-inbox.ts';
 import type { HubFrame } from '../../../core/protocol/hub-frames.ts';
 
+/** Of a link that is up. */
+export const NONCE = 'ab'.repeat(32);
 export const START_MS = Date.UTC(2026, 0, 1);
 export const TASK = 'task-00000000000000a1' as TaskId;
 export const OTHER = 'task-00000000000000b2' as TaskId;
@@ -30,7 +32,8 @@ export const setting = (over: Partial<SidecarSetting> = {}): SidecarSetting => (
   refusedBytesMax: 1_000,
   timing: SIDECAR_TIMING,
   runner: { adoptable: true, hasCheck: false },
-  sha256: (text) => createHash('sha256').update(text).digest('hex'),
+  ...systemDigest(),
+  plainToken: true,
   ...over,
 });
 
@@ -88,7 +91,7 @@ export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState 
     looked: (of = named()) => made.take({ type: 'looked', name: of, look: made.state.live[keyOf(of)]?.look ?? 0 }),
     slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
     identify(frame = {}) {
-      const up = made.take({ type: 'link_up', link: made.state.link.number });
+      const up = made.take({ type: 'link_up', nonce: NONCE, link: made.state.link.number });
       const answer = made.frame({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [], ...frame });
       return [...up, ...answer];
     },

@@ -13,7 +13,7 @@ import { sidecarStep } from '../../../core/application/sidecar/step.ts';
 import { timerKey, type TimerName } from '../../../core/application/sidecar/timer-names.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { HubFrame } from '../../../core/protocol/hub-frames.ts';
-import { exited, keyOf, named, OTHER, pathsOf, setting, SPAWNED, START_MS, stoppedRun, TASK, WOKEN } from './stage.ts';
+import { exited, keyOf, named, NONCE, OTHER, pathsOf, setting, SPAWNED, START_MS, stoppedRun, TASK, WOKEN } from './stage.ts';
 
 interface Run {
   readonly name: Assignment;
@@ -149,7 +149,7 @@ export class StormWorld {
   #reconnect(held: NonNullable<Extract<HubFrame, { type: 'identified' }>['held']>): void {
     this.#take({ type: 'link_down', link: this.#state.link.number, code: 1006, reason: '' });
     this.#take({ type: 'timer', timer: { purpose: 'reconnect' } });
-    this.#take({ type: 'link_up', link: this.#state.link.number });
+    this.#take({ type: 'link_up', nonce: NONCE, link: this.#state.link.number });
     this.#frame({ type: 'identified', agent_id: 'worker-1', store_id: 'store-1', held });
   }
 
@@ -190,7 +190,7 @@ export class StormWorld {
     for (const run of this.#runs.values()) run.isFollowed = false;
     this.#state = loadedState(readJournalState(JSON.parse(JSON.stringify(this.#disk))), 'instance-1');
     this.#take({ type: 'start' });
-    this.#take({ type: 'link_up', link: this.#state.link.number });
+    this.#take({ type: 'link_up', nonce: NONCE, link: this.#state.link.number });
     this.#frame({ type: 'identified', agent_id: 'worker-1', store_id: 'store-1', held: [] });
   }
 

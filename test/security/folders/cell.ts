@@ -241,6 +241,7 @@ class CellStage {
         agentId: 'worker-1',
         name: 'W',
         token: 'token',
+        plainToken: true,
         capabilities: [],
         slots: 2,
         timing: TIMING,

@@ -16,6 +16,9 @@ type RateLimits = Pick<HubLimits, 'agentFramesPerSecond' | 'agentFrameBurst' | '
  */
 const WASTE: BucketRule = { burst: 30, perSecond: 1 };
 
+/** Why a connection is closed whose agent sends faster than it may; it may identify again when its burst is free. */
+export const TOO_FAST = 'the agent sends more frames or bytes than it may';
+
 /** Agents remembered at once; the one that identified first is forgotten. More than there are sockets. */
 const AGENTS_MAX = 20_000;
 

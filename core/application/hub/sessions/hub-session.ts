@@ -1,13 +1,13 @@
 /**
  * One connection of a sidecar.
  *
- *   new ── identify ─► identifying ── committed ─► identified ── socket gone, newer session, or closed by us ─► closed
+ *   new ( ── hello ─► greeting ── challenge ─► new ) ── identify ─► identifying ── committed ─► identified ── gone or closed ─► closed
  *
- * Frames before identify are refused; those that arrive while the identify is being committed wait for it. Each task
+ * Frames before identify are refused; those that arrive while a hello is looked up or the identify is committed wait for it. Each task
  * frame becomes a command; its answer is sent in commit order.
  */
 import { SETTLE_MS } from '../../../domain/busy.ts';
-import { isLongerThan, utf8Bytes } from '../../../domain/encoded-text.ts';
+import { isLongerThan } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
@@ -18,16 +18,18 @@ import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { Reporter } from '../commands.ts';
 import type { Allowance } from './agent-meter.ts';
-import type { FrameRate } from './frame-rates.ts';
+import { TOO_FAST, type FrameRate } from './frame-rates.ts';
+import { FramesBehind } from './frames-behind.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { identifyCommand, noteOtherStore, type SessionToken } from './identify.ts';
+import { Greeting } from './greeting.ts';
+import { IdentifyTime } from './identify-time.ts';
+import { identifyCommand, IN_USE, noteOtherStore, tokenErrors, type SessionToken } from './identify.ts';
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
+import { SignsOfLife } from './signs-of-life.ts';
 import { TalkHandler } from './talk.ts';
 import { isReport } from './wasteful.ts';
 
-/** Frames that may wait for an identify to be committed; together they are bounded as one frame before identify is. */
-const FRAMES_WAITING_MAX = 64;
 /** The close code of a connection that may not speak for its agent. */
 const REFUSED = 4001;
 /** How long a version 1 connection that may not speak for its agent is held before it is closed, milliseconds. */
@@ -37,20 +39,11 @@ const LOGGED_CHARACTERS = 64;
 
 /** What an agent may say in a minute of how its wakes went: one for each of its slots, some times over. It decides nothing of a task. */
 export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
-/** What may be done about an identity that is in use. */
-const IN_USE =
-  'another process speaks for this agent: stop one of them. If both use the same data directory or a copy of it, give this one ' +
-  'an agent id, a token and a data directory of its own';
-
-/** Why a connection is closed whose agent sends faster than it may; it may identify again when its burst is free. */
-export const TOO_FAST = 'the agent sends more frames or bytes than it may';
-
-const NOTHING: readonly string[] = [];
 const NO_TASKS: readonly TaskId[] = [];
 
 const readers = { 1: frameReader<SidecarFrame>(v1Schemas), 2: frameReader<SidecarFrame>(v2Schemas) };
 
-export type SessionState = 'new' | 'identifying' | 'identified' | 'closed';
+export type SessionState = 'new' | 'greeting' | 'identifying' | 'identified' | 'closed';
 
 export class HubSession {
   readonly connection: HubConnection;
@@ -66,21 +59,25 @@ export class HubSession {
   /** Of its agent; null before identify. */
   #rate: FrameRate | null = null;
   #token: SessionToken | null = null;
-  #waiting: readonly string[] = NOTHING;
-  #waitingBytes = 0;
+  /** Of a connection that said hello; null once it is identified. */
+  #greeting: Greeting | null = null;
+  #waiting: FramesBehind | null = null;
   #timer: Timer | null = null;
-  readonly #openedMonotonicMs: number;
-  #lastHeardMonotonicMs: number;
-  #askedMonotonicMs: number | null = null;
+  /** Null once it is identified. */
+  #identifyTime: IdentifyTime | null;
+  readonly #life: SignsOfLife;
   /** Tasks whose end it had to report when it identified: the others may have ended since, and are not known of. */
   #reporting: readonly TaskId[] = NO_TASKS;
 
   constructor(connection: HubConnection, deps: SessionDeps) {
     this.connection = connection;
     this.#deps = deps;
-    this.#lastHeardMonotonicMs = deps.clock.monotonicMs();
-    this.#openedMonotonicMs = deps.clock.monotonicMs();
-    this.#awaitIdentify();
+    this.#life = new SignsOfLife(deps.clock);
+    this.#identifyTime = new IdentifyTime(deps.clock, deps.context.limits.identifyMs, {
+      isHeard: () => deps.hasWaiting(connection),
+      over: () => this.close(1008, 'identify within the time'),
+    });
+    this.#identifyTime.run();
   }
 
   get #reports(): ReportHandler {
@@ -120,8 +117,7 @@ export class HubSession {
 
   /** When it last gave any sign of life, milliseconds since 1970. */
   get lastHeardAtMs(): number {
-    const { clock } = this.#deps;
-    return Math.round(clock.nowMs() - (clock.monotonicMs() - this.#lastHeardMonotonicMs));
+    return this.#life.lastAtMs;
   }
 
   /** Sends a frame, if the socket is still there. */
@@ -147,7 +143,8 @@ export class HubSession {
     this.#state = 'closed';
     this.#cancelTimer();
     this.#madeReports?.stop();
-    this.#waiting = NOTHING;
+    this.#waiting = null;
+    if (this.#greeting?.isVainGuess === true) this.#countInvalid();
     if (from === null || !wasIdentified) return;
     const tooLarge = code === CLOSE_CODES.tooLarge ? { reporting: this.#version === 1 ? null : this.#reporting } : undefined;
     this.#deps.inbox.post({ kind: 'disconnect', from, heardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {
@@ -158,36 +155,27 @@ export class HubSession {
 
   /** Any sign of life. */
   heard(): void {
-    this.#lastHeardMonotonicMs = this.#deps.clock.monotonicMs();
-    this.#askedMonotonicMs = null;
+    this.#life.heard();
   }
 
   /** Asks a silent peer for a word, and closes one that gave none. Called regularly. */
   checkLife(): void {
     if (this.#state !== 'identified') return;
     if (this.#token !== null && isExpired(this.#token, this.#deps.clock.nowMs())) return this.close(1008, 'the token has expired');
-    const { timing } = this.#deps.context;
-    const now = this.#deps.clock.monotonicMs();
-    if (this.#askedMonotonicMs !== null) {
-      if (now - this.#askedMonotonicMs >= timing.pongWaitMs) this.close(1001, 'no sign of life');
-    } else if (now - this.#lastHeardMonotonicMs >= timing.heartbeatMs * 1.5) {
-      this.#askedMonotonicMs = now;
-      if (this.#version === 1) this.connection.ping();
-      else this.send({ type: 'probe', nonce: this.#deps.ids.random('probe') });
-    }
+    const sign = this.#life.look(this.#deps.context.timing);
+    if (sign === 'dead') return this.close(1001, 'no sign of life');
+    if (sign !== 'ask') return;
+    if (this.#version === 1) this.connection.ping();
+    else this.send({ type: 'probe', nonce: this.#deps.ids.random('probe') });
   }
 
   onFrame(text: string): void {
     if (this.#state === 'closed' || this.#closing !== null) return;
     this.heard();
     if (this.#state === 'new') return this.#onFirstFrame(text);
-    if (this.#state === 'identifying') {
-      const { unidentifiedFrameBytes } = this.#deps.context.limits;
-      const isTooLong = isLongerThan(text, unidentifiedFrameBytes - this.#waitingBytes);
-      this.#waitingBytes += isTooLong ? 0 : utf8Bytes(text);
-      if (this.#waiting.length >= FRAMES_WAITING_MAX || isTooLong) return this.close(1008, 'wait for identified');
-      this.#waiting = [...this.#waiting, text];
-      return;
+    if (this.#state !== 'identified') {
+      const hasRoom = (this.#waiting ??= new FramesBehind()).add(text, this.#deps.context.limits.unidentifiedFrameBytes);
+      return hasRoom ? undefined : this.close(1008, 'wait for identified');
     }
     const isInRate = this.#rate?.take(text.length) !== false;
     const read = readers[this.#version](text);
@@ -209,11 +197,12 @@ export class HubSession {
     if (isLongerThan(text, limits.unidentifiedFrameBytes))
       return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
     const read = readers[2](text);
+    if (read.kind === 'frame' && read.frame.type === 'hello') return this.#hello(read.frame);
     if (read.kind === 'frame' && read.frame.type === 'identify') return this.#identify(read.frame);
     if (
       read.kind === 'frame' ||
       read.kind === 'unknown_message_type' ||
-      (read.kind === 'validation_failed' && read.messageType !== 'identify')
+      (read.kind === 'validation_failed' && read.messageType !== 'identify' && read.messageType !== 'hello')
     ) {
       this.send(errorFrame('not_identified'));
       return this.#noteInvalid('not_identified', {});
@@ -221,33 +210,39 @@ export class HubSession {
     this.#onInvalid(read);
   }
 
-  /**
-   * Closes what does not identify in its time. That is the peer's time and not the hub's: it stands still while an identify
-   * is looked at, and a frame that came while the loop was held is taken before the time counts as over.
-   */
-  #awaitIdentify(): void {
-    const { clock, context } = this.#deps;
-    const leftMs = this.#openedMonotonicMs + context.limits.identifyMs - clock.monotonicMs();
-    this.#timer = clock.after(leftMs, () => {
-      this.#timer = clock.after(0, () => {
-        if (!this.#deps.hasWaiting(this.connection)) return this.close(1008, 'identify within the time');
-        this.#timer = clock.after(context.limits.identifyMs, () => this.close(1008, 'identify within the time'));
-      });
-    });
-  }
-
   /** And lets go of it, and of all that it holds: a session may have nothing to do for days. */
   #cancelTimer(): void {
+    this.#identifyTime?.stop();
     this.#timer?.cancel();
     this.#timer = null;
   }
 
+  /** Proves that this hub knows the token, so that the sidecar dares to say that it does. Its look-up is no time of the peer's. */
+  #hello(frame: V2FrameOf<'hello'>): void {
+    if (this.#greeting !== null) return this.#refuseRepeated('hello', 'this connection has said hello already');
+    this.#greeting = new Greeting(frame, this.#deps);
+    this.#state = 'greeting';
+    this.#cancelTimer();
+    this.#greeting.challenge().then(
+      (challenge) => {
+        if (this.#state !== 'greeting' || this.#closing !== null) return;
+        this.#state = 'new';
+        this.#identifyTime?.run();
+        this.send(challenge);
+        this.#takeWaiting();
+      },
+      (error: unknown) => this.#notLookedUp(error),
+    );
+  }
+
   #identify(frame: V2FrameOf<'identify'>): void {
+    const errors = tokenErrors(frame);
+    if (errors.length > 0) return this.#onInvalid({ kind: 'validation_failed', messageType: 'identify', errors, object: frame });
     this.#state = 'identifying';
     this.#cancelTimer();
-    this.#waitingBytes = 0;
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
-    identifyCommand(frame, this.#version, this.#deps).then(
+    const secret = frame.token ?? this.#greeting?.tokenIn(frame.proof ?? '') ?? null;
+    identifyCommand(frame, secret, this.#version, this.#deps).then(
       (made) => {
         if (this.#state !== 'identifying' || this.#closing !== null) return;
         if (made.kind === 'refused') {
@@ -263,11 +258,19 @@ export class HubSession {
           noteOtherStore(made.command, this.#deps);
         });
       },
-      (error: unknown) => {
-        this.#deps.log.error('a token could not be looked up', { error });
-        this.close(1013, 'try again later');
-      },
+      (error: unknown) => this.#notLookedUp(error),
     );
+  }
+
+  #notLookedUp(error: unknown): void {
+    this.#deps.log.error('a token could not be looked up', { error });
+    this.close(1013, 'try again later');
+  }
+
+  #takeWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    for (const text of waiting?.take() ?? []) this.onFrame(text);
   }
 
   #identified(
@@ -290,16 +293,15 @@ export class HubSession {
       this.#reports.beginSettling();
       this.#timer = clock.after(SETTLE_MS, () => this.#reports.endSettling(from));
     }
-    const waiting = this.#waiting;
-    this.#waiting = NOTHING;
-    for (const text of waiting) this.onFrame(text);
+    this.#greeting = this.#identifyTime = null;
+    this.#takeWaiting();
   }
 
   #refuseIdentify(error: ErrorWord, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
     if (this.#state === 'closed') return;
     this.#state = 'new';
-    this.#waiting = NOTHING;
-    this.#awaitIdentify();
+    this.#waiting = null;
+    this.#identifyTime?.run();
     this.send(errorFrame(error, more));
     this.#deps.refusedFrames.add(error);
     const address = this.#deps.addressOf(this.connection);
@@ -334,6 +336,11 @@ export class HubSession {
     this.#noteInvalid(kind, { message_type: messageType?.slice(0, LOGGED_CHARACTERS) ?? null, ...fields });
   }
 
+  #refuseRepeated(messageType: 'hello' | 'identify', detail: string): void {
+    this.send(errorFrame('validation_failed', { message_type: messageType, errors: [{ field: 'type', error: 'repeated', detail }] }));
+    this.#noteInvalid('validation_failed', { message_type: messageType, fields: ['type'] });
+  }
+
   /** Each of an agent's is logged, since few are let pass; those of strangers together. */
   #noteInvalid(kind: string, more: Readonly<Record<string, unknown>>): void {
     const { log, noteRefusal, refusedFrames, addressOf } = this.#deps;
@@ -357,14 +364,9 @@ export class HubSession {
     const from = this.#from;
     if (from === null) return;
     switch (frame.type) {
+      case 'hello':
       case 'identify':
-        this.send(
-          errorFrame('validation_failed', {
-            message_type: 'identify',
-            errors: [{ field: 'type', error: 'repeated', detail: 'this connection is identified already' }],
-          }),
-        );
-        return this.#noteInvalid('validation_failed', { message_type: 'identify', fields: ['type'] });
+        return this.#refuseRepeated(frame.type, 'this connection is identified already');
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.wallMs() });
         if (frame.draining_reason !== undefined) this.#talk.onDrainingReason(frame.draining_reason, from);

@@ -1,6 +1,7 @@
 /** Who is it: from an identify frame and its token to the command that makes a session. */
 import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts';
 import { isExpired, type TokenRecord } from '../../../ports/agent-store.ts';
+import type { FieldError } from '../../../protocol/field-errors.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../commands.ts';
 import { checksIn } from './checks-in.ts';
@@ -10,14 +11,32 @@ import type { SessionDeps } from './session-deps.ts';
 /** What of its token a session remembers. */
 export type SessionToken = Pick<TokenRecord, 'id' | 'expiresAtMs'>;
 
+/** What may be done about an identity that is in use. */
+export const IN_USE =
+  'another process speaks for this agent: stop one of them. If both use the same data directory or a copy of it, give this one ' +
+  'an agent id, a token and a data directory of its own';
+
 export type Identification =
   | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly token: SessionToken }
   /** `counts`: it counts as a failure of the address. */
   | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch'; readonly counts: true }
   | { readonly kind: 'refused'; readonly error: 'rate_limited'; readonly counts: false; readonly retryAfterMs: number };
 
-export async function identifyCommand(frame: V2FrameOf<'identify'>, version: ProtocolVersion, deps: SessionDeps): Promise<Identification> {
-  const token = await deps.agents.findToken(deps.digest.sha256(frame.token));
+/** What is wrong with how it says which token it has: it says it once, plainly or proved. */
+export function tokenErrors({ token, proof }: V2FrameOf<'identify'>): readonly FieldError[] {
+  if (token === undefined && proof === undefined) return [{ field: 'token', error: 'required', detail: 'is required' }];
+  if (token === undefined || proof === undefined) return [];
+  return [{ field: 'proof', error: 'repeated', detail: 'must be left out where there is a token' }];
+}
+
+/** `secret`: its token, plain or from its proof; null where the proof was not that of a token that its hello named. */
+export async function identifyCommand(
+  frame: V2FrameOf<'identify'>,
+  secret: string | null,
+  version: ProtocolVersion,
+  deps: SessionDeps,
+): Promise<Identification> {
+  const token = secret === null ? undefined : await deps.agents.findToken(deps.digest.sha256(secret));
   if (token === undefined || isExpired(token, deps.clock.nowMs()) || token.role !== 'agent' || token.agentId === null)
     return { kind: 'refused', error: 'invalid_token', counts: true };
   if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)

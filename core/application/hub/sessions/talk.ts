@@ -23,7 +23,10 @@ const MESSAGE_TYPE = 'chat';
 /** What is kept and shown of an agent's resources, bytes of JSON. */
 const RESOURCES_BYTES_MAX = 16_384;
 
-type TalkFrame = Exclude<SidecarFrame, { type: `task_${string}` | 'wake_result' | 'state_report' | 'identify' | 'ping' | 'probe_ack' }>;
+type TalkFrame = Exclude<
+  SidecarFrame,
+  { type: `task_${string}` | 'wake_result' | 'state_report' | 'hello' | 'identify' | 'ping' | 'probe_ack' }
+>;
 
 export class TalkHandler {
   readonly #deps: SessionDeps;

@@ -1,0 +1,164 @@
+/** What a hub says to who says hello, and whom it lets in for a proof. */
+import t, { type Test } from 'tap';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { hubProof, sealedToken, TOKEN_HINT_DIGITS, type Handshake } from '../../../core/protocol/proof.ts';
+import { hubRig, type AnyFrame, type HubRig, type Peer } from './hub-rig.ts';
+
+const { sha256, hmac } = systemDigest();
+const NONCE = 'cd'.repeat(32);
+const A1 = 'a1' as AgentId;
+/** The rig's own. */
+const tokenOf = (agentId: string): string => `token of ${agentId}`;
+
+async function rigOf(t: Test): Promise<HubRig> {
+  const rig = await hubRig();
+  t.teardown(() => rig.stop());
+  return rig;
+}
+
+const helloOf = (agentId: string, token = tokenOf(agentId)) => ({
+  type: 'hello',
+  agent_id: agentId,
+  token_hint: sha256(token).slice(0, TOKEN_HINT_DIGITS),
+  nonce: NONCE,
+});
+
+/** Says hello; answers the challenge, and what both have said then. */
+async function greet(peer: Peer, hello: ReturnType<typeof helloOf>): Promise<{ readonly challenge: AnyFrame; readonly said: Handshake }> {
+  peer.news();
+  await peer.send(hello);
+  const [challenge] = peer.news();
+  if (challenge?.type !== 'challenge') throw new Error(`wanted a challenge, found ${JSON.stringify(challenge)}`);
+  const said = { agentId: hello.agent_id, tokenHint: hello.token_hint, nonce: hello.nonce, hubNonce: String(challenge['nonce']) };
+  return { challenge, said };
+}
+
+const proofOf = (token: string, said: Handshake) => ({ token: undefined, proof: sealedToken(token, sha256(token), said, hmac) });
+
+t.test('a hub proves that it knows the token, and takes the proof of who knows it too', async (t) => {
+  const rig = await rigOf(t);
+  const peer = await rig.peer('a1');
+  const { challenge, said } = await greet(peer, helloOf('a1'));
+  t.equal(challenge['proof'], hubProof(sha256(tokenOf('a1')), said, hmac));
+  const proof = proofOf(tokenOf('a1'), said);
+  t.match(await peer.identify(proof), [{ type: 'identified', agent_id: 'a1' }]);
+  t.notMatch(JSON.stringify([challenge, proof]), tokenOf('a1'));
+  t.match(await (await rig.peer('a2')).identify(), [{ type: 'identified' }], 'and a plain token without a hello');
+});
+
+t.test('a proof by a wrong token, by half of the right one, or without a hello is an invalid token, and counts', async (t) => {
+  const rig = await rigOf(t);
+  const a1 = await rig.peer('a1');
+  await rig.peer('a2');
+  const wrong: readonly ((said: Handshake) => Readonly<Record<string, unknown>>)[] = [
+    (said) => proofOf(tokenOf('a2'), said),
+    (said) => ({ token: undefined, proof: proofOf(tokenOf('a1'), said).proof.slice(0, -2) }),
+    (said) => ({ token: undefined, proof: `${proofOf(tokenOf('a1'), said).proof}00` }),
+    (said) => ({ token: undefined, proof: sealedToken(tokenOf('a1'), sha256('guess'), said, hmac) }),
+  ];
+  for (const proof of wrong) {
+    const peer = await a1.again();
+    const { said } = await greet(peer, helloOf('a1'));
+    t.match(await peer.identify(proof(said)), [{ type: 'error', error: 'invalid_token' }]);
+    t.match(
+      await peer.identify(proofOf(tokenOf('a1'), said)),
+      [{ type: 'error', error: 'invalid_token' }],
+      'a challenge is good for one proof',
+    );
+  }
+  t.match(await a1.identify({ token: undefined, proof: 'ab' }), [{ type: 'error', error: 'invalid_token' }], 'without a hello');
+  t.match(rig.sessions.refusals(), { frames: { invalid_token: 2 * wrong.length + 1 } });
+  t.match(await a1.identify({ proof: 'ab' }), [{ error: 'validation_failed', errors: [{ field: 'proof' }] }], 'both are refused');
+  t.equal(a1.closed(), 1008, 'as any ten that are wrong');
+});
+
+t.test('R7: a proof that was overheard opens nothing on another connection', async (t) => {
+  const rig = await rigOf(t);
+  const owner = await rig.peer('a1');
+  const { said } = await greet(owner, helloOf('a1'));
+  const proof = proofOf(tokenOf('a1'), said);
+  const thief = await owner.again();
+  const { challenge } = await greet(thief, helloOf('a1'));
+  t.not(challenge['nonce'], said.hubNonce);
+  t.match(await thief.identify(proof), [{ type: 'error', error: 'invalid_token' }]);
+  t.match(await owner.identify(proof), [{ type: 'identified' }]);
+});
+
+t.test('a hint that nobody has, that of another agent and that of a revoked token get the same answer as one that is right', async (t) => {
+  const rig = await rigOf(t);
+  const peers = [await rig.peer('a1'), await rig.peer('a2')] as const;
+  await rig.peer('a3');
+  await rig.storage.agents.revokeTokens({ agentId: 'a3' as AgentId }, rig.clock.nowMs());
+  const hellos = [helloOf('a1'), helloOf('a1', 'no token'), helloOf('a1', tokenOf('a2')), helloOf('a3')];
+  const shapes = new Set<string>();
+  const proofs = new Set<unknown>();
+  for (const hello of hellos) {
+    const { challenge, said } = await greet(await peers[0].again(), hello);
+    shapes.add(JSON.stringify(challenge).replaceAll(/[0-9a-f]{64}/g, 'digits'));
+    proofs.add(challenge['proof']);
+    const keys = ['a1', 'a2', 'a3'].map((agentId) => hubProof(sha256(tokenOf(agentId)), said, hmac));
+    t.equal(keys.includes(String(challenge['proof'])), hello === hellos[0]);
+  }
+  t.equal(shapes.size, 1);
+  t.equal(proofs.size, hellos.length);
+  const again = await peers[0].again();
+  const { said } = await greet(again, helloOf('a3'));
+  t.match(await again.identify({ ...proofOf(tokenOf('a3'), said), agent_id: 'a3' }), [{ type: 'error', error: 'invalid_token' }]);
+});
+
+t.test('one hello for each connection, before identify', async (t) => {
+  const rig = await rigOf(t);
+  const peer = await rig.peer('a1');
+  const { said } = await greet(peer, helloOf('a1'));
+  await peer.send(helloOf('a1'));
+  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello', errors: [{ error: 'repeated' }] }]);
+  t.match(await peer.identify(proofOf(tokenOf('a1'), said)), [{ type: 'identified' }], 'the first one still holds');
+  await peer.send(helloOf('a1'));
+  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
+});
+
+t.test('R20: hellos that guess hold off their address, and who says nothing after it is closed in its time', async (t) => {
+  const rig = await rigOf(t);
+  const honest = await rig.peer('a1');
+  for (let n = 0; n < 10; n += 1) {
+    const peer = await honest.again('203.0.113.1');
+    await greet(peer, helloOf('a1', `guess ${n}`));
+    await peer.cut();
+  }
+  t.equal((await honest.again('203.0.113.1')).closed(), 1008, 'the address is held off');
+  for (let n = 0; n < 11; n += 1) {
+    const cut = await honest.again('203.0.113.2');
+    await greet(cut, helloOf('a1'));
+    await cut.cut();
+  }
+  const peer = await honest.again('203.0.113.2');
+  t.equal(peer.closed(), null, 'who has a token, and a bad line, is not');
+  await rig.pass(5_000);
+  await greet(peer, helloOf('a1'));
+  await rig.pass(4_999);
+  t.equal(peer.closed(), null);
+  await rig.pass(1_000);
+  t.equal(peer.closed(), 1008, '10 s for both');
+});
+
+t.test('what comes behind a hello waits for its answer, and the time of the look-up is not that of the peer', async (t) => {
+  const rig = await rigOf(t);
+  const peer = await rig.peer('a1');
+  const { agents } = rig.storage;
+  const find = agents.findTokenByHint.bind(agents);
+  let lookedUp: () => void = () => undefined;
+  Object.assign(agents, {
+    findTokenByHint: async (hint: string) => {
+      await new Promise<void>((resolve) => (lookedUp = resolve));
+      return await find(hint);
+    },
+  });
+  await peer.send(helloOf('a1'));
+  await peer.send({ type: 'identify', agent_id: A1, token: tokenOf('a1'), protocol_version: 2, instance_id: 'machine-1', held: [] });
+  await rig.pass(60_000);
+  t.same(peer.news(), []);
+  lookedUp();
+  await rig.pass(0);
+  t.match(peer.news(), [{ type: 'challenge' }, { type: 'identified' }]);
+});
