@@ -264,8 +264,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a copy of a machine takes the place of an open connection as often as it likes',
     caughtBy: 'J15',
     file: 'core/domain/replacing.ts',
-    find: 'if (!agent.connected || isSameProcess || (isSameMachine && !newcomer.isHeard)) return',
-    replace: 'if (!agent.connected || isSameProcess || isSameMachine) return',
+    find: 'if (!agent.connected || (isSameMachine && !newcomer.isHeard) || (isSameProcess && newcomer.lacks === undefined))',
+    replace: 'if (!agent.connected || isSameMachine)',
   },
   {
     name: 'M32',
