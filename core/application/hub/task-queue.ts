@@ -22,6 +22,7 @@ import { removalFromTheOldest, removeOld } from './remove-old.ts';
 import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
 import { isOurOwn, shareOf, sizeOf, workOf } from './command-size.ts';
 import { RankedInbox, type Waiting } from './inbox.ts';
+import { Removals } from './removals.ts';
 import { Rest } from './rest.ts';
 import type { Roster } from './roster.ts';
 import { isOfTheStore, sweepWaitedMs } from './stalls.ts';
@@ -102,9 +103,8 @@ export class TaskQueue implements CommandInbox {
   #onNothingOwed: () => void = () => undefined;
   /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
   #dispatchAgain = false;
-  /** A removal waits or is under way. */
-  #removing = false;
   readonly #removal = removalFromTheOldest();
+  readonly #removals: Removals;
   #lookAgain: Timer | null = null;
 
   /** When the store last did what it was asked, by the monotonic clock: since then it may have been away. */
@@ -115,6 +115,7 @@ export class TaskQueue implements CommandInbox {
     const { batchCommands, batchWork } = deps.context.limits;
     this.#rest = new Rest(deps.clock);
     this.#awaited = new Awaited(deps.clock);
+    this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
     this.#inbox = new RankedInbox({ commandsMax: batchCommands, workMax: batchWork });
   }
 
@@ -160,6 +161,7 @@ export class TaskQueue implements CommandInbox {
   /** What is under way once the time is over may hang: no later step of the stop waits for it again. */
   async #endWith(done: Promise<void> | null): Promise<void> {
     this.#isEnding = true;
+    this.#removals.stop();
     this.#rest.end();
     if (this.#isLate) return;
     let timer: Timer | undefined;
@@ -288,7 +290,7 @@ export class TaskQueue implements CommandInbox {
     );
     this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, look: this.#lookFor(done) });
     this.#dispatchAgain ||= done.batch.moreWaits;
-    if (done.batch.removalWanted) this.#remove();
+    if (done.batch.removalWanted) this.#removals.begin();
     if (done.batch.agentsTaken) this.#lookAgain ??= clock.after(AGENT_TAKEN_MS, () => this.#dispatchNow());
   }
 
@@ -297,16 +299,6 @@ export class TaskQueue implements CommandInbox {
     if (this.#isEnding) return;
     this.#dispatchAgain = true;
     this.#running ??= this.#run();
-  }
-
-  /** Removes what is over for long, portion by portion, what waits meanwhile in between. */
-  #remove(): void {
-    if (this.#removing || this.#isEnding) return;
-    this.#removing = true;
-    this.post({ kind: 'remove_old' }, (outcome) => {
-      this.#removing = false;
-      if (outcome.ok && outcome.answer.more) this.#remove();
-    });
   }
 
   /** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */

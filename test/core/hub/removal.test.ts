@@ -1,5 +1,7 @@
 /** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
 import t from 'tap';
+import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { Removals } from '../../../core/application/hub/removals.ts';
 import type { SubmitAnswer } from '../../../core/application/hub/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { aTaskId, aToken } from '../../contracts/fixtures.ts';
@@ -93,3 +95,40 @@ t.test('R20: an agent goes when none of its tokens has been good for long, some 
   t.ok(await isThere(249));
   await rig.stop();
 });
+
+t.test(
+  'R20: a portion that was removed is followed by a rest of four times as long, at most 200 ms, and by nothing once the hub stops',
+  (t) => {
+    const clock = virtualClock();
+    const portions: ((more: boolean) => void)[] = [];
+    const removals = new Removals(clock, (command, settled) => {
+      t.equal(command.kind, 'remove_old');
+      portions.push((more) => settled({ ok: true, answer: { kind: 'removed', more } as never }));
+    });
+    removals.begin();
+    removals.begin();
+    t.equal(portions.length, 1, 'one at a time');
+    clock.advance(10);
+    portions[0]?.(true);
+    removals.begin();
+    clock.advance(39);
+    t.equal(portions.length, 1, 'a sweep does not end its rest');
+    clock.advance(1);
+    t.equal(portions.length, 2);
+    clock.advance(1_000);
+    portions[1]?.(true);
+    clock.advance(200);
+    t.equal(portions.length, 3);
+    portions[2]?.(false);
+    clock.advance(1_000);
+    t.equal(portions.length, 3, 'nothing is left');
+    removals.begin();
+    clock.advance(10);
+    portions[3]?.(true);
+    removals.stop();
+    clock.advance(1_000);
+    removals.begin();
+    t.equal(portions.length, 4);
+    t.end();
+  },
+);
