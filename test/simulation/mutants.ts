@@ -241,7 +241,7 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: 'J10',
     file: 'core/application/hub/handle-held.ts',
     find: "!spokenOf.includes(task.id)) takeBack(batch, agent.id, task, 'not_held', context);",
-    replace: '!spokenOf.includes(task.id)) pushAgain(batch, agent, task, context);',
+    replace: '!spokenOf.includes(task.id)) pushAgain(batch, agent, task, { isRestarted: false, context });',
   },
   {
     name: 'M29',
