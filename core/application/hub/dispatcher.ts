@@ -97,7 +97,7 @@ async function firstWaiting(
       lane.waiting += 1;
       if (avoids(task)) lane.avoiding += 1;
     }
-    const most = [...lanes.values()].reduce((so, lane) => (lane.waiting < limit ? so : Math.max(so, lane.avoiding)), 0);
+    const most = [...lanes.values()].reduce((largest, lane) => (lane.waiting < limit ? largest : Math.max(largest, lane.avoiding)), 0);
     const more = Math.min(most, AVOIDING_MAX);
     if (more <= avoiding) return tasks;
     avoiding = more;

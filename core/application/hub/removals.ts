@@ -1,44 +1,42 @@
 /** Removes what is over for long, portion by portion with rests between, so that others seldom meet one. */
-import type { Clock, Timer } from '../../ports/clock.ts';
-import type { CommandInbox } from './commands.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { CommandInbox, RemoveOldCommand, Settled } from './commands.ts';
+import { Rest, type RestBounds } from './rest.ts';
 
-/** Rest after a portion, in times as long as that took, and at most, milliseconds. */
-const REST_PARTS = 4;
-const REST_MAX_MS = 200;
+const PORTION_REST: RestBounds = { parts: 4, mostMs: 200 };
 
 export class Removals {
-  readonly #clock: Pick<Clock, 'monotonicMs' | 'after'>;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #post: CommandInbox['post'];
+  readonly #rest: Rest;
   #isUnderWay = false;
   #isStopped = false;
-  #again: Timer | null = null;
 
   constructor(clock: Pick<Clock, 'monotonicMs' | 'after'>, post: CommandInbox['post']) {
     this.#clock = clock;
     this.#post = post;
+    this.#rest = new Rest(clock, PORTION_REST);
   }
 
   /** Removes until nothing is left to remove, unless it does already. */
   begin(): void {
-    if (this.#isUnderWay || this.#isStopped) return;
-    this.#isUnderWay = true;
-    this.#remove();
+    if (!this.#isUnderWay && !this.#isStopped) void this.#remove();
   }
 
   /** Begins no portion any more. */
   stop(): void {
     this.#isStopped = true;
-    this.#again?.cancel();
+    this.#rest.end();
   }
 
-  #remove(): void {
-    const fromMs = this.#clock.monotonicMs();
-    this.#post({ kind: 'remove_old' }, (outcome) => {
-      this.#isUnderWay = outcome.ok && outcome.answer.more && !this.#isStopped;
-      if (!this.#isUnderWay) return;
-      const restMs = Math.min((this.#clock.monotonicMs() - fromMs) * REST_PARTS, REST_MAX_MS);
-      if (restMs < 1) this.#remove();
-      else this.#again = this.#clock.after(restMs, () => this.#remove());
-    });
+  async #remove(): Promise<void> {
+    this.#isUnderWay = true;
+    for (let hasMore = true; hasMore && !this.#isStopped; await this.#rest.wait()) {
+      const fromMs = this.#clock.monotonicMs();
+      const outcome = await new Promise<Settled<RemoveOldCommand>>((settled) => this.#post({ kind: 'remove_old' }, settled));
+      hasMore = !this.#isStopped && outcome.ok && outcome.answer.more;
+      this.#rest.lastMs = hasMore ? this.#clock.monotonicMs() - fromMs : 0;
+    }
+    this.#isUnderWay = false;
   }
 }

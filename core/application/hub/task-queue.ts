@@ -23,7 +23,7 @@ import { carryOutAll, loadFor, type Prepared } from './carry-out.ts';
 import { isOurOwn, shareOf, sizeOf, workOf } from './command-size.ts';
 import { RankedInbox, type Waiting } from './inbox.ts';
 import { Removals } from './removals.ts';
-import { Rest } from './rest.ts';
+import { Rest, type RestBounds } from './rest.ts';
 import type { Roster } from './roster.ts';
 import { isOfTheStore, sweepWaitedMs } from './stalls.ts';
 import { unblock } from './unblock.ts';
@@ -38,6 +38,8 @@ const SPLIT_WITHIN_MS = 20_000;
 const AGENT_TAKEN_MS = 50;
 /** A store that lets a transaction wait or last so long was away, though it did not say so; or the hub stood still. Milliseconds. */
 const STALL_MS = 5_000;
+/** Between batches of nothing but what is behind. */
+export const BEHIND_REST: RestBounds = { parts: 3, mostMs: 50 };
 /** How long a stop waits for what was taken: less than a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
 
@@ -113,7 +115,7 @@ export class TaskQueue implements CommandInbox {
   constructor(deps: TaskQueueDeps) {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
-    this.#rest = new Rest(deps.clock);
+    this.#rest = new Rest(deps.clock, BEHIND_REST);
     this.#awaited = new Awaited(deps.clock);
     this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
     this.#inbox = new RankedInbox({ commandsMax: batchCommands, workMax: batchWork });

@@ -4,6 +4,7 @@ import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import type { Command } from '../../../core/application/hub/commands.ts';
 import { RankedInbox } from '../../../core/application/hub/inbox.ts';
 import { Rest } from '../../../core/application/hub/rest.ts';
+import { BEHIND_REST } from '../../../core/application/hub/task-queue.ts';
 import { FrameRates } from '../../../core/application/hub/sessions/frame-rates.ts';
 import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/frame-turns.ts';
 import { WastefulBehind } from '../../../core/application/hub/sessions/wasteful.ts';
@@ -275,7 +276,7 @@ t.test('R20: an agent whose reports are refused is answered all the same, and is
 
 t.test('R20: batches of what is behind rest three times as long as the last one took, and not while others wait', async (t) => {
   const clock = virtualClock();
-  const rest = new Rest(clock);
+  const rest = new Rest(clock, BEHIND_REST);
   let ended = 0;
   const wait = (): Promise<void> => rest.wait().then(() => void (ended += 1));
   await wait();

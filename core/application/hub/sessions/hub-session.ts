@@ -210,7 +210,7 @@ export class HubSession {
     this.#onInvalid(read);
   }
 
-  /** And lets go of it, and of all that it holds: a session may have nothing to do for days. */
+  /** Stops what is timed, and releases the timer and all that it holds: a session may have nothing to do for days. */
   #cancelTimer(): void {
     this.#identifyTime?.stop();
     this.#timer?.cancel();
