@@ -41,6 +41,10 @@ export interface SweepView {
   readonly deafMs: number;
 }
 
+/** Whether the time of a task that waits is over: nobody is given it any more, though no sweep has ended it yet. */
+export const isOver = (task: Task, nowMs: number): boolean =>
+  task.status === 'queued' && (isPast(task.expiresAtMs, nowMs) || isPast(task.completeByMs, nowMs));
+
 /** What is due of a task at `nowMs`; null when nothing is, except that it is to be looked at again later. */
 export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: Rules): Change | null {
   if (isEnded(task)) return null;

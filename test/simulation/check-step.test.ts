@@ -92,6 +92,7 @@ const PLANTS: readonly (readonly [rule: string, what: string, plant: (planted: P
     'a task of a higher lane that still waits',
     (planted) => put(planted, waiting({ priority: 'urgent', eligibleAtMs: A_MOMENT_MS }), STORY.slice(0, 2)),
   ],
+  ['I13', 'a task whose time is over', (planted) => rewrite(planted, { expiresAtMs: A_MOMENT_MS })],
   ['I13', 'an agent that may not run it', (planted) => rewrite(planted, { requirement: { capabilities: ['gpu'], assignTo: null } })],
   ['I14', 'a number of events that is not theirs', (planted) => rewrite(planted, { eventSeq: 7 })],
   ['I15', 'a stop of the present assignment', (planted) => void planted.database.stops.set('x', aStop())],
@@ -119,6 +120,13 @@ t.test('I13: each 16th assignment must take the oldest, of any lane', (t) => {
   t.match(check(planted), [{ rule: 'I13' }]);
   planted.database.agents.set(ME, anAgent({ assignedCount: 17 }));
   t.strictSame(check(planted), [], 'and no other');
+  t.end();
+});
+
+t.test('I13: what waits and is over had to go before nobody', (t) => {
+  const planted = aCommit();
+  put(planted, waiting({ completeByMs: A_MOMENT_MS }), STORY.slice(0, 2));
+  t.strictSame(check(planted), []);
   t.end();
 });
 

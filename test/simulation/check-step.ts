@@ -114,6 +114,10 @@ function slotsTaken(database: MemoryDatabase, agentId: AgentId): number {
   return taken;
 }
 
+/** Its `ttl_ms` or `complete_by` is over: it goes to nobody, and waits for a sweep to end it. */
+const isOver = ({ expiresAtMs, completeByMs }: Task, nowMs: number): boolean =>
+  (expiresAtMs ?? Infinity) <= nowMs || (completeByMs ?? Infinity) <= nowMs;
+
 /**
  * I13: of what still waits after the commit nothing had to go before this task: in its lane, or, with each 16th
  * assignment of the agent, of all lanes.
@@ -121,8 +125,9 @@ function slotsTaken(database: MemoryDatabase, agentId: AgentId): number {
 function outOfOrder({ database, nowMs, couldGo }: Step, given: Task, agent: Agent, count: number): readonly Found[] {
   const isOldest = count % OLDEST_EVERY === 0;
   const lane = PRIORITIES.indexOf(given.priority);
+  if (isOver(given, nowMs)) return [{ rule: 'I13', what: `${given.id} went to ${agent.id} though its time is over` }];
   for (const { task } of database.current.values()) {
-    if (task.status !== 'queued' || task.parked || (task.eligibleAtMs ?? 0) > nowMs) continue;
+    if (task.status !== 'queued' || task.parked || (task.eligibleAtMs ?? 0) > nowMs || isOver(task, nowMs)) continue;
     if (couldGo !== null && !couldGo(task.id)) continue;
     if (task.avoid === agent.id || !mayRun(task.requirement, agent)) continue;
     const otherLane = PRIORITIES.indexOf(task.priority);

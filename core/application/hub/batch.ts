@@ -4,7 +4,7 @@
  */
 import { newAgent, type Agent, type PendingStop } from '../../domain/agent.ts';
 import type { HubMail } from '../../domain/hub-lease.ts';
-import { dueAtMs } from '../../domain/due.ts';
+import { dueAtMs, isOver } from '../../domain/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import type { TaskEvent } from '../../domain/event.ts';
 import { boundedDetails } from '../../domain/event-details.ts';
@@ -377,7 +377,8 @@ export class Batch {
   }
 }
 
-const isEligible = (task: Task, nowMs: number): boolean => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs;
+const isEligible = (task: Task, nowMs: number): boolean =>
+  task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs && !isOver(task, nowMs);
 
 const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
 /** The name of an assignment, of its stop and of its kept result. */

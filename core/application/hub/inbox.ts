@@ -12,9 +12,11 @@ const AGENT_TURN = 16;
 const TURN = 256;
 /** What a batch takes of what is behind: some milliseconds, which is what all others wait for it. */
 const BEHIND = { commandsMax: 8, workMax: 16 };
-/** So many batches of others may go before one takes of what is behind with it; fewer while a sweep waits there. */
+/** So many batches of others may go before one takes of what is behind with it; fewer while a sweep waits for that. */
 const BEHIND_PASSED_MAX = 16;
 const BEHIND_SWEEP_PASSED_MAX = 2;
+/** A sweep waits for what is behind, and for so many batches at most: agents that flood the hub do not stop its time. */
+const SWEEP_PASSED_MAX = 24;
 /** A lane lets go of what was taken out of it once it is so many entries. */
 const LANE_TRIMMED_AT = 1_024;
 
@@ -168,26 +170,26 @@ export class RankedInbox<E extends Waiting> {
   readonly #behind = new Inbox<E>(BEHIND);
   /** Batches since one took of what is behind. */
   #passed = 0;
-  #hasSweepBehind = false;
+  /** A sweep judges silence: what was said before it goes first, also of those who are behind. */
+  #sweeps: E[] = [];
+  /** Batches since the first of them came. */
+  #passedSweep = 0;
 
   constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
     this.#first = new Inbox(batch);
   }
 
   get length(): number {
-    return this.#first.length + this.#behind.length;
+    return this.#first.length + this.#behind.length + this.#sweeps.length;
   }
 
   get bytes(): number {
-    return this.#first.bytes + this.#behind.bytes;
+    return this.#sweeps.reduce((sum, { bytes }) => sum + bytes, this.#first.bytes + this.#behind.bytes);
   }
 
-  /** A sweep judges silence: what was said before it goes first, also of those who are behind. */
   push(entry: E, behind: boolean): void {
-    const isSweepBehind = entry.command.kind === 'sweep' && this.#behind.length > 0;
-    this.#hasSweepBehind ||= isSweepBehind;
-    const isBehind = behind || isSweepBehind;
-    (isBehind ? this.#behind : this.#first).push(entry);
+    if (entry.command.kind === 'sweep' && this.#behind.length > 0) this.#sweeps.push(entry);
+    else (behind ? this.#behind : this.#first).push(entry);
   }
 
   /** Whether nothing waits but what is behind. */
@@ -197,14 +199,22 @@ export class RankedInbox<E extends Waiting> {
 
   take(): readonly E[] {
     const first = this.#first.take();
-    if (this.#behind.length === 0 || first.some(({ work }) => work === Infinity)) return first;
+    if (first.some(({ work }) => work === Infinity)) return first;
+    const batch = [...first, ...this.#takeBehind(first.length > 0)];
+    if (this.#sweeps.length === 0) return batch;
+    this.#passedSweep += 1;
+    if (this.#behind.length > 0 && this.#passedSweep <= SWEEP_PASSED_MAX) return batch;
+    this.#passedSweep = 0;
+    return [...batch, ...this.#sweeps.splice(0)];
+  }
+
+  #takeBehind(areOthersWaiting: boolean): readonly E[] {
+    if (this.#behind.length === 0) return [];
     this.#passed += 1;
-    const passedMax = this.#hasSweepBehind ? BEHIND_SWEEP_PASSED_MAX : BEHIND_PASSED_MAX;
-    if (first.length > 0 && this.#passed <= passedMax) return first;
+    const passedMax = this.#sweeps.length > 0 ? BEHIND_SWEEP_PASSED_MAX : BEHIND_PASSED_MAX;
+    if (areOthersWaiting && this.#passed <= passedMax) return [];
     this.#passed = 0;
-    const behind = this.#behind.take();
-    if (behind.some(({ command }) => command.kind === 'sweep')) this.#hasSweepBehind = false;
-    return [...first, ...behind];
+    return this.#behind.take();
   }
 }
 

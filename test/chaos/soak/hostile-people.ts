@@ -14,7 +14,8 @@ const TOO_BIG = 300_000;
 const CANCEL_EACH_MS = 100;
 /** After ten assignments that were not accepted a task waits for a person: so that it ends, it has a time to be accepted in. */
 const DOOMED_TTL_MS = 10_000;
-const DEAD_WITHIN_MS = 60_000;
+/** Its last assignment is within its ttl; the hub waits for acceptance for 30 s, for 30 s more after a stall, and sweeps. */
+const DEAD_WITHIN_MS = 90_000;
 const LOOK_MS = 500;
 const MAX_RETRIES = 2;
 /** Longer than the hub waits for an identify. */

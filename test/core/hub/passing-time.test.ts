@@ -1,6 +1,7 @@
 /** What time does to assignments: deadlines, absences, quiet times, jumps; with a whole hub and a virtual clock. */
 import t from 'tap';
-import type { AgentId } from '../../../core/domain/ids.ts';
+import type { AgentId, Generation } from '../../../core/domain/ids.ts';
+import { aTaskId } from '../../contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
 
 t.test('an assignment nobody accepts goes to another agent, and spends no retry', async (t) => {
@@ -121,6 +122,24 @@ t.test('run_at, ttl and complete_by', async (t) => {
   await rig.pass(15_000);
   t.match(await rig.record(bound), { task: { status: 'dead_letter', deadReason: 'deadline', retryCount: 0 } });
   t.match(peer.news().at(-1), { type: 'task_cancelled', task_id: bound, generation: 1, reason: 'deadline' });
+});
+
+t.test('R16: a task whose ttl is over is given to nobody, also while the sweep that ends it waits for what was said before', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const first = await rig.submit();
+  const short = await rig.submit({ ttlMs: 3_000 });
+  const from = { agentId: 'a1' as AgentId, session: (await rig.storage.agents.getAgent('a1' as AgentId))?.agent.sessionNumber ?? 0 };
+  const generation = 1 as Generation;
+  const flood = { kind: 'report', from, taskId: aTaskId(1), generation, body: { report: 'accepted' } } as const;
+  for (let n = 0; n < 200; n += 1) rig.queue.post(flood, () => undefined, true);
+  rig.clock.advance(3_500);
+  const body = { report: 'complete', result: '1', details: null, tokensUsed: null, costUsd: null } as const;
+  await rig.queue.do({ kind: 'report', from, taskId: first, generation, body });
+  t.equal(await rig.story(short), 'queued 0: submitted eligible', 'the sweep still waits');
+  for (let n = 0; n < 40; n += 1) await rig.pass(100);
+  t.equal(await rig.story(short), 'dead_letter 0: submitted eligible expired dead_lettered');
 });
 
 t.test('R12: a failing task comes back after its backoff, to another agent when one has room, and ends in the dead letter', async (t) => {
