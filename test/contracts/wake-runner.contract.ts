@@ -1,5 +1,6 @@
 /** What every `WakeRunner` must do, whatever it wakes. */
 import t, { type Test } from 'tap';
+import { readChecks, readWakeEvent } from '../../core/application/sidecar/runner-words.ts';
 import type { AdoptedRun, ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { talkingRunnerCases } from './talking-runner.contract.ts';
 import type { Behaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
@@ -9,6 +10,8 @@ export type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from './wake-runne
 /** The grace of stops here, so that an agent that ignores signals is killed soon. */
 const SHORT_GRACE = { graceMs: 200 };
 const CHECK_WITHIN_MS = 5_000;
+/** The sidecar's own token. */
+const NOT_FOR_AGENTS = 'AGENTCOM_TOKEN';
 
 /** Runs the suite; `open` makes the world of one case. */
 export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerSubject>): void {
@@ -22,15 +25,17 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
         runIds.push(made.runId);
         return made;
       };
-      const unnamed: Unnamed[] = [];
+      const seen: Seen = { unnamed: [], refused: [], afterEnd: [] };
       const { talking } = world;
       await run(t, {
         ...world,
         request,
-        runner: async (behaviour) => watched(await world.runner(behaviour), world, unnamed),
-        ...(talking === undefined ? {} : { talking: async (behaviour) => watched(await talking(behaviour), world, unnamed) }),
+        runner: async (behaviour) => watched(await world.runner(behaviour), world, seen),
+        ...(talking === undefined ? {} : { talking: async (behaviour) => watched(await talking(behaviour), world, seen) }),
       });
-      t.strictSame(unnamed, [], 'when an end was told, nothing of its run was alive but the survivors that it named');
+      t.strictSame(seen.unnamed, [], 'when an end was told, nothing of its run was alive but the survivors that it named');
+      t.strictSame(seen.refused, [], 'a sidecar takes all that it said, whole');
+      t.strictSame(seen.afterEnd, [], 'it said nothing after an end');
       for (const runId of runIds) t.strictSame(await world.livingOf(runId), [], 'nothing that carries the run id is left');
     });
   };
@@ -80,6 +85,22 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     await world.endAgent(request);
     t.match(await world.settle(run.last), { type: 'exited' });
     t.strictSame(await world.livingOf(request.runId), []);
+  });
+
+  contract('gives an agent nothing of the sidecar’s environment that nobody named', async (t, world) => {
+    const { environmentOf } = world;
+    await t.test('as it is', { skip: environmentOf === undefined ? 'its environment cannot be read' : false }, async (t) => {
+      process.env[NOT_FOR_AGENTS] = 'a secret of the sidecar';
+      t.teardown(() => Reflect.deleteProperty(process.env, NOT_FOR_AGENTS));
+      const request = await world.request();
+      const run = begin(await world.runner('works'), request);
+      await world.settle(world.atWork(request));
+      const pids = await world.livingOf(request.runId);
+      t.ok(pids.length > 0);
+      for (const pid of pids) t.notMatch(environmentOf?.(pid), NOT_FOR_AGENTS);
+      run.stop.abort(SHORT_GRACE);
+      await world.settle(run.last);
+    });
   });
 
   contract('starts nothing when it was stopped before', async (t, world) => {
@@ -179,6 +200,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     for (const behaviour of ['works', 'cannot-start'] as const) {
       const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
       for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
+      t.strictSame(readChecks(checks), checks, 'a sidecar takes them whole');
     }
     t.ok(performance.now() - beganMs < CHECK_WITHIN_MS);
   });
@@ -193,21 +215,36 @@ interface Unnamed {
   readonly pids: readonly number[];
 }
 
-/** The runner as it is, except that the machine is looked at whenever it tells an end. */
-function watched(runner: WakeRunner, world: WakeRunnerSubject, unnamed: Unnamed[]): WakeRunner {
+/** What runners of one case did that none may do. */
+interface Seen {
+  readonly unnamed: Unnamed[];
+  /** What a sidecar cannot take, or only cut short. */
+  readonly refused: unknown[];
+  readonly afterEnd: WakeEvent['type'][];
+}
+
+/** The runner as it is, except that all it tells is judged, and that the machine is looked at whenever it tells an end. */
+function watched(runner: WakeRunner, world: WakeRunnerSubject, seen: Seen): WakeRunner {
   const look = async (runId: string, event: WakeEvent): Promise<void> => {
+    const read = readWakeEvent(event);
+    if (read.kind === 'refused') seen.refused.push(read.message);
+    else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar takes`);
     if (!isLast(event)) return;
     const named = 'survivors' in event ? (event.survivors ?? []) : [];
     const pids = (await world.livingOf(runId)).filter((pid) => !named.includes(pid));
-    if (pids.length > 0) unnamed.push({ end: event.type, pids });
+    if (pids.length > 0) seen.unnamed.push({ end: event.type, pids });
   };
   const looking = (runId: string, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> => ({
     [Symbol.asyncIterator]() {
       const listener = events[Symbol.asyncIterator]();
+      let hasEnded = false;
       return {
         async next() {
           const told = await listener.next();
-          if (told.done !== true) await look(runId, told.value);
+          if (told.done === true) return told;
+          if (hasEnded) seen.afterEnd.push(told.value.type);
+          hasEnded ||= isLast(told.value);
+          await look(runId, told.value);
           return told;
         },
         return: () => listener.return?.() ?? Promise.resolve({ done: true, value: undefined }),
@@ -221,6 +258,13 @@ function watched(runner: WakeRunner, world: WakeRunnerSubject, unnamed: Unnamed[
     ...(runner.check === undefined ? {} : { check: runner.check.bind(runner) }),
   };
 }
+
+/** Whether nothing was cut off what people read; of what is printed a part will do. */
+const isWhole = (said: WakeEvent, read: WakeEvent): boolean =>
+  (['message', 'stderrTail'] as const).every((name) => {
+    const [text, kept] = [said, read].map((event) => (event as Readonly<Record<string, unknown>>)[name]);
+    return typeof text !== 'string' || text === kept;
+  });
 
 /** What is told, to the end. */
 export const all = (events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> => rest(events[Symbol.asyncIterator]());

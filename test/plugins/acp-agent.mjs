@@ -12,6 +12,7 @@ const [behaviour = 'succeeds'] = process.argv.slice(2);
 const RESULT = 'it is done';
 const FLOOD_BYTES = 9 * 1024 * 1024;
 const FLOOD_LINES = 20_000;
+const BRACKETS = 200_000;
 const STEP = 'tool-1';
 
 /** At once and whole, also when the agent is killed right after. */
@@ -109,8 +110,21 @@ const behaviours = {
   },
   floods() {
     say('x'.repeat(FLOOD_BYTES));
+    say('['.repeat(BRACKETS));
+    writeSync(1, Buffer.from([0xff, 0xfe, 0, 0x7b, 0x0a]));
     for (let i = 0; i < FLOOD_LINES; i += 1) say('{"type":"no such thing"}');
     succeed();
+  },
+  'says-in-parts'() {
+    write(RESULT);
+    const line = JSON.stringify({ jsonrpc: '2.0', id: openPrompt, result: { stopReason: 'end_turn', usage: USAGE } });
+    writeSync(1, line.slice(0, line.length / 2));
+    setTimeout(() => writeSync(1, `${line.slice(line.length / 2)}\n`), 200);
+  },
+  'says-a-long-line'() {
+    write('interim', 'message-1');
+    write('x'.repeat(FLOOD_BYTES), 'message-2');
+    answer(openPrompt, { stopReason: 'end_turn', usage: USAGE });
   },
   'closes-input'() {
     closeSync(0);

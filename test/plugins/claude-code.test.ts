@@ -289,6 +289,7 @@ void t.test('options that it cannot honour or must not have are mistakes', (t) =
 const CLAUDE: AgentWords = {
   started: jsonLinesOf({ type: 'system', subtype: 'init', session_id: 's' }),
   result: jsonLinesOf({ session_id: 's', is_error: false, subtype: 'success', result: 'done', type: 'result' }),
+  interim: jsonLinesOf({ type: 'assistant', session_id: 's', message: { content: [{ type: 'text', text: 'interim' }] } }),
   failed: jsonLinesOf({ is_error: true, subtype: 'success', api_error_status: 500, result: 'API Error', type: 'result' }),
 };
 wakeRunnerContract('claude-code', () => processSubject((argv, deps) => claudeCode({ bin: argv }).create(deps), CLAUDE));

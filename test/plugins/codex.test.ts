@@ -189,6 +189,7 @@ void t.test('options that it cannot honour are mistakes', (t) => {
 const CODEX: AgentWords = {
   started: jsonLinesOf({ type: 'thread.started', thread_id: 's' }, { type: 'turn.started' }),
   result: jsonLinesOf({ type: 'item.completed', item: { type: 'agent_message', text: 'done' } }, { type: 'turn.completed', usage: {} }),
+  interim: jsonLinesOf({ type: 'item.completed', item: { type: 'agent_message', text: 'interim' } }),
   failed: jsonLinesOf({ type: 'turn.failed', error: { message: 'unexpected status 500' } }),
 };
 wakeRunnerContract('codex', () => processSubject((argv, deps) => codex({ bin: argv }).create(deps), CODEX));

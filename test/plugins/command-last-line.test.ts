@@ -107,7 +107,8 @@ void t.test('a quiet program may be quiet for as long as the config says', async
 wakeRunnerContract('a command whose last line is its result', () =>
   processSubject((argv, deps) => command({ argv: [...argv], report: 'last-json-line' }).create(deps), {
     started: '{"percent":1}\n',
-    result: '{"status":"success","output":1}\n',
+    result: '{"status":"success","output":"done"}\n',
+    interim: '{"output":"interim"}\n',
     failed: '{"status":"failed","reason":"no"}\n',
     settlesAtEnd: true,
   }),

@@ -85,8 +85,23 @@ case $behaviour in
     say started
     head -c 9437184 /dev/zero | tr '\0' x
     echo
+    head -c 200000 /dev/zero | tr '\0' '['
+    printf '\n\377\376\000{"type":\n'
     yes '{"type":"no such thing"}' | head -n 20000
     say result
+    ;;
+  says-in-parts)
+    say started
+    size=$(wc -c < "$words/result")
+    head -c $((size / 2)) "$words/result"
+    sleep 0.2
+    tail -c +$((size / 2 + 1)) "$words/result"
+    ;;
+  says-a-long-line)
+    say started
+    say interim
+    # Its word `done` is 9 MiB long.
+    awk 'BEGIN { RS = "done" } { printf "%s", (NR > 1 ? long : "") $0 } NR == 1 { long = sprintf("%9437184s", "") }' "$words/result"
     ;;
   closes-input)
     exec 0<&-

@@ -190,6 +190,10 @@ const GEMINI: AgentWords = {
     { type: 'message', role: 'assistant', content: 'done', delta: true },
     { type: 'result', status: 'success', stats: {} },
   ),
+  interim: jsonLinesOf(
+    { type: 'message', role: 'assistant', content: 'interim', delta: true },
+    { type: 'tool_use', tool_name: 'look', parameters: {} },
+  ),
   failed: jsonLinesOf({ type: 'result', status: 'error', error: { type: 'unknown', message: 'terminated' } }),
 };
 wakeRunnerContract('gemini', () => processSubject((argv, deps) => gemini({ bin: argv }).create(deps), GEMINI));

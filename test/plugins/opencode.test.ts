@@ -153,6 +153,7 @@ const OPENCODE: AgentWords = {
     { type: 'text', sessionID: 's', part: { text: 'done' } },
     { type: 'step_finish', sessionID: 's', part: { reason: 'stop' } },
   ),
+  interim: jsonLinesOf({ type: 'text', sessionID: 's', part: { text: 'interim' } }),
   failed: jsonLinesOf({ type: 'error', sessionID: 's', error: { name: 'APIError', data: { message: 'no', statusCode: 500 } } }),
   settlesAtEnd: true,
 };

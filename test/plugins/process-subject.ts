@@ -1,5 +1,5 @@
 /** The world of `wakeRunnerContract` for a runner that starts a program: real processes on this (Linux) machine. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,8 @@ export interface AgentWords {
   readonly started: string;
   /** When it is done. */
   readonly result: string;
+  /** On the way, whole lines that say the text `interim`; left out: its program has no word for that. */
+  readonly interim?: string | undefined;
   /** When it gives up by itself. */
   readonly failed: string;
   /** The result counts only once the program has ended by itself, with code 0. */
@@ -54,6 +56,8 @@ export async function processSubject(
       return existsSync(path) ? readFile(path, 'utf8') : null;
     },
     livingOf: (runId) => Promise.resolve(carriersOf(runId)),
+    environmentOf: (pid) => readFileSync(`/proc/${pid}/environ`, 'latin1'),
+    saysInterim: words?.interim !== undefined,
     close: async () => {
       await world.close();
     },

@@ -18,8 +18,8 @@ import { processSubject } from './process-subject.ts';
 import { runWorld, type RunWorld } from './run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
-/** Reads `{"type": …}` lines as the events that they are. */
-const hear = jsonLines((said) => said as unknown as SaidEvent);
+/** Reads `{"type": …}` lines as the events that they are, and passes over types that there are not. */
+const hear = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as SaidEvent)));
 
 wakeRunnerContract('a program that is listened to', () =>
   processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear }), {

@@ -7,7 +7,16 @@ import { ROOT } from '../cruise.ts';
 import { filesUnder, SOURCE_FOLDERS } from '../tree.ts';
 import type { PlantedFault } from './planted-faults.ts';
 
-const ROOT_FILES = ['package.json', 'tsconfig.json', 'agentcom.config.ts', 'ARCHITECTURE.md', 'CHANGELOG.md', 'README.md'];
+const ROOT_FILES = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  '.taprc',
+  'agentcom.config.ts',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'README.md',
+];
 /** A fault may make a test wait for what never comes. */
 const TEST_MS_MAX = 180_000;
 /** What tap itself gives a file, seconds: enough for a sound one on a busy machine, and not long for one that waits for ever. */

@@ -1,6 +1,7 @@
 /**
  * A fault for each promise and invariant, such as somebody might make, with the test that turns red by it: what shows that the
  * test can fail. `npm run planted` plants each in a copy of the tree. The simulation has its own (test/simulation/mutants.ts).
+ * Long on purpose: one table, an entry a fault.
  */
 export interface PlantedFault {
   readonly name: string;
@@ -200,6 +201,24 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     replace: '  hushedAtMs === null || view.quietMs > 0 ? view.silenceCountsFromMs :',
     test: `${HUB}/wild-clock.test.ts`,
   },
+  {
+    name: 'P47',
+    what: 'a sweep waits for all that floods have brought',
+    breaks: ['R16'],
+    file: 'core/application/hub/inbox.ts',
+    find: 'const SWEEP_PASSED_MAX = 24;',
+    replace: 'const SWEEP_PASSED_MAX = Infinity;',
+    test: `${HUB}/wasteful-agents.test.ts`,
+  },
+  {
+    name: 'P48',
+    what: 'a task whose time is over is still given to an agent',
+    breaks: ['R16'],
+    file: 'core/application/hub/batch.ts',
+    find: ' <= nowMs && !isOver(task, nowMs);',
+    replace: ' <= nowMs;',
+    test: `${HUB}/passing-time.test.ts`,
+  },
 ];
 
 const OF_THE_SIDECAR: readonly PlantedFault[] = [
@@ -293,6 +312,60 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     find: '  return difference === 0;\n',
     replace: '  return difference >= 0;\n',
     test: `${SIDECAR}/proof.test.ts`,
+  },
+  {
+    name: 'P49',
+    what: 'whoever has the number of a run today is taken for the run',
+    breaks: ['R11'],
+    file: 'plugins/run-kit/run-members.ts',
+    find: '(holder === undefined ? leaderSeen : holder.startTime === main.startTime)',
+    replace: '(holder === undefined || holder.startTime === main.startTime)',
+    test: 'test/plugins/run-identity.test.ts',
+  },
+  {
+    name: 'P50',
+    what: 'a result may be nested to any depth',
+    breaks: ['R16'],
+    file: 'core/application/sidecar/runner-words.ts',
+    find: 'const VALUE_DEPTH_MAX = JSON_DEPTH_MAX - 2;',
+    replace: 'const VALUE_DEPTH_MAX = JSON_DEPTH_MAX * 100;',
+    test: `${SIDECAR}/runner-words.test.ts`,
+  },
+  {
+    name: 'P51',
+    what: 'reports are sent whether the socket has room or not',
+    breaks: ['R5'],
+    file: 'core/application/sidecar/paced-reports.ts',
+    find: '      if (!deps.hasRoom()) break;\n',
+    replace: '',
+    test: `${SIDECAR}/paced-reports.test.ts`,
+  },
+  {
+    name: 'P52',
+    what: 'a rule that throws ends the sidecar',
+    breaks: ['R16'],
+    file: 'core/application/sidecar/driver.ts',
+    find: "    if (event.type === 'start') throw thrown;",
+    replace: "    if (event.type !== 'step_failed') throw thrown;",
+    test: `${SIDECAR}/driver.test.ts`,
+  },
+  {
+    name: 'P53',
+    what: 'each save writes all that is remembered',
+    breaks: ['R3'],
+    file: 'adapters/journal-file/ended-log.ts',
+    find: '      if (isDoubtful) return await writeAnew(change);',
+    replace: '      if (isDoubtful || mark.bytes > 0) return await writeAnew(change);',
+    test: 'test/adapters/journal-file-ended.test.ts',
+  },
+  {
+    name: 'P54',
+    what: 'a copied data directory is the same instance',
+    breaks: ['R10'],
+    file: 'adapters/journal-file/folder-place.ts',
+    find: '  return !isItself && before.path !== now.path;',
+    replace: '  return !isItself && before.path === now.path && before.inode === now.inode;',
+    test: 'test/adapters/journal-file-copy.test.ts',
   },
 ];
 
