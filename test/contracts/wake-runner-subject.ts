@@ -31,6 +31,11 @@ export interface WakeRunnerSubject {
   heardBy?(request: WakeRequest): Promise<string | null>;
   /** The living processes that carry this run id in their environment, by their numbers. */
   livingOf(runId: string): Promise<readonly number[]>;
+  /**
+   * The system shows nobody's environment and names no boot, as macOS: what has left both its parent and its group, and a run whose
+   * process was never noted, cannot be found there.
+   */
+  readonly hidesRunIds?: boolean | undefined;
   /** The environment of a living process, as text. Left out: it cannot be read. */
   environmentOf?(pid: number): string;
   /** For a runner with `talking`: its program can say something before its result, which is then the text `interim`. */

@@ -40,15 +40,17 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     });
   };
 
-  /** A case that begins with a run at work whose sidecar has gone. */
+  /** A case that begins with a run at work whose sidecar has gone. `byRunId`: only what carries the run id tells of it. */
   const afterAdoption = (
     title: string,
     behaviour: Behaviour,
     run: (t: Test, world: WakeRunnerSubject, adopted: Abandoned) => Promise<void>,
+    byRunId = behaviour === 'leaves-tools',
   ): void => {
     contract(title, async (t, world) => {
       const { adoptable } = await world.runner(behaviour);
-      await t.test('once adopted', { skip: adoptable ? false : 'its runs end with their sidecar' }, async (t) => {
+      const skip = !adoptable ? 'its runs end with their sidecar' : byRunId ? isHidden(world) : false;
+      await t.test('once adopted', { skip }, async (t) => {
         await run(t, world, await abandonedRun(world, behaviour));
       });
     });
@@ -58,7 +60,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     const request = await world.request();
     const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
     t.equal(events[0]?.type, 'spawned');
-    t.match(events[0], { process: { pid: Number, startTime: String, bootId: String } });
+    t.match(events[0], { process: { pid: Number, startTime: String, bootId: world.hidesRunIds === true ? null : String } });
     t.match(events.at(-1), { type: 'exited', exitCode: 0, signal: null });
     t.equal(events.filter(isLast).length, 1);
     t.strictSame(await world.livingOf(request.runId), []);
@@ -112,12 +114,14 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
 
   for (const behaviour of ['works', 'ignores-stop', 'leaves-tools'] as const) {
     contract(`stops an agent that ${behaviour}, and ends with stopped`, async (t, world) => {
-      const request = await world.request();
-      const run = begin(await world.runner(behaviour), request);
-      await world.settle(world.atWork(request));
-      run.stop.abort(SHORT_GRACE);
-      t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
-      t.strictSame(await world.livingOf(request.runId), []);
+      await t.test('with all of it', { skip: behaviour === 'leaves-tools' && isHidden(world) }, async (t) => {
+        const request = await world.request();
+        const run = begin(await world.runner(behaviour), request);
+        await world.settle(world.atWork(request));
+        run.stop.abort(SHORT_GRACE);
+        t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
+        t.strictSame(await world.livingOf(request.runId), []);
+      });
     });
   }
 
@@ -137,15 +141,18 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     const request = await world.request();
     const runner = await world.runner('works');
     const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
-    const waiting = nextSilence(listener);
+    let process: ProcessMark | null = null;
+    const waiting = nextSilence(listener, (event) => {
+      if (event.type === 'spawned') ({ process } = event);
+    });
     await world.settle(world.atWork(request));
     t.strictSame(await listener.return?.(), { done: true, value: undefined });
     t.match(await waiting, { done: true }, 'the next() that waited is answered too');
-    if (!runner.adoptable) return await stopRemains(world, request); // As the next sidecar does.
+    if (!runner.adoptable) return await stopRemains(world, { ...request, process }); // As the next sidecar does.
     // As long as a whole other run takes: what let go of this one has had its time to harm it.
     await world.settle(all((await world.runner('ends')).wake(await world.request(), new AbortController().signal)));
     t.ok((await world.livingOf(request.runId)).length > 0);
-    await stopRemains(world, request);
+    await stopRemains(world, { ...request, process });
   });
 
   afterAdoption('goes on with a run of an earlier sidecar to its end', 'works', async (t, world, adopted) => {
@@ -155,13 +162,18 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     t.strictSame(await world.livingOf(adopted.runId), []);
   });
 
-  afterAdoption('finds a run whose process was never journalled, and tells of its process', 'works', async (t, world, adopted) => {
-    const runner = await world.runner('works');
-    const listener = runner.attach({ ...adopted, process: null }, new AbortController().signal)[Symbol.asyncIterator]();
-    t.strictSame((await world.settle(listener.next())).value, { type: 'spawned', process: adopted.process });
-    await world.endAgent(adopted);
-    t.match((await world.settle(rest(listener))).at(-1), { type: 'exited', exitCode: null });
-  });
+  afterAdoption(
+    'finds a run whose process was never journalled, and tells of its process',
+    'works',
+    async (t, world, adopted) => {
+      const runner = await world.runner('works');
+      const listener = runner.attach({ ...adopted, process: null }, new AbortController().signal)[Symbol.asyncIterator]();
+      t.strictSame((await world.settle(listener.next())).value, { type: 'spawned', process: adopted.process });
+      await world.endAgent(adopted);
+      t.match((await world.settle(rest(listener))).at(-1), { type: 'exited', exitCode: null });
+    },
+    true,
+  );
 
   for (const [behaviour, isKnown] of [
     ['ignores-stop', true],
@@ -178,12 +190,13 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
         t.strictSame(events.at(-1), { type: 'stopped', survivors: [] });
         t.strictSame(await world.livingOf(adopted.runId), []);
       },
+      !isKnown || behaviour === 'leaves-tools',
     );
   }
 
   afterAdoption('answers exited at once for a run of which nothing is alive', 'works', async (t, world, adopted) => {
     await stopRemains(world, adopted);
-    for (const process of [adopted.process, null]) {
+    for (const process of world.hidesRunIds === true ? [adopted.process] : [adopted.process, null]) {
       for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
         const events = await all((await world.runner('works')).attach({ ...adopted, process }, signal));
         const news = events.filter(({ type }) => type !== 'output');
@@ -282,10 +295,11 @@ function begin(runner: WakeRunner, request: WakeRequest) {
 }
 
 /** Takes what is told until the run is over or was left, and answers how the last `next()` was answered. */
-async function nextSilence(listener: AsyncIterator<WakeEvent>): Promise<IteratorResult<WakeEvent>> {
+async function nextSilence(listener: AsyncIterator<WakeEvent>, heard: (event: WakeEvent) => void): Promise<IteratorResult<WakeEvent>> {
   for (;;) {
     const told = await listener.next();
     if (told.done === true) return told;
+    heard(told.value);
   }
 }
 
@@ -303,7 +317,11 @@ async function abandonedRun(world: WakeRunnerSubject, behaviour: Behaviour): Pro
   return { ...request, process: first.value.process };
 }
 
-async function stopRemains(world: WakeRunnerSubject, request: WakeRequest): Promise<void> {
+/** Why a case cannot be played that needs run ids; false where it can. */
+const isHidden = ({ hidesRunIds }: WakeRunnerSubject): string | false =>
+  hidesRunIds === true ? 'the system does not show who carries a run id' : false;
+
+async function stopRemains(world: WakeRunnerSubject, run: AdoptedRun): Promise<void> {
   const runner = await world.runner('works');
-  await world.settle(all(runner.attach({ ...request, process: null }, AbortSignal.abort(SHORT_GRACE))));
+  await world.settle(all(runner.attach(run, AbortSignal.abort(SHORT_GRACE))));
 }
