@@ -59,7 +59,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
     if (options.signal.aborted) return { kind: 'stopped' };
     streams = openStreams(options.runDir, options.input);
     const { stdin, stdout, stderr } = streams;
-    return await started(spawnChild(options, [stdin, stdout, stderr]), options.table);
+    return await started(spawnChild(options, [stdin, stdout, stderr]), options);
   } catch (error) {
     return await explainRefusal(error as NodeJS.ErrnoException, options);
   } finally {
@@ -78,7 +78,7 @@ export async function launchPiped(options: Omit<LaunchOptions, 'input'>): Promis
     stderr = openErrorStream(options.runDir);
     const child = spawnChild(options, ['pipe', 'pipe', stderr]);
     const { stdin: input, stdout: output } = child as ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
-    return { ...(await started(child, options.table)), input, output };
+    return { ...(await started(child, options)), input, output };
   } catch (error) {
     return await explainRefusal(error as NodeJS.ErrnoException, options);
   } finally {
@@ -91,10 +91,12 @@ function spawnChild({ argv, cwd, env }: Pick<LaunchOptions, 'argv' | 'cwd' | 'en
   return spawn(isPath(program) ? resolve(cwd, program) : program, args, { cwd, env, shell: false, detached: true, stdio });
 }
 
-function started(child: ChildProcess, table: ProcessTable): Promise<Launched> {
+function started(child: ChildProcess, { table, env }: Pick<LaunchOptions, 'table' | 'env'>): Promise<Launched> {
   return new Promise((resolveStart, rejectStart) => {
     child.once('error', rejectStart);
     if (child.pid === undefined) return; // The `error` event says why.
+    // At once: what it starts before that is not in its group.
+    table.groups?.add(env['AGENTCOM_RUN_ID'] ?? '', child.pid);
     // Taken before the event loop turns: a child that has already ended is a zombie until then, and keeps its start time.
     const main = markIfKnown(table, child.pid);
     const ended = new Promise<ProcessEnd>((resolveEnd) => {

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import type { ProcessRow, ProcessTable } from './process-table.ts';
+import { linuxRunGroups } from './run-groups.ts';
 
 /**
  * Files of /proc read before others get their turn of the event loop. They are read synchronously: the kernel makes them
@@ -29,8 +30,10 @@ const NOT_OURS_TO_READ = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
 
 export function linuxProcessTable(): ProcessTable {
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const groups = linuxRunGroups();
   return {
     bootId,
+    groups,
     seesRunIds: true,
     async list() {
       const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
@@ -46,8 +49,9 @@ export function linuxProcessTable(): ProcessTable {
       const began = main !== null && main.bootId === bootId ? Number(main.startTime) : 0;
       const mayCarry = rows.filter((row) => !(Number(row.startTime) < began));
       const wanted = `\0AGENTCOM_RUN_ID=${runId}\0`;
-      const carriers: number[] = [];
-      let open = mayCarry.filter((row) => row.parentPid !== KERNEL_PARENT);
+      const members = new Set(groups?.membersOf(runId, main?.bootId === bootId ? main.pid : null));
+      const carriers = mayCarry.flatMap(({ pid }) => (members.has(pid) ? [pid] : []));
+      let open = mayCarry.filter((row) => row.parentPid !== KERNEL_PARENT && !members.has(row.pid));
       for (let looks = 1; open.length > 0 && looks <= NO_PROGRAM_LOOKS_MAX; looks += 1) {
         if (looks > 1) await delay(EMPTY_LOOK_EACH_MS * (looks - 1));
         const programs = await mapInTurns(open, (row) => readProgram(row.pid));

@@ -23,6 +23,7 @@ const psOptions = () =>
 export function psProcessTable(): ProcessTable {
   return {
     bootId: null,
+    groups: null,
     seesRunIds: false,
     async list() {
       try {

@@ -2,6 +2,7 @@
  * The system's processes as a runner needs them: who lives, who is whose child, and who carries a run's id.
  */
 import type { ProcessMark } from '../../core/ports/wake-runner.ts';
+import type { RunGroups } from './run-groups.ts';
 
 export interface ProcessRow {
   readonly pid: number;
@@ -25,6 +26,8 @@ export interface ProcessTable {
    * hides it. `main` is the first process of the run, where it is known: what began before it need not be looked at.
    */
   carriersOf(runId: string, rows: readonly ProcessRow[], main: ProcessMark | null): Promise<readonly number[]>;
+  /** Control groups of runs, whose members `carriersOf` answers too; null where the system has none. */
+  readonly groups: RunGroups | null;
   /** Whether `carriersOf` can see who carries a run id. Where it cannot, that none is found proves nothing. */
   readonly seesRunIds: boolean;
   /** Changes when the machine starts anew; null where it cannot be known. */

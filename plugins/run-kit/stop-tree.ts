@@ -1,7 +1,8 @@
 /**
  * Ends a run: its main process and everything that it started. Killing the group alone is not enough, because agents
  * start their tools in groups and sessions of their own; so the tree is walked before and while signals are sent, what
- * was seen is remembered with its start time, and what slipped out of the tree is found by the run id that it carries.
+ * was seen is remembered with its start time, and what slipped out of the tree is found by the run id that it carries, or
+ * by the control group of the run.
  */
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ProcessMark } from '../../core/ports/wake-runner.ts';
@@ -45,8 +46,12 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   const { clock, table } = options;
   const tree = rememberedTree(options);
 
+  const mainPid = mainOfThisBoot(options)?.pid ?? null;
   const atFirst = await tree.look();
-  if (atFirst.length === 0) return { wasAlive: false, survivors: [] };
+  if (atFirst.length === 0) {
+    table.groups?.remove(options.runId, mainPid);
+    return { wasAlive: false, survivors: [] };
+  }
   const groups = groupsToSignal(atFirst, mainOfThisBoot(options), table);
   for (const groupId of groups) signal(-groupId, 'SIGTERM');
 
@@ -64,10 +69,12 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   const confirmByMs = clock.monotonicMs() + CONFIRM_WITHIN_MS;
   let living = await tree.look();
   while (living.length > 0 && clock.monotonicMs() < confirmByMs) {
+    table.groups?.kill(options.runId, mainPid);
     for (const row of living) if (isSame(table, row)) signal(row.pid, 'SIGKILL');
     await wait(clock, CONFIRM_EACH_MS);
     living = await tree.look();
   }
+  if (living.length === 0) table.groups?.remove(options.runId, mainPid);
   return { wasAlive: true, survivors: living.map((row) => row.pid) };
 }
 
@@ -85,10 +92,13 @@ function rememberedTree(options: StopTreeOptions) {
     glance,
     /** Walks the whole table. */
     async look(): Promise<readonly ProcessRow[]> {
-      const rows = await table.list();
-      const carriers = await table.carriersOf(runId, rows, main);
+      const listed = await table.list();
+      const carriers = await table.carriersOf(runId, listed, main);
+      // What is another process every moment was listed under a number that it has no more.
+      const grouped = (table.groups?.membersOf(runId, main?.pid ?? null) ?? []).flatMap((pid) => table.find(pid) ?? []);
+      const rows = [...listed, ...grouped.filter(({ pid, isZombie }) => !isZombie && !listed.some((row) => row.pid === pid))];
       glance();
-      const seen = new Set([...known.keys(), ...carriers]);
+      const seen = new Set([...known.keys(), ...carriers, ...grouped.map(({ pid }) => pid)]);
       for (const row of runMembers(rows, { main, leaderSeen, seen, selfPid: process.pid })) known.set(row.pid, row);
       return glance();
     },

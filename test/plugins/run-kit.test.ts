@@ -156,6 +156,7 @@ void t.test('what cannot be killed is named, after a bounded time', async (t) =>
   const undying: ProcessTable = {
     bootId: 'b',
     seesRunIds: true,
+    groups: null,
     list: () => Promise.resolve([row]),
     find: (pid) => (pid === row.pid ? row : null),
     carriersOf: () => Promise.resolve([row.pid]),
