@@ -54,6 +54,26 @@ t.test('J7: who was heard of a moment before is not silent; a repeated accept re
   t.end();
 });
 
+t.test('I6: an end that nobody said is none, but for that of a frame over the bound, of whoever sent one', (t) => {
+  const { clock, database, violated, verdicts } = aCourt();
+  const ledger = new Ledger({ clock, database, timing: HUB_TIMING, violated });
+  const failed = (kind: string): void => {
+    const its = { event: 'failed', agentId: ME, generation: aGeneration(1), session: 1, details: { kind } } as const;
+    ledger.committed([event(its)], clock.monotonicMs(), 'hub');
+  };
+  failed('result_too_large');
+  t.strictSame(verdicts(), ['I6'], 'it sent no such frame');
+  ledger.saidTooMuch(OTHER);
+  failed('result_too_large');
+  t.strictSame(verdicts(), ['I6'], 'nor did it');
+  ledger.saidTooMuch(ME);
+  failed('result_too_large');
+  t.strictSame(verdicts(), []);
+  failed('agent_failed');
+  t.strictSame(verdicts(), ['I6'], 'and no other end');
+  t.end();
+});
+
 t.test('J9: an assignment is taken by nobody but its agent, and nobody raises a generation', (t) => {
   const { clock, database, violated, verdicts } = aCourt();
   const judge = new RightsJudge({ clock, database, violated });

@@ -149,10 +149,16 @@ export class Ledger {
     this.#said.add(`${agentId} any ${taskId} ${generation}`);
   }
 
+  /** A frame over the bound leaves: the hub hears no word of it, and takes it for the end of the one task that it can be of. */
+  saidTooMuch(agentId: string): void {
+    this.#said.add(tooMuchOf(agentId));
+  }
+
   /** What a frame changed was said in a frame, of this very assignment. */
-  #wasSaid({ event, agentId, taskId, generation, session }: StoredEvent): void {
+  #wasSaid({ event, agentId, taskId, generation, session, details }: StoredEvent): void {
     const type = FRAME_OF[event];
     if (type === undefined || session === null) return;
+    if (details?.['kind'] === 'result_too_large' && this.#said.has(tooMuchOf(agentId))) return;
     const isKnown = [String(generation), ''].some((each) => this.#said.has(`${agentId} ${type} ${taskId} ${each}`));
     if (!isKnown) this.#deps.violated('I6', `${event} of ${taskId}.g${generation} is stored as ${agentId}'s word, which never said it`);
   }
@@ -401,6 +407,8 @@ const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The frame that makes each event; any task frame implies acceptance. */
+const tooMuchOf = (agentId: string | null): string => `${String(agentId)} too much`;
+
 const FRAME_OF: Readonly<Record<string, string>> = {
   accepted: 'any',
   woken: 'wake_result',

@@ -4,7 +4,9 @@ import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import type { Crossing } from '../../adapters/wire-memory/crossing.ts';
 import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
+import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { newAgent } from '../../core/domain/agent.ts';
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
 import { markerOf } from './agents.ts';
 import { checkStep, checkWhole } from './check-step.ts';
@@ -266,6 +268,7 @@ export class World implements Surroundings {
   /** What the ledger must know of a frame at the moment it leaves. */
   #heardFrame({ from, text, connection }: Crossing, node: string): void {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
+    if (from === 'sidecar' && utf8Bytes(text) > HUB_LIMITS.frameBytes) this.ledger.saidTooMuch(this.agentOf(connection));
     this.trace.rare(`frame ${from === 'hub' ? '←' : '→'} ${type}`);
     if (from === 'sidecar' && RETURNS.includes(type)) this.#rights.returned(this.agentOf(connection));
     if (from === 'sidecar' && type === 'identify') {

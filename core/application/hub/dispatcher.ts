@@ -1,5 +1,6 @@
 /** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
 import { mayWork, roomOf } from '../../domain/breaker.ts';
+import { isOver } from '../../domain/due.ts';
 import { decidePairs, Requirements, type FreeAgent } from '../../domain/scheduling.ts';
 import { requirementKey, type Requirement, type Task } from '../../domain/task.ts';
 import { decideAssign } from '../../domain/transitions/assigning.ts';
@@ -12,8 +13,8 @@ const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
 
-/** Tasks that avoid an agent with room, and are looked past, of each requirement and lane. */
-const AVOIDING_MAX = 256;
+/** Tasks that are looked past, of each requirement and lane: those that avoid an agent with room, and those whose time is over. */
+const PASSED_OVER_MAX = 256;
 
 /** Different requirements that one batch takes in. */
 const REQUIREMENTS_PER_BATCH = 1_024;
@@ -73,8 +74,8 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
 }
 
 /**
- * The first of each requirement and lane. One that would avoid an agent with room takes nobody's place: behind it there is one more,
- * or a task of a lower lane would go before that.
+ * The first of each requirement and lane. One that would avoid an agent with room, or that is over and waits for a sweep, takes nobody's
+ * place: behind it there is one more, or a task of a lower lane would go before that.
  */
 async function firstWaiting(
   batch: Batch,
@@ -83,24 +84,24 @@ async function firstWaiting(
 ): Promise<readonly Task[]> {
   const { unit, nowMs } = batch;
   const withRoom = new Set(free.map(({ id }) => id));
-  for (let avoiding = 0; ;) {
-    const limit = limitPerLane + avoiding;
+  for (let passedOver = 0; ;) {
+    const limit = limitPerLane + passedOver;
     const tasks = await unit.claimable({ requirementKeys: keys, nowMs, limitPerLane: limit });
-    const avoids = ({ avoid }: Task): boolean => avoid !== null && withRoom.has(avoid);
-    if (!tasks.some(avoids)) return tasks;
-    const lanes = new Map<string, { waiting: number; avoiding: number }>();
+    const isPassedOver = (task: Task): boolean => (task.avoid !== null && withRoom.has(task.avoid)) || isOver(task, nowMs);
+    if (!tasks.some(isPassedOver)) return tasks;
+    const lanes = new Map<string, { waiting: number; passedOver: number }>();
     for (const task of tasks) {
       const { requirement, priority } = task;
       const key = `${priority} ${requirementKey(requirement)}`;
-      const lane = lanes.get(key) ?? { waiting: 0, avoiding: 0 };
+      const lane = lanes.get(key) ?? { waiting: 0, passedOver: 0 };
       lanes.set(key, lane);
       lane.waiting += 1;
-      if (avoids(task)) lane.avoiding += 1;
+      if (isPassedOver(task)) lane.passedOver += 1;
     }
-    const most = [...lanes.values()].reduce((largest, lane) => (lane.waiting < limit ? largest : Math.max(largest, lane.avoiding)), 0);
-    const more = Math.min(most, AVOIDING_MAX);
-    if (more <= avoiding) return tasks;
-    avoiding = more;
+    const most = [...lanes.values()].reduce((largest, lane) => (lane.waiting < limit ? largest : Math.max(largest, lane.passedOver)), 0);
+    const more = Math.min(most, PASSED_OVER_MAX);
+    if (more <= passedOver) return tasks;
+    passedOver = more;
   }
 }
 
