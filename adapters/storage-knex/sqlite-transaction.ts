@@ -40,6 +40,8 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   const { file, clock, numbers, batchId, distrust } = write;
   let state = 'looking' as 'looking' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
+  /** Whether the statement that is its own transaction was committed, nobody knows. */
+  let unknown: AgentcomError | undefined;
   const inTurn = oneAtATime();
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
@@ -74,19 +76,24 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     requireAlive('saveAndCommit');
     // Kept results are rare, and no steps of the statement that nearly every batch is.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
+    let ids: readonly number[] | null = null;
     try {
       const last = (numbers.last ??= await lastEventNumber(writer));
       const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
+      ids = numbered.map(({ id }) => id);
       await writer.change(SAVE_BATCH, ...parametersOf(batchId, { ...rows, insertEvents: numbered }));
       state = 'ended';
       numbers.last = last + numbered.length;
-      return numbered.map(({ id }) => id);
+      return ids;
     } catch (thrown) {
       numbers.last = null;
       if (isRepeat(thrown)) return null;
-      if (!isDistrusted(thrown)) throw fail(thrown, 'save a batch');
+      if (ids === null || !isDistrusted(thrown)) throw fail(thrown, 'save a batch');
+      // As after COMMIT: the work is done, and whoever asked for it finds out whether it counts.
       distrust(thrown);
-      throw (failure = commitUnknown(thrown, batchId, file));
+      state = 'ended';
+      unknown = commitUnknown(thrown, batchId, file);
+      return ids;
     }
   };
   const transaction: Transaction = {
@@ -120,6 +127,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     });
     throw thrown;
   }
+  if (unknown !== undefined) throw unknown as AgentcomError;
   const mustCommit = state === 'writing';
   state = 'ended';
   if (!mustCommit) return answer;

@@ -21,3 +21,13 @@ t.test('R2, R4, R15: a store that goes away amid a late result or a new start co
   for (const { scenario, kind, violations } of outcomes) t.strictSame(violations, [], `${scenario}; ${kind}`);
   t.ok(outcomes.reduce((sum, { failed }) => sum + failed, 0) >= 4, 'calls were failed');
 });
+
+t.test('R2, R15: where the answer to a commit is lost, what it gave to an agent reaches it all the same', async (t) => {
+  const kinds = stores.filter(({ fault }) => fault === 'answer lost');
+  // The third call of this story is the one statement that saves the submit, and gives the task to its agent.
+  const outcomes = await faultsRun({ scenarios: chosen('submit, assign'), kinds, first: 3, step: 1_000 });
+  for (const { scenario, kind, violations, failed } of outcomes) {
+    t.equal(failed, 1);
+    t.strictSame(violations, [], `${scenario}; ${kind}`);
+  }
+});

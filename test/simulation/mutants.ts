@@ -159,7 +159,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a COMMIT of unknown outcome is repeated blindly',
     caughtBy: 'J1',
     file: 'core/application/hub/task-queue.ts',
-    find: "        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;\n",
+    find: "        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId, done))) return done;\n",
     replace: '',
   },
   {

@@ -344,7 +344,9 @@ export type Outgoing =
   /** A frame from an agent of another hub, JSON text; `agentId` null: to all. */
   | { readonly kind: 'mail'; readonly agentId: AgentId | null; readonly frame: string }
   /** The agent has a newer session: close what is older. */
-  | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number };
+  | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number }
+  /** Nobody knows what the store has of it: close its connection, so that it comes back and is given what it was never told of. */
+  | { readonly kind: 'close'; readonly agentId: AgentId };
 
 /** What became of a command: its answer, or the failure that kept it from being carried out. */
 export type Settled<C extends Command> =

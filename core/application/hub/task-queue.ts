@@ -329,7 +329,7 @@ export class TaskQueue implements CommandInbox {
       try {
         return await store.transact(batchId, async (unit) => (done = await work(unit)));
       } catch (error) {
-        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId))) return done;
+        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId, done))) return done;
         const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
         if (!mayRepeat || tries === triesMax || this.#refusal !== null) throw error;
       } finally {
@@ -341,10 +341,13 @@ export class TaskQueue implements CommandInbox {
   }
 
   /** Whether a batch was committed. As long as that is not known it is neither answered nor repeated. */
-  async #happened(batchId: string): Promise<boolean> {
+  async #happened(batchId: string, { batch }: Done): Promise<boolean> {
     try {
       return await this.#deps.store.committed(batchId);
     } catch (cause) {
+      // Agents that it may have given something come back once the store does.
+      const ids = new Set(batch.outgoing.flatMap(({ agentId }) => agentId ?? []));
+      this.#deps.deliver([...ids].map((agentId) => ({ kind: 'close', agentId })));
       const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are given up.`;
       throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause });
     }

@@ -35,7 +35,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'a COMMIT of unknown outcome counts as committed',
     breaks: ['R2', 'J3'],
     file: 'core/application/hub/task-queue.ts',
-    find: ' && done !== null && (await this.#happened(batchId))) return done;',
+    find: ' && done !== null && (await this.#happened(batchId, done))) return done;',
     replace: ' && done !== null) return done;',
     test: `${HUB}/task-queue.test.ts`,
   },

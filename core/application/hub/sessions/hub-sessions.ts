@@ -181,6 +181,8 @@ export class HubSessions implements TransportEvents {
       if (one.kind === 'close_older') {
         // The newer session took its place with its answer, before this; unless its socket was gone by then.
         if (session.session < one.session) this.#closeReplaced(session);
+      } else if (one.kind === 'close') {
+        session.close(1013, 'try again later');
       } else if (one.kind === 'assign') {
         if (session.session === one.session)
           session.send(assignFrame(session.version, one.task, one.body, this.#deps.context.rules.runMaxMs));
