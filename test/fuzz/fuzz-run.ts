@@ -66,6 +66,8 @@ const DRAINED_WITHIN_MS = 120_000;
 const SHOWN = 10;
 /** How much of a second honest work takes. */
 const WORK_SECONDS = 0.05;
+const FILLING = { bulks: 40, tasks: 500, characters: 2_000 };
+const COLLECTED_WITHIN_MS = 3_000;
 const MIB = 2 ** 20;
 
 export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOutcome> {
@@ -92,6 +94,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   });
 
   if (options.warmUp !== null) {
+    await fillStore(world);
     await hostileRound(hostile, { ...orders, seed: `${seed} warm-up`, ...options.warmUp }, (tally) =>
       onProgress?.(0, `frames, ${tally.frames} of the warm-up`),
     );
@@ -100,7 +103,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   honestMs.length = 0;
   await sleep(options.undisturbedMs);
   const undisturbedMs = honestMs.splice(0);
-  const before = mustSample(hub.pid);
+  const before = await collected(hub.pid);
   const during: Sample[] = [];
   const beganMs = Date.now();
   const stopLooking = eachSecond(() => {
@@ -121,7 +124,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   const waiting = (): string[] => [...told.answered.keys()].filter((id) => !completed.has(id));
   while (waiting().length > 0 && Date.now() < untilMs) await sleep(100);
   await sleep(options.restMs);
-  const after = mustSample(hub.pid);
+  const after = await collected(hub.pid);
   const { refused = {} } = (await world.api.stats()) as Partial<Pick<FuzzOutcome, 'refused'>>;
   await stream.stop();
   await light.kill('SIGTERM');
@@ -237,7 +240,16 @@ async function judgeStore(world: ChaosWorld, answered: ReadonlyMap<string, strin
   return violations.slice(0, SHOWN * 3);
 }
 
-function mustSample(pid: number): Sample {
+/** More than the writer of the database keeps of it in memory, 32 MiB: a store that has grown is no leak. */
+async function fillStore({ api }: ChaosWorld): Promise<void> {
+  const body = { description: 'x'.repeat(FILLING.characters), needed_capabilities: ['nobody has it'] };
+  for (let n = 0; n < FILLING.bulks; n += 1) await api.bulk(Array.from({ length: FILLING.tasks }, () => body));
+}
+
+/** The hub's memory, without what is garbage. */
+async function collected(pid: number): Promise<Sample> {
+  process.kill(pid, 'SIGUSR2');
+  await sleep(COLLECTED_WITHIN_MS);
   const sample = sampleOf(pid);
   if (sample === null) throw new Error('the hub is gone');
   return sample;

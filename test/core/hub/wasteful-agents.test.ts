@@ -77,14 +77,14 @@ t.test('R20: frames that can wait have some milliseconds of a turn of the loop, 
   t.end();
 });
 
-t.test('R20: while somebody waits for a commit turns have a sixth of the time', (t) => {
+t.test('R20: while somebody waits for a commit turns have an eighth of the time', (t) => {
   let isAwaited = true;
   const { clock, turns, taken, source } = turnsRig({ awaited: () => isAwaited });
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');
   turns.offer(b, '0');
   t.strictSame(taken, ['a0'], 'the first after a rest');
-  clock.advance(4);
+  clock.advance(6);
   t.strictSame(taken, ['a0']);
   clock.advance(2);
   t.strictSame(taken, ['a0', 'b0'], 'and always some');
@@ -95,7 +95,7 @@ t.test('R20: while somebody waits for a commit turns have a sixth of the time', 
   t.end();
 });
 
-t.test('R20: while nobody waits those of wasteful agents have a quarter of the time, and strangers all that is left', (t) => {
+t.test('R20: while nobody waits those of wasteful agents have a fifth of the time, and strangers all that is left', (t) => {
   const { clock, turns, taken, source } = turnsRig({ wasteful: (name) => name === 'a' });
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');

@@ -17,9 +17,9 @@ const FRAMES_MAX = 16_384;
 /** A line lets go of what was taken out of it once it is so many frames. */
 const TRIMMED_AT = 1_024;
 /** While somebody waits for the hub, turns have one part in so many of the time: always some, however long a frame takes. */
-const AWAITED_PARTS = 6;
+const AWAITED_PARTS = 8;
 /** While nobody does, those of wasteful agents have one part in so many. */
-const WASTEFUL_PARTS = 4;
+const WASTEFUL_PARTS = 5;
 /** And so often it is looked whether somebody still does. */
 const AWAITED_LOOK_MS = 1;
 /** How long wasteful agents are left alone when enough of their commands wait, milliseconds. */
