@@ -221,7 +221,10 @@ export class World {
   async #sayRetries(): Promise<void> {
     const { tasks } = await this.stored();
     for (const taskId of this.#retries) {
-      if (tasks.get(taskId)?.task.status !== 'dead_letter') continue;
+      const status = tasks.get(taskId)?.task.status;
+      // One whose first attempt was lost, and not failed for good, never comes into the dead letter.
+      if (status === 'completed') this.#retries.delete(taskId);
+      if (status !== 'dead_letter') continue;
       this.#retries.delete(taskId);
       await this.retry(taskId);
     }
