@@ -40,7 +40,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   const { file, clock, numbers, batchId, distrust } = write;
   let state = 'looking' as 'looking' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
-  /** Whether the statement that is its own transaction was committed, nobody knows. */
+  /** Set when the one-statement transaction failed and may have been committed all the same. */
   let unknown: AgentcomError | undefined;
   const inTurn = oneAtATime();
 
@@ -89,7 +89,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
       numbers.last = null;
       if (isRepeat(thrown)) return null;
       if (ids === null || !isDistrusted(thrown)) throw fail(thrown, 'save a batch');
-      // As after COMMIT: the work is done, and whoever asked for it finds out whether it counts.
+      // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
       distrust(thrown);
       state = 'ended';
       unknown = commitUnknown(thrown, batchId, file);

@@ -41,7 +41,7 @@ export interface SweepView {
   readonly deafMs: number;
 }
 
-/** Whether the time of a task that waits is over: nobody is given it any more, though no sweep has ended it yet. */
+/** Whether a queued task is past its `ttlMs` or `completeByMs`: it is not assigned any more, even before a sweep has ended it. */
 export const isOver = (task: Task, nowMs: number): boolean =>
   task.status === 'queued' && (isPast(task.expiresAtMs, nowMs) || isPast(task.completeByMs, nowMs));
 

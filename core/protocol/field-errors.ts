@@ -29,7 +29,7 @@ export function fieldErrors(validator: Validator, value: unknown): readonly Fiel
  */
 function errorsOf(finding: Finding, others: readonly Finding[] | null): readonly FieldError[] {
   const field = finding.instancePath.slice(1).replaceAll('/', '.');
-  // A name that the object may not have is told by itself, and once more of the whole object.
+  // The validator reports an unknown field twice: as the field, and as `additionalProperties` of its object.
   if (finding.keyword === 'additionalProperties') return [];
   if (finding.keyword === 'boolean') return [{ field, error: 'unknown_field', detail: 'is not known here' }];
   if (others === null || (finding.keyword !== 'anyOf' && finding.keyword !== 'type')) {

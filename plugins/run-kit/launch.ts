@@ -95,7 +95,7 @@ function started(child: ChildProcess, { table, env }: Pick<LaunchOptions, 'table
   return new Promise((resolveStart, rejectStart) => {
     child.once('error', rejectStart);
     if (child.pid === undefined) return; // The `error` event says why.
-    // At once: what it starts before that is not in its group.
+    // At once: children that it starts before this are not in its group.
     table.groups?.add(env['AGENTCOM_RUN_ID'] ?? '', child.pid);
     // Taken before the event loop turns: a child that has already ended is a zombie until then, and keeps its start time.
     const main = markIfKnown(table, child.pid);

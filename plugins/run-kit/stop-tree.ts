@@ -45,14 +45,16 @@ export interface StopTreeResult {
 export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult> {
   const { clock, table } = options;
   const tree = rememberedTree(options);
+  const main = mainOfThisBoot(options);
+  const mainPid = main?.pid ?? null;
+  const end = (wasAlive: boolean, living: readonly ProcessRow[]): StopTreeResult => {
+    if (living.length === 0) table.groups?.remove(options.runId, mainPid);
+    return { wasAlive, survivors: living.map((row) => row.pid) };
+  };
 
-  const mainPid = mainOfThisBoot(options)?.pid ?? null;
   const atFirst = await tree.look();
-  if (atFirst.length === 0) {
-    table.groups?.remove(options.runId, mainPid);
-    return { wasAlive: false, survivors: [] };
-  }
-  const groups = groupsToSignal(atFirst, mainOfThisBoot(options), table);
+  if (atFirst.length === 0) return end(false, atFirst);
+  const groups = groupsToSignal(atFirst, main, table);
   for (const groupId of groups) signal(-groupId, 'SIGTERM');
 
   const graceEndsMs = clock.monotonicMs() + options.graceMs;
@@ -74,8 +76,7 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
     await wait(clock, CONFIRM_EACH_MS);
     living = await tree.look();
   }
-  if (living.length === 0) table.groups?.remove(options.runId, mainPid);
-  return { wasAlive: true, survivors: living.map((row) => row.pid) };
+  return end(true, living);
 }
 
 /** What belongs to the run and lived when last looked at. Remembers each, also after it lost its parent. */

@@ -38,18 +38,16 @@ export interface WakeRunnerSubject {
   readonly hidesRunIds?: boolean | undefined;
   /** The environment of a living process, as text. Left out: it cannot be read. */
   environmentOf?(pid: number): string;
-  /** For a runner with `talking`: its program can say something before its result, which is then the text `interim`. */
-  readonly saysInterim?: boolean | undefined;
   /** Ends the world; nothing of it may be left. */
   close(): Promise<void>;
 }
 
 /**
- * What the agent does: says that it has a result, and ends; that it failed, with exit code 0; nothing at all, with exit
- * code 0; hangs without a word; is killed before its result, or after; hangs after its result, or leaves a child behind; says
- * a line of 9 MiB, one of 200,000 brackets, bytes that are no text and 20,000 lines that mean nothing before its result; says its
- * result in two parts, with a rest between; says something on the way, and then a result of 9 MiB in one line; closes its
- * standard input at once.
+ * What the agent does: says that it has a result, and ends; that it failed, with exit code 0; nothing at all, with exit code 0;
+ * hangs without a word; is killed before its result, or after; hangs after its result, or leaves a child behind; says a line of 9
+ * MiB, one of 200,000 brackets, bytes that are no text and 20,000 lines that mean nothing before its result; says its result in
+ * two parts, with a rest between; says the text `interim` on the way if its program has a word for that, and then a result of 9
+ * MiB in one line; closes its standard input at once.
  */
 export type SpokenBehaviour =
   | 'succeeds'

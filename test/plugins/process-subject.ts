@@ -57,7 +57,6 @@ export async function processSubject(
     },
     livingOf: (runId) => Promise.resolve(carriersOf(runId)),
     environmentOf: (pid) => readFileSync(`/proc/${pid}/environ`, 'latin1'),
-    saysInterim: words?.interim !== undefined,
     close: async () => {
       await world.close();
     },

@@ -60,7 +60,7 @@ export const THREATS: readonly Threat[] = [
     ],
   },
   {
-    who: 'false hub, or somebody on the line',
+    who: 'impostor hub, or man in the middle',
     stoppedBy: 'no token and no task before the hub has proved that it knows the token; the token itself is never sent',
     tests: [
       ['security/impostor.test.ts', 'who reads every frame between a sidecar and its hub never sees the token, and can use nothing of it'],

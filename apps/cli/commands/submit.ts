@@ -56,7 +56,7 @@ export function addSubmit(program: Command, action: Action): void {
     .option('--file-hint <path>', 'a file to look at, or a JSON object that says more; may be given again', collectNotes)
     .option('--criterion <text>', 'a criterion of success; may be given again', collect)
     .option('--verify <text>', 'a step of verification, a text or a JSON object; may be given again', collectNotes)
-    .option('--accept <end>', 'an end that counts as a result: empty, truncated or refused; may be given again', collectAccepted)
+    .option('--accept <end>', 'an outcome that counts as a result: empty, truncated or refused; may be given again', collectAccepted)
     .option('--idempotency-key <key>', 'the same key never makes a second task (a random one unless given)')
     .option('-w, --wait', 'print what happens until the task ends, and exit by its outcome')
     .action(action(submit));

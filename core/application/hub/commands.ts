@@ -345,7 +345,7 @@ export type Outgoing =
   | { readonly kind: 'mail'; readonly agentId: AgentId | null; readonly frame: string }
   /** The agent has a newer session: close what is older. */
   | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number }
-  /** Nobody knows what the store has of it: close its connection, so that it comes back and is given what it was never told of. */
+  /** A batch that concerned it may have been committed, and was not sent: close its connection, so that it reconnects and is sent it. */
   | { readonly kind: 'close'; readonly agentId: AgentId };
 
 /** What became of a command: its answer, or the failure that kept it from being carried out. */

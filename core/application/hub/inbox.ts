@@ -15,7 +15,7 @@ const BEHIND = { commandsMax: 8, workMax: 16 };
 /** So many batches of others may go before one takes of what is behind with it; fewer while a sweep waits for that. */
 const BEHIND_PASSED_MAX = 16;
 const BEHIND_SWEEP_PASSED_MAX = 2;
-/** A sweep waits for what is behind, and for so many batches at most: agents that flood the hub do not stop its time. */
+/** A sweep waits for what is behind, but for no more than so many batches, so that agents that flood the hub cannot hold it up. */
 const SWEEP_PASSED_MAX = 24;
 /** A lane lets go of what was taken out of it once it is so many entries. */
 const LANE_TRIMMED_AT = 1_024;

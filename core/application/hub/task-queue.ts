@@ -345,7 +345,7 @@ export class TaskQueue implements CommandInbox {
     try {
       return await this.#deps.store.committed(batchId);
     } catch (cause) {
-      // Agents that it may have given something come back once the store does.
+      // Agents that it may have assigned something reconnect, and are sent it once the store answers.
       const ids = new Set(batch.outgoing.flatMap(({ agentId }) => agentId ?? []));
       this.#deps.deliver([...ids].map((agentId) => ({ kind: 'close', agentId })));
       const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are given up.`;

@@ -1,6 +1,6 @@
 /**
- * What is said until the hub knows this sidecar: `hello`, the hub's `challenge`, `identify`. A hub that does not prove that it knows
- * the token is told neither the token nor anything of what is held here.
+ * The handshake: `hello`, the hub's `challenge`, `identify`. A hub that does not prove that it knows the token is sent neither the
+ * token nor the list of assignments.
  */
 import { isEndOfRun } from '../../domain/outbox.ts';
 import { isSameAssignment } from '../../domain/slot.ts';

@@ -18,7 +18,7 @@ export class Greeting {
     this.#hubNonce = deps.ids.secret();
   }
 
-  /** The token is none of ours, and no proof for it came: a guess that cost a look-up. */
+  /** The hint matches no token of this agent, and no proof followed: a guess that cost a lookup. */
   get isVainGuess(): boolean {
     return !this.#isKnown && this.#key !== null;
   }
