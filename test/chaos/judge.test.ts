@@ -188,5 +188,9 @@ t.test('a slope is found in noise, and how sure it is', (t) => {
   t.ok(Math.abs(perHour - 6) < Math.max(plusMinus, 0.5), `${perHour} ± ${plusMinus}`);
   t.ok(plusMinus < 6, 'it is told from none');
   t.match(slopeOf(points.slice(0, 40), 30_000), { plusMinus: Infinity }, 'two windows tell nothing');
+  // Two and a quarter slow waves, as of a cache that fills and is emptied: their slope is no growth, and the interval says so.
+  const waves = points.map(({ atMs }, n) => ({ atMs, value: 100 + 10 * Math.sin((n / 600) * 4.5 * Math.PI) }));
+  const slow = slopeOf(waves, 10_000);
+  t.ok(Math.abs(slow.perHour) < slow.plusMinus, `${slow.perHour} ± ${slow.plusMinus}`);
   t.end();
 });

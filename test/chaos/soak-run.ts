@@ -11,12 +11,14 @@ import { doFault, keepRunning, keepSidecar, newFaultLog, type FaultKind, type Fa
 import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from './rig/gauges.ts';
 import { judgeLog } from './rig/hub-log.ts';
 import { startProgram, type Program } from './rig/program.ts';
+import type { Point } from './rig/slope.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
 import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from './rig/rows.ts';
-import { HUB_MALLOC, makeChaosWorld, type ChaosWorld } from './rig/world.ts';
+import { MALLOC, makeChaosWorld, type ChaosWorld } from './rig/world.ts';
 import type { LightSetting } from './soak/light-sidecars.ts';
 import type { Tallies } from './soak/neighbour-kinds.ts';
 import { HOSTILE_AGENTS, HOSTILE_OPEN_MAX, neighbourTokens, startNeighbours } from './soak/start-neighbours.ts';
+import { AGENT_DEEDS, startWatched } from './soak/watched-sidecars.ts';
 
 export interface SoakOptions {
   readonly tree: BuiltTree;
@@ -26,6 +28,8 @@ export interface SoakOptions {
   readonly tasksPerSecond: number;
   /** Of the sidecars, those that are processes with agents of their own; the rest share one process. Default 10. */
   readonly real?: number;
+  /** More of them, that nobody kills and whose agents harm them. Default 2. */
+  readonly watched?: number;
   /** How long there are load, four times as much as later, and neighbours before anything is counted, milliseconds. Default 5 minutes. */
   readonly firstMs?: number;
   /** Each so long a fault, milliseconds; default a minute. */
@@ -46,6 +50,10 @@ export interface SoakOutcome {
   readonly hub: readonly Sample[];
   readonly lag: readonly LagSample[];
   readonly walMaxMiB: number;
+  /** Of each watched sidecar, the resident memory that it needs, from the end of the warm-up on. */
+  readonly watched: Readonly<Record<string, readonly Point[]>>;
+  /** What their agents did, and how often. */
+  readonly deeds: Readonly<Record<string, number>>;
   /** What the neighbours did and were answered, by kind. */
   readonly neighbours: Tallies | null;
   readonly rows: RowVerdict;
@@ -58,6 +66,7 @@ export interface SoakOutcome {
 }
 
 const REAL = 10;
+const WATCHED = 2;
 const SLOTS = 2;
 const LINES = 20;
 /** More than the hub keeps connections to read its database by. */
@@ -96,7 +105,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const log = newFaultLog();
   const hub = keepRunning({
     name: 'hub',
-    start: (env) => world.startHub({ env: { ...env, ...HUB_MALLOC, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }),
+    start: (env) => world.startHub({ env: { ...env, ...MALLOC, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }),
   });
   if ((await hub.current().ready) === null) throw new Error('the hub did not start');
   const proxies = await Promise.all(Array.from({ length: LINES }, () => tcpProxy(t, world.hubPort)));
@@ -104,15 +113,18 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   for (const [n, agentId] of real.entries()) await world.enrol({ agentId, hubPort: proxies[n % LINES]?.port, slots: SLOTS });
   const lines = proxies.map((proxy, n): Line => ({ proxy, agents: real.filter((_, at) => at % LINES === n), isBusy: false }));
   const sidecars = real.map((agentId) => keepSidecar(world, agentId, log.absences));
-  const light = await startLight(t, world, options.tree, { count: options.sidecars - real.length, ports: proxies.map(({ port }) => port) });
-  await Promise.all([...sidecars.map((one) => one.current().ready), light.ready]);
+  const ports = proxies.map(({ port }) => port);
+  const watched = await startWatched(t, world, { ports, count: options.watched ?? WATCHED, collectEachMs: COLLECT_EACH_MS });
+  const light = await startLight(t, world, options.tree, { count: options.sidecars - real.length, ports });
+  const all = [...sidecars, ...watched.sidecars];
+  await Promise.all([...all.map((one) => one.current().ready), light.ready]);
 
   const honest = honestTasks(world);
   const filesOf = (): OpenFiles => {
     const processes: readonly (readonly [string, Program])[] = [
       ['hub', hub.current()],
       ['light sidecars', light],
-      ...sidecars.map((one) => [one.agentId, one.current()] as const),
+      ...all.map((one) => [one.agentId, one.current()] as const),
     ];
     return Object.fromEntries(processes.map(([name, program]) => [name, openFiles(program.pid)]));
   };
@@ -143,7 +155,11 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const over = new AbortController();
   const parts: FaultParts = { world, random, hub, sidecars, lines, log, reconnectGraceMs: 30_000, longEvery: 0 };
   const faulting = faultEach(parts, faultEachMs, over.signal);
-  const looking = lookEach(Math.min(LOOK_MAX_MS, loadMs / LOOKS), () => lookAtRows(world.database, hostile), over.signal);
+  const looking = lookEach(
+    Math.min(LOOK_MAX_MS, loadMs / LOOKS),
+    async () => withMore(await lookAtRows(world.database, hostile), watched.look()),
+    over.signal,
+  );
   const neighbours = startNeighbours(t, world, options.tree, orders, loadMs);
   const submitted = first + (await load(honest, random, { ...options, forMs: loadMs, from: first }));
   over.abort();
@@ -155,12 +171,15 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   await drained(honest.waiting);
   await sleep(idleMs);
   const filesAfter = filesOf();
-  surprises.push(...hub.unasked, ...sidecars.flatMap((one) => one.unasked), ...openTooMany(looks), ...judgeLog(world.logOf('hub')));
+  surprises.push(...hub.unasked, ...all.flatMap((one) => one.unasked), ...openTooMany(looks), ...judgeLog(world.logOf('hub')));
   if (honest.waiting() > 0) surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
-  const agentsMax = options.sidecars + HOSTILE_AGENTS;
+  const agentsMax = options.sidecars + watched.sidecars.length + HOSTILE_AGENTS;
   if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);
+  const deeds = watched.deeds();
+  if (Object.keys(deeds).length < AGENT_DEEDS)
+    surprises.push(`of ${AGENT_DEEDS} deeds of hostile agents only these were done: ${Object.keys(deeds).join('; ')}`);
   await honest.stop();
-  await Promise.all([...sidecars.map((one) => one.stop()), light.kill('SIGTERM')]);
+  await Promise.all([...all.map((one) => one.stop()), light.kill('SIGTERM')]);
   await hub.stop();
   const fromMs = beganMs + loadMs * WARM_UP;
   return {
@@ -169,6 +188,8 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     faults: { ...log, hub: stalls },
     hub: hubSamples.filter(({ atMs }) => atMs >= fromMs),
     lag: readLag(world.lagFile).filter(({ atMs }) => atMs >= fromMs),
+    watched: watched.needed(fromMs),
+    deeds,
     walMaxMiB: Math.round((walMax / MIB) * 10) / 10,
     neighbours: neighbours.now(),
     rows: judgeRows(looks, beganMs, endedMs),
@@ -178,6 +199,8 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     surprises,
   };
 }
+
+const withMore = (look: RowLook, more: RowLook['rows']): RowLook => ({ ...look, rows: { ...look.rows, ...more } });
 
 function keptFor(loadMs: number): Pick<HubTiming, 'endedKeptMs' | 'deadLetterKeptMs' | 'tombstoneMs'> {
   const keptMs = Math.round(Math.min(KEPT_MAX_MS, loadMs * KEPT_SHARE));

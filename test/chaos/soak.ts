@@ -2,13 +2,14 @@
  * A hub under 200 sidecars and 20 tasks a second, beside hostile neighbours and with a fault each minute: `npm run soak --
  * [--minutes M] [--sidecars N] [--rate N] [--seed TEXT]`; 60 minutes by default, 480 is the long form. Exits with 1 unless every
  * task completed, every neighbour did its mischief to the end, rows and files are as many at the end as in the middle, no
- * process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and memory does not grow: over an
- * hour or more its slope is under 1 MiB/h, over less it is not shown to be above that.
+ * process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and neither the memory of the hub nor
+ * that of two sidecars with hostile agents grows: over an hour or more its slope is under 1 MiB/h, over less it is not shown to be
+ * above that.
  */
 import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
-import { slopeOf, type Slope } from './rig/slope.ts';
+import { lowestOfEach, slopeOf, type Point, type Slope } from './rig/slope.ts';
 import { soakRun } from './soak-run.ts';
 
 const FIGURE = { minutes: 60, sidecars: 200, rate: 20 };
@@ -16,7 +17,7 @@ const SLOPE_MIB_PER_HOUR = 1;
 const WAL_MIB = 64;
 /** A slope counts by itself when it was measured for this long. */
 const LONG_MINUTES = 60;
-const WINDOW_MS = 30_000;
+const WINDOW_MS = 60_000;
 const MIB = 2 ** 20;
 
 const { minutes, sidecars, rate: tasksPerSecond, seed } = readOptions(FIGURE);
@@ -38,18 +39,16 @@ await withEnds(async (end) => {
     plusMinus: round(plusMinus / MIB),
     points,
   });
-  const rss = inMiB(
-    slopeOf(
-      outcome.hub.map(({ atMs, rssBytes }) => ({ atMs, value: rssBytes })),
-      WINDOW_MS,
-    ),
-  );
+  // After each collection, without the free room of the heap: what is left of the resident memory is what the hub needs.
+  const needed = outcome.lag.flatMap(({ atMs, neededBytes }) => (neededBytes === undefined ? [] : { atMs, value: neededBytes }));
+  const rss = inMiB(slopeOf(needed, WINDOW_MS));
   const heap = inMiB(
     slopeOf(
-      outcome.lag.map(({ atMs, heapBytes }) => ({ atMs, value: heapBytes })),
+      outcome.lag.flatMap(({ atMs, heapBytes, neededBytes }) => (neededBytes === undefined ? [] : { atMs, value: heapBytes })),
       WINDOW_MS,
     ),
   );
+  const watched = Object.fromEntries(Object.entries(outcome.watched).map(([name, points]) => [name, inMiB(slopeOf(points, WINDOW_MS))]));
   const leaked = Object.entries(outcome.filesAfter).flatMap(([process, kinds]) =>
     Object.entries(kinds).flatMap(([kind, after]) => {
       const before = outcome.filesBefore[process]?.[kind] ?? 0;
@@ -61,6 +60,8 @@ await withEnds(async (end) => {
   say(
     `hub memory: slope ${rss.mibPerHour} ± ${rss.plusMinus} MiB/h (95 %, ${rss.points} windows); heap ${heap.mibPerHour} ± ${heap.plusMinus} MiB/h`,
   );
+  for (const [name, { mibPerHour, plusMinus }] of Object.entries(watched)) say(`${name} memory: slope ${mibPerHour} ± ${plusMinus} MiB/h`);
+  say(`what the agents of these did: ${JSON.stringify(outcome.deeds)}`);
   say(`write-ahead log at most ${outcome.walMaxMiB} MiB; open files leaked: ${leaked.length === 0 ? 'none' : leaked.join('; ')}`);
   const lagP99Ms = percentile(
     outcome.lag.map(({ p99Ms }) => p99Ms),
@@ -78,8 +79,14 @@ await withEnds(async (end) => {
   );
   say(`grown: ${rows.bounded ? 'none' : rows.grown.join('; ')}`);
   for (const surprise of outcome.surprises) say(`SURPRISE ${surprise}`);
-  const grows = minutes >= LONG_MINUTES ? rss.mibPerHour >= SLOPE_MIB_PER_HOUR : rss.mibPerHour - rss.plusMinus >= SLOPE_MIB_PER_HOUR;
-  const isReached = !grows && leaked.length === 0 && outcome.walMaxMiB < WAL_MIB && rows.bounded && outcome.surprises.length === 0;
+  const grows = ({ mibPerHour, plusMinus }: { readonly mibPerHour: number; readonly plusMinus: number }): boolean =>
+    (minutes >= LONG_MINUTES ? mibPerHour : mibPerHour - plusMinus) >= SLOPE_MIB_PER_HOUR;
+  const isReached =
+    ![rss, ...Object.values(watched)].some(grows) &&
+    leaked.length === 0 &&
+    outcome.walMaxMiB < WAL_MIB &&
+    rows.bounded &&
+    outcome.surprises.length === 0;
   const isFull = minutes >= FIGURE.minutes && sidecars >= FIGURE.sidecars && tasksPerSecond >= FIGURE.rate;
   writeFigures('soak', isFull, {
     seed,
@@ -92,6 +99,11 @@ await withEnds(async (end) => {
     faults: { ...faults, stalls },
     rss,
     heap,
+    // So that a reader can draw it.
+    rssEachMinuteMiB: eachMinute(needed),
+    watched,
+    watchedEachMinuteMiB: Object.fromEntries(Object.entries(outcome.watched).map(([name, points]) => [name, eachMinute(points)])),
+    deeds: outcome.deeds,
     rssMaxMiB: Math.round(Math.max(0, ...outcome.hub.map(({ rssBytes }) => rssBytes)) / MIB),
     walMaxMiB: outcome.walMaxMiB,
     leaked,
@@ -105,6 +117,10 @@ await withEnds(async (end) => {
   });
   process.exitCode = isReached ? 0 : 1;
 });
+
+function eachMinute(points: readonly Point[]): readonly number[] {
+  return lowestOfEach(points, WINDOW_MS).map(({ value }) => Math.round((value / MIB) * 10) / 10);
+}
 
 function inWholeMiB(bytes: number): number {
   return Math.round(bytes / MIB);

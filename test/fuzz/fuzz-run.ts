@@ -17,7 +17,7 @@ import { judgeLog } from '../chaos/rig/hub-log.ts';
 import { invariantsOf } from '../chaos/rig/judge.ts';
 import { readStored } from '../chaos/rig/stored.ts';
 import { readStream, submitter } from '../chaos/rig/told.ts';
-import { HUB_MALLOC, makeChaosWorld, type ChaosWorld } from '../chaos/rig/world.ts';
+import { MALLOC, makeChaosWorld, type ChaosWorld } from '../chaos/rig/world.ts';
 import { startLight } from '../chaos/soak-run.ts';
 import type { Orders } from './hostile/main.ts';
 import type { HostileToken } from './hostile/requests.ts';
@@ -73,7 +73,7 @@ const MIB = 2 ** 20;
 export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOutcome> {
   const { tree, seed, onProgress } = options;
   const world = await makeChaosWorld(t, { tree, limits: {} });
-  const hub = world.startHub({ env: HUB_MALLOC });
+  const hub = world.startHub({ env: MALLOC });
   if ((await hub.ready) === null) throw new Error(`the hub did not start: ${readFileSync(world.logOf('hub'), 'utf8')}`);
   const light = await startLight(t, world, tree, { count: options.honestSidecars, ports: [world.hubPort] });
   if ((await light.ready) === null) throw new Error(`the honest sidecars did not start: ${readFileSync(world.logOf('light'), 'utf8')}`);

@@ -61,8 +61,15 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
 /** What is a turn's work of a neighbour more or less is no growth; nor is one page of a database that is half empty. */
 const FEW_ROWS = 400;
 const FEW_BYTES = 8 * 2 ** 20;
+/** Of a count in KiB: a few large results more that wait for somebody to look at them. */
+const FEW_KIB = 16 * 2 ** 10;
 /** What is bounded by the time that it is kept varies with the load by less. */
 const GROWTH_MAX = 1.2;
+
+function slackOf(name: string): number {
+  if (name === 'tokens' || name === 'agents') return 0;
+  return name.startsWith('KiB') ? FEW_KIB : FEW_ROWS;
+}
 
 export interface RowVerdict {
   /** The highest of each of the quarter around the middle, and of the last. */
@@ -83,7 +90,7 @@ export function judgeRows(looks: readonly RowLook[], fromMs: number, toMs: numbe
   const [middle, end] = [within(0.375, 0.625), within(0.75, Infinity)];
   const grown = Object.keys(looks[0]?.rows ?? {}).flatMap((name) => {
     const [before, after] = [highest(middle, name), highest(end, name)];
-    return after > before * GROWTH_MAX + (name === 'tokens' || name === 'agents' ? 0 : FEW_ROWS) ? [`${name}: ${before} → ${after}`] : [];
+    return after > before * GROWTH_MAX + slackOf(name) ? [`${name}: ${before} → ${after}`] : [];
   });
   const bytes = (some: readonly RowLook[]): number => Math.max(0, ...some.map(({ fileBytes }) => fileBytes));
   const [middleFileBytes, endFileBytes] = [bytes(middle), bytes(end)];

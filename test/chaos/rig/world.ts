@@ -18,9 +18,10 @@ import { startProgram, type Program } from './program.ts';
 import { postgresReader, sqliteReader, type StoreReader } from './stored.ts';
 
 const AGENT = resolve(import.meta.dirname, 'agent.sh');
-/** What docs/performance.md says for hubs on glibc: without it, what threads have freed stays theirs. For runs that judge memory. */
-export const HUB_MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
-const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
+/** What docs/performance.md says for what runs for months on glibc: without it, what threads have freed stays theirs. For runs that judge memory. */
+export const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
+/** For NODE_OPTIONS: see there. */
+export const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
 /** Ends what runs in a world's folder, and removes it. */
 const GUARD = resolve(import.meta.dirname, '../../apps/world-guard.mjs');
 const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);

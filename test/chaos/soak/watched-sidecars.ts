@@ -1,0 +1,105 @@
+/** Sidecars whose agents harm them, and that nobody kills: what is watched is their memory and their files. */
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, type Dirent } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { TestEnd } from '../../apps/world.ts';
+import { keepSidecar, type KeptSidecar } from '../rig/faults.ts';
+import { readLag } from '../rig/gauges.ts';
+import type { Point } from '../rig/slope.ts';
+import { LOOP_LAG, MALLOC, type ChaosWorld } from '../rig/world.ts';
+
+/** What hostile-agent.sh does; a run of an hour does each of them. */
+export const AGENT_DEEDS = 13;
+const HOSTILE_AGENT = resolve(import.meta.dirname, 'hostile-agent.sh');
+/** The files of a failed assignment are for somebody to look at: here somebody looks after so long, and removes them. */
+const LOOKED_AT_MS = 300_000;
+const KIB = 1_024;
+
+export interface Watched {
+  readonly sidecars: readonly KeptSidecar[];
+  /** Resident memory that each needs, from this time on. */
+  needed(fromMs: number): Readonly<Record<string, readonly Point[]>>;
+  /** How many files each has, and how many KiB they are; removes what somebody has looked at. */
+  look(): Readonly<Record<string, number>>;
+  /** How often the agents did each of their deeds. */
+  deeds(): Readonly<Record<string, number>>;
+}
+
+export async function startWatched(
+  t: TestEnd,
+  world: ChaosWorld,
+  { ports, count, collectEachMs }: { readonly ports: readonly number[]; readonly count: number; readonly collectEachMs: number },
+): Promise<Watched> {
+  const names = Array.from({ length: count }, (_, n) => `watched-${n + 1}`);
+  const lagOf = (name: string): string => join(world.dir, `${name}.loop-lag`);
+  for (const [n, agentId] of names.entries())
+    await world.enrol({ agentId, hubPort: ports[n % ports.length], slots: 2, argv: ['/bin/sh', HOSTILE_AGENT, '${TASK_DESCRIPTION}'] });
+  const sidecars = names.map((name) => {
+    const env = { ...MALLOC, NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagOf(name), COLLECT_EACH_MS: String(collectEachMs) };
+    return keepSidecar(world, name, [], { env });
+  });
+  t.teardown(async () => void (await Promise.all(sidecars.map((one) => one.current().kill('SIGKILL')))));
+  return {
+    sidecars,
+    needed(fromMs) {
+      const of = (name: string): readonly Point[] =>
+        readLag(lagOf(name)).flatMap(({ atMs, neededBytes }) =>
+          neededBytes === undefined || atMs < fromMs ? [] : { atMs, value: neededBytes },
+        );
+      return Object.fromEntries(names.map((name) => [name, of(name)]));
+    },
+    look() {
+      const rows: Record<string, number> = {};
+      for (const name of names) {
+        const folder = join(world.dir, 'sidecars', name);
+        removeLookedAt(join(folder, 'results'));
+        const { files, bytes } = sizeOf(folder);
+        rows[`files of ${name}`] = files;
+        rows[`KiB of ${name}`] = Math.round(bytes / KIB);
+      }
+      return rows;
+    },
+    deeds() {
+      const file = join(world.ledgerDir, 'deeds');
+      const counts: Record<string, number> = {};
+      for (const deed of existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [])
+        counts[deed] = (counts[deed] ?? 0) + 1;
+      return counts;
+    },
+  };
+}
+
+function removeLookedAt(results: string): void {
+  const untilMs = Date.now() - LOOKED_AT_MS;
+  for (const entry of entriesOf(results)) {
+    const path = join(results, entry.name);
+    const changedMs = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (changedMs < untilMs) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Blocks on the disk, not lengths: a file may be as long as it says and hold nothing. */
+function sizeOf(folder: string): { readonly files: number; readonly bytes: number } {
+  let [files, bytes] = [0, 0];
+  for (const entry of entriesOf(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      const inside = sizeOf(path);
+      files += inside.files;
+      bytes += inside.bytes;
+      continue;
+    }
+    files += 1;
+    bytes += (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+  }
+  return { files, bytes };
+}
+
+/** None for a folder that went meanwhile, or that its agent has shut. */
+function entriesOf(folder: string): readonly Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if (['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
+}
