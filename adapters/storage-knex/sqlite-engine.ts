@@ -110,8 +110,18 @@ function openedEngine(opened: {
   };
 
   const readBy = async <T>(of: 'readers' | 'lookUps', work: (snapshot: Knex) => Promise<T>, asksOnce: boolean): Promise<T> => {
-    const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
-    return await sqliteRead(connections[of], { file, clock, readMs: READ_MS_MAX, work, asksOnce, distrust: distrust(connections) });
+    for (;;) {
+      const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
+      let hasBegun = false;
+      const begin = (): void => void (hasBegun = true);
+      const options = { file, clock, readMs: READ_MS_MAX, work, asksOnce, begin, distrust: distrust(connections) };
+      try {
+        return await sqliteRead(connections[of], options);
+      } catch (thrown) {
+        // What waits for a connection while all are opened anew is refused by those that are closed: the new ones read it.
+        if (hasBegun || (state.kind === 'open' && state.connections === connections)) throw thrown;
+      }
+    }
   };
   const read: OpenEngine['read'] = (work, asksOnce = false) => readBy('readers', work, asksOnce);
 

@@ -157,6 +157,8 @@ export interface SqliteRead<T> {
   readonly work: (snapshot: Knex) => Promise<T>;
   /** It asks one statement, which sees one committed state by itself. */
   readonly asksOnce: boolean;
+  /** Called when it has a connection; a read that fails before has asked nothing. */
+  readonly begin: () => void;
   /** Told when the connections must not be believed any more. */
   readonly distrust: (why: unknown) => void;
 }
@@ -165,7 +167,8 @@ export interface SqliteRead<T> {
  * Reads one committed state, limited in time. A connection on which BEGIN, COMMIT or ROLLBACK failed may still be amid a
  * transaction, and would go back so to its pool: it is not used again.
  */
-export async function sqliteRead<T>(readers: Readers, { file, clock, readMs, work, asksOnce, distrust }: SqliteRead<T>): Promise<T> {
+export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): Promise<T> {
+  const { file, clock, readMs, work, asksOnce, begin, distrust } = options;
   let state = 'beginning' as 'beginning' | 'reading' | 'ending';
   let raw: Database | undefined;
   const giveUp = (left: Database | undefined, why: unknown): void => {
@@ -174,6 +177,7 @@ export async function sqliteRead<T>(readers: Readers, { file, clock, readMs, wor
   };
   try {
     raw = (await readers.pool.client.acquireConnection()) as Database;
+    begin();
     const snapshot = readers.on(raw);
     if (!asksOnce) await snapshot.raw('BEGIN');
     state = 'reading';

@@ -226,6 +226,34 @@ t.test('R15: a storage that cannot be opened anew for a while is opened anew whe
   t.equal((await storage.tasks.stats()).statuses.queued, 2);
 });
 
+t.test('R15: reads that wait for a connection while all are opened anew are answered by the new ones', async (t) => {
+  // They were refused as an internal error, and sidecars that came meanwhile were sent away.
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  const answers: (string | undefined)[] = [];
+  for (let nth = 1; nth <= 4; nth += 1) {
+    statements.count.arm({ nth, lasting: false });
+    const reads = Array.from({ length: 12 }, () =>
+      storage.tasks.read(aTaskId(1)).then(
+        () => 'read',
+        (thrown: unknown) => (thrown as AgentcomError).code,
+      ),
+    );
+    await Promise.allSettled([1, 2].map((n) => commit(storage, inserting(aTask({ id: aTaskId(nth * 10 + n) })))));
+    answers.push(...(await Promise.all(reads)));
+    statements.count.mend();
+  }
+  const failed = answers.filter((answer) => answer !== 'read');
+  t.ok(failed.length <= 4, `of 48 reads those that met the fault themselves: ${failed.join(', ')}`);
+  t.strictSame(
+    failed.filter((code) => code !== 'AC_STORE_UNAVAILABLE'),
+    [],
+  );
+});
+
 t.test('a read whose end fails leaves no connection amid its transaction', async (t) => {
   // The connection went back to its pool as it was, and every later read on it failed to begin.
   const statements = statementFaults();
