@@ -12,6 +12,7 @@ import {
   shortAnswer,
   shortened,
   textOf,
+  usageByModel,
   withPiece,
   type AgentDialect,
   type FailureCause,
@@ -22,7 +23,7 @@ import {
   type SaidObject,
   type Verdict,
 } from '../plugin.ts';
-import { NOTHING_USED, usageOfRun, usageSoFar, withMessage, type UsedSoFar } from './claude-usage.ts';
+import { NOTHING_USED, usageSoFar, withMessage, withResult, type UsageOfModels, type UsedSoFar } from './claude-usage.ts';
 
 interface ClaudeState {
   /** It goes on with a session. */
@@ -34,6 +35,8 @@ interface ClaudeState {
   /** When a spent allowance is given back, milliseconds since 1970; null when that was not said. */
   readonly resetAtMs: number | null;
   readonly used: UsedSoFar;
+  /** By the results of its turns so far. */
+  readonly usedByResults: UsageOfModels;
   /** Shells and subagents that it has in the background. */
   readonly background: number;
   /** What it has said since its last tool: what there is of an answer that is cut off. Null: a line was left out that may be a piece of it. */
@@ -48,6 +51,7 @@ const FIRST: ClaudeState = {
   hasBegun: false,
   resetAtMs: null,
   used: NOTHING_USED,
+  usedByResults: {},
   background: 0,
   text: '',
   answer: null,
@@ -139,7 +143,8 @@ function hearResult(
   state: ClaudeState,
   { said, heardAtMs, failsWhenDenied }: { readonly said: SaidObject; readonly heardAtMs: number } & ClaudeDialectOptions,
 ): Heard<ClaudeState> {
-  const usage = usageOfRun(said);
+  const usedByResults = withResult(state.usedByResults, said);
+  const usage = usageByModel(usedByResults);
   const isSuccess = said['is_error'] === false && said['subtype'] === 'success';
   const denied = deniedTools(said);
   const gone = state.isResumed && !state.hasBegun ? itemsOf(said['errors']).map(String).find(isSessionGone) : undefined;
@@ -161,7 +166,7 @@ function hearResult(
       ? nothingSaid({ hasWorked: state.hasWorked, details: about })
       : { type: 'completed', output: { text, ...about }, ...usage };
   return {
-    state: { ...state, answer },
+    state: { ...state, usedByResults, answer },
     events: [{ type: 'usage', ...usage }],
     answer: { verdict: answer, isAtWork: state.background > 0 },
   };

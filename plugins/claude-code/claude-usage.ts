@@ -47,13 +47,18 @@ const added = (byModel: UsedSoFar['earlier'], { model, usage }: ToldMessage): Us
   [model]: sumOfUsage([byModel[model] ?? {}, usage]),
 });
 
-/** Of this run: `modelUsage` and `total_cost_usd` of a result are of the whole session, earlier runs included. */
-export const usageOfRun = (result: SaidObject): RunUsage =>
-  usageByModel(
-    Object.fromEntries(
-      Object.entries(objectOf(result['model_usage_since_last_result'])).map(([model, usage]) => [model, usageOfModel(objectOf(usage))]),
-    ),
-  );
+/** Of each model, as the results of a run tell it. */
+export type UsageOfModels = Readonly<Record<string, ModelUsage>>;
+
+/**
+ * By the results of this run so far, this one included: one that goes on by itself ends each turn with one, and each tells of what came since
+ * the one before. `modelUsage` and `total_cost_usd` are of the whole session, earlier runs included.
+ */
+export function withResult(before: UsageOfModels, result: SaidObject): UsageOfModels {
+  const since = Object.entries(objectOf(result['model_usage_since_last_result']));
+  const sums = since.map(([model, usage]) => [model, sumOfUsage([before[model] ?? {}, usageOfModel(objectOf(usage))])] as const);
+  return { ...before, ...Object.fromEntries(sums) };
+}
 
 const usageOfModel = (usage: SaidObject): ModelUsage => ({
   inputTokens: countOf(usage['inputTokens']) + countOf(usage['cacheReadInputTokens']) + countOf(usage['cacheCreationInputTokens']),

@@ -213,6 +213,26 @@ void t.test('R4: its last word is its answer: the result of a turn with somethin
   t.end();
 });
 
+void t.test('J8: each turn that it takes by itself ends with a result, and what they used is added up', (t) => {
+  const result = (model: string, outputTokens: number, costUSD: number) => ({
+    ...{ type: 'result', subtype: 'success', is_error: false, result: 'done' },
+    model_usage_since_last_result: { [model]: { inputTokens: 100, cacheReadInputTokens: 20, outputTokens, costUSD } },
+  });
+  const lines = [result('m', 14, 0.5), result('m', 7, 0.25), result('n', 1, 0.125)];
+  const used = read(dialect, saying(lines)).events.filter(({ type }) => type === 'usage');
+  t.match(used, [
+    { tokensUsed: 134, costUsd: 0.5 },
+    { tokensUsed: 261, costUsd: 0.75 },
+    {
+      tokensUsed: 382,
+      costUsd: 0.875,
+      byModel: { m: { inputTokens: 240, cachedInputTokens: 40, outputTokens: 21 }, n: { outputTokens: 1 } },
+    },
+  ]);
+  t.match(read(dialect, saying(lines)).verdict, { type: 'completed', tokensUsed: 382, costUsd: 0.875 });
+  t.end();
+});
+
 void t.test('hostile lines change nothing', (t) => {
   const hostile = [
     '[]', 'null', '{', '{"type":"result"', '"type":"result"', '{"type":null}', '{"type":"system"}', '{"type":"assistant"}',

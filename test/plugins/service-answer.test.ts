@@ -57,6 +57,8 @@ const ANSWERS: readonly Answer[] = [
   ['claude', 400, 'Credit balance is too low', 'config', false],
   ['acp', null, 'Internal error: Credit balance is too low', 'config', false],
   ['codex', null, openai('You have run out of credits', 'insufficient_quota', 'insufficient_quota'), 'config', false],
+  ['codex', null, 'Quota exceeded. Check your plan and billing details.', 'config', false],
+  ['gemini', null, google(429, 'Your prepayment credits are depleted. Please go to AI Studio to manage your billing.'), 'config', false],
   ['opencode', 402, 'Insufficient balance', 'config', false],
   ['openclaw', null, 'API provider returned a billing error - your API key has run out of credits', 'config', false],
   // Login.
@@ -72,6 +74,7 @@ const ANSWERS: readonly Answer[] = [
   ['claude', 404, "There's an issue with the selected model (x). It may not exist or you may not have access to it.", 'config', false],
   ['codex', null, '{"detail":"The \'gpt-x\' model is not supported when using Codex with a ChatGPT account."}', 'config', false],
   ['codex', null, openai('The model `gpt-x` does not exist or you do not have access to it.'), 'config', false],
+  ['codex', null, 'The model `gpt-5.1-codex` does not exist or you do not have access to it.', 'config', false],
   ['gemini', null, google(404, 'models/x is not found for API version v1beta, or is not supported for generateContent.'), 'config', false],
   ['gemini', null, google(400, 'model x is not found'), 'config', false],
   ['opencode', 404, 'model not found', 'config', false],

@@ -37,7 +37,7 @@ const TABLE: readonly Row[] = [
   {
     what: 'no credit',
     words:
-      /credit balance|insufficient[_ ](?:quota|credits?|balance|funds)|billing[_ ](?:error|hard limit)|out of credits?|payment required/i,
+      /credit balance|insufficient[_ ](?:quota|credits?|balance|funds)|billing[_ ](?:error|hard limit)|out of credits?|credits are depleted|quota exceeded\. check your plan and billing|payment required/i,
     ...pauses('config'),
   },
   {
@@ -51,7 +51,7 @@ const TABLE: readonly Row[] = [
   {
     what: 'no such model',
     words:
-      /\bmodels?\b(?! metadata)[^.\n]{0,120}\b(?:not found|not supported|does not exist|may not exist)|selected model|model_not_found|not supported when using codex/i,
+      /\bmodels?\b(?! metadata)(?:[^.\n]|\.(?=\S)){0,120}\b(?:not found|not supported|does not exist|may not exist)|selected model|model_not_found|not supported when using codex/i,
     ...pauses('config'),
   },
   {
