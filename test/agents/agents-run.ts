@@ -1,10 +1,10 @@
 /** Every case with every program that could be installed, some at the same time; and what came of it. */
 import { withEnds } from '../chaos/rig/figures.ts';
 import { makeWorld, type World } from '../apps/world.ts';
-import type { AgentCase } from './cases.ts';
+import type { AgentProgram } from './agent-program.ts';
+import type { AgentCase } from './case-kit.ts';
 import { fakeModel, type FakeModel } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';
-import type { AgentProgram } from './programs.ts';
 import { openRoom } from './room.ts';
 
 export type Outcome =
@@ -58,7 +58,8 @@ async function outcomeOf({ world, model, ready: { program, installed }, tried }:
   if (why !== null) return { kind: 'unsupported', why };
   const { name, isKeyWrong = false } = tried;
   const beganMs = performance.now();
-  const room = await openRoom({ world, model, program, installed, name, isKeyWrong, options: tried.options?.(program) ?? {} });
+  const options = (own: Readonly<Record<string, unknown>>) => tried.options?.(program, own) ?? {};
+  const room = await openRoom({ world, model, program, installed, name, isKeyWrong, options });
   try {
     const note = await tried.run(room);
     return { kind: 'green', seconds: Math.round((performance.now() - beganMs) / 1_000), note };

@@ -19,10 +19,10 @@ const command = new Command('npm run test:agents --')
     'after',
     `
 Cases:
-${CASES.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+${CASES.map(({ name, about }) => `  ${name.padEnd(20)} ${about}`).join('\n')}
 
 The programs are installed by npm, pinned, into ${cacheFolder()}
-(XDG_CACHE_HOME chooses another place); 2 GB for all of them. No model is called but the one on loopback, no key is needed, and
+(XDG_CACHE_HOME chooses another place); 3 GB for all of them. No model is called but the one on loopback, no key is needed, and
 each run has a home of its own. Needs Linux.
 
 Exit codes: 0 all green, or not supported by a program; 1 something is red, or a program could not be installed.`,

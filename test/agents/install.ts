@@ -3,7 +3,8 @@
  * folder counts once its program has told the version that was asked for.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -13,6 +14,8 @@ export interface NpmProgram {
   readonly version: string;
   /** The file in `node_modules/.bin`. */
   readonly bin: string;
+  /** It does not know `--version`: what its package says counts. */
+  readonly tellsNoVersion?: boolean | undefined;
   /** A Node from npm that it is installed by and runs on, where it does not run on each that AgentCom runs on. */
   readonly node?: NpmProgram | undefined;
 }
@@ -42,7 +45,7 @@ export async function install(program: NpmProgram, folder = cacheFolder()): Prom
   const place = join(folder, named(program).replace('/', '+'));
   const bin = join(place, 'node_modules', '.bin');
   const path = [...(node === null ? [] : [node.path]), bin, process.env['PATH'] ?? ''].join(delimiter);
-  const there = await told(program, { file: join(bin, program.bin), path });
+  const there = await told(program, { place, file: join(bin, program.bin), path });
   if (there.kind === 'installed') return there;
 
   await rm(place, { recursive: true, force: true });
@@ -50,17 +53,38 @@ export async function install(program: NpmProgram, folder = cacheFolder()): Prom
   await writeFile(join(place, 'package.json'), '{ "private": true }\n');
   const npm = ['npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', named(program)];
   const ran = await run(npm, { cwd: place, path, withinMs: INSTALL_WITHIN_MS });
-  if (ran.code !== 0) return { kind: 'failed', why: `npm install ended with ${String(ran.code)}: ${firstWords(ran.output)}` };
-  return told(program, { file: join(bin, program.bin), path });
+  if (ran.code !== 0) {
+    await rm(place, { recursive: true, force: true });
+    return { kind: 'failed', why: `npm install ended with ${String(ran.code)}: ${firstWords(ran.output)}` };
+  }
+  return told(program, { place, file: join(bin, program.bin), path });
 }
 
 export const named = ({ package: name, version }: NpmProgram): string => `${name}@${version}`;
 
-async function told(program: NpmProgram, { file, path }: { readonly file: string; readonly path: string }): Promise<Installed> {
+interface InstalledAt {
+  readonly place: string;
+  readonly file: string;
+  readonly path: string;
+}
+
+async function told(program: NpmProgram, { place, file, path }: InstalledAt): Promise<Installed> {
+  if (program.tellsNoVersion === true) return toldByPackage(program, { place, file, path });
   const { code, output } = await run([file, '--version'], { cwd: '/', path, withinMs: VERSION_WITHIN_MS });
   const [says = ''] = output.trim().split('\n');
   if (code === 0 && output.includes(program.version)) return { kind: 'installed', file, path, says };
   return { kind: 'failed', why: `"${program.bin} --version" ended with ${String(code)}: ${firstWords(output)}` };
+}
+
+async function toldByPackage(program: NpmProgram, { place, file, path }: InstalledAt): Promise<Installed> {
+  const found = join(place, 'node_modules', program.package, 'package.json');
+  try {
+    const { version } = JSON.parse(await readFile(found, 'utf8')) as { readonly version?: unknown };
+    if (version === program.version && existsSync(file)) return { kind: 'installed', file, path, says: `its package is ${named(program)}` };
+    return { kind: 'failed', why: `${found} is of version ${String(version)}, or ${file} is missing` };
+  } catch (error) {
+    return { kind: 'failed', why: `cannot read ${found}: ${String(error)}` };
+  }
 }
 
 const WORDS_SHOWN = 300;

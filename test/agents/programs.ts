@@ -1,49 +1,12 @@
 /** The agent programs that are tried, how each is pointed to the made-up model, and what is known of each. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AgentPlace, AgentProgram, Price } from './agent-program.ts';
+import type { Otherwise } from './answers.ts';
 import type { NpmProgram } from './install.ts';
 
-/** Where one program runs in one case. */
-export interface AgentPlace {
-  /** Its file, with PATH as it wants it. */
-  readonly file: string;
-  readonly path: string;
-  /** Both its own, and empty at first. */
-  readonly home: string;
-  readonly cwd: string;
-  readonly modelUrl: string;
-  readonly key: string;
-}
-
-/** The name of a runner in `agentcom/runners`, and its options. */
-export type Wake = readonly [name: string, options: Readonly<Record<string, unknown>>];
-
-export interface AgentProgram {
-  /** On the command line and in the table. */
-  readonly name: string;
-  readonly npm: NpmProgram;
-  wake(place: AgentPlace): Promise<Wake>;
-  /** Where it keeps sessions, in its home; undefined: it has none to go on with. */
-  readonly sessions?: string;
-  /** Why a session that was broken off a moment ago cannot be gone on with, where it cannot. */
-  readonly losesFreshSessions?: string;
-  /** Why its runs cannot be taken up by another sidecar, where they cannot. */
-  readonly notAdoptable?: string;
-  /** What the usage of a run that ends well is of: all its calls, those of the work alone, or nothing that could be told. */
-  readonly usageOf: 'all' | 'work' | 'nothing';
-  /** Whether it tells what it has used before its result, so that a run which is killed counts too. */
-  readonly tellsUsageEarly: boolean;
-  /** Whether its failures tell that nothing was done yet, so that they spend no attempt. */
-  readonly tellsWhetherItWorked: boolean;
-  /** Statuses of its model after which it tries again for longer than anybody waits. */
-  readonly triesOnAfter: readonly number[];
-  /** Whether it says that it tries again. */
-  readonly tellsRetries: boolean;
-  /** Between two words of it in a run where all is well, milliseconds, with room. */
-  readonly idleMs: number;
-}
-
 const MODEL = 'made-up';
+const CODEX_MODEL = 'gpt-5.1-codex';
 
 const CLAUDE: NpmProgram = { package: '@anthropic-ai/claude-code', version: '2.1.328', bin: 'claude' };
 const CODEX: NpmProgram = { package: '@openai/codex', version: '0.169.0', bin: 'codex' };
@@ -52,6 +15,20 @@ const OPENCODE: NpmProgram = { package: 'opencode-ai', version: '1.18.33', bin: 
 /** It refuses older ones, at its install and at its start. */
 const NODE_OF_OPENCLAW: NpmProgram = { package: 'node', version: '24.21.0', bin: 'node' };
 const OPENCLAW: NpmProgram = { package: 'openclaw', version: '2026.9.6', bin: 'openclaw', node: NODE_OF_OPENCLAW };
+const CLAUDE_ACP: NpmProgram = {
+  package: '@agentclientprotocol/claude-agent-acp',
+  version: '0.100.0',
+  bin: 'claude-agent-acp',
+  tellsNoVersion: true,
+};
+const CODEX_ACP: NpmProgram = { package: '@agentclientprotocol/codex-acp', version: '2.6.0', bin: 'codex-acp', tellsNoVersion: true };
+
+/** Made up, where the config of a program says it. */
+const PRICE: Price = { input: 1, cached: 0.5, output: 10 };
+/** Those that Claude Code knows by heart. */
+const CLAUDE_MODEL = 'claude-sonnet-4-5';
+const priceOfClaude = (model: string): Price =>
+  model.includes('haiku') ? { input: 1, cached: 0.1, output: 5 } : { input: 3, cached: 0.3, output: 15 };
 
 const environment = ({ home, path }: AgentPlace) => ({ HOME: home, PATH: path, TMPDIR: join(home, 'tmp') });
 
@@ -69,7 +46,13 @@ const opencodeConfig = ({ key, modelUrl }: AgentPlace) => ({
       npm: '@ai-sdk/openai-compatible',
       name: 'fake',
       options: { baseURL: `${modelUrl}/v1`, apiKey: key },
-      models: { [MODEL]: { name: MODEL, limit: { context: 100_000, output: 8_000 } } },
+      models: {
+        [MODEL]: {
+          name: MODEL,
+          limit: { context: 100_000, output: 8_000 },
+          cost: { input: PRICE.input, output: PRICE.output, cache_read: PRICE.cached },
+        },
+      },
     },
   },
   model: `fake/${MODEL}`,
@@ -82,6 +65,30 @@ const opencodeEnvironment = (place: AgentPlace) => ({
   OPENCODE_DISABLE_LSP_DOWNLOAD: '1',
 });
 
+const WORDLESS_REFUSAL: Otherwise = {
+  cause: 'no_result',
+  end: 'tried again',
+  why: 'it leaves out the words of a refusal, and nothing is left',
+};
+const NOT_ADOPTABLE = 'it is talked to by pipes, which end with the sidecar';
+
+const codexConfig = (modelUrl: string): string => `model = "${CODEX_MODEL}"
+model_provider = "fake"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+
+[analytics]
+enabled = false
+
+[model_providers.fake]
+name = "fake"
+base_url = "${modelUrl}/v1"
+env_key = "CODEX_API_KEY"
+wire_api = "responses"
+request_max_retries = 1
+stream_max_retries = 1
+`;
+
 export const PROGRAMS: readonly AgentProgram[] = [
   {
     name: 'claude-code',
@@ -89,10 +96,12 @@ export const PROGRAMS: readonly AgentProgram[] = [
     wake(place) {
       const { file, cwd, key, modelUrl } = place;
       const env = { ...environment(place), ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: modelUrl, IS_SANDBOX: '1' };
-      return Promise.resolve(['claudeCode', { bin: file, cwd, permissions: 'full', session: 'resume', env }]);
+      return Promise.resolve(['claudeCode', { bin: file, cwd, model: CLAUDE_MODEL, permissions: 'full', session: 'resume', env }]);
     },
     sessions: '.claude/projects',
     usageOf: 'all',
+    price: priceOfClaude,
+    background: ['shell', 'subagent'],
     tellsUsageEarly: true,
     tellsWhetherItWorked: true,
     triesOnAfter: [],
@@ -107,7 +116,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const provider = `{name="fake",base_url="${modelUrl}/v1",env_key="CODEX_API_KEY",wire_api="responses",request_max_retries=1,stream_max_retries=1}`;
       const extraArgs = ['-c', 'model_provider="fake"', '-c', `model_providers.fake=${provider}`];
       const env = { ...environment(place), CODEX_API_KEY: key };
-      return Promise.resolve(['codex', { bin: file, cwd, model: 'gpt-5.1-codex', permissions: 'full', session: 'resume', extraArgs, env }]);
+      return Promise.resolve(['codex', { bin: file, cwd, model: CODEX_MODEL, permissions: 'full', session: 'resume', extraArgs, env }]);
     },
     sessions: '.codex/sessions',
     usageOf: 'all',
@@ -115,6 +124,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsWhetherItWorked: true,
     triesOnAfter: [],
     tellsRetries: true,
+    otherwise: { refused: WORDLESS_REFUSAL },
     idleMs: 15_000,
   },
   {
@@ -128,7 +138,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     usageOf: 'all',
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
-    triesOnAfter: [429, 500],
+    triesOnAfter: ['429', '500', '503', '529'],
     tellsRetries: true,
     idleMs: 20_000,
   },
@@ -141,9 +151,11 @@ export const PROGRAMS: readonly AgentProgram[] = [
     },
     sessions: '.local/share/opencode',
     usageOf: 'work',
+    price: () => PRICE,
+    compacts: true,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
-    triesOnAfter: [500],
+    triesOnAfter: ['500', '503', '529', 'cut'],
     tellsRetries: false,
     idleMs: 30_000,
   },
@@ -153,7 +165,8 @@ export const PROGRAMS: readonly AgentProgram[] = [
     async wake(place) {
       const { file, cwd, home, key, modelUrl } = place;
       const configFile = join(home, 'openclaw.json');
-      const model = { id: MODEL, name: MODEL, contextWindow: 100_000, maxTokens: 8_000 };
+      const cost = { input: PRICE.input, output: PRICE.output, cacheRead: PRICE.cached, cacheWrite: 0 };
+      const model = { id: MODEL, name: MODEL, contextWindow: 100_000, maxTokens: 8_000, cost };
       const fake = { baseUrl: `${modelUrl}/v1`, apiKey: key, api: 'openai-completions', models: [model] };
       await writeFile(configFile, JSON.stringify({ models: { mode: 'merge', providers: { fake } } }));
       return ['openclaw', { bin: file, cwd, configFile, model: `fake/${MODEL}`, env: environment(place) }];
@@ -161,7 +174,9 @@ export const PROGRAMS: readonly AgentProgram[] = [
     usageOf: 'all',
     tellsUsageEarly: false,
     tellsWhetherItWorked: false,
-    triesOnAfter: [429, 500],
+    price: () => PRICE,
+    noiseIsLife: 'it prints nothing else while it works',
+    triesOnAfter: ['429', '500', '503', '529'],
     tellsRetries: true,
     idleMs: 120_000,
   },
@@ -175,11 +190,11 @@ export const PROGRAMS: readonly AgentProgram[] = [
     },
     sessions: '.gemini/tmp',
     losesFreshSessions: 'it does not find a session that was begun in the same minute; begins afresh instead',
-    notAdoptable: 'it is talked to by pipes, which end with the sidecar',
+    notAdoptable: NOT_ADOPTABLE,
     usageOf: 'all',
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
-    triesOnAfter: [429, 500],
+    triesOnAfter: ['429', '500', '503', '529'],
     tellsRetries: false,
     idleMs: 20_000,
   },
@@ -195,12 +210,51 @@ export const PROGRAMS: readonly AgentProgram[] = [
       return Promise.resolve(['acp', { ...options, onPermission: 'allow-once', session: 'resume', env }]);
     },
     sessions: '.local/share/opencode',
-    notAdoptable: 'it is talked to by pipes, which end with the sidecar',
+    notAdoptable: NOT_ADOPTABLE,
     usageOf: 'nothing',
+    compacts: true,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
-    triesOnAfter: [500],
+    triesOnAfter: ['500', '503', '529', 'cut'],
     tellsRetries: false,
     idleMs: 30_000,
+  },
+  {
+    name: 'acp-claude',
+    npm: CLAUDE_ACP,
+    wake(place) {
+      const { file, cwd, key, modelUrl } = place;
+      const env = { ...environment(place), ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: modelUrl, ANTHROPIC_MODEL: CLAUDE_MODEL };
+      return Promise.resolve(['acp', { agent: 'claude', bin: file, cwd, onPermission: 'allow-once', session: 'resume', env }]);
+    },
+    sessions: '.claude/projects',
+    notAdoptable: NOT_ADOPTABLE,
+    usageOf: 'work',
+    price: priceOfClaude,
+    tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
+    triesOnAfter: [],
+    tellsRetries: false,
+    background: ['shell', 'subagent'],
+    idleMs: 20_000,
+  },
+  {
+    name: 'acp-codex',
+    npm: CODEX_ACP,
+    async wake(place) {
+      const { file, cwd, home, key, modelUrl } = place;
+      await mkdir(join(home, '.codex'), { recursive: true });
+      await writeFile(join(home, '.codex/config.toml'), codexConfig(modelUrl));
+      const env = { ...environment(place), CODEX_API_KEY: key };
+      return ['acp', { agent: 'codex', bin: file, cwd, onPermission: 'allow-once', session: 'resume', env }];
+    },
+    sessions: '.codex/sessions',
+    notAdoptable: NOT_ADOPTABLE,
+    usageOf: 'all',
+    tellsUsageEarly: false,
+    tellsWhetherItWorked: true,
+    triesOnAfter: [],
+    tellsRetries: true,
+    idleMs: 20_000,
   },
 ];

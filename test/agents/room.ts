@@ -5,10 +5,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryEntry, TaskDetail } from '../../apps/client/types.ts';
+import type { Acceptance } from '../../core/domain/task.ts';
 import type { Program, World } from '../apps/world.ts';
 import { WRONG_KEY, type FakeModel, type ModelCall } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';
-import type { AgentProgram } from './programs.ts';
+import type { AgentProgram } from './agent-program.ts';
 
 /** For what takes a program no more than its start and two calls of its model: the slowest needs 30 s on two busy cores. */
 const WAIT_MS = 180_000;
@@ -24,8 +25,14 @@ export interface RoomOptions {
   /** Of the case. */
   readonly name: string;
   readonly isKeyWrong: boolean;
-  /** Over those of the program. */
-  readonly options: Readonly<Record<string, unknown>>;
+  /** Over those of the program, which it gets. */
+  readonly options: (own: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
+}
+
+/** What a task says beside its description. */
+export interface TaskMore {
+  readonly max_retries?: number;
+  readonly accept?: Acceptance;
 }
 
 export interface Room {
@@ -34,21 +41,25 @@ export interface Room {
   /** Where the agent works. */
   readonly cwd: string;
   /** Submits a task for this agent alone; answers its id. */
-  submit(description: string, more?: { readonly max_retries?: number }): Promise<string>;
+  submit(description: string, more?: TaskMore): Promise<string>;
   task(id: string): Promise<TaskDetail>;
   /** Waits for an event of the task and answers the newest of this name, from its history. */
   event(id: string, ...names: readonly HistoryEntry['event'][]): Promise<HistoryEntry>;
-  /** Waits for its end, which must be `completed`. */
+  /** Waits for its end, which must be `completed`, without having been handed back. */
   completed(id: string): Promise<TaskDetail>;
+  /** Waits for its end, whatever comes before. */
+  ended(id: string): Promise<TaskDetail>;
   cancel(id: string): Promise<void>;
   pausedCause(): Promise<string | null>;
   /** Waits for a file in `cwd`. */
   file(name: string): Promise<void>;
-  /** Waits until so many calls of its model have failed with this status. */
-  called(status: number, times: number): Promise<void>;
+  /** Waits until so many calls of its model have failed. */
+  calledInVain(times: number): Promise<void>;
   /** The calls of the model so far. */
   calls(): readonly ModelCall[];
   killSidecar(): Promise<void>;
+  /** Tells it to stop, and waits until it has. */
+  stopSidecar(): Promise<void>;
   startSidecar(): Promise<void>;
   /** What the sidecar has logged. */
   log(): string;
@@ -71,7 +82,8 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
   await mkdir(cwd, { recursive: true });
   const key = `${isKeyWrong ? WRONG_KEY : 'right-key'}-${agentId}`;
   const [runner, own] = await program.wake({ file: installed.file, path: installed.path, home, cwd, modelUrl: model.url, key });
-  const start = (): Promise<Program> => world.startSidecar(agentId, { capabilities: [agentId], wake: [runner, { ...own, ...options }] });
+  const start = (): Promise<Program> =>
+    world.startSidecar(agentId, { capabilities: [agentId], wake: [runner, { ...own, ...options(own) }] });
   let sidecar = await start();
   const tasks: string[] = [];
   const newest = async (id: string, names: readonly string[]): Promise<HistoryEntry | undefined> =>
@@ -97,6 +109,10 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
       assert.equal(task.status, 'completed', `the task is ${task.status}: ${String(task.last_error)}`);
       return task;
     },
+    async ended(id) {
+      await world.event(id, ['completed', 'dead_lettered', 'cancelled'], WAIT_MS);
+      return world.api.get(id);
+    },
     async cancel(id) {
       await world.api.cancel(id);
     },
@@ -104,13 +120,16 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
       return (await world.api.agent(agentId)).paused_cause ?? null;
     },
     file: (file) => until(`a file ${file}`, WAIT_MS, () => existsSync(join(cwd, file))),
-    called: (status, times) =>
-      until(`${times} calls of its model that fail with ${status}`, WAIT_MS, () => {
-        return model.calls(key).filter((call) => call.status === status).length >= times;
+    calledInVain: (times) =>
+      until(`${times} calls of its model that fail`, WAIT_MS, () => {
+        return model.calls(key).filter(({ status }) => status !== 200).length >= times;
       }),
     calls: () => model.calls(key),
     async killSidecar() {
       await sidecar.kill('SIGKILL');
+    },
+    async stopSidecar() {
+      await sidecar.kill('SIGTERM');
     },
     async startSidecar() {
       sidecar = await start();

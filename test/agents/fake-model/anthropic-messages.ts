@@ -1,7 +1,18 @@
 /** `POST /v1/messages`, as Anthropic speaks it. */
-import { CALL_USAGE, listOf, namesIn, objectOf, textOf, type ModelApi, type Reply, type Turn } from './model-api.ts';
-
-const KINDS: Readonly<Record<number, string>> = { 401: 'authentication_error', 429: 'rate_limit_error', 500: 'api_error' };
+import {
+  CALL_USAGE,
+  endOf,
+  listOf,
+  namesIn,
+  objectOf,
+  textOf,
+  type Failure,
+  type ModelApi,
+  type Reply,
+  type Said,
+  type ServiceFailure,
+  type Turn,
+} from './model-api.ts';
 
 const USAGE = {
   input_tokens: CALL_USAGE.input - CALL_USAGE.cached,
@@ -23,18 +34,22 @@ export const anthropicMessages: ModelApi = {
     }),
   tools: (body) => namesIn(listOf(body['tools'])),
   isStreamed: (_path, body) => body['stream'] === true,
-  whole: (reply) => ({ ...messageOf(reply), content: [blockOf(reply)], stop_reason: stopOf(reply), usage: USAGE }),
+  whole: (reply) => ({ ...messageOf(reply), content: blocksOf(reply), stop_reason: stopOf(reply), usage: USAGE }),
   stream(reply) {
-    const block = blockOf(reply);
-    const isCall = 'call' in reply.answer;
-    const delta = isCall
-      ? { type: 'input_json_delta', partial_json: JSON.stringify(objectOf(block['input'])) }
-      : { type: 'text_delta', text: block['text'] };
+    const blocks = blocksOf(reply).flatMap((block) => {
+      const isCall = block['type'] === 'tool_use';
+      const delta = isCall
+        ? { type: 'input_json_delta', partial_json: JSON.stringify(objectOf(block['input'])) }
+        : { type: 'text_delta', text: block['text'] };
+      return [
+        { type: 'content_block_start', index: 0, content_block: isCall ? { ...block, input: {} } : { ...block, text: '' } },
+        { type: 'content_block_delta', index: 0, delta },
+        { type: 'content_block_stop', index: 0 },
+      ];
+    });
     const events = [
       { type: 'message_start', message: { ...messageOf(reply), content: [], stop_reason: null, usage: { ...USAGE, output_tokens: 1 } } },
-      { type: 'content_block_start', index: 0, content_block: isCall ? { ...block, input: {} } : { ...block, text: '' } },
-      { type: 'content_block_delta', index: 0, delta },
-      { type: 'content_block_stop', index: 0 },
+      ...blocks,
       {
         type: 'message_delta',
         delta: { stop_reason: stopOf(reply), stop_sequence: null },
@@ -44,12 +59,50 @@ export const anthropicMessages: ModelApi = {
     ];
     return events.map((data) => ({ name: data.type, data }));
   },
-  error: (status, message) => ({ type: 'error', error: { type: KINDS[status] ?? 'invalid_request_error', message } }),
+  failure,
 };
 
 const messageOf = ({ id, model }: Reply) => ({ id: `msg_${id}`, type: 'message', role: 'assistant', model, stop_sequence: null });
-const stopOf = ({ answer }: Reply): string => ('call' in answer ? 'tool_use' : 'end_turn');
-const blockOf = ({ id, answer }: Reply): Readonly<Record<string, unknown>> =>
-  'call' in answer
-    ? { type: 'tool_use', id: `toolu_${id}`, name: answer.call.name, input: answer.call.args }
-    : { type: 'text', text: answer.text };
+
+function stopOf({ answer }: Reply): string {
+  if ('call' in answer) return 'tool_use';
+  const end = endOf(answer);
+  if (end === 'truncated') return 'max_tokens';
+  return end === undefined ? 'end_turn' : 'refusal';
+}
+
+/** None for an answer without a word. */
+function blocksOf({ id, answer }: Reply): readonly Said[] {
+  if ('call' in answer) return [{ type: 'tool_use', id: `toolu_${id}`, name: answer.call.name, input: answer.call.args }];
+  return answer.text === '' ? [] : [{ type: 'text', text: answer.text }];
+}
+
+type Words = readonly [type: string, message: string];
+
+const STATUSES: Readonly<Record<number, Words>> = {
+  400: ['invalid_request_error', 'messages.0.content: Input should be a valid list'],
+  401: ['authentication_error', 'invalid x-api-key'],
+  402: ['billing_error', "There's an issue with your billing or payment information. Please check your payment details."],
+  403: ['permission_error', 'Your API key does not have permission to use the specified resource.'],
+  413: ['request_too_large', 'Request exceeds the maximum allowed number of bytes.'],
+  422: ['invalid_request_error', 'The request was well-formed but could not be processed.'],
+  429: ['rate_limit_error', 'This request would exceed the rate limit for your organization of 50 requests per minute.'],
+  500: ['api_error', 'Internal server error'],
+  503: ['api_error', 'Service temporarily unavailable'],
+  529: ['overloaded_error', 'Overloaded'],
+};
+
+const CREDIT = 'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.';
+
+const FAILURES: Readonly<Record<ServiceFailure, (model: string) => readonly [status: number, words: Words]>> = {
+  credit: () => [400, ['invalid_request_error', CREDIT]],
+  'bad-key': () => [401, ['authentication_error', 'invalid x-api-key']],
+  'no-model': (model) => [404, ['not_found_error', `model: ${model}`]],
+  context: () => [400, ['invalid_request_error', 'prompt is too long: 210042 tokens > 200000 maximum']],
+};
+
+function failure(what: ServiceFailure | number, model: string): Failure {
+  const [status, [type, message]] =
+    typeof what === 'number' ? ([what, STATUSES[what] ?? ['api_error', 'something is wrong']] as const) : FAILURES[what](model);
+  return { status, body: { type: 'error', error: { type, message }, request_id: 'req_made_up' } };
+}

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { anthropicMessages } from './anthropic-messages.ts';
 import { geminiContent } from './gemini-content.ts';
-import { CALL_USAGE, objectOf, type ModelApi, type Said } from './model-api.ts';
+import { CALL_USAGE, objectOf, type Failure, type ModelApi, type Said, type StreamEvent } from './model-api.ts';
 import { openaiChat } from './openai-chat.ts';
 import { openaiResponses } from './openai-responses.ts';
 import { actFor } from './script.ts';
@@ -18,8 +18,9 @@ export const WRONG_KEY = 'wrong-key';
 export interface ModelCall {
   readonly api: string;
   readonly key: string;
-  /** Null: it hangs. */
-  readonly status: number | null;
+  readonly model: string;
+  /** Null: it hangs; `cut`: its answer broke off. */
+  readonly status: number | 'cut' | null;
   /** A call beside the work, such as for a title: it has no tools. */
   readonly isAside: boolean;
   /** Input and output; 0 unless it was answered. */
@@ -41,7 +42,7 @@ export async function fakeModel(): Promise<FakeModel> {
     request.on('error', () => undefined);
     response.on('error', () => undefined);
     void bodyOf(request).then((body) => {
-      answer({ request, response, body, number: calls.length, onCall: (call) => calls.push(call) });
+      answer({ request, response, body, calls });
     });
   });
   server.listen(0, '127.0.0.1');
@@ -72,11 +73,11 @@ interface Asked {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: Said;
-  readonly number: number;
-  readonly onCall: (call: ModelCall) => void;
+  /** So far; this one is put to them. */
+  readonly calls: ModelCall[];
 }
 
-function answer({ request, response, body, number, onCall }: Asked): void {
+function answer({ request, response, body, calls }: Asked): void {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
   const api = request.method === 'POST' ? APIS.find((one) => one.isCall(pathname)) : undefined;
   if (api === undefined) {
@@ -84,34 +85,64 @@ function answer({ request, response, body, number, onCall }: Asked): void {
     return;
   }
   const key = keyOf(request, searchParams);
+  const model = modelOf(pathname, body);
   const tools = api.tools(body);
-  const call = { api: api.name, key, isAside: tools.length === 0, status: 200, tokens: 0 };
-  const act = key.startsWith(WRONG_KEY) ? ({ kind: 'fail', status: 401 } as const) : actFor(api.turns(body), tools);
+  const call = { api: api.name, key, model, isAside: tools.length === 0, status: 200, tokens: 0 } as const;
+  const failedBefore = calls.filter((one) => one.key === key && !one.isAside && one.status !== 200).length;
+  const act = key.startsWith(WRONG_KEY) ? ({ kind: 'fail', what: 401 } as const) : actFor(api.turns(body), tools, failedBefore);
+  const isStreamed = api.isStreamed(pathname, body);
   if (act.kind === 'hang') {
-    onCall({ ...call, status: null });
+    calls.push({ ...call, status: null });
     return;
   }
   if (act.kind === 'fail') {
-    onCall({ ...call, status: act.status });
-    sendJson(response, act.status, api.error(act.status, `the model says ${String(act.status)}`));
+    const failure = api.failure(act.what, model);
+    calls.push({ ...call, status: failure.status });
+    sendFailure(response, failure, { isStreamed, isSoonOver: act.what === 429 });
     return;
   }
-  onCall({ ...call, tokens: CALL_USAGE.input + CALL_USAGE.output });
-  const reply = { id: `fake${String(number)}`, model: modelOf(pathname, body), answer: act.answer };
-  if (!api.isStreamed(pathname, body)) {
-    sendJson(response, 200, api.whole(reply));
+  const reply = { id: `fake${String(calls.length)}`, model, answer: act.answer };
+  if (act.kind === 'cut') {
+    calls.push({ ...call, status: 'cut' });
+    const text = isStreamed ? inStream(api.stream(reply)) : JSON.stringify(api.whole(reply));
+    response.writeHead(200, { 'content-type': isStreamed ? EVENT_STREAM : JSON_TYPE });
+    response.write(text.slice(0, text.length / 2), () => response.destroy());
     return;
   }
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
-  for (const { name, data } of api.stream(reply)) {
-    const text = typeof data === 'string' ? data : JSON.stringify(data);
-    response.write(`${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`);
-  }
-  response.end();
+  calls.push({ ...call, tokens: CALL_USAGE.input + CALL_USAGE.output });
+  if (isStreamed) sendStream(response, api.stream(reply));
+  else sendJson(response, 200, api.whole(reply));
 }
 
-function sendJson(response: ServerResponse, status: number, body: Said): void {
-  response.writeHead(status, { 'content-type': 'application/json', ...(status === 429 ? { 'retry-after': '1' } : {}) });
+const EVENT_STREAM = 'text/event-stream';
+const JSON_TYPE = 'application/json';
+
+const inStream = (events: readonly StreamEvent[]): string =>
+  events
+    .map(({ name, data }) => {
+      const text = typeof data === 'string' ? data : JSON.stringify(data);
+      return `${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`;
+    })
+    .join('');
+
+function sendStream(response: ServerResponse, events: readonly StreamEvent[]): void {
+  response.writeHead(200, { 'content-type': EVENT_STREAM, 'cache-control': 'no-cache' });
+  response.end(inStream(events));
+}
+
+interface FailureHow {
+  readonly isStreamed: boolean;
+  /** It says when to try again. */
+  readonly isSoonOver: boolean;
+}
+
+function sendFailure(response: ServerResponse, { status, body, event }: Failure, { isStreamed, isSoonOver }: FailureHow): void {
+  if (event !== undefined && isStreamed) sendStream(response, [event]);
+  else sendJson(response, status, body, isSoonOver ? { 'retry-after': '1' } : {});
+}
+
+function sendJson(response: ServerResponse, status: number, body: Said, headers: Readonly<Record<string, string>> = {}): void {
+  response.writeHead(status, { 'content-type': JSON_TYPE, ...headers });
   response.end(JSON.stringify(body));
 }
 

@@ -12,11 +12,18 @@ export interface ToolCall {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** What it answers: words, or a call of a tool. */
-export type Answer = { readonly text: string } | { readonly call: ToolCall };
+/** Why an answer is not whole, or is none: its longest length, a refusal of the model, a filter of its service. */
+export type ShortEnd = 'truncated' | 'refused' | 'filtered';
 
-/** Tokens of one call, the same for all APIs; each says them in its own words. `input` includes `cached`. */
-export const CALL_USAGE = { input: 120, cached: 20, output: 7 } as const;
+/** What it answers: words, or a call of a tool. */
+export type Answer = { readonly text: string; readonly end?: ShortEnd | undefined } | { readonly call: ToolCall };
+
+/** Tokens of one call, the same for all APIs; each says them in its own words. `input` includes `cached`, `output` `thinking`. */
+export const CALL_USAGE = { input: 120, cached: 20, output: 7, thinking: 3 } as const;
+
+/** What a service says in words of its own, beside what a status says: a spent account, a bad key, no such model, a context that is too long. */
+export const SERVICE_FAILURES = ['credit', 'bad-key', 'no-model', 'context'] as const;
+export type ServiceFailure = (typeof SERVICE_FAILURES)[number];
 
 /** Some JSON object that a program sent. */
 export type Said = Readonly<Record<string, unknown>>;
@@ -34,6 +41,14 @@ export interface StreamEvent {
   readonly data: Said | string;
 }
 
+/** How a service says that it fails. */
+export interface Failure {
+  readonly status: number;
+  readonly body: Said;
+  /** Where it says so in a stream that has begun well, instead of by its status. */
+  readonly event?: StreamEvent | undefined;
+}
+
 /** How one API is spoken. Pure. */
 export interface ModelApi {
   readonly name: string;
@@ -45,8 +60,11 @@ export interface ModelApi {
   isStreamed(path: string, body: Said): boolean;
   whole(reply: Reply): Said;
   stream(reply: Reply): readonly StreamEvent[];
-  error(status: number, message: string): Said;
+  /** In its own words; a number is a status. */
+  failure(what: ServiceFailure | number, model: string): Failure;
 }
+
+export const endOf = (answer: Answer): ShortEnd | undefined => ('call' in answer ? undefined : answer.end);
 
 export const objectOf = (value: unknown): Said =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Said) : {};

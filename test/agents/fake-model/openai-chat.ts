@@ -1,11 +1,24 @@
 /** `POST /v1/chat/completions`, as OpenAI and many others speak it. */
-import { CALL_USAGE, listOf, namesIn, objectOf, textOf, type ModelApi, type Reply, type Said, type StreamEvent } from './model-api.ts';
+import {
+  CALL_USAGE,
+  endOf,
+  listOf,
+  namesIn,
+  objectOf,
+  textOf,
+  type ModelApi,
+  type Reply,
+  type Said,
+  type StreamEvent,
+} from './model-api.ts';
+import { openaiFailure } from './openai-failure.ts';
 
 const USAGE = {
   prompt_tokens: CALL_USAGE.input,
   completion_tokens: CALL_USAGE.output,
   total_tokens: CALL_USAGE.input + CALL_USAGE.output,
   prompt_tokens_details: { cached_tokens: CALL_USAGE.cached },
+  completion_tokens_details: { reasoning_tokens: CALL_USAGE.thinking },
 };
 
 export const openaiChat: ModelApi = {
@@ -37,21 +50,21 @@ export const openaiChat: ModelApi = {
       { data: '[DONE]' },
     ];
   },
-  error: openaiError,
+  failure: (what, model) => openaiFailure(what, model),
 };
 
 const headOf = ({ id, model }: Reply) => ({ id: `chatcmpl-${id}`, created: 1, model });
-const reasonOf = ({ answer }: Reply): string => ('call' in answer ? 'tool_calls' : 'stop');
 
-function saidOf({ id, answer }: Reply): Said {
-  if (!('call' in answer)) return { content: answer.text };
-  const { name, args } = answer.call;
-  return { tool_calls: [{ index: 0, id: `call_${id}`, type: 'function', function: { name, arguments: JSON.stringify(args) } }] };
+/** A refusal in words of the model ends as any answer. */
+function reasonOf({ answer }: Reply): string {
+  if ('call' in answer) return 'tool_calls';
+  const end = endOf(answer);
+  if (end === 'truncated') return 'length';
+  return end === 'filtered' ? 'content_filter' : 'stop';
 }
 
-const CODES: Readonly<Record<number, string>> = { 401: 'invalid_api_key', 429: 'rate_limit_exceeded' };
-
-export function openaiError(status: number, message: string): Said {
-  const type = status === 429 ? 'rate_limit_exceeded' : status >= 500 ? 'server_error' : 'invalid_request_error';
-  return { error: { message, type, code: CODES[status] ?? null, param: null } };
+function saidOf({ id, answer }: Reply): Said {
+  if (!('call' in answer)) return answer.end === 'refused' ? { refusal: answer.text } : { content: answer.text };
+  const { name, args } = answer.call;
+  return { tool_calls: [{ index: 0, id: `call_${id}`, type: 'function', function: { name, arguments: JSON.stringify(args) } }] };
 }

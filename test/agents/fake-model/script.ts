@@ -1,22 +1,35 @@
 /**
  * What the model does, as the task itself says: the newest `[[word: rest]]` that a user has said.
  *
- *     [[shell: COMMAND]]    calls the program's shell once, then says that it is done
- *     [[status: CODE]]      every call fails with this HTTP status
- *     [[hang]]              no call is ever answered
+ *     [[shell: COMMAND]]                calls the program's shell once, then says that it is done
+ *     [[background: COMMAND]]           the same in the background, and another word of it once the program says that it is over
+ *     [[subagent]]                      the same with a subagent that calls a shell
+ *     [[status: CODE]]                  every call fails with this HTTP status
+ *     [[answers: WORD]]                 every call is answered so: see `answerTo`
+ *     [[outage: N before COMMAND]]      so many calls fail with 503 at first; then as with `shell`
+ *     [[outage: N after COMMAND]]       as with `shell`, but so many calls after its tool fail with 503
+ *     [[overflow]]                      its context is too long once, and it answers after that
+ *     [[hang]]                          no call is ever answered
  */
-import type { Answer, ToolCall, Turn } from './model-api.ts';
+import { SERVICE_FAILURES, type Answer, type ServiceFailure, type ToolCall, type Turn } from './model-api.ts';
 
 export type Act =
-  { readonly kind: 'answer'; readonly answer: Answer } | { readonly kind: 'fail'; readonly status: number } | { readonly kind: 'hang' };
+  | { readonly kind: 'answer'; readonly answer: Answer }
+  /** The stream breaks off in the middle of the answer. */
+  | { readonly kind: 'cut'; readonly answer: Answer }
+  | { readonly kind: 'fail'; readonly what: ServiceFailure | number }
+  | { readonly kind: 'hang' };
 
 const TAG = /\[\[(\w+)(?::\s*([^]*?))?\]\]/;
 
+type Args = ToolCall['args'];
+const described = (command: string): Args => ({ command, description: 'does the task' });
+
 /** The shell as each program names it, and how it is called. */
-const SHELLS: Readonly<Record<string, (command: string) => ToolCall['args']>> = {
-  Bash: (command) => ({ command, description: 'does the task' }),
-  bash: (command) => ({ command, description: 'does the task' }),
-  run_shell_command: (command) => ({ command, description: 'does the task' }),
+const SHELLS: Readonly<Record<string, (command: string) => Args>> = {
+  Bash: described,
+  bash: described,
+  run_shell_command: described,
   exec_command: (command) => ({ cmd: command }),
   shell_command: (command) => ({ command }),
   exec: (command) => ({ command }),
@@ -24,26 +37,101 @@ const SHELLS: Readonly<Record<string, (command: string) => ToolCall['args']>> = 
 
 /** Answers that a program can be told apart by: in which turn of the user it was, and what its tool said. */
 export const doneText = (userTurns: number, said: string): string => `done in turn ${String(userTurns)}: ${said}`;
+/** What it says of what is in the background: when it was begun, and when it is over. */
+export const BEGUN_TEXT = 'it is at work in the background';
+export const OVER_TEXT = 'it is over in the background: this is the last word';
+/** The beginning of an answer that is cut off, and a refusal. */
+export const CUT_TEXT = 'this is the beginning of an answer that is';
+export const REFUSAL_TEXT = 'I am sorry, but I cannot help with that.';
+const LONG_CHARACTERS = 200_000;
+const OUTAGE_STATUS = 503;
+/** It has tools itself, and is told so in its own prompt. */
+const SUBAGENT_PROMPT = '[[shell: sleep 2; echo made by the tool]]';
 
-export function actFor(turns: readonly Turn[], tools: readonly string[]): Act {
+const say = (text: string): Act => ({ kind: 'answer', answer: { text } });
+const call = (name: string, args: Args): Act => ({ kind: 'answer', answer: { call: { name, args } } });
+
+/** One conversation, from where its newest word to the model stands. */
+interface Asked {
+  readonly rest: string;
+  readonly tools: readonly string[];
+  /** What followed that word. */
+  readonly later: readonly Turn[];
+  /** Of the user, with a word to the model in them. */
+  readonly turns: number;
+  readonly failedBefore: number;
+}
+
+/** `failedBefore`: calls of the same program that failed so far, but for those beside its work. */
+export function actFor(turns: readonly Turn[], tools: readonly string[], failedBefore = 0): Act {
   const tagged = turns.flatMap(({ role, text }, index) => (role === 'user' && TAG.test(text) ? [index] : []));
   const last = tagged.at(-1);
-  const [, word, rest = ''] = TAG.exec(last === undefined ? '' : (turns[last]?.text ?? '')) ?? [];
-  const say = (text: string): Act => ({ kind: 'answer', answer: { text } });
+  const [, word = '', rest = ''] = TAG.exec(last === undefined ? '' : (turns[last]?.text ?? '')) ?? [];
+  return (
+    ACTS[word]?.({ rest: rest.trim(), tools, later: turns.slice(last), turns: tagged.length, failedBefore }) ?? say('nothing was asked')
+  );
+}
+
+const ACTS: Readonly<Record<string, (asked: Asked) => Act>> = {
+  hang: () => ({ kind: 'hang' }),
+  status: ({ rest }) => ({ kind: 'fail', what: Number(rest) }),
+  answers: ({ rest }) => answerTo(rest),
+  shell: withShell,
+  background: (asked) => inBackground(asked, call('Bash', { command: asked.rest, description: 'does the task', run_in_background: true })),
+  subagent(asked) {
+    const name = asked.tools.find((tool) => tool === 'Agent' || tool === 'Task') ?? 'Task';
+    const args = { description: 'a part of it', prompt: SUBAGENT_PROMPT, subagent_type: 'general-purpose', run_in_background: true };
+    return inBackground(asked, call(name, args));
+  },
+  outage(asked) {
+    const [, count = '', when = '', command = ''] = /^(\d+) (before|after) ([^]*)$/.exec(asked.rest) ?? [];
+    const isDue = when === 'before' || resultsIn(asked).length > 0;
+    if (asked.tools.length > 0 && isDue && asked.failedBefore < Number(count)) return { kind: 'fail', what: OUTAGE_STATUS };
+    return withShell({ ...asked, rest: command });
+  },
+  overflow: ({ tools, failedBefore }) =>
+    tools.length > 0 && failedBefore === 0 ? { kind: 'fail', what: 'context' } : say('it goes on after that'),
+};
+
+const resultsIn = ({ later }: Asked): readonly Turn[] => later.filter(({ role }) => role === 'tool');
+
+function withShell(asked: Asked): Act {
+  const { tools, rest, turns } = asked;
+  const shell = tools.find((name) => name in SHELLS);
+  if (tools.length === 0) return say('a title'); // Some programs ask for one beside the work.
+  if (shell === undefined) return say(`there is no shell among ${tools.join(', ')}`);
+  const results = resultsIn(asked);
+  if (results.length > 0) return say(doneText(turns, results.at(-1)?.text.trim().slice(0, 200) ?? ''));
+  return call(shell, SHELLS[shell]?.(rest) ?? {});
+}
+
+/** Once it has said that it has begun, whatever it is told next is that it is over. */
+function inBackground({ tools, later }: Asked, begin: Act): Act {
+  if (tools.length === 0) return say('a title');
+  const result = later.findIndex(({ role }) => role === 'tool');
+  if (result === -1) return begin;
+  const begun = later.findIndex(({ role, text }, index) => index > result && role === 'assistant' && text !== '');
+  return say(begun === -1 ? BEGUN_TEXT : OVER_TEXT);
+}
+
+/** How a call ends that has no more to say than that. */
+function answerTo(word: string): Act {
+  const failure = SERVICE_FAILURES.find((name) => name === word);
+  if (failure !== undefined) return { kind: 'fail', what: failure };
   switch (word) {
-    case 'hang':
-      return { kind: 'hang' };
-    case 'status':
-      return { kind: 'fail', status: Number(rest) };
-    case 'shell': {
-      const shell = tools.find((name) => name in SHELLS);
-      if (tools.length === 0) return say('a title'); // Some programs ask for one beside the work.
-      if (shell === undefined) return say(`there is no shell among ${tools.join(', ')}`);
-      const results = turns.slice(last).filter(({ role }) => role === 'tool');
-      if (results.length > 0) return say(doneText(tagged.length, results.at(-1)?.text.trim().slice(0, 200) ?? ''));
-      return { kind: 'answer', answer: { call: { name: shell, args: SHELLS[shell]?.(rest.trim()) ?? {} } } };
-    }
+    case 'empty':
+      return say('');
+    case 'long':
+      return say('long '.repeat(LONG_CHARACTERS / 5));
+    case 'truncated':
+      return { kind: 'answer', answer: { text: CUT_TEXT, end: 'truncated' } };
+    case 'refused':
+      return { kind: 'answer', answer: { text: REFUSAL_TEXT, end: 'refused' } };
+    case 'filtered':
+      return { kind: 'answer', answer: { text: '', end: 'filtered' } };
+    case 'cut':
+      return { kind: 'cut', answer: { text: CUT_TEXT } };
     default:
-      return say('nothing was asked');
+      return say(`there is no answer "${word}"`);
   }
 }

@@ -1,0 +1,77 @@
+/** Each answer of the model's service, with each program: what comes of the task is what answers.ts says, or what the program is known to make of it. */
+import assert from 'node:assert/strict';
+import type { Acceptance } from '../../core/domain/task.ts';
+import { ANSWER_NAMES, ANSWERS, type AnswerName, type Outcome, type Otherwise } from './answers.ts';
+import type { AgentProgram } from './agent-program.ts';
+import { givenUp, handedBack, outputOf, triedAgain, triesUntilCancelled, type AgentCase } from './case-kit.ts';
+import { CUT_TEXT } from './fake-model/script.ts';
+import type { Room } from './room.ts';
+
+const otherwise = ({ otherwise: known }: AgentProgram, name: AnswerName): Otherwise | undefined => known?.[name];
+
+const impossible = (program: AgentProgram, name: AnswerName): string | null => {
+  const known = otherwise(program, name);
+  return known !== undefined && 'isImpossible' in known ? `not possible: ${known.why}` : null;
+};
+
+function wantedOf(program: AgentProgram, name: AnswerName): Outcome {
+  const known = otherwise(program, name);
+  return { cause: ANSWERS[name].cause, end: ANSWERS[name].end, ...(known === undefined || 'isImpossible' in known ? {} : known) };
+}
+
+const answerCase = (name: AnswerName): AgentCase => ({
+  name,
+  about: ANSWERS[name].about,
+  unsupported: (program) => impossible(program, name),
+  async run(room) {
+    const { tag } = ANSWERS[name];
+    if (room.program.triesOnAfter.includes(name)) return triesUntilCancelled(room, tag);
+    const { cause, end } = wantedOf(room.program, name);
+    const note = await COMES_OF[end](room, tag, cause);
+    return otherwise(room.program, name)?.why ?? note;
+  },
+});
+
+const COMES_OF: Readonly<Record<Outcome['end'], (room: Room, tag: string, cause: string) => Promise<string | undefined>>> = {
+  'handed back': handedBack,
+  'given up': givenUp,
+  'tried again': triedAgain,
+  async completed(room, tag) {
+    const task = await room.completed(await room.submit(tag));
+    assert.notEqual(outputOf(task).text.trim(), '', 'a result says something');
+    return undefined;
+  },
+};
+
+/** Ends that a task may take as its result, by the word for it. */
+const TAKEN = { empty: 'empty', truncated: 'truncated', refused: 'refused', filtered: 'refused' } as const;
+
+/** A task that takes such an end gets it as its result, which says so; where there is not a word of it, it takes that too. */
+const takenCase = (name: keyof typeof TAKEN): AgentCase => ({
+  name: `${name}-taken`,
+  about: `${ANSWERS[name].about}, for a task that takes it as its result`,
+  unsupported: (program) => impossible(program, name),
+  async run(room) {
+    const accept: Acceptance = Object.fromEntries(['empty', TAKEN[name]].map((end) => [end, true]));
+    const task = await room.completed(await room.submit(ANSWERS[name].tag, { accept }));
+    const { text, accepted } = outputOf(task);
+    const { cause, end } = wantedOf(room.program, name);
+    const wanted = end === 'completed' ? undefined : cause === 'no_result' ? 'empty' : TAKEN[name];
+    assert.equal(accepted, wanted, `it was taken for ${String(accepted)}: "${text}"`);
+    // Some ask their model to go on some times, and tell all that it said.
+    if (name === 'truncated' && wanted === 'truncated' && text !== '') assert.ok(text.startsWith(CUT_TEXT), text);
+    if (wanted === 'empty') assert.equal(text, '');
+    return text === '' && name !== 'empty' ? 'not a word of it is told' : undefined;
+  },
+});
+
+export const ANSWER_CASES: readonly AgentCase[] = [
+  {
+    name: '401',
+    about: 'a wrong key, whatever is asked: no attempt is spent, and the agent is paused with the reason',
+    isKeyWrong: true,
+    run: (room) => handedBack(room, '[[shell: true]]', 'auth'),
+  },
+  ...ANSWER_NAMES.map(answerCase),
+  ...(Object.keys(TAKEN) as (keyof typeof TAKEN)[]).map(takenCase),
+];

@@ -1,0 +1,48 @@
+/** What the service of a model answers, and what comes of the task: the same whatever program tells it. See docs/agents.md, "Failures". */
+import type { FailureCause } from '../../core/ports/wake-runner.ts';
+
+/**
+ * What comes of a task: it is handed back unspent, and its agent is paused; it has failed, and is not tried again; it has failed, and
+ * is; or the program has made a result of it.
+ */
+export type TaskEnd = 'handed back' | 'given up' | 'tried again' | 'completed';
+
+export interface Outcome {
+  readonly cause: FailureCause;
+  readonly end: TaskEnd;
+}
+
+export interface ServiceAnswer extends Outcome {
+  readonly about: string;
+  /** The word of it to the made-up model. */
+  readonly tag: string;
+}
+
+const row = (tag: string, cause: FailureCause, end: TaskEnd, about: string): ServiceAnswer => ({ tag, cause, end, about });
+
+export const ANSWERS = {
+  credit: row('[[answers: credit]]', 'config', 'handed back', 'a spent account'),
+  'bad-key': row('[[answers: bad-key]]', 'auth', 'handed back', 'a key that it does not know, as each service says it: Google by a 400'),
+  'no-model': row('[[answers: no-model]]', 'config', 'handed back', 'a model that there is not'),
+  '400': row('[[status: 400]]', 'agent_failed', 'given up', 'a request that is wrong'),
+  '402': row('[[status: 402]]', 'config', 'handed back', 'a bill that is not paid'),
+  '403': row('[[status: 403]]', 'auth', 'handed back', 'a key that may not do this'),
+  '413': row('[[status: 413]]', 'limit', 'given up', 'a request that is too large'),
+  '422': row('[[status: 422]]', 'agent_failed', 'given up', 'a request that it cannot process'),
+  '429': row('[[status: 429]]', 'rate_limited', 'handed back', 'too many requests'),
+  '500': row('[[status: 500]]', 'model_unavailable', 'handed back', 'a broken service'),
+  '503': row('[[status: 503]]', 'model_unavailable', 'handed back', 'a service that is away'),
+  '529': row('[[status: 529]]', 'model_unavailable', 'handed back', 'a service that has too much to do'),
+  cut: row('[[answers: cut]]', 'model_unavailable', 'handed back', 'an answer whose stream breaks off'),
+  context: row('[[answers: context]]', 'limit', 'given up', 'a context that is too long'),
+  truncated: row('[[answers: truncated]]', 'limit', 'given up', 'an answer that is cut off at its longest length'),
+  refused: row('[[answers: refused]]', 'agent_failed', 'given up', 'a refusal of the model'),
+  filtered: row('[[answers: filtered]]', 'agent_failed', 'given up', 'an answer that its service holds back'),
+  empty: row('[[answers: empty]]', 'no_result', 'tried again', 'an answer without a word'),
+} as const satisfies Readonly<Record<string, ServiceAnswer>>;
+
+export type AnswerName = keyof typeof ANSWERS;
+export const ANSWER_NAMES = Object.keys(ANSWERS) as readonly AnswerName[];
+
+/** What a program makes of an answer where that is not what the table says; `why` is for people. */
+export type Otherwise = { readonly why: string } & (Partial<Outcome> | { readonly isImpossible: true });

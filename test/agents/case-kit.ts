@@ -1,0 +1,144 @@
+/** What the cases have in common: what a case is, and what is asked of what comes of a task. */
+import assert from 'node:assert/strict';
+import type { TaskDetail } from '../../apps/client/types.ts';
+import { CALL_USAGE } from './fake-model/model-api.ts';
+import { doneText } from './fake-model/script.ts';
+import type { ModelCall } from './fake-model/fake-model.ts';
+import type { AgentProgram } from './agent-program.ts';
+import type { Room } from './room.ts';
+
+export interface AgentCase {
+  readonly name: string;
+  readonly about: string;
+  /** A case that returns has passed, with a note where there is something to say. */
+  run(room: Room): Promise<string | undefined>;
+  readonly isKeyWrong?: boolean;
+  /** Options of the runner for this case, over `own`. */
+  options?(program: AgentProgram, own: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
+  /** Why the program cannot do it; null: it can. */
+  unsupported?(program: AgentProgram): string | null;
+}
+
+/** A tool that ends at once. */
+export const QUICK_TOOL = 'echo made by the tool > made.txt; cat made.txt';
+/** Calls after which a program that tries again by itself has shown that it does. */
+const TRIES_SEEN = 3;
+
+/** The agent can do nothing: the task is handed back unspent, and the agent gets nothing until that is over. */
+export async function handedBack(room: Room, description: string, cause: string): Promise<undefined> {
+  const id = await room.submit(description);
+  const { event, details } = await room.event(id, 'failed', 'released', 'completed');
+  assert.deepEqual([event, details?.['cause']], ['released', cause], JSON.stringify(details));
+  assert.equal(details?.['after_work'] ?? false, !room.program.tellsWhetherItWorked, 'whether a tool may have run');
+  assert.equal(await room.pausedCause(), cause);
+  assert.equal((await room.task(id)).retry_count, 0);
+  await room.cancel(id);
+  await room.nothingLeft(id);
+  return undefined;
+}
+
+/** Trying again would end the same: one attempt, whatever the task allows, and the agent goes on with others. */
+export async function givenUp(room: Room, description: string, cause: string): Promise<undefined> {
+  const id = await room.submit(description, { max_retries: 2 });
+  assert.equal(await failuresOf(room, id, cause), 1, 'how often it was tried');
+  assert.equal(await room.pausedCause(), null);
+  await room.nothingLeft(id);
+  return undefined;
+}
+
+/** It may end better another time: an attempt is spent, and another follows. */
+export async function triedAgain(room: Room, description: string, cause: string): Promise<undefined> {
+  const id = await room.submit(description, { max_retries: 1 });
+  assert.equal(await failuresOf(room, id, cause), 2, 'how often it was tried');
+  await room.nothingLeft(id);
+  return undefined;
+}
+
+/** Waits until it is in the dead letter, and answers how often it has failed: each time for this cause, and it was never handed back. */
+async function failuresOf(room: Room, id: string, cause: string): Promise<number> {
+  await room.event(id, 'dead_lettered', 'completed', 'released');
+  const ends = (await room.task(id)).history.filter(({ event }) => ['failed', 'completed', 'released'].includes(event));
+  for (const { event, details } of ends) assert.deepEqual([event, details?.['cause']], ['failed', cause], JSON.stringify(details));
+  return ends.length;
+}
+
+/** The program tries again by itself for longer than anybody waits: it is at it until it is cancelled. */
+export async function triesUntilCancelled(room: Room, description: string): Promise<string> {
+  const { tellsRetries } = room.program;
+  const id = await room.submit(description);
+  await room.calledInVain(TRIES_SEEN);
+  if (tellsRetries) await room.event(id, 'progress');
+  const { status: stands, history } = await room.task(id);
+  assert.equal(stands, 'assigned');
+  const isTold = history.some(({ event, details }) => event === 'progress' && /attempt \d|retry/i.test(String(details?.['message'])));
+  assert.equal(isTold, tellsRetries, 'whether the hub was told that it tries again');
+  await room.cancel(id);
+  const { details } = await room.event(id, 'stop_confirmed');
+  assert.equal(details?.['outcome'], 'killed');
+  await room.nothingLeft(id);
+  return `tries on by itself, ${tellsRetries ? 'and says so' : 'without a word'}: ended by a cancel`;
+}
+
+export interface TaskOutput {
+  readonly text: string;
+  readonly accepted?: string;
+}
+
+export const outputOf = (task: TaskDetail): TaskOutput => (task.result as { readonly output: TaskOutput }).output;
+
+/** The result is the model's last word, said in this turn of the user: the second where a session was gone on with. */
+export function saidInTurn({ program }: Room, task: TaskDetail, turn: number): void {
+  const { text } = outputOf(task);
+  // A program without sessions may tell its model the task more than once.
+  if (program.sessions !== undefined) assert.ok(text.startsWith(doneText(turn, '')), `its last word is "${text}"`);
+  assert.match(text, /made by the tool/);
+}
+
+/** Tokens that the hub should know of; null where the program tells none. */
+export function tokensOf({ usageOf }: AgentProgram, calls: readonly ModelCall[]): number | null {
+  if (usageOf === 'nothing') return null;
+  return calls.filter(({ isAside }) => usageOf === 'all' || !isAside).reduce((sum, { tokens }) => sum + tokens, 0);
+}
+
+/** Dollars that the hub should know of; null where the program tells none. */
+export function dollarsOf({ price, usageOf }: AgentProgram, calls: readonly ModelCall[]): number | null {
+  if (price === undefined) return null;
+  const counted = calls.filter(({ isAside, tokens }) => tokens > 0 && (usageOf === 'all' || !isAside));
+  return counted.reduce((sum, { model }) => {
+    const { input, cached, output } = price(model);
+    return sum + ((CALL_USAGE.input - CALL_USAGE.cached) * input + CALL_USAGE.cached * cached + CALL_USAGE.output * output) / 1e6;
+  }, 0);
+}
+
+/** Far less than one token costs. */
+const DOLLARS_APART_MAX = 1e-8;
+const isSameAmount = (a: number | null, b: number | null): boolean =>
+  a === null || b === null ? a === b : Math.abs(a - b) < DOLLARS_APART_MAX;
+
+/** All that its model has counted, in tokens and in dollars, and no more. */
+export function usedAsCounted({ program, calls }: Room, { tokens_used, cost_usd }: TaskDetail): void {
+  assert.equal(tokens_used, tokensOf(program, calls()), 'the usage is that of its calls');
+  const wanted = dollarsOf(program, calls());
+  assert.ok(isSameAmount(cost_usd, wanted), `it cost ${String(cost_usd)}, and its calls ${String(wanted)}`);
+}
+
+/** Nothing is counted twice; of the attempt that was killed counts what its program had told by then. */
+export function usedOverAttempts({ program, calls }: Room, task: TaskDetail, callsBefore: readonly ModelCall[]): string | undefined {
+  const used = task.tokens_used;
+  const after = calls().slice(callsBefore.length);
+  if (program.usageOf === 'nothing') {
+    assert.equal(used, null);
+    return 'it tells no usage';
+  }
+  const all = tokensOf(program, calls()) ?? 0;
+  const later = tokensOf(program, after) ?? 0;
+  assert.ok(
+    used !== null && used >= later && used <= all,
+    `${String(used)} tokens, of ${String(later)} and ${String(all)} with those before`,
+  );
+  if (program.tellsUsageEarly) assert.ok(used > later, 'what was told before the end of the program is counted');
+  // Of tokens whose price nobody said, nobody knows what all of it cost.
+  const wanted = used === later ? dollarsOf(program, after) : null;
+  assert.ok(isSameAmount(task.cost_usd, wanted), `it cost ${String(task.cost_usd)}, not ${String(wanted)}`);
+  return used === later ? 'it had told no usage before it was killed' : undefined;
+}
