@@ -50,35 +50,49 @@ export interface FaultsOptions {
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
 }
 
-/** Plays them all, one after the other. */
-export async function faultsRun(options: FaultsOptions = {}): Promise<readonly Outcome[]> {
-  const { scenarios = SCENARIOS, kinds = KINDS, step = 1, first = 1, onProgress = () => undefined, onOutcome = () => undefined } = options;
-  const statements = statementFaults();
-  const template = await emptyDatabase();
-  const outcomes: Outcome[] = [];
-  try {
-    const pairs = scenarios.flatMap((scenario) =>
-      kinds.filter(({ where }) => scenario.fails.includes(where)).map((kind) => ({ scenario, kind })),
-    );
-    for (const { scenario, kind } of pairs) {
-      onProgress(outcomes.length, pairs.length, `${scenario.name}; ${nameOf(kind)}`);
-      const outcome = await everyCall(scenario, kind, { first, step }, { statements, template: template.file });
+export interface Pair {
+  readonly scenario: Scenario;
+  readonly kind: Kind;
+}
+
+export const pairsOf = (scenarios = SCENARIOS, kinds = KINDS): readonly Pair[] =>
+  scenarios.flatMap((scenario) => kinds.filter(({ where }) => scenario.fails.includes(where)).map((kind) => ({ scenario, kind })));
+
+interface Calls {
+  readonly first: number;
+  readonly step: number;
+}
+
+type Play = (pair: Pair, calls: Calls) => Promise<Outcome>;
+
+/** Plays them all, one after the other, in this process. */
+export const faultsRun = (options: FaultsOptions = {}): Promise<readonly Outcome[]> =>
+  withPlayer(async (play) => {
+    const { step = 1, first = 1, onProgress = () => undefined, onOutcome = () => undefined } = options;
+    const pairs = pairsOf(options.scenarios, options.kinds);
+    const outcomes: Outcome[] = [];
+    for (const pair of pairs) {
+      onProgress(outcomes.length, pairs.length, `${pair.scenario.name}; ${nameOf(pair.kind)}`);
+      const outcome = await play(pair, { first, step });
       onOutcome(outcome);
       outcomes.push(outcome);
     }
+    return outcomes;
+  });
+
+/** With the faults in the driver of this process, and an empty database to begin with; leaves neither. */
+export async function withPlayer<T>(work: (play: Play) => Promise<T>): Promise<T> {
+  const statements = statementFaults();
+  const template = await emptyDatabase();
+  try {
+    return await work(({ scenario, kind }, calls) => everyCall(scenario, kind, calls, { statements, template: template.file }));
   } finally {
     statements.remove();
     template.remove();
   }
-  return outcomes;
 }
 
-async function everyCall(
-  scenario: Scenario,
-  kind: Kind,
-  calls: { readonly first: number; readonly step: number },
-  rig: Rig,
-): Promise<Outcome> {
+async function everyCall(scenario: Scenario, kind: Kind, calls: Calls, rig: Rig): Promise<Outcome> {
   const violations: { nth: number; what: string }[] = [];
   let failed = 0;
   for (let nth = calls.first; ; nth += calls.step) {

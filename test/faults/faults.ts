@@ -1,12 +1,14 @@
 /**
  * Fails every call of the store and of a sidecar's disk in turn, as SQLite's own tests of its I/O do:
- * `npm run faults -- [--step N] [--first N] [--scenario TEXT]`. Exits with 1 if anything acknowledged is missing, anything ended twice,
+ * `npm run faults -- [--step N] [--first N] [--scenario TEXT] [--processes N]`. Exits with 1 if anything acknowledged is missing, anything ended twice,
  * or any invariant does not hold afterwards.
  */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
-import { faultsRun, type Outcome } from './faults-run.ts';
+import type { Outcome } from './faults-run.ts';
+import { faultsInProcesses } from './in-processes.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 const SHOWN = 30;
@@ -16,9 +18,11 @@ const { values } = parseArgs({
     step: { type: 'string', default: '1' },
     first: { type: 'string', default: '1' },
     scenario: { type: 'string', default: '' },
+    processes: { type: 'string', default: String(availableParallelism()) },
   },
 });
 const [step, first] = [wholeNumber('step', values.step), wholeNumber('first', values.first)];
+const processes = wholeNumber('processes', values.processes);
 const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.scenario));
 if (scenarios.length === 0)
   throw new Error(`--scenario ${values.scenario}: there is none of that name; ${SCENARIOS.map(({ name }) => name).join('; ')}`);
@@ -35,7 +39,7 @@ const onOutcome = ({ scenario, kind, violations: found }: Outcome): void => {
   told = Math.min(SHOWN, told + found.length);
 };
 const onProgress = (done: number, of: number, note: string): void => (bar ??= progressBar(of)).at(done, note);
-const outcomes = await faultsRun({ scenarios, step, first, onProgress, onOutcome });
+const outcomes = await faultsInProcesses(processes, { scenarios, step, first, onProgress, onOutcome });
 (bar as ReturnType<typeof progressBar> | null)?.end();
 const seconds = Math.round((performance.now() - beganMs) / 1_000);
 
@@ -53,6 +57,7 @@ writeFigures('faults', values.scenario === '' && first === 1 && step === 1, {
   step,
   first,
   stories: scenarios.length,
+  processes,
   callsFailed: failed,
   seconds,
   violations: violations.slice(0, SHOWN),
