@@ -224,16 +224,16 @@ t.test(
     t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
     const { task_id: id } = await api.submit({ description: 'for nobody' });
     t.match(await api.get(id), { waiting_for: { reason: 'agent_offline' } });
-    const config = readFileSync(join(world.dir, 'a1.config.ts'), 'utf8');
+    const config = readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8');
     const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
       writeFileSync(join(world.dir, name), text);
       const { out } = await run(['doctor', '--json', '--config', join(world.dir, name)], { cwd: world.dir });
       const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly kind: string }[] };
       return findings.flatMap(({ check, kind }) => (kind === 'damage' ? [check] : []));
     };
-    t.strictSame(await onItsMachine('well.config.ts', config), []);
-    t.strictSame(await onItsMachine('token.config.ts', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
+    t.strictSame(await onItsMachine('well.config.mjs', config), []);
+    t.strictSame(await onItsMachine('token.config.mjs', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
     await hub.kill('SIGTERM');
-    t.strictSame(await onItsMachine('away.config.ts', config), ['hub_away']);
+    t.strictSame(await onItsMachine('away.config.mjs', config), ['hub_away']);
   },
 );

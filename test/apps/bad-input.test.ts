@@ -266,14 +266,14 @@ async function send({
 /** Runs them two at a time. */
 async function endAll(programs: readonly BadProgram[]): Promise<readonly ProgramEnd[]> {
   writeFileSync(join(dir, 'a-file'), '');
-  const hubSource = readFileSync(join(dir, 'hub.config.ts'), 'utf8');
+  const hubSource = readFileSync(join(dir, 'hub.config.mjs'), 'utf8');
   const done: ProgramEnd[] = [];
   const waiting = [...programs.entries()];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, { name, program, config }] = next;
       const made = config({ dir, port, hubSource });
-      const file = 'file' in made ? made.file : `${name.replaceAll(' ', '-')}.config.ts`;
+      const file = 'file' in made ? made.file : `${name.replaceAll(' ', '-')}.config.mjs`;
       if ('source' in made) writeFileSync(join(dir, file), `${CONFIG_IMPORTS}${made.source}`);
       done[index] = await programEnd([program, '--config', join(dir, file)], dir);
     }

@@ -86,7 +86,7 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
   {
     name: 'a second sidecar in one data directory',
     program: 'sidecar',
-    config: () => ({ file: 'good.config.ts' }),
+    config: () => ({ file: 'good.config.mjs' }),
     exitCode: 5,
     code: 'AC_JOURNAL_LOCKED',
     says: ['Cannot use ', 'Stop that sidecar, or give this one a dataDir of its own.'],

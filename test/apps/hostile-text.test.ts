@@ -93,13 +93,14 @@ t.test('and nothing of it was run', async (t) => {
   t.equal(({} as Readonly<Record<string, unknown>>)['polluted'], undefined);
   t.strictSame((await readdir(world.dir)).sort(), [
     'a1',
-    'a1.config.ts',
+    'a1.config.mjs',
     'a1.log',
     'echo',
     'hub',
-    'hub.config.ts',
+    'hub.config.mjs',
     'hub.log',
     'ledger',
+    'node_modules',
     'planted',
   ]);
 });

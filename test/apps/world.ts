@@ -120,12 +120,13 @@ export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise
   const hubTiming = { ...QUICK_HUB_TIMING, ...options.hubTiming };
   const sidecarTiming = { ...QUICK_SIDECAR_TIMING, ...options.sidecarTiming };
   mkdirSync(join(dir, 'ledger'));
+  builtTree().installIn(dir);
   const api = hubClient({ url: `http://127.0.0.1:${port}`, token: adminToken, retryWithinMs: 10_000 });
   const adapters = { ...adaptersUnderTest(), ...(options.storage === undefined ? {} : { storage: options.storage }) };
   const stopping = new AbortController();
 
   writeFileSync(
-    join(dir, 'hub.config.ts'),
+    join(dir, 'hub.config.mjs'),
     `import { defineConfig } from 'agentcom';
 import { ${adapters.storage.name} } from 'agentcom/storage';
 import { ${adapters.transport} } from 'agentcom/transport';
@@ -149,7 +150,7 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
     api,
     adminToken,
     async startHub(env) {
-      const hub = await start('hub', ['hub', '--config', join(dir, 'hub.config.ts')], env);
+      const hub = await start('hub', ['hub', '--config', join(dir, 'hub.config.mjs')], env);
       await requireAdapters(api, adapters);
       return hub;
     },
@@ -164,7 +165,7 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
         timing = {},
         extra = '',
       } = options;
-      const config = join(dir, `${agentId}.config.ts`);
+      const config = join(dir, `${agentId}.config.mjs`);
       if (!existsSync(config)) {
         const { token } = await api.createToken({ agent_id: agentId });
         writeFileSync(

@@ -12,7 +12,7 @@ const world = await makeWorld(t, {
   hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 },
 });
 const { api } = world;
-const config = ['--config', path.join(world.dir, 'hub.config.ts')];
+const config = ['--config', path.join(world.dir, 'hub.config.mjs')];
 const database = path.join(world.dir, 'hub', 'hub.db');
 const kept = path.join(world.dir, 'kept.db');
 const agentcom = (...argv: readonly string[]): Promise<Ran> => run(['--json', ...argv, ...config], { cwd: world.dir });

@@ -19,6 +19,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 import { putTapInto } from './one-file-tap.ts';
+import { bundlePackage } from './few-files.ts';
 import { plainScript } from './plain-script.ts';
 import { compiledIn } from './tree-layout.ts';
 
@@ -76,6 +77,7 @@ function compileInto(folder: string, sources: ReadonlyMap<string, string>): void
   for (const each of COPIED) cpSync(join(ROOT, each), join(making, each), { recursive: true });
   for (const [name, entries] of Object.entries(BUNDLED)) bundle(name, entries, join(making, 'node_modules', name));
   putTapInto(join(making, 'node_modules'), ROOT, CACHE);
+  bundlePackage(making, folder, COPIED);
   try {
     renameSync(making, folder);
   } catch (thrown) {

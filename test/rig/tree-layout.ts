@@ -6,3 +6,6 @@ export const TREE_VARIABLE = 'AGENTCOM_TEST_TREE';
 
 /** Where the compiled form of a source stands, named from the top of the tree. */
 export const compiledIn = (folder: string, source: string): string => join(folder, 'dist', source.replace(/\.ts$/, '.js'));
+
+/** In the folder of the tree: the package as few files, for programs that tests start. */
+export const PACKAGE_FOLDER = 'package';

@@ -53,7 +53,7 @@ t.test('who reads every frame between a sidecar and its hub never sees the token
   await world.ledgerLine(id, 'start');
   world.release();
   await world.event(id, ['completed']);
-  const token = /token: "([^"]+)"/.exec(readFileSync(join(world.dir, 'a1.config.ts'), 'utf8'))?.[1] ?? '';
+  const token = /token: "([^"]+)"/.exec(readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8'))?.[1] ?? '';
   const { sha256 } = systemDigest();
   const types = line.heard.map((text) => (JSON.parse(text) as { readonly type: string }).type);
   t.same(types.slice(0, READ_ONLY_TYPES.length), READ_ONLY_TYPES);

@@ -56,7 +56,7 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
   await sidecar.kill('SIGTERM');
   await hub.kill('SIGTERM');
 
-  const sidecarToken = /token: "([^"]+)"/.exec(readFileSync(join(dir, 'a1.config.ts'), 'utf8'))?.[1] ?? '';
+  const sidecarToken = /token: "([^"]+)"/.exec(readFileSync(join(dir, 'a1.config.mjs'), 'utf8'))?.[1] ?? '';
   const secrets: Readonly<Record<string, string>> = {
     ...PLANTED,
     adminToken,
@@ -86,7 +86,7 @@ t.test('an agent cannot read the token of its sidecar, neither in its own enviro
   const script = `cat /proc/$PPID/environ > ${dir}/of-sidecar; env > ${dir}/of-agent
 printf '{"status":"success","output":{"key":"%s","%s":[1]}}' "$AGENT_KEY" "$AGENT_KEY" > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json"`;
   writeFileSync(
-    join(dir, 'a1.config.ts'),
+    join(dir, 'a1.config.mjs'),
     `import { defineConfig, env } from 'agentcom';
 import { command } from 'agentcom/runners';
 export default defineConfig({ sidecar: { hubs: ['ws://127.0.0.1:${port}/ws'], agentId: 'a1', token: env('AGENTCOM_TOKEN'), dataDir: 'a1',

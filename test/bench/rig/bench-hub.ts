@@ -77,7 +77,7 @@ export async function startBenchHub(
 ): Promise<BenchHub> {
   const schema = `bench_${process.pid}_${(schemas += 1)}`;
   const world = await makeChaosWorld(t, {
-    tree,
+    tree: asShipped(tree),
     hubTiming: HUB_TIMING,
     limits,
     transport: pair.transport,
@@ -160,6 +160,9 @@ export async function startBenchHub(
     },
   };
 }
+
+/** What is measured is file by file, and its config is compiled, as people have it. */
+const asShipped = (tree: BuiltTree): BuiltTree => ({ ...tree, bin: tree.shippedBin, installIn: () => undefined });
 
 /** The command people have, on a hub that is stopped. */
 async function checkStore(tree: BuiltTree, config: string): Promise<string> {

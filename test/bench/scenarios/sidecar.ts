@@ -103,7 +103,7 @@ async function spawnTimes(hub: BenchHub, ids: readonly string[]) {
 
 /** The tree without the packages that tests have bundled: each of their files is loaded, as where the package is installed. */
 export function asInstalled(tree: BuiltTree): BuiltTree {
-  const from = dirname(dirname(dirname(tree.bin)));
+  const from = dirname(dirname(dirname(tree.shippedBin)));
   const to = `${from}-installed-${process.pid}`;
   for (const part of ['apps', 'dist', 'package.json'])
     if (existsSync(join(from, part))) cpSync(join(from, part), join(to, part), { recursive: true });

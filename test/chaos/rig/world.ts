@@ -130,6 +130,7 @@ export async function makeChaosWorld(
   const configOf = (name: string): string => join(dir, `${name}.config.mjs`);
   const logOf = (name: string): string => join(dir, `${name}.log`);
   mkdirSync(join(dir, 'sidecars'));
+  tree.installIn(dir);
 
   const [storageName, storage] =
     postgres === undefined ? ['sqlite', `sqlite({ file: 'hub.db' })`] : ['postgres', `postgres(${JSON.stringify(postgres.options)})`];
@@ -149,7 +150,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     name: string,
     { program, env = {}, tree: chosen = tree, nodeArgs = [] }: StartMore = {},
   ): Program => {
-    const run = program === undefined ? [chosen.bin, kind, '--config', configOf(name)] : [chosen.compiled(program), configOf(name)];
+    const run = program === undefined ? [chosen.bin, kind, '--config', configOf(name)] : [chosen.program(program), configOf(name)];
     const args = [...nodeArgs, ...run];
     return startProgram({ args, cwd: dir, logFile: logOf(name), env });
   };
