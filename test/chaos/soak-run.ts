@@ -11,7 +11,6 @@ import { doFault, keepRunning, keepSidecar, newFaultLog, type FaultKind, type Fa
 import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from './rig/gauges.ts';
 import { judgeLog } from './rig/hub-log.ts';
 import { startProgram, type Program } from './rig/program.ts';
-import type { Point } from './rig/slope.ts';
 import { readStream, submitter, type Submitter } from './rig/told.ts';
 import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from './rig/rows.ts';
 import { MALLOC, makeChaosWorld, type ChaosWorld } from './rig/world.ts';
@@ -50,8 +49,8 @@ export interface SoakOutcome {
   readonly hub: readonly Sample[];
   readonly lag: readonly LagSample[];
   readonly walMaxMiB: number;
-  /** Of each watched sidecar, the resident memory that it needs, from the end of the warm-up on. */
-  readonly watched: Readonly<Record<string, readonly Point[]>>;
+  /** Of each watched sidecar, from the end of the warm-up on. */
+  readonly watched: Readonly<Record<string, readonly Sample[]>>;
   /** What their agents did, and how often. */
   readonly deeds: Readonly<Record<string, number>>;
   /** What the neighbours did and were answered, by kind. */
@@ -91,7 +90,7 @@ const LOOKS = 40;
 const LOOK_MAX_MS = 60_000;
 const DRAINED_WITHIN_MS = 120_000;
 /** Garbage is collected this often, so that the lowest of each window is what is alive. */
-const COLLECT_EACH_MS = 15_000;
+const COLLECT_EACH_MS = 30_000;
 /** This share of the time is not looked at: caches fill and the heap finds its size. */
 const WARM_UP = 0.25;
 const MIB = 2 ** 20;
@@ -143,11 +142,13 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const filesBefore = filesOf();
 
   const hubSamples: Sample[] = [];
+  const watchedSamples: Record<string, Sample[]> = {};
   let walMax = 0;
   const beganMs = Date.now();
   const stopLooking = eachSecond(() => {
     const sample = sampleOf(hub.current().pid);
     if (sample !== null) hubSamples.push(sample);
+    for (const [name, of] of Object.entries(watched.samples())) if (of !== null) (watchedSamples[name] ??= []).push(of);
     walMax = Math.max(walMax, bytesOf(`${world.database}-wal`));
     const rssMiB = Math.round((sample?.rssBytes ?? 0) / MIB);
     onProgress?.(Math.round((Date.now() - beganMs) / 1_000), `${honest.completed()} tasks, hub ${rssMiB} MiB`);
@@ -188,7 +189,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     faults: { ...log, hub: stalls },
     hub: hubSamples.filter(({ atMs }) => atMs >= fromMs),
     lag: readLag(world.lagFile).filter(({ atMs }) => atMs >= fromMs),
-    watched: watched.needed(fromMs),
+    watched: Object.fromEntries(Object.entries(watchedSamples).map(([name, of]) => [name, of.filter(({ atMs }) => atMs >= fromMs)])),
     deeds,
     walMaxMiB: Math.round((walMax / MIB) * 10) / 10,
     neighbours: neighbours.now(),

@@ -10,6 +10,7 @@ import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { lowestOfEach, slopeOf, type Point, type Slope } from './rig/slope.ts';
+import type { Sample } from './rig/gauges.ts';
 import { soakRun } from './soak-run.ts';
 
 const FIGURE = { minutes: 60, sidecars: 200, rate: 20 };
@@ -39,16 +40,17 @@ await withEnds(async (end) => {
     plusMinus: round(plusMinus / MIB),
     points,
   });
-  // After each collection, without the free room of the heap: what is left of the resident memory is what the hub needs.
-  const needed = outcome.lag.flatMap(({ atMs, neededBytes }) => (neededBytes === undefined ? [] : { atMs, value: neededBytes }));
-  const rss = inMiB(slopeOf(needed, WINDOW_MS));
+  const rssOf = (samples: readonly Sample[]): readonly Point[] => samples.map(({ atMs, rssBytes }) => ({ atMs, value: rssBytes }));
+  const rss = inMiB(slopeOf(rssOf(outcome.hub), WINDOW_MS));
   const heap = inMiB(
     slopeOf(
-      outcome.lag.flatMap(({ atMs, heapBytes, neededBytes }) => (neededBytes === undefined ? [] : { atMs, value: heapBytes })),
+      outcome.lag.map(({ atMs, heapBytes }) => ({ atMs, value: heapBytes })),
       WINDOW_MS,
     ),
   );
-  const watched = Object.fromEntries(Object.entries(outcome.watched).map(([name, points]) => [name, inMiB(slopeOf(points, WINDOW_MS))]));
+  const watched = Object.fromEntries(
+    Object.entries(outcome.watched).map(([name, points]) => [name, inMiB(slopeOf(rssOf(points), WINDOW_MS))]),
+  );
   const leaked = Object.entries(outcome.filesAfter).flatMap(([process, kinds]) =>
     Object.entries(kinds).flatMap(([kind, after]) => {
       const before = outcome.filesBefore[process]?.[kind] ?? 0;
@@ -100,9 +102,9 @@ await withEnds(async (end) => {
     rss,
     heap,
     // So that a reader can draw it.
-    rssEachMinuteMiB: eachMinute(needed),
+    rssEachMinuteMiB: eachMinute(rssOf(outcome.hub)),
     watched,
-    watchedEachMinuteMiB: Object.fromEntries(Object.entries(outcome.watched).map(([name, points]) => [name, eachMinute(points)])),
+    watchedEachMinuteMiB: Object.fromEntries(Object.entries(outcome.watched).map(([name, points]) => [name, eachMinute(rssOf(points))])),
     deeds: outcome.deeds,
     rssMaxMiB: Math.round(Math.max(0, ...outcome.hub.map(({ rssBytes }) => rssBytes)) / MIB),
     walMaxMiB: outcome.walMaxMiB,

@@ -58,8 +58,6 @@ export interface LagSample {
   readonly heapBytes: number;
   /** Of all turns since the program began. */
   readonly p99SinceStartMs: number;
-  /** Just after a collection: the resident memory without the free room of the heap. */
-  readonly neededBytes?: number | undefined;
 }
 
 /** What loop-lag.mjs wrote. */
@@ -67,8 +65,8 @@ export function readLag(file: string): readonly LagSample[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => {
-    const [atMs = 0, p99Ms = 0, maxMs = 0, heapBytes = 0, p99SinceStartMs = 0, neededBytes] = line.split(' ').map(Number);
-    return { atMs, p99Ms, maxMs, heapBytes, p99SinceStartMs, neededBytes };
+    const [atMs = 0, p99Ms = 0, maxMs = 0, heapBytes = 0, p99SinceStartMs = 0] = line.split(' ').map(Number);
+    return { atMs, p99Ms, maxMs, heapBytes, p99SinceStartMs };
   });
 }
 

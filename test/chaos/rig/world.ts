@@ -20,8 +20,12 @@ import { postgresReader, sqliteReader, type StoreReader } from './stored.ts';
 const AGENT = resolve(import.meta.dirname, 'agent.sh');
 /** What docs/performance.md says for what runs for months on glibc: without it, what threads have freed stays theirs. For runs that judge memory. */
 export const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
-/** For NODE_OPTIONS: see there. */
-export const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
+const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
+/** The environment of a program that loop-lag.mjs measures; what it collects by is experimental in Node. */
+export const loopLagTo = (file: string): Readonly<Record<string, string>> => ({
+  NODE_OPTIONS: `--import=${LOOP_LAG} --disable-warning=ExperimentalWarning`,
+  LOOP_LAG_FILE: file,
+});
 /** Ends what runs in a world's folder, and removes it. */
 const GUARD = resolve(import.meta.dirname, '../../apps/world-guard.mjs');
 const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);
@@ -180,7 +184,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     adminToken: ADMIN_TOKEN,
     configOf,
     startHub: ({ program, env = {}, hub = 0, nodeArgs } = {}) =>
-      start('hub', hubNamed(hub), { program, nodeArgs, env: { NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagFile, ...env } }),
+      start('hub', hubNamed(hub), { program, nodeArgs, env: { ...loopLagTo(lagFile), ...env } }),
     async enrol({ agentId, hubPort: proxied, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
       const { token } = await api.createToken({ agent_id: agentId });
       const wake = { argv, graceMs: timing.killGraceMs, env: { LEDGER_DIR: ledgerDir } };

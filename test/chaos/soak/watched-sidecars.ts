@@ -3,9 +3,8 @@ import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, type Dirent }
 import { join, resolve } from 'node:path';
 import type { TestEnd } from '../../apps/world.ts';
 import { keepSidecar, type KeptSidecar } from '../rig/faults.ts';
-import { readLag } from '../rig/gauges.ts';
-import type { Point } from '../rig/slope.ts';
-import { LOOP_LAG, MALLOC, type ChaosWorld } from '../rig/world.ts';
+import { sampleOf, type Sample } from '../rig/gauges.ts';
+import { loopLagTo, MALLOC, type ChaosWorld } from '../rig/world.ts';
 
 /** What hostile-agent.sh does; a run of an hour does each of them. */
 export const AGENT_DEEDS = 13;
@@ -16,8 +15,8 @@ const KIB = 1_024;
 
 export interface Watched {
   readonly sidecars: readonly KeptSidecar[];
-  /** Resident memory that each needs, from this time on. */
-  needed(fromMs: number): Readonly<Record<string, readonly Point[]>>;
+  /** What each takes now; null when it is gone. */
+  samples(): Readonly<Record<string, Sample | null>>;
   /** How many files each has, and how many KiB they are; removes what somebody has looked at. */
   look(): Readonly<Record<string, number>>;
   /** How often the agents did each of their deeds. */
@@ -34,19 +33,13 @@ export async function startWatched(
   for (const [n, agentId] of names.entries())
     await world.enrol({ agentId, hubPort: ports[n % ports.length], slots: 2, argv: ['/bin/sh', HOSTILE_AGENT, '${TASK_DESCRIPTION}'] });
   const sidecars = names.map((name) => {
-    const env = { ...MALLOC, NODE_OPTIONS: `--import=${LOOP_LAG}`, LOOP_LAG_FILE: lagOf(name), COLLECT_EACH_MS: String(collectEachMs) };
+    const env = { ...MALLOC, ...loopLagTo(lagOf(name)), COLLECT_EACH_MS: String(collectEachMs) };
     return keepSidecar(world, name, [], { env });
   });
   t.teardown(async () => void (await Promise.all(sidecars.map((one) => one.current().kill('SIGKILL')))));
   return {
     sidecars,
-    needed(fromMs) {
-      const of = (name: string): readonly Point[] =>
-        readLag(lagOf(name)).flatMap(({ atMs, neededBytes }) =>
-          neededBytes === undefined || atMs < fromMs ? [] : { atMs, value: neededBytes },
-        );
-      return Object.fromEntries(names.map((name) => [name, of(name)]));
-    },
+    samples: () => Object.fromEntries(names.map((name, n) => [name, sampleOf(sidecars[n]?.current().pid ?? 0)])),
     look() {
       const rows: Record<string, number> = {};
       for (const name of names) {
