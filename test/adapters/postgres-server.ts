@@ -2,10 +2,14 @@
  * A Postgres server for a test file: one of its own in a temporary folder, or the one that AGENTCOM_TEST_DATABASE_URL names.
  * Stores in it are kept apart by their schemas.
  */
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { embeddedPostgres, embeddedPostgresUrl } from '../../apps/quickstart/embedded-postgres.ts';
 
@@ -39,6 +43,9 @@ export async function postgresServer(flags: readonly string[] = FAST): Promise<P
 /** Nothing here outlives the machine, and the tests end processes, not the machine. */
 const FAST = ['-c', 'fsync=off'];
 const PASSWORD = 'p@ss/word:for tests';
+const ROOT = path.resolve(import.meta.dirname, '../..');
+/** Emptied now and then by who compiles the tests. */
+const CACHE = path.join(ROOT, '.built');
 
 async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
   const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-postgres-'));
@@ -70,7 +77,7 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
     },
   };
   try {
-    await server.initialise();
+    await newData(data, () => server.initialise());
     await power.start();
   } catch (thrown) {
     await rm(folder, { recursive: true, force: true });
@@ -85,6 +92,27 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Data of a server that never ran, a copy of what the first such test made: making it costs more than most tests do with it. */
+async function newData(data: string, initialise: () => Promise<void>): Promise<void> {
+  // Its owner is another user than root, and stays so.
+  const copy = (from: string, to: string): Promise<unknown> => promisify(execFile)('cp', ['-a', from, to]);
+  if (process.platform === 'win32') return initialise();
+  const packages = await readFile(path.join(ROOT, 'package-lock.json'));
+  const kept = path.join(CACHE, `postgres-${createHash('sha256').update(packages).digest('hex').slice(0, 12)}`);
+  if (existsSync(kept)) return void (await copy(kept, data));
+  await initialise();
+  await mkdir(CACHE, { recursive: true });
+  const making = await mkdtemp(path.join(CACHE, 'making-'));
+  await copy(data, path.join(making, 'data'));
+  try {
+    await rename(path.join(making, 'data'), kept);
+  } catch (thrown) {
+    // Another process has made it meanwhile.
+    if (!existsSync(kept)) throw thrown;
+  }
+  await rm(making, { recursive: true, force: true });
 }
 
 function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'session'> {
