@@ -217,7 +217,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         const eligible = [...all.values()].filter((task) => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs);
         return Object.values(inLanes(eligible.sort(compareByAge))).flatMap((tasks) => tasks.slice(0, limit));
       };
-      for (let round = 0; round < 120; round += 1) {
+      for (let round = 0; round < 80; round += 1) {
         // It grows, by much at once too, and then is given out faster than more comes.
         const drains = round % 40 > 20;
         const inserted = anew(drains ? below(120) : round % 40 === 20 ? 6_000 : below(60));
