@@ -54,7 +54,8 @@ export function refusalOf(to: string | null, error: SaidObject, { hasWorked, tex
     details: { ...(code === null ? {} : { code }), ...data },
     acceptable: shortAnswer({
       as: to === 'session/prompt' ? meant?.as : undefined,
-      text: meant?.as === 'refused' ? textIn(said) : text,
+      // Claude says its failure as a message first.
+      text: meant?.as === 'refused' ? textIn(said) : text !== null && said.includes(text) ? '' : text,
       about: { session_id: sessionId },
     }),
   });
@@ -63,7 +64,8 @@ export function refusalOf(to: string | null, error: SaidObject, { hasWorked, tex
 /** In its own words; some say only "Internal error", and what was wrong beside it. */
 export function reasonIn(error: SaidObject): string {
   const message = textOf(error['message']) ?? 'it gave no reason';
-  const details = textOf(objectOf(error['data'])['details']);
+  const data = objectOf(error['data']);
+  const details = textOf(data['details']) ?? textOf(data['message']);
   return details === null ? message : `${message}: ${details}`;
 }
 

@@ -140,6 +140,7 @@ function failureOf(
   { state, ...about }: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>>; readonly state: GeminiState },
 ): Verdict {
   const message = textOf(error['message']) ?? state.complaint ?? 'it failed';
+  if (isWordless(message)) return nothingSaid({ ...about, message: shortened(message) });
   const status = statusIn(message);
   const { kind, retryable, as } = meaningIn(textOf(error['type']) ?? '', { status, words: message });
   const said = state.isCut ? null : state.text;
@@ -152,6 +153,9 @@ function failureOf(
     acceptable: shortAnswer({ as, text: as === 'refused' ? message : said, about: about.details }),
   });
 }
+
+/** An answer without a word is an error of its own, after it has asked again by itself. */
+const isWordless = (message: string): boolean => /returned an empty response/i.test(message);
 
 function meaningIn(type: string, { status, words }: ServiceAnswer): Partial<Meaning> & Pick<Meaning, 'kind'> {
   if (type === 'FatalTurnLimitedError') return { kind: 'limit' };

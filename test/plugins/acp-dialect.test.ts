@@ -215,6 +215,44 @@ void t.test('a session that the agent has lost is told with its reason, and a fr
   t.end();
 });
 
+void t.test('a session that an agent finds to be lost only at its prompt is no failure; one that is not gone on with is', (t) => {
+  const said = (sessionId: string) => [
+    { said: 'answer', to: 'session/resume', sessionId, result: {} },
+    {
+      said: 'refusal',
+      to: 'session/prompt',
+      error: { code: -32_603, message: 'Internal error', data: { details: `thread not found: ${sessionId}` } },
+    },
+  ];
+  const readSession = (id: string) => read(acpDialect({ usageOf: 'prompt' }), saying(said(id)), { session: { id: 'lost', totals: {} } });
+  t.match(readSession('lost').verdict, { type: 'session_gone', message: 'Internal error: thread not found: lost' });
+  t.match(readSession('another').verdict, { type: 'failed', kind: 'agent_failed' });
+  t.end();
+});
+
+void t.test('what Claude says of an answer that was cut off is not what there is of the answer', (t) => {
+  const words = "API Error: Claude's response exceeded the 32000 output token maximum.";
+  const verdictAfter = (text: string) => {
+    const update = { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } };
+    const refusal = { said: 'refusal', to: 'session/prompt', error: { code: -32_603, message: `Internal error: ${words}` } };
+    return read(acpDialect({ usageOf: 'prompt' }), saying([{ said: 'update', update }, refusal])).verdict;
+  };
+  t.match(verdictAfter(words), { kind: 'limit', acceptable: { needs: ['truncated', 'empty'], output: { text: '' } } });
+  t.match(verdictAfter('one, two'), { kind: 'limit', acceptable: { needs: ['truncated'], output: { text: 'one, two' } } });
+  t.end();
+});
+
+void t.test('a spent account is told by Codex beside an error without words', (t) => {
+  const data = { message: 'Quota exceeded. Check your plan and billing details.', codexErrorInfo: 'usageLimitExceeded' };
+  const refusal = { said: 'refusal', to: 'session/prompt', error: { code: -32_603, message: 'Internal error', data } };
+  t.match(read(acpDialect({ usageOf: 'prompt' }), saying([refusal])).verdict, {
+    type: 'failed',
+    kind: 'config',
+    message: 'refused session/prompt: Internal error: Quota exceeded. Check your plan and billing details.',
+  });
+  t.end();
+});
+
 void t.test('what comes before the prompt is the history of the session', (t) => {
   t.match(readCase('codex-resumed').verdict, { type: 'completed', output: { text: /^FAKE-OK resumed/ }, tokensUsed: 112 });
   const [hello, answered, ...rest] = spoken('codex-resumed');

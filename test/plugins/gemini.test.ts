@@ -128,6 +128,17 @@ void t.test('a failure without words of its own is told in those of its last com
   t.end();
 });
 
+void t.test('R4: an answer without a word, which it calls an error, is one that has said nothing', (t) => {
+  const message = 'The model returned an empty response with no text or thoughts. This may be a transient API issue; please try again.';
+  const end = { type: 'result', status: 'error', error: { type: 'unknown', message } };
+  const details = { cause: 'no_result', reason: 'nothing_said' };
+  const wordless = read(dialect, saying([{ type: 'init', session_id: 's' }, end])).verdict;
+  t.match(wordless, { kind: 'no_result', retryable: true, message, details, acceptable: { needs: ['empty'] } });
+  const afterTool = [{ type: 'init', session_id: 's' }, { type: 'tool_use', tool_name: 'read' }, end];
+  t.match(read(dialect, saying(afterTool)).verdict, { kind: 'no_result', retryable: false, details });
+  t.end();
+});
+
 void t.test('hostile lines change nothing', (t) => {
   const hostile = [
     '[]',

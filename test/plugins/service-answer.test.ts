@@ -113,6 +113,7 @@ const ANSWERS: readonly Answer[] = [
   ['opencode', 413, 'no', 'limit', false],
   ['openclaw', null, 'Context overflow: prompt too large for the model.', 'limit', false],
   ['acp', null, 'Internal error: Prompt is too long', 'limit', false],
+  ['acp', null, 'Internal error: Request too large (max 32MB). Remove older images or compact the conversation.', 'limit', false],
   // Cut off.
   ['claude', null, "API Error: Claude's response exceeded the 32000 output token maximum.", 'limit', false],
   ['codex', null, 'stream disconnected before completion: Incomplete response returned, reason: max_output_tokens', 'limit', false],
@@ -126,6 +127,7 @@ const ANSWERS: readonly Answer[] = [
   ],
   ['codex', null, 'stream disconnected before completion: Incomplete response returned, reason: content_filter', 'agent_failed', false],
   ['gemini', null, '[API Error: blocked: PROHIBITED_CONTENT]', 'agent_failed', false],
+  ['gemini', null, 'The model response was blocked due to safety settings.', 'agent_failed', false],
   // Wrong.
   ['claude', 400, 'API Error: 400 no', 'agent_failed', false],
   ['claude', 413, 'API Error: 413 no', 'limit', false],

@@ -57,7 +57,7 @@ const TABLE: readonly Row[] = [
   {
     what: 'a context that is too long',
     words:
-      /prompt (?:is )?too (?:long|large)|context[ _-]?(?:length|window|overflow)|maximum context|input token count|input is too long|request_too_large|exceed context limit/i,
+      /prompt (?:is )?too (?:long|large)|context[ _-]?(?:length|window|overflow)|maximum context|input token count|input is too long|request[_ ]too[_ ]large|exceed context limit/i,
     ...hopeless('limit'),
   },
   {
@@ -69,7 +69,7 @@ const TABLE: readonly Row[] = [
   {
     what: 'the model refuses',
     words:
-      /usage polic|content[ _-]?(?:policy|filter|management)|appears to violate|PROHIBITED_CONTENT|blocked by [^.\n]{0,40}(?:safety|polic)|safety (?:reasons|filters?)|\brefusal\b/i,
+      /usage polic|content[ _-]?(?:policy|filter|management)|appears to violate|PROHIBITED_CONTENT|blocked (?:by|due to) [^.\n]{0,40}(?:safety|polic)|safety (?:reasons|filters?|settings)|\brefusal\b/i,
     ...hopeless('agent_failed'),
     as: 'refused',
   },
