@@ -37,6 +37,10 @@ export interface AgentProgram {
   readonly notAdoptable?: string;
   /** What the usage of a run that ends well is of: all its calls, those of the work alone, or nothing that could be told. */
   readonly usageOf: 'all' | 'work' | 'nothing';
+  /** The same for its dollars, where they are of other calls. */
+  readonly dollarsOf?: 'all' | undefined;
+  /** Why the tokens that it tells of subagents and of sessions that are gone on with are not all, where they are not. */
+  readonly countsLess?: string;
   /** What it takes for the price of a model of this name; undefined: it tells no dollars. */
   readonly price?: (model: string) => Price;
   /** Whether it tells what it has used before its result, so that a run which is killed counts too. */
@@ -51,6 +55,8 @@ export interface AgentProgram {
   readonly otherwise?: Readonly<Partial<Record<AnswerName, Otherwise>>>;
   /** What it can have at work in the background. */
   readonly background?: readonly ('shell' | 'subagent')[];
+  /** Why its result does not wait for the others, where it has them. */
+  readonly forgetsBackground?: string;
   /** Whether it makes its context shorter when its model says that it is too long. */
   readonly compacts?: boolean;
   /** Why noise on its standard error cannot be told from its own words, where it cannot. */

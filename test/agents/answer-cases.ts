@@ -46,11 +46,17 @@ const COMES_OF: Readonly<Record<Outcome['end'], (room: Room, tag: string, cause:
 /** Ends that a task may take as its result, by the word for it. */
 const TAKEN = { empty: 'empty', truncated: 'truncated', refused: 'refused', filtered: 'refused' } as const;
 
+/** It is a failure as any other where the program does not say which. */
+function untold(program: AgentProgram, name: AnswerName): string | null {
+  const { cause, end } = wantedOf(program, name);
+  return end === 'tried again' && cause !== 'no_result' ? `not possible: ${otherwise(program, name)?.why ?? ''}` : null;
+}
+
 /** A task that takes such an end gets it as its result, which says so; where there is not a word of it, it takes that too. */
 const takenCase = (name: keyof typeof TAKEN): AgentCase => ({
   name: `${name}-taken`,
   about: `${ANSWERS[name].about}, for a task that takes it as its result`,
-  unsupported: (program) => impossible(program, name),
+  unsupported: (program) => impossible(program, name) ?? untold(program, name),
   async run(room) {
     const accept: Acceptance = Object.fromEntries(['empty', TAKEN[name]].map((end) => [end, true]));
     const task = await room.completed(await room.submit(ANSWERS[name].tag, { accept }));

@@ -101,9 +101,10 @@ export function tokensOf({ usageOf }: AgentProgram, calls: readonly ModelCall[])
 }
 
 /** Dollars that the hub should know of; null where the program tells none. */
-export function dollarsOf({ price, usageOf }: AgentProgram, calls: readonly ModelCall[]): number | null {
+export function dollarsOf({ price, usageOf, dollarsOf: dollars }: AgentProgram, calls: readonly ModelCall[]): number | null {
   if (price === undefined) return null;
-  const counted = calls.filter(({ isAside, tokens }) => tokens > 0 && (usageOf === 'all' || !isAside));
+  const isOfAll = (dollars ?? usageOf) === 'all';
+  const counted = calls.filter(({ isAside, tokens }) => tokens > 0 && (isOfAll || !isAside));
   return counted.reduce((sum, { model }) => {
     const { input, cached, output } = price(model);
     return sum + ((CALL_USAGE.input - CALL_USAGE.cached) * input + CALL_USAGE.cached * cached + CALL_USAGE.output * output) / 1e6;
@@ -131,6 +132,10 @@ export function usedOverAttempts({ program, calls }: Room, task: TaskDetail, cal
     return 'it tells no usage';
   }
   const all = tokensOf(program, calls()) ?? 0;
+  if (program.countsLess !== undefined) {
+    assert.ok(used !== null && used > 0 && used <= all, `${String(used)} tokens of ${String(all)}`);
+    return program.countsLess;
+  }
   const later = tokensOf(program, after) ?? 0;
   assert.ok(
     used !== null && used >= later && used <= all,

@@ -70,6 +70,12 @@ const WORDLESS_REFUSAL: Otherwise = {
   end: 'tried again',
   why: 'it leaves out the words of a refusal, and nothing is left',
 };
+const CUT_UNTOLD: Otherwise = { end: 'completed', why: 'it does not tell that the answer was cut off' };
+const FILTER_UNTOLD: Otherwise = {
+  cause: 'agent_failed',
+  end: 'tried again',
+  why: 'it says only that the stream of its model has ended, not that the answer is held back',
+};
 const NOT_ADOPTABLE = 'it is talked to by pipes, which end with the sidecar';
 
 const codexConfig = (modelUrl: string): string => `model = "${CODEX_MODEL}"
@@ -138,8 +144,9 @@ export const PROGRAMS: readonly AgentProgram[] = [
     usageOf: 'all',
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
-    triesOnAfter: ['429', '500', '503', '529'],
+    triesOnAfter: ['429', '500', '503', '529', 'credit'],
     tellsRetries: true,
+    otherwise: { truncated: CUT_UNTOLD, filtered: FILTER_UNTOLD },
     idleMs: 20_000,
   },
   {
@@ -230,12 +237,15 @@ export const PROGRAMS: readonly AgentProgram[] = [
     sessions: '.claude/projects',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'work',
+    dollarsOf: 'all',
+    countsLess: 'it tells the tokens of its own calls in this prompt, and dollars of all',
     price: priceOfClaude,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [],
     tellsRetries: false,
-    background: ['shell', 'subagent'],
+    background: ['subagent'],
+    forgetsBackground: 'its turn ends while a shell of it works on, and nothing tells of that shell',
     idleMs: 20_000,
   },
   {
@@ -255,6 +265,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsWhetherItWorked: true,
     triesOnAfter: [],
     tellsRetries: true,
+    otherwise: { refused: WORDLESS_REFUSAL },
     idleMs: 20_000,
   },
 ];

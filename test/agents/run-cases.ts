@@ -90,7 +90,8 @@ export const RUN_CASES: readonly AgentCase[] = [
       assert.match(outputOf(task).text, /made by the tool/);
       await room.nothingLeft(id);
       const { notAdoptable } = room.program;
-      assert.equal(task.generation, notAdoptable === undefined ? 1 : 2);
+      const released = task.history.filter(({ event }) => event === 'released').map(({ details }) => details?.['cause']);
+      assert.deepEqual(released, notAdoptable === undefined ? [] : ['sidecar_stopped']);
       return notAdoptable === undefined ? undefined : `handed back: ${notAdoptable}`;
     },
   },

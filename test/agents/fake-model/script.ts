@@ -43,7 +43,8 @@ export const OVER_TEXT = 'it is over in the background: this is the last word';
 /** The beginning of an answer that is cut off, and a refusal. */
 export const CUT_TEXT = 'this is the beginning of an answer that is';
 export const REFUSAL_TEXT = 'I am sorry, but I cannot help with that.';
-const LONG_CHARACTERS = 200_000;
+/** Words that do not repeat themselves: some programs break those off. */
+const LONG_WORDS = 35_000;
 const OUTAGE_STATUS = 503;
 /** It has tools itself, and is told so in its own prompt. */
 const SUBAGENT_PROMPT = '[[shell: sleep 2; echo made by the tool]]';
@@ -122,7 +123,7 @@ function answerTo(word: string): Act {
     case 'empty':
       return say('');
     case 'long':
-      return say('long '.repeat(LONG_CHARACTERS / 5));
+      return say(Array.from({ length: LONG_WORDS }, (_, index) => index).join(' '));
     case 'truncated':
       return { kind: 'answer', answer: { text: CUT_TEXT, end: 'truncated' } };
     case 'refused':
