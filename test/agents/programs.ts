@@ -164,6 +164,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     tellsWhetherItWorked: true,
     triesOnAfter: ['500', '503', '529', 'cut'],
     tellsRetries: false,
+    otherwise: { refused: WORDLESS_REFUSAL },
     idleMs: 30_000,
   },
   {
