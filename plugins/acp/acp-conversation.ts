@@ -1,6 +1,6 @@
 /** Talks with an agent for one task: greets it, opens a session, gives it the prompt, and answers what it asks. */
 import { messageOf, objectOf, shortened, textOf, type SaidObject, type Session } from '../plugin.ts';
-import { modelChoiceIn } from './acp-failure.ts';
+import { isSessionLost, modelChoiceIn } from './acp-failure.ts';
 import type { AcpPackage, ClientContext, RequestPermissionRequest, RequestPermissionResponse, Stream } from './acp-package.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
@@ -41,11 +41,21 @@ export function converse(options: ConversationOptions): Conversation {
     .onNotification('session/update', () => undefined)
     .onNotification('*', () => undefined);
   const connection = app.connect(stream);
+  const give = async (sessionId: string): Promise<void> => {
+    promptedIn = sessionId;
+    await connection.agent.request('session/prompt', { sessionId, prompt: [{ type: 'text', text: options.prompt }] });
+  };
   const talk = async (): Promise<void> => {
     const sessionId = await opened(connection.agent, options);
     if (sessionId === null || isCancelled) return;
-    promptedIn = sessionId;
-    await connection.agent.request('session/prompt', { sessionId, prompt: [{ type: 'text', text: options.prompt }] });
+    try {
+      await give(sessionId);
+    } catch (error) {
+      const isLost = error instanceof acp.RequestError && isSessionLost({ message: error.message, data: error.data });
+      if (!isLost || sessionId !== options.session?.id || isCancelled) throw error;
+      const fresh = await begun(connection.agent, options);
+      if (fresh !== null && !isCancelled) await give(fresh);
+    }
   };
   const over = talk()
     .catch(async (error: unknown) => {
@@ -73,10 +83,8 @@ export function converse(options: ConversationOptions): Conversation {
 }
 
 /** Opens a session and chooses its model. Null: it was said why that cannot be. */
-async function opened(
-  agent: ClientContext,
-  { acp, model, session, cwd, historyTold, onUnable }: ConversationOptions,
-): Promise<string | null> {
+async function opened(agent: ClientContext, options: ConversationOptions): Promise<string | null> {
+  const { acp, session, cwd, historyTold, onUnable } = options;
   // Without a capability for files it works on them by itself, as it has to.
   const initialized = await agent.request('initialize', {
     protocolVersion: acp.PROTOCOL_VERSION,
@@ -90,7 +98,14 @@ async function opened(
   }
   const capabilities = objectOf(initialized.agentCapabilities);
   const resumed = session === null ? null : await goneOn(agent, { acp, capabilities, sessionId: session.id, cwd, historyTold });
-  const made = resumed ?? (await agent.request('session/new', { cwd, mcpServers: [] }));
+  return resumed === null ? begun(agent, options) : withModel(agent, resumed, options);
+}
+
+/** A fresh session. */
+const begun = async (agent: ClientContext, options: ConversationOptions): Promise<string | null> =>
+  withModel(agent, await agent.request('session/new', { cwd: options.cwd, mcpServers: [] }), options);
+
+async function withModel(agent: ClientContext, made: object, { model, session, onUnable }: ConversationOptions): Promise<string | null> {
   const sessionId = textOf(objectOf(made)['sessionId']) ?? session?.id ?? '';
   if (model === null) return sessionId;
   const choice = modelChoiceIn(objectOf(made));

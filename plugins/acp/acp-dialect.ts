@@ -22,7 +22,7 @@ import {
   type Session,
   type Verdict,
 } from '../plugin.ts';
-import { AWAY, meaningOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
+import { AWAY, isSessionLost, meaningOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './acp-failure.ts';
 import { costOfRun, costTotalsIn, tokensOf } from './acp-usage.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
@@ -130,18 +130,14 @@ function hearAnswer(state: AcpState, { to, sessionId, result }: SaidObject, opti
 function hearRefusal(state: AcpState, said: SaidObject): Heard<AcpState> {
   const to = textOf(said['to']);
   const error = objectOf(said['error']);
-  if (to === 'session/prompt' && isSessionGone(state, error)) {
-    return { state, events: [{ type: 'session_gone', message: shortened(reasonIn(error)) }] };
-  }
-  if (to !== 'session/resume' && to !== 'session/load')
-    return { state, events: [refusalOf(to, error, { ...state, text: answerSoFar(state) })] };
+  const isSetup = to === 'session/resume' || to === 'session/load' || (to === 'session/prompt' && isSessionGone(state, error));
+  if (!isSetup) return { state, events: [refusalOf(to, error, { ...state, text: answerSoFar(state) })] };
   const message = `cannot go on with its session, and begins afresh: ${reasonIn(error)}`;
   return { state, events: [{ type: 'progress', message: shortened(message) }] };
 }
 
-/** Codex goes on with any session, and finds at the prompt that it has lost it. */
 const isSessionGone = ({ before, sessionId, hasWorked }: AcpState, error: SaidObject): boolean =>
-  before !== null && sessionId === before.id && !hasWorked && /\b(?:thread|session) not found\b/i.test(reasonIn(error));
+  before !== null && sessionId === before.id && !hasWorked && isSessionLost(error);
 
 function hearUpdate(state: AcpState, update: SaidObject, options: AcpDialectOptions): Heard<AcpState> {
   switch (update['sessionUpdate']) {

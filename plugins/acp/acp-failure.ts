@@ -69,6 +69,9 @@ export function reasonIn(error: SaidObject): string {
   return details === null ? message : `${message}: ${details}`;
 }
 
+/** Codex goes on with any session, and says only at the prompt that it has lost it. */
+export const isSessionLost = (error: SaidObject): boolean => /\b(?:thread|session) not found\b/i.test(reasonIn(error));
+
 /** What a request is for says what is wrong when it is refused before any work. */
 function causeOfRequest(to: string | null, code: number | null): FailureCause {
   const isSetup = to === 'initialize' || to === 'session/set_config_option';

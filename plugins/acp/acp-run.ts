@@ -55,7 +55,7 @@ export async function acpRun(run: AcpRun): Promise<void> {
       if (event.type === 'exited' || event.type === 'stopped') await talk.lastWords();
       const lastWord = event.type === 'exited' ? await ears.ended?.(event) : undefined;
       if (lastWord !== undefined) await emit(lastWord);
-      await emit(event.type === 'exited' && ears.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
+      await emit(event);
     });
     // Without us it can say nothing and ask nothing, so it does not go on alone.
     if (left.aborted) await stopTree(common);

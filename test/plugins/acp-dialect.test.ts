@@ -225,7 +225,10 @@ void t.test('a session that an agent finds to be lost only at its prompt is no f
     },
   ];
   const readSession = (id: string) => read(acpDialect({ usageOf: 'prompt' }), saying(said(id)), { session: { id: 'lost', totals: {} } });
-  t.match(readSession('lost').verdict, { type: 'session_gone', message: 'Internal error: thread not found: lost' });
+  t.match(readSession('lost').events.at(-1), {
+    type: 'progress',
+    message: 'cannot go on with its session, and begins afresh: Internal error: thread not found: lost',
+  });
   t.match(readSession('another').verdict, { type: 'failed', kind: 'agent_failed' });
   t.end();
 });
