@@ -1,6 +1,6 @@
 /**
- * The package as few files, for programs that tests start: each of its 400 small files takes a quarter of a millisecond of the
- * processor to find and link. A hub starts in 0.5 instead of 0.8 s of the processor, and what it does is the same.
+ * The package as few files, for programs that tests start: finding and linking hundreds of small ones is a good part of a start's
+ * processor time. What the program does is the same.
  */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';

@@ -13,30 +13,26 @@ export interface Slope {
 }
 
 const HOUR_MS = 3_600_000;
-/** Residuals that are more alike than this would make the interval endless. */
-const CORRELATION_MAX = 0.95;
-/** Two-sided 95 % of Student's distribution for many degrees of freedom is 1.96; for few it is more: this fits to 1 %. */
-const studentT = (degrees: number): number => 1.96 + 2.4 / degrees + 3 / degrees ** 2;
+/** Two-sided 95 % of the normal distribution. */
+const Z = 1.96;
 
 /**
- * Least squares through the lowest value of each window of time: the lowest, because what is in flight comes and goes. Windows
- * that follow each other are alike, so that they say less than as many that are independent: the interval is widened by the
- * correlation of neighbouring residuals, as of a first-order autoregressive process.
+ * The median of the slopes between all pairs of the lowest value of each window of time (Theil and Sen), with Sen's interval from
+ * the ranks. The lowest, because what is in flight comes and goes; the median, because a few windows that are far from the others
+ * turn a line of least squares.
  */
 export function slopeOf(points: readonly Point[], windowMs: number): Slope {
   const all = lowestOfEach(points, windowMs);
   const count = all.length;
   if (count < 3) return { perHour: 0, plusMinus: Infinity, points: count };
-  const mean = (of: (point: Point) => number): number => all.reduce((sum, point) => sum + of(point), 0) / count;
-  const [meanAt, meanValue] = [mean(({ atMs }) => atMs), mean(({ value }) => value)];
-  const spread = all.reduce((sum, { atMs }) => sum + (atMs - meanAt) ** 2, 0);
-  const slope = all.reduce((sum, { atMs, value }) => sum + (atMs - meanAt) * (value - meanValue), 0) / spread;
-  const residuals = all.map(({ atMs, value }) => value - meanValue - slope * (atMs - meanAt));
-  const squares = residuals.reduce((sum, residual) => sum + residual ** 2, 0);
-  const products = residuals.slice(1).reduce((sum, residual, n) => sum + residual * (residuals[n] ?? 0), 0);
-  const correlation = squares === 0 ? 0 : Math.min(CORRELATION_MAX, Math.max(0, products / squares));
-  const error = Math.sqrt((squares / (count - 2) / spread) * ((1 + correlation) / (1 - correlation)));
-  return { perHour: slope * HOUR_MS, plusMinus: studentT(count - 2) * error * HOUR_MS, points: count };
+  const slopes = all
+    .flatMap((from, n) => all.slice(n + 1).map((to) => (to.value - from.value) / (to.atMs - from.atMs)))
+    .sort((a, b) => a - b);
+  const spread = Z * Math.sqrt((count * (count - 1) * (2 * count + 5)) / 18);
+  const at = (place: number): number => slopes[Math.min(slopes.length - 1, Math.max(0, place))] ?? 0;
+  const [low, high] = [at(Math.floor((slopes.length - spread) / 2)), at(Math.ceil((slopes.length + spread) / 2))];
+  const middle = (at(Math.floor((slopes.length - 1) / 2)) + at(Math.ceil((slopes.length - 1) / 2))) / 2;
+  return { perHour: middle * HOUR_MS, plusMinus: ((high - low) / 2) * HOUR_MS, points: count };
 }
 
 /** In the order of time, of each window that has any. */
