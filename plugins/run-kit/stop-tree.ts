@@ -47,13 +47,18 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   const tree = rememberedTree(options);
   const main = mainOfThisBoot(options);
   const mainPid = main?.pid ?? null;
-  const end = (wasAlive: boolean, living: readonly ProcessRow[]): StopTreeResult => {
-    if (living.length === 0) table.groups?.remove(options.runId, mainPid);
-    return { wasAlive, survivors: living.map((row) => row.pid) };
+  /** What is another process every moment may have gone by the time that it is read: then only its group says that it lives. */
+  const alive = (living: readonly ProcessRow[]): readonly number[] => {
+    const grouped = table.groups?.membersOf(options.runId, mainPid) ?? [];
+    return [...new Set([...living.map((row) => row.pid), ...grouped.filter((pid) => table.find(pid)?.isZombie !== true)])];
+  };
+  const end = (wasAlive: boolean, survivors: readonly number[]): StopTreeResult => {
+    if (survivors.length === 0) table.groups?.remove(options.runId, mainPid);
+    return { wasAlive, survivors };
   };
 
   const atFirst = await tree.look();
-  if (atFirst.length === 0) return end(false, atFirst);
+  if (alive(atFirst).length === 0) return end(false, []);
   const groups = groupsToSignal(atFirst, main, table);
   for (const groupId of groups) signal(-groupId, 'SIGTERM');
 
@@ -70,13 +75,13 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
 
   const confirmByMs = clock.monotonicMs() + CONFIRM_WITHIN_MS;
   let living = await tree.look();
-  while (living.length > 0 && clock.monotonicMs() < confirmByMs) {
+  while (alive(living).length > 0 && clock.monotonicMs() < confirmByMs) {
     table.groups?.kill(options.runId, mainPid);
     for (const row of living) if (isSame(table, row)) signal(row.pid, 'SIGKILL');
     await wait(clock, CONFIRM_EACH_MS);
     living = await tree.look();
   }
-  return end(true, living);
+  return end(true, alive(living));
 }
 
 /** What belongs to the run and lived when last looked at. Remembers each, also after it lost its parent. */

@@ -8,7 +8,9 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
 import { command } from '../../plugins/command/command.ts';
+import type { ProcessTable } from '../../plugins/run-kit/process-table.ts';
 import { linuxRunGroups, mountOf } from '../../plugins/run-kit/run-groups.ts';
+import { stopTree } from '../../plugins/run-kit/stop-tree.ts';
 import { all } from '../contracts/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from './run-world.ts';
 
@@ -83,6 +85,25 @@ function groupFolder({ runId }: WakeRequest): string {
     .find((line) => line.startsWith('0::/'));
   return join(mountOf(readFileSync('/proc/self/mountinfo', 'utf8')) ?? '', own?.slice('0::'.length) ?? '', `agentcom-${runId}`);
 }
+
+void t.test('R11: a run is not over while its group has members, though each has gone by the time that it is read', async (t) => {
+  const done: string[] = [];
+  const table: ProcessTable = {
+    list: () => Promise.resolve([]),
+    find: () => null,
+    carriersOf: () => Promise.resolve([]),
+    seesRunIds: true,
+    bootId: 'boot',
+    groups: {
+      add: () => true,
+      membersOf: () => (done.includes('kill') ? [] : [4_242]),
+      kill: () => done.push('kill') > 0,
+      remove: () => void done.push('remove'),
+    },
+  };
+  t.strictSame(await stopTree({ main: null, runId: 'run-1', graceMs: 0, clock: systemClock(), table }), { wasAlive: true, survivors: [] });
+  t.strictSame(done, ['kill', 'remove']);
+});
 
 void t.test('where cgroup v2 is mounted', (t) => {
   const version1 = '33 31 0:30 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu';
