@@ -34,6 +34,8 @@ export interface SimulatedNetwork {
 
 export interface NetworkDeps {
   readonly chance: Chance;
+  /** For answers that are lost; of its own, so that worlds without them stay what they were. */
+  readonly losing: Chance;
   readonly trace: Trace;
   readonly faults: () => FaultPlan;
   readonly onFrame: (crossing: Crossing, node: string) => void;
@@ -43,9 +45,12 @@ const QUICK = { delayMs: 1, jitterMs: 4 };
 /** Share of those that come back from a partition. */
 const SLOW_RETURNS = 0.6;
 
+/** What the hub answers to the end of an assignment, once that is committed. */
+const END_ANSWER = /^\{"type":"task_ack".*"status":"(?!accepted)/;
+
 const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 
-export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
+export function simulatedNetwork({ chance, losing, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
   const known = new Map<number, Conditions>();
   let [connectingNode, connectingHub] = ['?', '?'];
   /** How often each node, or node and hub, is parted. */
@@ -83,6 +88,10 @@ export function simulatedNetwork({ chance, trace, faults, onFrame }: NetworkDeps
         `#${connection} ${kind} ${text}`,
       );
       if (kind === 'frame') onFrame(crossing, conditions.node);
+      if (from === 'hub' && END_ANSWER.test(text) && losing.is(faults().answersLost ?? 0)) {
+        conditions.dead.add('hub').add('sidecar');
+        trace.rare('answer lost');
+      }
       if (conditions.dead.has(from) || isParted(conditions)) {
         trace.rare('frame lost');
         return [];

@@ -38,6 +38,8 @@ export interface FaultPlan {
   readonly journalFails: number;
   /** Calls from hub to hub that never arrive. */
   readonly callsLost: number;
+  /** Answers to the end of an assignment that never arrive, and nothing more on their connection; in kept plans of before, none. */
+  readonly answersLost?: number;
 }
 
 export const ACT_KINDS = [
@@ -144,6 +146,8 @@ const LARGE = [240, 2_000] as const;
 const LARGE_SHARE = 0.04;
 const SEVERAL_HUBS_SHARE = 0.5;
 const CALLS_LOST = 0.2;
+const ANSWERS_LOST_SHARE = 0.3;
+const ANSWERS_LOST_MAX = 0.5;
 const CLOCK_OFF_MS = 3_600_000;
 const SHORT: HubTiming = {
   ...HUB_TIMING,
@@ -171,7 +175,12 @@ export function planOf(seed: number): Plan {
   const gapMs = from.skewed(300, 6_000);
   const hubs = hubsOf(chance(`hubs ${seed}`));
   const timing = isShort ? { ...SHORT, leaseMs: from.pick([45_000, 90_000]) } : LONG;
-  const faults = { ...faultsOf(from), ...(isHubCalm ? { failedCommit: 0 } : {}), callsLost: hubs.shared ? CALLS_LOST : 0 };
+  const faults = {
+    ...faultsOf(from),
+    ...(isHubCalm ? { failedCommit: 0 } : {}),
+    callsLost: hubs.shared ? CALLS_LOST : 0,
+    answersLost: answersLostOf(chance(`answers ${seed}`)),
+  };
   const acts = actsOf(from, kinds, countOf(from, hubs.hubs.length), gapMs);
   const edges = edgesOf(seed, { shared: hubs.shared, lastMs: acts.at(-1)?.atMs ?? 0 });
   return {
@@ -198,6 +207,9 @@ function hubsOf(from: Chance): Pick<Plan, 'hubs' | 'shared'> {
   return { hubs, shared };
 }
 
+/** From choices of its own, too. */
+const answersLostOf = (from: Chance): number => (from.is(ANSWERS_LOST_SHARE) ? from.next() * ANSWERS_LOST_MAX : 0);
+
 /** A world of several hubs costs more for each act. */
 const countOf = (from: Chance, hubs: number): number =>
   Math.round((from.is(LARGE_SHARE) ? from.skewed(...LARGE) : from.skewed(...SMALL)) * (hubs === 1 ? 1 : SEVERAL_HUBS_SHARE));
@@ -223,7 +235,7 @@ function machinesOf(from: Chance): readonly MachinePlan[] {
   return machines;
 }
 
-function faultsOf(from: Chance): Omit<FaultPlan, 'callsLost'> {
+function faultsOf(from: Chance): Omit<FaultPlan, 'callsLost' | 'answersLost'> {
   const share = (on: number, most: number): number => (from.is(on) ? from.next() * most : 0);
   return {
     busy: share(0.4, 0.1),

@@ -39,6 +39,7 @@ export const NO_FAULTS: FaultPlan = {
   badAgents: 0,
   journalFails: 0,
   callsLost: 0,
+  answersLost: 0,
 };
 
 /** Type, task and, where it is there, generation. */
@@ -95,6 +96,7 @@ export class World implements Surroundings {
     });
     this.network = simulatedNetwork({
       chance: this.chanceOf('network'),
+      losing: this.chanceOf('answers'),
       trace,
       faults: () => this.faults,
       onFrame: (crossing, node) => this.#heardFrame(crossing, node),
