@@ -74,14 +74,14 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   }
 
   const confirmByMs = clock.monotonicMs() + CONFIRM_WITHIN_MS;
-  let living = await tree.look();
-  while (alive(living).length > 0 && clock.monotonicMs() < confirmByMs) {
+  let survivors = alive(await tree.look());
+  while (survivors.length > 0 && clock.monotonicMs() < confirmByMs) {
     table.groups?.kill(options.runId, mainPid);
-    for (const row of living) if (isSame(table, row)) signal(row.pid, 'SIGKILL');
+    for (const row of tree.glance()) signal(row.pid, 'SIGKILL');
     await wait(clock, CONFIRM_EACH_MS);
-    living = await tree.look();
+    survivors = alive(await tree.look());
   }
-  return end(true, alive(living));
+  return end(true, survivors);
 }
 
 /** What belongs to the run and lived when last looked at. Remembers each, also after it lost its parent. */

@@ -38,6 +38,15 @@ function failingConnection(failAt: number, code: string) {
   return { connection, statements };
 }
 
+/** An open storage, each of whose statements can be made to fail. */
+async function faultyStorage(t: Test) {
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  return { statements, storage };
+}
+
 t.test('each statement of a transaction failing in turn', async (t) => {
   const DISTRUSTED = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_CORRUPT', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOTADB'];
   const work = async (transaction: Transaction): Promise<string> => {
@@ -212,10 +221,7 @@ t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
 
 t.test('R15: a storage that cannot be opened anew for a while is opened anew when the disk is well', async (t) => {
   // Closing the old connections a second time failed, so a disk that was still full at the first try was full for ever.
-  const statements = statementFaults();
-  t.teardown(() => statements.remove());
-  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
-  await storage.open();
+  const { statements, storage } = await faultyStorage(t);
   await commit(storage, inserting(aTask()));
   statements.fault = 'ioerr';
   statements.count.arm({ nth: 1, lasting: true });
@@ -228,10 +234,7 @@ t.test('R15: a storage that cannot be opened anew for a while is opened anew whe
 
 t.test('R15: reads that wait for a connection while all are opened anew are answered by the new ones', async (t) => {
   // They were refused as an internal error, and sidecars that came meanwhile were sent away.
-  const statements = statementFaults();
-  t.teardown(() => statements.remove());
-  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
-  await storage.open();
+  const { statements, storage } = await faultyStorage(t);
   await commit(storage, inserting(aTask()));
   const answers: (string | undefined)[] = [];
   for (let nth = 1; nth <= 4; nth += 1) {
@@ -256,10 +259,7 @@ t.test('R15: reads that wait for a connection while all are opened anew are answ
 
 t.test('a read whose end fails leaves no connection amid its transaction', async (t) => {
   // The connection went back to its pool as it was, and every later read on it failed to begin.
-  const statements = statementFaults();
-  t.teardown(() => statements.remove());
-  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
-  await storage.open();
+  const { statements, storage } = await faultyStorage(t);
   let failed = 0;
   for (let nth = 1; ; nth += 1) {
     statements.fault = 'busy';
