@@ -1,4 +1,6 @@
 /** What the doctor asks of Claude Code. Calls no model. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   askProgram,
   baseEnvironment,
@@ -26,11 +28,12 @@ export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude)
   const env = baseEnvironment({ cwd, env: claudeVariables(options), passEnv: [...CLAUDE_VARIABLES, ...(options.passEnv ?? [])] });
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
-  const [program, login] = await Promise.all([
+  const [program, login, settings] = await Promise.all([
     checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
+    checkSettings(cwd, env),
   ]);
-  return [folder, program, ...(program.ok ? [login] : []), ...checkRoot(options, env)];
+  return [folder, program, ...(program.ok ? [login] : []), ...checkRoot(options, env), ...settings];
 }
 
 async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
@@ -53,6 +56,27 @@ function statusIn(text: string): boolean {
     return objectOf(JSON.parse(text))['loggedIn'] === true;
   } catch {
     return false; // Not the JSON that it prints when all is well.
+  }
+}
+
+/** A file with a mistake it leaves out without a word, and what is forbidden there is not. It reads no comments. */
+async function checkSettings(cwd: string, env: Readonly<Record<string, string>>): Promise<readonly RunnerCheck[]> {
+  const own = [env['CLAUDE_CONFIG_DIR'] ?? '', join(env['HOME'] ?? '', '.claude')].find((folder) => folder !== '') ?? '';
+  const files = [join(own, 'settings.json'), ...['settings.json', 'settings.local.json'].map((name) => join(cwd, '.claude', name))];
+  const mistakes = await Promise.all(files.map(mistakeIn));
+  return mistakes
+    .filter((message) => message !== null)
+    .slice(0, 1)
+    .map((message) => ({ check: 'settings', ok: false, message }));
+}
+
+async function mistakeIn(file: string): Promise<string | null> {
+  const text = await readFile(file, 'utf8').catch(() => ''); // Most are not there.
+  try {
+    if (text.trim() !== '') JSON.parse(text.replace(/^\uFEFF/, ''));
+    return null;
+  } catch (error) {
+    return `"${file}" is not JSON, so Claude Code leaves it out, with all that it forbids: ${(error as Error).message}. Correct it.`;
   }
 }
 

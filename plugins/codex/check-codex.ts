@@ -7,6 +7,7 @@ import {
   baseEnvironment,
   checkAgentFolder,
   checkAgentProgram,
+  endOfWords,
   type AskOptions,
   type RunnerCheck,
   type StopSignal,
@@ -36,14 +37,21 @@ export async function checkCodex({
   return [folder, program, ...(program.ok ? [login] : [])];
 }
 
-/** Its own answer does not count a key of the environment, with which it works all the same. */
+/** Of what it says when it does not start with its settings. */
+const MISTAKE = /Error loading config[^:]*: ([^]*)/;
+
+/** Its own answer does not count a key of the environment, with which it works all the same; but it says whether it starts at all. */
 async function checkLogin(argv: readonly string[], extraArgs: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
+  const asked = await askProgram([...argv, 'login', 'status'], options);
+  const mistake = asked.kind === 'answered' && asked.exitCode !== 0 ? MISTAKE.exec(asked.stderr)?.[1] : undefined;
+  if (mistake !== undefined) {
+    return { check: 'settings', ok: false, message: `Codex does not start with its settings: ${endOfWords(mistake)}. Correct them.` };
+  }
   const key = ['CODEX_API_KEY', 'OPENAI_API_KEY'].find((name) => (options.env[name] ?? '') !== '');
   if (key !== undefined) return { check, ok: true, message: `${key} is set` };
   const provider = await checkProvider(extraArgs, options.env);
   if (provider !== null) return provider;
-  const asked = await askProgram([...argv, 'login', 'status'], options);
   if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} login status" ${asked.message}` };
   const isLoggedIn = asked.kind === 'answered' && asked.exitCode === 0;
   return {

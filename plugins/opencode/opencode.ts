@@ -4,10 +4,13 @@ import {
   agentOptionProblems,
   agentProgram,
   argvOf,
+  askProgram,
   baseEnvironment,
   checkAgentFolder,
   checkAgentProgram,
   defineWakeRunner,
+  endOfWords,
+  type AskOptions,
   type RunnerCheck,
   type StopSignal,
 } from '../plugin.ts';
@@ -51,5 +54,24 @@ async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: Sto
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, env: opencodeVariables(options), passEnv: options.passEnv });
-  return [folder, await checkAgentProgram({ argv: argvOf(options.bin, 'opencode'), cwd, env, least: LEAST, install: INSTALL, signal })];
+  const argv = argvOf(options.bin, 'opencode');
+  const [program, settings] = await Promise.all([
+    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkSettings(argv, options.model, { cwd, env, signal }),
+  ]);
+  return [folder, program, ...(program.ok ? settings : [])];
+}
+
+/** Its list of models has those of its settings, which it reads for it. Where that list takes long, nothing is known. */
+async function checkSettings(argv: readonly string[], model: string, options: AskOptions): Promise<readonly RunnerCheck[]> {
+  const check = 'settings';
+  const asked = await askProgram([...argv, 'models'], options);
+  if (asked.kind !== 'answered') return [];
+  if (asked.exitCode !== 0) {
+    const said = endOfWords(asked.stderr) || endOfWords(asked.stdout);
+    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(asked.exitCode)}: ${said}` }];
+  }
+  const isListed = asked.stdout.split('\n').some((line) => line.trim() === model);
+  const message = `"${argv.join(' ')} models" has no ${model}: correct model, or log in to its provider with "opencode auth login".`;
+  return [{ check, ok: isListed, message: isListed ? `it has ${model}` : message }];
 }

@@ -14,8 +14,9 @@ export interface AgentPlace {
   readonly key: string;
 }
 
+export type WakeOptions = Readonly<Record<string, unknown>>;
 /** The name of a runner in `agentcom/runners`, and its options. */
-export type Wake = readonly [name: string, options: Readonly<Record<string, unknown>>];
+export type Wake = readonly [name: string, options: WakeOptions];
 
 /** US dollars for a million tokens. `input` is without `cached`. */
 export interface Price {
@@ -59,6 +60,12 @@ export interface AgentProgram {
   readonly forgetsBackground?: string;
   /** Whether it makes its context shorter when its model says that it is too long. */
   readonly compacts?: boolean;
+  /** Lays out settings of its own that work by hand: comments in them, a key in a file, a provider that wants no key. */
+  readonly ownSettings?: (place: AgentPlace) => Promise<WakeOptions>;
+  /** Lays out settings with which it does not start, or does not heed what they forbid. */
+  readonly brokenSettings?: (place: AgentPlace) => Promise<WakeOptions>;
+  /** Keeps `@path` in a task from putting that file into its prompt, as docs/agents.md says. */
+  readonly keepsFilesOut?: (place: AgentPlace) => Promise<WakeOptions>;
   /** Why noise on its standard error cannot be told from its own words, where it cannot. */
   readonly noiseIsLife?: string;
   /** Between two words of it in a run where all is well, milliseconds, with room. */

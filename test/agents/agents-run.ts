@@ -5,7 +5,7 @@ import type { AgentProgram } from './agent-program.ts';
 import type { AgentCase } from './case-kit.ts';
 import { fakeModel, type FakeModel } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';
-import { openRoom } from './room.ts';
+import { openRoom, type RoomOptions } from './room.ts';
 
 export type Outcome =
   | { readonly kind: 'green'; readonly seconds: number; readonly note?: string | undefined }
@@ -58,7 +58,7 @@ async function outcomeOf({ world, model, ready: { program, installed }, tried }:
   if (why !== null) return { kind: 'unsupported', why };
   const { name, isKeyWrong = false } = tried;
   const beganMs = performance.now();
-  const options = (own: Readonly<Record<string, unknown>>) => tried.options?.(program, own) ?? {};
+  const options: RoomOptions['options'] = (own, place) => tried.options?.(program, own, place) ?? {};
   const room = await openRoom({ world, model, program, installed, name, isKeyWrong, options });
   try {
     const note = await tried.run(room);

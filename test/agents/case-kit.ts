@@ -4,7 +4,7 @@ import type { TaskDetail } from '../../apps/client/types.ts';
 import { CALL_USAGE } from './fake-model/model-api.ts';
 import { doneText } from './fake-model/script.ts';
 import type { ModelCall } from './fake-model/fake-model.ts';
-import type { AgentProgram } from './agent-program.ts';
+import type { AgentPlace, AgentProgram, WakeOptions } from './agent-program.ts';
 import type { Room } from './room.ts';
 
 export interface AgentCase {
@@ -13,8 +13,8 @@ export interface AgentCase {
   /** A case that returns has passed, with a note where there is something to say. */
   run(room: Room): Promise<string | undefined>;
   readonly isKeyWrong?: boolean;
-  /** Options of the runner for this case, over `own`. */
-  options?(program: AgentProgram, own: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
+  /** Lays out what the case needs in the place, before the sidecar starts. Answers options of the runner for it, over `own`. */
+  options?(program: AgentProgram, own: WakeOptions, place: AgentPlace): Promise<WakeOptions> | WakeOptions;
   /** Why the program cannot do it; null: it can. */
   unsupported?(program: AgentProgram): string | null;
 }
@@ -77,6 +77,14 @@ export async function triesUntilCancelled(room: Room, description: string): Prom
   assert.equal(details?.['outcome'], 'killed');
   await room.nothingLeft(id);
   return `tries on by itself, ${tellsRetries ? 'and says so' : 'without a word'}: ended by a cancel`;
+}
+
+/** A model that never answers: its run is stopped after `idleMs` without a word. */
+export async function stoppedAsSilent(room: Room): Promise<undefined> {
+  const id = await room.submit('[[hang]]');
+  const { details } = await room.event(id, 'failed', 'released');
+  assert.deepEqual([details?.['kind'], details?.['cause']], ['silent', 'unresponsive'], JSON.stringify(details));
+  await room.nothingLeft(id);
 }
 
 export interface TaskOutput {

@@ -1,12 +1,13 @@
 /** The agent programs that are tried, how each is pointed to the made-up model, and what is known of each. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AgentPlace, AgentProgram, Price } from './agent-program.ts';
+import type { AgentProgram, Price } from './agent-program.ts';
 import type { Otherwise } from './answers.ts';
 import type { NpmProgram } from './install.ts';
+import * as settings from './program-settings.ts';
 
-const MODEL = 'made-up';
-const CODEX_MODEL = 'gpt-5.1-codex';
+const { CLAUDE_MODEL, CODEX_MODEL, MODEL, PRICE, claudeEnvironment, environment, geminiEnvironment, opencodeConfig, opencodeEnvironment } =
+  settings;
 
 const CLAUDE: NpmProgram = { package: '@anthropic-ai/claude-code', version: '2.1.328', bin: 'claude' };
 const CODEX: NpmProgram = { package: '@openai/codex', version: '0.169.0', bin: 'codex' };
@@ -23,47 +24,8 @@ const CLAUDE_ACP: NpmProgram = {
 };
 const CODEX_ACP: NpmProgram = { package: '@agentclientprotocol/codex-acp', version: '2.6.0', bin: 'codex-acp', tellsNoVersion: true };
 
-/** Made up, where the config of a program says it. */
-const PRICE: Price = { input: 1, cached: 0.5, output: 10 };
-/** Those that Claude Code knows by heart. */
-const CLAUDE_MODEL = 'claude-sonnet-4-5';
 const priceOfClaude = (model: string): Price =>
   model.includes('haiku') ? { input: 1, cached: 0.1, output: 5 } : { input: 3, cached: 0.3, output: 15 };
-
-const environment = ({ home, path }: AgentPlace) => ({ HOME: home, PATH: path, TMPDIR: join(home, 'tmp') });
-
-async function geminiEnvironment(place: AgentPlace) {
-  const { home, key, modelUrl } = place;
-  await mkdir(join(home, '.gemini'), { recursive: true });
-  // Without it another address of the model is taken for another way to log in.
-  await writeFile(join(home, '.gemini/settings.json'), JSON.stringify({ security: { auth: { selectedType: 'gemini-api-key' } } }));
-  return { ...environment(place), GEMINI_API_KEY: key, GOOGLE_GEMINI_BASE_URL: modelUrl };
-}
-
-const opencodeConfig = ({ key, modelUrl }: AgentPlace) => ({
-  provider: {
-    fake: {
-      npm: '@ai-sdk/openai-compatible',
-      name: 'fake',
-      options: { baseURL: `${modelUrl}/v1`, apiKey: key },
-      models: {
-        [MODEL]: {
-          name: MODEL,
-          limit: { context: 100_000, output: 8_000 },
-          cost: { input: PRICE.input, output: PRICE.output, cache_read: PRICE.cached },
-        },
-      },
-    },
-  },
-  model: `fake/${MODEL}`,
-  small_model: `fake/${MODEL}`,
-});
-
-const opencodeEnvironment = (place: AgentPlace) => ({
-  ...environment(place),
-  OPENCODE_DISABLE_MODELS_FETCH: '1',
-  OPENCODE_DISABLE_LSP_DOWNLOAD: '1',
-});
 
 const WORDLESS_REFUSAL: Otherwise = {
   cause: 'no_result',
@@ -78,32 +40,18 @@ const FILTER_UNTOLD: Otherwise = {
 };
 const NOT_ADOPTABLE = 'it is talked to by pipes, which end with the sidecar';
 
-const codexConfig = (modelUrl: string): string => `model = "${CODEX_MODEL}"
-model_provider = "fake"
-approval_policy = "never"
-sandbox_mode = "danger-full-access"
-
-[analytics]
-enabled = false
-
-[model_providers.fake]
-name = "fake"
-base_url = "${modelUrl}/v1"
-env_key = "CODEX_API_KEY"
-wire_api = "responses"
-request_max_retries = 1
-stream_max_retries = 1
-`;
-
 export const PROGRAMS: readonly AgentProgram[] = [
   {
     name: 'claude-code',
     npm: CLAUDE,
     wake(place) {
-      const { file, cwd, key, modelUrl } = place;
-      const env = { ...environment(place), ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: modelUrl, IS_SANDBOX: '1' };
+      const { file, cwd, key } = place;
+      const env = claudeEnvironment(place, key);
       return Promise.resolve(['claudeCode', { bin: file, cwd, model: CLAUDE_MODEL, permissions: 'full', session: 'resume', env }]);
     },
+    ownSettings: settings.ownClaudeSettings,
+    brokenSettings: settings.brokenClaudeSettings,
+    keepsFilesOut: settings.claudeWithoutFiles,
     sessions: '.claude/projects',
     usageOf: 'all',
     price: priceOfClaude,
@@ -124,6 +72,8 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const env = { ...environment(place), CODEX_API_KEY: key };
       return Promise.resolve(['codex', { bin: file, cwd, model: CODEX_MODEL, permissions: 'full', session: 'resume', extraArgs, env }]);
     },
+    ownSettings: settings.ownCodexSettings,
+    brokenSettings: settings.brokenCodexSettings,
     sessions: '.codex/sessions',
     usageOf: 'all',
     tellsUsageEarly: false,
@@ -140,6 +90,9 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const env = await geminiEnvironment(place);
       return ['gemini', { bin: place.file, cwd: place.cwd, model: 'gemini-2.5-flash', permissions: 'full', session: 'resume', env }];
     },
+    ownSettings: settings.ownGeminiSettings,
+    brokenSettings: settings.brokenGeminiSettings,
+    keepsFilesOut: settings.withGeminiignore,
     sessions: '.gemini/tmp',
     usageOf: 'all',
     tellsUsageEarly: false,
@@ -156,6 +109,8 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const options = { bin: place.file, cwd: place.cwd, model: `fake/${MODEL}`, permissions: 'full', session: 'resume' };
       return Promise.resolve(['opencode', { ...options, config: opencodeConfig(place), env: opencodeEnvironment(place) }]);
     },
+    ownSettings: settings.ownOpencodeSettings,
+    brokenSettings: settings.brokenOpencodeSettings,
     sessions: '.local/share/opencode',
     usageOf: 'work',
     price: () => PRICE,
@@ -171,14 +126,13 @@ export const PROGRAMS: readonly AgentProgram[] = [
     name: 'openclaw',
     npm: OPENCLAW,
     async wake(place) {
-      const { file, cwd, home, key, modelUrl } = place;
+      const { file, cwd, home } = place;
       const configFile = join(home, 'openclaw.json');
-      const cost = { input: PRICE.input, output: PRICE.output, cacheRead: PRICE.cached, cacheWrite: 0 };
-      const model = { id: MODEL, name: MODEL, contextWindow: 100_000, maxTokens: 8_000, cost };
-      const fake = { baseUrl: `${modelUrl}/v1`, apiKey: key, api: 'openai-completions', models: [model] };
-      await writeFile(configFile, JSON.stringify({ models: { mode: 'merge', providers: { fake } } }));
+      await writeFile(configFile, settings.openclawConfig(place));
       return ['openclaw', { bin: file, cwd, configFile, model: `fake/${MODEL}`, env: environment(place) }];
     },
+    ownSettings: settings.ownOpenclawSettings,
+    brokenSettings: settings.brokenOpenclawSettings,
     usageOf: 'all',
     tellsUsageEarly: false,
     tellsWhetherItWorked: false,
@@ -196,6 +150,9 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const options = { agent: 'gemini', bin: place.file, cwd: place.cwd, model: 'gemini-2.5-flash' };
       return ['acp', { ...options, onPermission: 'allow-once', session: 'resume', env }];
     },
+    ownSettings: settings.ownGeminiSettings,
+    brokenSettings: settings.brokenGeminiSettings,
+    keepsFilesOut: settings.withGeminiignore,
     sessions: '.gemini/tmp',
     losesFreshSessions: 'it does not find a session that was begun in the same minute; begins afresh instead',
     notAdoptable: NOT_ADOPTABLE,
@@ -231,10 +188,12 @@ export const PROGRAMS: readonly AgentProgram[] = [
     name: 'acp-claude',
     npm: CLAUDE_ACP,
     wake(place) {
-      const { file, cwd, key, modelUrl } = place;
-      const env = { ...environment(place), ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: modelUrl, ANTHROPIC_MODEL: CLAUDE_MODEL };
+      const { file, cwd, key } = place;
+      const env = claudeEnvironment(place, key);
       return Promise.resolve(['acp', { agent: 'claude', bin: file, cwd, onPermission: 'allow-once', session: 'resume', env }]);
     },
+    ownSettings: settings.ownClaudeSettings,
+    keepsFilesOut: settings.claudeWithoutFiles,
     sessions: '.claude/projects',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'work',
@@ -253,12 +212,12 @@ export const PROGRAMS: readonly AgentProgram[] = [
     name: 'acp-codex',
     npm: CODEX_ACP,
     async wake(place) {
-      const { file, cwd, home, key, modelUrl } = place;
-      await mkdir(join(home, '.codex'), { recursive: true });
-      await writeFile(join(home, '.codex/config.toml'), codexConfig(modelUrl));
+      const { file, cwd, key, modelUrl } = place;
+      await settings.writeCodexConfig(place, settings.codexConfig(modelUrl, 'CODEX_API_KEY'));
       const env = { ...environment(place), CODEX_API_KEY: key };
       return ['acp', { agent: 'codex', bin: file, cwd, onPermission: 'allow-once', session: 'resume', env }];
     },
+    brokenSettings: settings.brokenCodexSettings,
     sessions: '.codex/sessions',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'all',

@@ -4,12 +4,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HistoryEntry, TaskDetail } from '../../apps/client/types.ts';
+import type { HistoryEntry, NamedCheckJson, TaskDetail } from '../../apps/client/types.ts';
 import type { Acceptance } from '../../core/domain/task.ts';
 import type { Program, World } from '../apps/world.ts';
 import { WRONG_KEY, type FakeModel, type ModelCall } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';
-import type { AgentProgram } from './agent-program.ts';
+import type { AgentPlace, AgentProgram, WakeOptions } from './agent-program.ts';
 
 /** For what takes a program no more than its start and two calls of its model: the slowest needs 30 s on two busy cores. */
 const WAIT_MS = 180_000;
@@ -26,7 +26,7 @@ export interface RoomOptions {
   readonly name: string;
   readonly isKeyWrong: boolean;
   /** Over those of the program, which it gets. */
-  readonly options: (own: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
+  readonly options: (own: WakeOptions, place: AgentPlace) => Promise<WakeOptions> | WakeOptions;
 }
 
 /** What a task says beside its description. */
@@ -40,6 +40,7 @@ export interface Room {
   readonly agentId: string;
   /** Where the agent works. */
   readonly cwd: string;
+  readonly home: string;
   /** Submits a task for this agent alone; answers its id. */
   submit(description: string, more?: TaskMore): Promise<string>;
   task(id: string): Promise<TaskDetail>;
@@ -51,6 +52,8 @@ export interface Room {
   ended(id: string): Promise<TaskDetail>;
   cancel(id: string): Promise<void>;
   pausedCause(): Promise<string | null>;
+  /** Waits until the hub knows what the checks of the runner found, and answers what is wrong; empty: nothing. */
+  failedChecks(): Promise<readonly NamedCheckJson[]>;
   /** Waits for a file in `cwd`. */
   file(name: string): Promise<void>;
   /** Waits until so many calls of its model have failed. */
@@ -81,9 +84,11 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
   await mkdir(join(home, 'tmp'), { recursive: true });
   await mkdir(cwd, { recursive: true });
   const key = `${isKeyWrong ? WRONG_KEY : 'right-key'}-${agentId}`;
-  const [runner, own] = await program.wake({ file: installed.file, path: installed.path, home, cwd, modelUrl: model.url, key });
-  const start = (): Promise<Program> =>
-    world.startSidecar(agentId, { capabilities: [agentId], wake: [runner, { ...own, ...options(own) }] });
+  const place: AgentPlace = { file: installed.file, path: installed.path, home, cwd, modelUrl: model.url, key };
+  const [runner, own] = await program.wake(place);
+  const wake = { ...own, ...(await options(own, place)) };
+  const start = (): Promise<Program> => world.startSidecar(agentId, { capabilities: [agentId], wake: [runner, wake] });
+  let startedAtMs = Date.now();
   let sidecar = await start();
   const tasks: string[] = [];
   const newest = async (id: string, names: readonly string[]): Promise<HistoryEntry | undefined> =>
@@ -93,6 +98,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
     program,
     agentId,
     cwd,
+    home,
     async submit(description, more = {}) {
       const { task_id: id } = await world.api.submit({ description, needed_capabilities: [agentId], max_retries: 0, ...more });
       tasks.push(id);
@@ -119,6 +125,10 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
     async pausedCause() {
       return (await world.api.agent(agentId)).paused_cause ?? null;
     },
+    async failedChecks() {
+      await until('the checks', WAIT_MS, async () => ((await world.api.agent(agentId)).checks?.told_at ?? 0) > startedAtMs);
+      return (await world.api.agent(agentId)).checks?.failed ?? [];
+    },
     file: (file) => until(`a file ${file}`, WAIT_MS, () => existsSync(join(cwd, file))),
     calledInVain: (times) =>
       until(`${times} calls of its model that fail`, WAIT_MS, () => {
@@ -132,6 +142,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
       await sidecar.kill('SIGTERM');
     },
     async startSidecar() {
+      startedAtMs = Date.now();
       sidecar = await start();
     },
     log: () => sidecar.log(),
@@ -152,9 +163,9 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
   return room;
 }
 
-async function until(what: string, withinMs: number, isSo: () => boolean): Promise<void> {
+async function until(what: string, withinMs: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
   const untilMs = performance.now() + withinMs;
-  while (!isSo()) {
+  while (!(await isSo())) {
     assert.ok(performance.now() < untilMs, `waited ${String(withinMs)} ms for ${what}`);
     await sleep(LOOK_EACH_MS);
   }

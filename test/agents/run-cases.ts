@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskDetail } from '../../apps/client/types.ts';
 import type { AgentProgram } from './agent-program.ts';
-import { outputOf, QUICK_TOOL, saidInTurn, usedAsCounted, usedOverAttempts, type AgentCase } from './case-kit.ts';
+import { outputOf, QUICK_TOOL, saidInTurn, stoppedAsSilent, usedAsCounted, usedOverAttempts, type AgentCase } from './case-kit.ts';
 import type { ModelCall } from './fake-model/fake-model.ts';
 import type { Room } from './room.ts';
 
@@ -32,10 +32,7 @@ export const RUN_CASES: readonly AgentCase[] = [
     about: 'a model that never answers: stopped after idleMs without a word',
     options: ({ idleMs }) => ({ idleMs }),
     async run(room) {
-      const id = await room.submit('[[hang]]');
-      const { details } = await room.event(id, 'failed', 'released');
-      assert.deepEqual([details?.['kind'], details?.['cause']], ['silent', 'unresponsive'], JSON.stringify(details));
-      await room.nothingLeft(id);
+      await stoppedAsSilent(room);
       assert.ok(
         room.calls().some(({ status }) => status === null),
         'it was the model that it waited for',

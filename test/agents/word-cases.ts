@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { givenUp, outputOf, QUICK_TOOL, saidInTurn, usedAsCounted, type AgentCase } from './case-kit.ts';
+import { givenUp, outputOf, QUICK_TOOL, saidInTurn, stoppedAsSilent, usedAsCounted, type AgentCase } from './case-kit.ts';
 import { OVER_TEXT } from './fake-model/script.ts';
 import type { Room } from './room.ts';
 
@@ -57,13 +57,7 @@ export const WORD_CASES: readonly AgentCase[] = [
     about: 'a model that never answers, beside noise on standard error: that is no sign of life',
     options: ({ idleMs }, { bin }) => ({ idleMs, bin: ['sh', '-c', WITH_NOISE, bin] }),
     unsupported: ({ noiseIsLife }) => noiseIsLife ?? null,
-    async run(room) {
-      const id = await room.submit('[[hang]]');
-      const { details } = await room.event(id, 'failed', 'released');
-      assert.deepEqual([details?.['kind'], details?.['cause']], ['silent', 'unresponsive'], JSON.stringify(details));
-      await room.nothingLeft(id);
-      return undefined;
-    },
+    run: stoppedAsSilent,
   },
   {
     name: 'slash',

@@ -162,6 +162,43 @@ void t.test('R16: gemini with comments in its settings and a key in a file that 
   t.match(await login(), { ok: false, message: /is not JSON/ });
 });
 
+void t.test('settings with a mistake are found before a task meets them, whatever the login says', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const bin = await program(claude('2.1.328', true));
+  const env = { HOME: folder };
+  await mkdir(join(folder, '.claude'));
+  const settings = async (file: string, text: string) => {
+    await writeFile(join(folder, file), text);
+    return (await checks(claudeCode({ bin, cwd: 'project', env })))['settings'];
+  };
+  t.equal(await settings('.claude/settings.json', ' \n'), undefined, 'an empty one is none');
+  t.equal(await settings('.claude/settings.json', '\uFEFF{}'), undefined);
+  const mistake = { ok: false, message: /settings\.json" is not JSON, so Claude Code leaves it out, with all that it forbids: / };
+  t.match(await settings('.claude/settings.json', '{ "permissions": { "deny": ["Bash"] }, }'), mistake);
+  t.equal(await settings('.claude/settings.json', '{}'), undefined);
+  await mkdir(join(folder, 'project', '.claude'));
+  t.match(await settings('project/.claude/settings.local.json', '{} // mine'), { ok: false, message: /settings\.local\.json/ });
+  t.match(await checks(claudeCode({ bin, cwd: 'project', env, ignoreChecks: ['settings'] })), { settings: { ok: true } });
+
+  const said = 'Error loading configuration: /h/.codex/config.toml:1:1: invalid key-value pair';
+  const codexBin = await program(`[ "$1" = --version ] && echo 'codex-cli 0.169.0' || { echo '${said}' >&2; exit 1; }`);
+  t.match(await checks(codex({ bin: codexBin, cwd: 'project', env: { CODEX_API_KEY: 'k' } })), {
+    settings: { ok: false, message: /config\.toml:1:1: invalid key-value pair/ },
+    login: undefined,
+  });
+
+  const lists = async (script: string) => {
+    const opencodeBin = await program(`[ "$1" = --version ] && echo 1.18.33 || { ${script}; }`);
+    return (await checks(opencode({ bin: opencodeBin, cwd: 'project', model: 'a/b' })))['settings'];
+  };
+  t.match(await lists("echo 'opencode/big'; echo 'a/b'"), { ok: true });
+  t.match(await lists("echo 'opencode/big'"), { ok: false, message: /models" has no a\/b/ });
+  t.match(await lists("echo 'Config file at opencode.json is not valid JSON(C)' >&2; exit 1"), {
+    ok: false,
+    message: /code 1: .*not valid JSON/,
+  });
+});
+
 void t.test('a folder that is missing, that is not the agent’s, or that it cannot write to', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', true));
@@ -210,7 +247,7 @@ void t.test('what programs are asked: their version and their login, within 5 s 
     [claudeCode({ bin, cwd: 'project', env }), ['--version', 'auth status']],
     [codex({ bin, cwd: 'project', env }), ['--version', 'login status']],
     [gemini({ bin, cwd: 'project', env: { HOME: folder } }), ['--version']],
-    [opencode({ bin, cwd: 'project', model: 'a/b' }), ['--version']],
+    [opencode({ bin, cwd: 'project', model: 'a/b' }), ['--version', 'models']],
     [openclaw({ bin, cwd: 'project' }), ['--version', 'models status --check --json']],
     [acp({ bin: [bin, 'acp'], cwd: 'project' }), ['acp', greeting]],
     [command({ argv: [bin], cwd: 'project' }), []],

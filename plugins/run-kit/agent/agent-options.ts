@@ -32,7 +32,7 @@ export const commonAgentOptions = {
   /** Milliseconds between SIGTERM and SIGKILL. Default 5,000. */
   graceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: MS_MAX })),
   /** Checks of the program whose "not ok" gives the agent work all the same, by their names: where they are wrong and it works by hand. */
-  ignoreChecks: Type.Optional(Type.Array(Type.Enum(['cwd', 'program', 'login', 'permissions']))),
+  ignoreChecks: Type.Optional(Type.Array(Type.Enum(['cwd', 'program', 'login', 'permissions', 'settings']))),
   /** Longer lines are left out. Default 4 MiB. */
   maxLineBytes: Type.Optional(Type.Integer({ minimum: 1_024, maximum: LINE_BYTES_MAX })),
 };

@@ -14,6 +14,9 @@ const APIS: readonly ModelApi[] = [anthropicMessages, openaiResponses, openaiCha
 /** A key that begins so is refused, whatever is asked. */
 export const WRONG_KEY = 'wrong-key';
 
+/** A word that is in no task: a call in which it stands has it from a file. */
+export const FILE_SECRET = 'a word that is in a file alone';
+
 /** One call that a program made. */
 export interface ModelCall {
   readonly api: string;
@@ -25,6 +28,8 @@ export interface ModelCall {
   readonly isAside: boolean;
   /** Input and output; 0 unless it was answered. */
   readonly tokens: number;
+  /** Whether `FILE_SECRET` is in it. */
+  readonly hasSecret: boolean;
 }
 
 export interface FakeModel {
@@ -87,7 +92,8 @@ function answer({ request, response, body, calls }: Asked): void {
   const key = keyOf(request, searchParams);
   const model = modelOf(pathname, body);
   const tools = api.tools(body);
-  const call = { api: api.name, key, model, isAside: tools.length === 0, status: 200, tokens: 0 } as const;
+  const hasSecret = JSON.stringify(body).includes(FILE_SECRET);
+  const call = { api: api.name, key, model, isAside: tools.length === 0, status: 200, tokens: 0, hasSecret } as const;
   const failedBefore = calls.filter((one) => one.key === key && !one.isAside && one.status !== 200).length;
   const act = key.startsWith(WRONG_KEY) ? ({ kind: 'fail', what: 401 } as const) : actFor(api.turns(body), tools, failedBefore);
   const isStreamed = api.isStreamed(pathname, body);

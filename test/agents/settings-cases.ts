@@ -1,0 +1,56 @@
+/** What is in files beside a program: settings that work by hand, settings that do not, and files that a task names. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { QUICK_TOOL, saidInTurn, type AgentCase } from './case-kit.ts';
+import { FILE_SECRET } from './fake-model/fake-model.ts';
+
+const STARTS_MAX = 4;
+const NO_SETTINGS = 'its checks read no settings of its own';
+
+export const SETTINGS_CASES: readonly AgentCase[] = [
+  {
+    name: 'own-settings',
+    about: 'settings that work by hand, with comments, a key in a file or a provider without one: no check keeps it from work',
+    options: async ({ ownSettings }, _own, place) => (await ownSettings?.(place)) ?? {},
+    unsupported: ({ ownSettings }) => (ownSettings === undefined ? NO_SETTINGS : null),
+    async run(room) {
+      assert.deepEqual(await room.failedChecks(), []);
+      const id = await room.submit(`[[shell: ${QUICK_TOOL}]]`);
+      saidInTurn(room, await room.completed(id), 1);
+      return undefined;
+    },
+  },
+  {
+    name: 'broken-settings',
+    about: 'settings with a mistake: a check finds it before any task is given to it',
+    options: async ({ brokenSettings }, _own, place) => (await brokenSettings?.(place)) ?? {},
+    unsupported: ({ brokenSettings }) => (brokenSettings === undefined ? NO_SETTINGS : null),
+    async run(room) {
+      let [failed] = await room.failedChecks();
+      // A program that is slow to answer, as on a busy machine, passes.
+      for (let starts = 1; failed === undefined && starts < STARTS_MAX; starts += 1) {
+        await room.stopSidecar();
+        await room.startSidecar();
+        [failed] = await room.failedChecks();
+      }
+      assert.ok(failed !== undefined, 'no check found it');
+      assert.equal(await room.pausedCause(), 'checks');
+      return failed.message;
+    },
+  },
+  {
+    name: 'at-path',
+    about: 'a task names files as "@path": with what the docs say to set, none of them is in its prompt',
+    options: async ({ keepsFilesOut }, _own, place) => (await keepsFilesOut?.(place)) ?? {},
+    async run(room) {
+      const files = [join(room.cwd, 'secret.txt'), join(room.home, 'secret.txt')];
+      await Promise.all(files.map((file) => writeFile(file, FILE_SECRET)));
+      const named = ['@secret.txt', ...files.map((file) => `@${file}`)].join(' ');
+      const id = await room.submit(`Look at ${named} [[shell: ${QUICK_TOOL}]]`);
+      saidInTurn(room, await room.completed(id), 1);
+      assert.ok(!room.calls().some(({ hasSecret }) => hasSecret), 'its model was sent the file');
+      return undefined;
+    },
+  },
+];
