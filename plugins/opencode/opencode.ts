@@ -62,7 +62,10 @@ async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: Sto
   return [folder, program, ...(program.ok ? settings : [])];
 }
 
-/** Its list of models has those of its settings, which it reads for it. Where that list takes long, nothing is known. */
+/**
+ * Its list of models has those of its settings, which it reads for it. Where that list takes long, nothing is known. The list also
+ * creates its database, before any run: two runs that create it at the same time fail.
+ */
 async function checkSettings(argv: readonly string[], model: string, options: AskOptions): Promise<readonly RunnerCheck[]> {
   const check = 'settings';
   const asked = await askProgram([...argv, 'models'], options);
