@@ -3,7 +3,9 @@ import {
   agentFailed,
   amountOf,
   countOf,
+  cutShort,
   endInWords,
+  itemsOf,
   lastWords,
   nothingSaid,
   meaningOfText,
@@ -26,11 +28,13 @@ interface OpenclawState {
   /** The object so far; null while none has begun. */
   readonly object: string | null;
   readonly isTooLong: boolean;
+  /** A line of the object, which may be its answer, was too long to be read. */
+  readonly isCut: boolean;
 }
 
 /** Of the object. */
 const CHARACTERS_MAX = 4 * 1024 * 1024;
-const FIRST: OpenclawState = { object: null, isTooLong: false };
+const FIRST: OpenclawState = { object: null, isTooLong: false, isCut: false };
 
 /**
  * It is settled by the object: from a line that begins with `{` to one that is `}`. Nothing is said before, but for what it
@@ -40,16 +44,15 @@ export const openclawDialect: AgentDialect<OpenclawState> = {
   begin: () => FIRST,
   hear(state, { stream, text, json }) {
     if (stream === 'stderr') return { state, events: retryIn(text) };
-    if (state.object === null && json !== null) return { state, events: eventsOf(json) };
+    if (state.object === null && json !== null) return { state, events: eventsOf(json, state) };
     if (state.object === null && !text.startsWith('{')) return { state };
     const object = `${state.object ?? ''}${text}\n`;
-    if (object.length > CHARACTERS_MAX) return { state: { object: null, isTooLong: true } };
+    if (object.length > CHARACTERS_MAX) return { state: { ...state, object: null, isTooLong: true } };
     if (text !== '}') return { state: { ...state, object } };
     const said = objectIn(object);
-    return { state: FIRST, events: said === null ? [] : eventsOf(said) };
+    return { state: FIRST, events: said === null ? [] : eventsOf(said, state) };
   },
-  // Of the object one line is its result: there whole, or not at all.
-  dropped: (state) => state,
+  dropped: (state) => ({ ...state, isCut: true }),
   ended({ isTooLong }, end) {
     const message = isTooLong ? `its result has more than ${String(CHARACTERS_MAX)} characters` : endInWords(end);
     const kind = causeOfEnd(end);
@@ -74,21 +77,43 @@ function objectIn(text: string): SaidObject | null {
 }
 
 /** Other objects are of its log. */
-function eventsOf(said: SaidObject): readonly SaidEvent[] {
+function eventsOf(said: SaidObject, state: OpenclawState): readonly SaidEvent[] {
   if (typeof said['ok'] !== 'boolean') return [];
   const usage = usageIn(said);
-  return [{ type: 'usage', ...usage }, verdictOf(said, usage)];
+  return [{ type: 'usage', ...usage }, verdictOf(said, usage, state)];
 }
 
-function verdictOf(said: SaidObject, usage: RunUsage): Verdict {
-  if (said['ok'] !== true || said['status'] !== 'ok') return failureOf(said);
-  const text = textOf(said['final']) ?? '';
-  const about = { session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) };
-  // Whether a tool has run is not said, so one may have.
-  return text.trim() === ''
+/** In the place of an answer without a word, and behind one that was cut off. */
+const WORDLESS = /^\W*Agent couldn't generate a response/;
+const TRUNCATED = /^\W*Reply truncated at the model's output token limit/;
+
+// Whether a tool has run is not said, so one may have.
+function verdictOf(said: SaidObject, usage: RunUsage, { isCut }: OpenclawState): Verdict {
+  const final = textOf(said['final']);
+  const about = aboutOf(said);
+  if (said['ok'] !== true || said['status'] !== 'ok') {
+    const isWordless = WORDLESS.test(textOf(objectOf(said['error'])['message']) ?? '');
+    return isWordless ? nothingSaid({ hasWorked: true, details: about }) : failureOf(said);
+  }
+  if (final === null && isCut) return cutShort({ hasWorked: true, details: about });
+  const parts = itemsOf(said['payloads']).map((part) => textOf(objectOf(part)['text']) ?? '');
+  const cutAt = parts.findIndex((part) => TRUNCATED.test(part));
+  if (cutAt >= 0) return truncated(parts.slice(0, cutAt).join('\n'), about);
+  return final === null || final.trim() === ''
     ? nothingSaid({ hasWorked: true, details: about })
-    : { type: 'completed', output: { text, ...about }, ...usage };
+    : { type: 'completed', output: { text: final, ...about }, ...usage };
 }
+
+const truncated = (text: string, about: Readonly<Record<string, unknown>>): Verdict =>
+  agentFailed({
+    kind: 'limit',
+    message: 'its answer was cut off at its longest length',
+    hasWorked: true,
+    details: about,
+    acceptable: shortAnswer({ as: 'truncated', text, about }),
+  });
+
+const aboutOf = (said: SaidObject) => ({ session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) });
 
 function failureOf(said: SaidObject): Verdict {
   const error = objectOf(said['error']);
@@ -104,7 +129,7 @@ function failureOf(said: SaidObject): Verdict {
     acceptable: shortAnswer({
       as,
       text: as === 'refused' ? text : (textOf(said['final']) ?? ''),
-      about: { session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) },
+      about: aboutOf(said),
     }),
   });
 }
@@ -115,7 +140,8 @@ function causeOf(
   error: SaidObject,
   text: string,
 ): Partial<Meaning> & { readonly kind: FailureCause; readonly hasWorked?: boolean } {
-  if (said['status'] === 'timeout') return { kind: 'limit' };
+  // Without an answer of its model it says so of its own time limit, in other words.
+  if (said['status'] === 'timeout') return { kind: /^LLM request timed out/.test(text) ? 'model_unavailable' : 'limit' };
   if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', hasWorked: false };
   // It remembers a failed login for a minute, and then does not even try: no login has failed now.
   if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', hasWorked: false };

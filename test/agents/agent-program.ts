@@ -40,6 +40,8 @@ export interface AgentProgram {
   readonly usageOf: 'all' | 'work' | 'nothing';
   /** The same for its dollars, where they are of other calls. */
   readonly dollarsOf?: 'all' | undefined;
+  /** Whether it leaves those out that its model thought with. */
+  readonly leavesOutThinking?: boolean;
   /** Why the tokens that it tells of subagents and of sessions that are gone on with are not all, where they are not. */
   readonly countsLess?: string;
   /** What it takes for the price of a model of this name; undefined: it tells no dollars. */

@@ -103,9 +103,11 @@ export function saidInTurn({ program }: Room, task: TaskDetail, turn: number): v
 }
 
 /** Tokens that the hub should know of; null where the program tells none. */
-export function tokensOf({ usageOf }: AgentProgram, calls: readonly ModelCall[]): number | null {
+export function tokensOf({ usageOf, leavesOutThinking = false }: AgentProgram, calls: readonly ModelCall[]): number | null {
   if (usageOf === 'nothing') return null;
-  return calls.filter(({ isAside }) => usageOf === 'all' || !isAside).reduce((sum, { tokens }) => sum + tokens, 0);
+  const left = leavesOutThinking ? CALL_USAGE.thinking : 0;
+  const counted = calls.filter(({ isAside, tokens }) => tokens > 0 && (usageOf === 'all' || !isAside));
+  return counted.reduce((sum, { tokens }) => sum + tokens - left, 0);
 }
 
 /** Dollars that the hub should know of; null where the program tells none. */

@@ -47,6 +47,37 @@ void t.test('the kind of a failure is found in its text', (t) => {
   t.end();
 });
 
+void t.test('R4: an answer that was cut off, one without a word and one in a line that is too long are no success', (t) => {
+  const object = (more: Readonly<Record<string, unknown>>) => read(openclawDialect, saying([{ ok: true, status: 'ok', ...more }])).verdict;
+  const note = "⚠️ Reply truncated at the model's output token limit. The text above is partial — ask to continue it.";
+  const payloads = [{ text: 'the beginning' }, { text: note }];
+  t.match(object({ final: `the beginning\n${note}`, payloads }), {
+    type: 'failed',
+    kind: 'limit',
+    retryable: false,
+    acceptable: { needs: ['truncated'], output: { text: 'the beginning' } },
+  });
+  t.match(object({ final: `it says "${note}"`, payloads: [{ text: `it says "${note}"` }] }), { type: 'completed' });
+  const error = { message: "Agent couldn't generate a response. Please try again." };
+  t.match(object({ ok: false, status: 'error', error }), { kind: 'no_result', acceptable: { needs: ['empty'] } });
+  const silent = { message: 'LLM request timed out.', kind: 'timeout' };
+  t.match(object({ ok: false, status: 'timeout', error: silent }), { kind: 'model_unavailable' }, 'its model, not its own time limit');
+  const parts = ['{', '  "ok": true,', null, '  "status": "ok"', '}'];
+  let state = openclawDialect.begin(null);
+  const events: unknown[] = [];
+  for (const text of parts) {
+    if (text === null) {
+      state = openclawDialect.dropped?.(state) ?? state;
+      continue;
+    }
+    const heard = openclawDialect.hear(state, { stream: 'stdout', text, json: null, heardAtMs: 0 });
+    state = heard.state;
+    events.push(...(heard.events ?? []));
+  }
+  t.match(events.at(-1), { type: 'failed', kind: 'limit', details: { reason: 'line_too_long' } });
+  t.end();
+});
+
 void t.test('that it tries again by itself is told', (t) => {
   const { events, verdict } = readCase('429-stopped');
   t.strictSame(events, [{ type: 'progress', message: 'waiting for the model: retry 1 of 9 (rate_limit)', waiting: 'rate_limited' }]);

@@ -77,6 +77,7 @@ const ANSWERS: readonly Answer[] = [
   ['codex', null, 'The model `gpt-5.1-codex` does not exist or you do not have access to it.', 'config', false],
   ['gemini', null, google(404, 'models/x is not found for API version v1beta, or is not supported for generateContent.'), 'config', false],
   ['gemini', null, google(400, 'model x is not found'), 'config', false],
+  ['gemini', null, google(500, 'models/gemini-2.5-flash is not found for API version v1beta'), 'config', false],
   ['opencode', 404, 'model not found', 'config', false],
   // Allowance.
   ['claude', 429, 'API Error: Request rejected (429) · This would exceed your rate limit of 30,000 input tokens', 'rate_limited', true],

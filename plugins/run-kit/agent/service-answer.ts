@@ -47,13 +47,13 @@ const TABLE: readonly Row[] = [
     ...pauses('auth'),
   },
   { what: 'too many requests', status: is(429), ...pauses('rate_limited') },
-  { what: 'the service is away', status: (status) => status >= 500 && status <= 599, ...pauses('model_unavailable') },
   {
     what: 'no such model',
     words:
       /\bmodels?\b(?! metadata)(?:[^.\n]|\.(?=\S)){0,120}\b(?:not found|not supported|does not exist|may not exist)|selected model|model_not_found|not supported when using codex/i,
     ...pauses('config'),
   },
+  { what: 'the service is away', status: (status) => status >= 500 && status <= 599, ...pauses('model_unavailable') },
   {
     what: 'a context that is too long',
     words:
