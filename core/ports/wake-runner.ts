@@ -84,7 +84,7 @@ export interface RunUsage {
  * - `denied`: the agent was not allowed to do what the task needs.
  * - `no_result`: it ended without a result, whatever its exit code.
  * - `unresponsive`: it did not begin in time, or fell silent.
- * - `agent_failed`: anything else.
+ * - `agent_failed`: anything else; said before anything was started, and not `retryable`: this task was refused, another may go well.
  */
 export type FailureCause =
   'auth' | 'config' | 'rate_limited' | 'model_unavailable' | 'limit' | 'denied' | 'no_result' | 'unresponsive' | 'agent_failed';

@@ -17,8 +17,8 @@ import { post, type Answer } from './post.ts';
 import type { WebhookOptions } from './webhook-options.ts';
 
 const TIMEOUT_MS = 10_000;
-/** What is wrong with is this task, and not the call: another one may go well. */
-const ABOUT_THE_TASK: ReadonlySet<number> = new Set([400, 413, 422]);
+/** What is wrong is this task, and not the call: another one may go well. */
+const ABOUT_THE_TASK: Readonly<Record<number, FailureCause>> = { 400: 'agent_failed', 413: 'limit', 422: 'agent_failed' };
 
 export interface Call {
   readonly request: WakeRequest;
@@ -86,7 +86,7 @@ function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { reado
     return failed(cause, { message, retryable: true, retryAfterMs: delayIn(retryAfter, nowMs), details: { status } });
   }
   const isElsewhere = status >= 300 && status < 400;
-  return failed(cause ?? (ABOUT_THE_TASK.has(status) ? 'agent_failed' : 'config'), {
+  return failed(cause ?? ABOUT_THE_TASK[status] ?? 'config', {
     message,
     cure: isElsewhere ? 'Redirects are not followed: give the url that it leads to.' : undefined,
     retryable: false,
@@ -105,6 +105,7 @@ const CURES: Partial<Cures> = {
   auth: 'Correct the token in headers, or the secret.',
   config: 'Correct url, headers or body.',
   agent_failed: 'It refuses this task: change the task, or what body makes of it.',
+  limit: 'It refuses this task: make it smaller, or what body makes of it.',
 };
 
 function failed(

@@ -7,7 +7,9 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { isPrivateAddress, PrivateAddressError, publicLookup } from '../../plugins/webhook/addresses.ts';
 import { webhook, type WebhookOptions } from '../../plugins/runners.ts';
+import { isMachineFault } from '../../core/domain/breaker.ts';
 import { all } from '../contracts/wake-runner.contract.ts';
+import { only, waking, writtenBody } from '../core/sidecar/stage.ts';
 import { runWorld } from './run-world.ts';
 
 interface Received {
@@ -101,6 +103,19 @@ void t.test('what an answer means', async (t) => {
       String(status),
     );
     t.equal(received.length, 1, 'called once');
+  }
+});
+
+void t.test('R12: a task that a webhook refuses is one attempt, and no strike of the machine', async (t) => {
+  for (const status of [400, 413, 422]) {
+    const { wake } = await hooked(t, {}, (_, response) => void response.writeHead(status).end('too much of it'));
+    const [event] = await wake();
+    const sidecar = waking();
+    const body = writtenBody(event === undefined ? [] : sidecar.wake(event));
+    t.match(body, { type: 'task_failed', cause: status === 413 ? 'limit' : 'agent_failed', retryable: false, error: /too much of it/ });
+    t.notOk(isMachineFault(String(body['kind'])), `${String(status)} is told as ${String(body['kind'])}`);
+    t.equal(only(sidecar.all, 'wake').length, 1, 'called once');
+    t.same(sidecar.state.journal.slots, [], 'the slot is free');
   }
 });
 

@@ -116,10 +116,10 @@ function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event
   // A call whose answer got lost may have woken it: the same assignment is tried again first.
   const isOutage = event.kind === 'model_unavailable' && event.retryable;
   if (isAgentFault(event.kind ?? null) && !isOutage) return handBack(turn, { ...slot, run: null }, event);
-  // The task is more than the program takes: that says nothing of this machine.
-  if (event.kind === 'limit') {
-    const { message: error, retryable, details } = event;
-    return fail(turn, { ...slot, run: null }, { kind: 'agent_failed', cause: 'limit', error, retryable, details });
+  // The task is more than the program takes, or what it is called with refuses it: that says nothing of this machine.
+  if (event.kind === 'limit' || (event.kind === 'agent_failed' && !event.retryable)) {
+    const { kind: cause, message: error, retryable, details } = event;
+    return fail(turn, { ...slot, run: null }, { kind: 'agent_failed', cause, error, retryable, details });
   }
   const inability = isOutage ? inabilityOf(turn, event) : undefined;
   const { retryable, details } = event;
