@@ -280,7 +280,8 @@ function failureOf(
       ...(as === 'truncated' ? { said: '' } : {}),
     });
   }
-  if (!wasCalled) {
+  // Without a word, nothing says that the model is away: its service may hold back the answer to this very task.
+  if (!wasCalled && text.trim() !== '') {
     const { kind, retryable } = meaningOfText(text) ?? AWAY;
     return failed(kind, `its turn ended without a call of its model: ${text}`, { retryable });
   }

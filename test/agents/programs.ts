@@ -38,6 +38,7 @@ const FILTER_UNTOLD: Otherwise = {
   end: 'tried again',
   why: 'it says only that the stream of its model has ended, not that the answer is held back',
 };
+const WORDLESS_FILTER: Otherwise = { cause: 'no_result', end: 'tried again', why: 'it ends its turn without a word' };
 const NOT_ADOPTABLE = 'it is talked to by pipes, which end with the sidecar';
 
 export const PROGRAMS: readonly AgentProgram[] = [
@@ -160,12 +161,13 @@ export const PROGRAMS: readonly AgentProgram[] = [
     keepsFilesOut: settings.withGeminiignore,
     sessions: '.gemini/tmp',
     leavesOutThinking: true,
+    otherwise: { truncated: CUT_UNTOLD, refused: WORDLESS_REFUSAL, filtered: WORDLESS_FILTER },
     losesFreshSessions: 'it does not find a session that was begun in the same minute; begins afresh instead',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'all',
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
-    triesOnAfter: ['429', '500', '503', '529'],
+    triesOnAfter: ['429', '500', '503', '529', 'credit'],
     tellsRetries: false,
     idleMs: 20_000,
   },

@@ -111,7 +111,9 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   const none = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
   t.match(ended({ stopReason: 'end_turn', usage: null }), { kind: 'model_unavailable', message: /Sorry/ });
   t.match(ended({ stopReason: 'end_turn', usage: none }, 'status 401'), { kind: 'auth' });
-  t.match(ended({ stopReason: 'end_turn', _meta: { quota: { token_count: { input_tokens: 0, output_tokens: 0 } } } }), { type: 'failed' });
+  const uncalled = { stopReason: 'end_turn', _meta: { quota: { token_count: { input_tokens: 0, output_tokens: 0 } } } };
+  t.match(ended(uncalled), { type: 'failed', kind: 'model_unavailable' });
+  t.match(ended(uncalled, ''), { kind: 'no_result', retryable: true }, 'without a word nothing says that the model is away');
   t.match(ended({ stopReason: 'end_turn' }), { type: 'completed' }, 'one that does not count');
   t.match(ended({ stopReason: 'end_turn' }, ''), { kind: 'no_result', retryable: true });
   const warning = 'Warning: Model metadata for `gpt` not found. Defaulting to fallback metadata; this can degrade performance.\n\n';
