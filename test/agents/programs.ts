@@ -185,6 +185,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     sessions: '.local/share/opencode',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'nothing',
+    price: () => PRICE,
     compacts: true,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
