@@ -126,6 +126,27 @@ t.test('an end that is hidden by a gap is found', async (t) => {
   t.strictSame(ran, { code: 6, out: `--:--:--  events 1 to 9 are not kept any more\n${ID} was cancelled after 42s\n`, err: '' });
 });
 
+t.test('watch and submit --wait show why an attempt failed: what its program said last, in few lines', async (t) => {
+  const said = (name: string) => Array.from({ length: 9 }, (_, n) => `${name} ${n + 1}`).join('\n');
+  const inner = { stderr_tail: `${said('err')}\n\u001b[31mno module`, last_output: said('out') };
+  const failed = { agent_id: 'w1', generation: 1, details: { error: 'turn failed', details: inner } };
+  const hub = await testHub(t, (app) =>
+    app
+      .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
+      .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'dead_letter', last_error: 'turn failed', history: [], waiting_for: null })))
+      .get('/api/events', (c) => c.body(sse(3, 'failed', failed) + sse(4, 'dead_lettered'), 200, { 'content-type': 'text/event-stream' })),
+  );
+  for (const command of [
+    ['watch', ID],
+    ['submit', 'x', '--wait'],
+  ]) {
+    const { out } = await hub.run(command);
+    const told =
+      / {2}output, its last 5 lines:\n {2}\| out 5\n[^]* {2}\| out 9\n {2}standard error, its last 5 lines:\n {2}\| err 6\n[^]*\| \\e\[31mno module\n/;
+    t.match(out, told, command.join(' '));
+  }
+});
+
 t.test('watch of everything passes the filters on', async (t) => {
   const controller = new AbortController();
   const hub = await testHub(t, (app) =>

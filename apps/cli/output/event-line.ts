@@ -36,7 +36,7 @@ export function eventLine(event: string, data: EventData, options: { readonly wi
     .trimEnd();
 }
 
-/** The event, and of an attempt that failed the end of what its program said on standard error. */
+/** The event, and of an attempt that failed the end of what its program said: on standard error, and else. */
 export function tellEvent(
   output: Output,
   event: string,
@@ -44,18 +44,22 @@ export function tellEvent(
   { withTask, indent = '', stderrLines }: { readonly withTask: boolean; readonly indent?: string; readonly stderrLines: number },
 ): void {
   output.line(`${indent}${eventLine(event, data, { withTask })}`, colourOf(event));
-  const said = stderrOf(data['details']).trimEnd().split('\n');
-  const more = said.length - stderrLines;
-  if (more > 0) output.line(`${indent}  standard error, its last ${stderrLines} lines:`, 'grey');
-  for (const line of said.slice(-stderrLines))
-    if (line.trim() !== '') output.line(`${indent}  | ${line.slice(0, LINE_CHARACTERS_MAX)}`, 'grey');
+  const tell = (name: string, text: string): void => {
+    const said = text.trimEnd().split('\n');
+    const more = said.length - stderrLines;
+    if (more > 0) output.line(`${indent}  ${name}, its last ${stderrLines} lines:`, 'grey');
+    for (const line of said.slice(-stderrLines))
+      if (line.trim() !== '') output.line(`${indent}  | ${line.slice(0, LINE_CHARACTERS_MAX)}`, 'grey');
+  };
+  tell('output', wordsOf(data['details'], 'last_output'));
+  tell('standard error', wordsOf(data['details'], 'stderr_tail'));
 }
 
 /** A sidecar has it in the details of the failure, which are in those of the event. */
-function stderrOf(details: unknown): string {
+function wordsOf(details: unknown, name: 'last_output' | 'stderr_tail'): string {
   const inner = typeof details === 'object' && details !== null && 'details' in details ? details.details : undefined;
-  const tail = typeof inner === 'object' && inner !== null && 'stderr_tail' in inner ? inner.stderr_tail : undefined;
-  return typeof tail === 'string' ? tail : '';
+  const said = typeof inner === 'object' && inner !== null ? (inner as EventData)[name] : undefined;
+  return typeof said === 'string' ? said : '';
 }
 
 /** The plain values among the details; `percent` and `message`, which people wait for, first and bare. */

@@ -57,6 +57,9 @@ export const OUTPUT_BYTES_MAX = 262_144;
 export const DETAILS_BYTES_MAX = 16_384;
 /** The end of standard error inside `details`, bytes of encoded JSON: leaves room for the rest. */
 export const STDERR_TAIL_BYTES_MAX = 12_288;
+/** The end of what a program said beside standard error there, and the end of standard error in a line of the log. */
+export const LAST_OUTPUT_BYTES_MAX = 2_048;
+export const LOGGED_STDERR_BYTES_MAX = 2_048;
 /** An error, a reason or a message in a frame, bytes of encoded JSON. */
 export const REASON_BYTES_MAX = 8_192;
 

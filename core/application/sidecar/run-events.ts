@@ -7,6 +7,7 @@ import type { RefusedWord } from './runner-words.ts';
 import { RETRY_AFTER_MS_MAX } from './bounds.ts';
 import { lookAtRunner } from './checks.ts';
 import { beginStop, endRun, failUnlessResult, stopRun, UNKNOWN_END } from './ends.ts';
+import { hear } from './last-words.ts';
 import { confirmStarted, progress, tellWoken, watchSilence } from './life.ts';
 import { heardResult } from './results.ts';
 import { reasonText } from './report-frames.ts';
@@ -35,9 +36,11 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
     case 'started':
       return onStarted(turn, slot, event.sessionId);
     case 'output':
+      hear(turn, slot, event.stream === 'stderr' ? 'stderr' : 'output', event.text);
       return watchSilence(turn, slot);
     case 'progress': {
       const started = confirmStarted(turn, slot);
+      hear(turn, slot, 'output', event.message);
       watchSilence(turn, started);
       return progress(turn, started, { percent: event.percent, message: event.message });
     }

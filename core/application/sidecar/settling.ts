@@ -2,9 +2,11 @@
 import { nameOf, type Slot } from '../../domain/slot.ts';
 import type { OutboxAside, OutboxEntry } from '../../domain/outbox.ts';
 import { NO_USAGE, sumOf, usageFields, type Usage } from '../../domain/usage.ts';
+import type { LogFields } from '../../ports/log.ts';
 import type { CancelOutcome } from '../../protocol/sidecar-frames.ts';
 import { LINGER_MS } from './bounds.ts';
 import type { Failure } from './failure.ts';
+import { loggedWords, withLastWords } from './last-words.ts';
 import { failedReport, type Aside, type EndReport } from './report-frames.ts';
 import { sendEnd, sendReport } from './reports.ts';
 import { frameName } from './state.ts';
@@ -23,6 +25,7 @@ export function settle(turn: Turn, slot: Slot, end: EndReport): void {
   const kind = end.frame.type === 'task_complete' ? 'complete' : 'failed';
   turn.durably({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
   enterOutbox(turn, slot, { report: kind, reason: null, keepFiles: end.keepFiles });
+  logEnd(turn, slot, kind, reasonOf(end.frame));
   sendEnd(turn, slot, end.frame);
   windDown(turn, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
@@ -30,7 +33,7 @@ export function settle(turn: Turn, slot: Slot, end: EndReport): void {
 /** Settles an assignment that no agent finished. One whose run is not over may still write a result, which is kept then. */
 export function fail(turn: Turn, slot: Slot, failure: Failure): void {
   const mayWrite = slot.run !== null && turn.live(slot).end === null;
-  const report = failedReport(slot, failure, asideOf(turn, slot));
+  const report = failedReport(slot, withLastWords(failure, turn.live(slot)), asideOf(turn, slot));
   settle(turn, slot, { ...report, keepFiles: report.keepFiles || mayWrite });
 }
 
@@ -43,6 +46,7 @@ export const asideOf = (turn: Turn, slot: Slot, result: Readonly<Record<string, 
 /** Hands an assignment back that no agent works on. */
 export function release(turn: Turn, slot: Slot, reason: string): void {
   sendReport(turn, enterOutbox(turn, slot, { report: 'released', reason, keepFiles: false, aside: asideOfRelease(turn, slot) }));
+  logEnd(turn, slot, 'released', { reason });
   windDown(turn, slot);
 }
 
@@ -61,9 +65,16 @@ function enterOutbox(turn: Turn, slot: Slot, end: Pick<OutboxEntry, 'report' | '
   const mayLive = turn.live(slot).mayLive ? { mayLive: true } : {};
   const entry: OutboxEntry = { ...nameOf(slot), ...end, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
   turn.putReport(entry);
-  turn.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report: end.report });
   return entry;
 }
+
+function logEnd(turn: Turn, slot: Slot, report: OutboxEntry['report'], why: LogFields): void {
+  turn.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report, ...why });
+}
+
+/** Why it failed: who looks into the log has nothing else. */
+const reasonOf = (frame: EndReport['frame']): LogFields =>
+  frame.type === 'task_failed' ? { kind: frame.kind, error: frame.error, ...loggedWords(frame.details) } : {};
 
 function windDown(turn: Turn, slot: Slot): void {
   turn.cancelTimersOf(slot, UNSETTLED_TIMERS);

@@ -123,6 +123,8 @@ export interface LiveSlot {
   readonly wakeTold: boolean;
   /** What its present run used until now. */
   readonly used: Usage;
+  /** What its present run said last. */
+  readonly heard: LastWords;
   /** Progress that waits for its second; null when none does. */
   readonly progress: ProgressFields | null;
   /** One was sent less than a second ago. */
@@ -147,6 +149,14 @@ export interface RunEnd {
   readonly sessionGone?: boolean | undefined;
 }
 
+/** The end of what was heard of a run: on standard error, and of what its program said else. */
+export interface LastWords {
+  readonly stderr: string;
+  readonly output: string;
+}
+
+export const NOTHING_HEARD: LastWords = { stderr: '', output: '' };
+
 export const NOTHING_LIVE: LiveSlot = {
   preparing: false,
   paths: null,
@@ -161,6 +171,7 @@ export const NOTHING_LIVE: LiveSlot = {
   look: 0,
   wakeTold: false,
   used: NO_USAGE,
+  heard: NOTHING_HEARD,
   progress: null,
   progressHeld: false,
 };

@@ -8,7 +8,7 @@ import { expect, prepare } from './folders.ts';
 import { watchSilence } from './life.ts';
 import { reasonText } from './report-frames.ts';
 import { fail, release } from './settling.ts';
-import { frameName } from './state.ts';
+import { frameName, NOTHING_HEARD } from './state.ts';
 import { isNoUsage, NO_USAGE } from '../../domain/usage.ts';
 import type { Turn } from './turn.ts';
 import { attemptUsage } from './usage.ts';
@@ -36,7 +36,7 @@ function wake(turn: Turn, slot: Slot, input: { readonly paths: PreparedRun; read
   const run: SlotRun = { runId: input.runId, startedAtMs: turn.nowMs, process: null, woken: false, detached: false };
   const waking: Slot = { ...slot, status: 'waking', wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? turn.nowMs };
   turn.putSlot(waking);
-  turn.patchLive(slot, { following: true, attached: false, end: null, wakeError: null, wakeTold: false });
+  turn.patchLive(slot, { following: true, attached: false, end: null, wakeError: null, wakeTold: false, heard: NOTHING_HEARD });
   if (slot.expectedSinceMs === null) expect(turn, slot);
   turn.outwardly({ type: 'wake', request: requestFor(turn, waking, run, input.paths) });
   watchSilence(turn, waking);

@@ -42,6 +42,61 @@ t.test('the end of a long standard error is kept within 16 KiB of JSON', async (
   t.match((body['details'] as { stderr_tail: string }).stderr_tail, /the end$/);
 });
 
+t.test('R10: a failure that its runner told has what the run said last, and the log has its reason', async (t) => {
+  const failed: WakeEvent = { type: 'failed', phase: 'agent', message: 'turn failed', retryable: true, details: { turns: 3 } };
+  const say = (sidecar: Stage): void => {
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ type: 'progress', message: 'reading the files' });
+    sidecar.wake({ type: 'output', stream: 'stdout', text: 'one moment' });
+    sidecar.wake({ type: 'output', stream: 'stderr', text: 'no such module' });
+    sidecar.wake(failed);
+  };
+  const logged = (sidecar: Stage) => only(sidecar.all, 'log').find(({ message }) => message === 'the assignment ended')?.fields;
+  const sidecar = waking();
+  say(sidecar);
+  const details = { turns: 3, stderr_tail: 'no such module', last_output: 'reading the files\none moment' };
+  t.match(writtenBody(sidecar.looked()), { error: 'turn failed', details });
+  t.match(logged(sidecar), { report: 'failed', kind: 'agent_failed', error: 'turn failed', stderr_tail: 'no such module' });
+  const over = waking();
+  say(over);
+  over.wake(exited(1));
+  t.match(writtenBody(over.looked()), { details: { stderr_tail: 'last words' } }, 'its end has more of it');
+  const silent = waking();
+  silent.wake(SPAWNED);
+  silent.wake({ type: 'output', stream: 'stderr', text: 'waiting for a lock' });
+  silent.timer('silence');
+  silent.wake(stoppedRun());
+  t.match(writtenBody(silent.looked()), { kind: 'silent', details: { stderr_tail: 'waiting for a lock' } });
+  const again = waking();
+  again.wake(SPAWNED);
+  again.wake({ type: 'output', stream: 'stdout', text: 'the first run' });
+  again.wake(exited(0));
+  again.looked();
+  again.timer('retry');
+  again.prepared();
+  again.wake(SPAWNED);
+  again.wake(failed);
+  t.notMatch(JSON.stringify(writtenBody(again.looked())), 'the first run', 'of the present run alone');
+});
+
+t.test('R20: what a run said last has a bound, and takes no room from what its runner tells', async (t) => {
+  for (const own of [{}, { why: 'y'.repeat(15_000) }, { why: 'y'.repeat(16_370) }]) {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    for (let n = 0; n < 50; n += 1) {
+      for (const stream of ['stdout', 'stderr'] as const) sidecar.wake({ type: 'output', stream, text: `${'\u0001'.repeat(2_000)}${n}` });
+    }
+    sidecar.wake({ type: 'failed', phase: 'agent', message: 'no', retryable: true, details: own });
+    const { details } = writtenBody(sidecar.looked()) as { details: Record<string, string> };
+    t.match(details, own);
+    t.notOk('truncated' in details);
+    t.ok(JSON.stringify(details).length <= 16_384);
+    if (!('why' in own)) t.match(details, { stderr_tail: /49$/, last_output: /49$/ });
+    const line = only(sidecar.all, 'log').find(({ message }) => message === 'the assignment ended');
+    t.ok(JSON.stringify(line).length < 4_096);
+  }
+});
+
 t.test('only the newest look counts', async (t) => {
   const sidecar = working();
   sidecar.wake(exited(0));
