@@ -1,7 +1,8 @@
 /** The messages of a conversation as lines of JSON on two pipes. */
 import type { Readable, Writable } from 'node:stream';
-import { lineSplitter, objectIn, RUN_STREAMS_BYTES_MAX, type DroppedLine, type SaidObject } from '../plugin.ts';
+import { lineSplitter, objectIn, RUN_STREAMS_BYTES_MAX, type Clock, type DroppedLine, type SaidObject } from '../plugin.ts';
 import type { AnyMessage, Stream } from './acp-package.ts';
+import { isMessage, isQuestion, unanswered } from './acp-unanswered.ts';
 
 export interface AcpStreamOptions {
   /** Standard input and output of the agent. */
@@ -11,6 +12,7 @@ export interface AcpStreamOptions {
   readonly lineBytesMax?: number | undefined;
   /** Of all that is read; what follows is left out. Default 256 MiB, as for agents that write into files. */
   readonly bytesMax?: number | undefined;
+  readonly clock: Clock;
   /** Told of each message before it is sent. */
   onSent(message: SaidObject): void;
   /** Told of each message before it is dealt with, one after the other. */
@@ -21,6 +23,8 @@ export interface AcpStreamOptions {
   onDropped(line: DroppedLine): void;
   /** Told once, of the bound that was exceeded. */
   onTooMuch(bytesMax: number): Promise<void>;
+  /** Told once, when so many answers wait that no more can, and the agent does not read them. */
+  onUnread(): Promise<void>;
 }
 
 export interface AcpStream {
@@ -35,6 +39,7 @@ export interface AcpStream {
  */
 export function acpStream(options: AcpStreamOptions): AcpStream {
   const { input, output, lineBytesMax, bytesMax = RUN_STREAMS_BYTES_MAX, onSent } = options;
+  const open = unanswered(options.clock);
   let controller: ReadableStreamDefaultController<AnyMessage> | null = null;
   const readable = new ReadableStream<AnyMessage>({
     start(made) {
@@ -45,23 +50,36 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
     },
   });
   const writable = new WritableStream<AnyMessage>({
-    write: (message) => {
+    write: async (message) => {
       onSent(message as unknown as SaidObject);
-      return written(input, `${JSON.stringify(message)}\n`);
+      await written(input, `${JSON.stringify(message)}\n`);
+      if (!('method' in message)) open.answered();
     },
   });
+  let isDeaf = false;
+  const hearOne = async (message: SaidObject, characters: number): Promise<void> => {
+    if (isDeaf) return;
+    // Once the conversation is over, nothing is answered.
+    if (controller !== null && isQuestion(message) && !(await open.take(characters))) {
+      isDeaf = true;
+      return await options.onUnread();
+    }
+    await options.onMessage(message);
+    controller?.enqueue(message as unknown as AnyMessage);
+  };
+  const hear = (some: readonly string[]): Promise<void> => hearLines(some, hearOne, options.onNoise);
   const hearAll = async (): Promise<void> => {
     const splitter = lineSplitter(lineBytesMax);
     let bytes = 0;
     for await (const chunk of output) {
-      const wasWithin = bytes <= bytesMax;
+      if (isDeaf) continue;
       bytes += (chunk as Buffer).length;
       if (bytes > bytesMax) {
-        if (wasWithin) await options.onTooMuch(bytesMax);
+        isDeaf = true;
+        await options.onTooMuch(bytesMax);
         continue;
       }
       const { lines, dropped } = splitter.push(chunk as Buffer);
-      const hear = (some: readonly string[]) => hearLines(some, options, (message) => controller?.enqueue(message));
       let told = 0;
       for (const line of dropped) {
         await hear(lines.slice(told, line.at));
@@ -80,18 +98,14 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
 
 async function hearLines(
   lines: readonly string[],
-  { onMessage, onNoise }: Pick<AcpStreamOptions, 'onMessage' | 'onNoise'>,
-  pass: (message: AnyMessage) => void,
+  hear: (message: SaidObject, characters: number) => Promise<void>,
+  onNoise: AcpStreamOptions['onNoise'],
 ): Promise<void> {
   const noise: string[] = [];
   for (const line of lines) {
     const message = objectIn(line);
-    if (message?.['jsonrpc'] !== '2.0') {
-      noise.push(line);
-      continue;
-    }
-    await onMessage(message);
-    pass(message as unknown as AnyMessage);
+    if (isMessage(message)) await hear(message, line.length);
+    else noise.push(line);
   }
   if (noise.length > 0) await onNoise(noise.join('\n'));
 }

@@ -16,6 +16,7 @@ import { messageReader } from './acp-messages.ts';
 import { modelOfSession, type AcpOptions } from './acp-options.ts';
 import type { AcpPackage } from './acp-package.ts';
 import { acpStream } from './acp-stream.ts';
+import { answersUnread } from './acp-unanswered.ts';
 import { within } from './within.ts';
 
 /** How long the last words of an agent that has ended may take to come through its pipe. */
@@ -79,7 +80,9 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
       return hear(reader.received(message));
     },
     onNoise: (text) => emit({ type: 'output', stream: 'stdout', text }),
+    clock,
     onTooMuch: (bytesMax) => emit(tooMuchOutput(bytesMax)),
+    onUnread: () => emit(answersUnread()),
     onDropped(line) {
       log.warn('a line of output was too long and is left out', { runId, lines: 1 });
       ears.onDropped?.(line);

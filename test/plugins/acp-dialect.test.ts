@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import t from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { acpDialect, type AcpDialectOptions } from '../../plugins/acp/acp-dialect.ts';
 import { acpStream } from '../../plugins/acp/acp-stream.ts';
 import { messageReader } from '../../plugins/acp/acp-messages.ts';
@@ -71,6 +72,8 @@ void t.test('R20: beyond its bound an agent is heard no more, which is told once
     input: new PassThrough(),
     output: Readable.from(Array.from({ length: 100 }, () => Buffer.from(line))),
     bytesMax: line.length * 5,
+    clock: systemClock(),
+    onUnread: () => Promise.resolve(),
     onSent: () => undefined,
     onMessage: () => Promise.resolve(void heard.push('message')),
     onNoise: () => Promise.resolve(),
