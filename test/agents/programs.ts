@@ -39,6 +39,7 @@ const FILTER_UNTOLD: Otherwise = {
   why: 'it says only that the stream of its model has ended, not that the answer is held back',
 };
 const WORDLESS_FILTER: Otherwise = { cause: 'no_result', end: 'tried again', why: 'it ends its turn without a word' };
+const STATUS_UNTOLD: Otherwise = { cause: 'agent_failed', end: 'tried again', why: 'it tells the words of its service, and no status' };
 const NOT_ADOPTABLE = 'it is talked to by pipes, which end with the sidecar';
 
 export const PROGRAMS: readonly AgentProgram[] = [
@@ -186,6 +187,15 @@ export const PROGRAMS: readonly AgentProgram[] = [
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'nothing',
     price: () => PRICE,
+    otherwise: {
+      '400': STATUS_UNTOLD,
+      '402': STATUS_UNTOLD,
+      '403': STATUS_UNTOLD,
+      '422': STATUS_UNTOLD,
+      credit: { cause: 'rate_limited', why: 'it tells no code, and of a spent rate Google says the same words' },
+      truncated: CUT_UNTOLD,
+      refused: WORDLESS_REFUSAL,
+    },
     compacts: true,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,

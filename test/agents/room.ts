@@ -87,7 +87,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
   const place: AgentPlace = { file: installed.file, path: installed.path, home, cwd, modelUrl: model.url, key };
   const [runner, own] = await program.wake(place);
   const wake = { ...own, ...(await options(own, place)) };
-  const start = (): Promise<Program> => world.startSidecar(agentId, { capabilities: [agentId], wake: [runner, wake] });
+  const start = (): Promise<Program> => world.startSidecar(agentId, { wake: [runner, wake] });
   let startedAtMs = Date.now();
   let sidecar = await start();
   const tasks: string[] = [];
@@ -100,7 +100,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
     cwd,
     home,
     async submit(description, more = {}) {
-      const { task_id: id } = await world.api.submit({ description, needed_capabilities: [agentId], max_retries: 0, ...more });
+      const { task_id: id } = await world.api.submit({ description, assign_to: agentId, max_retries: 0, ...more });
       tasks.push(id);
       return id;
     },

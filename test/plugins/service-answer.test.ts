@@ -77,6 +77,8 @@ const ANSWERS: readonly Answer[] = [
   ['codex', null, 'The model `gpt-5.1-codex` does not exist or you do not have access to it.', 'config', false],
   ['gemini', null, google(404, 'models/x is not found for API version v1beta, or is not supported for generateContent.'), 'config', false],
   ['gemini', null, google(400, 'model x is not found'), 'config', false],
+  ['acp', null, 'Internal error: Session too large to compact - context exceeds model limit even after stripping media', 'limit', false],
+  ['acp', null, 'Internal error: Conversation history too large to compact - exceeds model context limit', 'limit', false],
   ['gemini', null, google(500, 'models/gemini-2.5-flash is not found for API version v1beta'), 'config', false],
   ['opencode', 404, 'model not found', 'config', false],
   // Allowance.

@@ -57,7 +57,7 @@ const TABLE: readonly Row[] = [
   {
     what: 'a context that is too long',
     words:
-      /prompt (?:is )?too (?:long|large)|context[ _-]?(?:length|window|overflow)|maximum context|input token count|input is too long|request[_ ]too[_ ]large|exceed context limit/i,
+      /prompt (?:is )?too (?:long|large)|context[ _-]?(?:length|window|overflow)|maximum context|input token count|input is too long|request[_ ]too[_ ]large|exceeds? (?:model )?context limit|context exceeds|too large to compact/i,
     ...hopeless('limit'),
   },
   {
