@@ -15,6 +15,8 @@ export interface MemoryExpectationOptions {
   readonly resultStillMs: number;
   /** Whether no other assignment of its task is expected. */
   isAlone(): boolean;
+  /** Nobody can read the folders now. */
+  isRefused(): boolean;
   onSighting(sighting: ResultSighting): void;
 }
 
@@ -49,6 +51,7 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
   };
 
   function lookOnce(tellAgain: boolean): void {
+    if (options.isRefused()) return;
     again?.cancel();
     again = null;
     if (isAlone()) takeFlatFiles();

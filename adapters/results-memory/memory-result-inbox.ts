@@ -30,6 +30,8 @@ export interface MemoryResultInbox extends ResultInbox {
   sight(sighting: ResultSighting): void;
   /** The next `prepare` meets a fault. */
   failPrepare(): void;
+  /** From now on all folders refuse their sidecar, also that of the next process, or no more. What an agent does in them goes on. */
+  refuse(isRefused: boolean): void;
   /** The inbox of the next process over the same files. */
   reopen(): MemoryResultInbox;
 }
@@ -39,9 +41,10 @@ const RESULT_STILL_MS = 2_000;
 const ROOT = '/memory';
 
 /** A `ResultInbox` over files of its own. */
-export const memoryResultInbox = (options: MemoryResultInboxOptions): MemoryResultInbox => inboxOver(memoryFiles(), options);
+export const memoryResultInbox = (options: MemoryResultInboxOptions): MemoryResultInbox =>
+  inboxOver(memoryFiles(), { isRefused: false }, options);
 
-function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): MemoryResultInbox {
+function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options: MemoryResultInboxOptions): MemoryResultInbox {
   const { clock, resultStillMs = RESULT_STILL_MS } = options;
   const expected = new Map<string, MemoryExpectation>();
   let tell: ((sighting: ResultSighting) => void) | null = null;
@@ -70,6 +73,9 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
     expected.delete(assignmentText(name));
   }
 
+  const refused = (what: string): Promise<never> =>
+    Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `EACCES: permission denied, ${what}: the folders in memory were told to refuse.`));
+
   const stopNoticing = files.onChange(() => {
     for (const expectation of expected.values()) expectation.poke();
   });
@@ -81,6 +87,7 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
     },
 
     prepare(name, task, publish) {
+      if (folders.isRefused) return refused('mkdir');
       if (hasFault) {
         hasFault = false;
         return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This prepare in memory was told to fail.'));
@@ -112,6 +119,7 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
         files,
         clock,
         resultStillMs,
+        isRefused: () => folders.isRefused,
         isAlone: () => [...expected.values()].filter((other) => other.name.taskId === name.taskId).length === 1,
         onSighting: (sighting) => tell?.(sighting),
       });
@@ -119,11 +127,12 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
       made.poke();
     },
 
-    look: (name) => expected.get(assignmentText(name))?.look() ?? Promise.resolve(),
+    look: (name) => (folders.isRefused ? refused('scandir') : (expected.get(assignmentText(name))?.look() ?? Promise.resolve())),
 
     forget: release,
 
     withdraw(name) {
+      if (folders.isRefused) return refused('unlink');
       const { published, resultsDir, stop } = pathsOf(name);
       files.remove(published);
       const { runDir } = pathsOf(name);
@@ -142,6 +151,7 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
 
     keep(name, streams) {
       release(name);
+      if (folders.isRefused) return refused('scandir');
       const { published, resultsDir, runDir, taskFile } = pathsOf(name);
       const stays = `${resultsDir}/${name.taskId}.json`;
       const run = files.under(runDir).filter((path) => path === taskFile || !streams);
@@ -151,12 +161,13 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
 
     keptBytes(name) {
       const { resultsDir, runDir } = pathsOf(name);
-      const paths = [...files.under(resultsDir), ...files.under(runDir)];
+      const paths = folders.isRefused ? [] : [...files.under(resultsDir), ...files.under(runDir)];
       return Promise.resolve(paths.reduce((sum, path) => sum + utf8Bytes(files.read(path)?.text ?? ''), 0));
     },
 
     remove(name) {
       release(name);
+      if (folders.isRefused) return refused('rm');
       const { published, resultsDir, runDir } = pathsOf(name);
       for (const path of [published, ...files.under(resultsDir), ...files.under(runDir)]) files.remove(path);
       return Promise.resolve();
@@ -181,6 +192,10 @@ function inboxOver(files: MemoryFiles, options: MemoryResultInboxOptions): Memor
     failPrepare() {
       hasFault = true;
     },
-    reopen: () => inboxOver(files, options),
+    refuse(isRefused) {
+      folders.isRefused = isRefused;
+      for (const expectation of expected.values()) expectation.poke();
+    },
+    reopen: () => inboxOver(files, folders, options),
   };
 }

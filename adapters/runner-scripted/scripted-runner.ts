@@ -3,7 +3,15 @@
  * simulation. It is also the machine on which the runs live: given to a second sidecar it still has those of the first.
  */
 import type { Clock, Timer } from '../../core/ports/clock.ts';
-import type { AdoptedRun, ProcessMark, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type {
+  AdoptedRun,
+  FailureCause,
+  ProcessMark,
+  StopSignal,
+  WakeEvent,
+  WakeRequest,
+  WakeRunner,
+} from '../../core/ports/wake-runner.ts';
 
 /** Between the signal and the kill, unless the stop says otherwise. */
 const GRACE_MS = 5_000;
@@ -18,7 +26,7 @@ export type ScriptStep =
 
 export interface RunScript {
   /** The program cannot be started. */
-  readonly refuses?: { readonly message: string; readonly retryable: boolean } | undefined;
+  readonly refuses?: { readonly message: string; readonly retryable: boolean; readonly kind?: FailureCause | undefined } | undefined;
   /** What happens, in order. After an `exited` the run is over; without one it goes on until it is stopped. */
   readonly steps?: readonly ScriptStep[] | undefined;
   /** How long it needs to end once asked to; Infinity: it has to be killed, after the grace. Default 0. */

@@ -5,7 +5,9 @@ import type { RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from
 import { agentScript } from './agents.ts';
 import { placed, type Chance } from './chance.ts';
 import { isOddWord, mischiefScript, type Breaking } from './mischief.ts';
+import { hugeScript } from './huge-words.ts';
 import type { Life } from './life.ts';
+import { awayScript } from './service-away.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Of looks whether the agents of a machine could run, as a share of its bad agents. */
@@ -25,6 +27,8 @@ export class AgentFleet {
   readonly #runner: ScriptedRunner;
   readonly #inability: Chance;
   readonly #mischief: Chance;
+  readonly #huge: Chance;
+  readonly #away: Chance;
   readonly #breaking: Breaking = new Map();
 
   constructor(options: AgentFleetOptions) {
@@ -32,6 +36,8 @@ export class AgentFleet {
     const { world, machine, clock, chance, adoptable, write } = options;
     this.#inability = world.chanceOf(`${machine} inability`);
     this.#mischief = world.chanceOf(`${machine} mischief`);
+    this.#huge = world.chanceOf(`${machine} huge`);
+    this.#away = world.chanceOf(`${machine} away`);
     this.#runner = scriptedRunner({
       clock,
       adoptable,
@@ -46,6 +52,8 @@ export class AgentFleet {
           used: (of: WakeRequest, tokens: number) => world.ledger.used(of, tokens),
         };
         const script =
+          (world.isServiceAway ? awayScript(request, { ...deps, away: this.#away }) : null) ??
+          hugeScript(request, { ...deps, huge: this.#huge, hugeWords: () => world.faults.hugeWords ?? 0 }) ??
           mischiefScript(request, { ...deps, mischief: this.#mischief, breaking: this.#breaking }) ??
           agentScript(request, { ...deps, inability: this.#inability });
         if (script.refuses === undefined) this.#spawned(request);

@@ -16,6 +16,9 @@ const SHAKES = 30;
 const SHAKE_EVERY = 0.6;
 const CRASHES = [5, 80] as const;
 const CRASHED_MS = [500, 60_000] as const;
+const AWAY_MS = [20_000, 1_200_000] as const;
+/** Shorter than a folder is looked at in vain before it is given up. */
+const REFUSING_MS = [200, 50_000] as const;
 const STORMS = 3;
 const STORM_EVERY_MS = 400;
 
@@ -46,6 +49,12 @@ export function playEdge({ kind, n: [which, how, long] }: EdgeAct, world: World,
     case 'storm':
       for (let time = 0; time < STORMS; time += 1) later(time * STORM_EVERY_MS, () => storm(world, which));
       return;
+    case 'service_away':
+      return world.loseService(spanMs(long, ...AWAY_MS));
+    case 'folders_refuse':
+      return machine instanceof SidecarMachine ? machine.trouble.refuse(spanMs(long, ...REFUSING_MS)) : undefined;
+    case 'second_sidecar':
+      return machine instanceof SidecarMachine ? machine.trouble.startSecond() : undefined;
     case 'rest':
       return;
   }

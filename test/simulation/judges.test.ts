@@ -8,6 +8,7 @@ import type { Task } from '../../core/domain/task.ts';
 import { A_MOMENT_MS, aBody, aGeneration, anAgent, anAgentId, anAssignedTask, anEvent, aTask, changes } from '../contracts/fixtures.ts';
 import { BoundsJudge } from './bounds-judge.ts';
 import { Ledger } from './ledger.ts';
+import { OutageJudge, SERVICE_AWAY } from './outage-judge.ts';
 import { LOOK_MS, PatienceJudge } from './patience-judge.ts';
 import { RightsJudge } from './rights-judge.ts';
 
@@ -203,5 +204,19 @@ t.test('J13: what is kept of a word is bounded, in bytes and in times', (t) => {
   t.strictSame(verdicts(), ['J13'], 'late twice');
   judge.committed([event({ event: 'progress', details: { text: 'x'.repeat(16_384) } })]);
   t.strictSame(verdicts(), ['J13'], 'too large');
+  t.end();
+});
+
+t.test('J16: what the service of the model that is away ends spends no attempt', (t) => {
+  const { violated, verdicts } = aCourt();
+  const judge = new OutageJudge({ violated });
+  const told = { agentId: ME, generation: aGeneration(1), session: 1 } as const;
+  judge.committed([event({ ...told, event: 'released', details: { reason: SERVICE_AWAY, cause: 'model_unavailable' } })]);
+  judge.committed([event({ ...told, event: 'failed', details: { error: 'could not', kind: 'agent_failed' } })]);
+  t.strictSame(verdicts(), []);
+  judge.committed([
+    event({ ...told, event: 'failed', details: { error: `wake_failed_after_4_attempts: ${SERVICE_AWAY}`, kind: 'wake_failed' } }),
+  ]);
+  t.strictSame(verdicts(), ['J16']);
   t.end();
 });

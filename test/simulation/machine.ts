@@ -1,6 +1,7 @@
 /** What every simulated machine of the fleet has, whatever version its sidecar speaks. */
 import type { LinkEvents, LinkConnection } from '../../core/ports/hub-link.ts';
-import type { Life } from './life.ts';
+import type { ResultInbox } from '../../core/ports/result-inbox.ts';
+import { mortal, type Life } from './life.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Where a sidecar may die on its way through an assignment, as the hub sees it. */
@@ -59,6 +60,23 @@ export interface Machine {
   mend(storeMs: number): void;
 }
 
+/** A connection that a machine has given up, and what the hub has still to hear on it. */
+export interface Overtaken {
+  readonly link: LinkConnection;
+  readonly frames: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Between frames that a newer connection has overtaken, and until the end of the connection that they are on. */
+const LATE_EACH_MS = 3;
+const LATE_GONE_MS = 1_000;
+
+/** What is still on its way there comes from now on. */
+export function letIn({ later }: Surroundings, { link, frames }: Overtaken): void {
+  for (const [place, frame] of frames.entries())
+    later(1 + place * LATE_EACH_MS, () => link.send(JSON.stringify({ ...frame, foreign: true })));
+  later(LATE_GONE_MS, () => link.destroy());
+}
+
 /** What one sidecar process hears of its connection. */
 export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
   onOpen: () => life.arrive(() => events.onOpen()),
@@ -66,6 +84,16 @@ export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
   onTaken: () => life.arrive(() => events.onTaken()),
   onGone: (code, reason) => life.arrive(() => events.onGone(code, reason)),
 });
+
+/** The inbox as one sidecar process has it: what is seen there reaches it while it lives. */
+export function mortalInbox(inbox: ResultInbox, life: Life): ResultInbox {
+  return new Proxy(mortal(inbox, life), {
+    get: (target, name, receiver): unknown =>
+      name === 'open'
+        ? (onSighting: Parameters<ResultInbox['open']>[0]) => target.open((sighting) => life.arrive(() => onSighting(sighting)))
+        : (Reflect.get(target, name, receiver) as unknown),
+  });
+}
 
 /** Connects and notes whose connection it is. */
 export function connectFrom(

@@ -299,4 +299,12 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'const heard = readWakeEvent(next.value);',
     replace: "const heard = { kind: 'event', event: next.value } as ReturnType<typeof readWakeEvent>;",
   },
+  {
+    name: 'M36',
+    what: 'an outage of the model’s service spends an attempt',
+    caughtBy: 'J16',
+    file: 'core/domain/breaker.ts',
+    find: "cause === 'auth' || cause === 'config' || endsByItself(cause);",
+    replace: "cause === 'auth' || cause === 'config' || cause === 'rate_limited';",
+  },
 ];

@@ -1,7 +1,7 @@
 /** What a seed stands for: a world, its faults, and the acts that are played in it. Plain JSON, so that it can be kept and cut down. */
 import { HUB_TIMING, SIDECAR_TIMING, type HubTiming, type SidecarTiming } from '../../core/config/times.ts';
 import { chance, type Chance } from './chance.ts';
-import { edgesOf, type EdgeActKind, type EdgePlan } from './edges.ts';
+import { edgesOf, troublesOf, type EdgeActKind, type EdgePlan } from './edges.ts';
 
 export interface MachinePlan {
   readonly agentId: string;
@@ -40,6 +40,8 @@ export interface FaultPlan {
   readonly callsLost: number;
   /** Answers to the end of an assignment that never arrive, and nothing more on their connection; in kept plans of before, none. */
   readonly answersLost?: number;
+  /** Wakes whose runner says megabytes, or tens of thousands of names; in kept plans of before, none. */
+  readonly hugeWords?: number;
 }
 
 export const ACT_KINDS = [
@@ -148,6 +150,8 @@ const SEVERAL_HUBS_SHARE = 0.5;
 const CALLS_LOST = 0.2;
 const ANSWERS_LOST_SHARE = 0.3;
 const ANSWERS_LOST_MAX = 0.5;
+const HUGE_WORDS_SHARE = 0.1;
+const HUGE_WORDS_MAX = 0.2;
 const CLOCK_OFF_MS = 3_600_000;
 const SHORT: HubTiming = {
   ...HUB_TIMING,
@@ -180,9 +184,12 @@ export function planOf(seed: number): Plan {
     ...(isHubCalm ? { failedCommit: 0 } : {}),
     callsLost: hubs.shared ? CALLS_LOST : 0,
     answersLost: answersLostOf(chance(`answers ${seed}`)),
+    hugeWords: hugeWordsOf(chance(`huge ${seed}`)),
   };
   const acts = actsOf(from, kinds, countOf(from, hubs.hubs.length), gapMs);
-  const edges = edgesOf(seed, { shared: hubs.shared, lastMs: acts.at(-1)?.atMs ?? 0 });
+  const lastMs = acts.at(-1)?.atMs ?? 0;
+  const edges = edgesOf(seed, { shared: hubs.shared, lastMs });
+  const others = [...(edges?.acts ?? []), ...troublesOf(seed, lastMs)];
   return {
     seed,
     liveness: seed % UNLIMITED_EVERY !== 0,
@@ -191,7 +198,7 @@ export function planOf(seed: number): Plan {
     ...hubs,
     machines,
     faults,
-    acts: edges === null ? acts : [...acts, ...edges.acts].sort((a, b) => a.atMs - b.atMs),
+    acts: [...acts, ...others].sort((a, b) => a.atMs - b.atMs),
     ...(edges === null ? {} : { edges: edges.edges }),
   };
 }
@@ -209,6 +216,8 @@ function hubsOf(from: Chance): Pick<Plan, 'hubs' | 'shared'> {
 
 /** From choices of its own, too. */
 const answersLostOf = (from: Chance): number => (from.is(ANSWERS_LOST_SHARE) ? from.next() * ANSWERS_LOST_MAX : 0);
+
+const hugeWordsOf = (from: Chance): number => (from.is(HUGE_WORDS_SHARE) ? from.next() * HUGE_WORDS_MAX : 0);
 
 /** A world of several hubs costs more for each act. */
 const countOf = (from: Chance, hubs: number): number =>
@@ -235,7 +244,7 @@ function machinesOf(from: Chance): readonly MachinePlan[] {
   return machines;
 }
 
-function faultsOf(from: Chance): Omit<FaultPlan, 'callsLost' | 'answersLost'> {
+function faultsOf(from: Chance): Omit<FaultPlan, 'callsLost' | 'answersLost' | 'hugeWords'> {
   const share = (on: number, most: number): number => (from.is(on) ? from.next() * most : 0);
   return {
     busy: share(0.4, 0.1),

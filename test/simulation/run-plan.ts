@@ -91,6 +91,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
 function mend(world: World, clients: Clients): void {
   world.trace.add('act', 'faults stop');
   world.faults = NO_FAULTS;
+  world.loseService(0);
   for (const hub of world.hubs) hub.mend();
   for (const machine of world.machines) machine.mend(world.storeMs);
   for (const hostile of world.hostiles) hostile.stop();

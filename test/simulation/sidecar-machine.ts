@@ -5,24 +5,21 @@ import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory
 import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
 import type { JournalState } from '../../core/application/sidecar/journal-state.ts';
 import { SIDECAR_TIMING } from '../../core/config/times.ts';
-import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
+import { createSidecar, type Sidecar, type SidecarConfigPart } from '../../core/application/sidecar/sidecar.ts';
 import type { HubLink, LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Journal } from '../../core/ports/journal.ts';
-import type { ResultInbox } from '../../core/ports/result-inbox.ts';
 import type { Chance } from './chance.ts';
 import { CrashLoops } from './crash-loop.ts';
 import { countingLog, heedingLog } from './counting-log.ts';
 import { Life, machineClock, mortal, processClock, type MachineClock } from './life.ts';
-import { connectFrom, mortalEvents, type CrashLoop, type Machine } from './machine.ts';
+import { connectFrom, mortalEvents, mortalInbox, letIn, type CrashLoop, type Overtaken, type Machine } from './machine.ts';
 import { AgentFleet } from './agent-fleet.ts';
+import { FolderTrouble } from './folder-trouble.ts';
 import type { MachinePlan } from './plan.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Below which the memory twin keeps what agents write. */
 const RESULTS_ROOT = '/memory/';
-/** Between frames that a newer connection has overtaken, and until the end of the connection that they are on. */
-const LATE_EACH_MS = 3;
-const LATE_GONE_MS = 1_000;
 /** More than any clock is off. */
 const CLOCK_OFF_ANY_MS = 31_536_000_000;
 /** Bodies of reports that a busy disk gives back late, as a share of the reads, and after how long at most. */
@@ -42,6 +39,8 @@ export class SidecarMachine implements Machine {
   readonly #clockOffMaxMs: number;
   readonly #chance: Chance;
   readonly #fleet: AgentFleet;
+  readonly #config: SidecarConfigPart;
+  readonly trouble: FolderTrouble;
   #journal: MemoryJournal;
   #results: MemoryResultInbox;
   #life: Life | null = null;
@@ -52,10 +51,11 @@ export class SidecarMachine implements Machine {
   /** What the journal would give after a crash at this moment. */
   #isWriting = false;
   #isIdentified = false;
+  #holdsJournal = false;
   #killAt: { writesLeft: number; readonly startAgain: () => void } | null = null;
   #breakLink: (staysOpen: boolean) => void = () => undefined;
   /** A connection that it has given up, and what the hub has still to hear on it. */
-  #overtaken: { readonly link: LinkConnection; readonly frames: readonly Readonly<Record<string, unknown>>[] } | null = null;
+  #overtaken: Overtaken | null = null;
   readonly #loops: CrashLoops;
   #clones = 0;
   #isSaving = false;
@@ -73,6 +73,15 @@ export class SidecarMachine implements Machine {
     this.#clock = machineClock(world.clock, plan.clockOffMs);
     this.#clockOffMaxMs = world.chanceOf(`${name} clock`).is(0.3) ? SIDECAR_TIMING.clockOffMaxMs : CLOCK_OFF_ANY_MS;
     this.instanceId = `instance of ${name}`;
+    this.#config = {
+      hubs: world.hubUrls(name),
+      agentId: plan.agentId,
+      name,
+      token: world.tokenOf(plan.agentId),
+      capabilities: plan.capabilities,
+      slots: plan.slots,
+      timing: { ...world.plan.sidecarTiming, clockOffMaxMs: this.#clockOffMaxMs },
+    };
     this.#journal = memoryJournal({ instanceId: this.instanceId, sync: () => this.#sync() });
     this.#results = memoryResultInbox({ clock: this.#clock, resultStillMs: world.plan.sidecarTiming.resultStillMs });
     this.#fleet = new AgentFleet({
@@ -82,6 +91,15 @@ export class SidecarMachine implements Machine {
       adoptable: plan.adoptable,
       chance: world.chanceOf(`${name} agents`),
       write: ({ resultsDir, taskId }, file, text) => this.#results.write(`${resultsDir.replace(RESULTS_ROOT, '')}/${taskId}.${file}`, text),
+    });
+    this.trouble = new FolderTrouble({
+      world,
+      name,
+      clock: this.#clock,
+      config: this.#config,
+      journal: () => this.#journal,
+      results: () => this.#results,
+      holder: () => (this.#holdsJournal ? this.#life : null),
     });
   }
 
@@ -108,7 +126,7 @@ export class SidecarMachine implements Machine {
     const sidecar = createSidecar({
       link: this.#linkOf(life),
       journal: mortal(this.#noticingJournal(), life),
-      results: this.#mortalResults(life),
+      results: mortalInbox(this.#results, life),
       runner: this.#fleet.runnerFor(life),
       clock,
       ids: seededIds({ seed: `${this.#world.plan.seed} ${this.name} ${this.#started}` }),
@@ -117,15 +135,7 @@ export class SidecarMachine implements Machine {
         this.#world.violated('sidecar', `${this.name} broke a rule of its own: ${what}`),
       ),
       stopController: () => new AbortController(),
-      config: {
-        hubs: this.#world.hubUrls(this.name),
-        agentId: this.agentId,
-        name: this.name,
-        token: this.#world.tokenOf(this.agentId),
-        capabilities: this.#plan.capabilities,
-        slots: this.#plan.slots,
-        timing: { ...this.#world.plan.sidecarTiming, clockOffMaxMs: this.#clockOffMaxMs },
-      },
+      config: this.#config,
     });
     this.#sidecar = sidecar;
     sidecar.start().catch((error: unknown) => {
@@ -184,12 +194,8 @@ export class SidecarMachine implements Machine {
 
   /** A newer connection is about to speak: what is still on its way on the one before comes while the hub takes it in. */
   #letLateFramesIn(): void {
-    const late = this.#overtaken;
+    if (this.#overtaken !== null) letIn(this.#world, this.#overtaken);
     this.#overtaken = null;
-    if (late === null) return;
-    for (const [place, frame] of late.frames.entries())
-      this.#world.later(1 + place * LATE_EACH_MS, () => late.link.send(JSON.stringify({ ...frame, foreign: true })));
-    this.#world.later(LATE_GONE_MS, () => late.link.destroy());
   }
 
   say(frame: Readonly<Record<string, unknown>>): void {
@@ -206,6 +212,7 @@ export class SidecarMachine implements Machine {
   stop(): void {
     const life = this.#life;
     if (life === null || this.#sidecar === null) return;
+    this.#holdsJournal = false;
     this.#world.trace.add(this.name, 'stops');
     this.#sidecar.stop().then(
       () => {
@@ -218,6 +225,7 @@ export class SidecarMachine implements Machine {
   }
 
   #over(crash: { readonly keepUnsynced: boolean }): void {
+    this.#holdsJournal = false;
     this.#life = null;
     this.#sidecar = null;
     this.#link?.destroy();
@@ -259,6 +267,7 @@ export class SidecarMachine implements Machine {
   }
 
   mend(storeMs: number): void {
+    this.trouble.mend();
     this.#killAt = null;
     this.#loops.set(null);
     // Whose agents are given nothing for a clock that is not the hub's gets that one, right or wrong.
@@ -310,6 +319,7 @@ export class SidecarMachine implements Machine {
         const opened = await journal.open();
         this.#mustHaveKept(opened.state);
         this.#isSaving = false;
+        this.#holdsJournal = true;
         this.#synced = (opened.state as JournalState | undefined) ?? null;
         return opened;
       },
@@ -333,16 +343,6 @@ export class SidecarMachine implements Machine {
     const found = JSON.stringify(state);
     if (this.#synced === null || [this.#synced, this.#begun].some((each) => JSON.stringify(each) === found)) return;
     this.#world.violated('J5', `${this.name}: its journal does not hold what was answered as saved`);
-  }
-
-  #mortalResults(life: Life): ResultInbox {
-    const results = mortal<ResultInbox>(this.#results, life);
-    return new Proxy(results, {
-      get: (target, name, receiver): unknown =>
-        name === 'open'
-          ? (onSighting: Parameters<ResultInbox['open']>[0]) => target.open((sighting) => life.arrive(() => onSighting(sighting)))
-          : (Reflect.get(target, name, receiver) as unknown),
-    });
   }
 
   #sendUnlessDying(text: string, link: LinkConnection, life: Life): boolean {

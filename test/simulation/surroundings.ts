@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly wire: MemoryWire;
   /** What goes wrong by itself, now. */
   readonly faults: FaultPlan;
+  /** The service of all models is away. */
+  readonly isServiceAway: boolean;
   /** A stream of choices of this seed. */
   chanceOf(name: string): Chance;
   later(ms: number, act: () => void): void;

@@ -20,6 +20,7 @@ import { SidecarMachine } from './sidecar-machine.ts';
 import { BoundsJudge } from './bounds-judge.ts';
 import { NO_EDGES } from './edges.ts';
 import { HostileAgent } from './hostile-agent.ts';
+import { OutageJudge } from './outage-judge.ts';
 import { LOOK_MS, PatienceJudge } from './patience-judge.ts';
 import { RightsJudge } from './rights-judge.ts';
 import type { SeenCommit, Surroundings } from './surroundings.ts';
@@ -40,6 +41,7 @@ export const NO_FAULTS: FaultPlan = {
   journalFails: 0,
   callsLost: 0,
   answersLost: 0,
+  hugeWords: 0,
 };
 
 /** Type, task and, where it is there, generation. */
@@ -67,7 +69,9 @@ export class World implements Surroundings {
   readonly #rights: RightsJudge;
   readonly #patience: PatienceJudge;
   readonly #bounds: BoundsJudge;
+  readonly #outages: OutageJudge;
   #lookedMs = 0;
+  #awayUntilMs = 0;
   readonly violations: Violation[] = [];
   /** What goes wrong by itself, now. */
   faults: FaultPlan;
@@ -86,6 +90,7 @@ export class World implements Surroundings {
     this.ledger = new Ledger({ clock, database, timing: plan.timing, violated });
     this.#rights = new RightsJudge({ clock, database, violated });
     this.#bounds = new BoundsJudge({ violated });
+    this.#outages = new OutageJudge({ violated });
     this.#patience = new PatienceJudge({
       clock,
       database,
@@ -139,6 +144,15 @@ export class World implements Surroundings {
       this.#hostiles.push(poser);
       poser.start();
     }
+  }
+
+  get isServiceAway(): boolean {
+    return this.clock.monotonicMs() < this.#awayUntilMs;
+  }
+
+  /** For this long no model answers anybody; 0: it is back. */
+  loseService(ms: number): void {
+    this.#awayUntilMs = this.clock.monotonicMs() + ms;
   }
 
   /** One more machine, from now on. */
@@ -207,6 +221,7 @@ export class World implements Surroundings {
     this.ledger.committed(events, begunAtMs, hub);
     this.#rights.committed(events);
     this.#bounds.committed(events);
+    this.#outages.committed(events);
     this.#patience.committed(changes, nowMs);
     const { database, plan } = this;
     const step = { database, changes, events, nowMs, couldGo, sweepMs: plan.timing.sweepMs, sessions: this.#sessions };
