@@ -21,13 +21,13 @@ const METHOD_NOT_FOUND = -32_601;
 const INVALID_PARAMS = -32_602;
 
 /** Kinds that Claude's adapter names beside an error. */
-const ERROR_KINDS: Readonly<Record<string, FailureCause>> = {
-  rate_limit: 'rate_limited',
-  server_error: 'model_unavailable',
-  overloaded: 'model_unavailable',
-  authentication_failed: 'auth',
-  billing_error: 'config',
-};
+const ERROR_KINDS: ReadonlyMap<unknown, FailureCause> = new Map<string, FailureCause>([
+  ['rate_limit', 'rate_limited'],
+  ['server_error', 'model_unavailable'],
+  ['overloaded', 'model_unavailable'],
+  ['authentication_failed', 'auth'],
+  ['billing_error', 'config'],
+]);
 
 /** How far it had come. */
 export interface BeforeRefusal {
@@ -42,7 +42,7 @@ export function refusalOf(to: string | null, error: SaidObject, { hasWorked, tex
   const code = typeof error['code'] === 'number' ? error['code'] : null;
   const data = objectOf(error['data']);
   const said = reasonIn(error);
-  const named = code === AUTH_REQUIRED ? 'auth' : ERROR_KINDS[textOf(data['errorKind']) ?? ''];
+  const named = code === AUTH_REQUIRED ? 'auth' : ERROR_KINDS.get(data['errorKind']);
   const status = code !== null && code >= 400 && code <= 599 ? code : statusIn(said);
   const meant = named === undefined ? meaningOf({ status, words: said }) : null;
   const kind = named ?? meant?.kind ?? causeOfRequest(to, code);

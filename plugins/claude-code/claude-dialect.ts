@@ -5,6 +5,7 @@ import {
   causeOfStatus,
   countOf,
   endInWords,
+  inWords,
   itemsOf,
   meaningOf,
   nothingSaid,
@@ -147,7 +148,7 @@ function hearResult(
   const usage = usageByModel(usedByResults);
   const isSuccess = said['is_error'] === false && said['subtype'] === 'success';
   const denied = deniedTools(said);
-  const gone = state.isResumed && !state.hasBegun ? itemsOf(said['errors']).map(String).find(isSessionGone) : undefined;
+  const gone = state.isResumed && !state.hasBegun ? itemsOf(said['errors']).map(inWords).find(isSessionGone) : undefined;
   if (gone !== undefined) return { state, events: [{ type: 'session_gone', message: shortened(gone) }] };
   if (!isSuccess) return { state, events: [{ type: 'usage', ...usage }, failureOf(state, said, heardAtMs)] };
   if (failsWhenDenied && denied.length > 0) {
@@ -184,7 +185,7 @@ const deniedTools = (said: SaidObject): readonly string[] => [
 ];
 
 function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Verdict {
-  const errors = itemsOf(said['errors']).map(String);
+  const errors = itemsOf(said['errors']).map(inWords);
   const words = textOf(said['result']) ?? (errors.join('; ') || (textOf(said['subtype']) ?? 'it failed'));
   const message = shortened(words);
   const status = countOf(said['api_error_status']);

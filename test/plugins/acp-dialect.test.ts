@@ -121,6 +121,11 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   t.match(ended({ stopReason: 'end_turn' }, ''), { kind: 'no_result', retryable: true });
   const warning = 'Warning: Model metadata for `gpt` not found. Defaulting to fallback metadata; this can degrade performance.\n\n';
   t.match(ended({ stopReason: 'end_turn' }, warning), { kind: 'no_result' }, 'what Codex says of itself is no answer');
+  for (const errorKind of ['__proto__', 'constructor', 'toString']) {
+    const error = { code: -32_603, message: 'Internal error', data: { errorKind } };
+    const refused = read(acpDialect({ usageOf: 'prompt' }), saying([{ said: 'refusal', to: 'session/prompt', error }])).verdict;
+    t.match(refused, { type: 'failed', kind: 'agent_failed' }, errorKind);
+  }
   t.match(ended({ stopReason: 'max_tokens' }), { kind: 'limit', retryable: false });
   t.match(ended({ stopReason: 'max_turn_requests' }), { kind: 'limit' });
   t.match(ended({ stopReason: 'refusal' }), { kind: 'agent_failed', retryable: false });

@@ -42,6 +42,16 @@ void t.test('exit code 0 is no success: it was interrupted, or no result came', 
   t.end();
 });
 
+void t.test('words of a failure that are no texts are told all the same', (t) => {
+  const errors = [{ toString: null }, 'and a text'];
+  const said = { type: 'result', subtype: 'error_during_execution', is_error: true, errors, session_id: 's' };
+  t.match(read(dialect, saying([said])).verdict, {
+    type: 'failed',
+    message: /^\{"toString":null\}; and a text/,
+  });
+  t.end();
+});
+
 void t.test('subtype "success" with is_error is a failure, of the kind that its status says', (t) => {
   const wanted = {
     '401-retries0': { kind: 'auth', retryable: false },

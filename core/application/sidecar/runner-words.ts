@@ -169,7 +169,7 @@ const checksSchema = Type.Array(Type.Object({ check: text, ok: Type.Boolean(), m
 export function readChecks(said: unknown): readonly RunnerCheck[] {
   const broken = (why: string): readonly RunnerCheck[] => [{ check: 'runner', ok: false, message: `its checks broke: ${why}` }];
   try {
-    const checks: unknown = Array.isArray(said) ? said.slice(0, CHECKS_MAX).map(checkIn) : said;
+    const checks: unknown = Array.isArray(said) ? Array.from(said.slice(0, CHECKS_MAX), checkIn) : said;
     const problem = problemOf('checks', checksSchema, checks);
     if (problem !== null) return broken(`wanted a list of { check, ok, message }: ${problem}`);
     return (checks as RunnerCheck[]).map(({ check, ok, message }) => ({

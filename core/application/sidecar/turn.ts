@@ -18,6 +18,11 @@ export interface Step {
   readonly effects: readonly Effect[];
 }
 
+/** Of a text in the log, characters: what agents, plugins and the hub say there may be longer. */
+const LOG_TEXT_MAX = 4_096;
+const shortText = (text: string): string =>
+  text.length <= LOG_TEXT_MAX ? text : `${text.slice(0, LOG_TEXT_MAX)}… (${text.length} characters)`;
+
 export class Turn {
   readonly setting: SidecarSetting;
   readonly nowMs: number;
@@ -87,7 +92,8 @@ export class Turn {
   }
 
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: LogFields = {}): void {
-    this.outwardly({ type: 'log', level, message, fields });
+    const bounded = Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? shortText(value) : value] as const);
+    this.outwardly({ type: 'log', level, message, fields: Object.fromEntries(bounded) });
   }
 
   // What is journalled

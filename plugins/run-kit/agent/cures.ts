@@ -17,13 +17,13 @@ export const CURES: Cures = {
 };
 
 /** Where `details.reason` says more than the kind. */
-const CURES_BY_REASON: Readonly<Record<string, string>> = {
-  line_too_long: 'Raise maxLineBytes, or have the agent write long texts to a file and name it.',
-  nothing_said: 'See there what it has done before you give the task again.',
-};
+const CURES_BY_REASON: ReadonlyMap<unknown, string> = new Map([
+  ['line_too_long', 'Raise maxLineBytes, or have the agent write long texts to a file and name it.'],
+  ['nothing_said', 'See there what it has done before you give the task again.'],
+]);
 
 /** The message with what can be done about it. */
 export function withCure(message: string, kind: FailureCause = 'agent_failed', cures: Partial<Cures> = {}, reason?: unknown): string {
-  const cure = CURES_BY_REASON[String(reason)] ?? cures[kind] ?? CURES[kind];
+  const cure = CURES_BY_REASON.get(reason) ?? cures[kind] ?? CURES[kind];
   return `${message}${/[.?!]$/.test(message) ? '' : '.'} ${cure}`;
 }

@@ -49,6 +49,6 @@ export {
 } from './dialect.ts';
 export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type ServiceAnswer } from './service-answer.ts';
 export { sumOfUsage, usageByModel } from './usage.ts';
-export { amountOf, countOf, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
+export { amountOf, countOf, inWords, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
 export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, withIgnored, type CheckedProgram } from './check-program.ts';

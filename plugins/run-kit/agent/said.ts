@@ -8,6 +8,9 @@ export const objectOf = (value: unknown): SaidObject =>
 /** The text in a field; null for anything else. */
 export const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
+/** A value in words: the text itself, or JSON of anything else. What a program said is an object that may not become a text. */
+export const inWords = (value: unknown): string => textOf(value) ?? JSON.stringify(value) ?? 'nothing';
+
 /** The count in a field; 0 for anything that is not a whole number from 0 on. */
 export const countOf = (value: unknown): number => (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0);
 

@@ -257,6 +257,20 @@ t.test('errors about a frame, and frames that nobody knows, change nothing', asy
   t.equal(sidecar.state.link.phase, 'identified');
 });
 
+t.test('R20: what the hub says is logged within a bound', async (t) => {
+  const long = 'x'.repeat(500_000);
+  for (const frame of [
+    { type: 'restart_sidecar', reason: long },
+    { type: 'error', error: long },
+  ] as const) {
+    const logged = working()
+      .frame(frame)
+      .find((effect) => effect.type === 'log');
+    t.ok(JSON.stringify(logged).length < 5_000, frame.type);
+    t.match(JSON.stringify(logged), /500000 characters/);
+  }
+});
+
 t.test('a probe is answered by what takes tasks', async (t) => {
   t.same(sent(online().frame({ type: 'probe', nonce: 'abc' })), [{ type: 'probe_ack', nonce: 'abc' }]);
 });

@@ -87,7 +87,9 @@ t.test('R16: texts of a runner are bounded', async (t) => {
 t.test('R16: checks that are none are a check that fails', async (t) => {
   const good = [{ check: 'program', ok: true, message: '' }];
   t.same(readChecks(good), good);
-  for (const said of [null, 'ok', {}, [null], [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
+  const holes: unknown[] = [];
+  holes[3] = good[0];
+  for (const said of [null, 'ok', {}, [null], holes, [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
     t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^its checks broke: wanted a list of/ }]);
   t.ok(JSON.stringify(readChecks(Array.from({ length: 10_000 }, () => ({ ...good[0], message: 'x'.repeat(10_000) })))).length < 50_000);
 });
