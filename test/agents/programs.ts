@@ -236,7 +236,6 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const env = { ...environment(place), CODEX_API_KEY: key };
       return ['acp', { agent: 'codex', bin: file, cwd, onPermission: 'allow-once', session: 'resume', env }];
     },
-    brokenSettings: settings.brokenCodexSettings,
     sessions: '.codex/sessions',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'all',
