@@ -3,13 +3,15 @@ import {
   askProgram,
   baseEnvironment,
   checkAgentFolder,
+  checkClaudeSettings,
+  endOfWords,
   findProgram,
   isAtLeast,
-  lastWords,
   objectIn,
   objectOf,
   textOf,
   versionIn,
+  type AskOptions,
   type RunnerCheck,
   type SaidObject,
   type StopSignal,
@@ -27,13 +29,20 @@ const GREETING = {
 /** `cwd` is absolute. Whether it is logged in shows at its first prompt only. */
 export async function checkAcp(cwd: string, options: AcpOptions, signal?: StopSignal): Promise<readonly RunnerCheck[]> {
   const folder = await checkAgentFolder(cwd);
-  return folder.ok ? [folder, await checkGreeting(cwd, options, signal)] : [folder];
+  if (!folder.ok) return [folder];
+  const env = baseEnvironment({ cwd, ...acpVariables(options) });
+  const [program, settings] = await Promise.all([
+    checkGreeting({ cwd, env, signal }, options),
+    // It greets with broken settings, too. The others say what is wrong with theirs instead.
+    options.agent === 'claude' ? checkClaudeSettings(cwd, env) : [],
+  ]);
+  return [folder, program, ...settings];
 }
 
-async function checkGreeting(cwd: string, options: AcpOptions, signal: StopSignal | undefined): Promise<RunnerCheck> {
+async function checkGreeting(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>, options: AcpOptions): Promise<RunnerCheck> {
+  const { cwd, env } = asking;
   const argv = acpArgv(options);
   const { install } = traitsOf(options);
-  const env = baseEnvironment({ cwd, ...acpVariables(options) });
   const answer = (ok: boolean, message: string): RunnerCheck => ({ check: 'program', ok, message });
 
   const found = await findProgram({ program: argv[0] ?? '', cwd, path: env['PATH'] });
@@ -41,10 +50,8 @@ async function checkGreeting(cwd: string, options: AcpOptions, signal: StopSigna
     return answer(false, `There is no "${argv[0] ?? ''}" on PATH. ${install} PATH: ${env['PATH'] ?? 'not set'}`);
   if (found.kind === 'not_executable') return answer(false, `"${found.file}" is not an executable file. ${install}`);
   const asked = await askProgram(argv, {
-    cwd,
-    env,
+    ...asking,
     input: `${JSON.stringify(GREETING)}\n`,
-    signal,
     isAnswer: (stdout) => answerIn(stdout) !== null,
   });
   const name = `"${argv.join(' ')}"`;
@@ -53,7 +60,7 @@ async function checkGreeting(cwd: string, options: AcpOptions, signal: StopSigna
   if (asked.kind === 'failed') return answer(false, `${name} ${asked.message}. ${install}`);
   const greeted = answerIn(asked.stdout);
   if (greeted === null) {
-    const said = lastWords(asked.stderr) || lastWords(asked.stdout);
+    const said = endOfWords(asked.stderr) || endOfWords(asked.stdout);
     return answer(false, `${name} exited with code ${String(asked.exitCode)} instead of answering: ${said}. ${install}`);
   }
   return judged(found.file, greeted, options);

@@ -1,11 +1,11 @@
 /** What the doctor asks of Claude Code. Calls no model. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   askProgram,
   baseEnvironment,
   checkAgentFolder,
   checkAgentProgram,
+  checkClaudeSettings,
+  endOfWords,
   objectOf,
   type AskOptions,
   type RunnerCheck,
@@ -29,9 +29,9 @@ export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude)
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, login, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /claude/i, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
-    checkSettings(cwd, env),
+    checkClaudeSettings(cwd, env),
   ]);
   return [folder, program, ...(program.ok ? [login] : []), ...checkRoot(options, env), ...settings];
 }
@@ -41,14 +41,15 @@ async function checkLogin(argv: readonly string[], options: AskOptions): Promise
   const asked = await askProgram([...argv, 'auth', 'status'], options);
   if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} auth status" ${asked.message}` };
   if (asked.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${asked.message}.` };
-  const isLoggedIn = asked.exitCode === 0 && statusIn(asked.stdout);
-  return {
-    check,
-    ok: isLoggedIn,
-    message: isLoggedIn
-      ? 'logged in'
-      : 'Claude Code is not logged in. Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.',
-  };
+  if (asked.exitCode === 0 && statusIn(asked.stdout)) return { check, ok: true, message: 'logged in' };
+  // It says nothing there where only the login is missing.
+  const said = endOfWords(asked.stderr);
+  const cure = 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.';
+  const message =
+    said === ''
+      ? `Claude Code is not logged in. ${cure}`
+      : `"${argv.join(' ')} auth status" exited with code ${String(asked.exitCode)}: ${said}. Correct that. If it is not logged in: ${cure}`;
+  return { check, ok: false, message };
 }
 
 function statusIn(text: string): boolean {
@@ -56,27 +57,6 @@ function statusIn(text: string): boolean {
     return objectOf(JSON.parse(text))['loggedIn'] === true;
   } catch {
     return false; // Not the JSON that it prints when all is well.
-  }
-}
-
-/** A file with a mistake it leaves out without a word, and what is forbidden there is not. It reads no comments. */
-async function checkSettings(cwd: string, env: Readonly<Record<string, string>>): Promise<readonly RunnerCheck[]> {
-  const own = [env['CLAUDE_CONFIG_DIR'] ?? '', join(env['HOME'] ?? '', '.claude')].find((folder) => folder !== '') ?? '';
-  const files = [join(own, 'settings.json'), ...['settings.json', 'settings.local.json'].map((name) => join(cwd, '.claude', name))];
-  const mistakes = await Promise.all(files.map(mistakeIn));
-  return mistakes
-    .filter((message) => message !== null)
-    .slice(0, 1)
-    .map((message) => ({ check: 'settings', ok: false, message }));
-}
-
-async function mistakeIn(file: string): Promise<string | null> {
-  const text = await readFile(file, 'utf8').catch(() => ''); // Most are not there.
-  try {
-    if (text.trim() !== '') JSON.parse(text.replace(/^\uFEFF/, ''));
-    return null;
-  } catch (error) {
-    return `"${file}" is not JSON, so Claude Code leaves it out, with all that it forbids: ${(error as Error).message}. Correct it.`;
   }
 }
 

@@ -31,7 +31,7 @@ export async function checkCodex({
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /codex/i, install: INSTALL, signal }),
     checkLogin(argv, options.extraArgs ?? [], { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : [])];

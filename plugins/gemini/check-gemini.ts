@@ -7,6 +7,7 @@ import {
   checkAgentFolder,
   checkAgentProgram,
   objectOf,
+  ONLY_VERSION,
   textOf,
   type RunnerCheck,
   type StopSignal,
@@ -30,17 +31,20 @@ export async function checkGemini({
   const env = baseEnvironment({ cwd, env: geminiVariables(options), passEnv: [...GEMINI_VARIABLES, ...(options.passEnv ?? [])] });
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
-  return [folder, await checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }), await checkLogin(cwd, env)];
+  const [program, settings] = await Promise.all([
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal }),
+    settingsOf(cwd, env['HOME'] ?? ''),
+  ]);
+  if ('broken' in settings) {
+    const message = `"${settings.broken}" is not JSON, and the program does not start with it. Correct it.`;
+    return [folder, program, { check: 'settings', ok: false, message }];
+  }
+  return [folder, program, await checkLogin(cwd, env, settings.selectedType)];
 }
 
 /** A key of the environment, or a way to log in that somebody has chosen in its settings. */
-async function checkLogin(cwd: string, env: Readonly<Record<string, string>>): Promise<RunnerCheck> {
+async function checkLogin(cwd: string, env: Readonly<Record<string, string>>, selected: string | null): Promise<RunnerCheck> {
   const check = 'login';
-  const path = join(env['HOME'] ?? '', '.gemini', 'settings.json');
-  const settings = await settingsIn(path);
-  if (settings === 'broken')
-    return { check, ok: false, message: `"${path}" is not JSON, and the program does not start with it. Correct it.` };
-  const selected = textOf(objectOf(objectOf(objectOf(settings)['security'])['auth'])['selectedType']);
   const key = KEYS.find((name) => (env[name] ?? '') !== '') ?? (await keyOfFile(cwd, env['HOME'] ?? ''));
   if (selected !== null) {
     const lacksKey = selected === 'gemini-api-key' && key === undefined;
@@ -70,12 +74,17 @@ async function keyOfFile(cwd: string, home: string): Promise<string | undefined>
   return undefined;
 }
 
-async function settingsIn(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch(() => null); // None, or none that may be read: then it has none either.
-  if (text === null) return {};
-  try {
-    return JSON.parse(text.replace(STRING_OR_COMMENT, (found) => (found.startsWith('"') ? found : ' ')));
-  } catch {
-    return 'broken';
+/** Of its folder, which come before those of its user; `broken` names a file that is not JSON. */
+async function settingsOf(cwd: string, home: string): Promise<{ readonly broken: string } | { readonly selectedType: string | null }> {
+  const types: (string | null)[] = [];
+  for (const path of [cwd, home].map((folder) => join(folder, '.gemini', 'settings.json'))) {
+    const text = await readFile(path, 'utf8').catch(() => '{}'); // None, or none that may be read: then it has none either.
+    try {
+      const settings: unknown = JSON.parse(text.replace(STRING_OR_COMMENT, (found) => (found.startsWith('"') ? found : ' ')));
+      types.push(textOf(objectOf(objectOf(objectOf(settings)['security'])['auth'])['selectedType']));
+    } catch {
+      return { broken: path };
+    }
   }
+  return { selectedType: types.find((type) => type !== null) ?? null };
 }

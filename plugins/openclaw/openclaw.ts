@@ -10,6 +10,7 @@ import {
   checkAgentProgram,
   commonAgentOptions,
   defineWakeRunner,
+  endOfWords,
   Type,
   type AskOptions,
   type OptionsOf,
@@ -98,11 +99,14 @@ async function checkOpenclaw(
   const config = options.configFile === undefined ? {} : { OPENCLAW_CONFIG_PATH: resolve(baseDir, options.configFile) };
   const env = baseEnvironment({ cwd, env: { ...config, ...options.env }, passEnv: options.passEnv });
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /openclaw/i, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : [])];
 }
+
+/** Of what it says when it cannot read its settings. */
+const MISTAKE = /Failed to read config|config is invalid/i;
 
 async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
@@ -112,6 +116,12 @@ async function checkLogin(argv: readonly string[], options: AskOptions): Promise
   if (asked.kind === 'answered' && (asked.exitCode === 0 || asked.exitCode === 2)) {
     return { check, ok: true, message: asked.exitCode === 0 ? 'its model can be called' : 'its login ends soon; renew it' };
   }
-  const why = asked.kind === 'failed' ? asked.message : `exited with code ${String(asked.exitCode)}`;
-  return { check, ok: false, message: `"openclaw models status --check" ${why}. Run "openclaw models auth login" there.` };
+  const name = `"${argv.join(' ')} models status --check"`;
+  if (asked.kind === 'failed') return { check, ok: false, message: `${name} ${asked.message}.` };
+  const said = endOfWords(asked.stderr);
+  if (MISTAKE.test(asked.stderr)) {
+    return { check: 'settings', ok: false, message: `OpenClaw does not start with its settings: ${said}. Correct them.` };
+  }
+  const why = `exited with code ${String(asked.exitCode)}${said === '' ? '' : `: ${said}`}`;
+  return { check, ok: false, message: `${name} ${why}. Run "openclaw models auth login" there.` };
 }

@@ -10,6 +10,7 @@ import {
   checkAgentProgram,
   defineWakeRunner,
   endOfWords,
+  ONLY_VERSION,
   type AskOptions,
   type RunnerCheck,
   type StopSignal,
@@ -56,7 +57,7 @@ async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: Sto
   const env = baseEnvironment({ cwd, env: opencodeVariables(options), passEnv: options.passEnv });
   const argv = argvOf(options.bin, 'opencode');
   const [program, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal }),
     checkSettings(argv, options.model, { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? settings : [])];

@@ -183,6 +183,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
       const options = { agent: 'opencode', bin: place.file, cwd: place.cwd, model: `fake/${MODEL}` };
       return Promise.resolve(['acp', { ...options, onPermission: 'allow-once', session: 'resume', env }]);
     },
+    brokenSettings: settings.brokenOpencodeSettings,
     sessions: '.local/share/opencode',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'nothing',
@@ -212,6 +213,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
       return Promise.resolve(['acp', { agent: 'claude', bin: file, cwd, onPermission: 'allow-once', session: 'resume', env }]);
     },
     ownSettings: settings.ownClaudeSettings,
+    brokenSettings: settings.brokenClaudeSettings,
     keepsFilesOut: settings.claudeWithoutFiles,
     sessions: '.claude/projects',
     notAdoptable: NOT_ADOPTABLE,

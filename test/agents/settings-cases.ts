@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { NamedCheckJson } from '../../apps/client/types.ts';
 import { QUICK_TOOL, saidInTurn, type AgentCase } from './case-kit.ts';
 import { FILE_SECRET } from './fake-model/fake-model.ts';
 
 const STARTS_MAX = 4;
 const NO_SETTINGS = 'its checks read no settings of its own';
+
+/** A failed login would send a person to log in where a comma is missing. */
+const isOfSettings = ({ check, message }: NamedCheckJson): boolean =>
+  check === 'settings' || /(?:settings|\.claude|opencode|openclaw)\.json|config\.toml/.test(message);
 
 export const SETTINGS_CASES: readonly AgentCase[] = [
   {
@@ -27,14 +32,15 @@ export const SETTINGS_CASES: readonly AgentCase[] = [
     options: async ({ brokenSettings }, _own, place) => (await brokenSettings?.(place)) ?? {},
     unsupported: ({ brokenSettings }) => (brokenSettings === undefined ? NO_SETTINGS : null),
     async run(room) {
-      let [failed] = await room.failedChecks();
+      const finding = async () => (await room.failedChecks()).find(isOfSettings);
+      let failed = await finding();
       // A program that is slow to answer, as on a busy machine, passes.
       for (let starts = 1; failed === undefined && starts < STARTS_MAX; starts += 1) {
         await room.stopSidecar();
         await room.startSidecar();
-        [failed] = await room.failedChecks();
+        failed = await finding();
       }
-      assert.ok(failed !== undefined, 'no check found it');
+      assert.ok(failed !== undefined, `no check names it: ${JSON.stringify(await room.failedChecks())}`);
       assert.equal(await room.pausedCause(), 'checks');
       return failed.message;
     },

@@ -159,7 +159,70 @@ void t.test('R16: gemini with comments in its settings and a key in a file that 
   await writeFile(join(folder, 'project', '.env'), 'GEMINI_API_KEY=k\n');
   t.match(await login(), { ok: true });
   await writeFile(join(folder, '.gemini', 'settings.json'), '{"a": }');
-  t.match(await login(), { ok: false, message: /is not JSON/ });
+  t.match(await checks(gemini({ bin, cwd: 'project', env })), {
+    settings: { ok: false, message: /settings\.json" is not JSON/ },
+    login: undefined,
+  });
+  await writeFile(join(folder, '.gemini', 'settings.json'), '{}');
+  await mkdir(join(folder, 'project', '.gemini'));
+  const ofProject = join(folder, 'project', '.gemini', 'settings.json');
+  await writeFile(ofProject, '{"security": {"auth": {"selectedType": "oauth-personal"}}}');
+  t.match(await login(), { ok: true, message: 'by oauth-personal' }, 'those of its folder count too');
+  await writeFile(ofProject, '{ "permissions": ');
+  const [inFolder] = [await checks(gemini({ bin, cwd: 'project', env }))];
+  t.match(inFolder['settings'], { ok: false, message: /project\/\.gemini\/settings\.json" is not JSON/ });
+});
+
+void t.test('R16: a program that is another one is found by the version that it tells, whatever keys there are', async (t) => {
+  const { program, checks } = await place(t);
+  const bin = await program(`[ "$1" = --version ] && echo 'git version 2.39.5' || echo "git: '$1' is not a git command" >&2`);
+  const env = { CODEX_API_KEY: 'k', GEMINI_API_KEY: 'k', ANTHROPIC_API_KEY: 'k' };
+  for (const choice of [
+    claudeCode({ bin, cwd: 'project', env }),
+    codex({ bin, cwd: 'project', env }),
+    gemini({ bin, cwd: 'project', env }),
+    openclaw({ bin, cwd: 'project', env }),
+    opencode({ bin, cwd: 'project', model: 'a/b', env }),
+  ]) {
+    const { program: found } = await checks(choice);
+    t.match(found, { ok: false, message: /says "git version 2\.39\.5": that is another program\. .*correct bin/ }, choice.name);
+  }
+});
+
+void t.test('R16: settings that a program does not start with are no missing login', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const said = (version: string, words: string) =>
+    program(`[ "$1" = --version ] && echo '${version}' || { printf '${words}' >&2; exit 1; }`);
+  const bin = await said(
+    'OpenClaw 2026.9.6 (eb377ac)',
+    'Failed to read config at /h/openclaw.json: JSON5: invalid end of input at 2:1\\n[openclaw] Help: openclaw --help\\n',
+  );
+  t.match(await checks(openclaw({ bin, cwd: 'project' })), {
+    settings: { ok: false, message: /Failed to read config at \/h\/openclaw\.json: JSON5: invalid end/ },
+    login: undefined,
+  });
+  const lost = await said('OpenClaw 2026.9.6', 'no key for openai\\n');
+  t.match(await checks(openclaw({ bin: lost, cwd: 'project' })), { login: { ok: false, message: /code 1: no key for openai\. Run/ } });
+
+  const env = { HOME: folder };
+  const broken = await said('2.1.328 (Claude Code)', 'Configuration error in /h/.claude.json: Unexpected EOF\\n');
+  const login = { ok: false, message: /auth status" exited with code 1: Configuration error in \/h\/\.claude\.json: Unexpected EOF/ };
+  t.match(await checks(claudeCode({ bin: broken, cwd: 'project', env })), { login });
+  const greets = await program(
+    `read -r line; echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1,"agentInfo":{"name":"c","version":"0.100.0"}}}'`,
+  );
+  const overAcp = async () => (await checks(acp({ agent: 'claude', bin: greets, cwd: 'project', env })))['settings'];
+  t.equal(await overAcp(), undefined);
+  await writeFile(join(folder, '.claude.json'), '{ "a": ');
+  t.match(await overAcp(), { ok: false, message: /\.claude\.json" is not JSON, so Claude Code does not start: / });
+  await writeFile(join(folder, '.claude.json'), '{}');
+  await mkdir(join(folder, 'project', '.claude'));
+  await writeFile(join(folder, 'project', '.claude', 'settings.json'), '{ "permissions": { "deny": ["Bash"] }, }');
+  t.match(await overAcp(), { ok: false, message: /settings\.json" is not JSON, so Claude Code leaves it out/ });
+  const other = await program("printf 'Error: Config file at opencode.json is not valid\\n--- End ---\\n^\\n' >&2; exit 1");
+  t.match(await checks(acp({ agent: 'opencode', model: 'a/b', bin: other, cwd: 'project' })), {
+    program: { ok: false, message: /Config file at opencode\.json is not valid/ },
+  });
 });
 
 void t.test('settings with a mistake are found before a task meets them, whatever the login says', async (t) => {
@@ -240,7 +303,8 @@ void t.test('a folder that nobody may write to, not even root, or whose disk is 
 void t.test('what programs are asked: their version and their login, within 5 s together, and never a prompt', async (t) => {
   const { program, checks, folder } = await place(t);
   const asked = join(folder, 'asked');
-  const bin = await program(`echo "$@" >> ${asked}; read -r line && echo "$line" >> ${asked}; echo 9999.0.0`);
+  const versions = "printf '9999.0.0\\n9999.0.0 (Claude Code)\\ncodex-cli 9999.0.0\\nOpenClaw 9999.0.0\\n'";
+  const bin = await program(`echo "$@" >> ${asked}; read -r line && echo "$line" >> ${asked}; ${versions}`);
   const env = { ANTHROPIC_API_KEY: '', CODEX_API_KEY: '', OPENAI_API_KEY: '' };
   const greeting = /^\{"jsonrpc":"2\.0","id":0,"method":"initialize",/;
   for (const [choice, wanted] of [

@@ -184,7 +184,7 @@ void t.test('the doctor sees settings that are broken, or that want a key that t
       cwd: join(home, 'project'),
       options: { bin: 'no-such-gemini', env: { HOME: home, ...none, ...env } },
     });
-    return checks.find(({ check }) => check === 'login');
+    return checks.find(({ check }) => check === 'login' || check === 'settings');
   };
   t.match(await login({}), { ok: false, message: /not logged in/ });
   t.match(await login({ GEMINI_API_KEY: 'k' }), { ok: true });
@@ -192,7 +192,7 @@ void t.test('the doctor sees settings that are broken, or that want a key that t
   t.match(await login({}), { ok: false, message: /want an API key/ });
   t.match(await login({ GEMINI_API_KEY: 'k' }), { ok: true, message: 'by gemini-api-key' });
   await writeFile(join(home, '.gemini', 'settings.json'), '{"security":');
-  t.match(await login({ GEMINI_API_KEY: 'k' }), { ok: false, message: /is not JSON/ });
+  t.match(await login({ GEMINI_API_KEY: 'k' }), { check: 'settings', ok: false, message: /is not JSON/ });
 });
 
 const GEMINI: AgentWords = {

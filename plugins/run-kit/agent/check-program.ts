@@ -16,6 +16,8 @@ export interface CheckedProgram {
   readonly env: Readonly<Record<string, string>>;
   /** The least version that is known to work. */
   readonly least: string;
+  /** What its version stands beside, where it says that: another program says another thing. Default: anything. */
+  readonly says?: RegExp | undefined;
   /** What to do when there is none, a sentence. */
   readonly install: string;
   readonly signal?: StopSignal | undefined;
@@ -24,7 +26,7 @@ export interface CheckedProgram {
 }
 
 /** Runs `--version`: a file that is there may still not run, as after an install without its scripts. One that is slow passes. */
-export async function checkAgentProgram({ argv, cwd, env, least, install, ...asking }: CheckedProgram): Promise<RunnerCheck> {
+export async function checkAgentProgram({ argv, cwd, env, least, says, install, ...asking }: CheckedProgram): Promise<RunnerCheck> {
   const check = 'program';
   const program = argv[0] ?? '';
   const found = await findProgram({ program, cwd, path: env['PATH'] });
@@ -40,6 +42,10 @@ export async function checkAgentProgram({ argv, cwd, env, least, install, ...ask
     const said = endOfWords(asked.stderr) || endOfWords(asked.stdout);
     return { check, ok: false, message: `"${argv.join(' ')} --version" exited with code ${String(asked.exitCode)}: ${said}. ${install}` };
   }
+  if (says?.test(asked.stdout) === false) {
+    const message = `"${argv.join(' ')} --version" says "${endOfWords(asked.stdout)}": that is another program. ${install}`;
+    return { check, ok: false, message };
+  }
   const isNewEnough = isAtLeast(version, least);
   const message = `${found.file} ${version}`;
   return {
@@ -54,6 +60,9 @@ export const withIgnored = (checks: readonly RunnerCheck[], ignored: readonly st
   checks.map((one) =>
     one.ok || !ignored.includes(one.check) ? one : { ...one, ok: true, message: `not ok, which ignoreChecks overrules: ${one.message}` },
   );
+
+/** What a program says that tells its version without its name. */
+export const ONLY_VERSION = /^\s*v?\d+\.\d+\.\d+\S*\s*$/m;
 
 /** The first line that has a version; null when there is none. */
 export const versionIn = (text: string): string | null => /\d+\.\d+\.\d+/.exec(text)?.[0] ?? null;

@@ -51,4 +51,13 @@ export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type S
 export { sumOfUsage, usageByModel } from './usage.ts';
 export { amountOf, countOf, inWords, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
-export { checkAgentFolder, checkAgentProgram, isAtLeast, versionIn, withIgnored, type CheckedProgram } from './check-program.ts';
+export { checkClaudeSettings } from './claude-settings.ts';
+export {
+  checkAgentFolder,
+  checkAgentProgram,
+  isAtLeast,
+  ONLY_VERSION,
+  versionIn,
+  withIgnored,
+  type CheckedProgram,
+} from './check-program.ts';
