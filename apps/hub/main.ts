@@ -10,8 +10,8 @@ import { programLog } from '../program-log.ts';
 import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
 import { TOKENS } from '../tokens.ts';
 import { adaptersModule } from './modules/adapters.module.ts';
-import { coreModule } from './modules/core.module.ts';
 import { httpModule } from './modules/http.module.ts';
+import { hubModule } from './modules/hub.module.ts';
 import { machineModule } from '../modules/machine.module.ts';
 import { hubServices } from './services.ts';
 import { hubUrls } from './urls.ts';
@@ -31,7 +31,7 @@ export async function runHub(options: RunHubOptions): Promise<void> {
 /** The container of a hub with this config; nothing is opened. */
 export function hubContainer(config: ResolvedHubConfig, log: Log): Container {
   const container = new Container();
-  container.load(machineModule(log), adaptersModule(config), coreModule(), httpModule());
+  container.load(machineModule(log), adaptersModule(config), hubModule(), httpModule());
   return container;
 }
 
@@ -39,8 +39,8 @@ async function startHub(config: ResolvedHubConfig, log: Log, program: RunningPro
   await makeDataDir(config.dataDir, 'set hub.dataDir (AGENTCOM_DATA_DIR)');
   const container = hubContainer(config, log);
   const outcome = await program.lifecycle.start(await hubServices(container));
-  const { port } = await container.getAsync(TOKENS.HubWiring);
-  return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready ${hubUrls(config.host, port).api}`) } : null;
+  const { port, finished } = await container.getAsync(TOKENS.Hub);
+  return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready ${hubUrls(config.host, port).api}`), finished } : null;
 }
 
 function hubPart(config: ResolvedConfig, file: string): ResolvedHubConfig {

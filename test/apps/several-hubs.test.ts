@@ -72,8 +72,8 @@ async function startHub(t: Test, { schema, timing = {}, offsetMs = 0, isDeaf = f
   const lifecycle = new Lifecycle({ clock: machine, log: silentLog });
   t.teardown(() => lifecycle.stop());
   await lifecycle.start(await hubServices(container));
-  const { port } = await container.getAsync(TOKENS.HubWiring);
-  return { port, queue: await container.getAsync(TOKENS.TaskQueue), storage: made };
+  const { port, queue } = await container.getAsync(TOKENS.Hub);
+  return { port, queue, storage: made };
 }
 
 /** An agent that says only what the test says for it. */

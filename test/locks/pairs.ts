@@ -135,5 +135,10 @@ export function queueOver(storage: Storage, nth: 0 | 1): TaskQueue {
     },
     deliver: () => undefined,
     committed: () => undefined,
+    storageFailed: () => undefined,
+    judging: () => undefined,
+    broken(cause) {
+      throw cause;
+    },
   });
 }

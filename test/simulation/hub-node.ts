@@ -8,21 +8,11 @@ import type { MemoryStorage } from '../../adapters/storage-memory/memory-storage
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
 import type { CommandInbox } from '../../core/application/hub/commands.ts';
-import { rulesOf, type HubContext } from '../../core/application/hub/context.ts';
-import { Silence } from '../../core/application/hub/silence.ts';
-import { hubClock } from '../../core/application/hub/hub-clock.ts';
-import { Lookout } from '../../core/application/hub/lookout.ts';
-import { Roster } from '../../core/application/hub/roster.ts';
-import { HubSessions } from '../../core/application/hub/sessions/hub-sessions.ts';
-import { Throttle } from '../../core/application/hub/sessions/throttle.ts';
-import { Sweeper } from '../../core/application/hub/sweeper.ts';
-import { TaskQueue } from '../../core/application/hub/task-queue.ts';
-import { TokenUse } from '../../core/application/hub/token-use.ts';
-import { HUB_LIMITS, unidentifiedBytesMax } from '../../core/config/limits.ts';
+import { createHub, type Hub, type HubPart } from '../../core/application/hub/hub.ts';
+import { HUB_LIMITS } from '../../core/config/limits.ts';
 import type { Ids } from '../../core/ports/chance.ts';
-import type { Clock } from '../../core/ports/clock.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
-import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
+import type { HubConnection, HubTransport, TransportEvents } from '../../core/ports/hub-transport.ts';
 import { hubStore } from './hub-store.ts';
 import { Life, machineClock, processClock, type MachineClock } from './life.ts';
 import { countingLog } from './counting-log.ts';
@@ -48,16 +38,13 @@ const SENT_OFF_MS = 20_000;
 /** One process of the hub. */
 interface Running {
   readonly hubId: string;
+  readonly hub: Hub;
+  readonly parts: readonly HubPart[];
   readonly life: Life;
-  readonly queue: TaskQueue;
   /** Its queue as clients reach it: what they ask of a process that stands still lies in its socket until it goes on. */
   readonly api: Pick<CommandInbox, 'post'>;
   readonly ids: Ids;
   readonly transport: MemoryTransport;
-  readonly sweeper: Sweeper;
-  readonly sessions: HubSessions;
-  readonly lookout: Lookout;
-  readonly clock: Clock;
   readonly storage: MemoryStorage;
   isOpen: boolean;
 }
@@ -121,7 +108,7 @@ export class HubNode {
 
   /** It looks at what is due in a moment. */
   sweepSoon(): void {
-    this.open?.sweeper.expectDue(this.open.clock.nowMs());
+    this.open?.hub.sweeper.expectDue(this.open.hub.clock.nowMs());
   }
 
   /** Something was wrong until now: what takes time begins anew. */
@@ -157,7 +144,7 @@ export class HubNode {
     const { database, plan } = this.#world;
     const sinceMs = this.storeMs - plan.timing.hubLeaseMs - plan.timing.sweepMs;
     if (running === null || running.life.isFrozen || this.healthySinceMs > sinceMs) return [];
-    return running.sessions.agentIds().flatMap((id) => {
+    return running.hub.sessions.agentIds().flatMap((id) => {
       const agent = database.agents.get(id);
       const isAway = agent?.hubId === running.hubId && !agent.connected && (agent.disconnectedAtMs ?? Infinity) < sinceMs;
       return isAway && (agent.connectedAtMs ?? Infinity) < sinceMs ? [`${id} is at ${this.name}, and its row says that it is away`] : [];
@@ -188,32 +175,11 @@ export class HubNode {
     );
   }
 
-  async #open({ life, storage, sweeper, queue, transport, sessions, lookout, clock }: Running): Promise<void> {
-    const world = this.#world;
-    await life.gate(storage.open());
-    this.#store = storage.tasks;
-    sweeper.start();
-    const askedMonotonicMs = clock.monotonicMs();
-    await queue.do({ kind: 'hub_started', isShared: world.plan.shared });
-    if (world.plan.shared) lookout.start(askedMonotonicMs);
-    await life.gate(
-      transport.listen(
-        {
-          host: this.name,
-          port: HUB_PORT,
-          frameBytesMax: HUB_LIMITS.frameBytes,
-          unidentifiedBytesMax: unidentifiedBytesMax(HUB_LIMITS),
-          socketsMax: HUB_LIMITS.sockets,
-          get socketQueueBytesMax() {
-            return world.faults.queueBytes || HUB_LIMITS.socketQueueBytes;
-          },
-          http: () => new Response(),
-          isAllowedOrigin: () => true,
-        },
-        this.#ears(sessions, life),
-      ),
-    );
-    sessions.start();
+  async #open({ storage, parts }: Running): Promise<void> {
+    for (const [place, part] of parts.entries()) {
+      await part.start();
+      if (place === 0) this.#store = storage.tasks;
+    }
   }
 
   /** As kill -9: whatever was being committed is there or not. */
@@ -258,17 +224,9 @@ export class HubNode {
   async stop(): Promise<void> {
     const running = this.open;
     if (running === null) return;
-    const { life, transport, queue, sessions, sweeper, storage, lookout } = running;
     this.#world.trace.add(this.name, 'stops');
     running.isOpen = false;
-    transport.refuseNew();
-    await queue.flush();
-    sessions.stop();
-    await life.gate(transport.close(1012, 'the hub is stopping'));
-    lookout.stop();
-    sweeper.stop();
-    await queue.stop();
-    await life.gate(storage.close());
+    for (const part of running.parts.toReversed()) await part.stop();
     if (this.#running !== running) return;
     this.#running = null;
     this.#awaySinceMs = this.storeMs;
@@ -325,17 +283,13 @@ export class HubNode {
 
   #assemble(): Running {
     const world = this.#world;
-    const { plan, clock: worldClock, database } = world;
+    const { plan, clock: worldClock } = world;
+    const transport = world.wire.transport();
     const life = new Life(worldClock);
     const process = processClock(this.machine, life);
     const ids = seededIds({ seed: `${plan.seed} ${this.name} ${this.#started}` });
     const log = countingLog('hub', world.trace);
-    const {
-      storage,
-      tasks: store,
-      agents,
-      calls,
-    } = hubStore({
+    const { storage, tasks, agents, calls } = hubStore({
       world,
       life,
       clock: process,
@@ -345,92 +299,78 @@ export class HubNode {
       onFailure: () => this.unwell(),
       at: (step) => this.#isAt(step),
     });
-    const clock = hubClock(process, storage.tasks);
-    const late: { sessions: HubSessions | null; lookout: Lookout | null } = { sessions: null, lookout: null };
-    const context: HubContext = {
-      hubId: ids.random('hub'),
-      rules: rulesOf(plan.timing, HUB_LIMITS),
-      timing: plan.timing,
-      limits: HUB_LIMITS,
-      log,
-      digest: systemDigest(),
-      silence: new Silence(),
-      isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
-      heardAtMs: (agentId) => late.sessions?.lastHeardAtMs(agentId) ?? null,
-    };
-    const roster = new Roster(context.hubId);
-    // Numbers and commits of a hub that is alone have one order.
-    const newEvents = (): void => (plan.shared ? this.#stream.wake(storage.events, life) : undefined);
-    const queue: TaskQueue = new TaskQueue({
-      store,
-      clock,
-      ids,
-      roster,
-      context,
-      deliver: (outgoing) => late.sessions?.deliver(outgoing),
-      committed: ({ dueAtMs, look }) => {
-        sweeper.expectDue(dueAtMs);
-        late.lookout?.tell(look);
-        newEvents();
+    const hub = createHub(
+      {
+        storage: { ...storage, open: () => life.gate(storage.open()), close: () => life.gate(storage.close()), tasks, agents, calls },
+        transport: this.#transportOf(transport, life),
+        clock: process,
+        ids,
+        digest: systemDigest(),
+        log,
       },
-      storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
-      judging: (nowMs) => sweeper.judging(nowMs),
-    });
-    const sweeper = new Sweeper({
-      clock,
-      inbox: queue,
-      context,
-      nextDueAtMs: () => store.nextDueAtMs(),
-      lastUsedMs: () => store.lastUsedMs(),
-    });
-    const sessions = new HubSessions({
-      inbox: queue,
-      agents,
-      clock,
-      ids,
-      digest: systemDigest(),
-      log,
-      context,
-      roster,
-      storeId: () => database.storeId,
-      throttle: new Throttle(HUB_LIMITS.invalidFrames),
-      tokenUse: new TokenUse({ agents, clock, log }),
-      agentMessages: true,
-      trustedProxies: [],
-    });
-    late.sessions = sessions;
-    const lookout = new Lookout({ clock, inbox: queue, context, calls, sessions, newEvents });
-    late.lookout = lookout;
+      {
+        host: this.name,
+        port: HUB_PORT,
+        timing: plan.timing,
+        limits: HUB_LIMITS,
+        agentMessages: true,
+        trustedProxies: [],
+        isAllowedOrigin: () => true,
+      },
+    );
+    // Numbers and commits of a hub that is alone have one order.
+    if (plan.shared) hub.onCommit(() => this.#stream.wake(storage.events, life));
+    hub.finished.catch((error: unknown) => world.violated('hub', `${this.name} broke a rule of its own: ${String(error)}`));
     return {
-      hubId: context.hubId,
+      hubId: hub.hubId,
+      hub,
+      parts: hub.parts({ handle: () => new Response(), close: () => undefined }),
       life,
-      queue,
-      api: { post: (command, settled) => life.arrive(() => queue.post(command, settled)) },
+      api: { post: (command, settled) => life.arrive(() => hub.queue.post(command, settled)) },
       ids,
-      transport: world.wire.transport(),
-      sweeper,
-      sessions,
-      lookout,
-      clock,
+      transport,
       storage,
       isOpen: false,
     };
   }
 
+  /** The transport as this process has it: what it tells comes while the process lives. */
+  #transportOf(transport: MemoryTransport, life: Life): HubTransport {
+    const world = this.#world;
+    return {
+      name: transport.name,
+      capabilities: transport.capabilities,
+      listen: (options, events) =>
+        life.gate(
+          transport.listen(
+            {
+              ...options,
+              get socketQueueBytesMax() {
+                return world.faults.queueBytes || options.socketQueueBytesMax;
+              },
+            },
+            this.#ears(events, life),
+          ),
+        ),
+      refuseNew: () => transport.refuseNew(),
+      close: (code, reason) => life.gate(transport.close(code, reason)),
+    };
+  }
+
   /** What the transport tells this process, as long as it lives. */
-  #ears(sessions: HubSessions, life: Life): TransportEvents {
+  #ears(events: TransportEvents, life: Life): TransportEvents {
     const { ledger, trace } = this.#world;
     return {
-      onOpen: (connection: HubConnection) => life.arrive(() => sessions.onOpen(connection)),
+      onOpen: (connection: HubConnection) => life.arrive(() => events.onOpen(connection)),
       onFrame: (connection, text) => {
         ledger.arrived(this.#world.agentOf(connection.id), text, this.name);
-        life.arrive(() => sessions.onFrame(connection, text));
+        life.arrive(() => events.onFrame(connection, text));
       },
-      onPong: (connection) => life.arrive(() => sessions.onPong(connection)),
+      onPong: (connection) => life.arrive(() => events.onPong(connection)),
       onGone: (connection, code) => {
         if (code === TOO_SLOW) trace.rare('slow consumer closed');
         ledger.absent(this.#world.agentOf(connection.id), connection.id);
-        life.arrive(() => sessions.onGone(connection, code));
+        life.arrive(() => events.onGone(connection, code));
       },
     };
   }

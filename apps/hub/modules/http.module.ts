@@ -11,23 +11,23 @@ export const httpModule = (): ContainerModule =>
   new ContainerModule(({ bind }) => {
     bind(TOKENS.HubSecrets)
       .toResolvedValue(
-        ({ dataDir, adminToken }, storage, ids, digest, clock, log) =>
-          hubSecrets({ dataDir, adminToken, agents: storage.agents, ids, digest, clock, log }),
-        [TOKENS.HubConfig, TOKENS.Storage, TOKENS.Ids, TOKENS.Digest, TOKENS.HubClock, TOKENS.Log],
+        ({ dataDir, adminToken }, storage, hub, ids, digest, log) =>
+          hubSecrets({ dataDir, adminToken, agents: storage.agents, ids, digest, clock: hub.clock, log }),
+        [TOKENS.HubConfig, TOKENS.Storage, TOKENS.Hub, TOKENS.Ids, TOKENS.Digest, TOKENS.Log],
       )
       .inSingletonScope();
     bind(TOKENS.HttpApi)
       .toResolvedValue(
-        (config, inbox, storage, transport, ids, digest, clock, log, secrets, sessions, wiring, tokenUse) =>
+        (config, hub, storage, transport, ids, digest, log, secrets) =>
           httpApi({
-            inbox,
+            inbox: hub.queue,
             tasks: storage.tasks,
             agents: storage.agents,
             events: storage.events,
-            tokenUse,
+            tokenUse: hub.tokenUse,
             ids,
             digest,
-            clock,
+            clock: hub.clock,
             log,
             limits: config.limits,
             isAllowedOrigin: allowedOrigins(config.host, config.names),
@@ -39,30 +39,14 @@ export const httpModule = (): ContainerModule =>
             durable: storage.tasks.capabilities.durable,
             healthy: () => storage.healthy(),
             deadlocks: storage.deadlocks,
-            urls: () => hubUrls(config.host, wiring.port),
-            onCommit: (listener) => {
-              wiring.commitListeners.add(listener);
-              return () => wiring.commitListeners.delete(listener);
-            },
-            lastHeardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
-            refusals: () => sessions.refusals(),
-            revokeSessions: (tokens) => sessions.dropTokens(tokens.map((token) => token.id)),
+            urls: () => hubUrls(config.host, hub.port),
+            onCommit: (listener) => hub.onCommit(listener),
+            lastHeardAtMs: (agentId) => hub.sessions.lastHeardAtMs(agentId),
+            refusals: () => hub.sessions.refusals(),
+            revokeSessions: (tokens) => hub.sessions.dropTokens(tokens.map((token) => token.id)),
             onEnrolSecretUsed: () => secrets.renewEnrolment(),
           }),
-        [
-          TOKENS.HubConfig,
-          TOKENS.TaskQueue,
-          TOKENS.Storage,
-          TOKENS.HubTransport,
-          TOKENS.Ids,
-          TOKENS.Digest,
-          TOKENS.HubClock,
-          TOKENS.Log,
-          TOKENS.HubSecrets,
-          TOKENS.HubSessions,
-          TOKENS.HubWiring,
-          TOKENS.TokenUse,
-        ],
+        [TOKENS.HubConfig, TOKENS.Hub, TOKENS.Storage, TOKENS.HubTransport, TOKENS.Ids, TOKENS.Digest, TOKENS.Log, TOKENS.HubSecrets],
       )
       .inSingletonScope();
   });

@@ -49,17 +49,19 @@ export interface TaskQueueDeps {
   readonly ids: Ids;
   readonly roster: Roster;
   readonly context: HubContext;
-  /** Takes what leaves the hub, in commit order. MUST NOT throw. */
+  /** Takes what leaves the hub, in commit order. */
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
-  /** Told of each commit. MUST NOT throw. */
+  /** Notified of each commit. */
   readonly committed: (commit: Commit) => void;
   /**
-   * Told when the store could not commit a batch, or one waited or lasted too long: before any later command is judged. `lastedMs`: how
-   * long so far; `isOver`: the store goes on. MUST NOT throw.
+   * Notified when the store could not commit a batch, or one waited or lasted too long: before any later command is judged. `lastedMs`: how
+   * long so far; `isOver`: the store goes on.
    */
-  readonly storageFailed?: ((lastedMs: number, isOver: boolean) => void) | undefined;
-  /** Called with the store's time before the commands of a batch are judged by it. MUST NOT throw. */
-  readonly judging?: ((nowMs: number) => void) | undefined;
+  readonly storageFailed: (lastedMs: number, isOver: boolean) => void;
+  /** Called with the store's time before the commands of a batch are judged by it. */
+  readonly judging: (nowMs: number) => void;
+  /** Called once, with the cause, when the queue cannot go on: something after a commit threw. What waits is refused, and the hub must end. */
+  readonly broken: (cause: unknown) => void;
 }
 
 /** What others may want to know of a commit. */
@@ -230,7 +232,19 @@ export class TaskQueue implements CommandInbox {
       this.#rest.end();
     }
     this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, behind, settle }, behind);
-    this.#running ??= this.#run();
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#running ??= this.#run().catch((cause: unknown) => this.#break(cause));
+  }
+
+  /** Whatever threw has left its work half done: nothing more is taken, and nobody waits for an answer that never comes. */
+  #break(cause: unknown): void {
+    this.#deps.context.log.error('the queue is broken: the hub must end', { error: cause });
+    this.#stopping = true;
+    this.#refuseAll('a rule of its own was broken', cause);
+    this.#deps.broken(cause);
   }
 
   async #run(): Promise<void> {
@@ -264,7 +278,7 @@ export class TaskQueue implements CommandInbox {
       done = await this.#commit(entries, mustDispatch, tries);
     } catch (error) {
       const ofStore = isOfTheStore(error);
-      if (ofStore) this.#deps.storageFailed?.(clock.monotonicMs() - this.#lastDoneMs, false);
+      if (ofStore) this.#deps.storageFailed(clock.monotonicMs() - this.#lastDoneMs, false);
       const isInTheWay = AgentcomError.is(error, 'AC_STORE_RETRY');
       if (this.#isEnding && ofStore && !isInTheWay) this.#refuseAll('its storage is away', error);
       if (entries.length > 1 && (!ofStore || (isInTheWay && !isLate))) {
@@ -300,7 +314,7 @@ export class TaskQueue implements CommandInbox {
     this.#lookAgain = null;
     if (this.#isEnding) return;
     this.#dispatchAgain = true;
-    this.#running ??= this.#run();
+    this.#begin();
   }
 
   /** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */
@@ -318,9 +332,9 @@ export class TaskQueue implements CommandInbox {
     const { store, ids, clock } = this.#deps;
     const askedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
-      this.#deps.judging?.(unit.nowMs);
+      this.#deps.judging(unit.nowMs);
       const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)));
-      if (waitedMs > STALL_MS) this.#deps.storageFailed?.(waitedMs, true);
+      if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
       return this.#work(unit, entries, mustDispatch);
     };
     for (let tries = 1; ; tries += 1) {
@@ -335,7 +349,7 @@ export class TaskQueue implements CommandInbox {
       } finally {
         // Its own commands were judged before that; those of the next batch waited as long.
         const tookMs = clock.monotonicMs() - askedMs;
-        if (tookMs > STALL_MS) this.#deps.storageFailed?.(tookMs, true);
+        if (tookMs > STALL_MS) this.#deps.storageFailed(tookMs, true);
       }
     }
   }

@@ -1,6 +1,4 @@
 /** The HTTP API over the memory storage and the real task queue, without a server: requests in, responses out. */
-import { hubClock } from '../../../core/application/hub/hub-clock.ts';
-import { Silence } from '../../../core/application/hub/silence.ts';
 import { createHash } from 'node:crypto';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
 import { httpApi } from '../../../adapters/http/api.ts';
@@ -8,12 +6,10 @@ import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import type { AnswerTo, Command, CommandInbox } from '../../../core/application/hub/commands.ts';
-import { rulesOf } from '../../../core/application/hub/context.ts';
-import { Roster } from '../../../core/application/hub/roster.ts';
-import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
-import { TokenUse } from '../../../core/application/hub/token-use.ts';
+import { createHub } from '../../../core/application/hub/hub.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { HttpHandler } from '../../../core/ports/hub-transport.ts';
@@ -81,26 +77,24 @@ export async function hubBench(
   await storage.open();
   const limits: HubLimits = { ...HUB_LIMITS, requestsPerSecond: 0, readMsPerSecond: 0, ...over.limits };
   const ids = seededIds({ seed: 'bench' });
-  const listeners = new Set<() => void>();
-  const committed = (): void => listeners.forEach((listener) => listener());
-  const queue = new TaskQueue({
-    store: storage.tasks,
-    clock,
-    ids,
-    roster: new Roster('hub-1'),
-    context: {
-      hubId: 'hub-1',
-      rules: rulesOf(HUB_TIMING, limits),
+  const digest = systemDigest();
+  const hub = createHub(
+    { storage, transport: memoryWire({ clock }).transport(), clock, ids, digest, log },
+    {
+      host: 'hub',
+      port: 0,
       timing: HUB_TIMING,
       limits,
-      log,
-      digest: systemDigest(),
-      silence: new Silence(0),
-      isHere: () => false,
+      agentMessages: true,
+      trustedProxies: [],
+      isAllowedOrigin: () => true,
+      hubId: 'hub-1',
     },
-    deliver: () => undefined,
-    committed,
-  });
+  );
+  const { queue, tokenUse } = hub;
+  const listeners = new Set<() => void>();
+  const committed = (): void => listeners.forEach((listener) => listener());
+  hub.onCommit(committed);
   const commands: Command[] = [];
   const inbox: CommandInbox = {
     async do<C extends Command>(command: C): Promise<AnswerTo<C>> {
@@ -115,7 +109,6 @@ export async function hubBench(
   const tokens = await tokensFor(storage);
   const revoked: string[] = [];
   let used = 0;
-  const tokenUse = new TokenUse({ agents: storage.agents, clock, log });
   const api = httpApi({
     inbox,
     tasks: storage.tasks,
@@ -123,8 +116,8 @@ export async function hubBench(
     events: storage.events,
     tokenUse,
     ids,
-    digest: systemDigest(),
-    clock: hubClock(clock, storage.tasks),
+    digest,
+    clock: hub.clock,
     log,
     limits,
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),

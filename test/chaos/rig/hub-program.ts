@@ -23,8 +23,8 @@ export async function runHubWith(change: (container: Container) => Promise<void>
       const container = hubContainer(hub, log);
       await change(container);
       const outcome = await lifecycle.start(await hubServices(container));
-      const { port } = await container.getAsync(TOKENS.HubWiring);
-      return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready http://127.0.0.1:${port}`) } : null;
+      const { port, finished } = await container.getAsync(TOKENS.Hub);
+      return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready http://127.0.0.1:${port}`), finished } : null;
     },
   });
 }

@@ -19,7 +19,7 @@ async function aTaskOfA1(): Promise<{ rig: HubRig; a1: Peer; b1: Peer; id: TaskI
 const CLAIMS = [2, 900, 1_000_000, Number.MAX_SAFE_INTEGER];
 
 t.test('R6 R7: whatever another agent says it holds, the assignment of the agent that has the task goes on', async (t) => {
-  for (const storeId of ['store-1', 'store-before']) {
+  for (const storeId of ['memory', 'store-before']) {
     for (const status of ['working', 'reporting', 'unknown']) {
       for (const generation of CLAIMS) {
         const { rig, a1, b1, id } = await aTaskOfA1();
@@ -44,7 +44,7 @@ t.test('R6: an agent that once had the task cannot take it from the one that has
   await b1.send({ type: 'task_accepted', task_id: id, generation: 3 });
   const story = await rig.story(id);
   const back = await a1.again();
-  await back.identify({ held: [{ task_id: id, generation: 7, status: 'working', store_id: 'store-1' }] });
+  await back.identify({ held: [{ task_id: id, generation: 7, status: 'working', store_id: 'memory' }] });
   t.equal(await rig.story(id), story);
   await b1.send({ type: 'task_complete', task_id: id, generation: 3, result: 'mine' });
   t.match(b1.news().at(-1), { type: 'task_ack', status: 'complete' });

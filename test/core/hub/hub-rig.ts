@@ -6,25 +6,20 @@ import { memoryStorage, type MemoryStorageDeps } from '../../../adapters/storage
 import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryWire, type MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
-import { rulesOf, type HubContext } from '../../../core/application/hub/context.ts';
-import { hubClock } from '../../../core/application/hub/hub-clock.ts';
-import { Lookout } from '../../../core/application/hub/lookout.ts';
-import { Roster } from '../../../core/application/hub/roster.ts';
-import { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
-import { Throttle } from '../../../core/application/hub/sessions/throttle.ts';
-import { Silence } from '../../../core/application/hub/silence.ts';
-import { Sweeper } from '../../../core/application/hub/sweeper.ts';
-import { TaskQueue } from '../../../core/application/hub/task-queue.ts';
-import { TokenUse } from '../../../core/application/hub/token-use.ts';
-import { HUB_LIMITS, unidentifiedBytesMax, type HubLimits } from '../../../core/config/limits.ts';
+import type { HubContext } from '../../../core/application/hub/context.ts';
+import { createHub } from '../../../core/application/hub/hub.ts';
+import type { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
+import type { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import type { Clock } from '../../../core/ports/clock.ts';
+import type { HubCalls } from '../../../core/ports/hub-calls.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { TaskRecord } from '../../../core/ports/task-store.ts';
 import { aBody } from '../../contracts/fixtures.ts';
+import { Life, machineClock, processClock } from '../../simulation/life.ts';
 
 export type AnyFrame = Readonly<Record<string, unknown>> & { readonly type: string };
 
@@ -88,6 +83,7 @@ export interface RigOptions {
   readonly hubId?: string;
 }
 
+const PORT = 4_000;
 /** What closing a transport may take. */
 const CLOSE_MS = 5_000;
 
@@ -106,105 +102,40 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const ids = seededIds({ seed: `rig of ${hubId}` });
   const calm = options.calm ?? (() => settle(clock));
   const storage = options.storage ?? memoryStorage({ clock, ...options.store });
-  await storage.open();
   const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };
   const limits = { ...HUB_LIMITS, ...options.limits };
-  const machine: Clock = {
-    nowMs: () => clock.nowMs() + (options.offsetMs ?? 0),
-    monotonicMs: () => clock.monotonicMs(),
-    after: (delayMs, fire) => clock.after(delayMs, fire),
-  };
-  const time = hubClock(machine, storage.tasks);
-  const late: { sessions: HubSessions | null; lookout: Lookout | null } = { sessions: null, lookout: null };
-  const context: HubContext = {
-    hubId,
-    rules: rulesOf(timing, limits),
-    timing,
-    limits,
-    log,
-    digest: systemDigest(),
-    silence: new Silence(0),
-    isHere: (agentId, session) => late.sessions?.isHere(agentId, session) ?? false,
-    heardAtMs: (agentId) => late.sessions?.lastHeardAtMs(agentId) ?? null,
-  };
-  const roster = new Roster(hubId);
-  const queue: TaskQueue = new TaskQueue({
-    store: storage.tasks,
-    clock: time,
-    ids,
-    roster,
-    context,
-    deliver: (outgoing) => late.sessions?.deliver(outgoing),
-    committed: ({ dueAtMs, look }) => {
-      sweeper.expectDue(dueAtMs);
-      late.lookout?.tell(look);
-    },
-    storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
-    judging: (nowMs) => sweeper.judging(nowMs),
-  });
-  const sweeper = new Sweeper({
-    clock: time,
-    inbox: queue,
-    context,
-    nextDueAtMs: () => storage.tasks.nextDueAtMs(),
-    lastUsedMs: () => storage.tasks.lastUsedMs(),
-  });
-  const sessions = new HubSessions({
-    inbox: queue,
-    agents: storage.agents,
-    clock: time,
-    ids,
-    digest: systemDigest(),
-    log,
-    context,
-    roster,
-    storeId: () => 'store-1',
-    throttle: new Throttle(limits.invalidFrames),
-    tokenUse: new TokenUse({ agents: storage.agents, clock: time, log }),
-    agentMessages: options.agentMessages ?? true,
-    trustedProxies: options.trustedProxies ?? [],
-  });
-  late.sessions = sessions;
-  const news = { events: 0 };
-  const lookout = new Lookout({
-    clock: time,
-    inbox: queue,
-    context,
-    calls: storage.calls,
-    sessions,
-    newEvents: () => (news.events += 1),
-  });
-  late.lookout = lookout;
+  const life = new Life(clock);
+  const machine = processClock(machineClock(clock, options.offsetMs), life);
+  const { calls } = storage;
+  const heard: HubCalls = { ...calls, listen: (hear) => calls.listen((look) => life.arrive(() => hear(look))) };
   const wire = options.wire ?? memoryWire({ clock });
   const transport = wire.transport();
-  await transport.listen(
+  const digest = systemDigest();
+  const hub = createHub(
+    { storage: { ...storage, calls: heard }, transport, clock: machine, ids, digest, log },
     {
       host: options.host ?? 'hub',
-      port: 4_000,
-      frameBytesMax: limits.frameBytes,
-      unidentifiedBytesMax: unidentifiedBytesMax(limits),
-      socketsMax: limits.sockets,
-      socketQueueBytesMax: limits.socketQueueBytes,
-      http: () => new Response(),
+      port: PORT,
+      timing,
+      limits,
+      agentMessages: options.agentMessages ?? true,
+      trustedProxies: options.trustedProxies ?? [],
       isAllowedOrigin: () => true,
+      hubId,
     },
-    sessions,
   );
+  const { queue, sessions, context } = hub;
+  const news = { events: 0 };
+  hub.onCommit(() => (news.events += 1));
+  const parts = hub.parts({ handle: () => new Response(), close: () => undefined });
   const kill = async (): Promise<void> => {
     transport.crash();
-    lookout.stop();
-    sweeper.stop();
-    sessions.stop();
+    life.end();
     await storage.close();
     await calm();
   };
-  sessions.start();
-  sweeper.start();
   try {
-    const { shared } = storage.tasks.capabilities;
-    const askedMonotonicMs = clock.monotonicMs();
-    await queue.do({ kind: 'hub_started', isShared: shared });
-    if (shared) lookout.start(askedMonotonicMs);
+    for (const part of parts) await part.start();
   } catch (thrown) {
     await kill();
     throw thrown;
@@ -216,7 +147,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     let code: number | null = null;
     let seen = 0;
     const link: LinkConnection = wire.link({ remoteAddress }).connect(
-      { url: `ws://${options.host ?? 'hub'}:4000/ws`, frameBytesMax: limits.frameBytes },
+      { url: `ws://${options.host ?? 'hub'}:${PORT}/ws`, frameBytesMax: limits.frameBytes },
       {
         onOpen: () => undefined,
         onFrame: (text) => frames.push(JSON.parse(text) as AnyFrame),
@@ -306,15 +237,12 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     },
     kill,
     async stop() {
-      sessions.stop();
-      const closed = transport.close(1012, 'the hub is stopping');
-      await calm();
-      clock.advance(CLOSE_MS);
-      await closed;
-      lookout.stop();
-      sweeper.stop();
-      await queue.stop();
-      await storage.close();
+      for (const part of parts.toReversed()) {
+        const stopped = part.stop();
+        await calm();
+        clock.advance(CLOSE_MS);
+        await stopped;
+      }
     },
   };
 }

@@ -107,7 +107,7 @@ t.test('work that another store gave is said loudly and counted, and judged as e
   await peer.cut();
   const alarms = () => rig.log.lines.filter(({ level, message }) => level === 'warn' && /another store/.test(message));
   const same = await peer.again();
-  await same.identify({ held: [{ task_id: id, generation: 1, status: 'working', store_id: 'store-1' }] });
+  await same.identify({ held: [{ task_id: id, generation: 1, status: 'working', store_id: 'memory' }] });
   t.same(alarms(), []);
   await same.cut();
   const back = await same.again();
@@ -119,7 +119,7 @@ t.test('work that another store gave is said loudly and counted, and judged as e
     ],
   });
   t.match(frames[0], { held: [{ action: 'continue' }, { action: 'abort', reason: 'unknown_task' }] });
-  t.match(alarms(), [{ fields: { agent_id: 'a1', store_id: 'store-1', other_store_ids: ['store-0'], tasks: [id, gone], count: 2 } }]);
+  t.match(alarms(), [{ fields: { agent_id: 'a1', store_id: 'memory', other_store_ids: ['store-0'], tasks: [id, gone], count: 2 } }]);
   t.match(rig.sessions.refusals(), { frames: { of_another_store: 2 } });
 });
 

@@ -18,6 +18,17 @@ const submit = (over: Partial<SubmitCommand> = {}): SubmitCommand => ({
   ...over,
 });
 
+/** What nobody here waits for. */
+const QUIET = {
+  deliver: () => undefined,
+  committed: () => undefined,
+  storageFailed: () => undefined,
+  judging: () => undefined,
+  broken(cause: unknown): void {
+    throw cause;
+  },
+};
+
 /** A queue over the rig's store, whose `transact` fails as `failing` says, call by call: before its work, after it and without it, or after its commit. */
 async function queueOver(
   failing: readonly ('before' | 'undone' | 'after' | null)[],
@@ -51,8 +62,7 @@ async function queueOver(
     ids,
     roster: new Roster('hub-1'),
     context: rig.context,
-    deliver: () => undefined,
-    committed: () => undefined,
+    ...QUIET,
   };
   return { queue: new TaskQueue(deps), rig, calls: () => calls };
 }
@@ -161,8 +171,7 @@ async function queueOverAway(connectMs: number): Promise<{ queue: TaskQueue; rig
     },
   };
   const { clock, context } = rig;
-  const quiet = { deliver: () => undefined, committed: () => undefined };
-  return { queue: new TaskQueue({ store, clock, ids, roster: new Roster('hub-1'), context, ...quiet }), rig, calls: () => calls };
+  return { queue: new TaskQueue({ store, clock, ids, roster: new Roster('hub-1'), context, ...QUIET }), rig, calls: () => calls };
 }
 
 /** What became of each, in order: its answer's kind, or the code of its error; `open` while it is neither. */

@@ -14,7 +14,7 @@ t.test('R6 R9: identify, assign, accept, progress, complete; repeats are marked 
     agent_id: 'a1',
     protocol_version: 2,
     hub_id: 'hub-1',
-    store_id: 'store-1',
+    store_id: 'memory',
     held: [],
     policy: { heartbeat_ms: 30_000, lease_ms: 300_000 },
   });

@@ -1,0 +1,239 @@
+/**
+ * A hub, assembled: the queue, the sessions, the sweeper, the membership among several hubs. The app, the simulation, the tests'
+ * rigs and the benchmarks all run this one.
+ *
+ *   parts, in the order in which they start; they stop in reverse:
+ *   storage ─► queue ─► token use ─► (what the caller puts before the port) ─► transport ─► gate
+ */
+import { unidentifiedBytesMax, type HubLimits } from '../../config/limits.ts';
+import type { HubTiming } from '../../config/times.ts';
+import type { Digest, Ids } from '../../ports/chance.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { HttpHandler, HubTransport, ListenOptions } from '../../ports/hub-transport.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Storage } from '../../ports/storage.ts';
+import { rulesOf, type HubContext } from './context.ts';
+import { hubClock, type HubClock } from './hub-clock.ts';
+import { Lookout } from './lookout.ts';
+import { Roster } from './roster.ts';
+import { HubSessions } from './sessions/hub-sessions.ts';
+import { Throttle } from './sessions/throttle.ts';
+import { Silence } from './silence.ts';
+import { Sweeper } from './sweeper.ts';
+import { TaskQueue } from './task-queue.ts';
+import { TokenUse } from './token-use.ts';
+
+/** Sent to every sidecar when the hub stops: come back soon. */
+const SERVICE_RESTART = 1012;
+
+export interface HubPorts {
+  readonly storage: Storage;
+  readonly transport: HubTransport;
+  /** The machine's; wall time is the store's. */
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly digest: Digest;
+  readonly log: Log;
+}
+
+export interface HubSettings {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly timing: HubTiming;
+  readonly limits: HubLimits;
+  readonly agentMessages: boolean;
+  readonly trustedProxies: readonly string[];
+  readonly isAllowedOrigin: ListenOptions['isAllowedOrigin'];
+  /** Names this process among hubs on one store. Default: a new random id. */
+  readonly hubId?: string | undefined;
+}
+
+/** A part of a hub, as a lifecycle starts and stops it. */
+export interface HubPart {
+  /** For people: in the log and in errors. */
+  readonly name: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What answers HTTP on the hub's port. */
+export interface HubFront {
+  readonly handle: HttpHandler;
+  /** The hub begins to stop: open streams end. MUST NOT throw. */
+  close(): void;
+  /** Starts before the port opens, and stops after it is closed. */
+  readonly beforePort?: HubPart | undefined;
+}
+
+export interface Hub {
+  readonly hubId: string;
+  /** Where commands go; it commits them. */
+  readonly queue: TaskQueue;
+  readonly sessions: HubSessions;
+  readonly sweeper: Sweeper;
+  readonly tokenUse: TokenUse;
+  readonly clock: HubClock;
+  readonly context: HubContext;
+  /** The port that the transport got; 0 before it listens. */
+  readonly port: number;
+  /** In the order in which they start. To be started once each. */
+  parts(front: HubFront): readonly HubPart[];
+  /** Calls `listener` after each commit with events, also of another hub. Answers what ends that. */
+  onCommit(listener: () => void): () => void;
+  /** Never settles while the hub can go on; fails with the cause once it cannot: a rule of its own was broken. */
+  readonly finished: Promise<never>;
+}
+
+/** Nothing is opened or started yet. */
+export function createHub({ storage, transport, clock: machine, ids, digest, log }: HubPorts, settings: HubSettings): Hub {
+  const { timing, limits } = settings;
+  const clock = hubClock(machine, storage.tasks);
+  const listeners = new Set<() => void>();
+  const newEvents = (): void => {
+    for (const listener of listeners) listener();
+  };
+  let [storeId, port] = ['', 0];
+  let fail: (cause: unknown) => void = () => undefined;
+  const finished = new Promise<never>((_, reject) => (fail = reject));
+  // The queue has logged it; it is no unhandled rejection where nobody waits for it.
+  void Promise.allSettled([finished]);
+
+  const context: HubContext = {
+    hubId: settings.hubId ?? ids.random('hub'),
+    rules: rulesOf(timing, limits),
+    timing,
+    limits,
+    log,
+    digest,
+    silence: new Silence(),
+    isHere: (agentId, session) => sessions.isHere(agentId, session),
+    heardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
+  };
+  const roster = new Roster(context.hubId);
+  const queue: TaskQueue = new TaskQueue({
+    store: storage.tasks,
+    clock,
+    ids,
+    roster,
+    context,
+    deliver: (outgoing) => sessions.deliver(outgoing),
+    committed: ({ events, dueAtMs, look }) => {
+      sweeper.expectDue(dueAtMs);
+      lookout.tell(look);
+      if (events.length > 0) newEvents();
+    },
+    storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
+    judging: (nowMs) => sweeper.judging(nowMs),
+    broken: fail,
+  });
+  const sweeper = new Sweeper({
+    clock,
+    inbox: queue,
+    context,
+    nextDueAtMs: () => storage.tasks.nextDueAtMs(),
+    lastUsedMs: () => storage.tasks.lastUsedMs(),
+  });
+  const tokenUse = new TokenUse({ agents: storage.agents, clock, log });
+  const sessions: HubSessions = new HubSessions({
+    inbox: queue,
+    agents: storage.agents,
+    clock,
+    ids,
+    digest,
+    log,
+    context,
+    roster,
+    storeId: () => storeId,
+    throttle: new Throttle(limits.invalidFrames),
+    tokenUse,
+    agentMessages: settings.agentMessages,
+    trustedProxies: settings.trustedProxies,
+  });
+  const lookout = new Lookout({ clock, inbox: queue, context, calls: storage.calls, sessions, newEvents });
+
+  const storagePart: HubPart = {
+    name: `storage ${storage.name}`,
+    async start() {
+      ({ storeId } = await storage.open());
+      const { durable } = storage.tasks.capabilities;
+      if (!durable) log.warn('this storage keeps nothing: tasks are gone when the hub ends', { storage: storage.name, durable });
+    },
+    stop: () => storage.close(),
+  };
+  const queuePart: HubPart = {
+    name: 'queue',
+    async start() {
+      sweeper.start();
+      const isShared = storage.tasks.capabilities.shared;
+      const askedMonotonicMs = clock.monotonicMs();
+      await queue.do({ kind: 'hub_started', isShared });
+      if (isShared) lookout.start(askedMonotonicMs);
+    },
+    async stop() {
+      sweeper.stop();
+      await queue.stop();
+      // The other hubs are told of the last commits too.
+      lookout.stop();
+    },
+  };
+  const tokenUsePart: HubPart = {
+    name: 'token use',
+    start: () => Promise.resolve(tokenUse.start(() => sessions.tokensInUse())),
+    stop: () => tokenUse.stop(),
+  };
+  const transportPart = (front: HubFront): HubPart => ({
+    name: `transport ${transport.name}`,
+    async start() {
+      const { host, isAllowedOrigin } = settings;
+      const { frameBytes, sockets, socketQueueBytes } = limits;
+      const bounds = { frameBytesMax: frameBytes, socketsMax: sockets, socketQueueBytesMax: socketQueueBytes };
+      const unidentified = { unidentifiedBytesMax: unidentifiedBytesMax(limits) };
+      const listening = await transport.listen(
+        { host, port: settings.port, ...bounds, ...unidentified, http: front.handle, isAllowedOrigin },
+        sessions,
+      );
+      port = listening.port;
+      sessions.start();
+    },
+    async stop() {
+      sessions.stop();
+      await transport.close(SERVICE_RESTART, 'the hub is stopping');
+    },
+  });
+  const gatePart = (front: HubFront): HubPart => ({
+    name: 'gate',
+    start: () => Promise.resolve(),
+    async stop() {
+      transport.refuseNew();
+      front.close();
+      await queue.flush();
+    },
+  });
+
+  return {
+    hubId: context.hubId,
+    queue,
+    sessions,
+    sweeper,
+    tokenUse,
+    clock,
+    context,
+    get port() {
+      return port;
+    },
+    parts: (front) => [
+      storagePart,
+      queuePart,
+      tokenUsePart,
+      ...(front.beforePort === undefined ? [] : [front.beforePort]),
+      transportPart(front),
+      gatePart(front),
+    ],
+    onCommit(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    finished,
+  };
+}

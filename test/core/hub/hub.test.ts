@@ -1,0 +1,99 @@
+/** One assembly: the order in which a hub starts and stops, and that it ends when a rule of its own is broken. */
+import t from 'tap';
+import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { createHub, type HubPorts } from '../../../core/application/hub/hub.ts';
+import { HUB_LIMITS } from '../../../core/config/limits.ts';
+import { HUB_TIMING } from '../../../core/config/times.ts';
+import { aDraft, settle } from './hub-rig.ts';
+
+/** A hub whose ports note what is asked of them, in order. */
+function notedHub(over: Partial<HubPorts['storage']> = {}) {
+  const asked: string[] = [];
+  const noted = <T extends object>(name: string, port: T, members: readonly (keyof T & string)[]): T =>
+    new Proxy(port, {
+      get(target, member, receiver): unknown {
+        const found: unknown = Reflect.get(target, member, receiver);
+        if (typeof found !== 'function' || !members.includes(member as keyof T & string)) return found;
+        return (...parts: unknown[]): unknown => {
+          asked.push(`${name}.${String(member)}`);
+          return Reflect.apply(found, target, parts);
+        };
+      },
+    });
+  const clock = virtualClock();
+  const ids = seededIds({ seed: 'hub' });
+  const log = memoryLog();
+  const storage = memoryStorage({ clock, shared: true });
+  const transport = noted('transport', memoryWire({ clock }).transport(), ['listen', 'refuseNew', 'close']);
+  const calls = noted('calls', storage.calls, ['listen']);
+  const hub = createHub(
+    { storage: noted('storage', { ...storage, calls, ...over }, ['open', 'close']), transport, clock, ids, digest: systemDigest(), log },
+    {
+      host: 'hub',
+      port: 4_000,
+      timing: HUB_TIMING,
+      limits: HUB_LIMITS,
+      agentMessages: true,
+      trustedProxies: [],
+      isAllowedOrigin: () => true,
+    },
+  );
+  const parts = hub.parts({
+    handle: () => new Response(),
+    close: () => void asked.push('front.close'),
+    beforePort: {
+      name: 'enrolment',
+      start: async () => void asked.push('enrolment.start'),
+      stop: async () => void asked.push('enrolment.stop'),
+    },
+  });
+  return { hub, parts, asked, clock, ids };
+}
+
+t.test('the port opens when all behind it runs, and closes before any of it stops', async (t) => {
+  const { parts, asked, clock } = notedHub();
+  t.strictSame(
+    parts.map(({ name }) => name),
+    ['storage memory', 'queue', 'token use', 'enrolment', 'transport memory', 'gate'],
+  );
+  for (const part of parts) await part.start();
+  t.strictSame(asked, ['storage.open', 'calls.listen', 'enrolment.start', 'transport.listen']);
+  asked.length = 0;
+  for (const part of parts.toReversed()) {
+    const stopped = part.stop();
+    await settle(clock);
+    clock.advance(5_000);
+    await stopped;
+  }
+  t.strictSame(asked, ['transport.refuseNew', 'front.close', 'transport.close', 'enrolment.stop', 'storage.close']);
+});
+
+t.test('R2: a hub in which something throws after a commit ends, and refuses what waits', async (t) => {
+  const planted = new Error('planted');
+  let isBroken = false;
+  const { hub, parts, ids, clock } = notedHub({
+    calls: {
+      listen: () => () => undefined,
+      call() {
+        if (isBroken) throw planted;
+      },
+    },
+  });
+  for (const part of parts) await part.start();
+  let ended: unknown = null;
+  hub.finished.catch((cause: unknown) => (ended = cause));
+  const submit = () => hub.queue.do({ kind: 'submit', drafts: [aDraft(ids.task())], submittedBy: 'tok-1', idempotency: null });
+  t.match(await submit(), { kind: 'submitted' });
+  await settle(clock);
+  t.equal(ended, null);
+  isBroken = true;
+  t.match(await submit(), { kind: 'submitted' }, 'what was committed is answered');
+  await settle(clock);
+  t.equal(ended, planted);
+  await t.rejects(submit(), { code: 'AC_HUB_STOPPING' });
+});
