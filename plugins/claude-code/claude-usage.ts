@@ -3,9 +3,9 @@ import {
   amountOf,
   countOf,
   objectOf,
-  sumOfUsage,
   textOf,
   usageByModel,
+  withModelUsage,
   type ModelUsage,
   type RunUsage,
   type SaidObject,
@@ -28,10 +28,13 @@ export const NOTHING_USED: UsedSoFar = { earlier: {}, messages: [] };
 
 /** Messages that may still be told of again. */
 const OPEN_MESSAGES_MAX = 16;
+/** A longer id is none. */
+const ID_CHARACTERS_MAX = 256;
 
 /** A message counts once, as it was told of last. */
 export function withMessage({ earlier, messages }: UsedSoFar, said: SaidObject): UsedSoFar {
-  const id = textOf(said['id']);
+  const name = textOf(said['id']);
+  const id = name !== null && name.length > ID_CHARACTERS_MAX ? null : name;
   const told: ToldMessage = { id, model: textOf(said['model']) ?? 'unknown', usage: usageOfMessage(objectOf(said['usage'])) };
   const open = [...messages.filter((message) => message.id !== id), told];
   const [oldest] = open;
@@ -42,10 +45,7 @@ export function withMessage({ earlier, messages }: UsedSoFar, said: SaidObject):
 /** Of the messages so far, their outputs as far as they had come. */
 export const usageSoFar = ({ earlier, messages }: UsedSoFar): RunUsage => usageByModel(messages.reduce(added, earlier));
 
-const added = (byModel: UsedSoFar['earlier'], { model, usage }: ToldMessage): UsedSoFar['earlier'] => ({
-  ...byModel,
-  [model]: sumOfUsage([byModel[model] ?? {}, usage]),
-});
+const added = (byModel: UsedSoFar['earlier'], { model, usage }: ToldMessage): UsedSoFar['earlier'] => withModelUsage(byModel, model, usage);
 
 /** Of each model, as the results of a run tell it. */
 export type UsageOfModels = Readonly<Record<string, ModelUsage>>;
@@ -56,8 +56,7 @@ export type UsageOfModels = Readonly<Record<string, ModelUsage>>;
  */
 export function withResult(before: UsageOfModels, result: SaidObject): UsageOfModels {
   const since = Object.entries(objectOf(result['model_usage_since_last_result']));
-  const sums = since.map(([model, usage]) => [model, sumOfUsage([before[model] ?? {}, usageOfModel(objectOf(usage))])] as const);
-  return { ...before, ...Object.fromEntries(sums) };
+  return since.reduce((byModel, [model, usage]) => withModelUsage(byModel, model, usageOfModel(objectOf(usage))), before);
 }
 
 const usageOfModel = (usage: SaidObject): ModelUsage => ({

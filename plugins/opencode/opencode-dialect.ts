@@ -7,12 +7,14 @@ import {
   endInWords,
   nothingSaid,
   meaningOf,
+  messageFields,
   objectOf,
   shortAnswer,
   shortened,
   sumOfUsage,
   textOf,
   usageByModel,
+  withPiece,
   type AgentDialect,
   type FailureCause,
   type Heard,
@@ -97,7 +99,7 @@ function hearPart(state: OpencodeState, heard: HeardPart): Heard<OpencodeState> 
       return { state: { ...state, text: '', isCut: false, reason: null, error: null } };
     case 'text': {
       const text = textOf(part['text']) ?? '';
-      return { state: { ...state, text: state.text + text }, events: [{ type: 'progress', message: shortened(text) }] };
+      return { state: { ...state, text: withPiece(state.text, text) }, events: [{ type: 'progress', message: shortened(text) }] };
     }
     case 'tool_use': {
       const tool = textOf(part['tool']) ?? 'a tool';
@@ -142,7 +144,7 @@ function verdictOf(state: OpencodeState, options: OpencodeDialectOptions): Verdi
   const details = { session_id: sessionId, stop_reason: state.reason };
   if (isCut) return cutShort({ hasWorked, details });
   if (text.trim() === '') return nothingSaid({ hasWorked, details });
-  return { type: 'completed', output: { text, ...details }, ...usageOfRun(state, options) };
+  return { type: 'completed', output: { ...messageFields(text), ...details }, ...usageOfRun(state, options) };
 }
 
 function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {

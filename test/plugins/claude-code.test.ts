@@ -159,6 +159,22 @@ void t.test('many messages are counted in a moment, each once, also those that c
   t.end();
 });
 
+void t.test('R20: of the models that Claude Code names a few are kept, and what all of them used counts', (t) => {
+  const calls = Array.from({ length: 3_000 }, (_, n) => ({ model: `model ${String(n)} ${n % 2 === 0 ? 'x'.repeat(1_000) : ''}` }));
+  const usage = { input_tokens: 10, output_tokens: 1 };
+  const messages = calls.map(({ model }, n) => ({ type: 'assistant', message: { id: `m${String(n)}`, model, content: [], usage } }));
+  const told = read(dialect, saying(messages)).usage;
+  t.equal(told.tokensUsed, 33_000);
+  t.ok(JSON.stringify(told).length < 5_000);
+
+  const perModel = Object.fromEntries(calls.map(({ model }) => [model, { inputTokens: 10, outputTokens: 1 }]));
+  const result = { type: 'result', subtype: 'success', is_error: false, result: 'done', model_usage_since_last_result: perModel };
+  const { usage: used } = read(dialect, saying([result]));
+  t.equal(used.tokensUsed, 33_000);
+  t.ok(JSON.stringify(used).length < 5_000);
+  t.end();
+});
+
 void t.test('a denied tool is named in the result, or, where wanted, fails it', (t) => {
   t.match(readCase('deny').verdict, { type: 'completed', output: { denied: ['Bash'] } });
   t.match(

@@ -54,6 +54,14 @@ void t.test('R4: an answer whose step ended well counts, although it exits with 
   t.end();
 });
 
+void t.test('R20: what is kept of what opencode says in a step has a bound, and a result that is not whole says so', (t) => {
+  const pieces = Array.from({ length: 30 }, () => says('x'.repeat(100_000)));
+  const { verdict } = read(dialect, saying([...pieces, step('stop')]));
+  t.match(verdict, { type: 'completed', output: { text_truncated: true } });
+  t.ok(JSON.stringify(verdict).length < 1_100_000);
+  t.end();
+});
+
 void t.test('the kind of a failure, by its status', (t) => {
   const wanted = {
     '401': { kind: 'auth', retryable: false, beforeWork: true },

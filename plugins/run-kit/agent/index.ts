@@ -48,7 +48,7 @@ export {
   type WordlessEnd,
 } from './dialect.ts';
 export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type ServiceAnswer } from './service-answer.ts';
-export { sumOfUsage, usageByModel } from './usage.ts';
+export { sumOfUsage, usageByModel, withModelUsage } from './usage.ts';
 export { amountOf, countOf, inWords, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
 export { checkClaudeSettings } from './claude-settings.ts';
