@@ -84,7 +84,7 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
     onTooMuch: (bytesMax) => emit(tooMuchOutput(bytesMax)),
     onUnread: () => emit(answersUnread()),
     onDropped(line) {
-      log.warn('a line of output was too long and is left out', { runId, lines: 1 });
+      log.warn('a line of output was too long, or held too many values, and is left out', { runId, lines: 1 });
       ears.onDropped?.(line);
     },
   });

@@ -8,6 +8,7 @@ import {
   itemsOf,
   lastWords,
   nothingSaid,
+  objectIn,
   meaningOfText,
   objectOf,
   shortAnswer,
@@ -49,7 +50,7 @@ export const openclawDialect: AgentDialect<OpenclawState> = {
     const object = `${state.object ?? ''}${text}\n`;
     if (object.length > CHARACTERS_MAX) return { state: { ...state, object: null, isTooLong: true } };
     if (text !== '}') return { state: { ...state, object } };
-    const said = objectIn(object);
+    const said = objectIn(object); // null: not the one that it prints, but a `{` in its log
     return { state: FIRST, events: said === null ? [] : eventsOf(said, state) };
   },
   dropped: (state) => ({ ...state, isCut: true }),
@@ -66,14 +67,6 @@ function retryIn(text: string): readonly SaidEvent[] {
   if (count === undefined || of === undefined || reason === undefined) return [];
   const waiting = reason === 'rate_limit' ? 'rate_limited' : 'model_unavailable';
   return [{ type: 'progress', message: `waiting for the model: retry ${count} of ${of} (${reason})`, waiting }];
-}
-
-function objectIn(text: string): SaidObject | null {
-  try {
-    return objectOf(JSON.parse(text));
-  } catch {
-    return null; // Not the one that it prints: a `{` in its log.
-  }
 }
 
 /** Other objects are of its log. */

@@ -62,7 +62,8 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   let isDeaf = false;
 
   const take = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
-    if (dropped.length > 0) log.warn('a line of output was too long and is left out', { runId, lines: dropped.length });
+    if (dropped.length > 0)
+      log.warn('a line of output was too long, or held too many values, and is left out', { runId, lines: dropped.length });
     let told = 0;
     for (const line of dropped) {
       await tellLines(lines.slice(told, line.at), { hear, stream, emit });

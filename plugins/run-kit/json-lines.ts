@@ -1,4 +1,5 @@
 /** For agents that print JSON, an object a line, as most of them can. */
+import { hasTooManyMembers } from '../../core/domain/json-members.ts';
 import type { Hear, SaidEvent } from './follow-output.ts';
 
 /** What a line of JSON holds; nothing is known of it. */
@@ -15,11 +16,11 @@ export const jsonLines =
     return said === null ? undefined : hear(said);
   };
 
-/** The object that a line of JSON holds; null for any other line. */
+/** The object that a line of JSON holds; null for any other line, and for one with more members than a result may have. */
 export function objectIn(line: string): SaidObject | null {
   // A byte order mark counts as a blank, too.
   const text = line.trim();
-  if (!text.startsWith('{')) return null;
+  if (!text.startsWith('{') || hasTooManyMembers(text)) return null;
   try {
     return JSON.parse(text) as SaidObject;
   } catch (error) {

@@ -1,11 +1,12 @@
 /** Cuts a stream of bytes into lines, of which each has a bound. */
+import { hasTooManyMembers } from '../../core/domain/json-members.ts';
 
 /** A tool's whole output is one line with some programs, so a line may be long. */
 export const LINE_BYTES_MAX = 4 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const BRACE = 0x7b;
 
-/** A line over the limit, which is left out. */
+/** A line that is too long, or an object of too many members, which is left out. */
 export interface DroppedLine {
   /** How many of the lines that came with it stood before it. */
   readonly at: number;
@@ -29,7 +30,10 @@ export interface LineSplitter {
   end(): SplitLines;
 }
 
-/** Lines longer than `lineBytesMax` are left out and told; no more than that is held of one. */
+/**
+ * Lines longer than `lineBytesMax` are left out and told; no more than that is held of one. So are objects with more members than a result may
+ * have: to parse one takes seconds, in which nothing else is done.
+ */
 export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
   let partial: Buffer[] = [];
   let partialBytes = 0;
@@ -44,7 +48,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
     const line = isTooLong ? null : Buffer.concat([...partial, end]).toString('utf8');
     partial = [];
     partialBytes = 0;
-    return line;
+    return line !== null && isObject && hasTooManyMembers(line) ? null : line;
   };
   const keepPartial = (rest: Buffer): void => {
     noteStart(rest);

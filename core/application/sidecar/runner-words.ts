@@ -7,15 +7,15 @@ import { Compile, type Validator } from 'typebox/schema';
 import { utf8Bytes } from '../../domain/encoded-text.ts';
 import { messageOf } from '../../errors/agentcom-error.ts';
 import type { RunnerCheck, WakeEvent } from '../../ports/wake-runner.ts';
-import { RESULT_FILE_BYTES_MAX } from '../../protocol/agent-files.ts';
+import { RESULT_FILE_BYTES_MAX, RESULT_VALUES_MAX } from '../../protocol/agent-files.ts';
 import { fieldErrors } from '../../protocol/field-errors.ts';
 import { CHECK_CHARACTERS_MAX, CHECKS_MAX } from '../../protocol/fields.ts';
 import { excessText, findExcess, JSON_DEPTH_MAX } from '../../protocol/json-bounds.ts';
 
 /** `output` and `details` stand inside a frame, and there inside a field. */
 const VALUE_DEPTH_MAX = JSON_DEPTH_MAX - 2;
-/** Values of an output that can be within `RESULT_FILE_BYTES_MAX`: each takes two bytes. */
-const VALUES_MAX = RESULT_FILE_BYTES_MAX / 2;
+/** Values of an output, as of a result file. */
+const VALUES_MAX = RESULT_VALUES_MAX;
 /** Of a message, what was printed, and the end of standard error, characters. */
 const TEXT_CHARACTERS_MAX = 65_536;
 /** Of what it throws, characters. */

@@ -70,7 +70,7 @@ export interface AgentDialect<State> {
   begin(session: Session | null): State;
   hear(state: State, line: HeardLine): Heard<State>;
   /**
-   * A line that began as a JSON object was too long and is left out; it stood here. What it may have said is lost, and text that is not whole is
+   * A line that began as a JSON object was too long, or held too many values, and is left out; it stood here. What it may have said is lost, and text that is not whole is
    * no result. Left out: no success counts after such a line.
    */
   dropped?(state: State): State;
@@ -131,7 +131,8 @@ export const nothingSaid = ({ hasWorked, details, message = 'it ended without a 
 export const cutShort = ({ hasWorked, details }: WordlessEnd): Verdict =>
   agentFailed({
     kind: 'limit',
-    message: 'it said more in one line than may be read, and what was left out may have been its result',
+    message:
+      'it said more in one line than may be read (maxLineBytes, and 20,000 members of objects), and what was left out may have been its result',
     hasWorked,
     details: { reason: 'line_too_long', ...details },
   });
@@ -140,7 +141,7 @@ export const cutShort = ({ hasWorked, details }: WordlessEnd): Verdict =>
 export function endInWords({ exitCode, signal, stderrTail, droppedLines }: ProgramEnd): string {
   const how = signal !== null ? `was ended by ${signal}` : exitCode === null ? 'ended' : `exited with code ${String(exitCode)}`;
   const said = endOfWords(stderrTail);
-  const dropped = droppedLines === 0 ? '' : ` (${String(droppedLines)} lines were too long to be read)`;
+  const dropped = droppedLines === 0 ? '' : ` (${String(droppedLines)} lines were too long, or held too many values, to be read)`;
   return `${how} without a result${dropped}${said === '' ? '' : `: ${said}`}`;
 }
 

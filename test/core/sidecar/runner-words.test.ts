@@ -56,12 +56,14 @@ t.test('R16: a result that cannot be sent is no result, however it is made', asy
   const cases: readonly (readonly [unknown, string, RegExp])[] = [
     [deep(100_000), 'result_invalid', /nested more than 30 deep/],
     [cyclic, 'result_invalid', /nested more than 30 deep/],
-    [wide, 'result_too_large', /4194304 values|30 deep/],
+    [wide, 'result_too_large', /100000 values|30 deep/],
     [5n, 'result_invalid', /cannot be written as JSON/],
     [() => 1, 'result_invalid', /found a function/],
     [{ toJSON: () => deep(200) }, 'result_invalid', /nested more than 30 deep/],
     [{ toJSON: () => deep(100_000) }, 'result_invalid', /JSON/],
     ['x'.repeat(9_000_000), 'result_too_large', /8388608 bytes/],
+    [Object.fromEntries(Array.from({ length: 20_001 }, (_, n) => [n, 0])), 'result_too_large', /100000 values/],
+    [Array.from({ length: 100_001 }, () => 0), 'result_too_large', /100000 values/],
   ];
   for (const [output, reason, message] of cases) {
     const heard = readWakeEvent({ type: 'completed', output });

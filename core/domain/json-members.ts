@@ -1,0 +1,43 @@
+/** How many values JSON text may hold, and how to know that it holds more before it is parsed. */
+
+/** Elements of arrays and members of objects together, in one frame or body: about 10 bytes each in a frame of 1 MiB. */
+export const JSON_VALUES_MAX = 100_000;
+/** A member of an object counts as so many: its name takes longer to parse than any element of an array. */
+export const VALUES_PER_MEMBER = 5;
+/** Members of objects that no value within the bounds can have more of. */
+const MEMBERS_MAX = JSON_VALUES_MAX / VALUES_PER_MEMBER;
+/** Text of this length can have more: a name, a colon, a value and a comma. Characters. */
+const MEMBERS_TEXT_MIN = MEMBERS_MAX * 5;
+
+/**
+ * Whether JSON text has more members than a value within the bounds can have. To parse an object of many names takes far longer
+ * than to count them. Of text that is no JSON the answer means nothing.
+ */
+export function hasTooManyMembers(text: string): boolean {
+  return text.length >= MEMBERS_TEXT_MIN && hasMoreOf(':', text, MEMBERS_MAX);
+}
+
+/** Whether more than `most` such characters stand in JSON text outside of its strings. */
+export function hasMoreOf(character: ':' | ',', text: string, most: number): boolean {
+  const wanted = character.charCodeAt(0);
+  let found = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === QUOTE) at = endOfString(text, at);
+    else if (unit === wanted && (found += 1) > most) return true;
+  }
+  return false;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Where the string that begins at this quote ends. */
+function endOfString(text: string, from: number): number {
+  for (let end = text.indexOf('"', from + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+  return text.length;
+}
