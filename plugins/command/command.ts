@@ -5,6 +5,7 @@ import {
   defineWakeRunner,
   programRunner,
   Type,
+  withIgnored,
   type ConfigProblem,
   type OptionsOf,
   type ProgramStart,
@@ -49,6 +50,8 @@ const commandOptions = Type.Object({
   taskTextAsCode: Type.Optional(Type.Boolean()),
   /** Milliseconds that it may say nothing, with `last-json-line`; then it is stopped. Default 600,000. */
   idleMs: Type.Optional(Type.Integer({ minimum: 1, maximum: IDLE_MS_MAX })),
+  /** Checks whose "not ok" gives the agent work all the same, by their names: where they are wrong and it works by hand. */
+  ignoreChecks: Type.Optional(Type.Array(Type.Enum(['cwd', 'program']))),
   /** What exit codes mean, with `last-json-line`: `{ 3: 'auth', 75: 'rate_limited' }`. */
   exitCodes: Type.Optional(Type.Record(Type.String(), Type.Enum(FAILURE_CAUSES))),
 });
@@ -82,7 +85,7 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
   }
 
   const start = (request: WakeRequest): ProgramStart => ({ argv: expandArgv(argv, request), cwd, env, passEnv });
-  const check = () => checkCommand({ argv, cwd, env, passEnv });
+  const check = async () => withIgnored(await checkCommand({ argv, cwd, env, passEnv }), options.ignoreChecks);
   if (options.report !== 'last-json-line') return programRunner(sidecar, { start, graceMs, detaches: options.detaches, check });
   return agentProgram(sidecar, {
     name: 'command',

@@ -173,6 +173,26 @@ void t.test('R16: gemini with comments in its settings and a key in a file that 
   t.match(inFolder['settings'], { ok: false, message: /project\/\.gemini\/settings\.json" is not JSON/ });
 });
 
+void t.test('R16: gemini is logged in by the variables that choose how, in its environment or its file', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const bin = await program('echo 0.61.0');
+  const none = { HOME: folder, GEMINI_API_KEY: '', GOOGLE_API_KEY: '', GOOGLE_APPLICATION_CREDENTIALS: '' };
+  const login = async (env: Readonly<Record<string, string>>) =>
+    (await checks(gemini({ bin, cwd: 'project', env: { ...none, ...env } })))['login'];
+  t.match(await login({}), { ok: false, message: /not logged in/ });
+  const vertex = { GOOGLE_GENAI_USE_VERTEXAI: 'true' };
+  t.match(await login(vertex), { ok: false, message: /wants GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION, or GOOGLE_API_KEY/ });
+  t.match(await login({ ...vertex, GOOGLE_CLOUD_PROJECT: 'p' }), { ok: false });
+  t.match(await login({ ...vertex, GOOGLE_CLOUD_PROJECT: 'p', GOOGLE_CLOUD_LOCATION: 'here' }), { ok: true, message: 'by Vertex AI' });
+  t.match(await login({ ...vertex, GOOGLE_API_KEY: 'k' }), { ok: true });
+  t.match(await login({ GOOGLE_GENAI_USE_GCA: 'true' }), { ok: true, message: 'GOOGLE_GENAI_USE_GCA is set' });
+  t.match(await login({ CLOUD_SHELL: 'true' }), { ok: true });
+  t.match(await login({ GEMINI_CLI_USE_COMPUTE_ADC: 'false' }), { ok: false }, 'only "true" counts');
+  await writeFile(join(folder, 'project', '.env'), "GOOGLE_GENAI_USE_VERTEXAI=true\nGOOGLE_CLOUD_PROJECT='p'\n");
+  t.match(await login({ GOOGLE_CLOUD_LOCATION: 'here' }), { ok: true });
+  t.match(await login({}), { ok: false });
+});
+
 void t.test('R16: a program that is another one is found by the version that it tells, whatever keys there are', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(`[ "$1" = --version ] && echo 'git version 2.39.5' || echo "git: '$1' is not a git command" >&2`);

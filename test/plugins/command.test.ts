@@ -257,10 +257,6 @@ withRuns('the doctor learns of program, folder and variables, and starts nothing
       { argv: ['node'], cwd: './plain' },
       { check: 'cwd', ok: false, message: /is not a folder/ },
     ],
-    [
-      { argv: ['node'], passEnv: ['SURELY_NOT_SET'] },
-      { check: 'passEnv', ok: false, message: /SURELY_NOT_SET is not set/ },
-    ],
   ] as const) {
     const checks = (await (await create(options, world.baseDir)).check?.()) ?? [];
     t.match(
@@ -269,6 +265,22 @@ withRuns('the doctor learns of program, folder and variables, and starts nothing
     );
     t.equal(checks.filter(({ ok }) => !ok).length, 1);
   }
+});
+
+void t.test('R16: a variable that is not set, or a check that the config overrules, keeps no agent from work', async (t) => {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const checks = async (options: CommandOptions) => (await (await create(options, world.baseDir)).check?.()) ?? [];
+  const passed = await checks({ argv: ['node'], passEnv: ['SURELY_NOT_SET'] });
+  t.match(
+    passed.find(({ check }) => check === 'passEnv'),
+    { ok: true, message: /SURELY_NOT_SET is not set where the sidecar runs, and is left out/ },
+  );
+  const ignored = await checks({ argv: ['no-such-program'], ignoreChecks: ['program'] });
+  t.match(
+    ignored.find(({ check }) => check === 'program'),
+    { ok: true, message: /^not ok, which ignoreChecks overrules: There is no "no-such-program"/ },
+  );
 });
 
 void t.test('every mistake in the options is told with its path', async (t) => {
