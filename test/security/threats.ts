@@ -392,6 +392,120 @@ export const THREATS: readonly Threat[] = [
     ],
   },
   {
+    who: "agent's output",
+    stoppedBy: 'what a runner or a result says wrongly ends its own run: it is copied word by word, bounded, at one door',
+    tests: [
+      ['core/sidecar/runner-words.test.ts', 'R16: what a runner may not say is refused with what was wanted'],
+      ['core/sidecar/runner-words.test.ts', 'R16: a result that cannot be sent is no result, however it is made'],
+      ['core/sidecar/runner-words.test.ts', 'R16: texts of a runner are bounded'],
+      ['core/sidecar/broken.test.ts', 'R16: a rule that throws ends the run that it was about'],
+      ['core/sidecar/results.test.ts', 'R4: a result that says our words itself, megabytes of them, is one report that fits its frame'],
+      [
+        'fuzz/fuzz-sidecar.test.ts',
+        'R16, R20, R22: whatever comes in at a door of a sidecar, nothing throws, and what is taken or refused is within its bounds',
+      ],
+    ],
+  },
+  {
+    who: 'hostile agent',
+    stoppedBy: 'what it does to its own folders costs its own task: links, pipes, modes, a million files',
+    tests: [
+      [
+        'security/agent-folders.test.ts',
+        'R16, R4: whatever an agent does to its own folders, whenever, the other slot completes, its own task ends with a reason, and its slot is free',
+      ],
+      ['core/sidecar/broken.test.ts', 'R16: an agent that locks its folder keeps no other from being reported or taken'],
+      [
+        'adapters/results-files.test.ts',
+        'R16: an agent that allows nobody to write into its folder is told nothing, and that is no fault of the disk',
+      ],
+    ],
+  },
+  {
+    who: 'hostile agent',
+    stoppedBy: 'what it prints and leaves is bounded: 256 MiB a run, and of kept files the result and the streams',
+    tests: [
+      ['plugins/run-kit.test.ts', 'a run that writes more than it may is told as failed, and ends'],
+      [
+        'contracts/result-inbox-ended.ts',
+        'R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted',
+      ],
+      ['core/sidecar/standing.test.ts', 'R20: kept files of recorded results go, the oldest first, once they are too much'],
+      [
+        'core/sidecar/standing.test.ts',
+        'R20: what is kept of failed assignments counts as refused/ does, what is kept of recorded ones goes',
+      ],
+    ],
+  },
+  {
+    who: 'hostile agent',
+    stoppedBy: 'what left its tree is found by its control group (cgroup v2), or by the run id in its environment',
+    tests: [
+      ['plugins/run-groups.test.ts', 'R11: nothing that a run started outlives it once it …'],
+      [
+        'plugins/run-groups.test.ts',
+        'R11: a run is not over while its group has members, though each has gone by the time that it is read',
+      ],
+      ['plugins/command.test.ts', 'a stop ends the whole tree: own groups, own sessions, orphans, all deaf to SIGTERM'],
+      ['plugins/stop-unheeded.test.ts', 'R11: a stop that a runner does not heed is carried out by run id, and told'],
+    ],
+  },
+  {
+    who: 'old run of the same task',
+    stoppedBy: 'a flat name that comes beside it counts only where it names its generation',
+    tests: [
+      ['contracts/result-inbox-flat.ts', 'R8: beside an earlier run that may be alive only one that names its generation counts'],
+      ['contracts/result-inbox-flat.ts', 'R8: what is there before the wake is an earlier run’s, whatever its time, and is refused'],
+      ['core/sidecar/flat-names.test.ts', 'R8: after an earlier run that …'],
+    ],
+  },
+  {
+    who: 'stranger’s process',
+    stoppedBy: 'numbers of processes say nothing without start time, boot and run id: it is neither signalled nor taken for a run',
+    tests: [
+      ['plugins/run-identity.test.ts', 'R11: a stranger’s daemon that has the number of a run’s group today is never signalled'],
+      ['plugins/run-identity.test.ts', 'R10, R22: where run ids are hidden, a run that may live has not ended'],
+      ['plugins/command.test.ts', 'a process that has the number of the run’s by chance is left alone'],
+    ],
+  },
+  {
+    who: 'second sidecar on one folder',
+    stoppedBy: 'the lock of its journal, in containers too; a copied folder is an instance of its own',
+    tests: [
+      [
+        'adapters/journal-file-kill.test.ts',
+        'a second process is refused with the number of the first, and follows it when that is killed',
+      ],
+      [
+        'adapters/journal-file.test.ts',
+        'R22: a folder that is held in another container is respected, and followed once its holder is gone',
+      ],
+      ['adapters/journal-file.test.ts', 'R22: of two processes with the number 1 in namespaces of their own one has the folder'],
+      [
+        'adapters/journal-file-copy.test.ts',
+        'R10: a copied data directory is another instance, also while the first one lives, until it has a state of its own',
+      ],
+    ],
+  },
+  {
+    who: 'submitter',
+    stoppedBy: 'a config that would give task text to an interpreter as its program, or as an option, is refused or warned of',
+    tests: [
+      ['plugins/command.test.ts', 'options that fit the schema and still cannot be'],
+      ['plugins/command.test.ts', 'task text that a program may take for an option is warned of'],
+    ],
+  },
+  {
+    who: 'network behind a webhook',
+    stoppedBy: 'private addresses only with allowPrivate, by what a name leads to; no redirects; a bounded answer in bounded time',
+    tests: [
+      ['plugins/webhook.test.ts', 'private addresses are not called unless the config says so'],
+      ['plugins/webhook.test.ts', 'which addresses are private'],
+      ['plugins/webhook.test.ts', 'what an answer means'],
+      ['plugins/webhook.test.ts', 'no answer, an endless one and no server are failures that can be tried again'],
+    ],
+  },
+  {
     who: 'all of them',
     stoppedBy: 'secrets and the environments of agents never reach logs',
     tests: [
@@ -401,7 +515,8 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: "agent's output",
-    stoppedBy: 'secrets that the sidecar knows are blotted out before anything leaves; its own token cannot be read by the agent (Linux)',
+    stoppedBy:
+      'secrets that the sidecar knows are blotted out before anything leaves; its own environment, and a token in it, cannot be read by the agent (Linux); a token file in dataDir can, where both have one user',
     tests: [
       [
         'security/secrets.test.ts',
