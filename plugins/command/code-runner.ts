@@ -23,17 +23,43 @@ const CODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   script: ['-c', '--command'],
   flock: ['-c', '--command'],
   env: ['-S', '--split-string'],
+  npx: ['-c', '--call'],
+  npm: ['-c', '--call'],
+  awk: ['-e', '--source'],
+  sed: ['-e', '--expression'],
+};
+/** Their flags that take no word and may stand before such a flag of one letter: `python -uc`, `perl -lne`, `script -qc`. */
+const BUNDLED: Readonly<Record<string, string>> = {
+  python: 'bBdEiIOPqRsSuvVx',
+  perl: 'acilnpsStTuUwWX0-9',
+  ruby: 'aclnpsSvwWy0-9',
+  php: 'nq',
+  lua: 'iEvW',
+  su: 'flmpP',
+  runuser: 'flmpP',
+  script: 'aefq',
+  flock: 'sxnoFu',
+  env: 'iv0',
+  sed: 'nErsuz',
+};
+/** Their first word that is no option is a program. `takes`: options that take the next word; `unless`: the program stands elsewhere. */
+const FIRST_WORD: Readonly<Record<string, { readonly takes: RegExp; readonly unless?: RegExp }>> = {
+  awk: { takes: /^-[Fv]$/, unless: /^(?:-[feE]|--(?:file|exec|source))/ },
+  sed: { takes: /^-l$/, unless: /^(?:-[nErsuz]*[ef]|--(?:expression|file))/ },
+  xargs: { takes: /^-[adEILnPs]$/ },
 };
 /** They join all that follows into the command line of a shell, here or elsewhere. */
-const JOINING = new Set(['ssh', 'eval', 'watch']);
+const JOINING = new Set(['ssh', 'eval', 'watch', 'tmux', 'parallel']);
+const ALSO_CALLED: Readonly<Record<string, string>> = { gawk: 'awk', mawk: 'awk', nawk: 'awk', gsed: 'sed' };
 
 /** The program that would run this argument as a program; null for none. Of wrappers (`env`, `sudo`, `docker run`) any word may be one. */
 export function codeRunner(argv: readonly string[], index: number): string | null {
   for (let at = 0; at < index; at += 1) {
     const name = basename(argv[at] ?? '').replace(/\.exe$/i, '');
     if (JOINING.has(name) || (SHELLS.has(name) && isShellProgram(argv, at, index))) return name;
-    const flags = CODE_FLAGS[name.replace(/[\d.]+$/, '')] ?? [];
-    if (argv.slice(at + 1, index + 1).some((_, offset) => isCode(argv, at + 1 + offset, index, flags))) return name;
+    const known = ALSO_CALLED[name] ?? name.replace(/[\d.]+$/, '');
+    const words = argv.slice(at + 1, index + 1);
+    if (words.some((_, offset) => isCode(argv, at + 1 + offset, index, known)) || isFirstWord(words, known)) return name;
   }
   return null;
 }
@@ -51,9 +77,23 @@ function isShellProgram(argv: readonly string[], shell: number, index: number): 
   return options.every(isOption);
 }
 
-/** Whether the word at `flag` is one of these flags, and `index` is what it takes. */
-function isCode(argv: readonly string[], flag: number, index: number, flags: readonly string[]): boolean {
+/** Whether the word at `flag` is a flag of this program that takes code, and `index` is what it takes. */
+function isCode(argv: readonly string[], flag: number, index: number, program: string): boolean {
   const word = argv[flag] ?? '';
-  if (flag === index) return flags.some((each) => word.startsWith(each.startsWith('--') ? `${each}=` : each) && word !== each);
-  return flag === index - 1 && flags.includes(word);
+  const flags = CODE_FLAGS[program] ?? [];
+  const letters = flags.filter((each) => /^-\w$/.test(each)).map((each) => each.slice(1));
+  const before = BUNDLED[program] === undefined ? '' : `[${BUNDLED[program]}]*`;
+  const bundle = letters.length === 0 ? null : new RegExp(`^-${before}[${letters.join('')}](.*)$`, 's').exec(word);
+  if (flag === index)
+    return (bundle?.[1] ?? '') !== '' || flags.some((each) => word.startsWith(each.startsWith('--') ? `${each}=` : each) && word !== each);
+  return flag === index - 1 && (flags.includes(word) || bundle?.[1] === '');
+}
+
+/** Whether the last of these words is the first of them that is no option. */
+function isFirstWord(words: readonly string[], program: string): boolean {
+  const rule = FIRST_WORD[program];
+  if (rule === undefined) return false;
+  const before = words.slice(0, -1);
+  if (before.some((word) => rule.unless?.test(word) === true)) return false;
+  return before.every((word, place) => word.startsWith('-') || rule.takes.test(before[place - 1] ?? ''));
 }
