@@ -162,6 +162,8 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
     withdraw: (name) => tasks.withdraw(name),
     withdrawAllBut: (names) => tasks.withdrawAllBut(names),
 
+    folders: () => tasks.folders(),
+
     async remove(name) {
       await release(assignmentText(name));
       await tasks.remove(name);

@@ -7,7 +7,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentName } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { PreparedRun } from '../../core/ports/result-inbox.ts';
+import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';
 import { keepOnly } from './kept-files.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
 import { refuseEarlierFlatNames } from './flat-names.ts';
@@ -21,6 +21,7 @@ export interface TaskFiles {
   withdraw(name: AssignmentName): Promise<void>;
   withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
   keep(name: AssignmentName, streams: boolean): Promise<void>;
+  folders(): Promise<readonly FoundFolders[]>;
   remove(name: AssignmentName): Promise<void>;
 }
 
@@ -102,12 +103,26 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     withdraw: (name) => told(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
     withdrawAllBut: (names) => told('withdraw published tasks', () => withdrawAllBut(names)),
     keep: (name, streams) => told(`keep only the result of ${assignmentText(name)}`, () => keepOnly(pathsOf(folders, name), streams)),
+    folders: () => told('list the folders of assignments', () => foundFolders(folders)),
     remove: (name) =>
       told(`remove the folders of ${assignmentText(name)}`, async () => {
         const paths = pathsOf(folders, name);
         for (const path of [paths.published, paths.resultsDir, paths.runDir]) await rm(path, { recursive: true, force: true });
       }),
   };
+}
+
+async function foundFolders({ results, runs }: InboxFolders): Promise<readonly FoundFolders[]> {
+  const found = new Map<string, FoundFolders>();
+  for (const parent of [results, runs]) {
+    for (const entry of await readdir(parent, { withFileTypes: true })) {
+      const name = entry.isDirectory() ? readAssignmentText(entry.name) : null;
+      const changedMs = name === null ? undefined : lstatSync(join(parent, entry.name), { throwIfNoEntry: false })?.mtimeMs;
+      if (name === null || changedMs === undefined) continue;
+      found.set(entry.name, { name, changedAtMs: Math.max(changedMs, found.get(entry.name)?.changedAtMs ?? 0) });
+    }
+  }
+  return [...found.values()];
 }
 
 async function told<T>(what: string, work: () => Promise<T>): Promise<T> {

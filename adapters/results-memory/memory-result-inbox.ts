@@ -165,6 +165,12 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       return Promise.resolve(paths.reduce((sum, path) => sum + utf8Bytes(files.read(path)?.text ?? ''), 0));
     },
 
+    folders() {
+      const texts = [...files.under('results'), ...files.under('runs')].map((path) => path.split('/')[1] ?? '');
+      const names = [...new Set(texts)].map(readAssignmentText).filter((name) => name !== null);
+      return Promise.resolve(names.map((name) => ({ name, changedAtMs: null })));
+    },
+
     remove(name) {
       release(name);
       if (folders.isRefused) return refused('rm');

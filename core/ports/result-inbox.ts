@@ -38,6 +38,13 @@ export type ResultSighting =
   /** Some file of the assignment changed: a sign of life. */
   | { readonly kind: 'changed'; readonly name: AssignmentName };
 
+/** The folders of an assignment that are there. */
+export interface FoundFolders {
+  readonly name: AssignmentName;
+  /** When something was last put there or taken away, by the wall time of the disk; null where nobody can tell. */
+  readonly changedAtMs: number | null;
+}
+
 /** Which flat names count. `named`: an earlier run of the task may be alive, and could have written one that names no generation. */
 export type FlatNames = 'all' | 'named';
 
@@ -93,6 +100,9 @@ export interface ResultInbox {
 
   /** What is kept of an ended assignment, bytes; 0 where nothing is, or nobody can tell. */
   keptBytes(name: AssignmentName): Promise<number>;
+
+  /** Every assignment that has a folder here, whoever left it. Nothing but folders, and no name that is not ours. */
+  folders(): Promise<readonly FoundFolders[]>;
 
   /** Removes the folders of an ended assignment. */
   remove(name: AssignmentName): Promise<void>;

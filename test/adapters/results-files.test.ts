@@ -48,6 +48,23 @@ t.test('a result that the watcher saw half is read again by the clock, whoever t
   t.equal(saw.of('invalid').length, 1, 'and the verdict is told once');
 });
 
+t.test('R20: what earlier processes left is found by its name, and nothing else is', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const b2 = nameOf('b', 2);
+  await place.write(`runs/${assignmentText(b2)}/stdout`, 'x');
+  for (const path of ['results/notes.txt', 'results/mine.g1/a', `results/${a1.taskId}.json`, `runs/${assignmentText(nameOf('c', 1))}`])
+    await place.write(path, '{}');
+  const found = await inbox.folders();
+  t.same(found.map(({ name }) => assignmentText(name)).sort(), [a1, b2].map(assignmentText).sort());
+  for (const { changedAtMs } of found) t.ok(Math.abs(Date.now() - (changedAtMs ?? 0)) < 60_000);
+  await inbox.remove(b2);
+  t.same(
+    (await inbox.folders()).map(({ name }) => name),
+    [a1],
+  );
+});
+
 t.test('folders and files are for their owner only', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);

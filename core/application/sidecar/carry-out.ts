@@ -182,6 +182,14 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     }
   }
 
+  /** One at a time, behind what is being removed: there may be ten thousand. */
+  async function findFolders(): Promise<void> {
+    for (const found of await results.folders()) {
+      await removed;
+      await options.deliver({ type: 'folders_found', ...found });
+    }
+  }
+
   async function readReport(name: Assignment): Promise<void> {
     try {
       await options.deliver({ type: 'report_read', name, text: await journal.readReport(name), error: null });
@@ -246,6 +254,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
           return await prepare(effect.name, effect.task, true);
         case 'withdrawAllBut':
           return await attempt('take back published tasks', () => results.withdrawAllBut(effect.names));
+        case 'findFolders':
+          return void attempt('look for what earlier processes left', findFolders);
         case 'expect':
           return results.expect(effect.name, effect.flat);
         case 'look':

@@ -60,6 +60,8 @@ export type OutwardEffect =
   | { readonly type: 'prepare'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
   /** Lays the task out for an agent that polls; `prepare_failed` if it cannot be. */
   | { readonly type: 'publish'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
+  /** Looks for folders of assignments; each is answered by `folders_found`, one after the other. */
+  | { readonly type: 'findFolders' }
   /** Takes back every published task but these. */
   | { readonly type: 'withdrawAllBut'; readonly names: readonly Assignment[] }
   | { readonly type: 'expect'; readonly name: Assignment; readonly flat: FlatNames }

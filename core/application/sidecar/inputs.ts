@@ -1,6 +1,6 @@
 /** Everything that can happen to a sidecar. Inputs about a run name it, so that late ones are known and dropped. */
 import type { Assignment } from '../../domain/slot.ts';
-import type { PreparedRun, ResultSighting } from '../../ports/result-inbox.ts';
+import type { FoundFolders, PreparedRun, ResultSighting } from '../../ports/result-inbox.ts';
 import type { RunnerCheck, WakeEvent } from '../../ports/wake-runner.ts';
 import type { RefusedWord } from './runner-words.ts';
 import type { HubFrame } from '../../protocol/hub-frames.ts';
@@ -32,6 +32,8 @@ export type Event =
   | { readonly type: 'run_over'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
   | { readonly type: 'sighting'; readonly sighting: ResultSighting }
   | { readonly type: 'looked'; readonly name: Assignment; readonly look: number }
+  /** What an earlier process had of an assignment. */
+  | ({ readonly type: 'folders_found' } & FoundFolders)
   /** `text` is null when there is no body, `error` is set when it could not be read. */
   | { readonly type: 'report_read'; readonly name: Assignment; readonly text: string | null; readonly error: string | null }
   /** As the journal's `room` says. */

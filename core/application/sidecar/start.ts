@@ -3,6 +3,7 @@ import { nameOf, wasWoken, type Slot } from '../../domain/slot.ts';
 import { CLOCK_DOUBT_MS } from './bounds.ts';
 import { lookAtRunner } from './checks.ts';
 import { expect, look, prepare } from './folders.ts';
+import { findLeftovers } from './leftovers.ts';
 import { watchLifeAgain, watchSilence } from './life.ts';
 import { connect } from './link.ts';
 import { stopRun } from './ends.ts';
@@ -16,6 +17,7 @@ export function onStart(turn: Turn): void {
     turn.log('info', 'no wake runner in the config: the agent takes its tasks from the folder tasks/ by itself');
   const { slots } = turn.state.journal;
   turn.outwardly({ type: 'withdrawAllBut', names: slots.filter((slot) => isLaidOut(turn, slot)).map(nameOf) });
+  findLeftovers(turn);
   for (const slot of slots) resume(turn, slot);
   turn.startTimer('room', 0);
   lookAtRunner(turn);

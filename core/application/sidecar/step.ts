@@ -10,6 +10,7 @@ import { isUnlooked, lookAtRunner, onCheckAsked, onChecked, onHubTime } from './
 import { onLingerTimer, onLooked } from './ends.ts';
 import { defer, mustWait, onPersistFailed, retryJournal } from './faults.ts';
 import type { Event, Input } from './inputs.ts';
+import { onFoldersFound } from './leftovers.ts';
 import { onLeaseTimer, onProgressTimer, settleDoubt } from './life.ts';
 import { onChallenge, onGreetingError, onLinkUp } from './greeting.ts';
 import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from './link.ts';
@@ -100,6 +101,8 @@ function handle(turn: Turn, input: Input): void {
       return onSighting(turn, input.sighting);
     case 'looked':
       return onLooked(turn, input);
+    case 'folders_found':
+      return onFoldersFound(turn, input);
     case 'report_read':
       return onReportRead(turn, input);
     case 'room_measured':

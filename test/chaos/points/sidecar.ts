@@ -115,6 +115,7 @@ function steppedInbox(results: ResultInbox, kill: Armed): ResultInbox {
     withdrawAllBut: (names) => results.withdrawAllBut(names),
     keep: (name, streams) => around(kill, 'keeping only the result', () => results.keep(name, streams)),
     keptBytes: (name) => results.keptBytes(name),
+    folders: () => results.folders(),
     remove: (name) => around(kill, 'removing the folders', () => results.remove(name)),
     close: () => results.close(),
   };

@@ -1,7 +1,24 @@
 /** A runner, an agent or a rule of ours that is broken ends its own run with the reason: the sidecar and its other slots go on. */
 import t from 'tap';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
-import { named, online, assignFrame, only, OTHER, sent, SPAWNED, startedFor, TASK, waking, words, working, writtenBody } from './stage.ts';
+import type { Assignment } from '../../../core/domain/slot.ts';
+import {
+  assignFrame,
+  keyOf,
+  named,
+  online,
+  only,
+  OTHER,
+  sent,
+  SPAWNED,
+  stage,
+  startedFor,
+  TASK,
+  waking,
+  words,
+  working,
+  writtenBody,
+} from './stage.ts';
 import { obliging, offer, openRoom, worker } from './sidecar-room.ts';
 
 const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
@@ -73,6 +90,50 @@ t.test('R16: an agent that locks its folder keeps no other from being reported o
   await here.sidecar.stop();
   await here.pass(1);
   t.equal(here.clock.pending, 0);
+});
+
+t.test('R20: what a kill amid a removal left is removed by the next process, and nothing else is', async (t) => {
+  const here = await openRoom({ hub: obliging, script: worker({ status: 'success', output: 'done' }) });
+  const mine = [`results/${keyOf(named(1, OTHER))}/${OTHER}.json`, `results/${OTHER}.txt`, 'results/notes/a.txt'];
+  for (const path of mine) here.results.write(path, '{}');
+  here.results.remove = () => new Promise(() => undefined);
+  here.say(offer());
+  await here.pass(30_000);
+  const left = here.results.paths().filter((path) => !mine.includes(path));
+  t.ok(left.length > 1, 'its end was answered');
+  here.crash();
+  await here.sidecar.start();
+  await here.pass(1_000);
+  t.same(here.results.paths(), [...mine].sort(), 'of what the journal does not know a result may wait to be seen');
+  await here.sidecar.stop();
+});
+
+t.test('R20: which folders a start removes: of what has ended, of what is forgotten, none of what is kept', async (t) => {
+  const WEEK_MS = 7 * 24 * 3_600_000;
+  const sidecar = working();
+  const { journal } = sidecar.state;
+  const ended = [`${OTHER.slice(5)} 3 c+ 490000`, 'cccccccccccccccc 2 f 490000'];
+  const reported = {
+    ...named(4, 'task-00000000000000d4' as never),
+    report: 'complete',
+    reason: null,
+    storeId: null,
+    assignedAtMs: 0,
+  } as const;
+  sidecar.state = { ...sidecar.state, journal: { ...journal, ended, outbox: [{ ...reported, keepFiles: false }] } };
+  const isRemoved = (name: Assignment, changedAtMs: number | null = sidecar.nowMs - 1): boolean =>
+    words(sidecar.take({ type: 'folders_found', name, changedAtMs })).includes('removeFiles');
+  t.notOk(isRemoved(named(), 0), 'held');
+  t.notOk(isRemoved(reported, 0), 'its report waits');
+  t.notOk(isRemoved(named(3, OTHER), 0), 'its files are kept');
+  t.ok(isRemoved(named(2, OTHER)), 'an earlier one of the same task');
+  t.ok(isRemoved(named(2, 'task-cccccccccccccccc' as never), null));
+  for (const name of [named(3, 'task-cccccccccccccccc' as never), named(1, 'task-dddddddddddddddd' as never)]) {
+    t.notOk(isRemoved(name), 'nobody knows it');
+    t.notOk(isRemoved(name, null));
+    t.ok(isRemoved(name, sidecar.nowMs - WEEK_MS - 1), 'nor would, if it had ended here');
+  }
+  t.same(words(stage().take({ type: 'start' })), ['withdrawAllBut', 'connect'], 'an empty journal knows nothing');
 });
 
 t.test('R16: usage that cannot be read says nothing', async (t) => {

@@ -48,19 +48,19 @@ const restarted = (state: JournalState, runner: SidecarSetting['runner'] = { ado
 t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   t.test('accepted: woken', async (t) => {
     const { sidecar, effects } = restarted(journal(SLOT));
-    t.same(words(effects), ['withdrawAllBut', 'connect', 'prepare']);
+    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'connect', 'prepare']);
     t.equal(startedFor(effects, 'lease'), 100_000);
     t.same(words(sidecar.prepared()), ['persist', 'expect', 'wake']);
   });
   t.test('waking, between two tries: the next one after its wait', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...SLOT, status: 'waking', wakes: 2, expectedSinceMs: START_MS }));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'connect']);
     t.equal(startedFor(effects, 'retry'), 15_000);
     t.same(words(sidecar.timer('retry')), ['prepare']);
   });
   t.test('waking, with a run that may or may not have been spawned: found out, never woken beside it', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'prepare', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'prepare', 'connect']);
     const found = sidecar.prepared();
     t.same(words(found), ['attach']);
     t.match(only(found, 'attach'), [{ stop: null, run: { runId: 'run-old', process: null } }]);
@@ -90,7 +90,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('working: adopted, and its result found whenever it was written', async (t) => {
     const { sidecar, effects } = restarted(journal(WOKEN_SLOT));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'prepare', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'prepare', 'connect']);
     sidecar.prepared();
     t.same(words(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), ['writeReport', 'persist']);
     t.same(words(sidecar.wake(exited(null))), ['forget', 'persist']);
@@ -103,7 +103,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('working on its own: only watched', async (t) => {
     const { effects } = restarted(journal({ ...WOKEN_SLOT, run: { ...RUN, detached: true } }));
-    t.same(words(effects), ['withdrawAllBut', 'expect', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'connect']);
     t.equal(startedFor(effects, 'silence'), 1_800_000);
   });
   t.test('reporting: its run is stopped, its report sent', async (t) => {
@@ -127,7 +127,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('only a report: sent after identified', async (t) => {
     const { sidecar, effects } = restarted({ ...EMPTY_JOURNAL, outbox: [REPORT] });
-    t.same(words(effects), ['withdrawAllBut', 'connect']);
+    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'connect']);
     t.same(words(sidecar.identify()), ['send identify', 'ready', 'readReport']);
   });
 });

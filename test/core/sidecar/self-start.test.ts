@@ -81,7 +81,7 @@ t.test('R1: after a restart it is laid out if it was not yet, and what nobody ow
   const sidecar = stage(SELF, before.state.journal);
   sidecar.nowMs += 600_000;
   const effects = sidecar.take({ type: 'start' });
-  t.same(words(effects), ['withdrawAllBut', 'expect', 'publish', 'connect']);
+  t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'publish', 'connect']);
   t.same(only(effects, 'withdrawAllBut')[0]?.names, [named()]);
   t.equal(startedFor(effects, 'pickup'), 1_200_000, 'what is left of its time');
   const moved = stage(SELF, before.state.journal);
