@@ -1,6 +1,8 @@
 /** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
+import { messageOf } from '../../errors/agentcom-error.ts';
 import { nameOf, wasWoken, type Slot } from '../../domain/slot.ts';
-import { CLOCK_DOUBT_MS } from './bounds.ts';
+import { ATTACH_RETRY_MS, CLOCK_DOUBT_MS } from './bounds.ts';
+import { endBroken } from './broken.ts';
 import { lookAtRunner } from './checks.ts';
 import { expect, look, prepare } from './folders.ts';
 import { findLeftovers } from './leftovers.ts';
@@ -18,13 +20,27 @@ export function onStart(turn: Turn): void {
   const { slots } = turn.state.journal;
   turn.outwardly({ type: 'withdrawAllBut', names: slots.filter((slot) => isLaidOut(turn, slot)).map(nameOf) });
   findLeftovers(turn);
-  for (const slot of slots) resume(turn, slot);
+  for (const slot of slots) resumeOrEnd(turn, slot);
   turn.startTimer('room', 0);
   lookAtRunner(turn);
   connect(turn);
 }
 
 const isLaidOut = (turn: Turn, slot: Slot): boolean => turn.setting.runner === null && slot.expectedSinceMs !== null && slot.stop === null;
+
+/** What throws about one of them would throw at each start: it ends that one. */
+function resumeOrEnd(turn: Turn, slot: Slot): void {
+  try {
+    resume(turn, slot);
+  } catch (thrown) {
+    const error = messageOf(thrown);
+    turn.log('error', 'an assignment could not be taken up', { task_id: slot.taskId, generation: slot.generation, error });
+    if (slot.status !== 'reporting' && slot.stop === null)
+      return endBroken(turn, slot, { kind: 'agent_failed', error: `the sidecar could not take it up after a restart: ${error}` });
+    // Its end is known: only its run is to be found and stopped.
+    turn.startTimerOf(slot, 'retry', ATTACH_RETRY_MS);
+  }
+}
 
 function resume(turn: Turn, slot: Slot): void {
   // By the process that woke it. One that died between its journal and its hub said nothing, and the story lacks a line.

@@ -8,6 +8,7 @@ import {
   named,
   NONCE,
   only,
+  OTHER,
   pathsOf,
   sent,
   SPAWNED,
@@ -239,4 +240,31 @@ t.test('starting twice does nothing', async (t) => {
   const { sidecar } = restarted(EMPTY_JOURNAL);
   t.same(sidecar.take({ type: 'start' }), []);
   t.same(stage().take({ type: 'link_up', nonce: NONCE, link: 0 }), [], 'and before it nothing is taken');
+});
+
+t.test('R16: an assignment that cannot be taken up again ends with its reason, and the others go on', async (t) => {
+  const poisoned = (slot: Slot): Slot => {
+    let times = 0;
+    return Object.defineProperty({ ...slot }, 'expectedSinceMs', {
+      enumerable: true,
+      get() {
+        // Asked once for the published tasks, then while it is taken up.
+        if ((times += 1) === 2) throw new Error('planted');
+        return slot.expectedSinceMs;
+      },
+    });
+  };
+  const other = { ...WOKEN_SLOT, ...named(1, OTHER), run: { ...RUN, runId: 'run-other' } };
+  const restart = (slot: Slot) => {
+    const sidecar = stage({ slots: 2, runner: null }, { ...EMPTY_JOURNAL, slots: [poisoned(slot), other] });
+    return { sidecar, effects: sidecar.take({ type: 'start' }) };
+  };
+  const { sidecar, effects } = restart({ ...WOKEN_SLOT, run: null });
+  t.match(writtenBody(effects), { task_id: TASK, kind: 'agent_failed', error: /could not take it up after a restart: planted/ });
+  t.match(only(effects, 'connect'), [{ link: 1 }]);
+  t.equal(sidecar.slot(), undefined);
+  t.ok(sidecar.slot(named(1, OTHER)));
+  const ended = restart({ ...WOKEN_SLOT, status: 'reporting' });
+  t.equal(startedFor(ended.effects, 'retry'), 5_000, 'an end that is known stays as it is');
+  t.match(only(ended.effects, 'connect'), [{ link: 1 }]);
 });
