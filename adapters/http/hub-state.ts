@@ -38,7 +38,7 @@ export function hubHandlers(
       const loopDelayMs = loop.longestMs();
       const { version, storageName: storage, durable, transportName: transport } = deps;
       const deadlocks = deps.deadlocks === undefined ? {} : { deadlocks: deps.deadlocks() };
-      return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs, ...deadlocks });
+      return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs, server_time: clock.wallMs(), ...deadlocks });
     },
     whoAmI(_request, { id, role, agentId }) {
       return ok({ id, role, agent_id: agentId, server_time: clock.wallMs() });

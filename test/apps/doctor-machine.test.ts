@@ -1,9 +1,15 @@
 /** The doctor on a sidecar's machine: each thing that keeps a sidecar from working is found, with its cure. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { WebSocketServer } from 'ws';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { hubProof } from '../../core/protocol/proof.ts';
 import { freePort, run, testHub } from './cli-world.ts';
 import type { Answer } from './doctor-world.ts';
 
@@ -11,7 +17,7 @@ interface Machine {
   readonly folder: string;
   readonly dataDir: string;
   /** What the doctor finds with this runner and hub: `check: what`, damages and notices apart. */
-  look(over?: { readonly wake?: string; readonly hubs?: readonly string[] }): Promise<Found>;
+  look(over?: { readonly wake?: string; readonly hubs?: readonly string[]; readonly plainToken?: boolean }): Promise<Found>;
 }
 interface Found {
   readonly code: number;
@@ -30,13 +36,13 @@ async function machine(t: Test, hubUrl: string): Promise<Machine> {
   return {
     folder,
     dataDir,
-    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'] } = {}) {
+    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'], plainToken = true } = {}) {
       const config = join(folder, `${(configs += 1)}.config.ts`);
       await writeFile(
         config,
         `import { defineConfig } from 'agentcom';
 import { command } from 'agentcom/runners';
-export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', dataDir: 'data', wake: ${wake} } });
+export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', plainToken: ${plainToken}, dataDir: 'data', wake: ${wake} } });
 `,
       );
       const { out, err, code } = await run(['doctor', '--json', '--config', config], { cwd: folder });
@@ -124,6 +130,56 @@ t.test('the hub is away, refuses the token, has it for another, or has another t
   matchAll(t, await at({ offMs: 600_000 }), /^clock: this machine's clock is 10 min behind that of the hub$/);
   matchAll(t, await at({ offMs: -600_000 }), /10 min ahead of that of the hub$/);
   t.same(await at({ offMs: 200_000 }), []);
+});
+
+/** A hub's socket and clock; `answer` is what it says to a hello. */
+async function provingHub(t: Test, answer: (hello: Record<string, string>) => unknown, offMs = 0) {
+  const heard: string[] = [];
+  const server = createServer((request, response) => {
+    heard.push(`${request.url} ${JSON.stringify(request.headers)}`);
+    response.end(JSON.stringify({ status: 'ok', server_time: Date.now() + offMs }));
+  });
+  new WebSocketServer({ server, path: '/ws' }).on('connection', (socket) => {
+    socket.on('message', (data: Buffer) => {
+      heard.push(data.toString());
+      socket.send(JSON.stringify(answer(JSON.parse(data.toString()) as Record<string, string>)));
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { hubs: [`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`], heard };
+}
+
+t.test('the hub proves that it knows the token, and never sees it', async (t) => {
+  const here = await machine(t, '');
+  const { sha256, hmac } = systemDigest();
+  const hubNonce = '0b'.repeat(32);
+  const challenge =
+    (key: string) =>
+    ({ agent_id: agentId = '', token_hint: tokenHint = '', nonce = '' }: Record<string, string>) => ({
+      type: 'challenge',
+      nonce: hubNonce,
+      proof: hubProof(key, { agentId, tokenHint, nonce, hubNonce }, hmac),
+    });
+  const key = sha256('tok-of-a1');
+  const error = (word: string) => () => ({ type: 'error', error: word, message: 'no' });
+  const cases: readonly (readonly [answer: Parameters<typeof provingHub>[1], offMs: number, ...wanted: RegExp[]])[] = [
+    [challenge(key), 0],
+    [challenge(key), 600_000, /^clock: this machine's clock is 10 min behind/],
+    [challenge(sha256('another')), 600_000, /^token: the hub at \S+ does not know the token of agent a1: .*revoked/],
+    [error('not_identified'), 0, /^hub_proof: .*older, or no hub$/],
+    [error('rate_limited'), 0, /^hub_away: .*rate_limited/],
+    [() => 'words', 0, /^hub_away: .*what no hub says/],
+  ];
+  for (const [answer, offMs, ...wanted] of cases) {
+    const hub = await provingHub(t, answer, offMs);
+    matchAll(t, (await here.look({ hubs: hub.hubs, plainToken: false })).damages, ...wanted);
+    t.match(hub.heard[0], /"type":"hello","agent_id":"a1"/);
+    for (const said of hub.heard) t.notMatch(said, /tok-of-a1|bearer/i);
+  }
 });
 
 t.test('hubs that take the call and never answer cost 5 s, not 5 s each', async (t) => {

@@ -73,6 +73,8 @@ const CURES: Readonly<Record<DoctorCheck, string>> = {
   data_dir: 'Give the folder to the user of the sidecar (chown), or name another in sidecar.dataDir.',
   disk_full: 'Make room: the sidecar takes no task before 16 MiB are free.',
   hub_away: 'Start the hub, or correct sidecar.hubs; between machines see that firewall and proxy let the port through.',
+  hub_proof:
+    'Correct sidecar.hubs, and update the hub; to give it the token all the same, set sidecar.plainToken: true. The token was not sent.',
   token:
     'On the machine of the hub: `agentcom tokens create --agent AGENT`; put it into AGENTCOM_TOKEN or the token file in sidecar.dataDir, and start the sidecar again.',
   clock: 'Set the clock, best by NTP (timedatectl set-ntp true). A running sidecar takes tasks again by itself.',

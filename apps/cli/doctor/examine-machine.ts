@@ -6,8 +6,9 @@ import { readSecretFile } from '../../data-dir.ts';
 import { apiUrlOf } from '../../sidecar/enrolment.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import { proveHub } from './prove-hub.ts';
 
-export type MachineCheck = 'data_dir' | 'disk_full' | 'hub_away' | 'token' | 'clock';
+export type MachineCheck = 'data_dir' | 'disk_full' | 'hub_away' | 'hub_proof' | 'token' | 'clock';
 
 export interface MachineFinding {
   readonly check: MachineCheck;
@@ -45,38 +46,69 @@ const isMissing = (thrown: unknown): boolean => thrown instanceof Error && 'code
 /** Any hub of the list will do; what the first of them that answers says of token and clock counts. All are asked at once. */
 async function ofHub(sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
   const token = sidecar.token ?? (await readSecretFile(join(sidecar.dataDir, 'token')));
-  const answers = await Promise.allSettled(sidecar.hubs.map((hub) => askHub(apiUrlOf(hub), token, sidecar)));
+  const answers = await Promise.allSettled(sidecar.hubs.map((hub) => askHub(hub, token, sidecar)));
   const answer = answers.find(({ status }) => status === 'fulfilled');
   if (answer?.status === 'fulfilled') return answer.value;
   const tried = answers.map((one, index) => `${sidecar.hubs[index]}: ${one.status === 'rejected' ? reasonOf(one.reason) : ''}`);
   return [{ check: 'hub_away', what: `no hub answers (${tried.join('; ')})` }];
 }
 
-async function askHub(url: string, token: string | null, { agentId, timing }: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
-  const askedAtMs = Date.now();
-  const answer = await fetch(`${url}${token === null ? '/health' : '/api/whoami'}`, {
-    headers: token === null ? {} : { authorization: `Bearer ${token}` },
-    redirect: 'error',
-    signal: AbortSignal.timeout(LOOK_WITHIN_MS),
-  });
-  const said = (await answer.json()) as { readonly role?: unknown; readonly agent_id?: unknown; readonly server_time?: unknown };
+/** Nothing of the token goes to a hub that has not proved that it knows it, unless the config says so. */
+async function askHub(hub: string, token: string | null, sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
+  const url = apiUrlOf(hub);
+  const { agentId } = sidecar;
   // Without a token of its own it enrols at its first start.
-  if (token === null) return [];
-  if (answer.status === 401) return [{ check: 'token', what: `the hub at ${url} refuses the token of agent ${agentId}` }];
-  if (!answer.ok) throw new Error(`it answers with ${answer.status}`);
+  if (token === null) {
+    await ask(url, '/health', {});
+    return [];
+  }
+  if (sidecar.plainToken) return await askWithToken(url, token, sidecar);
+  const proof = await proveHub({ url: hub, agentId, token }, LOOK_WITHIN_MS);
+  if (proof === 'older')
+    return [
+      { check: 'hub_proof', what: `the hub at ${url} cannot prove that it knows the token of agent ${agentId}: it is older, or no hub` },
+    ];
+  if (proof === 'not_proved') {
+    const why = 'it is not the hub that gave it, or the token was revoked or is that of another agent';
+    return [{ check: 'token', what: `the hub at ${url} does not know the token of agent ${agentId}: ${why}` }];
+  }
+  const askedAtMs = Date.now();
+  return ofClock((await ask(url, '/health', {})).said, askedAtMs, sidecar);
+}
+
+async function askWithToken(url: string, token: string, sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
+  const { agentId } = sidecar;
+  const askedAtMs = Date.now();
+  const { status, said } = await ask(url, '/api/whoami', { authorization: `Bearer ${token}` });
+  if (status === 401) return [{ check: 'token', what: `the hub at ${url} refuses the token of agent ${agentId}` }];
+  if (status !== 200) throw new Error(`it answers with ${status}`);
   const found: MachineFinding[] = [];
-  if (said.role !== 'agent' || said.agent_id !== agentId) {
-    const whose = said.role === 'agent' ? `agent ${String(said.agent_id)}` : `a ${String(said.role)}`;
+  if (said['role'] !== 'agent' || said['agent_id'] !== agentId) {
+    const whose = said['role'] === 'agent' ? `agent ${String(said['agent_id'])}` : `a ${String(said['role'])}`;
     found.push({ check: 'token', what: `the token of agent ${agentId} is that of ${whose}` });
   }
+  return [...found, ...ofClock(said, askedAtMs, sidecar)];
+}
+
+type Said = Readonly<Record<string, unknown>>;
+
+async function ask(
+  url: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<{ readonly status: number; readonly said: Said }> {
+  const answer = await fetch(`${url}${path}`, { headers, redirect: 'error', signal: AbortSignal.timeout(LOOK_WITHIN_MS) });
+  const said: unknown = await answer.json();
+  return { status: answer.status, said: typeof said === 'object' && said !== null ? (said as Said) : {} };
+}
+
+function ofClock(said: Said, askedAtMs: number, { timing }: ResolvedSidecarConfig): readonly MachineFinding[] {
   // As it was half-way between question and answer.
   const hereMs = (askedAtMs + Date.now()) / 2;
-  const behindMs = typeof said.server_time === 'number' ? said.server_time - hereMs : 0;
-  if (Math.abs(behindMs) > timing.clockOffMaxMs) {
-    const minutes = Math.round(Math.abs(behindMs) / MINUTE_MS);
-    found.push({ check: 'clock', what: `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} that of the hub` });
-  }
-  return found;
+  const behindMs = typeof said['server_time'] === 'number' ? said['server_time'] - hereMs : 0;
+  if (Math.abs(behindMs) <= timing.clockOffMaxMs) return [];
+  const minutes = Math.round(Math.abs(behindMs) / MINUTE_MS);
+  return [{ check: 'clock', what: `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} that of the hub` }];
 }
 
 /** What `fetch` says is "fetch failed"; why stands in its cause. */
