@@ -16,10 +16,12 @@ export const jsonLines =
     return said === null ? undefined : hear(said);
   };
 
+/** As `lineSplitter` knows them: what it leaves out as an object is one here. A byte order mark counts, too. */
+const BLANKS_BEFORE = /^[\t\v\f\r \ufeff]+/;
+
 /** The object that a line of JSON holds; null for any other line, and for one with more members than a result may have. */
 export function objectIn(line: string): SaidObject | null {
-  // A byte order mark counts as a blank, too.
-  const text = line.trim();
+  const text = line.replace(BLANKS_BEFORE, '');
   if (!text.startsWith('{') || hasTooManyMembers(text)) return null;
   try {
     return JSON.parse(text) as SaidObject;

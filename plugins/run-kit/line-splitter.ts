@@ -5,6 +5,8 @@ import { hasTooManyMembers } from '../../core/domain/json-members.ts';
 export const LINE_BYTES_MAX = 4 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const BRACE = 0x7b;
+/** What may stand before an object: blanks, and the bytes of a byte order mark. */
+const BLANKS: ReadonlySet<number> = new Set([0x09, 0x0b, 0x0c, 0x0d, 0x20, 0xef, 0xbb, 0xbf]);
 
 /** A line that is too long, or an object of too many members, which is left out. */
 export interface DroppedLine {
@@ -37,10 +39,14 @@ export interface LineSplitter {
 export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
   let partial: Buffer[] = [];
   let partialBytes = 0;
-  let isObject = false;
+  /** Null: there were only blanks so far. */
+  let isObject: boolean | null = null;
 
   const noteStart = (bytes: Buffer): void => {
-    if (partialBytes === 0) isObject = bytes[0] === BRACE;
+    if (partialBytes === 0) isObject = null;
+    if (isObject !== null) return;
+    const first = bytes.find((byte) => !BLANKS.has(byte));
+    if (first !== undefined) isObject = first === BRACE;
   };
   const takeLine = (end: Buffer): string | null => {
     noteStart(end);
@@ -48,7 +54,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
     const line = isTooLong ? null : Buffer.concat([...partial, end]).toString('utf8');
     partial = [];
     partialBytes = 0;
-    return line !== null && isObject && hasTooManyMembers(line) ? null : line;
+    return line !== null && isObject === true && hasTooManyMembers(line) ? null : line;
   };
   const keepPartial = (rest: Buffer): void => {
     noteStart(rest);
@@ -63,7 +69,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
       let from = 0;
       for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
         const line = takeLine(chunk.subarray(from, at));
-        if (line === null) dropped.push({ at: lines.length, isObject });
+        if (line === null) dropped.push({ at: lines.length, isObject: isObject === true });
         else lines.push(line);
         from = at + 1;
       }
@@ -74,7 +80,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
     end() {
       if (partialBytes === 0) return { lines: [], dropped: [] };
       const line = takeLine(Buffer.alloc(0));
-      return line === null ? { lines: [], dropped: [{ at: 0, isObject }] } : { lines: [line], dropped: [] };
+      return line === null ? { lines: [], dropped: [{ at: 0, isObject: isObject === true }] } : { lines: [line], dropped: [] };
     },
   };
 }

@@ -214,6 +214,19 @@ withRuns('a result in a line that is too long is no result, and that is said', a
   );
 });
 
+withRuns('R4: after a line that was left out, an agent that had answered has its idle time again', async (t, world) => {
+  const long = `{"x":"${'x'.repeat(2_000)}"}`;
+  const script = `echo '{"type":"answer","text":"one"}'; echo '${long}'; sleep 2; echo '{"type":"completed","output":"two"}'`;
+  const events = await told(world, 'unused', {
+    settings: { maxLineBytes: 1_024, idleMs: 60_000 },
+    more: { start: () => ({ argv: ['sh', '-c', script] }), dialect: { ...plainly, dropped: (state) => state } },
+  });
+  t.match(
+    events.filter(({ type }) => type === 'completed' || type === 'failed'),
+    [{ type: 'completed', output: 'two' }],
+  );
+});
+
 withRuns('a prompt that the program does not take is refused before anything is started', async (t, world) => {
   const request = await world.request({ description: 'x'.repeat(5_000) });
   const events = await told(world, 'succeeds', { more: { promptMax: { unit: 'characters', count: 4_000 } } }, request);

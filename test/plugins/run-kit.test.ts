@@ -15,7 +15,6 @@ import {
   lineFollower,
   lineSplitter,
   markOf,
-  objectIn,
   runEnvironment,
   runFiles,
   stopTree,
@@ -339,19 +338,6 @@ void t.test('a line over many reads is whole, and one that never ends is not kep
     { at: 1, isObject: true },
     { at: 2, isObject: false },
   ]);
-});
-
-void t.test('R20: a line with more members than a result may have is left out before it is parsed', (t) => {
-  const named = (members: number): string =>
-    JSON.stringify(Object.fromEntries(Array.from({ length: members }, (_, n) => [`k${String(n)}`, 0])));
-  const text = JSON.stringify({ text: named(30_000) });
-  t.strictSame(lineSplitter().push(Buffer.from(`one\n${named(20_001)}\n${text}\n${named(20_000)}\n`)), {
-    lines: ['one', text, named(20_000)],
-    dropped: [{ at: 1, isObject: true }],
-  });
-  t.equal(objectIn(named(20_001)), null);
-  t.not(objectIn(named(20_000)), null);
-  t.end();
 });
 
 void t.test('a stream that is not a regular file is not followed', async (t) => {

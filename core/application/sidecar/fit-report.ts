@@ -34,6 +34,8 @@ const OMITTED_BYTES_MAX = 4_096;
 const OMITTED_NAME_BYTES_MAX = 256;
 /** What tells of a cut output, bytes of encoded JSON. */
 const CUT_BYTES_MAX = 256;
+/** What must be left of a cut `text`, bytes of encoded JSON. */
+const TEXT_BYTES_MIN = 1_024;
 const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 
 /** What is reported of a result that an agent wrote, or its runner heard. */
@@ -79,17 +81,26 @@ export function fitResult(result: ReportedResult, bytesMax: number, sha256: (tex
   return encodedBytes(output) > roomBytes ? cutOutput(result, roomBytes, sha256) : result;
 }
 
-/** `output` cut to `bytesMax` bytes of JSON. One that is not text is cut as the text of its JSON. */
+/** `output` cut to `bytesMax` bytes of JSON: its `text` where it is an object that has one. Anything else that is not text is cut as the text of its JSON. */
 function cutOutput(result: ReportedResult, bytesMax: number, sha256: (text: string) => string): ReportedResult {
   const { output } = result;
   const text = typeof output === 'string' ? output : JSON.stringify(output);
   const isFirstCut = result.output_truncated !== true;
   return {
     ...result,
-    output: cutEncoded(text, Math.max(2, bytesMax)),
+    output: withCutText(output, bytesMax) ?? cutEncoded(text, Math.max(2, bytesMax)),
     output_truncated: true,
     ...(isFirstCut ? { output_bytes: utf8Bytes(text), output_sha256: sha256(text) } : {}),
   };
+}
+
+/** Null: it has no text, or too little of it would be left beside its other fields. */
+function withCutText(output: unknown, bytesMax: number): Fields | null {
+  if (typeof output !== 'object' || output === null || Array.isArray(output)) return null;
+  const { text } = output as Fields;
+  if (typeof text !== 'string' || findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) !== null) return null;
+  const textBytes = bytesMax - encodedBytes({ ...output, text: '' }) + 2;
+  return textBytes < TEXT_BYTES_MIN ? null : { ...output, text: cutEncoded(text, textBytes) };
 }
 
 /** As many names as fit; a name that is itself too long is cut. */

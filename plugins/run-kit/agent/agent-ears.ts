@@ -162,12 +162,13 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     onDropped({ isObject }) {
       droppedLines += 1;
       hasSpoken = true;
+      if (isObject && !isSettled) {
+        // It may have been a later answer.
+        answer = null;
+        isInDoubt ||= dialect.dropped === undefined;
+        state = dialect.dropped?.(state) ?? state;
+      }
       watch(times.idleMs, 'said nothing');
-      if (!isObject || isSettled) return;
-      // It may have been a later answer.
-      answer = null;
-      isInDoubt ||= dialect.dropped === undefined;
-      state = dialect.dropped?.(state) ?? state;
     },
     enough: enough.signal,
     begun() {

@@ -80,6 +80,21 @@ t.test('output over its bound is cut at a character, and the whole is named', as
   t.same(fitResult({ status: 'success', output: just }, FRAME_BYTES, sha256), { status: 'success', output: just });
 });
 
+t.test('R4: an output that is an object with a text stays one, and its text is cut', async (t) => {
+  const output = { session_id: 's-1', text: '€'.repeat(OUTPUT_BYTES_MAX), turns: 3 };
+  const result = fitResult({ status: 'success', output }, FRAME_BYTES, sha256);
+  const cut = result.output as typeof output;
+  t.match(cut, { session_id: 's-1', turns: 3 });
+  t.ok(output.text.startsWith(cut.text) && encodedBytes(cut) <= OUTPUT_BYTES_MAX && encodedBytes(cut) > OUTPUT_BYTES_MAX - 8);
+  const whole = JSON.stringify(output);
+  t.match(result, { output_truncated: true, output_bytes: utf8Bytes(whole), output_sha256: sha256(whole) });
+  const again = fitResult(result, 100_000, sha256);
+  t.match(again, { output: { session_id: 's-1', text: /^€+$/ }, output_bytes: utf8Bytes(whole), output_sha256: sha256(whole) });
+  t.ok(encodedBytes(again) <= 100_000);
+  for (const other of [{ text: 'a', log: 'x'.repeat(OUTPUT_BYTES_MAX) }, { text: ['x'.repeat(OUTPUT_BYTES_MAX)] }])
+    t.type(fitResult({ status: 'success', output: other }, FRAME_BYTES, sha256).output, 'string', 'what is large is not its text');
+});
+
 t.test('of what an agent wrote only its output goes on; other fields are named, and their file is kept', async (t) => {
   const said = { status: 'success', output: 'o', log: 'x'.repeat(900_000), note: 'small', tokens_used: 7 };
   t.same(reportedResult(said, false), { status: 'success', output: 'o', omitted: ['log', 'note'] });
