@@ -64,7 +64,7 @@ export function read<State>(
     usage: usageIn(verdict.type === 'session_gone' ? events : [...events, verdict]),
   });
   for (const { stream, text } of recording.lines) {
-    const heard = dialect.hear(state, { stream, text, json: objectIn(text), heardAtMs: READ_AT_MS });
+    const heard = dialect.hear(state, { stream, text, json: stream === 'stdout' ? objectIn(text) : null, heardAtMs: READ_AT_MS });
     state = heard.state;
     totals = heard.totals ?? totals;
     answer = heard.answer?.verdict ?? answer;

@@ -152,7 +152,9 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     if (heard.totals !== undefined && sessionId !== null) await options.onSession(sessionId, heard.totals);
     return events;
   };
-  const hear = (stream: 'stdout' | 'stderr') => (text: string) => hearLine({ stream, text, json: objectIn(text) });
+  // Anything may write JSON to standard error, as a server of tools its log: a dialect reads words there, and no events.
+  const hear = (stream: 'stdout' | 'stderr') => (text: string) =>
+    hearLine({ stream, text, json: stream === 'stdout' ? objectIn(text) : null });
 
   return {
     hear: hear('stdout'),

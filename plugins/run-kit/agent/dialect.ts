@@ -8,7 +8,7 @@ import { emptyAnswer, type AcceptableEnd } from './acceptance.ts';
 export interface HeardLine {
   readonly stream: 'stdout' | 'stderr';
   readonly text: string;
-  /** The line as a JSON object; null when it is not one. */
+  /** The line as a JSON object; null when it is not one, and for every line of standard error: there, words are read. */
   readonly json: SaidObject | null;
   /** Milliseconds since 1970, when it was read. */
   readonly heardAtMs: number;
