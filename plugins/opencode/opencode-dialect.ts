@@ -176,7 +176,11 @@ const saidBy = ({ text, isCut }: OpencodeState, otherwise: string): string | nul
 const isSessionGone = ({ session, sessionId }: OpencodeState, { stderrTail }: ProgramEnd): boolean =>
   session !== null && sessionId === null && /session not found/i.test(stderrTail);
 
-function causeOfEnd({ sessionId }: OpencodeState, { exitCode }: ProgramEnd): FailureCause {
+/** Another run was creating its database at the same time, or writes to it: that is over by itself. */
+const DATABASE_IN_USE = /CREATE TABLE|already exists|SQLITE|database is locked/i;
+
+function causeOfEnd({ sessionId }: OpencodeState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
+  if (DATABASE_IN_USE.test(stderrTail)) return 'no_result';
   return sessionId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }
 

@@ -23,6 +23,10 @@ export type { OpencodeOptions } from './opencode-start.ts';
 const LEAST = '1.18.33';
 const INSTALL = 'Install it with "npm install -g opencode-ai" (with its install scripts), or correct bin.';
 
+/** Both of its checks, milliseconds: the doctor gives them 5 s. */
+const ASKED_WITHIN_MS = 4_500;
+const LIST_WITHIN_MS_MIN = 500;
+
 /** The runner of opencode. It has succeeded when it ends by itself and its last step ended with `stop`. */
 export const opencode = defineWakeRunner({
   name: 'opencode',
@@ -56,11 +60,12 @@ async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: Sto
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, env: opencodeVariables(options), passEnv: options.passEnv });
   const argv = argvOf(options.bin, 'opencode');
-  const [program, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal }),
-    checkSettings(argv, options.model, { cwd, env, signal }),
-  ]);
-  return [folder, program, ...(program.ok ? settings : [])];
+  const beganMs = performance.now();
+  const program = await checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal });
+  if (!program.ok) return [folder, program];
+  // Not beside it: each creates the database of an empty home, and one of them fails at that.
+  const leftMs = Math.max(LIST_WITHIN_MS_MIN, ASKED_WITHIN_MS - (performance.now() - beganMs));
+  return [folder, program, ...(await checkSettings(argv, options.model, { cwd, env, signal, withinMs: leftMs }))];
 }
 
 /**

@@ -350,6 +350,17 @@ void t.test('what programs are asked: their version and their login, within 5 s 
   }
 });
 
+void t.test('opencode is asked one thing after the other: two at once create its database at the same time', async (t) => {
+  const { program, checks, folder } = await place(t);
+  const said = join(folder, 'said');
+  const bin = await program(
+    `echo "began $1" >> ${said}; [ "$1" = --version ] && sleep 0.3; echo "ended $1" >> ${said}; echo 1.18.33; echo a/b`,
+  );
+  t.match(await checks(opencode({ bin, cwd: 'project', model: 'a/b' })), { program: { ok: true }, settings: { ok: true } });
+  const lines = (await readFile(said, 'utf8')).trim().split('\n');
+  t.strictSame(lines, ['began --version', 'ended --version', 'began models', 'ended models']);
+});
+
 void t.test('permissions that are refused to root', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', true));

@@ -126,6 +126,16 @@ void t.test('hostile lines change nothing', (t) => {
   t.end();
 });
 
+void t.test('R13: two runs that create its database at the same time close no agent: the one that failed is tried again', (t) => {
+  const create = "Failed to run the query 'CREATE TABLE `workspace` (\n\t`id` text PRIMARY KEY\n);\n'\nparams:";
+  for (const stderrTail of [create, 'SQLiteError: table `session` already exists', 'SQLITE_BUSY: database is locked']) {
+    const { verdict } = read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail } });
+    t.match(verdict, { type: 'failed', kind: 'no_result', retryable: true, beforeWork: true }, stderrTail);
+  }
+  t.match(read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail: 'Config file is not valid' } }).verdict, { kind: 'config' });
+  t.end();
+});
+
 void t.test('its command line, its config and its options', (t) => {
   const { argv, cwd, env } = opencodeStart(
     {
