@@ -18,7 +18,8 @@ export const WORD_CASES: readonly AgentCase[] = [
   ...(['shell', 'subagent'] as const).map((what): AgentCase => ({
     name: `background-${what}`,
     about: `a ${what} is at work in the background when it first says that it is done: its result is what it says at last`,
-    unsupported: ({ background }) => (background?.includes(what) === true ? null : `it has no ${what} in the background`),
+    unsupported: ({ background, forgetsBackground }) =>
+      background?.includes(what) === true ? null : (forgetsBackground ?? `it has no ${what} in the background`),
     async run(room) {
       const id = await room.submit(what === 'shell' ? `[[background: sleep 3; ${QUICK_TOOL}]]` : '[[subagent]]');
       const task = await room.completed(id);
