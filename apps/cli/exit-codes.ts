@@ -1,10 +1,10 @@
 /** With what a command ends. The codes of errors are in core/errors/codes.ts; 2 is also a command line that is wrong. */
-import type { Status } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { ERROR_CODES } from '../../core/errors/codes.ts';
+import type { EndedStatus } from '../client/index.ts';
 
 /** What a wait for a task ends with. */
-export const EXIT_OF_TASK = { completed: 0, dead_letter: 1, cancelled: 6 } as const satisfies Partial<Record<Status, number>>;
+export const EXIT_OF_TASK = { completed: 0, dead_letter: 1, cancelled: 6 } as const satisfies Record<EndedStatus, number>;
 /** The doctor found damage. */
 export const EXIT_DAMAGED = 8;
 /** The person ended it, as shells say it of SIGINT; a task that was waited for goes on. */

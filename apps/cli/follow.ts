@@ -1,47 +1,32 @@
 /** Follows a task to its end, telling what happens. */
-import { isEndedStatus, type EndedStatus } from './ended.ts';
 import type { Context } from './context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
 import { tellEvent } from './output/event-line.ts';
 import type { Output } from './output/output.ts';
 import { resultText, taskOutcome } from './output/task-outcome.ts';
-import type { HubClient, TaskDetail } from '../client/index.ts';
-
-/**
- * Events after which a task may have ended; a gap may hide such a one. An operator's retry takes a dead letter back, so the
- * task itself decides.
- */
-const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
+import type { EndedTask, HubClient } from '../client/index.ts';
 
 /** Of a failed attempt, on the way; `agentcom show` has more. */
 export const STDERR_LINES = 5;
-/** How long the hub may be away at the very end of a wait. */
-const AWAY_MS = 120_000;
-
 /**
  * Prints the task's events from its submit on and returns after its end, with the exit code set by its outcome. Ends
  * early when the person interrupts; the task then goes on. Resumes over drops of the connection.
  */
 export async function followTask(context: Context, hub: HubClient, taskId: string): Promise<void> {
   const { output, surroundings } = context;
-  const signal = surroundings.interrupt();
-  const events = hub.events({
-    taskId,
-    lastEventId: '0',
-    signal,
-    onReconnect: reconnectNotes(output),
-  });
-  for await (const { event, data } of events) {
-    output.data({ event: data });
-    tellEvent(output, event, data, { withTask: false, stderrLines: STDERR_LINES });
-    if (!MAY_END.has(event)) continue;
-    const task = await hub.get(taskId, { retryWithinMs: AWAY_MS });
-    if (!isEndedStatus(task.status)) continue;
-    tellEnd(context, task, task.status);
-    return;
+  const watching = hub.tasks.watch(taskId, { signal: surroundings.interrupt(), onReconnect: reconnectNotes(output) });
+  for (;;) {
+    const step = await watching.next();
+    if (step.done !== true) {
+      const { event, data } = step.value;
+      output.data({ event: data });
+      tellEvent(output, event, data, { withTask: false, stderrLines: STDERR_LINES });
+      continue;
+    }
+    if (step.value !== null) return tellEnd(context, step.value);
+    output.note(`Interrupted; the task goes on. See it with: agentcom watch ${taskId}`);
+    return context.exitWith(EXIT_INTERRUPTED);
   }
-  output.note(`Interrupted; the task goes on. See it with: agentcom watch ${taskId}`);
-  context.exitWith(EXIT_INTERRUPTED);
 }
 
 /** Tells of a lost connection, not again and again while the reason stays the same. */
@@ -53,7 +38,8 @@ export function reconnectNotes(output: Output): (reason: string) => void {
   };
 }
 
-function tellEnd({ output, exitWith }: Context, task: TaskDetail, status: EndedStatus): void {
+function tellEnd({ output, exitWith }: Context, task: EndedTask): void {
+  const { status } = task;
   output.data({ task });
   output.line(taskOutcome(task), status === 'completed' ? 'green' : status === 'cancelled' ? 'yellow' : 'red');
   if (status === 'completed') output.block(resultText(task.result));

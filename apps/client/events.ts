@@ -20,6 +20,13 @@ export interface EventsOptions {
   readonly idleMs?: number | undefined;
 }
 
+export type EventsClient = (options?: EventsOptions) => AsyncGenerator<StreamEvent, void>;
+
+export const eventsClient =
+  (connection: Connection): EventsClient =>
+  (options) =>
+    followEvents(connection, options);
+
 const GIVE_UP_AFTER_MS = 300_000;
 const IDLE_MS = 60_000;
 const FIRST_WAIT_MS = 250;

@@ -54,6 +54,29 @@ export async function request<T>(connection: Connection, call: Call): Promise<T>
   }
 }
 
+/** The ways in which the parts of the client ask. */
+export interface Requester {
+  request<T>(call: Call): Promise<T>;
+  read<T>(path: string, query?: object): Promise<T>;
+  /** Doing it twice does no more than doing it once. */
+  act<T>(path: string, body?: unknown): Promise<T>;
+  actOnce<T>(path: string, body?: unknown): Promise<T>;
+}
+
+export function requester(connection: Connection): Requester {
+  const post = <T>(path: string, body: unknown, repeatable: boolean): Promise<T> =>
+    request<T>(connection, { method: 'POST', path, body, repeatable });
+  return {
+    request: (call) => request(connection, call),
+    read: (path, query = {}) => request(connection, { method: 'GET', path, query: query as NonNullable<Call['query']>, repeatable: true }),
+    act: (path, body = {}) => post(path, body, true),
+    actOnce: (path, body = {}) => post(path, body, false),
+  };
+}
+
+/** Below a path, by an id that may hold anything. */
+export const at = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
+
 /** A request whose answer goes on for long: the response, its body unread. Tried once. */
 export async function openStream(connection: Connection, call: Call): Promise<Response> {
   const outcome = await attempt(connection, call, async (response) => response);

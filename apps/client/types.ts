@@ -1,5 +1,5 @@
 /** What the HTTP API takes and answers, as it stands on the wire: snake_case, milliseconds. */
-import type { PushBody, RegisterBody, SubmitBody, TokenBody } from '../../core/protocol/http-bodies.ts';
+import type { AdoptBody, PushBody, RegisterBody, SubmitBody, TokenBody } from '../../core/protocol/http-bodies.ts';
 import type { AgentPresence } from '../../core/domain/agent.ts';
 import type { EventName } from '../../core/domain/event.ts';
 import type { Acceptance, Priority, Status } from '../../core/domain/task.ts';
@@ -14,6 +14,7 @@ type Loose<Body> = {
 /** The body of a submit. Only `description` must be there. */
 export type SubmitRequest = Loose<SubmitBody>;
 export type PushRequest = Loose<PushBody>;
+export type AdoptRequest = Loose<AdoptBody>;
 export type TokenRequest = Loose<TokenBody>;
 export type RegisterRequest = Loose<RegisterBody>;
 
@@ -237,4 +238,14 @@ export interface StreamEvent {
   readonly id: string | null;
   readonly event: EventName | 'gap';
   readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Who a token speaks for. */
+export interface WhoAmIJson {
+  /** Of the token. */
+  readonly id: string;
+  readonly role: string;
+  /** Of a token of an agent; null otherwise. */
+  readonly agent_id: string | null;
+  readonly server_time: number;
 }

@@ -23,7 +23,7 @@ export async function submitAll({ hub, tell }: DirectorDeps): Promise<ReadonlyMa
   const ids = new Map<string, string>();
   for (const task of TASKS) {
     const dependsOn = (task.after ?? []).flatMap((name) => ids.get(name) ?? []);
-    const { task_id: id } = await hub.submit({ ...task.submit, ...(dependsOn.length > 0 ? { depends_on: dependsOn } : {}) });
+    const { task_id: id } = await hub.tasks.submit({ ...task.submit, ...(dependsOn.length > 0 ? { depends_on: dependsOn } : {}) });
     ids.set(task.name, id);
     tell({
       agent: '-',
@@ -72,7 +72,7 @@ function tellEvent({ tell }: DirectorDeps, task: ScriptedTask, event: StreamEven
 async function act({ hub, tell, killSidecar }: DirectorDeps, task: ScriptedTask, id: string, agent: string): Promise<void> {
   if (task.onProgress === 'kill sidecar') return killSidecar(agent, task.name);
   tell({ agent, task: task.name, what: 'somebody runs: agentcom cancel' });
-  await hub.cancel(id);
+  await hub.tasks.cancel(id);
 }
 
 /** What became of each. */
@@ -80,7 +80,7 @@ export async function outcomes(hub: HubClient, ids: ReadonlyMap<string, string>)
   return Promise.all(
     TASKS.map(async (task) => {
       const id = ids.get(task.name) ?? '';
-      const detail = await hub.get(id);
+      const detail = await hub.tasks.get(id);
       const ofAgents = detail.history.filter((event) => event.event === 'accepted');
       return { task, id, got: gotOf(detail), agent: ofAgents.at(-1)?.agent_id ?? '-', attempts: ofAgents.length };
     }),

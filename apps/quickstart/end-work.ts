@@ -9,11 +9,11 @@ const LOOK_MS = 100;
 
 /** Gives these agents nothing new, cancels what they have, and answers when their processes are gone, or those that are not. */
 export async function endWork(hub: HubClient, agentIds: readonly string[]): Promise<readonly string[]> {
-  for (const agentId of agentIds) await hub.change(agentId, 'drain');
-  const { tasks } = await hub.list({ status: 'assigned', limit: 500 });
+  for (const agentId of agentIds) await hub.agents.drain(agentId);
+  const { tasks } = await hub.tasks.list({ status: 'assigned', limit: 500 });
   for (const task of tasks) await cancelIfLive(hub, task.id);
   for (const untilMs = performance.now() + ENDED_WITHIN_MS; ;) {
-    const { agents } = await hub.agents();
+    const { agents } = await hub.agents.list();
     const busy = agents.filter(({ tasks: held, pending_stops: stops }) => held.length + stops > 0);
     if (busy.length === 0 || performance.now() > untilMs) return busy.map(({ agent_id: agentId }) => agentId);
     await wait(LOOK_MS);
@@ -22,7 +22,7 @@ export async function endWork(hub: HubClient, agentIds: readonly string[]): Prom
 
 async function cancelIfLive(hub: HubClient, taskId: string): Promise<void> {
   try {
-    await hub.cancel(taskId);
+    await hub.tasks.cancel(taskId);
   } catch (error) {
     const hasEnded = AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409;
     if (!hasEnded) throw error;

@@ -68,7 +68,7 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome>
     return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hubDataDir ?? ''} yet` };
   try {
     const hub = hubClient({ url: apiUrlOf(hubUrl), token: undefined });
-    return { kind: 'enrolled', token: (await hub.register({ agent_id: config.agentId, secret })).token };
+    return { kind: 'enrolled', token: (await hub.enrolment.register({ agent_id: config.agentId, secret })).token };
   } catch (error) {
     if (AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409) {
       const message = `The hub knows agent "${config.agentId}" already, and its token is not in ${config.dataDir}. Choose another agentId, or on the hub's machine run: agentcom tokens revoke ${config.agentId}`;

@@ -92,7 +92,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
   let sidecar = await start();
   const tasks: string[] = [];
   const newest = async (id: string, names: readonly string[]): Promise<HistoryEntry | undefined> =>
-    (await world.api.get(id)).history.findLast(({ event }) => names.includes(event));
+    (await world.api.tasks.get(id)).history.findLast(({ event }) => names.includes(event));
 
   const room: Room = {
     program,
@@ -100,34 +100,34 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
     cwd,
     home,
     async submit(description, more = {}) {
-      const { task_id: id } = await world.api.submit({ description, assign_to: agentId, max_retries: 0, ...more });
+      const { task_id: id } = await world.api.tasks.submit({ description, assign_to: agentId, max_retries: 0, ...more });
       tasks.push(id);
       return id;
     },
-    task: (id) => world.api.get(id),
+    task: (id) => world.api.tasks.get(id),
     async event(id, ...names) {
       await world.event(id, names, WAIT_MS);
       return (await newest(id, names)) as HistoryEntry; // it was just seen
     },
     async completed(id) {
       await world.event(id, ['completed', 'dead_lettered', 'released'], WAIT_MS);
-      const task = await world.api.get(id);
+      const task = await world.api.tasks.get(id);
       assert.equal(task.status, 'completed', `the task is ${task.status}: ${String(task.last_error)}`);
       return task;
     },
     async ended(id) {
       await world.event(id, ['completed', 'dead_lettered', 'cancelled'], WAIT_MS);
-      return world.api.get(id);
+      return world.api.tasks.get(id);
     },
     async cancel(id) {
-      await world.api.cancel(id);
+      await world.api.tasks.cancel(id);
     },
     async pausedCause() {
-      return (await world.api.agent(agentId)).paused_cause ?? null;
+      return (await world.api.agents.get(agentId)).paused_cause ?? null;
     },
     async failedChecks() {
-      await until('the checks', WAIT_MS, async () => ((await world.api.agent(agentId)).checks?.told_at ?? 0) > startedAtMs);
-      return (await world.api.agent(agentId)).checks?.failed ?? [];
+      await until('the checks', WAIT_MS, async () => ((await world.api.agents.get(agentId)).checks?.told_at ?? 0) > startedAtMs);
+      return (await world.api.agents.get(agentId)).checks?.failed ?? [];
     },
     file: (file) => until(`a file ${file}`, WAIT_MS, () => existsSync(join(cwd, file))),
     calledInVain: (times) =>
@@ -147,7 +147,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
     },
     log: () => sidecar.log(),
     async histories() {
-      const all = await Promise.all(tasks.map(async (id) => (await world.api.get(id)).history));
+      const all = await Promise.all(tasks.map(async (id) => (await world.api.tasks.get(id)).history));
       return all.flatMap((history) => history.map(({ event, details }) => `${event} ${JSON.stringify(details ?? {})}`)).join('\n');
     },
     killAgent(id) {

@@ -74,41 +74,41 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   await world.startSidecar('a1', { wake: one.wake });
 
   one.says(spoken('401-retries0'), { exitCode: 1 });
-  const { task_id: first } = await api.submit({ description: 'for whoever can' });
+  const { task_id: first } = await api.tasks.submit({ description: 'for whoever can' });
   await world.event(first, ['released']);
   const cure = /Claude Code on \S+: .*401.* Run "claude" there and log in with \/login, or give the sidecar ANTHROPIC_API_KEY\./;
-  t.match(await api.agent('a1'), { status: 'paused', paused_cause: 'auth', paused_reason: cure });
-  t.match(await api.get(first), { status: 'queued', retry_count: 0 });
+  t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'auth', paused_reason: cure });
+  t.match(await api.tasks.get(first), { status: 'queued', retry_count: 0 });
   await world.startSidecar('a2', { wake: two.wake });
   await world.event(first, ['completed']);
-  t.match(await api.get(first), { assigned_to: 'a2', retry_count: 0 });
+  t.match(await api.tasks.get(first), { assigned_to: 'a2', retry_count: 0 });
 
-  await api.change('a1', 'resume');
+  await api.agents.resume('a1');
   one.says([], { exitCode: 1, stderr: 'error: unknown option' });
-  const { task_id: second } = await api.submit({ description: 'for a1', assign_to: 'a1' });
+  const { task_id: second } = await api.tasks.submit({ description: 'for a1', assign_to: 'a1' });
   await world.event(second, ['released', 'failed']);
-  t.match(await api.agent('a1'), { status: 'paused', paused_cause: 'config', paused_reason: /Correct the options of the runner/ });
-  t.match(await api.get(second), { status: 'queued', retry_count: 0 });
-  await api.cancel(second);
+  t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'config', paused_reason: /Correct the options of the runner/ });
+  t.match(await api.tasks.get(second), { status: 'queued', retry_count: 0 });
+  await api.tasks.cancel(second);
 
-  await api.change('a1', 'resume');
+  await api.agents.resume('a1');
   const resetsAt = Math.floor(Date.now() / 1_000) + 3_600;
   one.says([{ type: 'rate_limit_event', rate_limit_info: { status: 'rejected', resetsAt } }, ...spoken('429')], { exitCode: 1 });
-  const { task_id: third } = await api.submit({ description: 'for a1 again', assign_to: 'a1' });
+  const { task_id: third } = await api.tasks.submit({ description: 'for a1 again', assign_to: 'a1' });
   await world.event(third, ['released']);
-  const parked = await api.agent('a1');
+  const parked = await api.agents.get('a1');
   const untilMs = Number(parked['paused_until']);
   t.match(parked, { status: 'paused', paused_cause: 'rate_limited', paused_reason: /nothing must be done/ });
   t.ok(Math.abs(untilMs - resetsAt * 1_000) < 5_000, `until the time that it named: ${String(untilMs)}`);
   const prompts = one.prompts();
-  const { task_id: fourth } = await api.submit({ description: 'for whoever can, again' });
+  const { task_id: fourth } = await api.tasks.submit({ description: 'for whoever can, again' });
   await world.event(fourth, ['completed']);
-  t.match(await api.get(fourth), { assigned_to: 'a2' });
+  t.match(await api.tasks.get(fourth), { assigned_to: 'a2' });
   t.equal(one.prompts(), prompts, 'it was not tried again');
   // What was handed back waits for its backoff first.
-  const { waiting_for: waits } = await api.get(third);
+  const { waiting_for: waits } = await api.tasks.get(third);
   if (waits?.reason === 'backoff') await sleep(Number(waits['until']) - Date.now() + 1);
-  t.match(await api.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: untilMs } });
+  t.match(await api.tasks.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: untilMs } });
 
   const env = asOperator(world);
   t.match((await run(['agents'], { env })).out, /a1 .*paused/);
@@ -123,11 +123,11 @@ t.test('what was used is shown by attempt and for the task, each by model', asyn
   await world.startSidecar('a1', { wake: claude.wake });
   // It has worked, and ends without its result: another attempt follows.
   claude.says(spoken('max-turns').slice(0, -1), { exitCode: 1 });
-  const { task_id: id } = await api.submit({ description: 'twice', max_retries: 1 });
+  const { task_id: id } = await api.tasks.submit({ description: 'twice', max_retries: 1 });
   await world.event(id, ['failed']);
   claude.says(spoken('stream'));
   await world.event(id, ['completed']);
-  const task = await api.get(id);
+  const task = await api.tasks.get(id);
   const attempts = task.attempts ?? [];
   t.match(attempts, [
     { agent_id: 'a1', models: [{ model: 'claude-opus-5-5', input_tokens: 242, cached_input_tokens: 40 }] },
@@ -193,9 +193,9 @@ t.test(
       const found = await doctor();
       t.equal(found.code, 8, what);
       t.match(found.out, new RegExp(`a1: paused\\n  ${check}: .*${message.source}`, 's'), what);
-      t.match(await api.agent('a1'), { status: 'paused', paused_cause: 'checks', paused_reason: message }, what);
-      const { task_id: id } = await api.submit({ description: what });
-      t.match(await api.get(id), { status: 'queued', waiting_for: { reason: 'agent_paused', message } }, what);
+      t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'checks', paused_reason: message }, what);
+      const { task_id: id } = await api.tasks.submit({ description: what });
+      t.match(await api.tasks.get(id), { status: 'queued', waiting_for: { reason: 'agent_paused', message } }, what);
       await mend();
       await doctor();
       await world.event(id, ['completed']);
@@ -222,8 +222,8 @@ t.test(
     const gone = await doctor();
     t.equal(gone.code, 8);
     t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
-    const { task_id: id } = await api.submit({ description: 'for nobody' });
-    t.match(await api.get(id), { waiting_for: { reason: 'agent_offline' } });
+    const { task_id: id } = await api.tasks.submit({ description: 'for nobody' });
+    t.match(await api.tasks.get(id), { waiting_for: { reason: 'agent_offline' } });
     const config = readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8');
     const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
       writeFileSync(join(world.dir, name), text);

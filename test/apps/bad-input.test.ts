@@ -45,7 +45,7 @@ let sockets = 0;
 async function connect(agentId: string): Promise<V1Client & { readonly address: string }> {
   sockets += 1;
   const address = `203.0.113.${sockets}`;
-  const token = (await api.createToken({ agent_id: agentId })).token ?? '';
+  const token = (await api.tokens.create({ agent_id: agentId })).token ?? '';
   return { ...(await v1Client({ port, agentId, token, address })), address };
 }
 const identify = ({ agentId, token }: V1Client): Frame => ({
@@ -66,7 +66,7 @@ async function identified(agentId: string): Promise<V1Client> {
 
 const holder = await identified('holder');
 const wrong = await identified('wrong');
-const { task_id: held } = await api.submit({ description: 'held all the time', needed_capabilities: ['holder'] });
+const { task_id: held } = await api.tasks.submit({ description: 'held all the time', needed_capabilities: ['holder'] });
 ok((await holder.next()).type === 'task_assign');
 holder.send({ type: 'task_accepted', task_id: held, generation: 1 });
 ok((await holder.next()).type === 'task_ack');
@@ -82,7 +82,7 @@ t.test('frames of agents', async (t) => {
     t.strictSame(await client.next(), fill(wanted, { held }), name);
     logged(name, line);
   }
-  t.match(await api.get(held), { status: 'assigned', assigned_to: 'holder', generation: 1, retry_count: 0, result: null });
+  t.match(await api.tasks.get(held), { status: 'assigned', assigned_to: 'holder', generation: 1, retry_count: 0, result: null });
   t.strictSame(await world.history(held), ['submitted', 'eligible', 'assigned', 'accepted'], 'nothing happened to it');
 });
 
@@ -159,7 +159,7 @@ t.test('requests', async (t) => {
     logged(bad.name, bad.logged);
   }
   t.strictSame(
-    (await api.list()).tasks.map((task) => task.id),
+    (await api.tasks.list()).tasks.map((task) => task.id),
     [held],
     'none of them made a task',
   );
@@ -198,18 +198,18 @@ t.test('a missing wake program: the agent is given nothing and says why, the sid
     capabilities: ['missing'],
     argv: ['/no/such/program'],
   });
-  const { task_id: id } = await api.submit({ description: 'nobody can', needed_capabilities: ['missing'], max_retries: 0 });
+  const { task_id: id } = await api.tasks.submit({ description: 'nobody can', needed_capabilities: ['missing'], max_retries: 0 });
   const why = 'There is no "/no/such/program" ';
-  const task = await api.get(id);
+  const task = await api.tasks.get(id);
   t.match(task, { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused' } });
   t.ok(task.waiting_for?.message.includes(`is paused until its checks pass (program: ${why}`), JSON.stringify(task.waiting_for));
-  const agent = await api.agent('missing');
+  const agent = await api.agents.get('missing');
   t.match(agent, { status: 'paused', paused_cause: 'checks', checks: { ok: false, failed: [{ check: 'program' }] } });
   t.ok(agent.checks?.failed[0]?.message.startsWith(why));
   t.strictSame(await world.history(id), ['submitted', 'eligible'], 'not tried in vain');
-  await api.cancel(id);
+  await api.tasks.cancel(id);
   t.equal(sidecar.process.exitCode, null);
-  t.match(await api.agent('missing'), { connected: true });
+  t.match(await api.agents.get('missing'), { connected: true });
   const said = sidecar
     .log()
     .split('\n')
@@ -221,11 +221,11 @@ t.test('a missing wake program: the agent is given nothing and says why, the sid
 t.test('nothing was lost: what was held completes, and a new task runs through', async (t) => {
   holder.send({ type: 'task_complete', task_id: held, generation: 1, result: 'done' });
   t.strictSame(await holder.next(), { type: 'task_ack', task_id: held, generation: 1, status: 'complete' });
-  t.match(await api.get(held), { status: 'completed', result: 'done', generation: 1, retry_count: 0 });
-  const { task_id: id } = await api.submit({ description: 'afterwards', needed_capabilities: ['good'] });
+  t.match(await api.tasks.get(held), { status: 'completed', result: 'done', generation: 1, retry_count: 0 });
+  const { task_id: id } = await api.tasks.submit({ description: 'afterwards', needed_capabilities: ['good'] });
   world.release(id);
   await world.event(id, ['completed']);
-  t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0 });
+  t.match(await api.tasks.get(id), { status: 'completed', generation: 1, retry_count: 0 });
 });
 
 t.test('each was logged once, and nothing else', async (t) => {

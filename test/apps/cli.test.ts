@@ -22,6 +22,7 @@ const COMMANDS = [
   'watch',
   'retry',
   'cancel',
+  'adopt',
   'stats',
   'agents',
   'drain',
@@ -30,6 +31,8 @@ const COMMANDS = [
   'forget',
   'push',
   'tokens',
+  'whoami',
+  'schemas',
   'doctor',
   'report',
 ];

@@ -30,7 +30,7 @@ t.test('a 503 is waited out as the hub says, and a repeat carries the same key',
     return c.json({ task_id: 'task-00000000000000aa', status: 'queued', priority: 'normal', created_at: 1 }, 201);
   });
   const { url } = await listening(t, app);
-  const task = await hubClient({ url, token: 'secret' }).submit({ description: 'x' });
+  const task = await hubClient({ url, token: 'secret' }).tasks.submit({ description: 'x' });
   t.equal(task.task_id, 'task-00000000000000aa');
   t.equal(keys.length, 3);
   t.match(keys[0], /^[0-9a-f-]{36}$/);
@@ -44,7 +44,7 @@ t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
     return c.json({ error: 'hub_busy', message: 'much to do' }, 503, { 'retry-after': '3600' });
   });
   const { url } = await listening(t, app);
-  await t.rejects(hubClient({ url }).list(), {
+  await t.rejects(hubClient({ url }).tasks.list(), {
     code: 'AC_API',
     message: /503 hub_busy\): much to do/,
     details: { status: 503, error: 'hub_busy' },
@@ -59,7 +59,7 @@ t.test('what may not be done twice is not repeated once it was sent', async (t) 
     return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
   });
   const { url } = await listening(t, app);
-  await t.rejects(hubClient({ url }).cancel('task-00000000000000aa'), { code: 'AC_API' });
+  await t.rejects(hubClient({ url }).tasks.cancel('task-00000000000000aa'), { code: 'AC_API' });
   t.equal(calls, 1);
 });
 
@@ -67,7 +67,7 @@ t.test('a hub that is not there yet is waited for, anything may be sent then', a
   const port = await freePort();
   let answer: Promise<unknown> = Promise.resolve();
   const refused = new Promise<string>((onRetry) => {
-    answer = hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 20_000, onRetry }).cancel('task-00000000000000aa');
+    answer = hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 20_000, onRetry }).tasks.cancel('task-00000000000000aa');
   });
   t.match(await refused, /nothing listens there/);
   await listening(
@@ -80,7 +80,7 @@ t.test('a hub that is not there yet is waited for, anything may be sent then', a
 
 t.test('nobody there, and nobody comes', async (t) => {
   const port = await freePort();
-  await t.rejects(hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 0 }).stats(), {
+  await t.rejects(hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 0 }).tasks.stats(), {
     code: 'AC_API_UNREACHABLE',
     message: /cannot be reached: nothing listens there\. Start it with "agentcom hub"/,
   });
@@ -88,7 +88,7 @@ t.test('nobody there, and nobody comes', async (t) => {
 
 t.test('what no repeat would mend is not repeated', async (t) => {
   const tries: string[] = [];
-  await t.rejects(hubClient({ url: 'http://127.0.0.1:1', onRetry: (why) => tries.push(why) }).stats(), {
+  await t.rejects(hubClient({ url: 'http://127.0.0.1:1', onRetry: (why) => tries.push(why) }).tasks.stats(), {
     message: /cannot be reached: bad port\./,
   });
   t.strictSame(tries, []);
@@ -102,12 +102,12 @@ t.test('refusals and nonsense', async (t) => {
     .get('/health', (c) => c.redirect('http://127.0.0.1:1/elsewhere'));
   const { url } = await listening(t, app);
   const client = hubClient({ url: `${url}/`, token: 'x', retryWithinMs: 0 });
-  await t.rejects(client.list({ status: 'nope' }), {
+  await t.rejects(client.tasks.list({ status: 'nope' }), {
     code: 'AC_API',
     details: { status: 400, answer: { details: [{ field: 'status' }] } },
   });
-  await t.rejects(client.agents(), { code: 'AC_API', message: /text\/html.*not JSON\. Is http:.* an AgentCom hub\?/ });
-  await t.rejects(client.stats(), { code: 'AC_API', message: /502 http_502/ });
+  await t.rejects(client.agents.list(), { code: 'AC_API', message: /text\/html.*not JSON\. Is http:.* an AgentCom hub\?/ });
+  await t.rejects(client.tasks.stats(), { code: 'AC_API', message: /502 http_502/ });
   await t.rejects(client.health(), { code: 'AC_API_UNREACHABLE' }, 'the token does not follow to another address');
 });
 
@@ -119,10 +119,10 @@ t.test('the path of a prefix, encoded ids and the query reach the hub', async (t
   });
   const { url } = await listening(t, app);
   const client = hubClient({ url: `${url}/behind/proxy`, token: 'tok' });
-  await client.list({ status: 'queued', limit: 5, cursor: 'a&b', priority: undefined });
-  await client.agent('../x');
-  await client.revokeToken('a/b');
-  await client.bulk([{ description: 'a' }, { description: 'b' }]);
+  await client.tasks.list({ status: 'queued', limit: 5, cursor: 'a&b', priority: undefined });
+  await client.agents.get('../x');
+  await client.tokens.revoke('a/b');
+  await client.tasks.submitMany([{ description: 'a' }, { description: 'b' }]);
   t.strictSame(seen, [
     'GET /behind/proxy/api/tasks?status=queued&limit=5&cursor=a%26b Bearer tok',
     'GET /behind/proxy/api/agents/..%2Fx Bearer tok',

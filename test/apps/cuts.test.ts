@@ -24,7 +24,7 @@ await world.startSidecar('a1', throughProxy);
 
 /** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
 async function atWork(description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> {
-  const { task_id: id } = await api.submit({ description, metadata, needed_capabilities: ['code'] });
+  const { task_id: id } = await api.tasks.submit({ description, metadata, needed_capabilities: ['code'] });
   await world.event(id, ['woken']);
   const { pid } = await world.ledgerLine(id, 'start');
   return { id, pid };
@@ -32,7 +32,7 @@ async function atWork(description: string, metadata: Readonly<Record<string, unk
 
 async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
   await world.event(id, ['completed', 'dead_lettered']);
-  t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0, assigned_to: 'a1', result: { output: { pid } } });
+  t.match(await api.tasks.get(id), { status: 'completed', generation: 1, retry_count: 0, assigned_to: 'a1', result: { output: { pid } } });
   t.strictSame(await world.history(id), UNDISTURBED);
   t.strictSame(endsOf(world.ledger(), id), [pid]);
   neverTwice(t, world.ledger(), [id]);
@@ -40,7 +40,7 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
 
 /** The events of these names. */
 async function story(id: string, names: readonly string[]): Promise<readonly HistoryEntry[]> {
-  return (await api.get(id)).history.filter((entry) => names.includes(entry.event));
+  return (await api.tasks.get(id)).history.filter((entry) => names.includes(entry.event));
 }
 
 t.test('a socket cut in mid-task, and one refused for a moment: the same assignment goes on', async (t) => {
@@ -54,7 +54,7 @@ t.test('a socket cut in mid-task, and one refused for a moment: the same assignm
   await world.ledgerLine(ends.id, 'end');
   await proxy.restore();
   await endsUndisturbed(t, ends);
-  t.match(await api.get(goesOn.id), { status: 'assigned', generation: 1 });
+  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1 });
   world.release(goesOn.id);
   await endsUndisturbed(t, goesOn);
 });
@@ -73,17 +73,17 @@ t.test('a cancel ends the whole tree, deaf processes too, and the history has it
   const child = await world.ledgerLine(id, 'child');
   t.ok(await lives(pid));
   t.ok(await lives(child.pid));
-  await api.cancel(id);
+  await api.tasks.cancel(id);
   await world.event(id, ['stop_confirmed']);
   t.notOk(await lives(pid), 'the agent is gone');
   t.notOk(await lives(child.pid), 'what it started is gone');
-  t.match(await api.get(id), { status: 'cancelled', assigned_to: null });
+  t.match(await api.tasks.get(id), { status: 'cancelled', assigned_to: null });
   t.strictSame(await world.history(id), [...UNDISTURBED.slice(0, -1), 'cancelled', 'stop_requested', 'stop_confirmed']);
   const [confirmed, ...more] = await story(id, ['stop_confirmed']);
   t.match(confirmed, { agent_id: 'a1', generation: 1 });
   t.strictSame([confirmed?.details, more], [{ outcome: 'killed' }, []]);
   t.strictSame(endsOf(world.ledger(), id), []);
-  t.strictSame((await api.agent('a1')).tasks, [], 'its slot is free');
+  t.strictSame((await api.agents.get('a1')).tasks, [], 'its slot is free');
 });
 
 t.test('away for longer than the grace: another agent gets the tasks, and nothing of the first one counts', async (t) => {
@@ -92,7 +92,7 @@ t.test('away for longer than the grace: another agent gets the tasks, and nothin
   const obeys = await atWork('its agent obeys SIGTERM');
   const deaf = await atWork('its agent does not', { ignore_term: true });
   const late = await atWork('its agent ends while it is cut off');
-  const { task_id: unheard } = await api.submit({ description: 'its agent falls silent', needed_capabilities: ['silent'] });
+  const { task_id: unheard } = await api.tasks.submit({ description: 'its agent falls silent', needed_capabilities: ['silent'] });
   await world.event(unheard, ['woken']);
   await world.startSidecar('a2', { capabilities: ['code', 'silent'], extra: 'slots: 4' });
   const ids = [obeys.id, deaf.id, late.id, unheard];
@@ -116,7 +116,7 @@ t.test('away for longer than the grace: another agent gets the tasks, and nothin
     world.release(id);
     await world.event(id, ['completed', 'dead_lettered']);
     const output = { pid: second.pid, generation: 3 };
-    t.match(await api.get(id), { status: 'completed', generation: 3, retry_count: 1, assigned_to: 'a2', result: { output } });
+    t.match(await api.tasks.get(id), { status: 'completed', generation: 3, retry_count: 1, assigned_to: 'a2', result: { output } });
     t.strictSame(await story(id, ['late_result', 'retried', 'failed']), []);
     const confirmed = (await story(id, ['stop_confirmed'])).map(({ details }) => details);
     t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'for the grace nothing was heard of it');

@@ -12,8 +12,8 @@ t.test('R13: dispatch is blocked while its checks fail, with the reason, and rel
   await world.startHub();
   const program = join(world.dir, 'agent-program');
   await world.startSidecar('a1', { argv: [program, resolve(import.meta.dirname, 'ledger-agent.mjs')] });
-  const { task_id: id } = await world.api.submit({ description: 'waits for a program', metadata: { ms: 10 } });
-  t.match(await world.api.get(id), { status: 'queued', waiting_for: { message: /until its checks pass \(program: There is no / } });
+  const { task_id: id } = await world.api.tasks.submit({ description: 'waits for a program', metadata: { ms: 10 } });
+  t.match(await world.api.tasks.get(id), { status: 'queued', waiting_for: { message: /until its checks pass \(program: There is no / } });
 
   const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
   const doctor = (...more: readonly string[]) => run(['doctor', '--agent', 'a1', ...more], { env });
@@ -25,7 +25,7 @@ t.test('R13: dispatch is blocked while its checks fail, with the reason, and rel
   const well = JSON.parse((await doctor('--json')).out) as Record<string, unknown>;
   t.match(well, { checked_now: true, checks: { ok: true, failed: [], passed: [{ check: 'cwd' }, { check: 'program' }] } });
   await world.event(id, ['completed']);
-  t.strictSame((await world.api.get(id)).retry_count, 0);
+  t.strictSame((await world.api.tasks.get(id)).retry_count, 0);
 });
 
 t.test('one that is away, or does not answer, is told by what it said last', async (t) => {

@@ -144,8 +144,8 @@ function submitNumber(n: number): Submit {
 async function submitOnce(api: HubClient, { key, descriptions }: Submit): Promise<readonly string[]> {
   const bodies = descriptions.map((description) => ({ description }));
   const [only] = bodies;
-  if (bodies.length === 1 && only !== undefined) return [(await api.submit(only, key)).task_id];
-  return (await api.bulk(bodies, key)).task_ids;
+  if (bodies.length === 1 && only !== undefined) return [(await api.tasks.submit(only, key)).task_id];
+  return (await api.tasks.submitMany(bodies, key)).task_ids;
 }
 
 /** No answer, or that the hub has too much to do; every other refusal is a finding. */
@@ -159,7 +159,7 @@ async function storedTasks(api: HubClient): Promise<readonly StoredTask[]> {
   const stored: StoredTask[] = [];
   let cursor: string | undefined;
   do {
-    const page = await api.list({ limit: PAGE, cursor });
+    const page = await api.tasks.list({ limit: PAGE, cursor });
     stored.push(...page.tasks);
     cursor = page.next_cursor ?? undefined;
   } while (cursor !== undefined);

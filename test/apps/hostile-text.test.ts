@@ -14,7 +14,7 @@ const world = await makeWorld(t, { hubTiming: { leaseMs: 60_000 } });
 const { api } = world;
 /** What is counted of tasks and agents; what was refused is counted too, as it should be. */
 const stored = async (): Promise<object> => {
-  const { refused: _, ...rest } = await api.stats();
+  const { refused: _, ...rest } = await api.tasks.stats();
   return rest;
 };
 const echoDir = join(world.dir, 'echo');
@@ -68,13 +68,13 @@ const METADATA = JSON.parse(
 t.test('every text arrives byte for byte by standard input, file and argument, and as a result', async (t) => {
   const sent = await Promise.all(
     Object.entries(TEXTS).map(async ([name, text]) => {
-      const { task_id: id } = await api.submit({ description: text, metadata: METADATA, repo: `$(${touch('repo')})` });
+      const { task_id: id } = await api.tasks.submit({ description: text, metadata: METADATA, repo: `$(${touch('repo')})` });
       return { name, text, id };
     }),
   );
   await Promise.all(sent.map(({ id }) => world.event(id, ['completed', 'dead_lettered'])));
   for (const { name, text, id } of sent) {
-    const task = await api.get(id);
+    const task = await api.tasks.get(id);
     const result = task.result as { readonly output: unknown } | null;
     t.strictSame([task.status, task.description, result?.output], ['completed', text, text], `${name}: over HTTP, both ways`);
     const stdin = await readFile(join(echoDir, `${id}.stdin`));

@@ -21,7 +21,7 @@ let sidecar: Program = await world.startSidecar('a1', { extra: 'slots: 8' });
 
 /** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
 async function atWork(description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> {
-  const { task_id: id } = await api.submit({ description, metadata, needed_capabilities: ['code'] });
+  const { task_id: id } = await api.tasks.submit({ description, metadata, needed_capabilities: ['code'] });
   await world.event(id, ['woken']);
   const { pid } = await world.ledgerLine(id, 'start');
   return { id, pid };
@@ -30,7 +30,7 @@ async function atWork(description: string, metadata: Readonly<Record<string, unk
 /** Waits for the task's end, which must be the only one, by the first assignment and by this run. */
 async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
   await world.event(id, ['completed', 'dead_lettered']);
-  const task = await api.get(id);
+  const task = await api.tasks.get(id);
   t.match(task, { status: 'completed', generation: 1, retry_count: 0, assigned_to: 'a1' });
   t.strictSame(resultOf(task), { pid, generation: 1 }, 'the result of the run that was there all the time');
   t.strictSame(await world.history(id), UNDISTURBED);
@@ -48,7 +48,7 @@ t.test('the hub: agents work on, and what ends meanwhile is reported when it is 
   await world.ledgerLine(ends.id, 'end');
   hub = await world.startHub();
   await endsUndisturbed(t, ends);
-  t.match(await api.get(goesOn.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
+  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
   world.release(goesOn.id);
   await endsUndisturbed(t, goesOn);
 });
@@ -61,7 +61,7 @@ t.test('the sidecar: its runs are adopted, and a result that was written meanwhi
   await world.ledgerLine(ends.id, 'end');
   sidecar = await world.startSidecar('a1');
   await endsUndisturbed(t, ends);
-  t.match(await api.get(goesOn.id), { status: 'assigned', generation: 1 });
+  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1 });
   world.release(goesOn.id);
   await endsUndisturbed(t, goesOn);
 });
@@ -98,7 +98,7 @@ t.test('the agent: its attempt is spent and the next one ends the task', async (
     'woken',
     'completed',
   ]);
-  const task = await api.get(id);
+  const task = await api.tasks.get(id);
   t.match(task, { status: 'completed', generation: 3, retry_count: 1 });
   t.strictSame(resultOf(task), { pid: next.pid, generation: next.generation });
   t.strictSame(endsOf(world.ledger(), id), [next.pid]);
@@ -112,7 +112,7 @@ t.test('the sidecar and its agent: the assignment is lost, not left hanging', as
   sidecar = await world.startSidecar('a1');
   world.release(id);
   await world.event(id, ['completed', 'dead_lettered']);
-  const task = await api.get(id);
+  const task = await api.tasks.get(id);
   t.match(task, { status: 'completed', retry_count: 1 });
   const failed = task.history.find((event) => event.event === 'failed' || event.event === 'lost');
   t.match(failed, { generation: 1, details: { kind: 'lost' } });
@@ -124,9 +124,9 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
   await writeFile(program, '#!/bin/sh\nexit 0\n', { mode: 0o700 });
   const options = { capabilities: ['late'], argv: [program], timing: { wakeRetriesMs: [1_000, 1_000, 1_000] } };
   const first = await world.startSidecar('a2', options);
-  const { task_id: id } = await api.submit({ description: 'woken by the second sidecar', needed_capabilities: ['late'] });
+  const { task_id: id } = await api.tasks.submit({ description: 'woken by the second sidecar', needed_capabilities: ['late'] });
   const wakes = async (): Promise<unknown> =>
-    (await api.get(id)).history.flatMap(({ event, details }) =>
+    (await api.tasks.get(id)).history.flatMap(({ event, details }) =>
       event === 'woken' || event === 'wake_failed' ? [details?.['status']] : [],
     );
   await world.event(id, ['wake_failed']);
@@ -137,7 +137,7 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
   await world.ledgerLine(id, 'start');
   world.release(id);
   await world.event(id, ['completed', 'dead_lettered']);
-  t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0 });
+  t.match(await api.tasks.get(id), { status: 'completed', generation: 1, retry_count: 0 });
   t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'wake_failed', 'woken', 'completed']);
   t.strictSame(await wakes(), ['success', 'failed', 'success']);
   t.equal(endsOf(world.ledger(), id).length, 1);
@@ -151,9 +151,9 @@ t.test('R10, R12: an agent that crashes at its start is started once for each at
   await writeFile(program, `#!/bin/sh\necho "$AGENTCOM_TASK_ID" >> '${starts}'\necho 'no such module' >&2\nexit 3\n`, { mode: 0o700 });
   const crashing = await world.startSidecar('a3', { capabilities: ['crashing'], argv: [program] });
   const submit = { description: 'crashes', needed_capabilities: ['crashing'] };
-  const { task_id: id } = await api.submit({ ...submit, max_retries: 1 });
+  const { task_id: id } = await api.tasks.submit({ ...submit, max_retries: 1 });
   await world.event(id, ['dead_lettered']);
-  const { history } = await api.get(id);
+  const { history } = await api.tasks.get(id);
   t.strictSame(
     history.flatMap(({ event }) => (['woken', 'wake_failed', 'failed'].includes(event) ? [event] : [])),
     ['woken', 'failed', 'woken', 'failed'],
@@ -165,8 +165,8 @@ t.test('R10, R12: an agent that crashes at its start is started once for each at
   });
   t.equal((await readFile(starts, 'utf8')).trim().split('\n').length, 2);
   for (const n of [2, 3])
-    await world.event((await api.submit({ ...submit, description: `crashes ${n}`, max_retries: 0 })).task_id, ['dead_lettered']);
-  t.match(await api.agent('a3'), { status: 'paused', paused_reason: /3 tasks in a row.*exited with code 3/ });
+    await world.event((await api.tasks.submit({ ...submit, description: `crashes ${n}`, max_retries: 0 })).task_id, ['dead_lettered']);
+  t.match(await api.agents.get('a3'), { status: 'paused', paused_reason: /3 tasks in a row.*exited with code 3/ });
   await crashing.kill('SIGTERM');
 });
 
@@ -178,20 +178,20 @@ t.test('R12: tasks that are too large for a program are their own fault, and pau
   const small = await world.startSidecar('a4', { capabilities: ['argument'], argv: [program, '--', 'task: ${TASK_JSON}'] });
   const submit = { description: 'large', needed_capabilities: ['argument'] };
   for (let n = 0; n < 3; n += 1) {
-    const { task_id: id } = await api.submit({ ...submit, metadata: { pad: 'x'.repeat(140_000) } });
+    const { task_id: id } = await api.tasks.submit({ ...submit, metadata: { pad: 'x'.repeat(140_000) } });
     await world.event(id, ['dead_lettered']);
-    t.match(await api.get(id), { retry_count: 1, assigned_to: null });
-    const failed = (await api.get(id)).history.find(({ event }) => event === 'failed');
+    t.match(await api.tasks.get(id), { retry_count: 1, assigned_to: null });
+    const failed = (await api.tasks.get(id)).history.find(({ event }) => event === 'failed');
     t.match(failed?.details, { kind: 'agent_failed', cause: 'limit', error: /128 KiB/ });
   }
-  const { task_id: id } = await api.submit(submit);
+  const { task_id: id } = await api.tasks.submit(submit);
   await world.event(id, ['completed']);
   await small.kill('SIGTERM');
 });
 
 t.test('both, amid the wakes of many tasks: each ends, once', async (t) => {
   const drafts = Array.from({ length: 16 }, (_, n) => ({ description: `one of many: ${n}`, needed_capabilities: ['code'] }));
-  const { task_ids: ids } = await api.bulk(drafts);
+  const { task_ids: ids } = await api.tasks.submitMany(drafts);
   // Eight are given out at once. Here some are not accepted yet, some not woken, some at work.
   await Promise.race(ids.map((id) => world.event(id, ['accepted'])));
   await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
@@ -199,7 +199,7 @@ t.test('both, amid the wakes of many tasks: each ends, once', async (t) => {
   world.release();
   await Promise.all(ids.map((id) => world.event(id, ['completed', 'dead_lettered'])));
   for (const id of ids) {
-    const task = await api.get(id);
+    const task = await api.tasks.get(id);
     t.equal(task.status, 'completed');
     t.equal(task.retry_count, lostBeforeTheyBegan(task), 'what was at work or finished cost nothing');
     t.equal((await world.history(id)).filter((event) => event === 'completed').length, 1);

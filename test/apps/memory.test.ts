@@ -9,9 +9,9 @@ t.test('on memory() a hub works, says that it keeps nothing, and keeps nothing',
   t.match(await api.health(), { status: 'ok', storage: 'memory', durable: false });
   const said = hub.log().split('\n').find((line) => line.includes('keeps nothing')); // prettier-ignore
   t.match(JSON.parse(said ?? '{}'), { level: 'warn', storage: 'memory', durable: false });
-  await api.submit({ description: 'waits for an agent, in vain' });
-  t.match(await api.stats(), { queued: 1 });
+  await api.tasks.submit({ description: 'waits for an agent, in vain' });
+  t.match(await api.tasks.stats(), { queued: 1 });
   t.equal(await hub.kill('SIGTERM'), 0);
   await world.startHub();
-  t.match(await api.stats(), { queued: 0 });
+  t.match(await api.tasks.stats(), { queued: 0 });
 });

@@ -22,11 +22,11 @@ t.test('R1, R2: told to stop while Postgres says nothing, a hub ends in time and
   const { api } = world;
   const hub = await world.startHub();
   await world.startSidecar('a1', { extra: 'slots: 4' });
-  const { task_id: told } = await api.submit({ description: 'told before' });
+  const { task_id: told } = await api.tasks.submit({ description: 'told before' });
   await world.event(told, ['woken']);
   network.fallSilent();
   const keys = ['k1', 'k2', 'k3'];
-  const asked = keys.map((key) => api.submit({ description: 'asked meanwhile' }, key).then(() => 'told', () => 'not told')); // prettier-ignore
+  const asked = keys.map((key) => api.tasks.submit({ description: 'asked meanwhile' }, key).then(() => 'told', () => 'not told')); // prettier-ignore
   await sleep(ASKED_MS);
   const beganMs = performance.now();
   const end = await Promise.race([hub.kill('SIGTERM'), sleep(STOPPED_WITHIN_MS)]);
@@ -40,9 +40,9 @@ t.test('R1, R2: told to stop while Postgres says nothing, a hub ends in time and
   world.release(told);
   await world.event(told, ['completed']);
   for (const key of keys) {
-    const { task_id: id } = await api.submit({ description: 'asked meanwhile' }, key);
+    const { task_id: id } = await api.tasks.submit({ description: 'asked meanwhile' }, key);
     world.release(id);
     await world.event(id, ['completed']);
   }
-  t.match(await api.stats(), { completed: 1 + keys.length }, 'each once');
+  t.match(await api.tasks.stats(), { completed: 1 + keys.length }, 'each once');
 });

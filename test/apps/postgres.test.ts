@@ -20,7 +20,7 @@ let hub = await world.startHub();
 await world.startSidecar('a1', { extra: 'slots: 4' });
 
 async function atWork(description: string): Promise<string> {
-  const { task_id: id } = await api.submit({ description });
+  const { task_id: id } = await api.tasks.submit({ description });
   await world.event(id, ['woken']);
   await world.ledgerLine(id, 'start');
   return id;
@@ -28,7 +28,7 @@ async function atWork(description: string): Promise<string> {
 
 async function endsOnce(id: string): Promise<void> {
   await world.event(id, ['completed', 'dead_lettered']);
-  t.match(await api.get(id), { status: 'completed', generation: 1, retry_count: 0 });
+  t.match(await api.tasks.get(id), { status: 'completed', generation: 1, retry_count: 0 });
   t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed']);
 }
 
@@ -37,7 +37,7 @@ t.test('a task travels, and /health tells what it is kept in', async (t) => {
   const id = await atWork('the first one');
   world.release(id);
   await endsOnce(id);
-  t.match(await api.stats(), { completed: 1 });
+  t.match(await api.tasks.stats(), { completed: 1 });
 });
 
 t.test('the hub killed: what was acknowledged is there, and the agent works on', async () => {
@@ -75,7 +75,7 @@ t.test(
     await endsOnce(ends);
     world.release(goesOn);
     await endsOnce(goesOn);
-    const { task_id: id } = await api.submit({ description: 'comes while Postgres is down' }, 'while-away');
+    const { task_id: id } = await api.tasks.submit({ description: 'comes while Postgres is down' }, 'while-away');
     world.release(id);
     await endsOnce(id);
   },

@@ -29,7 +29,7 @@ async function begin(agentId: string, script: string) {
   const cwd = join(folder, 'project');
   const options = { bin: [process.execPath, AGENT], cwd, session: 'resume', graceMs: 500, env: { SESSIONS_DIR: folder } };
   const sidecar = await world.startSidecar(agentId, { capabilities: [agentId], wake: ['claudeCode', options] });
-  const { task_id: id } = await api.submit({ description: 'go on', needed_capabilities: [agentId], max_retries: 3 });
+  const { task_id: id } = await api.tasks.submit({ description: 'go on', needed_capabilities: [agentId], max_retries: 3 });
   const starts = (): readonly Start[] => {
     if (!existsSync(join(folder, 'starts'))) return [];
     const lines = readFileSync(join(folder, 'starts'), 'utf8').trim().split('\n');
@@ -43,7 +43,7 @@ async function begin(agentId: string, script: string) {
 
 async function ended(id: string): Promise<TaskDetail> {
   await world.event(id, ['completed', 'dead_lettered']);
-  return api.get(id);
+  return api.tasks.get(id);
 }
 
 t.test('another attempt goes on with it, and what was used before is not counted twice', async (t) => {

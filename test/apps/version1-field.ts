@@ -83,7 +83,7 @@ export function field(world: World): Field {
   let sockets = 0;
 
   const connect: Field['connect'] = async (agentId, options = {}) => {
-    const token = tokens.get(agentId) ?? (await api.createToken({ agent_id: agentId })).token ?? '';
+    const token = tokens.get(agentId) ?? (await api.tokens.create({ agent_id: agentId })).token ?? '';
     tokens.set(agentId, token);
     sockets += 1;
     return v1Client({ port, agentId, token, address: `198.51.${sockets >> 8}.${sockets & 255}`, ...options });
@@ -104,7 +104,7 @@ export function field(world: World): Field {
   const assigned: Field['assigned'] = async (agentId, submit = {}) => {
     const client = await free(agentId);
     const description = `of ${agentId}`;
-    const { task_id: id } = await api.submit({ description, needed_capabilities: [agentId], ...submit });
+    const { task_id: id } = await api.tasks.submit({ description, needed_capabilities: [agentId], ...submit });
     return { client, id, assign: await comes(client, ASSIGN, { task: id, generation: 1, description }) };
   };
   const accepted: Field['accepted'] = async (agentId, submit) => {
@@ -132,7 +132,7 @@ export function field(world: World): Field {
         case 'unknown to the hub':
           return stand(await free(agentId), UNKNOWN_TASK);
         case 'queued': {
-          const { task_id: id } = await api.submit({ description: 'of nobody', needed_capabilities: ['nobody-can'] });
+          const { task_id: id } = await api.tasks.submit({ description: 'of nobody', needed_capabilities: ['nobody-can'] });
           return stand(await free(agentId), id);
         }
         case 'assigned': {
@@ -166,7 +166,7 @@ export function field(world: World): Field {
           const { client, id } = await accepted(agentId, { max_retries: 0 });
           await says(client, { type: 'task_recovering', task_id: id, last_status: 'waking' }, { type: 'task_reassign', task_id: id });
           const [returned, next] = [await back(client, { capabilities: [] }), await free(other, { capabilities: [agentId] })];
-          await api.retry(id);
+          await api.tasks.retry(id);
           await says(
             next,
             { type: 'task_accepted', task_id: (await next.next())['task_id'] },

@@ -40,10 +40,10 @@ const nameOf = ({ given, when, maxRetries }: Row): string =>
 async function runRow(row: Row, index: number): Promise<(t: Test) => void> {
   const { client, values, end } = await stand(row, `row-${index}`);
   const isKnown = row.when !== 'unknown to the hub';
-  const before = isKnown ? (await api.get(values.task)).history.length : 0;
+  const before = isKnown ? (await api.tasks.get(values.task)).history.length : 0;
   client.send(fill(row.given, values) as Readonly<Record<string, unknown>>);
   const answers = await client.answers(row.wanted.length);
-  const task = isKnown ? await api.get(values.task) : null;
+  const task = isKnown ? await api.tasks.get(values.task) : null;
   await end();
   return (t) => {
     t.strictSame(answers, fill(row.wanted, values, answers), nameOf(row));
@@ -68,7 +68,10 @@ await t.test('two agents talk, and each is told of the other', async (t) => {
     const came = await other.toldOf('one');
     t.strictSame(came, fill(told, values, came), `the other is told of ${JSON.stringify(given)}`);
   }
-  t.match(await api.agent('one'), { resources: { cpu_percent: 12.5, ram_used_bytes: 4_096 }, reported_status: 'restarting: an update' });
+  t.match(await api.agents.get('one'), {
+    resources: { cpu_percent: 12.5, ram_used_bytes: 4_096 },
+    reported_status: 'restarting: an update',
+  });
   await client.cut();
   t.strictSame(await other.toldOf('one'), { type: 'agent_left', agent_id: 'one' });
   await other.cut();
@@ -153,7 +156,7 @@ atOnce('the whole life of a task', async () => {
     success_criteria: ['it counts'],
     verification_steps: [{ type: 'command_succeeds', target: 'npm test' }],
   };
-  const { task_id: id } = await api.submit({ ...asked, needed_capabilities: ['worker'] });
+  const { task_id: id } = await api.tasks.submit({ ...asked, needed_capabilities: ['worker'] });
   await comes(client, { ...ASSIGN, ...asked }, { task: id, generation: 1 });
   await says(client, { type: 'task_accepted', task_id: id }, { type: 'task_ack', task_id: id, status: 'accepted' });
   for (const frame of [
@@ -165,16 +168,16 @@ atOnce('the whole life of a task', async () => {
   }
   const result = { status: 'success', output: '3 files', tokens_used: 5 };
   await says(client, { type: 'task_complete', task_id: id, generation: 1, result }, { type: 'task_ack', task_id: id, status: 'complete' });
-  has(await api.get(id), { status: 'completed', result, tokens_used: 5, retry_count: 0, generation: 1 });
+  has(await api.tasks.get(id), { status: 'completed', result, tokens_used: 5, retry_count: 0, generation: 1 });
   same(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'progress', 'completed']);
 });
 
 atOnce('a cancelled task: told to stop, and free by its next word', async () => {
   const { client, id } = await accepted('stops');
-  const next = await api.submit({ description: 'the next', needed_capabilities: ['stops'] });
-  await api.cancel(id);
+  const next = await api.tasks.submit({ description: 'the next', needed_capabilities: ['stops'] });
+  await api.tasks.cancel(id);
   await comes(client, { type: 'task_cancelled', task_id: id, timestamp: A_TIME });
-  has(await api.agent('stops'), { pending_stops: 1, status: 'stopping' });
+  has(await api.agents.get('stops'), { pending_stops: 1, status: 'stopping' });
   client.send({ type: 'status', status: 'idle' });
   const frames = await client.answers(2);
   const assign = fill(ASSIGN, { task: next.task_id, generation: 1, description: 'the next' }, frames[1]);
@@ -189,15 +192,15 @@ atOnce('silent about what it accepted for 5 s after it came back, its attempt is
   await says(back, identifyFrame(back), { type: 'identified', agent_id: 'forgets' });
   await world.event(id, ['lost']);
   ok(Date.now() - beforeMs > 4_500, 'not before it had its time');
-  has(await api.get(id), { status: 'queued', generation: 2, retry_count: 1 });
+  has(await api.tasks.get(id), { status: 'queued', generation: 2, retry_count: 1 });
 });
 
 atOnce('it says idle at every identify: it is taken as working for 5 s, and one that waits gets its task then', async () => {
   const client = await connect('waits');
-  const { task_id: id } = await api.submit({ description: 'waits', needed_capabilities: ['waits'] });
+  const { task_id: id } = await api.tasks.submit({ description: 'waits', needed_capabilities: ['waits'] });
   const beforeMs = Date.now();
   await says(client, identifyFrame(client), { type: 'identified', agent_id: 'waits' });
-  same((await api.get(id)).waiting_for?.reason, 'agent_busy');
+  same((await api.tasks.get(id)).waiting_for?.reason, 'agent_busy');
   await comes(client, ASSIGN, { task: id, generation: 1, description: 'waits' });
   ok(Date.now() - beforeMs > 4_500);
 });
@@ -206,12 +209,12 @@ atOnce('pings alone renew a lease; a lease that nobody renews ends, and its resu
   const [pings, silent] = [await accepted('pings'), await accepted('silent')];
   const pinging = setInterval(() => pings.client.send({ type: 'ping' }), 500);
   await comes(silent.client, { type: 'task_cancelled', task_id: silent.id, timestamp: A_TIME }).finally(() => clearInterval(pinging));
-  const reason = (await api.get(silent.id)).history.find((event) => event.event === 'lost')?.details?.['reason'];
+  const reason = (await api.tasks.get(silent.id)).history.find((event) => event.event === 'lost')?.details?.['reason'];
   same(reason, 'lease_expired');
-  has(await api.get(pings.id), { status: 'assigned', generation: 1 });
+  has(await api.tasks.get(pings.id), { status: 'assigned', generation: 1 });
   const late = { type: 'task_complete', task_id: silent.id, generation: 1, result: 'late' };
   await says(silent.client, late, { type: 'error', error: 'task_complete_failed: stale_generation' });
-  const after = (await api.get(silent.id)).history.slice(-2).map(({ event, details }) => [event, details]);
+  const after = (await api.tasks.get(silent.id)).history.slice(-2).map(({ event, details }) => [event, details]);
   same(after, [
     ['stop_confirmed', { outcome: 'reported' }],
     [
@@ -219,7 +222,7 @@ atOnce('pings alone renew a lease; a lease that nobody renews ends, and its resu
       { result: '"late"', result_bytes: 6, result_sha256: createHash('sha256').update('"late"').digest('hex'), result_kept: true },
     ],
   ]);
-  has(await api.get(silent.id), { status: 'queued', retry_count: 1 });
+  has(await api.tasks.get(silent.id), { status: 'queued', retry_count: 1 });
 });
 
 atOnce('a socket that answers no ping is closed, one that answers is not', async () => {
@@ -237,7 +240,7 @@ atOnce('the newest connection wins, and a fourth replacement within a minute is 
   const fourth = await connect('twice');
   await says(fourth, identifyFrame(fourth), { type: 'error', error: 'agent_id_in_use' });
   same(await fourth.closed, 4001);
-  const { conflict_until: until } = await api.agent('twice');
+  const { conflict_until: until } = await api.agents.get('twice');
   ok(Number(until) > Date.now() + 200_000 && Number(until) < Date.now() + 301_000, 'shown with the agent');
   const open = connections[3];
   if (open !== undefined) await says(open, { type: 'status', status: 'idle' }, { type: 'status_updated', status: 'idle' });
@@ -247,7 +250,7 @@ atOnce('what comes too often: progress is merged, messages are limited, and neit
   const { client, id } = await accepted('talks');
   for (let progress = 1; progress <= 40; progress += 1) client.send({ type: 'task_progress', task_id: id, progress });
   await world.event(id, ['progress'], undefined, (data) => (data['details'] as { readonly progress?: unknown }).progress === 40);
-  const stored = (await api.get(id)).history.filter((event) => event.event === 'progress').map((event) => event.details);
+  const stored = (await api.tasks.get(id)).history.filter((event) => event.event === 'progress').map((event) => event.details);
   same(stored, [{ progress: 1 }, { progress: 40 }]);
   for (let n = 1; n <= 12; n += 1) client.send({ type: 'message', to: 'talks', payload: n });
   const answers = await client.answers(12);

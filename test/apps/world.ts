@@ -167,7 +167,7 @@ export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListe
       } = options;
       const config = join(dir, `${agentId}.config.mjs`);
       if (!existsSync(config)) {
-        const { token } = await api.createToken({ agent_id: agentId });
+        const { token } = await api.tokens.create({ agent_id: agentId });
         writeFileSync(
           config,
           `import { defineConfig } from 'agentcom';
@@ -209,7 +209,7 @@ export default defineConfig({ sidecar: { hubs: [${JSON.stringify(hubUrl)}], agen
 }
 
 const historyOf = async (api: HubClient, taskId: string): Promise<readonly string[]> =>
-  (await api.get(taskId)).history.map((event) => event.event);
+  (await api.tasks.get(taskId)).history.map((event) => event.event);
 
 async function startProgram(
   logFile: string,

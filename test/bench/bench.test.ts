@@ -30,14 +30,14 @@ t.test('a hub is loaded, measured and checked', async (t) => {
 
     const bulk = await load.do('submit', { ...plan, count: COUNT, perRequest: 50, inFlight: 2, withKeys: false });
     t.equal(bulk.value.answers.count, 3, 'a bulk is a request for each 50');
-    t.equal((await hub.api.stats())['queued'], COUNT);
+    t.equal((await hub.api.tasks.stats())['queued'], COUNT);
 
     const sidecars = await hub.newSidecars(2, 8);
     const drained = COUNT - 40;
     const live = { ...plan, sidecars, atOnce: false };
     const { value, hubCpuMs } = await hub.measured(() => load.do('live', { ...live, count: drained, submit: { how: 'waiting' } }));
     t.ok(value.value.seconds > 0 && hubCpuMs >= 0 && value.cpuMs > 0);
-    const left = (await hub.api.stats()) as Readonly<Record<string, number>>;
+    const left = (await hub.api.tasks.stats()) as Readonly<Record<string, number>>;
     t.ok((left['completed'] ?? 0) >= drained && (left['queued'] ?? 0) > 0, 'a drain leaves what it was not asked for');
     t.equal(left['assigned'], 0, 'and nothing half done');
 
@@ -57,10 +57,10 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     await load.do('submit', { ...plan, count: 10, perRequest: 10, inFlight: 1, withKeys: false });
     const stepping = await hub.newSidecars(2, 5);
     t.ok((await load.do('assignAll', { ports: hub.ports, sidecars: stepping, count: 10 })).value > 0);
-    t.equal((await hub.api.stats())['assigned'], 10, 'all are assigned before one is accepted');
+    t.equal((await hub.api.tasks.stats())['assigned'], 10, 'all are assigned before one is accepted');
     t.ok((await load.do('acceptAll', undefined)).value > 0);
     t.ok((await load.do('completeAll', undefined)).value > 0);
-    t.equal((await hub.api.stats())['completed'], 190);
+    t.equal((await hub.api.tasks.stats())['completed'], 190);
 
     await t.rejects(
       load.do('submit', { ...plan, token: 'wrong', count: 1, perRequest: 1, inFlight: 1, withKeys: false }),

@@ -72,7 +72,7 @@ export async function cancelRun(t: TestEnd, options: CancelOptions): Promise<Can
 }
 
 async function plantTree(world: ChaosWorld, description: string): Promise<Tree> {
-  const { task_id: taskId } = await world.api.submit({ description });
+  const { task_id: taskId } = await world.api.tasks.submit({ description });
   const file = join(world.dir, 'ledger', 'trees', `${taskId}.pids`);
   await until(`${taskId}: its agent to start`, () => existsSync(file));
   const pids = readFileSync(file, 'utf8').trim().split(' ').map(Number);
@@ -97,7 +97,7 @@ function shapeFaults({ taskId, members }: Tree): readonly string[] {
 
 async function cancelTree(world: ChaosWorld, { taskId, members }: Tree): Promise<CancelTimes & { readonly survivors: readonly number[] }> {
   const calledMs = Date.now();
-  await world.api.cancel(taskId);
+  await world.api.tasks.cancel(taskId);
   await until(`${taskId}: its processes to end`, () => !members.some(isAlive));
   const goneMs = Date.now() - calledMs;
   const confirmation = await confirmationOf(world, taskId);
@@ -110,7 +110,7 @@ async function cancelTree(world: ChaosWorld, { taskId, members }: Tree): Promise
 async function confirmationOf(world: ChaosWorld, taskId: string): Promise<HistoryEntry> {
   const untilMs = performance.now() + WITHIN_MS;
   while (performance.now() < untilMs) {
-    const found = (await world.api.get(taskId)).history.find(({ event }) => event === 'stop_confirmed');
+    const found = (await world.api.tasks.get(taskId)).history.find(({ event }) => event === 'stop_confirmed');
     if (found !== undefined) return found;
     await sleep(20);
   }
@@ -127,7 +127,7 @@ async function nameSurvivor(t: TestEnd, world: ChaosWorld): Promise<boolean | nu
   const frozen = tree.members[2];
   if (frozen === undefined) throw new Error(`${tree.taskId} has no third process`);
   ice.freeze(frozen.pid);
-  await world.api.cancel(tree.taskId);
+  await world.api.tasks.cancel(tree.taskId);
   const survivors = survivorsIn(await confirmationOf(world, tree.taskId));
   const areOthersGone = !tree.members.some((member) => member !== frozen && isAlive(member));
   const isNamed = isAlive(frozen) && areOthersGone && survivors.join() === String(frozen.pid);

@@ -157,11 +157,15 @@ function keepHubs(
 /** Says each submit to the next hub, and its repeat to the one after that. */
 function spreadOver(apis: readonly HubClient[]): HubClient {
   let calls = 0;
+  const first = apis[0] as HubClient;
   return {
-    ...(apis[0] as HubClient),
-    submit(body, key) {
-      calls += 1;
-      return (apis[calls % apis.length] as HubClient).submit(body, key);
+    ...first,
+    tasks: {
+      ...first.tasks,
+      submit(body, key) {
+        calls += 1;
+        return (apis[calls % apis.length] as HubClient).tasks.submit(body, key);
+      },
     },
   };
 }

@@ -91,7 +91,7 @@ export async function recoveryRun(t: TestEnd, options: RecoveryOptions): Promise
   for (const [agentId, machine] of machines) {
     if ((await machine.ready) === null) throw new Error(`${agentId} did not start; its log is ${world.logOf(agentId)}`);
   }
-  const { task_id: taskId } = await world.api.submit({ description: 'spare ok 3600', needed_capabilities: ['spare'] });
+  const { task_id: taskId } = await world.api.tasks.submit({ description: 'spare ok 3600', needed_capabilities: ['spare'] });
   let run = await runOf(world, taskId, []);
 
   const submits = steadySubmits(world.api);
@@ -159,7 +159,7 @@ async function runOf(world: ChaosWorld, task: string, died: readonly string[]): 
     if (line !== undefined) return line;
     await sleep(LOOK_MS);
   }
-  const { history, waiting_for: waitingFor } = await world.api.get(task);
+  const { history, waiting_for: waitingFor } = await world.api.tasks.get(task);
   const events = history.map(({ event }) => event).join(' ');
   throw new Error(`${task} runs nowhere within ${WITHIN_MS} ms: ${events}; ${waitingFor?.message ?? ''}`);
 }
@@ -191,7 +191,7 @@ function steadySubmits(api: HubClient): SteadySubmits {
   const submit = async (): Promise<void> => {
     const sentMs = Date.now();
     try {
-      const { task_id: id } = await api.submit({ description: 'meanwhile', needed_capabilities: ['archive-1'] });
+      const { task_id: id } = await api.tasks.submit({ description: 'meanwhile', needed_capabilities: ['archive-1'] });
       answered.push(id);
       last = { sentMs, answeredMs: Date.now() };
     } catch (thrown) {
@@ -236,20 +236,20 @@ function startOf(log: string, killedMs: number): Pick<Recovery, 'loadedMs' | 'pa
 
 async function countFound(api: HubClient, ids: readonly string[]): Promise<number> {
   let found = 0;
-  for (const id of ids) if ((await api.get(id)).id === id) found += 1;
+  for (const id of ids) if ((await api.tasks.get(id)).id === id) found += 1;
   return found;
 }
 
 /** What people ask of a store of this size, each once. */
 async function timeReads(api: HubClient, taskId: string): Promise<Readonly<Record<string, number>>> {
   const reads: Readonly<Record<string, () => Promise<unknown>>> = {
-    'the newest tasks': () => api.list(),
-    'by status': () => api.list({ status: 'completed' }),
-    'by status and priority, without a match': () => api.list({ status: 'assigned', priority: 'urgent' }),
-    'by status and agent, without a match': () => api.list({ status: 'dead_letter', assigned_to: 'past-1' }),
-    'by priority and agent, without a match': () => api.list({ priority: 'urgent', assigned_to: 'past-2' }),
-    'one task': () => api.get(taskId),
-    stats: () => api.stats(),
+    'the newest tasks': () => api.tasks.list(),
+    'by status': () => api.tasks.list({ status: 'completed' }),
+    'by status and priority, without a match': () => api.tasks.list({ status: 'assigned', priority: 'urgent' }),
+    'by status and agent, without a match': () => api.tasks.list({ status: 'dead_letter', assigned_to: 'past-1' }),
+    'by priority and agent, without a match': () => api.tasks.list({ priority: 'urgent', assigned_to: 'past-2' }),
+    'one task': () => api.tasks.get(taskId),
+    stats: () => api.tasks.stats(),
   };
   const times: Record<string, number> = {};
   for (const [name, read] of Object.entries(reads)) {

@@ -137,7 +137,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   await early?.begun;
   if (early !== null) surprises.push(...(await early.stop(true)));
   await drained(honest.waiting);
-  await Promise.all(Array.from({ length: READERS }, () => world.api.list({ limit: 500 })));
+  await Promise.all(Array.from({ length: READERS }, () => world.api.tasks.list({ limit: 500 })));
   await sleep(idleMs);
   const filesBefore = filesOf();
 
@@ -268,7 +268,7 @@ export async function startLight(
   const sidecars: LightSetting['sidecars'][number][] = [];
   for (let n = 1; n <= count; n += 1) {
     const agentId = `light-${n}`;
-    sidecars.push({ agentId, token: (await world.api.createToken({ agent_id: agentId })).token });
+    sidecars.push({ agentId, token: (await world.api.tokens.create({ agent_id: agentId })).token });
   }
   const file = join(world.dir, 'light.json');
   const setting: LightSetting = { ports, sidecars, sources: 1, countFile: null };

@@ -108,7 +108,7 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
   process.kill(light.program.pid, 'SIGUSR2');
   const completed = await untilCompleted(world, held.length);
   stopLooking();
-  const { agents = {} } = (await world.api.stats()) as { readonly agents?: Readonly<Record<string, number>> };
+  const { agents = {} } = (await world.api.tasks.stats()) as { readonly agents?: Readonly<Record<string, number>> };
   if (agents['offline'] !== 0) surprises.push(`the hub takes ${agents['offline']} agents for offline`);
   await light.program.kill('SIGKILL');
   const end = await hub.kill('SIGTERM');
@@ -126,7 +126,7 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
 /** Tasks that last until they are released, each accepted by its sidecar. */
 async function handOut(world: ChaosWorld, count: number): Promise<readonly string[]> {
   const bodies = Array.from({ length: count }, (_, n) => ({ description: `storm-${n} hold`, needed_capabilities: ['code'] }));
-  const { task_ids: ids } = await world.api.bulk(bodies);
+  const { task_ids: ids } = await world.api.tasks.submitMany(bodies);
   const accepted = new Set<string>();
   for await (const { event, data } of world.api.events({ lastEventId: '0', signal: AbortSignal.timeout(ALL_WITHIN_MS) })) {
     if (event === 'accepted') accepted.add(String(data['task_id']));
@@ -139,7 +139,7 @@ async function handOut(world: ChaosWorld, count: number): Promise<readonly strin
 async function untilCompleted(world: ChaosWorld, count: number): Promise<number> {
   const untilMs = performance.now() + ENDED_WITHIN_MS;
   for (;;) {
-    const completed = Number((await world.api.stats())['completed']);
+    const completed = Number((await world.api.tasks.stats())['completed']);
     if (completed === count || performance.now() > untilMs) return completed;
     await sleep(1_000);
   }

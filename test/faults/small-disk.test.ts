@@ -52,7 +52,7 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   throw new Error(`${what}: not within ${WITHIN_MS} ms`);
 }
 
-const statusOf = async (world: World, id: string): Promise<string> => (await world.api.get(id)).status;
+const statusOf = async (world: World, id: string): Promise<string> => (await world.api.tasks.get(id)).status;
 
 t.test(
   'R1, R2: a hub whose disk is full acknowledges nothing, says 503 with Retry-After, and goes on when there is room',
@@ -62,7 +62,7 @@ t.test(
     const disk = smallDisk(t, join(world.dir, 'hub'), 4_194_304);
     await world.startHub();
     await world.startSidecar('a1');
-    const { task_id: held } = await world.api.submit({ description: 'held' });
+    const { task_id: held } = await world.api.tasks.submit({ description: 'held' });
     await world.ledgerLine(held, 'start');
     disk.fill();
     const submit = (key: string): Promise<Response> =>
@@ -99,7 +99,7 @@ t.test(
       if (response.status !== 201) continue;
       t.equal(again.get(key), ((await response.json()) as { readonly task_id: string }).task_id, 'what was acknowledged is there');
     }
-    const { tasks } = await world.api.list({ limit: 500 });
+    const { tasks } = await world.api.tasks.list({ limit: 500 });
     t.strictSame(tasks.map(({ id }) => id).sort(), [held, ...again.values()].sort(), 'each once, and nothing more');
   },
 );
@@ -112,12 +112,12 @@ t.test(
     const disk = smallDisk(t, join(world.dir, 'a1'), 33_554_432);
     await world.startHub();
     await world.startSidecar('a1', { argv: AGENT, extra: 'slots: 2' });
-    const { task_id: running } = await world.api.submit({ description: 'running' });
+    const { task_id: running } = await world.api.tasks.submit({ description: 'running' });
     await world.event(running, ['woken']);
     disk.fill();
-    const { task_id: refused } = await world.api.submit({ description: 'refused' });
+    const { task_id: refused } = await world.api.tasks.submit({ description: 'refused' });
     t.equal(await world.event(refused, ['rejected', 'accepted']), 'rejected');
-    await until('draining', async () => (await world.api.agent('a1')).draining_reason === 'journal_unwritable');
+    await until('draining', async () => (await world.api.agents.get('a1')).draining_reason === 'journal_unwritable');
     t.notOk((await world.history(refused)).includes('accepted'), 'nothing was acknowledged');
 
     world.release(running);
@@ -132,6 +132,6 @@ t.test(
     t.equal(await world.event(refused, ['accepted']), 'accepted', 'nobody had to resume it');
     world.release(refused);
     t.equal(await world.event(refused, ['completed', 'failed', 'lost']), 'completed');
-    t.equal((await world.api.agent('a1')).draining_reason, null);
+    t.equal((await world.api.agents.get('a1')).draining_reason, null);
   },
 );

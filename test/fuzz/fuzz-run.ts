@@ -125,7 +125,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   while (waiting().length > 0 && Date.now() < untilMs) await sleep(100);
   await sleep(options.restMs);
   const after = await collected(hub.pid);
-  const { refused = {} } = (await world.api.stats()) as Partial<Pick<FuzzOutcome, 'refused'>>;
+  const { refused = {} } = (await world.api.tasks.stats()) as Partial<Pick<FuzzOutcome, 'refused'>>;
   await stream.stop();
   await light.kill('SIGTERM');
   const end = await hub.kill('SIGTERM');
@@ -157,16 +157,16 @@ async function ordersFor(world: ChaosWorld, options: FuzzOptions): Promise<Order
   for (let n = 1; n <= options.hostileAgents; n += 1) {
     const agentId = `hostile-${n}`;
     // Fixed by the token: whatever they claim, no honest task is ever given to them.
-    const { token = '' } = await api.createToken({ agent_id: agentId, capabilities: ['hostile'], max_slots: 4 });
+    const { token = '' } = await api.tokens.create({ agent_id: agentId, capabilities: ['hostile'], max_slots: 4 });
     agents.push({ agentId, token });
   }
   const people: HostileToken[] = [];
   for (const role of ['submitter', 'viewer', 'operator', 'admin'] as const) {
-    const { token = '' } = await api.createToken({ name: `hostile ${role}`, role });
+    const { token = '' } = await api.tokens.create({ name: `hostile ${role}`, role });
     people.push({ token, mayEnd: role === 'operator' || role === 'admin' });
   }
   for (const [n, { agentId }] of agents.entries()) {
-    if (n % 2 === 0) await api.submit({ description: 'for the hostile', assign_to: agentId, max_retries: 100 }, `for ${agentId}`);
+    if (n % 2 === 0) await api.tasks.submit({ description: 'for the hostile', assign_to: agentId, max_retries: 100 }, `for ${agentId}`);
   }
   const { frames, bodies, seed } = options;
   const others = [agents[0]?.token ?? '', '', 'wrong', 'x'.repeat(2_000)].map((token) => ({ token, mayEnd: false }));
@@ -243,7 +243,7 @@ async function judgeStore(world: ChaosWorld, answered: ReadonlyMap<string, strin
 /** More than the writer of the database keeps of it in memory, 32 MiB: a store that has grown is no leak. */
 async function fillStore({ api }: ChaosWorld): Promise<void> {
   const body = { description: 'x'.repeat(FILLING.characters), needed_capabilities: ['nobody has it'] };
-  for (let n = 0; n < FILLING.bulks; n += 1) await api.bulk(Array.from({ length: FILLING.tasks }, () => body));
+  for (let n = 0; n < FILLING.bulks; n += 1) await api.tasks.submitMany(Array.from({ length: FILLING.tasks }, () => body));
 }
 
 /** The hub's memory, without what is garbage. */

@@ -27,7 +27,7 @@ let hub = await world.startHub();
 const sidecar = await world.startSidecar('a1', { extra: 'slots: 2' });
 
 async function atWork(description: string): Promise<string> {
-  const { task_id: id } = await api.submit({ description, needed_capabilities: ['code'] });
+  const { task_id: id } = await api.tasks.submit({ description, needed_capabilities: ['code'] });
   await world.event(id, ['woken']);
   await world.ledgerLine(id, 'start');
   return id;
@@ -38,7 +38,8 @@ function submitting(): { stop(): Promise<void>; readonly acknowledged: readonly 
   const acknowledged: string[] = [];
   let isOver = false;
   const loop = async (): Promise<void> => {
-    while (!isOver) acknowledged.push((await api.submit({ description: 'x'.repeat(10_000), needed_capabilities: ['nobody-has'] })).task_id);
+    while (!isOver)
+      acknowledged.push((await api.tasks.submit({ description: 'x'.repeat(10_000), needed_capabilities: ['nobody-has'] })).task_id);
   };
   const loops = Promise.all([loop(), loop(), loop(), loop()]);
   return { acknowledged, stop: async () => void ((isOver = true), await loops) };
@@ -115,16 +116,16 @@ t.test('restored: a new id, the store before is kept, and the sidecar with newer
   t.equal((await outside(String(done['kept']), `SELECT id FROM tasks WHERE id = '${after}'`)).length, 1);
 
   hub = await world.startHub();
-  while ((await api.agents()).agents.every(({ agent_id: id, connected }) => id !== 'a1' || connected !== true));
+  while ((await api.agents.list()).agents.every(({ agent_id: id, connected }) => id !== 'a1' || connected !== true));
   // Logs come when they come; without them this test does not end.
   while (!/a sidecar holds work that another store gave it/.test(hub.log())) await new Promise(setImmediate);
   while (!/the hub has another store than the one that gave this work/.test(sidecar.log())) await new Promise(setImmediate);
-  t.match(await api.stats(), { refused: { frames: { of_another_store: 2 } } });
-  await t.rejects(api.get(after), /unknown_task/);
+  t.match(await api.tasks.stats(), { refused: { frames: { of_another_store: 2 } } });
+  await t.rejects(api.tasks.get(after), /unknown_task/);
 
   world.release(before);
   await world.event(before, ['completed', 'dead_lettered']);
-  t.match(await api.get(before), { status: 'completed', generation: 1, retry_count: 0 }, 'what both knew went on');
+  t.match(await api.tasks.get(before), { status: 'completed', generation: 1, retry_count: 0 }, 'what both knew went on');
   t.strictSame(JSON.parse((await agentcom('doctor', '--fsck')).out).findings, [], 'by the checker');
 });
 

@@ -49,7 +49,7 @@ t.test('who reads every frame between a sidecar and its hub never sees the token
   await world.startHub();
   const line = await eavesdropper(t, world.port);
   await world.startSidecar('a1', { hubUrl: line.url });
-  const { task_id: id } = await world.api.submit({ description: 'say hello', needed_capabilities: ['code'] });
+  const { task_id: id } = await world.api.tasks.submit({ description: 'say hello', needed_capabilities: ['code'] });
   await world.ledgerLine(id, 'start');
   world.release();
   await world.event(id, ['completed']);

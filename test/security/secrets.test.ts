@@ -31,10 +31,10 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
     env: { AGENT_KEY: PLANTED.agentEnvironment },
     programEnv: { ...DEBUG, MACHINE_KEY: PLANTED.sidecarEnvironment },
   });
-  const { token = '' } = await api.createToken({ agent_id: 'b1' });
-  const { task_id: id } = await api.submit({ description: 'tell everything', needed_capabilities: ['code'], max_retries: 0 });
+  const { token = '' } = await api.tokens.create({ agent_id: 'b1' });
+  const { task_id: id } = await api.tasks.submit({ description: 'tell everything', needed_capabilities: ['code'], max_retries: 0 });
   await world.event(id, ['dead_lettered']);
-  const told = JSON.stringify((await api.get(id)).history);
+  const told = JSON.stringify((await api.tasks.get(id)).history);
 
   const post = (path: string, body: string, headers: Readonly<Record<string, string>>): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
@@ -52,7 +52,7 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
   t.match(await stranger.next(), { type: 'error', error: 'invalid_json' });
   stranger.send({ type: 'identify', agent_id: 'a1', token });
   t.match(await stranger.next(), { type: 'error', error: 'token_agent_mismatch' });
-  await api.revokeToken('b1');
+  await api.tokens.revoke('b1');
   await sidecar.kill('SIGTERM');
   await hub.kill('SIGTERM');
 
@@ -82,7 +82,7 @@ t.test('an agent cannot read the token of its sidecar, neither in its own enviro
   const world = await makeWorld(t);
   const { api, port, dir } = world;
   await world.startHub();
-  const { token = '' } = await api.createToken({ agent_id: 'a1' });
+  const { token = '' } = await api.tokens.create({ agent_id: 'a1' });
   const script = `cat /proc/$PPID/environ > ${dir}/of-sidecar; env > ${dir}/of-agent
 printf '{"status":"success","output":{"key":"%s","%s":[1]}}' "$AGENT_KEY" "$AGENT_KEY" > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json"`;
   writeFileSync(
@@ -100,7 +100,7 @@ export default defineConfig({ sidecar: { hubs: ['ws://127.0.0.1:${port}/ws'], ag
     HARMLESS: 'left as it is',
   };
   await world.startSidecar('a1', { programEnv: ofSidecar });
-  const { task_id: id } = await api.submit({ description: 'look around', needed_capabilities: ['code'], max_retries: 0 });
+  const { task_id: id } = await api.tasks.submit({ description: 'look around', needed_capabilities: ['code'], max_retries: 0 });
   await world.event(id, ['completed']);
   const seen = readFileSync(join(dir, 'of-sidecar'), 'utf8');
   t.match(seen, /HARMLESS=left as it is/, 'the file could be read');
@@ -109,5 +109,5 @@ export default defineConfig({ sidecar: { hubs: ['ws://127.0.0.1:${port}/ws'], ag
     t.notOk(text.includes(token), `${name}: the token`);
     t.notOk(text.includes(ofSidecar.AGENTCOM_ADMIN_TOKEN), `${name}: the admin token`);
   }
-  t.match((await api.get(id)).result, { output: { key: '[redacted]', '[redacted]': [1] } });
+  t.match((await api.tasks.get(id)).result, { output: { key: '[redacted]', '[redacted]': [1] } });
 });

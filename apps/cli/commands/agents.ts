@@ -1,4 +1,4 @@
-/** `agentcom agents`, `push` and `tokens`. */
+/** `agentcom agents`, `push`, `tokens`, `whoami` and `schemas`. */
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { HUB_TIMING } from '../../../core/config/times.ts';
@@ -26,6 +26,8 @@ export function addAgents(program: Command, action: Action): void {
     .description('Give a connected agent an urgent task that only it may run')
     .option('-m, --metadata <json>', 'a JSON object handed to the agent', parseJsonObject)
     .action(action(push));
+  program.command('whoami').description('Show who the token speaks for').action(action(whoami));
+  program.command('schemas').description('Print the JSON Schemas of all bodies, queries and frames').action(action(schemas));
   const tokens = program.command('tokens').description('Make, list and revoke tokens');
   tokens
     .command('create')
@@ -69,12 +71,12 @@ const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
 async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {
   const client = await hub();
   if (agentId === undefined) {
-    const page = await client.agents();
+    const page = await client.agents.list();
     output.data(page);
     output.table(AGENT_COLUMNS, page.agents);
     return;
   }
-  const agent = await client.agent(agentId);
+  const agent = await client.agents.get(agentId);
   output.data(agent);
   for (const [name, value] of Object.entries(agent)) {
     output.line(`${name.padEnd(18)}${typeof value === 'string' ? value : JSON.stringify(value)}`);
@@ -87,7 +89,7 @@ async function push(
   agentId: string,
   description: string,
 ): Promise<void> {
-  const answer = await (await hub()).push({ agent_id: agentId, description, metadata: options.metadata });
+  const answer = await (await hub()).tasks.push({ agent_id: agentId, description, metadata: options.metadata });
   output.data(answer);
   output.line(`${answer.task_id} ${answer.status} to ${answer.agent_id}`);
 }
@@ -98,7 +100,7 @@ async function createToken({ output, hub }: Context, options: TokenOptions): Pro
   }
   const token = await (
     await hub()
-  ).createToken({
+  ).tokens.create({
     agent_id: options.agent,
     name: options.name,
     role: options.role,
@@ -130,13 +132,26 @@ const TOKEN_COLUMNS: readonly Column<TokenJson>[] = [
 ];
 
 async function listTokens({ output, hub }: Context): Promise<void> {
-  const page = await (await hub()).tokens();
+  const page = await (await hub()).tokens.list();
   output.data(page);
   output.table(TOKEN_COLUMNS, page.tokens);
 }
 
 async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {
-  const answer = await (await hub()).revokeToken(id);
+  const answer = await (await hub()).tokens.revoke(id);
   output.data(answer);
   output.line(`${id} is revoked`);
+}
+
+async function whoami({ output, hub }: Context): Promise<void> {
+  const answer = await (await hub()).whoami();
+  output.data(answer);
+  output.line(`${answer.role}${answer.agent_id === null ? '' : ` ${answer.agent_id}`}, token ${answer.id}`);
+}
+
+/** JSON in either output: nobody reads it as a table. */
+async function schemas({ output, hub }: Context): Promise<void> {
+  const answer = await (await hub()).schemas();
+  output.data(answer);
+  output.block(JSON.stringify(answer, null, 2));
 }

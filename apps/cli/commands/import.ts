@@ -57,7 +57,7 @@ async function submitAll(context: Context, { tasks }: ImportPlan, taken: Taken[]
     }
     const needs = dependsOn.flatMap((id) => ids.get(id) ?? []);
     try {
-      const { task_id } = await hub.submit({ ...body, ...(needs.length === 0 ? {} : { depends_on: needs }) }, key);
+      const { task_id } = await hub.tasks.submit({ ...body, ...(needs.length === 0 ? {} : { depends_on: needs }) }, key);
       ids.set(from, task_id);
       taken.push({ from, task_id, notes });
     } catch (thrown) {

@@ -34,7 +34,7 @@ export function addJoin(program: Command, action: Action): void {
 
 async function makeSecret({ output, hub }: Context): Promise<void> {
   const client = await hub();
-  const made = await client.enrolSecret();
+  const made = await client.enrolment.createSecret();
   output.data(made);
   output.line(made.secret);
   output.note(
@@ -64,7 +64,7 @@ async function joinHub({ surroundings, output }: Context, options: JoinOptions, 
   await mustNotBeThere(file);
   const dataDir = join(dir, 'data', agentId);
   if (options.version1 !== true) await makeDataDir(dataDir, 'give another --dir');
-  const { token } = await hubClient({ url: url.origin, token: undefined }).register({ agent_id: agentId, secret });
+  const { token } = await hubClient({ url: url.origin, token: undefined }).enrolment.register({ agent_id: agentId, secret });
   const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}/ws`;
   if (options.version1 === true) {
     await writeNew(file, version1Config({ agentId, token, ws, api: url.origin, capabilities }), 0o600);

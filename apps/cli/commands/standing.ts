@@ -26,7 +26,7 @@ export function addStanding(program: Command, action: Action): void {
     .description('End a drain, or the pause of a machine that failed too often')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.change(agentId, 'resume'), 'gets tasks again');
+        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.resume(agentId), 'gets tasks again');
       }),
     );
   program
@@ -34,7 +34,7 @@ export function addStanding(program: Command, action: Action): void {
     .description('Let another machine take the identity of one that is gone')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.change(agentId, 'takeover'), 'may come back on another machine');
+        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.takeover(agentId), 'may come back on another machine');
       }),
     );
   program
@@ -42,14 +42,14 @@ export function addStanding(program: Command, action: Action): void {
     .description('Remove agents that nobody can be any more: not connected, without a task and without a live token')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.removeAgent(agentId), 'is removed, with its tokens');
+        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.remove(agentId), 'is removed, with its tokens');
       }),
     );
 }
 
 async function drain(context: Context, { deadline, wait = false }: DrainOptions, agentIds: readonly string[]): Promise<void> {
   const outcome = deadline === undefined ? 'finishes what it has and gets nothing new' : 'gets nothing new, and hands back what is left';
-  const told = await eachAgent(context, agentIds, (hub, agentId) => hub.change(agentId, 'drain', { deadline_ms: deadline }), outcome);
+  const told = await eachAgent(context, agentIds, (hub, agentId) => hub.agents.drain(agentId, { deadline_ms: deadline }), outcome);
   if (wait) for (const agentId of told) await waitUntilEmpty(context, agentId);
 }
 
@@ -82,7 +82,7 @@ async function waitUntilEmpty({ output, hub, surroundings, exitWith }: Context, 
   const client = await hub();
   const signal = surroundings.interrupt();
   for (;;) {
-    const agent = await client.agent(agentId);
+    const agent = await client.agents.get(agentId);
     if (agent.tasks.length + agent.pending_stops === 0) {
       output.data(agent);
       return output.line(`${agentId} has nothing left`);

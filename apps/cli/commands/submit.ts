@@ -69,7 +69,7 @@ async function submit(context: Context, options: SubmitOptions, argument: string
   }
   const description = await readDescription(context.surroundings, argument, options.file);
   const hub = await context.hub();
-  const task = await hub.submit(bodyOf(description, options), options.idempotencyKey);
+  const task = await hub.tasks.submit(bodyOf(description, options), options.idempotencyKey);
   context.output.data(task);
   context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
   if (options.wait === true) await followTask(context, hub, task.task_id);
@@ -80,7 +80,7 @@ async function submitBulk(context: Context, options: SubmitOptions, argument: st
     throw new AgentcomError('AC_USAGE', '--bulk takes no description, no --file and no --wait: every line of its file is a whole task.');
   }
   const lines = file === '-' ? await text(context.surroundings.stdin) : await readText(context.surroundings, file);
-  const answer = await (await context.hub()).bulk(lines, options.idempotencyKey);
+  const answer = await (await context.hub()).tasks.submitMany(lines, options.idempotencyKey);
   context.output.data(answer);
   for (const taskId of answer.task_ids) context.output.line(taskId);
 }

@@ -1,4 +1,4 @@
-/** `agentcom list`, `show`, `watch`, `retry`, `cancel` and `stats`. */
+/** `agentcom list`, `show`, `watch`, `retry`, `cancel`, `adopt` and `stats`. */
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
@@ -58,6 +58,11 @@ export function addTasks(program: Command, action: Action): void {
     .description('Put tasks from the dead letter, or parked ones, back into the queue')
     .action(action(retry));
   program.command('cancel <tasks...>').description('Cancel tasks; a running agent is stopped').action(action(cancel));
+  program
+    .command('adopt <task>')
+    .description('Complete a queued task with a late result that is kept of it')
+    .requiredOption('-g, --generation <generation>', 'of the assignment whose result it was; show lists what is kept', parseWhole)
+    .action(action(adopt));
   program.command('stats').description('Show how many tasks stand where').action(action(stats));
 }
 
@@ -81,7 +86,7 @@ async function list({ output, hub }: Context, options: ListOptions): Promise<voi
     limit: options.limit,
     cursor: options.cursor,
   };
-  const page = await (await hub()).list(query);
+  const page = await (await hub()).tasks.list(query);
   output.data(page);
   output.table(COLUMNS, page.tasks);
   if (page.next_cursor !== null) output.note(`There are more: --cursor ${page.next_cursor}`);
@@ -90,11 +95,11 @@ async function list({ output, hub }: Context, options: ListOptions): Promise<voi
 async function show({ output, hub }: Context, options: ShowOptions, taskId: string): Promise<void> {
   const client = await hub();
   if (options.result !== undefined) {
-    const kept = await client.keptResult(taskId, options.result, options.agent);
+    const kept = await client.tasks.keptResult(taskId, options.result, options.agent);
     output.data(kept);
     return output.block(resultText(kept.result));
   }
-  const newest = await client.get(taskId);
+  const newest = await client.tasks.get(taskId);
   const task = options.all === true ? { ...newest, history: await wholeHistory(client, taskId), history_before: null } : newest;
   output.data(task);
   showTask(output, task);
@@ -102,7 +107,7 @@ async function show({ output, hub }: Context, options: ShowOptions, taskId: stri
 
 async function wholeHistory(client: HubClient, taskId: string): Promise<readonly NumberedEntry[]> {
   const entries: NumberedEntry[] = [];
-  for await (const entry of client.history(taskId)) entries.push(entry);
+  for await (const entry of client.tasks.history(taskId)) entries.push(entry);
   return entries;
 }
 
@@ -110,7 +115,7 @@ async function watch(context: Context, options: WatchOptions, taskId: string | u
   const { output, surroundings, exitWith } = context;
   const hub = await context.hub();
   if (taskId !== undefined) {
-    await hub.get(taskId); // a task that is not there is told at once instead of being waited for
+    await hub.tasks.get(taskId); // a task that is not there is told at once instead of being waited for
     await followTask(context, hub, taskId);
     return;
   }
@@ -127,10 +132,16 @@ async function watch(context: Context, options: WatchOptions, taskId: string | u
   exitWith(EXIT_INTERRUPTED);
 }
 
+async function adopt({ output, hub }: Context, { generation }: { readonly generation: number }, taskId: string): Promise<void> {
+  const answer = await (await hub()).tasks.adopt(taskId, { generation });
+  output.data(answer);
+  output.line(`${taskId} is ${answer.status}, with the result of generation ${String(generation)}`);
+}
+
 const retry = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
-  actOnEach(context, taskIds, (hub, taskId) => hub.retry(taskId), 'is again');
+  actOnEach(context, taskIds, (hub, taskId) => hub.tasks.retry(taskId), 'is again');
 const cancel = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
-  actOnEach(context, taskIds, (hub, taskId) => hub.cancel(taskId), 'is');
+  actOnEach(context, taskIds, (hub, taskId) => hub.tasks.cancel(taskId), 'is');
 
 /** Each by itself: one that is refused is told and the others go on; the first refusal decides the exit code. */
 async function actOnEach(
@@ -155,7 +166,7 @@ async function actOnEach(
 }
 
 async function stats({ output, hub }: Context): Promise<void> {
-  const counts = await (await hub()).stats();
+  const counts = await (await hub()).tasks.stats();
   output.data(counts);
   for (const [name, value] of statsLines(counts)) output.line(`${name.padEnd(17)} ${value}`);
 }

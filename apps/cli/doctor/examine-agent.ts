@@ -13,15 +13,15 @@ export interface AgentAnswer {
 }
 
 export async function examineAgent(hub: HubClient, agentId: string): Promise<AgentAnswer> {
-  const before = await hub.agent(agentId);
+  const before = await hub.agents.get(agentId);
   if (!before.connected) return { agent: before, isFresh: false };
-  await hub.change(agentId, 'check');
+  await hub.agents.check(agentId);
   for (const endMs = performance.now() + ANSWER_WITHIN_MS; performance.now() < endMs;) {
     await pause(LOOK_MS);
-    const agent = await hub.agent(agentId);
+    const agent = await hub.agents.get(agentId);
     if (agent.checks !== null && agent.checks !== undefined && agent.checks.told_at !== before.checks?.told_at)
       return { agent, isFresh: true };
     if (!agent.connected) return { agent, isFresh: false };
   }
-  return { agent: await hub.agent(agentId), isFresh: false };
+  return { agent: await hub.agents.get(agentId), isFresh: false };
 }

@@ -136,7 +136,7 @@ export async function startBenchHub(
     },
     async newSidecars(count, slots) {
       const names = Array.from({ length: count }, () => `bench-${(enrolled += 1)}`);
-      const tokens = await Promise.all(names.map((agentId) => world.api.createToken({ agent_id: agentId, max_slots: slots })));
+      const tokens = await Promise.all(names.map((agentId) => world.api.tokens.create({ agent_id: agentId, max_slots: slots })));
       return names.map((agentId, n) => ({ agentId, token: tokens[n]?.token ?? '', slots }));
     },
     async restart(timing = {}) {

@@ -112,7 +112,7 @@ export async function stepsAt(here: AtSize): Promise<void> {
 /** What people and dashboards ask; the figure is the 99th of a hundred, since one slow answer is what is noticed. */
 export async function readsAt(here: AtSize, more: Readonly<Record<string, readonly string[]>> = {}): Promise<void> {
   const { bench, hub, load, scenario } = here;
-  const some = await hub.api.list({ limit: 50 });
+  const some = await hub.api.tasks.list({ limit: 50 });
   const asked: Readonly<Record<string, readonly string[]>> = {
     'list, the newest 50': ['/api/tasks?limit=50'],
     'list, 50 that wait': ['/api/tasks?status=queued&limit=50'],

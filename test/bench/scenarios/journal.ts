@@ -85,9 +85,9 @@ async function measure(
 const writtenBy = (pid: number): number => Number(/^wchar: ([0-9]+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
 
 async function runTasks(hub: BenchHub, agentId: string, count: number): Promise<void> {
-  const completed = async (): Promise<number> => Number((await hub.api.stats())['completed']);
+  const completed = async (): Promise<number> => Number((await hub.api.tasks.stats())['completed']);
   const wanted = (await completed()) + count;
-  await hub.api.bulk(Array.from({ length: count }, (_, n) => ({ description: `task ${n}`, assign_to: agentId })));
+  await hub.api.tasks.submitMany(Array.from({ length: count }, (_, n) => ({ description: `task ${n}`, assign_to: agentId })));
   const untilMs = performance.now() + WITHIN_MS;
   while ((await completed()) < wanted) {
     if (performance.now() > untilMs) throw new Error(`not all of ${count} tasks were completed within ${WITHIN_MS} ms`);

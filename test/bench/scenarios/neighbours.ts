@@ -46,7 +46,7 @@ export const neighbours: Scenario = {
 
 async function beside(bench: Bench, hub: BenchHub, size: typeof FULL): Promise<void> {
   const tokenOf = async (role: 'submitter' | 'viewer'): Promise<string> =>
-    (await hub.api.createToken({ name: `odd ${role}`, role })).token ?? '';
+    (await hub.api.tokens.create({ name: `odd ${role}`, role })).token ?? '';
   const [odd, viewer, [noisy]] = [await tokenOf('submitter'), await tokenOf('viewer'), await hub.newSidecars(1, 1)];
   await honest(hub, size.forMs / 4);
   const alone = await honest(hub, size.forMs);
@@ -80,7 +80,7 @@ function tellBeside(bench: Bench, name: string, seen: Seen, alone: Seen): void {
 /** What has ended is all old at once: how fast it goes, and what that costs the others. */
 async function removal(bench: Bench, hub: BenchHub, size: typeof FULL, alone: Seen): Promise<void> {
   await hub.restart(REMOVAL_TIMING);
-  const completed = async (): Promise<number> => Number((await hub.api.stats())['completed']);
+  const completed = async (): Promise<number> => Number((await hub.api.tasks.stats())['completed']);
   const atStart = await completed();
   const lastMs = performance.now() + REMOVAL_BEGINS_WITHIN_MS;
   while ((await completed()) === atStart && performance.now() < lastMs) await new Promise((resolve) => setTimeout(resolve, HONEST_EACH_MS));
@@ -175,7 +175,7 @@ const dependents = (hub: BenchHub, token: string, count: number): Neighbour => (
   async begin() {
     const [worker] = await hub.newSidecars(1, 1);
     if (worker === undefined) throw new Error('there is no worker');
-    const { task_id: first } = await hub.api.submit({ description: 'first', assign_to: worker.agentId });
+    const { task_id: first } = await hub.api.tasks.submit({ description: 'first', assign_to: worker.agentId });
     await bulk(hub, token, count, () => ({ description: 'odd', depends_on: [first] }));
     const socket = open(hub, worker);
     socket.on('message', (data: Buffer) => {

@@ -79,9 +79,9 @@ async function measure(bench: Bench, hub: BenchHub, program: Program): Promise<v
 /** Has the sidecar run so many tasks, one after the other. */
 async function runTasks(hub: BenchHub, count: number): Promise<readonly string[]> {
   const bodies = Array.from({ length: count }, (_, n) => ({ description: `task ${n}`, assign_to: AGENT_ID }));
-  const { task_ids: ids } = await hub.api.bulk(bodies);
+  const { task_ids: ids } = await hub.api.tasks.submitMany(bodies);
   const untilMs = performance.now() + WITHIN_MS;
-  while (Number((await hub.api.stats())['completed']) < count) {
+  while (Number((await hub.api.tasks.stats())['completed']) < count) {
     if (performance.now() > untilMs) throw new Error(`not all of ${count} tasks were completed within ${WITHIN_MS} ms`);
     await sleep(LOOK_MS);
   }
@@ -93,7 +93,7 @@ async function spawnTimes(hub: BenchHub, ids: readonly string[]) {
   const lines = readFileSync(join(hub.world.ledgerDir, 'spawned'), 'utf8').trimEnd().split('\n');
   const startedMs = new Map(lines.map((line) => line.split(' ')).map(([id = '', seconds]) => [id, Number(seconds) * 1_000]));
   for (const id of ids) {
-    const accepted = (await hub.api.get(id)).history.find(({ event }) => event === 'accepted');
+    const accepted = (await hub.api.tasks.get(id)).history.find(({ event }) => event === 'accepted');
     const began = startedMs.get(id);
     if (accepted === undefined || began === undefined) throw new Error(`${id} has no acceptance, or its agent never began`);
     times.record(Math.max(0, began - accepted.timestamp));

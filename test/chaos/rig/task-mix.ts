@@ -57,7 +57,7 @@ export function mixOfTasks(
     await sleep(afterMs);
     while (!ending.signal.aborted) {
       try {
-        await world.api.cancel(taskId);
+        await world.api.tasks.cancel(taskId);
         return;
       } catch (thrown) {
         if (AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 409) return;

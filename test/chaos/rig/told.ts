@@ -32,7 +32,7 @@ export function submitter(api: HubClient, signal: AbortSignal): Submitter {
   async function insist(key: string, body: SubmitRequest): Promise<string> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return (await api.submit(body, key)).task_id;
+        return (await api.tasks.submit(body, key)).task_id;
       } catch (thrown) {
         if (signal.aborted || !mayPass(thrown)) throw thrown;
         if (tries === 1) repeated += 1;

@@ -186,7 +186,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     startHub: ({ program, env = {}, hub = 0, nodeArgs } = {}) =>
       start('hub', hubNamed(hub), { program, nodeArgs, env: { ...loopLagTo(lagFile), ...env } }),
     async enrol({ agentId, hubPort: proxied, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
-      const { token } = await api.createToken({ agent_id: agentId });
+      const { token } = await api.tokens.create({ agent_id: agentId });
       const wake = { argv, graceMs: timing.killGraceMs, env: { LEDGER_DIR: ledgerDir } };
       const hubs = (proxied === undefined ? hubPorts : [proxied]).map((port) => `ws://127.0.0.1:${port}/ws`);
       const sidecar = { hubs, agentId, token, dataDir: `sidecars/${agentId}`, capabilities, slots };

@@ -55,12 +55,12 @@ export async function neighbourTokens({ api, hubPort }: ChaosWorld, seed: string
       const agentId = `${HOSTILE_PREFIX}${kind}-${n}`;
       // Fixed by the token: whatever they claim, no honest task is ever given to them.
       const capabilities = [kind === 'crashing' ? HOSTILE_CAPABILITY : 'none'];
-      made.push({ agentId, token: (await api.createToken({ agent_id: agentId, capabilities, max_slots: 1 })).token ?? '' });
+      made.push({ agentId, token: (await api.tokens.create({ agent_id: agentId, capabilities, max_slots: 1 })).token ?? '' });
     }
     return made;
   };
   const person = async (name: string, role: 'submitter' | 'viewer'): Promise<{ readonly id: string; readonly token: string }> => {
-    const { id, token = '' } = await api.createToken({ name: `${HOSTILE_PREFIX}${name}`, role });
+    const { id, token = '' } = await api.tokens.create({ name: `${HOSTILE_PREFIX}${name}`, role });
     return { id, token };
   };
   const [crashes, odd, slow] = [await person('crashes', 'submitter'), await person('odd', 'submitter'), await person('slow', 'submitter')];

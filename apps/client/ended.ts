@@ -1,0 +1,7 @@
+/** The ends of a task. A dead letter is one until an operator retries it. */
+import type { Status } from '../../core/domain/task.ts';
+
+const ENDED_STATUSES = ['completed', 'dead_letter', 'cancelled'] as const satisfies readonly Status[];
+export type EndedStatus = (typeof ENDED_STATUSES)[number];
+
+export const isEndedStatus = (status: Status): status is EndedStatus => ENDED_STATUSES.some((ended) => ended === status);

@@ -1,0 +1,30 @@
+/** Tokens, and the secrets by which machines get one. */
+import { at, type Requester } from './request.ts';
+import type { EnrolSecretJson, Page, PageQuery, RegisterRequest, Registration, TokenJson, TokenRequest } from './types.ts';
+
+export interface TokensClient {
+  /** Makes a token; `token` is in this answer and nowhere else. Not repeated once it was sent. */
+  create(body: TokenRequest): Promise<TokenJson>;
+  /** A page of the tokens, without themselves; `next_cursor` gives the next. Repeated. */
+  list(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
+  /** By agent id or token id; its sockets are closed. Not repeated once it was sent. */
+  revoke(id: string): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export interface EnrolmentClient {
+  /** Makes a secret with which one agent may enrol, once and soon. Not repeated once it was sent. */
+  createSecret(): Promise<EnrolSecretJson>;
+  /** Takes an identity with an enrolment secret, which is used up by it. Not repeated once it was sent. */
+  register(body: RegisterRequest): Promise<Registration>;
+}
+
+export const tokensClient = ({ read, actOnce, request }: Requester): TokensClient => ({
+  create: (body) => actOnce('/admin/tokens', body),
+  list: (query) => read('/admin/tokens', query),
+  revoke: (id) => request({ method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),
+});
+
+export const enrolmentClient = ({ actOnce }: Requester): EnrolmentClient => ({
+  createSecret: () => actOnce('/admin/enrol-secrets'),
+  register: (body) => actOnce('/api/onboard/register', body),
+});
