@@ -11,11 +11,11 @@ import type { StoredEvent } from '../../domain/event.ts';
 import { isLive } from '../../domain/task.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Ids } from '../../ports/chance.ts';
-import type { Look } from '../../ports/hub-calls.ts';
 import type { StoreUnit, TaskStore } from '../../ports/task-store.ts';
 import { Awaited } from './awaited.ts';
 import { Batch } from './batch.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Outgoing, Settled } from './commands.ts';
+import { earliestDue, lookFor, type Commit } from './commit.ts';
 import type { HubContext } from './context.ts';
 import { dispatch } from './dispatcher.ts';
 import { removalFromTheOldest, removeOld } from './remove-old.ts';
@@ -62,15 +62,6 @@ export interface TaskQueueDeps {
   readonly judging: (nowMs: number) => void;
   /** Called once, with the cause, when the queue cannot go on: something after a commit threw. What waits is refused, and the hub must end. */
   readonly broken: (cause: unknown) => void;
-}
-
-/** What others may want to know of a commit. */
-export interface Commit {
-  readonly events: readonly StoredEvent[];
-  /** The earliest time at which something is due, by the store's clock. */
-  readonly dueAtMs: number | null;
-  /** What there is in it for other hubs; null: nothing. */
-  readonly look: Look | null;
 }
 
 interface Entry extends Waiting {
@@ -304,7 +295,7 @@ export class TaskQueue implements CommandInbox {
         ? [...done.batch.outgoing, ...told]
         : [...first, ...done.batch.outgoing, ...told.filter((one) => !first.includes(one))],
     );
-    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, look: this.#lookFor(done) });
+    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, look: lookFor(done.batch, done.events, this.#deps.roster) });
     this.#dispatchAgain ||= done.batch.moreWaits;
     if (done.batch.removalWanted) this.#removals.begin();
     if (done.batch.agentsTaken) this.#lookAgain ??= clock.after(AGENT_TAKEN_MS, () => this.#dispatchNow());
@@ -315,17 +306,6 @@ export class TaskQueue implements CommandInbox {
     if (this.#isEnding) return;
     this.#dispatchAgain = true;
     this.#begin();
-  }
-
-  /** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */
-  #lookFor({ batch, events }: Done): Look | null {
-    const { roster } = this.#deps;
-    const work = batch.leavesWork;
-    const toAll = batch.mail.some(({ to }) => to === null);
-    const named = [...batch.takenOver, ...batch.mail.flatMap(({ to }) => to ?? [])];
-    const agents = [...new Set([...named, ...batch.changedAgents().filter((id) => roster.get(id) === undefined)])];
-    if (events.length === 0 && !work && !toAll && agents.length === 0) return null;
-    return { events: events.length > 0, work, agents: toAll ? null : agents };
   }
 
   async #commit(entries: readonly Entry[], mustDispatch: boolean, triesMax: number): Promise<Done> {
@@ -399,11 +379,3 @@ export class TaskQueue implements CommandInbox {
     }
   }
 }
-
-const earliestDue = (changes: ReturnType<Batch['changes']>, pauseEndMs: number | null): number | null => {
-  let earliest = pauseEndMs;
-  for (const { dueAtMs } of [...changes.inserted, ...changes.updated]) {
-    if (dueAtMs !== null && (earliest === null || dueAtMs < earliest)) earliest = dueAtMs;
-  }
-  return earliest;
-};
