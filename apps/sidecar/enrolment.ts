@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
+import { isLoopback } from '../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { hubClient } from '../client/index.ts';
@@ -63,6 +64,7 @@ async function enrol(deps: EnrolmentDeps): Promise<string> {
 
 async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome> {
   const { config } = deps;
+  mustBeKept(hubUrl, config.plainToken);
   const secret = await enrolSecret(deps);
   if (secret === null)
     return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hubDataDir ?? ''} yet` };
@@ -80,6 +82,21 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome>
     }
     return { kind: 'again', refused: AgentcomError.is(error, 'AC_API'), because: messageOf(error) };
   }
+}
+
+/**
+ * The hub proves nothing before it gets the secret, and its token is believed. So they go only where certificates say who answers, to
+ * this machine, or where the config says that this network is trusted.
+ */
+function mustBeKept(hubUrl: string, isTrusted: boolean): void {
+  const { protocol, hostname } = new URL(hubUrl);
+  if (protocol === 'wss:' || isTrusted || isLoopback(hostname)) return;
+  throw new AgentcomError(
+    'AC_ENROL',
+    `Cannot enrol at ${hubUrl}: wanted wss:// or this machine, since whoever is on a plain line reads the secret and the token, found ${protocol}// ` +
+      `to ${hostname}. Use wss://, or on the hub's machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here; on a network ` +
+      'that you trust with it set sidecar.plainToken: true. The secret was not sent',
+  );
 }
 
 async function enrolSecret({ hubDataDir }: EnrolmentDeps): Promise<string | null> {

@@ -70,6 +70,7 @@ t.test('what is missing is said before the secret is used', async (t) => {
   const cases = [
     { argv: ['join', hub.url, '--agent', 'gcu-two'], env: {}, code: 2, says: /agentcom invite/ },
     { argv: ['join', hub.url, '--agent', 'GCU'], env: SECRET, code: 2, says: /agent id of lower case/ },
+    { argv: ['join', 'http://192.0.2.1:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /https:\/\/.*--insecure.*was not sent/ },
     { argv: ['join', 'hub:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /http:\/\/host:port/ },
     {
       argv: ['join', hub.url, '--agent', 'gcu-two', '--version-1', '--dir', join(dir, 'taken')],

@@ -18,14 +18,14 @@ function environment(t: Test, values: Readonly<Record<string, string>>): void {
   }
 }
 
-async function tokenAt(t: Test, hubUrl: string): Promise<string> {
+async function tokenAt(t: Test, hubUrl: string, more = ''): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-enrol-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   const file = join(dir, 'agentcom.config.ts');
-  await writeFile(file, `export default { sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: 'w1' } };\n`);
+  await writeFile(file, `export default { sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: 'w1'${more} } };\n`);
   const { config } = await loadConfigFile({ configFile: file, cwd: dir });
   if (config.sidecar === undefined) throw new Error('no sidecar');
-  return sidecarToken({ config: config.sidecar, hubDataDir: null, log: memoryLog(), signal: AbortSignal.timeout(20_000) });
+  return sidecarToken({ config: config.sidecar, hubDataDir: null, log: memoryLog(), signal: AbortSignal.timeout(2_000) });
 }
 
 t.test('AGENTCOM_TOKEN is the token, also where the config does not read it', async (t) => {
@@ -47,4 +47,13 @@ t.test('a secret that the hub does not take ends it at once, with what to do', a
 
 t.test('with neither token nor secret it says how to get one', async (t) => {
   await t.rejects(tokenAt(t, 'ws://127.0.0.1:1/ws'), { code: 'AC_ENROL', message: /AGENTCOM_TOKEN/ });
+});
+
+t.test('the secret goes over no plain line to another machine, unless the config trusts it', async (t) => {
+  environment(t, { AGENTCOM_ENROL_SECRET: 'never-said' });
+  // An address of documentation: nobody is there, and nobody is asked.
+  const plain = 'ws://192.0.2.1:4000/ws';
+  await t.rejects(tokenAt(t, plain, ', insecure: true'), { code: 'AC_ENROL', message: /wss:\/\/.*plainToken.*was not sent/ });
+  const trusted = tokenAt(t, 'ws://hub.invalid:4000/ws', ', insecure: true, plainToken: true');
+  await t.rejects(trusted, { name: 'AbortError' }, 'asked again and again until somebody answers');
 });

@@ -61,8 +61,13 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'impostor hub, or man in the middle',
-    stoppedBy: 'no token and no task before the hub has proved that it knows the token; the token itself is never sent',
+    stoppedBy:
+      'no token and no task before the hub has proved that it knows the token; the token itself is never sent, but for sidecar.plainToken. ' +
+      'Enrolling is not proved: the secret, good once and for 15 minutes, and the token that comes back go by wss, within one machine, where another ' +
+      'program on the port of a hub that is away gets the secret, or where plainToken, and `agentcom join --insecure`, trust the line',
     tests: [
+      ['apps/enrolment.test.ts', 'the secret goes over no plain line to another machine, unless the config trusts it'],
+      ['apps/doctor-machine.test.ts', 'the hub proves that it knows the token, and never sees it'],
       ['security/impostor.test.ts', 'who reads every frame between a sidecar and its hub never sees the token, and can use nothing of it'],
       ['core/sidecar/proof.test.ts', 'R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token'],
       ['core/sidecar/proof.test.ts', 'R22: a proof by another key, of another connection or for another agent is told nothing more'],

@@ -15,6 +15,7 @@ interface JoinOptions {
   readonly capability?: readonly string[];
   readonly dir?: string;
   readonly version1?: boolean;
+  readonly insecure?: boolean;
 }
 
 export function addJoin(program: Command, action: Action): void {
@@ -28,6 +29,7 @@ export function addJoin(program: Command, action: Action): void {
     .requiredOption('--agent <agent>', 'the id it takes')
     .option('--capability <capability>', 'what it says it can; may be given again', collect)
     .option('--dir <dir>', 'where the config is written, and the token beside it (this folder)')
+    .option('--insecure', 'send the secret and get the token over plain http:// to another machine')
     .option('--version-1', 'for a sidecar of the original: its config.json instead')
     .action(action(joinHub));
 }
@@ -45,6 +47,7 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
 async function joinHub({ surroundings, output }: Context, options: JoinOptions, hubUrl: string): Promise<void> {
   const { agent: agentId, capability: capabilities = [] } = options;
   const url = checkedHub(hubUrl);
+  mustBeKept(url, options.insecure === true);
   if (!isAgentId(agentId)) {
     throw new AgentcomError(
       'AC_USAGE',
@@ -89,6 +92,16 @@ function checkedHub(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return url;
   throw new AgentcomError('AC_USAGE', `Wanted the hub's address as http://host:port or https://host, found ${JSON.stringify(text)}.`);
+}
+
+/** Whoever is on a plain line reads the secret, and the token that comes back. */
+function mustBeKept(url: URL, isTrusted: boolean): void {
+  if (url.protocol === 'https:' || isTrusted || isLoopback(url.hostname)) return;
+  throw new AgentcomError(
+    'AC_USAGE',
+    `Wanted https:// or this machine, since whoever is on a plain line reads the secret and the token, found ${url.origin}. ` +
+      'Use https://; on a network that you trust with them say --insecure. The secret was not sent.',
+  );
 }
 
 async function mustNotBeThere(file: string): Promise<void> {
