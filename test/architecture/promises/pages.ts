@@ -84,27 +84,52 @@ type Result = Readonly<Record<string, unknown>> & {
 function figureTable(): string {
   const lines = FIGURES.map(({ name, wanted, script }) => {
     const file = `${RESULTS}/${name}.json`;
-    if (!existsSync(path.join(ROOT, file))) return `| ${wanted} | not measured yet | \`npm run ${script}\` |`;
+    if (!existsSync(path.join(ROOT, file))) return `| ${wanted} | | not measured on this version | \`npm run ${script}\` |`;
     const result = JSON.parse(textOf(file)) as Result;
     const { cores, processor } = result.machine;
-    return `| ${wanted} | ${cell(reached(result))} ([${result.date.slice(0, 10)}](results/${name}.json), ${cores} × ${cell(processor)}) | \`${result.command}\` |`;
+    const when = `[${result.date.slice(0, 10)}](results/${name}.json), ${cores} × ${cell(processor)}`;
+    return `| ${wanted} | ${holds(result)} | ${cell(measured(result))} (${when}) | \`${result.command}\` |`;
   });
-  return ['| figure | reached | how to repeat it |', '|---|---|---|', ...lines].join('\n');
+  return ['| target | met | measured | command |', '|---|---|---|---|', ...lines].join('\n');
 }
 
-const NOT_FIGURES = ['figure', 'command', 'date', 'machine'];
+const NOT_FIGURES = ['figure', 'command', 'date', 'machine', 'reached'];
+
+/** Where it was to be reached at all. */
+const holds = ({ reached }: Result): string => (reached === true ? 'yes' : reached === false ? '**no**' : '');
 
 /** The numbers and words that stand in a result by themselves; what is listed or nested is in the file. */
-function reached(result: Result): string {
+function measured(result: Result): string {
   const told = Object.entries(result).flatMap(([name, value]) => {
     if (NOT_FIGURES.includes(name)) return [];
-    if (typeof value === 'number') return [`${wordsOf(name)} ${Number.isInteger(value) ? value : Number(value.toPrecision(4))}`];
-    return typeof value === 'string' || typeof value === 'boolean' ? [`${wordsOf(name)} ${String(value)}`] : [];
+    const { words, unit } = wordsOf(name);
+    if (typeof value === 'number')
+      return [
+        `${words} ${(Number.isInteger(value) ? value : Number(value.toPrecision(4))).toLocaleString('en-US', { useGrouping: name !== 'seed', maximumFractionDigits: 6 })}${unit}`,
+      ];
+    if (typeof value === 'boolean') return [`${words}: ${value ? 'yes' : 'no'}`];
+    return typeof value === 'string' ? [`${words} ${value}`] : [];
   });
   return told.join(' · ');
 }
 
-const wordsOf = (name: string): string => name.replaceAll(/[A-Z]+/g, (letters) => ` ${letters.toLowerCase()}`);
+/** Ends of the names of figures, and the units that they are. */
+const UNITS: readonly (readonly [end: RegExp, unit: string])[] = [
+  [/Ms$/, ' ms'],
+  [/MiB$/, ' MiB'],
+  [/(?:^|(?<=[a-z]))[Ss]econds$/, ' s'],
+  [/(?:^|(?<=[a-z]))[Mm]inutes$/, ' min'],
+  [/Hours$/, ' h'],
+  [/Percent$/, ' %'],
+];
+
+/** `rssMaxMiB`: `rss max`, MiB. A name that is nothing but its unit is the time that it took. */
+function wordsOf(name: string): { readonly words: string; readonly unit: string } {
+  const [end, unit] = UNITS.find(([pattern]) => pattern.test(name)) ?? [null, ''];
+  const bare = end === null ? name : name.replace(end, '');
+  const words = (bare === '' ? 'took' : bare).replaceAll(/[A-Z]+/g, (letters) => ` ${letters.toLowerCase()}`);
+  return { words: words.replace(/^rss\b/, 'RSS'), unit };
+}
 
 /** Results that no figure of the page is for. */
 export function resultsWithoutFigure(): readonly string[] {
