@@ -43,6 +43,8 @@ export interface TaskJson {
   readonly eligible_at: number | null;
   readonly result: unknown;
   readonly tokens_used: number | null;
+  /** An attempt that had begun did not say what it used. */
+  readonly usage_incomplete?: boolean | undefined;
   readonly cost_usd: number | null;
   readonly submitted_by: string;
   readonly created_at: number;

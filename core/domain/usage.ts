@@ -35,6 +35,8 @@ export interface TaskUsage {
   readonly attempts: readonly AttemptUsage[];
   /** All attempts before them together. */
   readonly earlier: Usage;
+  /** The newest attempts that had begun, are over and said nothing of what they used, at most `ATTEMPTS_KEPT`. Left out: none. */
+  readonly untold?: readonly Generation[] | undefined;
 }
 
 /** Attempts that are kept one by one. */
@@ -61,7 +63,22 @@ export const grown = (known: Usage, said: Usage): Usage =>
 
 /** With what this attempt says that it used until now. A word of one that is not kept by itself any more is in `earlier`, and dropped. */
 export function withAttempt(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, said: Usage): TaskUsage {
-  if (isNoUsage(said)) return usage;
+  const now = isNoUsage(said) ? usage : withWord(usage, of, said);
+  if (now === usage) return usage;
+  const untold = (usage.untold ?? []).filter((generation) => generation !== of.generation);
+  return untold.length === 0 ? now : { ...now, untold };
+}
+
+/** An attempt that had begun is over. Late words of it may still come. */
+export function withEnded(usage: TaskUsage, generation: Generation): TaskUsage {
+  const isKnown = usage.attempts.some((attempt) => attempt.generation === generation) || usage.untold?.includes(generation) === true;
+  return isKnown ? usage : { ...usage, untold: [...(usage.untold ?? []), generation].slice(-ATTEMPTS_KEPT) };
+}
+
+/** Some attempts said what they used, and another one had begun and did not: the sums are of a part. */
+export const isIncomplete = (usage: TaskUsage): boolean => (usage.untold ?? []).length > 0 && !isNoUsage(totalOf(usage));
+
+function withWord(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, said: Usage): TaskUsage {
   const { attempts, earlier } = usage;
   const known = attempts.find(({ generation }) => generation === of.generation);
   if (known !== undefined) {

@@ -5,7 +5,7 @@
 import type { StoredEvent } from '../domain/event.ts';
 import type { KeptName, KeptResult, RefusedCount } from '../domain/kept-results.ts';
 import type { Task, TaskBody } from '../domain/task.ts';
-import { totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
+import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
 
 /** A task with its body and result, as the store gives it. */
@@ -57,6 +57,7 @@ function taskFields({ task, body, result }: TaskParts): readonly (readonly [stri
     ['result', raw(result)],
     ['tokens_used', used.tokensUsed],
     ['cost_usd', used.costUsd],
+    ['usage_incomplete', isIncomplete(task.usage)],
     ['submitted_by', task.submittedBy],
     ['created_at', task.createdAtMs],
     ['updated_at', task.updatedAtMs],

@@ -232,6 +232,7 @@ t.test('show has the reason of a wait and the history', async (t) => {
     waiting_for: { reason: 'capabilities', message: 'No agent has "gpu".' },
     needed_capabilities: ['gpu', 'co\u001bde'],
     result: { a: [1] },
+    usage_incomplete: true,
   });
   const hub = await testHub(t, (app) =>
     app.get('/api/tasks/:id', (c) =>
@@ -244,6 +245,7 @@ t.test('show has the reason of a wait and the history', async (t) => {
   t.match(ran.out, /^needs {9}gpu, co\\ede$/m);
   t.match(ran.out, /^history\n {2}\d\d:\d\d:\d\d {2}submitted\n {2}\d\d:\d\d:\d\d {2}failed {10}w1 g2 {2}error=no \\x07$/m);
   t.match(ran.out, /^result\n {2}\{\n {4}"a"/m);
+  t.match(ran.out, /an attempt that had begun did not say what it used\n/);
   t.strictSame(JSON.parse((await hub.run(['show', ID, '--json'])).out), task);
   const unknown = await hub.run(['show', 'task-00000000000000bb']);
   t.strictSame(unknown, {

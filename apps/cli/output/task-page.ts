@@ -66,7 +66,8 @@ function showKept(output: Output, { id, kept_results: kept = [], refused_reports
 }
 
 /** By attempt, then all of them together, each by model. */
-function showUsed(output: Output, { attempts = [], models = [], tokens_used, cost_usd }: TaskDetail): void {
+function showUsed(output: Output, task: TaskDetail): void {
+  const { attempts = [], models = [], tokens_used, cost_usd } = task;
   const tell = (who: string, used: UsedJson): void => {
     output.line(`  ${who}  ${usageText(used)}`);
     for (const model of used.models) output.line(`    ${modelText(model)}`, 'grey');
@@ -74,6 +75,7 @@ function showUsed(output: Output, { attempts = [], models = [], tokens_used, cos
   if (attempts.length > 0) output.line('used', 'bold');
   for (const attempt of attempts) tell(`${attempt.agent_id} (generation ${attempt.generation})`, attempt);
   if (attempts.length > 1) tell('all together', { tokens_used, cost_usd, models });
+  if (task.usage_incomplete === true) output.line('  and more: an attempt that had begun did not say what it used', 'grey');
 }
 
 type UsedJson = Pick<AttemptJson, 'tokens_used' | 'cost_usd' | 'models'>;

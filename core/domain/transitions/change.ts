@@ -5,7 +5,7 @@ import type { AgentId, Generation } from '../ids.ts';
 import type { Keeping } from '../kept-results.ts';
 import type { Refusal } from '../refusal.ts';
 import { OUTCOMES_KEPT, type Outcome, type Task } from '../task.ts';
-import { isNoUsage, usageFields, usageOfAttempt, type TaskUsage } from '../usage.ts';
+import { isNoUsage, totalOf, usageFields, usageOfAttempt, withEnded, type TaskUsage } from '../usage.ts';
 
 export interface Change {
   readonly kind: 'changed';
@@ -54,8 +54,17 @@ export function change(
     session: draft.session ?? null,
     details: draft.details ?? null,
   }));
-  const task: Task = { ...before, ...patch, updatedAtMs: nowMs, eventSeq: before.eventSeq + drafts.length };
+  const next: Task = { ...before, ...patch, updatedAtMs: nowMs, eventSeq: before.eventSeq + drafts.length };
+  const usage = usageAfter(before, next);
+  const task = usage === next.usage ? next : { ...next, usage };
   return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null, keeping: null };
+}
+
+/** An attempt that had begun and ends without a word of what it used leaves the sums incomplete. Of a task that is completed and has none, nothing is noted. */
+function usageAfter(before: Task, { status, usage }: Task): TaskUsage {
+  const isEnd = before.status === 'assigned' && status !== 'assigned' && before.wokenAtMs !== null;
+  if (!isEnd || (status === 'completed' && isNoUsage(totalOf(usage)))) return usage;
+  return withEnded(usage, before.generation);
 }
 
 /** Two changes, one after the other, as one. */

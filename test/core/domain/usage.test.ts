@@ -4,6 +4,7 @@ import t from 'tap';
 import {
   ATTEMPTS_KEPT,
   grown,
+  isIncomplete,
   MODELS_MAX,
   NO_USAGE,
   NOTHING_USED,
@@ -11,6 +12,7 @@ import {
   totalOf,
   usageFields,
   withAttempt,
+  withEnded,
   type TaskUsage,
   type Usage,
 } from '../../../core/domain/usage.ts';
@@ -50,6 +52,21 @@ t.test('who says nothing changes nothing; who says less takes nothing back', asy
   const once = said(NOTHING_USED, 1, 100, 0.5);
   t.same(totalOf(said(once, 1, 40)), { tokensUsed: 100, costUsd: 0.5 });
   t.same(totalOf(said(once, 2, null, 0.25)), { tokensUsed: 100, costUsd: 0.75 });
+});
+
+t.test('J8: an attempt that began and told nothing leaves the sums incomplete, until it tells', async (t) => {
+  const ended = (usage: TaskUsage, generation: number): TaskUsage => withEnded(usage, aGeneration(generation));
+  t.notOk(isIncomplete(ended(NOTHING_USED, 1)), 'there is no sum');
+  const later = said(ended(NOTHING_USED, 1), 2, 100, 0.5);
+  t.ok(isIncomplete(later), 'the first told nothing');
+  t.equal(ended(later, 2), later, 'this one told');
+  const late = said(later, 1, 30);
+  t.notOk(isIncomplete(late), 'a late word of it');
+  t.ok(isIncomplete(ended(late, 3)));
+  let many = later;
+  for (let attempt = 3; attempt <= ATTEMPTS_KEPT * 3; attempt += 1) many = ended(many, attempt);
+  t.equal(many.untold?.length, ATTEMPTS_KEPT);
+  t.ok(isIncomplete(many));
 });
 
 t.test('J8: what a task cost is told where all of its attempts said it, and else nobody takes a part for the whole', async (t) => {

@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { totalOf } from '../../../core/domain/usage.ts';
+import { taskRecordJson } from '../../../core/protocol/task-json.ts';
 import { hubRig, type HubRig } from './hub-rig.ts';
 
 const totals = async (rig: HubRig, id: TaskId) => totalOf((await rig.record(id)).task.usage);
@@ -38,6 +39,24 @@ t.test('J8: a task used what all of its attempts did, each counted once', async 
     ['released', 3, { tokens_used: 5 }],
     ['completed', 5, { tokens_used: 30, cost_usd: 0.25, models: [{ model: 'large', input_tokens: 25 }] }],
   ]);
+});
+
+t.test('J8: the sums of a task say that they lack an attempt that began and told nothing', async (t) => {
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const attempts = async (wasWoken: boolean): Promise<unknown> => {
+    const id = await rig.submit();
+    if (wasWoken) await peer.send({ type: 'wake_result', task_id: id, generation: 1, status: 'success' });
+    await peer.send({ type: 'task_failed', task_id: id, generation: 1, error: 'no' });
+    await rig.pass(2_000);
+    const untold = JSON.parse(taskRecordJson({ ...(await rig.record(id)) }, null)) as object;
+    t.match(untold, { tokens_used: null, usage_incomplete: false }, 'nobody told anything');
+    await peer.send({ type: 'task_complete', task_id: id, generation: 3, result: 'x', tokens_used: 30, cost_usd: 0.25 });
+    return JSON.parse(taskRecordJson({ ...(await rig.record(id)) }, null));
+  };
+  t.match(await attempts(true), { tokens_used: 30, cost_usd: 0.25, usage_incomplete: true });
+  t.match(await attempts(false), { tokens_used: 30, cost_usd: 0.25, usage_incomplete: false }, 'one that never began used nothing');
 });
 
 t.test('what an attempt that was taken away used is known: until then, and to its end where its sidecar says so', async (t) => {
