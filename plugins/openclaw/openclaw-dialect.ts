@@ -42,6 +42,7 @@ const FIRST: OpenclawState = { object: null, isTooLong: false, isCut: false };
  * writes to standard error: that it tries again by itself.
  */
 export const openclawDialect: AgentDialect<OpenclawState> = {
+  spreadsObjects: true,
   begin: () => FIRST,
   hear(state, { stream, text, json }) {
     if (stream === 'stderr') return { state, events: retryIn(text) };

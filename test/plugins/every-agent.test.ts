@@ -207,6 +207,16 @@ const verdictOn = async (world: RunWorld, name: string, what: 'cut' | 'toolCut' 
   return events.find(({ type }) => type === 'completed' || type === 'failed');
 };
 
+withRuns('R4: a line that is left out of an object over many lines may have been its answer', async (t, world) => {
+  const said = JSON.stringify({ ok: true, status: 'ok', payloads: [], final: LONG, assistantTurns: 1 }, null, 2);
+  const bin = ['sh', '-c', `printf '%s\\n' '${said}'`, 'sh'];
+  const events = await woken(world, AGENTS['openclaw']?.choose({ bin, maxLineBytes: 1_024 }) as WakeRunnerChoice);
+  t.match(
+    events.find(({ type }) => type === 'completed' || type === 'failed'),
+    { type: 'failed', kind: 'limit', details: { reason: 'line_too_long' } },
+  );
+});
+
 withRuns('R4: text of an agent that was left out makes no success, and none of what it said before is its result', async (t, world) => {
   for (const name of Object.keys(SAID)) {
     const cut = {

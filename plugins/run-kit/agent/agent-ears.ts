@@ -164,7 +164,7 @@ export function agentEars<State>(options: AgentEarsOptions<State>): AgentEars {
     onDropped({ isObject }) {
       droppedLines += 1;
       hasSpoken = true;
-      if (isObject && !isSettled) {
+      if ((isObject || dialect.spreadsObjects === true) && !isSettled) {
         // It may have been a later answer.
         answer = null;
         isInDoubt ||= dialect.dropped === undefined;

@@ -74,6 +74,8 @@ export interface AgentDialect<State> {
    * no result. Left out: no success counts after such a line.
    */
   dropped?(state: State): State;
+  /** What it says is an object over many lines: any of them that is left out may have been a part of it. */
+  readonly spreadsObjects?: true;
   /** It ended, and no line has settled the attempt. */
   ended(state: State, end: ProgramEnd): Verdict | SessionGone;
 }
