@@ -8,6 +8,7 @@ import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
+import { noteAsked } from './run-kit/run-files.ts';
 import { stopUnheeded } from './run-kit/stop-unheeded.ts';
 
 export type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
@@ -122,8 +123,11 @@ function completed(name: string, made: DefinedRunner, { clock, log }: WakeRunner
     attach?.bind(made) ?? ((run, signal) => wakeEvents((emit, left) => adoptRun({ run, signal, left, graceMs: GRACE_MS, ...parts }, emit)));
   return {
     adoptable,
-    wake: (request, signal) => stopUnheeded(wake.call(made, request, signal), { runId: request.runId, process: null, signal, ...parts }),
-    attach: (run, signal) => stopUnheeded(adopt(run, signal), { runId: run.runId, process: run.process, signal, ...parts }),
+    wake(request, signal) {
+      if (!table.seesRunIds) noteAsked(request.runDir);
+      return stopUnheeded(wake.call(made, request, signal), { runId: request.runId, process: null, isWake: true, signal, ...parts });
+    },
+    attach: (run, signal) => stopUnheeded(adopt(run, signal), { runId: run.runId, process: run.process, isWake: false, signal, ...parts }),
     ...(check === undefined ? {} : { check: check.bind(made) }),
   };
 }

@@ -4,7 +4,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, ProcessMark, StopSignal } from '../../core/ports/wake-runner.ts';
 import { markOf, type ProcessTable } from './process-table.ts';
 import { isInGroupOf } from './run-members.ts';
-import { wereStreamsOpened } from './run-files.ts';
+import { wasAsked, wereStreamsOpened } from './run-files.ts';
 import type { Emit } from './wake-events.ts';
 import { watchRun } from './watch-run.ts';
 
@@ -36,7 +36,9 @@ export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<vo
   }
   const doubt = table.seesRunIds ? null : await doubtAbout(table, marked);
   // Counted as ended, it could be woken beside itself; so its slot stays taken, and its runner is asked again.
-  if (doubt !== null && (await wereStreamsOpened(run.runDir))) {
+  const mayHaveBegun = async (): Promise<boolean> =>
+    (await wereStreamsOpened(run.runDir)) || (options.isLaunched !== true && (await wasAsked(run.runDir)));
+  if (doubt !== null && (await mayHaveBegun())) {
     const cure = `End what is left of it, or, where nothing is, remove the folder "${run.runDir}".`;
     throw new Error(`Cannot tell whether a run has ended: this system does not show the environment of processes, and ${doubt}. ${cure}`);
   }

@@ -11,6 +11,7 @@ export const RUN_STREAMS_BYTES_MAX = 256 * 1024 * 1024;
 /** How much of the end of standard error is told. */
 export const STDERR_TAIL_BYTES = 64 * 1024;
 const PRIVATE = 0o600;
+const ASKED = 'asked';
 
 export interface RunFiles {
   readonly stdin: string;
@@ -80,6 +81,18 @@ export async function wereStreamsOpened(runDir: string): Promise<boolean> {
     return true;
   }
 }
+
+/** Says in its folder that its runner was asked to wake it: from then on there may be a process, which a plugin starts as it likes. */
+export function noteAsked(runDir: string): void {
+  writeFileSync(join(runDir, ASKED), '', { mode: PRIVATE });
+}
+
+/** Whether its runner was asked. A folder that cannot be looked into was changed by somebody since. */
+export const wasAsked = (runDir: string): Promise<boolean> =>
+  unlessMissing(() => lstat(join(runDir, ASKED))).then(
+    (found) => found !== null,
+    () => true,
+  );
 
 /** How much the run has written so far. Fails where its folder cannot be looked into. */
 export async function streamedBytes(runDir: string): Promise<number> {

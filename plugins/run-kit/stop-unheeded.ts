@@ -1,4 +1,5 @@
 /** A stop that a runner does not heed: what is left of its run is then ended by run id, so that its slot is free again. */
+import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { ProcessMark, StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
@@ -15,6 +16,8 @@ export interface UnheededOptions {
   readonly runId: string;
   /** As the sidecar knows it; a run tells its own with `spawned`. */
   readonly process: ProcessMark | null;
+  /** It is woken now, and no run of an earlier sidecar. */
+  readonly isWake: boolean;
   readonly signal: StopSignal;
   readonly clock: Clock;
   readonly log: Log;
@@ -23,11 +26,11 @@ export interface UnheededOptions {
 
 /**
  * The events of a run. When they do not end within the grace of its stop and `STOP_MARGIN_MS`, its processes are killed, and
- * `stopped` is its last event. Who lets go of it lets go of the runner too.
+ * `stopped` is its last event. Where nobody can see who carries a run id, a throw before `spawned` is a failure of the agent. Who lets go of it lets go of the runner too.
  */
 export function stopUnheeded(events: AsyncIterable<WakeEvent>, options: UnheededOptions): AsyncIterable<WakeEvent> {
   return wakeEvents(async (emit, left) => {
-    const { runId, signal, clock, log, table } = options;
+    const { runId, isWake, signal, clock, log, table } = options;
     const over = new AbortController();
     const iterator = events[Symbol.asyncIterator]();
     let main = options.process;
@@ -38,12 +41,20 @@ export function stopUnheeded(events: AsyncIterable<WakeEvent>, options: Unheeded
       }
       return 'ended';
     };
+    const passOrFail = (): Promise<'ended'> =>
+      pass().catch(async (error: unknown) => {
+        // Woken again it would be beside what nobody can find.
+        if (!isWake || main !== null || table.seesRunIds || signal.aborted) throw error;
+        const message = `the wake runner broke before it told of a process, and what it had started may be alive: ${messageOf(error)}`;
+        await emit({ type: 'failed', phase: 'agent', message, retryable: true });
+        return 'ended' as const;
+      });
     const waitInVain = async (): Promise<'unheeded'> => {
       await aborted(signal, over.signal);
       if (!over.signal.aborted) await wait(clock, graceOf(signal, GRACE_MS) + STOP_MARGIN_MS, over.signal);
       return 'unheeded';
     };
-    const first = await Promise.race([pass(), waitInVain(), aborted(left, over.signal).then(() => 'left' as const)]).finally(() => {
+    const first = await Promise.race([passOrFail(), waitInVain(), aborted(left, over.signal).then(() => 'left' as const)]).finally(() => {
       over.abort();
     });
     if (first === 'ended') return;
