@@ -2,6 +2,8 @@
 
 /** Between a failed try to reach a hub and the next; the longest comes with the hub's policy. */
 export const RECONNECT_FIRST_MS = 1_000;
+/** The longest at the beginning of an outage, and for how many tries: 5 minutes. Most hubs are back within that, and nobody should wait a minute more. */
+export const RECONNECT_EARLY = { maxMs: 15_000, tries: 23 };
 /** From the beginning of a connection to `identified`. */
 export const IDENTIFY_WITHIN_MS = 30_000;
 /** After the hub said that another sidecar has the identity. */

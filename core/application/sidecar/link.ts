@@ -1,7 +1,16 @@
 /** Connecting, and noticing that a connection is dead. How it becomes identified is in greeting.ts. */
 import { backoffMs } from '../../domain/backoff.ts';
 import type { HubFrameOf, PolicyFrame } from '../../protocol/hub-frames.ts';
-import { DEFAULT_POLICY, HOLD_OFF, IDENTIFY_WITHIN_MS, POLICY_LEAST, POLICY_MOST, RECONNECT_FIRST_MS, REFUSED_WAIT_MS } from './bounds.ts';
+import {
+  DEFAULT_POLICY,
+  HOLD_OFF,
+  IDENTIFY_WITHIN_MS,
+  POLICY_LEAST,
+  POLICY_MOST,
+  RECONNECT_EARLY,
+  RECONNECT_FIRST_MS,
+  REFUSED_WAIT_MS,
+} from './bounds.ts';
 import { checksToPing, isUnlooked } from './checks.ts';
 import { ownReason } from './standing.ts';
 import type { Turn } from './turn.ts';
@@ -176,7 +185,8 @@ function otherHub(turn: Turn): number {
 /** Jitter only shortens, by up to a half, so that the longest delay is the policy's. */
 function reconnectMs(turn: Turn): number {
   const { failures, policy } = turn.state.link;
-  const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: policy.reconnect_max_ms }, failures + 1);
+  const earlyMs = failures < RECONNECT_EARLY.tries ? RECONNECT_EARLY.maxMs : Infinity;
+  const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: Math.min(earlyMs, policy.reconnect_max_ms) }, failures + 1);
   return Math.round(fullMs * (1 - turn.jitter / 2));
 }
 
