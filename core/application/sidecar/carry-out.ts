@@ -40,7 +40,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   /** Fire and forget: nothing waits for an input but a run's stream. */
   const deliver = (event: Event): void => void options.deliver(event);
   const runs = followRuns(options, options.deliver);
-  const timers = new Map<string, Timer>();
+  const timers = new Map<string, { readonly timer: Timer; readonly delayMs: number }>();
   /** Looks that are to be tried again. */
   const looks = new Set<Timer>();
   const removals = new Set<Timer>();
@@ -49,7 +49,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   let removing = 0;
   let connection: LinkConnection | null = null;
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
-  const reports = pacedReports({ hasRoom, read: readReport });
+  const reports = pacedReports({ hasRoom, read: readReport, bufferedBytes: () => connection?.bufferedBytes() ?? 0, onLeft: waitAnew });
 
   function connect(effect: Extract<OutwardEffect, { readonly type: 'connect' }>): void {
     const { link, url, frameBytesMax } = effect;
@@ -73,11 +73,15 @@ export function carryOut(options: CarryOutOptions): CarryOut {
 
   /** The end of an assignment is on the disk: where the socket has no room for it, it is read when there is. */
   function send(frame: V2Frame): void {
-    if ((frame.type === 'task_complete' || frame.type === 'task_failed') && !hasRoom()) {
-      void reports.want({ taskId: frame.task_id as TaskId, generation: frame.generation as Generation });
+    const isEnd = frame.type === 'task_complete' || frame.type === 'task_failed';
+    const end = isEnd ? { taskId: frame.task_id as TaskId, generation: frame.generation as Generation } : null;
+    if (end !== null && !hasRoom()) {
+      void reports.want(end);
       return;
     }
-    connection?.send(JSON.stringify(frame));
+    if (connection === null) return;
+    reports.sent(end);
+    connection.send(JSON.stringify(frame));
   }
 
   function disconnect(): void {
@@ -88,18 +92,25 @@ export function carryOut(options: CarryOutOptions): CarryOut {
 
   function startTimer(timer: TimerName, delayMs: number): void {
     const key = timerKey(timer);
-    timers.get(key)?.cancel();
+    timers.get(key)?.timer.cancel();
     const started: Timer = clock.after(delayMs, () => {
       // One that was replaced is another's by now.
-      if (timers.get(key) !== started) return;
+      if (timers.get(key)?.timer !== started) return;
       timers.delete(key);
       deliver({ type: 'timer', timer });
     });
-    timers.set(key, started);
+    timers.set(key, { timer: started, delayMs });
+  }
+
+  /** A report is said again so long after it has left the socket, not after it was put there: on a slow line that is long. */
+  function waitAnew(name: Assignment): void {
+    const timer: TimerName = { purpose: 'repeat', name };
+    const running = timers.get(timerKey(timer));
+    if (running !== undefined) startTimer(timer, running.delayMs);
   }
 
   function cancelTimer(timer: TimerName): void {
-    timers.get(timerKey(timer))?.cancel();
+    timers.get(timerKey(timer))?.timer.cancel();
     timers.delete(timerKey(timer));
   }
 
@@ -282,7 +293,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     removed: () => removed,
 
     leave() {
-      for (const timer of timers.values()) timer.cancel();
+      for (const { timer } of timers.values()) timer.cancel();
       timers.clear();
       for (const timer of looks) timer.cancel();
       looks.clear();

@@ -64,3 +64,28 @@ t.test('R5: reports that wait for a slow line are sent one behind the other, eac
   for (const entry of outbox) t.equal(await made.journal.readReport(entry), null);
   await made.sidecar.stop();
 });
+
+t.test('R5: a report that takes long to leave the socket is not queued beside itself, and then waits for its answer', async (t) => {
+  const SLOW_BYTES_PER_MS = 100;
+  const made = await room({
+    hub: welcome,
+    fate:
+      () =>
+      ({ from, kind, text }) => [{ delayMs: from === 'sidecar' && kind === 'frame' ? Math.ceil(text.length / SLOW_BYTES_PER_MS) : 0 }],
+  });
+  const entry = entryOf(0);
+  await made.journal.open();
+  await made.journal.save({ ...EMPTY_JOURNAL, outbox: [entry] });
+  await made.journal.writeReport(entry, bodyOf(entry));
+  await made.journal.close();
+  await made.sidecar.start();
+  const reports = (): number => made.heard.filter((frame) => frame['type'] === 'task_complete').length;
+  // It takes 10 s; an unanswered report is said again after 5 s, and then after 10 s more.
+  await made.pass(19_000);
+  t.equal(reports(), 1);
+  await made.pass(12_500);
+  t.equal(reports(), 2, 'no answer came: it is said again');
+  const stopped = made.sidecar.stop();
+  await made.pass(10_000);
+  await stopped;
+});
