@@ -13,6 +13,8 @@ export interface AdoptRunOptions {
   /** Its runs are started by `launch`: streams that were never opened prove that nothing was. Default false. */
   readonly isLaunched?: boolean | undefined;
   readonly graceMs: number;
+  /** As for `watchRun`. */
+  readonly detaches?: boolean | undefined;
   readonly signal: StopSignal;
   /** Aborted when the runner has heard enough: the run is ended. */
   readonly enough?: StopSignal | undefined;

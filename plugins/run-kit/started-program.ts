@@ -109,7 +109,7 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
     attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>
       wakeEvents(async (emit, left) => {
         const ears = await earsFor?.(run, emit);
-        const adopted = { ...common, run, isLaunched: true, signal, left, enough: ears?.enough };
+        const adopted = { ...common, run, isLaunched: true, detaches, signal, left, enough: ears?.enough };
         await adoptRun(adopted, hearing({ ...common, ears, request: run, left }, emit)).finally(() => ears?.close?.());
       }),
     ...(check === undefined ? {} : { check }),

@@ -30,7 +30,10 @@ export interface WatchRunOptions {
   readonly ended?: Promise<ProcessEnd> | undefined;
   /** Between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
   readonly graceMs: number;
-  /** Our child only wakes its agent and hands over: once it ended with 0, what it started is left alone and nothing more is told. */
+  /**
+   * It only wakes its agent and hands over: once our child ended with 0, what it started is left alone and nothing more is told. One of an
+   * earlier sidecar is told as `woken` when something carries its run id after its end.
+   */
   readonly detaches?: boolean | undefined;
   readonly signal: StopSignal;
   /** Aborted when the runner has heard enough: the run is ended, and its end told as `exited`. */
@@ -65,7 +68,11 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     over.abort();
   });
   if (left.aborted) return;
-  if (first === 'ended' && options.detaches === true && !signal.aborted && isWell(childEnd)) return;
+  if (first === 'ended' && options.detaches === true && !signal.aborted) {
+    if (isWell(childEnd)) return;
+    // How a program of an earlier sidecar ended nobody knows; where what it woke is at work, it has handed over.
+    if (options.ended === undefined && (await isCarried(options))) return await emit({ type: 'woken' });
+  }
 
   if (typeof first === 'object' && !signal.aborted) await emit(first);
   // Its children may outlive the main process; the run is over when they are gone too.
@@ -87,6 +94,9 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
 }
 
 const isWell = (end: ProcessEnd | null): boolean => end?.exitCode === 0;
+
+const isCarried = async ({ runId, table }: WatchRunOptions): Promise<boolean> =>
+  (await table.carriersOf(runId, await table.list(), null)).length > 0;
 
 /** Our child keeps its number until its end was told, so that a mark that could not be read before may be read now. */
 const ownMark = ({ main, table }: WatchRunOptions): ProcessMark | null => (main?.startTime === null ? markIfKnown(table, main.pid) : main);

@@ -102,6 +102,7 @@ function onWoken(turn: Turn, slot: Slot & { readonly run: SlotRun }): void {
   const status = slot.status === 'waking' ? 'waking_confirmation' : slot.status;
   const woken: Slot = { ...slot, status, run: { ...slot.run, woken: true } };
   turn.putSlot(woken);
+  turn.patchLive(slot, { handedOver: turn.live(slot).attached });
   tellWoken(turn, woken);
   watchSilence(turn, woken);
   if (!hasStarted(woken) && woken.stop === null) turn.startTimerOf(slot, 'confirm', turn.setting.timing.confirmWithinMs);
@@ -170,10 +171,10 @@ const waitOf = (ms: number | undefined): number | undefined =>
 export function onRunOver(turn: Turn, input: { readonly name: Assignment; readonly runId: string; readonly error: string | null }): void {
   const slot = slotOfRun(turn, input.name, input.runId);
   if (slot === null) return;
-  const { attached } = turn.live(slot);
+  const { attached, handedOver } = turn.live(slot);
   turn.patchLive(slot, { following: false });
   if (input.error !== null) return onRunnerThrew(turn, slot, input.error);
-  if (!slot.run.woken || attached) return endRun(turn, slot, UNKNOWN_END);
+  if (!slot.run.woken || (attached && !handedOver)) return endRun(turn, slot, UNKNOWN_END);
   const detached: Slot = { ...slot, run: { ...slot.run, detached: true } };
   turn.putSlot(detached);
   if (slot.stop !== null) stopRun(turn, detached);

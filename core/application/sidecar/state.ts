@@ -106,6 +106,8 @@ export interface LiveSlot {
   readonly following: boolean;
   /** The run was begun by an earlier process of this sidecar, or is only followed to be stopped. */
   readonly attached: boolean;
+  /** It is attached, and its runner says that it was woken: a run that goes on by itself when nobody follows it any more. */
+  readonly handedOver: boolean;
   readonly end: RunEnd | null;
   /** Its runner threw before it had told of a process: what is told once nothing of the run is alive. */
   readonly wakeError: string | null;
@@ -162,6 +164,7 @@ export const NOTHING_LIVE: LiveSlot = {
   paths: null,
   following: false,
   attached: false,
+  handedOver: false,
   end: null,
   wakeError: null,
   failure: null,

@@ -59,7 +59,7 @@ function attach(turn: Turn, slot: Slot, run: SlotRun, paths: PreparedRun): void 
   const cannotGoOn = turn.setting.runner.adoptable ? null : { reason: 'its runner cannot go on with a run of an earlier sidecar' };
   const isUntold = wakeError === null ? null : { reason: 'its runner threw before it had told of a process' };
   const stop = isUnwanted ? stopReasonOf(slot) : (cannotGoOn ?? isUntold);
-  turn.patchLive(slot, { following: true, attached: true });
+  turn.patchLive(slot, { following: true, attached: true, handedOver: false });
   turn.log('info', stop === null ? 'taking up a run where it is' : 'finding a run to stop it', {
     task_id: slot.taskId,
     generation: slot.generation,

@@ -102,6 +102,13 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
     sidecar.wake(exited(null));
     t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
   });
+  t.test('waking, and handed over meanwhile: on its own from now on', async (t) => {
+    const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
+    sidecar.prepared();
+    sidecar.wake({ type: 'woken' });
+    sidecar.take({ type: 'run_over', name: named(), runId: RUN.runId, error: null });
+    t.match(sidecar.slot(), { status: 'waking_confirmation', run: { detached: true } });
+  });
   t.test('working on its own: only watched', async (t) => {
     const { effects } = restarted(journal({ ...WOKEN_SLOT, run: { ...RUN, detached: true } }));
     t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'connect']);
