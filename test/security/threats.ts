@@ -496,7 +496,7 @@ export const THREATS: readonly Threat[] = [
     who: 'submitter',
     stoppedBy: 'a config that would give task text to an interpreter as its program, or as an option, is refused or warned of',
     tests: [
-      ['plugins/command.test.ts', 'options that fit the schema and still cannot be'],
+      ['plugins/command-problems.test.ts', 'options that fit the schema and still cannot be'],
       ['plugins/command.test.ts', 'task text that a program may take for an option is warned of'],
     ],
   },
