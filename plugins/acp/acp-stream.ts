@@ -1,6 +1,14 @@
 /** The messages of a conversation as lines of JSON on two pipes. */
 import type { Readable, Writable } from 'node:stream';
-import { lineSplitter, objectIn, RUN_STREAMS_BYTES_MAX, type Clock, type DroppedLine, type SaidObject } from '../plugin.ts';
+import {
+  lineSplitter,
+  objectIn,
+  RUN_STREAMS_BYTES_MAX,
+  type Clock,
+  type DroppedLine,
+  type SaidObject,
+  type SplitLines,
+} from '../plugin.ts';
 import type { AnyMessage, Stream } from './acp-package.ts';
 import { isMessage, isQuestion, unanswered } from './acp-unanswered.ts';
 
@@ -68,6 +76,15 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
     controller?.enqueue(message as unknown as AnyMessage);
   };
   const hear = (some: readonly string[]): Promise<void> => hearLines(some, hearOne, options.onNoise);
+  const hearSplit = async ({ lines, dropped }: SplitLines): Promise<void> => {
+    let told = 0;
+    for (const line of dropped) {
+      await hear(lines.slice(told, line.at));
+      options.onDropped(line);
+      told = line.at;
+    }
+    await hear(lines.slice(told));
+  };
   const hearAll = async (): Promise<void> => {
     const splitter = lineSplitter(lineBytesMax);
     let bytes = 0;
@@ -79,15 +96,10 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
         await options.onTooMuch(bytesMax);
         continue;
       }
-      const { lines, dropped } = splitter.push(chunk as Buffer);
-      let told = 0;
-      for (const line of dropped) {
-        await hear(lines.slice(told, line.at));
-        options.onDropped(line);
-        told = line.at;
-      }
-      await hear(lines.slice(told));
+      await hearSplit(splitter.push(chunk as Buffer));
     }
+    // The last line of an agent that has ended needs no line end.
+    if (!isDeaf) await hearSplit(splitter.end());
   };
   const heard = hearAll().finally(() => {
     controller?.close();

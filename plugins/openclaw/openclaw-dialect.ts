@@ -47,7 +47,7 @@ export const openclawDialect: AgentDialect<OpenclawState> = {
   hear(state, { stream, text, json }) {
     if (stream === 'stderr') return { state, events: retryIn(text) };
     if (state.object === null && json !== null) return { state, events: eventsOf(json, state) };
-    if (state.object === null && !text.startsWith('{')) return { state };
+    if (state.object === null && !/^\ufeff?\{/.test(text)) return { state };
     const object = `${state.object ?? ''}${text}\n`;
     if (object.length > CHARACTERS_MAX) return { state: { ...state, object: null, isTooLong: true } };
     if (text !== '}') return { state: { ...state, object } };

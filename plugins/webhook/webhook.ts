@@ -43,7 +43,7 @@ function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): Defin
           return emit({ type: 'failed', phase: 'spawn', kind: 'no_result', message, retryable: true, beforeWork: true });
         }
         // Nothing here can follow it, and nothing here can end it: its end is not known when somebody wants it to end.
-        if (!signal.aborted) await once(AbortSignal.any([signal, left]), 'abort');
+        if (!signal.aborted && !left.aborted) await once(AbortSignal.any([signal, left]), 'abort');
         if (left.aborted) return;
         await emit({ type: 'exited', exitCode: null, signal: null, stderrTail: '' });
       }),

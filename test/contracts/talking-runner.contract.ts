@@ -104,6 +104,43 @@ export function talkingRunnerCases(contract: Case): void {
     t.equal(events.at(-1)?.type, 'exited');
   });
 
+  talking('hears no result and no failure in what is said on standard error', async (t, world) => {
+    t.strictSame(verdicts(await told(world, 'complains')), ['completed']);
+    const request = await world.request();
+    const stop = new AbortController();
+    const events = collect((await talker(world, 'complains-and-hangs')).wake(request, stop.signal));
+    await world.settle(world.atWork(request));
+    stop.abort(SHORT_GRACE);
+    const heard = await world.settle(events);
+    t.notOk(verdicts(heard).includes('completed'));
+    t.strictSame(heard.at(-1), { type: 'stopped', survivors: [] });
+  });
+
+  talking('hears a last line without a line end', async (t, world) => {
+    t.strictSame(verdicts(await told(world, 'says-no-line-end')), ['completed']);
+  });
+
+  talking('tells an agent that prints without end as a failure, at a bound of its own, and can stop it', async (t, world) => {
+    const stop = new AbortController();
+    const heard: WakeEvent[] = [];
+    const events = (await talker(world, 'prints-without-end')).wake(await world.request(), stop.signal);
+    const listen = async (): Promise<void> => {
+      for await (const event of events) {
+        heard.push(event);
+        if (event.type === 'failed') stop.abort(SHORT_GRACE);
+      }
+    };
+    await world.settle(listen());
+    t.strictSame([...new Set(verdicts(heard))], ['failed'], 'the first says it; how it ended may be told beside');
+    t.match(heard.at(-1)?.type, /^(?:stopped|exited)$/);
+  });
+
+  talking('tells a result, and no failure, of an agent that says it again when what it had in the background is done', async (t, world) => {
+    const events = await told(world, 'goes-on-after-result');
+    t.strictSame([...new Set(verdicts(events))], ['completed'], 'a sidecar takes the first that it is told');
+    t.equal(events.at(-1)?.type, 'exited');
+  });
+
   talking('does not mind an agent that closes its standard input', async (t, world) => {
     t.strictSame(verdicts(await told(world, 'closes-input')), ['completed']);
   });

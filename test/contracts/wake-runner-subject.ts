@@ -36,6 +36,11 @@ export interface WakeRunnerSubject {
    * process was never noted, cannot be found there.
    */
   readonly hidesRunIds?: boolean | undefined;
+  /**
+   * Its runner calls a service that wakes the agent: no process of it is the runner's to tell of, to follow or to end. Only `works`
+   * and `cannot-start` are asked of its runner.
+   */
+  readonly onlyWakes?: boolean | undefined;
   /** The environment of a living process, as text. Left out: it cannot be read. */
   environmentOf?(pid: number): string;
   /** Ends the world; nothing of it may be left. */
@@ -47,7 +52,9 @@ export interface WakeRunnerSubject {
  * hangs without a word; is killed before its result, or after; hangs after its result, or leaves a child behind; says a line of 9
  * MiB, one of 200,000 brackets, bytes that are no text and 20,000 lines that mean nothing before its result; says its result in
  * two parts, with a rest between; says the text `interim` on the way if its program has a word for that, and then a result of 9
- * MiB in one line; closes its standard input at once.
+ * MiB in one line; closes its standard input at once; complains on standard error, in text and in JSON, on and on beside its
+ * result, or while it hangs; ends without a line end behind its result, which has a byte order mark before it where nothing else
+ * was said; prints without end; says its result, goes on with something in the background, and says it again.
  */
 export type SpokenBehaviour =
   | 'succeeds'
@@ -61,4 +68,9 @@ export type SpokenBehaviour =
   | 'floods'
   | 'says-in-parts'
   | 'says-a-long-line'
-  | 'closes-input';
+  | 'closes-input'
+  | 'complains'
+  | 'complains-and-hangs'
+  | 'says-no-line-end'
+  | 'prints-without-end'
+  | 'goes-on-after-result';

@@ -4,6 +4,7 @@ import { readChecks, readWakeEvent } from '../../core/application/sidecar/runner
 import type { AdoptedRun, ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { talkingRunnerCases } from './talking-runner.contract.ts';
 import type { Behaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
+import { ONLY_WAKES, wakingRunnerCases } from './waking-runner.contract.ts';
 
 export type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 
@@ -15,7 +16,8 @@ const NOT_FOR_AGENTS = 'AGENTCOM_TOKEN';
 
 /** Runs the suite; `open` makes the world of one case. */
 export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerSubject>): void {
-  const contract = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>): void => {
+  /** For every runner, also one that only wakes. */
+  const ofAll = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>): void => {
     void t.test(`wake runner contract, ${name}: ${title}`, async (t) => {
       const world = await open();
       t.teardown(() => world.close());
@@ -37,6 +39,12 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
       t.strictSame(seen.refused, [], 'a sidecar takes all that it said, whole');
       t.strictSame(seen.afterEnd, [], 'it said nothing after an end');
       for (const runId of runIds) t.strictSame(await world.livingOf(runId), [], 'nothing that carries the run id is left');
+    });
+  };
+
+  const contract: typeof ofAll = (title, run) => {
+    ofAll(title, async (t, world) => {
+      await t.test('as a run that it follows', { skip: world.onlyWakes === true ? ONLY_WAKES : false }, (t) => run(t, world));
     });
   };
 
@@ -72,7 +80,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     t.match(events.at(-1), { type: 'exited', exitCode: 3, signal: null, stderrTail: /it broke/ });
   });
 
-  contract('answers a program that cannot be started with failed, and does not throw', async (t, world) => {
+  ofAll('answers a program that cannot be started with failed, and does not throw', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('cannot-start')).wake(request, new AbortController().signal)));
     t.match(events, [{ type: 'failed', phase: 'spawn', retryable: false, message: /\S/ }]);
@@ -105,7 +113,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     });
   });
 
-  contract('starts nothing when it was stopped before', async (t, world) => {
+  ofAll('starts nothing when it was stopped before', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('works')).wake(request, AbortSignal.abort())));
     t.strictSame(events, [{ type: 'stopped', survivors: [] }]);
@@ -207,8 +215,9 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
   });
 
   talkingRunnerCases(contract);
+  wakingRunnerCases(ofAll);
 
-  contract('checks itself within 5 s', async (t, world) => {
+  ofAll('checks itself within 5 s', async (t, world) => {
     const beganMs = performance.now();
     for (const behaviour of ['works', 'cannot-start'] as const) {
       const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
@@ -242,7 +251,7 @@ function watched(runner: WakeRunner, world: WakeRunnerSubject, seen: Seen): Wake
     const read = readWakeEvent(event);
     if (read.kind === 'refused') seen.refused.push(read.message);
     else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar takes`);
-    if (!isLast(event)) return;
+    if (!isLast(event) || world.onlyWakes === true) return;
     const named = 'survivors' in event ? (event.survivors ?? []) : [];
     const pids = (await world.livingOf(runId)).filter((pid) => !named.includes(pid));
     if (pids.length > 0) seen.unnamed.push({ end: event.type, pids });

@@ -13,6 +13,7 @@ const RESULT = 'it is done';
 const FLOOD_BYTES = 9 * 1024 * 1024;
 const FLOOD_LINES = 20_000;
 const BRACKETS = 200_000;
+const PRINTED_BYTES = 65_536;
 const STEP = 'tool-1';
 
 /** At once and whole, also when the agent is killed right after. */
@@ -42,6 +43,16 @@ function succeed(usage = USAGE) {
   write(RESULT);
   answer(openPrompt, { stopReason: 'end_turn', usage });
   openPrompt = null;
+}
+
+/** As tools and their servers do. */
+function complain() {
+  const lines = [
+    'warning: it is late',
+    '{"type":"no such thing","level":"error","msg":"it is late"}',
+    JSON.stringify({ jsonrpc: '2.0', id: openPrompt, result: { stopReason: 'end_turn' } }),
+  ];
+  writeSync(2, `${lines.join('\n')}\n${'.'.repeat(10_000)}`);
 }
 
 /** Until a file `end` appears. */
@@ -125,6 +136,31 @@ const behaviours = {
     write('interim', 'message-1');
     write('x'.repeat(FLOOD_BYTES), 'message-2');
     answer(openPrompt, { stopReason: 'end_turn', usage: USAGE });
+  },
+  complains() {
+    complain();
+    succeed();
+    complain();
+  },
+  'complains-and-hangs'() {
+    complain();
+    atWork();
+    setInterval(complain, 50);
+  },
+  'says-no-line-end'() {
+    write(RESULT);
+    writeSync(1, JSON.stringify({ jsonrpc: '2.0', id: openPrompt, result: { stopReason: 'end_turn', usage: USAGE } }));
+    process.exit(0);
+  },
+  'prints-without-end'() {
+    for (;;) say('x'.repeat(PRINTED_BYTES));
+  },
+  'goes-on-after-result'() {
+    succeed();
+    spawn('sleep', ['0.3'], { stdio: 'ignore' }).on('exit', () => {
+      write(RESULT);
+      process.exit(0);
+    });
   },
   'closes-input'() {
     closeSync(0);

@@ -15,6 +15,12 @@ words=$2
 
 say() { if [ -e "$words/$1" ]; then cat "$words/$1"; fi; }
 at_work() { : > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.started"; }
+# As tools and their servers do.
+complain() {
+  printf 'warning: it is late\n{"type":"no such thing","level":"error","msg":"it is late"}\n' >&2
+  say result >&2
+  head -c 200000 /dev/zero | tr '\0' '.' >&2
+}
 # Until a file `end` appears.
 work() {
   at_work
@@ -102,6 +108,37 @@ case $behaviour in
     say interim
     # Its word `done` is 9 MiB long.
     awk 'BEGIN { RS = "done" } { printf "%s", (NR > 1 ? long : "") $0 } NR == 1 { long = sprintf("%9437184s", "") }' "$words/result"
+    ;;
+  complains)
+    say started
+    complain
+    say result
+    complain
+    ;;
+  complains-and-hangs)
+    say started
+    complain
+    at_work
+    while :; do
+      complain
+      sleep 0.05
+    done
+    ;;
+  says-no-line-end)
+    say started
+    if [ ! -s "$words/started" ]; then printf '\357\273\277'; fi
+    printf %s "$(cat "$words/result")"
+    ;;
+  prints-without-end)
+    say started
+    yes "$(head -c 65536 /dev/zero | tr '\0' x)"
+    ;;
+  goes-on-after-result)
+    say started
+    say result
+    (sleep 0.3) &
+    wait
+    say result
     ;;
   closes-input)
     exec 0<&-

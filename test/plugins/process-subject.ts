@@ -1,5 +1,5 @@
 /** The world of `wakeRunnerContract` for a runner that starts a program: real processes on this (Linux) machine. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { WakeRunnerDeps } from '../../plugins/plugin.ts';
 import type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from '../contracts/wake-runner-subject.ts';
-import { atWork, carriersOf, endAgent, runWorld } from './run-world.ts';
+import { atWork, carriersOf, endAgent, readOrEmpty, runWorld } from './run-world.ts';
 
 /** A program that behaves as its first argument says, and says what is in the folder of its second. */
 export const FAKE_AGENT = fileURLToPath(new URL('./fake-agent.sh', import.meta.url));
@@ -56,7 +56,7 @@ export async function processSubject(
       return existsSync(path) ? readFile(path, 'utf8') : null;
     },
     livingOf: (runId) => Promise.resolve(carriersOf(runId)),
-    environmentOf: (pid) => readFileSync(`/proc/${pid}/environ`, 'latin1'),
+    environmentOf: (pid) => readOrEmpty(`/proc/${pid}/environ`),
     close: async () => {
       await world.close();
     },

@@ -51,7 +51,8 @@ export function carriersOf(runId: string): readonly number[] {
   return pids.filter((pid) => readOrEmpty(`/proc/${pid}/environ`).split('\0').includes(`AGENTCOM_RUN_ID=${runId}`)).map(Number);
 }
 
-function readOrEmpty(path: string): string {
+/** Also for what is gone: it may end while it is looked at. */
+export function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch {

@@ -6,11 +6,17 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { isPrivateAddress, PrivateAddressError, publicLookup } from '../../plugins/webhook/addresses.ts';
-import { webhook, type WebhookOptions } from '../../plugins/runners.ts';
+import { openclawHook, webhook, type WebhookOptions } from '../../plugins/runners.ts';
 import { isMachineFault } from '../../core/domain/breaker.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { only, waking, writtenBody } from '../core/sidecar/stage.ts';
 import { runWorld } from './run-world.ts';
+import { webhookSubject } from './webhook-subject.ts';
+
+wakeRunnerContract('webhook', () => webhookSubject((url, deps) => webhook({ url, allowPrivate: true }).create(deps)));
+wakeRunnerContract('openclaw hook', () =>
+  webhookSubject((url, deps) => openclawHook({ url, token: 'a token of the gateway' }).create(deps)),
+);
 
 interface Received {
   readonly headers: IncomingHttpHeaders;

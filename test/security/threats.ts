@@ -432,6 +432,10 @@ export const THREATS: readonly Threat[] = [
     tests: [
       ['plugins/run-kit.test.ts', 'a run that writes more than it may is told as failed, and ends'],
       [
+        'contracts/talking-runner.contract.ts',
+        'tells an agent that prints without end as a failure, at a bound of its own, and can stop it',
+      ],
+      [
         'contracts/result-inbox-ended.ts',
         'R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted',
       ],
