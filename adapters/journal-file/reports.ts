@@ -1,19 +1,19 @@
 /** The bodies of reports: `outbox/` for those that wait for the hub's answer, `refused/` for those it did not take. */
 import { join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import { writeDurably, type JournalFiles } from './journal-files.ts';
 
 export interface Reports {
-  write(name: AssignmentName, text: string): Promise<void>;
-  read(name: AssignmentName): Promise<string | null>;
-  remove(name: AssignmentName): Promise<void>;
-  refuse(name: AssignmentName, reason: string): Promise<void>;
+  write(name: Assignment, text: string): Promise<void>;
+  read(name: Assignment): Promise<string | null>;
+  remove(name: Assignment): Promise<void>;
+  refuse(name: Assignment, reason: string): Promise<void>;
 }
 
 /** `outbox` and `refused` are folders that exist. */
 export function reports(outbox: string, refused: string, files: JournalFiles): Reports {
-  const fileOf = (folder: string, name: AssignmentName): string => join(folder, `${assignmentText(name)}.json`);
+  const fileOf = (folder: string, name: Assignment): string => join(folder, `${assignmentText(name)}.json`);
 
   return {
     write: (name, text) => writeDurably(files, outbox, fileOf(outbox, name), Buffer.from(text)),

@@ -5,7 +5,8 @@
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import { JOURNAL_BYTES_MAX, type AssignmentName, type Journal, type JournalOpened } from '../../core/ports/journal.ts';
+import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 
 export interface MemoryJournalOptions {
@@ -153,7 +154,7 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
   };
 }
 
-function refuse(memory: Memory, name: AssignmentName, reason: string): void {
+function refuse(memory: Memory, name: Assignment, reason: string): void {
   const key = assignmentText(name);
   const text = memory.outbox.get(key);
   if (text === undefined) return;

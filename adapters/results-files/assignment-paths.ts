@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 
 export interface InboxFolders {
   /** Holds the folders of the assignments, and the flat names. */
@@ -40,7 +40,7 @@ export interface AssignmentPaths {
   flat(file: AgentFile): string;
 }
 
-export function pathsOf(folders: InboxFolders, name: AssignmentName): AssignmentPaths {
+export function pathsOf(folders: InboxFolders, name: Assignment): AssignmentPaths {
   const text = assignmentText(name);
   const resultsDir = join(folders.results, text);
   const runDir = join(folders.runs, text);

@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { FlatNames, ResultSighting } from '../../core/ports/result-inbox.ts';
@@ -15,7 +15,7 @@ import { progressFollower } from './progress-follower.ts';
 import { resultReader } from './result-reader.ts';
 
 export interface ExpectationOptions {
-  readonly name: AssignmentName;
+  readonly name: Assignment;
   readonly paths: AssignmentPaths;
   readonly flat: FlatNames;
   readonly refusedDir: string;
@@ -28,7 +28,7 @@ export interface ExpectationOptions {
 }
 
 export interface Expectation {
-  readonly name: AssignmentName;
+  readonly name: Assignment;
   /** Looks soon. What was told already is not told again. */
   poke(): void;
   /** Looks, tells all that is there, also again, and answers when nothing there is undecided any more. */

@@ -8,7 +8,7 @@ import { lstatSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';
 import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';
@@ -28,7 +28,7 @@ export interface FlatNames {
 }
 
 export interface FlatNamesOptions {
-  readonly name: AssignmentName;
+  readonly name: Assignment;
   readonly paths: AssignmentPaths;
   /** Which of them count. */
   readonly which: FlatNamesThatCount;
@@ -83,7 +83,7 @@ export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesO
 }
 
 /** Before the first wake of an assignment: what lies under the flat names of its task is an earlier run's. */
-export async function refuseEarlierFlatNames(paths: AssignmentPaths, name: AssignmentName, refusedDir: string): Promise<void> {
+export async function refuseEarlierFlatNames(paths: AssignmentPaths, name: Assignment, refusedDir: string): Promise<void> {
   for (const file of AGENT_FILES) {
     if (lstatSync(paths.flat(file), { throwIfNoEntry: false }) === undefined) continue;
     await refuseFlatFile(paths.flat(file), refusedDir, `It was there before the wake of ${assignmentText(name)}.`);

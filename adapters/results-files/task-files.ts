@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';
 import { keepOnly } from './kept-files.ts';
@@ -16,13 +16,13 @@ import { isFolder, isThere } from './folder-look.ts';
 export interface TaskFiles {
   /** Makes the folders that hold the others. */
   makeFolders(): Promise<void>;
-  prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
-  placeOf(name: AssignmentName): PreparedRun;
-  withdraw(name: AssignmentName): Promise<void>;
-  withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
-  keep(name: AssignmentName, streams: boolean): Promise<void>;
+  prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+  placeOf(name: Assignment): PreparedRun;
+  withdraw(name: Assignment): Promise<void>;
+  withdrawAllBut(names: readonly Assignment[]): Promise<void>;
+  keep(name: Assignment, streams: boolean): Promise<void>;
   folders(): Promise<readonly FoundFolders[]>;
-  remove(name: AssignmentName): Promise<void>;
+  remove(name: Assignment): Promise<void>;
 }
 
 const OWNER_ONLY_FOLDER = 0o700;
@@ -33,7 +33,7 @@ const PUBLISHED_ENDING = '.json';
 export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
   async function prepare(
     paths: AssignmentPaths,
-    name: AssignmentName,
+    name: Assignment,
     task: Readonly<Record<string, unknown>>,
     publish: boolean,
   ): Promise<PreparedRun> {
@@ -50,7 +50,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     return placeOf(name);
   }
 
-  function placeOf(name: AssignmentName): PreparedRun {
+  function placeOf(name: Assignment): PreparedRun {
     const { resultsDir, taskFile, runDir } = pathsOf(folders, name);
     return { resultsDir, taskFile, runDir };
   }
@@ -70,7 +70,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     await syncFolder(folders.tasks);
   }
 
-  async function withdraw(name: AssignmentName): Promise<void> {
+  async function withdraw(name: Assignment): Promise<void> {
     const paths = pathsOf(folders, name);
     await rm(paths.published, { force: true });
     try {
@@ -83,7 +83,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     }
   }
 
-  async function withdrawAllBut(names: readonly AssignmentName[]): Promise<void> {
+  async function withdrawAllBut(names: readonly Assignment[]): Promise<void> {
     const kept = new Set(names.map(assignmentText));
     for (const fileName of await readdir(folders.tasks)) {
       if (!fileName.endsWith(PUBLISHED_ENDING)) continue;

@@ -2,13 +2,13 @@
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import type { FlatNames, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { readProgress, readResult, RESULT_FILE_BYTES_MAX, unfinishedLeftMs, type Unfinished } from '../../core/protocol/agent-files.ts';
 import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
 
 export interface MemoryExpectationOptions {
-  readonly name: AssignmentName;
+  readonly name: Assignment;
   readonly flat: FlatNames;
   readonly files: MemoryFiles;
   readonly clock: Clock;
@@ -21,7 +21,7 @@ export interface MemoryExpectationOptions {
 }
 
 export interface MemoryExpectation {
-  readonly name: AssignmentName;
+  readonly name: Assignment;
   readonly flat: FlatNames;
   /** Looks soon, not from inside this call. */
   poke(): void;

@@ -6,7 +6,7 @@ import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import type { PreparedRun, ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
 import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
@@ -51,7 +51,7 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
   let isClosed = false;
   let hasFault = false;
 
-  const pathsOf = (name: AssignmentName) => {
+  const pathsOf = (name: Assignment) => {
     const text = assignmentText(name);
     const [resultsDir, runDir] = [`results/${text}`, `runs/${text}`];
     return {
@@ -63,12 +63,12 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     };
   };
 
-  function placeOf(name: AssignmentName): PreparedRun {
+  function placeOf(name: Assignment): PreparedRun {
     const { resultsDir, runDir, taskFile } = pathsOf(name);
     return { resultsDir: `${ROOT}/${resultsDir}`, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` };
   }
 
-  function release(name: AssignmentName): void {
+  function release(name: Assignment): void {
     expected.get(assignmentText(name))?.end();
     expected.delete(assignmentText(name));
   }

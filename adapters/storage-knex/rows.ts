@@ -9,10 +9,10 @@ import type { EventName, StoredEvent, TaskEvent } from '../../core/domain/event.
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
 import { NOTHING_KEPT, type KeptResult } from '../../core/domain/kept-results.ts';
 import type { Tombstone } from '../../core/domain/tombstone.ts';
-import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody } from '../../core/domain/task.ts';
+import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody, type TaskRow } from '../../core/domain/task.ts';
 import { NOTHING_USED } from '../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../core/ports/agent-store.ts';
-import type { IdempotencyRecord, TaskChange, TaskRow } from '../../core/ports/task-store.ts';
+import type { IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';
 import type { Row } from './row.ts';
 import { agentSchema, damaged, storedCheck, taskSchema } from './stored-schemas.ts';
 

@@ -1,7 +1,7 @@
 /** The memory twin of `TaskStore`. */
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
-import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
+import { PRIORITIES, STATUSES, type Priority, type Status, type Task, type TaskRow } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
@@ -12,7 +12,6 @@ import {
   type StoreCapabilities,
   type StoreUnit,
   type TaskQuery,
-  type TaskRow,
   type TaskStore,
 } from '../../core/ports/task-store.ts';
 import { lockedUnit } from './locked-unit.ts';

@@ -1,5 +1,4 @@
 /** What every command gets: its surroundings, its output and, when it asks for it, the hub. */
-import type { Command } from 'commander';
 import type { HubClient } from '../client/index.ts';
 import type { Output } from './output/output.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -29,4 +28,3 @@ export type Run<Args extends readonly unknown[], Options> = (context: Context, o
 export type Action = <Args extends readonly unknown[], Options>(run: Run<Args, Options>) => (...args: unknown[]) => Promise<void>;
 
 /** Adds commands to the program; one function for each group. */
-export type AddCommands = (program: Command, action: Action) => void;

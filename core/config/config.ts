@@ -98,12 +98,6 @@ export interface Restored extends StoreContents {
   readonly kept: string | null;
 }
 
-/** What a server lacks: `not_durable` loses what was acknowledged, `no_calls` makes several hubs slow. */
-export interface ServerFinding {
-  readonly check: 'not_durable' | 'no_calls';
-  /** One sentence, without its full stop. */
-  readonly what: string;
-}
 export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
 export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;
 

@@ -7,7 +7,7 @@ import { refuse, type Refusal } from './refusal.ts';
 import type { AckStatus, Outcome, Task } from './task.ts';
 
 /** The reports that the fence judges; `complete` to `released` end an assignment. */
-export type ReportKind = 'accepted' | 'progress' | 'woken' | 'recovering' | Outcome['report'];
+export type ReportKind = 'accepted' | 'progress' | 'woken' | Outcome['report'];
 
 export type Judgement =
   | { readonly kind: 'current' }

@@ -171,3 +171,11 @@ export function compareByAge(a: Task, b: Task): number {
   if (byTime !== 0) return byTime;
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
+
+/** A task with its body and result. */
+export interface TaskRow {
+  readonly task: Task;
+  readonly body: TaskBody;
+  /** JSON text. */
+  readonly result: string | null;
+}

@@ -1,12 +1,12 @@
 /** The name of an assignment as text: `<task_id>.g<generation>`, as its files and folders carry it. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 import { isGeneration, isTaskId } from '../domain/ids.ts';
-import type { AssignmentName } from './journal.ts';
+import type { Assignment } from '../domain/slot.ts';
 
 const NAME = /^(.+)\.g(0|[1-9][0-9]{0,15})$/;
 
 /** Every path of an assignment is built from this text; throws `AC_INTERNAL` for ids that do not match, which might lead elsewhere. */
-export function assignmentText({ taskId, generation }: AssignmentName): string {
+export function assignmentText({ taskId, generation }: Assignment): string {
   if (isTaskId(taskId) && isGeneration(generation)) return `${taskId}.g${generation}`;
   throw new AgentcomError('AC_INTERNAL', 'Cannot name the files of an assignment: its task id or generation is not one.', {
     details: { taskId, generation },
@@ -14,7 +14,7 @@ export function assignmentText({ taskId, generation }: AssignmentName): string {
 }
 
 /** The assignment that a text names, or null when it names none. */
-export function readAssignmentText(text: string): AssignmentName | null {
+export function readAssignmentText(text: string): Assignment | null {
   const [, taskId, digits] = NAME.exec(text) ?? [];
   const generation = Number(digits);
   return isTaskId(taskId) && isGeneration(generation) ? { taskId, generation } : null;

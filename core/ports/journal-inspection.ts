@@ -1,5 +1,5 @@
 /** A sidecar's data directory as it lies there, opened only to be looked at: nothing is locked, mended or written. */
-import type { AssignmentName } from './journal.ts';
+import type { Assignment } from '../domain/slot.ts';
 
 export type JournalCopy =
   | { readonly kind: 'good'; readonly state: unknown }
@@ -32,7 +32,7 @@ export interface JournalInspection {
     readonly refused: readonly RefusedFile[];
   } | null;
   /** Whether the body of that report lies in the outbox. */
-  hasReport(name: AssignmentName): Promise<boolean>;
+  hasReport(name: Assignment): Promise<boolean>;
   /** Whether the assignment has its results folder. */
-  hasResults(name: AssignmentName): Promise<boolean>;
+  hasResults(name: Assignment): Promise<boolean>;
 }

@@ -1,14 +1,8 @@
 /** The sidecar's memory on disk: its state, the bodies of its reports, and the results that the hub refused. */
-import type { Generation, TaskId } from '../domain/ids.ts';
+import type { Assignment } from '../domain/slot.ts';
 
 /** The largest state, in bytes of JSON. It holds references; the bodies of reports lie beside it. */
 export const JOURNAL_BYTES_MAX = 1_048_576;
-
-/** Names the files of one assignment. */
-export interface AssignmentName {
-  readonly taskId: TaskId;
-  readonly generation: Generation;
-}
 
 export interface JournalOpened {
   /** The state saved last; undefined when there never was one. */
@@ -47,13 +41,13 @@ export interface Journal {
   save(state: unknown): Promise<void>;
 
   /** Writes the body of a report, synced; over an older one of the same name. Fails with `AC_JOURNAL_WRITE`. */
-  writeReport(name: AssignmentName, text: string): Promise<void>;
+  writeReport(name: Assignment, text: string): Promise<void>;
   /** The body, or null when there is none. */
-  readReport(name: AssignmentName): Promise<string | null>;
+  readReport(name: Assignment): Promise<string | null>;
   /** Forgets it; fine when there is none. */
-  removeReport(name: AssignmentName): Promise<void>;
+  removeReport(name: Assignment): Promise<void>;
   /** Moves it to `refused/` with the reason beside it, where the operator finds it; fine when there is none. */
-  refuseReport(name: AssignmentName, reason: string): Promise<void>;
+  refuseReport(name: Assignment, reason: string): Promise<void>;
   /**
    * How much lies in `refused/`, bytes, whoever put it there; and whether there is room: free, and for reports, for which some is
    * kept that is given up when the disk is full, and taken back here when there is enough again.

@@ -1,5 +1,5 @@
 /** The files between a sidecar and its agent: task files out, `.started`, progress and results in. */
-import type { AssignmentName } from './journal.ts';
+import type { Assignment } from '../domain/slot.ts';
 
 export interface PreparedRun {
   /** The agent's `AGENTCOM_RESULTS_DIR`: absolute, this assignment's own, made empty unless it existed. */
@@ -12,11 +12,11 @@ export interface PreparedRun {
 
 /** What was seen in the folder of an assignment. */
 export type ResultSighting =
-  | { readonly kind: 'started'; readonly name: AssignmentName }
+  | { readonly kind: 'started'; readonly name: Assignment }
   /** One line of `<task_id>.progress` that parsed. */
   | {
       readonly kind: 'progress';
-      readonly name: AssignmentName;
+      readonly name: Assignment;
       readonly percent: number | null;
       readonly message: string | null;
       readonly tokensUsed: number | null;
@@ -24,23 +24,23 @@ export type ResultSighting =
   /** The result parsed: a JSON object. `replaced`: characters that cannot be sent became U+FFFD. */
   | {
       readonly kind: 'result';
-      readonly name: AssignmentName;
+      readonly name: Assignment;
       readonly value: Readonly<Record<string, unknown>>;
       readonly replaced: boolean;
     }
   /** The result file did not become a JSON object, or is over the limit; it is kept where it is. */
   | {
       readonly kind: 'invalid';
-      readonly name: AssignmentName;
+      readonly name: Assignment;
       readonly reason: 'result_invalid' | 'result_too_large';
       readonly message: string;
     }
   /** Some file of the assignment changed: a sign of life. */
-  | { readonly kind: 'changed'; readonly name: AssignmentName };
+  | { readonly kind: 'changed'; readonly name: Assignment };
 
 /** The folders of an assignment that are there. */
 export interface FoundFolders {
-  readonly name: AssignmentName;
+  readonly name: Assignment;
   /** When something was last put there or taken away, by the wall time of the disk; null where nobody can tell. */
   readonly changedAtMs: number | null;
 }
@@ -62,50 +62,50 @@ export interface ResultInbox {
    * `publish`: also puts the task file, whole, into `tasks/` for an agent that polls.
    * Fails with `AC_JOURNAL_WRITE`.
    */
-  prepare(name: AssignmentName, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+  prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
 
   /** What `prepare` answers, whatever lies there now. Looks at nothing. */
-  placeOf(name: AssignmentName): PreparedRun;
+  placeOf(name: Assignment): PreparedRun;
 
   /**
    * Watches the folder of this assignment from now on, once the inbox is open. Flat names in the results folder count for it too: those
    * that name another generation inside never, and with `named` only those that name this one.
    */
-  expect(name: AssignmentName, flat: FlatNames): void;
+  expect(name: Assignment, flat: FlatNames): void;
 
   /**
    * Looks at once, and answers when everything that is there now was reported, also what was before: a result that does
    * not parse is waited for until it does or counts as invalid. Nothing to look at for a name not expected. To be asked once its run
    * is over: until then a result that does not parse has longer to become one, since its agent may be at work on it.
    */
-  look(name: AssignmentName): Promise<void>;
+  look(name: Assignment): Promise<void>;
 
   /** Stops watching it. */
-  forget(name: AssignmentName): void;
+  forget(name: Assignment): void;
 
   /**
    * Takes the published task file back, and tells the agent that the assignment is gone: writes `<task_id>.stop`. The folder is
    * the agent's, so MUST NOT fail because the word cannot be written there.
    */
-  withdraw(name: AssignmentName): Promise<void>;
+  withdraw(name: Assignment): Promise<void>;
 
   /** Takes back every published task file whose name is not among these; for the start. */
-  withdrawAllBut(names: readonly AssignmentName[]): Promise<void>;
+  withdrawAllBut(names: readonly Assignment[]): Promise<void>;
 
   /**
    * Of the folders of an ended assignment only its result file stays, and with `streams` the streams of its run: what else an agent
    * left there is not kept. Twice is fine.
    */
-  keep(name: AssignmentName, streams: boolean): Promise<void>;
+  keep(name: Assignment, streams: boolean): Promise<void>;
 
   /** What is kept of an ended assignment, bytes; 0 where nothing is, or nobody can tell. */
-  keptBytes(name: AssignmentName): Promise<number>;
+  keptBytes(name: Assignment): Promise<number>;
 
   /** Every assignment that has a folder here, whoever left it. Nothing but folders, and no name that is not ours. */
   folders(): Promise<readonly FoundFolders[]>;
 
   /** Removes the folders of an ended assignment. */
-  remove(name: AssignmentName): Promise<void>;
+  remove(name: Assignment): Promise<void>;
 
   /** MUST be safe to call twice and before `open`; nothing is reported after it. */
   close(): Promise<void>;

@@ -8,7 +8,7 @@ import type { HubLease, HubMail } from '../domain/hub-lease.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 import type { KeptResult } from '../domain/kept-results.ts';
 import type { Tombstone } from '../domain/tombstone.ts';
-import type { Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task.ts';
+import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task.ts';
 
 /** Differences between stores, as data. */
 export interface StoreCapabilities {
@@ -349,13 +349,6 @@ export interface Changes {
   readonly keys: readonly IdempotencyRecord[];
   /** For other hubs to send. Dropped where the hub has no lease. */
   readonly mail: readonly HubMail[];
-}
-
-export interface TaskRow {
-  readonly task: Task;
-  readonly body: TaskBody;
-  /** JSON text. */
-  readonly result: string | null;
 }
 
 export interface TaskRecord extends TaskRow {

@@ -85,7 +85,6 @@ export type AdoptBody = Static<typeof adoptSchema>;
 
 /** `POST /api/agents/:id/drain`: nothing, or until when. 0 hands back at once. */
 export const drainSchema = closed({ deadline_ms: optional(waitField) });
-export type DrainBody = Static<typeof drainSchema>;
 
 /** Actions that need no body take none, or an empty object. */
 export const emptySchema = closed({});

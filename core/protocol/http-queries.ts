@@ -23,11 +23,9 @@ export const taskListSchema = closed({
   assigned_to: optional(agentIdField),
   ...page,
 });
-export type TaskListQuery = Static<typeof taskListSchema>;
 
 /** `GET /api/tasks/dead-letter` */
 export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORITIES])), ...page });
-export type DeadLetterQuery = Static<typeof deadLetterSchema>;
 
 /** `GET /api/agents`, `GET /admin/tokens` */
 export const pageSchema = closed(page);
@@ -39,7 +37,6 @@ export const eventsSchema = closed({
   agent_id: optional(agentIdField),
   type: optional(Type.Enum([...EVENT_NAMES])),
 });
-export type EventsQuery = Static<typeof eventsSchema>;
 
 /** `GET /api/tasks/:id/events`: numbers of events among those of the task. */
 const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$' }));
@@ -49,9 +46,6 @@ export type HistoryPageQuery = Static<typeof historySchema>;
 /** `GET /api/tasks/:id/results/:generation` */
 export const keptResultSchema = closed({ agent_id: optional(agentIdField) });
 export type KeptResultQuery = Static<typeof keptResultSchema>;
-
-/** What takes no query. */
-export const noQuerySchema = closed({});
 
 export const httpQuerySchemas = {
   task_list: taskListSchema,

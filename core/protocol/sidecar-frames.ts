@@ -13,7 +13,6 @@ import {
   maybe,
   modelsField,
   nameField,
-  objectField,
   reasonField,
   sessionIdField,
   slotsField,
@@ -203,8 +202,5 @@ export const v2Schemas = {
 export type V1Frame = { [K in keyof typeof v1Schemas]: Static<(typeof v1Schemas)[K]> }[keyof typeof v1Schemas];
 export type V2Frame = { [K in keyof typeof v2Schemas]: Static<(typeof v2Schemas)[K]> }[keyof typeof v2Schemas];
 export type SidecarFrame = V1Frame | V2Frame;
-export type SidecarFrameType = keyof typeof v1Schemas | keyof typeof v2Schemas;
 /** One frame by its type, as version 2 has it. */
 export type V2FrameOf<T extends keyof typeof v2Schemas> = Static<(typeof v2Schemas)[T]>;
-/** Any JSON object a sidecar sends, for those that only pass it on. */
-export const anyObjectSchema = objectField;

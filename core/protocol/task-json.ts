@@ -4,17 +4,9 @@
  */
 import type { StoredEvent } from '../domain/event.ts';
 import type { KeptName, KeptResult, RefusedCount } from '../domain/kept-results.ts';
-import type { Task, TaskBody } from '../domain/task.ts';
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
-
-/** A task with its body and result, as the store gives it. */
-export interface TaskParts {
-  readonly task: Task;
-  readonly body: TaskBody;
-  /** JSON text. */
-  readonly result: string | null;
-}
+import type { TaskRow } from '../domain/task.ts';
 
 /** JSON text of one object: a value that is `{ raw }` is JSON text already. */
 function objectText(fields: readonly (readonly [name: string, value: unknown])[]): string {
@@ -32,7 +24,7 @@ class RawJson {
 
 const raw = (text: string | null): RawJson | null => (text === null ? null : new RawJson(text));
 
-function taskFields({ task, body, result }: TaskParts): readonly (readonly [string, unknown])[] {
+function taskFields({ task, body, result }: TaskRow): readonly (readonly [string, unknown])[] {
   const used = totalOf(task.usage);
   return [
     ['id', task.id],
@@ -72,10 +64,10 @@ function taskFields({ task, body, result }: TaskParts): readonly (readonly [stri
 }
 
 /** JSON text of a task in a list. */
-export const taskRowJson = (row: TaskParts): string => objectText(taskFields(row));
+export const taskRowJson = (row: TaskRow): string => objectText(taskFields(row));
 
 /** JSON text of one task, with its history and what it waits for. */
-export function taskRecordJson(record: TaskParts & { readonly events: readonly StoredEvent[] }, waitingFor: WaitingFor | null): string {
+export function taskRecordJson(record: TaskRow & { readonly events: readonly StoredEvent[] }, waitingFor: WaitingFor | null): string {
   return objectText([
     ...taskFields(record),
     ['models', usageFields(totalOf(record.task.usage)).models ?? []],

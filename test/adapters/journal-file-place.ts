@@ -9,7 +9,8 @@ import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { fileJournal } from '../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../adapters/journal-file/journal-files.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
-import type { AssignmentName, Journal } from '../../core/ports/journal.ts';
+import type { Journal } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
@@ -117,7 +118,7 @@ export async function stateIn(dataDir: string): Promise<unknown> {
 }
 
 /** Reports of one task, told apart by generation. */
-export const reportName = (generation: number): AssignmentName => ({
+export const reportName = (generation: number): Assignment => ({
   taskId: `task-${'a'.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });

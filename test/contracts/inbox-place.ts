@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { AssignmentName } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 import type { FlatNames, ResultInbox } from '../../core/ports/result-inbox.ts';
 import { sightingRecorder, type SightingRecorder } from './sighting-recorder.ts';
 
@@ -39,20 +39,20 @@ export interface InboxSubject {
   place(t: Test): Promise<InboxPlace>;
 }
 
-export const nameOf = (digit: string, generation: number): AssignmentName => ({
+export const nameOf = (digit: string, generation: number): Assignment => ({
   taskId: `task-${digit.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });
 
 /** The path of an agent's file in the folder of its assignment. */
-export const ownPath = (name: AssignmentName, file: string): string => `results/${assignmentText(name)}/${name.taskId}.${file}`;
+export const ownPath = (name: Assignment, file: string): string => `results/${assignmentText(name)}/${name.taskId}.${file}`;
 
 export const TASK = { id: 'task-aaaaaaaaaaaaaaaa', description: 'Say "hallo" 😀', metadata: { n: 1 } };
 
 /** An open inbox that expects the assignment, woken now. */
 export async function expecting(
   place: InboxPlace,
-  name: AssignmentName,
+  name: Assignment,
   flat: FlatNames = 'all',
 ): Promise<{ inbox: ResultInbox; saw: SightingRecorder }> {
   const inbox = place.inbox();

@@ -2,7 +2,8 @@
 import t, { type Test } from 'tap';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
-import { JOURNAL_BYTES_MAX, type AssignmentName, type Journal } from '../../core/ports/journal.ts';
+import { JOURNAL_BYTES_MAX, type Journal } from '../../core/ports/journal.ts';
+import type { Assignment } from '../../core/domain/slot.ts';
 
 /** One folder, or what stands for it, and the journals over it. */
 export interface JournalPlace {
@@ -15,7 +16,7 @@ export interface JournalPlace {
   /** The next write of this journal meets a fault of the disk. */
   failNextWrite(journal: Journal): void;
   /** The reason that lies beside a refused report, and its body; null when there is none. */
-  refused(name: AssignmentName): Promise<{ readonly text: string; readonly reason: string } | null>;
+  refused(name: Assignment): Promise<{ readonly text: string; readonly reason: string } | null>;
 }
 
 export interface JournalSubject {
@@ -25,7 +26,7 @@ export interface JournalSubject {
   unwritable: ((t: Test) => Promise<Journal>) | null;
 }
 
-const nameOf = (digit: string, generation: number): AssignmentName => ({
+const nameOf = (digit: string, generation: number): Assignment => ({
   taskId: `task-${digit.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });
