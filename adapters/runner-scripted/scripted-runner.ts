@@ -3,15 +3,8 @@
  * simulation. It is also the machine on which the runs live: given to a second sidecar it still has those of the first.
  */
 import type { Clock, Timer } from '../../core/ports/clock.ts';
-import type {
-  AdoptedRun,
-  FailureCause,
-  ProcessMark,
-  StopSignal,
-  WakeEvent,
-  WakeRequest,
-  WakeRunner,
-} from '../../core/ports/wake-runner.ts';
+import type { AdoptedRun, FailureCause, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { ProcessMark } from '../../core/domain/slot.ts';
 
 /** Between the signal and the kill, unless the stop says otherwise. */
 const GRACE_MS = 5_000;

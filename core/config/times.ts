@@ -102,3 +102,6 @@ export const SIDECAR_TIMING: SidecarTiming = {
   reportRepeat: { firstMs: 5_000, maxMs: 60_000 },
   clockOffMaxMs: 300_000,
 };
+
+/** Between two progress reports of one task, milliseconds: a sidecar sends no more, and the hub's queue gets no more. */
+export const PROGRESS_EVERY_MS = 1_000;

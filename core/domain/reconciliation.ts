@@ -6,10 +6,14 @@ import type { AgentId, Generation, TaskId } from './ids.ts';
 import { withRefusal } from './kept-results.ts';
 import type { Task } from './task.ts';
 
+/** The status of an assignment in its sidecar, as that says when it returns. `unknown`: its journal does not say. */
+export const HELD_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'working', 'reporting', 'unknown'] as const;
+export type HeldStatus = (typeof HELD_STATUSES)[number];
+
 export interface Held {
   readonly taskId: TaskId;
   readonly generation: Generation;
-  readonly status: 'accepted' | 'waking' | 'waking_confirmation' | 'working' | 'reporting' | 'unknown';
+  readonly status: HeldStatus;
 }
 
 export type HeldDecision =

@@ -49,9 +49,10 @@ export interface SlotInability {
 
 export const stopFor = (cause: StopCause, reason: string, graceMs: number | null = null): SlotStop => ({ cause, reason, graceMs });
 
-/** Names a process beyond its number. */
-export interface RunProcess {
+/** Names a process beyond its number, which the system gives out again. */
+export interface ProcessMark {
   readonly pid: number;
+  /** As the system tells it, only ever compared; null where it cannot be known. */
   readonly startTime: string | null;
   readonly bootId: string | null;
 }
@@ -62,7 +63,7 @@ export interface SlotRun {
   /** Wall time at which it was journalled, before its spawn. */
   readonly startedAtMs: number;
   /** Null until the runner told, also when the sidecar died before it could be journalled. */
-  readonly process: RunProcess | null;
+  readonly process: ProcessMark | null;
   /** The runner said that the agent is on its own: files tell how it goes. */
   readonly woken: boolean;
   /** The runner follows no process of it any more: nothing but its files is left to watch. */

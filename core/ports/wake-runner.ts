@@ -1,4 +1,5 @@
 /** The port that plugins implement: it wakes an agent for one assignment and says what happens to it. */
+import type { ProcessMark } from '../domain/slot.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 
 /** The part of the web AbortSignal that core needs; a real one fits without a cast. */
@@ -10,14 +11,6 @@ export interface StopSignalShape {
 }
 /** In core the shape above, elsewhere the real AbortSignal. */
 export type StopSignal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : StopSignalShape;
-
-/** Names a process beyond its number, which the system gives out again. */
-export interface ProcessMark {
-  readonly pid: number;
-  /** As the system tells it, only ever compared; null where it cannot be known. */
-  readonly startTime: string | null;
-  readonly bootId: string | null;
-}
 
 /** One wake of one assignment. */
 export interface WakeRequest {

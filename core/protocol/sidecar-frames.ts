@@ -1,4 +1,5 @@
 /** What a sidecar says to the hub: one schema for each type, per version. Unknown fields are ignored. */
+import { HELD_STATUSES } from '../domain/reconciliation.ts';
 import { Type, type Static } from 'typebox';
 import {
   agentIdField,
@@ -20,9 +21,6 @@ import {
   timeField,
 } from './fields.ts';
 import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
-
-/** Where a held assignment stands in its sidecar. */
-export const HELD_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'working', 'reporting', 'unknown'] as const;
 
 export const FAILURE_KINDS = [
   'agent_failed',

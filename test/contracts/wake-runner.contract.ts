@@ -1,7 +1,8 @@
 /** What every `WakeRunner` must do, whatever it wakes. */
 import t, { type Test } from 'tap';
 import { readChecks, readWakeEvent } from '../../core/application/sidecar/runner-words.ts';
-import type { AdoptedRun, ProcessMark, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import type { ProcessMark } from '../../core/domain/slot.ts';
 import { talkingRunnerCases } from './talking-runner.contract.ts';
 import type { Behaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { ONLY_WAKES, wakingRunnerCases } from './waking-runner.contract.ts';

@@ -5,13 +5,12 @@
  * Long on purpose: one table with a row for each bound.
  */
 import t from 'tap';
-import { OUTPUT_BYTES_MAX, PROGRESS_EVERY_MS as SIDECAR_PROGRESS_EVERY_MS } from '../../core/application/sidecar/bounds.ts';
-import { PROGRESS_EVERY_MS } from '../../core/application/hub/sessions/progress-gate.ts';
+import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/bounds.ts';
 import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/talk.ts';
 import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/sweeper.ts';
 import type { Command } from '../../core/application/hub/commands.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
-import { HUB_TIMING } from '../../core/config/times.ts';
+import { HUB_TIMING, PROGRESS_EVERY_MS } from '../../core/config/times.ts';
 import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/outbox.ts';
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
 import { HELD_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
@@ -178,7 +177,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
   ],
   [
     'and in the sidecar, ms',
-    SIDECAR_PROGRESS_EVERY_MS,
+    PROGRESS_EVERY_MS,
     1_000,
     'merged',
     ['core/sidecar/life.test.ts', 'progress: at most one a second, the newest of each field wins'],

@@ -3,6 +3,7 @@
  * for, and floods. It knows the name of every task, as whoever once had them does. Nothing that it says may touch what
  * others have (J9), and what is kept of it is bounded (J13).
  */
+import { HELD_STATUSES } from '../../core/domain/reconciliation.ts';
 import type { Task } from '../../core/domain/task.ts';
 import type { LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Chance } from './chance.ts';
@@ -17,7 +18,6 @@ const RECONNECT_MS = [500, 10_000] as const;
 /** Of one that fights for an identity. */
 const FIGHT_MS = [300, 3_000] as const;
 const HELD_MAX = 20;
-const HELD_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'working', 'reporting', 'unknown'] as const;
 const CANCEL_OUTCOMES = ['killed', 'not_running', 'already_reported', 'not_stoppable'] as const;
 /** Reconnects of one bout, each at once. */
 const HAMMERED = [2, 12] as const;

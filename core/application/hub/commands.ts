@@ -2,6 +2,7 @@
  * Everything that wants to change a task is one of these, put into the TaskQueue's inbox. Each has its own answer, given
  * after the commit.
  */
+import type { HeldStatus } from '../../domain/reconciliation.ts';
 import type { AgentChecks, StopReason } from '../../domain/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
@@ -135,7 +136,7 @@ export type ReportAnswer =
 export interface HeldAssignment {
   readonly taskId: TaskId;
   readonly generation: Generation;
-  readonly status: 'accepted' | 'waking' | 'waking_confirmation' | 'working' | 'reporting' | 'unknown';
+  readonly status: HeldStatus;
   readonly storeId: string | null;
 }
 

@@ -10,8 +10,6 @@ export const IDENTIFY_WITHIN_MS = 30_000;
 export const HOLD_OFF = { firstMs: 60_000, maxMs: 600_000 };
 /** After the hub refused the token: only a person can mend that, so there is no hurry. */
 export const REFUSED_WAIT_MS = 60_000;
-/** Between two `task_progress` of one task. */
-export const PROGRESS_EVERY_MS = 1_000;
 /** How long an agent may go on after its result before its process tree is stopped. */
 export const LINGER_MS = 3_000;
 /** How long a stopping sidecar waits for its last reports to be answered. */

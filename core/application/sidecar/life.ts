@@ -1,6 +1,7 @@
 /** Signs of life, the lease that they renew, and the progress that is told. */
 import { hasStarted, runLeftByHubMs, runLeftMs, type Assignment, type Slot } from '../../domain/slot.ts';
-import { CLOCK_DOUBT_MS, PROGRESS_EVERY_MS } from './bounds.ts';
+import { PROGRESS_EVERY_MS } from '../../config/times.ts';
+import { CLOCK_DOUBT_MS } from './bounds.ts';
 import { reasonText } from './report-frames.ts';
 import { grown, isNoUsage, usageFields, type Usage } from '../../domain/usage.ts';
 import { frameName, type ProgressFields } from './state.ts';

@@ -1,9 +1,7 @@
 /** Lets one progress of each task through in a second; of what comes faster the newest is kept, and goes when the second is over. */
+import { PROGRESS_EVERY_MS } from '../../../config/times.ts';
 import type { TaskId } from '../../../domain/ids.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
-
-/** Between two progress reports of one task that reach the queue, milliseconds. */
-export const PROGRESS_EVERY_MS = 1_000;
 
 interface Gate {
   readonly timer: Timer;
