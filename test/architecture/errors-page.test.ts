@@ -27,8 +27,8 @@ const wordsUnder = (heading: string): readonly string[] => rowsUnder(heading).ma
 
 t.test('each word of the code stands on the page once, and no other', async (t) => {
   const tables: readonly (readonly [heading: string, words: readonly string[]])[] = [
-    ['## Codes of the programs', Object.keys(ERROR_CODES)],
-    ['## Words of the HTTP API', Object.keys(HTTP_ERRORS)],
+    ['## Program errors', Object.keys(ERROR_CODES)],
+    ['## HTTP errors', Object.keys(HTTP_ERRORS)],
     ['### Error frames', [...ERROR_WORDS, ...MESSAGE_FAILURES.map((why) => `message_failed: ${why}`)]],
     ['### Refused task frames', NACK_REASONS],
     ['## Why a task failed', FAILURE_KINDS],
@@ -41,12 +41,12 @@ t.test('the page names each refusal of version 1', async (t) => {
 });
 
 t.test('the exit codes are those of the code table', async (t) => {
-  const onPage = Object.fromEntries(rowsUnder('## Codes of the programs').map(([code = '', exit]) => [code, Number(exit)]));
+  const onPage = Object.fromEntries(rowsUnder('## Program errors').map(([code = '', exit]) => [code, Number(exit)]));
   t.strictSame(onPage, Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit])));
 });
 
 t.test('each row says what it means and what to do', async (t) => {
-  for (const heading of ['## Codes of the programs', '## Words of the HTTP API']) {
+  for (const heading of ['## Program errors', '## HTTP errors']) {
     for (const [word = '', , meaning = '', remedy = ''] of rowsUnder(heading)) {
       t.ok(meaning.length > 10 && remedy.length > 5, word);
     }
