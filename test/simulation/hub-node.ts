@@ -169,7 +169,10 @@ export class HubNode {
       (error: unknown) => {
         if (running.life.isOver) return;
         this.#world.trace.add(this.name, `cannot start: ${String(error)}`);
-        this.kill();
+        // Not amid its promises, as no process dies: what it does next would begin a transaction that nobody ends.
+        this.#world.later(0, () => {
+          if (this.#running === running) this.kill();
+        });
         this.#world.later(RESTART_MS, () => this.start());
       },
     );

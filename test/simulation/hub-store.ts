@@ -75,13 +75,24 @@ export function hubStore(deps: HubStoreDeps): HubStore {
       },
     }),
   });
+  /** Since when the hub tries to commit its batch: what it was asked later is not in it, however often it is repeated. */
+  let askedMs: number | null = null;
   const tasks: TaskStore = {
     ...storage.tasks,
-    transact: (batchId, work) =>
-      storage.tasks.transact(batchId, (unit) => {
-        const noticed = noticing(unit, world, (what) => saved.set(batchId, what));
-        return work(plan.shared ? remote(noticed, world, life, chance) : noticed);
-      }),
+    async transact(batchId, work) {
+      const begunAtMs = (askedMs ??= worldClock.monotonicMs());
+      try {
+        const answer = await storage.tasks.transact(batchId, (unit) => {
+          const noticed = noticing(unit, world, begunAtMs, (what) => saved.set(batchId, what));
+          return work(plan.shared ? remote(noticed, world, life, chance) : noticed);
+        });
+        askedMs = null;
+        return answer;
+      } catch (error) {
+        if (!AgentcomError.is(error, 'AC_STORE_RETRY')) askedMs = null;
+        throw error;
+      }
+    },
   };
   return {
     storage,
@@ -92,11 +103,11 @@ export function hubStore(deps: HubStoreDeps): HubStore {
 }
 
 /** The unit, noting what is saved and what several hubs do to each other. */
-function noticing(unit: StoreUnit, { plan, trace, database, clock }: Surroundings, save: (saved: Saved) => void): StoreUnit {
+function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begunAtMs: number, save: (saved: Saved) => void): StoreUnit {
   const told = (changes: Changes, couldGo: Saved['couldGo']): Saved => ({
     changes,
     nowMs: unit.nowMs,
-    begunAtMs: clock.monotonicMs(),
+    begunAtMs,
     couldGo,
   });
   if (!plan.shared) return { ...unit, save: (changes, isLast) => (save(told(changes, null)), unit.save(changes, isLast)) };
