@@ -9,9 +9,9 @@ import { FILE_SECRET } from './fake-model/fake-model.ts';
 const STARTS_MAX = 4;
 const NO_SETTINGS = 'its checks read no settings of its own';
 
-/** A failed login would send a person to log in where a comma is missing. */
+/** A failed login would send a person to log in where a comma is missing. Paths are long here, and a message is cut at 256 characters. */
 const isOfSettings = ({ check, message }: NamedCheckJson): boolean =>
-  check === 'settings' || /(?:settings|\.claude|opencode|openclaw)\.json|config\.toml/.test(message);
+  check === 'settings' || /(?:settings|\.claude|opencode|openclaw)\.json|config\.toml|Error in \S+\.gemini\/se/.test(message);
 
 export const SETTINGS_CASES: readonly AgentCase[] = [
   {
