@@ -2,7 +2,16 @@
 import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { emptySchema, registerSchema, tokenSchema, TOKEN_SLOTS_DEFAULT, type TokenBody } from '../../core/protocol/http-bodies.ts';
+import { enrolHubProof, isSealedSecret, sealedEnrolToken } from '../../core/protocol/enrol-proof.ts';
+import {
+  emptySchema,
+  registerHelloSchema,
+  registerProvedSchema,
+  registerSchema,
+  tokenSchema,
+  TOKEN_SLOTS_DEFAULT,
+  type TokenBody,
+} from '../../core/protocol/http-bodies.ts';
 import { pageSchema } from '../../core/protocol/http-queries.ts';
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import type { Authenticator } from './authenticate.ts';
@@ -22,6 +31,8 @@ type TokenHandlers = Pick<Handlers, 'register' | 'addEnrolSecret' | 'addToken' |
 export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHandlers {
   const { agents, ids, digest, clock, limits, log } = deps;
   const readRegister = bodyReader(registerSchema);
+  const readHello = bodyReader(registerHelloSchema);
+  const readProved = bodyReader(registerProvedSchema);
   const readToken = bodyReader(tokenSchema);
   const readEmpty = bodyReader(emptySchema);
   const readPage = queryReader(pageSchema);
@@ -43,25 +54,65 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return { token, record };
   };
 
+  /** The route takes three bodies: the secret itself, or, for a sidecar that wants to know who asks for it, `hello` and then `proved`. */
   const register = async (request: ApiRequest): Promise<Reply> => {
+    if (hasField(request.json, 'sealed_secret')) return registerProved(request);
+    if (hasField(request.json, 'secret_hint')) return answerHello(request);
     const body = readRegister(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
-    // The secret is judged first, so that nobody without one learns which agents there are; a taken name uses it up.
     const hash = digest.sha256(body.value.secret);
-    const found = await auth.look(request.address, async () => (await agents.takeEnrolSecret(hash, clock.nowMs())) || undefined);
+    return enrol(request.address, body.value.agent_id as AgentId, {
+      keyOf: () => Promise.resolve(hash),
+      told: (token) => ({ token }),
+    });
+  };
+
+  /** Proves that this hub knows the secret. Where there is none the answer looks the same, so that nobody learns which ones there are. */
+  const answerHello = async (request: ApiRequest): Promise<Reply> => {
+    const body = readHello(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    const { agent_id: agentId, secret_hint: tokenHint, nonce } = body.value;
+    const strangersKey = ids.secret();
+    const found = await auth.look(request.address, () => agents.findEnrolSecret(tokenHint, clock.nowMs()));
+    if (found.kind === 'refused') return found.reply;
+    const hubNonce = ids.secret();
+    const proof = enrolHubProof(found.value ?? strangersKey, { agentId, tokenHint, nonce, hubNonce }, digest.hmac);
+    return ok({ hub_nonce: hubNonce, proof });
+  };
+
+  const registerProved = async (request: ApiRequest): Promise<Reply> => {
+    const body = readProved(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    const { agent_id: agentId, secret_hint: tokenHint, nonce, hub_nonce: hubNonce, sealed_secret: secret } = body.value;
+    const said = { agentId, tokenHint, nonce, hubNonce };
+    return enrol(request.address, agentId as AgentId, {
+      keyOf: async () => {
+        const key = await agents.findEnrolSecret(tokenHint, clock.nowMs());
+        return key !== undefined && isSealedSecret(secret, key, said, digest) ? key : undefined;
+      },
+      told: (token, key) => sealedEnrolToken(token, key, said, digest.hmac),
+    });
+  };
+
+  /** `keyOf`: the hash of the secret that was shown. `told`: how the answer has the token. */
+  const enrol = async (address: string, agentId: AgentId, { keyOf, told }: Enrolling): Promise<Reply> => {
+    // The secret is judged first, so that nobody without one learns which agents there are; a taken name uses it up.
+    const found = await auth.look(address, async () => {
+      const key = await keyOf();
+      return key !== undefined && (await agents.takeEnrolSecret(key, clock.nowMs())) ? key : undefined;
+    });
     if (found.kind === 'refused') return found.reply;
     if (found.value === undefined) {
       return refusal('invalid_secret', 'The enrolment secret is wrong, was used, or is over 15 minutes old; take a new one.');
     }
     deps.onEnrolSecretUsed();
-    const agentId = body.value.agent_id as AgentId;
     const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });
     if ((await agents.addToken(record, { unlessTaken: true })) === 'taken') {
       return refusal('agent_taken', `Agent ${agentId} already has a token; revoke it first, or choose another id.`);
     }
     log.info('An agent enrolled.', { agent_id: agentId, token_id: record.id });
     const urls = deps.urls();
-    return created({ agent_id: agentId, token, hub_ws_url: urls.ws, hub_api_url: urls.api });
+    return created({ agent_id: agentId, ...told(token, found.value), hub_ws_url: urls.ws, hub_api_url: urls.api });
   };
 
   const addEnrolSecret = async (request: ApiRequest): Promise<Reply> => {
@@ -131,6 +182,13 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
 
   return { register, addEnrolSecret, addToken, listTokens, revokeTokens };
 }
+
+interface Enrolling {
+  readonly keyOf: () => Promise<string | undefined>;
+  readonly told: (token: string, key: string) => object;
+}
+
+const hasField = (json: unknown, name: string): boolean => typeof json === 'object' && json !== null && Object.hasOwn(json, name);
 
 /** A token is an agent's, or it has a name and a role. */
 function tokenMistakes(body: TokenBody, slotsMax: number): readonly FieldError[] {

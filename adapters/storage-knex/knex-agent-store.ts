@@ -52,7 +52,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
           .whereNull('revoked_at')
           .where((any) => {
             // Ranges, which the index of the whole hash answers.
-            for (const hint of hints) void any.orWhereBetween('hash', [hint.padEnd(HASH_DIGITS, '0'), hint.padEnd(HASH_DIGITS, 'f')]);
+            for (const hint of hints) void any.orWhereBetween('hash', rangeOf(hint));
           })) as Row[];
         const found = new Map<string, TokenRecord>();
         for (const hint of hints) {
@@ -117,6 +117,12 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
       await use().write(null, (transaction) => transaction.change('saveEnrolSecret', { hash, expiresAtMs }));
     },
 
+    findEnrolSecret: (hint, nowMs) =>
+      readOnce(async (db) => {
+        const rows = (await db('enrol_secrets').whereBetween('hash', rangeOf(hint)).where('expires_at', '>=', nowMs).limit(2)) as Row[];
+        return rows.length === 1 ? (rows[0]?.['hash'] as string) : undefined;
+      }),
+
     takeEnrolSecret: async (hash, nowMs) =>
       use().write(null, async (transaction) => {
         const [row] = await transaction.rows('takeEnrolSecret', hash);
@@ -142,6 +148,9 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
       }),
   };
 }
+
+/** All hashes that begin with this hint. */
+const rangeOf = (hint: string): [string, string] => [hint.padEnd(HASH_DIGITS, '0'), hint.padEnd(HASH_DIGITS, 'f')];
 
 /** Adds to these agents what they hold. */
 async function agentRows(db: Knex, agents: readonly Agent[], readable: ReadableOf): Promise<readonly AgentRow[]> {

@@ -78,6 +78,12 @@ export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
 
     addEnrolSecret: (hash, expiresAtMs) => write((database) => void database.secrets.set(hash, expiresAtMs)),
 
+    findEnrolSecret: (hint, nowMs) =>
+      read((database) => {
+        const found = [...database.secrets].filter(([hash, expiresAtMs]) => hash.startsWith(hint) && nowMs <= expiresAtMs);
+        return found.length === 1 ? found[0]?.[0] : undefined;
+      }),
+
     takeEnrolSecret: (hash, nowMs) =>
       write((database) => {
         const expiresAtMs = database.secrets.get(hash);

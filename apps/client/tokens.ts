@@ -1,6 +1,18 @@
 /** Tokens, and the secrets by which machines get one. */
 import { at, type Requester } from './request.ts';
-import type { EnrolSecretJson, Page, PageQuery, RegisterRequest, Registration, TokenJson, TokenRequest } from './types.ts';
+import type {
+  EnrolSecretJson,
+  Page,
+  PageQuery,
+  RegisterChallenge,
+  RegisterHelloRequest,
+  RegisterProvedRequest,
+  RegisterRequest,
+  Registration,
+  SealedRegistration,
+  TokenJson,
+  TokenRequest,
+} from './types.ts';
 
 export interface TokensClient {
   /** Makes a token; `token` is in this answer and nowhere else. Not repeated once it was sent. */
@@ -14,7 +26,14 @@ export interface TokensClient {
 export interface EnrolmentClient {
   /** Makes a secret with which one agent may enrol, once and soon. Not repeated once it was sent. */
   createSecret(): Promise<EnrolSecretJson>;
-  /** Takes an identity with an enrolment secret, which is used up by it. Not repeated once it was sent. */
+  /** Has the hub prove that it knows an enrolment secret, of which nothing is sent that opens anything. Repeated. */
+  hello(body: RegisterHelloRequest): Promise<RegisterChallenge>;
+  /** As `register`, with secret and token sealed, once the hub has proved itself. Not repeated once it was sent. */
+  registerProved(body: RegisterProvedRequest): Promise<SealedRegistration>;
+  /**
+   * Takes an identity with an enrolment secret, which is used up by it. Whoever answers at the address gets the secret. Not repeated once
+   * it was sent.
+   */
   register(body: RegisterRequest): Promise<Registration>;
 }
 
@@ -24,7 +43,9 @@ export const tokensClient = ({ read, actOnce, request }: Requester): TokensClien
   revoke: (id) => request({ method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),
 });
 
-export const enrolmentClient = ({ actOnce }: Requester): EnrolmentClient => ({
+export const enrolmentClient = ({ act, actOnce }: Requester): EnrolmentClient => ({
   createSecret: () => actOnce('/admin/enrol-secrets'),
+  hello: (body) => act('/api/onboard/register', body),
+  registerProved: (body) => actOnce('/api/onboard/register', body),
   register: (body) => actOnce('/api/onboard/register', body),
 });

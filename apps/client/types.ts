@@ -1,5 +1,14 @@
 /** What the HTTP API takes and answers, as it stands on the wire: snake_case, milliseconds. */
-import type { AdoptBody, PushBody, RegisterBody, SubmitBody, TokenBody } from '../../core/protocol/http-bodies.ts';
+import type { SealedToken } from '../../core/protocol/enrol-proof.ts';
+import type {
+  AdoptBody,
+  PushBody,
+  RegisterBody,
+  RegisterHelloBody,
+  RegisterProvedBody,
+  SubmitBody,
+  TokenBody,
+} from '../../core/protocol/http-bodies.ts';
 import type { AgentPresence } from '../../core/domain/agent.ts';
 import type { EventName } from '../../core/domain/event.ts';
 import type { Acceptance, Priority, Status } from '../../core/domain/task.ts';
@@ -17,6 +26,8 @@ export type PushRequest = Loose<PushBody>;
 export type AdoptRequest = Loose<AdoptBody>;
 export type TokenRequest = Loose<TokenBody>;
 export type RegisterRequest = Loose<RegisterBody>;
+export type RegisterHelloRequest = Loose<RegisterHelloBody>;
+export type RegisterProvedRequest = Loose<RegisterProvedBody>;
 
 export interface SubmittedTask {
   readonly task_id: string;
@@ -207,6 +218,14 @@ export interface Registration {
   readonly hub_ws_url: string;
   readonly hub_api_url: string;
 }
+
+/** The hub's answer to `hello`: its proof that it knows the secret. */
+export interface RegisterChallenge {
+  readonly hub_nonce: string;
+  readonly proof: string;
+}
+/** With the token sealed under the secret. */
+export type SealedRegistration = Omit<Registration, 'token'> & SealedToken;
 
 /** What a retry, a cancel or a similar act is answered with. */
 export interface ActAnswer {

@@ -2,11 +2,10 @@
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
-import { isLoopback } from '../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { hubClient } from '../client/index.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
+import { enrolAt } from '../enrol.ts';
 
 /** Tries with a secret that the hub did not take: another sidecar may have used it in between, and the hub writes a new one. */
 const REFUSED_TRIES_MAX = 10;
@@ -64,14 +63,18 @@ async function enrol(deps: EnrolmentDeps): Promise<string> {
 
 async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome> {
   const { config } = deps;
-  mustBeKept(hubUrl, config.plainToken);
   const secret = await enrolSecret(deps);
   if (secret === null)
     return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hubDataDir ?? ''} yet` };
   try {
-    const hub = hubClient({ url: apiUrlOf(hubUrl), token: undefined });
-    return { kind: 'enrolled', token: (await hub.enrolment.register({ agent_id: config.agentId, secret })).token };
+    const enrolled = await enrolAt(apiUrlOf(hubUrl), { agentId: config.agentId, secret, isTrusted: config.plainToken });
+    if (enrolled.kind !== 'enrolled') return notProved(enrolled.kind, hubUrl);
+    if (!enrolled.isProved) {
+      deps.log.warn('the hub is older than this sidecar and proved nothing: it was sent the enrolment secret as it is', { hub: hubUrl });
+    }
+    return enrolled;
   } catch (error) {
+    if (AgentcomError.is(error, 'AC_ENROL')) throw error;
     if (AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409) {
       const message = `The hub knows agent "${config.agentId}" already, and its token is not in ${config.dataDir}. Choose another agentId, or on the hub's machine run: agentcom tokens revoke ${config.agentId}`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
@@ -84,18 +87,18 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome>
   }
 }
 
-/**
- * The hub proves nothing before it gets the secret, and its token is believed. So they go only where certificates say who answers, to
- * this machine, or where the config says that this network is trusted.
- */
-function mustBeKept(hubUrl: string, isTrusted: boolean): void {
-  const { protocol, hostname } = new URL(hubUrl);
-  if (protocol === 'wss:' || isTrusted || isLoopback(hostname)) return;
+/** Nothing of the secret was sent. One that a person has set will not get right by waiting. */
+function notProved(kind: 'not_proved' | 'older', hubUrl: string): Outcome {
+  if (kind === 'older') {
+    const because = `the hub at ${hubUrl} does not prove that it knows the enrolment secret: it is older than this sidecar, or no hub. Update it, use wss://, or, to send it the secret all the same, set sidecar.plainToken: true. The secret was not sent`;
+    return { kind: 'again', refused: true, because };
+  }
+  const found = `wanted a hub that proves that it knows the enrolment secret, found one at ${hubUrl} that does not`;
+  if (givenSecret() === null) return { kind: 'again', refused: true, because: `${found}; the secret was not sent` };
   throw new AgentcomError(
     'AC_ENROL',
-    `Cannot enrol at ${hubUrl}: wanted wss:// or this machine, since whoever is on a plain line reads the secret and the token, found ${protocol}// ` +
-      `to ${hostname}. Use wss://, or on the hub's machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here; on a network ` +
-      'that you trust with it set sidecar.plainToken: true. The secret was not sent',
+    `Cannot enrol: ${found}. Either the secret in AGENTCOM_ENROL_SECRET is wrong, was used, or is over 15 minutes old: on the hub's machine run ` +
+      '"agentcom invite" and set it to what that prints; or this address is not that hub: check sidecar.hubs. The secret was not sent',
   );
 }
 

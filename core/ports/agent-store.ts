@@ -81,6 +81,12 @@ export interface AgentStore {
   /** Adds an enrolment secret by its hash. */
   addEnrolSecret(hash: string, expiresAtMs: number): Promise<void>;
 
+  /**
+   * The whole hash of the enrolment secret whose hash begins with these hexadecimal digits, used by nobody and not over; undefined where
+   * several begin so. Uses nothing up.
+   */
+  findEnrolSecret(hint: string, nowMs: number): Promise<string | undefined>;
+
   /** Uses the secret up. MUST answer true to exactly one caller, and never after `expiresAtMs`. */
   takeEnrolSecret(hash: string, nowMs: number): Promise<boolean>;
 

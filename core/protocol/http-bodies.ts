@@ -21,6 +21,7 @@ import {
   timeField,
   waitField,
 } from './fields.ts';
+import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
 
 export const DEPENDENCIES_MAX = 100;
 export const MAX_RETRIES_DEFAULT = 3;
@@ -93,6 +94,22 @@ export const emptySchema = closed({});
 export const registerSchema = closed({ agent_id: agentIdField, secret: Type.String({ minLength: 1, maxLength: 1_024 }) });
 export type RegisterBody = Static<typeof registerSchema>;
 
+const helloFields = {
+  agent_id: agentIdField,
+  secret_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
+  nonce: Type.String({ pattern: NONCE_PATTERN }),
+};
+/** `POST /api/onboard/register`, where the hub is to prove first that it knows the secret. */
+export const registerHelloSchema = closed(helloFields);
+export type RegisterHelloBody = Static<typeof registerHelloSchema>;
+/** `POST /api/onboard/register`, when it has. */
+export const registerProvedSchema = closed({
+  ...helloFields,
+  hub_nonce: Type.String({ pattern: NONCE_PATTERN }),
+  sealed_secret: Type.String({ pattern: SEALED_TOKEN_PATTERN }),
+});
+export type RegisterProvedBody = Static<typeof registerProvedSchema>;
+
 /** `POST /admin/tokens`: for an agent, or for a person or program with a role. */
 export const tokenSchema = closed({
   agent_id: optional(agentIdField),
@@ -112,5 +129,7 @@ export const httpBodySchemas = {
   drain: drainSchema,
   empty: emptySchema,
   register: registerSchema,
+  registerHello: registerHelloSchema,
+  registerProved: registerProvedSchema,
   token: tokenSchema,
 } as const;

@@ -25,15 +25,15 @@ const AGENT_LABEL = 'agentcom agent v1';
 /** What one HMAC gives, hexadecimal digits. */
 const HMAC_DIGITS = 64;
 
-const saidIn = ({ nonce, hubNonce, agentId, tokenHint }: Handshake): string => [nonce, hubNonce, agentId, tokenHint].join('\n');
+/** The lines that every HMAC of one exchange has in it. */
+export const saidIn = ({ nonce, hubNonce, agentId, tokenHint }: Handshake): string => [nonce, hubNonce, agentId, tokenHint].join('\n');
 
 /** The hub's proof that it knows the key of this token. */
 export const hubProof = (key: string, said: Handshake, hmac: Hmac): string => hmac(key, `${HUB_LABEL}\n${saidIn(said)}`);
 
 /** The sidecar's proof: the token, which is ASCII, under a key stream. Who has no key reads nothing in it but its length. */
 export function sealedToken(token: string, key: string, said: Handshake, hmac: Hmac): string {
-  const stream = keyStream(token.length, key, said, hmac);
-  return Array.from(stream, (byte, place) => hex(byte ^ token.charCodeAt(place))).join('');
+  return sealed(token, key, `${AGENT_LABEL}\n${saidIn(said)}`, hmac);
 }
 
 /** The token in a sidecar's proof; null when it is not the one of this key. */
@@ -43,9 +43,19 @@ export function unsealedToken(
   said: Handshake,
   { sha256, hmac }: { readonly sha256: (text: string) => string; readonly hmac: Hmac },
 ): string | null {
-  const stream = keyStream(proof.length / 2, key, said, hmac);
-  const token = stream.map((byte, place) => String.fromCharCode(byte ^ byteAt(proof, place))).join('');
+  const token = unsealed(proof, key, `${AGENT_LABEL}\n${saidIn(said)}`, hmac);
   return isSameProof(sha256(token), key) ? token : null;
+}
+
+/** `text`, which is ASCII, under the key stream of `key` and these lines, in hexadecimal digits. */
+export function sealed(text: string, key: string, lines: string, hmac: Hmac): string {
+  return Array.from(keyStream(text.length, key, lines, hmac), (byte, place) => hex(byte ^ text.charCodeAt(place))).join('');
+}
+
+/** What `sealed` was given; under another key or other lines something else. */
+export function unsealed(digits: string, key: string, lines: string, hmac: Hmac): string {
+  const stream = keyStream(digits.length / 2, key, lines, hmac);
+  return stream.map((byte, place) => String.fromCharCode(byte ^ byteAt(digits, place))).join('');
 }
 
 /** Whether both are the same, in a time that does not tell where they differ. */
@@ -55,9 +65,9 @@ export function isSameProof(found: string, wanted: string): boolean {
   return difference === 0;
 }
 
-function keyStream(bytes: number, key: string, said: Handshake, hmac: Hmac): number[] {
+function keyStream(bytes: number, key: string, lines: string, hmac: Hmac): number[] {
   let digits = '';
-  for (let block = 0; digits.length < bytes * 2; block += 1) digits += hmac(key, `${AGENT_LABEL}\n${saidIn(said)}\n${block}`);
+  for (let block = 0; digits.length < bytes * 2; block += 1) digits += hmac(key, `${lines}\n${block}`);
   return Array.from({ length: bytes }, (_, place) => byteAt(digits, place));
 }
 

@@ -3,7 +3,9 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
+import { enrolHubProof, sealedEnrolToken } from '../../core/protocol/enrol-proof.ts';
 import { run, testHub, type TestHub } from './cli-world.ts';
 
 async function folder(t: Test): Promise<string> {
@@ -11,13 +13,23 @@ async function folder(t: Test): Promise<string> {
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   return dir;
 }
+const { sha256, hmac } = systemDigest();
 const SECRET = { AGENTCOM_ENROL_SECRET: 'a-secret' };
-const enrolling = (t: Test): Promise<TestHub> =>
+/** A hub that knows the secret, or one that is older and does not know how to prove it. */
+const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
   testHub(t, (app) =>
     app
-      .post('/api/onboard/register', (c) =>
-        c.json({ agent_id: 'gcu-two', token: 'the-token', hub_ws_url: 'ws://elsewhere/ws', hub_api_url: 'http://elsewhere' }, 201),
-      )
+      .post('/api/onboard/register', async (c) => {
+        const body = (await c.req.json()) as Readonly<Record<string, string>>;
+        const answer = { agent_id: 'gcu-two', hub_ws_url: 'ws://elsewhere/ws', hub_api_url: 'http://elsewhere' };
+        if ('secret' in body) return c.json({ ...answer, token: 'the-token' }, 201);
+        if (isOlder) return c.json({ error: 'validation_failed', message: 'secret_hint is not known here' }, 400);
+        const { agent_id: agentId = '', secret_hint: tokenHint = '', nonce = '', sealed_secret: sealed } = body;
+        const said = { agentId, tokenHint, nonce, hubNonce: 'ab'.repeat(32) };
+        const key = sha256(SECRET.AGENTCOM_ENROL_SECRET);
+        if (sealed === undefined) return c.json({ hub_nonce: said.hubNonce, proof: enrolHubProof(key, said, hmac) });
+        return c.json({ ...answer, ...sealedEnrolToken('the-token', key, said, hmac) }, 201);
+      })
       .post('/admin/enrol-secrets', (c) => c.json({ secret: 'fresh', expires_at: 1_900_000_000_000 }, 201)),
   );
 
@@ -34,7 +46,11 @@ t.test('join writes a config that the sidecar takes, and the token for its owner
   const argv = ['join', hub.url, '--agent', 'gcu-two', '--capability', 'code', '--dir', dir];
   const ran = await run(argv, { env: SECRET, cwd: dir });
   t.equal(ran.code, 0, ran.err);
-  t.strictSame(JSON.parse(hub.requests[0]?.body ?? ''), { agent_id: 'gcu-two', secret: 'a-secret' });
+  t.match(JSON.parse(hub.requests[1]?.body ?? ''), { agent_id: 'gcu-two', sealed_secret: /^[0-9a-f]{16}$/ });
+  t.notOk(
+    hub.requests.some(({ body }) => body.includes('a-secret')),
+    'the secret itself is not sent',
+  );
   t.notOk(hub.requests[0]?.headers['authorization'], 'the secret is all that it has');
   const { config } = await loadConfigFile({ configFile: join(dir, 'agentcom.config.ts'), cwd: dir });
   t.match(config.sidecar, { hubs: [`${hub.url.replace('http', 'ws')}/ws`], agentId: 'gcu-two', capabilities: ['code'] });
@@ -44,7 +60,28 @@ t.test('join writes a config that the sidecar takes, and the token for its owner
   const again = await run(argv, { env: SECRET, cwd: dir });
   t.equal(again.code, 2);
   t.match(again.err, /is there already/);
-  t.equal(hub.requests.length, 1, 'and the secret was not used up for it');
+  t.equal(hub.requests.length, 2, 'and the secret was not used up for it');
+});
+
+t.test('a hub that does not prove that it knows the secret is not sent it; one that is older with --insecure alone', async (t) => {
+  const dir = await folder(t);
+  const hub = await enrolling(t);
+  const wrong = await hub.run(['join', hub.url, '--agent', 'gcu-two', '--dir', dir], {
+    env: { AGENTCOM_ENROL_SECRET: 'another' },
+    cwd: dir,
+  });
+  t.equal(wrong.code, 2);
+  t.match(wrong.err, /wrong, was used.*agentcom invite.*was not sent/);
+  const older = await enrolling(t, true);
+  const argv = ['join', older.url, '--agent', 'gcu-two', '--dir', dir];
+  const refused = await run(argv, { env: SECRET, cwd: dir });
+  t.equal(refused.code, 2);
+  t.match(refused.err, /older than this command.*https:\/\/.*--insecure.*was not sent/);
+  t.notOk([...hub.requests, ...older.requests].some(({ body }) => /a-secret|another/.test(body)));
+  const sent = await run([...argv, '--insecure'], { env: SECRET, cwd: dir });
+  t.equal(sent.code, 0, sent.err);
+  t.match(sent.err, /older than this command and proved nothing/);
+  t.strictSame(JSON.parse(older.requests.at(-1)?.body ?? ''), { agent_id: 'gcu-two', secret: 'a-secret' });
 });
 
 t.test('for a sidecar of the original: its config.json', async (t) => {
@@ -70,7 +107,6 @@ t.test('what is missing is said before the secret is used', async (t) => {
   const cases = [
     { argv: ['join', hub.url, '--agent', 'gcu-two'], env: {}, code: 2, says: /agentcom invite/ },
     { argv: ['join', hub.url, '--agent', 'GCU'], env: SECRET, code: 2, says: /agent id of lower case/ },
-    { argv: ['join', 'http://192.0.2.1:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /https:\/\/.*--insecure.*was not sent/ },
     { argv: ['join', 'hub:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /http:\/\/host:port/ },
     {
       argv: ['join', hub.url, '--agent', 'gcu-two', '--version-1', '--dir', join(dir, 'taken')],

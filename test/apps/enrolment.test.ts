@@ -1,13 +1,14 @@
 /** How a sidecar comes by its token: what the environment gives is taken, and what cannot work is said at once. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import { sidecarToken } from '../../apps/sidecar/enrolment.ts';
-import { writeFile } from 'node:fs/promises';
-import { testHub } from './cli-world.ts';
+import { hubBench } from '../adapters/http/hub-bench.ts';
+import { testHub, type TestHub } from './cli-world.ts';
 
 /** What the environment holds during one test alone. */
 function environment(t: Test, values: Readonly<Record<string, string>>): void {
@@ -18,14 +19,15 @@ function environment(t: Test, values: Readonly<Record<string, string>>): void {
   }
 }
 
-async function tokenAt(t: Test, hubUrl: string, more = ''): Promise<string> {
+async function tokenAt(t: Test, hubUrl: string, more = '', log = memoryLog()): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-enrol-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
+  await mkdir(join(dir, 'data/w1'), { recursive: true, mode: 0o700 });
   const file = join(dir, 'agentcom.config.ts');
   await writeFile(file, `export default { sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: 'w1'${more} } };\n`);
   const { config } = await loadConfigFile({ configFile: file, cwd: dir });
   if (config.sidecar === undefined) throw new Error('no sidecar');
-  return sidecarToken({ config: config.sidecar, hubDataDir: null, log: memoryLog(), signal: AbortSignal.timeout(2_000) });
+  return sidecarToken({ config: config.sidecar, hubDataDir: null, log, signal: AbortSignal.timeout(2_000) });
 }
 
 t.test('AGENTCOM_TOKEN is the token, also where the config does not read it', async (t) => {
@@ -33,14 +35,17 @@ t.test('AGENTCOM_TOKEN is the token, also where the config does not read it', as
   t.equal(await tokenAt(t, 'ws://127.0.0.1:1/ws'), 'from-the-environment');
 });
 
-t.test('a secret that the hub does not take ends it at once, with what to do', async (t) => {
+const wsOf = (url: string): string => `${url.replace('http', 'ws')}/ws`;
+/** A hub whose register answers this. */
+const answering = (t: Test, json: Readonly<Record<string, unknown>>, status: 200 | 201 | 400 | 401): Promise<TestHub> =>
+  testHub(t, (app) => app.post('/api/onboard/register', (c) => c.json(json, status)));
+
+t.test('a secret that the hub does not know ends it at once, with what to do', async (t) => {
   environment(t, { AGENTCOM_ENROL_SECRET: 'used' });
-  const hub = await testHub(t, (app) =>
-    app.post('/api/onboard/register', (c) => c.json({ error: 'invalid_secret', message: 'was used' }, 401)),
-  );
-  await t.rejects(tokenAt(t, `${hub.url.replace('http', 'ws')}/ws`), {
+  const hub = await answering(t, { hub_nonce: 'ab'.repeat(32), proof: 'cd'.repeat(32) }, 200);
+  await t.rejects(tokenAt(t, wsOf(hub.url)), {
     code: 'AC_ENROL',
-    message: /AGENTCOM_ENROL_SECRET.*agentcom invite/,
+    message: /AGENTCOM_ENROL_SECRET is wrong.*agentcom invite.*sidecar\.hubs.*was not sent/,
   });
   t.equal(hub.requests.length, 1);
 });
@@ -49,11 +54,67 @@ t.test('with neither token nor secret it says how to get one', async (t) => {
   await t.rejects(tokenAt(t, 'ws://127.0.0.1:1/ws'), { code: 'AC_ENROL', message: /AGENTCOM_TOKEN/ });
 });
 
-t.test('the secret goes over no plain line to another machine, unless the config trusts it', async (t) => {
-  environment(t, { AGENTCOM_ENROL_SECRET: 'never-said' });
-  // An address of documentation: nobody is there, and nobody is asked.
-  const plain = 'ws://192.0.2.1:4000/ws';
-  await t.rejects(tokenAt(t, plain, ', insecure: true'), { code: 'AC_ENROL', message: /wss:\/\/.*plainToken.*was not sent/ });
-  const trusted = tokenAt(t, 'ws://hub.invalid:4000/ws', ', insecure: true, plainToken: true');
-  await t.rejects(trusted, { name: 'AbortError' }, 'asked again and again until somebody answers');
+t.test('R22: an impostor on the port is told nothing of the secret that opens anything, and no token of his is believed', async (t) => {
+  const secret = 'never-said-'.padEnd(43, 'x');
+  environment(t, { AGENTCOM_ENROL_SECRET: secret });
+  const token = 'a-token-of-his-own';
+  const answers = [
+    { json: { agent_id: 'w1', token, hub_ws_url: 'ws://h/ws', hub_api_url: 'http://h' }, status: 201 },
+    { json: { hub_nonce: 'ab'.repeat(32), proof: 'cd'.repeat(32), token }, status: 200 },
+    { json: { hub_nonce: 1, proof: null }, status: 200 },
+    { json: { error: 'validation_failed', message: 'he says that he is older' }, status: 400 },
+  ] as const;
+  for (const { json, status } of answers) {
+    const impostor = await answering(t, json, status);
+    await t.rejects(tokenAt(t, wsOf(impostor.url)), JSON.stringify(json));
+    const said = impostor.requests.map(({ body }) => body).join('\n');
+    const hash = createHash('sha256').update(secret).digest('hex');
+    t.match(JSON.parse(impostor.requests[0]?.body ?? ''), { agent_id: 'w1', secret_hint: hash.slice(0, 16), nonce: /^[0-9a-f]{64}$/ });
+    for (const part of [secret, Buffer.from(secret).toString('hex'), hash.slice(0, 17)]) t.notOk(said.includes(part));
+  }
+});
+
+t.test('R22: who passes an enrolment on reads neither secret nor token, and what he changes is not believed', async (t) => {
+  const bench = await hubBench();
+  t.teardown(() => bench.close());
+  const heard: string[] = [];
+  let changes = (text: string): string => text;
+  const line = await testHub(t, (app) =>
+    app.post('/api/onboard/register', async (c) => {
+      const { status, text } = await bench.send('/api/onboard/register', { json: await c.req.json(), token: null });
+      heard.push(text);
+      return c.body(changes(text), status as 200, { 'content-type': 'application/json' });
+    }),
+  );
+  const secretOf = async (): Promise<string> => String((await bench.send('/admin/enrol-secrets', { json: {} })).json['secret']);
+  const secret = await secretOf();
+  environment(t, { AGENTCOM_ENROL_SECRET: secret });
+  const token = await tokenAt(t, wsOf(line.url));
+  t.equal((await bench.send('/api/schemas', { token })).status, 200);
+  const all = [...heard, ...line.requests.map(({ body }) => body)].join('\n');
+  for (const known of [secret, token]) t.notOk([known, Buffer.from(known).toString('hex')].some((form) => all.includes(form)));
+  for (const { body } of line.requests) {
+    const { json } = await bench.send('/api/onboard/register', { json: JSON.parse(body), token: null });
+    t.notOk('sealed_token' in json || 'token' in json, 'nor does he get anything for saying it again');
+  }
+  await bench.send('/admin/tokens/w1', { method: 'DELETE' });
+  environment(t, { AGENTCOM_ENROL_SECRET: await secretOf() });
+  changes = (text) => text.replace(/("sealed_token":")(.)/, (_, name: string, digit: string) => name + (digit === '0' ? '1' : '0'));
+  await t.rejects(tokenAt(t, wsOf(line.url)), { code: 'AC_ENROL', message: /changes what passes.*tokens revoke w1/ });
+});
+
+t.test('a hub that is older, and proves nothing, is sent the secret where the config says so alone, and the log has it', async (t) => {
+  environment(t, { AGENTCOM_ENROL_SECRET: 'for-an-older-hub' });
+  const hub = await testHub(t, (app) =>
+    app.post('/api/onboard/register', async (c) =>
+      'secret' in (await c.req.json())
+        ? c.json({ agent_id: 'w1', token: 'of-an-older-hub', hub_ws_url: '', hub_api_url: '' }, 201)
+        : c.json({ error: 'validation_failed', message: 'secret_hint is not known here' }, 400),
+    ),
+  );
+  await t.rejects(tokenAt(t, wsOf(hub.url)), { name: 'AbortError' }, 'it tries on until the hub is updated');
+  t.notOk(hub.requests.some(({ body }) => body.includes('for-an-older-hub')));
+  const log = memoryLog();
+  t.equal(await tokenAt(t, wsOf(hub.url), ', plainToken: true', log), 'of-an-older-hub');
+  t.match(JSON.stringify(log.lines), /older than this sidecar and proved nothing/);
 });

@@ -218,6 +218,23 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await agents.takeEnrolSecret('secret', 0), false);
     });
 
+    t.test('finds an enrolment secret by the beginning of its hash, unless it is over, used, or several begin so', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const begins = '0123456789abcdef';
+      const [low, high, near] = [begins.padEnd(64, '0'), begins.padEnd(64, 'f'), '0123456789abcdf0'.padEnd(64, '0')] as const;
+      await agents.addEnrolSecret(low, A_MOMENT_MS);
+      await agents.addEnrolSecret(high, A_MOMENT_MS + 5);
+      await agents.addEnrolSecret(near, A_MOMENT_MS + 5);
+      const find = (hint: string, nowMs = A_MOMENT_MS) => agents.findEnrolSecret(hint, nowMs);
+      t.equal(await find(begins), undefined, 'two begin so');
+      t.equal(await find(begins, A_MOMENT_MS + 1), high, 'one of them is over');
+      t.equal(await find(near.slice(0, 16)), near);
+      t.equal(await find(near.slice(0, 16), A_MOMENT_MS + 6), undefined);
+      t.equal(await find('f'.repeat(16)), undefined);
+      t.equal(await agents.takeEnrolSecret(near, A_MOMENT_MS), true, 'finding it used nothing up');
+      t.equal(await find(near.slice(0, 16)), undefined);
+    });
+
     t.test('an enrolment secret is never used after its time', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('late', A_MOMENT_MS);

@@ -55,6 +55,7 @@ export function storageContract(name: string, subject: StorageSubject): void {
         revokedAmong: () => storage.agents.revokedAmong(['tok-1']),
         revokeTokens: () => storage.agents.revokeTokens({ id: 'tok-1' }, 1),
         addEnrolSecret: () => storage.agents.addEnrolSecret('h', 1),
+        findEnrolSecret: () => storage.agents.findEnrolSecret('0'.repeat(16), 1),
         takeEnrolSecret: () => storage.agents.takeEnrolSecret('h', 1),
         listAgents: () => storage.agents.listAgents({ limit: 1 }),
         getAgent: () => storage.agents.getAgent(anAgentId()),

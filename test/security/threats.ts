@@ -63,10 +63,15 @@ export const THREATS: readonly Threat[] = [
     who: 'impostor hub, or man in the middle',
     stoppedBy:
       'no token and no task before the hub has proved that it knows the token; the token itself is never sent, but for sidecar.plainToken. ' +
-      'Enrolling is not proved: the secret, good once and for 15 minutes, and the token that comes back go by wss, within one machine, where another ' +
-      'program on the port of a hub that is away gets the secret, or where plainToken, and `agentcom join --insecure`, trust the line',
+      'Enrolling is proved in the same way, by the enrolment secret; to a hub that is older the secret goes by wss, or where plainToken, and ' +
+      '`agentcom join --insecure`, trust whoever answers',
     tests: [
-      ['apps/enrolment.test.ts', 'the secret goes over no plain line to another machine, unless the config trusts it'],
+      [
+        'apps/enrolment.test.ts',
+        'R22: an impostor on the port is told nothing of the secret that opens anything, and no token of his is believed',
+      ],
+      ['apps/enrolment.test.ts', 'R22: who passes an enrolment on reads neither secret nor token, and what he changes is not believed'],
+      [TOKENS, 'R7: what was overheard of one enrolment opens nothing for another agent, of other nonces or with another secret'],
       ['apps/doctor-machine.test.ts', 'the hub proves that it knows the token, and never sees it'],
       ['security/impostor.test.ts', 'who reads every frame between a sidecar and its hub never sees the token, and can use nothing of it'],
       ['core/sidecar/proof.test.ts', 'R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token'],

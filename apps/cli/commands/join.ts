@@ -5,8 +5,8 @@ import type { Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import { hubClient } from '../../client/index.ts';
 import { makeDataDir, writeSecretFile } from '../../data-dir.ts';
+import { enrolAt } from '../../enrol.ts';
 import type { Action, Context } from '../context.ts';
 import { collect } from '../parse.ts';
 
@@ -29,7 +29,7 @@ export function addJoin(program: Command, action: Action): void {
     .requiredOption('--agent <agent>', 'the id it takes')
     .option('--capability <capability>', 'what it says it can; may be given again', collect)
     .option('--dir <dir>', 'where the config is written, and the token beside it (this folder)')
-    .option('--insecure', 'send the secret and get the token over plain http:// to another machine')
+    .option('--insecure', 'send the secret also to an older hub, which proves nothing, over plain http://: whoever answers there gets it')
     .option('--version-1', 'for a sidecar of the original: its config.json instead')
     .action(action(joinHub));
 }
@@ -47,7 +47,6 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
 async function joinHub({ surroundings, output }: Context, options: JoinOptions, hubUrl: string): Promise<void> {
   const { agent: agentId, capability: capabilities = [] } = options;
   const url = checkedHub(hubUrl);
-  mustBeKept(url, options.insecure === true);
   if (!isAgentId(agentId)) {
     throw new AgentcomError(
       'AC_USAGE',
@@ -67,7 +66,8 @@ async function joinHub({ surroundings, output }: Context, options: JoinOptions, 
   await mustNotBeThere(file);
   const dataDir = join(dir, 'data', agentId);
   if (options.version1 !== true) await makeDataDir(dataDir, 'give another --dir');
-  const { token } = await hubClient({ url: url.origin, token: undefined }).enrolment.register({ agent_id: agentId, secret });
+  const { token, isProved } = await tokenFrom(url, agentId, secret, options.insecure === true);
+  if (!isProved) output.note('The hub is older than this command and proved nothing: it was sent the secret as it is.');
   const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}/ws`;
   if (options.version1 === true) {
     await writeNew(file, version1Config({ agentId, token, ws, api: url.origin, capabilities }), 0o600);
@@ -94,13 +94,16 @@ function checkedHub(text: string): URL {
   throw new AgentcomError('AC_USAGE', `Wanted the hub's address as http://host:port or https://host, found ${JSON.stringify(text)}.`);
 }
 
-/** Whoever is on a plain line reads the secret, and the token that comes back. */
-function mustBeKept(url: URL, isTrusted: boolean): void {
-  if (url.protocol === 'https:' || isTrusted || isLoopback(url.hostname)) return;
+async function tokenFrom(url: URL, agentId: string, secret: string, isTrusted: boolean): Promise<{ token: string; isProved: boolean }> {
+  const enrolled = await enrolAt(url.origin, { agentId, secret, isTrusted });
+  if (enrolled.kind === 'enrolled') return enrolled;
   throw new AgentcomError(
-    'AC_USAGE',
-    `Wanted https:// or this machine, since whoever is on a plain line reads the secret and the token, found ${url.origin}. ` +
-      'Use https://; on a network that you trust with them say --insecure. The secret was not sent.',
+    'AC_ENROL',
+    `Wanted a hub that proves that it knows the secret in AGENTCOM_ENROL_SECRET, found one at ${url.origin} that does not. ` +
+      (enrolled.kind === 'older'
+        ? 'It is older than this command, or no hub. Update it, use https://, or, to send it the secret all the same, say --insecure. '
+        : 'Either the secret is wrong, was used, or is over 15 minutes old: on the hub\'s machine run "agentcom invite"; or this is not that hub. ') +
+      'The secret was not sent.',
   );
 }
 
@@ -139,7 +142,7 @@ export default defineConfig({
   sidecar: {
     hubs: [${JSON.stringify(ws)}],
     agentId: ${JSON.stringify(agentId)},
-    capabilities: ${JSON.stringify(capabilities)},${isPlain ? '\n    insecure: true, // the token crosses the network in the clear: rather put a proxy that speaks TLS before the hub' : ''}
+    capabilities: ${JSON.stringify(capabilities)},${isPlain ? '\n    insecure: true, // tasks and results cross the network in the clear: rather put a proxy that speaks TLS before the hub' : ''}
     // How the agent is woken, for example: wake: command({ argv: ['node', 'agent.mjs'] }), from 'agentcom/runners'.
     // Without it tasks are put into data/${agentId}/tasks, for an agent that looks there by itself.
   },

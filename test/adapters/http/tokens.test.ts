@@ -1,11 +1,14 @@
 /** Tokens, enrolment, and who is let in. */
 import t from 'tap';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { enrolHubProof, sealedSecret, unsealedEnrolToken, type SealedToken } from '../../../core/protocol/enrol-proof.ts';
 import { A_MOMENT_MS, anAgent, aStop, aToken, changes } from '../../contracts/fixtures.ts';
 import { BENCH_AGENT, hashOf, HOST, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
+const { hmac } = systemDigest();
 let bench: HubBench;
 t.beforeEach(async () => {
   bench = await hubBench();
@@ -180,6 +183,83 @@ t.test('an agent enrols itself with a secret, once', async (t) => {
   t.equal(late.json['expires_at'], bench.clock.nowMs() + 900_000);
   bench.clock.advance(900_001);
   t.strictSame(refusals(await register({ agent_id: 'new-3', secret: late.json['secret'] })), [401, 'invalid_secret'], 'it is over');
+});
+
+/** What a sidecar that enrols says and is told, with what it makes of the secret. */
+async function helloWith(secret: string, agentId = 'new-1', more: { readonly nonce?: string; readonly from?: string } = {}) {
+  const key = hashOf(secret);
+  const { nonce = 'ab'.repeat(32), from } = more;
+  const hello = { agent_id: agentId, secret_hint: key.slice(0, 16), nonce };
+  const answer = await register(hello, from);
+  const hubNonce = String(answer.json['hub_nonce']);
+  const said = { agentId, tokenHint: hello.secret_hint, nonce, hubNonce };
+  const proved = { ...hello, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, said, hmac) };
+  const tokenIn = ({ json }: Answered): string | null => unsealedEnrolToken(json as unknown as SealedToken, key, said, hmac);
+  return { answer, proved, tokenIn, isProof: answer.json['proof'] === enrolHubProof(key, said, hmac) };
+}
+
+t.test(
+  'R22: a hub proves that it knows an enrolment secret before it is shown it, and gives the token to who knows it alone',
+  async (t) => {
+    const secret = await secretOf();
+    const { answer, isProof, proved, tokenIn } = await helloWith(secret);
+    t.strictSame([answer.status, Object.keys(answer.json), isProof], [200, ['hub_nonce', 'proof'], true]);
+    t.equal(bench.enrolSecretsUsed(), 0, 'asking uses nothing up');
+    const got = await register(proved);
+    t.strictSame([got.status, Object.keys(got.json)], [201, ['agent_id', 'sealed_token', 'proof', 'hub_ws_url', 'hub_api_url']]);
+    const token = tokenIn(got) ?? '';
+    t.equal(await statusOf(token), 200);
+    const wire = JSON.stringify([answer.json, proved, got.json]);
+    for (const [what, text] of Object.entries({ secret, token, key: hashOf(secret), hash: hashOf(token) }))
+      t.notOk(
+        [text, Buffer.from(text).toString('hex')].some((form) => wire.includes(form)),
+        `the ${what} is not on the wire`,
+      );
+    const sealed = String(got.json['sealed_token']);
+    const changed = { ...got, json: { ...got.json, sealed_token: (sealed.startsWith('0') ? '1' : '0') + sealed.slice(1) } };
+    t.equal(tokenIn(changed), null, 'a token that was changed on the way is not believed');
+    t.equal(bench.enrolSecretsUsed(), 1);
+    t.strictSame(refusals(await register(proved)), [401, 'invalid_secret'], 'said again, it opens nothing');
+    const again = await helloWith(secret);
+    t.equal(again.isProof, false, 'one that is used is as one that never was');
+    t.strictSame(refusals(await register(again.proved)), [401, 'invalid_secret']);
+    const taken = await helloWith(await secretOf());
+    t.strictSame(refusals(await register(taken.proved)), [409, 'agent_taken']);
+  },
+);
+
+t.test('R7: what was overheard of one enrolment opens nothing for another agent, of other nonces or with another secret', async (t) => {
+  const secret = await secretOf();
+  const { proved } = await helloWith(secret);
+  const digit = proved.sealed_secret.startsWith('0') ? '1' : '0';
+  const wrong = [
+    { ...proved, agent_id: 'thief' },
+    { ...proved, nonce: 'cd'.repeat(32) },
+    { ...proved, hub_nonce: 'cd'.repeat(32) },
+    { ...proved, sealed_secret: digit + proved.sealed_secret.slice(1) },
+    { ...proved, sealed_secret: hashOf(secret) },
+  ];
+  for (const body of wrong) t.strictSame(refusals(await register(body)), [401, 'invalid_secret']);
+  for (const body of [
+    { ...proved, hub_nonce: undefined },
+    { ...proved, secret },
+    { ...proved, secret_hint: 'xyz' },
+  ])
+    t.strictSame(refusals(await register(body)), [400, 'validation_failed']);
+  t.equal((await register(proved)).status, 201, 'none of them used the secret up');
+});
+
+t.test('a hint of an enrolment secret that nobody made is answered as one that is right, and counts as a guess', async (t) => {
+  const secret = await secretOf();
+  const right = await helloWith(secret);
+  const wrong = await helloWith('never-made');
+  t.equal(wrong.isProof, false);
+  const shape = ({ status, json }: Answered): unknown => [status, Object.entries(json).map(([name, text]) => [name, String(text).length])];
+  t.strictSame(shape(wrong.answer), shape(right.answer));
+  bench.clock.advance(900_001);
+  t.equal((await helloWith(secret)).isProof, false, 'nor does one that is over');
+  for (let n = 0; n < 20; n += 1) await helloWith(`guess-${n}`, 'new-1', { from: '7.7.7.7' });
+  t.strictSame(refusals((await helloWith('guess', 'new-1', { from: '7.7.7.7' })).answer), [429, 'rate_limited']);
 });
 
 t.test('two that enrol with one secret at once: one gets in', async (t) => {

@@ -1,0 +1,64 @@
+/** Enrols an agent with a hub that proves first that it knows the secret: no other gets it, and no other's token is believed. */
+import { randomBytes } from 'node:crypto';
+import { systemDigest } from '../adapters/ids-system/system-digest.ts';
+import { AgentcomError } from '../core/errors/agentcom-error.ts';
+import { enrolHubProof, sealedSecret, unsealedEnrolToken } from '../core/protocol/enrol-proof.ts';
+import { HUB_PROOF_PATTERN, isSameProof, NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_DIGITS } from '../core/protocol/proof.ts';
+import { hubClient, type HubClient } from './client/index.ts';
+
+const NONCE_BYTES = 32;
+const isNonce = matcher(NONCE_PATTERN);
+const isProof = matcher(HUB_PROOF_PATTERN);
+const isSealed = matcher(SEALED_TOKEN_PATTERN);
+
+export interface Enrolling {
+  readonly agentId: string;
+  readonly secret: string;
+  /** Whether a hub that is too old to prove anything may have the secret over a line without TLS. */
+  readonly isTrusted: boolean;
+}
+
+/** `not_proved`, `older`: the secret was not sent. */
+export type Enrolled =
+  { readonly kind: 'enrolled'; readonly token: string; readonly isProved: boolean } | { readonly kind: 'not_proved' | 'older' };
+
+/** Fails with `AC_API` where the hub refuses, with `AC_API_UNREACHABLE` where none answers. `url`: `http://…` or `https://…` */
+export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrolling): Promise<Enrolled> {
+  const { sha256, hmac } = systemDigest();
+  const { enrolment } = hubClient({ url, token: undefined });
+  const key = sha256(secret);
+  const hello = { agent_id: agentId, secret_hint: key.slice(0, TOKEN_HINT_DIGITS), nonce: randomBytes(NONCE_BYTES).toString('hex') };
+  const challenge = await challengeTo(enrolment, hello);
+  if (challenge === null) {
+    // Its certificate says who it is. Not so on loopback: whoever has taken the port can say that he is an older hub.
+    if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
+    return { kind: 'enrolled', token: (await enrolment.register({ agent_id: agentId, secret })).token, isProved: false };
+  }
+  const { hub_nonce: hubNonce, proof } = challenge;
+  const said = { agentId, tokenHint: hello.secret_hint, nonce: hello.nonce, hubNonce };
+  if (!isNonce(hubNonce) || !isProof(proof) || !isSameProof(proof, enrolHubProof(key, said, hmac))) return { kind: 'not_proved' };
+  const given = await enrolment.registerProved({ ...hello, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, said, hmac) });
+  const token = isSealed(given.sealed_token) && isProof(given.proof) ? unsealedEnrolToken(given, key, said, hmac) : null;
+  if (token !== null) return { kind: 'enrolled', token, isProved: true };
+  throw new AgentcomError(
+    'AC_ENROL',
+    `Wanted the token of agent "${agentId}", found another answer than that of the hub that proved itself: somebody changes what passes ` +
+      `between this machine and ${url}. The secret may be used up. On the hub's machine run "agentcom tokens revoke ${agentId}" and "agentcom invite"`,
+  );
+}
+
+/** Null from a hub that is older: it does not know these fields. */
+async function challengeTo(enrolment: HubClient['enrolment'], hello: Parameters<HubClient['enrolment']['hello']>[0]) {
+  try {
+    return await enrolment.hello(hello);
+  } catch (error) {
+    if (AgentcomError.is(error, 'AC_API') && error.details?.['error'] === 'validation_failed') return null;
+    throw error;
+  }
+}
+
+/** What another program answers may be anything. */
+function matcher(pattern: string): (found: unknown) => boolean {
+  const wanted = new RegExp(pattern);
+  return (found) => typeof found === 'string' && wanted.test(found);
+}
