@@ -211,9 +211,10 @@ t.test('failures of the queue and the database', async (t) => {
 
 t.test('health is open, always answers, and does not wear the database out', async (t) => {
   const health = (): Promise<Answered> => bench.send('/health', { token: null });
-  const { loop_delay_ms: loopDelayMs, ...rest } = (await health()).json;
+  const { loop_delay_ms: loopDelayMs, server_time: serverTime, ...rest } = (await health()).json;
   t.strictSame(rest, { status: 'ok', version: '0.1.0', storage: 'memory', durable: false, transport: 'none', deadlocks: 2 });
   t.ok(Number.isInteger(loopDelayMs), 'and how late the loop is');
+  t.equal(serverTime, bench.clock.nowMs());
   bench.healthy = false;
   t.equal((await health()).json['status'], 'ok', 'asked again within a second');
   bench.clock.advance(1_000);
