@@ -1,12 +1,11 @@
 /** Enrols an agent with a hub that proves first that it knows the secret: no other gets it, and no other's token is believed. */
-import { randomBytes } from 'node:crypto';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { enrolHubProof, sealedSecret, unsealedEnrolToken } from '../core/protocol/enrol-proof.ts';
-import { HUB_PROOF_PATTERN, isSameProof, NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_DIGITS } from '../core/protocol/proof.ts';
+import { HUB_PROOF_PATTERN, isSameProof, NONCE_PATTERN, SEALED_TOKEN_PATTERN } from '../core/protocol/proof.ts';
 import { hubClient, type HubClient } from './client/index.ts';
+import { newHandshake } from './handshake.ts';
 
-const NONCE_BYTES = 32;
 const isNonce = matcher(NONCE_PATTERN);
 const isProof = matcher(HUB_PROOF_PATTERN);
 const isSealed = matcher(SEALED_TOKEN_PATTERN);
@@ -24,20 +23,20 @@ export type Enrolled =
 
 /** Fails with `AC_API` where the hub refuses, with `AC_API_UNREACHABLE` where none answers. `url`: `http://…` or `https://…` */
 export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrolling): Promise<Enrolled> {
-  const { sha256, hmac } = systemDigest();
+  const { hmac } = systemDigest();
   const { enrolment } = hubClient({ url, token: undefined });
-  const key = sha256(secret);
-  const hello = { agent_id: agentId, secret_hint: key.slice(0, TOKEN_HINT_DIGITS), nonce: randomBytes(NONCE_BYTES).toString('hex') };
-  const challenge = await challengeTo(enrolment, hello);
+  const { key, hello } = newHandshake(agentId, secret);
+  const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
+  const challenge = await challengeTo(enrolment, asked);
   if (challenge === null) {
     // Its certificate says who it is. Not so on loopback: whoever has taken the port can say that he is an older hub.
     if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
     return { kind: 'enrolled', token: (await enrolment.register({ agent_id: agentId, secret })).token, isProved: false };
   }
   const { hub_nonce: hubNonce, proof } = challenge;
-  const said = { agentId, tokenHint: hello.secret_hint, nonce: hello.nonce, hubNonce };
+  const said = { ...hello, hubNonce };
   if (!isNonce(hubNonce) || !isProof(proof) || !isSameProof(proof, enrolHubProof(key, said, hmac))) return { kind: 'not_proved' };
-  const given = await enrolment.registerProved({ ...hello, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, said, hmac) });
+  const given = await enrolment.registerProved({ ...asked, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, said, hmac) });
   const token = isSealed(given.sealed_token) && isProof(given.proof) ? unsealedEnrolToken(given, key, said, hmac) : null;
   if (token !== null) return { kind: 'enrolled', token, isProved: true };
   throw new AgentcomError(

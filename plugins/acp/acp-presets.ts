@@ -1,5 +1,5 @@
 /** The agents that were seen to speak the protocol, and what is particular to each. */
-import type { Cures } from '../plugin.ts';
+import { CLAUDE_VARIABLES, CODEX_VARIABLES, GEMINI_VARIABLES, type Cures } from '../plugin.ts';
 
 export interface AcpPreset {
   /** As people call it. */
@@ -34,11 +34,7 @@ export const ACP_PRESETS = {
     args: ['--acp', '--skip-trust'],
     ownFlags: ['--acp', '--experimental-acp', '--skip-trust', '-m', '--model', '-p', '--prompt'],
     modelFlag: '-m',
-    variables: [
-      ...['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_GEMINI_BASE_URL', 'GOOGLE_GENAI_USE_VERTEXAI'],
-      ...['GOOGLE_GENAI_USE_GCA', 'GOOGLE_CLOUD_ACCESS_TOKEN', 'GEMINI_CLI_USE_COMPUTE_ADC', 'CLOUD_SHELL'],
-      ...['GOOGLE_CLOUD_PROJECT', 'GOOGLE_CLOUD_LOCATION', 'GOOGLE_APPLICATION_CREDENTIALS'],
-    ],
+    variables: GEMINI_VARIABLES,
     // It would start itself a second time, and pass no signal on.
     env: { GEMINI_CLI_NO_RELAUNCH: 'true' },
     least: '0.61.0',
@@ -63,10 +59,7 @@ export const ACP_PRESETS = {
     program: 'claude-agent-acp',
     args: [],
     ownFlags: [],
-    variables: [
-      ...['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_BASE_URL', 'ANTHROPIC_MODEL'],
-      ...['CLAUDE_CODE_OAUTH_TOKEN', 'CLAUDE_CONFIG_DIR'],
-    ],
+    variables: [...CLAUDE_VARIABLES, 'ANTHROPIC_MODEL'],
     // Left to itself it tries ten times, also with a wrong key.
     env: { CLAUDE_CODE_MAX_RETRIES: '2', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' },
     least: '0.100.0',
@@ -79,7 +72,7 @@ export const ACP_PRESETS = {
     program: 'codex-acp',
     args: [],
     ownFlags: [],
-    variables: ['CODEX_API_KEY', 'OPENAI_API_KEY', 'CODEX_HOME'],
+    variables: CODEX_VARIABLES,
     env: {},
     least: '2.6.0',
     usageOf: 'prompt',

@@ -1,5 +1,6 @@
 /** What the doctor asks of Claude Code. Calls no model. */
 import {
+  CLAUDE_VARIABLES,
   askProgram,
   baseEnvironment,
   checkAgentFolder,
@@ -11,7 +12,7 @@ import {
   type RunnerCheck,
   type StopSignal,
 } from '../plugin.ts';
-import { CLAUDE_VARIABLES, claudeVariables, type ClaudeCodeOptions } from './claude-start.ts';
+import { claudeVariables, type ClaudeCodeOptions } from './claude-start.ts';
 
 export interface CheckedClaude {
   readonly argv: readonly string[];

@@ -1,5 +1,6 @@
 /** The options of the Claude Code runner, and the command line and environment that they make. */
 import {
+  CLAUDE_VARIABLES,
   argvOf,
   commonAgentOptions,
   innerRetriesOption,
@@ -35,15 +36,6 @@ export type ClaudeCodeOptions = OptionsOf<typeof claudeOptions>;
 
 const INNER_RETRIES = 2;
 const MODES = { 'read-only': 'plan', edit: 'acceptEdits', full: 'bypassPermissions' } as const;
-
-/** Variables of the sidecar that are passed on when they are set: how it is logged in, and where its model is. */
-export const CLAUDE_VARIABLES = [
-  'ANTHROPIC_API_KEY',
-  'ANTHROPIC_AUTH_TOKEN',
-  'ANTHROPIC_BASE_URL',
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'CLAUDE_CONFIG_DIR',
-] as const;
 
 /** Those that the options stand for, or that its output depends on. */
 export const OWN_FLAGS = [

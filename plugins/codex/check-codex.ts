@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  CODEX_VARIABLES,
   argvOf,
   askProgram,
   baseEnvironment,
@@ -12,7 +13,7 @@ import {
   type RunnerCheck,
   type StopSignal,
 } from '../plugin.ts';
-import { CODEX_VARIABLES, type CodexOptions } from './codex-start.ts';
+import { type CodexOptions } from './codex-start.ts';
 
 const LEAST = '0.169.0';
 const INSTALL = 'Install it with "npm install -g @openai/codex", or correct bin.';

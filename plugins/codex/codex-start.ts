@@ -1,6 +1,7 @@
 /** The options of the Codex runner, and the command line that they make. */
 import { join, resolve } from 'node:path';
 import {
+  CODEX_VARIABLES,
   argvOf,
   commonAgentOptions,
   maxTurnsOption,
@@ -30,9 +31,6 @@ const SANDBOXES = { 'read-only': 'read-only', edit: 'workspace-write', full: 'da
 
 /** The longest prompt that it takes. */
 export const PROMPT_MAX = { unit: 'characters', count: 1_048_576 } as const;
-
-/** Variables of the sidecar that are passed on when they are set. */
-export const CODEX_VARIABLES = ['CODEX_API_KEY', 'OPENAI_API_KEY', 'CODEX_HOME'] as const;
 
 export const OWN_FLAGS = [
   ...['--json', '--skip-git-repo-check', '-C', '--cd', '-m', '--model', '-s', '--sandbox', '--full-auto'],

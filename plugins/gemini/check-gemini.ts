@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
+  GEMINI_VARIABLES,
   argvOf,
   baseEnvironment,
   checkAgentFolder,
@@ -12,7 +13,7 @@ import {
   type RunnerCheck,
   type StopSignal,
 } from '../plugin.ts';
-import { GEMINI_VARIABLES, geminiVariables, type GeminiOptions } from './gemini-start.ts';
+import { geminiVariables, type GeminiOptions } from './gemini-start.ts';
 
 const LEAST = '0.61.0';
 const INSTALL = 'Install it with "npm install -g @google/gemini-cli", or correct bin.';

@@ -1,5 +1,6 @@
 /** The options of the Gemini CLI runner, and the command line that they make. */
 import {
+  GEMINI_VARIABLES,
   argvOf,
   commonAgentOptions,
   maxTurnsOption,
@@ -30,21 +31,6 @@ const MODES = { 'read-only': 'plan', edit: 'auto_edit', full: 'yolo' } as const;
 
 /** The longest prompt that it takes: it cuts the rest off without an error. */
 export const PROMPT_MAX = { unit: 'bytes', count: 8_388_608 } as const;
-
-/** Variables of the sidecar that are passed on when they are set. */
-export const GEMINI_VARIABLES = [
-  'GEMINI_API_KEY',
-  'GOOGLE_API_KEY',
-  'GOOGLE_GEMINI_BASE_URL',
-  'GOOGLE_GENAI_USE_VERTEXAI',
-  'GOOGLE_GENAI_USE_GCA',
-  'GOOGLE_CLOUD_ACCESS_TOKEN',
-  'GEMINI_CLI_USE_COMPUTE_ADC',
-  'CLOUD_SHELL',
-  'GOOGLE_CLOUD_PROJECT',
-  'GOOGLE_CLOUD_LOCATION',
-  'GOOGLE_APPLICATION_CREDENTIALS',
-] as const;
 
 export const OWN_FLAGS = [
   ...['--skip-trust', '-o', '--output-format', '-m', '--model', '--approval-mode', '-y', '--yolo'],

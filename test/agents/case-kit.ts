@@ -126,11 +126,16 @@ const DOLLARS_APART_MAX = 1e-8;
 const isSameAmount = (a: number | null, b: number | null): boolean =>
   a === null || b === null ? a === b : Math.abs(a - b) < DOLLARS_APART_MAX;
 
+/** Some of the tokens, and no more than all: of a program that `countsLess`. */
+function isAPart(used: number | null, all: number | null): void {
+  assert.ok(used !== null && used > 0 && used <= (all ?? 0), `${String(used)} tokens of ${String(all)}`);
+}
+
 /** All that its model has counted, in tokens and in dollars, and no more. */
 export function usedAsCounted({ program, calls }: Room, { tokens_used, cost_usd }: TaskDetail): void {
   const all = tokensOf(program, calls());
   if (program.countsLess === undefined) assert.equal(tokens_used, all, 'the usage is that of its calls');
-  else assert.ok(tokens_used !== null && tokens_used > 0 && tokens_used <= (all ?? 0), `${String(tokens_used)} tokens of ${String(all)}`);
+  else isAPart(tokens_used, all);
   const wanted = dollarsOf(program, calls());
   assert.ok(isSameAmount(cost_usd, wanted), `it cost ${String(cost_usd)}, and its calls ${String(wanted)}`);
 }
@@ -145,7 +150,7 @@ export function usedOverAttempts({ program, calls }: Room, task: TaskDetail, cal
   }
   const all = tokensOf(program, calls()) ?? 0;
   if (program.countsLess !== undefined) {
-    assert.ok(used !== null && used > 0 && used <= all, `${String(used)} tokens of ${String(all)}`);
+    isAPart(used, all);
     return program.countsLess;
   }
   const later = tokensOf(program, after) ?? 0;

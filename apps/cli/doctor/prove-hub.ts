@@ -1,11 +1,11 @@
 /** Has a hub prove that it knows a sidecar's token, as the sidecar does: nothing of the token is sent, and nothing else is asked. */
-import { randomBytes } from 'node:crypto';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { frameReader } from '../../../core/protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../../core/protocol/hub-frames.ts';
-import { hubProof, isSameProof, TOKEN_HINT_DIGITS } from '../../../core/protocol/proof.ts';
+import { hubProof, isSameProof } from '../../../core/protocol/proof.ts';
+import { newHandshake } from '../../handshake.ts';
 
 /** `older`: it does not know `hello`. */
 export type HubProof = 'proved' | 'not_proved' | 'older';
@@ -18,15 +18,13 @@ export interface HubToProve {
 }
 
 const FRAME_BYTES_MAX = 65_536;
-const NONCE_BYTES = 32;
 /** What a hub answers that does not know `hello`. */
 const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_type'];
 
 /** Fails where the hub does not answer within `withinMs`, or has no time for it. */
 export function proveHub({ url, agentId, token }: HubToProve, withinMs: number): Promise<HubProof> {
-  const { sha256, hmac } = systemDigest();
-  const key = sha256(token);
-  const hello = { agentId, tokenHint: key.slice(0, TOKEN_HINT_DIGITS), nonce: randomBytes(NONCE_BYTES).toString('hex') };
+  const { hmac } = systemDigest();
+  const { key, hello } = newHandshake(agentId, token);
   const read = frameReader<HubFrame>(hubSchemas);
   return new Promise<HubProof>((resolve, reject) => {
     const late = setTimeout(() => end(() => reject(new Error(`timeout: it said nothing within ${withinMs} ms`))), withinMs);

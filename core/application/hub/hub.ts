@@ -185,15 +185,17 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
   const transportPart = (front: HubFront): HubPart => ({
     name: `transport ${transport.name}`,
     async start() {
-      const { host, isAllowedOrigin } = settings;
-      const { frameBytes, sockets, socketQueueBytes } = limits;
-      const bounds = { frameBytesMax: frameBytes, socketsMax: sockets, socketQueueBytesMax: socketQueueBytes };
-      const unidentified = { unidentifiedBytesMax: unidentifiedBytesMax(limits) };
-      const listening = await transport.listen(
-        { host, port: settings.port, ...bounds, ...unidentified, http: front.handle, isAllowedOrigin },
-        sessions,
-      );
-      port = listening.port;
+      const options: ListenOptions = {
+        host: settings.host,
+        port: settings.port,
+        frameBytesMax: limits.frameBytes,
+        unidentifiedBytesMax: unidentifiedBytesMax(limits),
+        socketsMax: limits.sockets,
+        socketQueueBytesMax: limits.socketQueueBytes,
+        http: front.handle,
+        isAllowedOrigin: settings.isAllowedOrigin,
+      };
+      ({ port } = await transport.listen(options, sessions));
       sessions.start();
     },
     async stop() {

@@ -51,6 +51,7 @@ export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type S
 export { sumOfUsage, usageByModel, withModelUsage } from './usage.ts';
 export { amountOf, countOf, inWords, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
+export { CLAUDE_VARIABLES, CODEX_VARIABLES, GEMINI_VARIABLES } from './program-variables.ts';
 export { checkClaudeSettings } from './claude-settings.ts';
 export {
   checkAgentFolder,

@@ -1,0 +1,25 @@
+/** Variables of the sidecar's environment that a program gets without being named: its login and where its model is. The same over ACP. */
+
+export const CLAUDE_VARIABLES = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'ANTHROPIC_BASE_URL',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'CLAUDE_CONFIG_DIR',
+] as const;
+
+export const CODEX_VARIABLES = ['CODEX_API_KEY', 'OPENAI_API_KEY', 'CODEX_HOME'] as const;
+
+export const GEMINI_VARIABLES = [
+  'GEMINI_API_KEY',
+  'GOOGLE_API_KEY',
+  'GOOGLE_GEMINI_BASE_URL',
+  'GOOGLE_GENAI_USE_VERTEXAI',
+  'GOOGLE_GENAI_USE_GCA',
+  'GOOGLE_CLOUD_ACCESS_TOKEN',
+  'GEMINI_CLI_USE_COMPUTE_ADC',
+  'CLOUD_SHELL',
+  'GOOGLE_CLOUD_PROJECT',
+  'GOOGLE_CLOUD_LOCATION',
+  'GOOGLE_APPLICATION_CREDENTIALS',
+] as const;
