@@ -1,7 +1,7 @@
 /** `agentcom/storage`: where a hub can keep its tasks. Each is chosen by calling it in the config. */
 export { memory } from './storage-memory/memory.ts';
 export { postgres } from './storage-knex/postgres.ts';
-export type { PostgresOptions } from './storage-knex/postgres-options.ts';
+export type { PostgresOptions } from './storage-knex/postgres/options.ts';
 export { sqlite, type SqliteOptions } from './storage-knex/sqlite.ts';
 
 // What a storage of your own is written against; `agentcom/testing` has the suite that it must pass.

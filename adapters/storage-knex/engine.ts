@@ -8,11 +8,11 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import type { TaskBody } from '../../core/domain/task.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
-import type { Row } from './row.ts';
-import type { agentColumns, keptColumns, taskColumns } from './rows.ts';
+import type { Row } from './rows/row.ts';
+import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';
 import type { Statements } from './statements.ts';
 
-export type { Row } from './row.ts';
+export type { Row } from './rows/row.ts';
 
 /**
  * One transaction. A statement's parameter is any JSON value. Statements may be asked for together: they run in the order of the

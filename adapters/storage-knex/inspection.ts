@@ -6,7 +6,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
 import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
-import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows.ts';
+import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
 
 export interface Inspected {
   readonly statements: InspectionStatements;

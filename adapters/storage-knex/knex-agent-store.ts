@@ -5,11 +5,11 @@ import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
-import type { ReadableOf } from './damaged-rows.ts';
-import { gatheredLooks } from './gathered-looks.ts';
-import type { RecentStates } from './recent-states.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
+import { gatheredLooks } from './batched-lookup.ts';
+import type { RecentStates } from './cache/state-cache.ts';
 import { removeUnneeded } from './remove-agents.ts';
-import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows.ts';
+import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows/rows.ts';
 
 /** Tokens looked up in one read: when ten thousand sidecars come back at once, each look costs a transaction. */
 const TOKENS_IN_LOOK = 200;

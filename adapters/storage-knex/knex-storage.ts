@@ -5,11 +5,11 @@ import type { Log } from '../../core/ports/log.ts';
 import { opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { Engine, OpenEngine } from './engine.ts';
-import { readableRows } from './damaged-rows.ts';
+import { readableRows } from './rows/damaged-rows.ts';
 import { knexAgentStore } from './knex-agent-store.ts';
 import { knexEventFeed } from './knex-event-feed.ts';
 import { knexTaskStore } from './knex-task-store.ts';
-import { RecentStates } from './recent-states.ts';
+import { RecentStates } from './cache/state-cache.ts';
 
 /** A probe is a commit; whoever asks more often than this is answered with the last one. */
 const PROBE_MS = 1_000;

@@ -19,12 +19,12 @@ import type {
 } from '../../core/ports/task-store.ts';
 import type { Row, SavedRows, Transaction } from './engine.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
-import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, stateIn, taskColumns, taskIn } from './rows.ts';
-import type { ReadableOf } from './damaged-rows.ts';
+import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, stateIn, taskColumns, taskIn } from './rows/rows.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
 import { removeAgents } from './remove-agents.ts';
-import type { RecentStates } from './recent-states.ts';
+import type { RecentStates } from './cache/state-cache.ts';
 import type { Statements } from './statements.ts';
-import { KEYS_MAX, type WaitingHeads } from './waiting-heads.ts';
+import { KEYS_MAX, type WaitingHeads } from './cache/ready-queue-cache.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;

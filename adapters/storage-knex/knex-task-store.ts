@@ -15,11 +15,11 @@ import {
   type TaskStore,
 } from '../../core/ports/task-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
-import type { ReadableOf } from './damaged-rows.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
 import { withinBytes } from './event-pages.ts';
 import { knexStoreUnit, type UnitMemory } from './knex-store-unit.ts';
-import type { RecentStates } from './recent-states.ts';
-import { eventIn, keptIn, laneOf, taskIn, taskRowIn } from './rows.ts';
+import type { RecentStates } from './cache/state-cache.ts';
+import { eventIn, keptIn, laneOf, taskIn, taskRowIn } from './rows/rows.ts';
 
 /** `clock`: the store's, once it was opened; before that the machine's counts. */
 export function knexTaskStore(

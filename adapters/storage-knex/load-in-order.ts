@@ -5,8 +5,8 @@ import type { Task } from '../../core/domain/task.ts';
 import type { Tombstone } from '../../core/domain/tombstone.ts';
 import type { Holding, Loaded, LoadNames } from '../../core/ports/task-store.ts';
 import type { Row, Transaction } from './engine.ts';
-import type { ReadableOf } from './damaged-rows.ts';
-import { agentIn, groupedBy, keyIn, stateIn, taskIn, tombstoneIn } from './rows.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
+import { agentIn, groupedBy, keyIn, stateIn, taskIn, tombstoneIn } from './rows/rows.ts';
 
 const NOTHING: readonly Row[] = [];
 

@@ -1,11 +1,11 @@
 /** What a config writes for a hub that keeps its tasks in a Postgres database. */
 import type { StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
-import { refuseBackUp, refuseFile, renewPostgres } from './moving/postgres-restored.ts';
-import { checkPostgres } from './postgres-check.ts';
-import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres-engine.ts';
-import { inspectPostgres } from './postgres-inspection.ts';
-import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres-options.ts';
+import { refuseBackUp, refuseFile, renewPostgres } from './move/postgres-restored.ts';
+import { checkPostgres } from './postgres/check.ts';
+import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres/engine.ts';
+import { inspectPostgres } from './postgres/inspection.ts';
+import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres/options.ts';
 import { requirePackage } from './require-package.ts';
 
 /**

@@ -2,10 +2,10 @@
 import path from 'node:path';
 import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
-import { backUpSqlite, restoreSqlite } from './moving/sqlite-backup.ts';
+import { backUpSqlite, restoreSqlite } from './move/sqlite-backup.ts';
 import { requirePackage } from './require-package.ts';
-import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite-engine.ts';
-import { inspectSqlite } from './sqlite-inspection.ts';
+import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite/engine.ts';
+import { inspectSqlite } from './sqlite/inspection.ts';
 
 export interface SqliteOptions {
   /** The database's file, in the hub's data directory unless absolute. Made if missing. */

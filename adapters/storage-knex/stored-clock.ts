@@ -1,7 +1,7 @@
 /** The store's clock as a database keeps it: read once when the store is opened, written now and then beside the batches. */
 import { StoreClock, type ClockNews, type StoredClock, type TimeSource } from '../../core/domain/store-clock.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { Row } from './row.ts';
+import type { Row } from './rows/row.ts';
 
 /** How far store time goes before its mark is written again: what a killed hub may lose of it, beyond its newest event. Milliseconds. */
 export const MARK_EVERY_MS = 60_000;

@@ -6,7 +6,7 @@ import sqlite3 from 'sqlite3';
 import type { Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
-import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
+import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { silentLog, type Log } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';

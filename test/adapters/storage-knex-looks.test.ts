@@ -1,6 +1,6 @@
 /** Look-ups that are gathered: few reads for many, and each in a read that began after it. */
 import t from 'tap';
-import { gatheredLooks } from '../../adapters/storage-knex/gathered-looks.ts';
+import { gatheredLooks } from '../../adapters/storage-knex/batched-lookup.ts';
 
 /** Looks that run until the test lets them. */
 function heldLooks(keysMax: number) {

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../core/errors/codes.ts';
 import type { Row } from '../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { postgres } from '../../adapters/storage-knex/postgres.ts';
-import { postgresEngine } from '../../adapters/storage-knex/postgres-engine.ts';
+import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { aTask, aTaskId, anEvent, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';

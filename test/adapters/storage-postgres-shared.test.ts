@@ -1,10 +1,10 @@
 /** What Postgres' storage keeps when several have it open at the same time: nothing is lost, doubled, passed over or shown early. */
 import t, { type Test } from 'tap';
 import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';
-import { connectWriter } from '../../adapters/storage-knex/postgres-connections.ts';
-import { postgresEngine } from '../../adapters/storage-knex/postgres-engine.ts';
-import { POSTGRES_INSPECTION } from '../../adapters/storage-knex/postgres-inspection.ts';
-import { POSTGRES_STATEMENTS } from '../../adapters/storage-knex/postgres-statements.ts';
+import { connectWriter } from '../../adapters/storage-knex/postgres/connections.ts';
+import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
+import { POSTGRES_INSPECTION } from '../../adapters/storage-knex/postgres/inspection.ts';
+import { POSTGRES_STATEMENTS } from '../../adapters/storage-knex/postgres/statements.ts';
 import type { StoredEvent } from '../../core/domain/event.ts';
 import type { Task } from '../../core/domain/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';

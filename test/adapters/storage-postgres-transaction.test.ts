@@ -1,8 +1,8 @@
 /** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
 import t from 'tap';
 import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
-import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres-connection.ts';
-import { postgresTransaction } from '../../adapters/storage-knex/postgres-transaction.ts';
+import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres/connection.ts';
+import { postgresTransaction } from '../../adapters/storage-knex/postgres/transaction.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
 import { failsWith } from '../contracts/storage-room.ts';
 

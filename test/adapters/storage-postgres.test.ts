@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { postgres } from '../../adapters/storage-knex/postgres.ts';
-import type { PostgresOptions } from '../../adapters/storage-knex/postgres-options.ts';
+import type { PostgresOptions } from '../../adapters/storage-knex/postgres/options.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { agentStoreContract } from '../contracts/agent-store.contract.ts';
 import { eventFeedContract } from '../contracts/event-feed.contract.ts';

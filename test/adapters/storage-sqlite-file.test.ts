@@ -5,7 +5,7 @@ import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite-statements.ts';
+import { SQLITE_STATEMENTS } from '../../adapters/storage-knex/sqlite/statements.ts';
 import { anEvent, aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
 import { commit, failsWith } from '../contracts/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from './sqlite-place.ts';

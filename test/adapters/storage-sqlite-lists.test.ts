@@ -4,7 +4,7 @@ import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
-import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
+import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { TaskQuery } from '../../core/ports/task-store.ts';
 import { anAgentId } from '../contracts/fixtures.ts';

@@ -2,8 +2,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { inspectPostgres } from '../../adapters/storage-knex/postgres-inspection.ts';
-import { settingsOf } from '../../adapters/storage-knex/postgres-options.ts';
+import { inspectPostgres } from '../../adapters/storage-knex/postgres/inspection.ts';
+import { settingsOf } from '../../adapters/storage-knex/postgres/options.ts';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { closedBefore, emptySchema, postgresStorage } from '../adapters/postgres-place.ts';

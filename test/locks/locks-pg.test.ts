@@ -1,7 +1,7 @@
 /** Two hubs on one Postgres that want the same rows: neither waits for who waits for it. `npm run locks:pg` does much more of it. */
 import t, { type Test } from 'tap';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
-import { postgresEngine } from '../../adapters/storage-knex/postgres-engine.ts';
+import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import type { TaskQueue } from '../../core/application/hub/task-queue.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { emptySchema, engineDeps } from '../adapters/postgres-place.ts';

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { sqliteEngine } from '../../adapters/storage-knex/sqlite-engine.ts';
+import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
 import { outside } from '../adapters/sqlite-place.ts';

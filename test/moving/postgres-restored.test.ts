@@ -1,8 +1,8 @@
 /** A Postgres store that the server's own tools have put back: no number of an event comes twice, and streams are told. */
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { renewPostgres } from '../../adapters/storage-knex/moving/postgres-restored.ts';
-import { settingsOf } from '../../adapters/storage-knex/postgres-options.ts';
+import { renewPostgres } from '../../adapters/storage-knex/move/postgres-restored.ts';
+import { settingsOf } from '../../adapters/storage-knex/postgres/options.ts';
 import { emptySchema, postgresStorage } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../contracts/fixtures.ts';

@@ -18,7 +18,7 @@ import {
   type KeptName,
   type KeptResult,
 } from '../../../core/domain/kept-results.ts';
-import type { Row } from '../row.ts';
+import type { Row } from '../rows/row.ts';
 import type { MigratedDatabase, Migration } from './migration.ts';
 
 const KEPT_COLUMNS = 'task_id, generation, agent_id, kind, reason, bytes, sha256, kept_at, result, details';

@@ -1,5 +1,5 @@
 /** A step from one schema to the next. Steps are code, in a list: nothing is looked for on disk when the hub starts. */
-import type { Row } from '../row.ts';
+import type { Row } from '../rows/row.ts';
 
 export interface Migration {
   /** Unique and never changed: the database remembers by it which steps it has taken. */

@@ -40,8 +40,8 @@ interface MigrateFlags {
 }
 
 async function migrate({ output, surroundings }: Context, { from, to, emptyTarget = false }: MigrateFlags): Promise<void> {
-  const { moveStore } = await import('../../../adapters/storage-knex/moving/move-store.ts');
-  const { placeAt } = await import('../../../adapters/storage-knex/moving/places.ts');
+  const { moveStore } = await import('../../../adapters/storage-knex/move/move-store.ts');
+  const { placeAt } = await import('../../../adapters/storage-knex/move/places.ts');
   const { cwd, env } = surroundings;
   const deps = { cwd, env, clock: systemClock(), log: warningsTo(output) };
   const [source, target] = [await placeAt('--from', from, deps), await placeAt('--to', to, deps)];

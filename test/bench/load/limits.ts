@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sqlite3 from 'sqlite3';
 import WebSocket from 'ws';
 import pg from 'pg';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
+import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
 import { httpLine } from './http-line.ts';
 import { recordTimes, type Spread } from './spread.ts';
 

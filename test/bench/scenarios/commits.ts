@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import sqlite3 from 'sqlite3';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
+import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
 import { isDefault, withHub, type Scenario } from '../rig/bench.ts';
 import { round } from '../rig/result.ts';
 

@@ -1,6 +1,6 @@
 /** A store as it is after much work: most tasks have ended, many wait, some are in the hands of agents that never come back. */
 import type { OpenEngine, Transaction } from '../../../adapters/storage-knex/engine.ts';
-import { agentColumns, taskColumns } from '../../../adapters/storage-knex/rows.ts';
+import { agentColumns, taskColumns } from '../../../adapters/storage-knex/rows/rows.ts';
 import type { Statements } from '../../../adapters/storage-knex/statements.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { systemIds } from '../../../adapters/ids-system/system-ids.ts';

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sqlite3 from 'sqlite3';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
+import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
 import { bytesOf } from './gauges.ts';
 
 export interface RowLook {

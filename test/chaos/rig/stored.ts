@@ -2,10 +2,10 @@
 import sqlite3 from 'sqlite3';
 import type { Row } from '../../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import { connectWriter } from '../../../adapters/storage-knex/postgres-connections.ts';
-import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres-options.ts';
-import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows.ts';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite-connection.ts';
+import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
+import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
+import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
+import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent.ts';
 import type { StoredEvent } from '../../../core/domain/event.ts';
 import type { Task } from '../../../core/domain/task.ts';

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { hubClient, type HubClient } from '../../../apps/client/index.ts';
-import type { PostgresOptions } from '../../../adapters/storage-knex/postgres-options.ts';
+import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import type { HubLimits } from '../../../core/config/limits.ts';
 import type { HubTiming, SidecarTiming } from '../../../core/config/times.ts';
 import { freePort, type TestEnd } from '../../apps/world.ts';

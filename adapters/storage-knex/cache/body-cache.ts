@@ -1,0 +1,71 @@
+/** The bodies of tasks that were submitted a moment ago or are given out next, of a database that nobody else writes. A body never changes. */
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { isEnded, noteCharacters, type Task, type TaskBody } from '../../../core/domain/task.ts';
+import type { Changes } from '../../../core/ports/task-store.ts';
+
+/** What is kept, in characters; the oldest are let go. */
+const CHARACTERS_MAX = 8_388_608;
+/** What is read ahead at once: fewer bodies where they are large. */
+const AHEAD_CHARACTERS = 131_072;
+const AHEAD_MAX = 128;
+/** What a body weighs beside its texts. */
+const BODY_CHARACTERS = 256;
+
+interface Kept {
+  readonly body: TaskBody;
+  readonly characters: number;
+}
+
+export class RecentBodies {
+  readonly #kept = new Map<TaskId, Kept>();
+  #characters = 0;
+  /** Of the last that was taken in. */
+  #typical = BODY_CHARACTERS;
+
+  get(id: TaskId): TaskBody | undefined {
+    return this.#kept.get(id)?.body;
+  }
+
+  /** How many that are not known are worth reading with others. */
+  get readAhead(): number {
+    return Math.min(AHEAD_MAX, Math.floor(AHEAD_CHARACTERS / this.#typical));
+  }
+
+  take(id: TaskId, body: TaskBody): void {
+    this.#drop(id);
+    const characters = charactersOf(body);
+    this.#kept.set(id, { body, characters });
+    this.#characters += characters;
+    this.#typical = Math.max(characters, (this.#typical * 7 + characters) / 8);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#characters <= CHARACTERS_MAX) return;
+      this.#drop(oldest);
+    }
+  }
+
+  /** Takes over what was committed: new ones are wanted soon, those that were given out are not. */
+  takeChanges({ inserted, updated }: Changes): void {
+    for (const { task, body } of inserted) if (mayBeGiven(task)) this.take(task.id, body);
+    for (const { task } of updated) if (!mayBeGiven(task)) this.#drop(task.id);
+  }
+
+  clear(): void {
+    this.#kept.clear();
+    this.#characters = 0;
+  }
+
+  #drop(id: TaskId): void {
+    const kept = this.#kept.get(id);
+    if (kept === undefined) return;
+    this.#kept.delete(id);
+    this.#characters -= kept.characters;
+  }
+}
+
+const mayBeGiven = (task: Task): boolean => !isEnded(task) && task.status !== 'assigned';
+
+const charactersOf = ({ description, metadata, fileHints, successCriteria, verificationSteps }: TaskBody): number => {
+  let sum = BODY_CHARACTERS + description.length + (metadata?.length ?? 0);
+  for (const notes of [fileHints, successCriteria, verificationSteps]) for (const note of notes) sum += noteCharacters(note);
+  return sum;
+};

@@ -1,0 +1,197 @@
+/**
+ * The first tasks that wait, of a database that nobody else writes: by requirement and lane, in the order in which they are
+ * given out, so that finding work for a free slot reads nothing. Filled from the database in one read of many, then kept as
+ * commits change it; what it does not know it says, and is read again.
+ *
+ * A lane knows all that waits in it up to a place, or all of it. A task that comes to wait behind that place is not taken in.
+ */
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task.ts';
+import type { Changes } from '../../../core/ports/task-store.ts';
+import { laneOf } from '../rows/rows.ts';
+
+/** Requirements that are kept; with more of them nothing is, and only what free agents can run is read, each time. */
+export const KEYS_MAX = 1_024;
+/** How long there are taken to be more than that before they are counted again. Milliseconds. */
+const MANY_FOR_MS = 10_000;
+/** Tasks of one lane; of a longer one the later half is let go. */
+const LANE_TASKS_MAX = 2_048;
+/** Tasks of all lanes; with more all is let go, and read again as it is needed. */
+const TASKS_MAX = 16_384;
+const LANES = PRIORITIES.length;
+/** Tasks that one read may bring. */
+const READ_MAX = 8_192;
+/** Tasks of a lane that are read at once to be given out later, divided by the number of requirements. */
+const READ_AHEAD = 512;
+
+interface Lane {
+  /** In the order in which they are given out. */
+  tasks: Task[];
+  /** The last place up to which all that waits is in `tasks`; null: all that waits. */
+  until: Task | null;
+}
+
+interface Line {
+  readonly requirement: Requirement;
+  /** By lane; null: not read yet. */
+  readonly lanes: (Lane | null)[];
+}
+
+export class WaitingHeads {
+  /** By requirement key, each that has a waiting task; null: not read. */
+  #lines: Map<string, Line> | null = null;
+  #manyUntilMs = 0;
+  readonly #placed = new Map<TaskId, { readonly task: Task; readonly lane: Lane }>();
+
+  /** Whether it is known which requirements wait. */
+  get isKnown(): boolean {
+    return this.#lines !== null;
+  }
+
+  get keys(): readonly string[] {
+    return [...(this.#lines?.keys() ?? [])];
+  }
+
+  /** Whether more requirements wait than are kept, as it was found a moment ago. */
+  hasMany(nowMs: number): boolean {
+    return nowMs < this.#manyUntilMs && nowMs + MANY_FOR_MS >= this.#manyUntilMs;
+  }
+
+  holdMany(nowMs: number): void {
+    this.#manyUntilMs = nowMs + MANY_FOR_MS;
+  }
+
+  clear(): void {
+    this.#lines = null;
+    this.#placed.clear();
+  }
+
+  /** Takes over one waiting task of each requirement that has any, eligible or not yet. */
+  takeKeys(firsts: readonly Task[]): void {
+    this.clear();
+    this.#lines = new Map(
+      firsts.map(({ requirement }) => [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }]),
+    );
+  }
+
+  /** Those of these keys of which the first `limit` of each lane that are eligible by `nowMs` are not all known. */
+  unread(keys: readonly string[], nowMs: number, limit: number): readonly string[] {
+    return keys.filter((key) => this.#lines?.get(key)?.lanes.some((lane) => !knows(lane, nowMs, limit)) ?? false);
+  }
+
+  /** How many of each lane to read of so many keys where `limit` are wanted; null: too many to keep. */
+  limitFor(keys: number, limit: number): number | null {
+    if (keys * LANES * limit > READ_MAX) return null;
+    return Math.max(limit, Math.floor(READ_AHEAD / keys));
+  }
+
+  /** Takes over the first `limit` of each lane of these keys, eligible or not yet. */
+  take(keys: readonly string[], tasks: readonly Task[], limit: number): void {
+    for (const key of keys) {
+      const lanes = this.#lines?.get(key)?.lanes;
+      if (lanes === undefined) continue;
+      for (const lane of lanes) for (const task of lane?.tasks ?? []) this.#placed.delete(task.id);
+      for (let at = 0; at < LANES; at += 1) lanes[at] = { tasks: [], until: null };
+    }
+    for (const task of tasks) {
+      const lane = this.#laneOf(task);
+      if (lane === null) continue;
+      lane.tasks.push(task);
+      this.#placed.set(task.id, { task, lane });
+      if (lane.tasks.length === limit) lane.until = task;
+    }
+    this.#keepBounds();
+  }
+
+  /** The requirements of tasks that are eligible by `nowMs`. Of keys that have been read. */
+  requirements(nowMs: number): readonly Requirement[] {
+    const waiting: Requirement[] = [];
+    for (const { requirement, lanes } of this.#lines?.values() ?? [])
+      if (lanes.some((lane) => isEligible(lane?.tasks[0], nowMs))) waiting.push(requirement);
+    return waiting;
+  }
+
+  /** The first `limit` of each lane of these keys that are eligible by `nowMs`. Of keys that have been read. */
+  claimable(keys: readonly string[], nowMs: number, limit: number): readonly Task[] {
+    const found: Task[] = [];
+    for (const key of keys)
+      for (const lane of this.#lines?.get(key)?.lanes ?? []) {
+        const first = lane?.tasks.slice(0, limit) ?? [];
+        for (const task of first) if (isEligible(task, nowMs)) found.push(task);
+      }
+    return found;
+  }
+
+  /** The ids of at most `count` tasks that are given out next, lane by lane. */
+  ahead(count: number): readonly TaskId[] {
+    const ids: TaskId[] = [];
+    for (const { lanes } of this.#lines?.values() ?? [])
+      for (const lane of lanes)
+        for (const { id } of lane?.tasks.slice(0, count) ?? []) {
+          if (ids.length === count) return ids;
+          ids.push(id);
+        }
+    return ids;
+  }
+
+  /** Takes over what was committed. */
+  takeChanges({ inserted, updated }: Changes): void {
+    if (this.#lines === null) return;
+    for (const { task } of inserted) this.#takeTask(task);
+    for (const { task } of updated) this.#takeTask(task);
+    this.#keepBounds();
+  }
+
+  #takeTask(task: Task): void {
+    const before = this.#placed.get(task.id);
+    if (before !== undefined) {
+      before.lane.tasks.splice(placeOf(before.lane.tasks, before.task), 1);
+      this.#placed.delete(task.id);
+    }
+    if (task.status !== 'queued' || task.parked) return;
+    const key = requirementKey(task.requirement);
+    // What was not among the keys had nobody waiting: all there is of it is this.
+    if (this.#lines?.has(key) === false)
+      this.#lines.set(key, { requirement: task.requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) });
+    const lane = this.#laneOf(task);
+    if (lane === null || (lane.until !== null && compareByAge(task, lane.until) > 0)) return;
+    lane.tasks.splice(placeOf(lane.tasks, task), 0, task);
+    this.#placed.set(task.id, { task, lane });
+    if (lane.tasks.length > LANE_TASKS_MAX) {
+      for (const { id } of lane.tasks.splice(LANE_TASKS_MAX / 2)) this.#placed.delete(id);
+      lane.until = lane.tasks.at(-1) ?? null;
+    }
+  }
+
+  #laneOf(task: Task): Lane | null {
+    return this.#lines?.get(requirementKey(task.requirement))?.lanes[laneOf(task.priority)] ?? null;
+  }
+
+  /** Lets go of requirements that nobody waits with, and of everything where it is too much. */
+  #keepBounds(): void {
+    if (this.#lines !== null && this.#lines.size > KEYS_MAX / 2)
+      for (const [key, { lanes }] of this.#lines)
+        if (lanes.every((lane) => lane !== null && lane.until === null && lane.tasks.length === 0)) this.#lines.delete(key);
+    if (this.#placed.size > TASKS_MAX || (this.#lines?.size ?? 0) > KEYS_MAX) this.clear();
+  }
+}
+
+const knows = (lane: Lane | null, nowMs: number, limit: number): boolean =>
+  lane !== null && (lane.until === null || lane.tasks.length >= limit || !isEligible(lane.until, nowMs));
+
+const isEligible = (task: Task | undefined, nowMs: number): boolean =>
+  task !== undefined && (task.eligibleAtMs ?? task.createdAtMs) <= nowMs;
+
+/** Where a task stands or would stand among those of a lane; most come last or go first. */
+function placeOf(tasks: readonly Task[], task: Task): number {
+  const last = tasks.at(-1);
+  if (last === undefined || compareByAge(last, task) < 0) return tasks.length;
+  let [low, high] = [0, tasks.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const one = tasks[middle];
+    if (one !== undefined && compareByAge(one, task) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

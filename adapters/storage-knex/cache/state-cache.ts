@@ -1,0 +1,111 @@
+/**
+ * The states of tasks and agents as they were last committed, and how many each agent holds, of a database that nobody else
+ * writes: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
+ * in it, and nothing that has ended; after a transaction that failed, however it did, it is empty.
+ */
+import type { Agent } from '../../../core/domain/agent.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { isEnded, type Task } from '../../../core/domain/task.ts';
+import type { Changes, HeldCount } from '../../../core/ports/task-store.ts';
+import { RecentBodies } from './body-cache.ts';
+import { WaitingHeads } from './ready-queue-cache.ts';
+
+/** Those that were saved longest ago are let go, and read when they are needed. */
+const TASKS_MAX = 10_000;
+const AGENTS_MAX = 10_000;
+
+export class RecentStates {
+  /** What is given out next. */
+  readonly heads = new WaitingHeads();
+  readonly bodies = new RecentBodies();
+  /** Whether any task depends on another; null: not looked yet. */
+  hasDependencies: boolean | null = null;
+  readonly #tasks = new Map<TaskId, Task>();
+  readonly #agents = new Map<AgentId, Agent>();
+  readonly #held = new Map<AgentId, number>();
+
+  task(id: TaskId): Task | undefined {
+    return this.#tasks.get(id);
+  }
+
+  agent(id: AgentId): Agent | undefined {
+    return this.#agents.get(id);
+  }
+
+  /** How many live assignments and pending stops it has. */
+  held(id: AgentId): number | undefined {
+    return this.#held.get(id);
+  }
+
+  /** Takes over what a transaction read before it saved anything. */
+  takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
+    for (const task of tasks) if (!isEnded(task) && !this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
+    for (const { agentId, held } of counts) this.#held.set(agentId, held);
+    letGo(this.#tasks, TASKS_MAX);
+    letGo(this.#held, AGENTS_MAX);
+  }
+
+  /** Takes over what was committed. */
+  take(changes: Changes): void {
+    const { inserted, updated, agents, stopsSet, stopsCleared } = changes;
+    this.heads.takeChanges(changes);
+    this.bodies.takeChanges(changes);
+    if (inserted.some(({ task }) => task.dependsOn.length > 0)) this.hasDependencies = true;
+    for (const { task } of inserted) this.#takeTask(task, this.#tasks.get(task.id) ?? null);
+    for (const { task } of updated) {
+      const before = this.#tasks.get(task.id);
+      // Whoever had it before is not known.
+      if (before === undefined) this.#held.clear();
+      this.#takeTask(task, before ?? null);
+    }
+    for (const { agentId } of [...stopsSet, ...stopsCleared]) this.#held.delete(agentId);
+    for (const agent of agents) {
+      this.#agents.delete(agent.id);
+      this.#agents.set(agent.id, agent);
+    }
+    letGo(this.#tasks, TASKS_MAX);
+    letGo(this.#agents, AGENTS_MAX);
+  }
+
+  /** They are removed, or about to be: reading one that stays costs a read. */
+  dropAgents(ids: readonly AgentId[]): void {
+    for (const id of ids) {
+      this.#agents.delete(id);
+      this.#held.delete(id);
+    }
+  }
+
+  #takeTask(task: Task, before: Task | null): void {
+    const from = holderOf(before);
+    const to = holderOf(task);
+    if (from !== to) {
+      this.#addHeld(from, -1);
+      this.#addHeld(to, 1);
+    }
+    this.#tasks.delete(task.id);
+    if (!isEnded(task)) this.#tasks.set(task.id, task);
+  }
+
+  #addHeld(id: AgentId | null, difference: number): void {
+    const held = id === null ? undefined : this.#held.get(id);
+    if (id !== null && held !== undefined) this.#held.set(id, held + difference);
+  }
+
+  clear(): void {
+    this.heads.clear();
+    this.bodies.clear();
+    this.hasDependencies = null;
+    this.#held.clear();
+    this.#tasks.clear();
+    this.#agents.clear();
+  }
+}
+
+function letGo<K>(states: Map<K, unknown>, max: number): void {
+  for (const id of states.keys()) {
+    if (states.size <= max) return;
+    states.delete(id);
+  }
+}
+
+const holderOf = (task: Task | null): AgentId | null => (task?.status === 'assigned' ? task.assignedTo : null);

@@ -1,0 +1,54 @@
+/** What can be done from here for a Postgres store that the server's own tools back up and put back. */
+import { randomUUID } from 'node:crypto';
+import type { Restored } from '../../../core/config/config.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import type { PostgresSettings } from '../postgres/options.ts';
+import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
+import { openPostgresSession, refuseNoStore, stepsIn } from '../postgres/session.ts';
+
+/** Fails with `AC_USAGE`, saying what does it. */
+export const refuseBackUp = (settings: PostgresSettings): AgentcomError =>
+  new AgentcomError(
+    'AC_USAGE',
+    `Cannot back up storage "postgres" from here; its server does it, beside the running hub: pg_dump --format=custom --schema=${settings.schema} --file=FILE DATABASE. After a pg_restore run \`agentcom restore\` without a file.`,
+  );
+
+/** Fails with `AC_USAGE`, saying what does it. */
+export const refuseFile = (settings: PostgresSettings): AgentcomError =>
+  new AgentcomError(
+    'AC_USAGE',
+    `Cannot restore a file into storage "postgres" from here; its server does it: stop the hub, pg_restore --clean --if-exists --schema=${settings.schema} --dbname=DATABASE FILE. Then run \`agentcom restore\` without a file, and start the hub.`,
+  );
+
+/** Gives a store that was put back its new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */
+export async function renewPostgres(settings: PostgresSettings, clock: Clock): Promise<Restored> {
+  const session = await openPostgresSession(settings, { clock, doing: 'copy', alone: true });
+  try {
+    const steps = await stepsIn(session);
+    refuseNoStore(session.place, steps);
+    refuseUnknownSteps('postgres', session.place, steps);
+    const [numbers] = await session.rows('SELECT last_id, extract(epoch FROM clock_timestamp()) * 1000 AS now_ms FROM event_numbers');
+    const last = lastNumberAfterRestore(Number(numbers?.['last_id'] ?? 0), Number(numbers?.['now_ms']));
+    const [table] = await session.rows("SELECT to_regclass('removed_events') IS NOT NULL AS there");
+    const changes = [
+      `UPDATE store SET store_id = 'store-${randomUUID().replaceAll('-', '')}'`,
+      `UPDATE event_numbers SET last_id = ${last}`,
+      ...(table?.['there'] === true ? [noteSkipped(last)] : []),
+    ];
+    await session.change(`BEGIN; ${changes.join('; ')}; COMMIT`);
+    const [row] = await session.rows(
+      'SELECT (SELECT store_id FROM store) AS id, (SELECT count(*) FROM tasks) AS tasks, (SELECT max(id) FROM task_events) AS last',
+    );
+    return {
+      place: session.place,
+      kept: null,
+      storeId: String(row?.['id']),
+      tasks: Number(row?.['tasks']),
+      lastEventId: Number(row?.['last'] ?? 0),
+    };
+  } finally {
+    await session.close();
+  }
+}

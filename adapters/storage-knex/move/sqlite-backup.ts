@@ -1,0 +1,169 @@
+/** Backing up a store beside its hub, and putting a backup back. */
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { BackedUp, Restored } from '../../../core/config/config.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
+import { sqliteFailure } from '../sqlite/failures.ts';
+import { cannotOpen, prepareSqliteFiles, type SqliteFiles } from '../sqlite/files.ts';
+import { takeSqliteLock } from '../sqlite/lock.ts';
+import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
+import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
+import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere, syncPath } from './sqlite-copy.ts';
+import { isThere } from './sqlite-place.ts';
+
+/**
+ * Writes a copy of `database` as it is at this moment, checked and on disk, under its name only once it is whole. What a hub
+ * acknowledged before is in it. Meanwhile the hub goes on; its write-ahead log is not cut back until the end.
+ */
+export async function backUpSqlite(database: string, to: { readonly file: string; readonly replace: boolean }): Promise<BackedUp> {
+  const { file, replace } = to;
+  if (!replace) await refuseIfThere(file);
+  const part = `${file}.part`;
+  let contents: Awaited<ReturnType<typeof copySqlite>>;
+  try {
+    contents = await copySqlite(database, part);
+  } catch (thrown) {
+    throw AgentcomError.is(thrown) ? thrown : cannotWrite(part, thrown);
+  }
+  await nameFile(part, file, replace);
+  return { ...contents, file, bytes: (await stat(file)).size };
+}
+
+/**
+ * Puts a backup in the place of `database`, whose hub does not run, with a new store id; without `file` the database that
+ * lies there gets one. A store that was there is kept beside it, whole.
+ */
+export async function restoreSqlite(
+  database: string,
+  from: { readonly file: string | null; readonly replace: boolean },
+  nowMs: number,
+  onStep: OnStep = () => undefined,
+): Promise<Restored> {
+  if (from.file === null && !(await isThere(database))) throw cannotOpen(database, 'there is no store. Name a backup to put there');
+  const files = await prepareSqliteFiles(database);
+  const lock = await takeSqliteLock(files);
+  try {
+    if (from.file === null) return { ...(await renewed(files.database, nowMs)), place: `file "${files.database}"`, kept: null };
+    return await putBack(files, { file: from.file, replace: from.replace }, nowMs, onStep);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The steps of a restore, in their order, each called when it is done. What it throws ends the restore there, as a kill would. */
+export type RestoreStep = 'copied' | 'log home' | 'log kept' | 'store kept' | 'log gone' | 'put back';
+type OnStep = (step: RestoreStep) => Promise<void> | void;
+
+/**
+ * The copy is made whole beside the store, the store's write-ahead log is brought home, the store is renamed, and the copy takes its
+ * name. A log that cannot be brought home, because the store is damaged, first gets the second name that it is to have beside the
+ * renamed store. So at each moment the store is whole, with its log, under its old name or its new one. Killed before the last
+ * step, it is run again; meanwhile no hub starts (`refuseUnfinishedRestore`).
+ */
+async function putBack(
+  { database }: SqliteFiles,
+  { file, replace }: { readonly file: string; readonly replace: boolean },
+  nowMs: number,
+  onStep: OnStep,
+): Promise<Restored> {
+  const before = await isThere(database);
+  if (before && !replace) {
+    const message = `Cannot restore to "${database}": there is a store. Say --force to put the backup in its place; it is then kept beside it.`;
+    throw new AgentcomError('AC_TARGET_EXISTS', message, { details: { file: database } });
+  }
+  const made = `${database}.restoring`;
+  const lastBefore = before ? await lastNumberIn(database) : 0;
+  const contents = await copySqlite(file, made, (copy) => renew(copy, lastBefore, nowMs));
+  await onStep('copied');
+  const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
+  try {
+    if (kept === null) await moveLeftAside(database);
+    else await keepStore(database, kept, onStep);
+  } catch (thrown) {
+    throw AgentcomError.is(thrown) || !isOfFiles(thrown) ? thrown : cannotWrite(database, thrown);
+  }
+  await onStep('log gone');
+  await nameFile(made, database, true);
+  await onStep('put back');
+  return { ...contents, place: `file "${database}"`, kept };
+}
+
+async function keepStore(database: string, kept: string, onStep: OnStep): Promise<void> {
+  await bringLogHome(database);
+  await onStep('log home');
+  const log = `${database}-wal`;
+  if (await isThere(log)) {
+    await link(log, `${kept}-wal`).catch(() => copyFile(log, `${kept}-wal`, constants.COPYFILE_EXCL));
+    await syncPath(path.dirname(database));
+  }
+  await onStep('log kept');
+  await rename(database, kept);
+  await syncPath(path.dirname(database));
+  await onStep('store kept');
+  // SQLite would read a log into the next database of its name.
+  for (const end of ['-wal', '-shm']) await rm(`${database}${end}`, { force: true });
+}
+
+/** What lies beside a store that is not there: of a restore by an older version that was killed. Nobody knows whose it is, so it is kept. */
+async function moveLeftAside(database: string): Promise<void> {
+  for (const end of ['-wal', '-shm']) if (await isThere(`${database}${end}`)) await rename(`${database}${end}`, `${database}.left${end}`);
+}
+
+/** Copies the log into the store, after which the store is whole by itself. One that is damaged keeps its log. */
+async function bringLogHome(database: string): Promise<void> {
+  await looked(database, (connection) => connection.rows('PRAGMA wal_checkpoint(TRUNCATE)'));
+}
+
+/** The highest number that an event of the store ever had; 0 where it cannot be read. */
+async function lastNumberIn(database: string): Promise<number> {
+  const rows = await looked(database, (connection) => connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'"));
+  return Number(rows?.[0]?.['seq'] ?? 0);
+}
+
+/** What is found in a store that may be damaged, which is often why it is replaced: undefined where nothing can be. */
+async function looked<T>(database: string, look: (connection: SqliteConnection) => Promise<T>): Promise<T | undefined> {
+  const { default: sqlite3 } = await import('sqlite3');
+  const [opening] = await Promise.allSettled([openSqlite(database, sqlite3.OPEN_READWRITE)]);
+  if (opening.status === 'rejected') return undefined;
+  const [found] = await Promise.allSettled([look(opening.value.connection)]);
+  await Promise.allSettled([opening.value.close()]);
+  return found.status === 'fulfilled' ? found.value : undefined;
+}
+
+const isOfFiles = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && 'syscall' in thrown;
+
+/** A new id, by which sidecars notice; and events go on above every number that was given, by which streams do. */
+async function renew(connection: SqliteConnection, lastBefore: number, nowMs: number): Promise<void> {
+  const [sequence] = await connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'");
+  const last = lastNumberAfterRestore(Math.max(Number(sequence?.['seq'] ?? 0), lastBefore), nowMs);
+  const [table] = await connection.rows("SELECT count(*) AS tables FROM sqlite_master WHERE name = 'removed_events'");
+  await connection.change('BEGIN IMMEDIATE');
+  await connection.change('UPDATE store SET store_id = ?1', newStoreId());
+  await connection.change("DELETE FROM sqlite_sequence WHERE name = 'task_events'");
+  await connection.change(`INSERT INTO sqlite_sequence (name, seq) VALUES ('task_events', ${last})`);
+  if (table?.['tables'] === 1) await connection.change(noteSkipped(last));
+  await connection.change('COMMIT');
+}
+
+const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;
+
+async function renewed(database: string, nowMs: number): Promise<Awaited<ReturnType<typeof contentsOf>>> {
+  const { default: sqlite3 } = await import('sqlite3');
+  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READWRITE);
+  try {
+    const rows = (sql: string) => connection.rows(sql);
+    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub. Look at storage.file of the config');
+    refuseUnknownSteps('sqlite', `file "${path.basename(database)}"`, await stepsTaken(rows));
+    await connection.change('PRAGMA synchronous = FULL');
+    await renew(connection, 0, nowMs);
+    return await contentsOf(connection);
+  } catch (thrown) {
+    throw sqliteFailure(thrown, 'renew the store id', database);
+  } finally {
+    await close();
+  }
+}

@@ -1,0 +1,145 @@
+/** A whole SQLite database as one new file: as a backup, or out of one. */
+import { link, open, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { StoreContents } from '../../../core/config/config.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
+import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
+import { cannotOpen } from '../sqlite/files.ts';
+import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
+
+/**
+ * Copies what is committed in `from` at this moment into `to`, which is made anew for this user alone, and lets `change`
+ * change the copy, checks it whole and puts it on disk. Nothing is left of it when that fails. Fails with `AC_STORAGE_OPEN`,
+ * `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
+ */
+export async function copySqlite(
+  from: string,
+  to: string,
+  change: (copy: SqliteConnection) => Promise<unknown> = async () => undefined,
+): Promise<StoreContents> {
+  await rm(to, { force: true });
+  // SQLite would make it readable for others; one that is empty it takes.
+  await (await open(to, 'wx', 0o600)).close();
+  try {
+    await vacuumInto(from, to);
+    const contents = await inCopy(to, async (copy) => {
+      await change(copy);
+      await refuseDamage(copy, from, to);
+      return contentsOf(copy);
+    });
+    await syncPath(to);
+    return contents;
+  } catch (thrown) {
+    await rm(to, { force: true });
+    throw thrown;
+  }
+}
+
+async function vacuumInto(from: string, to: string): Promise<void> {
+  const { default: sqlite3 } = await import('sqlite3');
+  let opened: Awaited<ReturnType<typeof openSqlite>>;
+  try {
+    opened = await openSqlite(`${pathToFileURL(from).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
+  } catch (thrown) {
+    throw cannotOpen(from, 'there is no database that this user may read. Correct the path', thrown);
+  }
+  const { connection, close } = opened;
+  try {
+    const rows = (sql: string) => connection.rows(sql);
+    if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is no database of a hub. Correct the path');
+    refuseUnknownSteps('sqlite', `file "${from}"`, await stepsTaken(rows));
+    await connection.rows('VACUUM INTO ?1', to);
+  } catch (thrown) {
+    if (AgentcomError.is(thrown)) throw thrown;
+    if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is no SQLite database. Correct the path', thrown);
+    throw sqliteFailure(thrown, `copy into "${to}"`, from);
+  } finally {
+    await close();
+  }
+}
+
+async function inCopy<T>(file: string, work: (copy: SqliteConnection) => Promise<T>): Promise<T> {
+  const { default: sqlite3 } = await import('sqlite3');
+  const { connection, close } = await openSqlite(file, sqlite3.OPEN_READWRITE);
+  try {
+    return await work(connection);
+  } catch (thrown) {
+    throw sqliteFailure(thrown, 'check a copy', file);
+  } finally {
+    await close();
+  }
+}
+
+async function refuseDamage(copy: SqliteConnection, from: string, to: string): Promise<void> {
+  const found = (await copy.rows('PRAGMA integrity_check(10)'))
+    .map((row) => String(row['integrity_check']))
+    .filter((line) => line !== 'ok');
+  if (found.length === 0) return;
+  throw new AgentcomError(
+    'AC_COPY_DIFFERS',
+    `The copy of "${from}" in "${to}" is damaged: SQLite finds ${found.join('; ')}. It was removed. Check the disk, and \`agentcom doctor --fsck\`.`,
+    { details: { found } },
+  );
+}
+
+export async function contentsOf(connection: SqliteConnection): Promise<StoreContents> {
+  const [row] = await connection.rows(
+    'SELECT (SELECT store_id FROM store) AS id, (SELECT count(*) FROM tasks) AS tasks, (SELECT max(id) FROM task_events) AS last',
+  );
+  return { storeId: String(row?.['id']), tasks: Number(row?.['tasks']), lastEventId: Number(row?.['last'] ?? 0) };
+}
+
+/** Gives a finished file its name, on disk. Fails with `AC_TARGET_EXISTS` when that is taken and not to be replaced. */
+export async function nameFile(made: string, file: string, replace: boolean): Promise<void> {
+  try {
+    if (replace) await rename(made, file);
+    else {
+      await link(made, file);
+      await rm(made);
+    }
+  } catch (thrown) {
+    await rm(made, { force: true });
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST') throw fileExists(file);
+    throw cannotWrite(file, thrown);
+  }
+  await syncPath(path.dirname(file));
+}
+
+/** Fails with `AC_TARGET_EXISTS` when there is something. */
+export async function refuseIfThere(file: string): Promise<void> {
+  const found = await stat(file).catch(() => null);
+  if (found !== null) throw fileExists(file);
+}
+
+const fileExists = (file: string): AgentcomError =>
+  new AgentcomError(
+    'AC_TARGET_EXISTS',
+    `Cannot write "${file}": it is there already. Name another file, or say --force to write over it.`,
+    {
+      details: { file },
+    },
+  );
+
+export const cannotWrite = (file: string, thrown: unknown): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_UNAVAILABLE',
+    `Cannot write "${file}": ${messageOf(thrown)}. Look after the folder (is it there, may this user write, is there room).`,
+    {
+      cause: thrown,
+      details: { file },
+    },
+  );
+
+/** A file or a folder, whole, on disk; folders need it not on Windows. */
+export async function syncPath(file: string): Promise<void> {
+  if (process.platform === 'win32' && (await stat(file)).isDirectory()) return;
+  const handle = await open(file, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,69 @@
+/** What `agentcom doctor` asks a Postgres server that holds a store: whether it keeps what it commits, and lets hubs call each other. */
+import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
+import type { ServerFinding } from '../../../core/config/config.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import { endClient } from './connection.ts';
+import { connectCaller } from './connections.ts';
+import { openingFailure } from './failures.ts';
+import { placeOf, type PostgresSettings } from './options.ts';
+
+/** How long a call to ourselves may be on its way. */
+const HEARD_WITHIN_MS = 3_000;
+const ANSWER_MARGIN_MS = 5_000;
+
+/** Fails with `AC_STORAGE_OPEN` when the server cannot be asked. */
+export async function checkPostgres(settings: PostgresSettings, clock: Clock): Promise<readonly ServerFinding[]> {
+  const place = placeOf(settings);
+  try {
+    const listener = await connectCaller(settings, ANSWER_MARGIN_MS, clock);
+    try {
+      const findings: ServerFinding[] = [];
+      for (const name of SAFE_SETTINGS) {
+        const { rows } = await listener.query<{ readonly value: string }>('SELECT current_setting($1) AS value', [name]);
+        if (rows[0]?.value !== 'off') continue;
+        findings.push({
+          check: 'not_durable',
+          what: `${name} is off for ${place}: tasks that were acknowledged may be gone when it crashes`,
+        });
+      }
+      const channel = `agentcom_doctor_${randomUUID().replaceAll('-', '')}`;
+      await listener.query(`LISTEN ${channel}`);
+      const heard = hearing(listener, clock);
+      await notify(settings, clock, channel);
+      if (!(await heard))
+        findings.push({
+          check: 'no_calls',
+          what: `a NOTIFY did not come to who LISTENs in ${place} within ${HEARD_WITHIN_MS} ms: several hubs find each other's work only with their polls`,
+        });
+      return findings;
+    } finally {
+      await endClient(listener, clock);
+    }
+  } catch (thrown) {
+    throw openingFailure(thrown, place);
+  }
+}
+
+const SAFE_SETTINGS = ['synchronous_commit', 'fsync'] as const;
+
+/** Whether a notification comes in time. */
+const hearing = (listener: Client, clock: Clock): Promise<boolean> =>
+  new Promise((resolve) => {
+    const timer = clock.after(HEARD_WITHIN_MS, () => resolve(false));
+    const settle = (isHeard: boolean) => (): void => {
+      timer.cancel();
+      resolve(isHeard);
+    };
+    listener.on('notification', settle(true)).on('end', settle(false));
+  });
+
+/** From another connection, as another hub would. */
+async function notify(settings: PostgresSettings, clock: Clock, channel: string): Promise<void> {
+  const caller = await connectCaller(settings, ANSWER_MARGIN_MS, clock);
+  try {
+    await caller.query('SELECT pg_notify($1, $2)', [channel, '']);
+  } finally {
+    await endClient(caller, clock);
+  }
+}

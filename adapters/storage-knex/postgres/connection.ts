@@ -1,0 +1,126 @@
+/** One connection of the pg package, as the writer of a store uses it: with promises, and with its statements prepared once. */
+import type { Client, ClientConfig } from 'pg';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Clock, Timer } from '../../../core/ports/clock.ts';
+import type { Row } from '../engine.ts';
+import { rowOf } from './text.ts';
+
+/** The server's end of a connection: its process, and when that began. */
+export interface Backend {
+  readonly pid: number;
+  readonly startedAt: string;
+}
+
+/** What the server says at the begin of a transaction. Milliseconds since 1970. */
+export interface Begun {
+  /** Its own clock. */
+  readonly serverMs: number;
+  /** The store time that hubs are known to have reached; null before the first. */
+  readonly markMs: number | null;
+}
+
+/** What is asked for while an answer is under way is sent at once; the server takes one after the other, in the order of the calls. */
+export interface PostgresConnection {
+  /** The rows of a statement with at most one parameter. `name`: prepared once under it. */
+  rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
+  /** How many rows a statement changed. */
+  change(sql: string, parameter?: string, name?: string): Promise<number>;
+  /** Begins a transaction that writes. */
+  begin(): Promise<Begun>;
+  /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
+  commit(): Promise<void>;
+  /** Whether it has ended: nothing can be asked of it any more. */
+  readonly isLost: boolean;
+  readonly backend: Backend;
+  /** Ends it, politely where the server still answers. */
+  close(): Promise<void>;
+}
+
+/** How long a connection may take to say goodbye before it is cut. */
+const CLOSE_WITHIN_MS = 1_000;
+
+/** `answerMs`: how long the server may take for each answer, before the connection is cut. */
+export async function connectPostgres(config: ClientConfig, answerMs: number, clock: Clock): Promise<PostgresConnection> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ ...config, pipeline: true });
+  let isLost = false;
+  // Whatever the connection fails of, whoever asks something of it next is told.
+  client.on('error', () => (isLost = true));
+  client.on('end', () => (isLost = true));
+  let waiting = 0;
+  let tooLate: Timer | null = null;
+  const watch = (): void => {
+    tooLate?.cancel();
+    tooLate = waiting === 0 ? null : clock.after(answerMs, () => client.connection.stream.destroy());
+  };
+  /** What waits behind others has its time from the answer before its own on; that of pg begins when it is sent. */
+  const watched = async <T>(answer: Promise<T>): Promise<T> => {
+    waiting += 1;
+    if (waiting === 1) watch();
+    try {
+      return await answer;
+    } finally {
+      waiting -= 1;
+      watch();
+    }
+  };
+  let backend: Backend;
+  try {
+    await client.connect();
+    backend = await watched(backendOf(client));
+  } catch (thrown) {
+    await endClient(client, clock);
+    throw thrown;
+  }
+  const run = (sql: string, parameter?: string, name?: string) =>
+    watched(
+      client.query<Record<string, unknown>>({
+        text: sql,
+        ...(name === undefined ? {} : { name }),
+        ...(parameter === undefined ? {} : { values: [parameter] }),
+      }),
+    );
+  return {
+    rows: async (sql, parameter, name) => (await run(sql, parameter, name)).rows.map(rowOf),
+    change: async (sql, parameter, name) => (await run(sql, parameter, name)).rowCount ?? 0,
+    async begin() {
+      // Two statements sent as one come back as two answers, which the types of pg do not know.
+      const answers = (await watched(client.query(BEGIN))) as unknown as readonly {
+        readonly rows: readonly Begun[];
+      }[];
+      const begun = answers[1]?.rows[0];
+      if (begun === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
+      return begun;
+    },
+    async commit() {
+      const { command } = await run('COMMIT');
+      if (command !== 'COMMIT') throw new AgentcomError('AC_INTERNAL', `Cannot commit: Postgres answered ${command}.`);
+    },
+    get isLost() {
+      return isLost;
+    },
+    backend,
+    close: () => endClient(client, clock),
+  };
+}
+
+const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
+const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
+
+async function backendOf(client: Client): Promise<Backend> {
+  const [backend] = (await client.query<Backend>(BACKEND)).rows;
+  if (backend === undefined) throw new AgentcomError('AC_INTERNAL', 'Postgres does not know the process of a connection.');
+  return backend;
+}
+
+/** Ends a connection, politely where the server still answers. */
+export async function endClient(client: Client, clock: Clock): Promise<void> {
+  const ended = client.end();
+  const timer = clock.after(CLOSE_WITHIN_MS, () => client.connection.stream.destroy());
+  try {
+    await ended;
+  } finally {
+    timer.cancel();
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The connections of a store to its server: one that writes, made anew when it is lost, and a pool that reads beside it.
+ */
+import type { Knex } from 'knex';
+import type { Client, ClientConfig } from 'pg';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import type { Row } from '../engine.ts';
+import { readersOn, type Readers } from '../one-connection.ts';
+import { connectPostgres, endClient, type Backend, type PostgresConnection } from './connection.ts';
+import { sqlStateOf } from './failures.ts';
+import type { PostgresLine } from './line.ts';
+import { placeOf, type PostgresSettings } from './options.ts';
+import { lockKey, requireVersion } from './schema.ts';
+import { rowOf } from './text.ts';
+
+/** What the server waits for before it finds that a client is gone without a word. In seconds, as Postgres wants it. */
+const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
+/** Postgres' number of the type of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
+const INT8 = 20;
+
+/** A connection that writes, with its session set up. */
+export async function connectWriter(
+  settings: PostgresSettings,
+  answerMarginMs: number,
+  clock: Clock,
+  line?: PostgresLine,
+): Promise<PostgresConnection> {
+  const { statementTimeoutMs } = settings;
+  const writer = await connectPostgres(await clientConfig(settings, line), statementTimeoutMs + answerMarginMs, clock);
+  try {
+    await requireVersion(writer, placeOf(settings));
+    await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
+    return writer;
+  } catch (thrown) {
+    await writer.close();
+    throw thrown;
+  }
+}
+
+/**
+ * Ends the server's end of a connection that was lost here, which may not know it yet: it would hold its locks until it
+ * does.
+ */
+export async function endBackend(writer: PostgresConnection, { pid, startedAt }: Backend): Promise<void> {
+  const gone = JSON.stringify({ pid, startedAt });
+  await writer.rows(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE pid = ($1::json ->> 'pid')::integer AND backend_start = ($1::json ->> 'startedAt')::timestamptz`,
+    gone,
+  );
+}
+
+/** A hub uses a store beside others; who copies it or puts it back needs it alone. */
+const HUB_LOCKS = {
+  together: {
+    take: 'pg_advisory_lock_shared',
+    refused: 'it is being moved or put back. Start the hub when that is done',
+  },
+  alone: { take: 'pg_advisory_lock', refused: 'hubs use it. Stop them' },
+} as const;
+
+/**
+ * Takes the lock that hubs have together and a move has alone. It lives and ends with the connection. Waits shortly for who
+ * has just ended; fails with `AC_STORAGE_LOCKED`.
+ */
+export async function takeHubLock(
+  writer: PostgresConnection,
+  settings: PostgresSettings,
+  how: keyof typeof HUB_LOCKS,
+  withinMs: number,
+): Promise<void> {
+  const { take, refused } = HUB_LOCKS[how];
+  try {
+    await writer.change(`SET lock_timeout = ${withinMs}`);
+    await writer.rows(`SELECT ${take}(${lockKey(settings.schema, 'hub')})`);
+    await writer.change(`SET lock_timeout = ${settings.lockTimeoutMs}`);
+  } catch (thrown) {
+    if (sqlStateOf(thrown) !== '55P03') throw thrown;
+    throw new AgentcomError('AC_STORAGE_LOCKED', `Cannot open storage "postgres" at ${placeOf(settings)}: ${refused}.`);
+  }
+}
+
+/** A connection by which hubs call each other, with its session set up. That it fails is told to whoever asks something of it, and by `end`. */
+export async function connectCaller(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<Client> {
+  const { default: pg } = await import('pg');
+  const { statementTimeoutMs } = settings;
+  const client = new pg.Client({
+    ...(await clientConfig(settings)),
+    application_name: 'agentcom hub calls',
+    query_timeout: statementTimeoutMs + answerMarginMs,
+  });
+  let isLost = false;
+  client.on('error', () => (isLost = true));
+  try {
+    await client.connect();
+    await client.query(sessionText(settings, statementTimeoutMs, []));
+    if (isLost) throw new Error('the connection ended at once');
+    return client;
+  } catch (thrown) {
+    await endClient(client, clock);
+    throw thrown;
+  }
+}
+
+/** A pool of up to `max` readers; nothing is connected yet. */
+export async function readerPool(settings: PostgresSettings, log: Log, max: number, line: PostgresLine): Promise<Readers> {
+  const { default: knex } = await import('knex');
+  const { connectWithinMs, readTimeoutMs } = settings;
+  const setUp = sessionText(settings, readTimeoutMs, []);
+  const shared: Knex.Config = {
+    client: 'pg',
+    postProcessResponse: (answer: unknown) => (Array.isArray(answer) ? (answer as Row[]).map(rowOf) : answer),
+    log: {
+      debug: (message: unknown) => log.debug('knex', { message }),
+      warn: (message: unknown) => log.warn('knex', { message }),
+      error: (message: unknown) => log.error('knex', { message }),
+      deprecate: (method: string, alternative: string) => log.warn('knex deprecates', { method, alternative }),
+    },
+  };
+  const pool = knex({
+    ...shared,
+    connection: (await clientConfig(settings, line)) as Knex.PgConnectionConfig,
+    acquireConnectionTimeout: connectWithinMs,
+    pool: {
+      min: 0,
+      max,
+      afterCreate: (raw: Client, done: (error: Error | null, connection: Client) => void): void => {
+        raw.query(setUp).then(
+          () => done(null, raw),
+          (error: Error) => done(error, raw),
+        );
+      },
+    },
+  });
+  return readersOn(knex, pool, shared);
+}
+
+async function clientConfig({ url, connectWithinMs }: PostgresSettings, line?: PostgresLine): Promise<ClientConfig> {
+  const { default: pg } = await import('pg');
+  return {
+    connectionString: url,
+    ...(line === undefined ? {} : { stream: () => line.socket() }),
+    application_name: 'agentcom hub',
+    connectionTimeoutMillis: connectWithinMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_S.idle * 1_000,
+    types: { getTypeParser: ((oid: number, format?: 'text') => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format))) as typeof pg.types.getTypeParser }, // prettier-ignore
+  };
+}
+
+/**
+ * A plan that was made while a table was small is kept while it grows. All statements of the writer are made to walk an
+ * index, so it is told to do nothing else.
+ */
+const WRITER_PLANS = ['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'].map((name) => `${name} = off`);
+
+const sessionText = (settings: PostgresSettings, statementMs: number, more: readonly string[]): string =>
+  [
+    `search_path = ${settings.schema}`,
+    `statement_timeout = ${statementMs}`,
+    `lock_timeout = ${settings.lockTimeoutMs}`,
+    `idle_in_transaction_session_timeout = ${settings.idleInTransactionMs}`,
+    `tcp_keepalives_idle = ${KEEPALIVE_S.idle}`,
+    `tcp_keepalives_interval = ${KEEPALIVE_S.interval}`,
+    `tcp_keepalives_count = ${KEEPALIVE_S.count}`,
+    'client_min_messages = error',
+    'jit = off',
+    ...more,
+  ]
+    .map((setting) => `SET ${setting}`)
+    .join('; ');

@@ -1,0 +1,388 @@
+/** Postgres behind the stores: one writer of a hub in turn, readers beside it, connections made anew after they were lost. */
+import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import { oneAtATime } from '../../../core/ports/opening.ts';
+import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
+import type { Engine, OpenEngine, Row } from '../engine.ts';
+import type { Readers } from '../one-connection.ts';
+import type { Backend, Begun, PostgresConnection } from './connection.ts';
+import { connectWriter, endBackend, readerPool, takeHubLock } from './connections.ts';
+import { postgresCalls, type PostgresCalls } from './notifier.ts';
+import { openingFailure, postgresFailure, sqlStateOf } from './failures.ts';
+import { postgresLine, type PostgresLine } from './line.ts';
+import { placeOf, type PostgresSettings } from './options.ts';
+import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
+import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './statements.ts';
+import { parameterText } from './text.ts';
+import { postgresTransaction } from './transaction.ts';
+import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
+
+/** As many hubs as there are; what was committed is on disk. */
+export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
+
+/** What an answer may take longer than the server lets its statement, before the connection counts as dead. */
+const ANSWER_MARGIN_MS = 5_000;
+/** A move of the store that was killed is gone from the server a moment later. */
+const HUB_LOCK_WITHIN_MS = 2_000;
+/** How long closing waits for what is under way, and for a server that says nothing, before every connection is cut. */
+const CLOSE_WITHIN_MS = 2_000;
+/** Commits from one adding up of the counts to the next. */
+const FOLD_EVERY = 64;
+/** The server's time is reckoned on from the last batch for so long, before the next one waits to hear it again. */
+const RECKONED_MS = 1_000;
+
+export interface PostgresEngineDeps {
+  readonly settings: PostgresSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How much longer than the server lets a statement take its answer may need. Default 5,000. */
+  readonly answerMarginMs?: number | undefined;
+  /** How long a move of the store that was killed may still be there. Default 2,000. */
+  readonly hubLockWithinMs?: number | undefined;
+}
+
+export function postgresEngine(deps: PostgresEngineDeps): Engine {
+  const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS } = deps;
+  const calls = postgresCalls({ settings, answerMarginMs, clock, log, self: randomUUID() });
+  let deadlocks = 0;
+  const deadlocked = (): void => {
+    deadlocks += 1;
+    log.warn('Postgres ended a transaction of this hub in a deadlock; it is repeated', { place: placeOf(settings), deadlocks });
+  };
+  return {
+    name: 'postgres',
+    capabilities: POSTGRES_CAPABILITIES,
+    calls,
+    deadlocks: () => deadlocks,
+    open: () => openPostgresEngine(deps, calls, deadlocked),
+  };
+}
+
+async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls, deadlocked: () => void): Promise<OpenEngine> {
+  const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
+  const place = placeOf(settings);
+  const line = postgresLine();
+  const connect = async (former: Backend | null): Promise<PostgresConnection> => {
+    const writer = await connectWriter(settings, answerMarginMs, clock, line);
+    try {
+      if (former !== null) await endBackend(writer, former);
+      await takeHubLock(writer, settings, 'together', hubLockWithinMs);
+      return writer;
+    } catch (thrown) {
+      await writer.close();
+      throw thrown;
+    }
+  };
+  let writer: PostgresConnection | undefined;
+  let readers: Readers | undefined;
+  let lookUps: Readers | undefined;
+  try {
+    writer = await connect(null);
+    await verifyServer(writer, place, log);
+    await migratePostgres(writer, settings.schema, place);
+    const storeId = await storeIdIn(writer);
+    readers = await readerPool(settings, log, settings.poolMax - 1, line);
+    lookUps = await readerPool(settings, log, 1, line);
+    await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
+    const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
+    return openedEngine({
+      place,
+      clock,
+      log,
+      connect,
+      line,
+      calls,
+      deadlocked,
+      writer,
+      storeId,
+      begun: await begunOnce(writer),
+      clockRow: (await writer.rows(READ_CLOCK))[0],
+      reading: { ...reading, readers },
+      lookingUp: { ...reading, readers: lookUps },
+    });
+  } catch (thrown) {
+    await Promise.allSettled([writer?.close(), readers?.pool.destroy(), lookUps?.pool.destroy()]);
+    throw openingFailure(thrown, place);
+  }
+}
+
+/**
+ * open ── the connection was lost ──► without a writer ── next need, connected anew ──► open
+ *   └────────────────────────────── close ──► closed ◄──┘
+ */
+function openedEngine(opened: {
+  readonly place: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** `former`: the server's end of the connection before, which is ended if it is still there. */
+  readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
+  readonly line: PostgresLine;
+  readonly calls: PostgresCalls;
+  /** Told of each transaction that ended in a deadlock. */
+  readonly deadlocked: () => void;
+  readonly writer: PostgresConnection;
+  readonly reading: Reading;
+  /** Of tokens, on a connection of its own. */
+  readonly lookingUp: Reading;
+  readonly storeId: string;
+  /** What the server said at this moment. */
+  readonly begun: Begun;
+  /** The store's clock as it was kept. */
+  readonly clockRow: Row | undefined;
+}): OpenEngine {
+  const { place, clock, log, reading, lookingUp, storeId } = opened;
+  const inTurn = oneAtATime();
+  let writer: PostgresConnection | null = opened.writer;
+  let former: Backend | null = null;
+  let isClosing = false;
+  let isClosed = false;
+  let commitsToFold = FOLD_EVERY;
+  let heard = { serverMs: opened.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+  /** The server's clock, reckoned on with the monotonic one of this machine since it was heard: every hub's clock on this store. */
+  const source = {
+    wallMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
+    monotonicMs: () => clock.monotonicMs(),
+  };
+  const storeClock = storeClockIn(opened.clockRow, { source, log, place });
+  let savedMs = -Infinity;
+  /** Whether the server of this connection said so. */
+  let isHeard = false;
+
+  const letGo = async (why: unknown): Promise<void> => {
+    const lost = writer;
+    if (lost === null) return;
+    writer = null;
+    former = lost.backend;
+    log.error('the connection to Postgres was lost; another is made when it is next needed', { place, error: messageOf(why) });
+    await lost.close();
+  };
+
+  /** A writer to believe. In turn only, since it may have to connect. */
+  const believed = async (): Promise<PostgresConnection> => {
+    if (isClosed || (isClosing && (writer === null || writer.isLost)))
+      throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
+    if (writer?.isLost === true) await letGo('it ended');
+    if (writer !== null) return writer;
+    let made: PostgresConnection;
+    try {
+      made = await opened.connect(former);
+    } catch (thrown) {
+      throw postgresFailure(thrown, 'connect', place);
+    }
+    try {
+      await requireSameStore(made, storeId, place);
+    } catch (thrown) {
+      await made.close();
+      throw postgresFailure(thrown, 'connect', place);
+    }
+    writer = made;
+    isHeard = false;
+    return made;
+  };
+
+  /** Adds the counts up. That it failed harms nobody: the next one adds up more. */
+  const foldCounts = async (): Promise<void> => {
+    commitsToFold = FOLD_EVERY;
+    if (writer === null || writer.isLost) return;
+    try {
+      await writer.change(FOLD_COUNTS, undefined, 'foldCounts');
+    } catch (thrown) {
+      log.warn('the counts of tasks could not be added up', { place, error: messageOf(thrown) });
+    }
+  };
+
+  /** The server said so some time after it was asked: what its time is now lies between, and is not turned back where that holds already. */
+  const hear = ({ serverMs: saidMs, markMs }: Begun, askedMonotonicMs: number): void => {
+    const atMonotonicMs = clock.monotonicMs();
+    const reckonedMs = heard.serverMs + atMonotonicMs - heard.atMonotonicMs;
+    const serverMs = Math.min(Math.max(reckonedMs, saidMs), saidMs + atMonotonicMs - askedMonotonicMs);
+    heard = { serverMs, atMs: clock.nowMs(), atMonotonicMs };
+    isHeard = true;
+    if (markMs !== null) storeClock.atLeast(markMs);
+  };
+  /** Not after another server may have answered, and not where the two clocks here do not agree on how long ago it was: one may stand still. */
+  const isClockKnown = (): boolean => {
+    const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
+    return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS;
+  };
+
+  /** Outside the batches, so that no hub waits for another's. That it failed harms nobody: the next one says more. */
+  const keepClock = async (): Promise<void> => {
+    if (writer === null || writer.isLost) return;
+    try {
+      await writer.change(SAVE_CLOCK, JSON.stringify(storeClock.state), 'saveClock');
+    } catch (thrown) {
+      log.warn("the mark of the store's clock could not be written", { place, error: messageOf(thrown) });
+    }
+  };
+  /**
+   * Moves the store's time forward where that is due, with the leases of all hubs: they are as long as they were. Whoever begins a
+   * transaction after it goes by the new time.
+   */
+  const stepClock = async (trusted: PostgresConnection): Promise<void> => {
+    const byMs = storeClock.confirmedStepMs;
+    if (byMs === 0) return;
+    const fromMs = storeClock.nowMs() + Math.floor(byMs / 2);
+    try {
+      await trusted.change(STEP_CLOCK, JSON.stringify({ byMs: Math.floor(byMs), fromMs, markMs: storeClock.nowMs() + Math.floor(byMs) }));
+      storeClock.step();
+    } catch (thrown) {
+      log.warn("the store's time could not be moved forward yet; the next batch tries again", { place, error: messageOf(thrown) });
+    }
+  };
+
+  return {
+    storeId,
+
+    clock: storeClock,
+
+    write: (batchId, work) =>
+      inTurn(async () => {
+        const trusted = await believed();
+        await stepClock(trusted);
+        const distrusted: unknown[] = [];
+        const askedMs = clock.monotonicMs();
+        try {
+          const answer = await postgresTransaction(trusted, {
+            place,
+            batchId,
+            work,
+            distrust: (why) => distrusted.push(why),
+            deadlocked: opened.deadlocked,
+            clock: storeClock,
+            isClockKnown,
+            begun: (begun) => hear(begun, askedMs),
+          });
+          commitsToFold -= 1;
+          if (commitsToFold === 0) void inTurn(foldCounts);
+          return answer;
+        } finally {
+          if (distrusted.length > 0) await letGo(distrusted[0]);
+          if (storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
+            savedMs = storeClock.nowMs();
+            void inTurn(keepClock);
+          }
+        }
+      }),
+
+    read: (work, asksOnce = false) =>
+      onReader(reading, async (raw) => {
+        if (asksOnce) return work(reading.readers.on(raw));
+        await raw.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        try {
+          const answer = await work(reading.readers.on(raw));
+          await raw.query('COMMIT');
+          return answer;
+        } catch (thrown) {
+          // A connection that cannot even do that is not used again.
+          await raw.query('ROLLBACK').catch(() => raw.connection.stream.destroy());
+          throw thrown;
+        }
+      }),
+
+    lookUp: (work) => onReader(lookingUp, (raw) => work(lookingUp.readers.on(raw))),
+
+    committed: (batchId) => onReader(reading, (raw) => wasCommitted(raw, batchId, place)),
+
+    async close() {
+      // Whoever waits for a turn goes on with the connection that is there; none is made any more.
+      isClosing = true;
+      const tooLate = clock.after(CLOSE_WITHIN_MS, () => {
+        log.warn('Postgres took too long at the close: its connections are cut', { place, within_ms: CLOSE_WITHIN_MS });
+        opened.line.cut();
+      });
+      try {
+        await inTurn(async () => {
+          if (isClosed) return;
+          await keepClock();
+          isClosed = true;
+          await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.calls.close()]);
+        });
+      } finally {
+        tooLate.cancel();
+      }
+    },
+  };
+}
+
+async function begunOnce(writer: PostgresConnection): Promise<Begun> {
+  const begun = await writer.begin();
+  await writer.commit();
+  return begun;
+}
+
+const GIVEN_CLOCK = `(SELECT ($1::json ->> 'markMs')::bigint AS mark, ($1::json ->> 'offsetMs')::bigint AS wall_offset,
+  ($1::json ->> 'removalsFromMs')::bigint AS held) AS given`;
+/** Hubs write it one after the other, each in a transaction of its own with this one row. */
+const SAVE_CLOCK = `
+  UPDATE store SET clock_mark = greatest(clock_mark, given.mark), clock_offset = given.wall_offset,
+    removals_from = greatest(removals_from, given.held) FROM ${GIVEN_CLOCK}`;
+/** The first hub that takes a step prolongs the leases; whoever comes after finds the mark past `fromMs`. */
+const STEP_CLOCK = `
+  WITH given AS (SELECT ($1::json ->> 'byMs')::bigint AS by_ms, ($1::json ->> 'fromMs')::bigint AS from_ms, ($1::json ->> 'markMs')::bigint AS mark),
+    first AS (SELECT by_ms, mark FROM store, given WHERE coalesce(clock_mark, 0) < from_ms FOR UPDATE OF store),
+    prolonged AS (UPDATE hubs SET lease_until = lease_until + first.by_ms FROM first)
+  UPDATE store SET clock_mark = first.mark, clock_offset = 0 FROM first`;
+
+interface Reading {
+  readonly readers: Readers;
+  readonly clock: Clock;
+  readonly place: string;
+  /** How long a read may take as a whole. */
+  readonly withinMs: number;
+}
+
+/** Lends `work` a reader's connection, and cuts it when that takes too long; what fails of it, or of the server, is the stores' error. */
+async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
+  let raw: Client;
+  try {
+    raw = (await pool.client.acquireConnection()) as Client;
+  } catch (thrown) {
+    throw postgresFailure(thrown, 'connect', place);
+  }
+  let isLost = false;
+  const lost = (): void => void (isLost = true);
+  raw.on('error', lost).on('end', lost);
+  const timer = clock.after(withinMs, () => {
+    isLost = true;
+    raw.connection.stream.destroy();
+  });
+  try {
+    return await work(raw);
+  } catch (thrown) {
+    throw isLost || sqlStateOf(thrown) !== undefined ? postgresFailure(thrown, 'read', place) : thrown;
+  } finally {
+    timer.cancel();
+    raw.off('error', lost).off('end', lost);
+    await pool.client.releaseConnection(raw);
+  }
+}
+
+/**
+ * Tries to record the batch again. While the transaction that did may still end either way, this waits for its end, where
+ * a look would find nothing yet. Nothing stays of the try.
+ */
+async function wasCommitted(raw: Client, batchId: string, place: string): Promise<boolean> {
+  await raw.query('BEGIN');
+  try {
+    const { rowCount } = await raw.query(POSTGRES_STATEMENTS.recordBatch, [parameterText(batchId)]);
+    return rowCount === 0;
+  } catch (thrown) {
+    if (sqlStateOf(thrown) !== '55P03') throw thrown;
+    const message = `Cannot tell yet whether batch ${batchId} was committed in ${place}: its transaction has not ended. Ask again.`;
+    throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown });
+  } finally {
+    await raw.query('ROLLBACK');
+  }
+}
+
+/** After a connection was lost the server may be another, or its database an older one. */
+async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
+  const found = await storeIdIn(writer);
+  if (found === storeId) return;
+  const message = `The store in ${place} is another than this hub opened (${found}, wanted ${storeId}). Start the hub anew if that is meant.`;
+  throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
+}

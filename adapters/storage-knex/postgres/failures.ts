@@ -1,0 +1,76 @@
+/** What Postgres' errors mean for a hub. Decided by the SQLSTATE, never by the text; an error without one is the connection's. */
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+
+/** The transaction waited for one that waited for it. */
+export const DEADLOCK = '40P01';
+/** Another try may work: serialization failure, deadlock, a lock not had in time. */
+const RETRY = new Set(['40001', DEADLOCK, '55P03']);
+
+/** Classes of errors with which the server says that it, or its machine, is at fault or gone. */
+const AWAY_CLASSES = new Set(['08', '28', '3D', '3F', '53', '57', '58', 'F0']);
+/** Such errors of other classes: a standby, a transaction ended for its slowness, rights or tables taken away, broken pages. */
+const AWAY = new Set(['25006', '25P03', '25P04', '42501', '42P01', 'XX001', 'XX002']);
+/** Stopped by `statement_timeout`. */
+const TOO_SLOW = '57014';
+
+/** Postgres' own name of the error; undefined for any other error. */
+export function sqlStateOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown) || !('severity' in thrown)) return undefined;
+  return typeof thrown.code === 'string' && /^[0-9A-Z]{5}$/.test(thrown.code) ? thrown.code : undefined;
+}
+
+/** Whether the server refused a statement and goes on; otherwise it, or the connection to it, has ended. */
+export function isRefusal(thrown: unknown): boolean {
+  const state = sqlStateOf(thrown);
+  if (state === undefined || state.startsWith('08')) return false;
+  const { severity } = thrown as { readonly severity: unknown };
+  return severity === 'ERROR' && !/^57P/.test(state);
+}
+
+/** The error that the stores' callers get. `doing` goes on after "Cannot"; `place` names server and database. */
+export function postgresFailure(thrown: unknown, doing: string, place: string): AgentcomError {
+  if (AgentcomError.is(thrown)) return thrown;
+  const state = sqlStateOf(thrown);
+  const what = `Cannot ${doing} in ${place}: ${messageOf(thrown)}${state === undefined ? '' : ` (SQLSTATE ${state})`}.`;
+  const options = { cause: thrown, details: { sqlState: state ?? null } };
+  if (state === undefined)
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} See that Postgres runs and can be reached; it is tried again by itself.`, options); // prettier-ignore
+  if (RETRY.has(state)) return new AgentcomError('AC_STORE_RETRY', `${what} Another transaction was in the way. Try again.`, options);
+  if (state === TOO_SLOW)
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It took too long and was stopped. Ask for less, or look after the server.`, options); // prettier-ignore
+  if (AWAY.has(state) || AWAY_CLASSES.has(state.slice(0, 2)))
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Look after the server; it is tried again by itself.`, options);
+  return new AgentcomError('AC_INTERNAL', what, options);
+}
+
+/** A COMMIT whose answer did not come. */
+export const commitUnknown = (thrown: unknown, batchId: string | null, place: string): AgentcomError =>
+  new AgentcomError(
+    'AC_COMMIT_UNKNOWN',
+    `Cannot tell whether batch ${batchId ?? '(none)'} was committed in ${place}: ${messageOf(thrown)}. Ask whether it was, once the server answers.`,
+    { cause: thrown, details: { batchId, sqlState: sqlStateOf(thrown) ?? null } },
+  );
+
+/** `AC_STORAGE_OPEN`; `why` says what was found and what to do. */
+export const cannotOpenPostgres = (place: string, why: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "postgres": ${place}: ${why}.`, { cause });
+
+/** Why a server could not be used at the start, and what to do. */
+export function openingFailure(thrown: unknown, place: string): AgentcomError {
+  if (AgentcomError.is(thrown)) return thrown;
+  const state = sqlStateOf(thrown);
+  return cannotOpenPostgres(place, `${messageOf(thrown)}. ${adviceFor(state)}`, thrown);
+}
+
+function adviceFor(state: string | undefined): string {
+  if (state === undefined)
+    return 'See that Postgres runs there, that its host and port in storage.url are right, and that it can be reached';
+  if (state.startsWith('28')) return 'Correct user and password in storage.url, or let this user in (pg_hba.conf)';
+  if (state.startsWith('3D')) return 'Create that database (createdb), or correct its name in storage.url';
+  if (state === '42501') return 'Let this user create a schema in the database, or make the schema for it and name it as storage.schema';
+  if (state === '42P07' || state === '42710') return 'The schema has tables of another program: set storage.schema to a name of its own';
+  if (state === '53300') return 'Raise max_connections of the server, or lower storage.poolMax of its hubs';
+  if (state === '57P03') return 'It is starting or stopping: try again in some seconds';
+  if (state === '25006') return 'It is a standby and takes no writes: name the primary in storage.url';
+  return `SQLSTATE ${state}; see the log of the server`;
+}

@@ -1,0 +1,86 @@
+/** What can be set about Postgres as storage, and what is wrong with what was. */
+import { Type, type Static } from 'typebox';
+import type { ConfigProblem } from '../../../core/config/config.ts';
+import { findMistakes } from '../../../core/config/mistakes.ts';
+
+const MS_MAX = 2_147_483_647;
+
+const milliseconds = (leastMs: number) =>
+  Type.Optional(Type.Integer({ minimum: leastMs, maximum: MS_MAX, description: `whole milliseconds from ${leastMs} to ${MS_MAX}` }));
+
+const SCHEMA = Type.Object({
+  /** `postgres://user:password@host:5432/database`, with `?sslmode=…` and the like where wanted. Never printed with its password. */
+  url: Type.String({
+    pattern: '^postgres(ql)?://[^\\s\\u0000]+$',
+    description: 'an address such as postgres://user:password@host:5432/database',
+    writeOnly: true,
+  }),
+  /** The schema of its tables, made if missing. Two stores in one database differ in it. Default `agentcom`. */
+  schema: Type.Optional(
+    Type.String({
+      pattern: '^(?!pg_)[a-z_][a-z0-9_]{0,62}$',
+      description: 'a name of small letters, digits and _ that does not begin with pg_',
+    }),
+  ),
+  /** Connections of this hub, one of them for writing. Default 8. */
+  poolMax: Type.Optional(Type.Integer({ minimum: 2, maximum: 1_000, description: 'a whole number from 2 to 1000' })),
+  /** How long to wait for a connection. Default 5,000. */
+  connectWithinMs: milliseconds(1),
+  /** How long a statement of a commit may take before the server stops it. Default 15,000. */
+  statementTimeoutMs: milliseconds(1),
+  /** How long a statement of a read may take. Default 5,000. */
+  readTimeoutMs: milliseconds(1),
+  /** How long a statement waits for the locks of others; no longer than a statement may take. Default 5,000. */
+  lockTimeoutMs: milliseconds(1),
+  /** After how long without a word amid a commit the server ends it, and its locks with it. Default 5,000. */
+  idleInTransactionMs: milliseconds(1),
+});
+
+export type PostgresOptions = { readonly [Key in keyof Static<typeof SCHEMA>]: Static<typeof SCHEMA>[Key] | (Key extends 'url' ? never : undefined) }; // prettier-ignore
+
+/** Every option, set. */
+export type PostgresSettings = { readonly [Key in keyof PostgresOptions]-?: Exclude<PostgresOptions[Key], undefined> };
+
+const DEFAULTS = {
+  schema: 'agentcom',
+  poolMax: 8,
+  connectWithinMs: 5_000,
+  statementTimeoutMs: 15_000,
+  readTimeoutMs: 5_000,
+  lockTimeoutMs: 5_000,
+  idleInTransactionMs: 5_000,
+} satisfies Omit<PostgresSettings, 'url'>;
+
+/** The options with the defaults in. */
+export function settingsOf(options: PostgresOptions): PostgresSettings {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...DEFAULTS, ...(Object.fromEntries(given) as PostgresOptions) } as PostgresSettings;
+}
+
+/** Every mistake in options that come from a config. */
+export function problemsOf(options: unknown): readonly ConfigProblem[] {
+  const given = options ?? {};
+  const problems = findMistakes(SCHEMA, given, '');
+  if (problems.length > 0) return problems;
+  const settings = settingsOf(given as PostgresOptions);
+  if (!URL.canParse(settings.url)) return [{ path: 'url', message: 'wanted an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore
+  if (settings.lockTimeoutMs > settings.statementTimeoutMs)
+    return [{ path: 'lockTimeoutMs', message: `wanted at most statementTimeoutMs (${settings.statementTimeoutMs}), found ${settings.lockTimeoutMs}` }]; // prettier-ignore
+  return [];
+}
+
+/** The server and database as people may see them: without user, password and whatever else the address has. */
+export function placeOf({ url, schema }: Pick<PostgresSettings, 'url' | 'schema'>): string {
+  const { host, pathname, searchParams } = new URL(url);
+  const server = host === '' ? (searchParams.get('host') ?? 'this machine') : host;
+  return `database "${decodeURIComponent(pathname.slice(1))}" (schema ${schema}) on ${server}`;
+}
+
+/** The address as people may see it. */
+export function shownUrl(url: unknown): unknown {
+  if (typeof url !== 'string' || !URL.canParse(url)) return '(hidden)';
+  const shown = new URL(url);
+  if (shown.password !== '') shown.password = 'hidden';
+  shown.search = '';
+  return shown.href;
+}

@@ -1,0 +1,80 @@
+/** Makes the schema what this program wants, and refuses servers and databases that cannot hold it or are too new for us. */
+import { randomUUID } from 'node:crypto';
+import type { Log } from '../../../core/ports/log.ts';
+import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
+import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import type { PostgresConnection } from './connection.ts';
+import { cannotOpenPostgres } from './failures.ts';
+
+/** "AgtC": the first half of our advisory locks' keys; the second is made of the schema's name and what it is locked for. */
+const LOCK_CLASS = 0x41677443;
+/** Another hub may be at a long step of the schema. */
+const MIGRATE_WITHIN_MS = 300_000;
+/** Postgres 13, as the server itself counts: the oldest that keeps the contracts. */
+const SERVER_VERSION_MIN = 130_000;
+
+/** What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `migrations` by whoever changes it. */
+export const lockKey = (schema: string, what: 'hub' | 'migrations'): string => `${LOCK_CLASS}, hashtext('${schema} ${what}')`;
+
+/**
+ * Takes the steps that are missing, all in one transaction, one hub after the other. Fails with `AC_SCHEMA_UNKNOWN` when
+ * the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when it has only a part of a store.
+ */
+export async function migratePostgres(writer: PostgresConnection, schema: string, place: string): Promise<void> {
+  await writer.change('BEGIN');
+  await writer.change(`SET LOCAL statement_timeout = 0`);
+  await writer.change(`SET LOCAL idle_in_transaction_session_timeout = 0`);
+  await writer.change(`SET LOCAL lock_timeout = ${MIGRATE_WITHIN_MS}`);
+  await writer.rows(`SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`);
+  // Asked first, because `IF NOT EXISTS` wants the right to create also where nothing is created.
+  if ((await writer.rows('SELECT 1 FROM pg_namespace WHERE nspname = $1', schema)).length === 0)
+    await writer.change(`CREATE SCHEMA ${schema}`);
+  if ((await writer.rows('SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $$migrations$$', schema)).length === 0)
+    await writer.change('CREATE TABLE migrations (name text PRIMARY KEY, taken_at timestamptz NOT NULL DEFAULT now())');
+  const taken = new Set((await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name'])));
+  refuseUnknownSteps('postgres', place, [...taken]);
+  for (const migration of ALL_MIGRATIONS) {
+    if (taken.has(migration.name)) continue;
+    for (const statement of migration.postgres) await writer.change(statement);
+    await migration.code?.({
+      dialect: 'postgres',
+      rows: (sql, parameter) => writer.rows(sql, parameter),
+      change: async (sql, parameter) => void (await writer.change(sql, parameter)),
+    });
+    await writer.change('INSERT INTO migrations (name) VALUES ($1)', migration.name);
+  }
+  await writer.change(`INSERT INTO store (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING`, newStoreId());
+  await writer.commit();
+}
+
+export async function storeIdIn(writer: PostgresConnection): Promise<string> {
+  const [row] = await writer.rows('SELECT store_id FROM store');
+  return String(row?.['store_id']);
+}
+
+/** Refuses a server that is too old. To be asked first: such a one may fail at anything else with a word that helps nobody. */
+export async function requireVersion(writer: PostgresConnection, place: string): Promise<void> {
+  if (Number(await settingOf(writer, 'server_version_num')) >= SERVER_VERSION_MIN) return;
+  const version = await settingOf(writer, 'server_version');
+  throw cannotOpenPostgres(
+    place,
+    `the server is Postgres ${version}, wanted ${SERVER_VERSION_MIN / 10_000} or later. Upgrade it (pg_upgrade), or name another in storage.url`,
+  );
+}
+
+/** Refuses what cannot hold a store, and tells of what does not keep what was committed. */
+export async function verifyServer(writer: PostgresConnection, place: string, log: Log): Promise<void> {
+  const encoding = await settingOf(writer, 'server_encoding');
+  if (encoding !== 'UTF8')
+    throw cannotOpenPostgres(place, `its encoding is ${encoding}, wanted UTF8. Make the database anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`); // prettier-ignore
+  for (const name of ['synchronous_commit', 'fsync'])
+    if ((await settingOf(writer, name)) === 'off')
+      log.warn(`${name} is off on this Postgres: tasks that were acknowledged may be gone when the server crashes; set it to on`, {
+        place,
+      });
+}
+
+const settingOf = async (writer: PostgresConnection, name: string): Promise<string> =>
+  String((await writer.rows(`SELECT current_setting('${name}') AS value`))[0]?.['value']);
+
+const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;

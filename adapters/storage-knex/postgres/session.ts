@@ -1,0 +1,103 @@
+/** A connection that has a Postgres store to itself, or looks at it: statements may take as long as a whole store takes. */
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { Row } from '../engine.ts';
+import { connectWriter, takeHubLock } from './connections.ts';
+import type { PostgresConnection } from './connection.ts';
+import { cannotOpenPostgres, openingFailure, postgresFailure } from './failures.ts';
+import { placeOf, type PostgresSettings } from './options.ts';
+import { parameterText } from './text.ts';
+
+/** How long one statement may take: counting the rows of a large table. */
+const STATEMENT_MS = 600_000;
+const ANSWER_MARGIN_MS = 5_000;
+/** A hub that was killed is gone from the server a moment later. */
+const HUB_LOCK_WITHIN_MS = 2_000;
+
+export interface PostgresSession {
+  readonly place: string;
+  /** `parameter`: any JSON value. Fails as the stores do. */
+  rows(sql: string, parameter?: unknown): Promise<readonly Row[]>;
+  change(sql: string, parameter?: unknown): Promise<number>;
+  /** The connection itself. */
+  readonly writer: PostgresConnection;
+  close(): Promise<void>;
+}
+
+/** `doing`: what the server shows the connection as. `alone`: no hub may use the store until `close`; fails with `AC_STORAGE_LOCKED`. */
+export async function openPostgresSession(
+  settings: PostgresSettings,
+  how: { readonly clock: Clock; readonly doing: 'copy' | 'look'; readonly alone: boolean },
+): Promise<PostgresSession> {
+  const place = placeOf(settings);
+  const patient = { ...settings, statementTimeoutMs: STATEMENT_MS, idleInTransactionMs: 0 };
+  try {
+    const writer = await connectWriter(patient, ANSWER_MARGIN_MS, how.clock);
+    try {
+      // Whole tables are read here, which the plans of a hub's writer are kept from.
+      await writer.change(
+        `SET application_name = 'agentcom ${how.doing}'; RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin`,
+      );
+      const session = sessionOver(writer, place);
+      if (how.alone) {
+        await takeHubLock(writer, patient, 'alone', HUB_LOCK_WITHIN_MS);
+        await refuseLiveHubs(session);
+      }
+      return session;
+    } catch (thrown) {
+      await writer.close();
+      throw thrown;
+    }
+  } catch (thrown) {
+    throw openingFailure(thrown, place);
+  }
+}
+
+function sessionOver(writer: PostgresConnection, place: string): PostgresSession {
+  const text = (parameter: unknown): string | undefined => (parameter === undefined ? undefined : parameterText(parameter));
+  const asked = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (thrown) {
+      throw postgresFailure(thrown, 'read or copy a store', place);
+    }
+  };
+  return {
+    place,
+    writer,
+    rows: (sql, parameter) => asked(writer.rows(sql, text(parameter))),
+    change: (sql, parameter) => asked(writer.change(sql, text(parameter))),
+    close: () => writer.close(),
+  };
+}
+
+/** Hubs that share a store do not hold its lock; each keeps a lease in it, by the clock of the database. */
+async function refuseLiveHubs({ rows, place }: PostgresSession): Promise<void> {
+  const [table] = await rows("SELECT to_regclass('hubs') IS NOT NULL AS there");
+  if (table?.['there'] !== true) return;
+  const live = await rows('SELECT hub_id, lease_until FROM hubs WHERE lease_until > extract(epoch FROM clock_timestamp()) * 1000');
+  if (live.length === 0) return;
+  const ids = live.map((row) => String(row['hub_id']));
+  throw new AgentcomError(
+    'AC_STORAGE_LOCKED',
+    `Cannot take ${place}: hubs use it (${ids.join(', ')}). Stop them; one that was killed counts as gone when its lease has run out.`,
+    { details: { hubs: ids } },
+  );
+}
+
+/** The names of the tables in the schema of the store. */
+export const tablesOf = async ({ rows }: Pick<PostgresSession, 'rows'>): Promise<readonly string[]> =>
+  (await rows('SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename')).map((row) =>
+    String(row['tablename']),
+  );
+
+/** The steps that the database has taken, oldest first; none where there is no store. */
+export async function stepsIn(session: Pick<PostgresSession, 'rows'>): Promise<readonly string[]> {
+  if (!(await tablesOf(session)).includes('migrations')) return [];
+  return (await session.rows('SELECT name FROM migrations ORDER BY name')).map((row) => String(row['name']));
+}
+
+/** Fails with `AC_STORAGE_OPEN` where there is no store. */
+export function refuseNoStore(place: string, steps: readonly string[]): void {
+  if (steps.length === 0) throw cannotOpenPostgres(place, 'there is no store in it. Correct the address, or its ?schema=');
+}

@@ -1,0 +1,431 @@
+/**
+ * Postgres' text of the statements. `json_to_recordset($1)` makes rows of the parameter, whose lists of objects have plain
+ * fields only (text.ts).
+ * Long on purpose: a table of texts without code; its order of locks is read as a whole.
+ *
+ * What a transaction loads it also locks, so that it stays true. Every statement that may wait for another transaction has its
+ * place in `LOCK_ORDER`, and a transaction runs them in this order; each takes its rows one after the other in the order of
+ * their ids. All others read without a lock, or step over what another has (SKIP LOCKED). So no two transactions can wait for
+ * each other. The locks are those of an update, which leave foreign keys alone.
+ */
+import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
+import { KEPT_CHANGING, looksAmong, type Statements } from '../statements.ts';
+
+/** The parameter's texts, for `= ANY`. */
+const NAMES = 'ARRAY(SELECT json_array_elements_text($1::json))';
+/** A field of a parameter that is one object; looked up once for a statement. */
+const field = (name: string, type = 'bigint'): string => `(SELECT ($1::json ->> '${name}')::${type})`;
+const LANES = '(VALUES (0), (1), (2), (3)) AS lanes (lane)';
+const WAITS = `status = 'queued' AND parked = 0`;
+const LOCKED = 'FOR NO KEY UPDATE';
+
+/** The field that a column takes, and the type of it. */
+type Columns = Readonly<Record<string, readonly [field: string, type: string]>>;
+
+const given = (columns: Columns): string =>
+  `json_to_recordset($1::json) AS given (${Object.values(columns)
+    .map(([name, type]) => `"${name}" ${type}`)
+    .join(', ')})`;
+
+const insert = (table: string, columns: Columns, conflict: string): string => `
+    INSERT INTO ${table} (${Object.keys(columns).join(', ')})
+    SELECT ${Object.values(columns)
+      .map(([name]) => `"${name}"`)
+      .join(', ')}
+    FROM ${given(columns)}
+    ON CONFLICT ${conflict}`;
+
+const TASK_COLUMNS = {
+  id: ['id', 'text'],
+  status: ['status', 'text'],
+  lane: ['lane', 'integer'],
+  parked: ['parked', 'integer'],
+  requirement_key: ['requirementKey', 'text'],
+  assigned_to: ['assignedTo', 'text'],
+  ready_at: ['readyAt', 'bigint'],
+  due_at: ['dueAt', 'bigint'],
+  submitted_by: ['submittedBy', 'text'],
+  created_at: ['createdAt', 'bigint'],
+  ended_at: ['endedAt', 'bigint'],
+  state: ['state', 'text'],
+} as const satisfies Columns;
+/** What a transition may change. The rest never does. */
+const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'ended_at', 'state'] as const;
+const EVENT_COLUMNS = {
+  task_id: ['taskId', 'text'],
+  seq: ['seq', 'bigint'],
+  event: ['event', 'text'],
+  at: ['atMs', 'bigint'],
+  agent_id: ['agentId', 'text'],
+  generation: ['generation', 'bigint'],
+  session: ['session', 'bigint'],
+  details: ['details', 'text'],
+} as const satisfies Columns;
+const AGENT_COLUMNS = {
+  id: ['id', 'text'],
+  connected: ['connected', 'integer'],
+  hub_id: ['hubId', 'text'],
+  state: ['state', 'text'],
+} as const satisfies Columns;
+const MAIL_COLUMNS = { id: ['id', 'text'], hub_id: ['hubId', 'text'], state: ['state', 'text'] } as const satisfies Columns;
+const STOP_COLUMNS = {
+  agent_id: ['agentId', 'text'],
+  task_id: ['taskId', 'text'],
+  generation: ['generation', 'bigint'],
+  state: ['state', 'text'],
+} as const satisfies Columns;
+const KEPT_NAME = {
+  task_id: ['taskId', 'text'],
+  generation: ['generation', 'bigint'],
+  agent_id: ['agentId', 'text'],
+} as const satisfies Columns;
+const KEPT_COLUMNS = {
+  ...KEPT_NAME,
+  kind: ['kind', 'text'],
+  reason: ['reason', 'text'],
+  bytes: ['bytes', 'bigint'],
+  sha256: ['sha256', 'text'],
+  kept_at: ['keptAt', 'bigint'],
+  result: ['result', 'text'],
+  details: ['details', 'text'],
+} as const satisfies Columns;
+const KEY_NAME = { owner: ['owner', 'text'], key: ['key', 'text'] } as const satisfies Columns;
+const KEY_COLUMNS = {
+  ...KEY_NAME,
+  digest: ['digest', 'text'],
+  task_ids: ['taskIds', 'text'],
+  created_at: ['createdAtMs', 'bigint'],
+} as const satisfies Columns;
+const EVENT_NAME = { task_id: ['taskId', 'text'], seq: ['seq', 'bigint'] } as const satisfies Columns;
+const TOKEN_COLUMNS = {
+  id: ['id', 'text'],
+  name: ['name', 'text'],
+  role: ['role', 'text'],
+  agent_id: ['agentId', 'text'],
+  hash: ['hash', 'text'],
+  prefix: ['prefix', 'text'],
+  capabilities: ['capabilities', 'text'],
+  max_slots: ['maxSlots', 'bigint'],
+  created_at: ['createdAtMs', 'bigint'],
+  revoked_at: ['revokedAtMs', 'bigint'],
+  expires_at: ['expiresAtMs', 'bigint'],
+  last_used_at: ['lastUsedAtMs', 'bigint'],
+} as const satisfies Columns;
+
+const TOKEN_USE_COLUMNS = { id: ['id', 'text'], last_used_at: ['atMs', 'bigint'] } as const satisfies Columns;
+
+/** How long a batch can still be asked for, in Postgres' words. A hub asks right after its commit, or as soon as it can. */
+const BATCHES_KEPT_FOR = '1 hour';
+/** Old batches that go with each new one, at most. */
+const BATCHES_REMOVED = 16;
+/** Parts of the counts that are added up at once. */
+const COUNTS_FOLDED = 2_048;
+
+/** Whether a task that is neither completed nor cancelled depends on that one. */
+const isNeeded = (id: string): string => `EXISTS (
+      SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
+      WHERE d.depends_on = ${id} AND n.status NOT IN ('completed', 'cancelled'))`;
+
+/** Has the lock of each name until the end of the transaction, also of names that nothing in the database has yet. */
+const lockNames = (names: string): string => `
+    SELECT pg_advisory_xact_lock(name) FROM (
+      SELECT DISTINCT hashtextextended(current_schema() || ' ' || wanted.name, 0) AS name FROM ${names} AS wanted (name) ORDER BY 1
+    ) AS in_order`;
+
+const HAS_STOPS = 'EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id)::integer AS has_stops';
+const ACTIVE_AGENTS = `
+    SELECT id, ${HAS_STOPS} FROM agents
+    WHERE id = ANY (ARRAY(
+      SELECT id FROM agents WHERE connected = 1
+      UNION SELECT agent_id FROM pending_stops))
+      AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${NAMES}))
+    ORDER BY id`;
+
+/** The texts of a list in a parameter that is one object, for `= ANY`. */
+const listed = (name: string): string => `ARRAY(SELECT json_array_elements_text($1::json -> '${name}'))`;
+
+/** These keep each element of their list as a whole, in its field `state`. */
+export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
+
+/** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
+export const POSTGRES_LOCKS: Partial<Statements> = {
+  loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given(KEY_NAME)})`),
+  liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
+  liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
+};
+
+const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${field('nowMs')})`;
+
+export const POSTGRES_STATEMENTS: Statements = {
+  recordBatch: `
+    WITH old AS (
+      DELETE FROM batches WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM batches WHERE at < now() - interval '${BATCHES_KEPT_FOR}' ORDER BY at LIMIT ${BATCHES_REMOVED} FOR UPDATE SKIP LOCKED)))
+    INSERT INTO batches (batch_id) VALUES ($1::json #>> '{}') ON CONFLICT (batch_id) DO NOTHING`,
+  probe: 'UPDATE store SET probes = probes + 1',
+
+  loadTasks: `SELECT state, id FROM tasks WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  // The lists are made before the first row is locked, of what is committed then: after the wait for the agents, who gets no task
+  // meanwhile. What is submitted meanwhile and depends on these is found by `dependents`.
+  loadAllTasks: `
+    SELECT id, state FROM tasks WHERE id = ANY (ARRAY(
+      SELECT json_array_elements_text($1::json -> 'tasks')
+      UNION ALL SELECT t.id FROM tasks AS t WHERE t.assigned_to = ANY (${listed('holders')}) AND t.status = 'assigned'
+      UNION ALL SELECT s.task_id FROM pending_stops AS s WHERE s.agent_id = ANY (${listed('holders')})
+      UNION ALL SELECT first.task_id FROM (
+        SELECT d.task_id FROM unnest(${listed('completing')}) AS named (id) CROSS JOIN LATERAL (
+          SELECT one.task_id FROM task_dependencies AS one WHERE one.depends_on = named.id
+          ORDER BY one.task_id LIMIT ${DEPENDENTS_LOCKED}) AS d
+        LIMIT ${DEPENDENTS_LOCKED}) AS first
+      UNION ALL SELECT d.depends_on FROM task_dependencies AS d WHERE d.task_id = ANY (${listed('retried')})))
+    ORDER BY id ${LOCKED}`,
+  readTasks: `SELECT id, state FROM tasks WHERE id = ANY (${NAMES})`,
+  loadTombstones: `SELECT state FROM tombstones WHERE task_id = ANY (${NAMES})`,
+  loadAgents: `SELECT state, id FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  takeAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED} SKIP LOCKED`,
+  readAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES})`,
+  loadKeys: `
+    SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
+    FROM ${given(KEY_NAME)} CROSS JOIN LATERAL (
+      SELECT * FROM idempotency_keys AS one WHERE one.owner = given.owner AND one.key = given.key LIMIT 1) AS k`,
+  loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id = ANY (${NAMES})`,
+
+  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks. All ranges go on
+  // in turn, each ends with a step to nowhere, and no more steps are made than are asked for.
+  waitingRequirements: `
+    WITH RECURSIVE keys (requirement_key, until) AS (
+      SELECT (
+          SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key >= range."from" AND t.requirement_key < range.until
+          ORDER BY t.requirement_key LIMIT 1), range.until
+      FROM json_to_recordset($1::json -> 'ranges') AS range ("from" text, until text)
+      UNION ALL
+      SELECT (
+          SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key > keys.requirement_key AND t.requirement_key < keys.until
+          ORDER BY t.requirement_key LIMIT 1), keys.until
+      FROM keys WHERE keys.requirement_key IS NOT NULL
+    )
+    SELECT first.state
+    FROM (SELECT requirement_key FROM keys LIMIT ${field('steps')}) AS found LEFT JOIN LATERAL (
+      SELECT one.state FROM ${LANES} CROSS JOIN LATERAL (
+        SELECT t.state FROM tasks AS t
+        WHERE t.requirement_key = found.requirement_key AND t.lane = lanes.lane AND ${WAITS} AND t.ready_at <= ${field('nowMs')}
+        LIMIT 1) AS one
+      LIMIT 1) AS first ON true
+    WHERE found.requirement_key IS NOT NULL
+    ORDER BY found.requirement_key`,
+
+  // One short walk on the index for each key and lane, however many tasks wait elsewhere.
+  claimable: `
+    SELECT t.state
+    FROM json_array_elements_text($1::json -> 'keys') AS wanted (key) CROSS JOIN ${LANES} CROSS JOIN LATERAL (
+      SELECT c.requirement_key, c.lane, c.ready_at, c.id, c.state FROM tasks AS c
+      WHERE c.requirement_key = wanted.key AND c.lane = lanes.lane AND ${WAITS} AND c.ready_at <= ${field('nowMs')}
+      ORDER BY c.ready_at, c.id LIMIT ${field('limitPerLane')} ${LOCKED} SKIP LOCKED) AS t
+    ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
+
+  due: `
+    SELECT state FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
+    ORDER BY due_at, id LIMIT ${field('limit')} ${LOCKED} SKIP LOCKED`,
+  dueAssignees: `
+    SELECT DISTINCT assigned_to FROM (
+      SELECT assigned_to FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
+      ORDER BY due_at, id LIMIT ${field('limit')}) AS due
+    WHERE assigned_to IS NOT NULL`,
+  // The first are locked already, but for those that were submitted meanwhile. One that another has ends the slice.
+  dependents: `
+    SELECT naming.place, naming.task_id AS id, (t.status = 'blocked')::integer AS waits, mine.state
+    FROM (
+      SELECT named.place - 1 AS place, d.task_id
+      FROM ROWS FROM (json_to_recordset($1::json -> 'of') AS (id text, after text)) WITH ORDINALITY AS named (id, after, place)
+      CROSS JOIN LATERAL (
+        SELECT one.task_id FROM task_dependencies AS one WHERE one.depends_on = named.id AND one.task_id > named.after
+        ORDER BY one.task_id LIMIT ${field('limit')}) AS d
+      ORDER BY named.place, d.task_id LIMIT ${field('limit')}
+    ) AS naming CROSS JOIN LATERAL (
+      SELECT one.status FROM tasks AS one WHERE one.id = naming.task_id LIMIT 1) AS t LEFT JOIN LATERAL (
+      SELECT one.state FROM tasks AS one WHERE one.id = naming.task_id AND t.status = 'blocked' ${LOCKED} SKIP LOCKED) AS mine ON true
+    ORDER BY naming.place, naming.task_id`,
+  someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
+  liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id`,
+  pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
+  heldCounts: `
+    SELECT named.agent_id,
+      (SELECT count(*) FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = named.agent_id)
+      + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.agent_id) AS held
+    FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
+  activeAgents: ACTIVE_AGENTS,
+  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id`,
+  takeDuty: `
+    SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' duty ' || ($1::json #>> '{}'), 0))::integer AS taken`,
+  prolongHub: `UPDATE hubs SET lease_until = ${field('untilMs')} WHERE hub_id = ${field('hubId', 'text')}`,
+  insertHub: `INSERT INTO hubs (hub_id, lease_until) VALUES (${field('hubId', 'text')}, ${field('untilMs')}) ON CONFLICT (hub_id) DO NOTHING`,
+  // A lease that is locked is being renewed.
+  deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= ${field('nowMs')} ORDER BY hub_id FOR UPDATE SKIP LOCKED`,
+  hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
+  removeHubs: `DELETE FROM hubs WHERE hub_id = ANY (${NAMES})`,
+  // What another takes at this moment is no concern of a burial.
+  dropMail: `
+    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
+      SELECT place FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id) FOR UPDATE SKIP LOCKED))`,
+  takeMail: `
+    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
+      SELECT place FROM hub_mail WHERE hub_id = ${field('hubId', 'text')} ORDER BY place LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))
+    RETURNING place, state`,
+
+  insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
+  insertBodies: insert('task_bodies', { task_id: ['taskId', 'text'], body: ['body', 'text'] }, '(task_id) DO NOTHING'),
+  insertDependencies: insert('task_dependencies', { depends_on: ['dependsOn', 'text'], task_id: ['taskId', 'text'] }, 'DO NOTHING'),
+  updateTasks: `
+    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given."${TASK_COLUMNS[column][0]}"`).join(', ')}
+    FROM ${given(TASK_COLUMNS)} WHERE tasks.id = given.id`,
+  // Numbers come out of one row, which stays locked until the commit: they are in the order of the commits of all hubs.
+  insertEvents: `
+    WITH new AS MATERIALIZED (
+      SELECT given.*, row_number() OVER (ORDER BY place) AS number
+      FROM ROWS FROM (json_to_recordset($1::json) AS (${Object.values(EVENT_COLUMNS).map(([name, type]) => `"${name}" ${type}`).join(', ')}))
+        WITH ORDINALITY AS given (${Object.values(EVENT_COLUMNS).map(([name]) => `"${name}"`).join(', ')}, place)
+      WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = given."taskId" AND e.seq = given.seq)
+    ), numbers AS (
+      UPDATE event_numbers SET last_id = last_id + (SELECT count(*) FROM new) RETURNING last_id - (SELECT count(*) FROM new) AS base
+    )
+    INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
+    SELECT numbers.base + new.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `new."${name}"`).join(', ')} FROM numbers, new ORDER BY new.number
+    ON CONFLICT (task_id, seq) DO NOTHING RETURNING id, task_id, seq`, // prettier-ignore
+  findEvents: `
+    SELECT e.id, e.task_id, e.seq FROM ${given(EVENT_NAME)} CROSS JOIN LATERAL (
+      SELECT * FROM task_events AS one WHERE one.task_id = given."taskId" AND one.seq = given.seq LIMIT 1) AS e`,
+  saveResults: insert(
+    'task_results',
+    { task_id: ['taskId', 'text'], json: ['json', 'text'] },
+    '(task_id) DO UPDATE SET json = excluded.json',
+  ),
+  saveKept: insert(
+    'task_kept_results',
+    KEPT_COLUMNS,
+    `(task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+  ),
+  dropKept: `
+    DELETE FROM task_kept_results AS k USING ${given(KEPT_NAME)}
+    WHERE k.task_id = given."taskId" AND k.generation = given.generation AND k.agent_id = given."agentId"`,
+  saveAgents: insert(
+    'agents',
+    AGENT_COLUMNS,
+    '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
+  ),
+  // It also locks the row that is there, so that nobody removes the agent of a token that is being made.
+  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO UPDATE SET id = agents.id'),
+  saveStops: insert('pending_stops', STOP_COLUMNS, '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
+  clearStops: `
+    DELETE FROM pending_stops AS s USING ${given(STOP_COLUMNS)}
+    WHERE s.agent_id = given."agentId" AND s.task_id = given."taskId" AND s.generation = given.generation`,
+  insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+  insertMail: `
+    INSERT INTO hub_mail (id, hub_id, state)
+    SELECT given.id, given."hubId", given.state FROM ${given(MAIL_COLUMNS)}
+    WHERE EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = given."hubId")
+    ON CONFLICT (id) DO NOTHING`,
+
+  // Ended longest ago first; what is depended on or still being stopped is stepped over.
+  removable: `
+    SELECT old.ended_at, old.id, mine.state
+    FROM (
+      SELECT t.ended_at, t.id, t.status, t.due_at FROM tasks AS t
+      WHERE t.ended_at IS NOT NULL AND t.ended_at <= greatest(${field('endedBeforeMs')}, ${field('deadBeforeMs')})
+        AND (t.ended_at, t.id) > (${field('afterMs')}, ${field('afterId', 'text')})
+      ORDER BY t.ended_at, t.id LIMIT ${field('lookedMax')}
+    ) AS old LEFT JOIN LATERAL (
+      SELECT one.state FROM tasks AS one
+      WHERE one.id = old.id AND one.due_at IS NULL AND one.ended_at IS NOT NULL
+        AND one.ended_at <= CASE one.status WHEN 'dead_letter' THEN ${field('deadBeforeMs')} ELSE ${field('endedBeforeMs')} END
+        AND one.id IS DISTINCT FROM (SELECT task_id FROM task_events ORDER BY id DESC LIMIT 1)
+        AND NOT ${isNeeded('one.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.task_id = one.id)
+      FOR UPDATE OF one SKIP LOCKED) AS mine ON true
+    ORDER BY old.ended_at, old.id`,
+  noteRemovedEvents: `
+    INSERT INTO removed_events (only_row, last_id)
+    SELECT 1, max(id) FROM task_events WHERE task_id = ANY (${NAMES}) HAVING max(id) IS NOT NULL
+    ON CONFLICT (only_row) DO UPDATE SET last_id = greatest(removed_events.last_id, excluded.last_id)`,
+  removeEvents: `DELETE FROM task_events WHERE task_id = ANY (${NAMES})`,
+  removeTasks: `DELETE FROM tasks WHERE id = ANY (${NAMES})`,
+  insertTombstones: insert(
+    'tombstones',
+    { task_id: ['id', 'text'], removed_at: ['removedAtMs', 'bigint'], state: ['state', 'text'] },
+    '(task_id) DO NOTHING',
+  ),
+  removeTombstones: `
+    DELETE FROM tombstones WHERE ctid = ANY (ARRAY(
+      SELECT b.ctid FROM tombstones AS b
+      WHERE b.removed_at <= ${field('tombstonesBeforeMs')} AND NOT ${isNeeded('b.task_id')}
+      ORDER BY b.removed_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
+  // A small table: what is over does not stay.
+  removeSecrets: `
+    DELETE FROM enrol_secrets WHERE hash = ANY (ARRAY(
+      SELECT hash FROM enrol_secrets WHERE expires_at < ${field('nowMs')} LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
+  removeKeys: `
+    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM idempotency_keys
+      WHERE created_at <= ${field('keysBeforeMs')} ORDER BY created_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
+
+  agentsAfter: `SELECT id FROM agents WHERE id > ${field('after', 'text')} ORDER BY id LIMIT ${field('limit')}`,
+  takeUnneededAgents: `
+    SELECT a.id FROM agents AS a
+    WHERE a.id = ANY (${listed('ids')}) AND a.connected = 0
+      AND EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id)
+      AND NOT EXISTS (
+        SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id
+          AND coalesce(k.revoked_at > ${field('beforeMs')}, true) AND coalesce(k.expires_at > ${field('beforeMs')}, true))
+      AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = a.id)
+      AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = a.id)
+    ORDER BY a.id FOR UPDATE OF a SKIP LOCKED`,
+  removeTokensOf: `
+    DELETE FROM tokens WHERE id = ANY (ARRAY(SELECT id FROM tokens WHERE agent_id = ANY (${NAMES}) FOR UPDATE SKIP LOCKED))`,
+  removeAgents: `DELETE FROM agents WHERE id = ANY (${NAMES}) AND NOT EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = agents.id) RETURNING id`,
+
+  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ${field('agentId', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
+  // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
+  liveTokenNamed: `
+    SELECT id FROM tokens
+    WHERE agent_id IS NULL AND name = ${field('name', 'text')} AND role = ${field('role', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
+  insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
+  revokeTokens: `
+    UPDATE tokens SET revoked_at = ${field('nowMs')}
+    WHERE id = ANY (ARRAY(
+      SELECT id FROM tokens WHERE revoked_at IS NULL AND (id = ${field('id', 'text')} OR agent_id = ${field('agentId', 'text')})
+      ORDER BY id FOR UPDATE)) RETURNING *`,
+  // Locked in one order, since several hubs note the same tokens; what is newer by then is seen by the condition at the end.
+  noteTokensUsed: `
+    UPDATE tokens SET last_used_at = given."atMs" FROM ${given(TOKEN_USE_COLUMNS)}
+    WHERE tokens.id = given.id AND coalesce(tokens.last_used_at, -1) < given."atMs" AND tokens.id = ANY (ARRAY(
+      SELECT id FROM tokens WHERE id = ANY (ARRAY(SELECT used.id FROM json_to_recordset($1::json) AS used (id text)))
+      ORDER BY id ${LOCKED}))`,
+  saveEnrolSecret: `
+    INSERT INTO enrol_secrets (hash, expires_at) VALUES (${field('hash', 'text')}, ${field('expiresAtMs')})
+    ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,
+  takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = ($1::json #>> '{}') RETURNING expires_at`,
+};
+
+/**
+ * The statements that may wait for another transaction, in the order in which every transaction runs them: those in one line
+ * lock rows of one kind, and one of them is run at most once. Inserts of what has a new name wait for nobody.
+ */
+export const LOCK_ORDER: readonly (readonly (keyof Statements)[])[] = [
+  ['prolongHub', 'insertHub'],
+  ['loadKeys', 'liveTokenOf', 'liveTokenNamed'],
+  ['loadAgents'],
+  ['loadTasks', 'loadAllTasks'],
+  ['insertAgents', 'revokeTokens', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
+  ['pendingStops'],
+  ['insertEvents'],
+  ['recordBatch'],
+];
+
+/** Those that write nothing, whatever rows they answer. */
+export const POSTGRES_LOOKS = looksAmong(POSTGRES_STATEMENTS);
+
+/** Adds up parts of the counts; what others add up at this moment is left to them. */
+export const FOLD_COUNTS = `
+  WITH parts AS (
+    DELETE FROM task_counts WHERE ctid = ANY (ARRAY(SELECT ctid FROM task_counts LIMIT ${COUNTS_FOLDED} FOR UPDATE SKIP LOCKED))
+    RETURNING status, lane, tasks)
+  INSERT INTO task_counts (status, lane, tasks)
+  SELECT status, lane, sum(tasks) FROM parts GROUP BY status, lane HAVING sum(tasks) <> 0`;

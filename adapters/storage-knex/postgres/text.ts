@@ -1,0 +1,46 @@
+/**
+ * Postgres' text has no U+0000, and its JSON functions refuse `\u0000` and lone surrogates wherever they meet them. What is
+ * given to a statement is therefore made plain first, and texts that come back are made what they were.
+ *
+ * U+0001 begins an escape: `U+0001 0` stands for U+0000, `U+0001 1` for U+0001 itself. Nearly no text has either, and
+ * equal texts stay equal. The JSON texts that columns keep have neither: JSON escapes both.
+ */
+import type { Row } from '../engine.ts';
+
+/**
+ * The parameter of a statement as JSON text. In a list of objects, what is not plain (`state`, `body`) becomes JSON text
+ * too; `keepsWhole` adds the object itself as its `state`.
+ */
+export function parameterText(parameter: unknown, keepsWhole = false): string {
+  if (!Array.isArray(parameter)) return JSON.stringify(plain(parameter));
+  return JSON.stringify(
+    parameter.map((element: unknown) => {
+      if (!isObject(element)) return plain(element);
+      return columnsOf(keepsWhole ? { ...element, state: element } : element);
+    }),
+  );
+}
+
+/** A row as it was saved. */
+export function rowOf(row: Row): Row {
+  for (const value of Object.values(row)) {
+    if (typeof value === 'string' && value.includes('\u0001'))
+      return Object.fromEntries(Object.entries(row).map(([name, found]) => [name, typeof found === 'string' ? original(found) : found]));
+  }
+  return row;
+}
+
+function columnsOf(element: object): Readonly<Record<string, unknown>> {
+  const columns: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(element) as [string, unknown][])
+    columns[name] = isObject(value) ? JSON.stringify(value) : plain(value);
+  return columns;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+/** A text as Postgres can keep it; any other value as it is. A surrogate without its other half becomes U+FFFD. */
+const plain = (value: unknown): unknown =>
+  typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[\u0000\u0001]/g, (found) => (found === '\u0000' ? '\u00010' : '\u00011')) : value; // prettier-ignore
+
+const original = (text: string): string => text.replace(/\u0001([01])/g, (_, which: string) => (which === '0' ? '\u0000' : '\u0001'));

@@ -1,0 +1,30 @@
+/**
+ * Rows that cannot be read. Who asks for one by its name gets the error; a search over many leaves it out and goes on, since
+ * one damaged row must not stop the queue. Each is logged once.
+ */
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import type { Row } from './row.ts';
+
+/** Rows that are remembered as logged, names. */
+const LOGGED_MAX = 1_000;
+
+/** What a search finds of these rows, without those that cannot be read. */
+export type ReadableOf = <T>(rows: readonly Row[], read: (row: Row) => T) => readonly T[];
+
+export function readableRows(log: Log): ReadableOf {
+  const logged = new Set<string>();
+  return (rows, read) =>
+    rows.flatMap((row) => {
+      try {
+        return [read(row)];
+      } catch (thrown) {
+        if (!AgentcomError.is(thrown, 'AC_STORE_DAMAGED')) throw thrown;
+        if (!logged.has(thrown.message) && logged.size < LOGGED_MAX) {
+          logged.add(thrown.message);
+          log.error('a stored row cannot be read and is left out', { error: thrown });
+        }
+        return [];
+      }
+    });
+}

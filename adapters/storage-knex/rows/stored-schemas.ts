@@ -1,0 +1,102 @@
+/**
+ * What the state of a stored row has to be: the door between the database and the domain. Checked when a row is read from
+ * the database, never when it comes from memory. Fields that are not named here may be anything; numbers that only grow,
+ * names, lists and what is counted with are.
+ */
+import { Type, type TSchema } from 'typebox';
+import { Compile, type Validator } from 'typebox/schema';
+import { KEPT_RESULTS_MAX } from '../../../core/domain/kept-results.ts';
+import { OUTCOMES_KEPT, PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
+import { ATTEMPTS_KEPT } from '../../../core/domain/usage.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { agentIdField, CAPABILITIES_MAX, countField, HELD_MAX, taskIdField } from '../../../core/protocol/fields.ts';
+import { fieldErrors } from '../../../core/protocol/field-errors.ts';
+import { DEPENDENCIES_MAX } from '../../../core/protocol/http-bodies.ts';
+
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const text = Type.String();
+const time = nullable(countField);
+const capabilities = Type.Array(text, { maxItems: CAPABILITIES_MAX });
+
+export const taskSchema = Type.Object({
+  id: taskIdField,
+  priority: Type.Enum([...PRIORITIES]),
+  status: Type.Enum([...STATUSES]),
+  generation: countField,
+  requirement: Type.Object({ capabilities, assignTo: nullable(agentIdField) }),
+  assignedTo: nullable(agentIdField),
+  assignedAtMs: time,
+  acceptedAtMs: time,
+  deadlineAtMs: time,
+  runDeadlineAtMs: time,
+  progressCount: countField,
+  round: countField,
+  retryCount: countField,
+  maxRetries: Type.Integer(),
+  handBacks: countField,
+  parked: Type.Boolean(),
+  avoid: nullable(agentIdField),
+  eligibleAtMs: time,
+  expiresAtMs: time,
+  completeByMs: time,
+  runAtMs: time,
+  ttlMs: time,
+  runMaxMs: time,
+  dependsOn: Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX }),
+  dependentsAfter: nullable(Type.Union([taskIdField, Type.Literal('')])),
+  usage: Type.Object({ attempts: Type.Array(Type.Object({ generation: countField }), { maxItems: ATTEMPTS_KEPT }) }),
+  outcomes: Type.Array(Type.Object({ generation: countField, agentId: agentIdField, report: text, answer: text }), {
+    maxItems: OUTCOMES_KEPT,
+  }),
+  kept: Type.Object({
+    results: Type.Array(Type.Object({ generation: countField, agentId: agentIdField, kind: text, bytes: countField, sha256: text }), {
+      maxItems: KEPT_RESULTS_MAX,
+    }),
+    refused: Type.Array(Type.Object({ agentId: nullable(agentIdField), told: countField, counted: countField })),
+  }),
+  submittedBy: text,
+  createdAtMs: countField,
+  updatedAtMs: countField,
+  eventSeq: countField,
+});
+
+export const agentSchema = Type.Object({
+  id: agentIdField,
+  name: text,
+  capabilities,
+  slots: countField,
+  sessionNumber: countField,
+  madeAtMs: Type.Optional(countField),
+  hubId: nullable(text),
+  connected: Type.Boolean(),
+  connectedAtMs: time,
+  disconnectedAtMs: time,
+  lastHeardAtMs: time,
+  instanceId: nullable(text),
+  processId: Type.Optional(nullable(text)),
+  draining: Type.Boolean(),
+  orders: countField,
+  pausedUntilMs: time,
+  busyUntilMs: time,
+  brokenUntilMs: time,
+  strikes: Type.Array(taskIdField, { maxItems: HELD_MAX }),
+  assignedCount: countField,
+});
+
+/** A check that answers the value, or throws `AC_STORE_DAMAGED` naming the row and what was found instead. */
+export function storedCheck<T>(table: string, schema: TSchema): (value: unknown, id: unknown) => T {
+  let validator: Validator | undefined;
+  return (value, id) => {
+    validator ??= Compile(schema);
+    if (validator.Check(value)) return value as T;
+    const [first] = fieldErrors(validator, value);
+    throw damaged(table, id, first === undefined ? 'is not what it should be' : `${first.field || 'the state'} ${first.detail}`);
+  };
+}
+
+export const damaged = (table: string, id: unknown, what: string, cause?: unknown): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_DAMAGED',
+    `A stored row cannot be read: ${table} ${String(id)}: ${what}. Run agentcom doctor --fsck, and restore a backup if it was not changed by hand.`,
+    { details: { table, id: String(id) }, cause },
+  );

@@ -1,0 +1,162 @@
+/**
+ * The connections of one open database: one that writes, a few that read beside it, one that looks up tokens. Opened and dropped together, so that
+ * after a failure of the disk nothing that was believed before is believed again.
+ */
+import { randomUUID } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
+import type { Knex } from 'knex';
+import type { Database } from 'sqlite3';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import { keepPrepared, sqliteConnection, type SqliteConnection } from './connection.ts';
+import { sqliteFailure } from './failures.ts';
+import { cannotOpen } from './files.ts';
+import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
+import { readersOn, type Readers } from '../one-connection.ts';
+import { migrateSqlite } from './schema.ts';
+
+/**
+ * Pages and streams at the same time; the rest waits in line. Each that runs holds one of the four threads on which Node runs
+ * what blocks, so that one is left for the writer and one for the look-ups of tokens.
+ */
+const READERS_MAX = 2;
+/** What the write-ahead log is cut back to when it has grown. */
+const WAL_BYTES_KEPT = 67_108_864;
+/** Pages of 4 KiB after which the write-ahead log is copied into the database: a page that changed often by then is copied once. */
+const WAL_PAGES = 4_000;
+/** What the writer keeps of the database in memory: of a million tasks, the upper parts of every index and the ends that are written. */
+const CACHE_KIB = 32_768;
+
+export interface SqliteConnections {
+  readonly storeId: string;
+  readonly writer: SqliteConnection;
+  /** Of what the writer saves. */
+  readonly numbers: EventNumbers;
+  readonly readers: Readers;
+  /** One connection that only looks up who may speak. */
+  readonly lookUps: Readers;
+  /** Waits for running reads, then closes all. */
+  close(): Promise<void>;
+}
+
+/** Opens the writer, migrates, brings the log home, then opens the readers. Leaves nothing open when it fails. */
+export async function openSqliteConnections(deps: {
+  readonly file: string;
+  readonly log: Log;
+  /** How long a statement waits for a lock that another program holds. */
+  readonly busyMs: number;
+}): Promise<SqliteConnections> {
+  const { file, log, busyMs } = deps;
+  const { default: knex } = await import('knex');
+  const shared = { client: 'sqlite3', useNullAsDefault: true, log: knexLog(log) };
+  const writerKnex = knex({
+    ...shared,
+    connection: { filename: file },
+    pool: { min: 0, max: 1, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`, ...WRITER_PRAGMAS) },
+  });
+  const readersPool = (max: number): Knex =>
+    knex({
+      ...shared,
+      connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
+      pool: { min: 0, max, afterCreate: readerMade(busyMs) },
+    });
+  const pool = readersPool(READERS_MAX);
+  const lookUpPool = readersPool(1);
+  let raw: Database | undefined;
+  let writer: SqliteConnection | undefined;
+  // May be called again: whoever could not open anew closes what it had once more. Knex releases a connection only once.
+  const close = async (): Promise<void> => {
+    await Promise.all([pool.destroy(), lookUpPool.destroy()]);
+    const held = raw;
+    raw = undefined;
+    await writer?.finalize();
+    if (held !== undefined) await writerKnex.client.releaseConnection(held);
+    await writerKnex.destroy();
+  };
+  try {
+    await migrateSqlite(writerKnex, file);
+    raw = (await writerKnex.client.acquireConnection()) as Database;
+    writer = sqliteConnection(raw);
+    log.info('database opened', { file, ...(await verifyPragmas(writer, file)) });
+    await bringLogHome(writer, file);
+    const storeId = await storeIdOf(writer);
+    for (const statement of SAVE_AT_ONCE) await writer.change(statement);
+    await pool.raw('SELECT store_id FROM store');
+    const [readers, lookUps] = [readersOn(knex, pool, shared), readersOn(knex, lookUpPool, shared)];
+    return { storeId, writer, numbers: { last: null }, readers, lookUps, close };
+  } catch (thrown) {
+    await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
+    throw AgentcomError.is(thrown)
+      ? thrown
+      : cannotOpen(file, `${messageOf(thrown)}. See that it is a whole database on a local disk with room`, thrown);
+  }
+}
+
+const WRITER_PRAGMAS = [
+  'PRAGMA journal_mode = WAL',
+  'PRAGMA synchronous = FULL',
+  'PRAGMA foreign_keys = ON',
+  'PRAGMA temp_store = MEMORY',
+  `PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`,
+  `PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
+  `PRAGMA cache_size = -${CACHE_KIB}`,
+];
+
+/** A new connection of a pool is ready when these have been said to it. */
+const afterCreate =
+  (...pragmas: readonly string[]) =>
+  (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
+    raw.exec(pragmas.join(';'), (error) => done(error, raw));
+  };
+
+const readerMade =
+  (busyMs: number) =>
+  (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
+    keepPrepared(raw);
+    afterCreate(`PRAGMA busy_timeout = ${busyMs}`)(raw, done);
+  };
+
+/**
+ * SQLite answers a pragma that it cannot follow with what it does instead, not with an error. Answers what was read back, for the log:
+ * no other connection can see it.
+ */
+async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Readonly<Record<string, unknown>>> {
+  const wanted = { journal_mode: 'wal', synchronous: 2, foreign_keys: 1 };
+  const read: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(wanted)) {
+    const found = (read[name] = (await writer.rows(`PRAGMA ${name}`))[0]?.[name]);
+    if (found !== value)
+      throw cannotOpen(file, `${name} is ${String(found)}, wanted ${value}. Put it on a local disk; network folders cannot do this`);
+  }
+  return read;
+}
+
+/**
+ * Copies the write-ahead log into the database and syncs both. After a sync that failed, what the system shows of a file
+ * need not be on its disk; after this it is, or opening fails.
+ */
+async function bringLogHome(writer: SqliteConnection, file: string): Promise<void> {
+  const [answer] = await writer.rows('PRAGMA wal_checkpoint(TRUNCATE)');
+  if (answer?.['busy'] !== 0)
+    throw sqliteFailure(
+      Object.assign(new Error('readers of another program are in the way'), { code: 'SQLITE_BUSY' }),
+      'bring the log home',
+      file,
+    );
+}
+
+async function storeIdOf(writer: SqliteConnection): Promise<string> {
+  await writer.change(
+    `INSERT INTO store (only_row, store_id) VALUES (1, ?1) ON CONFLICT (only_row) DO NOTHING`,
+    `store-${randomUUID().replaceAll('-', '')}`,
+  );
+  const [row] = await writer.rows('SELECT store_id FROM store');
+  return row?.['store_id'] as string;
+}
+
+const knexLog = (log: Log): Knex.Logger => ({
+  debug: (message: unknown) => log.debug('knex', { message }),
+  warn: (message: unknown) => log.warn('knex', { message }),
+  error: (message: unknown) => log.error('knex', { message }),
+  deprecate: (method: string, alternative: string) => log.warn('knex deprecates', { method, alternative }),
+});

@@ -1,0 +1,186 @@
+/** SQLite behind the stores: one writer in turn, readers beside it, everything opened anew after the disk has failed. */
+import type { Knex } from 'knex';
+import type { StoreClock } from '../../../core/domain/store-clock.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import { NO_CALLS } from '../../../core/ports/hub-calls.ts';
+import { oneAtATime } from '../../../core/ports/opening.ts';
+import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
+import type { Engine, OpenEngine } from '../engine.ts';
+import type { SqliteConnection } from './connection.ts';
+import { openSqliteConnections, type SqliteConnections } from './connections.ts';
+import { prepareSqliteFiles, refuseUnfinishedRestore } from './files.ts';
+import { takeSqliteLock } from './lock.ts';
+import { isDistrusted, sqliteFailure } from './failures.ts';
+import { claimSqliteFile } from './schema.ts';
+import { sqliteRead, sqliteTransaction } from './transaction.ts';
+import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
+
+/** One hub at a time; what was committed is on disk. */
+export const SQLITE_CAPABILITIES: StoreCapabilities = { durable: true, shared: false };
+
+/** A longer read would keep the write-ahead log from being cut back. */
+export const READ_MS_MAX = 5_000;
+
+/** How long a statement waits for a lock that another program holds. */
+const BUSY_MS = 5_000;
+
+/** `file`: absolute. `clock`: limits reads in time. `busyMs`: how long to wait for another program's lock, default 5,000. */
+export interface SqliteEngineDeps {
+  readonly file: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly busyMs?: number | undefined;
+}
+
+export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
+  name: 'sqlite',
+  capabilities: SQLITE_CAPABILITIES,
+  calls: NO_CALLS,
+  open: () => openSqliteEngine(deps),
+});
+
+async function openSqliteEngine({ file, clock, log, busyMs = BUSY_MS }: SqliteEngineDeps): Promise<OpenEngine> {
+  await refuseUnfinishedRestore(file);
+  const files = await prepareSqliteFiles(file);
+  const lock = await takeSqliteLock(files);
+  try {
+    await claimSqliteFile(files.database);
+    const connect = () => openSqliteConnections({ file: files.database, log, busyMs });
+    const connections = await connect();
+    const opened = { file: files.database, clock, log, connect, connections, release: lock.release };
+    try {
+      const source = { wallMs: () => clock.nowMs(), monotonicMs: () => clock.monotonicMs() };
+      const [row] = await connections.writer.rows(READ_CLOCK);
+      const storeClock = storeClockIn(row, { source, log, place: files.database });
+      await saveClock(connections.writer, storeClock);
+      return openedEngine({ ...opened, storeClock });
+    } catch (thrown) {
+      await connections.close();
+      throw sqliteFailure(thrown, "read the store's clock", files.database);
+    }
+  } catch (thrown) {
+    await lock.release();
+    throw thrown;
+  }
+}
+
+/**
+ * open ── the disk failed ──► distrusted ── next need, opened anew ──► open
+ *   └──────────────────────── close ──► closed ◄──┘
+ */
+function openedEngine(opened: {
+  readonly file: string;
+  /** The machine's. */
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly log: Log;
+  readonly connect: () => Promise<SqliteConnections>;
+  readonly connections: SqliteConnections;
+  readonly release: () => Promise<void>;
+}): OpenEngine {
+  const { file, clock, storeClock, log } = opened;
+  let savedMs = storeClock.nowMs();
+  const inTurn = oneAtATime();
+  let state: { readonly kind: 'open' | 'distrusted'; readonly connections: SqliteConnections } | { readonly kind: 'closed' } = {
+    kind: 'open',
+    connections: opened.connections,
+  };
+
+  const distrust = (of: SqliteConnections) => (why: unknown) => {
+    if (state.kind !== 'open' || state.connections !== of) return;
+    log.error('storage failed; it is opened anew before it is used again', { file, error: messageOf(why) });
+    state = { kind: 'distrusted', connections: of };
+  };
+
+  /** Connections to believe. In turn only, since it may have to open them. */
+  const believed = async (): Promise<SqliteConnections> => {
+    if (state.kind === 'closed') throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "sqlite": "${file}" was closed.`);
+    if (state.kind === 'open') return state.connections;
+    try {
+      await state.connections.close();
+      const connections = await opened.connect();
+      state = { kind: 'open', connections };
+      return connections;
+    } catch (thrown) {
+      const message = `Storage "sqlite" failed and cannot be opened anew yet; it is tried again when it is next needed. ${messageOf(thrown)}`;
+      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown, details: { file } });
+    }
+  };
+
+  const readBy = async <T>(of: 'readers' | 'lookUps', work: (snapshot: Knex) => Promise<T>, asksOnce: boolean): Promise<T> => {
+    for (;;) {
+      const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
+      let hasBegun = false;
+      const begin = (): void => void (hasBegun = true);
+      const options = { file, clock, readMs: READ_MS_MAX, work, asksOnce, begin, distrust: distrust(connections) };
+      try {
+        return await sqliteRead(connections[of], options);
+      } catch (thrown) {
+        // What waits for a connection while all are opened anew is refused by those that are closed: the new ones read it.
+        if (hasBegun || (state.kind === 'open' && state.connections === connections)) throw thrown;
+      }
+    }
+  };
+  const read: OpenEngine['read'] = (work, asksOnce = false) => readBy('readers', work, asksOnce);
+
+  /** Outside the batches, so that none is slowed by it. That it failed harms nobody: the next one says more. */
+  const keepClock = async (): Promise<void> => {
+    if (state.kind !== 'open') return;
+    const { connections } = state;
+    try {
+      await saveClock(connections.writer, storeClock);
+    } catch (thrown) {
+      if (isDistrusted(thrown)) distrust(connections)(thrown);
+      log.warn("the mark of the store's clock could not be written", { file, error: messageOf(thrown) });
+    }
+  };
+
+  return {
+    storeId: opened.connections.storeId,
+
+    clock: storeClock,
+
+    write: (batchId, work) =>
+      inTurn(async () => {
+        const connections = await believed();
+        const { writer, numbers } = connections;
+        storeClock.step();
+        const write = { file, clock: storeClock, numbers, batchId, work, distrust: distrust(connections) };
+        try {
+          return await sqliteTransaction(writer, write);
+        } finally {
+          if (storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
+            savedMs = storeClock.nowMs();
+            void inTurn(keepClock);
+          }
+        }
+      }),
+
+    read,
+    lookUp: (work) => readBy('lookUps', work, true),
+
+    committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),
+
+    close: () =>
+      inTurn(async () => {
+        if (state.kind === 'closed') return;
+        await keepClock();
+        const { connections } = state;
+        state = { kind: 'closed' };
+        try {
+          await connections.close();
+        } finally {
+          await opened.release();
+        }
+      }),
+  };
+}
+
+const SAVE_CLOCK = `UPDATE store SET clock_mark = max(coalesce(clock_mark, 0), ?1 ->> 0), clock_offset = ?1 ->> 1, removals_from = ?1 ->> 2`;
+
+async function saveClock(writer: SqliteConnection, clock: StoreClock): Promise<void> {
+  const { markMs, offsetMs, removalsFromMs } = clock.state;
+  await writer.change(SAVE_CLOCK, JSON.stringify([markMs, offsetMs, removalsFromMs]));
+}

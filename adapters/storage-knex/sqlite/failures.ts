@@ -1,0 +1,75 @@
+/** What SQLite's errors mean for a hub. Decided by SQLite's code, never by its text. */
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+
+/** Another try may work: somebody else holds a lock. */
+const BUSY = new Set(['SQLITE_BUSY', 'SQLITE_LOCKED']);
+
+/** The disk, the file or the machine is at fault, and what the connection believes may not be what the disk has. */
+const DISTRUSTED = new Set([
+  'SQLITE_FULL',
+  'SQLITE_IOERR',
+  'SQLITE_CORRUPT',
+  'SQLITE_NOTADB',
+  'SQLITE_CANTOPEN',
+  'SQLITE_READONLY',
+  'SQLITE_PERM',
+  'SQLITE_AUTH',
+  'SQLITE_NOMEM',
+  'SQLITE_PROTOCOL',
+  'SQLITE_NOLFS',
+]);
+
+/** The file itself is wrong; no new connection changes that. */
+const DAMAGED = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB']);
+
+/** SQLite's own name of the error; undefined for any other error. */
+export function sqliteCodeOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
+  const { code } = thrown;
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
+}
+
+export const isBusy = (thrown: unknown): boolean => BUSY.has(sqliteCodeOf(thrown) ?? '');
+
+/** Whether the connection must be opened anew before anything it says is believed. */
+export const isDistrusted = (thrown: unknown): boolean => DISTRUSTED.has(sqliteCodeOf(thrown) ?? '');
+
+/** The error that the stores' callers get. `doing` goes on after "Cannot". */
+export function sqliteFailure(thrown: unknown, doing: string, file: string): AgentcomError {
+  if (AgentcomError.is(thrown)) return thrown;
+  const what = `Cannot ${doing} in "${file}": ${messageOf(thrown)}.`;
+  const options = { cause: thrown, details: { file, sqlite: sqliteCodeOf(thrown) ?? null } };
+  if (isBusy(thrown))
+    return new AgentcomError('AC_STORE_RETRY', `${what} Another program holds a lock on it. Try again, or close that program.`, options);
+  if (sqliteCodeOf(thrown) === 'SQLITE_INTERRUPT')
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It took too long and was stopped. Ask for less.`, options);
+  if (DAMAGED.has(sqliteCodeOf(thrown) ?? ''))
+    return new AgentcomError(
+      'AC_STORE_UNAVAILABLE',
+      `${what} The file is damaged. Stop the hub, see what is wrong with agentcom doctor --fsck, and restore the newest backup: agentcom restore FILE --force.`,
+      options,
+    );
+  if (isDistrusted(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
+    return new AgentcomError(
+      'AC_STORE_UNAVAILABLE',
+      `${what} Look after the disk (space, mount, rights); it is opened anew by itself.`,
+      options,
+    );
+  return new AgentcomError('AC_INTERNAL', what, options);
+}
+
+/** A read whose BEGIN or COMMIT failed: its connection may be amid a transaction, and is given up. */
+export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_UNAVAILABLE',
+    `Cannot read in "${file}": ${messageOf(thrown)}. The connection was left amid a transaction and is opened anew by itself. Try again.`,
+    { cause: thrown, details: { file, sqlite: sqliteCodeOf(thrown) ?? null } },
+  );
+
+/** A COMMIT that failed after it may have reached the disk. */
+export const commitUnknown = (thrown: unknown, batchId: string | null, file: string): AgentcomError =>
+  new AgentcomError(
+    'AC_COMMIT_UNKNOWN',
+    `Cannot tell whether batch ${batchId ?? '(none)'} was committed in "${file}": ${messageOf(thrown)}. Ask whether it was, once the disk is well.`,
+    { cause: thrown, details: { file, batchId, sqlite: sqliteCodeOf(thrown) ?? null } },
+  );

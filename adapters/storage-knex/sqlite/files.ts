@@ -1,0 +1,95 @@
+/**
+ * The database's file and folder: made for this user alone, and refused when others may read them.
+ *
+ * A file that SQLite has open is never opened here a second time: closing it would drop SQLite's locks, which the system
+ * keeps for the process and not for the handle.
+ */
+import { mkdir, open, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+
+export interface SqliteFiles {
+  /** The database, with links followed, so that one database has one name. */
+  readonly database: string;
+  /** The database whose lock says that a hub uses the one beside it. */
+  readonly lock: string;
+}
+
+/** Makes what is missing. Fails with `AC_STORAGE_OPEN` or `AC_DATA_DIR`, naming the file and what to do. */
+export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
+  const folder = path.dirname(file);
+  try {
+    await makeFolder(folder);
+    const isNew = await makeFile(file);
+    const database = await realpath(file);
+    const lock = path.join(path.dirname(database), 'hub.lock');
+    const lockIsNew = await makeFile(lock);
+    if (isNew || lockIsNew) await syncFolder(path.dirname(database));
+    await refuseIfShared(database);
+    return { database, lock };
+  } catch (thrown) {
+    if (AgentcomError.is(thrown)) throw thrown;
+    throw cannotOpen(
+      file,
+      `${messageOf(thrown)}. Let this user write to "${folder}", or set storage.file or hub.dataDir to another place`,
+      thrown,
+    );
+  }
+}
+
+/** A restore that was ended after it had put the store aside: a hub would begin with an empty one. */
+export async function refuseUnfinishedRestore(file: string): Promise<void> {
+  const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => null))?.size ?? 0;
+  if ((await sizeOf(file)) > 0 || (await sizeOf(`${file}.restoring`)) === 0) return;
+  throw cannotOpen(
+    file,
+    `\`agentcom restore\` was ended on the way, and the store lies beside it as "${file}.before-…". Run \`agentcom restore\` again`,
+  );
+}
+
+/** `why` says what was found and what to do. */
+export const cannotOpen = (file: string, why: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${why}.`, { cause, details: { file } });
+
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = path.dirname(made)) await syncFolder(path.dirname(made));
+}
+
+/** Whether the file was made. It is only ever created here, never opened when it is there. */
+async function makeFile(file: string): Promise<boolean> {
+  try {
+    const handle = await open(file, 'wx', 0o600);
+    await handle.close();
+    return true;
+  } catch (thrown) {
+    if (isExisting(thrown)) return false;
+    throw thrown;
+  }
+}
+
+const isExisting = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST';
+
+/** Puts the names of new files on disk; Windows cannot and need not. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function refuseIfShared(database: string): Promise<void> {
+  const found = await stat(database);
+  if (!found.isFile()) throw cannotOpen(database, 'it is not a regular file. Set storage.file to one');
+  const others = found.mode & 0o077;
+  if (process.platform === 'win32' || others === 0) return;
+  throw new AgentcomError(
+    'AC_DATA_DIR',
+    `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, wanted 600). Run: chmod 600 "${database}"`,
+    { details: { file: database, mode: found.mode & 0o777 } },
+  );
+}

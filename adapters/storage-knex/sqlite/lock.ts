@@ -1,0 +1,34 @@
+/**
+ * Keeps a second hub off a database: a small database beside it, held in `BEGIN EXCLUSIVE` for the hub's life. The system
+ * lets go of it at the moment the process is gone, however it went. The database itself stays free for readers.
+ */
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { openSqlite } from './connection.ts';
+import { isBusy } from './failures.ts';
+import { cannotOpen, type SqliteFiles } from './files.ts';
+
+export interface SqliteLock {
+  release(): Promise<void>;
+}
+
+/** Fails with `AC_STORAGE_LOCKED` at once when another hub holds it. */
+export async function takeSqliteLock(files: SqliteFiles): Promise<SqliteLock> {
+  const { default: sqlite3 } = await import('sqlite3');
+  let held: Awaited<ReturnType<typeof openSqlite>> | undefined;
+  try {
+    held = await openSqlite(files.lock, sqlite3.OPEN_READWRITE);
+    await held.connection.rows('PRAGMA busy_timeout = 0');
+    await held.connection.rows('PRAGMA journal_mode = OFF');
+    await held.connection.change('BEGIN EXCLUSIVE');
+    return { release: held.close };
+  } catch (thrown) {
+    await held?.close();
+    if (!isBusy(thrown))
+      throw cannotOpen(files.lock, `${String(thrown)}. It is only a lock: let this user write it, or remove it while no hub runs`, thrown);
+    throw new AgentcomError(
+      'AC_STORAGE_LOCKED',
+      `Cannot open storage "sqlite": another hub uses "${files.database}" (it holds "${files.lock}"). Stop that hub, or set hub.dataDir to another folder.`,
+      { details: { file: files.database, lock: files.lock } },
+    );
+  }
+}

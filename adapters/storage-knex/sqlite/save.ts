@@ -1,0 +1,67 @@
+/**
+ * All that a batch saves as one statement, which is its own transaction: a statement of its own costs the loop and SQLite's
+ * thread a hand-over each, which takes longer than most of them. The statement inserts a row into a view, whose columns are
+ * the rows of each kind as JSON; the view's trigger is made of the statements that save them one after the other.
+ */
+import type { SavedRows } from '../engine.ts';
+import type { SqliteConnection } from './connection.ts';
+import { sqliteCodeOf } from './failures.ts';
+import { INSERT_NUMBERED_EVENTS, SQLITE_STATEMENTS } from './statements.ts';
+
+/** What is raised where an event that was to be new was there before: nothing was saved. */
+const REPEATED = 'agentcom: an event was saved before';
+/** What is raised where a changed task was never inserted. */
+const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
+
+/** The kinds in the order in which they are saved, each with its statement. */
+const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
+  ['insertTasks', SQLITE_STATEMENTS.insertTasks],
+  ['insertBodies', SQLITE_STATEMENTS.insertBodies],
+  ['insertDependencies', SQLITE_STATEMENTS.insertDependencies],
+  ['updateTasks', SQLITE_STATEMENTS.updateTasks, NEVER_INSERTED],
+  ['saveResults', SQLITE_STATEMENTS.saveResults],
+  ['saveAgents', SQLITE_STATEMENTS.saveAgents],
+  ['clearStops', SQLITE_STATEMENTS.clearStops],
+  ['saveStops', SQLITE_STATEMENTS.saveStops],
+  ['insertKeys', SQLITE_STATEMENTS.insertKeys],
+  ['insertMail', SQLITE_STATEMENTS.insertMail],
+  ['insertEvents', INSERT_NUMBERED_EVENTS, REPEATED],
+];
+
+/** `text` as a step of the trigger: it reads its column of the new row where it would read its parameter. */
+const stepOf = (text: string, column: string): string => `${text.replaceAll('?1', `NEW.${column}`)};`;
+
+/** Run once on a connection that saves so. */
+export const SAVE_AT_ONCE: readonly string[] = [
+  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind)].map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
+    ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}
+    ${STEPS.map(([kind, statement, raised]) =>
+      raised === undefined
+        ? stepOf(statement, kind)
+        : `${stepOf(statement, kind)} SELECT RAISE(ABORT, '${raised}') WHERE changes() <> json_array_length(coalesce(NEW.${kind}, '[]'));`,
+    ).join('\n')}
+  END`,
+];
+
+/** Its parameters: `parametersOf`. */
+export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS].map((_, index) => `?${index + 1}`).join(', ')})`;
+
+export const parametersOf = (batchId: string, rows: SavedRows): readonly (string | null)[] => [
+  JSON.stringify(batchId),
+  ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : JSON.stringify(rows[kind]))),
+];
+
+export const isRepeat = (thrown: unknown): boolean =>
+  sqliteCodeOf(thrown) === 'SQLITE_CONSTRAINT' && thrown instanceof Error && thrown.message.endsWith(REPEATED);
+
+/** Where the numbers of events stand on a connection. */
+export interface EventNumbers {
+  /** The number of the newest event; null: to be looked up. */
+  last: number | null;
+}
+
+export async function lastEventNumber(connection: SqliteConnection): Promise<number> {
+  const [row] = await connection.rows(`SELECT seq FROM sqlite_sequence WHERE name = 'task_events'`);
+  return Number(row?.['seq'] ?? 0);
+}

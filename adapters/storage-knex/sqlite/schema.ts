@@ -1,0 +1,82 @@
+/** Makes the schema what this program wants, and refuses files that are not ours or too new for us. */
+import type { Knex } from 'knex';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
+import type { Row } from '../engine.ts';
+import type { Migration } from '../migrations/migration.ts';
+import { damageOfSteps, refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { openSqlite } from './connection.ts';
+import { cannotOpen } from './files.ts';
+
+/** "AgtC", in the header of every database of ours. */
+const APPLICATION_ID = 0x41677443;
+
+/** Looks at the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
+export async function claimSqliteFile(file: string): Promise<void> {
+  const { default: sqlite3 } = await import('sqlite3');
+  const looked = await openSqlite(file, sqlite3.OPEN_READWRITE);
+  try {
+    const [header] = await looked.connection.rows('PRAGMA application_id');
+    if (header?.['application_id'] === APPLICATION_ID) return;
+    const [content] = await looked.connection.rows('SELECT count(*) AS things FROM sqlite_master');
+    if (header?.['application_id'] !== 0 || content?.['things'] !== 0)
+      throw cannotOpen(file, 'it is a database of another program. Set storage.file to a file of its own');
+    await looked.connection.rows(`PRAGMA application_id = ${APPLICATION_ID}`);
+  } catch (thrown) {
+    throw AgentcomError.is(thrown)
+      ? thrown
+      : cannotOpen(file, `${messageOf(thrown)}. Set storage.file to a database of this hub, or to a new file`, thrown);
+  } finally {
+    await looked.close();
+  }
+}
+
+/**
+ * Takes the steps that are missing, all in one transaction: a hub killed half-way finds the schema as it was.
+ * Fails with `AC_SCHEMA_UNKNOWN` when the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when
+ * it has only a part of a store.
+ */
+export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
+  const config: Knex.MigratorConfig = {
+    migrationSource: {
+      getMigrations: async () => [...ALL_MIGRATIONS],
+      getMigrationName: (migration: Migration) => migration.name,
+      getMigration: async (migration: Migration) => ({
+        up: async (transaction: Knex) => {
+          for (const statement of migration.sqlite) await transaction.raw(statement);
+          const run = async (sql: string, parameter?: string): Promise<readonly Row[]> =>
+            (await transaction.raw(sql, parameter === undefined ? [] : [parameter])) as readonly Row[];
+          await migration.code?.({ dialect: 'sqlite', rows: run, change: async (sql, parameter) => void (await run(sql, parameter)) });
+        },
+        down: () => Promise.reject(new AgentcomError('AC_INTERNAL', 'The schema only goes forward. Restore a backup instead.')),
+      }),
+    } satisfies Knex.MigrationSource<Migration>,
+    tableName: 'migrations',
+    disableMigrationsListValidation: true,
+  };
+  const [taken] = (await writer.migrate.list(config)) as [readonly { readonly name: string }[], unknown];
+  refuseUnknownSteps(
+    'sqlite',
+    `file "${file}"`,
+    taken.map(({ name }) => name),
+  );
+  // The lock on hub.lock says that nobody else migrates: a migrator's lock still set is that of one that was killed.
+  await writer.migrate.forceFreeMigrationsLock(config);
+  await writer.migrate.latest(config);
+}
+
+/** What keeps this program from reading a database as it is, without a change to it: none when nothing does. */
+export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly string[]> {
+  return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : ['it is no database of a hub'];
+}
+
+/** Whether it says that it is a database of ours. */
+export async function isOfHub(rows: (sql: string) => Promise<readonly Row[]>): Promise<boolean> {
+  return (await rows('PRAGMA application_id'))[0]?.['application_id'] === APPLICATION_ID;
+}
+
+/** The steps that an SQLite database of ours has taken, oldest first. */
+export async function stepsTaken(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly string[]> {
+  const [table] = await rows("SELECT count(*) AS tables FROM sqlite_master WHERE name = 'migrations'");
+  return table?.['tables'] === 0 ? [] : (await rows('SELECT name FROM migrations ORDER BY id')).map((row) => String(row['name']));
+}

@@ -1,0 +1,311 @@
+/**
+ * SQLite's text of the statements. `json_each(?1)` makes rows of the parameter; a statement that must not wander off its
+ * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
+ */
+import { KEPT_CHANGING, type Statements } from '../statements.ts';
+
+const NAMES = '(SELECT value FROM json_each(?1))';
+const LANES = '(SELECT 0 AS lane UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)';
+const WAITS = `status = 'queued' AND parked = 0`;
+/** The first requirement key of waiting tasks for which `condition` holds: one step on the index. */
+const firstKey = (condition: string): string =>
+  `(SELECT requirement_key FROM tasks INDEXED BY tasks_claimable WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;
+
+/** The parameter's elements as rows, each made once: read straight from json_each, every field would make its element anew. */
+const GIVEN = 'WITH given AS MATERIALIZED (SELECT key, value FROM json_each(?1))';
+/** A field of an element, as SQL's value of it. */
+const field = (name: string): string => `value ->> '$.${name}'`;
+/** A field of an element, as JSON text. */
+const json = (name: string): string => `value -> '$.${name}'`;
+
+/** Inserts a row for each element, in their order; `columns` says what each takes of its element. */
+const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string): string => `
+    INSERT INTO ${table} (${Object.keys(columns).join(', ')})
+    ${GIVEN}
+    SELECT ${Object.values(columns).join(', ')} FROM given WHERE true ORDER BY key
+    ON CONFLICT ${conflict}`;
+
+/** Whether a task that is neither completed nor cancelled depends on that one. */
+const isNeeded = (id: string): string => `EXISTS (
+      SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
+      WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
+
+const HAS_STOPS = 'EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id) AS has_stops';
+const ACTIVE_AGENTS = `
+    SELECT id, ${HAS_STOPS} FROM agents
+    WHERE id IN (
+      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
+      UNION SELECT agent_id FROM pending_stops)
+      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
+    ORDER BY id`;
+
+/** What each column takes of the element that is given for it. */
+const TASK_COLUMNS = {
+  id: field('id'),
+  status: field('status'),
+  lane: field('lane'),
+  parked: field('parked'),
+  requirement_key: field('requirementKey'),
+  assigned_to: field('assignedTo'),
+  ready_at: field('readyAt'),
+  due_at: field('dueAt'),
+  submitted_by: field('submittedBy'),
+  created_at: field('createdAt'),
+  ended_at: field('endedAt'),
+  state: json('state'),
+};
+/** What a transition may change. The rest never does, and its indexes are left alone. */
+const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'ended_at', 'state'] as const;
+const EVENT_COLUMNS = {
+  task_id: field('taskId'),
+  seq: field('seq'),
+  event: field('event'),
+  at: field('atMs'),
+  agent_id: field('agentId'),
+  generation: field('generation'),
+  session: field('session'),
+  details: `nullif(${json('details')}, 'null')`,
+};
+/** Saves events that have their numbers already. */
+export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: field('id'), ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
+const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
+const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
+const KEPT_NAME = { task_id: field('taskId'), generation: field('generation'), agent_id: field('agentId') };
+const KEPT_COLUMNS = {
+  ...KEPT_NAME,
+  kind: field('kind'),
+  reason: field('reason'),
+  bytes: field('bytes'),
+  sha256: field('sha256'),
+  kept_at: field('keptAt'),
+  result: field('result'),
+  details: field('details'),
+};
+const KEY_COLUMNS = {
+  owner: field('owner'),
+  key: field('key'),
+  digest: field('digest'),
+  task_ids: json('taskIds'),
+  created_at: field('createdAtMs'),
+};
+const TOKEN_COLUMNS = {
+  id: field('id'),
+  name: field('name'),
+  role: field('role'),
+  agent_id: field('agentId'),
+  hash: field('hash'),
+  prefix: field('prefix'),
+  capabilities: field('capabilities'),
+  max_slots: field('maxSlots'),
+  created_at: field('createdAtMs'),
+  revoked_at: field('revokedAtMs'),
+  expires_at: field('expiresAtMs'),
+  last_used_at: field('lastUsedAtMs'),
+};
+
+const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > (?1 ->> '$.nowMs'))`;
+
+export const SQLITE_STATEMENTS: Statements = {
+  recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$')`,
+  probe: 'UPDATE store SET probes = probes + 1',
+
+  loadTasks: `SELECT state, id FROM tasks WHERE id IN ${NAMES}`,
+  // One hub has the file to itself: nothing is locked, and what belongs to what is named is looked for apart.
+  loadAllTasks: `SELECT id, state FROM tasks WHERE id IN (SELECT value FROM json_each(?1 -> '$.tasks'))`,
+  readTasks: `SELECT id, state FROM tasks WHERE id IN ${NAMES}`,
+  loadTombstones: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
+  loadAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
+  takeAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
+  readAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
+  loadKeys: `
+    SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
+    FROM json_each(?1) AS named CROSS JOIN idempotency_keys AS k
+    WHERE k.owner = named.${field('owner')} AND k.key = named.${field('key')}`,
+  loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id IN ${NAMES}`,
+
+  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks. All ranges go on
+  // in turn, and each ends with a step to nowhere.
+  waitingRequirements: `
+    WITH RECURSIVE keys (requirement_key, until) AS (
+      SELECT ${firstKey("AND requirement_key >= (range.value ->> '$.from') AND requirement_key < (range.value ->> '$.until')")}, range.value ->> '$.until'
+      FROM json_each(?1, '$.ranges') AS range
+      UNION ALL
+      SELECT ${firstKey('AND requirement_key > keys.requirement_key AND requirement_key < keys.until')}, keys.until
+      FROM keys WHERE keys.requirement_key IS NOT NULL
+      LIMIT (?1 ->> '$.steps')
+    ), firsts AS (
+      SELECT keys.requirement_key, (
+        SELECT t.rowid FROM ${LANES} AS lanes CROSS JOIN tasks AS t INDEXED BY tasks_claimable
+        WHERE t.requirement_key = keys.requirement_key AND t.lane = lanes.lane AND t.status = 'queued' AND t.parked = 0
+          AND t.ready_at <= (?1 ->> '$.nowMs')
+        LIMIT 1) AS task
+      FROM keys WHERE keys.requirement_key IS NOT NULL
+    )
+    SELECT t.state FROM firsts LEFT JOIN tasks AS t ON t.rowid = firsts.task ORDER BY firsts.requirement_key`,
+
+  // One short walk on the index for each key and lane, however many tasks wait elsewhere.
+  claimable: `
+    SELECT t.state
+    FROM json_each(?1, '$.keys') AS wanted CROSS JOIN ${LANES} AS lanes CROSS JOIN tasks AS t
+    WHERE t.rowid IN (
+      SELECT c.rowid FROM tasks AS c INDEXED BY tasks_claimable
+      WHERE c.requirement_key = wanted.value AND c.lane = lanes.lane AND c.status = 'queued' AND c.parked = 0
+        AND c.ready_at <= (?1 ->> '$.nowMs')
+      ORDER BY c.ready_at, c.id LIMIT (?1 ->> '$.limitPerLane'))
+    ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
+
+  due: `
+    SELECT state FROM tasks INDEXED BY tasks_due
+    WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
+    ORDER BY due_at, id LIMIT (?1 ->> '$.limit')`,
+  dueAssignees: `
+    SELECT DISTINCT assigned_to FROM (
+      SELECT assigned_to FROM tasks INDEXED BY tasks_due
+      WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
+      ORDER BY due_at, id LIMIT (?1 ->> '$.limit'))
+    WHERE assigned_to IS NOT NULL`,
+  dependents: `
+    SELECT naming.place, t.id, t.status = 'blocked' AS waits, CASE t.status WHEN 'blocked' THEN t.state END AS state
+    FROM (
+      SELECT named.key AS place, d.task_id
+      FROM json_each(?1, '$.of') AS named CROSS JOIN task_dependencies AS d
+      WHERE d.depends_on = named.${field('id')} AND d.task_id IN (
+        SELECT one.task_id FROM task_dependencies AS one
+        WHERE one.depends_on = named.${field('id')} AND one.task_id > named.${field('after')}
+        ORDER BY one.task_id LIMIT (?1 ->> '$.limit'))
+      ORDER BY named.key, d.task_id LIMIT (?1 ->> '$.limit')) AS naming CROSS JOIN tasks AS t
+    WHERE t.id = naming.task_id
+    ORDER BY naming.place, t.id`,
+  someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
+  liveTasks: `
+    SELECT t.state FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
+    WHERE t.assigned_to = named.value AND t.status = 'assigned'
+    ORDER BY t.id`,
+  pendingStops: `SELECT state FROM pending_stops WHERE agent_id IN ${NAMES} ORDER BY task_id, generation`,
+  heldCounts: `
+    SELECT named.value AS agent_id,
+      (SELECT count(*) FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = named.value)
+      + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.value) AS held
+    FROM (SELECT DISTINCT value FROM json_each(?1)) AS named`,
+  activeAgents: ACTIVE_AGENTS,
+  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (?1 ->> '$') ORDER BY id`,
+  // One hub has the file to itself.
+  takeDuty: `SELECT 1 AS taken WHERE ?1 IS NOT NULL`,
+  prolongHub: `UPDATE hubs SET lease_until = ?1 ->> '$.untilMs' WHERE hub_id = (?1 ->> '$.hubId')`,
+  insertHub: `INSERT INTO hubs (hub_id, lease_until) VALUES (?1 ->> '$.hubId', ?1 ->> '$.untilMs') ON CONFLICT (hub_id) DO NOTHING`,
+  deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= (?1 ->> '$.nowMs') ORDER BY hub_id`,
+  hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
+  removeHubs: `DELETE FROM hubs WHERE hub_id IN ${NAMES}`,
+  dropMail: `DELETE FROM hub_mail WHERE hub_id NOT IN (SELECT hub_id FROM hubs)`,
+  takeMail: `
+    DELETE FROM hub_mail WHERE place IN (
+      SELECT place FROM hub_mail INDEXED BY hub_mail_by_hub WHERE hub_id = (?1 ->> '$.hubId') ORDER BY place LIMIT (?1 ->> '$.limit'))
+    RETURNING place, state`,
+
+  insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
+  insertBodies: insert('task_bodies', { task_id: field('taskId'), body: json('body') }, '(task_id) DO NOTHING'),
+  insertDependencies: insert('task_dependencies', { depends_on: field('dependsOn'), task_id: field('taskId') }, 'DO NOTHING'),
+  updateTasks: `
+    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given.${TASK_COLUMNS[column]}`).join(', ')}
+    FROM (${GIVEN} SELECT value FROM given) AS given WHERE tasks.id = given.${field('id')}`,
+  insertEvents: `${insert('task_events', EVENT_COLUMNS, '(task_id, seq) DO NOTHING')} RETURNING id, task_id, seq`,
+  findEvents: `
+    SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
+    WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
+  saveResults: insert('task_results', { task_id: field('taskId'), json: field('json') }, '(task_id) DO UPDATE SET json = excluded.json'),
+  saveKept: insert(
+    'task_kept_results',
+    KEPT_COLUMNS,
+    `(task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+  ),
+  dropKept: `
+    DELETE FROM task_kept_results
+    WHERE (task_id, generation, agent_id) IN (SELECT ${Object.values(KEPT_NAME).join(', ')} FROM json_each(?1))`,
+  saveAgents: insert(
+    'agents',
+    AGENT_COLUMNS,
+    '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
+  ),
+  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
+  saveStops: insert(
+    'pending_stops',
+    { ...STOP_COLUMNS, state: 'value' },
+    '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state',
+  ),
+  clearStops: `
+    DELETE FROM pending_stops
+    WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
+  insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+  insertMail: `
+    INSERT INTO hub_mail (id, hub_id, state)
+    ${GIVEN}
+    SELECT ${field('id')}, ${field('hubId')}, value FROM given WHERE ${field('hubId')} IN (SELECT hub_id FROM hubs) ORDER BY key
+    ON CONFLICT (id) DO NOTHING`,
+
+  // Ended longest ago first; what is depended on or still being stopped is stepped over.
+  removable: `
+    SELECT t.ended_at, t.id, CASE WHEN t.due_at IS NULL
+      AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ?1 ->> '$.deadBeforeMs' ELSE ?1 ->> '$.endedBeforeMs' END
+      AND t.id IS NOT (SELECT task_id FROM task_events WHERE id = (SELECT max(id) FROM task_events))
+      AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s INDEXED BY pending_stops_by_task WHERE s.task_id = t.id)
+      THEN t.state END AS state
+    FROM tasks AS t INDEXED BY tasks_ended
+    WHERE t.ended_at <= max(?1 ->> '$.endedBeforeMs', ?1 ->> '$.deadBeforeMs')
+      AND (t.ended_at, t.id) > (?1 ->> '$.afterMs', ?1 ->> '$.afterId')
+    ORDER BY t.ended_at, t.id LIMIT (?1 ->> '$.lookedMax')`,
+  noteRemovedEvents: `
+    INSERT INTO removed_events (only_row, last_id)
+    SELECT 1, max(id) FROM task_events WHERE task_id IN ${NAMES} HAVING max(id) IS NOT NULL
+    ON CONFLICT (only_row) DO UPDATE SET last_id = max(last_id, excluded.last_id)`,
+  removeEvents: `DELETE FROM task_events WHERE task_id IN ${NAMES}`,
+  removeTasks: `DELETE FROM tasks WHERE id IN ${NAMES}`,
+  insertTombstones: insert(
+    'tombstones',
+    { task_id: field('id'), removed_at: field('removedAtMs'), state: 'value' },
+    '(task_id) DO NOTHING',
+  ),
+  removeTombstones: `
+    DELETE FROM tombstones WHERE task_id IN (
+      SELECT b.task_id FROM tombstones AS b INDEXED BY tombstones_by_age
+      WHERE b.removed_at <= (?1 ->> '$.tombstonesBeforeMs') AND NOT ${isNeeded('b.task_id')}
+      ORDER BY b.removed_at LIMIT (?1 ->> '$.limit'))`,
+  // A small table: what is over does not stay.
+  removeSecrets: `
+    DELETE FROM enrol_secrets WHERE hash IN (
+      SELECT hash FROM enrol_secrets WHERE expires_at < (?1 ->> '$.nowMs') LIMIT (?1 ->> '$.limit'))`,
+  removeKeys: `
+    DELETE FROM idempotency_keys WHERE rowid IN (
+      SELECT rowid FROM idempotency_keys INDEXED BY idempotency_keys_by_age
+      WHERE created_at <= (?1 ->> '$.keysBeforeMs') ORDER BY created_at LIMIT (?1 ->> '$.limit'))`,
+
+  agentsAfter: `SELECT id FROM agents WHERE id > (?1 ->> '$.after') ORDER BY id LIMIT (?1 ->> '$.limit')`,
+  takeUnneededAgents: `
+    SELECT a.id FROM agents AS a
+    WHERE a.id IN (SELECT value FROM json_each(?1, '$.ids')) AND a.connected = 0
+      AND EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id)
+      AND NOT EXISTS (
+        SELECT 1 FROM tokens AS k WHERE k.agent_id = a.id
+          AND coalesce(k.revoked_at > (?1 ->> '$.beforeMs'), 1) AND coalesce(k.expires_at > (?1 ->> '$.beforeMs'), 1))
+      AND NOT EXISTS (SELECT 1 FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = a.id)
+      AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = a.id)
+    ORDER BY a.id`,
+  removeTokensOf: `DELETE FROM tokens WHERE agent_id IN ${NAMES}`,
+  removeAgents: `DELETE FROM agents WHERE id IN ${NAMES} AND NOT EXISTS (SELECT 1 FROM tokens WHERE agent_id = agents.id) RETURNING id`,
+
+  liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$.agentId') AND ${IS_LIVE_TOKEN} LIMIT 1`,
+  // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
+  liveTokenNamed: `
+    SELECT id FROM tokens
+    WHERE agent_id IS NULL AND name = (?1 ->> '$.name') AND role = (?1 ->> '$.role') AND ${IS_LIVE_TOKEN} LIMIT 1`,
+  insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
+  revokeTokens: `
+    UPDATE tokens SET revoked_at = ?1 ->> '$.nowMs'
+    WHERE revoked_at IS NULL AND (id = (?1 ->> '$.id') OR agent_id = (?1 ->> '$.agentId')) RETURNING *`,
+  noteTokensUsed: `
+    UPDATE tokens SET last_used_at = given.${field('atMs')} FROM json_each(?1) AS given
+    WHERE tokens.id = given.${field('id')} AND coalesce(last_used_at, -1) < given.${field('atMs')}`,
+  saveEnrolSecret: `
+    INSERT INTO enrol_secrets (hash, expires_at) VALUES (?1 ->> '$.hash', ?1 ->> '$.expiresAtMs')
+    ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,
+  takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = (?1 ->> '$') RETURNING expires_at`,
+};

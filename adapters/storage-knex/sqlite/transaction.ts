@@ -1,0 +1,214 @@
+/** One transaction on SQLite's writing connection, and one read beside it: what may fail where, and what that means. */
+import type { Knex } from 'knex';
+import type { Database } from 'sqlite3';
+import type { StoreClock } from '../../../core/domain/store-clock.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import { oneAtATime } from '../../../core/ports/opening.ts';
+import type { Row, SavedRows, Transaction } from '../engine.ts';
+import { neverLendAgain, type Readers } from '../one-connection.ts';
+import type { SqliteConnection } from './connection.ts';
+import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
+import { SQLITE_STATEMENTS } from './statements.ts';
+import { looksAmong, type Statements } from '../statements.ts';
+
+export interface SqliteWrite<T> {
+  /** Whose time the transaction has. */
+  readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
+  readonly file: string;
+  /** Of this connection. */
+  readonly numbers: EventNumbers;
+  readonly batchId: string | null;
+  readonly work: (transaction: Transaction) => Promise<T>;
+  /** Told when the connection must not be believed any more. */
+  readonly distrust: (why: unknown) => void;
+}
+
+const LOOKS = looksAmong(SQLITE_STATEMENTS);
+
+/**
+ * looking ── the first statement that writes: BEGIN IMMEDIATE ──► writing ── the batch's id, COMMIT ──► ended
+ *    ├── `saveAndCommit`: one statement ─────────────────────────────────────────────────────────────────►┤
+ *    └── nothing was written ────────────────────────────────────────────────────────────────────────────►┘
+ *
+ * What was looked at stays true without a transaction: nobody else writes, and here is one after the other.
+ * After the first statement that failed every other is refused: SQLite may have rolled back by itself, and what came
+ * after would be committed alone.
+ */
+export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
+  const { file, clock, numbers, batchId, distrust } = write;
+  let state = 'looking' as 'looking' | 'writing' | 'ended';
+  let failure: AgentcomError | undefined;
+  /** Set when the one-statement transaction failed and may have been committed all the same. */
+  let unknown: AgentcomError | undefined;
+  const inTurn = oneAtATime();
+
+  const fail = (thrown: unknown, doing: string): AgentcomError => {
+    if (isDistrusted(thrown)) distrust(thrown);
+    return (failure = sqliteFailure(thrown, doing, file));
+  };
+  const requireAlive = (name: string): void => {
+    if (failure !== undefined) throw failure;
+    if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
+  };
+  const begin = async (): Promise<void> => {
+    if (state === 'writing') return;
+    numbers.last = null;
+    try {
+      await writer.change('BEGIN IMMEDIATE');
+    } catch (thrown) {
+      throw fail(thrown, 'begin a transaction');
+    }
+    state = 'writing';
+  };
+  const run = <R>(name: keyof Statements, work: () => Promise<R>): Promise<R> =>
+    inTurn(async () => {
+      requireAlive(name);
+      if (!LOOKS.has(name)) await begin();
+      try {
+        return await work();
+      } catch (thrown) {
+        throw fail(thrown, `run ${name}`);
+      }
+    });
+  const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
+    requireAlive('saveAndCommit');
+    // Kept results are rare, and no steps of the statement that nearly every batch is.
+    if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
+    let ids: readonly number[] | null = null;
+    try {
+      const last = (numbers.last ??= await lastEventNumber(writer));
+      const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
+      ids = numbered.map(({ id }) => id);
+      await writer.change(SAVE_BATCH, ...parametersOf(batchId, { ...rows, insertEvents: numbered }));
+      state = 'ended';
+      numbers.last = last + numbered.length;
+      return ids;
+    } catch (thrown) {
+      numbers.last = null;
+      if (isRepeat(thrown)) return null;
+      if (ids === null || !isDistrusted(thrown)) throw fail(thrown, 'save a batch');
+      // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
+      distrust(thrown);
+      state = 'ended';
+      unknown = commitUnknown(thrown, batchId, file);
+      return ids;
+    }
+  };
+  const transaction: Transaction = {
+    nowMs: clock.nowMs(),
+    removableMs: clock.removableMs(),
+    rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], json(parameter))),
+    change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], json(parameter))),
+    saveAndCommit,
+  };
+  const rollBack = async (): Promise<void> => {
+    state = 'ended';
+    try {
+      await writer.change('ROLLBACK');
+    } catch (thrown) {
+      distrust(thrown);
+    }
+  };
+
+  let answer: T;
+  try {
+    answer = await write.work(transaction);
+    await inTurn(() => Promise.resolve()); // What was asked and not waited for.
+    if (failure !== undefined) throw failure as AgentcomError;
+    // What `saveAndCommit` has not done, and where anything was written.
+    if (state === 'writing' && batchId !== null) await transaction.change('recordBatch', batchId);
+  } catch (thrown) {
+    // After what still runs: a statement that began the transaction meanwhile would leave it open.
+    await inTurn(async () => {
+      if (state === 'writing') await rollBack();
+      state = 'ended';
+    });
+    throw thrown;
+  }
+  if (unknown !== undefined) throw unknown as AgentcomError;
+  const mustCommit = state === 'writing';
+  state = 'ended';
+  if (!mustCommit) return answer;
+  try {
+    await writer.change('COMMIT');
+  } catch (thrown) {
+    if (!isDistrusted(thrown)) {
+      await rollBack();
+      throw sqliteFailure(thrown, 'commit', file);
+    }
+    distrust(thrown);
+    throw commitUnknown(thrown, batchId, file);
+  }
+  return answer;
+}
+
+const json = (parameter: unknown): string | undefined => (parameter === undefined ? undefined : JSON.stringify(parameter));
+
+/** Between two interruptions of a read that goes on with its next statement. */
+const INTERRUPT_AGAIN_MS = 50;
+
+export interface SqliteRead<T> {
+  readonly file: string;
+  readonly clock: Clock;
+  /** Whatever statement runs once this is over is interrupted, and so is each after it. */
+  readonly readMs: number;
+  readonly work: (snapshot: Knex) => Promise<T>;
+  /** It asks one statement, which sees one committed state by itself. */
+  readonly asksOnce: boolean;
+  /** Called when it has a connection; a read that fails before has asked nothing. */
+  readonly begin: () => void;
+  /** Told when the connections must not be believed any more. */
+  readonly distrust: (why: unknown) => void;
+}
+
+/**
+ * Reads one committed state, limited in time. A connection on which BEGIN, COMMIT or ROLLBACK failed may still be amid a
+ * transaction, and would go back so to its pool: it is not used again.
+ */
+export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): Promise<T> {
+  const { file, clock, readMs, work, asksOnce, begin, distrust } = options;
+  let state = 'beginning' as 'beginning' | 'reading' | 'ending';
+  let raw: Database | undefined;
+  const giveUp = (left: Database | undefined, why: unknown): void => {
+    if (left !== undefined) neverLendAgain(left, why);
+    distrust(why);
+  };
+  try {
+    raw = (await readers.pool.client.acquireConnection()) as Database;
+    begin();
+    const snapshot = readers.on(raw);
+    if (!asksOnce) await snapshot.raw('BEGIN');
+    state = 'reading';
+    const answer = await withinTime(raw, { clock, readMs }, () => work(snapshot)).catch(async (thrown: unknown) => {
+      if (!asksOnce) await snapshot.raw('ROLLBACK').catch((why: unknown) => giveUp(raw, why));
+      throw thrown;
+    });
+    state = 'ending';
+    if (!asksOnce) await snapshot.raw('COMMIT');
+    return answer;
+  } catch (thrown) {
+    const ofSqlite = sqliteCodeOf(thrown) !== undefined;
+    const isLeftAmid = ofSqlite && (state === 'ending' || (state === 'beginning' && !isBusy(thrown)));
+    if (isLeftAmid) giveUp(raw, thrown);
+    else if (isDistrusted(thrown)) distrust(thrown);
+    throw isLeftAmid ? leftAmid(thrown, file) : sqliteFailure(thrown, 'read', file);
+  } finally {
+    if (raw !== undefined) await readers.pool.client.releaseConnection(raw);
+  }
+}
+
+/** Interrupts whatever statement of this connection runs once the time is over, and each after it. */
+async function withinTime<T>(raw: Database, { clock, readMs }: { clock: Clock; readMs: number }, work: () => Promise<T>): Promise<T> {
+  const interrupt = (): void => {
+    raw.interrupt();
+    timer = clock.after(INTERRUPT_AGAIN_MS, interrupt);
+  };
+  let timer = clock.after(readMs, interrupt);
+  try {
+    return await work();
+  } finally {
+    timer.cancel();
+  }
+}
