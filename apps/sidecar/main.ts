@@ -1,7 +1,7 @@
 /** The sidecar as a program: config, enrolment, container, lifecycle, signals. */
 import 'reflect-metadata';
 import { Container } from 'inversify';
-import { blottedLog, blotter, SECRETS_MAX } from '../../core/application/sidecar/secrets.ts';
+import { blottedLog, blotter, SECRETS_MAX } from '../../core/application/sidecar/engine/redact-secrets.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { fileJournal } from '../../adapters/journal-file/file-journal.ts';
-import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/journal-state.ts';
+import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { dueAtMs } from '../../core/domain/due.ts';
 import type { TaskEvent } from '../../core/domain/event.ts';
 import type { Task } from '../../core/domain/task.ts';

@@ -2,7 +2,7 @@
 import { chmod, copyFile, mkdir, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/journal-state.ts';
+import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { outside } from '../adapters/sqlite-place.ts';
 import { A_MOMENT_MS, aGeneration } from '../contracts/fixtures.ts';
 import { doctorWorld, TASKS, type DoctorWorld } from './doctor-world.ts';

@@ -1,6 +1,6 @@
 /** What every `WakeRunner` must do, whatever it wakes. */
 import t, { type Test } from 'tap';
-import { readChecks, readWakeEvent } from '../../core/application/sidecar/runner-words.ts';
+import { readChecks, readWakeEvent } from '../../core/application/sidecar/state/runner-events.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../core/domain/slot.ts';
 import { talkingRunnerCases } from './talking-runner.contract.ts';

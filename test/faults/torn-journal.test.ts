@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { EMPTY_JOURNAL } from '../../core/application/sidecar/journal-state.ts';
+import { EMPTY_JOURNAL } from '../../core/application/sidecar/state/journal-state.ts';
 import { emptyFolder, journalIn } from '../adapters/journal-file-place.ts';
 import { statementFaults } from './rig/statement-faults.ts';
 import { World } from './rig/world.ts';

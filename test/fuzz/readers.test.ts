@@ -10,7 +10,7 @@ import type { EndedMark } from '../../adapters/journal-file/ended-log.ts';
 import { pack, unpack } from '../../adapters/journal-file/envelope.ts';
 import { resultReader } from '../../adapters/results-files/result-reader.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
-import { EMPTY_JOURNAL, readJournalState } from '../../core/application/sidecar/journal-state.ts';
+import { EMPTY_JOURNAL, readJournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { reportFromFrame, type TaskFrame } from '../../core/application/hub/sessions/report-from-frame.ts';
 import { configSchema } from '../../core/config/schema.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { newAgent } from '../../core/domain/agent.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
-import { reportedResult } from '../../core/application/sidecar/fit-report.ts';
+import { reportedResult } from '../../core/application/sidecar/report/fit-report.ts';
 import { printable, printableJson, printableLines } from '../../apps/cli/output/printable.ts';
 import { sse, taskJson, testHub } from '../apps/cli-world.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';

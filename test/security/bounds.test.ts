@@ -5,7 +5,7 @@
  * Long on purpose: one table with a row for each bound.
  */
 import t from 'tap';
-import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/bounds.ts';
+import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/bounds.ts';
 import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/talk.ts';
 import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/sweeper.ts';
 import type { Command } from '../../core/application/hub/commands.ts';
@@ -22,7 +22,7 @@ import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 import { watchUnits } from '../core/hub/watched-units.ts';
 import { assignFrame, named, online, sent } from '../core/sidecar/stage.ts';
-import { EMPTY_JOURNAL } from '../../core/application/sidecar/journal-state.ts';
+import { EMPTY_JOURNAL } from '../../core/application/sidecar/state/journal-state.ts';
 import { missingTest, type NamedTest } from './named-tests.ts';
 
 const MIB = 1_048_576;

@@ -1,6 +1,6 @@
 /** A log whose messages are counted: each is a branch that was taken, and the rare ones must be taken too. */
 import type { Log, LogFields } from '../../core/ports/log.ts';
-import { NOT_TAKEN_IN } from '../../core/application/sidecar/driver.ts';
+import { NOT_TAKEN_IN } from '../../core/application/sidecar/engine/driver.ts';
 import type { Trace } from './trace.ts';
 
 /** What a message says beyond its kind: numbers, names and quotations. */

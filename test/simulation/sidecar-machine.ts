@@ -3,7 +3,7 @@ import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory/memory-journal.ts';
 import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
-import type { JournalState } from '../../core/application/sidecar/journal-state.ts';
+import type { JournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { SIDECAR_TIMING } from '../../core/config/times.ts';
 import { createSidecar, type Sidecar, type SidecarConfigPart } from '../../core/application/sidecar/sidecar.ts';
 import type { HubLink, LinkConnection } from '../../core/ports/hub-link.ts';

@@ -1,6 +1,6 @@
 /** What the doctor looks at: what the config names, each part by itself, and only to read. */
 import { checkJournal, JOURNAL_NOTICES } from '../../../core/application/doctor/check-journal.ts';
-import { runChecks } from '../../../core/application/sidecar/run-checks.ts';
+import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import { checkStore } from '../../../core/application/doctor/check-store.ts';
 import type { ResolvedConfig, ResolvedHubConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';

@@ -4,7 +4,7 @@ import type { TaskId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import { assignmentText } from '../../ports/assignment-name.ts';
 import type { JournalInspection } from '../../ports/journal-inspection.ts';
-import { readJournalState, type JournalState } from '../sidecar/journal-state.ts';
+import { readJournalState, type JournalState } from '../sidecar/state/journal-state.ts';
 
 export const JOURNAL_CHECKS = [
   /** The newest copy of the journal is damaged or gone; the one before it is good. */

@@ -6,15 +6,15 @@ import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { JournalOpened } from '../../ports/journal.ts';
 import type { SidecarTiming } from '../../config/times.ts';
-import { REFUSED_BYTES_MAX } from './bounds.ts';
-import { carryOut, type CarryOut } from './carry-out.ts';
-import { createDriver, type Driver, type DriverParts } from './driver.ts';
-import type { Event } from './inputs.ts';
-import { readJournalState, stateOfCopy, type JournalState } from './journal-state.ts';
-import type { SidecarPorts } from './ports.ts';
-import { blotted, blotter } from './secrets.ts';
-import { loadedState, type SidecarSetting } from './state.ts';
-import { sidecarStep } from './step.ts';
+import { REFUSED_BYTES_MAX } from './state/bounds.ts';
+import { carryOut, type CarryOut } from './engine/effect-runner.ts';
+import { createDriver, type Driver, type DriverParts } from './engine/driver.ts';
+import type { Event } from './state/inputs.ts';
+import { readJournalState, stateOfCopy, type JournalState } from './state/journal-state.ts';
+import type { SidecarPorts } from './state/ports.ts';
+import { blotted, blotter } from './engine/redact-secrets.ts';
+import { loadedState, type SidecarSetting } from './state/state.ts';
+import { sidecarStep } from './engine/step.ts';
 
 /** When a stopping sidecar gives up on whatever it waits for. */
 const STOP_AT_LATEST_MS = 9_500;

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
-import { EMPTY_JOURNAL } from '../../../core/application/sidecar/journal-state.ts';
+import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import { ENDED_MAX } from '../../../core/domain/ended.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { withEnds } from '../../chaos/rig/figures.ts';

@@ -8,7 +8,7 @@ import { programLog } from '../../../apps/program-log.ts';
 import { runProgram } from '../../../apps/run-program.ts';
 import { sidecarContainer } from '../../../apps/sidecar/main.ts';
 import { TOKENS } from '../../../apps/tokens.ts';
-import type { JournalState } from '../../../core/application/sidecar/journal-state.ts';
+import type { JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { HubLink } from '../../../core/ports/hub-link.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import type { ResultInbox } from '../../../core/ports/result-inbox.ts';

@@ -1,10 +1,10 @@
 import t from 'tap';
 import { silentLog } from '../../../core/ports/log.ts';
-import { createDriver, type DriverParts } from '../../../core/application/sidecar/driver.ts';
-import type { Effect } from '../../../core/application/sidecar/effects.ts';
-import type { Input } from '../../../core/application/sidecar/inputs.ts';
-import { EMPTY_JOURNAL } from '../../../core/application/sidecar/journal-state.ts';
-import { loadedState, type SidecarState } from '../../../core/application/sidecar/state.ts';
+import { createDriver, type DriverParts } from '../../../core/application/sidecar/engine/driver.ts';
+import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
+import type { Input } from '../../../core/application/sidecar/state/inputs.ts';
+import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
+import { loadedState, type SidecarState } from '../../../core/application/sidecar/state/state.ts';
 import { named } from './stage.ts';
 
 const loaded = loadedState(EMPTY_JOURNAL, 'instance-1');

@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { Effect } from '../../../core/application/sidecar/effects.ts';
-import type { Event } from '../../../core/application/sidecar/inputs.ts';
+import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
+import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import {
   assignFrame,

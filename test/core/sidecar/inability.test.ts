@@ -1,7 +1,7 @@
 /** An agent that can do nothing, what its runs used, and what it can go on with: what the hub is told of it. */
 import t from 'tap';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
-import { readJournalState } from '../../../core/application/sidecar/journal-state.ts';
+import { readJournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import { assignFrame, exited, named, online, only, sent, SPAWNED, stage, stoppedRun, waking, words, writtenBody } from './stage.ts';
 
 type Failed = Extract<WakeEvent, { type: 'failed' }>;

@@ -1,8 +1,8 @@
 /** After an outage many large reports wait for one slow line: each goes once the hub has taken what was before it. */
 import t from 'tap';
 import type { Fate } from '../../../adapters/wire-memory/crossing.ts';
-import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
-import { EMPTY_JOURNAL } from '../../../core/application/sidecar/journal-state.ts';
+import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
+import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { OutboxEntry } from '../../../core/domain/outbox.ts';
 import { START_MS } from './stage.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Effect } from '../../../core/application/sidecar/effects.ts';
+import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import type { NackReason } from '../../../core/protocol/hub-frames.ts';
 import { assignFrame, named, online, only, sent, startedFor, stoppedRun, TASK, words, working, type Stage } from './stage.ts';
 

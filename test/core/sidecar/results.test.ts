@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createHash } from 'node:crypto';
-import { OUTPUT_BYTES_MAX } from '../../../core/application/sidecar/bounds.ts';
-import { fitResult, reportedResult } from '../../../core/application/sidecar/fit-report.ts';
+import { OUTPUT_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
+import { fitResult, reportedResult } from '../../../core/application/sidecar/report/fit-report.ts';
 import { encodedBytes, utf8Bytes } from '../../../core/domain/encoded-text.ts';
 import { named, online, only, sent, stoppedRun, TASK, words, working, writtenBody, type Stage } from './stage.ts';
 

@@ -1,7 +1,7 @@
 /** The door of a sidecar for what wake runners say: no value passes that a later step could not walk, write or journal. */
 import t from 'tap';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
-import { readChecks, readWakeEvent } from '../../../core/application/sidecar/runner-words.ts';
+import { readChecks, readWakeEvent } from '../../../core/application/sidecar/state/runner-events.ts';
 
 const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
 const cyclic: Record<string, unknown> = {};

@@ -5,12 +5,12 @@
 import { hasBody, isEnd, type OutboxEntry } from '../../../core/domain/outbox.ts';
 import { recall } from '../../../core/domain/ended.ts';
 import type { Assignment } from '../../../core/domain/slot.ts';
-import type { Effect } from '../../../core/application/sidecar/effects.ts';
-import type { Event } from '../../../core/application/sidecar/inputs.ts';
-import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/journal-state.ts';
-import { loadedState, type SidecarState } from '../../../core/application/sidecar/state.ts';
-import { sidecarStep } from '../../../core/application/sidecar/step.ts';
-import { timerKey, type TimerName } from '../../../core/application/sidecar/timer-names.ts';
+import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
+import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
+import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
+import { loadedState, type SidecarState } from '../../../core/application/sidecar/state/state.ts';
+import { sidecarStep } from '../../../core/application/sidecar/engine/step.ts';
+import { timerKey, type TimerName } from '../../../core/application/sidecar/state/timer-names.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { HubFrame } from '../../../core/protocol/hub-frames.ts';
 import { exited, keyOf, named, NONCE, OTHER, pathsOf, setting, SPAWNED, START_MS, stoppedRun, TASK, WOKEN } from './stage.ts';

@@ -1,13 +1,13 @@
 /** The doors of a sidecar: where what others made comes in. */
 import fc from 'fast-check';
 import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
-import { EMPTY_JOURNAL, readJournalState } from '../../../core/application/sidecar/journal-state.ts';
-import { readChecks, readWakeEvent } from '../../../core/application/sidecar/runner-words.ts';
+import { EMPTY_JOURNAL, readJournalState } from '../../../core/application/sidecar/state/journal-state.ts';
+import { readChecks, readWakeEvent } from '../../../core/application/sidecar/state/runner-events.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { readProgress, readResult } from '../../../core/protocol/agent-files.ts';
 import { frameReader } from '../../../core/protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../../core/protocol/hub-frames.ts';
-import { badFrameOf } from '../../../core/application/sidecar/bad-frame.ts';
+import { badFrameOf } from '../../../core/application/sidecar/link/bad-frame.ts';
 import { acpDialect } from '../../../plugins/acp/acp-dialect.ts';
 import { messageReader } from '../../../plugins/acp/acp-messages.ts';
 import { claudeDialect } from '../../../plugins/claude-code/claude-dialect.ts';

@@ -1,6 +1,6 @@
 /** What a sidecar does with a value that a door let in, judged: nothing that it says, keeps or waits for is without bounds. */
-import type { Effect } from '../../../core/application/sidecar/effects.ts';
-import type { Event } from '../../../core/application/sidecar/inputs.ts';
+import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
+import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import { working, type Stage } from '../../core/sidecar/stage.ts';
 
 /** A report with its body, and any other frame, characters of JSON. */

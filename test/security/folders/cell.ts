@@ -11,7 +11,7 @@ import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
-import { NOT_TAKEN_IN } from '../../../core/application/sidecar/driver.ts';
+import { NOT_TAKEN_IN } from '../../../core/application/sidecar/engine/driver.ts';
 import { createSidecar, type Sidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { Journal } from '../../../core/ports/journal.ts';

@@ -1,0 +1,28 @@
+/** What a sidecar needs from outside. */
+import type { Clock } from '../../../ports/clock.ts';
+import type { Digest, Ids } from '../../../ports/chance.ts';
+import type { HubLink } from '../../../ports/hub-link.ts';
+import type { Journal } from '../../../ports/journal.ts';
+import type { Log } from '../../../ports/log.ts';
+import type { ResultInbox } from '../../../ports/result-inbox.ts';
+import type { StopSignal, WakeRunner } from '../../../ports/wake-runner.ts';
+
+/** An `AbortController`, which core has not by itself. Runners get its signal, so it must be a real one. */
+export interface StopController {
+  readonly signal: StopSignal;
+  abort(reason?: unknown): void;
+}
+
+export interface SidecarPorts {
+  readonly link: HubLink;
+  readonly journal: Journal;
+  readonly results: ResultInbox;
+  /** Undefined: the agent polls for its tasks by itself. */
+  readonly runner: WakeRunner | undefined;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly digest: Digest;
+  readonly log: Log;
+  /** `() => new AbortController()` */
+  readonly stopController: () => StopController;
+}
