@@ -1,6 +1,6 @@
 /** Agents as they stand, and what operators do to one. */
 import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
-import type { AgentStandingCommand } from '../../core/application/hub/commands.ts';
+import type { AgentStandingCommand } from '../../core/application/hub/batch/commands.ts';
 import type { AgentRow } from '../../core/ports/agent-store.ts';
 import { agentJson } from '../../core/protocol/agent-json.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';

@@ -1,11 +1,11 @@
 /** What the HTTP API stands on. It knows neither the server that carries it nor the database behind the ports. */
-import type { CommandInbox } from '../../core/application/hub/commands.ts';
-import type { TokenUse } from '../../core/application/hub/token-use.ts';
+import type { CommandInbox } from '../../core/application/hub/batch/commands.ts';
+import type { TokenUse } from '../../core/application/hub/upkeep/token-use.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { HubLimits } from '../../core/config/limits.ts';
 import type { AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Digest, Ids } from '../../core/ports/chance.ts';
-import type { HubClock } from '../../core/application/hub/hub-clock.ts';
+import type { HubClock } from '../../core/application/hub/upkeep/hub-clock.ts';
 import type { EventFeed } from '../../core/ports/event-feed.ts';
 import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';

@@ -1,5 +1,5 @@
 /** New tasks: one, many, and one for a certain agent. */
-import type { SubmitAnswer, TaskDraft } from '../../core/application/hub/commands.ts';
+import type { SubmitAnswer, TaskDraft } from '../../core/application/hub/batch/commands.ts';
 import { isAgentId } from '../../core/domain/ids.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';

@@ -1,5 +1,5 @@
 /** Tasks as they stand, and what people do to one. */
-import type { OperatorAnswer } from '../../core/application/hub/commands.ts';
+import type { OperatorAnswer } from '../../core/application/hub/batch/commands.ts';
 import { isTaskId, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
 import type { Priority, Status, Task } from '../../core/domain/task.ts';
 import { explainWaiting, type AgentLoad, type WaitingFor } from '../../core/domain/waiting.ts';

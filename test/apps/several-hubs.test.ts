@@ -13,7 +13,7 @@ import { hubContainer } from '../../apps/hub/main.ts';
 import { hubServices } from '../../apps/hub/services.ts';
 import { Lifecycle } from '../../apps/lifecycle.ts';
 import { TOKENS } from '../../apps/tokens.ts';
-import type { TaskQueue } from '../../core/application/hub/task-queue.ts';
+import type { TaskQueue } from '../../core/application/hub/queue/task-queue.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { HUB_TIMING, type HubTiming } from '../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../apps/client/index.ts';
-import { rulesOf } from '../../core/application/hub/context.ts';
+import { rulesOf } from '../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../core/config/times.ts';
 import type { Status } from '../../core/domain/task.ts';

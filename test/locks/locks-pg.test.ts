@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
-import type { TaskQueue } from '../../core/application/hub/task-queue.ts';
+import type { TaskQueue } from '../../core/application/hub/queue/task-queue.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { emptySchema, engineDeps } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';

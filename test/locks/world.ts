@@ -1,5 +1,5 @@
 /** A small store in which every command of one hub concerns the rows of another's, and the commands for it. */
-import type { Command } from '../../core/application/hub/commands.ts';
+import type { Command } from '../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 import { aDraft } from '../core/hub/hub-rig.ts';

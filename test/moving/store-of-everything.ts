@@ -5,7 +5,7 @@ import type { Engine } from '../../adapters/storage-knex/engine.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING } from '../../core/config/times.ts';
-import { rulesOf } from '../../core/application/hub/context.ts';
+import { rulesOf } from '../../core/application/hub/batch/hub-context.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import {
   A_MOMENT_MS,

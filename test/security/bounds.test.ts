@@ -6,9 +6,9 @@
  */
 import t from 'tap';
 import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/bounds.ts';
-import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/talk.ts';
-import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/sweeper.ts';
-import type { Command } from '../../core/application/hub/commands.ts';
+import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/agent-frames.ts';
+import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/upkeep/sweeper.ts';
+import type { Command } from '../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING, PROGRESS_EVERY_MS } from '../../core/config/times.ts';
 import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/outbox.ts';

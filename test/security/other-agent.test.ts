@@ -1,6 +1,6 @@
 /** Messages between agents are data with their sender named, few, and can be switched off. */
 import t from 'tap';
-import { BROADCAST_BYTES_MAX } from '../../core/application/hub/sessions/talk.ts';
+import { BROADCAST_BYTES_MAX } from '../../core/application/hub/sessions/agent-frames.ts';
 import type { HubFrame } from '../../core/protocol/hub-frames.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 import { online, working } from '../core/sidecar/stage.ts';

@@ -1,5 +1,5 @@
 /** People and programs that submit tasks and act on them: they give up on nothing that they asked for with a key. */
-import type { TaskDraft } from '../../core/application/hub/commands.ts';
+import type { TaskDraft } from '../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { PRIORITIES } from '../../core/domain/task.ts';
 import { placed, type Chance } from './chance.ts';

@@ -7,7 +7,7 @@ import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import type { MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
-import type { CommandInbox } from '../../core/application/hub/commands.ts';
+import type { CommandInbox } from '../../core/application/hub/batch/commands.ts';
 import { createHub, type Hub, type HubPart } from '../../core/application/hub/hub.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import type { Ids } from '../../core/ports/chance.ts';

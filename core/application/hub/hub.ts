@@ -12,16 +12,16 @@ import type { Clock } from '../../ports/clock.ts';
 import type { HttpHandler, HubTransport, ListenOptions } from '../../ports/hub-transport.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Storage } from '../../ports/storage.ts';
-import { rulesOf, type HubContext } from './context.ts';
-import { hubClock, type HubClock } from './hub-clock.ts';
-import { Lookout } from './lookout.ts';
-import { Roster } from './roster.ts';
+import { rulesOf, type HubContext } from './batch/hub-context.ts';
+import { hubClock, type HubClock } from './upkeep/hub-clock.ts';
+import { Lookout } from './hub-membership.ts';
+import { Roster } from './batch/roster.ts';
 import { HubSessions } from './sessions/hub-sessions.ts';
-import { Throttle } from './sessions/throttle.ts';
-import { Silence } from './silence.ts';
-import { Sweeper } from './sweeper.ts';
-import { TaskQueue } from './task-queue.ts';
-import { TokenUse } from './token-use.ts';
+import { Throttle } from './sessions/limits/throttle.ts';
+import { Silence } from './batch/quiet-period.ts';
+import { Sweeper } from './upkeep/sweeper.ts';
+import { TaskQueue } from './queue/task-queue.ts';
+import { TokenUse } from './upkeep/token-use.ts';
 
 /** Sent to every sidecar when the hub stops: come back soon. */
 const SERVICE_RESTART = 1012;

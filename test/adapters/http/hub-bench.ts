@@ -8,7 +8,7 @@ import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-l
 import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
-import type { AnswerTo, Command, CommandInbox } from '../../../core/application/hub/commands.ts';
+import type { AnswerTo, Command, CommandInbox } from '../../../core/application/hub/batch/commands.ts';
 import { createHub } from '../../../core/application/hub/hub.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';

@@ -1,6 +1,6 @@
 /** Submitting: one, many, pushed; what is refused, and how it is told. */
 import t from 'tap';
-import type { SubmitCommand } from '../../../core/application/hub/commands.ts';
+import type { SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { A_MOMENT_MS, anAgent, changes } from '../../contracts/fixtures.ts';

@@ -1,5 +1,5 @@
 /** The same work beside more and more history: tasks that have ended, with all that happened to them. */
-import { rulesOf } from '../../../core/application/hub/context.ts';
+import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import { inStore } from '../../chaos/rig/filled-store.ts';

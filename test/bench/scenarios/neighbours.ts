@@ -1,7 +1,7 @@
 /** What one odd submitter, one curious viewer and one noisy agent cost everybody else: honest submits and identifies beside each, and alone. */
 import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { rulesOf } from '../../../core/application/hub/context.ts';
+import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import { inStore } from '../../chaos/rig/filled-store.ts';

@@ -1,7 +1,7 @@
 /** What waits for a commit takes turns: a batch is bounded by work, and whoever asks much does not keep others waiting. */
 import t from 'tap';
-import type { Command, TaskDraft } from '../../../core/application/hub/commands.ts';
-import { Inbox } from '../../../core/application/hub/inbox.ts';
+import type { Command, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import { Inbox } from '../../../core/application/hub/queue/inbox.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { aTaskId } from '../../contracts/fixtures.ts';

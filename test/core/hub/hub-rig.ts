@@ -5,11 +5,11 @@ import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-l
 import { memoryStorage, type MemoryStorageDeps } from '../../../adapters/storage-memory/memory-storage.ts';
 import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryWire, type MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
-import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/commands.ts';
-import type { HubContext } from '../../../core/application/hub/context.ts';
+import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import type { HubContext } from '../../../core/application/hub/batch/hub-context.ts';
 import { createHub } from '../../../core/application/hub/hub.ts';
 import type { HubSessions } from '../../../core/application/hub/sessions/hub-sessions.ts';
-import type { TaskQueue } from '../../../core/application/hub/task-queue.ts';
+import type { TaskQueue } from '../../../core/application/hub/queue/task-queue.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';

@@ -1,6 +1,6 @@
 /** Tasks that nobody can run, each with a capability of its own: they cost the others nothing that grows with them. */
 import t from 'tap';
-import type { SubmitAnswer } from '../../../core/application/hub/commands.ts';
+import type { SubmitAnswer } from '../../../core/application/hub/batch/commands.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { aTaskId } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';

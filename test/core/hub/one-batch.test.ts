@@ -1,6 +1,6 @@
 /** What several commands about the same task or agent do to each other when one transaction carries them all. */
 import t from 'tap';
-import type { Command } from '../../../core/application/hub/commands.ts';
+import type { Command } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';

@@ -1,8 +1,8 @@
 /** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
 import t from 'tap';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { Removals } from '../../../core/application/hub/removals.ts';
-import type { SubmitAnswer } from '../../../core/application/hub/commands.ts';
+import { Removals } from '../../../core/application/hub/queue/removals.ts';
+import type { SubmitAnswer } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { aTaskId, aToken } from '../../contracts/fixtures.ts';
 import { aDraft, hubRig } from './hub-rig.ts';

@@ -3,7 +3,7 @@ import t from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { ReportHandler } from '../../../core/application/hub/sessions/report-handler.ts';
-import type { ReportCommand, Settled } from '../../../core/application/hub/commands.ts';
+import type { ReportCommand, Settled } from '../../../core/application/hub/batch/commands.ts';
 import type { SessionDeps } from '../../../core/application/hub/sessions/session-deps.ts';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
-import { TOKEN_USE_WRITE_MS, TOKENS_NOTED_MAX, TokenUse } from '../../../core/application/hub/token-use.ts';
+import { TOKEN_USE_WRITE_MS, TOKENS_NOTED_MAX, TokenUse } from '../../../core/application/hub/upkeep/token-use.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { TokenUsed } from '../../../core/ports/agent-store.ts';
 import { hubRig, settle } from './hub-rig.ts';

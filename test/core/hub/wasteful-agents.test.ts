@@ -1,13 +1,13 @@
 /** Frames and commands of those who make the hub work for nothing wait behind the others', in their own order. */
 import t from 'tap';
 import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
-import type { Command } from '../../../core/application/hub/commands.ts';
-import { RankedInbox } from '../../../core/application/hub/inbox.ts';
-import { Rest } from '../../../core/application/hub/rest.ts';
-import { BEHIND_REST } from '../../../core/application/hub/task-queue.ts';
-import { FrameRates } from '../../../core/application/hub/sessions/frame-rates.ts';
-import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/frame-turns.ts';
-import { WastefulBehind } from '../../../core/application/hub/sessions/wasteful.ts';
+import type { Command } from '../../../core/application/hub/batch/commands.ts';
+import { RankedInbox } from '../../../core/application/hub/queue/inbox.ts';
+import { Rest } from '../../../core/application/hub/queue/pacing.ts';
+import { BEHIND_REST } from '../../../core/application/hub/queue/task-queue.ts';
+import { FrameRates } from '../../../core/application/hub/sessions/limits/frame-rates.ts';
+import { FrameTurns, type FrameSource } from '../../../core/application/hub/sessions/limits/frame-turns.ts';
+import { WastefulBehind } from '../../../core/application/hub/sessions/limits/wasteful.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { HubConnection } from '../../../core/ports/hub-transport.ts';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';

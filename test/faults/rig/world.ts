@@ -9,7 +9,7 @@ import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
 import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { memoryWire, type MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
-import type { AnswerTo, Command, TaskDraft } from '../../../core/application/hub/commands.ts';
+import type { AnswerTo, Command, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';

@@ -2,7 +2,7 @@
 import { wellFormed } from '../../../domain/encoded-text.ts';
 import type { NamedCheck } from '../../../domain/agent.ts';
 import type { ChecksFrame } from '../../../protocol/sidecar-frames.ts';
-import type { SaidChecks } from '../commands.ts';
+import type { SaidChecks } from '../batch/commands.ts';
 
 /** One that is not well without saying what fails still may get nothing. */
 export function checksIn({ ok, failed = [], passed = [] }: ChecksFrame): SaidChecks {

@@ -7,9 +7,9 @@ import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-fr
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { Task, TaskBody } from '../../../domain/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
-import type { HubContext } from '../context.ts';
-import type { HeldAnswer, Outgoing, ReportAnswer } from '../commands.ts';
-import type { Roster } from '../roster.ts';
+import type { HubContext } from '../batch/hub-context.ts';
+import type { HeldAnswer, Outgoing, ReportAnswer } from '../batch/commands.ts';
+import type { Roster } from '../batch/roster.ts';
 
 export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 export type ProtocolVersion = 1 | 2;

@@ -16,19 +16,19 @@ import type { ErrorWord } from '../../../protocol/hub-frames.ts';
 import { isExpired } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
-import type { Reporter } from '../commands.ts';
-import type { Allowance } from './agent-meter.ts';
-import { TOO_FAST, type FrameRate } from './frame-rates.ts';
-import { FramesBehind } from './frames-behind.ts';
+import type { Reporter } from '../batch/commands.ts';
+import type { Allowance } from './limits/agent-meter.ts';
+import { TOO_FAST, type FrameRate } from './limits/frame-rates.ts';
+import { FramesBehind } from './limits/frames-behind.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { Greeting } from './greeting.ts';
-import { IdentifyTime } from './identify-time.ts';
+import { Greeting } from './challenge.ts';
+import { IdentifyTime } from './limits/identify-time.ts';
 import { identifyCommand, IN_USE, noteOtherStore, tokenErrors, type SessionToken } from './identify.ts';
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { SignsOfLife } from './signs-of-life.ts';
-import { TalkHandler } from './talk.ts';
-import { isReport } from './wasteful.ts';
+import { TalkHandler } from './agent-frames.ts';
+import { isReport } from './limits/wasteful.ts';
 
 /** The close code of a connection that may not speak for its agent. */
 const REFUSED = 4001;

@@ -6,15 +6,15 @@ import type { HubConnection, TransportEvents } from '../../../ports/hub-transpor
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
 import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
-import type { Outgoing } from '../commands.ts';
-import { AgentMeter } from './agent-meter.ts';
-import { FrameRates } from './frame-rates.ts';
-import { FrameTurns } from './frame-turns.ts';
+import type { Outgoing } from '../batch/commands.ts';
+import { AgentMeter } from './limits/agent-meter.ts';
+import { FrameRates } from './limits/frame-rates.ts';
+import { FrameTurns } from './limits/frame-turns.ts';
 import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
-import { Strangers } from './strangers.ts';
-import { WastefulBehind } from './wasteful.ts';
+import { Strangers } from './unidentified.ts';
+import { WastefulBehind } from './limits/wasteful.ts';
 
 export type HubSessionsDeps = Omit<
   SessionDeps,

@@ -3,7 +3,7 @@ import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts'
 import { isExpired, type TokenRecord } from '../../../ports/agent-store.ts';
 import type { FieldError } from '../../../protocol/field-errors.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import type { IdentifyCommand } from '../commands.ts';
+import type { IdentifyCommand } from '../batch/commands.ts';
 import { checksIn } from './checks-in.ts';
 import type { ProtocolVersion } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';

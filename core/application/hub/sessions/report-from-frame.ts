@@ -3,7 +3,7 @@ import { wellFormed } from '../../../domain/encoded-text.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { ModelFields, ModelUsage, Usage } from '../../../domain/usage.ts';
-import type { ReportAside, ReportBody, ReportCause } from '../commands.ts';
+import type { ReportAside, ReportBody, ReportCause } from '../batch/commands.ts';
 import type { ProtocolVersion } from './frames-out.ts';
 import { failureInWords } from './v1-failures.ts';
 

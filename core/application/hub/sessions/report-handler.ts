@@ -5,9 +5,9 @@
 import { isGeneration, isTaskId, type Generation, type TaskId } from '../../../domain/ids.ts';
 import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
-import type { ReportAnswer, ReportCommand, Reporter, Settled } from '../commands.ts';
+import type { ReportAnswer, ReportCommand, Reporter, Settled } from '../batch/commands.ts';
 import { answerFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { ProgressGate } from './progress-gate.ts';
+import { ProgressGate } from './limits/progress-gate.ts';
 import { reportFromFrame, usageOfStopped, type TaskFrame } from './report-from-frame.ts';
 import type { SessionDeps } from './session-deps.ts';
 

@@ -6,15 +6,15 @@ import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { RefusalCounts } from '../../refusal-counts.ts';
 import type { NoteRefusal } from '../../refusal-log.ts';
-import type { CommandInbox } from '../commands.ts';
-import type { HubContext } from '../context.ts';
-import type { HubClock } from '../hub-clock.ts';
-import type { Roster } from '../roster.ts';
-import type { TokenUse } from '../token-use.ts';
-import type { AgentMeter } from './agent-meter.ts';
-import type { FrameRates } from './frame-rates.ts';
+import type { CommandInbox } from '../batch/commands.ts';
+import type { HubContext } from '../batch/hub-context.ts';
+import type { HubClock } from '../upkeep/hub-clock.ts';
+import type { Roster } from '../batch/roster.ts';
+import type { TokenUse } from '../upkeep/token-use.ts';
+import type { AgentMeter } from './limits/agent-meter.ts';
+import type { FrameRates } from './limits/frame-rates.ts';
 import type { Frame } from './frames-out.ts';
-import type { Throttle } from './throttle.ts';
+import type { Throttle } from './limits/throttle.ts';
 
 export interface SessionDeps {
   readonly inbox: CommandInbox;

@@ -1,0 +1,33 @@
+/** What a commit says to others: the streams, the sweeper, the other hubs. */
+import type { StoredEvent } from '../../../domain/event.ts';
+import type { Look } from '../../../ports/hub-calls.ts';
+import type { Batch } from './batch.ts';
+import type { Roster } from './roster.ts';
+
+/** What others may want to know of a commit. */
+export interface Commit {
+  readonly events: readonly StoredEvent[];
+  /** The earliest time at which something is due, by the store's clock. */
+  readonly dueAtMs: number | null;
+  /** What there is in it for other hubs; null: nothing. */
+  readonly look: Look | null;
+}
+
+/** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */
+export function lookFor(batch: Batch, events: readonly StoredEvent[], roster: Roster): Look | null {
+  const work = batch.leavesWork;
+  const toAll = batch.mail.some(({ to }) => to === null);
+  const named = [...batch.takenOver, ...batch.mail.flatMap(({ to }) => to ?? [])];
+  const agents = [...new Set([...named, ...batch.changedAgents().filter((id) => roster.get(id) === undefined)])];
+  if (events.length === 0 && !work && !toAll && agents.length === 0) return null;
+  return { events: events.length > 0, work, agents: toAll ? null : agents };
+}
+
+/** The earliest time at which something in these changes, or the end of a pause, is due; null: nothing. */
+export function earliestDue(changes: ReturnType<Batch['changes']>, pauseEndMs: number | null): number | null {
+  let earliest = pauseEndMs;
+  for (const { dueAtMs } of [...changes.inserted, ...changes.updated]) {
+    if (dueAtMs !== null && (earliest === null || dueAtMs < earliest)) earliest = dueAtMs;
+  }
+  return earliest;
+}

@@ -1,0 +1,107 @@
+/** What people ask of a task, and what time does to it. */
+import { withStrike } from '../../../domain/breaker.ts';
+import { decideSweep } from '../../../domain/due.ts';
+import { refuse } from '../../../domain/refusal.ts';
+import type { Agent, PendingStop } from '../../../domain/agent.ts';
+import type { Task } from '../../../domain/task.ts';
+import type { Transition } from '../../../domain/transitions/change.ts';
+import { decideAdopt, decideRetry } from '../../../domain/transitions/operating.ts';
+import { decideCancel } from '../../../domain/transitions/taking-back.ts';
+import type { Batch } from '../batch/batch.ts';
+import type { AdoptCommand, CancelCommand, OperatorAnswer, RetryCommand } from '../batch/commands.ts';
+import type { HubContext } from '../batch/hub-context.ts';
+import { confirmStops } from './handle-report.ts';
+import { takeAway } from './handle-session.ts';
+import { dependenciesMet } from './handle-submit.ts';
+import { quietMsOf } from '../batch/quiet-period.ts';
+
+export const handleCancel = (batch: Batch, command: CancelCommand): OperatorAnswer =>
+  carryOut(batch, batch.task(command.taskId), (task) => decideCancel(task, command.by, batch.nowMs));
+
+export const handleRetry = (batch: Batch, command: RetryCommand): OperatorAnswer =>
+  carryOut(batch, batch.task(command.taskId), (task) => decideRetry(task, command.by, dependenciesMet(batch, task.dependsOn), batch.nowMs));
+
+/** `result` was read before the batch: JSON text, null when that generation has no late result. */
+export const handleAdopt = (batch: Batch, command: AdoptCommand, result: string | null): OperatorAnswer =>
+  carryOut(batch, batch.task(command.taskId), (task) =>
+    result === null ? refuse('invalid_state', task.generation) : decideAdopt(task, { ...command, result }, batch.nowMs),
+  );
+
+function carryOut(batch: Batch, task: Task | undefined, decide: (task: Task) => Transition): OperatorAnswer {
+  if (task === undefined) return refuse('unknown_task', null);
+  const decided = decide(task);
+  if (decided.kind === 'refused') return decided;
+  batch.put(decided);
+  return { kind: 'done', status: decided.task.status, generation: decided.task.generation };
+}
+
+/** Everything whose time has come: `due` tasks, absent agents, stops that nobody confirmed. Both as they were loaded. */
+export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent[], context: HubContext): void {
+  for (const loaded of active) {
+    const agent = batch.agent(loaded.id) ?? loaded;
+    // Who identified in this very batch has a session that no socket is known for until the commit.
+    const isOld = agent.sessionNumber === loaded.sessionNumber;
+    if (isOld && agent.connected && agent.hubId === context.hubId && !context.isHere(agent.id, agent.sessionNumber))
+      takeAway(batch, agent, context);
+    sweepStops(batch, batch.agent(agent.id) ?? agent, context);
+  }
+  for (const { id } of due) {
+    const task = batch.task(id);
+    if (task === undefined) continue;
+    if (task.dependentsAfter !== null) batch.unblocking.push(id);
+    else sweepTask(batch, task, context);
+  }
+  batch.dispatchWanted = true;
+}
+
+function sweepTask(batch: Batch, task: Task, context: HubContext): void {
+  const agent = task.assignedTo === null ? undefined : batch.agent(task.assignedTo);
+  const view = {
+    agentConnected: agent?.connected ?? false,
+    silenceCountsFromMs: context.silence.countsFromMs,
+    quietMs: quietMsOf(context.timing),
+    deafMs: task.hushedAtMs === null ? 0 : context.silence.deafMsSince(task.hushedAtMs),
+  };
+  const decided = decideSweep(task, view, batch.nowMs, context.rules);
+  if (decided === null) return batch.touch(task);
+  batch.put(decided);
+  const reason = decided.events.find((event) => event.event === 'lost' || event.event === 'reclaimed')?.details?.['reason'];
+  if (agent !== undefined && (reason === 'not_accepted' || reason === 'lease_expired')) {
+    batch.putAgent(withStrike(agent, task.id, reason, batch.nowMs, context.rules.breaker));
+  }
+}
+
+/** The stops that another hub asked for, and did not send. */
+export function sendUnsent(batch: Batch, agent: Agent): void {
+  for (const stop of batch.stopsOf(agent.id)) if (stop.sentAtMs === null) resend(batch, stop);
+}
+
+function resend(batch: Batch, stop: PendingStop): void {
+  batch.setStop({ ...stop, sentAtMs: batch.nowMs });
+  batch.send(stop);
+}
+
+function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
+  const stops = batch.stopsOf(agent.id);
+  if (stops.length === 0) return;
+  if (!agent.connected) {
+    const awayMs = batch.nowMs - (agent.disconnectedAtMs ?? batch.nowMs);
+    if (awayMs >= timing.reconnectGraceMs) confirmStops(batch, agent, { outcome: 'agent_away' });
+    return;
+  }
+  for (const stop of stops) {
+    if (stop.requestedAtMs > batch.nowMs) {
+      // The clock went back: its times begin anew, or it would hold its slot until the clock is there again.
+      const anew = { ...stop, requestedAtMs: batch.nowMs, sentAtMs: batch.nowMs };
+      batch.setStop(anew);
+      batch.send(anew);
+      continue;
+    }
+    // Version 1 confirms no stop. It drops the task as soon as it reads the frame; the time is for its agent, which it does not stop.
+    if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + timing.v1StopMs) {
+      confirmStops(batch, agent, { outcome: 'unconfirmed' }, (one) => one.taskId === stop.taskId && one.generation === stop.generation);
+    } else if (batch.nowMs >= (stop.sentAtMs ?? stop.requestedAtMs) + timing.stopResendMs) {
+      resend(batch, stop);
+    }
+  }
+}

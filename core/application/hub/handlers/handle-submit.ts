@@ -1,0 +1,50 @@
+/** Submitting and pushing. All drafts of a command, or none. */
+import type { TaskId } from '../../../domain/ids.ts';
+import { decideSubmit } from '../../../domain/transitions/submitting.ts';
+import type { Task } from '../../../domain/task.ts';
+import type { Batch } from '../batch/batch.ts';
+import type { PushAnswer, PushCommand, SubmitAnswer, SubmitCommand, SubmittedTask, TaskDraft } from '../batch/commands.ts';
+
+export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer {
+  const { idempotency, submittedBy } = command;
+  if (idempotency !== null) {
+    const known = batch.key({ owner: submittedBy, key: idempotency.key });
+    if (known !== undefined) {
+      if (known.digest !== idempotency.digest) return { kind: 'idempotency_mismatch' };
+      return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.standing(id))) };
+    }
+  }
+  for (const [index, draft] of command.drafts.entries()) {
+    if (draft.assignTo !== null && batch.seenAgent(draft.assignTo) === undefined)
+      return { kind: 'unknown_agent', index, agentId: draft.assignTo };
+    const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined && !isMet(batch, id));
+    if (unknown !== undefined) return { kind: 'unknown_task', index, taskId: unknown };
+  }
+  const tasks = command.drafts.flatMap((draft) => insert(batch, draft, submittedBy));
+  if (idempotency !== null) {
+    batch.addKey({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
+  }
+  return { kind: 'submitted', tasks };
+}
+
+/** Answered after the dispatch of the same batch, which tells whether the agent had room. */
+export function handlePush(batch: Batch, command: PushCommand, isConnected: boolean): () => PushAnswer {
+  const { draft } = command;
+  if (!isConnected) return () => ({ kind: 'agent_not_connected', agentId: draft.assignTo });
+  insert(batch, draft, command.submittedBy);
+  return () => ({ kind: batch.task(draft.id)?.status === 'assigned' ? 'pushed' : 'queued', taskId: draft.id });
+}
+
+/** Whether every dependency is completed. All of them were loaded with the batch. */
+export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boolean => dependsOn.every((id) => isMet(batch, id));
+
+const isMet = (batch: Batch, id: TaskId): boolean => batch.standing(id)?.status === 'completed';
+
+function insert(batch: Batch, draft: TaskDraft, submittedBy: string): readonly SubmittedTask[] {
+  const made = decideSubmit({ submittedBy, ...draft }, dependenciesMet(batch, draft.dependsOn), batch.nowMs);
+  batch.insert(made, draft.body);
+  return submitted(made.task);
+}
+
+const submitted = (task: Pick<Task, 'id' | 'status' | 'priority' | 'createdAtMs'> | undefined): readonly SubmittedTask[] =>
+  task === undefined ? [] : [{ id: task.id, status: task.status, priority: task.priority, createdAtMs: task.createdAtMs }];

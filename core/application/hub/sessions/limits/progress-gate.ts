@@ -1,0 +1,53 @@
+/** Lets one progress of each task through in a second; of what comes faster the newest is kept, and goes when the second is over. */
+import { PROGRESS_EVERY_MS } from '../../../../config/times.ts';
+import type { TaskId } from '../../../../domain/ids.ts';
+import type { Clock, Timer } from '../../../../ports/clock.ts';
+
+interface Gate {
+  readonly timer: Timer;
+  waiting: (() => void) | null;
+}
+
+export class ProgressGate {
+  readonly #clock: Clock;
+  readonly #gates = new Map<TaskId, Gate>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls `pass` now, or when the task's second is over unless a newer one came. */
+  offer(taskId: TaskId, pass: () => void): void {
+    const gate = this.#gates.get(taskId);
+    if (gate !== undefined) {
+      gate.waiting = pass;
+      return;
+    }
+    this.#close(taskId);
+    pass();
+  }
+
+  /** Passes what waits for this task at once: its end is being reported. */
+  flush(taskId: TaskId): void {
+    const gate = this.#gates.get(taskId);
+    if (gate === undefined) return;
+    gate.timer.cancel();
+    this.#gates.delete(taskId);
+    gate.waiting?.();
+  }
+
+  /** Ends all timers; what waits is dropped with the session. */
+  stop(): void {
+    for (const gate of this.#gates.values()) gate.timer.cancel();
+    this.#gates.clear();
+  }
+
+  #close(taskId: TaskId): void {
+    const timer = this.#clock.after(PROGRESS_EVERY_MS, () => {
+      const waiting = this.#gates.get(taskId)?.waiting ?? null;
+      this.#gates.delete(taskId);
+      if (waiting !== null) this.offer(taskId, waiting);
+    });
+    this.#gates.set(taskId, { timer, waiting: null });
+  }
+}
