@@ -5,11 +5,11 @@ export type { PostgresOptions } from './storage-knex/postgres/options.ts';
 export { sqlite, type SqliteOptions } from './storage-knex/sqlite.ts';
 
 // What a storage of your own is written against; `agentcom/testing` has the suite that it must pass.
-export type * from '../core/domain/agent.ts';
-export type * from '../core/domain/event.ts';
+export type * from '../core/domain/agent/agent.ts';
+export type * from '../core/domain/task/event.ts';
 export type * from '../core/domain/ids.ts';
-export type * from '../core/domain/task.ts';
-export { compareByAge, PRIORITIES, requirementKey, STATUSES } from '../core/domain/task.ts';
+export type * from '../core/domain/task/task.ts';
+export { compareByAge, PRIORITIES, requirementKey, STATUSES } from '../core/domain/task/task.ts';
 export type * from '../core/ports/agent-store.ts';
 export type * from '../core/ports/event-feed.ts';
 export type * from '../core/ports/storage.ts';

@@ -16,7 +16,7 @@ export type { AgentId, Generation, TaskId } from '../core/domain/ids.ts';
 export { AgentcomError, messageOf, type AgentcomErrorOptions } from '../core/errors/agentcom-error.ts';
 export type { Clock, Timer } from '../core/ports/clock.ts';
 export type { Log, LogFields } from '../core/ports/log.ts';
-export type { ProcessMark } from '../core/domain/slot.ts';
+export type { ProcessMark } from '../core/domain/assignment/slot.ts';
 export {
   WAKE_RUNNER_CONTRACT,
   type AdoptedRun,

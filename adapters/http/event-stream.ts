@@ -6,7 +6,7 @@
  * (a batch that the client has not taken). It ends when the client goes, the hub stops, its token is revoked, the feed
  * fails, or the client takes nothing for `STALLED_MS`; the client comes back with `Last-Event-ID`.
  */
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Timer } from '../../core/ports/clock.ts';
 import type { EventFilter } from '../../core/ports/event-feed.ts';

@@ -1,5 +1,5 @@
 /** Opens streams of events: who may follow what, from which place, and how many at once. */
-import type { EventName } from '../../core/domain/event.ts';
+import type { EventName } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { EventFilter, EventMarks } from '../../core/ports/event-feed.ts';
 import { eventsSchema } from '../../core/protocol/http-queries.ts';

@@ -1,5 +1,5 @@
 /** The hub as a whole: counts, health, schemas. */
-import { presenceOf, type AgentPresence } from '../../core/domain/agent.ts';
+import { presenceOf, type AgentPresence } from '../../core/domain/agent/agent.ts';
 import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
 import { httpQuerySchemas } from '../../core/protocol/http-queries.ts';
 import { hubSchemas } from '../../core/protocol/hub-frames.ts';

@@ -1,7 +1,7 @@
 /** From a checked submit body to the task that the queue is asked for. */
 import type { TaskDraft } from '../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { acceptanceIn, noteCharacters, type Note, type Priority } from '../../core/domain/task.ts';
+import { acceptanceIn, noteCharacters, type Note, type Priority } from '../../core/domain/task/task.ts';
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import {
   MAX_RETRIES_DEFAULT,

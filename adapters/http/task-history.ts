@@ -1,6 +1,6 @@
 /** What a task's own answer leaves out: the older pages of its history, and the results that are kept apart. */
 import { isTaskId, type Generation, type TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import { HISTORY_PAGE } from '../../core/ports/task-store.ts';
 import { historySchema, keptResultSchema } from '../../core/protocol/http-queries.ts';
 import { historyPageJson, keptResultJson } from '../../core/protocol/task-json.ts';

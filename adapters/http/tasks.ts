@@ -1,7 +1,7 @@
 /** Tasks as they stand, and what people do to one. */
 import type { OperatorAnswer } from '../../core/application/hub/batch/commands.ts';
 import { isTaskId, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
-import type { Priority, Status, Task } from '../../core/domain/task.ts';
+import type { Priority, Status, Task } from '../../core/domain/task/task.ts';
 import { explainWaiting, type AgentLoad, type WaitingFor } from '../../core/domain/waiting.ts';
 import type { AgentRow } from '../../core/ports/agent-store.ts';
 import type { TaskQuery } from '../../core/ports/task-store.ts';

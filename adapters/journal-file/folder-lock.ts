@@ -17,7 +17,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import type { JournalFiles } from './journal-files.ts';
 import { isListening, listenAt, type LockSocket } from './lock-socket.ts';
 import { isStillRunning, processMark } from './process-mark.ts';

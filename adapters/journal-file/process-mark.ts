@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 
 /** The mark of a process that runs now; null when there is none of this number, or only its exit code waits to be read. */
 export async function processMark(pid: number): Promise<ProcessMark | null> {

@@ -1,7 +1,7 @@
 /** The bodies of reports: `outbox/` for those that wait for the hub's answer, `refused/` for those it did not take. */
 import { join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import { writeDurably, type JournalFiles } from './journal-files.ts';
 
 export interface Reports {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 
 export interface InboxFolders {
   /** Holds the folders of the assignments, and the flat names. */

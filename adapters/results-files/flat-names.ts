@@ -8,7 +8,7 @@ import { lstatSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';
 import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';

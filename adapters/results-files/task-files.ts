@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';
 import { keepOnly } from './kept-files.ts';

@@ -2,7 +2,7 @@
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { readProgress, readResult, RESULT_FILE_BYTES_MAX, unfinishedLeftMs, type Unfinished } from '../../core/protocol/agent-files.ts';
 import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';

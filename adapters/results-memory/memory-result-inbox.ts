@@ -6,7 +6,7 @@ import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import type { PreparedRun, ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
 import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
 import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';

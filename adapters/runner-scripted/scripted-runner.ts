@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { AdoptedRun, FailureCause, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 
 /** Between the signal and the kill, unless the stop says otherwise. */
 const GRACE_MS = 5_000;

@@ -6,7 +6,7 @@ import type { Knex } from 'knex';
 import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
-import type { TaskBody } from '../../core/domain/task.ts';
+import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Row } from './rows/row.ts';
 import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';

@@ -1,7 +1,7 @@
 /** A database opened only to be looked at: what is the same whichever it is. */
-import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
 import type { Row } from './engine.ts';

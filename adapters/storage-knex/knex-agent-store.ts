@@ -1,6 +1,6 @@
 /** `AgentStore` over an engine. */
 import type { Knex } from 'knex';
-import { newAgent, type Agent } from '../../core/domain/agent.ts';
+import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';

@@ -1,11 +1,11 @@
 /** The unit of work over the statements of an engine. */
-import type { Agent } from '../../core/domain/agent.ts';
-import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
+import type { Agent } from '../../core/domain/agent/agent.ts';
+import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task.ts';
-import type { HubMail } from '../../core/domain/hub-lease.ts';
+import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
+import type { HubMail } from '../../core/domain/agent/hub-lease.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { tombstoneOf } from '../../core/domain/tombstone.ts';
+import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import type {
   ActiveAgent,
   Changes,

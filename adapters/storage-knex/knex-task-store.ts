@@ -1,9 +1,9 @@
 /** `TaskStore` over an engine. Transactions go through its statements; pages and look-ups through Knex, beside the writer. */
 import type { Knex } from 'knex';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
-import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task.ts';
+import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task/task.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import {
   HISTORY_PAGE,

@@ -1,8 +1,8 @@
 /** What a unit of work loads: on a database that others write too, with all its locks, in one order. */
-import type { PendingStop } from '../../core/domain/agent.ts';
+import type { PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task.ts';
-import type { Tombstone } from '../../core/domain/tombstone.ts';
+import type { Task } from '../../core/domain/task/task.ts';
+import type { Tombstone } from '../../core/domain/task/tombstone.ts';
 import type { Holding, Loaded, LoadNames } from '../../core/ports/task-store.ts';
 import type { Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';

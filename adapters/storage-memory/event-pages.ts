@@ -1,6 +1,6 @@
 /** Pages of events, bounded in bytes as the databases bound them. */
 import { encodedBytes } from '../../core/domain/encoded-text.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { EVENT_BYTES } from '../../core/ports/task-store.ts';
 
 const sizeOf = ({ details }: StoredEvent): number => EVENT_BYTES + (details === null ? 0 : encodedBytes(details));

@@ -1,5 +1,5 @@
 /** The memory twin of `AgentStore`. */
-import { newAgent, type Agent } from '../../core/domain/agent.ts';
+import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';

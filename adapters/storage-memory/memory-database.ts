@@ -1,12 +1,12 @@
 /** What the memory twin keeps: the tables of a database as maps. Several storages may be opened on one: shared ones at once, others one after the other. */
-import type { Agent, PendingStop } from '../../core/domain/agent.ts';
-import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
+import type { HubLease, HubMail } from '../../core/domain/agent/hub-lease.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { KeptResult } from '../../core/domain/kept-results.ts';
+import type { KeptResult } from '../../core/domain/task/kept-results.ts';
 import type { StoredClock } from '../../core/domain/store-clock.ts';
-import type { Tombstone } from '../../core/domain/tombstone.ts';
-import type { TaskBody } from '../../core/domain/task.ts';
+import type { Tombstone } from '../../core/domain/task/tombstone.ts';
+import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Look } from '../../core/ports/hub-calls.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';

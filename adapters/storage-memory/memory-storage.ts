@@ -1,5 +1,5 @@
 /** The memory twin of `Storage`: the simulation's, and for trying things out. Everything is gone with the process. */
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';

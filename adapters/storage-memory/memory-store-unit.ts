@@ -1,11 +1,11 @@
 /** One transaction of the memory twin: its changes lie over the database and are applied at the commit, all at once. */
-import type { Agent } from '../../core/domain/agent.ts';
-import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
-import type { HubLease, HubMail } from '../../core/domain/hub-lease.ts';
+import type { Agent } from '../../core/domain/agent/agent.ts';
+import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
+import type { HubLease, HubMail } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { isEnded, keysOfGroup, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task.ts';
+import { isEnded, keysOfGroup, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { tombstoneOf } from '../../core/domain/tombstone.ts';
+import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
 import type {
   ActiveAgent,

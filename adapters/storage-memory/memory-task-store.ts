@@ -1,11 +1,11 @@
 /** The memory twin of `TaskStore`. */
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
-import { PRIORITIES, STATUSES, type Priority, type Status, type Task, type TaskRow } from '../../core/domain/task.ts';
+import { PRIORITIES, STATUSES, type Priority, type Status, type Task, type TaskRow } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import {
   HISTORY_PAGE,
   type HistoryQuery,

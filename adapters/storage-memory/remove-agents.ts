@@ -1,5 +1,5 @@
 /** Removes agents that nobody can be any more, with their tokens. */
-import type { Agent, PendingStop } from '../../core/domain/agent.ts';
+import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { isOverBy, type TokenRecord } from '../../core/ports/agent-store.ts';
 import type { AgentRemoval, RemovedAgents } from '../../core/ports/task-store.ts';

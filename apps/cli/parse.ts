@@ -1,6 +1,6 @@
 /** What people write as options, read; each throws commander's InvalidArgumentError, which names the option. */
 import { InvalidArgumentError } from 'commander';
-import { ACCEPTABLE, type Acceptable, type Acceptance } from '../../core/domain/task.ts';
+import { ACCEPTABLE, type Acceptable, type Acceptance } from '../../core/domain/task/task.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

@@ -1,5 +1,5 @@
 /** The ends of a task. A dead letter is one until an operator retries it. */
-import type { Status } from '../../core/domain/task.ts';
+import type { Status } from '../../core/domain/task/task.ts';
 
 const ENDED_STATUSES = ['completed', 'dead_letter', 'cancelled'] as const satisfies readonly Status[];
 export type EndedStatus = (typeof ENDED_STATUSES)[number];

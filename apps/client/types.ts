@@ -9,9 +9,9 @@ import type {
   SubmitBody,
   TokenBody,
 } from '../../core/protocol/http-bodies.ts';
-import type { AgentPresence } from '../../core/domain/agent.ts';
-import type { EventName } from '../../core/domain/event.ts';
-import type { Acceptance, Priority, Status } from '../../core/domain/task.ts';
+import type { AgentPresence } from '../../core/domain/agent/agent.ts';
+import type { EventName } from '../../core/domain/task/event.ts';
+import type { Acceptance, Priority, Status } from '../../core/domain/task/task.ts';
 
 /** As the schemas have it, read-only, and with optional fields that may also be given as undefined. */
 type Loose<Body> = {

@@ -2,11 +2,11 @@
  * Why a task is not running: one sentence that is true at this moment, for the operator who asks. Pure: the task, what
  * it depends on and the agents in, the reason out. Nothing decides by it.
  */
-import { isBusy, pauseOf, type Agent } from './agent.ts';
-import { roomOf } from './breaker.ts';
+import { isBusy, pauseOf, type Agent } from './agent/agent.ts';
+import { roomOf } from './agent/breaker.ts';
 import type { AgentId, TaskId } from './ids.ts';
-import { canRun } from './scheduling.ts';
-import type { Status, Task } from './task.ts';
+import { canRun } from './task/scheduling.ts';
+import type { Status, Task } from './task/task.ts';
 
 /** Why one agent takes nothing now. */
 export type Hindrance = 'offline' | 'draining' | 'paused' | 'busy';

@@ -1,7 +1,7 @@
 /** Who may speak to the hub: agents, tokens, enrolment secrets. Lives in the same database as the tasks. */
-import type { Agent } from '../domain/agent.ts';
+import type { Agent } from '../domain/agent/agent.ts';
 import type { AgentId } from '../domain/ids.ts';
-import type { Task } from '../domain/task.ts';
+import type { Task } from '../domain/task/task.ts';
 import type { LockedOut } from '../domain/waiting.ts';
 
 export const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;

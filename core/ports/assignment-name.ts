@@ -1,7 +1,7 @@
 /** The name of an assignment as text: `<task_id>.g<generation>`, as its files and folders carry it. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 import { isGeneration, isTaskId } from '../domain/ids.ts';
-import type { Assignment } from '../domain/slot.ts';
+import type { Assignment } from '../domain/assignment/slot.ts';
 
 const NAME = /^(.+)\.g(0|[1-9][0-9]{0,15})$/;
 

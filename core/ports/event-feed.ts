@@ -1,5 +1,5 @@
 /** The history of all tasks in one order, for streams that resume by id. */
-import type { EventName, StoredEvent } from '../domain/event.ts';
+import type { EventName, StoredEvent } from '../domain/task/event.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 
 export interface EventFilter {

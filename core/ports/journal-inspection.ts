@@ -1,5 +1,5 @@
 /** A sidecar's data directory as it lies there, opened only to be looked at: nothing is locked, mended or written. */
-import type { Assignment } from '../domain/slot.ts';
+import type { Assignment } from '../domain/assignment/slot.ts';
 
 export type JournalCopy =
   | { readonly kind: 'good'; readonly state: unknown }

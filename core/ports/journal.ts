@@ -1,5 +1,5 @@
 /** The sidecar's memory on disk: its state, the bodies of its reports, and the results that the hub refused. */
-import type { Assignment } from '../domain/slot.ts';
+import type { Assignment } from '../domain/assignment/slot.ts';
 
 /** The largest state, in bytes of JSON. It holds references; the bodies of reports lie beside it. */
 export const JOURNAL_BYTES_MAX = 1_048_576;

@@ -1,5 +1,5 @@
 /** The files between a sidecar and its agent: task files out, `.started`, progress and results in. */
-import type { Assignment } from '../domain/slot.ts';
+import type { Assignment } from '../domain/assignment/slot.ts';
 
 export interface PreparedRun {
   /** The agent's `AGENTCOM_RESULTS_DIR`: absolute, this assignment's own, made empty unless it existed. */

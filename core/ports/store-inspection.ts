@@ -2,11 +2,11 @@
  * A stored hub as it lies there, opened only to be looked at: while its hub runs or when it is stopped, one committed state
  * throughout. Nothing of it is locked, migrated or written.
  */
-import type { Agent, PendingStop } from '../domain/agent.ts';
-import type { StoredEvent } from '../domain/event.ts';
+import type { Agent, PendingStop } from '../domain/agent/agent.ts';
+import type { StoredEvent } from '../domain/task/event.ts';
 import type { TaskId } from '../domain/ids.ts';
-import type { Task } from '../domain/task.ts';
-import type { Tombstone } from '../domain/tombstone.ts';
+import type { Task } from '../domain/task/task.ts';
+import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { IdempotencyRecord } from './task-store.ts';
 
 /** What a storage finds wrong by itself, before any rule of the domain is asked. */

@@ -2,13 +2,13 @@
  * Where tasks live. The store keeps rows and knows no rule; everything that decides is in core/domain. One transaction
  * carries a whole batch of commands. All times are milliseconds since 1970.
  */
-import type { Agent, PendingStop } from '../domain/agent.ts';
-import type { StoredEvent, TaskEvent } from '../domain/event.ts';
-import type { HubLease, HubMail } from '../domain/hub-lease.ts';
+import type { Agent, PendingStop } from '../domain/agent/agent.ts';
+import type { StoredEvent, TaskEvent } from '../domain/task/event.ts';
+import type { HubLease, HubMail } from '../domain/agent/hub-lease.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
-import type { KeptResult } from '../domain/kept-results.ts';
-import type { Tombstone } from '../domain/tombstone.ts';
-import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task.ts';
+import type { KeptResult } from '../domain/task/kept-results.ts';
+import type { Tombstone } from '../domain/task/tombstone.ts';
+import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
 
 /** Differences between stores, as data. */
 export interface StoreCapabilities {

@@ -1,5 +1,5 @@
 /** The port that plugins implement: it wakes an agent for one assignment and says what happens to it. */
-import type { ProcessMark } from '../domain/slot.ts';
+import type { ProcessMark } from '../domain/assignment/slot.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 
 /** The part of the web AbortSignal that core needs; a real one fits without a cast. */

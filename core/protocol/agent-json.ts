@@ -1,7 +1,7 @@
 /** An agent as the HTTP API shows it. */
-import { isBusy, isDraining, pauseOf, presenceOf, type Agent, type AgentChecks } from '../domain/agent.ts';
-import { isConflict } from '../domain/replacing.ts';
-import type { Task } from '../domain/task.ts';
+import { isBusy, isDraining, pauseOf, presenceOf, type Agent, type AgentChecks } from '../domain/agent/agent.ts';
+import { isConflict } from '../domain/agent/replacing.ts';
+import type { Task } from '../domain/task/task.ts';
 
 /** An agent with what it holds, as the store gives it. */
 export interface AgentParts {

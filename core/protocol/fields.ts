@@ -1,7 +1,7 @@
 /** The pieces that frames and HTTP bodies are made of, each with its bound. */
 import { Type, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN, GENERATION_MAX, TASK_ID_PATTERN } from '../domain/ids.ts';
-import type { Acceptable } from '../domain/task.ts';
+import type { Acceptable } from '../domain/task/task.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../domain/usage.ts';
 
 export const PROTOCOL_VERSION = 2;

@@ -3,7 +3,7 @@
  * `null` stands for a field that is not given. Lengths count Unicode code points; times are milliseconds since 1970.
  */
 import { Type, type Static, type TSchema } from 'typebox';
-import { PRIORITIES, type Priority } from '../domain/task.ts';
+import { PRIORITIES, type Priority } from '../domain/task/task.ts';
 import {
   acceptFields,
   agentIdField,

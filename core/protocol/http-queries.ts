@@ -1,8 +1,8 @@
 /** The query of every HTTP request that has one. A parameter that is not listed, or is given twice, is refused. */
 import { Type, type Static, type TSchema } from 'typebox';
-import { EVENT_NAMES } from '../domain/event.ts';
+import { EVENT_NAMES } from '../domain/task/event.ts';
 import { isTaskId, type TaskId } from '../domain/ids.ts';
-import { PRIORITIES, STATUSES } from '../domain/task.ts';
+import { PRIORITIES, STATUSES } from '../domain/task/task.ts';
 import { agentIdField, taskIdField } from './fields.ts';
 
 export const PAGE_DEFAULT = 50;

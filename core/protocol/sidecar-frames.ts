@@ -1,5 +1,5 @@
 /** What a sidecar says to the hub: one schema for each type, per version. Unknown fields are ignored. */
-import { HELD_STATUSES } from '../domain/reconciliation.ts';
+import { HELD_STATUSES } from '../domain/task/reconciliation.ts';
 import { Type, type Static } from 'typebox';
 import {
   agentIdField,

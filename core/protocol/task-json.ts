@@ -2,11 +2,11 @@
  * A task as the HTTP API shows it. Metadata and result are JSON text that is set into the answer as it was kept: never
  * parsed on the way, so that nothing in it is lost, merged or reordered.
  */
-import type { StoredEvent } from '../domain/event.ts';
-import type { KeptName, KeptResult, RefusedCount } from '../domain/kept-results.ts';
+import type { StoredEvent } from '../domain/task/event.ts';
+import type { KeptName, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
-import type { TaskRow } from '../domain/task.ts';
+import type { TaskRow } from '../domain/task/task.ts';
 
 /** JSON text of one object: a value that is `{ raw }` is JSON text already. */
 function objectText(fields: readonly (readonly [name: string, value: unknown])[]): string {

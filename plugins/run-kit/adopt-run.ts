@@ -2,7 +2,7 @@
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, StopSignal } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { markOf, type ProcessTable } from './process-table.ts';
 import { isInGroupOf } from './run-members.ts';
 import { wasAsked, wereStreamsOpened } from './run-files.ts';

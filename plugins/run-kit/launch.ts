@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { StopSignal } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { isPath } from './find-program.ts';
 import { explainRefusal, type LaunchRefusal } from './launch-refusal.ts';
 import { markIfKnown, type ProcessTable } from './process-table.ts';

@@ -1,7 +1,7 @@
 /**
  * The system's processes as a runner needs them: who lives, who is whose child, and who carries a run's id.
  */
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import type { RunGroups } from './run-groups.ts';
 
 export interface ProcessRow {

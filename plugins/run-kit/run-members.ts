@@ -1,5 +1,5 @@
 /** Which processes belong to a run. */
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { isOlder, type ProcessRow } from './process-table.ts';
 
 export interface RunTraces {

@@ -5,7 +5,7 @@
  * by the control group of the run.
  */
 import type { Clock } from '../../core/ports/clock.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import type { ProcessRow, ProcessTable } from './process-table.ts';
 import { runMembers } from './run-members.ts';
 import { wait } from './wait.ts';

@@ -3,7 +3,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { StopSignal, WakeEvent } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import type { ProcessTable } from './process-table.ts';
 import { stopTree } from './stop-tree.ts';
 import { aborted, wait } from './wait.ts';

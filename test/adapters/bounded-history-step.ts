@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { Test } from 'tap';
 import { boundedHistory } from '../../adapters/storage-knex/migrations/0006-bounded-history.ts';
-import { EVENT_DETAILS_BYTES_MAX } from '../../core/domain/event-details.ts';
-import { NOTHING_KEPT, REFUSED_KEPT_MAX } from '../../core/domain/kept-results.ts';
+import { EVENT_DETAILS_BYTES_MAX } from '../../core/domain/task/event-details.ts';
+import { NOTHING_KEPT, REFUSED_KEPT_MAX } from '../../core/domain/task/kept-results.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
 import { commit } from '../contracts/storage-room.ts';

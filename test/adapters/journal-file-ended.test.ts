@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { RESERVE_BYTES } from '../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../adapters/journal-file/journal-files.ts';
-import { ENDED_MAX } from '../../core/domain/ended.ts';
+import { ENDED_MAX } from '../../core/domain/assignment/ended-assignments.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import {

@@ -10,7 +10,7 @@ import { fileJournal } from '../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../adapters/journal-file/journal-files.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import type { Journal } from '../../core/ports/journal.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { builtTree } from '../rig/built-tree.ts';
 

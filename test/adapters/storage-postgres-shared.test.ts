@@ -5,8 +5,8 @@ import { connectWriter } from '../../adapters/storage-knex/postgres/connections.
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import { POSTGRES_INSPECTION } from '../../adapters/storage-knex/postgres/inspection.ts';
 import { POSTGRES_STATEMENTS } from '../../adapters/storage-knex/postgres/statements.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { LOOK_AT_ALL, type Look } from '../../core/ports/hub-calls.ts';

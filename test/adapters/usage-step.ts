@@ -1,9 +1,9 @@
 /** A store of before usage was kept by attempt: its sums, its agents and texts that look like fields come through the step. */
 import type { Test } from 'tap';
 import { usage } from '../../adapters/storage-knex/migrations/0004-usage.ts';
-import type { Agent } from '../../core/domain/agent.ts';
+import type { Agent } from '../../core/domain/agent/agent.ts';
 import { totalOf } from '../../core/domain/usage.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import { aBody, anAgent, anAgentId, aTask, aTaskId, changes } from '../contracts/fixtures.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 

@@ -1,6 +1,6 @@
 /** Each answer of the model's service, with each program: what comes of the task is what answers.ts says, or what the program is known to make of it. */
 import assert from 'node:assert/strict';
-import type { Acceptance } from '../../core/domain/task.ts';
+import type { Acceptance } from '../../core/domain/task/task.ts';
 import { ANSWER_NAMES, ANSWERS, type AnswerName, type Outcome, type Otherwise } from './answers.ts';
 import type { AgentProgram } from './agent-program.ts';
 import { givenUp, handedBack, outputOf, triedAgain, triesUntilCancelled, type AgentCase } from './case-kit.ts';

@@ -5,7 +5,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryEntry, NamedCheckJson, TaskDetail } from '../../apps/client/types.ts';
-import type { Acceptance } from '../../core/domain/task.ts';
+import type { Acceptance } from '../../core/domain/task/task.ts';
 import type { Program, World } from '../apps/world.ts';
 import { WRONG_KEY, type FakeModel, type ModelCall } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';

@@ -17,7 +17,7 @@ import type { TaskQueue } from '../../core/application/hub/queue/task-queue.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { HUB_TIMING, type HubTiming } from '../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { emptySchema } from '../adapters/postgres-place.ts';

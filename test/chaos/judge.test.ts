@@ -1,7 +1,7 @@
 /** The judge of the chaos runs sees what it must: the same good evidence, each time with one thing in it that must not be. */
 import t from 'tap';
-import { newAgent } from '../../core/domain/agent.ts';
-import type { EventName, StoredEvent } from '../../core/domain/event.ts';
+import { newAgent } from '../../core/domain/agent/agent.ts';
+import type { EventName, StoredEvent } from '../../core/domain/task/event.ts';
 import { aGeneration, anAgentId, anAssignedTask, aTaskId } from '../contracts/fixtures.ts';
 import { judge, type Evidence } from './rig/judge.ts';
 import { uptimeSeconds, type LedgerLine } from './rig/ledger.ts';

@@ -6,7 +6,7 @@ import type { HubClient } from '../../apps/client/index.ts';
 import { rulesOf } from '../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../core/config/times.ts';
-import type { Status } from '../../core/domain/task.ts';
+import type { Status } from '../../core/domain/task/task.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';
 import { inStore } from './rig/filled-store.ts';

@@ -1,6 +1,6 @@
 /** What every `AgentStore` keeps. Each MUST of core/ports/agent-store.ts is a test here. */
 import t from 'tap';
-import { newAgent } from '../../core/domain/agent.ts';
+import { newAgent } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { A_MOMENT_MS, aStop, aTaskId, aToken, anAgent, anAgentId, anAssignedTask, changes, inserting } from './fixtures.ts';
 import { commit, failsWith, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';

@@ -1,6 +1,6 @@
 /** What every `EventFeed` keeps. Each MUST of core/ports/event-feed.ts is a test here. */
 import t from 'tap';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { aTaskId, anAgentId, anEvent, changes } from './fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 

@@ -1,10 +1,10 @@
 /** Values of the domain for tests: each complete and valid as it stands, with whatever a test wants otherwise laid over it. */
-import { newAgent, type Agent, type PendingStop } from '../../core/domain/agent.ts';
-import type { HubMail } from '../../core/domain/hub-lease.ts';
-import type { TaskEvent } from '../../core/domain/event.ts';
+import { newAgent, type Agent, type PendingStop } from '../../core/domain/agent/agent.ts';
+import type { HubMail } from '../../core/domain/agent/hub-lease.ts';
+import type { TaskEvent } from '../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
-import { NOTHING_KEPT } from '../../core/domain/kept-results.ts';
-import type { Requirement, Task, TaskBody } from '../../core/domain/task.ts';
+import { NOTHING_KEPT } from '../../core/domain/task/kept-results.ts';
+import type { Requirement, Task, TaskBody } from '../../core/domain/task/task.ts';
 import { NOTHING_USED } from '../../core/domain/usage.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Changes, IdempotencyRecord, TaskChange } from '../../core/ports/task-store.ts';

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultInbox } from '../../core/ports/result-inbox.ts';
 import { sightingRecorder, type SightingRecorder } from './sighting-recorder.ts';
 

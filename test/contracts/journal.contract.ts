@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';
 import { JOURNAL_BYTES_MAX, type Journal } from '../../core/ports/journal.ts';
-import type { Assignment } from '../../core/domain/slot.ts';
+import type { Assignment } from '../../core/domain/assignment/slot.ts';
 
 /** One folder, or what stands for it, and the journals over it. */
 export interface JournalPlace {

@@ -1,7 +1,7 @@
 /** What the contracts of storage ask of an adapter, and how their tests open one. */
 import { randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
 import type { Clock } from '../../core/ports/clock.ts';

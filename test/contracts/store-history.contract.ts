@@ -1,6 +1,6 @@
 /** What every store keeps of histories and of results beside them: pages bounded in number and bytes, and what was removed. */
 import t from 'tap';
-import type { KeptResult } from '../../core/domain/kept-results.ts';
+import type { KeptResult } from '../../core/domain/task/kept-results.ts';
 import { EVENT_BYTES } from '../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from './fixtures.ts';
 import { commit, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';

@@ -1,6 +1,6 @@
 /** What every store keeps of the hubs that use it: leases, duties, mail, whose agents are whose, and their calls to each other. */
 import t, { type Test } from 'tap';
-import type { HubMail } from '../../core/domain/hub-lease.ts';
+import type { HubMail } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { LOOK_AT_ALL, type Look } from '../../core/ports/hub-calls.ts';
 import type { Storage } from '../../core/ports/storage.ts';

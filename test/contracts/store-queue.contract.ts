@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
-import { compareByAge, requirementKey, type RequirementGroup, type Task } from '../../core/domain/task.ts';
+import { compareByAge, requirementKey, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
 import {

@@ -1,7 +1,7 @@
 /** What every unit of work removes, what it leaves in place of it, and what it must keep. */
 import t from 'tap';
-import type { Task } from '../../core/domain/task.ts';
-import { tombstoneOf } from '../../core/domain/tombstone.ts';
+import type { Task } from '../../core/domain/task/task.ts';
+import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';

@@ -1,7 +1,7 @@
 /** What every unit of work loads and saves. Each MUST of `StoreUnit` in core/ports/task-store.ts is a test here. */
 import t from 'tap';
 import type { TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
 import {

@@ -1,6 +1,6 @@
 /** How every `TaskStore` pages through its tasks. */
 import t from 'tap';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { TaskQuery } from '../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aBody, aTask, aTaskId, anAgentId, anAssignedTask, changes, inserting } from './fixtures.ts';

@@ -1,7 +1,7 @@
 /** What every `TaskStore` keeps around a transaction, and how it is read. The unit of work has a contract of its own. */
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aBody, aKey, aStop, aTask, aTaskId, anAgent, anAgentId, anEvent, changes, inserting, updating } from './fixtures.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { readChecks, readWakeEvent } from '../../core/application/sidecar/state/runner-events.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { talkingRunnerCases } from './talking-runner.contract.ts';
 import type { Behaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { ONLY_WAKES, wakingRunnerCases } from './waking-runner.contract.ts';

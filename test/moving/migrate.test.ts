@@ -8,7 +8,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { STAYING, tablesToCopy } from '../../adapters/storage-knex/move/table.ts';
 import { placeAt } from '../../adapters/storage-knex/move/places.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
-import { STATUSES } from '../../core/domain/task.ts';
+import { STATUSES } from '../../core/domain/task/task.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { emptySchema, closedBefore, postgresStorage } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';

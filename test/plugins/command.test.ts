@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { command, type CommandOptions } from '../../plugins/command/command.ts';
 import { AgentcomError } from '../../plugins/plugin.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';

@@ -6,7 +6,7 @@ import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
-import type { ProcessMark } from '../../core/domain/slot.ts';
+import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { command } from '../../plugins/command/command.ts';
 import { defineWakeRunner, Type } from '../../plugins/plugin.ts';
 import { emptyFolder, journalIn, startSaver, stateIn } from '../adapters/journal-file-place.ts';

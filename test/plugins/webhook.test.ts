@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { isPrivateAddress, PrivateAddressError, publicLookup } from '../../plugins/webhook/addresses.ts';
 import { openclawHook, webhook, type WebhookOptions } from '../../plugins/runners.ts';
-import { isMachineFault } from '../../core/domain/breaker.ts';
+import { isMachineFault } from '../../core/domain/agent/breaker.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { only, waking, writtenBody } from '../core/sidecar/stage.ts';
 import { runWorld } from './run-world.ts';

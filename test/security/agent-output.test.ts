@@ -1,6 +1,6 @@
 /** What an agent writes reaches people's terminals and other programs as text, and nothing it says becomes a property of ours. */
 import t from 'tap';
-import { newAgent } from '../../core/domain/agent.ts';
+import { newAgent } from '../../core/domain/agent/agent.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import { reportedResult } from '../../core/application/sidecar/report/fit-report.ts';
 import { printable, printableJson, printableLines } from '../../apps/cli/output/printable.ts';

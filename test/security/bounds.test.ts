@@ -11,7 +11,7 @@ import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/upkeep/sweeper
 import type { Command } from '../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING, PROGRESS_EVERY_MS } from '../../core/config/times.ts';
-import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/outbox.ts';
+import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/assignment/outbox.ts';
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
 import { HELD_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
 import { JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER } from '../../core/protocol/json-bounds.ts';

@@ -1,5 +1,5 @@
 /** J13: whatever is said, what is kept of it is bounded: bytes of an event, words that change nothing, wakes of an attempt. */
-import type { EventName, StoredEvent } from '../../core/domain/event.ts';
+import type { EventName, StoredEvent } from '../../core/domain/task/event.ts';
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 
 export interface BoundsDeps {

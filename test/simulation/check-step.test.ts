@@ -1,8 +1,8 @@
 /** The check after each commit finds nothing in a clean one, and what is planted for each invariant that it asks. */
 import t from 'tap';
 import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
-import type { StoredEvent, TaskEvent } from '../../core/domain/event.ts';
-import type { Task } from '../../core/domain/task.ts';
+import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 import {
   A_MOMENT_MS,

@@ -3,12 +3,19 @@
  * what these name, and those that can only be seen at the moment itself: room, order and sender of each change.
  */
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
-import type { Agent } from '../../core/domain/agent.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { Agent } from '../../core/domain/agent/agent.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { checkInvariants, checkTasks, stopsArePast, viewOf, type StoreState, type Violation } from '../../core/domain/invariants.ts';
-import { OLDEST_EVERY } from '../../core/domain/rules.ts';
-import { compareByAge, PRIORITIES, type Requirement, type Task } from '../../core/domain/task.ts';
+import {
+  checkInvariants,
+  checkTasks,
+  stopsArePast,
+  viewOf,
+  type StoreState,
+  type Violation,
+} from '../../core/domain/invariants/invariants.ts';
+import { OLDEST_EVERY } from '../../core/domain/task/rules.ts';
+import { compareByAge, PRIORITIES, type Requirement, type Task } from '../../core/domain/task/task.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 
 /** What a commit did, and what has been seen before it. */

@@ -3,8 +3,8 @@
  * for, and floods. It knows the name of every task, as whoever once had them does. Nothing that it says may touch what
  * others have (J9), and what is kept of it is bounded (J13).
  */
-import { HELD_STATUSES } from '../../core/domain/reconciliation.ts';
-import type { Task } from '../../core/domain/task.ts';
+import { HELD_STATUSES } from '../../core/domain/task/reconciliation.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import type { LinkConnection } from '../../core/ports/hub-link.ts';
 import type { Chance } from './chance.ts';
 import type { HostilePlan } from './edges.ts';

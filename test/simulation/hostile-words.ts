@@ -1,5 +1,5 @@
 /** What a hostile agent says of tasks that it was not given, and frames that are none. */
-import type { Task } from '../../core/domain/task.ts';
+import type { Task } from '../../core/domain/task/task.ts';
 import type { Chance } from './chance.ts';
 
 /** What must be known of a task to lie of it. */

@@ -2,7 +2,7 @@
 import { memoryStorage, type MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
-import { requirementKey, type Task } from '../../core/domain/task.ts';
+import { requirementKey, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { AgentStore } from '../../core/ports/agent-store.ts';
 import type { Clock } from '../../core/ports/clock.ts';

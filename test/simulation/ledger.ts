@@ -4,9 +4,9 @@
  *
  * Long on purpose: all of it is one book of what was done and told, and each rule reads several of its pages.
  */
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { assignmentKey, type Assignment } from '../../core/domain/slot.ts';
+import { assignmentKey, type Assignment } from '../../core/domain/assignment/slot.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import type { HubTiming } from '../../core/config/times.ts';

@@ -1,6 +1,6 @@
 /** What must have come to its end some time after the last fault, and by when. */
-import type { Task } from '../../core/domain/task.ts';
-import { canRun } from '../../core/domain/scheduling.ts';
+import type { Task } from '../../core/domain/task/task.ts';
+import { canRun } from '../../core/domain/task/scheduling.ts';
 import type { Clients } from './clients.ts';
 import type { World } from './world.ts';
 

@@ -1,5 +1,5 @@
 /** J16: what a model's service that is away does to an attempt: it is handed back, and nothing of it is spent. */
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 
 export interface OutageDeps {
   readonly violated: (rule: string, what: string) => void;

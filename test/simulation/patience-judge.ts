@@ -4,10 +4,10 @@
  */
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import type { HubTiming } from '../../core/config/times.ts';
-import type { Agent } from '../../core/domain/agent.ts';
-import { roomOf } from '../../core/domain/breaker.ts';
+import type { Agent } from '../../core/domain/agent/agent.ts';
+import { roomOf } from '../../core/domain/agent/breaker.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { requirementKey, type Task } from '../../core/domain/task.ts';
+import { requirementKey, type Task } from '../../core/domain/task/task.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 

@@ -3,7 +3,7 @@
  * nobody accepts is pushed a few times only. J15: two machines with one identity take it from each other a few times, not for ever.
  */
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
-import type { StoredEvent } from '../../core/domain/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 

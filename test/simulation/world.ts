@@ -5,7 +5,7 @@ import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memo
 import type { Crossing } from '../../adapters/wire-memory/crossing.ts';
 import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
-import { newAgent } from '../../core/domain/agent.ts';
+import { newAgent } from '../../core/domain/agent/agent.ts';
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
 import { markerOf } from './agents.ts';

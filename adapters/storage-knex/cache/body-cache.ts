@@ -1,6 +1,6 @@
 /** The bodies of tasks that were submitted a moment ago or are given out next, of a database that nobody else writes. A body never changes. */
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { isEnded, noteCharacters, type Task, type TaskBody } from '../../../core/domain/task.ts';
+import { isEnded, noteCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 
 /** What is kept, in characters; the oldest are let go. */

@@ -6,7 +6,7 @@
  * A lane knows all that waits in it up to a place, or all of it. A task that comes to wait behind that place is not taken in.
  */
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task.ts';
+import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 import { laneOf } from '../rows/rows.ts';
 

@@ -3,9 +3,9 @@
  * writes: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
  * in it, and nothing that has ended; after a transaction that failed, however it did, it is empty.
  */
-import type { Agent } from '../../../core/domain/agent.ts';
+import type { Agent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { isEnded, type Task } from '../../../core/domain/task.ts';
+import { isEnded, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes, HeldCount } from '../../../core/ports/task-store.ts';
 import { RecentBodies } from './body-cache.ts';
 import { WaitingHeads } from './ready-queue-cache.ts';

@@ -1,5 +1,5 @@
 /** The first schema. Times are milliseconds since 1970; `state`, `body`, `details` and `task_ids` are JSON texts. */
-import { STATUSES } from '../../../core/domain/task.ts';
+import { STATUSES } from '../../../core/domain/task/task.ts';
 import { FIRST_SCHEMA_OF_POSTGRES } from './0001-postgres.ts';
 import type { Migration } from './migration.ts';
 

@@ -4,7 +4,7 @@
  * the events that were removed; where some are missing and it is not known which, all numbers up to the last count.
  */
 import { createHash } from 'node:crypto';
-import { EVENT_DETAILS_BYTES_MAX, boundedDetails } from '../../../core/domain/event-details.ts';
+import { EVENT_DETAILS_BYTES_MAX, boundedDetails } from '../../../core/domain/task/event-details.ts';
 import { utf8Bytes } from '../../../core/domain/encoded-text.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import {
@@ -17,7 +17,7 @@ import {
   type KeptAside,
   type KeptName,
   type KeptResult,
-} from '../../../core/domain/kept-results.ts';
+} from '../../../core/domain/task/kept-results.ts';
 import type { Row } from '../rows/row.ts';
 import type { MigratedDatabase, Migration } from './migration.ts';
 

@@ -4,12 +4,20 @@
  * The state of a task, agent or stop is one JSON text, so that a new field needs no new column; the columns beside it are
  * copies for the indexes, written by the same statement from the same value. Nothing is ever searched inside the JSON.
  */
-import type { Agent } from '../../../core/domain/agent.ts';
-import type { EventName, StoredEvent, TaskEvent } from '../../../core/domain/event.ts';
+import type { Agent } from '../../../core/domain/agent/agent.ts';
+import type { EventName, StoredEvent, TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
-import { NOTHING_KEPT, type KeptResult } from '../../../core/domain/kept-results.ts';
-import type { Tombstone } from '../../../core/domain/tombstone.ts';
-import { isEnded, PRIORITIES, requirementKey, type Priority, type Task, type TaskBody, type TaskRow } from '../../../core/domain/task.ts';
+import { NOTHING_KEPT, type KeptResult } from '../../../core/domain/task/kept-results.ts';
+import type { Tombstone } from '../../../core/domain/task/tombstone.ts';
+import {
+  isEnded,
+  PRIORITIES,
+  requirementKey,
+  type Priority,
+  type Task,
+  type TaskBody,
+  type TaskRow,
+} from '../../../core/domain/task/task.ts';
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange } from '../../../core/ports/task-store.ts';

@@ -5,8 +5,8 @@
  */
 import { Type, type TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
-import { KEPT_RESULTS_MAX } from '../../../core/domain/kept-results.ts';
-import { OUTCOMES_KEPT, PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
+import { KEPT_RESULTS_MAX } from '../../../core/domain/task/kept-results.ts';
+import { OUTCOMES_KEPT, PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
 import { ATTEMPTS_KEPT } from '../../../core/domain/usage.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { agentIdField, CAPABILITIES_MAX, countField, HELD_MAX, taskIdField } from '../../../core/protocol/fields.ts';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { PRIORITIES, type Priority } from '../../../core/domain/task.ts';
+import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Command } from 'commander';
 import { Option } from 'commander';

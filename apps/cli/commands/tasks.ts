@@ -1,7 +1,7 @@
 /** `agentcom list`, `show`, `watch`, `retry`, `cancel`, `adopt` and `stats`. */
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { PRIORITIES, STATUSES } from '../../../core/domain/task.ts';
+import { PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
 import type { ActAnswer, HubClient, ListQuery, NumberedEntry, TaskJson } from '../../client/index.ts';
 import type { Action, Context } from '../context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';

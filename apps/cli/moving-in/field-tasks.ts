@@ -2,7 +2,7 @@
  * From the tasks of the original hub, as its HTTP API lists them, to submits. Pure: what is taken, in which order, what is
  * left out and why.
  */
-import { PRIORITIES, type Priority } from '../../../core/domain/task.ts';
+import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX, MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS } from '../../../core/protocol/http-bodies.ts';
 import { MAX_RETRIES_MAX } from '../../../core/protocol/fields.ts';
 import type { SubmitRequest } from '../../client/index.ts';

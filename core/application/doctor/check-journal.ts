@@ -1,5 +1,5 @@
 /** A sidecar's data directory against what a sidecar would need of it at its next start. */
-import { hasBody } from '../../domain/outbox.ts';
+import { hasBody } from '../../domain/assignment/outbox.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import { assignmentText } from '../../ports/assignment-name.ts';

@@ -2,8 +2,8 @@
  * The whole store against every rule that must hold at any moment, in pieces: at once in memory are a page of tasks with what
  * they depend on and their histories, all agents, pending stops and live assignments.
  */
-import type { Agent, PendingStop } from '../../domain/agent.ts';
-import { dueAtMs } from '../../domain/due.ts';
+import type { Agent, PendingStop } from '../../domain/agent/agent.ts';
+import { dueAtMs } from '../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import {
   checkTasks,
@@ -15,8 +15,8 @@ import {
   type Invariant,
   type StoreState,
   type Violation,
-} from '../../domain/invariants.ts';
-import type { Task } from '../../domain/task.ts';
+} from '../../domain/invariants/invariants.ts';
+import type { Task } from '../../domain/task/task.ts';
 import { messageOf } from '../../errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../ports/store-inspection.ts';
 

@@ -2,8 +2,8 @@
  * Invariants of the order of all events. Each is told the events one by one, lowest id first, and keeps what is held at the
  * moment, not what was: agents, their live assignments and their stops.
  */
-import type { Agent } from '../agent.ts';
-import type { StoredEvent } from '../event.ts';
+import type { Agent } from '../agent/agent.ts';
+import type { StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { toldBy, UNTOLD, type Told } from './history-fold.ts';
 import { ofAgent, type Violation } from './view.ts';

@@ -1,7 +1,7 @@
 /** A task as its events tell it: what every row must agree with. */
-import type { TaskEvent } from '../event.ts';
+import type { TaskEvent } from '../task/event.ts';
 import { GENERATION_ZERO, nextGeneration, type AgentId, type Generation } from '../ids.ts';
-import type { Status } from '../task.ts';
+import type { Status } from '../task/task.ts';
 
 export interface Told {
   readonly status: Status;

@@ -1,8 +1,8 @@
 /** Invariants of the store as a whole: of agents, keys, stops, and who waits beside whom. */
-import { mayWork, roomOf } from '../breaker.ts';
+import { mayWork, roomOf } from '../agent/breaker.ts';
 import type { AgentId, TaskId } from '../ids.ts';
-import { canRun } from '../scheduling.ts';
-import { isEnded, isLive } from '../task.ts';
+import { canRun } from '../task/scheduling.ts';
+import { isEnded, isLive } from '../task/task.ts';
 import { ofAgent, ofTask, type StoreState, type View, type Violation } from './view.ts';
 
 /** Everything that an agent has in its hands takes a slot: live assignments, and stops that it has not confirmed. */

@@ -1,7 +1,7 @@
 /** Invariants of each task and its own history. */
-import { dueAtMs } from '../due.ts';
-import type { EventName } from '../event.ts';
-import { isLive, type Task } from '../task.ts';
+import { dueAtMs } from '../transitions/due.ts';
+import type { EventName } from '../task/event.ts';
+import { isLive, type Task } from '../task/task.ts';
 import { toldBy, UNTOLD, type Told } from './history-fold.ts';
 import { history, ofTask, type View, type Violation } from './view.ts';
 

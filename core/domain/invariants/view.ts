@@ -1,9 +1,9 @@
 /** A store as the invariants look at it. */
-import type { Agent, PendingStop } from '../agent.ts';
-import type { StoredEvent } from '../event.ts';
+import type { Agent, PendingStop } from '../agent/agent.ts';
+import type { StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
-import type { Task } from '../task.ts';
-import type { Tombstone } from '../tombstone.ts';
+import type { Task } from '../task/task.ts';
+import type { Tombstone } from '../task/tombstone.ts';
 
 /** A store's rows, all of one moment, and what the hub was up to. */
 export interface StoreState {

@@ -1,8 +1,8 @@
 /** What happens to a task whose assignment ended without a result: another try, the dead letter, or waiting for a person. */
 import { backoffMs } from '../backoff.ts';
 import { nextGeneration } from '../ids.ts';
-import { HAND_BACKS_MAX, type Rules } from '../rules.ts';
-import type { DeadReason, Task } from '../task.ts';
+import { HAND_BACKS_MAX, type Rules } from '../task/rules.ts';
+import type { DeadReason, Task } from '../task/task.ts';
 import { change, UNASSIGNED, withUsage, type Change, type EventDraft } from './change.ts';
 
 /** An accepted attempt that failed or was lost: counted, and bounded by `maxRetries`. */

@@ -1,8 +1,8 @@
 /** Giving a task to an agent: the one place where a new assignment, and so a generation to run under, is made. */
 import { GENERATION_ZERO, nextGeneration, type AgentId, type Generation } from '../ids.ts';
-import { refuse } from '../refusal.ts';
-import type { Rules } from '../rules.ts';
-import type { Task, TaskSession } from '../task.ts';
+import { refuse } from '../task/refusal.ts';
+import type { Rules } from '../task/rules.ts';
+import type { Task, TaskSession } from '../task/task.ts';
 import { change, NOT_BEGUN, type Change, type Transition } from './change.ts';
 
 /**

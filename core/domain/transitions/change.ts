@@ -1,10 +1,10 @@
 /** What a transition answers: the task as it is after, and the events that tell of it. */
-import type { PendingStop, StopReason } from '../agent.ts';
-import type { EventName, TaskEvent } from '../event.ts';
+import type { PendingStop, StopReason } from '../agent/agent.ts';
+import type { EventName, TaskEvent } from '../task/event.ts';
 import type { AgentId, Generation } from '../ids.ts';
-import type { Keeping } from '../kept-results.ts';
-import type { Refusal } from '../refusal.ts';
-import { OUTCOMES_KEPT, type Outcome, type Task } from '../task.ts';
+import type { Keeping } from '../task/kept-results.ts';
+import type { Refusal } from '../task/refusal.ts';
+import { OUTCOMES_KEPT, type Outcome, type Task } from '../task/task.ts';
 import { isNoUsage, totalOf, usageFields, usageOfAttempt, withEnded, type TaskUsage } from '../usage.ts';
 
 export interface Change {

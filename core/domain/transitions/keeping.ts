@@ -1,8 +1,8 @@
 /** Finished results that do not become the task's own: late and refused ones. They are kept apart; the history tells of them. */
 import { utf8Bytes } from '../encoded-text.ts';
-import { hasRoomForRefused, RESULT_INLINE_BYTES_MAX, withLate, withRefusal, withRefused, type KeptResult } from '../kept-results.ts';
+import { hasRoomForRefused, RESULT_INLINE_BYTES_MAX, withLate, withRefusal, withRefused, type KeptResult } from '../task/kept-results.ts';
 import type { Generation } from '../ids.ts';
-import type { Task } from '../task.ts';
+import type { Task } from '../task/task.ts';
 import { withAttempt, type Usage } from '../usage.ts';
 import { change, withUsage, type Change, type EventDraft, type Speaker } from './change.ts';
 

@@ -1,7 +1,7 @@
 /** What a person may do with a task that waits for one. */
 import { nextGeneration, type Generation } from '../ids.ts';
-import { refuse } from '../refusal.ts';
-import type { Task } from '../task.ts';
+import { refuse } from '../task/refusal.ts';
+import type { Task } from '../task/task.ts';
 import { change, type Transition } from './change.ts';
 import { waitOrQueue } from './submitting.ts';
 

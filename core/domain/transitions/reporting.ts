@@ -1,7 +1,7 @@
 /** What an agent's own word does to its task. Each is called only for a report that the fence let through. */
-import { refuse } from '../refusal.ts';
-import type { Rules } from '../rules.ts';
-import type { Outcome, Task, TaskSession } from '../task.ts';
+import { refuse } from '../task/refusal.ts';
+import type { Rules } from '../task/rules.ts';
+import type { Outcome, Task, TaskSession } from '../task/task.ts';
 import { withAttempt, type Usage } from '../usage.ts';
 import { acceptance } from './assigning.ts';
 import { change, joined, withOutcome, withUsage, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';

@@ -1,6 +1,6 @@
 /** How a task comes to be, and how it becomes eligible. */
-import type { Priority, Requirement, Task } from '../task.ts';
-import { NOTHING_KEPT } from '../kept-results.ts';
+import type { Priority, Requirement, Task } from '../task/task.ts';
+import { NOTHING_KEPT } from '../task/kept-results.ts';
 import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
 import { change, type Change, type EventDraft } from './change.ts';

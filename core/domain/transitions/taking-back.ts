@@ -1,10 +1,10 @@
 /** What the hub or a person takes back: lost and silent assignments, cancelled tasks, passed deadlines. */
-import type { PendingStop } from '../agent.ts';
+import type { PendingStop } from '../agent/agent.ts';
 import { nextGeneration, type Generation } from '../ids.ts';
-import { withRefusal } from '../kept-results.ts';
-import { refuse } from '../refusal.ts';
-import type { Rules } from '../rules.ts';
-import { isEnded, type Task } from '../task.ts';
+import { withRefusal } from '../task/kept-results.ts';
+import { refuse } from '../task/refusal.ts';
+import type { Rules } from '../task/rules.ts';
+import { isEnded, type Task } from '../task/task.ts';
 import { deadLettered, handedBack, lostAttempt } from './again.ts';
 import { change, joined, stopOf, UNASSIGNED, withUsage, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
 

@@ -1,6 +1,6 @@
 /** Listens to one run of an agent program: settles it by what is said, keeps its timers, and says when enough was heard. */
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
-import type { Acceptable } from '../../../core/domain/task.ts';
+import type { Acceptable } from '../../../core/domain/task/task.ts';
 import type { RunUsage, WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { SaidEvent } from '../follow-output.ts';
 import { objectIn, type SaidObject } from '../json-lines.ts';

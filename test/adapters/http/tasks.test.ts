@@ -1,8 +1,8 @@
 /** Reading tasks and agents, and what people do to them. */
 import t from 'tap';
-import { newAgent } from '../../../core/domain/agent.ts';
+import { newAgent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
-import { PRIORITIES } from '../../../core/domain/task.ts';
+import { PRIORITIES } from '../../../core/domain/task/task.ts';
 import {
   A_MOMENT_MS,
   aBody,

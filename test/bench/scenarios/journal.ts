@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
-import { ENDED_MAX } from '../../../core/domain/ended.ts';
+import { ENDED_MAX } from '../../../core/domain/assignment/ended-assignments.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { withEnds } from '../../chaos/rig/figures.ts';
 import { cpuMsOf } from '../../chaos/rig/gauges.ts';

@@ -5,7 +5,7 @@ import { pinoLog } from '../../../adapters/log-pino/pino-log.ts';
 import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
 import { agentColumns } from '../../../adapters/storage-knex/rows/rows.ts';
 import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
-import { newAgent } from '../../../core/domain/agent.ts';
+import { newAgent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { ChaosWorld } from './world.ts';

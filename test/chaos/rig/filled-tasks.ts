@@ -4,11 +4,11 @@ import { agentColumns, taskColumns } from '../../../adapters/storage-knex/rows/r
 import type { Statements } from '../../../adapters/storage-knex/statements.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { systemIds } from '../../../adapters/ids-system/system-ids.ts';
-import { newAgent, type Agent } from '../../../core/domain/agent.ts';
-import { dueAtMs } from '../../../core/domain/due.ts';
+import { newAgent, type Agent } from '../../../core/domain/agent/agent.ts';
+import { dueAtMs } from '../../../core/domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import type { Rules } from '../../../core/domain/rules.ts';
-import { PRIORITIES, type Status, type Task, type TaskBody } from '../../../core/domain/task.ts';
+import type { Rules } from '../../../core/domain/task/rules.ts';
+import { PRIORITIES, type Status, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import { joined, type Change, type Transition } from '../../../core/domain/transitions/change.ts';
 import { decideAccept, decideComplete, decideFail } from '../../../core/domain/transitions/reporting.ts';

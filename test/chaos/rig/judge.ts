@@ -3,8 +3,8 @@
  * of their runs, what the event stream said, and what the store and the sidecars' folders hold at the end. The marks are
  * those of RELIABILITY: J1 to J4, J6, J7 and the promises behind them.
  */
-import type { StoredEvent } from '../../../core/domain/event.ts';
-import { checkInvariants } from '../../../core/domain/invariants.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
 import type { LedgerLine } from './ledger.ts';
 import { runOf, uptimeSeconds } from './ledger.ts';
 import type { Stored, StoredTask } from './stored.ts';

@@ -6,9 +6,9 @@ import { connectWriter } from '../../../adapters/storage-knex/postgres/connectio
 import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
 import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
-import type { Agent, PendingStop } from '../../../core/domain/agent.ts';
-import type { StoredEvent } from '../../../core/domain/event.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import type { Agent, PendingStop } from '../../../core/domain/agent/agent.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import type { IdempotencyRecord } from '../../../core/ports/task-store.ts';
 
 /** What an answer may take longer than Postgres lets its statement. */

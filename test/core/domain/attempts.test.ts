@@ -2,11 +2,11 @@
 import t from 'tap';
 import { totalOf } from '../../../core/domain/usage.ts';
 import { backoffMs } from '../../../core/domain/backoff.ts';
-import { withoutStrikes, withStrike } from '../../../core/domain/breaker.ts';
-import { withRejection } from '../../../core/domain/busy.ts';
-import { newAgent } from '../../../core/domain/agent.ts';
-import { decideSweep, dueAtMs } from '../../../core/domain/due.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import { withoutStrikes, withStrike } from '../../../core/domain/agent/breaker.ts';
+import { withRejection } from '../../../core/domain/agent/busy.ts';
+import { newAgent } from '../../../core/domain/agent/agent.ts';
+import { decideSweep, dueAtMs } from '../../../core/domain/transitions/due.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import { decideAdopt, decideRetry } from '../../../core/domain/transitions/operating.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';

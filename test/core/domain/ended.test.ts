@@ -8,7 +8,7 @@ import {
   remember,
   type Ended,
   type EndedEntry,
-} from '../../../core/domain/ended.ts';
+} from '../../../core/domain/assignment/ended-assignments.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 1);

@@ -1,7 +1,7 @@
 /** Details of events that are too large, cut so that what explains is left. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { boundedDetails, EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/event-details.ts';
+import { boundedDetails, EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/task/event-details.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));

@@ -1,10 +1,10 @@
 /** The invariants find nothing in a clean store, and each of them finds what is planted for it. */
 import t from 'tap';
-import { newAgent, type Agent, type PendingStop } from '../../../core/domain/agent.ts';
-import type { StoredEvent } from '../../../core/domain/event.ts';
+import { newAgent, type Agent, type PendingStop } from '../../../core/domain/agent/agent.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Generation } from '../../../core/domain/ids.ts';
-import { checkInvariants, type StoreState } from '../../../core/domain/invariants.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import { checkInvariants, type StoreState } from '../../../core/domain/invariants/invariants.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import type { Transition } from '../../../core/domain/transitions/change.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';

@@ -1,8 +1,8 @@
 /** What the hub answers for each thing that a returning sidecar says it holds. */
 import t from 'tap';
 import type { Generation } from '../../../core/domain/ids.ts';
-import { decideAhead, decideHeld, decideMissing, type AheadDecision, type Held } from '../../../core/domain/reconciliation.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import { decideAhead, decideHeld, decideMissing, type AheadDecision, type Held } from '../../../core/domain/task/reconciliation.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { decideRaise } from '../../../core/domain/transitions/taking-back.ts';
 import { ME, NOW_MS, OTHER, RULES, STATES } from './task-states.ts';
 

@@ -1,7 +1,7 @@
 /** One task in each state that the transitions tell apart, for tables of cases. */
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
-import type { Rules } from '../../../core/domain/rules.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import type { Rules } from '../../../core/domain/task/rules.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import type { Change, Transition } from '../../../core/domain/transitions/change.ts';
 import { aTask, aTaskId, A_MOMENT_MS } from '../../contracts/fixtures.ts';
 

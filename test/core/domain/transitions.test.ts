@@ -1,15 +1,15 @@
 /** Every transition from every state: what is allowed and where it leads, and what is refused with which code. */
 import t from 'tap';
-import { judge } from '../../../core/domain/fencing.ts';
+import { judge } from '../../../core/domain/task/fencing.ts';
 import type { Generation } from '../../../core/domain/ids.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import type { Change, Transition } from '../../../core/domain/transitions/change.ts';
 import { decideRetry } from '../../../core/domain/transitions/operating.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';
 import { decideDue, decideUnblock } from '../../../core/domain/transitions/submitting.ts';
 import { decideCancel, decideReclaim } from '../../../core/domain/transitions/taking-back.ts';
-import { refuse } from '../../../core/domain/refusal.ts';
+import { refuse } from '../../../core/domain/task/refusal.ts';
 import { made, ME, NOW_MS, OTHER, RULES, STATE_NAMES, STATES, type StateName } from './task-states.ts';
 
 const by = { agentId: ME, session: 7 };

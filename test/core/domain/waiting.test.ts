@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { Agent } from '../../../core/domain/agent.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import type { Agent } from '../../../core/domain/agent/agent.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { AGENTS_NAMED_MAX, explainWaiting, type AgentLoad, type WaitingFor } from '../../../core/domain/waiting.ts';
 import { A_MOMENT_MS as NOW, aRequirement, aTask, aTaskId, anAgent, anAgentId, anAssignedTask } from '../../contracts/fixtures.ts';
 

@@ -1,7 +1,7 @@
 /** What one agent can put into the history of a task, and what becomes of results that are not taken: a whole hub and a virtual clock. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/event-details.ts';
+import { EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/task/event-details.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import {
   KEPT_BYTES_MAX,
@@ -9,7 +9,7 @@ import {
   REFUSED_EVENTS_MAX,
   REFUSED_KEPT_MAX,
   REFUSING_AGENTS_MAX,
-} from '../../../core/domain/kept-results.ts';
+} from '../../../core/domain/task/kept-results.ts';
 import { decideLate, decideRefused } from '../../../core/domain/transitions/keeping.ts';
 import { anAgentId, aGeneration, aTask } from '../../contracts/fixtures.ts';
 import { hubRig, type HubRig, type Peer } from './hub-rig.ts';

@@ -1,7 +1,7 @@
 /** The order of what waits, also where some of it would rather go elsewhere: a whole hub and a virtual clock. */
 import t from 'tap';
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
-import type { Task } from '../../../core/domain/task.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { aTask, aTaskId, inserting } from '../../contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
 

@@ -1,7 +1,7 @@
 /** What an agent's inventory may do to generations: fence above a store that fell back, and nothing else. */
 import t from 'tap';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
-import { REFUSED_EVENTS_MAX } from '../../../core/domain/kept-results.ts';
+import { REFUSED_EVENTS_MAX } from '../../../core/domain/task/kept-results.ts';
 import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
 
 /** `a1` runs a task that it has accepted; `b1` is a stranger to it. */

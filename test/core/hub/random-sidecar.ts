@@ -1,5 +1,5 @@
 /** A sidecar that says whatever a random history wants, and remembers what it was told. */
-import type { StoredEvent } from '../../../core/domain/event.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import type { AnyFrame, HubRig, Peer } from './hub-rig.ts';
 import type { ActOf, AGENTS } from './random-acts.ts';

@@ -6,10 +6,10 @@ import { memoryDatabase, type MemoryDatabase } from '../../../adapters/storage-m
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import type { Command } from '../../../core/application/hub/batch/commands.ts';
-import type { StoredEvent } from '../../../core/domain/event.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
-import { checkInvariants } from '../../../core/domain/invariants.ts';
-import { isEnded, PRIORITIES, type Task } from '../../../core/domain/task.ts';
+import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
+import { isEnded, PRIORITIES, type Task } from '../../../core/domain/task/task.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { aDraft, hubRig, settle, type HubRig } from './hub-rig.ts';

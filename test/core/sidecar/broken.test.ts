@@ -1,7 +1,7 @@
 /** A runner, an agent or a rule of ours that is broken ends its own run with the reason: the sidecar and its other slots go on. */
 import t from 'tap';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
-import type { Assignment } from '../../../core/domain/slot.ts';
+import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import {
   assignFrame,
   keyOf,

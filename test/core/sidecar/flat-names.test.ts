@@ -1,6 +1,6 @@
 /** Which flat names count for an assignment: an earlier run of its task that may be alive could write one. */
 import t from 'tap';
-import type { Assignment } from '../../../core/domain/slot.ts';
+import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import { assignFrame, exited, named, only, stage, stoppedRun, TASK, working, type Stage } from './stage.ts';
 

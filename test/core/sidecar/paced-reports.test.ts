@@ -4,7 +4,7 @@ import type { Fate } from '../../../adapters/wire-memory/crossing.ts';
 import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
-import type { OutboxEntry } from '../../../core/domain/outbox.ts';
+import type { OutboxEntry } from '../../../core/domain/assignment/outbox.ts';
 import { START_MS } from './stage.ts';
 import { room, welcome } from './sidecar-room.ts';
 

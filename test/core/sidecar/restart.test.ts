@@ -1,8 +1,8 @@
 import t from 'tap';
 import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { SidecarSetting } from '../../../core/application/sidecar/state/state.ts';
-import type { OutboxEntry } from '../../../core/domain/outbox.ts';
-import { stopFor, type Slot } from '../../../core/domain/slot.ts';
+import type { OutboxEntry } from '../../../core/domain/assignment/outbox.ts';
+import { stopFor, type Slot } from '../../../core/domain/assignment/slot.ts';
 import {
   exited,
   named,

@@ -2,7 +2,7 @@
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
-import type { Assignment, Slot } from '../../../core/domain/slot.ts';
+import type { Assignment, Slot } from '../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';

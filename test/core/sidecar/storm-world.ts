@@ -2,9 +2,9 @@
  * A world around one sidecar for random storms: processes that live on their own, a disk that may fail, a hub that says
  * anything. It carries the effects out and complains of what must never happen.
  */
-import { hasBody, isEnd, type OutboxEntry } from '../../../core/domain/outbox.ts';
-import { recall } from '../../../core/domain/ended.ts';
-import type { Assignment } from '../../../core/domain/slot.ts';
+import { hasBody, isEnd, type OutboxEntry } from '../../../core/domain/assignment/outbox.ts';
+import { recall } from '../../../core/domain/assignment/ended-assignments.ts';
+import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';

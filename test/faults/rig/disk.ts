@@ -9,7 +9,7 @@ import { unpack } from '../../../adapters/journal-file/envelope.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../../core/domain/slot.ts';
+import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import { CallCount } from './call-count.ts';
 
 /**

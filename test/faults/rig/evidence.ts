@@ -2,10 +2,10 @@
  * What was told and done in one run, and what must follow from it. Frames are judged as they leave: at that moment what
  * they tell of must be on disk.
  */
-import type { StoredEvent } from '../../../core/domain/event.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../../core/domain/slot.ts';
+import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { isGeneration, isTaskId } from '../../../core/domain/ids.ts';
 import type { Disk } from './disk.ts';

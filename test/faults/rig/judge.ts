@@ -1,5 +1,5 @@
 /** What must be true once faults are over and everything has ended, of the store, the sidecars' folders and what was told. */
-import { checkInvariants } from '../../../core/domain/invariants.ts';
+import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Stored } from '../../chaos/rig/stored.ts';
 import { markerOf } from '../../simulation/agents.ts';

@@ -2,15 +2,15 @@
  * The working set of one transaction: what was loaded, what the commands of the batch made of it, and what is to be
  * saved and sent. Rules are in core/domain; this only keeps the books.
  */
-import { newAgent, type Agent, type PendingStop } from '../../../domain/agent.ts';
-import type { HubMail } from '../../../domain/hub-lease.ts';
-import { dueAtMs, isOver } from '../../../domain/due.ts';
+import { newAgent, type Agent, type PendingStop } from '../../../domain/agent/agent.ts';
+import type { HubMail } from '../../../domain/agent/hub-lease.ts';
+import { dueAtMs, isOver } from '../../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
-import type { TaskEvent } from '../../../domain/event.ts';
-import { boundedDetails } from '../../../domain/event-details.ts';
-import type { Keeping, KeptResult } from '../../../domain/kept-results.ts';
-import type { Tombstone } from '../../../domain/tombstone.ts';
-import { requirementKey, type Requirement, type Task, type TaskBody } from '../../../domain/task.ts';
+import type { TaskEvent } from '../../../domain/task/event.ts';
+import { boundedDetails } from '../../../domain/task/event-details.ts';
+import type { Keeping, KeptResult } from '../../../domain/task/kept-results.ts';
+import type { Tombstone } from '../../../domain/task/tombstone.ts';
+import { requirementKey, type Requirement, type Task, type TaskBody } from '../../../domain/task/task.ts';
 import type { Change } from '../../../domain/transitions/change.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { Digest } from '../../../ports/chance.ts';

@@ -1,6 +1,6 @@
 /** What a waiting command takes, roughly: of memory, and of a batch. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
-import { noteCharacters, type Note } from '../../../domain/task.ts';
+import { noteCharacters, type Note } from '../../../domain/task/task.ts';
 import type { Command, ReportBody, TaskDraft } from './commands.ts';
 
 /** What a command without any text takes. */

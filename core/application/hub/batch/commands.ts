@@ -2,11 +2,11 @@
  * Everything that wants to change a task is one of these, put into the TaskQueue's inbox. Each has its own answer, given
  * after the commit.
  */
-import type { HeldStatus } from '../../../domain/reconciliation.ts';
-import type { AgentChecks, StopReason } from '../../../domain/agent.ts';
+import type { HeldStatus } from '../../../domain/task/reconciliation.ts';
+import type { AgentChecks, StopReason } from '../../../domain/agent/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
-import type { Refusal } from '../../../domain/refusal.ts';
-import type { AckStatus, Priority, Status, Task, TaskBody } from '../../../domain/task.ts';
+import type { Refusal } from '../../../domain/task/refusal.ts';
+import type { AckStatus, Priority, Status, Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Usage } from '../../../domain/usage.ts';
 import type { NewTask } from '../../../domain/transitions/submitting.ts';
 import type { CancelOutcome, FailureKind } from '../../../protocol/sidecar-frames.ts';

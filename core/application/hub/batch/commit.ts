@@ -1,5 +1,5 @@
 /** What a commit says to others: the streams, the sweeper, the other hubs. */
-import type { StoredEvent } from '../../../domain/event.ts';
+import type { StoredEvent } from '../../../domain/task/event.ts';
 import type { Look } from '../../../ports/hub-calls.ts';
 import type { Batch } from './batch.ts';
 import type { Roster } from './roster.ts';

@@ -2,7 +2,7 @@
 import type { HubLimits } from '../../../config/limits.ts';
 import type { HubTiming } from '../../../config/times.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import type { Rules } from '../../../domain/rules.ts';
+import type { Rules } from '../../../domain/task/rules.ts';
 import type { Digest } from '../../../ports/chance.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { Silence } from './quiet-period.ts';

@@ -2,12 +2,12 @@
  * What this hub remembers of its connected agents: who may have room. It saves asking the store about agents that are
  * full; it never decides, since every dispatch counts again inside its transaction.
  */
-import type { Agent } from '../../../domain/agent.ts';
-import { mayWork, roomOf } from '../../../domain/breaker.ts';
-import type { HubLease } from '../../../domain/hub-lease.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
+import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
+import type { HubLease } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import type { Requirements } from '../../../domain/scheduling.ts';
-import type { RequirementGroup } from '../../../domain/task.ts';
+import type { Requirements } from '../../../domain/task/scheduling.ts';
+import type { RequirementGroup } from '../../../domain/task/task.ts';
 import type { Batch } from './batch.ts';
 import type { Outgoing } from './commands.ts';
 

@@ -1,7 +1,7 @@
 /** The commands of a batch: what each needs loaded, and who carries it out. */
-import type { Agent } from '../../../domain/agent.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
-import type { Task } from '../../../domain/task.ts';
+import type { Task } from '../../../domain/task/task.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { IdempotencyName } from '../../../ports/task-store.ts';
 import type { Batch } from '../batch/batch.ts';

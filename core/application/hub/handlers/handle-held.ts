@@ -1,13 +1,13 @@
 /** What an agent that came back holds, and what it does not: each assignment goes on, is sent again, or is taken back. */
-import type { Agent } from '../../../domain/agent.ts';
-import { withStrike } from '../../../domain/breaker.ts';
-import { decideAhead, decideHeld, decideMissing, isCurrent, type AheadDecision } from '../../../domain/reconciliation.ts';
-import { SENDINGS_MAX } from '../../../domain/rules.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
+import { withStrike } from '../../../domain/agent/breaker.ts';
+import { decideAhead, decideHeld, decideMissing, isCurrent, type AheadDecision } from '../../../domain/task/reconciliation.ts';
+import { SENDINGS_MAX } from '../../../domain/task/rules.ts';
 import { resumedDeadline } from '../../../domain/transitions/assigning.ts';
 import { decideAccept } from '../../../domain/transitions/reporting.ts';
 import { decideRaise, decideReclaim, type ReclaimReason } from '../../../domain/transitions/taking-back.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
-import type { Task } from '../../../domain/task.ts';
+import type { Task } from '../../../domain/task/task.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { HeldAnswer, HeldAssignment } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';

@@ -2,8 +2,8 @@
  * Several hubs on one store. Each holds sockets and a lease; what one decides about an agent of another lies in the store,
  * where that one finds it when it looks. What dies with a hub, its agents' being there, another hub notes for it.
  */
-import type { Agent } from '../../../domain/agent.ts';
-import type { HubLease, HubMail } from '../../../domain/hub-lease.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
+import type { HubLease, HubMail } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { Command, LookAnswer, LookCommand, MailAnswer, MailCommand } from '../batch/commands.ts';

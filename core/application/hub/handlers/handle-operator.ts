@@ -1,9 +1,9 @@
 /** What people ask of a task, and what time does to it. */
-import { withStrike } from '../../../domain/breaker.ts';
-import { decideSweep } from '../../../domain/due.ts';
-import { refuse } from '../../../domain/refusal.ts';
-import type { Agent, PendingStop } from '../../../domain/agent.ts';
-import type { Task } from '../../../domain/task.ts';
+import { withStrike } from '../../../domain/agent/breaker.ts';
+import { decideSweep } from '../../../domain/transitions/due.ts';
+import { refuse } from '../../../domain/task/refusal.ts';
+import type { Agent, PendingStop } from '../../../domain/agent/agent.ts';
+import type { Task } from '../../../domain/task/task.ts';
 import type { Transition } from '../../../domain/transitions/change.ts';
 import { decideAdopt, decideRetry } from '../../../domain/transitions/operating.ts';
 import { decideCancel } from '../../../domain/transitions/taking-back.ts';

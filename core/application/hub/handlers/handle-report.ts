@@ -1,5 +1,5 @@
 /** What sidecars say of their tasks: judged by the fence, then carried out. */
-import type { Agent } from '../../../domain/agent.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
 import {
   isAgentFault,
   isMachineFault,
@@ -10,12 +10,12 @@ import {
   withPause,
   withStrike,
   type Inability,
-} from '../../../domain/breaker.ts';
-import { notBusy, withRejection } from '../../../domain/busy.ts';
-import { judge } from '../../../domain/fencing.ts';
+} from '../../../domain/agent/breaker.ts';
+import { notBusy, withRejection } from '../../../domain/agent/busy.ts';
+import { judge } from '../../../domain/task/fencing.ts';
 import type { Generation } from '../../../domain/ids.ts';
-import { refuse } from '../../../domain/refusal.ts';
-import { OUTCOMES_KEPT, type AckStatus, type Task, type TaskSession } from '../../../domain/task.ts';
+import { refuse } from '../../../domain/task/refusal.ts';
+import { OUTCOMES_KEPT, type AckStatus, type Task, type TaskSession } from '../../../domain/task/task.ts';
 import { isNoUsage, NO_USAGE, withAttempt, type Usage } from '../../../domain/usage.ts';
 import { change, withUsage, type Speaker, type Transition } from '../../../domain/transitions/change.ts';
 import { decideLate, decideRefused } from '../../../domain/transitions/keeping.ts';

@@ -1,11 +1,11 @@
 /** Agents that come, go and speak of themselves. */
-import type { Agent } from '../../../domain/agent.ts';
-import { NO_PAUSE, withChecks } from '../../../domain/breaker.ts';
-import { notBusy, settling } from '../../../domain/busy.ts';
-import { decideReplacing } from '../../../domain/replacing.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
+import { NO_PAUSE, withChecks } from '../../../domain/agent/breaker.ts';
+import { notBusy, settling } from '../../../domain/agent/busy.ts';
+import { decideReplacing } from '../../../domain/agent/replacing.ts';
 import { absent, runEndMs } from '../../../domain/transitions/assigning.ts';
 import { decideAccept, decideFail } from '../../../domain/transitions/reporting.ts';
-import type { Task } from '../../../domain/task.ts';
+import type { Task } from '../../../domain/task/task.ts';
 import type { Batch } from '../batch/batch.ts';
 import type {
   AgentStandingCommand,

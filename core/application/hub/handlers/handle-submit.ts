@@ -1,7 +1,7 @@
 /** Submitting and pushing. All drafts of a command, or none. */
 import type { TaskId } from '../../../domain/ids.ts';
 import { decideSubmit } from '../../../domain/transitions/submitting.ts';
-import type { Task } from '../../../domain/task.ts';
+import type { Task } from '../../../domain/task/task.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { PushAnswer, PushCommand, SubmitAnswer, SubmitCommand, SubmittedTask, TaskDraft } from '../batch/commands.ts';
 

@@ -1,8 +1,8 @@
 /** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
-import { mayWork, roomOf } from '../../../domain/breaker.ts';
-import { isOver } from '../../../domain/due.ts';
-import { decidePairs, Requirements, type FreeAgent } from '../../../domain/scheduling.ts';
-import { requirementKey, type Requirement, type Task } from '../../../domain/task.ts';
+import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
+import { isOver } from '../../../domain/transitions/due.ts';
+import { decidePairs, Requirements, type FreeAgent } from '../../../domain/task/scheduling.ts';
+import { requirementKey, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { HubContext } from '../batch/hub-context.ts';

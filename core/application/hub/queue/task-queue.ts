@@ -7,8 +7,8 @@
  * disk the next batch gathers; a lone command goes at once.
  */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
-import type { StoredEvent } from '../../../domain/event.ts';
-import { isLive } from '../../../domain/task.ts';
+import type { StoredEvent } from '../../../domain/task/event.ts';
+import { isLive } from '../../../domain/task/task.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { Ids } from '../../../ports/chance.ts';
 import type { StoreUnit, TaskStore } from '../../../ports/task-store.ts';

@@ -1,7 +1,7 @@
 /** What a sidecar says that is not about a task: its status and resources, other agents, messages between them. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import type { NamedCheck } from '../../../domain/agent.ts';
+import type { NamedCheck } from '../../../domain/agent/agent.ts';
 import type { ChecksFrame, SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { PresenceCommand, Reporter } from '../batch/commands.ts';
 import type { Allowance } from './limits/agent-meter.ts';

@@ -1,6 +1,6 @@
 /** From what a sidecar says of its checks to what the hub keeps. */
 import { wellFormed } from '../../../domain/encoded-text.ts';
-import type { NamedCheck } from '../../../domain/agent.ts';
+import type { NamedCheck } from '../../../domain/agent/agent.ts';
 import type { ChecksFrame } from '../../../protocol/sidecar-frames.ts';
 import type { SaidChecks } from '../batch/commands.ts';
 

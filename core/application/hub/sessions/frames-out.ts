@@ -1,11 +1,11 @@
 /** What the hub says, in the words of each protocol version. Pure: answers in, frames out. */
-import { presenceOf } from '../../../domain/agent.ts';
-import { isSettling, notBusy } from '../../../domain/busy.ts';
+import { presenceOf } from '../../../domain/agent/agent.ts';
+import { isSettling, notBusy } from '../../../domain/agent/busy.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
-import type { RefusalCode } from '../../../domain/refusal.ts';
+import type { RefusalCode } from '../../../domain/task/refusal.ts';
 import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
-import type { Task, TaskBody } from '../../../domain/task.ts';
+import type { Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import type { HeldAnswer, Outgoing, ReportAnswer } from '../batch/commands.ts';

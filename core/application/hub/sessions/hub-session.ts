@@ -6,7 +6,7 @@
  * Frames before identify are refused; those that arrive while a hello is looked up or the identify is committed wait for it. Each task
  * frame becomes a command; its answer is sent in commit order.
  */
-import { SETTLE_MS } from '../../../domain/busy.ts';
+import { SETTLE_MS } from '../../../domain/agent/busy.ts';
 import { isLongerThan } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';

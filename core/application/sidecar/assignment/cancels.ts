@@ -1,8 +1,8 @@
 /** `task_cancelled`: the assignment is gone, and the hub waits to hear that its agent is stopped. */
-import type { Fate } from '../../../domain/ended.ts';
+import type { Fate } from '../../../domain/assignment/ended-assignments.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
-import { isEnd } from '../../../domain/outbox.ts';
-import { stopFor, type Assignment } from '../../../domain/slot.ts';
+import { isEnd } from '../../../domain/assignment/outbox.ts';
+import { stopFor, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';

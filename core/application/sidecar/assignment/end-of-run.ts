@@ -2,8 +2,8 @@
  * How assignments leave their slots: runs are stopped, their ends are understood, and what an end means is decided only
  * after a last look for a result.
  */
-import type { Fate } from '../../../domain/ended.ts';
-import { hasStarted, isGivenUp, nameOf, type Assignment, type Slot, type SlotStop } from '../../../domain/slot.ts';
+import type { Fate } from '../../../domain/assignment/ended-assignments.ts';
+import { hasStarted, isGivenUp, nameOf, type Assignment, type Slot, type SlotStop } from '../../../domain/assignment/slot.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { stopReasonOf } from '../state/effects.ts';
 import type { Failure } from '../state/failure.ts';

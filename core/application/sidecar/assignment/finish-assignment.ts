@@ -1,6 +1,6 @@
 /** The end of an assignment enters the outbox, and its slot is left once its run is gone. */
-import { nameOf, type Slot } from '../../../domain/slot.ts';
-import type { OutboxAside, OutboxEntry } from '../../../domain/outbox.ts';
+import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
+import type { OutboxAside, OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { NO_USAGE, sumOf, usageFields, type Usage } from '../../../domain/usage.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';

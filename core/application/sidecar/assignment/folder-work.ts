@@ -1,6 +1,6 @@
 /** The work on an assignment's folders that answers later. */
-import { recall } from '../../../domain/ended.ts';
-import { nameOf, type Slot } from '../../../domain/slot.ts';
+import { recall } from '../../../domain/assignment/ended-assignments.ts';
+import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
 import type { Turn } from '../state/step-context.ts';
 
 /** Makes its folders and task file; what that was for is decided when they are there. */

@@ -1,7 +1,7 @@
 /** What the hub answers: to reports, to the inventory, and to frames of assignments that are gone. */
 import type { Generation, TaskId } from '../../../domain/ids.ts';
-import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/outbox.ts';
-import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../../domain/slot.ts';
+import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/assignment/outbox.ts';
+import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';

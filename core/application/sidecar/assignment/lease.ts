@@ -1,5 +1,5 @@
 /** Signs of life, the lease that they renew, and the progress that is told. */
-import { hasStarted, runLeftByHubMs, runLeftMs, type Assignment, type Slot } from '../../../domain/slot.ts';
+import { hasStarted, runLeftByHubMs, runLeftMs, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
 import { PROGRESS_EVERY_MS } from '../../../config/times.ts';
 import { CLOCK_DOUBT_MS } from '../state/bounds.ts';
 import { reasonText } from '../report/report-frames.ts';

@@ -1,10 +1,10 @@
 /** Assignments that the hub gives. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
-import type { Ended } from '../../../domain/ended.ts';
+import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
-import { decideOffer } from '../../../domain/offer.ts';
-import { acceptanceIn } from '../../../domain/task.ts';
-import { stopFor, type Assignment, type Slot } from '../../../domain/slot.ts';
+import { decideOffer } from '../../../domain/assignment/offer.ts';
+import { acceptanceIn } from '../../../domain/task/task.ts';
+import { stopFor, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { JOURNALLED_TASKS_BYTES_MAX } from '../state/bounds.ts';
 import { beginStop } from './end-of-run.ts';

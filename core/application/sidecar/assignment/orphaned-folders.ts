@@ -1,6 +1,6 @@
 /** Folders that an earlier process had no time to remove: a kill amid a large removal would leave them there for ever. */
-import { ENDED_KEPT_HOURS, recall } from '../../../domain/ended.ts';
-import type { Assignment } from '../../../domain/slot.ts';
+import { ENDED_KEPT_HOURS, recall } from '../../../domain/assignment/ended-assignments.ts';
+import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { FoundFolders } from '../../../ports/result-inbox.ts';
 import type { Turn } from '../state/step-context.ts';
 

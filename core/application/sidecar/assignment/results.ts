@@ -1,6 +1,6 @@
 /** What is seen of an agent's files, and what its runner hears as a result. */
 import { wellFormedValue } from '../../../domain/encoded-text.ts';
-import { isGivenUp, type Slot } from '../../../domain/slot.ts';
+import { isGivenUp, type Slot } from '../../../domain/assignment/slot.ts';
 import type { ResultSighting } from '../../../ports/result-inbox.ts';
 import { reportedResult, type ReportedResult } from '../report/fit-report.ts';
 import { confirmStarted, progress, watchSilence } from './lease.ts';

@@ -1,6 +1,14 @@
 /** What the runner tells of a run. Events of a run that the slot no longer has are dropped. */
-import { isAgentFault } from '../../../domain/breaker.ts';
-import { hasStarted, nameOf, stopFor, type Assignment, type Slot, type SlotInability, type SlotRun } from '../../../domain/slot.ts';
+import { isAgentFault } from '../../../domain/agent/breaker.ts';
+import {
+  hasStarted,
+  nameOf,
+  stopFor,
+  type Assignment,
+  type Slot,
+  type SlotInability,
+  type SlotRun,
+} from '../../../domain/assignment/slot.ts';
 import type { WakeEvent } from '../../../ports/wake-runner.ts';
 import { isSessionId } from '../../../protocol/fields.ts';
 import type { RefusedWord } from '../state/runner-events.ts';

@@ -1,5 +1,5 @@
 /** What an agent did not do in its time: it is stopped for that. */
-import { stopFor, type Assignment, type StopCause } from '../../../domain/slot.ts';
+import { stopFor, type Assignment, type StopCause } from '../../../domain/assignment/slot.ts';
 import { beginStop } from './end-of-run.ts';
 import { frameName } from '../state/state.ts';
 import type { Turn } from '../state/step-context.ts';

@@ -1,5 +1,13 @@
 /** Waking the agent: when there is room, as often as its times allow, and going on with runs of an earlier sidecar. */
-import { nameOf, stopFor, wakeableSlots, type Assignment, type Slot, type SlotInability, type SlotRun } from '../../../domain/slot.ts';
+import {
+  nameOf,
+  stopFor,
+  wakeableSlots,
+  type Assignment,
+  type Slot,
+  type SlotInability,
+  type SlotRun,
+} from '../../../domain/assignment/slot.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../../ports/wake-runner.ts';
 import { ATTACH_RETRY_MS } from '../state/bounds.ts';

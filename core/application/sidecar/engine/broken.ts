@@ -1,5 +1,5 @@
 /** What could not be taken in. It ends the run that it is about, with its reason, and nothing else. */
-import { nameOf, type Slot } from '../../../domain/slot.ts';
+import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
 import { assignmentOf } from '../state/input-subject.ts';
 import { STEP_AGAIN_MS } from '../state/bounds.ts';
 import { stopRun } from '../assignment/end-of-run.ts';

@@ -1,7 +1,7 @@
 /** Carries the effects out over the ports. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
-import type { Assignment } from '../../../domain/slot.ts';
+import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { LinkConnection } from '../../../ports/hub-link.ts';
 import { frameReader } from '../../../protocol/frame-reader.ts';

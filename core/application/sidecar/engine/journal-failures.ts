@@ -10,8 +10,8 @@ import type { Event, Input, Moment } from '../state/inputs.ts';
 import { frameName, type SidecarState } from '../state/state.ts';
 import { measureRoom, tellDraining } from '../link/drain.ts';
 import { Turn, type Step } from '../state/step-context.ts';
-import { assignmentKey } from '../../../domain/slot.ts';
-import { decideOffer } from '../../../domain/offer.ts';
+import { assignmentKey } from '../../../domain/assignment/slot.ts';
+import { decideOffer } from '../../../domain/assignment/offer.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 
 type PersistFailed = Extract<Event, { readonly type: 'persist_failed' }>;

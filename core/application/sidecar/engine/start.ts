@@ -1,6 +1,6 @@
 /** The first input: everything in the journal is taken up again where it stands, and the hub is called. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import { nameOf, wasWoken, type Slot } from '../../../domain/slot.ts';
+import { nameOf, wasWoken, type Slot } from '../../../domain/assignment/slot.ts';
 import { ATTACH_RETRY_MS, CLOCK_DOUBT_MS } from '../state/bounds.ts';
 import { endBroken } from './broken.ts';
 import { lookAtRunner } from '../health/checks.ts';

@@ -2,7 +2,7 @@
  * The sidecar's rules as one pure function: `step(state, input) → { state, effects }`. Here inputs only find their
  * handlers; each subject has a file of its own.
  */
-import type { Assignment } from '../../../domain/slot.ts';
+import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrame } from '../../../protocol/hub-frames.ts';
 import { onStepFailed } from './broken.ts';
 import { onCancelled } from '../assignment/cancels.ts';

@@ -5,7 +5,7 @@
  */
 import { backoffMs } from '../../../domain/backoff.ts';
 import { cutEncoded, wellFormed } from '../../../domain/encoded-text.ts';
-import type { NamedCheck } from '../../../domain/agent.ts';
+import type { NamedCheck } from '../../../domain/agent/agent.ts';
 import type { RunnerCheck } from '../../../ports/wake-runner.ts';
 import { CHECK_CHARACTERS_MAX, CHECKS_MAX } from '../../../protocol/fields.ts';
 import type { ChecksFrame } from '../../../protocol/sidecar-frames.ts';

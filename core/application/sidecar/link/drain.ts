@@ -1,9 +1,9 @@
 /** Whether the sidecar takes tasks: draining, and stopping. */
-import { SIDECAR_STOPPED } from '../../../domain/breaker.ts';
-import { withFiles } from '../../../domain/ended.ts';
-import { isEndOfRun } from '../../../domain/outbox.ts';
+import { SIDECAR_STOPPED } from '../../../domain/agent/breaker.ts';
+import { withFiles } from '../../../domain/assignment/ended-assignments.ts';
+import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
-import { nameOf, stopFor, type Slot } from '../../../domain/slot.ts';
+import { nameOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
 import { JOURNAL_RETRY_MS, ROOM_LOOK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
 import { beginStop } from '../assignment/end-of-run.ts';
 import { onReserve } from '../health/checks.ts';

@@ -2,8 +2,8 @@
  * The handshake: `hello`, the hub's `challenge`, `identify`. A hub that does not prove that it knows the token is sent neither the
  * token nor the list of assignments.
  */
-import { isEndOfRun } from '../../../domain/outbox.ts';
-import { isSameAssignment } from '../../../domain/slot.ts';
+import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
+import { isSameAssignment } from '../../../domain/assignment/slot.ts';
 import { PROTOCOL_VERSION } from '../../../protocol/fields.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { hubProof, isSameProof, sealedToken, TOKEN_HINT_DIGITS, type Handshake } from '../../../protocol/proof.ts';

@@ -4,8 +4,8 @@
  */
 import { backoffMs } from '../../../domain/backoff.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
-import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/outbox.ts';
-import { assignmentKey, nameOf, type Assignment } from '../../../domain/slot.ts';
+import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import { assignmentKey, nameOf, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { RETRY_AFTER_MS_MAX } from '../state/bounds.ts';
 import { keptResult } from './fit-report.ts';

@@ -2,7 +2,7 @@
  * Reports with a body go out as fast as the hub takes them: they lie on the disk, so that one for which the socket has no room is
  * read and sent later, and none is queued twice, however often it is asked for meanwhile, nor beside itself in the socket.
  */
-import { assignmentKey, isSameAssignment, type Assignment } from '../../../domain/slot.ts';
+import { assignmentKey, isSameAssignment, type Assignment } from '../../../domain/assignment/slot.ts';
 
 export interface PacedReports {
   /** Reads and sends it, now or as soon as there is room. Answers when that is done, or planned. */

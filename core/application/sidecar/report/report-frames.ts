@@ -1,6 +1,6 @@
 /** The reports of an assignment's end, as frames: what the agent said or what became of its run, made fit to be sent. */
 import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../../domain/encoded-text.ts';
-import type { Assignment } from '../../../domain/slot.ts';
+import type { Assignment } from '../../../domain/assignment/slot.ts';
 import { usageFields, type Usage } from '../../../domain/usage.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/bounds.ts';

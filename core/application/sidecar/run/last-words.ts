@@ -1,6 +1,6 @@
 /** What a run said last, kept for the case that it fails: its reason often stands there alone. */
 import { cutEncodedStart, encodedBytes, wellFormed } from '../../../domain/encoded-text.ts';
-import type { Slot } from '../../../domain/slot.ts';
+import type { Slot } from '../../../domain/assignment/slot.ts';
 import { DETAILS_BYTES_MAX, LAST_OUTPUT_BYTES_MAX, LOGGED_STDERR_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/bounds.ts';
 import type { Failure } from '../state/failure.ts';
 import type { LastWords, LiveSlot } from '../state/state.ts';

@@ -1,6 +1,6 @@
 /** What an attempt used: the runs that are over, which the journal knows, and the one that goes on, which tells its total. */
 import { wellFormed } from '../../../domain/encoded-text.ts';
-import type { Slot } from '../../../domain/slot.ts';
+import type { Slot } from '../../../domain/assignment/slot.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX, NO_USAGE, sumOf, type ModelUsage, type Usage } from '../../../domain/usage.ts';
 import type { RunUsage } from '../../../ports/wake-runner.ts';
 import type { Turn } from '../state/step-context.ts';

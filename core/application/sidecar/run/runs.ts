@@ -1,6 +1,6 @@
 /** The streams of the runner: each is followed to its end, and what it tells becomes inputs. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import { nameOf } from '../../../domain/slot.ts';
+import { nameOf } from '../../../domain/assignment/slot.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../ports/wake-runner.ts';
 import { readWakeEvent, thrownText } from '../state/runner-events.ts';
 import type { StopReason } from '../state/effects.ts';

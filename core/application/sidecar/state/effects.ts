@@ -3,7 +3,7 @@
  * must succeed, then `persist`, if the journal changed, then the *outward* ones. Nothing that another could see, a frame
  * or a wake, can leave before what it tells of is on disk, because no step can put it there.
  */
-import type { Assignment, Slot } from '../../../domain/slot.ts';
+import type { Assignment, Slot } from '../../../domain/assignment/slot.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { AdoptedRun, WakeRequest } from '../../../ports/wake-runner.ts';

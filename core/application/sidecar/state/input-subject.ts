@@ -1,6 +1,6 @@
 /** What an input is about: for those that wait for the journal, and for what could not be taken in. */
 import type { Generation, TaskId } from '../../../domain/ids.ts';
-import { assignmentKey, type Assignment } from '../../../domain/slot.ts';
+import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { Event } from './inputs.ts';
 import { timerKey } from './timer-names.ts';
 

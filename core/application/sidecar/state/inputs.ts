@@ -1,5 +1,5 @@
 /** Everything that can happen to a sidecar. Inputs about a run name it, so that late ones are known and dropped. */
-import type { Assignment } from '../../../domain/slot.ts';
+import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { FoundFolders, PreparedRun, ResultSighting } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck, WakeEvent } from '../../../ports/wake-runner.ts';
 import type { RefusedWord } from './runner-events.ts';

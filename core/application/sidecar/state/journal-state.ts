@@ -1,9 +1,9 @@
 /** What a sidecar keeps in its journal: versioned, and believed only after it was checked. */
 import { Type } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
-import { ENDED_ENTRY_PATTERN, type EndedEntry } from '../../../domain/ended.ts';
-import { REPORTS, type OutboxEntry } from '../../../domain/outbox.ts';
-import { SLOT_STATUSES, STOP_CAUSES, type Slot } from '../../../domain/slot.ts';
+import { ENDED_ENTRY_PATTERN, type EndedEntry } from '../../../domain/assignment/ended-assignments.ts';
+import { REPORTS, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import { SLOT_STATUSES, STOP_CAUSES, type Slot } from '../../../domain/assignment/slot.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import { generationField, objectField, taskIdField } from '../../../protocol/fields.ts';
 import { fieldErrors } from '../../../protocol/field-errors.ts';

@@ -1,6 +1,6 @@
 /** All that a sidecar holds: its journal, and what is only known to this process. A plain value, never changed in place. */
 import type { AgentId } from '../../../domain/ids.ts';
-import type { Assignment } from '../../../domain/slot.ts';
+import type { Assignment } from '../../../domain/assignment/slot.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';

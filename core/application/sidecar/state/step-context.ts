@@ -2,9 +2,9 @@
  * One step in the making. Handlers change `state` through it and ask for effects; `end` puts them in the order that
  * keeps the promise: durable ones, the journal if it changed, outward ones.
  */
-import { recall, remember, type Ended } from '../../../domain/ended.ts';
-import { findReport, withoutReport, withReport, type OutboxEntry } from '../../../domain/outbox.ts';
-import { assignmentKey, isSameAssignment, nameOf, type Assignment, type Slot } from '../../../domain/slot.ts';
+import { recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
+import { findReport, withoutReport, withReport, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import { assignmentKey, isSameAssignment, nameOf, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { DurableEffect, Effect, OutwardEffect } from './effects.ts';

@@ -1,5 +1,5 @@
 /** The sidecar's timers: one for each purpose and, where it is about an assignment, for each assignment. */
-import { assignmentKey, type Assignment } from '../../../domain/slot.ts';
+import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
 
 /** Of the sidecar itself. */
 export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'room' | 'drain' | 'stop' | 'checks';

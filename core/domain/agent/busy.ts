@@ -1,6 +1,6 @@
 /** Agents that are taken as busy although they have a free slot: by what they said, or have yet to say, of themselves. */
 import type { Agent } from './agent.ts';
-import { backoffMs, type BackoffTimes } from './backoff.ts';
+import { backoffMs, type BackoffTimes } from '../backoff.ts';
 
 /** After a rejection: 60 s, doubling to 10 min with each in a row. */
 export const REJECTION_BUSY: BackoffTimes = { firstMs: 60_000, maxMs: 600_000 };

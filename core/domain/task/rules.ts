@@ -1,5 +1,5 @@
 /** The numbers that the transitions are judged by; the config gives them. Milliseconds unless said otherwise. */
-import type { BackoffTimes } from './backoff.ts';
+import type { BackoffTimes } from '../backoff.ts';
 
 export interface Rules {
   readonly acceptMs: number;

@@ -1,5 +1,5 @@
 /** A hub among those that share a store: it counts as alive until its lease ends, by the store's clock. */
-import type { AgentId } from './ids.ts';
+import type { AgentId } from '../ids.ts';
 
 export interface HubLease {
   readonly hubId: string;

@@ -1,5 +1,5 @@
 /** What a sidecar does with an assignment that it is offered, from all that it knows of the task. */
-import { recall, type Ended, type EndedEntry } from './ended.ts';
+import { recall, type Ended, type EndedEntry } from './ended-assignments.ts';
 import { findReport, isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
 import { isOwed, isSameAssignment, type Assignment, type Slot } from './slot.ts';
 

@@ -1,10 +1,10 @@
 /** When the sweeper must look at a task, and what it decides then. */
-import type { Rules } from './rules.ts';
-import { isEnded, type Task } from './task.ts';
-import { notBefore } from './transitions/assigning.ts';
-import { change, type Change } from './transitions/change.ts';
-import { decideDue } from './transitions/submitting.ts';
-import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from './transitions/taking-back.ts';
+import type { Rules } from '../task/rules.ts';
+import { isEnded, type Task } from '../task/task.ts';
+import { notBefore } from './assigning.ts';
+import { change, type Change } from './change.ts';
+import { decideDue } from './submitting.ts';
+import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from './taking-back.ts';
 
 /** The next time at which something about the task changes by itself; null: never. */
 export function dueAtMs(task: Task, nowMs: number): number | null {

@@ -2,7 +2,7 @@
  * The fence: who may still say something about a task. Only the current assignee with the current generation can; a
  * repeat of a report that was already answered is recognised before the fence, and changes nothing.
  */
-import type { AgentId, Generation } from './ids.ts';
+import type { AgentId, Generation } from '../ids.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { AckStatus, Outcome, Task } from './task.ts';
 

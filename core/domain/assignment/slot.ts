@@ -10,8 +10,8 @@
  *
  * `stop` may stand beside any status: the run is being stopped, for that cause. It only ends with the slot.
  */
-import type { Generation, TaskId } from './ids.ts';
-import type { Usage } from './usage.ts';
+import type { Generation, TaskId } from '../ids.ts';
+import type { Usage } from '../usage.ts';
 
 /** Names one giving of a task to one agent. */
 export interface Assignment {

@@ -2,7 +2,7 @@
  * What happened to a task, append-only, written in the same commit as the change it tells of. The events of one task
  * are numbered from 1 (`seq`); the store gives each a place in the order of all events when it is saved.
  */
-import type { AgentId, Generation, TaskId } from './ids.ts';
+import type { AgentId, Generation, TaskId } from '../ids.ts';
 
 export const EVENT_NAMES = [
   'submitted',

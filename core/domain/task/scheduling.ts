@@ -2,7 +2,7 @@
  * Who gets what: lanes urgent to low, within a lane first in first out; each 16th assignment of an agent takes the
  * oldest task it may run, of any lane. Pure: tasks and free agents in, pairs out.
  */
-import type { AgentId } from './ids.ts';
+import type { AgentId } from '../ids.ts';
 import { OLDEST_EVERY } from './rules.ts';
 import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from './task.ts';
 

@@ -1,6 +1,6 @@
 /** What a sidecar has to say of its assignments and was not yet answered: one report for each, its newest. */
 import { assignmentKey, isSameAssignment, type Assignment, type SlotInability } from './slot.ts';
-import type { AckStatus } from './task.ts';
+import type { AckStatus } from '../task/task.ts';
 
 export const REPORTS = ['accepted', 'complete', 'failed', 'rejected', 'released'] as const;
 export type ReportKind = (typeof REPORTS)[number];

@@ -2,7 +2,7 @@
  * A sidecar's memory of the assignments that have ended: for each task the highest generation, so that none at or below
  * it is ever run again. Oldest first.
  */
-import type { Generation, TaskId } from './ids.ts';
+import type { Generation, TaskId } from '../ids.ts';
 import type { Assignment } from './slot.ts';
 
 /** How long an ended assignment is remembered. */

@@ -3,7 +3,7 @@
  * and refused ones, of which version 1 sidecars delete their copy. Each is kept once for a task, generation and agent; the
  * task knows which there are, so that the bounds below cost no look at the store.
  */
-import type { AgentId, Generation, TaskId } from './ids.ts';
+import type { AgentId, Generation, TaskId } from '../ids.ts';
 
 /** Results kept for one task, and their bytes together. Beyond that a late one takes the place of the oldest, a refused one is not kept. */
 export const KEPT_RESULTS_MAX = 32;

@@ -4,7 +4,7 @@
  * taking it from each other, and each time cost the other its work: that is bounded, and refused where it shows.
  */
 import type { Agent } from './agent.ts';
-import type { Task } from './task.ts';
+import type { Task } from '../task/task.ts';
 
 /** Replacements, within `WINDOW_MS`, of a connection that was heard within the heartbeat; one more is refused. */
 const REPLACEMENTS_MAX = 3;

@@ -2,7 +2,7 @@
  * The details of an event, bounded. A history is read whole pages at a time and streamed to every follower, so one event
  * must not carry a result, a log, or whatever else an agent chose to send.
  */
-import { cutEncoded, encodedBytes, utf8Bytes } from './encoded-text.ts';
+import { cutEncoded, encodedBytes, utf8Bytes } from '../encoded-text.ts';
 
 /** The details of one event as JSON, bytes of UTF-8. */
 export const EVENT_DETAILS_BYTES_MAX = 16_384;

@@ -1,5 +1,5 @@
 /** Why a change was not made. A value, never an exception. */
-import type { Generation } from './ids.ts';
+import type { Generation } from '../ids.ts';
 
 export type RefusalCode = 'stale_generation' | 'not_assignee' | 'invalid_state' | 'unknown_task';
 

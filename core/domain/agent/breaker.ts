@@ -3,10 +3,10 @@
  * fault is paused, longer each time.
  */
 import { isBusy, isDraining, pauseOf, type Agent, type AgentChecks } from './agent.ts';
-import { backoffMs, type BackoffTimes } from './backoff.ts';
-import type { TaskId } from './ids.ts';
-import { STRIKES_MAX } from './rules.ts';
-import type { Task } from './task.ts';
+import { backoffMs, type BackoffTimes } from '../backoff.ts';
+import type { TaskId } from '../ids.ts';
+import { STRIKES_MAX } from '../task/rules.ts';
+import type { Task } from '../task/task.ts';
 
 /** The ends that say something about the machine rather than the task. */
 export const isMachineFault = (kind: string): boolean => kind === 'wake_failed' || kind === 'confirmation_timeout' || kind === 'lost';

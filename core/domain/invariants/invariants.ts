@@ -3,14 +3,14 @@
  * rows and its history to what is wrong. The next rooms hold them; this asks them all. Who cannot hold a whole store at once
  * asks them piece by piece: `checkTasks` of some tasks with their histories, `historyChecks` of one event after the other.
  */
-import type { StoredEvent } from './event.ts';
-import { historyChecks, type HistoryCheck } from './invariants/history-checks.ts';
-import { STORE_INVARIANTS } from './invariants/store-invariants.ts';
-import { TASK_INVARIANTS } from './invariants/task-invariants.ts';
-import { viewOf, type Invariant, type StoreState, type View, type Violation } from './invariants/view.ts';
-import type { Task } from './task.ts';
+import type { StoredEvent } from '../task/event.ts';
+import { historyChecks, type HistoryCheck } from './history-checks.ts';
+import { STORE_INVARIANTS } from './store-invariants.ts';
+import { TASK_INVARIANTS } from './task-invariants.ts';
+import { viewOf, type Invariant, type StoreState, type View, type Violation } from './view.ts';
+import type { Task } from '../task/task.ts';
 
-export { historyWithoutTask, keysNameTasks, stopsArePast } from './invariants/store-invariants.ts';
+export { historyWithoutTask, keysNameTasks, stopsArePast } from './store-invariants.ts';
 export { historyChecks, viewOf, type HistoryCheck, type Invariant, type StoreState, type View, type Violation };
 
 /** What is wrong with these tasks. `view` holds them, what they depend on, their histories, and all agents. */

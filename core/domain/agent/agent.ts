@@ -1,5 +1,5 @@
 /** An agent as the hub knows it: its identity, its current session, and its standing. Times in milliseconds since 1970. */
-import type { AgentId, TaskId } from './ids.ts';
+import type { AgentId, TaskId } from '../ids.ts';
 
 export interface Agent {
   readonly id: AgentId;

@@ -2,7 +2,7 @@
  * What a hub and a returning sidecar tell each other: the sidecar says all that it holds, the hub answers each. `abort`
  * ends a run, never a report.
  */
-import type { AgentId, Generation, TaskId } from './ids.ts';
+import type { AgentId, Generation, TaskId } from '../ids.ts';
 import { withRefusal } from './kept-results.ts';
 import type { Task } from './task.ts';
 

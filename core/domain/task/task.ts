@@ -2,9 +2,9 @@
  * A task as the hub keeps it. `Task` is the small part that transitions rewrite; `TaskBody` is what the submitter said
  * and never changes, kept apart so that no transition writes it again. All times are milliseconds since 1970 (UTC).
  */
-import type { AgentId, Generation, TaskId } from './ids.ts';
+import type { AgentId, Generation, TaskId } from '../ids.ts';
 import type { KeptAside } from './kept-results.ts';
-import type { TaskUsage } from './usage.ts';
+import type { TaskUsage } from '../usage.ts';
 
 /** The lanes, first to last. Within a lane the order is the time a task last became eligible, then its id. */
 export const PRIORITIES = ['urgent', 'high', 'normal', 'low'] as const;
