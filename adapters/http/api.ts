@@ -2,24 +2,24 @@
 import { Hono, type Context } from 'hono';
 import { refusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
-import { agentHandlers } from './agents.ts';
-import { allAgents } from './all-agents.ts';
+import { agentHandlers } from './endpoints/agent-endpoints.ts';
+import { allAgents } from './endpoints/all-agents.ts';
 import { authenticator } from './authenticate.ts';
 import { bodyBudget } from './body-budget.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
-import { eventStreams } from './event-streams.ts';
-import { hubHandlers } from './hub-state.ts';
+import { eventStreams } from './endpoints/event-streams.ts';
+import { hubHandlers } from './endpoints/hub-endpoints.ts';
 import { loopDelay } from './loop-delay.ts';
 import { readTurns } from './read-turns.ts';
 import { refusal, type Reply } from './reply.ts';
 import type { Handler, Handlers, OpenHandler } from './request.ts';
 import { ROUTES, type Route } from './routes.ts';
 import { logAnswer, refuseAtDoor, replyToFailure, responseOf, serve, type ServeContext } from './serve.ts';
-import { submitHandlers } from './submitting.ts';
-import { taskHistoryHandlers } from './task-history.ts';
-import { taskHandlers } from './tasks.ts';
-import { tokenHandlers } from './tokens.ts';
+import { submitHandlers } from './endpoints/submit-endpoint.ts';
+import { taskHistoryHandlers } from './endpoints/task-history.ts';
+import { taskHandlers } from './endpoints/task-endpoints.ts';
+import { tokenHandlers } from './endpoints/token-endpoints.ts';
 
 /** Tokens whose rate is remembered at once. */
 const RATED_TOKENS_MAX = 10_000;

@@ -17,7 +17,7 @@ import { HELD_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields
 import { JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER } from '../../core/protocol/json-bounds.ts';
 import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
 import { aTaskId } from '../contracts/fixtures.ts';
-import { STALLED_MS } from '../../adapters/http/event-stream.ts';
+import { STALLED_MS } from '../../adapters/http/endpoints/event-stream.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 import { watchUnits } from '../core/hub/watched-units.ts';

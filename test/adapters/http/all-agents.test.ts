@@ -1,6 +1,6 @@
 /** Answers about all agents: as of the last commit in a small fleet, and at most a second old in a large one. */
 import t from 'tap';
-import { allAgents } from '../../../adapters/http/all-agents.ts';
+import { allAgents } from '../../../adapters/http/endpoints/all-agents.ts';
 import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';

@@ -187,7 +187,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     name: 'P19',
     what: 'a stream sleeps over a commit that came while it looked',
     breaks: ['R21', 'J6'],
-    file: 'adapters/http/event-stream.ts',
+    file: 'adapters/http/endpoints/event-stream.ts',
     find: '      if (isMore || commits !== seen) continue;\n',
     replace: '      if (isMore) continue;\n',
     test: 'test/adapters/http/events.test.ts',

@@ -2,7 +2,7 @@
  * How many different lists of capabilities a token asks for: what waits is indexed by them, so that each costs every hub
  * something as long as a task with it waits. Tokens that ask for the same few over and over are never bounded by it.
  */
-import type { Clock } from '../../core/ports/clock.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
 
 /** How long a list counts after its last use. Milliseconds. */
 const COUNTED_MS = 3_600_000;

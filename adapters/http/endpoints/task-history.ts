@@ -1,15 +1,15 @@
 /** What a task's own answer leaves out: the older pages of its history, and the results that are kept apart. */
-import { isTaskId, type Generation, type TaskId } from '../../core/domain/ids.ts';
-import type { Task } from '../../core/domain/task/task.ts';
-import { HISTORY_PAGE } from '../../core/ports/task-store.ts';
-import { historySchema, keptResultSchema } from '../../core/protocol/http-queries.ts';
-import { historyPageJson, keptResultJson } from '../../core/protocol/task-json.ts';
-import type { Principal } from './authenticate.ts';
-import type { HttpApiDeps } from './deps.ts';
-import { pageLimit, queryReader } from './query.ts';
-import { invalid, okText, refusal } from './reply.ts';
-import type { ApiRequest, Handlers } from './request.ts';
-import { maySee, unknownTask } from './tasks.ts';
+import { isTaskId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
+import { HISTORY_PAGE } from '../../../core/ports/task-store.ts';
+import { historySchema, keptResultSchema } from '../../../core/protocol/http-queries.ts';
+import { historyPageJson, keptResultJson } from '../../../core/protocol/task-json.ts';
+import type { Principal } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { pageLimit, queryReader } from '../query.ts';
+import { invalid, okText, refusal } from '../reply.ts';
+import type { ApiRequest, Handlers } from '../request.ts';
+import { maySee, unknownTask } from './task-endpoints.ts';
 
 export function taskHistoryHandlers({ tasks, limits }: HttpApiDeps): Pick<Handlers, 'taskEvents' | 'keptResult'> {
   const readPage = queryReader(historySchema);

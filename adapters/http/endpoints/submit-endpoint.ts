@@ -1,16 +1,16 @@
 /** New tasks: one, many, and one for a certain agent. */
-import type { SubmitAnswer, TaskDraft } from '../../core/application/hub/batch/commands.ts';
-import { isAgentId } from '../../core/domain/ids.ts';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { IDEMPOTENCY_KEY_CHARACTERS_MAX, pushSchema, submitSchema } from '../../core/protocol/http-bodies.ts';
-import type { HttpErrorDetail } from '../../core/protocol/http-errors.ts';
-import { canonicalJson } from '../../core/protocol/json-text.ts';
-import type { Principal } from './authenticate.ts';
-import { parseJson } from './body.ts';
-import type { HttpApiDeps } from './deps.ts';
-import { invalid, ok, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
-import type { ApiRequest, Handlers } from './request.ts';
+import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import { isAgentId } from '../../../core/domain/ids.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { bodyReader } from '../../../core/protocol/body-reader.ts';
+import { IDEMPOTENCY_KEY_CHARACTERS_MAX, pushSchema, submitSchema } from '../../../core/protocol/http-bodies.ts';
+import type { HttpErrorDetail } from '../../../core/protocol/http-errors.ts';
+import { canonicalJson } from '../../../core/protocol/json-text.ts';
+import type { Principal } from '../authenticate.ts';
+import { parseJson } from '../body.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { invalid, ok, read, refusal, refused, tooMany, type Read, type Reply } from '../reply.ts';
+import type { ApiRequest, Handlers } from '../request.ts';
 import { requirementQuota } from './requirement-quota.ts';
 import { contradictions, draftOf } from './task-draft.ts';
 

@@ -1,15 +1,15 @@
 /** Agents as they stand, and what operators do to one. */
-import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
-import type { AgentStandingCommand } from '../../core/application/hub/batch/commands.ts';
-import type { AgentRow } from '../../core/ports/agent-store.ts';
-import { agentJson } from '../../core/protocol/agent-json.ts';
-import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { drainSchema, emptySchema } from '../../core/protocol/http-bodies.ts';
-import { pageSchema } from '../../core/protocol/http-queries.ts';
-import type { HttpApiDeps } from './deps.ts';
-import { badCursor, pageLimit, queryReader } from './query.ts';
-import { invalid, ok, refusal, type Reply } from './reply.ts';
-import type { ApiRequest, Handler, Handlers } from './request.ts';
+import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
+import type { AgentStandingCommand } from '../../../core/application/hub/batch/commands.ts';
+import type { AgentRow } from '../../../core/ports/agent-store.ts';
+import { agentJson } from '../../../core/protocol/agent-json.ts';
+import { bodyReader } from '../../../core/protocol/body-reader.ts';
+import { drainSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
+import { pageSchema } from '../../../core/protocol/http-queries.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { badCursor, pageLimit, queryReader } from '../query.ts';
+import { invalid, ok, refusal, type Reply } from '../reply.ts';
+import type { ApiRequest, Handler, Handlers } from '../request.ts';
 
 type AgentHandlers = Pick<
   Handlers,

@@ -6,13 +6,13 @@
  * (a batch that the client has not taken). It ends when the client goes, the hub stops, its token is revoked, the feed
  * fails, or the client takes nothing for `STALLED_MS`; the client comes back with `Last-Event-ID`.
  */
-import type { StoredEvent } from '../../core/domain/task/event.ts';
-import { messageOf } from '../../core/errors/agentcom-error.ts';
-import type { Timer } from '../../core/ports/clock.ts';
-import type { EventFilter } from '../../core/ports/event-feed.ts';
-import { eventJson } from '../../core/protocol/task-json.ts';
-import type { Principal } from './authenticate.ts';
-import type { HttpApiDeps } from './deps.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Timer } from '../../../core/ports/clock.ts';
+import type { EventFilter } from '../../../core/ports/event-feed.ts';
+import { eventJson } from '../../../core/protocol/task-json.ts';
+import type { Principal } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
 
 /** What one stream holds for its client at a time: so many events, and no more once they have so many bytes. */
 const BATCH_EVENTS = 200;

@@ -1,8 +1,8 @@
 /** Who may speak: tokens, enrolment secrets, and an agent that enrols itself. A token is shown once, when it is made. */
-import { isAgentId, type AgentId } from '../../core/domain/ids.ts';
-import type { TokenRecord } from '../../core/ports/agent-store.ts';
-import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { enrolHubProof, isSealedSecret, sealedEnrolToken } from '../../core/protocol/enrol-proof.ts';
+import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
+import type { TokenRecord } from '../../../core/ports/agent-store.ts';
+import { bodyReader } from '../../../core/protocol/body-reader.ts';
+import { enrolHubProof, isSealedSecret, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
 import {
   emptySchema,
   registerHelloSchema,
@@ -11,14 +11,14 @@ import {
   tokenSchema,
   TOKEN_SLOTS_DEFAULT,
   type TokenBody,
-} from '../../core/protocol/http-bodies.ts';
-import { pageSchema } from '../../core/protocol/http-queries.ts';
-import type { FieldError } from '../../core/protocol/field-errors.ts';
-import type { Authenticator } from './authenticate.ts';
-import type { HttpApiDeps } from './deps.ts';
-import { badCursor, pageLimit, queryReader } from './query.ts';
-import { created, invalid, ok, refusal, type Reply } from './reply.ts';
-import type { ApiRequest, Handlers } from './request.ts';
+} from '../../../core/protocol/http-bodies.ts';
+import { pageSchema } from '../../../core/protocol/http-queries.ts';
+import type { FieldError } from '../../../core/protocol/field-errors.ts';
+import type { Authenticator } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { badCursor, pageLimit, queryReader } from '../query.ts';
+import { created, invalid, ok, refusal, type Reply } from '../reply.ts';
+import type { ApiRequest, Handlers } from '../request.ts';
 
 /** How long an enrolment secret is good for. */
 export const ENROL_SECRET_MS = 900_000;

@@ -1,15 +1,15 @@
 /** The hub as a whole: counts, health, schemas. */
-import { presenceOf, type AgentPresence } from '../../core/domain/agent/agent.ts';
-import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
-import { httpQuerySchemas } from '../../core/protocol/http-queries.ts';
-import { hubSchemas } from '../../core/protocol/hub-frames.ts';
-import { PROTOCOL_VERSION } from '../../core/protocol/fields.ts';
-import { v1Schemas, v2Schemas } from '../../core/protocol/sidecar-frames.ts';
+import { presenceOf, type AgentPresence } from '../../../core/domain/agent/agent.ts';
+import { httpBodySchemas } from '../../../core/protocol/http-bodies.ts';
+import { httpQuerySchemas } from '../../../core/protocol/http-queries.ts';
+import { hubSchemas } from '../../../core/protocol/hub-frames.ts';
+import { PROTOCOL_VERSION } from '../../../core/protocol/fields.ts';
+import { v1Schemas, v2Schemas } from '../../../core/protocol/sidecar-frames.ts';
 import type { AllAgents } from './all-agents.ts';
-import type { HttpApiDeps } from './deps.ts';
-import { ok, okText } from './reply.ts';
-import type { Handlers } from './request.ts';
-import type { ServeContext } from './serve.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { ok, okText } from '../reply.ts';
+import type { Handlers } from '../request.ts';
+import type { ServeContext } from '../serve.ts';
 
 /** Health is open to everybody, so that the database is asked at most this often. */
 const HEALTH_BELIEVED_MS = 1_000;

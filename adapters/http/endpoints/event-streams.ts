@@ -1,14 +1,14 @@
 /** Opens streams of events: who may follow what, from which place, and how many at once. */
-import type { EventName } from '../../core/domain/task/event.ts';
-import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import type { EventFilter, EventMarks } from '../../core/ports/event-feed.ts';
-import { eventsSchema } from '../../core/protocol/http-queries.ts';
-import type { Principal } from './authenticate.ts';
-import type { HttpApiDeps } from './deps.ts';
+import type { EventName } from '../../../core/domain/task/event.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts';
+import { eventsSchema } from '../../../core/protocol/http-queries.ts';
+import type { Principal } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
 import { eventStream, type StartPlace } from './event-stream.ts';
-import { queryReader } from './query.ts';
-import { invalid, read, refusal, refused, type Read, type Reply } from './reply.ts';
-import type { ApiRequest, Handler } from './request.ts';
+import { queryReader } from '../query.ts';
+import { invalid, read, refusal, refused, type Read, type Reply } from '../reply.ts';
+import type { ApiRequest, Handler } from '../request.ts';
 
 export interface EventStreams {
   readonly open: Handler;

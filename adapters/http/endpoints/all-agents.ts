@@ -1,7 +1,7 @@
 /** Every agent with what it holds, for answers about all of them. */
-import type { AgentId } from '../../core/domain/ids.ts';
-import type { AgentRow } from '../../core/ports/agent-store.ts';
-import type { HttpApiDeps } from './deps.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import type { AgentRow } from '../../../core/ports/agent-store.ts';
+import type { HttpApiDeps } from '../deps.ts';
 
 /** What was read counts until the next commit of this hub, and no longer than this: another hub may have committed. */
 const BELIEVED_MS = 1_000;

@@ -1,16 +1,16 @@
 /** From a checked submit body to the task that the queue is asked for. */
-import type { TaskDraft } from '../../core/application/hub/batch/commands.ts';
-import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { acceptanceIn, noteCharacters, type Note, type Priority } from '../../core/domain/task/task.ts';
-import type { FieldError } from '../../core/protocol/field-errors.ts';
+import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { acceptanceIn, noteCharacters, type Note, type Priority } from '../../../core/domain/task/task.ts';
+import type { FieldError } from '../../../core/protocol/field-errors.ts';
 import {
   MAX_RETRIES_DEFAULT,
   NOTE_CHARACTERS_MAX,
   NOTE_DEPTH_MAX,
   PRIORITY_SYNONYMS,
   type SubmitBody,
-} from '../../core/protocol/http-bodies.ts';
-import { excessText, findExcess } from '../../core/protocol/json-bounds.ts';
+} from '../../../core/protocol/http-bodies.ts';
+import { excessText, findExcess } from '../../../core/protocol/json-bounds.ts';
 
 /** What each field allows by itself but not together, and what a schema cannot say. Nothing here looks at the clock: a repeat must mean the same later. */
 export function contradictions(body: SubmitBody): readonly FieldError[] {

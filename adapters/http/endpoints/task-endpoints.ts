@@ -1,20 +1,20 @@
 /** Tasks as they stand, and what people do to one. */
-import type { OperatorAnswer } from '../../core/application/hub/batch/commands.ts';
-import { isTaskId, type AgentId, type Generation, type TaskId } from '../../core/domain/ids.ts';
-import type { Priority, Status, Task } from '../../core/domain/task/task.ts';
-import { explainWaiting, type AgentLoad, type WaitingFor } from '../../core/domain/waiting.ts';
-import type { AgentRow } from '../../core/ports/agent-store.ts';
-import type { TaskQuery } from '../../core/ports/task-store.ts';
-import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { adoptSchema, emptySchema } from '../../core/protocol/http-bodies.ts';
-import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../core/protocol/http-queries.ts';
-import { taskRecordJson, taskRowJson } from '../../core/protocol/task-json.ts';
+import type { OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
+import { isTaskId, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
+import type { Priority, Status, Task } from '../../../core/domain/task/task.ts';
+import { explainWaiting, type AgentLoad, type WaitingFor } from '../../../core/domain/waiting.ts';
+import type { AgentRow } from '../../../core/ports/agent-store.ts';
+import type { TaskQuery } from '../../../core/ports/task-store.ts';
+import { bodyReader } from '../../../core/protocol/body-reader.ts';
+import { adoptSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
+import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../../core/protocol/http-queries.ts';
+import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
 import type { AllAgents } from './all-agents.ts';
-import type { Principal } from './authenticate.ts';
-import type { HttpApiDeps } from './deps.ts';
-import { badCursor, pageLimit, queryReader } from './query.ts';
-import { invalid, ok, okText, refusal, type Reply } from './reply.ts';
-import type { ApiRequest, Handlers } from './request.ts';
+import type { Principal } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { badCursor, pageLimit, queryReader } from '../query.ts';
+import { invalid, ok, okText, refusal, type Reply } from '../reply.ts';
+import type { ApiRequest, Handlers } from '../request.ts';
 
 /** Rows asked of the store at once, and bytes after which a page ends early: descriptions and results may be large. */
 const ROWS_AT_ONCE = 50;
