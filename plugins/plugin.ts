@@ -8,8 +8,8 @@ import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
-import { noteAsked } from './run-kit/run-files.ts';
-import { stopUnheeded } from './run-kit/stop-unheeded.ts';
+import { noteAsked } from './run-kit/process/run-files.ts';
+import { stopUnheeded } from './run-kit/process/stop-unheeded.ts';
 
 export type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
 export type { AgentId, Generation, TaskId } from '../core/domain/ids.ts';

@@ -1,10 +1,10 @@
 /** The wake runners of this package: `import { command } from 'agentcom/runners'`. */
-export { command } from './command/command.ts';
-export { claudeCode, type ClaudeCodeOptions } from './claude-code/claude-code.ts';
-export { codex, type CodexOptions } from './codex/codex.ts';
-export { gemini, type GeminiOptions } from './gemini/gemini.ts';
-export { opencode, type OpencodeOptions } from './opencode/opencode.ts';
-export { acp, type AcpOptions } from './acp/acp.ts';
-export { webhook, type WebhookOptions } from './webhook/webhook.ts';
-export { openclaw, type OpenclawOptions } from './openclaw/openclaw.ts';
+export { command } from './command/index.ts';
+export { claudeCode, type ClaudeCodeOptions } from './claude-code/index.ts';
+export { codex, type CodexOptions } from './codex/index.ts';
+export { gemini, type GeminiOptions } from './gemini/index.ts';
+export { opencode, type OpencodeOptions } from './opencode/index.ts';
+export { acp, type AcpOptions } from './acp/index.ts';
+export { webhook, type WebhookOptions } from './webhook/index.ts';
+export { openclaw, type OpenclawOptions } from './openclaw/index.ts';
 export { openclawHook, type OpenclawHookOptions } from './webhook/openclaw-hook.ts';

@@ -1,6 +1,6 @@
 /** What is answered when an agent asks whether it may use a tool. Options are chosen by kind: their ids differ from agent to agent. */
 import { itemsOf, objectOf, textOf, type SaidObject } from '../plugin.ts';
-import type { AcpOptions } from './acp-options.ts';
+import type { AcpOptions } from './options.ts';
 
 export type PermissionPolicy = Pick<AcpOptions, 'onPermission' | 'allowTools' | 'denyTools'>;
 

@@ -1,8 +1,8 @@
 /** A whole runner around a program that is started for each assignment: what most plugins need. */
 import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
-import type { Hear } from './follow-output.ts';
+import type { Hear } from './output/follow-output.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from './started-program.ts';
-import { GRACE_MS } from './watch-run.ts';
+import { GRACE_MS } from './process/watch-run.ts';
 
 export interface ProgramRunnerOptions {
   readonly start: (request: WakeRequest) => ProgramStart;

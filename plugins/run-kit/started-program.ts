@@ -3,14 +3,14 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
-import { adoptRun } from './adopt-run.ts';
-import { followOutput, type HearInTime, type OutputFollower, type SaidEvent } from './follow-output.ts';
-import { launch } from './launch.ts';
-import type { DroppedLine } from './line-splitter.ts';
-import { systemProcessTable } from './process-table-system.ts';
-import { runEnvironment } from './run-environment.ts';
-import { wakeEvents, type Emit } from './wake-events.ts';
-import { watchRun } from './watch-run.ts';
+import { adoptRun } from './process/adopt-run.ts';
+import { followOutput, type HearInTime, type OutputFollower, type SaidEvent } from './output/follow-output.ts';
+import { launch } from './process/launch.ts';
+import type { DroppedLine } from './output/line-splitter.ts';
+import { systemProcessTable } from './process/process-table-system.ts';
+import { runEnvironment } from './process/run-environment.ts';
+import { wakeEvents, type Emit } from './events/wake-events.ts';
+import { watchRun } from './process/watch-run.ts';
 
 /** What is started for one assignment. */
 export interface ProgramStart {

@@ -14,7 +14,7 @@ import {
 } from '../plugin.ts';
 import { PrivateAddressError } from './addresses.ts';
 import { post, type Answer } from './post.ts';
-import type { WebhookOptions } from './webhook-options.ts';
+import type { WebhookOptions } from './options.ts';
 
 const TIMEOUT_MS = 10_000;
 /** What is wrong is this task, and not the call: another one may go well. */

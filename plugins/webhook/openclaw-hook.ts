@@ -1,6 +1,6 @@
 /** Wakes the agent of an OpenClaw gateway by its hook: `openclawHook({ url: 'http://127.0.0.1:18789/hooks/agent', token })`. */
 import type { WakeRunnerChoice } from '../plugin.ts';
-import { webhook } from './webhook.ts';
+import { webhook } from './index.ts';
 
 export interface OpenclawHookOptions {
   /** Of the hook for agents. A gateway mostly listens on its own machine, so private addresses are allowed. */

@@ -2,12 +2,12 @@
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { acpDialect } from '../../plugins/acp/acp-dialect.ts';
-import { claudeDialect } from '../../plugins/claude-code/claude-dialect.ts';
-import { codexDialect } from '../../plugins/codex/codex-dialect.ts';
-import { geminiDialect } from '../../plugins/gemini/gemini-dialect.ts';
-import { openclawDialect } from '../../plugins/openclaw/openclaw-dialect.ts';
-import { opencodeDialect } from '../../plugins/opencode/opencode-dialect.ts';
+import { acpDialect } from '../../plugins/acp/dialect.ts';
+import { claudeDialect } from '../../plugins/claude-code/dialect.ts';
+import { codexDialect } from '../../plugins/codex/dialect.ts';
+import { geminiDialect } from '../../plugins/gemini/dialect.ts';
+import { openclawDialect } from '../../plugins/openclaw/dialect.ts';
+import { opencodeDialect } from '../../plugins/opencode/dialect.ts';
 import { agentRuns, type AgentDialect, type WakeEvent, type WakeRequest } from '../../plugins/plugin.ts';
 
 /** Null: a line that was too long, and is left out. */

@@ -2,9 +2,9 @@
 import { PassThrough, Readable, Writable } from 'node:stream';
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { loadAcp } from '../../plugins/acp/acp-package.ts';
-import { acpStream } from '../../plugins/acp/acp-stream.ts';
-import { UNANSWERED_MAX } from '../../plugins/acp/acp-unanswered.ts';
+import { loadAcp } from '../../plugins/acp/sdk-package.ts';
+import { acpStream } from '../../plugins/acp/stream.ts';
+import { UNANSWERED_MAX } from '../../plugins/acp/unanswered.ts';
 import type { Clock, SaidObject } from '../../plugins/plugin.ts';
 
 const lineOf = (message: object): Buffer => Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);

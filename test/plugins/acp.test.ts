@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { loadAcp } from '../../plugins/acp/acp-package.ts';
+import { loadAcp } from '../../plugins/acp/sdk-package.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../plugins/plugin.ts';
 import { acp, type AcpOptions } from '../../plugins/runners.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';

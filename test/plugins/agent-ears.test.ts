@@ -1,9 +1,9 @@
 /** What ears make of a line, before any dialect has read it. */
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { claudeDialect } from '../../plugins/claude-code/claude-dialect.ts';
-import { codexDialect } from '../../plugins/codex/codex-dialect.ts';
-import { opencodeDialect } from '../../plugins/opencode/opencode-dialect.ts';
+import { claudeDialect } from '../../plugins/claude-code/dialect.ts';
+import { codexDialect } from '../../plugins/codex/dialect.ts';
+import { opencodeDialect } from '../../plugins/opencode/dialect.ts';
 import type { AgentDialect } from '../../plugins/plugin.ts';
 import { agentEars } from '../../plugins/run-kit/agent/agent-ears.ts';
 

@@ -1,7 +1,7 @@
 /** How the output of Claude Code is read, by recordings of the real program, and how it is started. */
 import t from 'tap';
-import { claudeDialect } from '../../plugins/claude-code/claude-dialect.ts';
-import { claudeStart } from '../../plugins/claude-code/claude-start.ts';
+import { claudeDialect } from '../../plugins/claude-code/dialect.ts';
+import { claudeStart } from '../../plugins/claude-code/start.ts';
 import { claudeCode } from '../../plugins/runners.ts';
 import type { SaidObject } from '../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';

@@ -1,7 +1,7 @@
 /** How the output of Codex is read, by recordings of the real program, and how it is started. */
 import t from 'tap';
-import { codexDialect } from '../../plugins/codex/codex-dialect.ts';
-import { codexStart } from '../../plugins/codex/codex-start.ts';
+import { codexDialect } from '../../plugins/codex/dialect.ts';
+import { codexStart } from '../../plugins/codex/start.ts';
 import { codex, type CodexOptions } from '../../plugins/runners.ts';
 import type { Session } from '../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { lastLineDialect } from '../../plugins/command/last-line-dialect.ts';
+import { lastLineDialect } from '../../plugins/command/dialect.ts';
 import { command } from '../../plugins/runners.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject } from './process-subject.ts';

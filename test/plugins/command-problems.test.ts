@@ -1,6 +1,6 @@
 /** What the command runner refuses in options that fit its schema: above all the text of a task where a program runs it. */
 import t from 'tap';
-import { command } from '../../plugins/command/command.ts';
+import { command } from '../../plugins/command/index.ts';
 
 void t.test('options that fit the schema and still cannot be', (t) => {
   for (const [options, path, message] of [

@@ -8,7 +8,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
-import { command, type CommandOptions } from '../../plugins/command/command.ts';
+import { command, type CommandOptions } from '../../plugins/command/index.ts';
 import { AgentcomError } from '../../plugins/plugin.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { processSubject } from './process-subject.ts';

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { command } from '../../plugins/command/command.ts';
+import { command } from '../../plugins/command/index.ts';
 import { all } from '../contracts/wake-runner.contract.ts';
 import { carriersOf, endAgent, fileAppears, runWorld } from './run-world.ts';
 

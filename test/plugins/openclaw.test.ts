@@ -1,7 +1,7 @@
 /** How the output of OpenClaw is read, by recordings of the real program, and how it is started. */
 import t from 'tap';
-import { openclawDialect } from '../../plugins/openclaw/openclaw-dialect.ts';
-import { openclawStart } from '../../plugins/openclaw/openclaw.ts';
+import { openclawDialect } from '../../plugins/openclaw/dialect.ts';
+import { openclawStart } from '../../plugins/openclaw/index.ts';
 import type { WakeRequest } from '../../plugins/plugin.ts';
 import { openclaw, openclawHook } from '../../plugins/runners.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';

@@ -1,7 +1,7 @@
 /** How the output of opencode is read, by recordings of the real program, and how it is started. */
 import t from 'tap';
-import { opencodeDialect } from '../../plugins/opencode/opencode-dialect.ts';
-import { opencodeStart } from '../../plugins/opencode/opencode-start.ts';
+import { opencodeDialect } from '../../plugins/opencode/dialect.ts';
+import { opencodeStart } from '../../plugins/opencode/start.ts';
 import { opencode } from '../../plugins/runners.ts';
 import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
 import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';

@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
-import { command } from '../../plugins/command/command.ts';
+import { command } from '../../plugins/command/index.ts';
 import { defineWakeRunner, Type } from '../../plugins/plugin.ts';
 import { emptyFolder, journalIn, startSaver, stateIn } from '../adapters/journal-file-place.ts';
 import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';

@@ -1,7 +1,7 @@
 /** What agent programs printed when they were driven by a machine, as fixtures; and a dialect's reading of it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { AgentDialect, ProgramEnd, RunUsage, SaidEvent, Session, SessionGone, SessionTotals, Verdict } from '../../plugins/plugin.ts';
-import { objectIn } from '../../plugins/run-kit/json-lines.ts';
+import { objectIn } from '../../plugins/run-kit/output/json-lines.ts';
 
 export interface Recording {
   /** What was tried. */

@@ -13,7 +13,7 @@ import { filesResultInbox } from '../../adapters/results-files/files-result-inbo
 import { memoryWire } from '../../adapters/wire-memory/memory-wire.ts';
 import { createSidecar } from '../../core/application/sidecar/sidecar.ts';
 import { SIDECAR_TIMING } from '../../core/config/times.ts';
-import { command } from '../../plugins/command/command.ts';
+import { command } from '../../plugins/command/index.ts';
 import { obliging, offer } from '../core/sidecar/sidecar-room.ts';
 
 type Frame = Readonly<Record<string, unknown>>;

@@ -7,10 +7,10 @@ import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
-import { command } from '../../plugins/command/command.ts';
-import type { ProcessTable } from '../../plugins/run-kit/process-table.ts';
-import { linuxRunGroups, mountOf } from '../../plugins/run-kit/run-groups.ts';
-import { stopTree } from '../../plugins/run-kit/stop-tree.ts';
+import { command } from '../../plugins/command/index.ts';
+import type { ProcessTable } from '../../plugins/run-kit/process/process-table.ts';
+import { linuxRunGroups, mountOf } from '../../plugins/run-kit/process/run-groups.ts';
+import { stopTree } from '../../plugins/run-kit/process/stop-tree.ts';
 import { all } from '../contracts/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from './run-world.ts';
 

@@ -17,7 +17,7 @@ import {
   watchRun,
   type ProcessTable,
 } from '../../plugins/run-kit/index.ts';
-import { psProcessTable } from '../../plugins/run-kit/process-table-ps.ts';
+import { psProcessTable } from '../../plugins/run-kit/process/process-table-ps.ts';
 import { carriersOf, runWorld } from './run-world.ts';
 
 const table = systemProcessTable();

@@ -25,9 +25,9 @@ import {
   type ProcessRow,
   type ProcessTable,
 } from '../../plugins/run-kit/index.ts';
-import { parseStat } from '../../plugins/run-kit/process-table-linux.ts';
-import { psProcessTable } from '../../plugins/run-kit/process-table-ps.ts';
-import { runMembers } from '../../plugins/run-kit/run-members.ts';
+import { parseStat } from '../../plugins/run-kit/process/process-table-linux.ts';
+import { psProcessTable } from '../../plugins/run-kit/process/process-table-ps.ts';
+import { runMembers } from '../../plugins/run-kit/process/run-members.ts';
 import { PROBE_AGENT, runWorld } from './run-world.ts';
 
 const table = systemProcessTable();

@@ -1,11 +1,11 @@
 /** What the service of a model answers, in the words of each program, and what it is taken for. */
 import t from 'tap';
-import { acpDialect } from '../../plugins/acp/acp-dialect.ts';
-import { claudeDialect } from '../../plugins/claude-code/claude-dialect.ts';
-import { codexDialect } from '../../plugins/codex/codex-dialect.ts';
-import { geminiDialect } from '../../plugins/gemini/gemini-dialect.ts';
-import { openclawDialect } from '../../plugins/openclaw/openclaw-dialect.ts';
-import { opencodeDialect } from '../../plugins/opencode/opencode-dialect.ts';
+import { acpDialect } from '../../plugins/acp/dialect.ts';
+import { claudeDialect } from '../../plugins/claude-code/dialect.ts';
+import { codexDialect } from '../../plugins/codex/dialect.ts';
+import { geminiDialect } from '../../plugins/gemini/dialect.ts';
+import { openclawDialect } from '../../plugins/openclaw/dialect.ts';
+import { opencodeDialect } from '../../plugins/opencode/dialect.ts';
 import { causeOfStatus, meaningOf, meaningOfText, type FailureCause } from '../../plugins/plugin.ts';
 import { read, saying, type Reading } from './recording.ts';
 

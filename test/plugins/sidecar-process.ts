@@ -5,7 +5,7 @@
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
-import { command, type CommandOptions } from '../../plugins/command/command.ts';
+import { command, type CommandOptions } from '../../plugins/command/index.ts';
 
 interface Errand {
   readonly options: CommandOptions;

@@ -2,10 +2,10 @@
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { Acceptable } from '../../../core/domain/task/task.ts';
 import type { RunUsage, WakeEvent } from '../../../core/ports/wake-runner.ts';
-import type { SaidEvent } from '../follow-output.ts';
-import { objectIn, type SaidObject } from '../json-lines.ts';
+import type { SaidEvent } from '../output/follow-output.ts';
+import { objectIn, type SaidObject } from '../output/json-lines.ts';
 import type { RunEars } from '../started-program.ts';
-import type { Emit } from '../wake-events.ts';
+import type { Emit } from '../events/wake-events.ts';
 import {
   agentFailed,
   cutShort,

@@ -1,7 +1,7 @@
 /** The words that the options of all agent programs share; a runner takes those that its program can honour, and no others. */
 import { Type } from 'typebox';
 import type { ConfigProblem } from '../../../core/config/config.ts';
-import { TASK_VARIABLES } from '../run-environment.ts';
+import { TASK_VARIABLES } from '../process/run-environment.ts';
 import { promptProblems } from './agent-prompt.ts';
 
 const MS_MAX = 7 * 24 * 3_600_000;

@@ -1,7 +1,7 @@
 /** A whole runner around an agent program that prints how it gets on: what it says is read by its dialect, all else is here. */
 import type { WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from '../started-program.ts';
-import { GRACE_MS } from '../watch-run.ts';
+import { GRACE_MS } from '../process/watch-run.ts';
 import { withIgnored } from './check-program.ts';
 import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartFacts } from './agent-runs.ts';
 

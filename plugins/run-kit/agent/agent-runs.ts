@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { FailureCause, WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
-import type { Emit } from '../wake-events.ts';
+import type { Emit } from '../events/wake-events.ts';
 import { acceptedBy } from './acceptance.ts';
 import { agentEars, type AgentEars } from './agent-ears.ts';
 import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { resolve as resolvePath } from 'node:path';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
-import { isPath } from '../find-program.ts';
+import { isPath } from '../process/find-program.ts';
 
 /** The doctor gives a whole check 5 s. */
 const ASK_WITHIN_MS = 4_000;

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import type { RunnerCheck, StopSignal } from '../../../core/ports/wake-runner.ts';
-import { findProgram } from '../find-program.ts';
+import { findProgram } from '../process/find-program.ts';
 import { askProgram } from './ask-program.ts';
 import { endOfWords } from './dialect.ts';
 

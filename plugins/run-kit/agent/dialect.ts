@@ -1,7 +1,7 @@
 /** How the output of one agent program is read: pure functions, so that they can be tried on recordings. */
 import type { FailureCause, WakeEvent } from '../../../core/ports/wake-runner.ts';
-import type { SaidEvent } from '../follow-output.ts';
-import type { SaidObject } from '../json-lines.ts';
+import type { SaidEvent } from '../output/follow-output.ts';
+import type { SaidObject } from '../output/json-lines.ts';
 import { emptyAnswer, type AcceptableEnd } from './acceptance.ts';
 
 /** A line of the program's output. */

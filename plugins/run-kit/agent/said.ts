@@ -1,5 +1,5 @@
 /** Reads fields of what a program said, where nothing of its shape is certain. */
-import type { SaidObject } from '../json-lines.ts';
+import type { SaidObject } from '../output/json-lines.ts';
 
 /** The object in a field; an empty one for anything else. */
 export const objectOf = (value: unknown): SaidObject =>

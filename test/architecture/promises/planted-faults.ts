@@ -317,7 +317,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     name: 'P49',
     what: 'whoever has the number of a run today is taken for the run',
     breaks: ['R11'],
-    file: 'plugins/run-kit/run-members.ts',
+    file: 'plugins/run-kit/process/run-members.ts',
     find: '(holder === undefined ? leaderSeen : holder.startTime === main.startTime)',
     replace: '(holder === undefined || holder.startTime === main.startTime)',
     test: 'test/plugins/run-identity.test.ts',

@@ -16,7 +16,7 @@ import { createSidecar, type Sidecar } from '../../../core/application/sidecar/s
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import type { WakeRunner } from '../../../core/ports/wake-runner.ts';
-import { command } from '../../../plugins/command/command.ts';
+import { command } from '../../../plugins/command/index.ts';
 import { obliging } from '../../core/sidecar/sidecar-room.ts';
 import { OPERATIONS, type Beside } from './operations.ts';
 

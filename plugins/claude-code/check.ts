@@ -1,0 +1,71 @@
+/** What the doctor asks of Claude Code. Calls no model. */
+import {
+  CLAUDE_VARIABLES,
+  askProgram,
+  baseEnvironment,
+  checkAgentFolder,
+  checkAgentProgram,
+  checkClaudeSettings,
+  endOfWords,
+  objectOf,
+  type AskOptions,
+  type RunnerCheck,
+  type StopSignal,
+} from '../plugin.ts';
+import { claudeVariables, type ClaudeCodeOptions } from './start.ts';
+
+export interface CheckedClaude {
+  readonly argv: readonly string[];
+  /** Absolute. */
+  readonly cwd: string;
+  readonly options: ClaudeCodeOptions;
+  readonly signal?: StopSignal | undefined;
+}
+
+const LEAST = '2.1.328';
+const INSTALL = 'Install it with "npm install -g @anthropic-ai/claude-code" (with its install scripts), or correct bin.';
+
+export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude): Promise<readonly RunnerCheck[]> {
+  const env = baseEnvironment({ cwd, env: claudeVariables(options), passEnv: [...CLAUDE_VARIABLES, ...(options.passEnv ?? [])] });
+  const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
+  if (!folder.ok) return [folder];
+  const [program, login, settings] = await Promise.all([
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /claude/i, install: INSTALL, signal }),
+    checkLogin(argv, { cwd, env, signal }),
+    checkClaudeSettings(cwd, env),
+  ]);
+  return [folder, program, ...(program.ok ? [login] : []), ...checkRoot(options, env), ...settings];
+}
+
+async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
+  const check = 'login';
+  const asked = await askProgram([...argv, 'auth', 'status'], options);
+  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} auth status" ${asked.message}` };
+  if (asked.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${asked.message}.` };
+  if (asked.exitCode === 0 && statusIn(asked.stdout)) return { check, ok: true, message: 'logged in' };
+  // It says nothing there where only the login is missing.
+  const said = endOfWords(asked.stderr);
+  const cure = 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.';
+  const message =
+    said === ''
+      ? `Claude Code is not logged in. ${cure}`
+      : `"${argv.join(' ')} auth status" exited with code ${String(asked.exitCode)}: ${said}. Correct that. If it is not logged in: ${cure}`;
+  return { check, ok: false, message };
+}
+
+function statusIn(text: string): boolean {
+  try {
+    return objectOf(JSON.parse(text))['loggedIn'] === true;
+  } catch {
+    return false; // Not the JSON that it prints when all is well.
+  }
+}
+
+/** It refuses to work without asking for permissions when it runs as root, unless it is told that it is in a sandbox. */
+function checkRoot({ permissions }: ClaudeCodeOptions, env: Readonly<Record<string, string>>): readonly RunnerCheck[] {
+  if (permissions !== 'full' || process.getuid?.() !== 0) return [];
+  const isTold = env['IS_SANDBOX'] === '1';
+  const message =
+    'permissions "full" is refused to root. Run the sidecar as another user, or, in a container of its own, set env IS_SANDBOX to "1".';
+  return [{ check: 'permissions', ok: isTold, message: isTold ? 'full, in a sandbox' : message }];
+}

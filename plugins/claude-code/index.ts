@@ -1,0 +1,30 @@
+/** Wakes Claude Code: `claudeCode({ cwd: 'project', permissions: 'edit' })`. */
+import { resolve } from 'node:path';
+import { agentOptionProblems, agentProgram, argvOf, defineWakeRunner } from '../plugin.ts';
+import { checkClaude } from './check.ts';
+import { claudeDialect } from './dialect.ts';
+import { claudeOptions, claudeStart, OWN_FLAGS } from './start.ts';
+
+export type { ClaudeCodeOptions } from './start.ts';
+
+/** The runner of Claude Code. The prompt goes to standard input; the result is its `result` line, whatever its exit code says. */
+export const claudeCode = defineWakeRunner({
+  name: 'claude-code',
+  options: claudeOptions,
+  problems: (options) => agentOptionProblems(options, OWN_FLAGS),
+  create: ({ options, ...sidecar }) =>
+    agentProgram(sidecar, {
+      name: 'claude-code',
+      title: 'Claude Code',
+      settings: options,
+      start: (facts) => claudeStart(options, facts),
+      dialect: claudeDialect({ failsWhenDenied: options.whenDenied === 'fail' }),
+      cures: {
+        auth: 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.',
+        limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
+        denied: 'Name the tools in allowTools, or change permissions.',
+      },
+      check: (signal) =>
+        checkClaude({ argv: argvOf(options.bin, 'claude'), cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
+    }),
+});

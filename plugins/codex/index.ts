@@ -1,0 +1,29 @@
+/** Wakes Codex: `codex({ cwd: 'project', permissions: 'edit' })`. */
+import { resolve } from 'node:path';
+import { agentOptionProblems, agentProgram, defineWakeRunner } from '../plugin.ts';
+import { checkCodex } from './check.ts';
+import { codexDialect } from './dialect.ts';
+import { codexOptions, codexProblems, codexStart, OWN_FLAGS, PROMPT_MAX } from './start.ts';
+
+export type { CodexOptions } from './start.ts';
+
+/** The runner of Codex. The prompt goes to standard input; the result is its last message, once it says that the turn is completed. */
+export const codex = defineWakeRunner({
+  name: 'codex',
+  options: codexOptions,
+  problems: (options) => [...agentOptionProblems(options, OWN_FLAGS), ...codexProblems(options)],
+  create: ({ options, ...sidecar }) =>
+    agentProgram(sidecar, {
+      name: 'codex',
+      title: 'Codex',
+      settings: options,
+      start: ({ session }) => codexStart(options, { session, baseDir: sidecar.baseDir }),
+      dialect: codexDialect({ model: options.model, maxTurns: options.maxTurns }),
+      promptMax: PROMPT_MAX,
+      cures: {
+        auth: 'Run "codex login" there, or give the sidecar CODEX_API_KEY.',
+        limit: 'Raise maxTurns, or make the task smaller.',
+      },
+      check: (signal) => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
+    }),
+});

@@ -1,0 +1,111 @@
+/** What the doctor asks of the Gemini CLI. Calls no model. No command of it says whether it is logged in. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import {
+  GEMINI_VARIABLES,
+  argvOf,
+  baseEnvironment,
+  checkAgentFolder,
+  checkAgentProgram,
+  objectOf,
+  ONLY_VERSION,
+  textOf,
+  type RunnerCheck,
+  type StopSignal,
+} from '../plugin.ts';
+import { geminiVariables, type GeminiOptions } from './start.ts';
+
+const LEAST = '0.61.0';
+const INSTALL = 'Install it with "npm install -g @google/gemini-cli", or correct bin.';
+type Variables = Readonly<Record<string, string | undefined>>;
+
+const BY_VERTEX = 'GOOGLE_GENAI_USE_VERTEXAI';
+const VERTEX_PLACE = ['GOOGLE_CLOUD_PROJECT', 'GOOGLE_CLOUD_LOCATION'] as const;
+/** Set to "true", they choose how it logs in; the first counts. All but Vertex AI have a login whose state only its run shows. */
+const WAYS: readonly string[] = ['GOOGLE_GENAI_USE_GCA', BY_VERTEX, 'CLOUD_SHELL', 'GEMINI_CLI_USE_COMPUTE_ADC'];
+const KEYS = ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_APPLICATION_CREDENTIALS'] as const;
+
+export async function checkGemini({
+  cwd,
+  options,
+  signal,
+}: {
+  readonly cwd: string;
+  readonly options: GeminiOptions;
+  readonly signal?: StopSignal | undefined;
+}): Promise<readonly RunnerCheck[]> {
+  const argv = argvOf(options.bin, 'gemini');
+  const env = baseEnvironment({ cwd, env: geminiVariables(options), passEnv: [...GEMINI_VARIABLES, ...(options.passEnv ?? [])] });
+  const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
+  if (!folder.ok) return [folder];
+  const [program, settings] = await Promise.all([
+    checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal }),
+    settingsOf(cwd, env['HOME'] ?? ''),
+  ]);
+  if ('broken' in settings) {
+    const message = `"${settings.broken}" is not JSON, and the program does not start with it. Correct it.`;
+    return [folder, program, { check: 'settings', ok: false, message }];
+  }
+  return [folder, program, await checkLogin(cwd, env, settings.selectedType)];
+}
+
+/** A key of the environment, or a way to log in that somebody has chosen in its settings or by a variable. */
+async function checkLogin(cwd: string, env: Variables, selected: string | null): Promise<RunnerCheck> {
+  const file = await variablesOfFile(cwd, env['HOME'] ?? '');
+  const valueOf = (name: string): string => env[name] || file.set[name] || '';
+  const isSet = (name: string): boolean => valueOf(name) !== '';
+  const way = selected ?? WAYS.find((name) => valueOf(name) === 'true');
+  if (way === 'vertex-ai' || way === BY_VERTEX) return checkVertex(isSet);
+  const key = KEYS.find(isSet);
+  const found = way ?? key;
+  const check = 'login';
+  if (found === undefined) {
+    const message = 'Gemini CLI is not logged in. Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.';
+    return { check, ok: false, message };
+  }
+  if (found === 'gemini-api-key' && key === undefined)
+    return { check, ok: false, message: 'Its settings want an API key, and there is none. Give the sidecar GEMINI_API_KEY.' };
+  const place = env[found] ? found : `${found} of "${file.path}"`;
+  return { check, ok: true, message: found === selected ? `by ${selected}` : `${place} is set` };
+}
+
+/** Without these it does not start; whether Google takes them shows at its first prompt. */
+function checkVertex(isSet: (name: string) => boolean): RunnerCheck {
+  const ok = isSet('GOOGLE_API_KEY') || VERTEX_PLACE.every(isSet);
+  const wanted = `Vertex AI wants ${VERTEX_PLACE.join(' and ')}, or GOOGLE_API_KEY. Give these to the sidecar.`;
+  return { check: 'login', ok, message: ok ? 'by Vertex AI' : wanted };
+}
+
+/** Comments are allowed in its settings; what looks like one in a text is none. */
+const STRING_OR_COMMENT = /"(?:\\.|[^"\\])*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+const VARIABLE_LINE = /^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s#]*))/gm;
+
+/** It reads the first of these files that there is: of its folder, of those above it, and of its user. */
+async function variablesOfFile(cwd: string, home: string): Promise<{ readonly path: string; readonly set: Variables }> {
+  const folders = [cwd];
+  for (let folder = cwd; dirname(folder) !== folder; folder = dirname(folder)) folders.push(dirname(folder));
+  for (const folder of [...folders, home]) {
+    for (const path of [join(folder, '.gemini', '.env'), join(folder, '.env')]) {
+      const text = await readFile(path, 'utf8').catch(() => null); // None, or none that may be read.
+      if (text === null) continue;
+      const lines = [...text.matchAll(VARIABLE_LINE)];
+      return { path, set: Object.fromEntries(lines.map(([, name = '', twice, once, bare]) => [name, twice ?? once ?? bare ?? ''])) };
+    }
+  }
+  return { path: '', set: {} };
+}
+
+/** Of its folder, which come before those of its user; `broken` names a file that is not JSON. */
+async function settingsOf(cwd: string, home: string): Promise<{ readonly broken: string } | { readonly selectedType: string | null }> {
+  const types: (string | null)[] = [];
+  for (const path of [cwd, home].map((folder) => join(folder, '.gemini', 'settings.json'))) {
+    const text = await readFile(path, 'utf8').catch(() => '{}'); // None, or none that may be read: then it has none either.
+    try {
+      const settings: unknown = JSON.parse(text.replace(STRING_OR_COMMENT, (found) => (found.startsWith('"') ? found : ' ')));
+      types.push(textOf(objectOf(objectOf(objectOf(settings)['security'])['auth'])['selectedType']));
+    } catch {
+      return { broken: path };
+    }
+  }
+  return { selectedType: types.find((type) => type !== null) ?? null };
+}

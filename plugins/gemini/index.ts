@@ -1,0 +1,31 @@
+/** Wakes the Gemini CLI: `gemini({ cwd: 'project', permissions: 'full' })`. */
+import { resolve } from 'node:path';
+import { agentOptionProblems, agentProgram, defineWakeRunner } from '../plugin.ts';
+import { checkGemini } from './check.ts';
+import { geminiDialect } from './dialect.ts';
+import { geminiOptions, geminiStart, OWN_FLAGS, PROMPT_MAX } from './start.ts';
+
+export type { GeminiOptions } from './start.ts';
+
+/** The runner of the Gemini CLI. The result is what it said since its last tool, once it says that it has succeeded. */
+export const gemini = defineWakeRunner({
+  name: 'gemini',
+  options: geminiOptions,
+  problems: (options) => agentOptionProblems(options, OWN_FLAGS),
+  create: ({ options, ...sidecar }) =>
+    agentProgram(sidecar, {
+      name: 'gemini',
+      title: 'Gemini CLI',
+      settings: options,
+      start: (facts) => geminiStart(options, facts),
+      dialect: geminiDialect({ maxTurns: options.maxTurns }),
+      promptMax: PROMPT_MAX,
+      // It looks for a session among those of its folder.
+      sessionPlace: resolve(sidecar.baseDir, options.cwd ?? '.'),
+      cures: {
+        auth: 'Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.',
+        limit: 'Raise maxTurns (or maxSessionTurns in its settings), or make the task smaller.',
+      },
+      check: (signal) => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
+    }),
+});

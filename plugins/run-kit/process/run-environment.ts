@@ -1,0 +1,53 @@
+/** The environment of an agent: small on purpose, because the agent's tools inherit it, secrets and all. */
+import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
+
+/** What every program needs to find its tools and its home. Nothing else of the sidecar's environment is passed on. */
+const BASE_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'USER'] as const;
+
+/** Set for every run; a config cannot change them. */
+export const TASK_VARIABLES = [
+  'AGENTCOM_TASK_ID',
+  'AGENTCOM_TASK_FILE',
+  'AGENTCOM_RESULTS_DIR',
+  'AGENTCOM_GENERATION',
+  'AGENTCOM_AGENT_ID',
+  'AGENTCOM_RUN_ID',
+] as const;
+
+export interface BaseEnvironmentOptions {
+  /** Absolute. Also becomes PWD, which some programs believe more than their real folder. */
+  readonly cwd: string;
+  /** Variables that the config sets. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Names of variables that are passed on as they are; those that are not set are left out. */
+  readonly passEnv?: readonly string[] | undefined;
+  /** What to pick from; the sidecar's own environment unless a test says otherwise. */
+  readonly ambient?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+export interface RunEnvironmentOptions extends BaseEnvironmentOptions {
+  readonly request: WakeRequest;
+}
+
+/** The environment of an agent without a task: for questions of the doctor. */
+export function baseEnvironment({ cwd, env, passEnv = [], ambient = process.env }: BaseEnvironmentOptions): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const name of [...BASE_NAMES, ...passEnv]) {
+    const value = ambient[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return { ...environment, PWD: cwd, ...env };
+}
+
+/** The environment of a run. */
+export function runEnvironment({ request, ...base }: RunEnvironmentOptions): Record<string, string> {
+  const ofTask: Record<(typeof TASK_VARIABLES)[number], string> = {
+    AGENTCOM_TASK_ID: request.taskId,
+    AGENTCOM_TASK_FILE: request.taskFile,
+    AGENTCOM_RESULTS_DIR: request.resultsDir,
+    AGENTCOM_GENERATION: String(request.generation),
+    AGENTCOM_AGENT_ID: request.agentId,
+    AGENTCOM_RUN_ID: request.runId,
+  };
+  return { ...baseEnvironment(base), ...ofTask };
+}
