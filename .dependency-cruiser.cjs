@@ -111,7 +111,7 @@ module.exports = {
     {
       name: 'not-to-test',
       severity: 'error',
-      comment: 'Nothing that runs leans on tests. Shared test code is exported from test/testing.ts.',
+      comment: 'Nothing that runs leans on tests. Shared test code is exported from test/product/testing.ts.',
       from: { path: '^(core|adapters|plugins|apps)/' },
       to: { path: '^test/' },
     },

@@ -1,5 +1,5 @@
 /** Hands HTTP requests of uWebSockets.js to the given handler as web requests, and its responses back. */
-import { FAILED, STOPPING, unreadable, type OwnAnswer } from '../../core/application/transport/own-answers.ts';
+import { FAILED, STOPPING, unreadable, type OwnAnswer } from '../kit/own-answers.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';

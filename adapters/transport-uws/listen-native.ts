@@ -6,7 +6,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type AddressInfo } from 'node:net';
-import { listenFailure } from '../../core/application/transport/listen-failure.ts';
+import { listenFailure } from '../kit/listen-failure.ts';
 import type { UwsApp, UwsListenSocket } from './uws-package.ts';
 
 export interface ListenAddress {

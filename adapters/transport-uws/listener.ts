@@ -1,6 +1,6 @@
 /** One listening port: its uWebSockets.js app, the sockets and the HTTP that it carries, and their end. */
 import { refusalLog } from '../../core/application/refusal-log.ts';
-import type { Listener, Opening } from '../../core/application/transport/listening.ts';
+import type { Listener, Opening } from '../kit/listening.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { httpBridge } from './http-bridge.ts';
 import { listenNative } from './listen-native.ts';

@@ -1,7 +1,7 @@
 /** The sockets of one port: who may become one, which are open, and their end. */
 import { STATUS_CODES } from 'node:http';
-import type { Opening } from '../../core/application/transport/listening.ts';
-import { decideUpgrade } from '../../core/application/transport/upgrade.ts';
+import type { Opening } from '../kit/listening.ts';
+import { decideUpgrade } from '../kit/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import { ambiguousLength, ambiguousText, copyOf, headerOf } from './asked.ts';

@@ -1,7 +1,7 @@
 /** The HTTP half of the port: Node's server with bounds on slow peers, handing web requests to the given handler. */
 import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
-import { FAILED, STOPPING, unreadable, type OwnAnswer } from '../../core/application/transport/own-answers.ts';
+import { FAILED, STOPPING, unreadable, type OwnAnswer } from '../kit/own-answers.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HttpHandler } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';

@@ -1,7 +1,7 @@
 /** The answer to who may not become a socket. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { UpgradeRefusal } from '../../core/application/transport/upgrade.ts';
+import type { UpgradeRefusal } from '../kit/upgrade.ts';
 
 /** Answers the upgrade with the refusal and lets the connection go. */
 export const refuseUpgrade = (socket: Duplex, refusal: UpgradeRefusal): void => {

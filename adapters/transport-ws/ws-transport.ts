@@ -1,5 +1,5 @@
 /** The hub's end of the wire on `ws` and node:http. */
-import { listeningTransport } from '../../core/application/transport/listening.ts';
+import { listeningTransport } from '../kit/listening.ts';
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { settingsOf, type WsOptions } from './settings.ts';

@@ -5,8 +5,8 @@ import { boundedHistory } from '../../adapters/storage-knex/migrations/0006-boun
 import { EVENT_DETAILS_BYTES_MAX } from '../../core/domain/task/event-details.ts';
 import { NOTHING_KEPT, REFUSED_KEPT_MAX } from '../../core/domain/task/kept-results.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import { aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
-import { commit } from '../contracts/storage-room.ts';
+import { aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
 
 const A1 = anAgentId('a1');
 const LATE = JSON.stringify({ output: 'é"?$1 '.repeat(40_000) });

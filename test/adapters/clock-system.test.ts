@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { clockContract } from '../contracts/clock.contract.ts';
+import { clockContract } from '../product/contracts/clock.contract.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 // Waits by a timer of Node's own, not by the one under test; a little longer, for a busy machine.

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { clockContract } from '../contracts/clock.contract.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { clockContract } from '../product/contracts/clock.contract.ts';
 
 const contractClock = virtualClock();
 await clockContract(t, 'virtual', { clock: contractClock, pass: async (ms) => contractClock.advance(ms) });

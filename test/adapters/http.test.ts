@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { ROUTES } from '../../adapters/http/routes.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
-import { httpApiContract } from '../contracts/http-api.contract.ts';
+import { httpApiContract } from '../product/contracts/wire/http-api.contract.ts';
 import { HOST, hubBench } from './http/hub-bench.ts';
 
 httpApiContract('over the memory storage', async () => {

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../product/twins/ids-seeded/seeded-ids.ts';
 import type { Ids } from '../../core/ports/chance.ts';
-import { idsContract } from '../contracts/ids.contract.ts';
+import { idsContract } from '../product/contracts/ids.contract.ts';
 
 await idsContract(t, 'seeded', () => seededIds({ seed: 'contract' }));
 

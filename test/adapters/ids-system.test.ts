@@ -1,9 +1,9 @@
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
-import { idsContract } from '../contracts/ids.contract.ts';
+import { idsContract } from '../product/contracts/ids.contract.ts';
 
 await idsContract(t, 'system', () => systemIds({ clock: systemClock() }));
 await idsContract(t, 'system, while the clock stands still', () => systemIds({ clock: virtualClock() }));

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { fileJournal } from '../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../adapters/journal-file/journal-files.ts';
 import type { Generation, TaskId } from '../../core/domain/ids.ts';

@@ -8,7 +8,7 @@ import { pack, unpack } from '../../adapters/journal-file/envelope.ts';
 import { processMark } from '../../adapters/journal-file/process-mark.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Journal } from '../../core/ports/journal.ts';
-import { journalContract } from '../contracts/journal.contract.ts';
+import { journalContract } from '../product/contracts/files/journal.contract.ts';
 import {
   deadPid,
   emptyFolder,

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory/memory-journal.ts';
+import { memoryJournal, type MemoryJournal } from '../product/twins/journal-memory/memory-journal.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import { journalContract } from '../contracts/journal.contract.ts';
+import { journalContract } from '../product/contracts/files/journal.contract.ts';
 
 journalContract('memory', {
   place: () => {

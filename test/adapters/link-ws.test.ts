@@ -3,8 +3,8 @@ import t, { type Test } from 'tap';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
 import { wsTransport } from '../../adapters/transport-ws/ws-transport.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { hubLinkContract } from '../contracts/hub-link.contract.ts';
-import { linkRecorder, nextOf } from '../contracts/wire-recorders.ts';
+import { hubLinkContract } from '../product/contracts/wire/hub-link.contract.ts';
+import { linkRecorder, nextOf } from '../product/contracts/wire/wire-recorders.ts';
 
 await hubLinkContract(t, 'ws', { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) });
 

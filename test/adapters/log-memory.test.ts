@@ -1,6 +1,6 @@
 import t from 'tap';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
-import { logContract } from '../contracts/log.contract.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
+import { logContract } from '../product/contracts/log.contract.ts';
 
 await logContract(t, 'memory', () => {
   const log = memoryLog();

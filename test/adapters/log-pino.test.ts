@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { pinoLog } from '../../adapters/log-pino/pino-log.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { logContract } from '../contracts/log.contract.ts';
+import { logContract } from '../product/contracts/log.contract.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 type Line = Readonly<Record<string, unknown>>;

@@ -7,7 +7,7 @@ import { postgresEngine, type PostgresEngineDeps } from '../../adapters/storage-
 import { settingsOf, type PostgresOptions } from '../../adapters/storage-knex/postgres/options.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import type { StorageSubject } from '../contracts/storage-room.ts';
+import type { StorageSubject } from '../product/contracts/storage/storage-room.ts';
 import type { PostgresServer } from './postgres-server.ts';
 
 export type EngineOptions = Partial<Omit<PostgresEngineDeps, 'settings'>>;

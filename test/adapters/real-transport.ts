@@ -3,12 +3,12 @@ import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import type { Test } from 'tap';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
 import { silentLog, type Log } from '../../core/ports/log.ts';
-import { eventInbox } from '../contracts/event-inbox.ts';
-import { hubRecorder, linkRecorder, nextOf } from '../contracts/wire-recorders.ts';
-import { join, openToAll, wireRoom } from '../contracts/wire-room.ts';
+import { eventInbox } from '../product/contracts/files/event-inbox.ts';
+import { hubRecorder, linkRecorder, nextOf } from '../product/contracts/wire/wire-recorders.ts';
+import { join, openToAll, wireRoom } from '../product/contracts/wire/wire-room.ts';
 
 /** Makes one that does not listen yet. */
 export type MakeTransport = (log: Log, options?: { readonly httpConnectionsMax?: number }) => HubTransport;

@@ -6,10 +6,10 @@ import { dirname, join, relative } from 'node:path';
 import { setTimeout as realTime } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { type FilesResultInboxOptions, filesResultInbox } from '../../adapters/results-files/files-result-inbox.ts';
-import { memoryLog, type MemoryLog } from '../../adapters/log-memory/memory-log.ts';
-import type { InboxPlace } from '../contracts/inbox-place.ts';
+import { memoryLog, type MemoryLog } from '../product/twins/log-memory/memory-log.ts';
+import type { InboxPlace } from '../product/contracts/files/inbox-place.ts';
 
 export const STILL_MS = 2_000;
 

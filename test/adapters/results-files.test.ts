@@ -2,8 +2,8 @@ import { chmod, chown, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import { expecting, nameOf, ownPath, TASK } from '../contracts/inbox-place.ts';
-import { resultInboxContract } from '../contracts/result-inbox.contract.ts';
+import { expecting, nameOf, ownPath, TASK } from '../product/contracts/files/inbox-place.ts';
+import { resultInboxContract } from '../product/contracts/files/result-inbox.contract.ts';
 import { filesPlace } from './results-files-place.ts';
 
 t.setTimeout(120_000);

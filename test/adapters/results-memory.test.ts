@@ -1,9 +1,9 @@
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
-import { nameOf } from '../contracts/inbox-place.ts';
-import { resultInboxContract } from '../contracts/result-inbox.contract.ts';
-import { sightingRecorder } from '../contracts/sighting-recorder.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryResultInbox, type MemoryResultInbox } from '../product/twins/results-memory/memory-result-inbox.ts';
+import { nameOf } from '../product/contracts/files/inbox-place.ts';
+import { resultInboxContract } from '../product/contracts/files/result-inbox.contract.ts';
+import { sightingRecorder } from '../product/contracts/files/sighting-recorder.ts';
 
 const STILL_MS = 2_000;
 

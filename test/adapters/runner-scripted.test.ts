@@ -1,9 +1,9 @@
 import t from 'tap';
-import { scriptedRunner, type RunScript } from '../../adapters/runner-scripted/scripted-runner.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { scriptedRunner, type RunScript } from '../product/twins/runner-scripted/scripted-runner.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import type { WakeEvent, WakeRequest } from '../../core/ports/wake-runner.ts';
-import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
-import { all, wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from '../contracts/wake-runner.contract.ts';
+import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
+import { all, wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from '../product/contracts/runner/wake-runner.contract.ts';
 
 const ended = (exitCode: number, stderrTail = ''): RunScript['steps'] => [
   { afterMs: 10, event: { type: 'woken' } },

@@ -1,6 +1,6 @@
 /** A process that opens the database named on its command line, commits one task, says so, and lives until it is killed. */
-import { aTask, inserting } from '../contracts/fixtures.ts';
-import { commit } from '../contracts/storage-room.ts';
+import { aTask, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
 import { sqliteStorage } from './sqlite-place.ts';
 
 const storage = sqliteStorage(process.argv[2] ?? '');

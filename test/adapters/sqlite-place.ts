@@ -10,7 +10,7 @@ import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { silentLog, type Log } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import type { StorageSubject } from '../contracts/storage-room.ts';
+import type { StorageSubject } from '../product/contracts/storage/storage-room.ts';
 
 /** `busyMs` is short, so that a test of waiting need not wait long. `time`: what the store's follows, for a hub whose clock is virtual. */
 export function sqliteStorage(

@@ -1,9 +1,9 @@
 /** What the database gives back is checked where it enters: a row that no hub writes is named, and stops nothing else. */
 import path from 'node:path';
 import t from 'tap';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
-import { A_MOMENT_MS, anAgent, anAgentId, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
-import { commit, failsWith } from '../contracts/storage-room.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
+import { A_MOMENT_MS, anAgent, anAgentId, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { closedAfter, emptyFolder, outside, sqliteStorage } from './sqlite-place.ts';
 
 const GOOD = aTaskId(1);

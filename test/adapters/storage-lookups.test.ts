@@ -7,7 +7,7 @@ import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { aToken } from '../contracts/fixtures.ts';
+import { aToken } from '../product/contracts/fixtures.ts';
 import { emptySchema, engineDeps } from './postgres-place.ts';
 import { postgresServer } from './postgres-server.ts';
 import { emptyFolder } from './sqlite-place.ts';

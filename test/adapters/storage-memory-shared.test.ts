@@ -2,11 +2,11 @@
 import t, { type Test } from 'tap';
 import { memoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage, type MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { requirementKey } from '../../core/domain/task/task.ts';
 import type { StoreUnit } from '../../core/ports/task-store.ts';
-import { anAgentId, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
-import { failsWith } from '../contracts/storage-room.ts';
+import { anAgentId, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
+import { failsWith } from '../product/contracts/storage/storage-room.ts';
 
 interface Open {
   readonly storage: MemoryStorage;

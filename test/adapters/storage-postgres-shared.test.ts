@@ -25,8 +25,8 @@ import {
   changes,
   inserting,
   updating,
-} from '../contracts/fixtures.ts';
-import { commit, failsWith } from '../contracts/storage-room.ts';
+} from '../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { closedBefore, emptySchema, engineDeps, postgresStorage } from './postgres-place.ts';
 import { postgresServer } from './postgres-server.ts';
 

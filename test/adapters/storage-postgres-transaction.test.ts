@@ -4,7 +4,7 @@ import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
 import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres/connection.ts';
 import { postgresTransaction } from '../../adapters/storage-knex/postgres/transaction.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
-import { failsWith } from '../contracts/storage-room.ts';
+import { failsWith } from '../product/contracts/storage/storage-room.ts';
 
 type Fault = { readonly code?: string; readonly severity?: string };
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { failsWith } from '../contracts/storage-room.ts';
+import { failsWith } from '../product/contracts/storage/storage-room.ts';
 import { closedBefore, emptySchema, postgresStorage } from './postgres-place.ts';
 import { postgresServer } from './postgres-server.ts';
 

@@ -7,7 +7,7 @@ import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { TaskQuery } from '../../core/ports/task-store.ts';
-import { anAgentId } from '../contracts/fixtures.ts';
+import { anAgentId } from '../product/contracts/fixtures.ts';
 import { emptyFolder, otherProgram } from './sqlite-place.ts';
 
 const a1 = anAgentId('a1');

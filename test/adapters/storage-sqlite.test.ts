@@ -5,16 +5,16 @@ import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { sqlite } from '../../adapters/storage-knex/sqlite.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { agentStoreContract } from '../contracts/agent-store.contract.ts';
-import { eventFeedContract } from '../contracts/event-feed.contract.ts';
-import { storageContract } from '../contracts/storage.contract.ts';
-import { storeHubsContract } from '../contracts/store-hubs.contract.ts';
-import { storeQueueContract } from '../contracts/store-queue.contract.ts';
-import { storeHistoryContract } from '../contracts/store-history.contract.ts';
-import { storeRemovalContract } from '../contracts/store-removal.contract.ts';
-import { storeUnitContract } from '../contracts/store-unit.contract.ts';
-import { taskListContract } from '../contracts/task-list.contract.ts';
-import { taskStoreContract } from '../contracts/task-store.contract.ts';
+import { agentStoreContract } from '../product/contracts/storage/agent-store.contract.ts';
+import { eventFeedContract } from '../product/contracts/storage/event-feed.contract.ts';
+import { storageContract } from '../product/contracts/storage/storage.contract.ts';
+import { storeHubsContract } from '../product/contracts/storage/store-hubs.contract.ts';
+import { storeQueueContract } from '../product/contracts/storage/store-queue.contract.ts';
+import { storeHistoryContract } from '../product/contracts/storage/store-history.contract.ts';
+import { storeRemovalContract } from '../product/contracts/storage/store-removal.contract.ts';
+import { storeUnitContract } from '../product/contracts/storage/store-unit.contract.ts';
+import { taskListContract } from '../product/contracts/storage/task-list.contract.ts';
+import { taskStoreContract } from '../product/contracts/storage/task-store.contract.ts';
 import { closedAfter, emptyFolder, outside, sqliteStorage, sqliteSubject } from './sqlite-place.ts';
 
 const subject = sqliteSubject(async (t) => {

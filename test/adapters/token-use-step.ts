@@ -2,7 +2,7 @@
 import type { Test } from 'tap';
 import { tokenUse } from '../../adapters/storage-knex/migrations/0010-token-use.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import { A_MOMENT_MS, aToken } from '../contracts/fixtures.ts';
+import { A_MOMENT_MS, aToken } from '../product/contracts/fixtures.ts';
 
 /** `ask` runs a statement beside the storage, which is closed then. */
 export async function tokenUseStep(

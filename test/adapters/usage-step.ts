@@ -4,7 +4,7 @@ import { usage } from '../../adapters/storage-knex/migrations/0004-usage.ts';
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import { totalOf } from '../../core/domain/usage.ts';
 import type { Task } from '../../core/domain/task/task.ts';
-import { aBody, anAgent, anAgentId, aTask, aTaskId, changes } from '../contracts/fixtures.ts';
+import { aBody, anAgent, anAgentId, aTask, aTaskId, changes } from '../product/contracts/fixtures.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 
 /** As the program before wrote them. */

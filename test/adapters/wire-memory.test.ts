@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import type { Fate } from '../../adapters/wire-memory/crossing.ts';
-import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
-import { hubLinkContract } from '../contracts/hub-link.contract.ts';
-import { hubTransportContract } from '../contracts/hub-transport.contract.ts';
-import { hubRecorder, linkRecorder } from '../contracts/wire-recorders.ts';
-import { openToAll } from '../contracts/wire-room.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import type { Fate } from '../product/twins/wire-memory/crossing.ts';
+import { memoryWire, type MemoryWire } from '../product/twins/wire-memory/memory-wire.ts';
+import { hubLinkContract } from '../product/contracts/wire/hub-link.contract.ts';
+import { hubTransportContract } from '../product/contracts/wire/hub-transport.contract.ts';
+import { hubRecorder, linkRecorder } from '../product/contracts/wire/wire-recorders.ts';
+import { openToAll } from '../product/contracts/wire/wire-room.ts';
 
 const upgradeStatus = (wire: MemoryWire, url: string, origin?: string): Promise<number> =>
   new Promise((resolve) => {

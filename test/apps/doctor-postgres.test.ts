@@ -9,8 +9,8 @@ import type { Storage } from '../../core/ports/storage.ts';
 import { closedBefore, emptySchema, postgresStorage } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
 import { emptyFolder } from '../adapters/sqlite-place.ts';
-import { aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
-import { commit } from '../contracts/storage-room.ts';
+import { aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
 import { run, type Ran } from './cli-world.ts';
 import { fill, TASKS, type Answer } from './doctor-world.ts';
 

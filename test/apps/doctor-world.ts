@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { fileJournal } from '../../adapters/journal-file/file-journal.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { dueAtMs } from '../../core/domain/transitions/due.ts';
@@ -25,7 +25,7 @@ import {
   aTask,
   aTaskId,
   changes,
-} from '../contracts/fixtures.ts';
+} from '../product/contracts/fixtures.ts';
 import { run, type Ran } from './cli-world.ts';
 
 const [A1, A2] = [anAgentId('a1'), anAgentId('a2')];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { EMPTY_JOURNAL, type JournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { outside } from '../adapters/sqlite-place.ts';
-import { A_MOMENT_MS, aGeneration } from '../contracts/fixtures.ts';
+import { A_MOMENT_MS, aGeneration } from '../product/contracts/fixtures.ts';
 import { doctorWorld, TASKS, type DoctorWorld } from './doctor-world.ts';
 
 type Damage = readonly [what: string, check: string, taskId: string | null, damage: string | ((world: DoctorWorld) => Promise<void>)];

@@ -1,6 +1,6 @@
 /** Submits to a hub that is killed again and again, and what became of them: R1 with real processes. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../apps/client/index.ts';
 import { hubClient } from '../../apps/client/index.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';

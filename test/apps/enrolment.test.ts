@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import { sidecarToken } from '../../apps/sidecar/enrolment.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';

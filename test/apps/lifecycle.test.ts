@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { Lifecycle, type Service } from '../../apps/lifecycle.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { builtTree } from '../rig/built-tree.ts';

@@ -11,7 +11,7 @@ import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import { ROOT } from '../architecture/cruise.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 import { runWorld, type RunWorld } from '../plugins/run-world.ts';
 import { copyOfTree, program, shell, temporaryFolder } from './newcomer.ts';
 import { blocksOf, fileOf, readPage } from './page-blocks.ts';

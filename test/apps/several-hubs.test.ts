@@ -22,7 +22,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { emptySchema } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
-import { aToken } from '../contracts/fixtures.ts';
+import { aToken } from '../product/contracts/fixtures.ts';
 import { aDraft, type AnyFrame } from '../core/hub/hub-rig.ts';
 import { temporaryFolder } from './newcomer.ts';
 

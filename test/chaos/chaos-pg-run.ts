@@ -1,6 +1,6 @@
 /** Several hubs on one Postgres: both killed and stopped at random instants while tasks run. What `npm run chaos:pg` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom, type RandomBits } from '../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../apps/client/index.ts';
 import { postgresServer, type PostgresPower } from '../adapters/postgres-server.ts';
 import type { TestEnd } from '../apps/world.ts';

@@ -1,6 +1,6 @@
 /** Real processes killed at random instants and networks cut, while tasks run: what `npm run chaos` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../apps/tcp-proxy.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom, type RandomBits } from '../product/twins/ids-seeded/seeded-random.ts';
 import type { TestEnd } from '../apps/world.ts';
 import type { BuiltTree } from '../rig/built-tree.ts';
 import { judgeWorld, settle, stopAll } from './rig/closing.ts';

@@ -1,7 +1,7 @@
 /** A hub with a million stored tasks is killed and started again, and then one of its machines dies: what `npm run recovery` does. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../apps/client/index.ts';
 import { rulesOf } from '../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';

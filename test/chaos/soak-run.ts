@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom, type RandomBits } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom, type RandomBits } from '../product/twins/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../apps/tcp-proxy.ts';
 import type { HubTiming } from '../../core/config/times.ts';
 import type { TestEnd } from '../apps/world.ts';

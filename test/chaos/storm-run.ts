@@ -1,6 +1,6 @@
 /** Ten thousand idle sidecars whose hub is killed and started again: what `npm run storm` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 import type { HubTiming } from '../../core/config/times.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { TestEnd } from '../apps/world.ts';

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { sqliteStorage } from '../adapters/sqlite-place.ts';
 import type { CallCount } from './rig/call-count.ts';
 import { DISK_FAULTS, type DiskFault } from './rig/disk.ts';

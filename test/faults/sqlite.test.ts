@@ -5,9 +5,9 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { aBody, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
-import { commit } from '../contracts/storage-room.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { aBody, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../adapters/sqlite-place.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import type { EndedMark } from '../../adapters/journal-file/ended-log.ts';
 import { pack, unpack } from '../../adapters/journal-file/envelope.ts';
 import { resultReader } from '../../adapters/results-files/result-reader.ts';

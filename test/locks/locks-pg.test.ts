@@ -6,7 +6,7 @@ import type { TaskQueue } from '../../core/application/hub/queue/task-queue.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { emptySchema, engineDeps } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
-import { aGeneration, anAgent, anAgentId, anAssignedTask, aTask, aTaskId, inserting } from '../contracts/fixtures.ts';
+import { aGeneration, anAgent, anAgentId, anAssignedTask, aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
 import { gatesOn, QUICK_TO_TELL, queueOver, runPairs } from './pairs.ts';
 import { HUBS } from './world.ts';
 

@@ -2,7 +2,7 @@
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
-import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import { LOCK_ORDER } from '../../adapters/storage-knex/postgres/statements.ts';
@@ -18,7 +18,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import { engineDeps } from '../adapters/postgres-place.ts';
 import type { PostgresServer } from '../adapters/postgres-server.ts';
-import { anAgentId, aTaskId } from '../contracts/fixtures.ts';
+import { anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { gatesOver, type Gates } from './interleaving.ts';
 import { COMMANDS, HUBS, worldAt } from './world.ts';
 

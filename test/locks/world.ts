@@ -3,7 +3,7 @@ import type { Command } from '../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 import { aDraft } from '../core/hub/hub-rig.ts';
-import { aGeneration, anAgent, anAgentId, anAssignedTask, anEvent, aRequirement, aStop, aTask, aTaskId, changes } from '../contracts/fixtures.ts'; // prettier-ignore
+import { aGeneration, anAgent, anAgentId, anAssignedTask, anEvent, aRequirement, aStop, aTask, aTaskId, changes } from '../product/contracts/fixtures.ts'; // prettier-ignore
 
 export const HUBS = ['hub-1', 'hub-2'] as const;
 const [A, B, V, GONE] = ['a', 'b', 'v', 'gone'].map(anAgentId) as [AgentId, AgentId, AgentId, AgentId];

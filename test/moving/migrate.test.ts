@@ -14,8 +14,8 @@ import { emptySchema, closedBefore, postgresStorage } from '../adapters/postgres
 import { postgresServer } from '../adapters/postgres-server.ts';
 import { closedAfter, emptyFolder, outside, sqliteStorage } from '../adapters/sqlite-place.ts';
 import { run, type Ran } from '../apps/cli-world.ts';
-import { anEvent, aTask, aTaskId, changes, inserting } from '../contracts/fixtures.ts';
-import { commit, failsWith } from '../contracts/storage-room.ts';
+import { anEvent, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { plainDump } from './plain-dump.ts';
 import { fillStore } from './store-of-everything.ts';

@@ -5,8 +5,8 @@ import { renewPostgres } from '../../adapters/storage-knex/move/postgres-restore
 import { settingsOf } from '../../adapters/storage-knex/postgres/options.ts';
 import { emptySchema, postgresStorage } from '../adapters/postgres-place.ts';
 import { postgresServer } from '../adapters/postgres-server.ts';
-import { aTask, aTaskId, anEvent, changes, inserting } from '../contracts/fixtures.ts';
-import { commit } from '../contracts/storage-room.ts';
+import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

@@ -3,8 +3,8 @@ import { cp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { restoreSqlite, backUpSqlite, type RestoreStep } from '../../adapters/storage-knex/move/sqlite-backup.ts';
-import { aTask, aTaskId, anEvent, changes, inserting } from '../contracts/fixtures.ts';
-import { commit } from '../contracts/storage-room.ts';
+import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
 import { emptyFolder, outside, sqliteStorage } from '../adapters/sqlite-place.ts';
 
 const STEPS: readonly RestoreStep[] = ['copied', 'log home', 'log kept', 'store kept', 'log gone', 'put back'];

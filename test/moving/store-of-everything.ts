@@ -20,8 +20,8 @@ import {
   aTaskId,
   aToken,
   changes,
-} from '../contracts/fixtures.ts';
-import { commit, HOSTILE_TEXTS } from '../contracts/storage-room.ts';
+} from '../product/contracts/fixtures.ts';
+import { commit, HOSTILE_TEXTS } from '../product/contracts/storage/storage-room.ts';
 import { fillTasks } from '../chaos/rig/filled-tasks.ts';
 
 /** A task that was removed after its time; what is left of it is a tombstone, and its events' numbers are never given again. */

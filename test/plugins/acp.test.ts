@@ -10,8 +10,8 @@ import { silentLog } from '../../core/ports/log.ts';
 import { loadAcp } from '../../plugins/acp/sdk-package.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../plugins/plugin.ts';
 import { acp, type AcpOptions } from '../../plugins/runners.ts';
-import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { processSubject } from './process-subject.ts';
+import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject } from '../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, runWorld, type RunWorld } from './run-world.ts';
 
 const AGENT = [process.execPath, fileURLToPath(new URL('./acp-agent.mjs', import.meta.url))];

@@ -24,8 +24,8 @@ import {
   type WakeEvent,
   type WakeRequest,
 } from '../../plugins/plugin.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
-import { FAKE_AGENT, writeWords } from './process-subject.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
+import { FAKE_AGENT, writeWords } from '../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, runWorld, type RunWorld } from './run-world.ts';
 
 /** Lines are events as they are; `totals` of a line are those of the session. A tool is work. */

@@ -4,8 +4,8 @@ import { claudeDialect } from '../../plugins/claude-code/dialect.ts';
 import { claudeStart } from '../../plugins/claude-code/start.ts';
 import { claudeCode } from '../../plugins/runners.ts';
 import type { SaidObject } from '../../plugins/plugin.ts';
-import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
+import { wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from '../product/contracts/runner/process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
 
 /** The parts of a result line that are of the whole session. */

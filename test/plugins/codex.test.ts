@@ -4,8 +4,8 @@ import { codexDialect } from '../../plugins/codex/dialect.ts';
 import { codexStart } from '../../plugins/codex/start.ts';
 import { codex, type CodexOptions } from '../../plugins/runners.ts';
 import type { Session } from '../../plugins/plugin.ts';
-import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
+import { wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from '../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = codexDialect({ model: 'gpt' });

@@ -4,8 +4,8 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { lastLineDialect } from '../../plugins/command/dialect.ts';
 import { command } from '../../plugins/runners.ts';
-import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { processSubject } from './process-subject.ts';
+import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject } from '../product/contracts/runner/process-subject.ts';
 import { read, saying } from './recording.ts';
 import { runWorld } from './run-world.ts';
 

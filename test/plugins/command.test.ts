@@ -5,13 +5,13 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { command, type CommandOptions } from '../../plugins/command/index.ts';
 import { AgentcomError } from '../../plugins/plugin.ts';
-import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { processSubject } from './process-subject.ts';
+import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject } from '../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, endAgent, fileAppears, PROBE_AGENT, runWorld, type RunWorld } from './run-world.ts';
 import { builtTree } from '../rig/built-tree.ts';
 

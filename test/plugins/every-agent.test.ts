@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeEvent, WakeRequest, WakeRunner, WakeRunnerChoice } from '../../plugins/plugin.ts';
 import { acp, claudeCode, codex, gemini, openclaw, opencode } from '../../plugins/runners.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 import { runWorld, type RunWorld } from './run-world.ts';
 
 type Options = Readonly<Record<string, unknown>>;

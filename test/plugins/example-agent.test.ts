@@ -8,7 +8,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { command } from '../../plugins/runners.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from './run-world.ts';
 
 const AGENT = fileURLToPath(new URL('../../examples/agent.mjs', import.meta.url));

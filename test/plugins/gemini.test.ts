@@ -7,8 +7,8 @@ import { checkGemini } from '../../plugins/gemini/check.ts';
 import { geminiDialect } from '../../plugins/gemini/dialect.ts';
 import { geminiStart } from '../../plugins/gemini/start.ts';
 import { gemini } from '../../plugins/runners.ts';
-import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
+import { wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from '../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = geminiDialect({});

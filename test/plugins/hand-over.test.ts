@@ -3,7 +3,7 @@ import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { command } from '../../plugins/command/index.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 import { carriersOf, endAgent, fileAppears, runWorld } from './run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;

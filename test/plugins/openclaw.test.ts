@@ -4,8 +4,8 @@ import { openclawDialect } from '../../plugins/openclaw/dialect.ts';
 import { openclawStart } from '../../plugins/openclaw/index.ts';
 import type { WakeRequest } from '../../plugins/plugin.ts';
 import { openclaw, openclawHook } from '../../plugins/runners.ts';
-import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { processSubject, type AgentWords } from './process-subject.ts';
+import { wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject, type AgentWords } from '../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const readCase = (name: string) => read(openclawDialect, recorded('openclaw', name));

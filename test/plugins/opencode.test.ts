@@ -3,8 +3,8 @@ import t from 'tap';
 import { opencodeDialect } from '../../plugins/opencode/dialect.ts';
 import { opencodeStart } from '../../plugins/opencode/start.ts';
 import { opencode } from '../../plugins/runners.ts';
-import { wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from './process-subject.ts';
+import { wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from '../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = opencodeDialect({ model: 'fake/m' });

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeEvent } from '../../core/ports/wake-runner.ts';
 import { defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
-import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 
 const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock: virtualClock(), log: silentLog };
 const request = {

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import {
   jsonLines,
   programRunner,
@@ -13,8 +13,8 @@ import {
   type WakeEvent,
   type WakeRequest,
 } from '../../plugins/plugin.ts';
-import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
-import { processSubject } from './process-subject.ts';
+import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject } from '../product/contracts/runner/process-subject.ts';
 import { runWorld, type RunWorld } from './run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;

@@ -10,10 +10,10 @@ import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 import { command } from '../../plugins/command/index.ts';
 import { defineWakeRunner, Type } from '../../plugins/plugin.ts';
 import { emptyFolder, journalIn, startSaver, stateIn } from '../adapters/journal-file-place.ts';
-import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
 import { named, only, waking, writtenBody } from '../core/sidecar/stage.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { FAKE_AGENT, processSubject } from './process-subject.ts';
+import { FAKE_AGENT, processSubject } from '../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, endAgent, runWorld } from './run-world.ts';
 
 const sidecarProcess = builtTree().compiled('test/plugins/sidecar-process.ts');

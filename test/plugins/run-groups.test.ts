@@ -11,7 +11,7 @@ import { command } from '../../plugins/command/index.ts';
 import type { ProcessTable } from '../../plugins/run-kit/process/process-table.ts';
 import { linuxRunGroups, mountOf } from '../../plugins/run-kit/process/run-groups.ts';
 import { stopTree } from '../../plugins/run-kit/process/stop-tree.ts';
-import { all } from '../contracts/wake-runner.contract.ts';
+import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from './run-world.ts';
 
 const groups = process.platform === 'linux' ? linuxRunGroups() : null;

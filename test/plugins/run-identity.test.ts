@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import {
   adoptRun,

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryLog } from '../../adapters/log-memory/memory-log.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import {
   adoptRun,

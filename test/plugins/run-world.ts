@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
-import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
+import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 
 export const PROBE_AGENT = fileURLToPath(new URL('./probe-agent.mjs', import.meta.url));
 

@@ -7,7 +7,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import type { WakeEvent } from '../../core/ports/wake-runner.ts';
 import { defineWakeRunner, Type } from '../../plugins/plugin.ts';
 import { STOP_MARGIN_MS } from '../../plugins/run-kit/process/stop-unheeded.ts';
-import { aGeneration, anAgentId, aTaskId } from '../contracts/fixtures.ts';
+import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 
 /** Time in which the margin is short. */
 const clock = { ...systemClock(), after: (ms: number, fire: () => void) => systemClock().after(ms >= STOP_MARGIN_MS ? 200 : ms, fire) };

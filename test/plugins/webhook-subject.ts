@@ -7,8 +7,8 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { WakeRunnerDeps } from '../../plugins/plugin.ts';
-import type { WakeRunnerSubject } from '../contracts/wake-runner-subject.ts';
-import { FAKE_AGENT } from './process-subject.ts';
+import type { WakeRunnerSubject } from '../product/contracts/runner/wake-runner-subject.ts';
+import { FAKE_AGENT } from '../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, endAgent, runWorld } from './run-world.ts';
 
 const TASK_ID = /task-[0-9a-f]+/;

@@ -8,7 +8,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import { isPrivateAddress, PrivateAddressError, publicLookup } from '../../plugins/webhook/addresses.ts';
 import { openclawHook, webhook, type WebhookOptions } from '../../plugins/runners.ts';
 import { isMachineFault } from '../../core/domain/agent/breaker.ts';
-import { all, wakeRunnerContract } from '../contracts/wake-runner.contract.ts';
+import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
 import { only, waking, writtenBody } from '../core/sidecar/stage.ts';
 import { runWorld } from './run-world.ts';
 import { webhookSubject } from './webhook-subject.ts';

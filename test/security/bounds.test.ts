@@ -15,8 +15,8 @@ import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/assignment/outbo
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
 import { HELD_MAX, MAX_RETRIES_MAX, SLOTS_MAX } from '../../core/protocol/fields.ts';
 import { JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER } from '../../core/protocol/json-bounds.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
-import { aTaskId } from '../contracts/fixtures.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { aTaskId } from '../product/contracts/fixtures.ts';
 import { STALLED_MS } from '../../adapters/http/endpoints/event-stream.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';

@@ -4,13 +4,13 @@ import { request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import t from 'tap';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { wsTransport } from '../../adapters/transport-ws/ws-transport.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
-import { hubRecorder } from '../contracts/wire-recorders.ts';
-import { openToAll } from '../contracts/wire-room.ts';
+import { hubRecorder } from '../product/contracts/wire/wire-recorders.ts';
+import { openToAll } from '../product/contracts/wire/wire-room.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
 t.test('tokens and secrets are 256 random bits', (t) => {

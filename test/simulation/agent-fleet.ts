@@ -1,5 +1,5 @@
 /** The agents of one machine: they outlive the sidecar process that woke them, and the ledger knows each of their runs. */
-import { scriptedRunner, type ScriptedRunner } from '../../adapters/runner-scripted/scripted-runner.ts';
+import { scriptedRunner, type ScriptedRunner } from '../product/twins/runner-scripted/scripted-runner.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { agentScript } from './agents.ts';

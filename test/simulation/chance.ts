@@ -1,5 +1,5 @@
 /** Every choice of the simulation: numbers from a seed, in independent streams by name. */
-import { seededRandom } from '../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 
 const TWO_TO_32 = 4_294_967_296;
 

@@ -16,7 +16,7 @@ import {
   aTask,
   aTaskId,
   changes,
-} from '../contracts/fixtures.ts';
+} from '../product/contracts/fixtures.ts';
 import { checkStep, checkWhole, type Found } from './check-step.ts';
 
 const ME = anAgentId();

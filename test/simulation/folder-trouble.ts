@@ -1,8 +1,8 @@
 /** What befalls the data folder of a machine: its files refuse the sidecar, and a second sidecar is started on it. */
-import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
-import type { MemoryJournal } from '../../adapters/journal-memory/memory-journal.ts';
-import type { MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
+import type { MemoryJournal } from '../product/twins/journal-memory/memory-journal.ts';
+import type { MemoryResultInbox } from '../product/twins/results-memory/memory-result-inbox.ts';
 import { createSidecar, type SidecarConfigPart } from '../../core/application/sidecar/sidecar.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';

@@ -2,11 +2,11 @@
  * One simulated hub: the real use cases over the memory twins, killed and started anew on the same database.
  * Long on purpose: one state of one process; what may happen to it needs all of it.
  */
-import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import type { MemoryStorage } from '../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../adapters/storage-memory/memory-task-store.ts';
-import type { MemoryTransport } from '../../adapters/wire-memory/memory-transport.ts';
+import type { MemoryTransport } from '../product/twins/wire-memory/memory-transport.ts';
 import type { CommandInbox } from '../../core/application/hub/batch/commands.ts';
 import { createHub, type Hub, type HubPart } from '../../core/application/hub/hub.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';

@@ -1,5 +1,5 @@
 /** Runners that say what is in order and far too much: megabytes of text, tens of thousands of names. */
-import type { RunScript, ScriptedEvent, ScriptStep } from '../../adapters/runner-scripted/scripted-runner.ts';
+import type { RunScript, ScriptedEvent, ScriptStep } from '../product/twins/runner-scripted/scripted-runner.ts';
 import type { RunUsage, WakeRequest } from '../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './agents.ts';
 import type { Chance } from './chance.ts';

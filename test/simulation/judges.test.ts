@@ -1,11 +1,21 @@
 /** The judges of what comes in at the edges: each rule is kept by what keeps it, and broken by what breaks it. */
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
 import { HUB_TIMING } from '../../core/config/times.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { Task } from '../../core/domain/task/task.ts';
-import { A_MOMENT_MS, aBody, aGeneration, anAgent, anAgentId, anAssignedTask, anEvent, aTask, changes } from '../contracts/fixtures.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aGeneration,
+  anAgent,
+  anAgentId,
+  anAssignedTask,
+  anEvent,
+  aTask,
+  changes,
+} from '../product/contracts/fixtures.ts';
 import { BoundsJudge } from './bounds-judge.ts';
 import { Ledger } from './ledger.ts';
 import { OutageJudge, SERVICE_AWAY } from './outage-judge.ts';

@@ -1,6 +1,6 @@
 /** Frozen, a simulated process takes nothing until its thaw; ended, it takes nothing any more. */
 import t from 'tap';
-import { virtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { Life, machineClock, mortal, processClock } from './life.ts';
 
 t.test('a frozen process takes its timers first and then what arrived, in order', (t) => {

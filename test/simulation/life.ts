@@ -6,7 +6,7 @@
  * Whatever comes to it from outside (timers, frames, answers of its ports) comes through here: at once while it runs,
  * at the thaw while it is frozen, never once it is gone. So a killed process needs no help of its own to be dead.
  */
-import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import type { VirtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 
 type Act = () => void;

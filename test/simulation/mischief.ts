@@ -1,5 +1,5 @@
 /** Agents and runners that say what nobody should: poisoned results, events that are none, streams that break. */
-import type { RunScript, ScriptStep } from '../../adapters/runner-scripted/scripted-runner.ts';
+import type { RunScript, ScriptStep } from '../product/twins/runner-scripted/scripted-runner.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { WakeEvent, WakeRequest } from '../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './agents.ts';

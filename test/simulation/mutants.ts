@@ -174,7 +174,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'M20',
     what: 'the folder is not synced: the rename that was answered last is lost in a crash',
     caughtBy: 'J5',
-    file: 'adapters/journal-memory/memory-journal.ts',
+    file: 'test/product/twins/journal-memory/memory-journal.ts',
     find: '      if (keepUnsynced) unsynced?.();',
     replace:
       '      if (keepUnsynced) unsynced?.();\n      else if (memory.previous !== null && memory.previous !== DAMAGED) memory.newest = memory.previous;',

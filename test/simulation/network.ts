@@ -1,5 +1,5 @@
 /** The network of a simulated world: delays, dead ends and doubles, and the ledger's ear on every frame that leaves. */
-import type { Arrival, Crossing, Fate } from '../../adapters/wire-memory/crossing.ts';
+import type { Arrival, Crossing, Fate } from '../product/twins/wire-memory/crossing.ts';
 import type { Chance } from './chance.ts';
 import type { FaultPlan } from './plan.ts';
 import type { Trace } from './trace.ts';

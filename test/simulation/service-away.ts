@@ -1,5 +1,5 @@
 /** What an agent says while the service of its model is away. */
-import type { RunScript, ScriptStep } from '../../adapters/runner-scripted/scripted-runner.ts';
+import type { RunScript, ScriptStep } from '../product/twins/runner-scripted/scripted-runner.ts';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './agents.ts';
 import type { Chance } from './chance.ts';

@@ -1,8 +1,8 @@
 /** A machine with our own sidecar on it: its journal, its files and its agents outlive the process. */
-import { seededIds } from '../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
-import { memoryJournal, type MemoryJournal } from '../../adapters/journal-memory/memory-journal.ts';
-import { memoryResultInbox, type MemoryResultInbox } from '../../adapters/results-memory/memory-result-inbox.ts';
+import { memoryJournal, type MemoryJournal } from '../product/twins/journal-memory/memory-journal.ts';
+import { memoryResultInbox, type MemoryResultInbox } from '../product/twins/results-memory/memory-result-inbox.ts';
 import type { JournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { SIDECAR_TIMING } from '../../core/config/times.ts';
 import { createSidecar, type Sidecar, type SidecarConfigPart } from '../../core/application/sidecar/sidecar.ts';

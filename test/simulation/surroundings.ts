@@ -1,7 +1,7 @@
 /** What a node of a simulated world sees of it. */
-import type { VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import type { VirtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import type { MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
-import type { MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
+import type { MemoryWire } from '../product/twins/wire-memory/memory-wire.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 import type { Chance } from './chance.ts';

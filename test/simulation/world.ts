@@ -1,9 +1,9 @@
 /** A simulated world: one time, one network, one database, one to three hubs, machines with sidecars and agents, and who watches them. */
-import { virtualClock, type VirtualClock } from '../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock, type VirtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
-import type { Crossing } from '../../adapters/wire-memory/crossing.ts';
-import { memoryWire, type MemoryWire } from '../../adapters/wire-memory/memory-wire.ts';
+import type { Crossing } from '../product/twins/wire-memory/crossing.ts';
+import { memoryWire, type MemoryWire } from '../product/twins/wire-memory/memory-wire.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { newAgent } from '../../core/domain/agent/agent.ts';
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';

@@ -1,10 +1,10 @@
 /** Answers about all agents: as of the last commit in a small fleet, and at most a second old in a large one. */
 import t from 'tap';
 import { allAgents } from '../../../adapters/http/endpoints/all-agents.ts';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
-import { anAgent, anAgentId } from '../../contracts/fixtures.ts';
+import { anAgent, anAgentId } from '../../product/contracts/fixtures.ts';
 
 function fleetOf(count: number) {
   const clock = virtualClock();

@@ -2,9 +2,9 @@
 import { request as ask } from 'node:http';
 import { Readable } from 'node:stream';
 import type { HubTransport } from '../../../core/ports/hub-transport.ts';
-import type { HttpApiSubject } from '../../contracts/http-api.contract.ts';
-import { hubRecorder } from '../../contracts/wire-recorders.ts';
-import { openToAll } from '../../contracts/wire-room.ts';
+import type { HttpApiSubject } from '../../product/contracts/wire/http-api.contract.ts';
+import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
+import { openToAll } from '../../product/contracts/wire/wire-room.ts';
 import { HOST, hubBench } from './hub-bench.ts';
 
 /** Listens with the transport until the subject is closed. */

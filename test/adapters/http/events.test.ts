@@ -3,7 +3,7 @@ import t from 'tap';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { EventFeed } from '../../../core/ports/event-feed.ts';
-import { A_MOMENT_MS, aTask, aTaskId, anAgentId, anEvent, changes, inserting } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS, aTask, aTaskId, anAgentId, anEvent, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { hubBench, type HubBench, type Sending } from './hub-bench.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

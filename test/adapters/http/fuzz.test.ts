@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { ROUTES } from '../../../adapters/http/routes.ts';
 import { HTTP_ERRORS } from '../../../core/protocol/http-errors.ts';
-import { aTask, aTaskId, inserting } from '../../contracts/fixtures.ts';
+import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
 import { hubBench, type Answered } from './hub-bench.ts';
 
 const RUNS = 600;

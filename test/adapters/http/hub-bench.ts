@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
 import { httpApi } from '../../../adapters/http/api.ts';
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
-import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { virtualClock, type VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import type { AnswerTo, Command, CommandInbox } from '../../../core/application/hub/batch/commands.ts';
 import { createHub } from '../../../core/application/hub/hub.ts';
@@ -16,7 +16,7 @@ import type { HttpHandler } from '../../../core/ports/hub-transport.ts';
 import type { Role } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
-import { A_MOMENT_MS, aToken } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 
 export const ADMIN_TOKEN = 'admin-token-of-the-config-0123456789';

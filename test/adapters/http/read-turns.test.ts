@@ -1,7 +1,7 @@
 /** Whose turn it is to read: two of a token at once, and no more of the hub's time than its share. */
 import t from 'tap';
 import { readTurns } from '../../../adapters/http/read-turns.ts';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 
 const RULES = { perOwner: 64, msPerSecond: 250, burstMs: 1_000 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

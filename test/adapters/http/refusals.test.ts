@@ -2,7 +2,7 @@
 import t from 'tap';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
-import { aTaskId, aToken } from '../../contracts/fixtures.ts';
+import { aTaskId, aToken } from '../../product/contracts/fixtures.ts';
 import { ADMIN_TOKEN, hashOf, hubBench, type Answered, type HubBench, type Sending } from './hub-bench.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { A_MOMENT_MS, anAgent, changes } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS, anAgent, changes } from '../../product/contracts/fixtures.ts';
 import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 let bench: HubBench;

@@ -1,7 +1,7 @@
 /** Histories that are too long for one answer, and results that are kept apart. */
 import t from 'tap';
 import type { KeptResult } from '../../../core/domain/task/kept-results.ts';
-import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, inserting } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
 import { hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 let bench: HubBench;

@@ -16,7 +16,7 @@ import {
   anEvent,
   changes,
   inserting,
-} from '../../contracts/fixtures.ts';
+} from '../../product/contracts/fixtures.ts';
 import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 let bench: HubBench;

@@ -5,7 +5,7 @@ import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { enrolHubProof, sealedSecret, unsealedEnrolToken, type SealedToken } from '../../../core/protocol/enrol-proof.ts';
-import { A_MOMENT_MS, anAgent, aStop, aToken, changes } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS, anAgent, aStop, aToken, changes } from '../../product/contracts/fixtures.ts';
 import { BENCH_AGENT, hashOf, HOST, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 const { hmac } = systemDigest();

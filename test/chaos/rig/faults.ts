@@ -1,6 +1,6 @@
 /** What is done to a running world, at instants that only the seed and the world's progress decide. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RandomBits } from '../../../adapters/ids-seeded/seeded-random.ts';
+import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { TcpProxy } from '../../apps/tcp-proxy.ts';
 import type { Absence } from './judge.ts';
 import { isAlive, runOf, uptimeSeconds } from './ledger.ts';

@@ -1,4 +1,4 @@
-import type { RandomBits } from '../../../adapters/ids-seeded/seeded-random.ts';
+import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 
 /** The same values in an order that only the seed decides. */
 export function shuffled<T>(values: readonly T[], random: RandomBits): readonly T[] {

@@ -1,6 +1,6 @@
 /** Tasks of every kind for each of some agents, as many at a time as keep it busy: finished, failed and cancelled ones. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RandomBits } from '../../../adapters/ids-seeded/seeded-random.ts';
+import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { TestEnd } from '../../apps/world.ts';
 import type { Evidence } from './judge.ts';

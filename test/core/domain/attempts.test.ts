@@ -12,7 +12,7 @@ import { decideAdopt, decideRetry } from '../../../core/domain/transitions/opera
 import * as reporting from '../../../core/domain/transitions/reporting.ts';
 import { decideSubmit } from '../../../core/domain/transitions/submitting.ts';
 import { decideReclaim } from '../../../core/domain/transitions/taking-back.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { made, ME, NOW_MS, RULES, STATES } from './task-states.ts';
 
 const by = { agentId: ME, session: 1 };

@@ -10,7 +10,7 @@ import type { Transition } from '../../../core/domain/transitions/change.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';
 import { decideSubmit, type NewTask } from '../../../core/domain/transitions/submitting.ts';
 import { decideCancel, decideReclaim } from '../../../core/domain/transitions/taking-back.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { made, ME, NOW_MS, RULES } from './task-states.ts';
 
 const by = { agentId: ME, session: 1 };

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { decidePairs, type FreeAgent } from '../../../core/domain/task/scheduling.ts';
 import { PRIORITIES, type Task } from '../../../core/domain/task/task.ts';
-import { aRequirement, aTask, aTaskId, A_MOMENT_MS } from '../../contracts/fixtures.ts';
+import { aRequirement, aTask, aTaskId, A_MOMENT_MS } from '../../product/contracts/fixtures.ts';
 
 const task = (n: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskId(n), eligibleAtMs: A_MOMENT_MS + n, ...over });
 const agent = (id: string, over: Partial<FreeAgent> = {}): FreeAgent => ({

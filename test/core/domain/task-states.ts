@@ -3,7 +3,7 @@ import type { AgentId, Generation } from '../../../core/domain/ids.ts';
 import type { Rules } from '../../../core/domain/task/rules.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import type { Change, Transition } from '../../../core/domain/transitions/change.ts';
-import { aTask, aTaskId, A_MOMENT_MS } from '../../contracts/fixtures.ts';
+import { aTask, aTaskId, A_MOMENT_MS } from '../../product/contracts/fixtures.ts';
 
 export const NOW_MS = A_MOMENT_MS + 1_000;
 export const ME = 'me' as AgentId;

@@ -16,7 +16,7 @@ import {
   type TaskUsage,
   type Usage,
 } from '../../../core/domain/usage.ts';
-import { aGeneration, anAgentId } from '../../contracts/fixtures.ts';
+import { aGeneration, anAgentId } from '../../product/contracts/fixtures.ts';
 
 const said = (usage: TaskUsage, generation: number, tokensUsed: number | null, costUsd: number | null = null): TaskUsage =>
   withAttempt(usage, { generation: aGeneration(generation), agentId: anAgentId('a1') }, { tokensUsed, costUsd });

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { Agent } from '../../../core/domain/agent/agent.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { AGENTS_NAMED_MAX, explainWaiting, type AgentLoad, type WaitingFor } from '../../../core/domain/waiting.ts';
-import { A_MOMENT_MS as NOW, aRequirement, aTask, aTaskId, anAgent, anAgentId, anAssignedTask } from '../../contracts/fixtures.ts';
+import { A_MOMENT_MS as NOW, aRequirement, aTask, aTaskId, anAgent, anAgentId, anAssignedTask } from '../../product/contracts/fixtures.ts';
 
 const load = (name: string, over: Partial<Agent> = {}, liveCount = 0, stopCount = 0): AgentLoad => ({
   agent: anAgent({ id: anAgentId(name), ...over }),

@@ -11,7 +11,7 @@ import {
   REFUSING_AGENTS_MAX,
 } from '../../../core/domain/task/kept-results.ts';
 import { decideLate, decideRefused } from '../../../core/domain/transitions/keeping.ts';
-import { anAgentId, aGeneration, aTask } from '../../contracts/fixtures.ts';
+import { anAgentId, aGeneration, aTask } from '../../product/contracts/fixtures.ts';
 import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
 
 const V1 = { protocol_version: 1, instance_id: undefined, held: undefined, status: 'idle' };

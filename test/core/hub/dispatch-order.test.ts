@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
-import { aTask, aTaskId, inserting } from '../../contracts/fixtures.ts';
+import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
 
 t.test('I13: behind tasks that avoid an agent the next one of their lane goes before any of a lower lane', async (t) => {

@@ -4,7 +4,7 @@ import type { Command, TaskDraft } from '../../../core/application/hub/batch/com
 import { Inbox } from '../../../core/application/hub/queue/inbox.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
 import { watchUnits } from './watched-units.ts';
 

@@ -1,10 +1,10 @@
 /** A whole hub without I/O: memory storage, a virtual clock, peers that speak frames over the wire in memory. */
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { memoryStorage, type MemoryStorageDeps } from '../../../adapters/storage-memory/memory-storage.ts';
-import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryWire, type MemoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { virtualClock, type VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryWire, type MemoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { HubContext } from '../../../core/application/hub/batch/hub-context.ts';
 import { createHub } from '../../../core/application/hub/hub.ts';
@@ -18,7 +18,7 @@ import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { TaskRecord } from '../../../core/ports/task-store.ts';
-import { aBody } from '../../contracts/fixtures.ts';
+import { aBody } from '../../product/contracts/fixtures.ts';
 import { Life, machineClock, processClock } from '../../simulation/life.ts';
 
 export type AnyFrame = Readonly<Record<string, unknown>> & { readonly type: string };

@@ -1,11 +1,11 @@
 /** One assembly: the order in which a hub starts and stops, and that it ends when a rule of its own is broken. */
 import t from 'tap';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
-import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import { createHub, type HubPorts } from '../../../core/application/hub/hub.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';

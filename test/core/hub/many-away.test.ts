@@ -1,7 +1,7 @@
 /** A hub died with thousands of agents: whoever notes that they are away does so some at a time. */
 import t from 'tap';
 import type { AgentId } from '../../../core/domain/ids.ts';
-import { aGeneration, anAgent, aStop, aTask, aTaskId, changes, inserting } from '../../contracts/fixtures.ts';
+import { aGeneration, anAgent, aStop, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
 import { watchUnits } from './watched-units.ts';
 

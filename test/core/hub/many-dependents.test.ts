@@ -2,8 +2,8 @@
 import t from 'tap';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
 import { watchUnits } from './watched-units.ts';
 

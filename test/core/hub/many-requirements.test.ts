@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { SubmitAnswer } from '../../../core/application/hub/batch/commands.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
 import { watchUnits } from './watched-units.ts';
 

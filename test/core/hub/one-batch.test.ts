@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Command } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { aDraft, hubRig, type HubRig } from './hub-rig.ts';
 
 const ids = seededIds({ seed: 'one-batch' });

@@ -1,7 +1,7 @@
 /** What time does to assignments: deadlines, absences, quiet times, jumps; with a whole hub and a virtual clock. */
 import t from 'tap';
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
 
 t.test('an assignment nobody accepts goes to another agent, and spends no retry', async (t) => {

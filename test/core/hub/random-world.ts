@@ -4,7 +4,7 @@
  */
 import { memoryDatabase, type MemoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { Command } from '../../../core/application/hub/batch/commands.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';

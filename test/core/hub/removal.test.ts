@@ -1,10 +1,10 @@
 /** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
 import t from 'tap';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { Removals } from '../../../core/application/hub/queue/removals.ts';
 import type { SubmitAnswer } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { aTaskId, aToken } from '../../contracts/fixtures.ts';
+import { aTaskId, aToken } from '../../product/contracts/fixtures.ts';
 import { aDraft, hubRig } from './hub-rig.ts';
 
 const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };

@@ -5,8 +5,8 @@ import { runInNewContext } from 'node:vm';
 import { ReportHandler } from '../../../core/application/hub/sessions/report-handler.ts';
 import type { ReportCommand, Settled } from '../../../core/application/hub/batch/commands.ts';
 import type { SessionDeps } from '../../../core/application/hub/sessions/session-deps.ts';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 
 setFlagsFromString('--expose-gc');

@@ -1,10 +1,10 @@
 /** Several hubs on one store: what one decides reaches the agents of another, and what dies with a hub costs no more than an absence. */
 import t, { type Test } from 'tap';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
-import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';

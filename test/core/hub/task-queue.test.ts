@@ -1,7 +1,7 @@
 /** The inbox and its commits: what a failing store, a full inbox or a bad neighbour does to a command. */
 import t from 'tap';
 import type { SubmitAnswer, SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { END_WITHIN_MS, TaskQueue } from '../../../core/application/hub/queue/task-queue.ts';

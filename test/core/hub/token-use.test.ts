@@ -1,7 +1,7 @@
 /** Last uses of tokens are noted in memory and written now and then; a token that expires closes its socket. */
 import t from 'tap';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
-import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { TOKEN_USE_WRITE_MS, TOKENS_NOTED_MAX, TokenUse } from '../../../core/application/hub/upkeep/token-use.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { TokenUsed } from '../../../core/ports/agent-store.ts';

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
-import { aBody } from '../../contracts/fixtures.ts';
+import { aBody } from '../../product/contracts/fixtures.ts';
 import { hubRig, type AnyFrame, type HubRig, type Peer, type RigOptions } from './hub-rig.ts';
 import { freePeer, UNKNOWN, V1 } from './v1-peer.ts';
 

@@ -1,6 +1,6 @@
 /** Frames and commands of those who make the hub work for nothing wait behind the others', in their own order. */
 import t from 'tap';
-import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import type { Command } from '../../../core/application/hub/batch/commands.ts';
 import { RankedInbox } from '../../../core/application/hub/queue/inbox.ts';
 import { Rest } from '../../../core/application/hub/queue/pacing.ts';
@@ -10,9 +10,9 @@ import { FrameTurns, type FrameSource } from '../../../core/application/hub/sess
 import { WastefulBehind } from '../../../core/application/hub/sessions/limits/wasteful.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { HubConnection } from '../../../core/ports/hub-transport.ts';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
-import { aTaskId } from '../../contracts/fixtures.ts';
+import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { aDraft, hubRig } from './hub-rig.ts';
 import { watchUnits } from './watched-units.ts';
 

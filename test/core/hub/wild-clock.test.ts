@@ -1,6 +1,6 @@
 /** A machine whose clock is wrong, jumps or is set right; and disturbances one after the other. A whole hub, a virtual clock. */
 import t from 'tap';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';

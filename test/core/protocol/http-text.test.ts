@@ -12,7 +12,7 @@ import { readTaskCursor, taskCursor } from '../../../core/protocol/http-queries.
 import { JSON_VALUES_MAX } from '../../../core/protocol/json-bounds.ts';
 import { canonicalJson, findUnfit } from '../../../core/protocol/json-text.ts';
 import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
-import { aBody, anEvent, aTask, aTaskId, anAgentId } from '../../contracts/fixtures.ts';
+import { aBody, anEvent, aTask, aTaskId, anAgentId } from '../../product/contracts/fixtures.ts';
 
 t.test('what JSON may hold', async (t) => {
   const deep = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));

@@ -1,6 +1,6 @@
 /** Whether the agent could run: what its runner finds, this machine's clock, its disk, and when the hub is told. */
 import t from 'tap';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import type { RunnerCheck, WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { NONCE, online, sent, stage, type Stage, START_MS, startedFor, words } from './stage.ts';

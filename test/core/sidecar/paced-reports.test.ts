@@ -1,6 +1,6 @@
 /** After an outage many large reports wait for one slow line: each goes once the hub has taken what was before it. */
 import t from 'tap';
-import type { Fate } from '../../../adapters/wire-memory/crossing.ts';
+import type { Fate } from '../../product/twins/wire-memory/crossing.ts';
 import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';

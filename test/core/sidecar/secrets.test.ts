@@ -1,6 +1,6 @@
 /** What a sidecar knows to be secret is blotted out of all that its agent says. */
 import t from 'tap';
-import { memoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { BLOT, blotted, blottedLog, blotter, SECRETS_MAX } from '../../../core/application/sidecar/engine/redact-secrets.ts';
 import { secretsOf } from '../../../apps/sidecar/secrets.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';

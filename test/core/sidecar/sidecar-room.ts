@@ -1,13 +1,13 @@
 /** A whole sidecar over the memory twins, a hub that says what the test wants, and time that the test moves. */
-import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
-import { memoryJournal, type MemoryJournal } from '../../../adapters/journal-memory/memory-journal.ts';
-import { memoryResultInbox, type MemoryResultInbox } from '../../../adapters/results-memory/memory-result-inbox.ts';
-import type { Fate } from '../../../adapters/wire-memory/crossing.ts';
-import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
-import { scriptedRunner, type RunScript, type ScriptedRunner } from '../../../adapters/runner-scripted/scripted-runner.ts';
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { memoryJournal, type MemoryJournal } from '../../product/twins/journal-memory/memory-journal.ts';
+import { memoryResultInbox, type MemoryResultInbox } from '../../product/twins/results-memory/memory-result-inbox.ts';
+import type { Fate } from '../../product/twins/wire-memory/crossing.ts';
+import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
+import { scriptedRunner, type RunScript, type ScriptedRunner } from '../../product/twins/runner-scripted/scripted-runner.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { virtualClock, type VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock, type VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import { createSidecar, type Sidecar } from '../../../core/application/sidecar/sidecar.ts';
 import type { HubLink } from '../../../core/ports/hub-link.ts';

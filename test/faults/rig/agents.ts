@@ -4,7 +4,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { scriptedRunner, type RunScript, type ScriptedRunner, type ScriptStep } from '../../../adapters/runner-scripted/scripted-runner.ts';
+import {
+  scriptedRunner,
+  type RunScript,
+  type ScriptedRunner,
+  type ScriptStep,
+} from '../../product/twins/runner-scripted/scripted-runner.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';

@@ -1,5 +1,5 @@
 /** Waiting without time: until real files, real SQLite and everybody's promises have nothing more to do. */
-import type { VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import type { VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { Life } from '../../simulation/life.ts';
 

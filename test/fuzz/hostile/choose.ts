@@ -1,5 +1,5 @@
 /** Cheap choices of a seed: millions are made. */
-import { seededRandom } from '../../../adapters/ids-seeded/seeded-random.ts';
+import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 
 export interface Chooser {
   /** A whole number from 0 to `below` - 1. */

@@ -4,13 +4,13 @@
  */
 import { appendFileSync, closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { VirtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import type { VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { seededIds } from '../../../adapters/ids-seeded/seeded-ids.ts';
+import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
-import { memoryLog, type MemoryLog } from '../../../adapters/log-memory/memory-log.ts';
+import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
-import { memoryWire } from '../../../adapters/wire-memory/memory-wire.ts';
+import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import { NOT_TAKEN_IN } from '../../../core/application/sidecar/engine/driver.ts';
 import { createSidecar, type Sidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';

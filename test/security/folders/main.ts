@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as realTime } from 'node:timers/promises';
-import { virtualClock } from '../../../adapters/clock-virtual/virtual-clock.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { HONEST, HOSTILE, playCell, SECRET, type Cell } from './cell.ts';
 
 const NOBODY = 65_534;

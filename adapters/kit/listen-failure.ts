@@ -1,0 +1,14 @@
+/** Why an address cannot be listened on, said in the same words by every transport. */
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+
+/** `thrown` is what the system said; its `code` tells a taken port from everything else. */
+export function listenFailure(thrown: unknown, { host, port }: { readonly host: string; readonly port: number }): AgentcomError {
+  const address = `${host}:${port}`;
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const message = `Cannot listen on ${address}: another process has this port. Stop it, or set another hub.listen.port (0 takes a free one).`;
+    return new AgentcomError('AC_PORT_BUSY', message, { cause: thrown, details: { address } });
+  }
+  const message = `Cannot listen on ${address}: ${messageOf(thrown)}. Set hub.listen.host to an address of this machine and hub.listen.port to one that it may use.`;
+  return new AgentcomError('AC_LISTEN', message, { cause: thrown, details: { address } });
+}

@@ -1,0 +1,64 @@
+/** What the tests of the ResultInbox contract stand on. */
+import type { Test } from 'tap';
+import type { VirtualClock } from '../../twins/clock-virtual/virtual-clock.ts';
+import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
+import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { FlatNames, ResultInbox } from '../../../../core/ports/result-inbox.ts';
+import { sightingRecorder, type SightingRecorder } from './sighting-recorder.ts';
+
+/** One data directory, or what stands for it. Paths are below it. */
+export interface InboxPlace {
+  readonly clock: VirtualClock;
+  /** How long an unfinished result must be still. */
+  readonly stillMs: number;
+  /** The inbox of the next process over the same files; closed after the test. */
+  inbox(): ResultInbox;
+  /** As an agent: writes a whole file. `mtimeMs`: the time of a flat one, by the wall clock of `clock`, where files have a time. */
+  write(path: string, text: string, mtimeMs?: number): Promise<void>;
+  /** As an agent: renames a file; false when there is none. */
+  move(from: string, to: string): Promise<boolean>;
+  read(path: string): Promise<string | null>;
+  /** Every file, in order. */
+  paths(): Promise<readonly string[]>;
+  /** Lets time pass, in small steps, until `work` is done. */
+  pass(work: Promise<unknown>): Promise<void>;
+  /** Makes `prepare` meet a fault. */
+  breakPrepare(inbox: ResultInbox): Promise<void>;
+  /** What else may lie under a name; null where there are only files. */
+  readonly odd: OddThings | null;
+}
+
+export interface OddThings {
+  link(path: string, target: string): Promise<void>;
+  fifo(path: string): Promise<void>;
+  folder(path: string): Promise<void>;
+}
+
+export interface InboxSubject {
+  place(t: Test): Promise<InboxPlace>;
+}
+
+export const nameOf = (digit: string, generation: number): Assignment => ({
+  taskId: `task-${digit.repeat(16)}` as TaskId,
+  generation: generation as Generation,
+});
+
+/** The path of an agent's file in the folder of its assignment. */
+export const ownPath = (name: Assignment, file: string): string => `results/${assignmentText(name)}/${name.taskId}.${file}`;
+
+export const TASK = { id: 'task-aaaaaaaaaaaaaaaa', description: 'Say "hallo" 😀', metadata: { n: 1 } };
+
+/** An open inbox that expects the assignment, woken now. */
+export async function expecting(
+  place: InboxPlace,
+  name: Assignment,
+  flat: FlatNames = 'all',
+): Promise<{ inbox: ResultInbox; saw: SightingRecorder }> {
+  const inbox = place.inbox();
+  const saw = sightingRecorder();
+  await inbox.open(saw.put);
+  await inbox.prepare(name, TASK, false);
+  inbox.expect(name, flat);
+  return { inbox, saw };
+}

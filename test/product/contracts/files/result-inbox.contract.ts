@@ -1,0 +1,375 @@
+/** What every `ResultInbox` keeps. Each MUST of core/ports/result-inbox.ts is a test here; results in the making are in a file of their own. */
+import t, { type Test } from 'tap';
+import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
+import { type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
+import { endedTests } from './result-inbox-ended.ts';
+import { flatNameTests } from './result-inbox-flat.ts';
+import { unfinishedResultTests } from './result-inbox-unfinished.ts';
+import { sightingRecorder } from './sighting-recorder.ts';
+
+const a1 = nameOf('a', 1);
+const b1 = nameOf('b', 1);
+
+export function resultInboxContract(name: string, subject: InboxSubject): void {
+  t.test(`ResultInbox contract: ${name}`, async (t) => {
+    t.test('lays out the folders and the whole task, twice the same', async (t) => {
+      const place = await subject.place(t);
+      const inbox = place.inbox();
+      await inbox.open(() => undefined);
+      const prepared = await inbox.prepare(a1, TASK, false);
+      t.ok(prepared.resultsDir.startsWith('/') && prepared.resultsDir.endsWith(`/results/${assignmentText(a1)}`), prepared.resultsDir);
+      t.ok(prepared.runDir.startsWith('/') && prepared.runDir.endsWith(`/runs/${assignmentText(a1)}`), prepared.runDir);
+      t.equal(prepared.taskFile, `${prepared.runDir}/task.json`);
+      t.same(JSON.parse((await place.read(`runs/${assignmentText(a1)}/task.json`)) ?? ''), TASK);
+      await place.write(ownPath(a1, 'json'), '{}');
+      t.same(await inbox.prepare(a1, TASK, false), prepared);
+      t.equal(await place.read(ownPath(a1, 'json')), '{}', 'what is in the folder stays');
+      t.notOk(
+        (await place.paths()).some((path) => path.startsWith('tasks/')),
+        'nothing is published',
+      );
+    });
+
+    t.test('reports started, progress and result', async (t) => {
+      const place = await subject.place(t);
+      const { saw } = await expecting(place, a1);
+      await place.write(ownPath(a1, 'started'), '');
+      t.same(await saw.next('started'), { kind: 'started', name: a1 });
+      await place.write(ownPath(a1, 'progress'), '{"percent":50,"message":"half","tokens_used":7}\n');
+      t.same(await saw.next('progress'), { kind: 'progress', name: a1, percent: 50, message: 'half', tokensUsed: 7 });
+      await place.write(ownPath(a1, 'json'), '{"status":"success","output":{"n":1},"tokens_used":7,"mine":[1,null]}');
+      t.same(await saw.next('result'), {
+        kind: 'result',
+        name: a1,
+        value: { status: 'success', output: { n: 1 }, tokens_used: 7, mine: [1, null] },
+        replaced: false,
+      });
+    });
+
+    t.test('reports what appeared while nobody watched', async (t) => {
+      const place = await subject.place(t);
+      const first = await expecting(place, a1);
+      await first.inbox.close();
+      await place.write(ownPath(a1, 'started'), '');
+      await place.write(ownPath(a1, 'json'), '{"status":"success"}');
+      const second = place.inbox();
+      const saw = sightingRecorder();
+      await second.open(saw.put);
+      second.expect(a1, 'all');
+      await saw.next('result');
+      t.same(
+        saw.all.map(({ kind }) => kind),
+        ['started', 'result'],
+        'and started first',
+      );
+      t.same(first.saw.all, [], 'to the one who listens now');
+    });
+
+    t.test('reports nothing of a name that is not expected', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await inbox.prepare(b1, TASK, false);
+      await place.write(ownPath(b1, 'started'), '');
+      await place.write(ownPath(b1, 'json'), '{}');
+      await place.write(ownPath(a1, 'started'), '');
+      await saw.next('started');
+      await inbox.look(b1);
+      inbox.forget(a1);
+      inbox.forget(a1);
+      await place.write(ownPath(a1, 'json'), '{}');
+      await inbox.look(a1);
+      await inbox.look(b1);
+      t.ok(
+        saw.all.every((sighting) => sighting.name.taskId === a1.taskId && sighting.kind !== 'result'),
+        'neither of the other nor of the forgotten',
+      );
+      inbox.expect(a1, 'all');
+      await saw.next('result');
+    });
+
+    t.test('R8: tells generations apart', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, nameOf('a', 2));
+      await inbox.prepare(a1, TASK, false);
+      await place.write(ownPath(a1, 'json'), '{"status":"success","from":"an earlier run"}');
+      await inbox.look(nameOf('a', 2));
+      t.same(saw.of('result'), []);
+    });
+
+    t.test('never calls back from inside a call', async (t) => {
+      const place = await subject.place(t);
+      const inbox = place.inbox();
+      let isInside = false;
+      let calls = 0;
+      await inbox.open(() => {
+        calls += 1;
+        t.notOk(isInside, 'called from outside');
+      });
+      await inbox.prepare(a1, TASK, false);
+      await place.write(ownPath(a1, 'started'), '');
+      isInside = true;
+      inbox.expect(a1, 'all');
+      const looking = inbox.look(a1);
+      inbox.forget(b1);
+      isInside = false;
+      await looking;
+      t.ok(calls > 0, 'it was called');
+    });
+
+    t.test('look answers after all that is there was reported, and reports it again', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await inbox.look(a1);
+      await place.write(ownPath(a1, 'started'), '');
+      await place.write(ownPath(a1, 'json'), '{"status":"success"}');
+      await inbox.look(a1);
+      const [started, results] = [saw.of('started').length, saw.of('result').length];
+      t.ok(started > 0 && results > 0, 'reported before it answered');
+      await inbox.look(a1);
+      t.ok(saw.of('started').length > started && saw.of('result').length > results, 'and again: the first may have been lost');
+    });
+
+    t.test('any name but ours is ignored', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      const folder = `results/${assignmentText(a1)}`;
+      const names = [
+        `${b1.taskId}.json`,
+        `${b1.taskId}.started`,
+        'result.json',
+        `${a1.taskId}.json.tmp`,
+        `.${a1.taskId}.json`,
+        `x${a1.taskId}.json`,
+      ];
+      for (const other of names) await place.write(`${folder}/${other}`, '{"status":"success"}');
+      await place.write('results/task-ZZZ.json', '{"status":"success"}');
+      await inbox.look(a1);
+      t.same(
+        saw.all.filter(({ kind }) => kind !== 'changed'),
+        [],
+      );
+      t.equal(await place.read('results/task-ZZZ.json'), '{"status":"success"}', 'and left where it is');
+    });
+
+    t.test('a file that changes in the folder is a sign of life; our own is none', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await inbox.look(a1);
+      t.same(saw.of('changed'), [], 'nothing changed yet');
+      await place.write(`results/${assignmentText(a1)}/notes.txt`, 'thinking');
+      await inbox.look(a1);
+      t.equal(saw.of('changed').length, 1);
+      await inbox.withdraw(a1);
+      await inbox.look(a1);
+      t.equal(saw.of('changed').length, 1);
+    });
+
+    t.test('of progress, whole lines that say something count, each once', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await inbox.look(a1);
+      const path = ownPath(a1, 'progress');
+      const lines = ['{"percent":10}', 'no json', '[]', '{"percent":101,"message":"x"}', '{}', '{"tokens_used":3}'].join('\n');
+      await place.write(path, `${lines}\n{"percent":9`);
+      await inbox.look(a1);
+      await inbox.look(a1);
+      await place.write(path, `${lines}\n{"percent":90}\n`);
+      await inbox.look(a1);
+      t.same(
+        saw.of('progress').map(({ percent, message, tokensUsed }) => [percent, message, tokensUsed]),
+        [
+          [10, null, null],
+          [null, 'x', null],
+          [null, null, 3],
+          [90, null, null],
+        ],
+      );
+      await place.write(path, '{"message":"begun anew \\u0000"}\n');
+      await inbox.look(a1);
+      t.equal(saw.of('progress').at(-1)?.message, 'begun anew \ufffd');
+    });
+
+    t.test('of the progress before somebody watched, only the newest is told', async (t) => {
+      const place = await subject.place(t);
+      const first = await expecting(place, a1);
+      await first.inbox.close();
+      await place.write(ownPath(a1, 'progress'), '{"percent":1}\n{"percent":2}\n{"percent":3}\n');
+      const inbox = place.inbox();
+      const saw = sightingRecorder();
+      await inbox.open(saw.put);
+      inbox.expect(a1, 'all');
+      await inbox.look(a1);
+      t.same(
+        saw.of('progress').map(({ percent }) => percent),
+        [3],
+      );
+    });
+
+    t.test('characters that cannot be sent are replaced, and that is told; all words are kept', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await place.write(
+        ownPath(a1, 'json'),
+        '{"output":"a\\u0000b\\ud800c","\\u0000":["\\udc00"],"__proto__":{"x":1},"ok":"\\ud83d\\ude00"}',
+      );
+      await inbox.look(a1);
+      const { value, replaced } = saw.of('result')[0] ?? {};
+      t.equal(replaced, true);
+      t.equal(JSON.stringify(value), '{"output":"a\ufffdb\ufffdc","\ufffd":["\ufffd"],"__proto__":{"x":1},"ok":"😀"}');
+      t.equal(({} as { x?: number }).x, undefined);
+    });
+
+    t.test('publishes a task for an agent that polls, and takes it back', async (t) => {
+      const place = await subject.place(t);
+      const inbox = place.inbox();
+      await inbox.open(() => undefined);
+      const { resultsDir } = await inbox.prepare(a1, TASK, true);
+      await inbox.prepare(b1, TASK, true);
+      await inbox.prepare(a1, TASK, true);
+      const published = `tasks/${assignmentText(a1)}.json`;
+      t.same(JSON.parse((await place.read(published)) ?? ''), { ...TASK, generation: 1, results_dir: resultsDir });
+      t.same(
+        (await place.paths()).filter((path) => path.startsWith('tasks/')),
+        [published, `tasks/${assignmentText(b1)}.json`],
+      );
+      await inbox.withdraw(a1);
+      t.equal(await place.read(published), null);
+      t.ok(await place.read(ownPath(a1, 'stop')), 'and the agent is told');
+      await inbox.withdraw(a1);
+      await inbox.withdraw(nameOf('c', 1));
+    });
+
+    t.test('a task that an agent took is not handed to another', async (t) => {
+      const place = await subject.place(t);
+      const inbox = place.inbox();
+      await inbox.open(() => undefined);
+      await inbox.prepare(a1, TASK, true);
+      const published = `tasks/${assignmentText(a1)}.json`;
+      const taken = `results/${assignmentText(a1)}/mine.json`;
+      t.ok(await place.move(published, taken));
+      await inbox.prepare(a1, TASK, true);
+      t.equal(await place.read(published), null);
+      t.ok(await place.read(taken));
+    });
+
+    t.test('at the start takes back all that is not held', async (t) => {
+      const place = await subject.place(t);
+      const first = place.inbox();
+      await first.open(() => undefined);
+      for (const name of [a1, nameOf('a', 2), b1]) await first.prepare(name, TASK, true);
+      await first.close();
+      await place.write('tasks/README', 'kept');
+      await place.write('tasks/notes.json', 'kept');
+      const second = place.inbox();
+      await second.open(() => undefined);
+      await second.withdrawAllBut([b1]);
+      t.same(
+        (await place.paths()).filter((path) => path.startsWith('tasks/')),
+        ['tasks/README', 'tasks/notes.json', `tasks/${assignmentText(b1)}.json`],
+      );
+      await second.withdrawAllBut([]);
+      t.equal(await place.read(`tasks/${assignmentText(b1)}.json`), null);
+    });
+
+    t.test('builds no path from an id that is none', async (t) => {
+      const place = await subject.place(t);
+      const inbox = place.inbox();
+      await inbox.open(() => undefined);
+      for (const taskId of ['../../etc', '', `task-${'a'.repeat(16)}/..`, `task-${'A'.repeat(16)}`]) {
+        const name = { taskId: taskId as TaskId, generation: 1 as Generation };
+        t.throws(() => inbox.expect(name, 'all'), { code: 'AC_INTERNAL' }, JSON.stringify(taskId));
+        await t.rejects(
+          Promise.resolve().then(() => inbox.prepare(name, TASK, true)),
+          { code: 'AC_INTERNAL' },
+        );
+        await t.rejects(
+          Promise.resolve().then(() => inbox.remove(name)),
+          { code: 'AC_INTERNAL' },
+        );
+      }
+      t.same(await place.paths(), []);
+    });
+
+    t.test('says so when the folders cannot be made', async (t) => {
+      const place = await subject.place(t);
+      const inbox = place.inbox();
+      await inbox.open(() => undefined);
+      await place.breakPrepare(inbox);
+      await t.rejects(inbox.prepare(a1, TASK, false), { code: 'AC_JOURNAL_WRITE' });
+    });
+
+    t.test('may be closed twice and before open, and reports nothing after it', async (t) => {
+      const place = await subject.place(t);
+      const never = place.inbox();
+      await never.close();
+      const { inbox, saw } = await expecting(place, a1);
+      await place.write(ownPath(a1, 'json'), '{"hal');
+      const looking = inbox.look(a1);
+      await Promise.all([inbox.close(), inbox.close()]);
+      await looking;
+      await inbox.close();
+      const told = saw.all.length;
+      await place.write(ownPath(a1, 'json'), '{"half":1}');
+      inbox.expect(a1, 'all');
+      await inbox.look(a1);
+      await place.pass(Promise.resolve());
+      t.equal(saw.all.length, told);
+    });
+
+    unfinishedResultTests(t, subject);
+    endedTests(t, subject);
+    flatNameTests(t, subject);
+    oddThingTests(t, subject);
+  });
+}
+
+/** Links, FIFOs and folders under our names. */
+function oddThingTests(t: Test, subject: InboxSubject): void {
+  t.test('follows no link and reads nothing but regular files', async (t) => {
+    const place = await subject.place(t);
+    const { odd } = place;
+    t.test('where there are other things than files', { skip: odd === null ? 'there are only files' : false }, async (t) => {
+      if (odd === null) return;
+      const { inbox, saw } = await expecting(place, a1);
+      await place.write('secret.json', '{"status":"success","output":"secret"}');
+      const kinds = ['started', 'json', 'progress'];
+      for (const file of kinds) await odd.link(ownPath(a1, file), 'secret.json');
+      await inbox.look(a1);
+
+      await inbox.prepare(b1, TASK, false);
+      inbox.expect(b1, 'all');
+      for (const file of kinds) await odd.fifo(ownPath(b1, file));
+      await inbox.look(b1);
+
+      const c1 = nameOf('c', 1);
+      await inbox.prepare(c1, TASK, false);
+      inbox.expect(c1, 'all');
+      for (const file of kinds) await odd.folder(ownPath(c1, file));
+      await inbox.look(c1);
+
+      const d1 = nameOf('d', 1);
+      await odd.folder('elsewhere');
+      await place.write(`elsewhere/${d1.taskId}.json`, '{"output":"secret"}');
+      await odd.link(`results/${assignmentText(d1)}`, 'elsewhere');
+      inbox.expect(d1, 'all');
+      await inbox.look(d1);
+      await t.rejects(inbox.prepare(d1, TASK, false), { code: 'AC_JOURNAL_WRITE' }, 'nor is a link taken for its folder');
+
+      const e1 = nameOf('e', 1);
+      await inbox.prepare(e1, TASK, false);
+      inbox.expect(e1, 'all');
+      await odd.link(`results/${e1.taskId}.json`, 'secret.json');
+      await odd.fifo(`results/${e1.taskId}.started`);
+      await inbox.look(e1);
+
+      await odd.link(ownPath(e1, 'stop'), 'secret.json');
+      await inbox.withdraw(e1);
+      t.equal(await place.read('secret.json'), '{"status":"success","output":"secret"}', 'nothing is written through a link');
+      t.same(
+        saw.all.filter(({ kind }) => kind !== 'changed'),
+        [],
+      );
+    });
+  });
+}

@@ -1,0 +1,59 @@
+/** What a `WakeRunner` must do that only wakes: its agent is another service's. Part of `wakeRunnerContract`. */
+import type { Test } from 'tap';
+import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
+import type { WakeRunnerSubject } from './wake-runner-subject.ts';
+
+type Case = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>) => void;
+
+/** Why all others are not for it. */
+export const ONLY_WAKES = 'it only wakes: no process of its agent is its to tell of, to follow or to end';
+/** Adds the cases by `contract`. */
+export function wakingRunnerCases(contract: Case): void {
+  const waking: Case = (title, run) => {
+    contract(title, async (t, world) => {
+      // Of one that follows its agent nothing is asked here.
+      if (world.onlyWakes === true) await run(t, world);
+    });
+  };
+
+  waking('says that it woke its agent, and no more', async (t, world) => {
+    const request = await world.request();
+    t.strictSame(await world.settle(told((await world.runner('works')).wake(request, new AbortController().signal))), [{ type: 'woken' }]);
+    await world.settle(world.atWork(request));
+    t.ok((await world.livingOf(request.runId)).length > 0, 'its agent is at work');
+    await world.endAgent(request);
+  });
+
+  waking('leaves an agent that it woke alone, whoever comes back or wants its end', async (t, world) => {
+    const request = await world.request();
+    const runner = await world.runner('works');
+    await world.settle(told(runner.wake(request, new AbortController().signal)));
+    await world.settle(world.atWork(request));
+    const run = { ...request, process: null };
+    const later = await world.runner('works');
+    const listener = later.attach(run, new AbortController().signal)[Symbol.asyncIterator]();
+    const silence = listener.next();
+    await listener.return?.();
+    t.match(await world.settle(silence), { done: true }, 'who listens may leave');
+    const ends = await world.settle(told(later.attach(run, AbortSignal.abort())));
+    t.strictSame(ends, [{ type: 'exited', exitCode: null, signal: null, stderrTail: '' }], 'nobody saw how it ended');
+    t.ok((await world.livingOf(request.runId)).length > 0, 'its agent is at work');
+    await world.endAgent(request);
+  });
+
+  waking('does not know whether it woke where its sidecar ended amid the call, and may wake again', async (t, world) => {
+    const request = await world.request();
+    const runner = await world.runner('works');
+    const lost = await world.settle(told(runner.attach({ ...request, process: null }, new AbortController().signal)));
+    t.match(lost, [{ type: 'failed', phase: 'spawn', retryable: true, message: /\S/ }]);
+    t.strictSame(await world.settle(told(runner.wake(request, new AbortController().signal))), [{ type: 'woken' }]);
+    await world.settle(world.atWork(request));
+    await world.endAgent(request);
+  });
+}
+
+async function told(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
+  const said: WakeEvent[] = [];
+  for await (const event of events) said.push(event);
+  return said;
+}

@@ -1,0 +1,67 @@
+/** What the contracts of storage ask of an adapter, and how their tests open one. */
+import { randomUUID } from 'node:crypto';
+import type { Test } from 'tap';
+import type { StoredEvent } from '../../../../core/domain/task/event.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import type { ErrorCode } from '../../../../core/errors/codes.ts';
+import type { Clock } from '../../../../core/ports/clock.ts';
+import type { Storage } from '../../../../core/ports/storage.ts';
+import type { Changes } from '../../../../core/ports/task-store.ts';
+
+/** One database, and the storages of one hub after the other over it. */
+export interface StoragePlace {
+  /** A storage that was not opened yet. What it needs is let go of by `t.teardown`, itself included. `clock`: its machine's, by default a right one. */
+  storage(clock?: Clock): Storage | Promise<Storage>;
+  /** Makes the database, which is closed, look as a later version would leave it; null where there is no schema. */
+  makeNewer: (() => Promise<void>) | null;
+}
+
+/** A storage that cannot be opened, and what its message must name. */
+export interface Unopenable {
+  readonly why: string;
+  readonly storage: Storage;
+  readonly names: readonly string[];
+}
+
+export interface StorageSubject {
+  /** An empty place; what it needs is let go of by `t.teardown`. */
+  place(t: Test): Promise<StoragePlace>;
+  /** Null where nothing can be in the way. */
+  unopenable: ((t: Test) => Promise<readonly Unopenable[]>) | null;
+}
+
+/** An open storage over an empty database, closed after the test. */
+export async function openedIn(t: Test, subject: StorageSubject): Promise<Storage> {
+  const storage = await (await subject.place(t)).storage();
+  await storage.open();
+  return storage;
+}
+
+/** Commits these changes in a batch of their own. */
+export const commit = (storage: Storage, changes: Changes): Promise<readonly StoredEvent[]> =>
+  storage.tasks.transact(`batch-${randomUUID()}`, (unit) => unit.save(changes, true));
+
+/** Asserts that `work` fails with `code`, and gives the error. */
+export async function failsWith(t: Test, work: Promise<unknown>, code: ErrorCode, message: string): Promise<AgentcomError | undefined> {
+  const thrown: unknown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  t.equal(AgentcomError.is(thrown) ? thrown.code : thrown, code, message);
+  return AgentcomError.is(thrown) ? thrown : undefined;
+}
+
+/** Text that has broken programs: each must come back as it went in. */
+export const HOSTILE_TEXTS = [
+  '',
+  ' ',
+  "'; DROP TABLE tasks; --",
+  '"quoted" \\ back\\slash \\u0041 \\n',
+  '$(rm -rf /) `id` ${TASK_ID} ?1 :name @x $y %s',
+  'line\nline\r\n\ttab \u0000 nul \u0001 \u001b[31m \u007f',
+  'grüße 日本語 👩‍👩‍👧‍👦 \u202e right-to-left \u2028 \u2029 \ufeff \uffff',
+  '../../etc/passwd',
+  '{"__proto__":{"admin":true},"constructor":null}',
+  'null',
+  '😀'.repeat(5_000),
+] as const;

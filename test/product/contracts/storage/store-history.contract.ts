@@ -1,0 +1,112 @@
+/** What every store keeps of histories and of results beside them: pages bounded in number and bytes, and what was removed. */
+import t from 'tap';
+import type { KeptResult } from '../../../../core/domain/task/kept-results.ts';
+import { EVENT_BYTES } from '../../../../core/ports/task-store.ts';
+import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../fixtures.ts';
+import { commit, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
+
+const aKept = (over: Partial<KeptResult> = {}): KeptResult => ({
+  taskId: aTaskId(1),
+  generation: aGeneration(1),
+  agentId: anAgentId(),
+  kind: 'refused',
+  reason: 'stale_generation',
+  bytes: 2,
+  sha256: 'a'.repeat(64),
+  atMs: A_MOMENT_MS,
+  result: '{}',
+  details: null,
+  ...over,
+});
+
+const manyEvents = (count: number, bytes: number) =>
+  Array.from({ length: count }, (_, n) => anEvent({ seq: n + 1, event: 'progress', details: { m: 'x'.repeat(bytes) } }));
+
+export function storeHistoryContract(name: string, subject: StorageSubject): void {
+  t.test(`Store history contract: ${name}`, async (t) => {
+    t.test('a history is paged from its end or from its beginning, each page oldest first', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 }), aTask({ id: aTaskId(2) })), events: manyEvents(9, 1) }));
+      await commit(storage, changes({ events: [anEvent({ taskId: aTaskId(2) })] }));
+      const page = async (over: { before?: number; after?: number }, limit = 4) =>
+        (await storage.tasks.history(aTaskId(1), { ...over, limit, bytesMax: 1_000_000 })).map(({ seq }) => seq);
+      t.strictSame(await page({}), [6, 7, 8, 9], 'the newest');
+      t.strictSame(await page({ before: 6 }), [2, 3, 4, 5]);
+      t.strictSame(await page({ before: 2 }), [1]);
+      t.strictSame(await page({ before: 1 }), []);
+      t.strictSame(await page({ after: 0 }), [1, 2, 3, 4], 'the oldest');
+      t.strictSame(await page({ after: 4 }, 100), [5, 6, 7, 8, 9]);
+      t.strictSame(await page({ after: 9 }), []);
+      t.strictSame(await storage.tasks.history(aTaskId(3), { limit: 4, bytesMax: 1 }), [], 'of an unknown task there is none');
+    });
+
+    t.test('a page ends once it has its bytes, with one event at least', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 })), events: manyEvents(9, 1_000) }));
+      const page = async (over: { before?: number; after?: number }, bytesMax: number) =>
+        (await storage.tasks.history(aTaskId(1), { ...over, limit: 100, bytesMax })).map(({ seq }) => seq);
+      t.strictSame(await page({}, 1), [9]);
+      t.strictSame(await page({}, 2 * (1_000 + EVENT_BYTES)), [8, 9]);
+      t.strictSame(await page({ before: 8 }, 2 * (1_000 + EVENT_BYTES)), [6, 7]);
+      t.strictSame(await page({ after: 2 }, 2 * (1_000 + EVENT_BYTES)), [3, 4]);
+    });
+
+    t.test('R4: with a task come its newest events, however long its history is', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ ...inserting(aTask({ eventSeq: 2_000 })), events: manyEvents(2_000, 10_000) }));
+      const record = await storage.tasks.read(aTaskId(1));
+      const seqs = record?.events.map(({ seq }) => seq) ?? [];
+      t.equal(seqs.at(-1), 2_000);
+      t.strictSame(seqs, seqs.map((_, n) => 2_001 - seqs.length + n), 'without a hole'); // prettier-ignore
+      t.ok(seqs.length > 90 && seqs.length < 110, `a mebibyte of them: ${seqs.length}`);
+    });
+
+    t.test('a kept result is whole, once for its name, and goes with its task', async (t) => {
+      const storage = await openedIn(t, subject);
+      const text = JSON.stringify(HOSTILE_TEXTS);
+      const late = aKept({ kind: 'late', result: text, details: JSON.stringify({ text }), bytes: 2 ** 40 });
+      await commit(storage, changes({ ...inserting(aTask()), kept: [aKept(), aKept({ agentId: anAgentId('a2') })] }));
+      t.strictSame(await storage.tasks.keptResult(aKept()), aKept());
+      await commit(storage, changes({ kept: [late] }));
+      t.strictSame(await storage.tasks.keptResult(aKept()), late, 'a later one of its name takes its place');
+      t.strictSame(await storage.tasks.keptResult(aKept({ agentId: anAgentId('a2') })), aKept({ agentId: anAgentId('a2') }));
+      t.equal(await storage.tasks.keptResult(aKept({ generation: aGeneration(2) })), undefined);
+      await commit(storage, changes({ keptDropped: [aKept({ agentId: anAgentId('a2') })] }));
+      t.equal(await storage.tasks.keptResult(aKept({ agentId: anAgentId('a2') })), undefined);
+      const name = { generation: aGeneration(1), agentId: anAgentId(), kind: 'late' as const, bytes: 1, sha256: '', atMs: A_MOMENT_MS };
+      const over = aTask({ status: 'completed', updatedAtMs: 1, kept: { results: [name], refused: [] } });
+      await commit(storage, changes({ updated: [{ task: over, dueAtMs: null }], events: [anEvent({ taskId: aTaskId(2) })] }));
+      await removeAll(storage);
+      t.equal(await storage.tasks.read(aTaskId(1)), undefined);
+      t.equal(await storage.tasks.keptResult(late), undefined);
+    });
+
+    t.test('R21: the highest number that was removed is known, also above events that are kept', async (t) => {
+      const storage = await openedIn(t, subject);
+      const over = aTask({ id: aTaskId(2), status: 'completed', updatedAtMs: 1 });
+      const kept = aTask({ id: aTaskId(1), status: 'dead_letter', updatedAtMs: A_MOMENT_MS });
+      const stored = await commit(
+        storage,
+        changes({
+          ...inserting(kept, over, aTask({ id: aTaskId(3) })),
+          events: [anEvent(), anEvent({ taskId: aTaskId(2) }), anEvent({ taskId: aTaskId(2), seq: 2 }), anEvent({ taskId: aTaskId(3) })],
+        }),
+      );
+      const [first, , removed, last] = stored.map(({ id }) => id);
+      t.match(await storage.events.after(0, {}, 1), { removedId: 0 });
+      await removeAll(storage);
+      t.strictSame(await storage.events.marks(), { lastId: last, removedId: removed });
+      t.match(await storage.events.after(0, {}, 10), { events: [{ id: first }, { id: last }], removedId: removed });
+      t.match(await storage.events.after(0, { event: 'completed' }, 10), { events: [], untilId: last, removedId: removed });
+      await removeAll(storage);
+      t.strictSame(await storage.events.marks(), { lastId: last, removedId: removed }, 'and stays');
+    });
+  });
+}
+
+type Opened = Awaited<ReturnType<typeof openedIn>>;
+
+const removeAll = (storage: Opened) =>
+  storage.tasks.transact('remove', (unit) =>
+    unit.remove({ nowMs: A_MOMENT_MS, endedBeforeMs: 1, deadBeforeMs: 1, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 10 }),
+  );

@@ -1,0 +1,254 @@
+/** What every unit of work removes, what it leaves in place of it, and what it must keep. */
+import t from 'tap';
+import type { Task } from '../../../../core/domain/task/task.ts';
+import { tombstoneOf } from '../../../../core/domain/task/tombstone.ts';
+import type { Storage } from '../../../../core/ports/storage.ts';
+import type { AgentId } from '../../../../core/domain/ids.ts';
+import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
+import type { Removal, Removed, RemovedAgents, StoreUnit } from '../../../../core/ports/task-store.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aGeneration,
+  aKey,
+  aStop,
+  aTask,
+  aTaskId,
+  aToken,
+  anAgent,
+  anAgentId,
+  anEvent,
+  changes,
+  inserting,
+  updating,
+} from '../fixtures.ts';
+import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+
+const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
+
+const OLD_MS = A_MOMENT_MS - 1_000;
+const ended = (n: number, over: Partial<Task> = {}): Task =>
+  aTask({ id: aTaskId(n), status: 'completed', generation: aGeneration(2), updatedAtMs: OLD_MS + n, ...over });
+
+/** Removes everything that ended at or before the moment. */
+const remove = (storage: Storage, over: Partial<Removal> = {}): Promise<Removed> =>
+  storage.tasks.transact('remove', (unit) =>
+    unit.remove({
+      nowMs: A_MOMENT_MS,
+      endedBeforeMs: A_MOMENT_MS,
+      deadBeforeMs: A_MOMENT_MS,
+      tombstonesBeforeMs: A_MOMENT_MS - 1,
+      keysBeforeMs: A_MOMENT_MS - 1,
+      limit: 100,
+      ...over,
+    }),
+  );
+
+const left = async (storage: Storage, ...numbers: readonly number[]): Promise<readonly number[]> => {
+  const found = await storage.tasks.peek(numbers.map(aTaskId));
+  return numbers.filter((n) => found.some(({ id }) => id === aTaskId(n)));
+};
+
+const stonesOf = async (storage: Storage, ...numbers: readonly number[]) =>
+  (await look(storage, (unit) => unit.load({ tasks: numbers.map(aTaskId), agents: [], keys: [] }))).tombstones;
+
+export function storeRemovalContract(name: string, subject: StorageSubject): void {
+  t.test(`Store removal contract: ${name}`, async (t) => {
+    t.test('R9: a removed task leaves a tombstone with its outcomes, and nothing else', async (t) => {
+      const storage = await openedIn(t, subject);
+      const outcome = { generation: aGeneration(1), agentId: anAgentId(), report: 'complete', answer: 'complete' } as const;
+      const task = ended(1, { outcomes: [outcome], priority: 'high' });
+      const [, , kept] = await commit(
+        storage,
+        changes({
+          ...inserting(task, aTask({ id: aTaskId(2) })),
+          events: [anEvent(), anEvent({ seq: 2, event: 'completed' }), anEvent({ taskId: aTaskId(2) })],
+          results: [{ taskId: task.id, json: '{}' }],
+        }),
+      );
+      t.strictSame(await remove(storage), { tasks: 1, tombstones: 0, keys: 0, secrets: 0, next: null });
+      t.equal(await storage.tasks.read(task.id), undefined);
+      t.strictSame(await stonesOf(storage, 1, 2), [tombstoneOf(task, A_MOMENT_MS)]);
+      t.strictSame((await storage.events.after(0, {}, 10)).events, [kept], 'the history of the other stays');
+      t.equal((await storage.tasks.stats()).statuses.completed, 0);
+      t.strictSame(await look(storage, (unit) => unit.bodies([task.id])), []);
+    });
+
+    t.test('R21: the newest event stays, so that no number is given twice and a stream goes on where it was', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [first] = await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent()] }));
+      t.match(await remove(storage), { tasks: 0 }, 'of the task with the newest event nothing goes');
+      const [next] = await commit(storage, changes({ ...inserting(aTask({ id: aTaskId(2) })), events: [anEvent({ taskId: aTaskId(2) })] }));
+      t.ok((next?.id ?? 0) > (first?.id ?? Infinity));
+      t.match(await remove(storage), { tasks: 1 });
+      t.strictSame((await storage.events.after(first?.id ?? 0, {}, 10)).events, [next]);
+      t.strictSame(await storage.events.marks(), { lastId: next?.id, removedId: first?.id });
+    });
+
+    t.test('what is too young, not ended, needed or still being stopped stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        changes({
+          ...inserting(
+            ended(1, { updatedAtMs: A_MOMENT_MS + 1 }),
+            aTask({ id: aTaskId(2), updatedAtMs: OLD_MS }),
+            ended(3),
+            aTask({ id: aTaskId(4), status: 'blocked', dependsOn: [aTaskId(3)] }),
+            ended(5),
+            aTask({ id: aTaskId(6), status: 'dead_letter', dependsOn: [aTaskId(5)], updatedAtMs: A_MOMENT_MS + 1 }),
+            ended(7),
+            ended(8, { status: 'cancelled', dependsOn: [aTaskId(9)] }),
+            ended(9),
+          ),
+          stopsSet: [aStop({ taskId: aTaskId(7) })],
+        }),
+      );
+      t.match(await remove(storage), { tasks: 2 });
+      t.strictSame(await left(storage, 1, 2, 3, 4, 5, 6, 7, 8, 9), [1, 2, 3, 4, 5, 6, 7]);
+      await commit(storage, changes({ stopsCleared: [aStop({ taskId: aTaskId(7) })] }));
+      await remove(storage);
+      t.strictSame(await left(storage, 7), [], 'once its stop is confirmed it goes');
+    });
+
+    t.test('a dead letter has a time of its own', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, inserting(ended(1), ended(2, { status: 'dead_letter' })));
+      await remove(storage, { deadBeforeMs: OLD_MS });
+      t.strictSame(await left(storage, 1, 2), [2]);
+      await remove(storage, { endedBeforeMs: OLD_MS });
+      t.strictSame(await left(storage, 2), []);
+    });
+
+    t.test('at most so many at a time, those that ended first', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, inserting(ended(3), ended(1), ended(2)));
+      t.match(await remove(storage, { limit: 2 }), { tasks: 2 });
+      t.strictSame(await left(storage, 1, 2, 3), [3]);
+    });
+
+    t.test('what came back to life in the same transaction stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      const dead = ended(1, { status: 'dead_letter' });
+      await commit(storage, inserting(dead));
+      await storage.tasks.transact('retry', async (unit) => {
+        await unit.save(updating({ ...dead, status: 'queued', updatedAtMs: A_MOMENT_MS }));
+        const old = { nowMs: A_MOMENT_MS, endedBeforeMs: A_MOMENT_MS, deadBeforeMs: A_MOMENT_MS };
+        t.match(await unit.remove({ ...old, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 9 }), { tasks: 0 });
+      });
+      t.strictSame(await left(storage, 1), [1]);
+    });
+
+    t.test('R20: looks at so many old tasks as are asked for, and goes on after them', async (t) => {
+      const storage = await openedIn(t, subject);
+      const needed = [1, 2, 3, 4].map((n) => ended(n));
+      const waiting = aTask({ id: aTaskId(9), status: 'blocked', dependsOn: needed.map(({ id }) => id) });
+      await commit(storage, changes({ ...inserting(...needed, ended(5), ended(6), waiting), events: [anEvent({ taskId: aTaskId(9) })] }));
+      const placed = (n: number) => ({ endedAtMs: OLD_MS + n, id: aTaskId(n) });
+      t.match(await remove(storage, { lookedMax: 3 }), { tasks: 0, next: placed(3) });
+      t.match(await remove(storage, { lookedMax: 3, after: placed(3), limit: 1 }), { tasks: 1, next: placed(5) });
+      t.strictSame(await left(storage, 1, 4, 5, 6), [1, 4, 6]);
+      t.match(await remove(storage, { lookedMax: 3, after: placed(5) }), { tasks: 1, next: null });
+      t.match(await remove(storage, { lookedMax: 3, after: null }), { tasks: 0, next: placed(3) });
+    });
+
+    t.test('R20: enrolment secrets that are over go too', async (t) => {
+      const storage = await openedIn(t, subject);
+      await storage.agents.addEnrolSecret('over', A_MOMENT_MS - 1);
+      await storage.agents.addEnrolSecret('good', A_MOMENT_MS);
+      t.match(await remove(storage), { secrets: 1 });
+      t.equal(await storage.agents.takeEnrolSecret('over', A_MOMENT_MS - 1), false);
+      t.equal(await storage.agents.takeEnrolSecret('good', A_MOMENT_MS), true);
+    });
+
+    t.test('R20: agents that nobody can be any more go with their tokens, some at a time', async (t) => {
+      const storage = await openedIn(t, subject);
+      const { agents } = storage;
+      const named = (name: string): AgentId => `${name}-agent` as AgentId;
+      const [revoked, expired, stopping] = [named('a'), named('b'), named('c')];
+      const [working, connected, late, good, renewed] = [named('d'), named('e'), named('f'), named('g'), named('h')];
+      const token = (agentId: AgentId, over: Partial<TokenRecord> = {}): Promise<unknown> =>
+        agents.addToken(aToken({ agentId, id: `tok-${agentId}`, hash: agentId.padEnd(64), ...over }));
+      for (const id of [revoked, stopping, working, connected, late, renewed]) await token(id, { revokedAtMs: OLD_MS });
+      await token(expired, { expiresAtMs: OLD_MS });
+      await token(good);
+      await token(late, { id: 'tok-late', hash: '1'.repeat(64), revokedAtMs: A_MOMENT_MS });
+      await token(renewed, { id: 'tok-new', hash: '2'.repeat(64) });
+      await commit(
+        storage,
+        changes({
+          ...inserting(aTask({ id: aTaskId(1), status: 'assigned', generation: aGeneration(1), assignedTo: working })),
+          agents: [anAgent({ id: connected })],
+          stopsSet: [aStop({ agentId: stopping })],
+        }),
+      );
+      const removed = (after: AgentId | null, lookedMax = 3): Promise<RemovedAgents> =>
+        storage.tasks.transact('remove', (unit) => unit.removeAgents({ beforeMs: OLD_MS, after, lookedMax }));
+      t.strictSame(await removed(null), { agents: [revoked, expired], next: stopping });
+      t.strictSame(await removed(stopping), { agents: [], next: late });
+      t.strictSame(await removed(late), { agents: [], next: null });
+      t.strictSame(await removed(null, 100), { agents: [], next: null }, 'what is left is needed, or not old enough');
+      t.strictSame(
+        (await agents.listAgents({ limit: 10 })).map(({ agent }) => agent.id),
+        [stopping, working, connected, late, good, renewed],
+      );
+      t.notOk((await agents.listTokens({ limit: 20 })).some(({ agentId }) => agentId === revoked || agentId === expired));
+    });
+
+    t.test('R20: one agent is removed by name as soon as nobody can be it', async (t) => {
+      const storage = await openedIn(t, subject);
+      const { agents } = storage;
+      const id = anAgentId();
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'unknown');
+      await agents.addToken(aToken());
+      await commit(storage, changes({ agents: [anAgent()] }));
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'it is connected');
+      await commit(storage, changes({ agents: [anAgent({ connected: false, sessionNumber: 7 })] }));
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'its token is good');
+      await agents.revokeTokens({ agentId: id }, A_MOMENT_MS);
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'removed');
+      t.equal(await agents.getAgent(id), undefined);
+      t.strictSame((await look(storage, (unit) => unit.load({ agents: [id] }))).agents, [], 'nothing remembers it');
+      await agents.addToken(aToken({ id: 'tok-2', hash: '2'.repeat(64) }));
+      t.match((await agents.getAgent(id))?.agent, { sessionNumber: 0 }, 'with the next token it is a new one');
+      t.equal((await agents.listTokens({ limit: 10 })).length, 1);
+    });
+
+    t.test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {
+      const storage = await openedIn(t, subject);
+      const unblocking = { ...ended(1), dependentsAfter: aTaskId(7) };
+      await commit(storage, changes({ inserted: [{ task: unblocking, dueAtMs: A_MOMENT_MS, body: aBody() }] }));
+      await commit(storage, changes({ ...inserting(ended(2)), events: [anEvent({ taskId: aTaskId(9) })] }));
+      t.match(await remove(storage, {}), { tasks: 1 });
+      t.strictSame(await left(storage, 1, 2), [1]);
+      await commit(storage, changes({ updated: [{ task: { ...unblocking, dependentsAfter: null }, dueAtMs: null }] }));
+      t.match(await remove(storage, {}), { tasks: 1 });
+    });
+
+    t.test('nothing is removed by a transaction that fails', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent(), anEvent({ taskId: aTaskId(2) })] }));
+      const failing = storage.tasks.transact('failing', async (unit) => {
+        await unit.remove({ nowMs: 1, endedBeforeMs: A_MOMENT_MS, deadBeforeMs: 0, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 9 });
+        throw new Error('no');
+      });
+      await t.rejects(failing, { message: 'no' });
+      t.equal((await storage.tasks.read(aTaskId(1)))?.events.length, 1);
+    });
+
+    t.test('tombstones and keys go by their age; one that is depended on stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        changes({ ...inserting(ended(1), ended(2)), keys: [aKey(), aKey({ key: 'young', createdAtMs: A_MOMENT_MS })] }),
+      );
+      await remove(storage, { keysBeforeMs: 0 });
+      const waiting = { task: aTask({ id: aTaskId(3), dependsOn: [aTaskId(2)] }), dueAtMs: null, body: aBody() };
+      await commit(storage, changes({ inserted: [waiting] }));
+      const later = { tombstonesBeforeMs: A_MOMENT_MS, keysBeforeMs: A_MOMENT_MS - 1 };
+      t.match(await remove(storage, later), { tombstones: 1, keys: 0 });
+      t.match(await stonesOf(storage, 1, 2), [{ id: aTaskId(2) }]);
+      t.match(await remove(storage, { ...later, keysBeforeMs: A_MOMENT_MS }), { tombstones: 0, keys: 2 });
+    });
+  });
+}

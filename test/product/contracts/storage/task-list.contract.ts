@@ -1,0 +1,86 @@
+/** How every `TaskStore` pages through its tasks. */
+import t from 'tap';
+import type { Task } from '../../../../core/domain/task/task.ts';
+import type { Storage } from '../../../../core/ports/storage.ts';
+import type { TaskQuery } from '../../../../core/ports/task-store.ts';
+import { A_MOMENT_MS, aBody, aTask, aTaskId, anAgentId, anAssignedTask, changes, inserting } from '../fixtures.ts';
+import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+
+/** Ids page by page until one is empty; `between` runs after each page. */
+async function paged(storage: Storage, query: TaskQuery, between: (page: number) => Promise<unknown> = async () => undefined) {
+  const ids: string[] = [];
+  let after: TaskQuery['after'];
+  for (let page = 0; page < 100; page += 1) {
+    const rows = await storage.tasks.list({ ...query, after });
+    const last = rows.at(-1)?.task;
+    if (last === undefined) return ids;
+    ids.push(...rows.map(({ task }) => task.id));
+    after = { createdAtMs: last.createdAtMs, id: last.id };
+    await between(page);
+  }
+  throw new Error('the pages do not end');
+}
+
+const created = (n: number, createdAtMs: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskId(n), createdAtMs, ...over });
+const ids = (...numbers: readonly number[]): string[] => numbers.map(aTaskId);
+
+export function taskListContract(name: string, subject: StorageSubject): void {
+  t.test(`Task list contract: ${name}`, async (t) => {
+    t.test('newest first by time and id, with body and result', async (t) => {
+      const storage = await openedIn(t, subject);
+      const first = { task: created(7, A_MOMENT_MS), dueAtMs: null, body: aBody({ description: 'seven' }) };
+      await commit(storage, changes({ inserted: [first], results: [{ taskId: aTaskId(7), json: '"done"' }] }));
+      await commit(storage, inserting(created(3, A_MOMENT_MS + 2), created(9, A_MOMENT_MS + 1), created(4, A_MOMENT_MS + 1)));
+      t.strictSame((await storage.tasks.list({ limit: 10 })).map(({ task }) => task.id), ids(3, 9, 4, 7)); // prettier-ignore
+      t.strictSame((await storage.tasks.list({ limit: 10 })).at(-1), { task: first.task, body: first.body, result: '"done"' });
+      t.strictSame((await storage.tasks.list({ limit: 2 })).map(({ task }) => task.id), ids(3, 9)); // prettier-ignore
+    });
+
+    t.test('neither skips nor repeats while tasks are added', async (t) => {
+      const storage = await openedIn(t, subject);
+      const numbers = Array.from({ length: 23 }, (_, n) => n + 100);
+      // Five of each moment, so that pages end among equals.
+      await commit(storage, inserting(...numbers.map((n) => created(n, A_MOMENT_MS + Math.floor(n / 5)))));
+      let added = 1_000;
+      const read = await paged(storage, { limit: 4 }, async (page) => {
+        added += 1;
+        await commit(storage, inserting(created(added, A_MOMENT_MS + 1_000 + page), created(page + 1, A_MOMENT_MS + 22)));
+      });
+      const before = new Set<string>(ids(...numbers));
+      t.strictSame(read.filter((id) => before.has(id)), ids(...numbers.toReversed()), 'all that were there from the start, once, in order'); // prettier-ignore
+      t.equal(new Set(read).size, read.length, 'no task twice');
+    });
+
+    t.test('filters, alone and together', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
+      await commit(
+        storage,
+        inserting(
+          created(1, A_MOMENT_MS, { priority: 'urgent' }),
+          created(2, A_MOMENT_MS, { submittedBy: 'tok-2' }),
+          anAssignedTask(a1, { id: aTaskId(3), priority: 'urgent' }),
+          anAssignedTask(a2, { id: aTaskId(4) }),
+          anAssignedTask(a1, { id: aTaskId(5), status: 'completed', deadlineAtMs: null }),
+          created(6, A_MOMENT_MS, { status: 'dead_letter', priority: 'low', submittedBy: "x' OR '1'='1" }),
+        ),
+      );
+      const cases: readonly (readonly [Omit<TaskQuery, 'limit'>, readonly number[]])[] = [
+        [{}, [6, 5, 4, 3, 2, 1]],
+        [{ status: 'queued' }, [2, 1]],
+        [{ status: 'scheduled' }, []],
+        [{ priority: 'urgent' }, [3, 1]],
+        [{ assignedTo: a1 }, [5, 3]],
+        [{ assignedTo: a1, status: 'assigned' }, [3]],
+        [{ submittedBy: 'tok-2' }, [2]],
+        [{ submittedBy: "x' OR '1'='1" }, [6]],
+        [{ priority: 'urgent', status: 'assigned', assignedTo: a1, submittedBy: 'tok-1' }, [3]],
+        [{ priority: 'low', status: 'queued' }, []],
+      ];
+      for (const [query, wanted] of cases) {
+        t.strictSame(await paged(storage, { ...query, limit: 500 }), ids(...wanted), JSON.stringify(query));
+        t.strictSame(await paged(storage, { ...query, limit: 1 }), ids(...wanted), `${JSON.stringify(query)}, one by one`);
+      }
+    });
+  });
+}

@@ -1,0 +1,202 @@
+/**
+ * What whoever answers HTTP for a hub must keep, whatever server carries it and whatever database lies behind it: who may
+ * do what, how a refusal looks, and that a stream of events that is cut and resumed skips none.
+ */
+import t from 'tap';
+import type { HttpHandler } from '../../../../core/ports/hub-transport.ts';
+import type { Role } from '../../../../core/ports/agent-store.ts';
+import type { Changes } from '../../../../core/ports/task-store.ts';
+import { HTTP_ERRORS } from '../../../../core/protocol/http-errors.ts';
+import { aTask, aTaskId, anEvent, changes, inserting } from '../fixtures.ts';
+
+export interface HttpApiSubject {
+  readonly handle: HttpHandler;
+  /** What it believes to be its own name, with the port. */
+  readonly host: string;
+  /** A valid token of each role. */
+  readonly tokens: Readonly<Record<Role, string>>;
+  /** Saves these changes, and tells streams of the commit. */
+  commit(changes: Changes): Promise<void>;
+  close(): Promise<void>;
+}
+
+const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
+const TASK = aTaskId(404);
+
+/** method, address, body, roles: everything there is. `-` is what is open to all. */
+const TABLE: readonly (readonly [method: string, path: string, body: string | null, roles: string])[] = [
+  ['POST', '/api/tasks', '{"description":"x"}', 'submitter operator admin'],
+  ['POST', '/api/tasks/bulk', '{"description":"x"}\n', 'submitter operator admin'],
+  ['GET', '/api/tasks', null, 'submitter viewer operator admin'],
+  ['GET', '/api/tasks/dead-letter', null, 'submitter viewer operator admin'],
+  ['GET', '/api/tasks/stats', null, 'viewer operator admin'],
+  ['GET', `/api/tasks/${TASK}`, null, 'agent submitter viewer operator admin'],
+  ['POST', `/api/tasks/${TASK}/retry`, '', 'operator admin'],
+  ['POST', `/api/tasks/${TASK}/cancel`, '', 'submitter operator admin'],
+  ['POST', `/api/tasks/${TASK}/adopt`, '{"generation":1}', 'operator admin'],
+  ['POST', '/api/admin/push-task', '{"agent_id":"nobody","description":"x"}', 'operator admin'],
+  ['GET', '/api/agents', null, 'viewer operator admin'],
+  ['GET', '/api/agents/nobody', null, 'viewer operator admin'],
+  ['POST', '/api/agents/nobody/drain', '', 'operator admin'],
+  ['POST', '/api/agents/nobody/resume', '', 'operator admin'],
+  ['POST', '/api/agents/nobody/takeover', '', 'operator admin'],
+  ['DELETE', '/api/agents/nobody', null, 'admin'],
+  ['POST', '/api/onboard/register', '{"agent_id":"b1","secret":"no"}', '-'],
+  ['POST', '/admin/enrol-secrets', '', 'admin'],
+  ['POST', '/admin/tokens', '{"name":"x","role":"viewer"}', 'admin'],
+  ['GET', '/admin/tokens', null, 'admin'],
+  ['DELETE', '/admin/tokens/nobody', null, 'admin'],
+  ['GET', `/api/events?task_id=${TASK}`, null, 'submitter viewer operator admin'],
+  ['GET', '/api/schemas', null, 'agent submitter viewer operator admin'],
+  ['GET', '/health', null, '-'],
+];
+
+interface Got {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly error: unknown;
+}
+
+export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubject>): void {
+  /** Asks without reading more than a refusal: the body of a stream never ends. */
+  const ask = async (
+    { handle, host }: HttpApiSubject,
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>> = {},
+    body: string | null = null,
+  ): Promise<Got> => {
+    const type = path.endsWith('/bulk') ? 'application/x-ndjson' : 'application/json';
+    const request = new Request(`http://${host}${path}`, {
+      method,
+      ...(body === null ? {} : { body }),
+      headers: { host, ...(body === null ? {} : { 'content-type': type }), ...headers },
+    });
+    const response = await handle(request, { remoteAddress: '127.0.0.1' });
+    if (response.status < 400) {
+      await response.body?.cancel();
+      return { status: response.status, headers: response.headers, error: null };
+    }
+    const refused = (await response.json()) as Readonly<Record<string, unknown>>;
+    return { status: response.status, headers: response.headers, error: refused['error'] };
+  };
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+  t.test(`HTTP API contract: ${name}`, async (t) => {
+    let subject: HttpApiSubject;
+    t.beforeEach(async () => {
+      subject = await fresh();
+    });
+    t.afterEach(() => subject.close());
+
+    for (const [method, path, body, roles] of TABLE) {
+      t.test(`${method} ${path} is for: ${roles}`, async (t) => {
+        const nobody = await ask(subject, method, path, {}, body);
+        if (roles === '-') t.not(nobody.error, 'unauthorized', 'is open');
+        else t.strictSame([nobody.status, nobody.error], [401, 'unauthorized'], 'needs a token');
+        for (const role of ROLES) {
+          const got = await ask(subject, method, path, bearer(subject.tokens[role]), body);
+          if (roles === '-' || roles.split(' ').includes(role))
+            t.notOk(got.error === 'forbidden' || got.error === 'unauthorized', `${role} may: ${got.status}`);
+          else t.strictSame([got.status, got.error], [403, 'forbidden'], `${role} may not`);
+          t.not(got.status, 500);
+        }
+      });
+    }
+
+    t.test('every answer says what it is and may not be kept or framed', async (t) => {
+      for (const [method, path, body] of [...TABLE, ['GET', '/nowhere', null], ['PUT', '/api/tasks', '{}']] as const) {
+        const { headers } = await ask(subject, method, path, bearer(subject.tokens.admin), body);
+        t.match(headers.get('content-type'), /^(application\/json|text\/event-stream); charset=utf-8$/, path);
+        t.equal(headers.get('x-content-type-options'), 'nosniff');
+        t.equal(headers.get('cache-control'), 'no-store');
+        t.match(headers.get('content-security-policy'), /default-src 'none'/);
+      }
+    });
+
+    t.test('what has no row is refused', async (t) => {
+      const admin = bearer(subject.tokens.admin);
+      for (const path of [
+        '/',
+        '/api',
+        '/api/tasks/',
+        '/api/tasks//',
+        '/API/tasks',
+        '/api/tasks/x/y/z',
+        '/admin',
+        '/metrics',
+        '/ws',
+        '/api/../admin/x',
+        '/%2e%2e/x',
+        '/api/agents/%ff',
+      ]) {
+        const got = await ask(subject, 'GET', path, admin);
+        t.ok(
+          got.status === 404 && typeof got.error === 'string' && got.error in HTTP_ERRORS,
+          `${path}: ${got.status} ${String(got.error)}`,
+        );
+      }
+      for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+        const got = await ask(subject, method, '/api/tasks', admin);
+        t.strictSame([got.status, got.error, got.headers.get('allow')], [405, 'method_not_allowed', 'POST, GET'], method);
+      }
+    });
+
+    t.test('another host or origin is refused before its token is looked at', async (t) => {
+      const { host, tokens } = subject;
+      for (const headers of [
+        { host: 'evil.test' },
+        { host: host.replace(':', '.evil.test:') },
+        { host, origin: 'http://evil.test' },
+        { host, origin: 'null' },
+      ]) {
+        for (const path of ['/health', '/api/tasks', '/nowhere']) {
+          const got = await ask(subject, 'GET', path, { ...headers, ...bearer(tokens.admin) });
+          t.strictSame([got.status, got.error], [403, 'forbidden_origin'], `${JSON.stringify(headers)} ${path}`);
+        }
+      }
+      // What is no name at all a server may refuse before the API sees it.
+      const noName = await ask(subject, 'GET', '/health', { host: `${host}.evil.test`, ...bearer(tokens.admin) });
+      t.match(noName.error, /^(forbidden_origin|validation_failed)$/);
+      t.equal((await ask(subject, 'GET', '/health', { origin: `http://${host}` })).status, 200);
+    });
+
+    t.test('a stream that is cut and resumed anywhere skips none and repeats none', async (t) => {
+      const total = 30;
+      await subject.commit(inserting(aTask()));
+      for (let seq = 1; seq <= total; seq += 3) {
+        await subject.commit(changes({ events: [0, 1, 2].map((n) => anEvent({ seq: seq + n, event: 'progress' })) }));
+      }
+      const all = await readIds(subject, '0', total);
+      t.equal(all.length, total);
+      t.strictSame(
+        all,
+        [...all].sort((a, b) => a - b),
+        'in id order',
+      );
+      for (let cut = 1; cut < total; cut += 1) {
+        const before = await readIds(subject, '0', cut);
+        const after = await readIds(subject, String(before.at(-1)), total - cut);
+        t.strictSame([...before, ...after], all, `cut after ${cut}`);
+      }
+    });
+  });
+}
+
+/** The ids of the first `count` events after `lastId`; then the stream is cut. */
+async function readIds({ handle, host, tokens }: HttpApiSubject, lastId: string, count: number): Promise<readonly number[]> {
+  const headers = { host, authorization: `Bearer ${tokens.viewer}`, 'last-event-id': lastId };
+  const response = await handle(new Request(`http://${host}/api/events`, { headers }), { remoteAddress: '127.0.0.1' });
+  const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const ids = [...text.matchAll(/^id: (\d+)\n(?=event: (?!gap))/gm)].map((match) => Number(match[1]));
+    if (ids.length >= count) {
+      await reader.cancel();
+      return ids.slice(0, count);
+    }
+    const chunk = await reader.read();
+    if (chunk.done) return ids;
+    text += chunk.value;
+  }
+}

@@ -1,0 +1,266 @@
+/** What a `HubTransport` on real sockets must do with HTTP beyond one short answer. */
+import { Agent, request as ask, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
+import { connect } from 'node:net';
+import type { Test } from 'tap';
+import { eventInbox } from '../files/event-inbox.ts';
+import { wireRoom, type WireSubject } from './wire-room.ts';
+
+interface Got {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+const answerTo = (port: number, options: RequestOptions, body: string | Buffer = ''): Promise<Got> =>
+  new Promise((resolve, reject) => {
+    const asking = ask({ port, host: '127.0.0.1', agent: false, ...options }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+      response.on('error', reject);
+    });
+    asking.on('error', reject);
+    asking.end(body);
+  });
+
+/** Begins a request and answers its response, of which nothing is read yet. */
+const begin = (port: number, options: RequestOptions = {}): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    ask({ port, host: '127.0.0.1', agent: false, ...options }, resolve)
+      .on('error', reject)
+      .end();
+  });
+
+const text = (chunk: string): Uint8Array => new TextEncoder().encode(chunk);
+const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Has the body of a request in full, or the error that ended it. */
+const bodyOf = (request: Request): Promise<string> =>
+  request.text().then(
+    (all) => all,
+    (thrown: unknown) => `broken off: ${String(thrown)}`,
+  );
+
+export const httpTests = async (t: Test, subject: WireSubject): Promise<void> => {
+  await t.test('passes on method, address, every header and the body, also after a wait', async (t) => {
+    const room = await wireRoom(t, subject, {
+      http: async (request, peer) => {
+        await aTurn();
+        const { method, url, headers } = request;
+        const [body, path] = [await request.text(), new URL(url)];
+        return Response.json({ method, path: path.pathname, query: path.search, headers: [...headers], body, from: peer.remoteAddress });
+      },
+    });
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x-many-${n}`, `${n}`]));
+    const body = 'é'.repeat(150_000);
+    const { text } = await answerTo(
+      room.port,
+      { method: 'PATCH', path: '/a%20b/c?x=1&x=2', headers: { host: 'named.example:1', 'x-twice': ['one', 'two'], ...many } },
+      body,
+    );
+    const seen = JSON.parse(text) as { readonly headers: readonly (readonly [string, string])[]; readonly body: string };
+    t.match(seen, { method: 'PATCH', path: '/a%20b/c', query: '?x=1&x=2', from: '127.0.0.1' });
+    t.ok(seen.body === body, 'the whole body');
+    t.match(Object.fromEntries(seen.headers), { host: 'named.example:1', 'x-twice': 'one, two', ...many });
+  });
+
+  await t.test('gives a Request in all its members', async (t) => {
+    const room = await wireRoom(t, subject, {
+      http: async (request) => {
+        const twin = request.clone();
+        const isOne = request instanceof Request && request.signal instanceof AbortSignal && !request.bodyUsed;
+        return Response.json([isOne, await request.json(), await twin.json(), request.bodyUsed]);
+      },
+    });
+    const { text } = await answerTo(room.port, { method: 'POST' }, '{"a":1}');
+    t.same(JSON.parse(text), [true, { a: 1 }, { a: 1 }, true]);
+  });
+
+  await t.test('answers with status, headers and length; HEAD and 204 without a body; OPTIONS like any other', async (t) => {
+    const room = await wireRoom(t, subject, {
+      http: ({ method, url }) => {
+        const status = new URL(url).pathname === '/none' ? 204 : 418;
+        const headers = [['x-kind', 'test'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']] as [string, string][]; // prettier-ignore
+        return new Response(status === 204 || method === 'HEAD' ? null : `for ${method}`, { status, headers });
+      },
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    t.teardown(() => agent.destroy());
+    const got = async (method: string, path = '/'): Promise<Got> => answerTo(room.port, { method, path, agent });
+    t.match(await got('GET'), { status: 418, text: 'for GET', headers: { 'x-kind': 'test', 'set-cookie': ['a=1', 'b=2'], 'content-length': '7' } }); // prettier-ignore
+    t.match(await got('HEAD'), { status: 418, text: '', headers: { 'x-kind': 'test' } });
+    t.match(await got('OPTIONS'), { status: 418, text: 'for OPTIONS' });
+    t.match(await got('DELETE', '/none'), { status: 204, text: '' });
+    t.match(await got('GET'), { status: 418, text: 'for GET' }, 'on the one connection, which was kept');
+    t.equal(Object.values(agent.freeSockets).flat().length, 1);
+  });
+
+  await t.test('an answer before the body was read reaches its peer, and the next request its own', async (t) => {
+    const room = await wireRoom(t, subject, {
+      http: ({ method }) => (method === 'POST' ? new Response('too large', { status: 413 }) : new Response('hello')),
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    t.teardown(() => agent.destroy());
+    for (const bytes of [100, 300_000]) {
+      const refused = await answerTo(room.port, { method: 'POST', agent }, Buffer.alloc(bytes));
+      t.match(refused, { status: 413, text: 'too large' }, `${bytes} bytes`);
+      t.match(await answerTo(room.port, { agent }), { status: 200, text: 'hello' });
+    }
+  });
+
+  await t.test('gives a body as it comes, and does not take in what nobody reads', async (t) => {
+    const asked = eventInbox<Request>();
+    const answered = eventInbox<string>();
+    const room = await wireRoom(t, subject, {
+      http: async (request) => {
+        asked.put(request);
+        return new Response(await answered.next('what to answer'));
+      },
+    });
+    const socket = connect(room.port, '127.0.0.1');
+    t.teardown(() => socket.destroy());
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
+    const request = await asked.next('the request, before its end');
+    const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+    t.equal(new TextDecoder().decode((await reader.read()).value), 'first');
+    // Far more than any buffer between: the peer has to wait.
+    const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(0x100000), Buffer.from('\r\n')]);
+    for (let n = 0; n < 40; n += 1) socket.write(chunk);
+    socket.write('0\r\n\r\n');
+    for (let turn = 0; turn < 2_000; turn += 1) await aTurn();
+    t.ok(socket.writableLength > 20 * 0x100000, `${socket.writableLength} bytes wait at the peer`);
+    let bytes = 0;
+    for (let next = await reader.read(); !next.done; next = await reader.read()) bytes += next.value.byteLength;
+    t.equal(bytes, 40 * 0x100000);
+    const response = new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
+    answered.put('done');
+    t.match(await response, /^HTTP\/1\.1 200 [\s\S]*done/);
+  });
+
+  await t.test('refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it', async (t) => {
+    const served: string[] = [];
+    const room = await wireRoom(t, subject, {
+      http: async (request) => {
+        served.push(`${request.method} ${new URL(request.url).pathname}`);
+        return new Response(await request.text());
+      },
+    });
+    const hidden = 'POST /hidden HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n';
+    const heads: readonly (readonly [string, readonly string[]])[] = [
+      ['POST', ['Content-Length: 0', `Content-Length: ${hidden.length}`]],
+      ['POST', [`Content-Length: ${hidden.length}`, 'Content-Length: 0']],
+      ['POST', ['Content-Length: 0', 'X-Between: y', 'content-length: 0']],
+      ['GET', ['Content-Length: 0', `Content-Length: ${hidden.length}`]],
+      ['POST', ['Content-Length: 5', 'Transfer-Encoding: chunked']],
+      ['POST', ['Transfer-Encoding: chunked', `Content-Length: ${hidden.length}`]],
+      ['POST', ['Transfer-Encoding: identity']],
+    ];
+    for (const [method, lengths] of heads) {
+      const socket = connect(room.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      let answer = '';
+      const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+      socket.on('data', (chunk) => (answer += chunk.toString()));
+      socket.write([`${method} /outer HTTP/1.1`, 'Host: x', ...lengths, '', hidden].join('\r\n'));
+      await ended;
+      t.match(answer, /^HTTP\/1\.1 400 /, lengths.join(' + '));
+      t.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, 'one answer');
+    }
+    // The headers of a broken chunked body may be served before its first chunk is read.
+    t.same(
+      served.filter((one) => one !== 'POST /outer'),
+      [],
+    );
+  });
+
+  await t.test('a peer that goes in the middle of its body breaks it off', async (t) => {
+    const bodies = eventInbox<string>();
+    const room = await wireRoom(t, subject, {
+      http: async (request) => {
+        bodies.put('begun');
+        bodies.put(await bodyOf(request));
+        return new Response('nobody hears this');
+      },
+    });
+    const socket = connect(room.port, '127.0.0.1');
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf');
+    await bodies.next('the request');
+    socket.destroy();
+    t.match(await bodies.next('the end of its body'), /^broken off: /);
+  });
+
+  await streamTests(t, subject);
+};
+
+const streamTests = async (t: Test, subject: WireSubject): Promise<void> => {
+  await t.test('sends a stream as it is made, to its end', async (t) => {
+    const chunks = eventInbox<string | null>();
+    const body = (): ReadableStream<Uint8Array> =>
+      new ReadableStream({
+        async pull(controller) {
+          const chunk = await chunks.next('a chunk');
+          if (chunk === null) controller.close();
+          else controller.enqueue(text(chunk));
+        },
+      });
+    const room = await wireRoom(t, subject, { http: () => new Response(body(), { headers: { 'content-type': 'text/event-stream' } }) });
+    chunks.put('one\n');
+    const response = await begin(room.port);
+    t.match(response.headers, { 'content-type': 'text/event-stream', 'transfer-encoding': 'chunked' });
+    const heard: string[] = [];
+    const ended = new Promise<void>((resolve) => response.on('end', resolve));
+    for (const next of ['two\n', 'three\n', null]) {
+      heard.push(await new Promise<string>((resolve) => response.once('data', (data: Buffer) => resolve(data.toString()))));
+      chunks.put(next);
+    }
+    await ended;
+    t.same(heard, ['one\n', 'two\n', 'three\n']);
+  });
+
+  await t.test('a stream is made no faster than its peer reads, and cancelled when the peer goes', async (t) => {
+    let made = 0;
+    const cancelled = eventInbox<true>();
+    const chunk = new Uint8Array(100_000);
+    const body = (): ReadableStream<Uint8Array> =>
+      new ReadableStream({
+        pull(controller) {
+          made += 1;
+          controller.enqueue(chunk);
+        },
+        cancel: () => cancelled.put(true),
+      });
+    const room = await wireRoom(t, subject, { http: () => new Response(body()) });
+    const response = await begin(room.port);
+    response.pause();
+    let before = -1;
+    // The buffers between take some megabytes; then nothing is made any more.
+    while (before !== made) {
+      before = made;
+      for (let turn = 0; turn < 500; turn += 1) await aTurn();
+    }
+    t.ok(made < 500, `${made} chunks of 100 kB were made for a peer that reads none`);
+    response.destroy();
+    await cancelled.next('the end of the stream');
+    t.ok(made < 500);
+  });
+
+  await t.test('a stream that fails ends as what is not whole', async (t) => {
+    const body = (): ReadableStream<Uint8Array> =>
+      new ReadableStream({
+        async pull(controller) {
+          controller.enqueue(text('some'));
+          for (let turn = 0; turn < 20; turn += 1) await aTurn();
+          controller.error(new Error('planted'));
+        },
+      });
+    const room = await wireRoom(t, subject, { http: () => new Response(body()) });
+    const response = await begin(room.port);
+    const end = new Promise<string>((resolve) => {
+      response.on('error', () => resolve('cut'));
+      response.on('end', () => resolve('whole'));
+    });
+    response.resume();
+    t.equal(await end, 'cut');
+    t.equal((await begin(room.port)).statusCode, 200, 'and others are served');
+  });
+};

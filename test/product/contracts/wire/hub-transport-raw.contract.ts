@@ -1,0 +1,155 @@
+/** What a `HubTransport` on real sockets must withstand from peers that break the rules. */
+import { connect } from 'node:net';
+import type { Test } from 'tap';
+import type { TransportEvents } from '../../../../core/ports/hub-transport.ts';
+import { eventInbox } from '../files/event-inbox.ts';
+import { BINARY, PING, rawPeer, TEXT } from './raw-peer.ts';
+import { nextOf } from './wire-recorders.ts';
+import { FRAME_BYTES_MAX, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
+
+const UNMASKED = 'a frame without a mask';
+/** What may wait in a socket that floods, what may be read from it at once on top of that, and when it must have ended. */
+const QUEUE_BYTES_MAX = 500_000;
+const READ_BYTES = 524_288;
+const FLOOD_BYTES = 67_108_864;
+/** A masked ping with the longest payload that it may have. */
+const PING_OF_125 = Buffer.concat([Buffer.from([0x80 | PING, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125, 'p')]);
+
+export interface RawSubject extends WireSubject {
+  /** It reads a frame without a mask as if it had one, so that only its garbled text may show it. */
+  readonly takesUnmasked?: boolean;
+}
+
+export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> => {
+  await t.test('closes a socket with 1003 for a binary frame, and delivers nothing of it or after it', async (t) => {
+    const room = await wireRoom(t, subject);
+    const peer = await rawPeer(room.port);
+    await nextOf(room.hubSaw, 'open');
+    peer.frame(BINARY, 'x');
+    peer.frame(TEXT, 'after');
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1003);
+    t.equal(await peer.closeCode, 1003);
+    peer.socket.destroy();
+    t.same(room.hubSaw.left, []);
+  });
+
+  await t.test('puts a message in pieces together, and holds its sum against the limit', async (t) => {
+    const room = await wireRoom(t, subject);
+    const peer = await rawPeer(room.port);
+    await nextOf(room.hubSaw, 'open');
+    peer.frame(TEXT, 'one ', { fin: false });
+    peer.frame(0, 'message');
+    t.equal((await nextOf(room.hubSaw, 'frame')).text, 'one message');
+    peer.frame(TEXT, 'x'.repeat(FRAME_BYTES_MAX), { fin: false });
+    peer.frame(0, 'y');
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
+    peer.socket.destroy();
+  });
+
+  const broken: readonly (readonly [string, (peer: Awaited<ReturnType<typeof rawPeer>>) => void])[] = [
+    ['text that is not UTF-8', (peer) => peer.frame(TEXT, Buffer.from([0xff, 0xfe]))],
+    [UNMASKED, (peer) => peer.frame(TEXT, 'bare', { masked: false })],
+    ['an opcode that does not exist', (peer) => peer.frame(5, 'what')],
+    ['compressed frames, which nobody agreed on', (peer) => void peer.socket.write(Buffer.from([0xc1, 0x80, 0, 0, 0, 0]))],
+    ['noise', (peer) => void peer.socket.write(Buffer.alloc(4_096, 0xa5))],
+    ['a reset', (peer) => void peer.socket.resetAndDestroy()],
+    ['the end of its half of TCP, and silence', (peer) => void peer.socket.end()],
+  ];
+  await t.test('ends a socket once, and no other, for', async (t) => {
+    for (const [what, does] of broken) {
+      const skip = what === UNMASKED && subject.takesUnmasked === true ? 'this transport does not look at the mask bit' : false;
+      await t.test(what, { skip }, async (t) => {
+        const room = await wireRoom(t, subject);
+        const peer = await rawPeer(room.port);
+        await nextOf(room.hubSaw, 'open');
+        does(peer);
+        await nextOf(room.hubSaw, 'gone');
+        peer.socket.destroy();
+        await roundTrip(t, subject, room);
+        t.same(room.hubSaw.left, []);
+      });
+    }
+  });
+
+  await t.test('takes a ping as a sign of life, and passes on x-forwarded-for as given', async (t) => {
+    const room = await wireRoom(t, subject);
+    const peer = await rawPeer(room.port, ['X-Forwarded-For: 10.0.0.9, 10.0.0.1']);
+    t.equal((await nextOf(room.hubSaw, 'open')).connection.forwardedFor, '10.0.0.9, 10.0.0.1');
+    peer.frame(PING, 'hm');
+    await nextOf(room.hubSaw, 'pong');
+    peer.socket.destroy();
+    await nextOf(room.hubSaw, 'gone');
+  });
+
+  await t.test('ends a socket that floods pings and reads no pong, whether or not it has said anything', async (t) => {
+    for (const first of [null, 'hello']) {
+      const ended = eventInbox<number>();
+      const transport = subject.transport();
+      t.teardown(() => transport.close(1001, 'the test is over'));
+      let waitingBytes = 0;
+      const events: TransportEvents = {
+        onOpen: () => undefined,
+        onFrame: () => undefined,
+        onPong: (connection) => (waitingBytes = Math.max(waitingBytes, connection.bufferedBytes())),
+        onGone: (_, code) => ended.put(code),
+      };
+      const { port } = await transport.listen(openToAll({ socketQueueBytesMax: QUEUE_BYTES_MAX }), events);
+      const peer = await rawPeer(port);
+      if (first !== null) peer.frame(TEXT, first);
+      peer.socket.pause();
+      const pings = Buffer.concat(Array.from({ length: 500 }, () => PING_OF_125));
+      let sent = 0;
+      // The system's own buffers take some megabytes of pongs before any waits here.
+      while (sent < FLOOD_BYTES && ended.left.length === 0 && peer.socket.writable) {
+        await new Promise<void>((resolve) => peer.socket.write(pings, () => resolve()));
+        sent += pings.byteLength;
+      }
+      if (ended.left.length === 0 && sent >= FLOOD_BYTES) {
+        t.fail(`after ${sent} bytes of pings the socket is open, and ${waitingBytes} bytes wait in it`);
+      } else {
+        // A transport may bound pongs by their number and cut the connection.
+        t.ok([1006, 1013].includes(await ended.next('the end of the flooding socket')));
+        t.ok(waitingBytes <= QUEUE_BYTES_MAX + READ_BYTES, `${waitingBytes} bytes waited`);
+      }
+      peer.socket.destroy();
+    }
+  });
+
+  await t.test('does not wait for a peer that answers no close', async (t) => {
+    const room = await wireRoom(t, subject);
+    const peer = await rawPeer(room.port);
+    const { connection } = await nextOf(room.hubSaw, 'open');
+    connection.ping();
+    const from = performance.now();
+    connection.close(4001, 'replaced');
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 4001, 'gone, and no pong before it');
+    t.ok(performance.now() - from < 2_000);
+    t.equal(await peer.closeCode, 4001);
+    peer.socket.destroy();
+  });
+
+  await t.test('closes within its bound while peers of all kinds hang', async (t) => {
+    const room = await wireRoom(t, subject, { http: () => new Promise<Response>(() => undefined) });
+    const silent = await rawPeer(room.port);
+    await nextOf(room.hubSaw, 'open');
+    const notReading = await rawPeer(room.port);
+    const { connection } = await nextOf(room.hubSaw, 'open');
+    notReading.socket.pause();
+    for (let n = 0; n < 30; n += 1) connection.send('x'.repeat(100_000));
+    const speechless = connect(room.port, '127.0.0.1');
+    const waiting = connect(room.port, '127.0.0.1');
+    const halfRequest = connect(room.port, '127.0.0.1');
+    for (const socket of [speechless, waiting, halfRequest]) socket.on('error', () => undefined);
+    waiting.write(`GET /never HTTP/1.1\r\nHost: 127.0.0.1:${room.port}\r\n\r\n`);
+    await new Promise<void>((resolve) => halfRequest.write('POST /api HTTP/1.1\r\nContent-Le', () => resolve()));
+
+    const from = performance.now();
+    await room.transport.close(1012, 'restart');
+    t.ok(performance.now() - from < 5_000);
+    t.same(
+      room.hubSaw.left.map((saw) => saw.kind === 'gone' && saw.code),
+      [1012, 1012],
+    );
+    for (const socket of [silent.socket, notReading.socket, speechless, waiting, halfRequest]) socket.destroy();
+  });
+};

@@ -1,0 +1,266 @@
+/** What every `HubTransport` must do. Real ones also show, by `rawPeer`, that they stand up to what no link of ours does. */
+import type { Test } from 'tap';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import type { HubTransport } from '../../../../core/ports/hub-transport.ts';
+import { httpTests } from './hub-transport-http.contract.ts';
+import { rawPeerTests, type RawSubject } from './hub-transport-raw.contract.ts';
+import { hubRecorder, linkRecorder, nextOf } from './wire-recorders.ts';
+import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom } from './wire-room.ts';
+
+export interface HubTransportSubject extends RawSubject {
+  /** HTTP to the port. */
+  fetch(url: string, init?: RequestInit): Promise<Response>;
+  /** Asks for a socket as a page of `origin` would: 101, or the status of the refusal. Lets go of it again. */
+  upgradeStatus(url: string, origin?: string): Promise<number>;
+  /** Whether TCP sockets can reach it; else the tests with misbehaving peers are skipped. */
+  readonly onTcp: boolean;
+}
+
+const codeOf = async (doing: Promise<unknown>): Promise<unknown> =>
+  doing.then(
+    () => 'nothing was thrown',
+    (thrown: unknown) => (AgentcomError.is(thrown) ? thrown.code : thrown),
+  );
+
+const listenAgain = (transport: HubTransport, port: number) => transport.listen(openToAll({ port }), hubRecorder().events);
+
+/** Runs the suite; `name` tells which adapter it is in the output. */
+export const hubTransportContract = async (t: Test, name: string, subject: HubTransportSubject): Promise<void> => {
+  await t.test(`HubTransport contract: ${name}`, async (t) => {
+    await framesTests(t, subject);
+    await endTests(t, subject);
+    await doorTests(t, subject);
+    await lifeTests(t, subject);
+    await t.test('over HTTP', { skip: subject.onTcp ? false : 'nothing to reach by TCP' }, (t) => httpTests(t, subject));
+    await t.test('with misbehaving peers', { skip: subject.onTcp ? false : 'nothing to reach by TCP' }, (t) => rawPeerTests(t, subject));
+  });
+};
+
+const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
+  await t.test('delivers frames in order, both ways, after onOpen', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { events, saw } = linkRecorder();
+    // Sent in the same breath as the opening: the hub must not see the frame first.
+    const link = subject.link.connect(
+      { url: room.url, frameBytesMax: FRAME_BYTES_MAX },
+      { ...events, onOpen: () => void link.send('first') },
+    );
+    t.teardown(() => link.destroy());
+    const { connection } = await nextOf(room.hubSaw, 'open');
+    t.equal((await nextOf(room.hubSaw, 'frame')).text, 'first');
+
+    const sent = Array.from({ length: 500 }, (_, n) => `${n} ${'é'.repeat(n % 300)}`);
+    t.ok(sent.every((text) => link.send(text) && connection.send(text)));
+    const up: string[] = [];
+    const down: string[] = [];
+    for (const _ of sent) {
+      up.push((await nextOf(room.hubSaw, 'frame')).text);
+      down.push((await nextOf(saw, 'frame')).text);
+    }
+    t.same(up, sent);
+    t.same(down, sent);
+    t.equal(connection.bufferedBytes(), 0);
+  });
+
+  await t.test('takes a frame of the limit and closes the socket for one byte more', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { link, linkSaw } = await join(t, subject, room);
+    const fits = 'é'.repeat(FRAME_BYTES_MAX / 2);
+    link.send(fits);
+    t.equal((await nextOf(room.hubSaw, 'frame')).text, fits);
+    link.send(`${fits}x`);
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009, 'the hub is told why, whatever the peer sees');
+    t.equal((await nextOf(linkSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
+  });
+
+  await t.test('R20: closes a socket that sends more than it may before it has identified, and takes all of it after', async (t) => {
+    const room = await wireRoom(t, subject, { unidentifiedBytesMax: 1_500 });
+    const stranger = await join(t, subject, room);
+    stranger.link.send('x'.repeat(900));
+    t.equal((await nextOf(room.hubSaw, 'frame')).text.length, 900);
+    stranger.link.send('x'.repeat(900));
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
+    await nextOf(stranger.linkSaw, 'gone');
+
+    const { connection, link } = await join(t, subject, room);
+    link.send('x'.repeat(900));
+    await nextOf(room.hubSaw, 'frame');
+    connection.identified();
+    for (let n = 0; n < 5; n += 1) {
+      link.send('x'.repeat(FRAME_BYTES_MAX));
+      t.equal((await nextOf(room.hubSaw, 'frame')).text.length, FRAME_BYTES_MAX);
+    }
+  });
+
+  await t.test('closes a socket with 1013 when more waits in it than the bound', async (t) => {
+    const room = await wireRoom(t, subject, { socketQueueBytesMax: 500_000 });
+    const { connection } = await join(t, subject, room, 1_000_000);
+    const chunk = 'x'.repeat(100_000);
+    let sent = 0;
+    // The system's own buffers take some megabytes before anything waits here; without a pause they cannot drain.
+    while (sent < 1_000 && connection.send(chunk)) sent += 1;
+    t.ok(sent < 1_000, 'in the end the frame is refused');
+    t.ok(sent >= 5, 'the bound itself may wait');
+    t.equal(connection.send('more'), false);
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1013);
+  });
+
+  await t.test('tells signs of life, peers and ids', async (t) => {
+    const room = await wireRoom(t, subject);
+    const one = await join(t, subject, room);
+    const two = await join(t, subject, room);
+    t.not(one.connection.id, two.connection.id);
+    t.equal(one.connection.remoteAddress, '127.0.0.1');
+    t.equal(one.connection.forwardedFor, null);
+    two.connection.ping();
+    t.equal((await nextOf(room.hubSaw, 'pong')).connection, two.connection);
+  });
+};
+
+const endTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
+  await t.test('calls onGone once when the peer ends, and takes nothing more', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { connection, link } = await join(t, subject, room);
+    link.send('last word');
+    link.destroy();
+    const seen = [await room.hubSaw.next('the last word or the end'), ...room.hubSaw.left];
+    if (seen.at(-1)?.kind !== 'gone') seen.push(await nextOf(room.hubSaw, 'gone'));
+    t.match(seen.at(-1), { kind: 'gone', connection: { id: connection.id }, code: 1006 });
+
+    t.equal(connection.send('into the void'), false);
+    connection.ping();
+    connection.close(1000, 'too late');
+    connection.close(1000, 'too late');
+    await roundTrip(t, subject, room);
+    t.same(room.hubSaw.left, []);
+  });
+
+  await t.test('closes with code and reason; nothing but onGone follows, once', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { connection, link, linkSaw } = await join(t, subject, room);
+    for (let n = 0; n < 50; n += 1) link.send(`${n}`);
+    await nextOf(room.hubSaw, 'frame');
+    const beforeClose = room.hubSaw.left.length;
+    connection.close(4001, 'replaced');
+    connection.close(4002, 'again');
+    t.equal(connection.send('after the close'), false);
+    t.match(await nextOf(linkSaw, 'gone'), { code: 4001, reason: 'replaced' });
+    await roundTripAfterGone(t, subject, room, connection.id, beforeClose);
+  });
+
+  await t.test('cuts a reason that is too long, between characters', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { connection, linkSaw } = await join(t, subject, room);
+    connection.close(1008, '€'.repeat(100));
+    const { code, reason } = await nextOf(linkSaw, 'gone');
+    t.equal(code, 1008);
+    t.match(reason, /^€+$/);
+  });
+};
+
+/** The frames that were there at the close may come first; then `onGone` of this connection, and no more of it. */
+const roundTripAfterGone = async (
+  t: Test,
+  subject: HubTransportSubject,
+  room: Awaited<ReturnType<typeof wireRoom>>,
+  id: number,
+  framesLeft: number,
+): Promise<void> => {
+  for (let n = 0; n < framesLeft; n += 1) await nextOf(room.hubSaw, 'frame');
+  t.match(await nextOf(room.hubSaw, 'gone'), { connection: { id }, code: 4001 });
+  await roundTrip(t, subject, room);
+  t.same(room.hubSaw.left, []);
+};
+
+const doorTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
+  await t.test('answers HTTP on the port of the sockets', async (t) => {
+    const seen: string[] = [];
+    const room = await wireRoom(t, subject, {
+      http: async (request, peer) => {
+        seen.push(`${request.method} ${new URL(request.url).pathname} ${await request.text()} ${peer.remoteAddress}`);
+        return new Response('made', { status: 201, headers: { 'x-kind': 'test' } });
+      },
+    });
+    await join(t, subject, room);
+    const response = await subject.fetch(`http://127.0.0.1:${room.port}/api/tasks`, { method: 'POST', body: 'body' });
+    t.match(
+      { status: response.status, kind: response.headers.get('x-kind'), text: await response.text() },
+      { status: 201, kind: 'test', text: 'made' },
+    );
+    t.same(seen, ['POST /api/tasks body 127.0.0.1']);
+  });
+
+  await t.test('upgrades on /ws only, for allowed names only, up to the bound', async (t) => {
+    const asked: unknown[] = [];
+    const room = await wireRoom(t, subject, {
+      socketsMax: 1,
+      isAllowedOrigin: (headers) => asked.push(headers) > 0 && headers.origin !== 'http://evil.example',
+    });
+    t.equal(await subject.upgradeStatus(`${room.url}s`), 404);
+    t.equal(await subject.upgradeStatus(room.url, 'http://evil.example'), 403);
+    t.same(asked, [{ host: `127.0.0.1:${room.port}`, origin: 'http://evil.example' }]);
+    const { link } = await join(t, subject, room);
+    t.equal(await subject.upgradeStatus(room.url), 503);
+    link.destroy();
+    await nextOf(room.hubSaw, 'gone');
+    t.equal(await subject.upgradeStatus(room.url), 101);
+  });
+
+  await t.test('refuses what is new after refuseNew, and goes on with what is open', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { connection, link, linkSaw } = await join(t, subject, room);
+    room.transport.refuseNew();
+    t.equal(await subject.upgradeStatus(room.url), 503);
+    t.equal((await subject.fetch(`http://127.0.0.1:${room.port}/health`)).status, 503);
+    link.send('still here');
+    t.equal((await nextOf(room.hubSaw, 'frame')).text, 'still here');
+    connection.send('so are we');
+    t.equal((await nextOf(linkSaw, 'frame')).text, 'so are we');
+  });
+};
+
+const lifeTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
+  await t.test('names the address when it cannot listen, and can try again', async (t) => {
+    const first = await wireRoom(t, subject);
+    const other = subject.transport();
+    t.teardown(() => other.close(1001, 'over'));
+    const busy = await listenAgain(other, first.port).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    t.match(busy, { code: 'AC_PORT_BUSY', message: new RegExp(`127\\.0\\.0\\.1:${first.port}`) });
+    t.equal(await codeOf(listenAgain(other, 70_000)), 'AC_LISTEN');
+    t.ok((await listenAgain(other, 0)).port > 0);
+  });
+
+  await t.test('listens once only, until closed', async (t) => {
+    const room = await wireRoom(t, subject);
+    t.equal(await codeOf(listenAgain(room.transport, 0)), 'AC_INTERNAL');
+    await join(t, subject, room);
+    await room.transport.close(1012, 'restart');
+    t.equal((await listenAgain(room.transport, room.port)).port, room.port);
+  });
+
+  await t.test('closes twice, at once and before listening; the port is free and every onGone called', async (t) => {
+    const idle = subject.transport();
+    await Promise.all([idle.close(1001, 'never opened'), idle.close(1001, 'never opened')]);
+
+    const room = await wireRoom(t, subject);
+    const joined = [await join(t, subject, room), await join(t, subject, room)];
+    await Promise.all([room.transport.close(1012, 'restart'), room.transport.close(1001, 'second'), room.transport.close(1001, 'third')]);
+    t.same(
+      room.hubSaw.left.map((saw) => [saw.kind, saw.kind === 'gone' && saw.code]),
+      [
+        ['gone', 1012],
+        ['gone', 1012],
+      ],
+    );
+    for (const { linkSaw } of joined) t.match(await nextOf(linkSaw, 'gone'), { code: 1012, reason: 'restart' });
+    await room.transport.close(1001, 'again');
+
+    const next = subject.transport();
+    t.teardown(() => next.close(1001, 'over'));
+    t.equal((await listenAgain(next, room.port)).port, room.port);
+    t.equal(room.hubSaw.left.length, 2);
+  });
+};

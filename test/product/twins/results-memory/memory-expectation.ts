@@ -1,0 +1,170 @@
+/** One assignment whose files in memory are awaited. */
+import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
+import type { Clock, Timer } from '../../../../core/ports/clock.ts';
+import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { FlatNames, ResultSighting } from '../../../../core/ports/result-inbox.ts';
+import {
+  readProgress,
+  readResult,
+  RESULT_FILE_BYTES_MAX,
+  unfinishedLeftMs,
+  type Unfinished,
+} from '../../../../core/protocol/agent-files.ts';
+import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
+
+export interface MemoryExpectationOptions {
+  readonly name: Assignment;
+  readonly flat: FlatNames;
+  readonly files: MemoryFiles;
+  readonly clock: Clock;
+  readonly resultStillMs: number;
+  /** Whether no other assignment of its task is expected. */
+  isAlone(): boolean;
+  /** Nobody can read the folders now. */
+  isRefused(): boolean;
+  onSighting(sighting: ResultSighting): void;
+}
+
+export interface MemoryExpectation {
+  readonly name: Assignment;
+  readonly flat: FlatNames;
+  /** Looks soon, not from inside this call. */
+  poke(): void;
+  look(): Promise<void>;
+  end(): void;
+}
+
+export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpectation {
+  const { name, files, clock, resultStillMs, isAlone } = options;
+  const ownDir = `results/${assignmentText(name)}`;
+  const own = (file: string): string => `${ownDir}/${name.taskId}.${file}`;
+  const flat = (file: string): string => `results/${name.taskId}.${file}`;
+  let isEnded = false;
+  let isPoked = false;
+  let hasToldStarted = false;
+  let toldResult: number | null = null;
+  let trace: string | null = null;
+  let unfinished: (Unfinished & { readonly stamp: number }) | null = null;
+  /** Since when each waits who asked for a look, oldest first: the run is over. */
+  let askedAtMs: readonly number[] = [];
+  let again: Timer | null = null;
+  const progressRead = new Map<string, number>();
+  let waiters: (() => void)[] = [];
+
+  const tell = (sighting: ResultSighting): void => {
+    if (!isEnded) options.onSighting(sighting);
+  };
+
+  function lookOnce(tellAgain: boolean): void {
+    if (options.isRefused()) return;
+    again?.cancel();
+    again = null;
+    if (isAlone()) takeFlatFiles();
+    if ((tellAgain || !hasToldStarted) && files.read(own('started')) !== null) {
+      hasToldStarted = true;
+      tell({ kind: 'started', name });
+    }
+    tellProgress(own('progress'));
+    if (isAlone() && options.flat === 'all') tellProgress(flat('progress'));
+    tellResult(tellAgain);
+    tellChange();
+    const waiting = waiters;
+    waiters = [];
+    for (const wake of waiting) wake();
+  }
+
+  function takeFlatFiles(): void {
+    for (const file of ['started', 'json']) {
+      const found = files.read(flat(file));
+      if (found !== null) takeFlatFile(file, found);
+    }
+  }
+
+  function takeFlatFile(file: string, found: MemoryFile): void {
+    const read = readResult(found.text);
+    if (file === 'json' && read.kind === 'unreadable' && files.read(own(file)) === null && leftMs(found) > 0) return;
+    const named = read.kind === 'object' ? read.value['generation'] : undefined;
+    const generation = named ?? name.generation;
+    if (named === undefined && options.flat === 'named') refuse(file, 'It names no generation, and an earlier run may be alive.');
+    else if (String(generation) !== String(name.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
+    else if (files.read(own(file)) !== null) refuse(file, `There is one in the folder of ${assignmentText(name)}.`);
+    else files.move(flat(file), own(file));
+  }
+
+  const refuse = (file: string, reason: string): void => refuseFlatFile(files, name.taskId, file, reason);
+
+  /** How long what does not parse may still become a result. */
+  function leftMs({ stamp }: MemoryFile): number {
+    const nowMs = clock.monotonicMs();
+    if (unfinished?.stamp !== stamp) unfinished = { stamp, sinceMs: nowMs, firstMs: unfinished?.firstMs ?? nowMs };
+    const left = unfinishedLeftMs(unfinished, askedAtMs[0] ?? null, resultStillMs, nowMs);
+    if (left > 0) again ??= clock.after(left, poke);
+    return left;
+  }
+
+  function tellResult(tellAgain: boolean): void {
+    const found = files.read(own('json'));
+    if (found === null) return;
+    const isTooLarge = utf8Bytes(found.text) > RESULT_FILE_BYTES_MAX;
+    const read = isTooLarge ? null : readResult(found.text);
+    if (read?.kind === 'unreadable' && leftMs(found) > 0) return;
+    if (!tellAgain && toldResult === found.stamp) return;
+    toldResult = found.stamp;
+    if (read === null) tell({ kind: 'invalid', name, reason: 'result_too_large', message: 'The result is over 8 MiB.' });
+    else if (read.kind === 'unreadable') tell({ kind: 'invalid', name, reason: 'result_invalid', message: `The result ${read.why}.` });
+    else {
+      unfinished = null;
+      tell({ kind: 'result', name, value: read.value, replaced: read.replaced });
+    }
+  }
+
+  function tellProgress(path: string): void {
+    const text = files.read(path)?.text ?? '';
+    const before = progressRead.get(path);
+    const from = before !== undefined && before <= text.length ? before : 0;
+    const end = text.lastIndexOf('\n') + 1;
+    const lines = text
+      .slice(from, end)
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : (readProgress(line) ?? [])));
+    progressRead.set(path, Math.max(from, end));
+    for (const line of before === undefined ? lines.slice(-1) : lines) tell({ kind: 'progress', name, ...line });
+  }
+
+  function tellChange(): void {
+    const ours = own('stop');
+    const now = JSON.stringify(files.under(ownDir).flatMap((path) => (path === ours ? [] : [path, files.read(path)?.stamp])));
+    if (trace !== null && trace !== now) tell({ kind: 'changed', name });
+    trace = now;
+  }
+
+  function poke(): void {
+    if (isPoked || isEnded) return;
+    isPoked = true;
+    void Promise.resolve().then(() => {
+      isPoked = false;
+      if (!isEnded) lookOnce(false);
+    });
+  }
+
+  return {
+    name,
+    flat: options.flat,
+    poke,
+    async look() {
+      await Promise.resolve();
+      const asked = clock.monotonicMs();
+      askedAtMs = [...askedAtMs, asked];
+      if (!isEnded) lookOnce(true);
+      while (again !== null && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
+      askedAtMs = askedAtMs.toSpliced(askedAtMs.indexOf(asked), 1);
+    },
+    end() {
+      isEnded = true;
+      again?.cancel();
+      for (const wake of waiters) wake();
+      waiters = [];
+    },
+  };
+}

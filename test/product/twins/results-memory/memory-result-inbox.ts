@@ -1,0 +1,207 @@
+/**
+ * The files between sidecar and agent, in memory, for tests and the simulation: a map of texts by the paths that the
+ * real inbox uses below its data directory. A test plays the agent with `write` and `move`.
+ */
+import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import { assignmentText, readAssignmentText } from '../../../../core/ports/assignment-name.ts';
+import type { Clock } from '../../../../core/ports/clock.ts';
+import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { PreparedRun, ResultInbox, ResultSighting } from '../../../../core/ports/result-inbox.ts';
+import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
+import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
+
+export interface MemoryResultInboxOptions {
+  readonly clock: Clock;
+  /** How long a result that does not parse must be still before it counts as invalid. Default 2,000. */
+  readonly resultStillMs?: number | undefined;
+}
+
+export interface MemoryResultInbox extends ResultInbox {
+  /** Writes a whole file, as an agent does; the path is below the data directory. */
+  write(path: string, text: string): void;
+  /** Renames a file, as an agent does that takes a published task; false when there is none. */
+  move(from: string, to: string): boolean;
+  /** The text of a file, or null. */
+  read(path: string): string | null;
+  /** Every path, in order. */
+  paths(): readonly string[];
+  /** Reports a sighting of the test's own, if its assignment is expected. */
+  sight(sighting: ResultSighting): void;
+  /** The next `prepare` meets a fault. */
+  failPrepare(): void;
+  /** From now on all folders refuse their sidecar, also that of the next process, or no more. What an agent does in them goes on. */
+  refuse(isRefused: boolean): void;
+  /** The inbox of the next process over the same files. */
+  reopen(): MemoryResultInbox;
+}
+
+const RESULT_STILL_MS = 2_000;
+/** Paths that the port wants absolute begin with this. */
+const ROOT = '/memory';
+
+/** A `ResultInbox` over files of its own. */
+export const memoryResultInbox = (options: MemoryResultInboxOptions): MemoryResultInbox =>
+  inboxOver(memoryFiles(), { isRefused: false }, options);
+
+function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options: MemoryResultInboxOptions): MemoryResultInbox {
+  const { clock, resultStillMs = RESULT_STILL_MS } = options;
+  const expected = new Map<string, MemoryExpectation>();
+  let tell: ((sighting: ResultSighting) => void) | null = null;
+  let isClosed = false;
+  let hasFault = false;
+
+  const pathsOf = (name: Assignment) => {
+    const text = assignmentText(name);
+    const [resultsDir, runDir] = [`results/${text}`, `runs/${text}`];
+    return {
+      resultsDir,
+      runDir,
+      taskFile: `${runDir}/task.json`,
+      published: `tasks/${text}.json`,
+      stop: `${resultsDir}/${name.taskId}.stop`,
+    };
+  };
+
+  function placeOf(name: Assignment): PreparedRun {
+    const { resultsDir, runDir, taskFile } = pathsOf(name);
+    return { resultsDir: `${ROOT}/${resultsDir}`, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` };
+  }
+
+  function release(name: Assignment): void {
+    expected.get(assignmentText(name))?.end();
+    expected.delete(assignmentText(name));
+  }
+
+  const refused = (what: string): Promise<never> =>
+    Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `EACCES: permission denied, ${what}: the folders in memory were told to refuse.`));
+
+  const stopNoticing = files.onChange(() => {
+    for (const expectation of expected.values()) expectation.poke();
+  });
+
+  return {
+    open(onSighting) {
+      if (!isClosed) tell = onSighting;
+      return Promise.resolve();
+    },
+
+    prepare(name, task, publish) {
+      if (folders.isRefused) return refused('mkdir');
+      if (hasFault) {
+        hasFault = false;
+        return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This prepare in memory was told to fail.'));
+      }
+      const { resultsDir, taskFile, published } = pathsOf(name);
+      if (files.read(taskFile) === null) {
+        const why = `It was there before the wake of ${assignmentText(name)}.`;
+        for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, name.taskId, file, why);
+      }
+      files.write(taskFile, JSON.stringify(task));
+      const isTaken = files.read(published) !== null || files.under(resultsDir).length > 0;
+      if (publish && !isTaken) {
+        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: placeOf(name).resultsDir }));
+      }
+      return Promise.resolve(placeOf(name));
+    },
+
+    placeOf,
+
+    expect(name, flat) {
+      if (isClosed) return;
+      if (tell === null) throw new AgentcomError('AC_INTERNAL', `Cannot expect ${assignmentText(name)}: the result inbox is not open.`);
+      const key = assignmentText(name);
+      if (expected.get(key)?.flat === flat) return;
+      release(name);
+      const made = memoryExpectation({
+        name,
+        flat,
+        files,
+        clock,
+        resultStillMs,
+        isRefused: () => folders.isRefused,
+        isAlone: () => [...expected.values()].filter((other) => other.name.taskId === name.taskId).length === 1,
+        onSighting: (sighting) => tell?.(sighting),
+      });
+      expected.set(key, made);
+      made.poke();
+    },
+
+    look: (name) => (folders.isRefused ? refused('scandir') : (expected.get(assignmentText(name))?.look() ?? Promise.resolve())),
+
+    forget: release,
+
+    withdraw(name) {
+      if (folders.isRefused) return refused('unlink');
+      const { published, resultsDir, stop } = pathsOf(name);
+      files.remove(published);
+      const { runDir } = pathsOf(name);
+      if (files.under(resultsDir).length + files.under(runDir).length > 0) files.write(stop, 'This assignment is gone.\n');
+      return Promise.resolve();
+    },
+
+    withdrawAllBut(names) {
+      const kept = new Set(names.map(assignmentText));
+      for (const path of files.under('tasks')) {
+        const text = /^tasks\/(.+)\.json$/.exec(path)?.[1] ?? '';
+        if (readAssignmentText(text) !== null && !kept.has(text)) files.remove(path);
+      }
+      return Promise.resolve();
+    },
+
+    keep(name, streams) {
+      release(name);
+      if (folders.isRefused) return refused('scandir');
+      const { published, resultsDir, runDir, taskFile } = pathsOf(name);
+      const stays = `${resultsDir}/${name.taskId}.json`;
+      const run = files.under(runDir).filter((path) => path === taskFile || !streams);
+      for (const path of [published, ...files.under(resultsDir).filter((each) => each !== stays), ...run]) files.remove(path);
+      return Promise.resolve();
+    },
+
+    keptBytes(name) {
+      const { resultsDir, runDir } = pathsOf(name);
+      const paths = folders.isRefused ? [] : [...files.under(resultsDir), ...files.under(runDir)];
+      return Promise.resolve(paths.reduce((sum, path) => sum + utf8Bytes(files.read(path)?.text ?? ''), 0));
+    },
+
+    folders() {
+      const texts = [...files.under('results'), ...files.under('runs')].map((path) => path.split('/')[1] ?? '');
+      const names = [...new Set(texts)].map(readAssignmentText).filter((name) => name !== null);
+      return Promise.resolve(names.map((name) => ({ name, changedAtMs: null })));
+    },
+
+    remove(name) {
+      release(name);
+      if (folders.isRefused) return refused('rm');
+      const { published, resultsDir, runDir } = pathsOf(name);
+      for (const path of [published, ...files.under(resultsDir), ...files.under(runDir)]) files.remove(path);
+      return Promise.resolve();
+    },
+
+    close() {
+      isClosed = true;
+      tell = null;
+      stopNoticing();
+      for (const expectation of expected.values()) expectation.end();
+      expected.clear();
+      return Promise.resolve();
+    },
+
+    write: (path, text) => files.write(path, text),
+    move: (from, to) => files.move(from, to),
+    read: (path) => files.read(path)?.text ?? null,
+    paths: () => files.under(''),
+    sight(sighting) {
+      if (expected.has(assignmentText(sighting.name))) tell?.(sighting);
+    },
+    failPrepare() {
+      hasFault = true;
+    },
+    refuse(isRefused) {
+      folders.isRefused = isRefused;
+      for (const expectation of expected.values()) expectation.poke();
+    },
+    reopen: () => inboxOver(files, folders, options),
+  };
+}
