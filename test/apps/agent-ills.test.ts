@@ -4,8 +4,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, wri
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { recorded } from '../plugins/recording.ts';
-import { run } from './cli-world.ts';
+import { recorded } from '../plugins/programs/recording.ts';
+import { run } from './cli/cli-world.ts';
 import { makeWorld, type World } from './world.ts';
 
 t.setTimeout(180_000);

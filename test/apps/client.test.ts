@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
-import { freePort } from './cli-world.ts';
+import { freePort } from './cli/cli-world.ts';
 import { readServerSentEvents } from '../../apps/client/sse.ts';
 
 async function listening(t: Test, app: Hono, port = 0): Promise<{ url: string; port: number; server: Server }> {

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../architecture/cruise.ts';
 import { filesUnder } from '../architecture/tree.ts';
-import { postgresServer } from '../adapters/postgres-server.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { SAID_FILE, type Combination } from './adapters-under-test.ts';
 
 /** Tests that run whole programs on an adapter of their own choice, and why. */
 export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
-  'test/apps/memory.test.ts': 'what a hub says that keeps nothing',
+  'test/apps/process/memory.test.ts': 'what a hub says that keeps nothing',
   'test/apps/postgres.test.ts': 'what only a hub on a server can meet',
   'test/faults/small-disk.test.ts': 'fills the disk on which SQLite is',
   'test/moving/backup.test.ts': 'copies and puts back SQLite’s file',

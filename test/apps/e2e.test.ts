@@ -5,7 +5,7 @@ import t from 'tap';
 import { ROOT } from '../architecture/cruise.ts';
 import { requireSaid } from './adapters-under-test.ts';
 import { countSaid, e2eFiles, faultsOf, ON_THEIR_OWN } from './e2e-run.ts';
-import { shell } from './newcomer.ts';
+import { shell } from './pages/newcomer.ts';
 
 t.test('a hub that runs on something else is a fault, and so is a run in which none says anything', (t) => {
   const asked = { storage: 'postgres', transport: 'uws' };
@@ -25,7 +25,12 @@ t.test('a hub that runs on something else is a fault, and so is a run in which n
 
 t.test('it runs every test of whole programs but those that choose their own adapters', async (t) => {
   const files = await e2eFiles();
-  for (const file of ['test/apps/kills.test.ts', 'test/apps/cuts.test.ts', 'test/apps/version1.test.ts', 'test/apps/quickstart.test.ts'])
+  for (const file of [
+    'test/apps/durability/kills.test.ts',
+    'test/apps/durability/cuts.test.ts',
+    'test/apps/version1/version1.test.ts',
+    'test/apps/pages/quickstart.test.ts',
+  ])
     t.ok(files.includes(file), file);
   for (const file of Object.keys(ON_THEIR_OWN)) {
     t.ok(existsSync(join(ROOT, file)), `${file} is there`);

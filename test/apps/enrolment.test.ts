@@ -8,7 +8,7 @@ import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import { sidecarToken } from '../../apps/sidecar/enrolment.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
-import { testHub, type TestHub } from './cli-world.ts';
+import { testHub, type TestHub } from './cli/cli-world.ts';
 
 /** What the environment holds during one test alone. */
 function environment(t: Test, values: Readonly<Record<string, string>>): void {

@@ -1,9 +1,9 @@
 /** A hub that is told to stop while its Postgres says nothing: a network that is gone, not a server that refuses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { postgresServer } from '../adapters/postgres-server.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { postgresUnderTest } from './adapters-under-test.ts';
-import { tcpProxy } from './tcp-proxy.ts';
+import { tcpProxy } from './durability/tcp-proxy.ts';
 import { makeWorld } from './world.ts';
 
 /** What a program that was told to stop has. */

@@ -1,7 +1,7 @@
 /** A hub on a real Postgres, as people run it: started, killed, and with its server gone for a while. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { postgresServer } from '../adapters/postgres-server.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { postgresUnderTest } from './adapters-under-test.ts';
 import { makeWorld } from './world.ts';
 

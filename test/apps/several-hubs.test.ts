@@ -20,11 +20,11 @@ import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { Storage } from '../../core/ports/storage.ts';
-import { emptySchema } from '../adapters/postgres-place.ts';
-import { postgresServer } from '../adapters/postgres-server.ts';
+import { emptySchema } from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { aToken } from '../product/contracts/fixtures.ts';
 import { aDraft, type AnyFrame } from '../core/hub/hub-rig.ts';
-import { temporaryFolder } from './newcomer.ts';
+import { temporaryFolder } from './pages/newcomer.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { withEnds, writeFigures } from '../chaos/rig/figures.ts';
-import { postgresServer, type PostgresServer } from '../adapters/postgres-server.ts';
+import { postgresServer, type PostgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { drifted, readStored, storeRatios } from './rig/check.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';

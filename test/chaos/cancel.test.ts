@@ -1,6 +1,6 @@
 /** The short form of `npm run chaos:cancel`, with bounds that hold on a machine that is busy with other tests. */
 import t from 'tap';
-import { cancelRun } from './cancel-run.ts';
+import { cancelRun } from './runs/cancel-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const KILL_GRACE_MS = 1_500;

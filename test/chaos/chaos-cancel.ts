@@ -3,7 +3,7 @@
  * [--at-once N] [--grace MS]`. Exits with 1 unless the signal is there within 200 ms (p99), the whole tree is gone and
  * that is confirmed within the grace and a second, and what cannot be killed is named.
  */
-import { cancelRun } from './cancel-run.ts';
+import { cancelRun } from './runs/cancel-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';

@@ -1,6 +1,6 @@
 /** The short form of `npm run chaos:pg`. */
 import t from 'tap';
-import { chaosPgRun } from './chaos-pg-run.ts';
+import { chaosPgRun } from './runs/chaos-pg-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 // A whole world starts here, on a machine that is busy with other tests.

@@ -4,7 +4,7 @@
  * `npm run chaos:pg -- [--tasks N] [--hubs N] [--sidecars N] [--kills N] [--drains N] [--restarts N] [--lost PERCENT]
  * [--clocks MINUTES] [--seed TEXT]`. Exits with 1 unless nothing is lost, recorded twice or run beside itself.
  */
-import { chaosPgRun } from './chaos-pg-run.ts';
+import { chaosPgRun } from './runs/chaos-pg-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';

@@ -3,7 +3,7 @@
  * `npm run chaos:points -- [--times N] [--seed TEXT]`. Exits with 1 unless at least 60 steps were killed at as often
  * as wanted and nothing is lost, recorded twice or run beside itself.
  */
-import { pointsRun, type StepCount } from './points-run.ts';
+import { pointsRun, type StepCount } from './runs/points-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';

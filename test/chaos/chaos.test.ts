@@ -1,6 +1,6 @@
 /** The short form of `npm run chaos`. */
 import t from 'tap';
-import { chaosRun } from './chaos-run.ts';
+import { chaosRun } from './runs/chaos-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const counts = { tasks: 24, sidecars: 3, killsHub: 1, killsSidecar: 2, killsAgent: 2, cuts: 2 };

@@ -3,7 +3,7 @@
  * cut: `npm run chaos -- [--tasks N] [--sidecars N] [--kills-hub N] [--kills-sidecar N] [--kills-agent N] [--cuts N]
  * [--seed TEXT]`. Exits with 1 unless nothing is lost, recorded twice or run beside itself. README.md tells how to read it.
  */
-import { chaosRun } from './chaos-run.ts';
+import { chaosRun } from './runs/chaos-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';

@@ -1,6 +1,6 @@
 /** The short form of `npm run chaos:points`: the steps at which most is at stake, each once. */
 import t from 'tap';
-import { pointsRun } from './points-run.ts';
+import { pointsRun } from './runs/points-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 const STEPS = {

@@ -1,7 +1,7 @@
 /** The short form of `npm run recovery`, with bounds that hold on a machine that is busy with other tests. */
 import t from 'tap';
 import { checkInvariants } from '../../core/domain/invariants/invariants.ts';
-import { recoveryRun } from './recovery-run.ts';
+import { recoveryRun } from './runs/recovery-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { readStored } from './rig/stored.ts';
 

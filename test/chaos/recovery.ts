@@ -9,7 +9,7 @@ import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { CHAOS_HUB_TIMING } from './rig/world.ts';
-import { recoveryRun } from './recovery-run.ts';
+import { recoveryRun } from './runs/recovery-run.ts';
 
 const FIGURE = { tasks: 1_000_000, kills: 10 };
 const SUBMIT_WITHIN_MS = 3_000;

@@ -4,7 +4,7 @@ import type { Tally } from '../fuzz/hostile/tally.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { judgeRows, type RowLook } from './rig/rows.ts';
 import { DEEDS, idleBetween, NEIGHBOURS, type Tallies } from './soak/neighbour-kinds.ts';
-import { soakRun } from './soak-run.ts';
+import { soakRun } from './runs/soak-run.ts';
 
 // A whole world starts here, on a machine that is busy with other tests.
 t.setTimeout(180_000);

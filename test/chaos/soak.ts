@@ -11,7 +11,7 @@ import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeF
 import { progressBar } from './rig/progress-bar.ts';
 import { lowestOfEach, slopeOf, type Point, type Slope } from './rig/slope.ts';
 import type { Sample } from './rig/gauges.ts';
-import { soakRun } from './soak-run.ts';
+import { soakRun } from './runs/soak-run.ts';
 
 const FIGURE = { minutes: 60, sidecars: 200, rate: 20 };
 const SLOPE_MIB_PER_HOUR = 1;

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { stormRun } from './storm-run.ts';
+import { stormRun } from './runs/storm-run.ts';
 
 const SIDECARS = 150;
 const HOLDERS = 30;

@@ -8,7 +8,7 @@ import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
-import { stormRun } from './storm-run.ts';
+import { stormRun } from './runs/storm-run.ts';
 
 const FIGURE = { sidecars: 10_000, holders: 200, kills: 3 };
 const IDENTIFIED_WITHIN_MS = 15_000;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
-import { sqliteStorage } from '../adapters/sqlite-place.ts';
+import { sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
 import type { CallCount } from './rig/call-count.ts';
 import { DISK_FAULTS, type DiskFault } from './rig/disk.ts';
 import { judge } from './rig/judge.ts';

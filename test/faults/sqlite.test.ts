@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { aBody, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit } from '../product/contracts/storage/storage-room.ts';
-import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../adapters/sqlite-place.ts';
+import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
 t.setTimeout(120_000);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { EMPTY_JOURNAL } from '../../core/application/sidecar/state/journal-state.ts';
-import { emptyFolder, journalIn } from '../adapters/journal-file-place.ts';
+import { emptyFolder, journalIn } from '../adapters/files/journal-file-place.ts';
 import { statementFaults } from './rig/statement-faults.ts';
 import { World } from './rig/world.ts';
 

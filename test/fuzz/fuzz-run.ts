@@ -18,7 +18,7 @@ import { invariantsOf } from '../chaos/rig/judge.ts';
 import { readStored } from '../chaos/rig/stored.ts';
 import { readStream, submitter } from '../chaos/rig/told.ts';
 import { MALLOC, makeChaosWorld, type ChaosWorld } from '../chaos/rig/world.ts';
-import { startLight } from '../chaos/soak-run.ts';
+import { startLight } from '../chaos/runs/soak-run.ts';
 import type { Orders } from './hostile/main.ts';
 import type { HostileToken } from './hostile/requests.ts';
 import type { Tally } from './hostile/tally.ts';

@@ -3,7 +3,7 @@
  * `npm run locks:pg -- [--interleavings N] [--seed TEXT]`. Exits with 1 unless there was no deadlock, nothing waited against the
  * order of locks, and no command failed.
  */
-import { postgresServer } from '../adapters/postgres-server.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { QUICK_TO_TELL, runPairs } from './pairs.ts';
 

@@ -2,8 +2,8 @@
 import { chmod, copyFile, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
-import { emptyFolder, outside } from '../adapters/sqlite-place.ts';
-import { run, type Ran } from '../apps/cli-world.ts';
+import { emptyFolder, outside } from '../adapters/storage-places/sqlite-storage-place.ts';
+import { run, type Ran } from '../apps/cli/cli-world.ts';
 import { makeWorld } from '../apps/world.ts';
 
 const world = await makeWorld(t, {

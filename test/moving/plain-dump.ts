@@ -1,6 +1,6 @@
 /** What two SQLite files hold, read by SQL alone: none of what moves a store has a part in it. */
 import { createHash } from 'node:crypto';
-import { otherProgram } from '../adapters/sqlite-place.ts';
+import { otherProgram } from '../adapters/storage-places/sqlite-storage-place.ts';
 
 /** Of the engine, or of whoever writes: not what the store says. */
 const NOT_SAID = new Set(['migrations', 'migrations_lock', 'batches']);

@@ -3,8 +3,8 @@ import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { renewPostgres } from '../../adapters/storage-knex/move/postgres-restored.ts';
 import { settingsOf } from '../../adapters/storage-knex/postgres/options.ts';
-import { emptySchema, postgresStorage } from '../adapters/postgres-place.ts';
-import { postgresServer } from '../adapters/postgres-server.ts';
+import { emptySchema, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit } from '../product/contracts/storage/storage-room.ts';
 

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { restoreSqlite, backUpSqlite, type RestoreStep } from '../../adapters/storage-knex/move/sqlite-backup.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit } from '../product/contracts/storage/storage-room.ts';
-import { emptyFolder, outside, sqliteStorage } from '../adapters/sqlite-place.ts';
+import { emptyFolder, outside, sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
 
 const STEPS: readonly RestoreStep[] = ['copied', 'log home', 'log kept', 'store kept', 'log gone', 'put back'];
 const NOW_MS = Date.UTC(2026, 0, 1);

@@ -9,8 +9,8 @@ import { dirname, join, relative } from 'node:path';
 import t, { type Test } from 'tap';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
-import { copyOfTree, program, shell, temporaryFolder } from '../apps/newcomer.ts';
-import { blocksOf, fileOf } from '../apps/page-blocks.ts';
+import { copyOfTree, program, shell, temporaryFolder } from '../apps/pages/newcomer.ts';
+import { blocksOf, fileOf } from '../apps/pages/page-blocks.ts';
 import { freePort } from '../apps/world.ts';
 
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;

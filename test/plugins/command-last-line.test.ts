@@ -6,7 +6,7 @@ import { lastLineDialect } from '../../plugins/command/dialect.ts';
 import { command } from '../../plugins/runners.ts';
 import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
 import { processSubject } from '../product/contracts/runner/process-subject.ts';
-import { read, saying } from './recording.ts';
+import { read, saying } from './programs/recording.ts';
 import { runWorld } from './run-world.ts';
 
 const dialect = lastLineDialect({ '3': 'auth', '75': 'rate_limited' });

@@ -9,7 +9,7 @@ import { isPrivateAddress, PrivateAddressError, publicLookup } from '../../plugi
 import { openclawHook, webhook, type WebhookOptions } from '../../plugins/runners.ts';
 import { isMachineFault } from '../../core/domain/agent/breaker.ts';
 import { all, wakeRunnerContract } from '../product/contracts/runner/wake-runner.contract.ts';
-import { only, waking, writtenBody } from '../core/sidecar/stage.ts';
+import { only, waking, writtenBody } from '../core/sidecar/rig/stage.ts';
 import { runWorld } from './run-world.ts';
 import { webhookSubject } from './webhook-subject.ts';
 

@@ -2,7 +2,7 @@
  * The tests, compiled once and then run by tap under plain node: under a loader each of the 200 files would take two seconds of
  * the processor before its first assertion.
  *
- *     npm run tap -- [OPTION...] [test/core/hub/one-batch.test.ts | test/core...]
+ *     npm run tap -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
  *
  * A folder, and no word at all, means whatever ends in `.test.ts` under it.
  */

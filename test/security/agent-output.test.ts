@@ -4,7 +4,7 @@ import { newAgent } from '../../core/domain/agent/agent.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import { reportedResult } from '../../core/application/sidecar/report/fit-report.ts';
 import { printable, printableJson, printableLines } from '../../apps/cli/output/printable.ts';
-import { sse, taskJson, testHub } from '../apps/cli-world.ts';
+import { sse, taskJson, testHub } from '../apps/cli/cli-world.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
 const codePoints = (from: number, to: number): string =>

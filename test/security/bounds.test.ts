@@ -21,7 +21,7 @@ import { STALLED_MS } from '../../adapters/http/endpoints/event-stream.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 import { watchUnits } from '../core/hub/watched-units.ts';
-import { assignFrame, named, online, sent } from '../core/sidecar/stage.ts';
+import { assignFrame, named, online, sent } from '../core/sidecar/rig/stage.ts';
 import { EMPTY_JOURNAL } from '../../core/application/sidecar/state/journal-state.ts';
 import { missingTest, type NamedTest } from './named-tests.ts';
 

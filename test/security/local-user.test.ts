@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeDataDir, readSecretFile, writeSecretFile } from '../../apps/data-dir.ts';
-import { run } from '../apps/cli-world.ts';
+import { run } from '../apps/cli/cli-world.ts';
 
 const skip = process.platform === 'win32' && 'Windows has no modes';
 const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);

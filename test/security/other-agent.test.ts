@@ -3,7 +3,7 @@ import t from 'tap';
 import { BROADCAST_BYTES_MAX } from '../../core/application/hub/sessions/agent-frames.ts';
 import type { HubFrame } from '../../core/protocol/hub-frames.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
-import { online, working } from '../core/sidecar/stage.ts';
+import { online, working } from '../core/sidecar/rig/stage.ts';
 
 t.test('ten messages a minute, the next is refused with when to come again, and counted', async (t) => {
   const rig = await hubRig();

@@ -1,8 +1,8 @@
 /** Plays the acts of a plan in its world. */
 import type { KeptTask } from '../../adapters/storage-memory/memory-database.ts';
 import { placed } from './chance.ts';
-import type { Clients } from './clients.ts';
-import type { Machine } from './machine.ts';
+import type { Clients } from './machines/clients.ts';
+import type { Machine } from './machines/simulated-machine.ts';
 import { playEdge } from './edge-acts.ts';
 import { EDGE_ACTS, type EdgeAct } from './edges.ts';
 import type { Act, ActKind } from './plan.ts';

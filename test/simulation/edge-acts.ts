@@ -1,9 +1,9 @@
 /** Plays the acts that come from the edges of a world. */
 import { placed } from './chance.ts';
-import type { Clients } from './clients.ts';
+import type { Clients } from './machines/clients.ts';
 import type { EdgeAct } from './edges.ts';
-import { CRASH_STEPS, type Machine } from './machine.ts';
-import { SidecarMachine } from './sidecar-machine.ts';
+import { CRASH_STEPS, type Machine } from './machines/simulated-machine.ts';
+import { SidecarMachine } from './machines/sidecar-machine.ts';
 import type { World } from './world.ts';
 
 const SECOND_MS = 1_000;

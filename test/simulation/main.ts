@@ -9,9 +9,9 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
 import { planOf, type Plan } from './plan.ts';
-import { FULL_SEEDS, isGood, playMany } from './play-many.ts';
-import { runPlan } from './run-plan.ts';
-import { shrink } from './shrink.ts';
+import { FULL_SEEDS, isGood, playMany } from './runner/play-many.ts';
+import { runPlan } from './runner/run-plan.ts';
+import { shrink } from './runner/shrink.ts';
 
 const SHRINK_RUNS_MAX = 1_500;
 const REGRESSIONS = path.join(import.meta.dirname, 'regressions');

@@ -4,8 +4,8 @@
  */
 import { availableParallelism } from 'node:os';
 import { readOptions, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
-import { huntAll } from './hunt.ts';
-import { FULL_SEEDS, isGood, playMany } from './play-many.ts';
+import { huntAll } from './runner/hunt.ts';
+import { FULL_SEEDS, isGood, playMany } from './runner/play-many.ts';
 
 const processes = availableParallelism();
 const { seeds: count } = readOptions({ seeds: 10_000 });

@@ -9,7 +9,7 @@ import { plainScript } from '../rig/plain-script.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 /** Everything that it imports goes along. */
-const ENTRY = 'test/simulation/worker.ts';
+const ENTRY = 'test/simulation/runner/worker.ts';
 
 /** The text of each file that is needed, as it is and as plain JavaScript, by its name from the root of the tree. */
 export type PlainTree = ReadonlyMap<string, { readonly text: string; readonly plain: string }>;

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import { planOf, type Plan } from './plan.ts';
-import { openPool, type Asked, type Summary } from './pool.ts';
+import { openPool, type Asked, type Summary } from './runner/pool.ts';
 
 const SEEDS = 100;
 const PROCESSES = 2;

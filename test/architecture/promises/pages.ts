@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
 import { THREATS } from '../../security/threats.ts';
-import { MUTANTS } from '../../simulation/mutants.ts';
+import { MUTANTS } from '../../simulation/runner/mutants.ts';
 import { FIGURES } from './figures.ts';
 import { PLANTED_FAULTS } from './planted-faults.ts';
 import { taggedTests } from './tagged-tests.ts';

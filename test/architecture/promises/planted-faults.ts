@@ -1,6 +1,6 @@
 /**
  * A fault for each promise and invariant, such as somebody might make, with the test that turns red by it: what shows that the
- * test can fail. `npm run planted` plants each in a copy of the tree. The simulation has its own (test/simulation/mutants.ts).
+ * test can fail. `npm run planted` plants each in a copy of the tree. The simulation has its own (test/simulation/runner/mutants.ts).
  * Long on purpose: one table, an entry a fault.
  */
 export interface PlantedFault {
@@ -238,7 +238,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'adapters/journal-file/journal-files.ts',
     find: 'if (found?.equals(bytes) === true) return;',
     replace: 'if (found !== undefined) return;',
-    test: 'test/adapters/journal-file.test.ts',
+    test: 'test/adapters/files/journal-file.test.ts',
   },
   {
     name: 'P22',
@@ -275,7 +275,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'core/ports/assignment-name.ts',
     find: 'return `${taskId}.g${generation}`;',
     replace: 'return `${taskId}.g1`;',
-    test: 'test/adapters/results-memory.test.ts',
+    test: 'test/adapters/files/results-memory.test.ts',
   },
   {
     name: 'P26',
@@ -302,7 +302,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'adapters/journal-file/envelope.ts',
     find: "  if (digestOf(body) !== sha256) return bad('does not match its SHA-256 digest');\n",
     replace: "  if (sha256 === '') return bad('does not match its SHA-256 digest');\n",
-    test: 'test/adapters/journal-file.test.ts',
+    test: 'test/adapters/files/journal-file.test.ts',
   },
   {
     name: 'P46',
@@ -320,7 +320,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'plugins/run-kit/process/run-members.ts',
     find: '(holder === undefined ? leaderSeen : holder.startTime === main.startTime)',
     replace: '(holder === undefined || holder.startTime === main.startTime)',
-    test: 'test/plugins/run-identity.test.ts',
+    test: 'test/plugins/run-kit/run-identity.test.ts',
   },
   {
     name: 'P50',
@@ -356,7 +356,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'adapters/journal-file/ended-log.ts',
     find: '      if (isDoubtful) return await writeAnew(change);',
     replace: '      if (isDoubtful || mark.bytes > 0) return await writeAnew(change);',
-    test: 'test/adapters/journal-file-ended.test.ts',
+    test: 'test/adapters/files/journal-file-ended.test.ts',
   },
   {
     name: 'P54',
@@ -365,7 +365,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'adapters/journal-file/folder-place.ts',
     find: '  return !isItself && before.path !== now.path;',
     replace: '  return !isItself && before.path === now.path && before.inode === now.inode;',
-    test: 'test/adapters/journal-file-copy.test.ts',
+    test: 'test/adapters/files/journal-file-copy.test.ts',
   },
 ];
 
@@ -397,10 +397,10 @@ const OF_THE_CHECKER: readonly PlantedFault[] = [
     name: 'P43',
     what: 'the order of assignments is not looked at',
     breaks: ['I13'],
-    file: 'test/simulation/check-step.ts',
+    file: 'test/simulation/judges/check-step.ts',
     find: 'const isFirst = isOldest ?',
     replace: 'const isFirst = isOldest && !isOldest ?',
-    test: 'test/simulation/check-step.test.ts',
+    test: 'test/simulation/judges/check-step.test.ts',
   },
   without('P44', 'I14', 'task-invariants', 'historyIsNumbered'),
   without('P45', 'I15', 'store-invariants', 'stopsArePast'),

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { HubClient } from '../../../apps/client/index.ts';
 import type { HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
-import type { PostgresServer } from '../../adapters/postgres-server.ts';
+import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import { requireSaid } from '../../apps/adapters-under-test.ts';
 import type { TestEnd } from '../../apps/world.ts';
 import { cpuMsOf, eachSecond, sampleOf } from '../../chaos/rig/gauges.ts';

@@ -1,5 +1,5 @@
 /** What every scenario has: how often to measure, on what, the limits of this machine, and where results go. */
-import type { PostgresServer } from '../../adapters/postgres-server.ts';
+import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import { withEnds } from '../../chaos/rig/figures.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { startBenchHub, type BenchHub, type BenchHubOptions } from './bench-hub.ts';

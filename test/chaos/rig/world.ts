@@ -27,7 +27,7 @@ export const loopLagTo = (file: string): Readonly<Record<string, string>> => ({
   LOOP_LAG_FILE: file,
 });
 /** Ends what runs in a world's folder, and removes it. */
-const GUARD = resolve(import.meta.dirname, '../../apps/world-guard.mjs');
+const GUARD = resolve(import.meta.dirname, '../../apps/process/world-guard.mjs');
 const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);
 
 /** Times scaled down, with room for a machine on which fifty processes start at once: nobody is away for long by chance. */

@@ -2,7 +2,7 @@
 import { connect, identified, liar, type HostileAgent, type Peer, type SocketDeps, type Target } from '../../fuzz/hostile/sockets.ts';
 import type { TaskId, Generation } from '../../../core/domain/ids.ts';
 import type { Chance } from '../../simulation/chance.ts';
-import { oddFrame, REPORTS, reportFrames, type Named } from '../../simulation/hostile-words.ts';
+import { oddFrame, REPORTS, reportFrames, type Named } from '../../simulation/agents/hostile-words.ts';
 import { DEEDS, HOSTILE_CAPABILITY } from './neighbour-kinds.ts';
 
 /** Kinds of reports of one turn. */

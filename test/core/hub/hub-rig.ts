@@ -19,7 +19,7 @@ import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { TaskRecord } from '../../../core/ports/task-store.ts';
 import { aBody } from '../../product/contracts/fixtures.ts';
-import { Life, machineClock, processClock } from '../../simulation/life.ts';
+import { Life, machineClock, processClock } from '../../simulation/runner/world-life.ts';
 
 export type AnyFrame = Readonly<Record<string, unknown>> & { readonly type: string };
 

@@ -18,8 +18,8 @@ import {
   words,
   working,
   writtenBody,
-} from './stage.ts';
-import { obliging, offer, openRoom, worker } from './sidecar-room.ts';
+} from './rig/stage.ts';
+import { obliging, offer, openRoom, worker } from './rig/sidecar-room.ts';
 
 const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
 

@@ -14,7 +14,7 @@ import {
   WOKEN,
   words,
   working,
-} from './stage.ts';
+} from './rig/stage.ts';
 
 const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 2_000 } as const;
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;

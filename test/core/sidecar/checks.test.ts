@@ -3,7 +3,7 @@ import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import type { RunnerCheck, WakeRunner } from '../../../core/ports/wake-runner.ts';
-import { NONCE, online, sent, stage, type Stage, START_MS, startedFor, words } from './stage.ts';
+import { NONCE, online, sent, stage, type Stage, START_MS, startedFor, words } from './rig/stage.ts';
 
 const CHECKING = { runner: { adoptable: true, hasCheck: true } };
 const GOOD: RunnerCheck = { check: 'program', ok: true, message: '/bin/agent 1.2.3' };

@@ -5,7 +5,7 @@ import type { Effect } from '../../../core/application/sidecar/state/effects.ts'
 import type { Input } from '../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import { loadedState, type SidecarState } from '../../../core/application/sidecar/state/state.ts';
-import { named } from './stage.ts';
+import { named } from './rig/stage.ts';
 
 const loaded = loadedState(EMPTY_JOURNAL, 'instance-1');
 const PERSIST: Effect = { type: 'persist', journal: EMPTY_JOURNAL };

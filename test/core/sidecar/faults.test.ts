@@ -18,7 +18,7 @@ import {
   words,
   working,
   type Stage,
-} from './stage.ts';
+} from './rig/stage.ts';
 
 const RESULT: Event = { type: 'sighting', sighting: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
 

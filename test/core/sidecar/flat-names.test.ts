@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
-import { assignFrame, exited, named, only, stage, stoppedRun, TASK, working, type Stage } from './stage.ts';
+import { assignFrame, exited, named, only, stage, stoppedRun, TASK, working, type Stage } from './rig/stage.ts';
 
 const LEFT: WakeEvent = { type: 'exited', exitCode: 1, signal: null, stderrTail: '', survivors: [7] };
 

@@ -16,7 +16,7 @@ import {
   TASK,
   words,
   working,
-} from './stage.ts';
+} from './rig/stage.ts';
 
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
 const policy = {

@@ -18,7 +18,7 @@ import {
   WOKEN,
   words,
   working,
-} from './stage.ts';
+} from './rig/stage.ts';
 
 t.test('R3 J5: a task is journalled, whole and with its report, before it is accepted', async (t) => {
   const sidecar = online();

@@ -5,8 +5,8 @@ import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/bounds
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { OutboxEntry } from '../../../core/domain/assignment/outbox.ts';
-import { START_MS } from './stage.ts';
-import { room, welcome } from './sidecar-room.ts';
+import { START_MS } from './rig/stage.ts';
+import { room, welcome } from './rig/sidecar-room.ts';
 
 const REPORTS = 28;
 const BYTES = 1_000_000;

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import type { NackReason } from '../../../core/protocol/hub-frames.ts';
-import { assignFrame, named, online, only, sent, startedFor, stoppedRun, TASK, words, working, type Stage } from './stage.ts';
+import { assignFrame, named, online, only, sent, startedFor, stoppedRun, TASK, words, working, type Stage } from './rig/stage.ts';
 
 const RESULT = { kind: 'result', value: { status: 'success', output: 'x' }, replaced: false } as const;
 const ack = (status: string, generation = 1) => ({ type: 'task_ack', task_id: TASK, generation, status }) as const;

@@ -21,7 +21,7 @@ import {
   words,
   working,
   writtenBody,
-} from './stage.ts';
+} from './rig/stage.ts';
 
 const RUN = { runId: 'run-old', startedAtMs: START_MS, process: { pid: 7, startTime: '1', bootId: 'b' }, woken: true, detached: false };
 const SLOT: Slot = {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { HubFrame } from '../../../core/protocol/hub-frames.ts';
-import { keyOf, named, OTHER, TASK } from './stage.ts';
-import { obliging, offer, openRoom, room, welcome, worker, type Room } from './sidecar-room.ts';
+import { keyOf, named, OTHER, TASK } from './rig/stage.ts';
+import { obliging, offer, openRoom, room, welcome, worker, type Room } from './rig/sidecar-room.ts';
 
 t.test('a task from its offer to its answer', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success', output: 'forty-two', tokens_used: 7 }), hub: obliging });

@@ -16,8 +16,8 @@ import {
   waking,
   words,
   working,
-} from './stage.ts';
-import { obliging, openRoom, worker } from './sidecar-room.ts';
+} from './rig/stage.ts';
+import { obliging, openRoom, worker } from './rig/sidecar-room.ts';
 
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
 

@@ -13,7 +13,7 @@ import {
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
-import type { Life } from '../../simulation/life.ts';
+import type { Life } from '../../simulation/runner/world-life.ts';
 import type { Evidence } from './evidence.ts';
 
 /**

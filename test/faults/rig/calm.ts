@@ -1,7 +1,7 @@
 /** Waiting without time: until real files, real SQLite and everybody's promises have nothing more to do. */
 import type { VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
-import type { Life } from '../../simulation/life.ts';
+import type { Life } from '../../simulation/runner/world-life.ts';
 
 /** Turns of the event loop in which nothing was under way. */
 const QUIET_TURNS = 3;

@@ -2,7 +2,7 @@
 import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Stored } from '../../chaos/rig/stored.ts';
-import { markerOf } from '../../simulation/agents.ts';
+import { markerOf } from '../../simulation/agents/simulated-agents.ts';
 import type { World } from './world.ts';
 
 export interface Wanted {

@@ -5,7 +5,7 @@ import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import { heedingLog } from '../../simulation/counting-log.ts';
+import { heedingLog } from '../../simulation/machines/counting-log.ts';
 import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import type { VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { MemoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
@@ -13,7 +13,7 @@ import { createSidecar, type Sidecar } from '../../../core/application/sidecar/s
 import { SIDECAR_TIMING, type SidecarTiming } from '../../../core/config/times.ts';
 import type { HubLink, LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
-import { Life, mortal, processClock } from '../../simulation/life.ts';
+import { Life, mortal, processClock } from '../../simulation/runner/world-life.ts';
 import { Agents } from './agents.ts';
 import type { Calm } from './calm.ts';
 import { Disk } from './disk.ts';

@@ -15,7 +15,7 @@ import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { aBody } from '../../product/contracts/fixtures.ts';
-import { sqliteStorage } from '../../adapters/sqlite-place.ts';
+import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-place.ts';
 import { readStored, type Stored } from '../../chaos/rig/stored.ts';
 import { aDraft, hubRig, type HubRig } from '../../core/hub/hub-rig.ts';
 import { Calm } from './calm.ts';

@@ -1,7 +1,7 @@
 /** What a sidecar does with a value that a door let in, judged: nothing that it says, keeps or waits for is without bounds. */
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
-import { working, type Stage } from '../../core/sidecar/stage.ts';
+import { working, type Stage } from '../../core/sidecar/rig/stage.ts';
 
 /** A report with its body, and any other frame, characters of JSON. */
 const REPORT_MAX = 1_048_576;

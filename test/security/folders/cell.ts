@@ -17,7 +17,7 @@ import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import type { WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { command } from '../../../plugins/command/index.ts';
-import { obliging } from '../../core/sidecar/sidecar-room.ts';
+import { obliging } from '../../core/sidecar/rig/sidecar-room.ts';
 import { OPERATIONS, type Beside } from './operations.ts';
 
 type Frame = Readonly<Record<string, unknown>>;

@@ -1,0 +1,70 @@
+/** A data directory that was copied, moved, or put back from a backup. */
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
+import { placeOf } from '../../../adapters/journal-file/folder-place.ts';
+import type { JournalOpened } from '../../../core/ports/journal.ts';
+
+const STATE = { version: 1, slots: ['a run'], outbox: [], ended: [] };
+
+async function folders(t: Test): Promise<{ readonly first: string; readonly second: string }> {
+  const above = await mkdtemp(join(tmpdir(), 'agentcom-copy-'));
+  t.teardown(() => rm(above, { recursive: true, force: true }));
+  return { first: join(above, 'first'), second: join(above, 'second') };
+}
+
+interface Start {
+  readonly machine?: string;
+  readonly saves?: boolean;
+}
+
+/** What one start finds. */
+async function started(dataDir: string, { machine, saves = false }: Start = {}): Promise<JournalOpened & { readonly warned: boolean }> {
+  const log = memoryLog();
+  const place = (folder: string) => ({ ...placeOf(folder), ...(machine === undefined ? {} : { machine }) });
+  const journal = fileJournal({ dataDir, clock: virtualClock(), log, place });
+  const opened = await journal.open();
+  if (saves) await journal.save(STATE);
+  await journal.close();
+  return { ...opened, warned: log.lines.some(({ message }) => message.includes('is a copy')) };
+}
+
+t.test('R10: a copied data directory is another instance, also while the first one lives, until it has a state of its own', async (t) => {
+  const { first, second } = await folders(t);
+  const original = await started(first, { saves: true });
+  await cp(first, second, { recursive: true });
+  const copy = await started(second);
+  t.match(copy, { isCopy: true, warned: true, state: STATE });
+  t.not(copy.instanceId, original.instanceId);
+  const again = await started(second, { saves: true });
+  t.match(again, { isCopy: true }, 'a crash before its first save changes nothing');
+  const settled = await started(second);
+  t.equal(settled.isCopy, undefined);
+  t.equal(settled.instanceId, again.instanceId);
+  const same = await started(first);
+  t.match(same, { instanceId: original.instanceId, isCopy: undefined, warned: false });
+});
+
+t.test('R4: one that was moved, or put back from a backup, is the same instance with all its runs', async (t) => {
+  const { first, second } = await folders(t);
+  const original = await started(first, { saves: true });
+  await rename(first, second);
+  t.match(await started(second), { instanceId: original.instanceId, isCopy: undefined, state: STATE });
+  await cp(second, first, { recursive: true });
+  await rm(second, { recursive: true });
+  await rename(first, second);
+  t.match(await started(second), { instanceId: original.instanceId, isCopy: undefined, state: STATE });
+});
+
+t.test('on another machine it is another instance; where the machine is not known, the folder tells', async (t) => {
+  const { first } = await folders(t);
+  const original = await started(first, { machine: 'a'.repeat(32), saves: true });
+  const cloned = await started(first, { machine: 'b'.repeat(32), saves: true });
+  t.equal(cloned.isCopy, true);
+  t.not(cloned.instanceId, original.instanceId);
+  t.match(await started(first, { machine: 'b'.repeat(32) }), { instanceId: cloned.instanceId, isCopy: undefined });
+});

@@ -1,0 +1,136 @@
+/** Folders, faults and processes for the tests of the journal on disk. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
+import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
+import type { Generation, TaskId } from '../../../core/domain/ids.ts';
+import type { Journal } from '../../../core/ports/journal.ts';
+import type { Assignment } from '../../../core/domain/assignment/slot.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+
+/** An empty folder of this test's own, removed after it. */
+export async function emptyFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-journal-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export const journalIn = (dataDir: string, files: JournalFiles = nodeJournalFiles): Journal =>
+  fileJournal({ dataDir, clock: virtualClock(), log: silentLog, files });
+
+/** The number of a process that has ended. */
+export async function deadPid(): Promise<number> {
+  const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
+  await once(child, 'exit');
+  return child.pid as number;
+}
+
+/** Whoever has its number since then began at another time. */
+let dead: Promise<number> | null = null;
+
+/** Leaves the locks of this process as a process leaves them that was killed, at whatever step. */
+export async function pretendHolderDied(dataDir: string): Promise<void> {
+  const mark = { pid: await (dead ??= deadPid()), startTime: '1', bootId: null, id: 'dead' };
+  const candidates = (await readdir(dataDir)).filter((name) => name.startsWith('lock.'));
+  for (const name of ['lock', ...candidates]) await writeFile(join(dataDir, name), `${JSON.stringify(mark)}\n`);
+}
+
+/** What goes wrong at a step on disk. */
+export type Fault = 'fails' | 'stops the world';
+
+export interface FaultyFiles extends JournalFiles {
+  /** From now on the `nth` step, 1 being the next one, meets the fault; later steps work, or never end. */
+  arm(nth: number, fault: Fault): void;
+  /** Whether the armed step was reached. */
+  readonly wasMet: boolean;
+  /** Ends when the world has stopped. */
+  readonly stopped: Promise<void>;
+}
+
+/** Real files whose steps can be made to fail. Each method of `JournalFiles` counts as one step. */
+export function faultyFiles(): FaultyFiles {
+  let stepsLeft = Infinity;
+  let fault: Fault = 'fails';
+  let wasMet = false;
+  let hasStopped = false;
+  let stop: () => void;
+  const stopped = new Promise<void>((resolve) => (stop = resolve));
+
+  const step = async <T>(work: () => Promise<T>): Promise<T> => {
+    stepsLeft -= 1;
+    if (stepsLeft === 0) {
+      wasMet = true;
+      hasStopped = fault === 'stops the world';
+      if (fault === 'fails') throw Object.assign(new Error('ENOSPC: no space left on device, planted'), { code: 'ENOSPC' });
+      stop();
+    }
+    return hasStopped ? await new Promise<T>(() => undefined) : await work();
+  };
+
+  return {
+    arm(nth, what) {
+      [stepsLeft, fault, wasMet] = [nth, what, false];
+    },
+    get wasMet() {
+      return wasMet;
+    },
+    stopped,
+    makeFolder: (path) => step(() => nodeJournalFiles.makeFolder(path)),
+    isOpenToOthers: (path) => step(() => nodeJournalFiles.isOpenToOthers(path)),
+    list: (folder) => step(() => nodeJournalFiles.list(folder)),
+    read: (path) => step(() => nodeJournalFiles.read(path)),
+    write: (path, bytes) => step(() => nodeJournalFiles.write(path, bytes)),
+    append: (path, at, bytes) => step(() => nodeJournalFiles.append(path, at, bytes)),
+    readFrom: (path, at) => step(() => nodeJournalFiles.readFrom(path, at)),
+    link: (from, to) => step(() => nodeJournalFiles.link(from, to)),
+    rename: (from, to) => step(() => nodeJournalFiles.rename(from, to)),
+    remove: (path) => step(() => nodeJournalFiles.remove(path)),
+    syncFolder: (path) => step(() => nodeJournalFiles.syncFolder(path)),
+    bytesIn: (folder) => step(() => nodeJournalFiles.bytesIn(folder)),
+    freeBytes: (path) => step(() => nodeJournalFiles.freeBytes(path)),
+  };
+}
+
+/** A process that saves 1, 2, 3, … and prints each number once it was saved. */
+export function startSaver(t: Test, dataDir: string, before: readonly string[] = []): ChildProcess {
+  const [program = '', ...args] = [...before, process.execPath, builtTree().compiled('test/adapters/files/journal-file-saver.ts'), dataDir];
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  return child;
+}
+
+export const readText = (path: string): Promise<string> => readFile(path, 'utf8');
+
+/** What the next process finds. */
+export async function stateIn(dataDir: string): Promise<unknown> {
+  const journal = journalIn(dataDir);
+  const { state } = await journal.open();
+  await journal.close();
+  return state;
+}
+
+/** Reports of one task, told apart by generation. */
+export const reportName = (generation: number): Assignment => ({
+  taskId: `task-${'a'.repeat(16)}` as TaskId,
+  generation: generation as Generation,
+});
+
+/** Mounts a small file system, where this user may. */
+export function smallDisk(t: Test, folder: string, size: string): boolean {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false;
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', folder], { stdio: 'ignore' });
+    return true;
+  } catch (error) {
+    t.comment(`Cannot mount a small disk here: ${String(error)}`);
+    return false;
+  }
+}

@@ -1,0 +1,359 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
+import { processMark } from '../../../adapters/journal-file/process-mark.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
+import type { Journal } from '../../../core/ports/journal.ts';
+import { journalContract } from '../../product/contracts/files/journal.contract.ts';
+import {
+  deadPid,
+  emptyFolder,
+  faultyFiles,
+  type FaultyFiles,
+  journalIn,
+  pretendHolderDied,
+  readText,
+  reportName,
+  smallDisk,
+  startSaver,
+  stateIn,
+} from './journal-file-place.ts';
+
+// Hundreds of saves, each synced; a busy disk takes its time.
+t.setTimeout(120_000);
+
+async function folderWith(t: Test, ...states: readonly unknown[]): Promise<string> {
+  const dataDir = await emptyFolder(t);
+  const journal = journalIn(dataDir);
+  await journal.open();
+  for (const state of states) await journal.save(state);
+  await journal.close();
+  return dataDir;
+}
+
+journalContract('files', {
+  async place(t) {
+    const dataDir = await emptyFolder(t);
+    const faults = new Map<Journal, { failNext: boolean }>();
+    return {
+      journal() {
+        const fault = { failNext: false };
+        const files = faultyFiles();
+        const journal = journalIn(dataDir, {
+          ...files,
+          // Without a reserve a report is not written a second time: one fault, one failed call.
+          freeBytes: () => Promise.resolve(0),
+          write: (path, bytes) => {
+            if (path.includes('reserve')) return Promise.reject(new Error('no reserve in this test'));
+            if (!fault.failNext) return files.write(path, bytes);
+            fault.failNext = false;
+            return Promise.reject(new Error('EIO: i/o error, planted'));
+          },
+        });
+        faults.set(journal, fault);
+        return journal;
+      },
+      die: () => pretendHolderDied(dataDir),
+      async damage(which) {
+        await appendFile(join(dataDir, 'queue.json'), 'torn');
+        if (which === 'both') await appendFile(join(dataDir, 'queue.json.1'), 'torn');
+      },
+      failNextWrite(journal) {
+        (faults.get(journal) as { failNext: boolean }).failNext = true;
+      },
+      async refused(name) {
+        const file = join(dataDir, 'refused', assignmentText(name));
+        const names = await readdir(join(dataDir, 'refused'));
+        if (!names.includes(`${assignmentText(name)}.json`)) return null;
+        return { text: await readText(`${file}.json`), reason: await readText(`${file}.reason.txt`) };
+      },
+    };
+  },
+  async unwritable(t) {
+    const folder = await emptyFolder(t);
+    await writeFile(join(folder, 'file'), 'in the way');
+    return journalIn(join(folder, 'file', 'data'));
+  },
+});
+
+t.test('R22: a queue.json cut at any length is never read as empty, nor as another state', async (t) => {
+  const whole = pack(JSON.stringify({ n: 2, text: 'grüß' }), null);
+  const dataDir = await folderWith(t, { n: 1 }, { n: 2, text: 'grüß' });
+  const queue = join(dataDir, 'queue.json');
+  const previous = await readFile(join(dataDir, 'queue.json.1'));
+  t.same(await readFile(queue), whole);
+  for (let length = 0; length < whole.length; length += 1) {
+    await rm(queue);
+    await writeFile(queue, whole.subarray(0, length));
+    const journal = journalIn(dataDir);
+    const opened = await journal.open();
+    t.same(opened.state, { n: 1 }, `${length} of ${whole.length} bytes: the copy before it`);
+    t.same(await readFile(opened.damage?.setAside as string), whole.subarray(0, length), 'the damaged copy is kept');
+    await journal.close();
+
+    const bare = await emptyFolder(t);
+    await writeFile(join(bare, 'queue.json'), whole.subarray(0, length));
+    await t.rejects(journalIn(bare).open(), { code: 'AC_JOURNAL_CORRUPT' }, 'and with no other copy it is refused');
+  }
+  t.same(await readFile(join(dataDir, 'queue.json.1')), previous, 'the good copy was never touched');
+});
+
+t.test('R22: bytes that were changed are never read as a state', (t) => {
+  const states = fc.jsonValue({ maxDepth: 3 });
+  const change = fc.record({ at: fc.nat(), by: fc.integer({ min: 1, max: 255 }) });
+  fc.assert(
+    fc.property(states, change, (state, { at, by }) => {
+      const bytes = pack(JSON.stringify(state), null);
+      const place = at % bytes.length;
+      bytes[place] = (bytes[place] as number) ^ by;
+      return unpack(bytes).kind !== 'good';
+    }),
+    { numRuns: 2_000 },
+  );
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (noise) => unpack(Buffer.from(noise)).kind === 'bad'));
+  fc.assert(
+    fc.property(states, (state) =>
+      t.same(unpack(pack(JSON.stringify(state), null)), { kind: 'good', state: JSON.parse(JSON.stringify(state)), ended: null }),
+    ),
+  );
+  t.end();
+});
+
+t.test('a missing queue.json is read from the copy beside it, and that is told', async (t) => {
+  const dataDir = await folderWith(t, 'older', 'newer');
+  await rm(join(dataDir, 'queue.json'));
+  const journal = journalIn(dataDir);
+  const opened = await journal.open();
+  t.equal(opened.state, 'older');
+  t.match(opened.damage?.message ?? '', 'is missing');
+  t.equal(opened.damage?.setAside, null);
+  await journal.close();
+});
+
+t.test('a journal of a newer version is refused and left as it is', async (t) => {
+  const dataDir = await folderWith(t, 'older', 'newer');
+  const queue = join(dataDir, 'queue.json');
+  await writeFile(queue, '{"version":3,"how":"nobody knows yet"}');
+  await t.rejects(journalIn(dataDir).open(), { code: 'AC_SCHEMA_UNKNOWN', message: /version 3/ });
+  t.equal(await readText(queue), '{"version":3,"how":"nobody knows yet"}');
+});
+
+t.test('R3: whatever step of a save fails, the state before it is found; whatever step it is killed at, one of the two', async (t) => {
+  for (const before of [[], ['older'], ['oldest', 'older']] as const) {
+    const old = before.at(-1);
+    for (let nth = 1, isDone = false; !isDone; nth += 1) {
+      const about = `${before.length} saves before, step ${nth}`;
+      const failing = await openedWith(t, before);
+      failing.files.arm(nth, 'fails');
+      const failed = await failing.journal.save('new').then(
+        () => null,
+        (error: unknown) => error as { readonly code: string },
+      );
+      isDone = !failing.files.wasMet;
+      // Tidying up and looking for room come after the state is safe; to fail there is no failed save.
+      if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE', about);
+      await pretendHolderDied(failing.dataDir);
+      t.equal(await stateIn(failing.dataDir), failed === null ? 'new' : old, `${about} ${failed === null ? 'worked' : 'failed'}`);
+
+      const killed = await openedWith(t, before);
+      killed.files.arm(nth, 'stops the world');
+      const answer = await Promise.race([killed.journal.save('new').then(() => 'saved'), killed.files.stopped.then(() => 'killed')]);
+      await pretendHolderDied(killed.dataDir);
+      const found = await stateIn(killed.dataDir);
+      t.ok(found === 'new' || (answer === 'killed' && found === old), `${about}: ${answer}, found ${String(found)}`);
+      t.notOk(
+        (await readdir(killed.dataDir)).some((name) => name.includes('.next')),
+        'nothing half written stays',
+      );
+    }
+  }
+});
+
+t.test('whatever step of a recovery it is killed at, the good copy is found by the next start', async (t) => {
+  for (let nth = 1, isDone = false; !isDone; nth += 1) {
+    const dataDir = await folderWith(t, 'older', 'newer');
+    await truncate(join(dataDir, 'queue.json'), 50);
+    const files = faultyFiles();
+    files.arm(nth, 'stops the world');
+    await Promise.race([journalIn(dataDir, files).open(), files.stopped]);
+    isDone = !files.wasMet;
+    await pretendHolderDied(dataDir);
+    t.equal(await stateIn(dataDir), 'older', `killed at step ${nth}`);
+  }
+});
+
+async function openedWith(t: Test, states: readonly unknown[]): Promise<{ dataDir: string; files: FaultyFiles; journal: Journal }> {
+  const dataDir = await emptyFolder(t);
+  const files = faultyFiles();
+  const journal = journalIn(dataDir, files);
+  await journal.open();
+  for (const state of states) await journal.save(state);
+  return { dataDir, files, journal };
+}
+
+t.test('a lock is judged by number, start time and boot', async (t) => {
+  const me = await processMark(process.pid);
+  const gone = await deadPid();
+  const onLinux = process.platform === 'linux' ? false : 'start time and boot are known on Linux';
+  const cases = [
+    { what: 'of a process that ended', mark: { pid: gone, startTime: null, bootId: null }, isFree: true, skip: false },
+    { what: 'of an earlier process of this number', mark: { ...me, startTime: '1' }, isFree: true, skip: onLinux },
+    { what: 'of this number before the last boot', mark: { ...me, bootId: 'another' }, isFree: true, skip: onLinux },
+    { what: 'of this very process', mark: me, isFree: false, skip: false },
+    { what: 'that does not say when its process began', mark: { pid: process.pid }, isFree: false, skip: false },
+    { what: 'torn by a loss of power', mark: null, isFree: true, skip: false },
+    { what: 'that names a group of processes', mark: { pid: -1 }, isFree: true, skip: false },
+  ] as const;
+  for (const { what, mark, isFree, skip } of cases) {
+    t.test(`a lock ${what} is ${isFree ? 'followed' : 'respected'}`, { skip }, async (t) => {
+      const dataDir = await folderWith(t, 'kept');
+      await writeFile(join(dataDir, 'lock'), mark === null ? '{"pi' : JSON.stringify(mark));
+      if (isFree) t.equal(await stateIn(dataDir), 'kept');
+      else await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_LOCKED' });
+    });
+  }
+});
+
+t.test('of many that follow a dead holder at once, at most one has the folder', async (t) => {
+  for (let round = 0; round < 20; round += 1) {
+    const dataDir = await emptyFolder(t);
+    await pretendHolderDied(dataDir);
+    const journals = Array.from({ length: 5 }, () => journalIn(dataDir));
+    const answers = await Promise.allSettled(journals.map((journal) => journal.open()));
+    const winners = journals.filter((_, index) => answers[index]?.status === 'fulfilled');
+    t.ok(winners.length <= 1, `${winners.length} of 5`);
+    for (const answer of answers) if (answer.status === 'rejected') t.match(answer.reason, { code: 'AC_JOURNAL_LOCKED' });
+    await Promise.all(journals.map((journal) => journal.close()));
+    t.equal(await stateIn(dataDir), undefined, 'and afterwards it is free');
+    t.same(
+      (await readdir(dataDir)).filter((name) => name.startsWith('lock')),
+      [],
+      'no lock stays',
+    );
+  }
+});
+
+t.test('folders and files are for their owner only, and a wider folder is refused', async (t) => {
+  const dataDir = join(await emptyFolder(t), 'made', 'deep');
+  const journal = journalIn(dataDir);
+  await journal.open();
+  await journal.save(1);
+  await journal.writeReport(reportName(1), 'x');
+  await journal.writeReport(reportName(2), 'x');
+  await journal.refuseReport(reportName(2), 'why');
+  const modeOf = async (path: string): Promise<string> => ((await stat(join(dataDir, path))).mode & 0o777).toString(8);
+  for (const folder of ['.', 'outbox', 'refused']) t.equal(await modeOf(folder), '700', folder);
+  const refused = (await readdir(join(dataDir, 'refused'))).map((name) => `refused/${name}`);
+  t.equal(refused.length, 2);
+  for (const file of ['queue.json', 'lock', 'instance-id', 'reserve', `outbox/${assignmentText(reportName(1))}.json`, ...refused]) {
+    t.equal(await modeOf(file), '600', file);
+  }
+  await journal.close();
+  await chmod(dataDir, 0o755);
+  await t.rejects(journalIn(dataDir).open(), { code: 'AC_DATA_DIR', message: /chmod 700/ });
+});
+
+t.test('a file where the folder should be is told, with its path', async (t) => {
+  const folder = await emptyFolder(t);
+  await writeFile(join(folder, 'data'), '');
+  await t.rejects(journalIn(join(folder, 'data')).open(), { code: 'AC_JOURNAL_WRITE', message: new RegExp(join(folder, 'data')) });
+});
+
+t.test('a folder where queue.json should be is no empty journal', async (t) => {
+  const dataDir = await emptyFolder(t);
+  await mkdir(join(dataDir, 'queue.json'));
+  await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_CORRUPT' });
+});
+
+t.test('on a disk that has almost no room saves fail, and the good state stays', async (t) => {
+  const dataDir = await emptyFolder(t);
+  const isMounted = smallDisk(t, dataDir, '256k');
+  t.test('with a disk of 256 KiB', { skip: isMounted ? false : 'mounting a small disk needs root on Linux' }, async (t) => {
+    t.teardown(() => execFileSync('umount', ['-l', dataDir]));
+    const journal = journalIn(dataDir);
+    const filler = join(dataDir, 'filler');
+    await journal.open();
+    await journal.save('good');
+    t.match(await journal.room(), { hasReserve: false }, 'less than 1 MiB is a full disk, before anything failed');
+    await t.rejects(writeFile(filler, Buffer.alloc(300_000)), { code: 'ENOSPC' });
+    const state = 'x'.repeat(100_000);
+    let failures = 0;
+    let isSaved = false;
+    for (let { size } = await stat(filler); !isSaved; size -= 4096) {
+      await truncate(filler, size);
+      const error = await journal.save(state).then(
+        () => null,
+        (reason: unknown) => reason as { readonly code: string; readonly message: string },
+      );
+      isSaved = error === null;
+      if (error !== null) t.equal(error.code, 'AC_JOURNAL_WRITE');
+      const found = unpack(await readFile(join(dataDir, 'queue.json')));
+      t.same(
+        found,
+        { kind: 'good', state: isSaved ? state : 'good', ended: null },
+        `with ${size} bytes of filler: ${error?.message ?? 'saved'}`,
+      );
+      if (error !== null) failures += 1;
+    }
+    t.ok(failures > 0, `${failures} saves found no room`);
+    await journal.close();
+    t.equal(await stateIn(dataDir), state);
+  });
+});
+
+t.test('R22: a folder that is held in another container is respected, and followed once its holder is gone', async (t) => {
+  // A path that is too long for the address of a socket, too.
+  for (const dataDir of [join(await emptyFolder(t), 'a'), join(await emptyFolder(t), 'long-'.repeat(30))]) {
+    const holder = journalIn(dataDir);
+    await holder.open();
+    // As another container sees it: its process has a number that nobody has here.
+    const lock = join(dataDir, 'lock');
+    const mark = JSON.parse(await readText(lock)) as object;
+    const seen = Buffer.from(`${JSON.stringify({ ...mark, pid: await deadPid(), startTime: '1' })}\n`);
+    const held = await readFile(lock);
+    await writeFile(lock, seen);
+    await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_LOCKED', message: /another container/ });
+    t.ok((await readFile(lock)).equals(seen), 'its lock stays as it is');
+    await writeFile(lock, held);
+    await holder.close();
+    await writeFile(lock, seen);
+    t.equal(await stateIn(dataDir), undefined, 'once it is gone the folder is free');
+    t.same(
+      (await readdir(dataDir)).filter((name) => name.startsWith('lock')),
+      [],
+    );
+  }
+});
+
+const canUnshare = process.platform === 'linux' && process.getuid?.() === 0 && isUnshareThere();
+
+t.test(
+  'R22: of two processes with the number 1 in namespaces of their own one has the folder',
+  { skip: canUnshare ? false : 'needs unshare, as root' },
+  async (t) => {
+    const dataDir = await emptyFolder(t);
+    const saver = () => startSaver(t, dataDir, ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']);
+    const first = saver();
+    await once(first.stdout as NodeJS.ReadableStream, 'data');
+    const second = saver();
+    t.not((await once(second, 'exit'))[0], 0, 'the second is refused');
+    first.stdout?.resume();
+    first.kill('SIGKILL');
+    await once(first, 'close'); // the one that it had started has let go of the stream, too
+    const third = saver();
+    t.ok(await once(third.stdout as NodeJS.ReadableStream, 'data'), 'the next one follows the dead');
+  },
+);
+
+function isUnshareThere(): boolean {
+  try {
+    execFileSync('unshare', ['--pid', '--fork', '--mount-proc', 'true'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false; // not installed, or not allowed here
+  }
+}

@@ -1,0 +1,46 @@
+import t from 'tap';
+import { memoryJournal, type MemoryJournal } from '../../product/twins/journal-memory/memory-journal.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
+import { journalContract } from '../../product/contracts/files/journal.contract.ts';
+
+journalContract('memory', {
+  place: () => {
+    const root = memoryJournal();
+    return Promise.resolve({
+      journal: () => root.reopen(),
+      die: (journal) => Promise.resolve((journal as MemoryJournal).crash()),
+      damage: (which) => Promise.resolve(root.damage(which)),
+      failNextWrite: (journal) => (journal as MemoryJournal).failWrite(1),
+      refused: (name) => Promise.resolve(root.refused().get(assignmentText(name)) ?? null),
+    });
+  },
+  unwritable: null,
+});
+
+t.test('a crash in the middle of a save loses it, or keeps it, as the test wishes', async (t) => {
+  for (const keepUnsynced of [false, true]) {
+    const first = memoryJournal({ sync: () => new Promise<void>((resolve) => setImmediate(resolve)) });
+    await first.open();
+    await first.save('old');
+    let isAnswered = false;
+    void first.save('new').then(() => (isAnswered = true));
+    await Promise.resolve();
+    first.crash({ keepUnsynced });
+    const next = first.reopen();
+    t.equal((await next.open()).state, keepUnsynced ? 'new' : 'old');
+    await next.save('later');
+    t.equal(isAnswered, false, 'the dead process hears nothing');
+  }
+});
+
+t.test('fails exactly the write that it was told to fail', async (t) => {
+  const journal = memoryJournal();
+  await journal.open();
+  journal.failWrite(3);
+  await journal.save(1);
+  await journal.save(2);
+  await t.rejects(journal.save(3), { code: 'AC_JOURNAL_WRITE' });
+  await journal.save(4);
+  await journal.close();
+  t.equal((await journal.reopen().open()).state, 4);
+});

@@ -1,0 +1,164 @@
+import { chmod, chown, readdir, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
+import { expecting, nameOf, ownPath, TASK } from '../../product/contracts/files/inbox-place.ts';
+import { resultInboxContract } from '../../product/contracts/files/result-inbox.contract.ts';
+import { filesPlace } from './results-files-place.ts';
+
+t.setTimeout(120_000);
+
+const a1 = nameOf('a', 1);
+
+resultInboxContract('files', { place: (t) => filesPlace(t) });
+
+t.test('the watcher alone notices files in both places, though the clock stands', async (t) => {
+  const place = await filesPlace(t);
+  const { saw, inbox } = await expecting(place, a1);
+  await inbox.look(a1);
+  const own = nameOf('b', 1);
+  await inbox.prepare(own, TASK, false);
+  inbox.expect(own, 'all');
+  await inbox.look(own);
+  await place.write(`results/${a1.taskId}.json`, '{"flat":true}');
+  await place.write(ownPath(own, 'json'), '{"flat":false}');
+  const results = [await saw.next('result'), await saw.next('result', 2)];
+  t.same(results.map(({ value }) => value['flat']).sort(), [false, true]);
+  t.equal(place.clock.monotonicMs(), 0);
+});
+
+t.test('the listing alone notices them, though the watcher says nothing', async (t) => {
+  const place = await filesPlace(t, { watch: () => ({ close: () => Promise.resolve() }) });
+  const { saw, inbox } = await expecting(place, a1);
+  await inbox.look(a1);
+  await place.write(ownPath(a1, 'started'), '');
+  await place.write(`results/${a1.taskId}.json`, '{"status":"success"}');
+  place.clock.advance(4_999);
+  t.same(saw.of('started'), []);
+  place.clock.advance(1);
+  await saw.next('started');
+  await saw.next('result');
+});
+
+t.test('a result that the watcher saw half is read again by the clock, whoever tells', async (t) => {
+  const place = await filesPlace(t);
+  const { saw } = await expecting(place, a1);
+  await place.write(ownPath(a1, 'json'), '{"half":');
+  await place.pass(saw.next('invalid'));
+  t.equal(saw.of('invalid').length, 1, 'and the verdict is told once');
+});
+
+t.test('R20: what earlier processes left is found by its name, and nothing else is', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const b2 = nameOf('b', 2);
+  await place.write(`runs/${assignmentText(b2)}/stdout`, 'x');
+  for (const path of ['results/notes.txt', 'results/mine.g1/a', `results/${a1.taskId}.json`, `runs/${assignmentText(nameOf('c', 1))}`])
+    await place.write(path, '{}');
+  const found = await inbox.folders();
+  t.same(found.map(({ name }) => assignmentText(name)).sort(), [a1, b2].map(assignmentText).sort());
+  for (const { changedAtMs } of found) t.ok(Math.abs(Date.now() - (changedAtMs ?? 0)) < 60_000);
+  await inbox.remove(b2);
+  t.same(
+    (await inbox.folders()).map(({ name }) => name),
+    [a1],
+  );
+});
+
+t.test('folders and files are for their owner only', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  await inbox.prepare(a1, TASK, true);
+  await inbox.withdraw(nameOf('b', 1));
+  const modeOf = async (path: string): Promise<string> => ((await stat(join(place.dataDir, path))).mode & 0o777).toString(8);
+  const text = assignmentText(a1);
+  for (const folder of ['results', 'runs', 'tasks', `results/${text}`, `runs/${text}`]) t.equal(await modeOf(folder), '700', folder);
+  for (const file of [`runs/${text}/task.json`, `tasks/${text}.json`]) t.equal(await modeOf(file), '600', file);
+  t.same(await readdir(join(place.dataDir, 'tasks')), [`${text}.json`], 'nothing half written lies where agents look');
+  await inbox.withdraw(a1);
+  t.equal(await modeOf(ownPath(a1, 'stop')), '600');
+});
+
+t.test('a flat file that nobody claims is moved away after a minute, not sooner', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const path = `results/${nameOf('c', 1).taskId}.json`;
+  await place.write(path, '{"late":true}');
+  await place.write(`results/${a1.taskId}.progress`, '{"percent":1}\n');
+  place.clock.advance(5_000);
+  for (let seconds = 5; seconds < 60; seconds += 5) {
+    await inbox.look(a1);
+    t.ok(await place.read(path), `there after ${seconds} s`);
+    place.clock.advance(5_000);
+  }
+  const gone = async (): Promise<void> => {
+    for (let times = 0; (await place.read(path)) !== null; times += 1) if (times > 1_000) throw new Error('It is still there.');
+  };
+  await place.pass(gone());
+  const refused = (await place.paths()).filter((found) => found.startsWith('refused/'));
+  t.equal(refused.length, 2, 'the file and its reason');
+  t.equal(await place.read(refused.find((found) => found.endsWith('.json')) ?? ''), '{"late":true}');
+  t.ok(await place.read(`results/${a1.taskId}.progress`), 'what an expected task says stays');
+});
+
+t.test('a huge file is judged by its size, not read', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox, saw } = await expecting(place, a1);
+  await place.write(ownPath(a1, 'json'), '');
+  await truncate(join(place.dataDir, ownPath(a1, 'json')), 2 ** 40);
+  await inbox.look(a1);
+  t.equal(saw.of('invalid')[0]?.reason, 'result_too_large');
+});
+
+t.test('a flood of progress is cut to what is newest', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox, saw } = await expecting(place, a1);
+  await inbox.look(a1);
+  const lines = Array.from({ length: 100_000 }, (_, n) => `{"tokens_used":${n}}\n`);
+  await place.write(ownPath(a1, 'progress'), lines.join(''));
+  await inbox.look(a1);
+  t.equal(saw.of('progress').at(-1)?.tokensUsed, 99_999);
+  t.ok(saw.of('progress').length <= 300, `${saw.of('progress').length} told`);
+});
+
+t.test('says once what an agent did wrong', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  await place.odd?.folder(ownPath(a1, 'json'));
+  await inbox.look(a1);
+  await inbox.look(a1);
+  const warnings = place.log.lines.filter(({ level }) => level === 'warn');
+  t.equal(warnings.length, 1);
+  t.match(warnings[0], { fields: { taskId: a1.taskId, generation: 1 } });
+});
+
+t.test('R16: an agent that allows nobody to write into its folder is told nothing, and that is no fault of the disk', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const folder = join(place.dataDir, 'results', assignmentText(a1));
+  await chmod(folder, 0o500);
+  await withoutRoot(place.dataDir, async () => {
+    await inbox.withdraw(a1);
+  });
+  t.same(await readdir(folder), []);
+  t.match(
+    place.log.lines.filter(({ level }) => level === 'warn'),
+    [{ message: /cannot be told/ }],
+  );
+  await chmod(folder, 0o700);
+});
+
+/** Root may do what it likes, so it is another user for so long. */
+async function withoutRoot(dataDir: string, work: () => Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) return await work();
+  for (const path of [dataDir, ...(await readdir(dataDir, { recursive: true })).map((name) => join(dataDir, name))])
+    await chown(path, NOBODY, NOBODY);
+  process.seteuid?.(NOBODY);
+  try {
+    await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+const NOBODY = 65_534;

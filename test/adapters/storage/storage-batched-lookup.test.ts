@@ -1,0 +1,64 @@
+/** Look-ups that are gathered: few reads for many, and each in a read that began after it. */
+import t from 'tap';
+import { gatheredLooks } from '../../../adapters/storage-knex/batched-lookup.ts';
+
+/** Looks that run until the test lets them. */
+function heldLooks(keysMax: number) {
+  const reads: {
+    readonly keys: readonly string[];
+    readonly answer: (rows: Readonly<Record<string, number>>) => void;
+    readonly fail: (error: Error) => void;
+  }[] = [];
+  const look = gatheredLooks<number>(
+    keysMax,
+    (keys) =>
+      new Promise((resolve, fail) => {
+        reads.push({ keys, answer: (rows) => resolve(new Map(Object.entries(rows))), fail });
+      }),
+  );
+  return { reads, look };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+t.test('what is asked for together is one read, up to a bound, and each gets its own', async (t) => {
+  const { reads, look } = heldLooks(3);
+  const found = Promise.all(['a', 'b', 'a', 'c', 'd'].map(look));
+  await turn();
+  t.strictSame(
+    reads.map(({ keys }) => keys),
+    [['a', 'b', 'c']],
+  );
+  reads[0]?.answer({ a: 1, c: 3 });
+  await turn();
+  t.strictSame(
+    reads.map(({ keys }) => keys),
+    [['a', 'b', 'c'], ['d']],
+  );
+  reads[1]?.answer({ d: 4 });
+  t.strictSame(await found, [1, undefined, 1, 3, 4]);
+});
+
+t.test('a look-up is never answered by a read that began before it', async (t) => {
+  const { reads, look } = heldLooks(10);
+  const before = look('a');
+  await turn();
+  const after = look('a');
+  reads[0]?.answer({});
+  t.equal(await before, undefined);
+  await turn();
+  reads[1]?.answer({ a: 1 });
+  t.equal(await after, 1);
+});
+
+t.test('a read that fails fails those in it, and no later one', async (t) => {
+  const { reads, look } = heldLooks(1);
+  const lost = t.rejects(look('a'), { message: 'away' });
+  const kept = look('b');
+  await turn();
+  reads[0]?.fail(new Error('away'));
+  await lost;
+  await turn();
+  reads[1]?.answer({ b: 2 });
+  t.equal(await kept, 2);
+});

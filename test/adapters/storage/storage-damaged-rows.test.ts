@@ -1,0 +1,75 @@
+/** What the database gives back is checked where it enters: a row that no hub writes is named, and stops nothing else. */
+import path from 'node:path';
+import t from 'tap';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { A_MOMENT_MS, anAgent, anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { closedAfter, emptyFolder, outside, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
+
+const GOOD = aTaskId(1);
+const BAD = aTaskId(2);
+
+/** What to do to the row of `BAD`, and what the error says of it. */
+const DAMAGES: readonly (readonly [what: string, sql: string, says: string])[] = [
+  ['not JSON', `UPDATE tasks SET state = '{' WHERE id = '${BAD}'`, 'not JSON'],
+  ['not an object', `UPDATE tasks SET state = '7' WHERE id = '${BAD}'`, 'must be object'],
+  ['a generation below zero', `UPDATE tasks SET state = json_set(state, '$.generation', -1) WHERE id = '${BAD}'`, 'generation'],
+  ['a generation that is not exact', `UPDATE tasks SET state = json_set(state, '$.generation', 1e17) WHERE id = '${BAD}'`, 'generation'],
+  ['a status that does not exist', `UPDATE tasks SET state = json_set(state, '$.status', 'lost') WHERE id = '${BAD}'`, 'status'],
+  ['a time that is text', `UPDATE tasks SET state = json_set(state, '$.createdAtMs', 'now') WHERE id = '${BAD}'`, 'createdAtMs'],
+];
+
+for (const [what, sql, says] of DAMAGES) {
+  t.test(`a task whose stored state is damaged (${what}) is named to who asks for it, and left out of searches`, async (t) => {
+    const file = path.join(await emptyFolder(t), 'agentcom.db');
+    const before = closedAfter(t, sqliteStorage(file));
+    await before.open();
+    await commit(before, inserting(aTask({ id: GOOD }), aTask({ id: BAD })));
+    await before.close();
+    await outside(file, sql, `UPDATE tasks SET due_at = ${A_MOMENT_MS}`);
+
+    const log = memoryLog();
+    const { tasks, ...storage } = closedAfter(t, sqliteStorage(file, { log }));
+    await storage.open();
+    const found = await tasks.transact('b1', async (unit) => ({
+      due: await unit.due(A_MOMENT_MS, 10),
+      claimable: await unit.claimable({ requirementKeys: ['[null]'], nowMs: A_MOMENT_MS, limitPerLane: 10 }),
+    }));
+    t.strictSame(
+      [found.due, found.claimable].map((some) => some.map(({ id }) => id)),
+      [[GOOD], [GOOD]],
+      'the other one is still found',
+    );
+    t.strictSame(
+      (await tasks.list({ limit: 10 })).map(({ task }) => task.id),
+      [GOOD],
+    );
+    const named = await failsWith(
+      t,
+      tasks.transact('b2', (unit) => unit.load({ tasks: [BAD], agents: [], keys: [] })),
+      'AC_STORE_DAMAGED',
+      'by its name',
+    );
+    t.match(named?.message, BAD);
+    t.match(named?.message, says);
+    await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'and beside the writer');
+    const logged = log.lines.filter(({ message }) => message === 'a stored row cannot be read and is left out');
+    t.equal(logged.length, 1, 'logged once, however often it was met');
+  });
+}
+
+t.test('an agent whose stored state is damaged is left out of the list, and named to who asks for it', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const before = closedAfter(t, sqliteStorage(file));
+  await before.open();
+  await commit(before, changes({ agents: [anAgent(), anAgent({ id: anAgentId('a2') })] }));
+  await before.close();
+  await outside(file, `UPDATE agents SET state = json_set(state, '$.slots', -5) WHERE id = 'a2'`);
+  const { agents, ...storage } = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  t.strictSame(
+    (await agents.listAgents({ limit: 10 })).map(({ agent }) => agent.id),
+    ['a1'],
+  );
+  await failsWith(t, agents.getAgent(anAgentId('a2')), 'AC_STORE_DAMAGED', 'by its name');
+});

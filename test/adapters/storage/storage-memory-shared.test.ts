@@ -1,0 +1,123 @@
+/** Transactions of several storages on one memory database: rows are locked until the commit, as on Postgres. */
+import t, { type Test } from 'tap';
+import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
+import { memoryStorage, type MemoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { requirementKey } from '../../../core/domain/task/task.ts';
+import type { StoreUnit } from '../../../core/ports/task-store.ts';
+import { anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
+import { failsWith } from '../../product/contracts/storage/storage-room.ts';
+
+interface Open {
+  readonly storage: MemoryStorage;
+  /** What the transaction does next; its promise is the transaction's. */
+  begin(name: string): { readonly done: Promise<unknown>; do<T>(work: (unit: StoreUnit) => Promise<T>): Promise<T>; end(): void };
+}
+
+/** Two storages on one database in which tasks 1 and 2 wait; transactions are led step by step. */
+async function two(t: Test): Promise<readonly [Open, Open]> {
+  const database = memoryDatabase('shared');
+  const clock = virtualClock();
+  const open = async (): Promise<Open> => {
+    const storage = memoryStorage({ clock, database, shared: true });
+    await storage.open();
+    t.teardown(() => storage.close());
+    return {
+      storage,
+      begin(name) {
+        let end = (): void => undefined;
+        const ended = new Promise<void>((resolve) => (end = resolve));
+        let begun: (unit: StoreUnit) => void = () => undefined;
+        const unit = new Promise<StoreUnit>((resolve) => (begun = resolve));
+        const done = storage.tasks.transact(name, async (given) => {
+          begun(given);
+          await ended;
+        });
+        // Whoever led it asks for its end later.
+        void Promise.allSettled([done]);
+        return { done, do: async (work) => work(await unit), end: () => end() };
+      },
+    };
+  };
+  const [one, other] = [await open(), await open()];
+  for (const n of [1, 2])
+    await one.storage.tasks.transact(`insert ${n}`, (unit) => unit.save(inserting(aTask({ id: aTaskId(n), eligibleAtMs: 1 }))));
+  return [one, other];
+}
+
+const loadOf = (n: number) => async (unit: StoreUnit) => (await unit.load({ tasks: [aTaskId(n)], agents: [], keys: [] })).tasks[0];
+const parking = (n: number) => async (unit: StoreUnit) => {
+  const task = await loadOf(n)(unit);
+  if (task === undefined) throw new Error(`no task ${n}`);
+  await unit.save(changes({ updated: [{ task: { ...task, parked: true }, dueAtMs: null }] }));
+};
+
+t.test('who loads a row that another has changed waits for its commit and reads it anew', async (t) => {
+  const [one, other] = await two(t);
+  const [first, second] = [one.begin('first'), other.begin('second')];
+  await first.do(parking(1));
+  let isLoaded = false;
+  const loaded = second.do(loadOf(1)).finally(() => (isLoaded = true));
+  t.equal((await second.do((unit) => unit.claimable({ requirementKeys: [], nowMs: 2, limitPerLane: 1 }))).length, 0);
+  t.notOk(isLoaded, 'it waits');
+  first.end();
+  t.match(await loaded, { parked: true });
+  second.end();
+  await second.done;
+});
+
+t.test('what may as well be found by the next batch is stepped over, and nobody waits for a duty', async (t) => {
+  const [one, other] = await two(t);
+  const [first, second] = [one.begin('first'), other.begin('second')];
+  await first.do(loadOf(1));
+  const found = await second.do(async (unit) => {
+    const [requirement] = (await unit.waitingRequirements({ nowMs: 2, limit: 10 })).requirements;
+    if (requirement === undefined) throw new Error('nothing waits');
+    return unit.claimable({ requirementKeys: [requirementKey(requirement)], nowMs: 2, limitPerLane: 5 });
+  });
+  t.strictSame(
+    found.map(({ id }) => id),
+    [aTaskId(2)],
+  );
+  t.equal(await first.do((unit) => unit.takeDuty('sweep')), true);
+  t.equal(await second.do((unit) => unit.takeDuty('sweep')), false);
+  first.end();
+  await first.done;
+  t.equal(await second.do((unit) => unit.takeDuty('sweep')), true, 'free with the end of the transaction');
+  second.end();
+  await second.done;
+});
+
+t.test('R16 J14: who would wait against the order of locks fails at once, whether somebody has the row or not', async (t) => {
+  const [one, other] = await two(t);
+  const [first, second] = [one.begin('first'), other.begin('second')];
+  await first.do(loadOf(1));
+  await second.do(loadOf(2));
+  const waits = first.do(loadOf(2));
+  await failsWith(t, second.do(loadOf(1)), 'AC_INTERNAL', 'the one that would close the circle');
+  other.storage.endTransaction();
+  t.match(await waits, { id: aTaskId(2) });
+  first.end();
+  await first.done;
+  second.end();
+  const third = other.begin('third');
+  await third.do(loadOf(2));
+  await failsWith(t, third.do(loadOf(1)), 'AC_INTERNAL', 'nobody has it, and somebody might');
+  await third.do((unit) => unit.takeAgents([anAgentId()]));
+  third.end();
+  await third.done;
+});
+
+t.test('a transaction that was ended from outside leaves nothing, and lets go at once', async (t) => {
+  const [one, other] = await two(t);
+  const [first, second] = [one.begin('first'), other.begin('second')];
+  await first.do(parking(1));
+  const waits = second.do(loadOf(1));
+  one.storage.crash();
+  t.match(await waits, { parked: false });
+  await failsWith(t, first.do(loadOf(2)), 'AC_STORE_UNAVAILABLE', 'no statement');
+  first.end();
+  await failsWith(t, first.done, 'AC_STORE_UNAVAILABLE', 'and no commit');
+  second.end();
+  await second.done;
+});

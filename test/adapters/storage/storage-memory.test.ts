@@ -1,0 +1,106 @@
+/** The memory twin keeps the contracts of storage, and what the simulation needs of it beside them. */
+import t from 'tap';
+import { memory } from '../../../adapters/storage-memory/memory.ts';
+import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
+import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
+import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
+import { aTask, aTaskId, anEvent, inserting } from '../../product/contracts/fixtures.ts';
+import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
+import { commit, failsWith, openedIn, type StorageSubject } from '../../product/contracts/storage/storage-room.ts';
+import { storeHubsContract } from '../../product/contracts/storage/store-hubs.contract.ts';
+import { storeQueueContract } from '../../product/contracts/storage/store-queue.contract.ts';
+import { storeHistoryContract } from '../../product/contracts/storage/store-history.contract.ts';
+import { storeRemovalContract } from '../../product/contracts/storage/store-removal.contract.ts';
+import { storeUnitContract } from '../../product/contracts/storage/store-unit.contract.ts';
+import { taskListContract } from '../../product/contracts/storage/task-list.contract.ts';
+import { taskStoreContract } from '../../product/contracts/storage/task-store.contract.ts';
+
+let places = 0;
+const subjectOf = (shared: boolean): StorageSubject => ({
+  async place(t) {
+    places += 1;
+    const database = memoryDatabase(`memory-${places}`);
+    return {
+      storage(clock = virtualClock()) {
+        const storage = memoryStorage({ clock, database, shared });
+        t.teardown(() => storage.close());
+        return storage;
+      },
+      makeNewer: null,
+    };
+  },
+  unopenable: null,
+});
+const subject = subjectOf(false);
+
+storageContract('memory', subject);
+taskStoreContract('memory', subject);
+taskListContract('memory', subject);
+storeUnitContract('memory', subject);
+storeQueueContract('memory', subject);
+storeHubsContract('memory', subject);
+storeHubsContract('memory, shared', subjectOf(true));
+storeHistoryContract('memory', subject);
+storeRemovalContract('memory', subject);
+agentStoreContract('memory', subject);
+eventFeedContract('memory', subject);
+
+const shared = subjectOf(true);
+taskStoreContract('memory, shared', shared);
+storeUnitContract('memory, shared', shared);
+storeQueueContract('memory, shared', shared);
+storeHistoryContract('memory, shared', shared);
+storeRemovalContract('memory, shared', shared);
+
+t.test('a step can fail a transaction, before and after its commit', async (t) => {
+  const steps: string[] = [];
+  let failAt = '';
+  const storage = memoryStorage({
+    clock: virtualClock(),
+    onStep: (step, batchId) => {
+      steps.push(`${step} ${batchId}`);
+      if (step === failAt) throw new Error(`failed at ${step}`);
+    },
+  });
+  await storage.open();
+  const insert = (batchId: string) => storage.tasks.transact(batchId, (unit) => unit.save(inserting(aTask())));
+  for (failAt of ['begin', 'commit']) {
+    await t.rejects(insert('a'), { message: `failed at ${failAt}` });
+    t.equal(await storage.tasks.committed('a'), false, `nothing stays of a failure at ${failAt}`);
+    t.equal(await storage.tasks.read(aTaskId(1)), undefined);
+  }
+  failAt = 'committed';
+  await t.rejects(insert('b'), { message: 'failed at committed' });
+  t.equal(await storage.tasks.committed('b'), true, 'the outcome was commit, though the answer was lost');
+  t.ok(await storage.tasks.read(aTaskId(1)));
+  t.strictSame(steps, ['begin a', 'begin a', 'commit a', 'begin b', 'commit b', 'committed b']);
+  await storage.close();
+});
+
+t.test('what it keeps cannot be changed from outside', async (t) => {
+  const storage = await openedIn(t, subject);
+  const details = { list: [1] };
+  await commit(storage, { ...inserting(aTask()), events: [anEvent({ details })] });
+  details.list.push(2);
+  const found = await storage.tasks.read(aTaskId(1));
+  t.strictSame(found?.events[0]?.details, { list: [1] });
+  t.throws(() => Object.assign(found?.task ?? {}, { status: 'completed' }), TypeError);
+});
+
+t.test('memory() chooses it, a new and empty one each time', async (t) => {
+  const choice = memory();
+  t.match(choice, { port: 'storage', name: 'memory', capabilities: { durable: false, shared: false } });
+  t.strictSame(choice.problems(), []);
+  const clock = virtualClock();
+  const deps = { dataDir: '/nowhere', clock, log: silentLog };
+  const first = await choice.create(deps);
+  await failsWith(t, first.tasks.stats(), 'AC_STORE_CLOSED', 'opens nothing by itself');
+  const { storeId } = await first.open();
+  clock.advance(1);
+  const second = await choice.create(deps);
+  t.not((await second.open()).storeId, storeId, 'a restarted hub has another store');
+  await Promise.all([first.close(), second.close()]);
+});

@@ -1,0 +1,300 @@
+/** What Postgres' storage answers when a lock, the connection or the server is in the way, and that it is well again afterwards. */
+import t from 'tap';
+import type { ErrorCode } from '../../../core/errors/codes.ts';
+import type { Row } from '../../../adapters/storage-knex/engine.ts';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { postgres } from '../../../adapters/storage-knex/postgres.ts';
+import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { aTask, aTaskId, anEvent, inserting } from '../../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { commitProxy } from './commit-proxy.ts';
+import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../storage-places/postgres-server.ts';
+
+const server = await postgresServer();
+t.teardown(() => server.end());
+
+const submit = (n: number) => ({ ...inserting(aTask({ id: aTaskId(n) })), events: [anEvent({ taskId: aTaskId(n) })] });
+
+/** Asks until the answer is true: something that the server does in its own time. */
+async function until(question: string): Promise<void> {
+  while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
+}
+
+t.test("the server's time does not go back from one transaction to the next, known or heard", async (t) => {
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
+  await storage.open();
+  const asked = async (): Promise<number> => Number((await server.ask('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms'))[0]?.['ms']); // prettier-ignore
+  let before = -Infinity;
+  for (let n = 1; n <= 100; n += 1) {
+    const nowMs = await storage.tasks.transact(`at-${n}`, async (unit) => {
+      await unit.save(submit(n));
+      return unit.nowMs;
+    });
+    if (nowMs < before) t.fail(`${nowMs} comes after ${before}`);
+    before = nowMs;
+  }
+  const afterMs = await asked();
+  t.ok(before <= afterMs && afterMs - before < 1_000, `the last of them, ${before}, is the server's, ${afterMs}`);
+});
+
+t.test('a work that goes on after a failed statement commits nothing', async (t) => {
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
+  await storage.open();
+  const wrong = { ...aTask(), createdAtMs: 0.5 };
+  const failed = storage.tasks.transact('b', async (unit) => {
+    await unit.save(inserting(aTask({ id: aTaskId(2) })));
+    await failsWith(t, unit.save(inserting(wrong)), 'AC_INTERNAL', 'refused by the server');
+    await failsWith(t, unit.save(inserting(aTask())), 'AC_INTERNAL', 'the next one is refused too');
+    return 'all is well';
+  });
+  await failsWith(t, failed, 'AC_INTERNAL', 'the transaction fails');
+  t.strictSame(await storage.tasks.list({ limit: 10 }), []);
+  await commit(storage, submit(1));
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'the next one is well');
+});
+
+t.test('a connection that the server ends amid a transaction: nothing of it stays, the next one works', async (t) => {
+  const told: string[] = [];
+  const log = { ...silentLog, error: (message: string) => told.push(message) };
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }, { log }));
+  await storage.open();
+  const END = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND state LIKE 'idle%'`;
+  const ended = storage.tasks.transact('ended', async (unit) => {
+    await unit.save(submit(1));
+    await server.ask(END);
+    await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+    await unit.save(submit(2));
+  });
+  await failsWith(t, ended, 'AC_STORE_UNAVAILABLE', 'amid the work');
+  t.equal(await storage.tasks.committed('ended'), false);
+  await commit(storage, submit(3));
+  t.strictSame((await storage.tasks.list({ limit: 10 })).map(({ task }) => task.id), [aTaskId(3)]); // prettier-ignore
+  await server.ask(END);
+  await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+  await commit(storage, submit(4));
+  t.equal((await storage.tasks.stats()).statuses.queued, 2, 'one that ended in between is noticed before it is used');
+  t.equal(told.length, 2, 'each loss is told');
+});
+
+t.test('a connection cut at COMMIT: whether it was committed is found out', async (t) => {
+  const proxy = await commitProxy(t, server.url);
+  const storage = closedBefore(t, postgresStorage({ url: proxy.url, schema: emptySchema(t, server) }));
+  await storage.open();
+
+  await t.test('before the server had it', async (t) => {
+    const caught = proxy.catchCommit();
+    const unknown = failsWith(
+      t,
+      storage.tasks.transact('before', (unit) => unit.save(submit(1))),
+      'AC_COMMIT_UNKNOWN',
+      'not known',
+    );
+    const commitOnItsWay = await caught;
+    commitOnItsWay.cutServer();
+    commitOnItsWay.cutClient();
+    await unknown;
+    t.equal(await storage.tasks.committed('before'), false);
+    t.strictSame(await storage.tasks.peek([aTaskId(1)]), []);
+  });
+
+  await t.test('after the server had it, before it could answer', async (t) => {
+    const caught = proxy.catchCommit();
+    const unknown = failsWith(
+      t,
+      storage.tasks.transact('after', (unit) => unit.save(submit(2))),
+      'AC_COMMIT_UNKNOWN',
+      'not known',
+    );
+    const commitOnItsWay = await caught;
+    await commitOnItsWay.deliver();
+    commitOnItsWay.cutClient();
+    await unknown;
+    t.equal(await storage.tasks.committed('after'), true);
+    t.strictSame(await storage.tasks.peek([aTaskId(2)]), [aTask({ id: aTaskId(2) })]);
+  });
+
+  await t.test('while the server may still get it: no answer before that is decided', async (t) => {
+    const caught = proxy.catchCommit();
+    const unknown = failsWith(
+      t,
+      storage.tasks.transact('late', (unit) => unit.save(submit(3))),
+      'AC_COMMIT_UNKNOWN',
+      'not known',
+    );
+    const commitOnItsWay = await caught;
+    commitOnItsWay.cutClient();
+    await unknown;
+    const asked = storage.tasks.committed('late');
+    await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
+    await commitOnItsWay.deliver();
+    commitOnItsWay.cutServer();
+    t.equal(await asked, true, 'a look at the table alone would have said no');
+  });
+  await commit(storage, submit(4));
+  t.equal((await storage.tasks.stats()).statuses.queued, 3);
+});
+
+t.test('a batch whose transaction never ends is not answered for ever', async (t) => {
+  const proxy = await commitProxy(t, server.url);
+  const storage = closedBefore(
+    t,
+    postgresStorage({ url: proxy.url, schema: emptySchema(t, server), lockTimeoutMs: 50, idleInTransactionMs: 500 }),
+  );
+  await storage.open();
+  const caught = proxy.catchCommit();
+  const unknown = failsWith(
+    t,
+    storage.tasks.transact('lost', (unit) => unit.save(submit(1))),
+    'AC_COMMIT_UNKNOWN',
+    'not known',
+  );
+  (await caught).cutClient();
+  await unknown;
+  const refused = await failsWith(t, storage.tasks.committed('lost'), 'AC_STORE_UNAVAILABLE', 'not yet');
+  t.match(refused?.message, 'has not ended');
+  await until(
+    `SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND state LIKE 'idle in transaction%'`,
+  );
+  t.equal(await storage.tasks.committed('lost'), false, 'once the server gave it up');
+  await commit(storage, submit(2));
+});
+
+t.test('a server that falls silent is given up', async (t) => {
+  const proxy = await commitProxy(t, server.url);
+  const options = {
+    url: proxy.url,
+    schema: emptySchema(t, server),
+    statementTimeoutMs: 100,
+    lockTimeoutMs: 100,
+    readTimeoutMs: 100,
+    connectWithinMs: 1_000,
+  };
+  const storage = closedBefore(t, postgresStorage(options, { answerMarginMs: 200 }));
+  await storage.open();
+  proxy.fallSilent();
+  await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'a commit');
+  await failsWith(t, storage.tasks.stats(), 'AC_STORE_UNAVAILABLE', 'a read');
+  await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'a new connection');
+  t.equal(await storage.healthy(), false);
+});
+
+t.test('what takes too long is stopped', async (t) => {
+  const options = { url: server.url, schema: emptySchema(t, server), readTimeoutMs: 50, lockTimeoutMs: 50 };
+  const engine = await postgresEngine(engineDeps(options)).open();
+  t.teardown(() => engine.close());
+  const slow = await failsWith(
+    t,
+    engine.read((db) => db.raw('SELECT pg_sleep(60)')),
+    'AC_STORE_UNAVAILABLE',
+    'a read',
+  );
+  t.match(slow?.message, 'took too long');
+  t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1, 'the next one works');
+  const mistake = new TypeError('a mistake of ours');
+  t.equal(await engine.read(() => Promise.reject(mistake)).catch((thrown: unknown) => thrown), mistake, 'is not taken for the server');
+});
+
+t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema, lockTimeoutMs: 50 }));
+  await storage.open();
+  await commit(storage, submit(1));
+  const load = () => storage.tasks.transact('load', (unit) => unit.load({ tasks: [aTaskId(1)], agents: [], keys: [] }));
+  const program = await server.session();
+  await program.ask(`BEGIN; SELECT FROM ${schema}.tasks FOR UPDATE`);
+  const refused = await failsWith(t, load(), 'AC_STORE_RETRY', 'locked');
+  t.match(refused?.message, '55P03');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'reads go on');
+  await program.end();
+  t.strictSame((await load()).tasks, [aTask()]);
+});
+
+t.test('a database that was made anew is not taken for the one that was opened', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await storage.open();
+  await server.ask(`UPDATE ${schema}.store SET store_id = 'store-of-another'`);
+  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+  await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+  const refused = await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'refused');
+  t.match(refused?.message, 'store-of-another');
+  await server.ask(`DROP SCHEMA ${schema} CASCADE`);
+  await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'gone altogether');
+});
+
+t.test('tells when the server does not keep what it commits', async (t) => {
+  const told: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => told.push(message) };
+  const url = new URL(server.url);
+  url.searchParams.set('options', '-c synchronous_commit=off');
+  await closedBefore(t, postgresStorage({ url: url.href, schema: emptySchema(t, server) }, { log })).open();
+  t.match(
+    told.find((line) => line.includes('synchronous_commit')),
+    /acknowledged may be gone/,
+  );
+});
+
+t.test('the doctor is told when the server does not keep what it commits', async (t) => {
+  const schema = emptySchema(t, server);
+  // The server of the tests is without fsync, which is told too.
+  const checked = async (url: string) =>
+    ((await postgres({ url, schema }).check?.({ clock: systemClock() })) ?? []).filter(({ what }) => !what.startsWith('fsync '));
+  t.strictSame(await checked(server.url), []);
+  const careless = new URL(server.url);
+  careless.searchParams.set('options', '-c synchronous_commit=off');
+  t.match(await checked(careless.href), [{ check: 'not_durable', what: /^synchronous_commit is off for database/ }]);
+  const nobody = new URL(server.url);
+  nobody.port = '1';
+  await failsWith(t, checked(nobody.href), 'AC_STORAGE_OPEN', 'no server');
+});
+
+t.test('a server stopped, crashed and started', { skip: server.power === null && 'the server is not ours to stop' }, async (t) => {
+  const { power } = server;
+  if (power === null) return;
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
+  const { storeId } = await storage.open();
+  const committed = new Set<number>();
+  let n = 0;
+  for (const end of [() => power.stop(), () => power.crash()]) {
+    let isUp = true;
+    const unknown: { readonly batchId: string; readonly n: number }[] = [];
+    const busy = async (): Promise<void> => {
+      while (isUp) {
+        n += 1;
+        const [mine, batchId] = [n, `batch-${n}`];
+        await storage.tasks
+          .transact(batchId, (unit) => unit.save(submit(mine)))
+          .then(
+            () => committed.add(mine),
+            (thrown: { readonly code?: ErrorCode }) => {
+              if (thrown.code === 'AC_COMMIT_UNKNOWN') unknown.push({ batchId, n: mine });
+              else t.equal(thrown.code, 'AC_STORE_UNAVAILABLE', 'a batch that failed');
+            },
+          );
+      }
+    };
+    const working = Promise.all([busy(), busy(), busy()]);
+    while (committed.size < 20) await new Promise(setImmediate);
+    await end();
+    isUp = false;
+    await working;
+    await failsWith(t, commit(storage, submit(100_000)), 'AC_STORE_UNAVAILABLE', 'a commit while it is away');
+    await failsWith(t, storage.tasks.stats(), 'AC_STORE_UNAVAILABLE', 'a read while it is away');
+    await failsWith(t, storage.tasks.committed('batch-1'), 'AC_STORE_UNAVAILABLE', 'nor is it known what was committed');
+    t.equal(await storage.healthy(), false);
+    await power.start();
+    for (const { batchId, n: mine } of unknown) if (await storage.tasks.committed(batchId)) committed.add(mine);
+    n += 1;
+    await commit(storage, submit(n));
+    committed.add(n);
+    const found = await storage.tasks.peek(Array.from({ length: n }, (_, at) => aTaskId(at + 1)));
+    t.strictSame(found.map(({ id }) => id).toSorted(), [...committed].map(aTaskId).toSorted(), 'what was said to be committed, no more and no less'); // prettier-ignore
+    t.equal((await storage.tasks.stats()).statuses.queued, committed.size, 'and counted');
+  }
+  const events = (await storage.events.after(0, {}, 100_000)).events;
+  t.equal(events.length, committed.size);
+  await storage.close();
+  t.equal((await storage.open()).storeId, storeId);
+});

@@ -1,0 +1,344 @@
+/** What Postgres' storage keeps when several have it open at the same time: nothing is lost, doubled, passed over or shown early. */
+import t, { type Test } from 'tap';
+import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
+import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
+import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
+import { POSTGRES_INSPECTION } from '../../../adapters/storage-knex/postgres/inspection.ts';
+import { POSTGRES_STATEMENTS } from '../../../adapters/storage-knex/postgres/statements.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import { LOOK_AT_ALL, type Look } from '../../../core/ports/hub-calls.ts';
+import {
+  A_MOMENT_MS,
+  aKey,
+  aMail,
+  aStop,
+  aTask,
+  aTaskId,
+  aToken,
+  anAgent,
+  anAgentId,
+  anAssignedTask,
+  anEvent,
+  changes,
+  inserting,
+  updating,
+} from '../../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../storage-places/postgres-server.ts';
+
+const server = await postgresServer(['-c', 'fsync=off', '-c', 'deadlock_timeout=50ms']);
+t.teardown(() => server.end());
+
+/** Two open storages over one empty schema. */
+async function two(t: Test, schema = emptySchema(t, server)): Promise<readonly [Storage, Storage]> {
+  const options = { url: server.url, schema };
+  const both = [postgresStorage(options), postgresStorage(options)] as const;
+  for (const storage of both) await closedBefore(t, storage).open();
+  return both;
+}
+
+/** A promise and what settles it. */
+function gate() {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { open, opened };
+}
+
+/** Asks until the answer is true: something that the server does in its own time. */
+async function until(question: string): Promise<void> {
+  while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
+}
+
+/** Answers once a hub's connection waits for another's lock. */
+const someoneWaits = (): Promise<void> =>
+  until(`SELECT count(*) > 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
+
+t.test('many that open an empty database at once make one schema of it', async (t) => {
+  const schema = emptySchema(t, server);
+  const opening = Array.from({ length: 6 }, () => postgresEngine(engineDeps({ url: server.url, schema })).open());
+  const engines: readonly OpenEngine[] = await Promise.all(opening);
+  for (const engine of engines) t.teardown(() => engine.close());
+  t.equal(new Set(engines.map(({ storeId }) => storeId)).size, 1, 'one store');
+  const [taken] = await server.ask(`SELECT count(*)::integer AS steps, count(DISTINCT name)::integer AS names FROM ${schema}.migrations`);
+  t.equal(taken?.['steps'], taken?.['names']);
+});
+
+t.test('a step that fails leaves nothing of the steps before it', async (t) => {
+  const schema = emptySchema(t, server);
+  await server.ask(`CREATE SCHEMA ${schema}`);
+  await server.ask(`CREATE TABLE ${schema}.tombstones (in_the_way integer)`);
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');
+  t.strictSame(await server.ask(`SELECT tablename FROM pg_tables WHERE schemaname = $1`, [schema]), [{ tablename: 'tombstones' }]);
+  await server.ask(`DROP TABLE ${schema}.tombstones`);
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+});
+
+t.test('what one has loaded waits for it, and no change is lost', async (t) => {
+  const both = await two(t);
+  await commit(both[0], inserting(aTask()));
+  const increments = Array.from({ length: 20 }, (_, n) =>
+    both[n % 2 === 0 ? 0 : 1].tasks.transact(`increment-${n}`, async (unit) => {
+      const { tasks } = await unit.load({ tasks: [aTaskId(1)], agents: [], keys: [] });
+      const task = tasks[0] as Task;
+      await unit.save(updating({ ...task, retryCount: task.retryCount + 1 }));
+    }),
+  );
+  await Promise.all(increments);
+  t.equal((await both[1].tasks.peek([aTaskId(1)]))[0]?.retryCount, 20);
+});
+
+t.test('a key that nobody has yet is given to one', async (t) => {
+  const both = await two(t);
+  const made = await Promise.all(
+    Array.from({ length: 12 }, (_, n) =>
+      both[n % 2 === 0 ? 0 : 1].tasks.transact(`submit-${n}`, async (unit) => {
+        const { keys } = await unit.load({ tasks: [], agents: [], keys: [aKey()] });
+        if (keys.length > 0) return 'repeat';
+        await unit.save({ ...inserting(aTask({ id: aTaskId(n) })), keys: [aKey({ taskIds: [aTaskId(n)] })] });
+        return 'made';
+      }),
+    ),
+  );
+  t.equal(made.filter((answer) => answer === 'made').length, 1);
+  t.equal((await both[0].tasks.stats()).statuses.queued, 1);
+});
+
+t.test('an agent is enrolled by one', async (t) => {
+  const both = await two(t);
+  const tokens = Array.from({ length: 8 }, (_, n) => aToken({ id: `tok-${n}`, hash: String(n).padStart(64, '0') }));
+  const answers = await Promise.all(tokens.map((token, n) => both[n % 2 === 0 ? 0 : 1].agents.addToken(token, { unlessTaken: true })));
+  t.equal(answers.filter((answer) => answer === 'added').length, 1);
+});
+
+t.test('what one claims the other steps over, without waiting', async (t) => {
+  const [one, other] = await two(t);
+  const tasks = Array.from({ length: 6 }, (_, n) => aTask({ id: aTaskId(n), eligibleAtMs: A_MOMENT_MS + n }));
+  await commit(one, inserting(...tasks));
+  const filter = { requirementKeys: ['[null]'], nowMs: A_MOMENT_MS + 9, limitPerLane: 3 };
+  const ids = await one.tasks.transact('one', async (unit) => {
+    const mine = await unit.claimable(filter);
+    const theirs = await other.tasks.transact('other', (inner) => inner.claimable(filter));
+    return [mine, theirs].map((found) => found.map(({ id }) => id));
+  });
+  t.strictSame(ids, [tasks.slice(0, 3), tasks.slice(3)].map((found) => found.map(({ id }) => id))); // prettier-ignore
+});
+
+t.test('of two that wait for each other one is asked to repeat, and both get through', async (t) => {
+  const [one, other] = await two(t);
+  await commit(one, inserting(aTask(), aTask({ id: aTaskId(2) })));
+  const [first, second] = [gate(), gate()];
+  const retried: string[] = [];
+  const crossing = async (storage: Storage, name: string, ids: readonly [number, number], mine: () => void, theirs: Promise<void>) => {
+    for (;;)
+      try {
+        return await storage.tasks.transact(name, async (unit) => {
+          for (const [place, n] of ids.entries()) {
+            const { tasks } = await unit.load({ tasks: [aTaskId(n)], agents: [], keys: [] });
+            const task = tasks[0] as Task;
+            await unit.save(updating({ ...task, retryCount: task.retryCount + 1 }));
+            if (place === 0) mine();
+            await theirs;
+          }
+        });
+      } catch (thrown) {
+        if (!AgentcomError.is(thrown, 'AC_STORE_RETRY')) throw thrown;
+        retried.push(name);
+      }
+  };
+  await Promise.all([crossing(one, 'one', [1, 2], first.open, second.opened), crossing(other, 'other', [2, 1], second.open, first.opened)]);
+  t.ok(retried.length >= 1, `one of them at least: ${retried.length}`);
+  t.equal((one.deadlocks?.() ?? 0) + (other.deadlocks?.() ?? 0), retried.length, 'and each is counted');
+  const counts = (await one.tasks.peek([aTaskId(1), aTaskId(2)])).map(({ retryCount }) => retryCount);
+  t.strictSame(counts, [2, 2], 'each once');
+});
+
+t.test('an event is not shown while one with a lower number may still be committed', async (t) => {
+  const [one, other] = await two(t);
+  const event = (n: number) => changes({ events: [anEvent({ taskId: aTaskId(n) })] });
+  const read: StoredEvent[] = [];
+  const readOn = async (): Promise<void> => void read.push(...(await one.events.after(read.at(-1)?.id ?? 0, {}, 100)).events);
+  let committing: Promise<unknown> = Promise.resolve();
+  await one.tasks.transact('first', async (unit) => {
+    await unit.save(event(1));
+    committing = commit(other, event(2));
+    await someoneWaits();
+    await readOn();
+    t.strictSame(read, [], 'neither the one that has its number nor the one that waits for it');
+  });
+  await committing;
+  await readOn();
+  t.strictSame(read.map(({ id, taskId }) => [id, taskId]), [[1, aTaskId(1)], [2, aTaskId(2)]]); // prettier-ignore
+});
+
+t.test('who reads on while several commit skips none and repeats none, and the numbers have no holes', async (t) => {
+  const both = await two(t);
+  const COMMITS = 40;
+  const commits = Array.from({ length: COMMITS }, (_, n) =>
+    commit(both[n % 2] as Storage, changes({ events: [1, 2, 3].map((seq) => anEvent({ taskId: aTaskId(n), seq })) })),
+  );
+  const failing = both[0].tasks.transact('fails', async (unit) => {
+    await unit.save(changes({ events: [anEvent({ taskId: aTaskId(99) })] }));
+    throw new Error('meant');
+  });
+  const read: StoredEvent[] = [];
+  const follow = async (): Promise<void> => {
+    while (read.length < COMMITS * 3) read.push(...(await both[1].events.after(read.at(-1)?.id ?? 0, {}, 7)).events);
+  };
+  await Promise.all([follow(), t.rejects(failing, { message: 'meant' }), ...commits]);
+  t.strictSame(
+    read.map(({ id }) => id),
+    Array.from({ length: COMMITS * 3 }, (_, n) => n + 1),
+  );
+});
+
+t.test('the counts stay true, and few, while several commit', async (t) => {
+  const options = { url: server.url, schema: emptySchema(t, server) };
+  const both = [1, 2].map(() => closedBefore(t, postgresStorage(options)));
+  for (const storage of both) await storage.open();
+  const COMMITS = 200;
+  await Promise.all(Array.from({ length: COMMITS }, (_, n) => commit(both[n % 2] as Storage, inserting(aTask({ id: aTaskId(n) })))));
+  await commit(both[0] as Storage, updating(aTask({ id: aTaskId(1), status: 'completed' })));
+  for (const storage of both) t.match((await storage.tasks.stats()).statuses, { queued: COMMITS - 1, completed: 1 });
+  const [kept] = await server.ask(`SELECT count(*)::integer AS parts FROM ${options.schema}.task_counts`);
+  t.ok(
+    (kept?.['parts'] as number) <= 2 * 64 + 4,
+    `${String(kept?.['parts'])} parts of the counts are kept: what both added since they last added up`,
+  );
+});
+
+t.test('a renewal waits for a burial, and a burial steps over a renewal', async (t) => {
+  const [one, other] = await two(t);
+  const renewed = (storage: Storage, hubId: string, leaseMs: number) =>
+    storage.tasks.transact('renew', (unit) => unit.renewHub(hubId, leaseMs));
+  await renewed(one, 'hub-1', 0);
+  let renewing: Promise<string> = Promise.resolve('');
+  await one.tasks.transact('bury', async (unit) => {
+    t.match(await unit.buryHubs(), { dead: [{ hubId: 'hub-1' }] });
+    renewing = renewed(other, 'hub-1', 60_000);
+    await someoneWaits();
+  });
+  t.equal(await renewing, 'made', 'and hears of it');
+  await renewed(one, 'hub-1', 0);
+  await one.tasks.transact('renew', async (unit) => {
+    t.equal(await unit.renewHub('hub-1', 60_000), 'renewed');
+    const hubs = await other.tasks.transact('bury', (inner) => inner.buryHubs());
+    t.strictSame(hubs, { living: ['hub-1'], dead: [] }, 'though its lease had ended, as far as this one sees');
+  });
+});
+
+t.test('a duty is had by one at a time, and the other does not wait', async (t) => {
+  const [one, other] = await two(t);
+  await one.tasks.transact('one', async (unit) => {
+    t.equal(await unit.takeDuty('sweep'), true);
+    t.equal(await other.tasks.transact('other', (inner) => inner.takeDuty('sweep')), false);
+    t.equal(await unit.takeDuty('sweep'), true, 'still');
+  });
+  t.equal(await other.tasks.transact('other', (unit) => unit.takeDuty('sweep')), true);
+});
+
+t.test('a transaction that writes nothing records no batch', async (t) => {
+  const options = { url: server.url, schema: emptySchema(t, server) };
+  const storage = closedBefore(t, postgresStorage(options));
+  await storage.open();
+  await commit(storage, { ...inserting(anAssignedTask(anAgentId())), agents: [anAgent()] });
+  await storage.tasks.transact('look', async (unit) => {
+    await unit.load({ tasks: [aTaskId(1)], holders: [anAgentId()], keys: [aKey()] });
+    await unit.takeMail('hub-1', 10);
+    await unit.save(changes({ stopsCleared: [aStop()] }));
+  });
+  t.equal(await storage.tasks.committed('look'), false);
+  await storage.tasks.transact('renewal', (unit) => unit.renewHub('hub-1', 60_000));
+  t.equal(await storage.tasks.committed('renewal'), true);
+  await commit(storage, changes({ mail: [aMail()] }));
+  await storage.tasks.transact('taking', (unit) => unit.takeMail('hub-1', 10));
+  t.equal(await storage.tasks.committed('taking'), true, 'what is taken out is written too');
+  t.strictSame(await storage.tasks.transact('again', (unit) => unit.takeMail('hub-1', 10)), []);
+});
+
+t.test('calls are heard again after their connection was lost, and whatever was missed is looked for', async (t) => {
+  const schema = emptySchema(t, server);
+  const [one, other] = await two(t, schema);
+  const heard: Look[] = [];
+  let wake = (): void => undefined;
+  const next = async (): Promise<Look> => {
+    while (heard.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    return heard.shift() as Look;
+  };
+  t.teardown(one.calls.listen(() => undefined));
+  const end = other.calls.listen((look) => {
+    heard.push(look);
+    wake();
+  });
+  t.teardown(end);
+  t.equal(await next(), LOOK_AT_ALL, 'at the beginning');
+  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub calls'`);
+  t.equal(await next(), LOOK_AT_ALL, 'after the loss');
+  const said: Look = { events: false, work: true, agents: [] };
+  one.calls.call(said);
+  let last = await next();
+  while (last === LOOK_AT_ALL) last = await next();
+  t.strictSame(last, said, 'also what was called while there was no connection');
+  for (const text of ['', 'null', '{"from":1}', '[]', '{"from":"x","events":true,"work":1}']) {
+    await server.ask(`SELECT pg_notify($1, $2)`, [schema, text]);
+    t.equal(await next(), LOOK_AT_ALL, `a word of a stranger: ${text}`);
+  }
+  end();
+  await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub calls'`);
+});
+
+t.test('the hot statements walk their indexes and never a whole table, however they were planned', async (t) => {
+  const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
+  const engine = await postgresEngine(deps).open();
+  await engine.close();
+  const writer = await connectWriter(deps.settings, 5_000, deps.clock);
+  t.teardown(() => writer.close());
+  // One plan for whatever parameter, made while every table is empty: as bad as it gets.
+  await writer.change('SET plan_cache_mode = force_generic_plan');
+  const wanted = {
+    loadTasks: 'tasks_pkey',
+    waitingRequirements: 'tasks_claimable',
+    claimable: 'tasks_claimable',
+    due: 'tasks_due',
+    dependents: 'task_dependencies_pkey',
+    liveTasks: 'tasks_live',
+    activeAgents: 'agents_connected',
+    dueAssignees: 'tasks_due',
+    loadAllTasks: 'tasks_pkey',
+    readTasks: 'tasks_pkey',
+    pendingStops: 'pending_stops_pkey',
+    updateTasks: 'tasks_pkey',
+    clearStops: 'pending_stops_pkey',
+    insertEvents: 'task_events_task_id_seq_key',
+    findEvents: 'task_events_task_id_seq_key',
+    loadKeys: 'idempotency_keys_pkey',
+    loadBodies: 'task_bodies_pkey',
+    removable: 'tasks_ended',
+  } as const;
+  for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
+    await writer.change(`PREPARE one AS ${POSTGRES_STATEMENTS[name]}`);
+    const plan = (await writer.rows(`EXPLAIN EXECUTE one ('[]')`)).map((row) => String(row['QUERY PLAN']));
+    await writer.change('DEALLOCATE one');
+    t.ok(plan.some((step) => step.includes(`using ${index} on`)), `${name} uses ${index}:\n${plan.join('\n')}`); // prettier-ignore
+    t.strictSame(plan.filter((step) => /Seq Scan on (?!event_numbers)|Hash Join|Merge Join/.test(step)), [], `${name} walks over no table`); // prettier-ignore
+    const whole = plan.filter((step, at) => /Index (Only )?Scan using (tasks|task_events|idempotency_keys|task_bodies)_pkey/.test(step) && !/Index Cond/.test(plan[at + 1] ?? '')); // prettier-ignore
+    t.strictSame(whole, [], `${name} walks over no whole index`);
+    t.strictSame(plan.filter((step) => step.includes('tasks_by_')), [], `${name} stays off the indexes of lists`); // prettier-ignore
+  }
+});
+
+t.test('rows without a task are found by a join: looking through all tasks for each row takes hours where there are many', async (t) => {
+  const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
+  const engine = await postgresEngine(deps).open();
+  await engine.close();
+  const writer = await connectWriter(deps.settings, 5_000, deps.clock);
+  t.teardown(() => writer.close());
+  const plan = (await writer.rows(`EXPLAIN ${POSTGRES_INSPECTION.orphans}`)).map((row) => String(row['QUERY PLAN'])).join('\n');
+  t.equal(plan.match(/Anti Join/g)?.length, 4, plan);
+  t.notMatch(plan, 'SubPlan');
+});

@@ -1,0 +1,183 @@
+/** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
+import t from 'tap';
+import type { Row, Transaction } from '../../../adapters/storage-knex/engine.ts';
+import type { Begun, PostgresConnection } from '../../../adapters/storage-knex/postgres/connection.ts';
+import { postgresTransaction } from '../../../adapters/storage-knex/postgres/transaction.ts';
+import type { ErrorCode } from '../../../core/errors/codes.ts';
+import { failsWith } from '../../product/contracts/storage/storage-room.ts';
+
+type Fault = { readonly code?: string; readonly severity?: string };
+
+/** A store's clock that stands still. */
+const at = (nowMs: number) => ({ nowMs: () => nowMs, removableMs: () => nowMs });
+const unheard = { clock: at(0), isClockKnown: () => false };
+
+/** A connection that does nothing but fail its `failAt`-th statement; statements are kept as they came. */
+function failingConnection(failAt: number, fault: Fault) {
+  const statements: string[] = [];
+  const step = async <T>(sql: string, answer: T): Promise<T> => {
+    statements.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
+    if (statements.length === failAt) throw Object.assign(new Error('made up'), fault);
+    return answer;
+  };
+  const connection: PostgresConnection = {
+    rows: (sql) => step<readonly Row[]>(sql, []),
+    change: (sql) => step(sql, 1),
+    begin: () => step('BEGIN ISOLATION', { serverMs: 0, markMs: null }),
+    commit: () => step('COMMIT', undefined),
+    isLost: false,
+    backend: { pid: 0, startedAt: '' },
+    close: async () => undefined,
+  };
+  return { connection, statements };
+}
+
+/** A connection whose newest BEGIN is answered when the test says so, with the time 7 or an error. */
+function slowConnection() {
+  const { connection, statements } = failingConnection(0, {});
+  let settle: { readonly resolve: (begun: Begun) => void; readonly reject: (failure: Error) => void };
+  const slow: PostgresConnection = {
+    ...connection,
+    begin: () =>
+      new Promise<Begun>((resolve, reject) => {
+        statements.push('BEGIN');
+        settle = { resolve, reject };
+      }),
+  };
+  return {
+    slow,
+    statements,
+    begins: () => settle.resolve({ serverMs: 7, markMs: null }),
+    failsToBegin: (failure: Error) => settle.reject(failure),
+  };
+}
+
+t.test('each statement of a transaction failing in turn', async (t) => {
+  const ERROR = 'ERROR';
+  const away: ErrorCode = 'AC_STORE_UNAVAILABLE';
+  const faults: readonly { readonly fault: Fault; readonly code: ErrorCode; readonly lost: boolean }[] = [
+    ...['40001', '40P01', '55P03'].map((code) => ({ fault: { code, severity: ERROR }, code: 'AC_STORE_RETRY' as const, lost: false })),
+    ...['53100', '53200', '58030', '57014', '25006', '42501', '42P01', 'XX001'].map((code) => ({ fault: { code, severity: ERROR }, code: away, lost: false })), // prettier-ignore
+    ...['57P01', '57P02', '25P03', '08006'].map((code) => ({ fault: { code, severity: 'FATAL' }, code: away, lost: true })),
+    { fault: { code: 'ECONNRESET' }, code: away, lost: true },
+    { fault: {}, code: away, lost: true },
+    { fault: { code: '23505', severity: ERROR }, code: 'AC_INTERNAL', lost: false },
+    { fault: { code: '22P02', severity: ERROR }, code: 'AC_INTERNAL', lost: false },
+  ];
+  const work = async (transaction: Transaction): Promise<string> => {
+    await transaction.rows('loadTasks', []);
+    await transaction.change('insertTasks', []);
+    return 'done';
+  };
+  // BEGIN, load, insert, record the batch, COMMIT
+  const COMMIT = 5;
+  for (const { fault, code, lost } of faults)
+    for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
+      const { connection, statements } = failingConnection(failAt, fault);
+      const distrusted: unknown[] = [];
+      const answer = postgresTransaction(connection, {
+        place: 'x',
+        batchId: 'b',
+        work,
+        distrust: (why) => distrusted.push(why),
+        ...unheard,
+        begun: () => undefined,
+      });
+      const what = `${JSON.stringify(fault)} at statement ${failAt}`;
+      await failsWith(t, answer, lost && failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : code, what);
+      t.equal(distrusted.length > 0, lost, `${what}: ${lost ? 'another connection is made' : 'the connection is still believed'}`);
+      t.equal(statements.at(-1) === 'ROLLBACK', failAt < COMMIT, `${what}: ${statements.join(', ')}`);
+    }
+  const { connection, statements } = failingConnection(0, {});
+  t.equal(
+    await postgresTransaction(connection, {
+      place: 'x',
+      batchId: 'b',
+      work,
+      distrust: () => t.fail('no reason'),
+      ...unheard,
+      begun: () => undefined,
+    }),
+    'done',
+  );
+  t.strictSame(
+    statements,
+    ['BEGIN ISOLATION', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'],
+    'the batch is the last before COMMIT',
+  );
+});
+
+t.test('what wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
+  const ended = async (changed: number, work: (transaction: Transaction) => Promise<unknown>): Promise<readonly string[]> => {
+    const { connection, statements } = failingConnection(0, {});
+    const unchanging = { ...connection, change: async (sql: string) => Math.min(changed, await connection.change(sql)) };
+    await postgresTransaction(unchanging, {
+      place: 'x',
+      batchId: 'b',
+      work,
+      distrust: () => t.fail('no reason'),
+      ...unheard,
+      begun: () => undefined,
+    });
+    return statements.slice(-2);
+  };
+  t.strictSame(await ended(0, async () => 'nothing'), ['BEGIN ISOLATION', 'ROLLBACK']);
+  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT state,', 'ROLLBACK']);
+  t.strictSame(await ended(0, (transaction) => transaction.change('clearStops', [])), ['DELETE FROM', 'ROLLBACK']);
+  t.strictSame(await ended(1, (transaction) => transaction.change('clearStops', [])), ['WITH old', 'COMMIT']);
+});
+
+t.test('looks go behind a BEGIN that was not answered yet, and what writes waits for it', async (t) => {
+  const { slow, statements, begins, failsToBegin } = slowConnection();
+  const run = (begun: (begun: Begun) => void = () => undefined) =>
+    postgresTransaction(slow, {
+      place: 'x',
+      batchId: 'b',
+      work: async (transaction) => {
+        await transaction.rows('loadTasks', []);
+        const asked = [transaction.change('insertTasks', []), transaction.rows('loadAgents', []), transaction.change('insertBodies', [])];
+        await Promise.all<unknown>(asked);
+        return transaction.nowMs;
+      },
+      distrust: () => 'told by the failure too',
+      clock: at(5),
+      isClockKnown: () => true,
+      begun,
+    });
+  const heard: number[] = [];
+  const well = run(({ serverMs }) => heard.push(serverMs));
+  await new Promise(setImmediate);
+  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT state,'], 'the first that writes waits, and what was asked after it');
+  begins();
+  t.equal(await well, 5, 'by the time that was known');
+  t.strictSame(heard, [7]);
+  t.strictSame(statements.splice(0), ['INSERT INTO', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'], 'in their order');
+
+  const failed = run();
+  await new Promise(setImmediate);
+  failsToBegin(Object.assign(new Error('made up'), { code: '57014', severity: 'ERROR' }));
+  await failsWith(t, failed, 'AC_STORE_UNAVAILABLE', 'the BEGIN failed');
+  t.strictSame(statements, ['BEGIN', 'SELECT state,', 'ROLLBACK'], 'nothing was written outside of a transaction');
+});
+
+t.test('a work that fails by itself while a statement of its own still waits: that one is not sent any more', async (t) => {
+  const { slow, statements, begins } = slowConnection();
+  let asked: Promise<unknown> = Promise.resolve();
+  const ended = postgresTransaction(slow, {
+    place: 'x',
+    batchId: 'b',
+    work: async (transaction) => {
+      asked = failsWith(t, transaction.change('insertTasks', []), 'AC_INTERNAL', 'the statement is refused');
+      throw new Error('of its own');
+    },
+    distrust: () => t.fail('no reason'),
+    clock: at(5),
+    isClockKnown: () => true,
+    begun: () => undefined,
+  });
+  const failed = t.rejects(ended, { message: 'of its own' });
+  await new Promise(setImmediate);
+  begins();
+  await Promise.all([failed, asked]);
+  t.strictSame(statements, ['BEGIN', 'ROLLBACK']);
+});

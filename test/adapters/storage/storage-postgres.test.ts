@@ -1,0 +1,175 @@
+/** Postgres keeps the contracts of storage on a real server. */
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import t from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { postgres } from '../../../adapters/storage-knex/postgres.ts';
+import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
+import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
+import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
+import { storeHubsContract } from '../../product/contracts/storage/store-hubs.contract.ts';
+import { storeQueueContract } from '../../product/contracts/storage/store-queue.contract.ts';
+import { storeHistoryContract } from '../../product/contracts/storage/store-history.contract.ts';
+import { storeRemovalContract } from '../../product/contracts/storage/store-removal.contract.ts';
+import { storeUnitContract } from '../../product/contracts/storage/store-unit.contract.ts';
+import { taskListContract } from '../../product/contracts/storage/task-list.contract.ts';
+import { taskStoreContract } from '../../product/contracts/storage/task-store.contract.ts';
+import { closedBefore, emptySchema, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../storage-places/postgres-server.ts';
+import { boundedHistoryStep } from './bounded-history-step.ts';
+import { tokenUseStep } from './token-use-step.ts';
+import { usageStep } from './usage-step.ts';
+
+const server = await postgresServer();
+t.teardown(() => server.end());
+
+const subject = postgresSubject(
+  () => server,
+  async (t) => {
+    const changed = (change: (url: URL) => void): string => {
+      const url = new URL(server.url);
+      change(url);
+      return url.href;
+    };
+    const callers: Socket[] = [];
+    const silent = createServer((caller) => callers.push(caller));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => {
+      for (const caller of callers) caller.destroy();
+      silent.close();
+    });
+    const silentPort = String((silent.address() as AddressInfo).port);
+    const taken = emptySchema(t, server);
+    await server.ask(`CREATE SCHEMA ${taken}`);
+    await server.ask(`CREATE TABLE ${taken}.tasks (id integer)`);
+    const cases: readonly { readonly why: string; readonly options: PostgresOptions; readonly names: readonly string[] }[] = [
+      {
+        why: 'nobody listens',
+        options: { url: changed((url) => (url.port = '1')) },
+        names: ['127.0.0.1:1', 'See that Postgres runs there'],
+      },
+      { why: 'nobody answers', options: { url: changed((url) => ((url.hostname = '127.0.0.1'), (url.port = silentPort))), connectWithinMs: 100 }, names: [silentPort] }, // prettier-ignore
+      {
+        why: 'the database is not there',
+        options: { url: changed((url) => (url.pathname = '/nowhere')) },
+        names: ['"nowhere"', 'createdb'],
+      },
+      { why: 'the user is not there', options: { url: changed((url) => (url.username = 'nobody')) }, names: ['Correct user and password'] },
+      {
+        why: 'the schema is that of another program',
+        options: { url: server.url, schema: taken },
+        names: [taken, 'tasks', 'storage.schema'],
+      },
+    ];
+    return cases.map(({ why, options, names }) => ({
+      why,
+      names: ['Cannot open storage "postgres"', ...names],
+      storage: closedBefore(t, postgresStorage(options)),
+    }));
+  },
+);
+
+storageContract('postgres', subject);
+taskStoreContract('postgres', subject);
+taskListContract('postgres', subject);
+storeUnitContract('postgres', subject);
+storeQueueContract('postgres', subject);
+storeHubsContract('postgres', subject);
+storeHistoryContract('postgres', subject);
+storeRemovalContract('postgres', subject);
+agentStoreContract('postgres', subject);
+eventFeedContract('postgres', subject);
+
+t.test('postgres() says what is wrong with its options, and connects nowhere by being chosen', async (t) => {
+  const url = 'postgres://somebody:secret@db.example/agentcom?sslmode=require&password=secret';
+  const wrong = (options: unknown) => postgres(options as PostgresOptions).problems().map(({ path }) => path); // prettier-ignore
+  t.strictSame(wrong({ url }), []);
+  t.strictSame(wrong({ url: 'postgresql:///agentcom?host=/var/run/postgresql', schema: 'a_1', poolMax: 2, readTimeoutMs: undefined }), []);
+  for (const options of [
+    {},
+    { url: '' },
+    { url: 7 },
+    { url: 'mysql://a' },
+    { url: 'postgres://a b' },
+    { url: 'postgres://a:b:c@' },
+    undefined,
+    null,
+  ])
+    t.strictSame(wrong(options), ['url'], JSON.stringify(options));
+  for (const schema of ['', 'A', 'pg_x', 'a-b', 'a'.repeat(64), 'a; DROP', 7])
+    t.strictSame(wrong({ url, schema }), ['schema'], String(schema));
+  t.strictSame(wrong({ url, poolMax: 1, statementTimeoutMs: 0, lockTimeoutMs: 1.5, pool: 3 }), [
+    'pool',
+    'poolMax',
+    'statementTimeoutMs',
+    'lockTimeoutMs',
+  ]);
+  t.strictSame(wrong({ url, lockTimeoutMs: 20_000 }), ['lockTimeoutMs'], 'a wait for a lock is part of a statement');
+  const told = JSON.stringify([
+    postgres({ url }),
+    postgres({ url: 'postgres://secret' } as never).problems(),
+    postgres({ url: ['secret'] } as never),
+  ]);
+  t.notMatch(told, 'somebody:secret', 'the password is told nowhere');
+  t.notMatch(JSON.stringify(postgres({ url })), 'secret', 'nor what follows the address');
+
+  const choice = postgres({ url: server.url, schema: emptySchema(t, server) });
+  t.match(choice, { port: 'storage', name: 'postgres', capabilities: { durable: true } });
+  const storage = closedBefore(t, await choice.create({ dataDir: '/nowhere', clock: systemClock(), log: silentLog }));
+  t.equal(await storage.healthy(), false, 'not connected yet');
+  await storage.open();
+  t.equal(await storage.healthy(), true);
+});
+
+t.test('a store of before usage was kept by attempt takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await usageStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tasks|agents|migrations)\b/, `${schema}.$1`)) });
+});
+
+t.test('R4: a store of before histories were bounded takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  const ask = (sql: string) => server.ask(sql.replace(/\b(task_events|task_kept_results|removed_events|migrations)\b/, `${schema}.$1`));
+  await boundedHistoryStep(t, { storage, ask });
+});
+
+t.test('R15: a server whose clock stays ahead is followed in one step, with the leases of all hubs, and by all hubs', async (t) => {
+  const schema = emptySchema(t, server);
+  const right = systemClock();
+  const state = { passedMs: 0 };
+  const monotonicMs = (): number => right.monotonicMs() + state.passedMs;
+  const clock = { ...right, nowMs: () => right.nowMs() + state.passedMs, monotonicMs };
+  const first = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await first.open();
+  await first.close();
+  // As two hubs left it that did not believe the clock of the server, which was an hour ahead.
+  await server.ask(`UPDATE ${schema}.store SET clock_mark = clock_mark - 3600000, clock_offset = -3600000`);
+  const hub = () => closedBefore(t, postgresStorage({ url: server.url, schema }, { clock }));
+  const [one, other] = [hub(), hub()];
+  await one.open();
+  await other.open();
+  const begins = await one.tasks.transact('before', async (unit) => {
+    await unit.renewHub('hub-1', 15_000);
+    return unit.nowMs;
+  });
+  t.ok(right.nowMs() - begins > 3_500_000, 'an hour behind the server');
+  t.equal(await one.tasks.transact('in doubt', async (unit) => unit.removableMs), null);
+  state.passedMs = 301_000;
+  const after = await one.tasks.transact('after', async (unit) => unit.nowMs);
+  t.ok(after - begins >= 3_600_000 + 300_000 && after - begins < 3_600_000 + 360_000, `${after - begins} ms later`);
+  const [lease] = (await server.ask(`SELECT lease_until FROM ${schema}.hubs`)) as readonly { readonly lease_until: unknown }[];
+  const prolongedMs = Number(lease?.lease_until) - begins - 15_000;
+  t.ok(Math.abs(prolongedMs - 3_600_000) < 1_000, `prolonged once, by the hour: ${prolongedMs} ms`);
+  const seen = await other.tasks.transact('seen', async (unit) => unit.nowMs);
+  t.ok(seen >= after && seen - after < 30_000, 'by the other hub too');
+  const [again] = (await server.ask(`SELECT lease_until FROM ${schema}.hubs`)) as readonly { readonly lease_until: unknown }[];
+  t.equal(again?.lease_until, lease?.lease_until, 'and not once more');
+});
+
+t.test('a store of before tokens expired takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await tokenUseStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tokens|migrations)\b/, `${schema}.$1`)) });
+});

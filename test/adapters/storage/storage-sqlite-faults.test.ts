@@ -1,0 +1,359 @@
+/** What SQLite's storage answers when a lock, the disk or the file is in the way, and that it is well again afterwards. */
+import { execFile } from 'node:child_process';
+import { rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import type { Row, SavedRows, Transaction } from '../../../adapters/storage-knex/engine.ts';
+import type { SqliteConnection } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import type { EventNumbers } from '../../../adapters/storage-knex/sqlite/save.ts';
+import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
+import { sqliteTransaction } from '../../../adapters/storage-knex/sqlite/transaction.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { aBody, anEvent, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { statementFaults } from '../../faults/rig/statement-faults.ts';
+import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
+
+const run = promisify(execFile);
+
+/** A store's clock that is never in doubt. */
+const storeTime = { nowMs: () => Date.now(), removableMs: () => Date.now() };
+
+/** A connection that does nothing but fail its `failAt`-th statement with `code`; statements are kept as they came. */
+function failingConnection(failAt: number, code: string) {
+  const statements: string[] = [];
+  const step = async <T>(sql: string, answer: T): Promise<T> => {
+    statements.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
+    if (statements.length === failAt) throw Object.assign(new Error(`${code}: made up`), { code });
+    return answer;
+  };
+  const connection: SqliteConnection = {
+    rows: (sql) => step<readonly Row[]>(sql, []),
+    change: (sql) => step(sql, 1),
+    finalize: async () => undefined,
+  };
+  return { connection, statements };
+}
+
+/** An open storage, each of whose statements can be made to fail. */
+async function faultyStorage(t: Test) {
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  return { statements, storage };
+}
+
+t.test('each statement of a transaction failing in turn', async (t) => {
+  const DISTRUSTED = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_CORRUPT', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOTADB'];
+  const work = async (transaction: Transaction): Promise<string> => {
+    await transaction.rows('loadTasks', []);
+    await transaction.change('insertTasks', []);
+    return 'done';
+  };
+  // load, BEGIN, insert, record the batch, COMMIT
+  const COMMIT = 5;
+  for (const code of [...DISTRUSTED, 'SQLITE_BUSY', 'SQLITE_CONSTRAINT'])
+    for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
+      const { connection, statements } = failingConnection(failAt, code);
+      const distrusted: unknown[] = [];
+      const answer = sqliteTransaction(connection, {
+        file: 'x.db',
+        clock: storeTime,
+        numbers: { last: null },
+        batchId: 'b',
+        work,
+        distrust: (why) => distrusted.push(why),
+      });
+      const isDisk = DISTRUSTED.includes(code);
+      const what = `${code} at statement ${failAt}`;
+      if (isDisk) await failsWith(t, answer, failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', what);
+      else await failsWith(t, answer, code === 'SQLITE_BUSY' ? 'AC_STORE_RETRY' : 'AC_INTERNAL', what);
+      t.equal(distrusted.length > 0, isDisk, `${what}: ${isDisk ? 'opened anew' : 'the connection is still believed'}`);
+      const rolledBack = failAt > 2 && !(isDisk && failAt === COMMIT);
+      t.equal(statements.at(-1) === 'ROLLBACK', rolledBack, `${what}: ${statements.join(', ')}`);
+    }
+  const { connection, statements } = failingConnection(0, '');
+  t.equal(
+    await sqliteTransaction(connection, {
+      file: 'x.db',
+      clock: storeTime,
+      numbers: { last: null },
+      batchId: 'b',
+      work,
+      distrust: () => t.fail('no reason'),
+    }),
+    'done',
+  );
+  t.strictSame(
+    statements,
+    ['SELECT state,', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
+    'the batch is the last before COMMIT',
+  );
+});
+
+t.test('a batch saved at once: each of its statements failing in turn', async (t) => {
+  const rows: SavedRows = {
+    insertTasks: [],
+    insertBodies: [],
+    insertDependencies: [],
+    updateTasks: [],
+    saveResults: [],
+    dropKept: [],
+    saveKept: [],
+    saveAgents: [],
+    clearStops: [],
+    saveStops: [],
+    insertKeys: [],
+    insertMail: [],
+    insertEvents: [anEvent(), anEvent({ seq: 2 })],
+  };
+  let done: readonly (readonly number[] | null | undefined)[] = [];
+  const work = async (transaction: Transaction) => {
+    const ids = await transaction.saveAndCommit?.(rows);
+    done = [...done, ids];
+    return ids;
+  };
+  const transacting = (connection: SqliteConnection, numbers: EventNumbers, distrusted: unknown[] = []) =>
+    sqliteTransaction(connection, {
+      file: 'x.db',
+      clock: storeTime,
+      numbers,
+      batchId: 'b',
+      work,
+      distrust: (why) => distrusted.push(why),
+    });
+  for (const [code, failAt, expected] of [
+    ['SQLITE_IOERR', 1, 'AC_STORE_UNAVAILABLE'],
+    ['SQLITE_IOERR', 2, 'AC_COMMIT_UNKNOWN'],
+    ['SQLITE_FULL', 2, 'AC_COMMIT_UNKNOWN'],
+    ['SQLITE_BUSY', 2, 'AC_STORE_RETRY'],
+    ['SQLITE_CONSTRAINT', 2, 'AC_INTERNAL'],
+  ] as const) {
+    const { connection, statements } = failingConnection(failAt, code);
+    const numbers: EventNumbers = { last: null };
+    const distrusted: unknown[] = [];
+    await failsWith(t, transacting(connection, numbers, distrusted), expected, `${code} at statement ${failAt}`);
+    t.equal(distrusted.length > 0, expected === 'AC_COMMIT_UNKNOWN' || expected === 'AC_STORE_UNAVAILABLE');
+    t.equal(numbers.last, null, 'the numbers are looked up anew');
+    t.notOk(statements.includes('ROLLBACK'), 'there is no transaction to roll back');
+    const isDone = expected === 'AC_COMMIT_UNKNOWN';
+    t.strictSame(done, isDone ? [[1, 2]] : [], 'the work is done where what it saved may be committed, and only there');
+    done = [];
+  }
+  const { connection, statements } = failingConnection(0, '');
+  const numbers: EventNumbers = { last: null };
+  t.strictSame(await transacting(connection, numbers), [1, 2]);
+  t.strictSame(await transacting(connection, numbers), [3, 4]);
+  t.strictSame(statements, ['SELECT seq', 'INSERT INTO', 'INSERT INTO'], 'a commit is one statement');
+});
+
+t.test('a work that fails by itself while its first statement begins the transaction leaves none open', async (t) => {
+  const { connection, statements } = failingConnection(0, '');
+  let answerBegin: () => void = () => undefined;
+  const slow: SqliteConnection = {
+    ...connection,
+    change: async (sql, ...parameters) => {
+      const changed = await connection.change(sql, ...parameters);
+      if (sql.startsWith('BEGIN')) await new Promise<void>((resolve) => (answerBegin = resolve));
+      return changed;
+    },
+  };
+  const ended = sqliteTransaction(slow, {
+    file: 'x.db',
+    clock: storeTime,
+    numbers: { last: null },
+    batchId: 'b',
+    work: async (transaction) => {
+      void transaction.change('insertTasks', []);
+      throw new Error('of its own');
+    },
+    distrust: () => t.fail('no reason'),
+  });
+  const failed = t.rejects(ended, { message: 'of its own' });
+  await new Promise(setImmediate);
+  answerBegin();
+  await failed;
+  t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
+});
+
+t.test('a work that goes on after a failed statement commits nothing', async (t) => {
+  const { connection, statements } = failingConnection(2, 'SQLITE_FULL');
+  const work = async (transaction: Transaction): Promise<string> => {
+    const first = await transaction.change('insertTasks', []).catch((thrown: unknown) => thrown);
+    t.ok(AgentcomError.is(first, 'AC_STORE_UNAVAILABLE'));
+    await failsWith(t, transaction.change('saveAgents', []), 'AC_STORE_UNAVAILABLE', 'the next one is refused');
+    return 'all is well';
+  };
+  const answer = sqliteTransaction(connection, {
+    file: 'x.db',
+    clock: storeTime,
+    numbers: { last: null },
+    batchId: 'b',
+    work,
+    distrust: () => undefined,
+  });
+  await failsWith(t, answer, 'AC_STORE_UNAVAILABLE', 'the transaction fails');
+  t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
+});
+
+t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
+  const { connection } = failingConnection(3, 'SQLITE_ERROR');
+  const distrusted: unknown[] = [];
+  const mistake = new Error('a mistake of the work');
+  const answer = sqliteTransaction(connection, {
+    file: 'x.db',
+    clock: storeTime,
+    numbers: { last: null },
+    batchId: 'b',
+    work: async (transaction) => {
+      await transaction.change('saveAgents', []);
+      throw mistake;
+    },
+    distrust: (why) => distrusted.push(why),
+  });
+  t.equal(await answer.catch((thrown: unknown) => thrown), mistake);
+  t.equal(distrusted.length, 1);
+});
+
+t.test('R15: a storage that cannot be opened anew for a while is opened anew when the disk is well', async (t) => {
+  // Closing the old connections a second time failed, so a disk that was still full at the first try was full for ever.
+  const { statements, storage } = await faultyStorage(t);
+  await commit(storage, inserting(aTask()));
+  statements.fault = 'ioerr';
+  statements.count.arm({ nth: 1, lasting: true });
+  for (let tries = 1; tries <= 3; tries += 1)
+    await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), tries === 1 ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', `try ${tries}`); // prettier-ignore
+  statements.count.mend();
+  await commit(storage, inserting(aTask({ id: aTaskId(9) })));
+  t.equal((await storage.tasks.stats()).statuses.queued, 2);
+});
+
+t.test('R15: reads that wait for a connection while all are opened anew are answered by the new ones', async (t) => {
+  // They were refused as an internal error, and sidecars that came meanwhile were sent away.
+  const { statements, storage } = await faultyStorage(t);
+  await commit(storage, inserting(aTask()));
+  const answers: (string | undefined)[] = [];
+  for (let nth = 1; nth <= 4; nth += 1) {
+    statements.count.arm({ nth, lasting: false });
+    const reads = Array.from({ length: 12 }, () =>
+      storage.tasks.read(aTaskId(1)).then(
+        () => 'read',
+        (thrown: unknown) => (thrown as AgentcomError).code,
+      ),
+    );
+    await Promise.allSettled([1, 2].map((n) => commit(storage, inserting(aTask({ id: aTaskId(nth * 10 + n) })))));
+    answers.push(...(await Promise.all(reads)));
+    statements.count.mend();
+  }
+  const failed = answers.filter((answer) => answer !== 'read');
+  t.ok(failed.length <= 4, `of 48 reads those that met the fault themselves: ${failed.join(', ')}`);
+  t.strictSame(
+    failed.filter((code) => code !== 'AC_STORE_UNAVAILABLE'),
+    [],
+  );
+});
+
+t.test('a read whose end fails leaves no connection amid its transaction', async (t) => {
+  // The connection went back to its pool as it was, and every later read on it failed to begin.
+  const { statements, storage } = await faultyStorage(t);
+  let failed = 0;
+  for (let nth = 1; ; nth += 1) {
+    statements.fault = 'busy';
+    statements.count.arm({ nth, lasting: false });
+    const isWell = await storage.tasks.read(aTaskId(1)).then(
+      () => true,
+      () => false,
+    );
+    const { isMet } = statements.count;
+    statements.count.mend();
+    if (!isWell) failed += 1;
+    t.equal((await storage.tasks.stats()).statuses.queued, 0, `after its statement ${nth} failed, the next read works`);
+    if (!isMet) break;
+  }
+  t.ok(failed >= 3, `${failed} reads failed: BEGIN, the reading and COMMIT`);
+});
+
+t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file, { busyMs: 50 }));
+  await storage.open();
+  const program = await otherProgram(file);
+  t.teardown(() => program.close());
+  await program.all('BEGIN IMMEDIATE');
+  const refused = await failsWith(t, commit(storage, inserting(aTask())), 'AC_STORE_RETRY', 'busy');
+  t.match(refused?.message, 'Another program holds a lock');
+  t.equal(await storage.healthy(), false);
+  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads go on');
+  await program.all('ROLLBACK');
+  await commit(storage, inserting(aTask()));
+  t.equal((await storage.tasks.stats()).statuses.queued, 1);
+});
+
+t.test('a read that takes too long is stopped, and the next one works', async (t) => {
+  const clock = virtualClock();
+  const engine = await sqliteEngine({ file: path.join(await emptyFolder(t), 'agentcom.db'), clock, log: silentLog }).open();
+  t.teardown(() => engine.close());
+  let isOver = false;
+  const endless = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c';
+  const reading = engine.read((db) => db.raw(endless)).finally(() => (isOver = true));
+  const stopped = failsWith(t, reading, 'AC_STORE_UNAVAILABLE', 'stopped');
+  // The statement runs on a thread of its own: time passes until it has been seen to stop.
+  while (!isOver) {
+    clock.advance(1_000);
+    await new Promise(setImmediate);
+  }
+  t.match((await stopped)?.message, 'took too long');
+  t.equal(clock.pending, 0, 'no timer is left');
+  t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1);
+});
+
+/** Mounts a small disk on a new folder, for as long as the test lasts. */
+async function smallDisk(t: Test, bytes: number): Promise<string> {
+  const folder = await emptyFolder(t);
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'tmpfs', folder]);
+  t.teardown(() => run('umount', ['-l', folder]));
+  return folder;
+}
+const mayMount = await run('unshare', ['--mount', 'true']).then(
+  () => true,
+  () => false,
+);
+
+t.test(
+  'a full disk loses nothing that was committed, commits nothing else, and ends',
+  { skip: mayMount ? false : 'no right to mount a small disk' },
+  async (t) => {
+    const folder = await smallDisk(t, 2_097_152);
+    const file = path.join(folder, 'agentcom.db');
+    const told: string[] = [];
+    const storage = sqliteStorage(file, { log: { ...silentLog, error: (message) => told.push(message) } });
+    const { storeId } = await storage.open();
+    await commit(storage, inserting(aTask()));
+    const ballast = path.join(folder, 'ballast');
+    const body = aBody({ description: 'x'.repeat(20_000) });
+    const large = (n: number) => changes({ inserted: Array.from({ length: 20 }, (_, i) => ({ task: aTask({ id: aTaskId(100 * n + i) }), dueAtMs: null, body })) }); // prettier-ignore
+
+    for (let round = 1; round <= 3; round += 1) {
+      // It ends with an error, for that is what is wanted: no room.
+      await Promise.allSettled([run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096', 'status=none'])]);
+      const before = (await stat(ballast)).size;
+      t.ok(before > 0, 'the disk is full');
+      const failed = await storage.tasks.transact(`full-${round}`, (unit) => unit.save(large(round))).catch((thrown: unknown) => thrown);
+      t.ok(AgentcomError.is(failed, 'AC_STORE_UNAVAILABLE') || AgentcomError.is(failed, 'AC_COMMIT_UNKNOWN'), String(failed));
+      t.equal(told.length, round, 'the failure was told once');
+      await rm(ballast);
+      t.equal(await storage.tasks.committed(`full-${round}`), false, 'asked on a fresh connection');
+      t.equal((await storage.tasks.stats()).statuses.queued, round, 'what was committed before, and no more');
+      await commit(storage, inserting(aTask({ id: aTaskId(5_000 + round) })));
+    }
+    await storage.close();
+    await writeFile(ballast, '');
+    t.equal((await storage.open()).storeId, storeId);
+    t.equal((await storage.tasks.stats()).statuses.queued, 4);
+    await storage.close();
+  },
+);

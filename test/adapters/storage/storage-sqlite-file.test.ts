@@ -1,0 +1,254 @@
+/** What SQLite's storage does with its file, its folder and its lock. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
+import { anEvent, aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
+import { boundedHistoryStep } from './bounded-history-step.ts';
+import { tokenUseStep } from './token-use-step.ts';
+import { usageStep } from './usage-step.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+
+const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
+
+/** Another hub's process over the same file; answers once it has committed. */
+async function hubProcess(t: Test, file: string) {
+  const child = spawn(process.execPath, [builtTree().compiled('test/adapters/storage/sqlite-hub-process.ts'), file], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const gone = once(child, 'exit');
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await gone;
+  });
+  const [said] = (await Promise.race([once(child.stdout, 'data'), gone])) as [unknown];
+  t.equal(String(said), 'committed\n', 'the other hub has committed');
+  return {
+    async kill() {
+      child.kill('SIGKILL');
+      await gone;
+    },
+  };
+}
+
+t.test('what a killed hub said was committed is there, and its lock is free at once', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const other = await hubProcess(t, file);
+  const storage = closedAfter(t, sqliteStorage(file));
+  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_LOCKED', 'while the other lives');
+  t.match(refused?.message, 'hub.lock');
+  await other.kill();
+  await storage.open();
+  t.strictSame((await storage.tasks.read(aTaskId(1)))?.task, aTask());
+});
+
+t.test('a link to the database is the same database', async (t) => {
+  const folder = await emptyFolder(t);
+  const [file, link] = [path.join(folder, 'real', 'agentcom.db'), path.join(folder, 'elsewhere', 'link.db')];
+  await closedAfter(t, sqliteStorage(file)).open();
+  await mkdir(path.dirname(link));
+  await symlink(file, link);
+  await failsWith(t, closedAfter(t, sqliteStorage(link)).open(), 'AC_STORAGE_LOCKED', 'by its other name');
+});
+
+t.test('more shapes of reads than connections keep prepared, and a close that leaves none behind', async (t) => {
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  const ids = Array.from({ length: 150 }, (_, n) => aTaskId(n + 1));
+  await commit(storage, inserting(...ids.map((id) => aTask({ id }))));
+  for (let round = 1; round <= 2; round += 1)
+    for (let count = 1; count <= ids.length; count += 1) {
+      const found = await storage.tasks.peek(ids.slice(0, count));
+      if (found.length !== count) t.fail(`${found.length} of ${count} were found`);
+    }
+  const several = await Promise.all(Array.from({ length: 20 }, (_, n) => storage.tasks.peek(ids.slice(0, (n % 5) + 1))));
+  t.strictSame(
+    several.map(({ length }) => length),
+    Array.from({ length: 20 }, (_, n) => (n % 5) + 1),
+    'at the same time, on several connections',
+  );
+  // A statement that is not finalized keeps its connection open, and closing fails.
+  await storage.close();
+  await storage.open();
+  t.equal((await storage.tasks.peek(ids)).length, ids.length);
+});
+
+t.test('names with signs of their own in an address', async (t) => {
+  const file = path.join(await emptyFolder(t), 'a b?mode=memory#x%20 ü', "d'b.sqlite");
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'readers read the same file');
+  t.ok((await stat(file)).isFile());
+});
+
+t.test('files and folders are for this user alone', { skip: process.platform === 'win32' && 'Windows has no modes' }, async (t) => {
+  const folder = await emptyFolder(t);
+  const file = path.join(folder, 'made', 'deep', 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+  t.equal(await modeOf(path.join(folder, 'made')), '700');
+  t.equal(await modeOf(path.dirname(file)), '700');
+  t.strictSame((await readdir(path.dirname(file))).toSorted(), ['agentcom.db', 'agentcom.db-shm', 'agentcom.db-wal', 'hub.lock']);
+  for (const name of await readdir(path.dirname(file))) t.equal(await modeOf(path.join(path.dirname(file), name)), '600', name);
+
+  await storage.close();
+  await chmod(file, 0o640);
+  const refused = await failsWith(t, storage.open(), 'AC_DATA_DIR', 'refuses what others may read');
+  t.match(refused?.message, `chmod 600 "${file}"`);
+  await chmod(file, 0o600);
+  await storage.open();
+});
+
+t.test('a folder that may not be written says which, and what to do', async (t) => {
+  const folder = path.join(await emptyFolder(t), 'closed');
+  await mkdir(folder, { mode: 0o500 });
+  // Root may write anywhere: become nobody for the attempt.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await chmod(path.dirname(folder), 0o755).then(() => process.seteuid?.(65_534));
+  try {
+    const refused = await failsWith(t, sqliteStorage(path.join(folder, 'agentcom.db')).open(), 'AC_STORAGE_OPEN', 'refused');
+    t.match(refused?.message, `file "${path.join(folder, 'agentcom.db')}"`);
+    t.match(refused?.message, 'Let this user write to');
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+});
+
+t.test('a migration that fails half-way leaves nothing, and goes through later', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const first = sqliteStorage(file);
+  await first.open();
+  await first.close();
+  // As it was before the first schema, with something in the way of a late step of it.
+  const tables = (await outside(file, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")).map((row) =>
+    String(row['name']),
+  );
+  await outside(file, ...tables.map((table) => `DROP TABLE ${table}`), 'CREATE TABLE batches (in_the_way)');
+  const storage = closedAfter(t, sqliteStorage(file));
+  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');
+  t.match(refused?.message, 'batches');
+  const left = await outside(file, "SELECT name FROM sqlite_master WHERE name IN ('tasks', 'store', 'task_events')");
+  t.strictSame(left, [], 'nothing of the earlier steps');
+  await outside(file, 'DROP TABLE batches');
+  await storage.open();
+  await commit(storage, inserting(aTask()));
+});
+
+t.test('a migration is taken up again after a kill that left the migrator locked', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await storage.close();
+  await outside(file, 'UPDATE migrations_lock SET is_locked = 1');
+  await storage.open();
+  t.equal(await storage.healthy(), true);
+});
+
+t.test('the hot statements walk their indexes and never a whole table', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  const program = await otherProgram(file);
+  t.teardown(() => program.close());
+  const wanted = {
+    loadTasks: 'sqlite_autoindex_tasks_1',
+    waitingRequirements: 'tasks_claimable',
+    claimable: 'tasks_claimable',
+    due: 'tasks_due',
+    dependents: 'PRIMARY KEY (depends_on=? AND task_id>?)',
+    liveTasks: 'tasks_live',
+    activeAgents: 'agents_connected',
+    dueAssignees: 'tasks_due',
+    pendingStops: 'PRIMARY KEY',
+    updateTasks: 'sqlite_autoindex_tasks_1',
+    clearStops: 'PRIMARY KEY',
+    findEvents: 'sqlite_autoindex_task_events_1',
+    loadKeys: 'sqlite_autoindex_idempotency_keys_1',
+    loadTombstones: 'sqlite_autoindex_tombstones_1',
+    removable: 'tasks_ended',
+    removeEvents: 'sqlite_autoindex_task_events_1',
+    removeTasks: 'sqlite_autoindex_tasks_1',
+    removeTombstones: 'tombstones_by_age',
+    removeKeys: 'idempotency_keys_by_age',
+    noteTokensUsed: 'sqlite_autoindex_tokens_1',
+  } as const;
+  for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
+    const steps = (await program.all(`EXPLAIN QUERY PLAN ${SQLITE_STATEMENTS[name]}`)).map((row) => String(row['detail']));
+    t.ok(steps.some((step) => step.includes(index)), `${name} uses ${index}: ${steps.join(' | ')}`); // prettier-ignore
+    // A walk over an index that holds only what is active now is meant.
+    const walks = steps.filter((step) => /^SCAN (tasks|t|c|d|e|k|task_\w+|idempotency_keys)\b/.test(step) && !step.includes('tasks_live'));
+    t.strictSame(walks, [], `${name} walks over no table`);
+    t.strictSame(steps.filter((step) => step.includes('tasks_by_')), [], `${name} stays off the indexes of lists, which hold every task`); // prettier-ignore
+  }
+});
+
+t.test('remembers the newest batches and forgets old ones', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  await storage.tasks.transact('the first', (unit) => unit.renewHub('hub-1', 1));
+  const numbers = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT';
+  await outside(file, `INSERT INTO batches (batch_id) ${numbers} 'batch ' || n FROM c`);
+  await storage.tasks.transact('the last', (unit) => unit.renewHub('hub-1', 1));
+  t.equal(await storage.tasks.committed('the first'), false);
+  t.equal(await storage.tasks.committed('batch 4999'), true);
+  t.equal(await storage.tasks.committed('the last'), true);
+  t.strictSame(await outside(file, 'SELECT count(*) AS kept FROM batches'), [{ kept: 4_096 }]);
+});
+
+t.test('a store of before usage was kept by attempt takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await usageStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
+});
+
+t.test('a store of before tokens expired takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await tokenUseStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
+});
+
+t.test('a killed hub’s newest event is a time that the next one does not fall behind, and a store of before takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const clock = virtualClock();
+  const first = sqliteStorage(file, { time: clock });
+  await first.open();
+  clock.advance(50_000); // The mark is written once a minute.
+  const atMs = first.tasks.nowMs();
+  await commit(first, { ...inserting(aTask()), events: [anEvent({ atMs })] });
+  const killed = `${file}.killed`;
+  await outside(file, `VACUUM INTO '${killed}'`);
+  clock.advance(3_600_000);
+  await first.tasks.transact('an hour later', async () => undefined);
+  await first.close();
+  await chmod(killed, 0o600);
+
+  const behind = { nowMs: () => clock.nowMs() - 86_400_000, monotonicMs: () => clock.monotonicMs() };
+  const second = closedAfter(t, sqliteStorage(killed, { time: behind }));
+  await second.open();
+  t.equal(second.tasks.nowMs(), atMs);
+  t.equal(second.tasks.lastUsedMs(), atMs);
+  await second.close();
+
+  // As the program before left it.
+  for (const column of ['clock_mark', 'clock_offset', 'removals_from']) await outside(killed, `ALTER TABLE store DROP COLUMN ${column}`);
+  await outside(killed, "DELETE FROM migrations WHERE name = '0007-store-clock'");
+  const third = closedAfter(t, sqliteStorage(killed, { time: behind }));
+  await third.open();
+  t.equal(third.tasks.nowMs(), atMs, 'its newest event is its mark');
+  await third.close();
+  t.match(await outside(killed, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs }]);
+
+  // What the hour wrote, no batch being changed by it.
+  t.match(await outside(file, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs + 3_600_000 }]);
+});
+
+t.test('R4: a store of before histories were bounded takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await boundedHistoryStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
+});

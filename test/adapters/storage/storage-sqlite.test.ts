@@ -1,0 +1,66 @@
+/** SQLite keeps the contracts of storage on real files. */
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import t from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { sqlite } from '../../../adapters/storage-knex/sqlite.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
+import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
+import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
+import { storeHubsContract } from '../../product/contracts/storage/store-hubs.contract.ts';
+import { storeQueueContract } from '../../product/contracts/storage/store-queue.contract.ts';
+import { storeHistoryContract } from '../../product/contracts/storage/store-history.contract.ts';
+import { storeRemovalContract } from '../../product/contracts/storage/store-removal.contract.ts';
+import { storeUnitContract } from '../../product/contracts/storage/store-unit.contract.ts';
+import { taskListContract } from '../../product/contracts/storage/task-list.contract.ts';
+import { taskStoreContract } from '../../product/contracts/storage/task-store.contract.ts';
+import { closedAfter, emptyFolder, outside, sqliteStorage, sqliteSubject } from '../storage-places/sqlite-storage-place.ts';
+
+const subject = sqliteSubject(async (t) => {
+  const folder = await emptyFolder(t);
+  const place = (...names: readonly string[]) => path.join(folder, ...names);
+  await writeFile(place('a file'), '');
+  await mkdir(place('folder.db'));
+  await writeFile(place('text.db'), 'x'.repeat(5_000), { mode: 0o600 });
+  await writeFile(place('other.db'), '', { mode: 0o600 });
+  await outside(place('other.db'), 'CREATE TABLE accounts (id)');
+  const cases = [
+    { why: 'a file is where the folder should be', file: place('a file', 'x.db'), names: ['storage.file', place('a file')] },
+    { why: 'a folder is where the file should be', file: place('folder.db'), names: ['folder.db', 'not a regular file'] },
+    { why: 'something else is in the file', file: place('text.db'), names: ['text.db', 'not a database'] },
+    { why: 'it is the database of another program', file: place('other.db'), names: ['other.db', 'another program'] },
+  ];
+  return cases.map(({ why, file, names }) => ({
+    why,
+    names: ['Cannot open storage "sqlite"', ...names],
+    storage: closedAfter(t, sqliteStorage(file)),
+  }));
+});
+
+storageContract('sqlite', subject);
+taskStoreContract('sqlite', subject);
+taskListContract('sqlite', subject);
+storeUnitContract('sqlite', subject);
+storeQueueContract('sqlite', subject);
+storeHubsContract('sqlite', subject);
+storeHistoryContract('sqlite', subject);
+storeRemovalContract('sqlite', subject);
+agentStoreContract('sqlite', subject);
+eventFeedContract('sqlite', subject);
+
+t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
+  const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore
+  t.strictSame(wrong({ file: 'agentcom.db' }), []);
+  for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
+    t.strictSame(wrong(options), ['file'], JSON.stringify(options));
+  t.strictSame(wrong({ file: 'a', fiel: 'b' }), ['fiel']);
+
+  const dataDir = path.join(await emptyFolder(t), 'data');
+  const choice = sqlite({ file: 'agentcom.db' });
+  t.match(choice, { port: 'storage', name: 'sqlite', options: { file: 'agentcom.db' }, capabilities: { durable: true, shared: false } });
+  const storage = closedAfter(t, await choice.create({ dataDir, clock: systemClock(), log: silentLog }));
+  await t.rejects(stat(dataDir), 'nothing was made yet');
+  await storage.open();
+  t.ok((await stat(path.join(dataDir, 'agentcom.db'))).isFile(), 'in the data directory');
+});

@@ -1,0 +1,27 @@
+/** A store of before tokens expired takes the step: its tokens have no end, and were not used as far as is known. */
+import type { Test } from 'tap';
+import { tokenUse } from '../../../adapters/storage-knex/migrations/0010-token-use.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
+
+/** `ask` runs a statement beside the storage, which is closed then. */
+export async function tokenUseStep(
+  t: Test,
+  { storage, ask }: { readonly storage: () => Storage; readonly ask: (sql: string) => Promise<unknown> },
+): Promise<void> {
+  const before = storage();
+  await before.open();
+  await before.agents.addToken(aToken());
+  await before.close();
+  for (const column of ['expires_at', 'last_used_at']) await ask(`ALTER TABLE tokens DROP COLUMN ${column}`);
+  await ask(`DELETE FROM migrations WHERE name = '${tokenUse.name}'`);
+  const after = storage();
+  await after.open();
+  t.strictSame(await after.agents.findToken(aToken().hash), aToken());
+  await after.agents.noteTokensUsed([{ id: aToken().id, atMs: A_MOMENT_MS }]);
+  await after.close();
+  const again = storage();
+  await again.open();
+  t.strictSame(await again.agents.listTokens({ limit: 10 }), [aToken({ lastUsedAtMs: A_MOMENT_MS })]);
+  await again.close();
+}

@@ -1,0 +1,101 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import t, { type Test } from 'tap';
+import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
+import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { hubLinkContract } from '../../product/contracts/wire/hub-link.contract.ts';
+import { linkRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
+
+await hubLinkContract(t, 'ws', { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) });
+
+/** A TCP server that answers each connection by `does`, until the test ends. */
+const oddHub = async (t: Test, does: (socket: Socket) => void): Promise<string> => {
+  const sockets: Socket[] = [];
+  const server: Server = createServer((socket) => {
+    sockets.push(socket);
+    // Whatever the link does to it is what the test looks at from the other side.
+    socket.on('error', () => undefined);
+    does(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`;
+};
+
+const goneFrom = async (t: Test, url: string): Promise<{ readonly code: number; readonly reason: string }> => {
+  const { events, saw } = linkRecorder();
+  const link = wsLink({ log: silentLog, handshakeMs: 200 }).connect({ url, frameBytesMax: 1_000 }, events);
+  const gone = await nextOf(saw, 'gone');
+  t.equal(link.send('x'), false);
+  t.same(saw.left, []);
+  return gone;
+};
+
+t.test('a hub that says nothing is given up after the handshake time', async (t) => {
+  const url = await oddHub(t, () => undefined);
+  const from = performance.now();
+  t.match(await goneFrom(t, url), { code: 1006, reason: /handshake within 200 ms/ });
+  t.ok(performance.now() - from >= 199);
+});
+
+t.test('a hub that trickles its answer is given up too', async (t) => {
+  const url = await oddHub(t, (socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nX-Slow: ');
+    const trickle = setInterval(() => socket.write('z'), 20);
+    socket.on('close', () => clearInterval(trickle));
+  });
+  t.match(await goneFrom(t, url), { code: 1006, reason: /handshake within 200 ms/ });
+});
+
+t.test('what is no hub is gone at once', async (t) => {
+  const answers = [
+    'SSH-2.0-OpenSSH_9.6\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    'HTTP/1.1 101 Switching Protocols\r\n\r\n',
+    '',
+  ];
+  for (const answer of answers) {
+    const url = await oddHub(t, (socket) => void socket.once('data', () => socket.end(answer)));
+    t.equal((await goneFrom(t, url)).code, 1006, JSON.stringify(answer));
+  }
+});
+
+t.test('a redirect is not followed', async (t) => {
+  const url = await oddHub(
+    t,
+    (socket) => void socket.once('data', () => socket.end('HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n')),
+  );
+  t.match(await goneFrom(t, url), { code: 1006, reason: /302/ });
+});
+
+t.test('a reset on an open link is one onGone', async (t) => {
+  const transport = wsTransport({ log: silentLog });
+  t.teardown(() => transport.close(1001, 'over'));
+  const options = {
+    frameBytesMax: 100,
+    unidentifiedBytesMax: 1_000,
+    socketsMax: 10,
+    socketQueueBytesMax: 1_000,
+    http: () => new Response(),
+    isAllowedOrigin: () => true,
+  };
+  const silent = { onOpen: () => undefined, onFrame: () => undefined, onPong: () => undefined, onGone: () => undefined };
+  const { port } = await transport.listen({ host: '127.0.0.1', port: 0, ...options }, silent);
+  const inner: Socket[] = [];
+  const url = await oddHub(t, (socket) => {
+    const toHub = connect(port, '127.0.0.1');
+    toHub.on('error', () => undefined);
+    socket.on('close', () => toHub.destroy());
+    inner.push(socket);
+    socket.pipe(toHub).pipe(socket);
+  });
+  const { events, saw } = linkRecorder();
+  wsLink({ log: silentLog }).connect({ url, frameBytesMax: 1_000 }, events);
+  await nextOf(saw, 'open');
+  inner[0]?.resetAndDestroy();
+  t.equal((await nextOf(saw, 'gone')).code, 1006);
+  t.same(saw.left, []);
+});

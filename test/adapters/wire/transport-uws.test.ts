@@ -1,0 +1,113 @@
+import { connect } from 'node:net';
+import t, { type Test } from 'tap';
+import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { uws } from '../../../adapters/transport.ts';
+import { loadUws, type UwsPackage } from '../../../adapters/transport-uws/uws-package.ts';
+import { uwsTransport } from '../../../adapters/transport-uws/uws-transport.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
+import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
+import { rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
+import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
+import { FRAME_BYTES_MAX, join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
+import { apiOverHttp } from '../http/api-over-http.ts';
+import { realTransportTests } from './real-transport.ts';
+import { upgradeStatus } from './upgrade-status.ts';
+import { withUws } from './uws-native.ts';
+
+t.test('uws() opens and loads nothing, and checks its options', async (t) => {
+  const choice = uws({ closeWithinMs: 500 });
+  t.match(choice, { port: 'transport', name: 'uws', options: { closeWithinMs: 500 }, capabilities: { tooLargeCode: 1006 } });
+  t.same(choice.problems(), []);
+  t.match(uws({ closeWithinMs: 0.5, keepAliveMs: 1 } as object).problems(), [
+    { path: 'closeWithinMs', message: /found 0\.5/ },
+    { path: 'keepAliveMs', message: /uws\(\) has no such option/ },
+  ]);
+});
+
+t.test('a package that cannot be loaded is AC_PACKAGE_MISSING and says how to come by it', async (t) => {
+  const missing = loadUws(() => import('uWebSockets.js-that-nobody-has' as string));
+  await t.rejects(missing, { code: 'AC_PACKAGE_MISSING', message: /npm install uNetworking\/uWebSockets\.js#v20\.[\s\S]*choose ws\(\)/ });
+});
+
+await withUws(t, 'the uws transport', async (native) => {
+  await hubTransportContract(t, 'uws', {
+    transport: () => uwsTransport({ log: silentLog, native }),
+    link: wsLink({ log: silentLog }),
+    fetch: (url, init) => fetch(url, init),
+    upgradeStatus,
+    onTcp: true,
+    takesUnmasked: true,
+  });
+  await realTransportTests(t, (log, options = {}) => uwsTransport({ log, options, native }));
+  httpApiContract('over uws', () => apiOverHttp(uwsTransport({ log: silentLog, native })));
+  await ownTests(t, native);
+});
+
+async function ownTests(t: Test, native: UwsPackage): Promise<void> {
+  const subject = { transport: () => uwsTransport({ log: silentLog, native }), link: wsLink({ log: silentLog }) };
+
+  await t.test('the choice makes the transport', async (t) => {
+    t.match(await uws().create({ log: silentLog }), { name: 'uws', capabilities: { tooLargeCode: 1006 } });
+  });
+
+  await t.test('a frame that it cut the connection for is told in the log, once', async (t) => {
+    const log = memoryLog();
+    const transport = uwsTransport({ log, native });
+    t.teardown(() => transport.close(1001, 'over'));
+    const { events, saw } = hubRecorder();
+    const { port } = await transport.listen(openToAll(), events);
+    for (const [payload, code] of [
+      ['x'.repeat(FRAME_BYTES_MAX + 1), 1009],
+      ['y'.repeat(FRAME_BYTES_MAX + 1), 1009],
+      [Buffer.from([0xff, 0xfe]), 1006],
+    ] as const) {
+      const peer = await rawPeer(port);
+      peer.frame(TEXT, payload);
+      await nextOf(saw, 'open');
+      t.equal((await nextOf(saw, 'gone')).code, code);
+      peer.socket.destroy();
+    }
+    t.same(
+      log.lines.map(({ message }) => message),
+      ['Refused at the port: a frame over the limit.', 'Refused at the port: a frame that is not UTF-8.'],
+    );
+  });
+
+  await t.test('a request that cannot be one is 400 and no more', async (t) => {
+    const room = await wireRoom(t, subject);
+    const statusOf = (head: string): Promise<string> =>
+      new Promise((resolve) => {
+        const socket = connect(room.port, '127.0.0.1', () => socket.write(head));
+        socket.once('data', (chunk) => {
+          socket.destroy();
+          resolve(chunk.toString().slice(0, 12));
+        });
+      });
+    t.equal(await statusOf('GET / HTTP/1.1\r\nHost: a b\r\n\r\n'), 'HTTP/1.1 400');
+    t.equal(await statusOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'), 'HTTP/1.1 400');
+    t.equal(await statusOf('GET / HTTP/1.0\r\nHost: x\r\n\r\n'), 'HTTP/1.1 505');
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+    t.equal(await statusOf(`GET /ws HTTP/1.1\r\nHost: x\r\n${upgrade}Sec-WebSocket-Version: 7\r\n\r\n`), 'HTTP/1.1 400');
+    await join(t, subject, room);
+  });
+
+  await t.test('names an IPv6 peer in its short form, and an IPv4 one as IPv4, on one port', async (t) => {
+    const room = await wireRoom(t, subject, { host: '::', http: (_, peer) => new Response(peer.remoteAddress) });
+    t.equal(await (await fetch(`http://[::1]:${room.port}/`)).text(), '::1');
+    t.equal(await (await fetch(`http://127.0.0.1:${room.port}/`)).text(), '127.0.0.1');
+  });
+
+  await t.test('takes the first subprotocol that is offered, and no extension', async (t) => {
+    const room = await wireRoom(t, subject);
+    const offered = ['Sec-WebSocket-Protocol: one, two', 'Sec-WebSocket-Extensions: permessage-deflate'];
+    const socket = connect(room.port, '127.0.0.1');
+    t.teardown(() => socket.destroy());
+    const head = ['GET /ws HTTP/1.1', 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13'];
+    socket.write([...head, 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', ...offered, '', ''].join('\r\n'));
+    const answer = (await new Promise<Buffer>((resolve) => socket.once('data', resolve))).toString();
+    t.match(answer, /^HTTP\/1\.1 101 [\s\S]*\r\nSec-WebSocket-Protocol: one\r\n/i);
+    t.notMatch(answer, /Extensions/i);
+  });
+}

@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import t from 'tap';
+import { WebSocket } from 'ws';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
+import { ws, type WsOptions } from '../../../adapters/transport.ts';
+import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
+import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
+import { rawPeer } from '../../product/contracts/wire/raw-peer.ts';
+import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
+import { join, openToAll, roundTrip, wireRoom } from '../../product/contracts/wire/wire-room.ts';
+import { apiOverHttp } from '../http/api-over-http.ts';
+import { realTransportTests } from './real-transport.ts';
+import { upgradeStatus } from './upgrade-status.ts';
+
+await hubTransportContract(t, 'ws', {
+  transport: () => wsTransport({ log: silentLog }),
+  link: wsLink({ log: silentLog }),
+  fetch: (url, init) => fetch(url, init),
+  upgradeStatus,
+  onTcp: true,
+});
+
+await realTransportTests(t, (log, options = {}) => wsTransport({ log, options }));
+
+httpApiContract('over ws', () => apiOverHttp(wsTransport({ log: silentLog })));
+
+const subject = { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) };
+
+t.test('slow heads and bodies are cut off, each by its own time, with 408 where that can be said', async (t) => {
+  const textOf = async (options: WsOptions, bytes: string): Promise<string> => {
+    const transport = wsTransport({ log: silentLog, options });
+    const { port } = await transport.listen(
+      openToAll({ http: async (request) => new Response(await request.text()) }),
+      hubRecorder().events,
+    );
+    const socket = connect(port, '127.0.0.1');
+    socket.write(bytes);
+    const text = await new Promise<string>((resolve) => {
+      let received = '';
+      socket.on('data', (chunk) => (received += chunk.toString()));
+      // How it ends is not the question here; that it ends is.
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve(received));
+    });
+    await transport.close(1001, 'over');
+    return text;
+  };
+  const heads = { headersWithinMs: 100, requestWithinMs: 60_000 };
+  t.match(await textOf(heads, ''), /^(HTTP\/1\.1 408 |$)/, 'no byte');
+  t.match(await textOf(heads, 'GET / HTTP/1.1\r\nHost: x\r\nX-A'), /^HTTP\/1\.1 408 /, 'half a head');
+  const bodies = { headersWithinMs: 100, requestWithinMs: 200 };
+  t.match(await textOf(bodies, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf'), /^HTTP\/1\.1 408 /, 'half a body');
+});
+
+t.test('R20: of a frame of a stranger no more is kept than it may send, however long it says that it is', async (t) => {
+  const room = await wireRoom(t, subject, { frameBytesMax: 1_048_576, unidentifiedBytesMax: 10_000 });
+  const peer = await rawPeer(room.port);
+  await nextOf(room.hubSaw, 'open');
+  const head = Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0xff, 0xff, 0, 0, 0, 0]);
+  peer.socket.write(Buffer.concat([head, Buffer.alloc(9_900, 'x')]));
+  await roundTrip(t, subject, room);
+  t.same(room.hubSaw.left, [], 'it has not said too much yet');
+  peer.socket.write(Buffer.alloc(100_000, 'x'));
+  t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
+  t.equal(await peer.closeCode, 1009, 'and is told');
+  peer.socket.destroy();
+});
+
+t.test('R20: one address has half of what is free of connections that are no sockets, and gets room again', async (t) => {
+  const log = memoryLog();
+  const transport = wsTransport({ log, options: { httpConnectionsMax: 6 } });
+  t.teardown(() => transport.close(1001, 'over'));
+  const { port } = await transport.listen(openToAll({ socketsMax: 2 }), hubRecorder().events);
+  const open = async (localAddress: string) => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const kept = await Promise.all(['127.0.0.1', '127.0.0.1', '127.0.0.1'].map(open));
+  const sidecar = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+  await once(sidecar, 'open');
+  kept.push(await open('127.0.0.1'));
+  const refused = await open('127.0.0.1');
+  refused.resume();
+  await once(refused, 'close');
+  t.match(log.lines, [{ message: 'Refused at the port: one address has half of the free connections.' }]);
+  const other = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  other.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 200 /, 'others have theirs');
+  sidecar.terminate();
+  for (const socket of kept) {
+    const closed = once(socket, 'close');
+    socket.destroy();
+    await closed;
+  }
+  t.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
+});
+
+t.test('a request that cannot be one is 400 and no more', async (t) => {
+  const room = await wireRoom(t, subject);
+  const statusOf = (head: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect(room.port, '127.0.0.1', () => socket.write(head));
+      socket.once('data', (chunk) => {
+        socket.destroy();
+        resolve(chunk.toString().slice(0, 12));
+      });
+    });
+  t.equal(await statusOf('GET / HTTP/1.1\r\nHost: a b\r\n\r\n'), 'HTTP/1.1 400');
+  t.equal(await statusOf('NONSENSE\r\n\r\n'), 'HTTP/1.1 400');
+  t.equal(await statusOf(`GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'y'.repeat(20_000)}\r\n\r\n`), 'HTTP/1.1 431');
+  t.equal(await statusOf('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'), 'HTTP/1.1 400');
+  await join(t, subject, room);
+});
+
+t.test('ws() opens nothing, checks its options and makes the transport', async (t) => {
+  const choice = ws({ closeWithinMs: 500 });
+  t.match(choice, { port: 'transport', name: 'ws', options: { closeWithinMs: 500 }, capabilities: { tooLargeCode: 1009 } });
+  t.same(choice.problems(), []);
+  const wrong = ws({ closeWithinMs: 0.5, closeWithin: 1 } as object);
+  t.match(wrong.problems(), [
+    { path: 'closeWithinMs', message: /found 0\.5/ },
+    { path: 'closeWithin', message: /no such option/ },
+  ]);
+  t.match(ws({ requestWithinMs: 5_000 }).problems(), [{ path: 'requestWithinMs', message: /at least headersWithinMs \(10000\)/ }]);
+  const transport = await choice.create({ log: silentLog });
+  t.equal(transport.name, 'ws');
+});

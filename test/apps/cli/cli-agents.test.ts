@@ -1,0 +1,147 @@
+/** The commands about agents and tokens, against a real HTTP server that records what it is asked. */
+import t from 'tap';
+import type { AgentJson } from '../../../apps/client/index.ts';
+import { seenText } from '../../../apps/cli/commands/agents.ts';
+import { testHub } from './cli-world.ts';
+
+const ID = 'task-00000000000000aa';
+
+t.test('push, agents, stats and tokens', async (t) => {
+  const agent = {
+    agent_id: 'w1',
+    name: 'w1',
+    status: 'paused',
+    capabilities: ['code'],
+    slots: 2,
+    connected: true,
+    last_seen: Date.now(),
+    paused_reason: 'three in a row',
+    current_task: ID,
+    tasks: [{ task_id: ID, generation: 1 }],
+  };
+  const hub = await testHub(t, (app) =>
+    app
+      .post('/api/admin/push-task', (c) => c.json({ status: 'pushed', task_id: ID, agent_id: 'w1' }))
+      .get('/api/agents', (c) => c.json({ agents: [agent], next_cursor: null }))
+      .get('/api/agents/w1', (c) => c.json(agent))
+      .get('/api/tasks/stats', (c) =>
+        c.json({ queued: 2, lanes: { urgent: 1, low: 1 }, refused: { frames: { invalid_json: 3, stale_generation: 1 }, sockets: {} } }),
+      )
+      .post('/admin/tokens', (c) => c.json({ id: 'token-1', token: 'ac_secret', role: 'agent', agent_id: 'w1' }, 201))
+      .get('/admin/tokens', (c) =>
+        c.json({
+          tokens: [
+            { id: 'token-1', role: 'agent', agent_id: 'w1', prefix: 'ac_s', created_at: 0, last_used_at: Date.now() - 120_500 },
+            { id: 'token-2', role: 'viewer', name: 'ci', prefix: 'ac_s', created_at: 0, revoked_at: Date.now() - 3_700_000, expires_at: 1 },
+            {
+              id: 'token-3',
+              role: 'viewer',
+              name: 'x',
+              prefix: 'ac_s',
+              created_at: 0,
+              expires_at: Date.now() - 172_900_000,
+              last_used_at: null,
+            },
+            { id: 'token-4', role: 'viewer', name: 'y', prefix: 'ac_s', created_at: 0, expires_at: Date.now() + 172_900_000 },
+          ],
+          next_cursor: null,
+        }),
+      )
+      .delete('/admin/tokens/:id', (c) => c.json({ revoked: 1 })),
+  );
+  t.strictSame(await hub.run(['push', 'w1', 'now', '-m', '{"a":1}']), { code: 0, out: `${ID} pushed to w1\n`, err: '' });
+  t.strictSame(JSON.parse(hub.requests[0]?.body ?? ''), { agent_id: 'w1', description: 'now', metadata: { a: 1 } });
+  t.match(
+    (await hub.run(['agents'])).out,
+    /^AGENT {2}STATUS.*\nw1 {5}paused {2}1\/2 {4}now {3}task-00000000000000aa {2}code {10}three in a row\n$/,
+  );
+  t.match((await hub.run(['agents', 'w1'])).out, /^paused_reason {5}three in a row$/m);
+  t.equal(
+    (await hub.run(['stats'])).out,
+    'queued            2\nlanes             urgent 1  low 1\nrefused frames    invalid_json 3  stale_generation 1\n',
+  );
+  t.strictSame(await hub.run(['tokens', 'create', '--agent', 'w1', '--capability', 'code', '--max-slots', '3']), {
+    code: 0,
+    out: 'ac_secret\n',
+    err: 'token-1 (agent); it is shown this once.\n',
+  });
+  t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { agent_id: 'w1', capabilities: ['code'], max_slots: 3 });
+  const [titles, ...rows] = (await hub.run(['tokens', 'list'])).out.trimEnd().split('\n').map((line) => line.split(/ {2,}/)); // prettier-ignore
+  const made = '1970-01-01 00:00:00Z';
+  t.strictSame(titles, ['ID', 'ROLE', 'FOR', 'STATE', 'LAST USED', 'BEGINS', 'MADE']);
+  t.strictSame(rows, [
+    ['token-1', 'agent', 'w1', 'live', '2m', 'ac_s', made],
+    ['token-2', 'viewer', 'ci', 'revoked 1h ago', '-', 'ac_s', made],
+    ['token-3', 'viewer', 'x', 'expired 2d ago', '-', 'ac_s', made],
+    ['token-4', 'viewer', 'y', 'live, expires in 2d', '-', 'ac_s', made],
+  ]);
+  await hub.run(['tokens', 'create', '--name', 'ci', '--role', 'viewer', '--expires', '30d']);
+  t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { name: 'ci', role: 'viewer', expires_in_ms: 2_592_000_000 });
+  t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 is revoked\n', err: '' });
+});
+
+t.test('each agent is told by itself, and the first refusal decides the exit code', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app.post('/api/agents/:id/:change', (c) => {
+      const { id, change } = c.req.param();
+      if (id === 'nobody') return c.json({ error: 'unknown_agent', message: 'There is no such agent.' }, 404);
+      return c.json({ agent_id: id, change });
+    }),
+  );
+  t.strictSame(await hub.run(['drain', 'w1', 'w.2']), {
+    code: 0,
+    out: 'w1 finishes what it has and gets nothing new\nw.2 finishes what it has and gets nothing new\n',
+    err: '',
+  });
+  t.strictSame(await hub.run(['resume', 'w1', '--json']), { code: 0, out: '{"agent_id":"w1","change":"resume"}\n', err: '' });
+  t.match(await hub.run(['takeover', 'nobody', 'w1']), { code: 7, out: 'w1 may come back on another machine\n', err: /no such agent/i });
+  t.strictSame(
+    hub.requests.map(({ request }) => request),
+    ['drain', 'drain', 'resume', 'takeover', 'takeover'].map(
+      (change, index) => `POST /api/agents/${['w1', 'w.2', 'w1', 'nobody', 'w1'][index] ?? ''}/${change}`,
+    ),
+  );
+  t.match(await hub.run(['drain', 'w1', '--deadline', '10m']), { code: 0, out: /hands back what is left/ });
+  t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { deadline_ms: 600_000 });
+  t.match(await hub.run(['drain']), { code: 2, err: /missing required argument 'agents'/ });
+});
+
+t.test('an agent that is still needed is not removed, and the hub says why', async (t) => {
+  const why = 'Agent w2 has a token that is not revoked. Revoke it first: DELETE /admin/tokens/w2.';
+  const hub = await testHub(t, (app) =>
+    app.delete('/api/agents/:id', (c) =>
+      c.req.param('id') === 'w2' ? c.json({ error: 'invalid_state', message: why }, 409) : c.json({ removed: c.req.param('id') }),
+    ),
+  );
+  t.match(await hub.run(['forget', 'w2', 'w1']), { out: 'w1 is removed, with its tokens\n', err: why });
+  t.strictSame(
+    hub.requests.map(({ request }) => request),
+    ['DELETE /api/agents/w2', 'DELETE /api/agents/w1'],
+  );
+});
+
+t.test('a drain that is waited for returns when nothing is left', async (t) => {
+  const left = [
+    { tasks: ['task-1'], pending_stops: 0 },
+    { tasks: [], pending_stops: 1 },
+    { tasks: [], pending_stops: 0 },
+  ];
+  const hub = await testHub(t, (app) =>
+    app
+      .post('/api/agents/:id/drain', (c) => c.json({ agent_id: c.req.param('id'), change: 'drain' }))
+      .get('/api/agents/:id', (c) => c.json({ agent_id: c.req.param('id'), ...left.shift() })),
+  );
+  t.match(await hub.run(['drain', 'w1', '--wait']), { code: 0, out: /w1 finishes what it has .*\nw1 has nothing left\n/ });
+  t.strictSame(left, [], 'it was looked at until then');
+});
+
+t.test('a connected agent was seen now only when it was heard within a heartbeat', async (t) => {
+  const nowMs = 10_000_000;
+  const seen = (over: Partial<AgentJson>): string =>
+    seenText({ connected: true, connected_at: 1_000_000, last_seen: nowMs, ...over } as AgentJson, nowMs);
+  t.equal(seen({}), 'now');
+  t.equal(seen({ last_seen: nowMs - 30_000 }), 'now', 'a heartbeat');
+  t.equal(seen({ last_seen: nowMs - 41_000 }), '41s', 'one that was stopped says nothing');
+  t.equal(seen({ last_seen: 1_000_000 }), 'now', 'another hub has its socket, and knows more');
+  t.equal(seen({ connected: false, last_seen: nowMs - 5_000 }), '5s');
+});

@@ -1,0 +1,124 @@
+/** A machine comes to a hub by commands alone: a secret from the hub, one command there, and its sidecar has a config and a token. */
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { loadConfigFile } from '../../../apps/config/load.ts';
+import { enrolHubProof, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
+import { run, testHub, type TestHub } from './cli-world.ts';
+
+async function folder(t: Test): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-join-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+const { sha256, hmac } = systemDigest();
+const SECRET = { AGENTCOM_ENROL_SECRET: 'a-secret' };
+/** A hub that knows the secret, or one that is older and does not know how to prove it. */
+const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
+  testHub(t, (app) =>
+    app
+      .post('/api/onboard/register', async (c) => {
+        const body = (await c.req.json()) as Readonly<Record<string, string>>;
+        const answer = { agent_id: 'gcu-two', hub_ws_url: 'ws://elsewhere/ws', hub_api_url: 'http://elsewhere' };
+        if ('secret' in body) return c.json({ ...answer, token: 'the-token' }, 201);
+        if (isOlder) return c.json({ error: 'validation_failed', message: 'secret_hint is not known here' }, 400);
+        const { agent_id: agentId = '', secret_hint: tokenHint = '', nonce = '', sealed_secret: sealed } = body;
+        const said = { agentId, tokenHint, nonce, hubNonce: 'ab'.repeat(32) };
+        const key = sha256(SECRET.AGENTCOM_ENROL_SECRET);
+        if (sealed === undefined) return c.json({ hub_nonce: said.hubNonce, proof: enrolHubProof(key, said, hmac) });
+        return c.json({ ...answer, ...sealedEnrolToken('the-token', key, said, hmac) }, 201);
+      })
+      .post('/admin/enrol-secrets', (c) => c.json({ secret: 'fresh', expires_at: 1_900_000_000_000 }, 201)),
+  );
+
+t.test('a secret is printed alone, with what to do with it', async (t) => {
+  const hub = await enrolling(t);
+  const ran = await hub.run(['invite']);
+  t.equal(ran.out, 'fresh\n');
+  t.match(ran.err, /2030-03-17T17:46:40.000Z.*agentcom join http:\/\/127\.0\.0\.1:\d+ --agent NAME/);
+});
+
+t.test('join writes a config that the sidecar takes, and the token for its owner alone', async (t) => {
+  const hub = await enrolling(t);
+  const dir = await folder(t);
+  const argv = ['join', hub.url, '--agent', 'gcu-two', '--capability', 'code', '--dir', dir];
+  const ran = await run(argv, { env: SECRET, cwd: dir });
+  t.equal(ran.code, 0, ran.err);
+  t.match(JSON.parse(hub.requests[1]?.body ?? ''), { agent_id: 'gcu-two', sealed_secret: /^[0-9a-f]{16}$/ });
+  t.notOk(
+    hub.requests.some(({ body }) => body.includes('a-secret')),
+    'the secret itself is not sent',
+  );
+  t.notOk(hub.requests[0]?.headers['authorization'], 'the secret is all that it has');
+  const { config } = await loadConfigFile({ configFile: join(dir, 'agentcom.config.ts'), cwd: dir });
+  t.match(config.sidecar, { hubs: [`${hub.url.replace('http', 'ws')}/ws`], agentId: 'gcu-two', capabilities: ['code'] });
+  const token = join(config.sidecar?.dataDir ?? '', 'token');
+  t.equal((await readFile(token, 'utf8')).trim(), 'the-token');
+  t.equal((await stat(token)).mode & 0o777, 0o600);
+  const again = await run(argv, { env: SECRET, cwd: dir });
+  t.equal(again.code, 2);
+  t.match(again.err, /is there already/);
+  t.equal(hub.requests.length, 2, 'and the secret was not used up for it');
+});
+
+t.test('a hub that does not prove that it knows the secret is not sent it; one that is older with --insecure alone', async (t) => {
+  const dir = await folder(t);
+  const hub = await enrolling(t);
+  const wrong = await hub.run(['join', hub.url, '--agent', 'gcu-two', '--dir', dir], {
+    env: { AGENTCOM_ENROL_SECRET: 'another' },
+    cwd: dir,
+  });
+  t.equal(wrong.code, 2);
+  t.match(wrong.err, /wrong, was used.*agentcom invite.*was not sent/);
+  const older = await enrolling(t, true);
+  const argv = ['join', older.url, '--agent', 'gcu-two', '--dir', dir];
+  const refused = await run(argv, { env: SECRET, cwd: dir });
+  t.equal(refused.code, 2);
+  t.match(refused.err, /older than this command.*https:\/\/.*--insecure.*was not sent/);
+  t.notOk([...hub.requests, ...older.requests].some(({ body }) => /a-secret|another/.test(body)));
+  const sent = await run([...argv, '--insecure'], { env: SECRET, cwd: dir });
+  t.equal(sent.code, 0, sent.err);
+  t.match(sent.err, /older than this command and proved nothing/);
+  t.strictSame(JSON.parse(older.requests.at(-1)?.body ?? ''), { agent_id: 'gcu-two', secret: 'a-secret' });
+});
+
+t.test('for a sidecar of the original: its config.json', async (t) => {
+  const hub = await enrolling(t);
+  const dir = await folder(t);
+  const ran = await run(['join', `${hub.url}/`, '--agent', 'gcu-two', '--version-1', '--dir', dir], { env: SECRET, cwd: dir });
+  t.equal(ran.code, 0, ran.err);
+  const file = join(dir, 'config.json');
+  t.match(JSON.parse(await readFile(file, 'utf8')), {
+    agent_id: 'gcu-two',
+    token: 'the-token',
+    hub_url: `${hub.url.replace('http', 'ws')}/ws`,
+    hub_api_url: hub.url,
+    results_dir: './results',
+  });
+  t.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+t.test('what is missing is said before the secret is used', async (t) => {
+  const hub = await enrolling(t);
+  const dir = await folder(t);
+  await writeFile(join(dir, 'taken'), '');
+  const cases = [
+    { argv: ['join', hub.url, '--agent', 'gcu-two'], env: {}, code: 2, says: /agentcom invite/ },
+    { argv: ['join', hub.url, '--agent', 'GCU'], env: SECRET, code: 2, says: /agent id of lower case/ },
+    { argv: ['join', 'hub:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /http:\/\/host:port/ },
+    {
+      argv: ['join', hub.url, '--agent', 'gcu-two', '--version-1', '--dir', join(dir, 'taken')],
+      env: SECRET,
+      code: 2,
+      says: /Cannot write/,
+    },
+  ];
+  for (const { argv, env, code, says } of cases) {
+    const ran = await run(argv, { env, cwd: dir });
+    t.equal(ran.code, code, ran.err);
+    t.match(ran.err, says);
+  }
+  t.equal(hub.requests.length, 0);
+});

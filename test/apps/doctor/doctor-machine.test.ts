@@ -1,0 +1,217 @@
+/** The doctor on a sidecar's machine: each thing that keeps a sidecar from working is found, with its cure. */
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { WebSocketServer } from 'ws';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { hubProof } from '../../../core/protocol/proof.ts';
+import { freePort, run, testHub } from '../cli/cli-world.ts';
+import type { Answer } from './doctor-world.ts';
+
+interface Machine {
+  readonly folder: string;
+  readonly dataDir: string;
+  /** What the doctor finds with this runner and hub: `check: what`, damages and notices apart. */
+  look(over?: { readonly wake?: string; readonly hubs?: readonly string[]; readonly plainToken?: boolean }): Promise<Found>;
+}
+interface Found {
+  readonly code: number;
+  readonly damages: readonly string[];
+  readonly notices: readonly string[];
+}
+
+const RUNS = `command({ argv: ['node'] })`;
+
+async function machine(t: Test, hubUrl: string): Promise<Machine> {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-machine-'));
+  const dataDir = join(folder, 'data');
+  await mkdir(dataDir, { mode: 0o700 });
+  t.teardown(() => rm(folder, { recursive: true }));
+  let configs = 0;
+  return {
+    folder,
+    dataDir,
+    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'], plainToken = true } = {}) {
+      const config = join(folder, `${(configs += 1)}.config.ts`);
+      await writeFile(
+        config,
+        `import { defineConfig } from 'agentcom';
+import { command } from 'agentcom/runners';
+export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', plainToken: ${plainToken}, dataDir: 'data', wake: ${wake} } });
+`,
+      );
+      const { out, err, code } = await run(['doctor', '--json', '--config', config], { cwd: folder });
+      if (err !== '') throw new Error(err);
+      const { findings } = JSON.parse(out) as Answer;
+      for (const { check, cure } of findings) if (cure === '') throw new Error(`no cure for ${check}`);
+      const of = (kind: string): readonly string[] =>
+        findings.filter((one) => one.kind === kind).map(({ check, found }) => `${check}: ${found}`);
+      return { code, damages: of('damage'), notices: of('notice').filter((each) => !/^(no_reserve|never_started)/.test(each)) };
+    },
+  };
+}
+
+/** A hub that says who asks, and what time it is. */
+const hubOf = async (
+  t: Test,
+  said: { readonly status?: 200 | 401; readonly agentId?: string; readonly role?: string; readonly offMs?: number } = {},
+) => {
+  const { status = 200, agentId = 'a1', role = 'agent', offMs = 0 } = said;
+  const hub = await testHub(t, (app) =>
+    app.get('/api/whoami', (c) => c.json({ id: 'tok-1', role, agent_id: agentId, server_time: Date.now() + offMs }, status)),
+  );
+  return hub;
+};
+
+const matchAll = (t: Test, found: readonly string[], ...wanted: readonly RegExp[]): void => {
+  t.equal(found.length, wanted.length, JSON.stringify(found));
+  for (const [place, pattern] of wanted.entries()) t.match(found[place], pattern);
+};
+
+t.test('a machine that has all it needs', async (t) => {
+  const hub = await hubOf(t);
+  const found = await (await machine(t, hub.url)).look();
+  t.same(found, { code: 0, damages: [], notices: [] });
+  t.match(hub.requests, [{ request: 'GET /api/whoami', headers: { authorization: 'Bearer tok-of-a1' } }]);
+});
+
+t.test('its program is not there, and its folder neither', async (t) => {
+  const here = await machine(t, (await hubOf(t)).url);
+  matchAll(
+    t,
+    (await here.look({ wake: `command({ argv: ['no-such-agent'] })` })).damages,
+    /^wake_runner: runner command, program: There is no "no-such-agent"/,
+  );
+  matchAll(
+    t,
+    (await here.look({ wake: `command({ argv: ['node'], cwd: './gone' })` })).damages,
+    /^wake_runner: runner command, cwd: .*gone" is not a folder/,
+  );
+});
+
+t.test('what a runner of somebody else finds or does', async (t) => {
+  const here = await machine(t, (await hubOf(t)).url);
+  const runner = (check: string): string =>
+    `{ port: 'wake-runner', name: 'other', options: {}, capabilities: {}, problems: () => [], create: async () => ({ adoptable: true, wake() {}, attach() {}, check: ${check} }) } as never`;
+  const says = (check: string, message: string): string => runner(`async () => [{ check: '${check}', ok: false, message: '${message}' }]`);
+  matchAll(
+    t,
+    (await here.look({ wake: says('version', '1.0.0 is too old, wanted 2.1.328. Update it.') })).damages,
+    /^wake_runner: runner other, version: 1\.0\.0 is too old/,
+  );
+  matchAll(
+    t,
+    (await here.look({ wake: says('logged in', 'not logged in: run agent login') })).damages,
+    /logged in: not logged in: run agent login$/,
+  );
+  matchAll(
+    t,
+    (await here.look({ wake: runner(`() => { throw new Error('it broke') }`) })).damages,
+    /runner other, runner: its checks broke: it broke$/,
+  );
+});
+
+t.test('the hub is away, refuses the token, has it for another, or has another time', async (t) => {
+  const here = await machine(t, `http://127.0.0.1:${await freePort()}`);
+  matchAll(t, (await here.look()).damages, /^hub_away: no hub answers \(ws:.*ECONNREFUSED/);
+  const away = `ws://127.0.0.1:${await freePort()}/ws`;
+  const well = (await hubOf(t)).url.replace('http', 'ws');
+  t.same((await here.look({ hubs: [away, `${well}/ws`] })).damages, [], 'one that answers is enough');
+  const at = async (said: Parameters<typeof hubOf>[1]): Promise<readonly string[]> =>
+    (await here.look({ hubs: [`${(await hubOf(t, said)).url.replace('http', 'ws')}/ws`] })).damages;
+  matchAll(t, await at({ status: 401 }), /^token: the hub at http:\S+ refuses the token of agent a1$/);
+  matchAll(t, await at({ agentId: 'a2' }), /^token: the token of agent a1 is that of agent a2$/);
+  matchAll(t, await at({ role: 'viewer' }), /is that of a viewer$/);
+  matchAll(t, await at({ offMs: 600_000 }), /^clock: this machine's clock is 10 min behind that of the hub$/);
+  matchAll(t, await at({ offMs: -600_000 }), /10 min ahead of that of the hub$/);
+  t.same(await at({ offMs: 200_000 }), []);
+});
+
+/** A hub's socket and clock; `answer` is what it says to a hello. */
+async function provingHub(t: Test, answer: (hello: Record<string, string>) => unknown, offMs = 0) {
+  const heard: string[] = [];
+  const server = createServer((request, response) => {
+    heard.push(`${request.url} ${JSON.stringify(request.headers)}`);
+    response.end(JSON.stringify({ status: 'ok', server_time: Date.now() + offMs }));
+  });
+  new WebSocketServer({ server, path: '/ws' }).on('connection', (socket) => {
+    socket.on('message', (data: Buffer) => {
+      heard.push(data.toString());
+      socket.send(JSON.stringify(answer(JSON.parse(data.toString()) as Record<string, string>)));
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { hubs: [`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`], heard };
+}
+
+t.test('the hub proves that it knows the token, and never sees it', async (t) => {
+  const here = await machine(t, '');
+  const { sha256, hmac } = systemDigest();
+  const hubNonce = '0b'.repeat(32);
+  const challenge =
+    (key: string) =>
+    ({ agent_id: agentId = '', token_hint: tokenHint = '', nonce = '' }: Record<string, string>) => ({
+      type: 'challenge',
+      nonce: hubNonce,
+      proof: hubProof(key, { agentId, tokenHint, nonce, hubNonce }, hmac),
+    });
+  const key = sha256('tok-of-a1');
+  const error = (word: string) => () => ({ type: 'error', error: word, message: 'no' });
+  const cases: readonly (readonly [answer: Parameters<typeof provingHub>[1], offMs: number, ...wanted: RegExp[]])[] = [
+    [challenge(key), 0],
+    [challenge(key), 600_000, /^clock: this machine's clock is 10 min behind/],
+    [challenge(sha256('another')), 600_000, /^token: the hub at \S+ does not know the token of agent a1: .*revoked/],
+    [error('not_identified'), 0, /^hub_proof: .*older, or no hub$/],
+    [error('rate_limited'), 0, /^hub_away: .*rate_limited/],
+    [() => 'words', 0, /^hub_away: .*what no hub says/],
+  ];
+  for (const [answer, offMs, ...wanted] of cases) {
+    const hub = await provingHub(t, answer, offMs);
+    matchAll(t, (await here.look({ hubs: hub.hubs, plainToken: false })).damages, ...wanted);
+    t.match(hub.heard[0], /"type":"hello","agent_id":"a1"/);
+    for (const said of hub.heard) t.notMatch(said, /tok-of-a1|bearer/i);
+  }
+});
+
+t.test('hubs that take the call and never answer cost 5 s, not 5 s each', async (t) => {
+  const hubs = await Promise.all([1, 2, 3].map(() => testHub(t, (app) => app.get('/api/whoami', () => new Promise(() => undefined)))));
+  const urls = hubs.map(({ url }) => `${url.replace('http', 'ws')}/ws`);
+  const here = await machine(t, '');
+  const beganMs = performance.now();
+  matchAll(t, (await here.look({ hubs: urls })).damages, /^hub_away: no hub answers \(ws:.*timeout.*; ws:.*timeout.*; ws:.*timeout/);
+  t.ok(performance.now() - beganMs < 9_500, `${(performance.now() - beganMs).toFixed(0)} ms`);
+});
+
+/** Why there can be no disk of our own here; false when there can. */
+const noMount = (() => {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';
+  try {
+    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
+    return false;
+  } catch (error) {
+    return `no right to mount here: ${String(error)}`;
+  }
+})();
+
+t.test('its data directory is full, or cannot be written', { skip: noMount }, async (t) => {
+  const here = await machine(t, (await hubOf(t)).url);
+  const mount = (options: string): void => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', here.dataDir]);
+    t.teardown(() => execFileSync('umount', ['-l', here.dataDir]));
+  };
+  mount('size=4m,mode=0700');
+  const full = await here.look();
+  matchAll(t, full.damages, /^disk_full: only 4 MiB are free where /);
+  t.equal(full.code, 8);
+  mount('ro,size=64m,mode=0700');
+  matchAll(t, (await here.look()).damages, /^data_dir: .* cannot be written by this user: EROFS/);
+});

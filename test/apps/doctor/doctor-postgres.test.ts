@@ -1,0 +1,146 @@
+/** The doctor on a real Postgres: the same checks as of a file, on a snapshot beside a hub; and what stands for a backup there. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import { inspectPostgres } from '../../../adapters/storage-knex/postgres/inspection.ts';
+import { settingsOf } from '../../../adapters/storage-knex/postgres/options.ts';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import { closedBefore, emptySchema, postgresStorage } from '../../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../../adapters/storage-places/postgres-server.ts';
+import { emptyFolder } from '../../adapters/storage-places/sqlite-storage-place.ts';
+import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
+import { commit } from '../../product/contracts/storage/storage-room.ts';
+import { run, type Ran } from '../cli/cli-world.ts';
+import { fill, TASKS, type Answer } from './doctor-world.ts';
+
+const server = await postgresServer();
+t.teardown(() => server.end());
+
+interface PostgresWorld {
+  readonly schema: string;
+  readonly storage: Storage;
+  agentcom(...argv: readonly string[]): Promise<Ran>;
+  findings(...options: readonly string[]): Promise<Answer>;
+}
+
+async function postgresWorld(t: Test): Promise<PostgresWorld> {
+  const schema = emptySchema(t, server);
+  const folder = await emptyFolder(t);
+  await mkdir(path.join(folder, 'hub'), { mode: 0o700 });
+  await writeFile(
+    path.join(folder, 'agentcom.config.ts'),
+    `import { postgres } from 'agentcom/storage'; import { ws } from 'agentcom/transport';
+     export default { hub: { storage: postgres(${JSON.stringify({ url: server.url, schema })}), transport: ws(), dataDir: 'hub' } };`,
+  );
+  const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await storage.open();
+  await fill(storage);
+  const agentcom = (...argv: readonly string[]): Promise<Ran> => run([...argv], { cwd: folder });
+  return {
+    schema,
+    storage,
+    agentcom,
+    async findings(...options) {
+      const { out, code, err } = await agentcom('--json', 'doctor', ...options);
+      if (err !== '') throw new Error(err);
+      return { ...(JSON.parse(out) as Answer), code };
+    },
+  };
+}
+
+t.test('I1 to I15: an undamaged store on Postgres is clean, beside its hub and without it', async (t) => {
+  const world = await postgresWorld(t);
+  const beside = await world.findings('--fsck');
+  t.match(beside, { ok: true, code: 0 }, 'beside the hub');
+  t.strictSame(
+    beside.findings.map(({ check }) => check),
+    ['not_durable'],
+    'but that the server of these tests does not sync',
+  );
+  await world.storage.close();
+  const { code, out } = await world.agentcom('doctor', '--fsck');
+  t.equal(code, 0, out);
+  t.match(out, /6 tasks, 22 events/);
+  t.notMatch(out, new URL(server.url).password);
+});
+
+t.test('it is one state throughout: what is committed meanwhile is not seen, and nothing waits for it', async (t) => {
+  const { schema, storage } = await postgresWorld(t);
+  const inspection = await inspectPostgres(settingsOf({ url: server.url, schema }), systemClock());
+  t.teardown(() => inspection.close());
+  t.equal((await inspection.tasks(null, 10)).tasks.length, 6);
+  await commit(storage, inserting(aTask({ id: aTaskId(0xeee) })));
+  const page = await inspection.tasks(null, 4);
+  t.equal(page.tasks.length, 4);
+  t.equal((await inspection.tasks(page.next, 4)).tasks.length, 2);
+  const [settings] = await server.ask(
+    "SELECT count(*)::integer AS n FROM pg_stat_activity WHERE application_name = 'agentcom look' AND state = 'idle in transaction'",
+  );
+  t.equal(settings?.['n'], 1);
+});
+
+const set = (task: string, field: string, value: string): string =>
+  `UPDATE tasks SET state = jsonb_set(state::jsonb, '{${field}}', '${value}')::text WHERE id = '${task}'`;
+
+const DAMAGES: readonly (readonly [what: string, check: string, taskId: string | null, damage: string])[] = [
+  ['an event is gone', 'I14', TASKS.completed, `DELETE FROM task_events WHERE task_id = '${TASKS.completed}' AND seq = 4`],
+  ['its generation is set back', 'I1', TASKS.takenBack, set(TASKS.takenBack, 'generation', '0')],
+  ['its status in the column alone', 'copies', TASKS.queued, `UPDATE tasks SET status = 'cancelled' WHERE id = '${TASKS.queued}'`],
+  ['two assignments in one slot', 'I4', null, `UPDATE agents SET state = jsonb_set(state::jsonb, '{slots}', '0')::text WHERE id = 'a1'`],
+  ['its body is gone', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
+  ['its result is gone', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
+  ['a key points nowhere', 'I10', 'task-00000000000000ff', `UPDATE idempotency_keys SET task_ids = '["task-00000000000000ff"]'`],
+  ['the note of a dependency is gone', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],
+  ['a deadline is not known', 'due', TASKS.live, `UPDATE tasks SET due_at = NULL WHERE id = '${TASKS.live}'`],
+  ['a state that is no JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
+  [
+    'the body of no task',
+    'orphan',
+    'task-00000000000000fd',
+    `ALTER TABLE task_bodies DROP CONSTRAINT task_bodies_task_id_fkey; INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`,
+  ],
+  ['the numbers of tasks are wrong', 'counts', null, `INSERT INTO task_counts VALUES ('queued', 0, 7)`],
+  ['a table is gone', 'unreadable', null, 'DROP TABLE pending_stops'],
+  ['a newer version has written it', 'schema', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],
+];
+
+for (const [what, check, taskId, damage] of DAMAGES)
+  t.test(`${check}: on Postgres ${what}: is named with its cure`, async (t) => {
+    const world = await postgresWorld(t);
+    await world.storage.close();
+    await server.ask(`SET search_path = ${world.schema}; ${damage}`);
+    const { ok, code, findings } = await world.findings('--fsck');
+    t.notOk(ok);
+    t.equal(code, 8);
+    const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
+    t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
+    t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
+  });
+
+t.test('a server or a store that is not there is said', async (t) => {
+  const world = await postgresWorld(t);
+  await world.storage.close();
+  await server.ask(`DROP SCHEMA ${world.schema} CASCADE`);
+  const { ok, findings } = await world.findings('--fsck');
+  t.notOk(ok);
+  t.match(
+    findings.filter(({ check }) => check !== 'not_durable'),
+    [{ check: 'cannot_look', found: /there is no store in it/ }],
+  );
+});
+
+t.test('a backup is the server’s own; what it put back gets a new id, and not while a hub runs', async (t) => {
+  const world = await postgresWorld(t);
+  const [before] = await server.ask(`SELECT store_id FROM ${world.schema}.store`);
+  t.match((await world.agentcom('backup', 'x.db')).err, new RegExp(`pg_dump .*--schema=${world.schema}.*AC_USAGE`));
+  t.match((await world.agentcom('restore', 'x.db')).err, /pg_restore .*AC_USAGE/);
+  t.match((await world.agentcom('restore')).err, /AC_STORAGE_LOCKED/);
+  await world.storage.close();
+  const { code, out } = await world.agentcom('restore');
+  t.equal(code, 0, out);
+  t.match(out, /6 tasks, up to event 22/);
+  const [after] = await server.ask(`SELECT store_id FROM ${world.schema}.store`);
+  t.not(after?.['store_id'], before?.['store_id']);
+  t.equal((await world.storage.open()).storeId, after?.['store_id']);
+});

@@ -1,0 +1,162 @@
+/** A hub's and a sidecar's data as they lie there whole, to be damaged by a test, and the doctor that looks at them. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
+import { EMPTY_JOURNAL, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
+import { dueAtMs } from '../../../core/domain/transitions/due.ts';
+import type { TaskEvent } from '../../../core/domain/task/event.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-place.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aGeneration,
+  aKey,
+  anAgent,
+  anAgentId,
+  anAssignedTask,
+  anEvent,
+  aStop,
+  aTask,
+  aTaskId,
+  changes,
+} from '../../product/contracts/fixtures.ts';
+import { run, type Ran } from '../cli/cli-world.ts';
+
+const [A1, A2] = [anAgentId('a1'), anAgentId('a2')];
+const BEGAN: readonly Partial<TaskEvent>[] = [{ event: 'submitted' }, { event: 'eligible' }];
+const given = (agentId: typeof A1): readonly Partial<TaskEvent>[] => [
+  ...BEGAN,
+  { event: 'assigned', agentId, generation: aGeneration(1), session: 1 },
+  { event: 'accepted', agentId, generation: aGeneration(1), session: 1 },
+];
+
+/** One task of each kind, by what the tests damage in it. */
+export const TASKS = {
+  completed: aTaskId(1),
+  live: aTaskId(2),
+  queued: aTaskId(3),
+  blocked: aTaskId(4),
+  takenBack: aTaskId(5),
+  cancelled: aTaskId(6),
+} as const;
+
+const ended = { assignedAtMs: null, acceptedAtMs: null, deadlineAtMs: null, runDeadlineAtMs: null } as const;
+
+const STORED: readonly (readonly [task: Task, story: readonly Partial<TaskEvent>[]])[] = [
+  [
+    anAssignedTask(A1, { id: TASKS.completed, status: 'completed', ...ended }),
+    [...given(A1), { event: 'completed', agentId: A1, generation: aGeneration(1), session: 1 }],
+  ],
+  [anAssignedTask(A1, { id: TASKS.live }), given(A1)],
+  [aTask({ id: TASKS.queued }), BEGAN],
+  [
+    aTask({ id: TASKS.blocked, status: 'blocked', eligibleAtMs: null, dependsOn: [TASKS.queued] }),
+    [{ event: 'submitted' }, { event: 'blocked' }],
+  ],
+  [
+    aTask({ id: TASKS.takenBack, generation: aGeneration(2), retryCount: 1 }),
+    [
+      ...given(A2),
+      { event: 'lost', agentId: A2, generation: aGeneration(1) },
+      { event: 'stop_requested', agentId: A2, generation: aGeneration(1) },
+    ],
+  ],
+  [aTask({ id: TASKS.cancelled, status: 'cancelled', generation: aGeneration(1), eligibleAtMs: null }), [...BEGAN, { event: 'cancelled' }]],
+];
+
+/** What the hub of this store was configured with. */
+const CONFIG = `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+import { command } from 'agentcom/runners';
+
+export default defineConfig({
+  hub: { storage: sqlite({ file: 'agentcom.db' }), transport: ws(), dataDir: 'hub' },
+  sidecar: { hubs: ['ws://127.0.0.1:9/ws'], agentId: 'a1', dataDir: 'sidecar', wake: command({ argv: ['node'] }) },
+});
+`;
+
+export interface DoctorWorld {
+  readonly folder: string;
+  /** The hub's database. */
+  readonly database: string;
+  /** The sidecar's data directory. */
+  readonly dataDir: string;
+  /** The hub's storage, open as by a running hub; close it for one that is stopped. */
+  readonly storage: Storage;
+  doctor(...options: readonly string[]): Promise<Ran>;
+  findings(...options: readonly string[]): Promise<Answer>;
+}
+
+export interface Answer {
+  readonly ok: boolean;
+  readonly code: number;
+  readonly findings: readonly {
+    readonly check: string;
+    readonly kind: string;
+    readonly task_id: string | null;
+    readonly found: string;
+    readonly cure: string;
+  }[];
+}
+
+/** `state`: what the sidecar's journal holds. */
+export async function doctorWorld(t: Test, state: JournalState = EMPTY_JOURNAL): Promise<DoctorWorld> {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-doctor-'));
+  await writeFile(join(folder, 'agentcom.config.ts'), CONFIG);
+  const [database, dataDir] = [join(folder, 'hub', 'agentcom.db'), join(folder, 'sidecar')];
+  await mkdir(join(folder, 'hub'), { mode: 0o700 });
+  const storage = sqliteStorage(database);
+  t.teardown(async () => {
+    await storage.close();
+    await rm(folder, { recursive: true });
+  });
+  await storage.open();
+  await fill(storage);
+  await saveJournal(dataDir, state);
+  const doctor = (...options: readonly string[]): Promise<Ran> => run(['doctor', ...options], { cwd: folder });
+  return {
+    folder,
+    database,
+    dataDir,
+    storage,
+    doctor,
+    async findings(...options) {
+      const { out, code, err } = await doctor('--json', ...options);
+      if (err !== '') throw new Error(err);
+      return { ...(JSON.parse(out) as Answer), code };
+    },
+  };
+}
+
+/** Commits one task of each kind with its past. */
+export async function fill(storage: Storage): Promise<void> {
+  const tasks = STORED.map(([task, story]) => ({ ...task, eventSeq: story.length }));
+  await storage.tasks.transact('filling', async (unit) => {
+    await unit.save(
+      changes({
+        inserted: tasks.map((task) => ({ task, dueAtMs: dueAtMs(task, A_MOMENT_MS), body: aBody() })),
+        events: STORED.flatMap(([{ id }, story]) => story.map((event, place) => anEvent({ taskId: id, seq: place + 1, ...event }))),
+        results: [{ taskId: TASKS.completed, json: '{"output":"done"}' }],
+        agents: [anAgent({ id: A1, slots: 2 }), anAgent({ id: A2 })],
+        stopsSet: [aStop({ agentId: A2, taskId: TASKS.takenBack, reason: 'reclaimed' })],
+        keys: [aKey({ taskIds: [TASKS.completed] })],
+      }),
+    );
+  });
+}
+
+/** Twice, so that there is a copy before the newest. */
+async function saveJournal(dataDir: string, state: JournalState): Promise<void> {
+  const journal = fileJournal({ dataDir, clock: virtualClock(), log: silentLog });
+  await journal.open();
+  await journal.save(EMPTY_JOURNAL);
+  await journal.save(state);
+  await journal.close();
+}

@@ -1,0 +1,299 @@
+/** The doctor on a real database and a real journal, each damaged in one way: it names the damage and what to do. */
+import { chmod, copyFile, mkdir, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { EMPTY_JOURNAL, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
+import { outside } from '../../adapters/storage-places/sqlite-storage-place.ts';
+import { A_MOMENT_MS, aGeneration } from '../../product/contracts/fixtures.ts';
+import { doctorWorld, TASKS, type DoctorWorld } from './doctor-world.ts';
+
+type Damage = readonly [what: string, check: string, taskId: string | null, damage: string | ((world: DoctorWorld) => Promise<void>)];
+
+const set = (task: string, field: string, value: string): string =>
+  `UPDATE tasks SET state = json_set(state, '$.${field}', json('${value}')) WHERE id = '${task}'`;
+
+/** Overwrites the middle of the page on which the database keeps that table. */
+async function overwritePage({ database }: DoctorWorld, table: string): Promise<void> {
+  const [row] = await outside(database, 'PRAGMA wal_checkpoint(TRUNCATE)', `SELECT rootpage FROM sqlite_master WHERE name = '${table}'`);
+  const [size] = await outside(database, 'PRAGMA page_size');
+  const file = await open(database, 'r+');
+  await file.write(Buffer.alloc(64, 0xab), 0, 64, (Number(row?.['rootpage']) - 1) * Number(size?.['page_size']));
+  await file.close();
+}
+
+const OF_THE_STORE: readonly Damage[] = [
+  ['an event is gone', 'I14', TASKS.completed, `DELETE FROM task_events WHERE task_id = '${TASKS.completed}' AND seq = 4`],
+  [
+    'the event that made it live is gone',
+    'I1',
+    TASKS.live,
+    `DELETE FROM task_events WHERE task_id = '${TASKS.live}' AND event = 'assigned'`,
+  ],
+  ['its generation is set back', 'I1', TASKS.takenBack, set(TASKS.takenBack, 'generation', '0')],
+  [
+    'a generation is given out twice',
+    'I2',
+    TASKS.takenBack,
+    `UPDATE task_events SET event = 'assigned' WHERE task_id = '${TASKS.takenBack}' AND seq = 6`,
+  ],
+  [
+    'its status is edited',
+    'I1',
+    TASKS.completed,
+    `UPDATE tasks SET status = 'queued', state = json_set(state, '$.status', 'queued') WHERE id = '${TASKS.completed}'`,
+  ],
+  [
+    'its status is edited in the column alone',
+    'copies',
+    TASKS.queued,
+    `UPDATE tasks SET status = 'cancelled' WHERE id = '${TASKS.queued}'`,
+  ],
+  ['two assignments in one slot', 'I4', null, `UPDATE agents SET state = json_set(state, '$.slots', 0) WHERE id = 'a1'`],
+  ['what its submitter said is gone', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
+  ['its result is gone', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
+  ['a key points nowhere', 'I10', 'task-00000000000000ff', `UPDATE idempotency_keys SET task_ids = '["task-00000000000000ff"]'`],
+  ['the note of a dependency is gone', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],
+  ['what it depends on is gone', 'I9', TASKS.blocked, set(TASKS.blocked, 'dependsOn', '["task-00000000000000fe"]')],
+  ['a live task has no deadline', 'I3', TASKS.live, set(TASKS.live, 'deadlineAtMs', 'null')],
+  ['the sweeper does not know of a deadline', 'due', TASKS.live, `UPDATE tasks SET due_at = NULL WHERE id = '${TASKS.live}'`],
+  [
+    'a stop of a generation to come',
+    'I15',
+    TASKS.takenBack,
+    `UPDATE pending_stops SET generation = 9, state = json_set(state, '$.generation', 9)`,
+  ],
+  ['a page is overwritten', 'file', null, (world) => overwritePage(world, 'task_bodies')],
+  ['the page of the agents is overwritten', 'file', null, (world) => overwritePage(world, 'agents')],
+  ['its agent is gone', 'I3', TASKS.live, `DELETE FROM agents WHERE id = 'a1'`],
+  ['a newer version has written it', 'schema', null, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`],
+  ['a step was never taken', 'schema', null, 'DELETE FROM migrations'],
+  ['it is of another program', 'schema', null, 'PRAGMA application_id = 7'],
+  [
+    'an event after its end',
+    'I5',
+    TASKS.cancelled,
+    `UPDATE task_events SET event = 'cancelled' WHERE task_id = '${TASKS.cancelled}' AND seq = 2`,
+  ],
+  [
+    'a frame of another agent',
+    'I6',
+    TASKS.completed,
+    `UPDATE task_events SET agent_id = 'a2' WHERE task_id = '${TASKS.completed}' AND event = 'completed'`,
+  ],
+  ['more attempts than retries', 'I7', TASKS.takenBack, set(TASKS.takenBack, 'maxRetries', '-1')],
+  ['dead without a reason', 'I8', TASKS.queued, set(TASKS.queued, 'status', '"dead_letter"')],
+  ['a state that is no JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
+  ['a task is gone and its history is not', 'I14', TASKS.queued, `DELETE FROM tasks WHERE id = '${TASKS.queued}'`],
+  ['the body of no task', 'orphan', 'task-00000000000000fd', `INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`],
+  ['the numbers of tasks are wrong', 'counts', null, `UPDATE task_counts SET tasks = 7 WHERE status = 'queued' AND lane = 0`],
+];
+
+t.test('I1 to I15: an undamaged store is clean, beside its hub and without it, and is left as it is', async (t) => {
+  const world = await doctorWorld(t);
+  t.match(await world.findings('--fsck'), { ok: true, code: 0, findings: [] }, 'beside the hub');
+  await world.storage.close();
+  const before = await readFile(world.database);
+  const { code, out } = await world.doctor('--fsck');
+  t.equal(code, 0);
+  t.match(out, /6 tasks, 22 events/);
+  t.match(out, /Nothing is damaged/);
+  t.ok((await readFile(world.database)).equals(before));
+});
+
+for (const [what, check, taskId, damage] of OF_THE_STORE) {
+  t.test(`${check}: ${what}: is named with its cure`, async (t) => {
+    const world = await doctorWorld(t);
+    await world.storage.close();
+    await (typeof damage === 'string' ? outside(world.database, damage) : damage(world));
+    const { ok, code, findings } = await world.findings('--fsck');
+    t.notOk(ok);
+    t.equal(code, 8);
+    const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
+    t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
+    t.equal(found?.kind, 'damage');
+    t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
+  });
+}
+
+t.test('I9, I10: what was removed after its time, and left a tombstone, is not missed', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  const gone = 'task-00000000000000fc';
+  await outside(
+    world.database,
+    `INSERT INTO tombstones (task_id, removed_at, state) VALUES ('${gone}', 1, '{"id":"${gone}","status":"completed"}')`,
+    `UPDATE idempotency_keys SET task_ids = '["${gone}"]'`,
+    set(TASKS.live, 'dependsOn', `["${gone}"]`),
+    `INSERT INTO task_dependencies VALUES ('${gone}', '${TASKS.live}')`,
+  );
+  t.match(await world.findings('--fsck'), { ok: true, findings: [] });
+  await outside(world.database, 'DELETE FROM tombstones');
+  const { findings } = await world.findings('--fsck');
+  t.strictSame(findings.map(({ check }) => check).sort(), ['I10', 'I9', 'I9']);
+});
+
+t.test('without --fsck a damaged page is found as well, and told once with one cure', async (t) => {
+  for (const word of [[], ['--fsck']]) {
+    const world = await doctorWorld(t);
+    await world.storage.close();
+    await overwritePage(world, 'tasks');
+    const { ok, code, findings } = await world.findings(...word);
+    t.notOk(ok);
+    t.equal(code, 8);
+    t.strictSame([...new Set(findings.map(({ check }) => check))], ['file']);
+    const { out } = await world.doctor(...word);
+    t.equal(out.split('What to do: ').length, 2);
+    t.match(out, /agentcom restore/);
+  }
+});
+
+t.test('without --fsck only the schema and the pages of the store are looked at', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  await outside(world.database, 'DELETE FROM task_bodies');
+  t.match(await world.findings(), { ok: true, code: 0 });
+  t.match((await world.doctor()).out, /its schema and the pages of its file; --fsck reads every row[^]*No damage in what was read\./);
+  await outside(world.database, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`);
+  t.match(await world.findings(), { ok: false, code: 8, findings: [{ check: 'schema' }] });
+});
+
+t.test('people read each kind with its findings and, once, what to do', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  await outside(world.database, 'DELETE FROM task_bodies');
+  const { out, code } = await world.doctor('--fsck');
+  t.equal(code, 8);
+  t.match(out, new RegExp(`body: damaged\n {2}${TASKS.completed}: what its submitter said is not there\n`));
+  t.equal(out.split('What to do: ').length, 2);
+});
+
+t.test('a store that is not there is said, and nothing is made in its place', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  await rm(world.database);
+  t.match(await world.findings('--fsck'), { ok: false, findings: [{ check: 'cannot_look' }] });
+  await t.rejects(stat(world.database), { code: 'ENOENT' });
+});
+
+/** A run, and a finished report of another assignment, whose files are there only if the test makes them. */
+const WITH_FILES: JournalState = {
+  ...EMPTY_JOURNAL,
+  ended: [`${'e'.repeat(32)} 1 c 490896`],
+  slots: [
+    {
+      taskId: TASKS.live,
+      generation: aGeneration(1),
+      status: 'working',
+      storeId: null,
+      assignedAtMs: A_MOMENT_MS,
+      acceptedAtMs: A_MOMENT_MS,
+      runMaxMs: null,
+      task: { description: 'count the files' },
+      wakes: 1,
+      expectedSinceMs: null,
+      run: { runId: 'run-1', startedAtMs: A_MOMENT_MS, process: null, woken: false, detached: false },
+      stop: null,
+    },
+  ],
+  outbox: [
+    {
+      taskId: TASKS.completed,
+      generation: aGeneration(1),
+      report: 'complete',
+      reason: null,
+      storeId: null,
+      assignedAtMs: A_MOMENT_MS,
+      keepFiles: false,
+    },
+  ],
+};
+
+async function makeFiles({ dataDir }: DoctorWorld): Promise<void> {
+  await writeFile(join(dataDir, 'outbox', `${TASKS.completed}.g1.json`), '{}');
+  await mkdir(join(dataDir, 'results', `${TASKS.live}.g1`), { recursive: true });
+}
+
+const inJournal = (name: string) => (world: DoctorWorld) => join(world.dataDir, name);
+const [newest, previous, endedList] = [inJournal('queue.json'), inJournal('queue.json.1'), inJournal('ended-1.log')];
+
+const OF_THE_JOURNAL: readonly Damage[] = [
+  [
+    'a byte of its state is another',
+    'journal_copy',
+    null,
+    async (world) => {
+      const text = await readFile(newest(world), 'latin1');
+      await writeFile(newest(world), text.replace('count', 'mount'));
+    },
+  ],
+  ['it is cut short', 'journal_copy', null, (world) => truncate(newest(world), 40)],
+  ['it is gone', 'journal_copy', null, (world) => rm(newest(world))],
+  ['the copy before it is empty', 'journal_previous', null, (world) => truncate(previous(world), 0)],
+  [
+    'no good copy is left',
+    'journal_lost',
+    null,
+    async (world) => {
+      await truncate(newest(world), 0);
+      await truncate(previous(world), 0);
+    },
+  ],
+  ['the list of what ended is cut short', 'journal_copy', null, (world) => truncate(endedList(world), 10)],
+  ['the list of what ended is gone', 'journal_copy', null, (world) => rm(endedList(world))],
+  [
+    'the list of what ended is damaged, and both copies name it',
+    'journal_lost',
+    null,
+    async (world) => {
+      await copyFile(newest(world), previous(world));
+      await truncate(endedList(world), 10);
+    },
+  ],
+  ['a newer program has written it', 'journal_unknown', null, (world) => writeFile(newest(world), '{"version":9,"state":{}}')],
+  [
+    'a report that it names is gone',
+    'report_lost',
+    TASKS.completed,
+    (world) => rm(join(world.dataDir, 'outbox', `${TASKS.completed}.g1.json`)),
+  ],
+  ['the results folder of a run is gone', 'results_lost', TASKS.live, (world) => rm(join(world.dataDir, 'results'), { recursive: true })],
+  ['its id is none', 'instance_id', null, (world) => writeFile(join(world.dataDir, 'instance-id'), 'me\n')],
+  ['others may enter', 'open_to_others', null, (world) => chmod(world.dataDir, 0o755)],
+];
+
+t.test('an undamaged journal is clean', async (t) => {
+  const world = await doctorWorld(t, WITH_FILES);
+  await makeFiles(world);
+  t.match(await world.findings(), { ok: true, code: 0, findings: [] });
+});
+
+for (const [what, check, taskId, damage] of OF_THE_JOURNAL) {
+  t.test(`R22: ${check}: ${what}: is named with its cure, and nothing is mended`, async (t) => {
+    const world = await doctorWorld(t, WITH_FILES);
+    await makeFiles(world);
+    if (typeof damage !== 'string') await damage(world);
+    const { ok, code, findings } = await world.findings();
+    t.notOk(ok);
+    t.equal(code, 8);
+    t.match(
+      findings.map((one) => [one.check, one.task_id]),
+      [[check, taskId]],
+    );
+    t.ok((findings[0]?.cure.length ?? 0) > 30);
+    t.match((await world.findings()).findings, findings, 'it is still there');
+  });
+}
+
+t.test('R4: what the hub refused is told with its reason, and is no damage', async (t) => {
+  const world = await doctorWorld(t);
+  await writeFile(join(world.dataDir, 'refused', `${TASKS.completed}.g1.json`), '{"output":"hours of work"}');
+  await writeFile(join(world.dataDir, 'refused', `${TASKS.completed}.g1.reason.txt`), 'stale_generation\n');
+  await rm(join(world.dataDir, 'reserve'));
+  const { ok, code, findings } = await world.findings();
+  t.ok(ok);
+  t.equal(code, 0);
+  t.match(findings, [
+    { check: 'no_reserve', kind: 'notice' },
+    { check: 'refused', kind: 'notice', found: /g1\.json .*stale_generation/ },
+  ]);
+});

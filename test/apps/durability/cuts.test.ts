@@ -1,0 +1,148 @@
+/**
+ * Cut, refused and silent connections between sidecar and hub: shorter than the grace they cost nothing, longer ones
+ * cost the assignment, and what the first agent did is stopped, refused and kept aside.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { HistoryEntry } from '../../../apps/client/index.ts';
+import { endsOf, isGone, lives, neverTwice } from './ledger-rules.ts';
+import { tcpProxy } from './tcp-proxy.ts';
+import { makeWorld } from '../world.ts';
+
+const UNDISTURBED = ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'];
+
+const world = await makeWorld(t, {
+  hubTiming: { heartbeatMs: 400, pongWaitMs: 600, reconnectGraceMs: 5_000, quietAfterStartMs: 5_000 },
+});
+const { api } = world;
+await world.startHub();
+const proxy = await tcpProxy(t, world.port);
+const throughProxy = { hubUrl: `ws://127.0.0.1:${proxy.port}/ws`, extra: 'slots: 4' };
+await world.startSidecar('a1', throughProxy);
+
+/** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
+async function atWork(description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> {
+  const { task_id: id } = await api.tasks.submit({ description, metadata, needed_capabilities: ['code'] });
+  await world.event(id, ['woken']);
+  const { pid } = await world.ledgerLine(id, 'start');
+  return { id, pid };
+}
+
+async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
+  await world.event(id, ['completed', 'dead_lettered']);
+  t.match(await api.tasks.get(id), { status: 'completed', generation: 1, retry_count: 0, assigned_to: 'a1', result: { output: { pid } } });
+  t.strictSame(await world.history(id), UNDISTURBED);
+  t.strictSame(endsOf(world.ledger(), id), [pid]);
+  neverTwice(t, world.ledger(), [id]);
+}
+
+/** The events of these names. */
+async function story(id: string, names: readonly string[]): Promise<readonly HistoryEntry[]> {
+  return (await api.tasks.get(id)).history.filter((entry) => names.includes(entry.event));
+}
+
+t.test('a socket cut in mid-task, and one refused for a moment: the same assignment goes on', async (t) => {
+  const goesOn = await atWork('goes on over the cut');
+  const ends = await atWork('ends while nobody gets through');
+  const again = proxy.nextConnection();
+  proxy.cut();
+  await again;
+  await proxy.refuse();
+  world.release(ends.id);
+  await world.ledgerLine(ends.id, 'end');
+  await proxy.restore();
+  await endsUndisturbed(t, ends);
+  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1 });
+  world.release(goesOn.id);
+  await endsUndisturbed(t, goesOn);
+});
+
+t.test('a connection that falls silent without an end: found out, and what was said into it is said again', async (t) => {
+  const task = await atWork('its result goes into a dead connection first');
+  const again = proxy.nextConnection();
+  proxy.freeze();
+  world.release(task.id);
+  await again;
+  await endsUndisturbed(t, task);
+});
+
+t.test('a cancel ends the whole tree, deaf processes too, and the history has its confirmation', async (t) => {
+  const { id, pid } = await atWork('cancelled', { ignore_term: true, child: true });
+  const child = await world.ledgerLine(id, 'child');
+  t.ok(await lives(pid));
+  t.ok(await lives(child.pid));
+  await api.tasks.cancel(id);
+  await world.event(id, ['stop_confirmed']);
+  t.notOk(await lives(pid), 'the agent is gone');
+  t.notOk(await lives(child.pid), 'what it started is gone');
+  t.match(await api.tasks.get(id), { status: 'cancelled', assigned_to: null });
+  t.strictSame(await world.history(id), [...UNDISTURBED.slice(0, -1), 'cancelled', 'stop_requested', 'stop_confirmed']);
+  const [confirmed, ...more] = await story(id, ['stop_confirmed']);
+  t.match(confirmed, { agent_id: 'a1', generation: 1 });
+  t.strictSame([confirmed?.details, more], [{ outcome: 'killed' }, []]);
+  t.strictSame(endsOf(world.ledger(), id), []);
+  t.strictSame((await api.agents.get('a1')).tasks, [], 'its slot is free');
+});
+
+t.test('away for longer than the grace: another agent gets the tasks, and nothing of the first one counts', async (t) => {
+  const silentProxy = await tcpProxy(t, world.port);
+  await world.startSidecar('a3', { hubUrl: `ws://127.0.0.1:${silentProxy.port}/ws`, capabilities: ['silent'] });
+  const obeys = await atWork('its agent obeys SIGTERM');
+  const deaf = await atWork('its agent does not', { ignore_term: true });
+  const late = await atWork('its agent ends while it is cut off');
+  const { task_id: unheard } = await api.tasks.submit({ description: 'its agent falls silent', needed_capabilities: ['silent'] });
+  await world.event(unheard, ['woken']);
+  await world.startSidecar('a2', { capabilities: ['code', 'silent'], extra: 'slots: 4' });
+  const ids = [obeys.id, deaf.id, late.id, unheard];
+
+  await proxy.refuse();
+  silentProxy.fallSilent();
+  await Promise.all(ids.map((id) => world.event(id, ['woken'], 30_000, ({ agent_id: agentId }) => agentId === 'a2')));
+  t.ok((await lives(obeys.pid)) && (await lives(deaf.pid)), 'cut off, the first agents work on');
+  world.release(late.id, 1);
+  t.equal((await world.ledgerLine(late.id, 'end')).pid, late.pid);
+  await Promise.all([proxy.restore(), silentProxy.restore()]);
+  silentProxy.cut();
+
+  t.equal((await world.ledgerLine(obeys.id, 'stopped')).pid, obeys.pid, 'it was told to stop');
+  t.equal((await world.ledgerLine(unheard, 'stopped')).generation, 1, 'so was the one that fell silent');
+  t.ok((await isGone(obeys.pid)) && (await isGone(deaf.pid)), 'both are gone');
+  await refusedReport(t, late);
+
+  for (const id of ids) {
+    const second = await world.ledgerLine(id, 'start', 3);
+    world.release(id);
+    await world.event(id, ['completed', 'dead_lettered']);
+    const output = { pid: second.pid, generation: 3 };
+    t.match(await api.tasks.get(id), { status: 'completed', generation: 3, retry_count: 1, assigned_to: 'a2', result: { output } });
+    t.strictSame(await story(id, ['late_result', 'retried', 'failed']), []);
+    const confirmed = (await story(id, ['stop_confirmed'])).map(({ details }) => details);
+    t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'for the grace nothing was heard of it');
+    // The confirmation is a regular sweep's, before or after the next assignment.
+    const taken = await story(id, ['assigned', 'lost', 'stop_requested', 'completed']);
+    const first = id === unheard ? 'a3' : 'a1';
+    t.strictSame(
+      taken.map(({ event, agent_id: agent, generation }) => [event, agent, generation]),
+      [
+        ['assigned', first, 1],
+        ['lost', first, 1],
+        ['stop_requested', first, 1],
+        ['assigned', 'a2', 3],
+        ['completed', 'a2', 3],
+      ],
+    );
+  }
+});
+
+/** The first agent's result lies beside its sidecar's journal with the reason, and the outbox is empty. */
+async function refusedReport(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
+  const folder = join(world.dir, 'a1', 'refused');
+  const names = [`${id}.g1.json`, `${id}.g1.reason.txt`];
+  for (const untilMs = Date.now() + 15_000; (await readdir(folder)).length < names.length && Date.now() < untilMs;) await sleep(20);
+  t.strictSame(await readdir(folder), names, 'the only refused report');
+  t.equal(await readFile(join(folder, `${id}.g1.reason.txt`), 'utf8'), 'stale_generation\n');
+  t.match(JSON.parse(await readFile(join(folder, `${id}.g1.json`), 'utf8')), { generation: 1, result: { output: { pid, generation: 1 } } });
+  t.strictSame(await readdir(join(world.dir, 'a1', 'outbox')), []);
+}

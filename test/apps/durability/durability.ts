@@ -1,0 +1,50 @@
+/**
+ * Kills a hub with -9 at random moments under submits in flight, and counts what became of every submit it answered:
+ *
+ *     node --conditions=agentcom-source --import=tsx test/apps/durability/durability.ts --kills 100 [--seed TEXT]
+ *
+ * Exits with 1 unless nothing is missing, doubled or changed.
+ */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { durabilityRun } from './durability-run.ts';
+import { makeWorld } from '../world.ts';
+
+const IN_FLIGHT = 32;
+
+const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, seed: { type: 'string' } } });
+const kills = Number(values.kills);
+if (!Number.isInteger(kills) || kills < 1) throw new Error(`--kills ${values.kills}: wanted a whole number from 1`);
+const seed = values.seed ?? String(Date.now());
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+say(
+  `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, node ${process.version}, ${process.platform}; SQLite, synchronous=FULL`,
+);
+say(`${kills} kills -9 at random moments under ${IN_FLIGHT} submits in flight, seed ${seed}`);
+
+const ends: (() => Promise<void>)[] = [];
+const beganMs = performance.now();
+try {
+  const world = await makeWorld({ teardown: (end) => ends.push(end) });
+  const onKill = (kill: number, answered: number): void => {
+    if (kill % 10 === 0) say(`  ${kill} kills, ${answered} submits answered`);
+  };
+  const outcome = await durabilityRun({ world, kills, seed, inFlight: IN_FLIGHT, onKill });
+  const starts = outcome.startsMs.toSorted((a, b) => a - b);
+  const at = (share: number): number => Math.round(starts[Math.floor(share * (starts.length - 1))] ?? 0);
+  say(`tasks answered   ${outcome.answered}`);
+  say(`tasks found      ${outcome.found}`);
+  say(`missing          ${outcome.missing.length} ${outcome.missing.slice(0, 10).join(' ')}`.trimEnd());
+  say(`duplicated       ${outcome.duplicated.length} ${outcome.duplicated.slice(0, 10).join(' ')}`.trimEnd());
+  say(
+    `asked again      ${outcome.askedAgain}, answered otherwise ${outcome.changed.length} ${outcome.changed.slice(0, 10).join(' ')}`.trimEnd(),
+  );
+  say(`cut off by a kill and repeated ${outcome.repeated}`);
+  say(
+    `hub ready again within ${at(0.5)} ms (median), ${at(1)} ms (longest); ${Math.round((performance.now() - beganMs) / 1_000)} s in all`,
+  );
+  process.exitCode = outcome.missing.length + outcome.duplicated.length + outcome.changed.length === 0 ? 0 : 1;
+} finally {
+  for (const end of ends) await end();
+}

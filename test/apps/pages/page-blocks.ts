@@ -1,0 +1,40 @@
+/** The code blocks of a page, in order. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../../architecture/cruise.ts';
+
+export interface Block {
+  /** `ts`, `sh`, `json`; empty where the page says nothing. */
+  readonly language: string;
+  /** The file that it is, as the page says after the language; null for commands, pictures and pieces. */
+  readonly file: string | null;
+  readonly text: string;
+  /** Of the line that opens it, from 1 on. */
+  readonly line: number;
+}
+
+/** `page` is relative to the root: `README.md`, `docs/cli.md`. */
+export const readPage = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
+
+export function blocksOf(page: string): readonly Block[] {
+  const blocks: Block[] = [];
+  let open: { readonly info: string; readonly line: number; readonly text: string[] } | null = null;
+  for (const [index, line] of readPage(page).split('\n').entries()) {
+    const fence = /^```(.*)$/.exec(line);
+    if (fence === null) open?.text.push(line);
+    else if (open === null) open = { info: fence[1] ?? '', line: index + 1, text: [] };
+    else {
+      const [language = '', file = null] = open.info.split(' ');
+      blocks.push({ language, file, text: `${open.text.join('\n')}\n`, line: open.line });
+      open = null;
+    }
+  }
+  return blocks;
+}
+
+/** The block of the page that is this file; the first one, when several are. */
+export function fileOf(page: string, name: string): string {
+  const block = blocksOf(page).find(({ file }) => file === name);
+  if (block === undefined) throw new Error(`${page} has no block for ${name}.`);
+  return block.text;
+}

@@ -1,0 +1,96 @@
+/** The pages about options and commands say what the program does. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { EXIT_CODES_HELP } from '../../../apps/cli/exit-codes.ts';
+import { agentcomProgram } from '../../../apps/cli/program.ts';
+import { HUB_LIMITS } from '../../../core/config/limits.ts';
+import { configSchema } from '../../../core/config/schema.ts';
+import { HUB_TIMING, SIDECAR_TIMING } from '../../../core/config/times.ts';
+import { Readable } from 'node:stream';
+import { ROOT } from '../../architecture/cruise.ts';
+import { filesUnder, sourceFiles } from '../../architecture/tree.ts';
+
+const page = (name: string): Promise<string> => readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+
+/** Pages and sources: whatever may tell people to type a command. */
+async function everyText(): Promise<readonly (readonly [file: string, text: string])[]> {
+  const sources = (await sourceFiles()).filter((file) => !file.startsWith('test/'));
+  const pages = (await filesUnder('docs')).concat('README.md', 'ARCHITECTURE.md', 'CHANGELOG.md');
+  return Promise.all([...pages, ...sources].map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const));
+}
+
+/** The first two cells of each row of the section's tables: option and default. */
+function rowsOf(text: string, section: string): Map<string, string> {
+  const body = text.split(new RegExp(`^## ${section}$`, 'm'))[1]?.split(/^## /m)[0] ?? '';
+  const rows = [...body.matchAll(/^\| (.+?) \| (.+?) \|/gm)].map(([, option = '', value = '']): [string, string] => [
+    option.replaceAll('`', '').replace(' °', ''),
+    value,
+  ]);
+  return new Map(rows.filter(([option]) => option !== 'option' && option !== '---'));
+}
+
+/** `backoff.firstMs, backoff.maxMs` → `1000, 60000` and every other value as JSON has it. */
+function flattened(values: object): Map<string, string> {
+  return new Map(
+    Object.entries(values).map(([name, value]: [string, unknown]) => {
+      const isPair = typeof value === 'object' && value !== null && !Array.isArray(value);
+      const keys = isPair
+        ? Object.keys(value)
+            .map((key) => `${name}.${key}`)
+            .join(', ')
+        : name;
+      return [keys, isPair ? Object.values(value).join(', ') : JSON.stringify(value).replaceAll(',', ', ')];
+    }),
+  );
+}
+
+t.test('every time and limit is on its page with its default', async (t) => {
+  const text = await page('configuration.md');
+  t.strictSame(rowsOf(text, 'hub.timing'), flattened(HUB_TIMING));
+  t.strictSame(rowsOf(text, 'hub.limits'), flattened(HUB_LIMITS));
+  t.strictSame(rowsOf(text, 'sidecar.timing'), flattened(SIDECAR_TIMING));
+});
+
+t.test('every other option is on its page', async (t) => {
+  const text = await page('configuration.md');
+  const { hub, sidecar } = configSchema.properties as Record<string, { properties: Record<string, { properties?: object }> }>;
+  const options = (part: string, properties: Record<string, { properties?: object }>): string[] =>
+    Object.entries(properties)
+      .filter(([name]) => name !== 'timing' && name !== 'limits')
+      .flatMap(([name, schema]) =>
+        schema.properties === undefined ? [`${part}.${name}`] : Object.keys(schema.properties).map((key) => `${part}.${name}.${key}`),
+      );
+  t.strictSame([...rowsOf(text, 'hub').keys()].sort(), options('hub', hub?.properties ?? {}).sort());
+  t.strictSame([...rowsOf(text, 'sidecar').keys()].sort(), options('sidecar', sidecar?.properties ?? {}).sort());
+});
+
+t.test('every command is on its page, and the exit codes are those of --help', async (t) => {
+  const text = await page('cli.md');
+  const sink = { write: () => true };
+  const surroundings = {
+    stdout: sink,
+    stderr: sink,
+    stdin: Readable.from([]),
+    env: {},
+    cwd: '/',
+    interrupt: () => new AbortController().signal,
+  };
+  const program = agentcomProgram(surroundings, () => undefined);
+  // Without those that only programs of ours start.
+  const commands = program
+    .createHelp()
+    .visibleCommands(program)
+    .map((command) => command.name())
+    .filter((name) => name !== 'help');
+  const known = new Set(commands);
+  for (const [file, told] of await everyText()) {
+    for (const [, name = ''] of told.matchAll(/(?:`|"|npx |: )agentcom ([a-z]+)/g))
+      t.ok(known.has(name), `${file} speaks of agentcom ${name}`);
+  }
+  const named = [...text.matchAll(/^\| `agentcom (\w+)/gm)].map(([, name]) => name);
+  t.strictSame(named.sort(), commands.sort());
+  const documented = [...(text.split('## Exit codes')[1] ?? '').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => code);
+  const helped = [...EXIT_CODES_HELP.matchAll(/^ {2}(\d+) /gm)].map(([, code]) => code);
+  t.strictSame(documented, helped);
+});

@@ -1,0 +1,103 @@
+/** The first minute, as a newcomer has it, in a folder of its own. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import t, { type Test } from 'tap';
+import { TASKS } from '../../../apps/quickstart/scenario.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+import { adaptersAsked, requireSaid, type Combination } from '../adapters-under-test.ts';
+import { temporaryFolder } from './newcomer.ts';
+
+/** A time, an agent, a task, and what happened; `-` where there is none. */
+const ACCOUNT_LINE = /^ *\d+\.\d s {2}(-|builder|counter) +(-|[a-z]+) +\S.*$/;
+
+/** Runs the quickstart in `cwd`; `onLine` may do something about what it says. */
+async function quickstart(
+  cwd: string,
+  { storage, transport }: Combination,
+  onLine: (line: string, interrupt: () => void) => void = () => undefined,
+) {
+  const child = spawn(process.execPath, [builtTree().bin, 'quickstart', '--storage', storage, '--transport', transport], {
+    cwd,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: cwd },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
+  const interrupt = (): void => {
+    // As a terminal does it: to all of the group.
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
+  };
+  const ended = once(child, 'exit') as Promise<[number | null]>;
+  const lines: string[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line);
+    onLine(line, interrupt);
+  }
+  const [code] = await ended;
+  return { code, lines };
+}
+
+/** Processes that were started in this folder, or told of it: hub, sidecars and agents alike. */
+function processesOf(folder: string): readonly string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids.map((pid) => `${read(`/proc/${pid}/cmdline`)} ${read(`/proc/${pid}/environ`)}`).filter((told) => told.includes(folder));
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // It has ended meanwhile, or is not ours to read.
+  }
+}
+
+/** A folder of its own, in which the server of a root, who is somebody else, finds its data too. */
+async function openFolder(t: Test): Promise<string> {
+  const folder = await temporaryFolder(t);
+  await chmod(folder, 0o755);
+  return folder;
+}
+
+/** What the hub said of itself, which must be what was asked. */
+function requireAsked(lines: readonly string[], asked: Combination): void {
+  const [, storage, transport] = /says that it runs on (\S+) and (\S+)$/m.exec(lines.join('\n')) ?? [];
+  requireSaid({ storage, transport }, asked);
+}
+
+const { storage, transport } = adaptersAsked();
+
+t.test('tells of every task, ends with the table, and leaves nothing that runs', async (t) => {
+  const folder = await openFolder(t);
+  const { code, lines } = await quickstart(folder, { storage, transport });
+  t.equal(code, 0, lines.join('\n'));
+  requireAsked(lines, { storage, transport });
+  const gap = lines.indexOf('');
+  for (const line of lines.slice(0, gap)) t.match(line, ACCOUNT_LINE);
+  const [header = '', ...rows] = lines.slice(gap + 1);
+  t.match(header, /^TASK +ID +AGENT +ATTEMPTS +EXPECTED +GOT$/);
+  t.equal(rows.length, TASKS.length);
+  for (const [index, { name, expected }] of TASKS.entries()) {
+    t.match(rows[index], new RegExp(`^${name} +task-[0-9a-f]{32} +(builder|counter) +\\d +${expected} +${expected} *$`));
+  }
+  const account = lines.slice(0, gap).join('\n');
+  t.match(account, /kill -9 of its sidecar[\s\S]*its sidecar runs again[\s\S]*killed +completed/, 'a run outlives its sidecar');
+  t.match(account, /failing +failed: the numbers do not add up[\s\S]*failing +into the dead letter/);
+  t.match(account, /cancelled +stop confirmed: killed/);
+  t.strictSame(processesOf(folder), []);
+});
+
+// On Postgres whatever the run is on: there is a server more to be stopped, and last, or the hub could not stop its agents.
+t.test('interrupted in the middle, it stops what it started, agents and its Postgres too', async (t) => {
+  const folder = await openFolder(t);
+  const { code, lines } = await quickstart(folder, { storage: 'postgres', transport }, (line, interrupt) => {
+    if (/killed +kill -9/.test(line)) interrupt();
+  });
+  t.equal(code, 130);
+  t.match(lines.join('\n'), `the hub listens and says that it runs on postgres and ${transport}`);
+  t.match(lines.join('\n'), /interrupted: what runs is being stopped/);
+  t.notMatch(lines.join('\n'), /could not be stopped/);
+  t.strictSame(processesOf(folder), []);
+  t.notMatch(readdirSync(folder).join(' '), 'agentcom-quickstart', 'nor is data left where nobody looks');
+});

@@ -1,0 +1,127 @@
+/** The containers of the hub and the sidecar, with every config that is shipped: each token is bound and can be made. */
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Container } from 'inversify';
+import 'reflect-metadata';
+import t, { type Test } from 'tap';
+import { loadConfigFile } from '../../../apps/config/load.ts';
+import { hubContainer } from '../../../apps/hub/main.ts';
+import { hubServices } from '../../../apps/hub/services.ts';
+import { configText, STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../../apps/quickstart/config-text.ts';
+import { sidecarContainer } from '../../../apps/sidecar/main.ts';
+import { TOKENS } from '../../../apps/tokens.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { ROOT } from '../../architecture/cruise.ts';
+import { withUws } from '../../adapters/wire/uws-native.ts';
+import { temporaryFolder } from '../pages/newcomer.ts';
+import { fileOf } from '../pages/page-blocks.ts';
+
+const DATABASE_URL = 'postgres://nobody@127.0.0.1:1/nowhere';
+
+const SHIPPED: Record<string, () => Promise<string> | string> = {
+  'agentcom.config.ts': () => readFile(join(ROOT, 'agentcom.config.ts'), 'utf8'),
+  'agentcom.config.ts with DATABASE_URL': async () => {
+    const text = await readFile(join(ROOT, 'agentcom.config.ts'), 'utf8');
+    return text.replace(`env.optional('DATABASE_URL')`, `'${DATABASE_URL}'`);
+  },
+  'README.md': () => fileOf('README.md', 'agentcom.config.ts'),
+};
+
+const quickstartOn = (storage: StorageName, transport: TransportName): string =>
+  configText({ port: 4000, storage, transport, databaseUrl: DATABASE_URL, packageRoot: ROOT });
+
+for (const transport of Object.keys(TRANSPORTS) as TransportName[]) {
+  const add = (): void => {
+    for (const storage of Object.keys(STORAGES) as StorageName[])
+      SHIPPED[`the quickstart on ${storage} and ${transport}`] = () => quickstartOn(storage, transport);
+  };
+  if (transport === 'uws') await withUws(t, 'the quickstart on uws', add);
+  else add();
+}
+
+/** Both programs with this config, in a folder of its own. */
+async function containersOf(
+  t: Test,
+  text: string,
+): Promise<{ readonly hub: Container; readonly sidecar: Container; readonly folder: string }> {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'agentcom.config.ts'), text);
+  const { config } = await loadConfigFile({ cwd: folder });
+  const { hub, sidecar } = config;
+  if (hub === undefined || sidecar === undefined) throw new Error('A shipped config has both parts.');
+  await mkdir(hub.dataDir, { recursive: true, mode: 0o700 });
+  const ofSidecar = sidecarContainer(sidecar, { baseDir: config.baseDir, token: 'a-token', log: silentLog });
+  return { hub: hubContainer(hub, silentLog), sidecar: ofSidecar, folder };
+}
+
+for (const [name, text] of Object.entries(SHIPPED)) {
+  t.test(`${name}: every token is bound, and what is bound can be made`, async (t) => {
+    const { hub, sidecar } = await containersOf(t, await text());
+    for (const [token, id] of Object.entries(TOKENS)) {
+      const programs = Object.entries({ hub, sidecar }).filter(([, container]) => container.isBound(id));
+      t.ok(programs.length > 0, `${token} is bound in the hub, the sidecar or both`);
+      for (const [program, container] of programs) {
+        const made: unknown = await container.getAsync<unknown>(id);
+        t.ok(made !== undefined && made !== null, `${token} of the ${program}`);
+        t.equal(await container.getAsync<unknown>(id), made, `${token} is there once`);
+      }
+    }
+  });
+}
+
+t.test('the four combinations differ in the one line that chooses, beside its import', (t) => {
+  const lines = (storage: StorageName, transport: TransportName): readonly string[] => quickstartOn(storage, transport).split('\n');
+  const changed = (from: readonly string[], to: readonly string[]): readonly string[] => {
+    t.equal(to.length, from.length);
+    return to.filter((line, index) => line !== from[index]).map((line) => line.trim());
+  };
+  t.strictSame(changed(lines('sqlite', 'ws'), lines('postgres', 'ws')), [
+    `import { postgres } from 'agentcom/storage';`,
+    `storage: ${STORAGES.postgres(DATABASE_URL)},`,
+  ]);
+  t.strictSame(changed(lines('sqlite', 'ws'), lines('sqlite', 'uws')), [`import { uws } from 'agentcom/transport';`, `transport: uws(),`]);
+  t.end();
+});
+
+t.test('/health names what runs, not what the config asked for', async (t) => {
+  const folder = await temporaryFolder(t);
+  const config = quickstartOn('sqlite', 'ws')
+    .replace(STORAGES.sqlite(), `{ ...memory(), name: 'sqlite' }`)
+    .replace('{ sqlite }', '{ memory }');
+  await writeFile(join(folder, 'agentcom.config.ts'), config);
+  const { hub } = (await loadConfigFile({ cwd: folder })).config;
+  if (hub === undefined) throw new Error('The config has a hub.');
+  t.equal(hub.storage.name, 'sqlite');
+  await mkdir(hub.dataDir, { recursive: true, mode: 0o700 });
+  const http = await hubContainer(hub, silentLog).getAsync(TOKENS.HttpApi);
+  const answer = await http.handle(new Request('http://127.0.0.1:4000/health', { headers: { host: '127.0.0.1:4000' } }), {
+    remoteAddress: '127.0.0.1',
+  });
+  t.match(await answer.json(), { storage: 'memory', durable: false, transport: 'ws' });
+});
+
+t.test('the services of a hub have names, and making them opens nothing', async (t) => {
+  const { hub, folder } = await containersOf(t, (await SHIPPED['agentcom.config.ts']?.()) ?? '');
+  const services = await hubServices(hub);
+  t.strictSame(
+    services.map(({ name }) => name),
+    ['storage sqlite', 'queue', 'token use', 'enrolment', 'transport ws', 'gate'],
+  );
+  t.notOk(
+    (await readdir(join(folder, 'data/hub'))).some((file) => file.startsWith('agentcom.db')),
+    'no database yet',
+  );
+});
+
+t.test('with DATABASE_URL the hub is on Postgres, and making it connects nowhere', async (t) => {
+  const { hub } = await containersOf(t, (await SHIPPED['agentcom.config.ts with DATABASE_URL']?.()) ?? '');
+  t.equal((await hubServices(hub))[0]?.name, 'storage postgres');
+});
+
+t.test('without wake there is no runner, and the sidecar is made all the same', async (t) => {
+  const text = fileOf('README.md', 'agentcom.config.ts').replace(/, wake: .*\) }/, ' }');
+  t.notMatch(text, 'wake:');
+  const { sidecar } = await containersOf(t, text);
+  t.equal(await sidecar.getAsync(TOKENS.WakeRunner), null);
+  t.ok(await sidecar.getAsync(TOKENS.Sidecar));
+});

@@ -1,0 +1,17 @@
+/** A hub that keeps nothing says so: at its start, and to whoever asks. */
+import t from 'tap';
+import { makeWorld } from '../world.ts';
+
+t.test('on memory() a hub works, says that it keeps nothing, and keeps nothing', async (t) => {
+  const world = await makeWorld(t, { storage: { name: 'memory', text: 'memory()' } });
+  const { api } = world;
+  const hub = await world.startHub();
+  t.match(await api.health(), { status: 'ok', storage: 'memory', durable: false });
+  const said = hub.log().split('\n').find((line) => line.includes('keeps nothing')); // prettier-ignore
+  t.match(JSON.parse(said ?? '{}'), { level: 'warn', storage: 'memory', durable: false });
+  await api.tasks.submit({ description: 'waits for an agent, in vain' });
+  t.match(await api.tasks.stats(), { queued: 1 });
+  t.equal(await hub.kill('SIGTERM'), 0);
+  await world.startHub();
+  t.match(await api.tasks.stats(), { queued: 0 });
+});

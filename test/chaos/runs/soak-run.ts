@@ -1,0 +1,346 @@
+/** A hub and two hundred sidecars at work for long, beside hostile neighbours and with a fault each minute: what `npm run soak` does. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { seededRandom, type RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
+import { tcpProxy } from '../../apps/durability/tcp-proxy.ts';
+import type { HubTiming } from '../../../core/config/times.ts';
+import type { TestEnd } from '../../apps/world.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import {
+  doFault,
+  keepRunning,
+  keepSidecar,
+  newFaultLog,
+  type FaultKind,
+  type FaultLog,
+  type FaultParts,
+  type Line,
+} from '../rig/faults.ts';
+import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from '../rig/gauges.ts';
+import { judgeLog } from '../rig/hub-log.ts';
+import { startProgram, type Program } from '../rig/program.ts';
+import { readStream, submitter, type Submitter } from '../rig/told.ts';
+import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from '../rig/rows.ts';
+import { MALLOC, makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
+import type { LightSetting } from '../soak/light-sidecars.ts';
+import type { Tallies } from '../soak/neighbour-kinds.ts';
+import { HOSTILE_AGENTS, HOSTILE_OPEN_MAX, neighbourTokens, startNeighbours } from '../soak/start-neighbours.ts';
+import { AGENT_DEEDS, startWatched } from '../soak/watched-sidecars.ts';
+
+export interface SoakOptions {
+  readonly tree: BuiltTree;
+  readonly seed: string;
+  readonly minutes: number;
+  readonly sidecars: number;
+  readonly tasksPerSecond: number;
+  /** Of the sidecars, those that are processes with agents of their own; the rest share one process. Default 10. */
+  readonly real?: number;
+  /** More of them, that nobody kills and whose agents harm them. Default 2. */
+  readonly watched?: number;
+  /** How long there are load, four times as much as later, and neighbours before anything is counted, milliseconds. Default 5 minutes. */
+  readonly firstMs?: number;
+  /** Each so long a fault, milliseconds; default a minute. */
+  readonly faultEachMs?: number;
+  /** How long all are left alone before open files are counted, milliseconds; default more than the hub keeps idle connections. */
+  readonly idleMs?: number;
+  readonly onProgress?: (seconds: number, note: string) => void;
+}
+
+/** By process, by kind. */
+export type OpenFiles = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export interface SoakOutcome {
+  readonly submitted: number;
+  readonly completed: number;
+  readonly faults: FaultLog;
+  /** Of the hub, from the end of the warm-up on. */
+  readonly hub: readonly Sample[];
+  readonly lag: readonly LagSample[];
+  readonly walMaxMiB: number;
+  /** Of each watched sidecar, from the end of the warm-up on. */
+  readonly watched: Readonly<Record<string, readonly Sample[]>>;
+  /** What their agents did, and how often. */
+  readonly deeds: Readonly<Record<string, number>>;
+  /** What the neighbours did and were answered, by kind. */
+  readonly neighbours: Tallies | null;
+  readonly rows: RowVerdict;
+  /** From submit to completion, of each honest task, milliseconds. */
+  readonly honestMs: readonly number[];
+  /** Open files of idle processes with all sidecars connected: before the load and after it, by process. */
+  readonly filesBefore: OpenFiles;
+  readonly filesAfter: OpenFiles;
+  readonly surprises: readonly string[];
+}
+
+const REAL = 10;
+const WATCHED = 2;
+const SLOTS = 2;
+const LINES = 20;
+/** More than the hub keeps connections to read its database by. */
+const READERS = 32;
+const FAULT_EACH_MS = 60_000;
+/** A stall is short enough for nobody to be taken for dead. */
+const STALL_MS = 2_000;
+const FIRST_MS = 300_000;
+/** Times the load: the caches of the database are as full after it as they get in half an hour. */
+const FIRST_RATE = 4;
+const WORK_SECONDS = 2;
+const MAX_RETRIES = 50;
+/** The hub closes idle connections of HTTP after 30 s. */
+const IDLE_MS = 40_000;
+/**
+ * What has ended is kept for an eighth of the load, and what is left of it for a quarter more: so the rows come to their
+ * number before the quarter around the middle, which the last one is compared with.
+ */
+const KEPT_SHARE = 1 / 8;
+const KEPT_MAX_MS = 300_000;
+const LOOKS = 40;
+const LOOK_MAX_MS = 60_000;
+const DRAINED_WITHIN_MS = 120_000;
+/** Garbage is collected this often, so that the lowest of each window is what is alive. */
+const COLLECT_EACH_MS = 30_000;
+/** This share of the time is not looked at: caches fill and the heap finds its size. */
+const WARM_UP = 0.25;
+const MIB = 2 ** 20;
+
+export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOutcome> {
+  const { minutes, seed, onProgress, firstMs = FIRST_MS, idleMs = IDLE_MS, faultEachMs = FAULT_EACH_MS } = options;
+  const random = seededRandom(seed);
+  const loadMs = minutes * 60_000;
+  // The hub's own limits: they are what keeps the neighbours in check.
+  const world = await makeChaosWorld(t, { tree: options.tree, limits: {}, hubTiming: keptFor(loadMs) });
+  const log = newFaultLog();
+  const hub = keepRunning({
+    name: 'hub',
+    start: (env) => world.startHub({ env: { ...env, ...MALLOC, COLLECT_EACH_MS: String(COLLECT_EACH_MS) } }),
+  });
+  if ((await hub.current().ready) === null) throw new Error('the hub did not start');
+  const proxies = await Promise.all(Array.from({ length: LINES }, () => tcpProxy(t, world.hubPort)));
+  const real = Array.from({ length: Math.min(options.real ?? REAL, options.sidecars) }, (_, n) => `real-${n + 1}`);
+  for (const [n, agentId] of real.entries()) await world.enrol({ agentId, hubPort: proxies[n % LINES]?.port, slots: SLOTS });
+  const lines = proxies.map((proxy, n): Line => ({ proxy, agents: real.filter((_, at) => at % LINES === n), isBusy: false }));
+  const sidecars = real.map((agentId) => keepSidecar(world, agentId, log.absences));
+  const ports = proxies.map(({ port }) => port);
+  const watched = await startWatched(t, world, { ports, count: options.watched ?? WATCHED, collectEachMs: COLLECT_EACH_MS });
+  const light = await startLight(t, world, options.tree, { count: options.sidecars - real.length, ports });
+  const all = [...sidecars, ...watched.sidecars];
+  await Promise.all([...all.map((one) => one.current().ready), light.ready]);
+
+  const honest = honestTasks(world);
+  const filesOf = (): OpenFiles => {
+    const processes: readonly (readonly [string, Program])[] = [
+      ['hub', hub.current()],
+      ['light sidecars', light],
+      ...all.map((one) => [one.agentId, one.current()] as const),
+    ];
+    return Object.fromEntries(processes.map(([name, program]) => [name, openFiles(program.pid)]));
+  };
+
+  const { orders, hostile } = await neighbourTokens(world, seed);
+  const surprises: string[] = [];
+
+  // A first task on each, as many readers at once as the hub has, and the neighbours, so that what is opened once is open.
+  const early = firstMs === 0 ? null : startNeighbours(t, world, options.tree, { ...orders, seed: `${seed} at first` }, firstMs);
+  const first = await load(honest, random, { tasksPerSecond: options.tasksPerSecond * FIRST_RATE, forMs: firstMs, from: 0 });
+  await early?.begun;
+  if (early !== null) surprises.push(...(await early.stop(true)));
+  await drained(honest.waiting);
+  await Promise.all(Array.from({ length: READERS }, () => world.api.tasks.list({ limit: 500 })));
+  await sleep(idleMs);
+  const filesBefore = filesOf();
+
+  const hubSamples: Sample[] = [];
+  const watchedSamples: Record<string, Sample[]> = {};
+  let walMax = 0;
+  const beganMs = Date.now();
+  const stopLooking = eachSecond(() => {
+    const sample = sampleOf(hub.current().pid);
+    if (sample !== null) hubSamples.push(sample);
+    for (const [name, of] of Object.entries(watched.samples())) if (of !== null) (watchedSamples[name] ??= []).push(of);
+    walMax = Math.max(walMax, bytesOf(`${world.database}-wal`));
+    const rssMiB = Math.round((sample?.rssBytes ?? 0) / MIB);
+    onProgress?.(Math.round((Date.now() - beganMs) / 1_000), `${honest.completed()} tasks, hub ${rssMiB} MiB`);
+  });
+  const over = new AbortController();
+  const parts: FaultParts = { world, random, hub, sidecars, lines, log, reconnectGraceMs: 30_000, longEvery: 0 };
+  const faulting = faultEach(parts, faultEachMs, over.signal);
+  const looking = lookEach(
+    Math.min(LOOK_MAX_MS, loadMs / LOOKS),
+    async () => withMore(await lookAtRows(world.database, hostile), watched.look()),
+    over.signal,
+  );
+  const neighbours = startNeighbours(t, world, options.tree, orders, loadMs);
+  const submitted = first + (await load(honest, random, { ...options, forMs: loadMs, from: first }));
+  over.abort();
+  surprises.push(...(await neighbours.stop()));
+  const endedMs = Date.now();
+  const [stalls, looks] = await Promise.all([faulting, looking]);
+  stopLooking();
+
+  await drained(honest.waiting);
+  await sleep(idleMs);
+  const filesAfter = filesOf();
+  surprises.push(...hub.unasked, ...all.flatMap((one) => one.unasked), ...openTooMany(looks), ...judgeLog(world.logOf('hub')));
+  if (honest.waiting() > 0) surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
+  const agentsMax = options.sidecars + watched.sidecars.length + HOSTILE_AGENTS;
+  if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);
+  const deeds = watched.deeds();
+  if (Object.keys(deeds).length < AGENT_DEEDS)
+    surprises.push(`of ${AGENT_DEEDS} deeds of hostile agents only these were done: ${Object.keys(deeds).join('; ')}`);
+  await honest.stop();
+  await Promise.all([...all.map((one) => one.stop()), light.kill('SIGTERM')]);
+  await hub.stop();
+  const fromMs = beganMs + loadMs * WARM_UP;
+  return {
+    submitted,
+    completed: submitted - honest.waiting(),
+    faults: { ...log, hub: stalls },
+    hub: hubSamples.filter(({ atMs }) => atMs >= fromMs),
+    lag: readLag(world.lagFile).filter(({ atMs }) => atMs >= fromMs),
+    watched: Object.fromEntries(Object.entries(watchedSamples).map(([name, of]) => [name, of.filter(({ atMs }) => atMs >= fromMs)])),
+    deeds,
+    walMaxMiB: Math.round((walMax / MIB) * 10) / 10,
+    neighbours: neighbours.now(),
+    rows: judgeRows(looks, beganMs, endedMs),
+    honestMs: honest.tookMs,
+    filesBefore,
+    filesAfter,
+    surprises,
+  };
+}
+
+const withMore = (look: RowLook, more: RowLook['rows']): RowLook => ({ ...look, rows: { ...look.rows, ...more } });
+
+function keptFor(loadMs: number): Pick<HubTiming, 'endedKeptMs' | 'deadLetterKeptMs' | 'tombstoneMs'> {
+  const keptMs = Math.round(Math.min(KEPT_MAX_MS, loadMs * KEPT_SHARE));
+  return { endedKeptMs: keptMs, deadLetterKeptMs: keptMs, tombstoneMs: 2 * keptMs };
+}
+
+/** The neighbours end what they submit; more than their own bound means that something of theirs stayed. */
+function openTooMany(looks: readonly RowLook[]): readonly string[] {
+  const most = Math.max(0, ...looks.map(({ rows }) => rows['hostile tasks not ended'] ?? 0));
+  return most > HOSTILE_OPEN_MAX ? [`${most} tasks of the neighbours had not ended, at most ${HOSTILE_OPEN_MAX} may be`] : [];
+}
+
+interface HonestTasks extends Pick<Submitter, 'submit'> {
+  /** Submitted, answered, and not completed. */
+  waiting(): number;
+  completed(): number;
+  readonly tookMs: readonly number[];
+  stop(): Promise<void>;
+}
+
+/** Submits of the honest, and how each of them ends. */
+function honestTasks({ api }: ChaosWorld): HonestTasks {
+  const told = submitter(api, new AbortController().signal);
+  const beganMs = new Map<string, number>();
+  const completedMs = new Map<string, number>();
+  const tookMs: number[] = [];
+  let open = 0;
+  const settle = (taskId: string): void => {
+    const [from, to] = [beganMs.get(taskId), completedMs.get(taskId)];
+    if (from === undefined || to === undefined) return;
+    beganMs.delete(taskId);
+    completedMs.delete(taskId);
+    open -= 1;
+    tookMs.push(to - from);
+  };
+  const stream = readStream(api, ({ event, taskId }) => {
+    if (event !== 'completed') return;
+    completedMs.set(taskId, performance.now());
+    settle(taskId);
+  });
+  return {
+    tookMs,
+    waiting: () => open,
+    completed: () => tookMs.length,
+    stop: () => stream.stop(),
+    async submit(key, body) {
+      const fromMs = performance.now();
+      open += 1;
+      const taskId = await told.submit(key, body);
+      beganMs.set(taskId, fromMs);
+      settle(taskId);
+      return taskId;
+    },
+  };
+}
+
+/** Whole sidecars `light-1` to `light-COUNT` in one process, on these ports of the hub. */
+export async function startLight(
+  t: TestEnd,
+  world: ChaosWorld,
+  tree: BuiltTree,
+  { count, ports }: { readonly count: number; readonly ports: readonly number[] },
+): Promise<Program> {
+  const sidecars: LightSetting['sidecars'][number][] = [];
+  for (let n = 1; n <= count; n += 1) {
+    const agentId = `light-${n}`;
+    sidecars.push({ agentId, token: (await world.api.tokens.create({ agent_id: agentId })).token });
+  }
+  const file = join(world.dir, 'light.json');
+  const setting: LightSetting = { ports, sidecars, sources: 1, countFile: null };
+  writeFileSync(file, JSON.stringify(setting), { mode: 0o600 });
+  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), file];
+  const program = startProgram({ args, cwd: world.dir, logFile: world.logOf('light') });
+  t.teardown(async () => void (await program.kill('SIGKILL')));
+  return program;
+}
+
+/** Submits evenly, and answers how many. */
+async function load(
+  told: Pick<Submitter, 'submit'>,
+  random: RandomBits,
+  { tasksPerSecond, forMs, from }: { readonly tasksPerSecond: number; readonly forMs: number; readonly from: number },
+): Promise<number> {
+  const count = Math.round((forMs / 1_000) * tasksPerSecond);
+  const beganMs = performance.now();
+  const submits: Set<Promise<unknown>> = new Set();
+  for (let n = 0; n < count; n += 1) {
+    await sleep(Math.max(0, beganMs + (n * 1_000) / tasksPerSecond - performance.now()));
+    const seconds = ((random() % 1_000) / 1_000) * WORK_SECONDS;
+    const body = { description: `soak-${from + n} ok ${seconds.toFixed(2)}`, needed_capabilities: ['code'], max_retries: MAX_RETRIES };
+    const submit: Promise<unknown> = told.submit(`soak-${from + n}`, body).finally(() => submits.delete(submit));
+    submits.add(submit);
+  }
+  await Promise.all(submits);
+  return count;
+}
+
+async function drained(waiting: () => number): Promise<void> {
+  const untilMs = performance.now() + DRAINED_WITHIN_MS;
+  while (waiting() > 0 && performance.now() < untilMs) await sleep(100);
+}
+
+/** Looks now and each so many milliseconds until it is over. */
+async function lookEach(everyMs: number, look: () => Promise<RowLook>, over: AbortSignal): Promise<readonly RowLook[]> {
+  const looks = [await look()];
+  while (await passes(everyMs, over)) looks.push(await look());
+  return looks;
+}
+
+/** Whether so long passed before it was over. */
+const passes = (forMs: number, over: AbortSignal): Promise<boolean> =>
+  sleep(forMs, true, { signal: over }).catch((error: Error) => {
+    if (error.name === 'AbortError') return false;
+    throw error;
+  });
+
+/** In turn; the hub is stalled, not killed, since it is the one whose memory is watched. Answers how often it was. */
+async function faultEach(parts: FaultParts, everyMs: number, over: AbortSignal): Promise<number> {
+  const kinds: readonly FaultKind[] = ['sidecar', 'cut', 'agent', 'hub'];
+  let stalls = 0;
+  for (let n = 0; await passes(everyMs, over); n += 1) {
+    const kind = kinds[n % kinds.length] ?? 'cut';
+    if (kind !== 'hub') {
+      await doFault(kind, parts);
+      continue;
+    }
+    stalls += 1;
+    process.kill(parts.hub.current().pid, 'SIGSTOP');
+    await sleep(STALL_MS);
+    process.kill(parts.hub.current().pid, 'SIGCONT');
+  }
+  return stalls;
+}

@@ -1,0 +1,191 @@
+/** What several commands about the same task or agent do to each other when one transaction carries them all. */
+import t from 'tap';
+import type { Command } from '../../../../core/application/hub/batch/commands.ts';
+import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
+import { seededIds } from '../../../product/twins/ids-seeded/seeded-ids.ts';
+import { aDraft, hubRig, type HubRig } from '../hub-rig.ts';
+
+const ids = seededIds({ seed: 'one-batch' });
+
+/** Puts all of them into the inbox at once: one batch. Moves no time afterwards, but lets everything settle. */
+async function together(rig: HubRig, commands: readonly Command[]): Promise<readonly unknown[]> {
+  const answers = await Promise.all(commands.map((command) => rig.queue.do(command)));
+  await rig.pass(0);
+  return answers;
+}
+
+const complete = (taskId: TaskId, generation: number, session = 1, agentId = 'a1'): Command => ({
+  kind: 'report',
+  from: { agentId: agentId as AgentId, session },
+  taskId,
+  generation: generation as Generation,
+  body: { report: 'complete', result: '1', tokensUsed: null, costUsd: null, details: null },
+});
+
+const submit = (over: Parameters<typeof aDraft>[1]): Command & { readonly drafts: readonly { readonly id: TaskId }[] } => ({
+  kind: 'submit',
+  drafts: [aDraft(ids.task(), over)],
+  submittedBy: 'tok-1',
+  idempotency: null,
+});
+
+t.test('a task that is submitted in the batch that completes its dependency is not left behind', async (t) => {
+  // The dependents of what was completed were looked for in the store alone, where this one was not yet.
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const first = await rig.submit();
+  const dependent = submit({ dependsOn: [first] });
+  await together(rig, [dependent, complete(first, 1)]);
+  t.equal(await rig.story(dependent.drafts[0]?.id as TaskId), 'assigned 1: submitted blocked eligible assigned');
+});
+
+t.test('a task that is retried in the batch that completes its dependency is not left behind', async (t) => {
+  const rig = await hubRig();
+  const nowMs = rig.clock.nowMs();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const first = await rig.submit();
+  const dependent = await rig.submit({ dependsOn: [first], completeByMs: nowMs + 1_000 });
+  await rig.pass(2_000);
+  t.equal((await rig.record(dependent)).task.status, 'dead_letter');
+  await together(rig, [{ kind: 'retry', taskId: dependent, by: 'op' }, complete(first, 1)]);
+  t.equal(await rig.story(dependent), 'assigned 2: submitted blocked dead_lettered retried blocked eligible assigned');
+});
+
+t.test('R19: a stop that nobody confirmed holds its slot, also when the batch adds another stop of that agent', async (t) => {
+  // The stops of an agent were taken from the store only where the batch knew of none yet.
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 2 });
+  const one = await rig.submit();
+  const two = await rig.submit();
+  for (const id of [one, two]) await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  const waiting = [await rig.submit(), await rig.submit()];
+  await together(rig, [{ kind: 'cancel', taskId: one, by: 'op' }]);
+  await together(rig, [{ kind: 'cancel', taskId: two, by: 'op' }]);
+  for (const id of waiting) t.equal((await rig.record(id)).task.status, 'queued', 'both slots wait for their stops');
+  await peer.send({ type: 'task_cancel_ack', task_id: one, generation: 1, outcome: 'killed' });
+  const statuses = await Promise.all(waiting.map(async (id) => (await rig.record(id)).task.status));
+  t.same(statuses, ['assigned', 'queued']);
+});
+
+t.test('R14: cancel and complete: the first in the inbox wins, the other is told', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 2 });
+  const one = await rig.submit();
+  const two = await rig.submit();
+  const answers = await together(rig, [
+    { kind: 'cancel', taskId: one, by: 'op' },
+    complete(one, 1),
+    complete(two, 1),
+    { kind: 'cancel', taskId: two, by: 'op' },
+  ]);
+  t.match(answers, [
+    { kind: 'done', status: 'cancelled' },
+    { kind: 'refused', code: 'stale_generation' },
+    { kind: 'acknowledged', status: 'complete' },
+    { kind: 'refused', code: 'invalid_state' },
+  ]);
+});
+
+t.test('R9: a report and its repeat: one counts, the other is marked', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  t.match(await together(rig, [complete(id, 1), complete(id, 1)]), [
+    { kind: 'acknowledged', status: 'complete', duplicate: false },
+    { kind: 'acknowledged', status: 'complete', duplicate: true },
+  ]);
+});
+
+t.test('a submit and its cancel: it is never assigned', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const one = submit({});
+  const id = one.drafts[0]?.id as TaskId;
+  await together(rig, [one, { kind: 'cancel', taskId: id, by: 'op' }]);
+  t.equal(await rig.story(id), 'cancelled 1: submitted eligible cancelled');
+  t.notOk(peer.news().some((frame) => frame.type === 'task_assign'));
+});
+
+t.test('what a session says in the batch in which it is replaced changes nothing', async (t) => {
+  const rig = await hubRig();
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const answers = await together(rig, [anIdentify('a1'), complete(id, 1)]);
+  t.match(answers, [{ kind: 'identified', session: 2 }, { kind: 'replaced' }]);
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
+});
+
+t.test('a sweep does not undo an identify of the same batch', async (t) => {
+  // The sweep judged agents as they were before the batch and wrote that row back: the older session number returned, and
+  // everything that the new session said was taken for a replaced session's, for ever.
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const from = { agentId: 'a1' as AgentId, session: 1 };
+  rig.sessions.isHere = () => false;
+  await together(rig, [{ kind: 'disconnect', from }, anIdentify('a1'), { kind: 'sweep' }]);
+  t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { sessionNumber: 2, connected: true });
+});
+
+t.test('frames received before a sweep are taken before it, also those that share its batch', async (t) => {
+  const rig = await hubRig({ timing: { leaseMs: 10_000, heartbeatMs: 1_000_000, sweepMs: 1_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  rig.clock.advance(9_999);
+  // The store is busy: the sweep and the renewal wait together, and the lease ends meanwhile.
+  const progress: Command = {
+    kind: 'report',
+    from: { agentId: 'a1' as AgentId, session: 1 },
+    taskId: id,
+    generation: 1 as Generation,
+    body: { report: 'progress', details: null, tokensUsed: null, costUsd: null },
+  };
+  const both = Promise.all([rig.queue.do({ kind: 'sweep' }), rig.queue.do(progress)]);
+  rig.clock.jumpWall(2);
+  await both;
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
+});
+
+t.test('R6: an assignment that is pushed again and ended in the same batch does not leave the hub', async (t) => {
+  // It left with the generation that the end had made, of which nobody had been given anything.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const back = await peer.again();
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  rig.queue.post({ kind: 'sweep' }, () => undefined);
+  await back.identify();
+  const cancelled = rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
+  gate.open();
+  t.match(await cancelled, { kind: 'done', status: 'cancelled' });
+  await rig.pass(0);
+  t.equal(await rig.story(id), 'cancelled 2: submitted eligible assigned cancelled stop_requested');
+  t.same(
+    back.news().map((frame) => frame.type),
+    ['identified', 'task_cancelled'],
+  );
+});
+
+const anIdentify = (agentId: string): Command => ({
+  kind: 'identify',
+  agentId: agentId as AgentId,
+  name: agentId,
+  protocolVersion: 2,
+  instanceId: 'machine-1',
+  capabilities: [],
+  slots: 1,
+  reportedStatus: null,
+  held: [],
+  hubId: 'hub-1',
+});

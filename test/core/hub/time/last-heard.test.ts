@@ -1,0 +1,21 @@
+/** When an agent was last heard, as the store keeps it once it is away. */
+import t from 'tap';
+import type { AgentId } from '../../../../core/domain/ids.ts';
+import { hubRig } from '../hub-rig.ts';
+
+t.test('an agent that is lost was last heard when it last spoke, not when it connected', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  await rig.pass(20_000);
+  await peer.send({ type: 'ping' });
+  await rig.pass(20_000);
+  await peer.send({ type: 'ping' });
+  const heardAtMs = rig.clock.nowMs();
+  await rig.pass(5_000);
+  t.equal(rig.sessions.lastHeardAtMs('a1' as AgentId), heardAtMs);
+  await peer.cut();
+  const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
+  t.equal(agent?.lastHeardAtMs, heardAtMs);
+  t.equal(agent?.disconnectedAtMs, heardAtMs + 5_000);
+});

@@ -1,0 +1,212 @@
+/** A storage that is away or slow, a hub that is overrun: what becomes of live assignments, and how hard the hub tries. */
+import t from 'tap';
+import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import { hubRig, type HubRig, type RigOptions } from '../hub-rig.ts';
+
+/** A rig whose storage can be taken away; counts the transactions that it was asked for. */
+async function fragileRig(options: RigOptions = {}): Promise<HubRig & { away: boolean; tries: number }> {
+  const state = { away: false, tries: 0 };
+  const rig = await hubRig({
+    ...options,
+    store: {
+      onStep: (step) => {
+        if (step !== 'begin') return;
+        state.tries += 1;
+        if (state.away) throw new AgentcomError('AC_STORE_UNAVAILABLE', 'planted: no space left on device');
+      },
+    },
+  });
+  return Object.assign(state, rig);
+}
+
+t.test('R15: a storage that was away longer than every lease costs nothing', async (t) => {
+  // The first sweep that succeeded took back all that had run out meanwhile; only after it came the quiet time.
+  const rig = await fragileRig({ timing: { quietAfterStartMs: 60_000, leaseMs: 60_000, acceptMs: 60_000, heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 2 });
+  const accepted = await rig.submit();
+  const unseen = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: accepted, generation: 1 });
+  await rig.pass(50_000);
+  rig.away = true;
+  await rig.pass(600_000);
+  rig.away = false;
+  await rig.pass(55_000);
+  for (const id of [accepted, unseen]) t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, retryCount: 0 });
+  await rig.pass(40_000);
+  t.match(await rig.story(accepted), / lost /, 'silence counts again when the quiet time is over');
+});
+
+t.test('R15: a short outage that swallowed an accept costs nothing', async (t) => {
+  // No sweep met the outage; the queue did, and tells.
+  const rig = await fragileRig({ timing: { quietAfterStartMs: 60_000, acceptMs: 35_000, heartbeatMs: 10_000_000 } });
+  await rig.pass(70_000);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await rig.pass(31_000);
+  rig.away = true;
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.notOk(
+    peer.news().some((frame) => frame.type === 'task_ack'),
+    'what cannot be committed is not answered',
+  );
+  rig.away = false;
+  await rig.pass(10_000);
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
+});
+
+t.test('a sweep that cannot be committed is not repeated without pause', async (t) => {
+  // What was due stayed due, and the next sweep followed each failed one after 20 ms.
+  const rig = await fragileRig({ timing: { acceptMs: 10_000, heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  await rig.submit();
+  rig.away = true;
+  await rig.pass(9_000);
+  rig.tries = 0;
+  await rig.pass(60_000);
+  t.ok(rig.tries > 2 && rig.tries <= 70, `${rig.tries} tries in a minute`);
+});
+
+t.test('the end of a pause that a failed sweep was for is not forgotten', async (t) => {
+  // It stands in no row that is due, so the next regular sweep, half a minute later, was the first to see it.
+  const rig = await fragileRig({ timing: { heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const first = await rig.submit();
+  await peer.send({ type: 'task_released', task_id: first, generation: 1, reason: 'not logged in', retry_after_ms: 40_000 });
+  await rig.pass(39_000);
+  rig.away = true;
+  await rig.pass(2_000);
+  rig.away = false;
+  await rig.pass(1_100);
+  t.equal((await rig.record(first)).task.status, 'assigned');
+});
+
+t.test('a hub that is overrun still sweeps and still notes who is gone', async (t) => {
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const rig = await hubRig({ limits: { inboxCommands: 2 }, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  const busy = Array.from({ length: 4 }, () => rig.queue.do({ kind: 'cancel', taskId: 'task-0000000000000001' as never, by: 'op' }));
+  const outcomes = Promise.allSettled(busy);
+  const sweep = rig.queue.do({ kind: 'sweep' });
+  const gone = rig.queue.do({ kind: 'disconnect', from: { agentId: 'a1' as AgentId, session: 1 } });
+  gate.open();
+  await t.resolves(sweep);
+  await t.resolves(gone);
+  t.ok((await outcomes).some((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY')));
+});
+
+t.test('R15: a run limit that passes while the hub is down or the agent is away waits for the word of its sidecar', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 100_000, leaseMs: 1_000_000, heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit({ runMaxMs: 10_000 });
+  const name = { task_id: id, generation: 1 };
+  await peer.send({ type: 'task_accepted', ...name });
+  await rig.pass(5_000);
+  await peer.cut();
+  await rig.pass(90_000);
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its limit passed, its grace did not');
+  const back = await peer.again();
+  await back.identify({ held: [{ ...name, status: 'reporting' }] });
+  await back.send({ type: 'task_complete', ...name, result: 1 });
+  t.match(back.news().at(-1), { type: 'task_ack', status: 'complete' });
+});
+
+t.test('a COMMIT of which nobody can say what became of it is not repeated in parts', async (t) => {
+  // Looking it up failed, for a reason of its own, and the halves of the batch were carried out anew.
+  let commits = 0;
+  const rig = await hubRig({
+    store: {
+      onStep: (step) => {
+        if (step === 'committed' && commits++ === 3) throw new AgentcomError('AC_COMMIT_UNKNOWN', 'planted');
+      },
+    },
+  });
+  const inner = rig.storage.tasks.committed;
+  Object.assign(rig.storage.tasks, { committed: () => Promise.reject(new AgentcomError('AC_STORE_RETRY', 'planted')) });
+  const outcomes = await Promise.allSettled([rig.submit(), rig.submit()]);
+  Object.assign(rig.storage.tasks, { committed: inner });
+  t.same(
+    outcomes.map((one) => one.status),
+    ['rejected', 'rejected'],
+  );
+  t.equal(commits, 4, 'three at the start, and one batch');
+});
+
+t.test('R2: a batch that the store asks to repeat too often is split, and its tries stay bounded', async (t) => {
+  let tries = 0;
+  let busy = false;
+  const rig = await hubRig({
+    store: {
+      onStep: (step) => {
+        if (step !== 'begin' || !busy) return;
+        tries += 1;
+        throw new AgentcomError('AC_STORE_RETRY', 'planted');
+      },
+    },
+  });
+  busy = true;
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 8 }, () => rig.queue.do({ kind: 'cancel', taskId: 'task-0000000000000001' as never, by: 'op' })),
+  );
+  t.ok(outcomes.every((one) => one.status === 'rejected'));
+  // Five of the whole, then two of each half, quarter and command.
+  t.equal(tries, 5 + 2 * (2 + 4 + 8));
+});
+
+t.test('the inbox counts what a report brings with it', async (t) => {
+  const rig = await hubRig({ limits: { inboxBytes: 100_000 } });
+  const progress = (): Promise<unknown> =>
+    rig.queue.do({
+      kind: 'report',
+      from: { agentId: 'a1' as AgentId, session: 1 },
+      taskId: 'task-0000000000000001' as never,
+      generation: 1 as Generation,
+      body: { report: 'progress', details: { execution_event: 'x'.repeat(30_000) }, tokensUsed: null, costUsd: null },
+    });
+  const outcomes = await Promise.allSettled(Array.from({ length: 10 }, progress));
+  t.equal(outcomes.filter((one) => one.status === 'fulfilled').length, 1);
+});
+
+t.test('R15: a storage that only kept everybody waiting was away too', async (t) => {
+  // The sweep was the first in line when the storage went on, before the accept that had waited with it.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const timing = { quietAfterStartMs: 5_000, acceptMs: 10_000, sweepMs: 7_000, heartbeatMs: 10_000_000 };
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  await rig.pass(6_000);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  await rig.pass(12_000);
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  gate.open();
+  await rig.pass(0);
+  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+});
+
+t.test('R15: a storage that took long over one commit was away too', async (t) => {
+  // No sweep was asked for meanwhile. The next one took back what had not been accepted in its time.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const timing = { quietAfterStartMs: 5_000, reconnectGraceMs: 5_000, acceptMs: 12_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
+  await rig.pass(6_000);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await rig.pass(2_000);
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  const other = rig.submit({ neededCapabilities: ['nobody has it'] });
+  await rig.pass(8_500);
+  gate.open();
+  gate.opened = Promise.resolve();
+  await other;
+  await rig.pass(3_000);
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+});

@@ -1,0 +1,241 @@
+/** A machine whose clock is wrong, jumps or is set right; and disturbances one after the other. A whole hub, a virtual clock. */
+import t from 'tap';
+import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryDatabase } from '../../../../adapters/storage-memory/memory-database.ts';
+import type { AgentId } from '../../../../core/domain/ids.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import { hubRig, type HubRig, type RigOptions } from '../hub-rig.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const YEAR_MS = 365 * DAY_MS;
+/** As a hub has them by default, where the rig has none; and peers that need not answer. */
+const TIMING = { reconnectGraceMs: 3 * MINUTE_MS, quietAfterStartMs: 5 * MINUTE_MS, heartbeatMs: YEAR_MS };
+
+/** A rig whose quiet time after the start is over, with a task that a1 completed. */
+async function withCompleted(options: RigOptions = {}) {
+  const rig = await hubRig({ ...options, timing: { ...TIMING, ...options.timing } });
+  await rig.pass(6 * MINUTE_MS);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: { ok: true } });
+  return { rig, peer, id };
+}
+
+/** Long times in steps of an hour: a timer in between does not wait for what the one before it set going. */
+async function passLong(rig: HubRig, ms: number): Promise<void> {
+  for (let leftMs = ms; leftMs > 0; leftMs -= HOUR_MS) {
+    rig.clock.advance(HOUR_MS);
+    await rig.pass(0);
+  }
+}
+
+const isStored = async (rig: HubRig, id: Parameters<HubRig['record']>[0]): Promise<boolean> =>
+  (await rig.storage.tasks.read(id)) !== undefined;
+
+t.test('R4 R15: a clock that is a year ahead for a minute removes no result, and ends no task', async (t) => {
+  const { rig, id } = await withCompleted();
+  const waiting = await rig.submit({ neededCapabilities: ['nobody has it'], ttlMs: HOUR_MS });
+  const before = rig.storage.tasks.nowMs();
+  rig.clock.jumpWall(YEAR_MS);
+  await rig.pass(MINUTE_MS);
+  rig.clock.jumpWall(-YEAR_MS);
+  await rig.pass(10 * MINUTE_MS);
+  t.equal(rig.storage.tasks.nowMs() - before, 11 * MINUTE_MS, 'the store counted eleven minutes');
+  t.ok(await isStored(rig, id), 'its result is there');
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'its ttl is not over');
+});
+
+t.test('R4: a clock that stays a year ahead removes nothing before somebody had the time to set it right', async (t) => {
+  const { rig, peer, id } = await withCompleted({ timing: { sweepMs: HOUR_MS } });
+  await peer.cut();
+  await rig.submit(); // The newest event is not this one's.
+  rig.clock.jumpWall(YEAR_MS);
+  await passLong(rig, 3 * DAY_MS);
+  t.ok(await isStored(rig, id), 'not believed for a hundredth of the year');
+  await passLong(rig, DAY_MS);
+  t.ok(rig.storage.tasks.nowMs() > rig.clock.nowMs() - HOUR_MS, 'then it is believed');
+  await passLong(rig, 6 * DAY_MS);
+  t.ok(await isStored(rig, id), 'and nothing goes for a week');
+  await passLong(rig, 2 * DAY_MS);
+  await rig.pass(2 * HOUR_MS); // After each long step the hub takes itself for late.
+  t.notOk(await isStored(rig, id));
+});
+
+t.test('R16 R17: a clock that went back an hour leaves tasks their order, and nobody waits for it', async (t) => {
+  const { rig, peer } = await withCompleted();
+  const busy = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: busy, generation: 1 });
+  const older = await rig.submit();
+  rig.clock.jumpWall(-HOUR_MS);
+  await rig.pass(1_000);
+  const newer = await rig.submit();
+  await peer.send({ type: 'task_complete', task_id: busy, generation: 1, result: 1 });
+  t.equal((await rig.record(older)).task.status, 'assigned', 'the first in is the first out');
+  t.equal((await rig.record(newer)).task.status, 'queued');
+});
+
+t.test('R15: a dead agent’s task is taken back after its grace, whatever the clock does meanwhile', async (t) => {
+  for (const jumpMs of [-DAY_MS, -HOUR_MS, HOUR_MS, DAY_MS, YEAR_MS]) {
+    const { rig, peer } = await withCompleted();
+    const id = await rig.submit();
+    await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    await peer.cut();
+    rig.clock.jumpWall(jumpMs);
+    await rig.pass(2 * MINUTE_MS);
+    t.equal((await rig.record(id)).task.status, 'assigned', `${jumpMs}: not within the grace`);
+    await rig.pass(2 * MINUTE_MS);
+    t.match(
+      (await rig.record(id)).events.find(({ event }) => event === 'lost')?.details,
+      { reason: 'disconnected' },
+      `${jumpMs}: after it`,
+    );
+  }
+});
+
+t.test('a machine that came while the clock was a day ahead gives its name free after the grace', async (t) => {
+  const rig = await hubRig({ timing: TIMING });
+  rig.clock.jumpWall(DAY_MS);
+  await rig.pass(10 * MINUTE_MS);
+  const one = await rig.peer('a1');
+  await one.identify({ instance_id: 'machine-1' });
+  await one.cut();
+  rig.clock.jumpWall(-DAY_MS);
+  await rig.pass(TIMING.reconnectGraceMs + 30_000);
+  const other = await one.again();
+  t.match((await other.identify({ instance_id: 'machine-2' }))[0], { type: 'identified' });
+});
+
+t.test('a laptop that slept goes on at once, and has the right time after a while', async (t) => {
+  const { rig, peer, id } = await withCompleted();
+  const live = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: live, generation: 1 });
+  const later = await rig.submit({ runAtMs: rig.clock.nowMs() + HOUR_MS, neededCapabilities: ['nobody has it'] });
+  // Its monotonic clock stood still meanwhile.
+  rig.clock.jumpWall(8 * HOUR_MS);
+  await rig.pass(4 * MINUTE_MS);
+  t.equal((await rig.record(live)).task.status, 'assigned');
+  await peer.send({ type: 'task_progress', task_id: live, generation: 1 });
+  await rig.pass(2 * MINUTE_MS);
+  t.equal(rig.storage.tasks.nowMs(), rig.clock.nowMs(), 'it stayed ahead for five minutes, and so it is right');
+  t.equal((await rig.record(later)).task.status, 'queued', 'what was to begin meanwhile begins');
+  t.equal((await rig.record(live)).task.status, 'assigned', 'eight hours of sleep are no silence');
+  await peer.send({ type: 'task_progress', task_id: live, generation: 1 });
+  await rig.pass(4 * MINUTE_MS);
+  t.match((await rig.record(live)).task, { status: 'assigned', generation: 1 });
+  t.ok(await isStored(rig, id));
+});
+
+t.test('nothing is removed while silence does not count, and all of it afterwards', async (t) => {
+  const rig = await hubRig({ timing: { ...TIMING, endedKeptMs: MINUTE_MS, sweepMs: 10_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: 1 });
+  await rig.submit({ neededCapabilities: ['nobody has it'] }); // The newest event is not this one's.
+  await rig.pass(4 * MINUTE_MS);
+  t.ok(await isStored(rig, id), 'in the quiet time after the start');
+  await rig.pass(2 * MINUTE_MS);
+  t.notOk(await isStored(rig, id));
+});
+
+/** Minutes until a dead agent's task is taken back, while `disturb` is called every four minutes; null: not within `limitMinutes`. */
+async function minutesHeld(rig: HubRig, disturb: () => Promise<void>, limitMinutes: number): Promise<number | null> {
+  await rig.pass(6 * MINUTE_MS);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await peer.cut();
+  for (let minute = 0; minute < limitMinutes; minute += 4) {
+    await disturb();
+    await rig.pass(4 * MINUTE_MS);
+    if ((await rig.record(id)).events.some(({ event }) => event === 'lost')) return minute + 4;
+  }
+  return null;
+}
+
+t.test('R15 R16: a clock that steps every four minutes keeps no dead agent’s task', async (t) => {
+  const rig = await hubRig({ timing: TIMING });
+  let ms = 6_000;
+  const step = async (): Promise<void> => rig.clock.jumpWall((ms = -ms));
+  t.equal(await minutesHeld(rig, step, 180), 4, 'grace and no quiet time: nobody was disturbed');
+});
+
+t.test('R15 R16 J12: a storage that is slow every four minutes keeps a dead agent’s task for its grace and one quiet time', async (t) => {
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const rig = await hubRig({ timing: TIMING, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
+  const slowCommit = async (): Promise<void> => {
+    gate.opened = new Promise((resolve) => (gate.open = resolve));
+    const other = rig.submit({ neededCapabilities: ['nobody has it'] });
+    await rig.pass(0);
+    await rig.pass(6_000);
+    gate.open();
+    gate.opened = Promise.resolve();
+    await other;
+  };
+  const minutes = await minutesHeld(rig, slowCommit, 180);
+  t.ok(minutes !== null && minutes <= 12, `${minutes} min: at most 5 + 5 min, what was disturbed, and the sweep after it`);
+});
+
+t.test('R15: an outage in the middle of a quiet time takes nothing of it', async (t) => {
+  const state = { away: false };
+  const onStep = (step: string): void => {
+    if (state.away && step === 'begin') throw new AgentcomError('AC_STORE_UNAVAILABLE', 'planted: no space left on device');
+  };
+  const outage = async (rig: HubRig, ms: number): Promise<void> => {
+    state.away = true;
+    await rig.pass(ms);
+    state.away = false;
+  };
+  for (const [backAfterMs, wanted] of [
+    [5_000, 'continue'],
+    [MINUTE_MS, 'abort'],
+  ] as const) {
+    const rig = await hubRig({ timing: TIMING, store: { onStep } });
+    const peer = await rig.peer('a1');
+    await peer.identify();
+    const id = await rig.submit();
+    const name = { task_id: id, generation: 1 };
+    await peer.send({ type: 'task_accepted', ...name });
+    await peer.cut();
+    await rig.pass(4 * MINUTE_MS);
+    await outage(rig, 6 * MINUTE_MS); // Its grace and the quiet time of the start end in here: it has another from now on.
+    await rig.pass(5 * MINUTE_MS - 10_000);
+    t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
+    await outage(rig, 15 * MINUTE_MS);
+    await rig.pass(backAfterMs);
+    const back = await peer.again();
+    const [answer] = await back.identify({ held: [{ ...name, status: 'working' }] });
+    t.match(answer, { held: [{ action: wanted }] }, `back ${backAfterMs} ms after the second, with ten seconds left`);
+  }
+});
+
+t.test('a hub that starts with a wrong clock goes on from where its store was', async (t) => {
+  const clock = virtualClock();
+  const database = memoryDatabase('store-1');
+  const start = () => hubRig({ clock, timing: TIMING, store: { database } });
+  let rig = await start();
+  await rig.pass(HOUR_MS);
+  const agent = await rig.peer('a1');
+  await agent.identify({ instance_id: 'machine-1' });
+  await rig.pass(MINUTE_MS);
+  for (const [jumpMs, wanted] of [
+    [-DAY_MS, 'back a day'],
+    [YEAR_MS, 'ahead a year'],
+  ] as const) {
+    const before = rig.storage.tasks.nowMs();
+    await rig.stop();
+    clock.jumpWall(jumpMs);
+    rig = await start();
+    const gainedMs = rig.storage.tasks.nowMs() - before;
+    t.ok(gainedMs >= 0 && gainedMs < MINUTE_MS, `${wanted}: it went on ${gainedMs} ms later`);
+    clock.jumpWall(-jumpMs);
+  }
+  const row = await rig.storage.agents.getAgent('a1' as AgentId);
+  t.ok((row?.agent.disconnectedAtMs ?? 0) <= rig.storage.tasks.nowMs(), 'no time that is stored is in the future');
+  await rig.stop();
+});

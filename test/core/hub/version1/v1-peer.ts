@@ -1,0 +1,15 @@
+/** A peer that speaks version 1. */
+import type { HubRig, Peer } from '../hub-rig.ts';
+
+export const V1 = { protocol_version: 1, instance_id: undefined, held: undefined, status: 'idle' };
+/** A task that nobody knows. */
+export const UNKNOWN = 'task-ffffffffffffffff';
+
+/** One that has said, by asking for a task that nobody knows, that it holds nothing. */
+export async function freePeer(rig: HubRig, agentId: string): Promise<Peer> {
+  const peer = await rig.peer(agentId);
+  await peer.identify(V1);
+  await peer.send({ type: 'task_recovering', task_id: UNKNOWN });
+  peer.news();
+  return peer;
+}

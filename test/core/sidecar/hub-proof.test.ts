@@ -1,0 +1,104 @@
+/** What a sidecar says to a hub that has not proved itself: hello, and nothing else. */
+import t from 'tap';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import type { HubFrame, HubFrameOf } from '../../../core/protocol/hub-frames.ts';
+import { hubProof, unsealedToken, type Handshake } from '../../../core/protocol/proof.ts';
+import { assignFrame, NONCE, only, sent, stage, startedFor, words, type Stage } from './rig/stage.ts';
+import { openRoom, room, ROOM_TOKEN, type Frame } from './rig/sidecar-room.ts';
+
+const digest = systemDigest();
+const TOKEN = 'secret-token';
+const KEY = digest.sha256(TOKEN);
+const HUB_NONCE = 'ef'.repeat(32);
+const SAID: Handshake = { agentId: 'worker-1', tokenHint: KEY.slice(0, 16), nonce: NONCE, hubNonce: HUB_NONCE };
+
+const challenge = (key = KEY, said = SAID): HubFrameOf<'challenge'> => ({
+  type: 'challenge',
+  nonce: HUB_NONCE,
+  proof: hubProof(key, said, digest.hmac),
+});
+
+function greeting(): Stage {
+  const sidecar = stage({ plainToken: false });
+  sidecar.take({ type: 'start' });
+  t.same(sent(sidecar.take({ type: 'link_up', link: 1, nonce: NONCE })), [
+    { type: 'hello', agent_id: 'worker-1', token_hint: KEY.slice(0, 16), nonce: NONCE },
+  ]);
+  return sidecar;
+}
+
+t.test('a hub that proves itself gets identify with the proof in place of the token', async (t) => {
+  const sidecar = greeting();
+  const [identify] = sent(sidecar.frame(challenge())) as Frame[];
+  t.match(identify, { type: 'identify', agent_id: 'worker-1', held: [] });
+  t.notOk('token' in (identify ?? {}));
+  t.equal(unsealedToken(String(identify?.['proof']), KEY, SAID, digest), TOKEN);
+  t.notMatch(JSON.stringify(sidecar.all), TOKEN);
+  sidecar.frame({ type: 'identified', agent_id: 'worker-1' });
+  t.equal(sidecar.state.link.phase, 'identified');
+});
+
+t.test('R22: a proof by another key, of another connection or for another agent is told nothing more', async (t) => {
+  const wrong = [
+    challenge(digest.sha256('other')),
+    challenge(KEY, { ...SAID, nonce: '00'.repeat(32) }),
+    challenge(KEY, { ...SAID, agentId: 'worker-2' }),
+    challenge(KEY, { ...SAID, hubNonce: NONCE }),
+  ];
+  for (const frame of wrong) {
+    const sidecar = greeting();
+    const effects = sidecar.frame(frame);
+    t.same(words(effects), ['disconnect']);
+    t.match(only(effects, 'log'), [
+      { level: 'error', message: /wanted a hub that proves .*worker-1.* found one at ws:\/\/one\/ws .*sidecar\.hubs/s },
+    ]);
+    t.equal(startedFor(effects, 'reconnect'), 60_000);
+    t.equal(sidecar.state.link.hub, 1, 'the next hub of the list is asked then');
+  }
+});
+
+t.test('a hub that answers hello with anything but its proof is told nothing', async (t) => {
+  const said: readonly HubFrame[] = [
+    { type: 'identified', agent_id: 'worker-1' },
+    assignFrame(),
+    { type: 'probe', nonce: 'x' },
+    { type: 'check' },
+  ];
+  const sidecar = greeting();
+  for (const frame of said) t.same(sent(sidecar.frame(frame)), [], frame.type);
+  t.equal(sidecar.state.link.phase, 'greeting');
+  t.same(words(sidecar.timer('identify')), ['disconnect'], 'and not waited for without end');
+});
+
+t.test('a hub that does not know hello is told so in the log, and the token is not sent', async (t) => {
+  for (const error of ['not_identified', 'unknown_message_type']) {
+    const effects = greeting().frame({ type: 'error', error });
+    t.same(words(effects), ['disconnect']);
+    t.match(only(effects, 'log'), [{ level: 'error', message: /does not know "hello".*plainToken: true/s }]);
+    t.equal(startedFor(effects, 'reconnect'), 60_000);
+  }
+  t.equal(startedFor(greeting().frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
+});
+
+t.test('R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token', async (t) => {
+  const impostor = (frame: Frame, say: (frame: HubFrame) => void): void => {
+    if (frame['type'] === 'hello') say(challenge());
+    say({ type: 'identified', agent_id: 'worker-1', protocol_version: 2 });
+    say(assignFrame());
+  };
+  const here = await room({ plainToken: false, hub: impostor });
+  await here.sidecar.start();
+  await here.pass(86_400_000);
+  t.ok(here.heard.length > 1_000);
+  t.same([...new Set(here.types())], ['hello']);
+  t.equal(new Set(here.heard.map((frame) => frame['nonce'])).size, here.heard.length, 'each with a number of its own');
+  t.notMatch(JSON.stringify(here.heard), new RegExp(`"${ROOM_TOKEN}"|${digest.sha256(ROOM_TOKEN)}`));
+  t.same(here.runner.started, []);
+  await here.sidecar.stop();
+});
+
+t.test('plainToken: the token is sent as it is, without a hello', async (t) => {
+  const here = await openRoom({ plainToken: true });
+  t.match(here.heard, [{ type: 'identify', token: ROOM_TOKEN }]);
+  await here.sidecar.stop();
+});

@@ -1,0 +1,185 @@
+/** A sidecar's step function on a stage: inputs go in, the effects come out as short words, and the state is at hand. */
+import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
+import { SIDECAR_TIMING } from '../../../../core/config/times.ts';
+import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
+import type { Assignment, Slot } from '../../../../core/domain/assignment/slot.ts';
+import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
+import type { Event } from '../../../../core/application/sidecar/state/inputs.ts';
+import { EMPTY_JOURNAL, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
+import { loadedState, type SidecarSetting, type SidecarState } from '../../../../core/application/sidecar/state/state.ts';
+import { sidecarStep } from '../../../../core/application/sidecar/engine/step.ts';
+import { timerKey, type OwnTimer, type RunTimer } from '../../../../core/application/sidecar/state/timer-names.ts';
+import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
+import type { ResultSighting } from '../../../../core/ports/result-inbox.ts';
+import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
+
+/** Of a link that is up. */
+export const NONCE = 'ab'.repeat(32);
+export const START_MS = Date.UTC(2026, 0, 1);
+export const TASK = 'task-00000000000000a1' as TaskId;
+export const OTHER = 'task-00000000000000b2' as TaskId;
+
+export const named = (generation = 1, taskId: TaskId = TASK): Assignment => ({ taskId, generation: generation as Generation });
+
+export const setting = (over: Partial<SidecarSetting> = {}): SidecarSetting => ({
+  agentId: 'worker-1' as AgentId,
+  name: 'Worker 1',
+  token: 'secret-token',
+  processId: 'process-1',
+  hubs: ['ws://one/ws', 'ws://two/ws'],
+  capabilities: ['code'],
+  slots: 1,
+  refusedBytesMax: 1_000,
+  timing: SIDECAR_TIMING,
+  runner: { adoptable: true, hasCheck: false },
+  ...systemDigest(),
+  plainToken: true,
+  ...over,
+});
+
+export const SPAWNED: WakeEvent = { type: 'spawned', process: { pid: 4242, startTime: '17', bootId: 'boot' } };
+export const WOKEN: WakeEvent = { type: 'woken' };
+export const exited = (exitCode: number | null, signal: string | null = null): WakeEvent => ({
+  type: 'exited',
+  exitCode,
+  signal,
+  stderrTail: 'last words',
+});
+export const stoppedRun = (...survivors: number[]): WakeEvent => ({ type: 'stopped', survivors });
+
+export interface Stage {
+  state: SidecarState;
+  nowMs: number;
+  jitter: number;
+  /** Everything that was asked for since the beginning. */
+  readonly all: Effect[];
+  /** Takes an event; answers its effects. */
+  take(event: Event): readonly Effect[];
+  frame(frame: HubFrame): readonly Effect[];
+  wake(event: WakeEvent, of?: Assignment): readonly Effect[];
+  sight(sighting: SightingOf, of?: Assignment): readonly Effect[];
+  timer(purpose: OwnTimer | RunTimer, of?: Assignment): readonly Effect[];
+  prepared(of?: Assignment): readonly Effect[];
+  looked(of?: Assignment): readonly Effect[];
+  slot(of?: Assignment): Slot | undefined;
+  /** Connected and identified, with these answers to the inventory. */
+  identify(over?: Partial<Extract<HubFrame, { type: 'identified' }>>): readonly Effect[];
+}
+type SightingOf = ResultSighting extends infer One ? (One extends ResultSighting ? Omit<One, 'name'> : never) : never;
+
+/** A sidecar before its start, with this journal. */
+export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState = EMPTY_JOURNAL): Stage {
+  const step = sidecarStep(setting(over));
+  let runs = 0;
+  const made: Stage = {
+    state: loadedState(journal, 'instance-1'),
+    nowMs: START_MS,
+    jitter: 0,
+    all: [],
+    take(event) {
+      const done = step(made.state, { ...event, nowMs: made.nowMs, jitter: made.jitter });
+      made.state = done.state;
+      made.all.push(...done.effects);
+      return done.effects;
+    },
+    frame: (frame) => made.take({ type: 'frame', link: made.state.link.number, frame }),
+    wake: (event, of = named()) => made.take({ type: 'wake', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
+    sight: (sighting, of = named()) => made.take({ type: 'sighting', sighting: { ...sighting, name: of } as ResultSighting }),
+    timer: (purpose, of = named()) =>
+      made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, name: of } }),
+    prepared: (of = named()) => made.take({ type: 'prepared', name: of, paths: pathsOf(of), runId: `run-${(runs += 1)}` }),
+    looked: (of = named()) => made.take({ type: 'looked', name: of, look: made.state.live[keyOf(of)]?.look ?? 0 }),
+    slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
+    identify(frame = {}) {
+      const up = made.take({ type: 'link_up', nonce: NONCE, link: made.state.link.number });
+      const answer = made.frame({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [], ...frame });
+      return [...up, ...answer];
+    },
+  };
+  return made;
+}
+
+export const keyOf = (name: Assignment): string => `${name.taskId}.g${name.generation}`;
+
+export const pathsOf = (name: Assignment) => ({
+  resultsDir: `/results/${keyOf(name)}`,
+  taskFile: `/tasks/${keyOf(name)}.json`,
+  runDir: `/runs/${keyOf(name)}`,
+});
+
+const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'room', 'drain', 'stop', 'checks'];
+const isOwn = (purpose: string): purpose is OwnTimer => OWN.includes(purpose);
+
+/** A sidecar that is started and identified. */
+export function online(over: Partial<SidecarSetting> = {}, journal?: JournalState): Stage {
+  const made = stage(over, journal);
+  made.take({ type: 'start' });
+  made.identify();
+  return made;
+}
+
+export const assignFrame = (of: Assignment = named(), over: Partial<Extract<HubFrame, { type: 'task_assign' }>> = {}): HubFrame => ({
+  type: 'task_assign',
+  task_id: of.taskId,
+  generation: of.generation,
+  description: 'count the words',
+  metadata: { a: 1 },
+  assigned_at: START_MS,
+  run_max_ms: 3_600_000,
+  complete_by: null,
+  ...over,
+});
+
+/** Online, with this assignment accepted, woken (`spawned`, `woken`) and at work. */
+export function working(over: Partial<SidecarSetting> = {}, of: Assignment = named()): Stage {
+  const made = waking(over, of);
+  made.wake(SPAWNED, of);
+  made.wake(WOKEN, of);
+  made.sight({ kind: 'started' }, of);
+  return made;
+}
+
+/** Online, with this assignment accepted and its wake asked for. */
+export function waking(over: Partial<SidecarSetting> = {}, of: Assignment = named()): Stage {
+  const made = online(over);
+  made.frame(assignFrame(of));
+  made.frame({ type: 'task_ack', task_id: of.taskId, generation: of.generation, status: 'accepted' });
+  made.prepared(of);
+  return made;
+}
+
+/** Effects as words: `persist`, `send task_accepted`, `wake`, … Logs are left out, timers unless asked for. */
+export function words(effects: readonly Effect[], options: { readonly timers?: boolean } = {}): string[] {
+  return effects.flatMap((effect): string[] => {
+    switch (effect.type) {
+      case 'log':
+        return [];
+      case 'startTimer':
+        return options.timers === true ? [`start ${effect.timer.purpose} ${effect.delayMs}`] : [];
+      case 'cancelTimer':
+        return options.timers === true ? [`cancel ${effect.timer.purpose}`] : [];
+      case 'send':
+        return [`send ${effect.frame.type}`];
+      default:
+        return [effect.type];
+    }
+  });
+}
+
+/** The frames that were sent, whole. */
+export const sent = (effects: readonly Effect[]): readonly Readonly<Record<string, unknown>>[] =>
+  effects.flatMap((effect) => (effect.type === 'send' ? [effect.frame as Readonly<Record<string, unknown>>] : []));
+
+/** How long this timer was started for; undefined when it was not. */
+export const startedFor = (effects: readonly Effect[], purpose: OwnTimer | RunTimer): number | undefined =>
+  effects.flatMap((effect) => (effect.type === 'startTimer' && effect.timer.purpose === purpose ? [effect.delayMs] : [])).at(-1);
+
+/** What of this type was asked for. */
+export const only = <T extends Effect['type']>(effects: readonly Effect[], type: T): readonly Extract<Effect, { type: T }>[] =>
+  effects.filter((effect): effect is Extract<Effect, { type: T }> => effect.type === type);
+
+/** The body of the report that was written last. */
+export const writtenBody = (effects: readonly Effect[]): Readonly<Record<string, unknown>> =>
+  JSON.parse(only(effects, 'writeReport').at(-1)?.text ?? 'null') as Readonly<Record<string, unknown>>;
+
+export { timerKey };

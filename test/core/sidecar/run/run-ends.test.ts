@@ -1,0 +1,305 @@
+import t from 'tap';
+import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
+import {
+  named,
+  only,
+  sent,
+  startedFor,
+  TASK,
+  waking,
+  words,
+  working,
+  writtenBody,
+  exited,
+  SPAWNED,
+  WOKEN,
+  stoppedRun,
+  type Stage,
+} from '../rig/stage.ts';
+
+t.test('how a run without a result is told', async (t) => {
+  const cases = [
+    { event: exited(3), kind: 'agent_failed', error: 'the agent exited with code 3 without a result' },
+    { event: exited(0), kind: 'agent_failed', error: 'the agent exited with code 0 without a result' },
+    { event: exited(null, 'SIGSEGV'), kind: 'agent_failed', error: 'the agent was ended by SIGSEGV without a result' },
+    { event: exited(null), kind: 'lost', error: 'the agent process is gone and left no result' },
+  ];
+  for (const { event, kind, error } of cases) {
+    const sidecar = working();
+    t.same(words(sidecar.wake(event)), ['look'], 'the folder is looked at once more');
+    const effects = sidecar.looked();
+    t.same(words(effects), ['writeReport', 'forget', 'persist', 'send task_failed']);
+    t.match(writtenBody(effects), { kind, error, retryable: true });
+    if (kind === 'agent_failed') t.match(writtenBody(effects), { details: { stderr_tail: 'last words' } });
+  }
+});
+
+t.test('the end of a long standard error is kept within 16 KiB of JSON', async (t) => {
+  const sidecar = working();
+  sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: `${'\u0001'.repeat(100_000)}the end` });
+  const body = writtenBody(sidecar.looked());
+  t.ok(JSON.stringify(body['details']).length <= 16_384);
+  t.match((body['details'] as { stderr_tail: string }).stderr_tail, /the end$/);
+});
+
+t.test('R10: a failure that its runner told has what the run said last, and the log has its reason', async (t) => {
+  const failed: WakeEvent = { type: 'failed', phase: 'agent', message: 'turn failed', retryable: true, details: { turns: 3 } };
+  const say = (sidecar: Stage): void => {
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ type: 'progress', message: 'reading the files' });
+    sidecar.wake({ type: 'output', stream: 'stdout', text: 'one moment' });
+    sidecar.wake({ type: 'output', stream: 'stderr', text: 'no such module' });
+    sidecar.wake(failed);
+  };
+  const logged = (sidecar: Stage) => only(sidecar.all, 'log').find(({ message }) => message === 'the assignment ended')?.fields;
+  const sidecar = waking();
+  say(sidecar);
+  const details = { turns: 3, stderr_tail: 'no such module', last_output: 'reading the files\none moment' };
+  t.match(writtenBody(sidecar.looked()), { error: 'turn failed', details });
+  t.match(logged(sidecar), { report: 'failed', kind: 'agent_failed', error: 'turn failed', stderr_tail: 'no such module' });
+  const over = waking();
+  say(over);
+  over.wake(exited(1));
+  t.match(writtenBody(over.looked()), { details: { stderr_tail: 'last words' } }, 'its end has more of it');
+  const silent = waking();
+  silent.wake(SPAWNED);
+  silent.wake({ type: 'output', stream: 'stderr', text: 'waiting for a lock' });
+  silent.timer('silence');
+  silent.wake(stoppedRun());
+  t.match(writtenBody(silent.looked()), { kind: 'silent', details: { stderr_tail: 'waiting for a lock' } });
+  const again = waking();
+  again.wake(SPAWNED);
+  again.wake({ type: 'output', stream: 'stdout', text: 'the first run' });
+  again.wake(exited(0));
+  again.looked();
+  again.timer('retry');
+  again.prepared();
+  again.wake(SPAWNED);
+  again.wake(failed);
+  t.notMatch(JSON.stringify(writtenBody(again.looked())), 'the first run', 'of the present run alone');
+});
+
+t.test('R20: what a run said last has a bound, and takes no room from what its runner tells', async (t) => {
+  for (const own of [{}, { why: 'y'.repeat(15_000) }, { why: 'y'.repeat(16_370) }]) {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    for (let n = 0; n < 50; n += 1) {
+      for (const stream of ['stdout', 'stderr'] as const) sidecar.wake({ type: 'output', stream, text: `${'\u0001'.repeat(2_000)}${n}` });
+    }
+    sidecar.wake({ type: 'failed', phase: 'agent', message: 'no', retryable: true, details: own });
+    const { details } = writtenBody(sidecar.looked()) as { details: Record<string, string> };
+    t.match(details, own);
+    t.notOk('truncated' in details);
+    t.ok(JSON.stringify(details).length <= 16_384);
+    if (!('why' in own)) t.match(details, { stderr_tail: /49$/, last_output: /49$/ });
+    const line = only(sidecar.all, 'log').find(({ message }) => message === 'the assignment ended');
+    t.ok(JSON.stringify(line).length < 4_096);
+  }
+});
+
+t.test('only the newest look counts', async (t) => {
+  const sidecar = working();
+  sidecar.wake(exited(0));
+  t.same(sidecar.take({ type: 'looked', name: named(), look: 0 }), []);
+  t.equal(sidecar.slot()?.status, 'working');
+  t.same(words(sidecar.looked()).slice(0, 1), ['writeReport']);
+});
+
+t.test('after its result a run has a moment to end, then its tree is stopped', async (t) => {
+  const sidecar = working();
+  const settled = sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
+  t.equal(startedFor(settled, 'linger'), 3_000);
+  t.equal(sidecar.slot()?.status, 'reporting');
+  t.match(only(sidecar.timer('linger'), 'kill'), [{ reason: { reason: 'its result is known' } }]);
+  t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist'], 'the files stay until the hub has answered');
+  t.same(sidecar.state.journal.slots, []);
+  t.same(sidecar.timer('linger'), []);
+});
+
+t.test('an attached agent that tells its end', async (t) => {
+  t.test('completed', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.wake({ type: 'started' });
+    sidecar.wake({ type: 'usage', tokensUsed: 12, costUsd: 0.5 });
+    const effects = sidecar.wake({ type: 'completed', output: 'done\u0000' });
+    t.same(words(effects), ['writeReport', 'persist', 'send task_complete']);
+    t.match(writtenBody(effects), {
+      result: { status: 'success', output: 'done\uFFFD', output_replaced: true },
+      tokens_used: 12,
+      cost_usd: 0.5,
+    });
+  });
+  t.test('failed, with whether it is worth another try', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    const told = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
+    t.same(words(told), ['look'], 'its agent may have written a result');
+    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
+    t.same(words(sidecar.wake(exited(1))), ['forget', 'keepResult', 'persist'], 'the first word was its report');
+  });
+});
+
+t.test('R4: a result that its agent wrote counts, whatever its runner says of the end', async (t) => {
+  const failed: WakeEvent = { type: 'failed', phase: 'agent', kind: 'no_result', message: 'no result', retryable: true };
+  const refused = { type: 'wake_refused', name: named(), runId: 'run-1', message: 'no word' } as const;
+  const ways: readonly (readonly [string, (sidecar: Stage) => void])[] = [
+    ['it failed', (sidecar) => sidecar.wake(failed)],
+    ['it failed, and ended', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],
+    ['it threw', (sidecar) => sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: 'boom' })],
+    ['a word that is none', (sidecar) => sidecar.take({ ...refused, reason: 'bad_word' })],
+    ['a result that is none', (sidecar) => sidecar.take({ ...refused, reason: 'result_invalid' })],
+  ];
+  for (const [what, end] of ways) {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    end(sidecar);
+    t.same(only(sidecar.all, 'writeReport'), [], what);
+    t.equal(startedFor(sidecar.timer('silence'), 'retry'), undefined);
+    sidecar.timer('run_max');
+    t.equal(sidecar.slot()?.stop, null, 'it is not ended for anything else meanwhile');
+    const found = sidecar.sight({ kind: 'result', value: { status: 'success', output: 'all of it' }, replaced: false });
+    t.match(writtenBody(found), { type: 'task_complete', result: { output: 'all of it' } }, what);
+    const other = waking();
+    other.wake(SPAWNED);
+    end(other);
+    t.match(writtenBody(other.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is not JSON.' })), {
+      type: 'task_failed',
+      error: /no result|boom|no word/,
+    });
+    t.equal(other.state.journal.outbox.at(-1)?.keepFiles, true, `the file of a result that cannot be read is kept: ${what}`);
+  }
+});
+
+t.test('R4: a result that comes after its runner called the run a failure is kept', async (t) => {
+  const sidecar = waking();
+  sidecar.wake(SPAWNED);
+  sidecar.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
+  t.match(writtenBody(sidecar.looked()), { error: 'no result' });
+  sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
+  t.same(words(sidecar.wake(exited(0))), ['forget', 'keepResult', 'persist'], 'of its folders nothing but that');
+  const over = waking();
+  over.wake(SPAWNED);
+  over.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
+  over.wake(exited(0));
+  over.looked();
+  const answered = over.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
+  t.same(words(answered), ['removeReport', 'removeFiles', 'persist'], 'nobody can write one after the last look');
+});
+
+t.test('R4: a result that cannot be read of an assignment that was taken back is kept', async (t) => {
+  for (const frame of [
+    { type: 'task_cancelled', task_id: TASK, generation: 1 },
+    { type: 'task_nack', task_id: TASK, generation: 1, reason: 'stale_generation' },
+  ] as const) {
+    const sidecar = working();
+    sidecar.frame(frame);
+    t.same(words(sidecar.sight({ kind: 'invalid', reason: 'result_too_large', message: 'The result has 9 MiB.' })), []);
+    sidecar.wake(stoppedRun());
+    const over = sidecar.looked();
+    t.match(only(over, 'keepResult'), [{ streams: false }]);
+    t.same(only(over, 'removeFiles'), []);
+    t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [named()] }], 'and counted');
+  }
+});
+
+t.test('a failure that waits for its look: only the first counts, beside what could not be killed', async (t) => {
+  const failed: WakeEvent = { type: 'failed', phase: 'agent', message: 'one', retryable: true };
+  const sidecar = waking();
+  sidecar.wake(SPAWNED);
+  sidecar.wake(failed);
+  t.same(words(sidecar.wake({ ...failed, message: 'two' })), []);
+  sidecar.wake(stoppedRun(4243));
+  t.match(writtenBody(sidecar.looked()), { error: 'one', details: { survivors: [4243] } });
+  const taken = waking();
+  taken.wake(SPAWNED);
+  taken.wake(failed);
+  taken.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+  taken.wake(stoppedRun());
+  t.match(sent(taken.looked()), [{ type: 'task_cancel_ack', outcome: 'killed' }], 'a cancel comes before it');
+});
+
+t.test('a run whose runner lets go of it', async (t) => {
+  t.test('after woken is on its own: only files tell, until it is silent too long', async (t) => {
+    const sidecar = working();
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: null });
+    t.same(words(effects), ['persist']);
+    t.equal(sidecar.slot()?.run?.detached, true);
+    t.equal(startedFor(effects, 'silence'), 1_800_000);
+    t.equal(startedFor(sidecar.sight({ kind: 'changed' }), 'silence'), 1_800_000, 'a changed file is a sign of life');
+    t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'prepare'], 'to be stopped it has to be found again');
+    const found = sidecar.prepared();
+    t.match(only(found, 'attach'), [{ stop: { reason: 'no sign of life for too long' } }]);
+    sidecar.wake(stoppedRun());
+    t.match(writtenBody(sidecar.looked()), { kind: 'silent' });
+  });
+  t.test('before woken counts as ended, nobody saw how', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    t.same(words(sidecar.take({ type: 'run_over', name: named(), runId, error: null })), ['look']);
+    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  });
+});
+
+t.test('a runner that throws', async (t) => {
+  for (const [what, left] of [
+    ['left nothing', { type: 'failed', phase: 'spawn', message: 'nothing was started', retryable: true }],
+    ['was found and stopped', stoppedRun()],
+    ['ended by itself', exited(null)],
+  ] as const)
+    t.test(`R10: before spawned: it is tried again only once what it may have started ${what}`, async (t) => {
+      const sidecar = waking();
+      const runId = sidecar.slot()?.run?.runId ?? '';
+      const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+      t.equal(startedFor(effects, 'retry'), undefined);
+      t.ok(words(effects).includes('prepare'));
+      t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /threw/ }, run: { runId, process: null } }]);
+      const told = sidecar.wake(left);
+      const after = left.type === 'failed' ? told : sidecar.looked();
+      t.equal(startedFor(after, 'retry'), 5_000);
+      t.match(sent(after), [{ type: 'wake_result', status: 'failed', error: 'boom' }]);
+      t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });
+    });
+  t.test('R10: before spawned: beside what cannot be killed it is not tried again', async (t) => {
+    const sidecar = waking();
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    sidecar.prepared();
+    sidecar.wake(stoppedRun(4243));
+    t.match(writtenBody(sidecar.looked()), { type: 'task_failed', kind: 'wake_failed', error: 'boom', details: { survivors: [4243] } });
+  });
+  t.test('after spawned: the agent failed, and its process is found and stopped', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    t.same(words(effects), ['look', 'prepare']);
+    t.match(only(sidecar.prepared(), 'attach')[0], { stop: { reason: 'its result is known' }, run: { process: { pid: 4242 } } });
+    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'the wake runner broke: boom' });
+    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'keepResult', 'persist']);
+  });
+  t.test('while it stops a run: the slot is kept until somebody knows', async (t) => {
+    const sidecar = working();
+    sidecar.timer('run_max');
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
+    t.equal(startedFor(effects, 'retry'), 5_000);
+    t.not(sidecar.slot(), undefined);
+    t.same(words(sidecar.timer('retry')), ['prepare']);
+    t.match(only(sidecar.prepared(), 'attach'), [{ stop: {} }]);
+  });
+});
+
+t.test('nothing of this is said by a sidecar that is offline, and all of it once it is back', async (t) => {
+  const sidecar = working();
+  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.wake(WOKEN);
+  sidecar.wake(exited(1));
+  const effects = sidecar.looked();
+  t.same(words(effects), ['writeReport', 'forget', 'persist']);
+  t.same(sent(effects), []);
+  sidecar.timer('reconnect');
+  t.same(words(sidecar.identify()), ['send identify', 'readReport']);
+});

@@ -1,0 +1,80 @@
+/** The pipes of an agent over ACP, with the protocol's own package behind them. */
+import { PassThrough, Readable, Writable } from 'node:stream';
+import t from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { loadAcp } from '../../../plugins/acp/sdk-package.ts';
+import { acpStream } from '../../../plugins/acp/stream.ts';
+import { UNANSWERED_MAX } from '../../../plugins/acp/unanswered.ts';
+import type { Clock, SaidObject } from '../../../plugins/plugin.ts';
+
+const lineOf = (message: object): Buffer => Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+
+/** Which waits no longer than that. */
+const hurried = (mostMs: number): Clock => ({ ...systemClock(), after: (ms, fire) => systemClock().after(Math.min(ms, mostMs), fire) });
+
+/** Hears all that an agent says, and answers it as the protocol has it. */
+async function heard(said: Iterable<Buffer>, input: Writable, clock = systemClock()) {
+  const told = { messages: 0, noise: 0, unread: 0, sent: [] as SaidObject[] };
+  const { stream, heard: over } = acpStream({
+    input,
+    output: Readable.from(said),
+    clock,
+    onSent: (message) => void told.sent.push(message),
+    onMessage: () => Promise.resolve(void (told.messages += 1)),
+    onNoise: (text) => Promise.resolve(void (told.noise += text.length)),
+    onDropped: () => undefined,
+    onTooMuch: () => Promise.resolve(),
+    onUnread: () => Promise.resolve(void (told.unread += 1)),
+  });
+  const { client } = await loadAcp();
+  const connection = client({ name: 'test' }).connect(stream);
+  await over;
+  return { ...told, close: () => connection.close() };
+}
+
+t.test('R20: an agent over ACP that asks and never reads its input is heard no more, however much it asks', async (t) => {
+  const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
+  const questions = Array.from({ length: 100 }, () =>
+    Buffer.concat(Array.from({ length: 300 }, (_, id) => lineOf({ id, method: 'no/such' }))),
+  );
+  const { messages, unread, close } = await heard(questions, stuck, hurried(100));
+  close();
+  t.equal(messages, UNANSWERED_MAX, 'of 30,000');
+  t.equal(unread, 1, 'and it is told once');
+});
+
+t.test('R20: questions over ACP that are long count by their length', async (t) => {
+  const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
+  const question = lineOf({ id: 1, method: 'no/such', params: { text: 'x'.repeat(2 * 1024 * 1024) } });
+  const { messages, unread, close } = await heard(
+    Array.from({ length: 20 }, () => question),
+    stuck,
+    hurried(100),
+  );
+  close();
+  t.equal(messages, 7);
+  t.equal(unread, 1);
+});
+
+t.test('an agent that reads its answers may ask as much as it likes, at once too', async (t) => {
+  const input = new PassThrough();
+  let answers = 0;
+  input.on('data', (chunk: Buffer) => (answers += chunk.toString().split('\n').length - 1));
+  const { messages, unread, close } = await heard(
+    [Buffer.concat(Array.from({ length: 5_000 }, (_, id) => lineOf({ id, method: 'no/such' })))],
+    input,
+  );
+  close();
+  t.equal(messages, 5_000);
+  t.equal(unread, 0);
+  t.ok(answers >= 4_000, `${String(answers)} answers`);
+});
+
+t.test('what is neither question, answer nor news is not answered with a copy of itself', async (t) => {
+  const odd = [{ id: { no: 'id' }, method: 'x' }, { method: 5 }, { text: 'x'.repeat(1_000) }].map(lineOf);
+  const { messages, noise, sent, close } = await heard(odd, new PassThrough());
+  close();
+  t.equal(messages, 0);
+  t.ok(noise > 1_000);
+  t.same(sent, []);
+});

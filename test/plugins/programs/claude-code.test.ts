@@ -1,0 +1,341 @@
+/** How the output of Claude Code is read, by recordings of the real program, and how it is started. */
+import t from 'tap';
+import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
+import { claudeStart } from '../../../plugins/claude-code/start.ts';
+import { claudeCode } from '../../../plugins/runners.ts';
+import type { SaidObject } from '../../../plugins/plugin.ts';
+import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
+import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
+
+/** The parts of a result line that are of the whole session. */
+interface SessionResult {
+  readonly session_id: string;
+  readonly total_cost_usd: number;
+  readonly modelUsage: Readonly<Record<string, { inputTokens: number; outputTokens: number; cacheReadInputTokens: number }>>;
+}
+
+const dialect = claudeDialect({ failsWhenDenied: false });
+const readCase = (name: string) => read(dialect, recorded('claude', name));
+
+void t.test('a session that is not there any more is no failure of the task', (t) => {
+  const session = { id: '99999999-2222-4333-8444-555555555555', totals: {} };
+  const gone = read(dialect, recorded('claude', 'resume-unknown'), { session });
+  t.match(gone.verdict, { type: 'session_gone', message: /^No conversation found/ });
+  t.match(readCase('resume-unknown').verdict, { type: 'failed' }, 'unless none was to be gone on with');
+  t.end();
+});
+
+void t.test('a success is its result line', (t) => {
+  const { events, verdict, isSettledByLine } = readCase('stream');
+  t.match(events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
+  t.match(verdict, { type: 'completed', output: { text: /^FAKE-OK/, turns: 1 }, tokensUsed: 128 });
+  t.ok(isSettledByLine);
+  t.end();
+});
+
+void t.test('exit code 0 is no success: it was interrupted, or no result came', (t) => {
+  t.equal(recorded('claude', 'hang-int').exitCode, 0);
+  t.match(readCase('hang-int').verdict, { type: 'failed', kind: 'no_result', retryable: true, beforeWork: true });
+  t.match(read(dialect, saying(['{"type":"system","subtype":"init","session_id":"s"}'])).verdict, { kind: 'no_result' });
+  t.match(read(dialect, saying([])).verdict, { kind: 'no_result' });
+  t.end();
+});
+
+void t.test('words of a failure that are no texts are told all the same', (t) => {
+  const errors = [{ toString: null }, 'and a text'];
+  const said = { type: 'result', subtype: 'error_during_execution', is_error: true, errors, session_id: 's' };
+  t.match(read(dialect, saying([said])).verdict, {
+    type: 'failed',
+    message: /^\{"toString":null\}; and a text/,
+  });
+  t.end();
+});
+
+void t.test('subtype "success" with is_error is a failure, of the kind that its status says', (t) => {
+  const wanted = {
+    '401-retries0': { kind: 'auth', retryable: false },
+    nokey: { kind: 'auth', retryable: false },
+    '429': { kind: 'rate_limited', retryable: true },
+    '529': { kind: 'model_unavailable', retryable: true },
+    '500': { kind: 'model_unavailable', retryable: true },
+    refused: { kind: 'model_unavailable', retryable: true },
+    '400': { kind: 'agent_failed', retryable: false },
+    'max-turns': { kind: 'limit', retryable: false, beforeWork: undefined },
+    budget: { kind: 'limit', retryable: false, beforeWork: undefined },
+  };
+  for (const [name, failure] of Object.entries(wanted)) {
+    const { verdict } = readCase(name);
+    t.match(verdict, { type: 'failed', phase: 'agent', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+  }
+  t.match(readCase('401-retries0').verdict, { beforeWork: true, message: /401/, details: { subtype: 'success', api_error_status: 401 } });
+  t.end();
+});
+
+void t.test('where "type" stands in a line does not matter', (t) => {
+  const result = recorded('claude', 'stream').lines.at(-1)?.text ?? '';
+  t.ok(result.indexOf('"type":"result"') > 200, 'the recorded line has it far behind');
+  t.equal(readCase('stream').verdict.type, 'completed');
+  t.end();
+});
+
+void t.test('it says what it waits for while it tries again by itself', (t) => {
+  const { events, verdict } = readCase('429-once');
+  t.match(
+    events.filter((event) => event.type === 'progress' && event.waiting !== undefined),
+    [{ waiting: 'rate_limited', message: /retry 1 of \d+ in \d+ ms after 429/ }],
+  );
+  t.equal(verdict.type, 'completed');
+  t.match(
+    readCase('refused').events.find((event) => event.type === 'progress'),
+    { waiting: 'model_unavailable' },
+  );
+  t.end();
+});
+
+void t.test('a spent allowance parks until it is given back', (t) => {
+  const resetsAt = READ_AT_MS / 1_000 + 3_600;
+  const lines = [
+    '{"type":"system","subtype":"init","session_id":"s"}',
+    { type: 'rate_limit_event', rate_limit_info: { status: 'rejected', resetsAt } },
+  ];
+  const result = { type: 'result', subtype: 'success', is_error: true, api_error_status: 429, result: 'limit' };
+  t.match(read(dialect, saying([...lines, result])).verdict, { kind: 'rate_limited', retryAfterMs: 3_600_000, beforeWork: true });
+  t.equal((read(dialect, saying([result])).verdict as { retryAfterMs?: number }).retryAfterMs, undefined);
+  t.end();
+});
+
+void t.test('usage over three resumes of one session is the sum of the runs, and no more', (t) => {
+  const names = ['session-id', 'resume', 'resume-othercwd', 'resume-again'];
+  const runs = names.map(readCase);
+  const results = names.map((name) => JSON.parse(recorded('claude', name).lines.at(-1)?.text ?? '') as SessionResult);
+  t.equal(new Set(results.map(({ session_id: id }) => id)).size, 1, 'one session');
+  t.strictSame(
+    runs.map(({ usage }) => usage.byModel?.['claude-opus-5-5']?.inputTokens),
+    [121, 122, 123, 124],
+  );
+  const last = results.at(-1);
+  const session = last?.modelUsage['claude-opus-5-5'];
+  const sum = (amounts: readonly (number | undefined)[]): number =>
+    amounts.reduce<number>((total, amount) => total + (amount ?? Number.NaN), 0);
+  t.equal(
+    sum(runs.map(({ usage }) => usage.tokensUsed)),
+    (session?.inputTokens ?? 0) + (session?.outputTokens ?? 0) + (session?.cacheReadInputTokens ?? 0),
+    'what the last run told of the whole session',
+  );
+  t.equal(sum(runs.map(({ usage }) => usage.costUsd)).toFixed(9), last?.total_cost_usd.toFixed(9));
+  const byEarlier = sum(results.map(({ total_cost_usd: cost }) => cost));
+  t.ok(byEarlier > 2 * (last?.total_cost_usd ?? 0), 'whoever adds up the totals counts twice');
+  t.end();
+});
+
+void t.test('usage counts calls that were thrown away, and those of a run that its budget ended', (t) => {
+  t.match(readCase('cut').usage, { tokensUsed: 303 + 60 + 27, costUsd: 0.001764 });
+  t.match(readCase('budget').usage, { costUsd: 0.000548, byModel: { 'claude-opus-5-5': { inputTokens: 121 } } });
+  t.end();
+});
+
+void t.test('a run that is killed has told what it used until then, each message once', (t) => {
+  const { lines } = recorded('claude', 'max-turns');
+  const untilResult: Recording = { ...recorded('claude', 'max-turns'), lines: lines.slice(0, -1) };
+  const twice: Recording = { ...untilResult, lines: untilResult.lines.flatMap((line) => [line, line]) };
+  for (const recording of [untilResult, twice]) {
+    const { usage, verdict } = read(dialect, recording);
+    t.match(usage, { byModel: { 'claude-opus-5-5': { inputTokens: 242, cachedInputTokens: 40 } } });
+    t.match(verdict, { kind: 'no_result', beforeWork: undefined });
+  }
+  t.end();
+});
+
+void t.test('many messages are counted in a moment, each once, also those that come again late', (t) => {
+  const message = (id: number) => ({
+    type: 'assistant',
+    message: { id: `m${String(id)}`, model: 'x', content: [], usage: { input_tokens: 10, output_tokens: 1 } },
+  });
+  const lines = Array.from({ length: 5_000 }, (_, n) => [message(n), message(Math.max(0, n - 3))]).flat();
+  const beganMs = performance.now();
+  t.match(read(dialect, saying(lines)).usage, { tokensUsed: 55_000, byModel: { x: { inputTokens: 50_000 } } });
+  t.ok(performance.now() - beganMs < 5_000);
+  t.end();
+});
+
+void t.test('R20: of the models that Claude Code names a few are kept, and what all of them used counts', (t) => {
+  const calls = Array.from({ length: 3_000 }, (_, n) => ({ model: `model ${String(n)} ${n % 2 === 0 ? 'x'.repeat(1_000) : ''}` }));
+  const usage = { input_tokens: 10, output_tokens: 1 };
+  const messages = calls.map(({ model }, n) => ({ type: 'assistant', message: { id: `m${String(n)}`, model, content: [], usage } }));
+  const told = read(dialect, saying(messages)).usage;
+  t.equal(told.tokensUsed, 33_000);
+  t.ok(JSON.stringify(told).length < 5_000);
+
+  const perModel = Object.fromEntries(calls.map(({ model }) => [model, { inputTokens: 10, outputTokens: 1 }]));
+  const result = { type: 'result', subtype: 'success', is_error: false, result: 'done', model_usage_since_last_result: perModel };
+  const { usage: used } = read(dialect, saying([result]));
+  t.equal(used.tokensUsed, 33_000);
+  t.ok(JSON.stringify(used).length < 5_000);
+  t.end();
+});
+
+void t.test('a denied tool is named in the result, or, where wanted, fails it', (t) => {
+  t.match(readCase('deny').verdict, { type: 'completed', output: { denied: ['Bash'] } });
+  t.match(
+    readCase('deny').events.find((event) => event.type === 'progress' && /not allowed/.test(event.message ?? '')),
+    { message: 'not allowed: Bash' },
+  );
+  const strict = claudeDialect({ failsWhenDenied: true });
+  t.match(read(strict, recorded('claude', 'deny')).verdict, { type: 'failed', kind: 'denied', retryable: false });
+  t.equal(read(strict, recorded('claude', 'stream')).verdict.type, 'completed');
+  t.end();
+});
+
+void t.test('what keeps it from beginning is a matter of its setup', (t) => {
+  for (const name of ['badflag', 'noprompt', 'bypass-root']) {
+    t.match(
+      readCase(name).verdict,
+      { kind: 'config', retryable: false, beforeWork: true, message: /exited with code 1 without a result: \S/ },
+      name,
+    );
+  }
+  t.match(readCase('hang-term').verdict, { kind: 'no_result', retryable: true });
+  t.end();
+});
+
+void t.test('a result is no end: a shell in the background keeps it alive, and the result stands', (t) => {
+  const recording = recorded('claude', 'bash-background');
+  t.equal(recording.signal, 'SIGKILL', 'it was waited for in vain');
+  const { verdict, isSettledByLine } = readCase('bash-background');
+  t.match(verdict, { type: 'completed', output: { text: /^FAKE-DONE/ } });
+  t.ok(isSettledByLine, 'and not by its end');
+  t.end();
+});
+
+void t.test('a model that there is not is a matter of its setup', (t) => {
+  t.match(readCase('model-bad').verdict, { kind: 'config', retryable: false, beforeWork: true });
+  t.end();
+});
+
+void t.test('R4: its last word is its answer: the result of a turn with something in the background is not the last one', (t) => {
+  t.match(readCase('input-json-two').verdict, { output: { text: /two/ } });
+  const result = (text: string) => ({ type: 'result', subtype: 'success', is_error: false, result: text });
+  const tasks = (...names: readonly string[]) => ({
+    type: 'system',
+    subtype: 'background_tasks_changed',
+    tasks: names.map((task_id) => ({ task_id })),
+  });
+  const answersTo = (...lines: readonly object[]): readonly unknown[] => {
+    let state = dialect.begin(null);
+    return lines.map((line) => {
+      const heard = dialect.hear(state, { stream: 'stdout', text: '', json: line as SaidObject, heardAtMs: READ_AT_MS });
+      state = heard.state;
+      const { verdict, isAtWork } = heard.answer ?? {};
+      return verdict?.type === 'completed' ? [(verdict.output as { text: string }).text, isAtWork] : null;
+    });
+  };
+  t.strictSame(answersTo(result('done')), [['done', false]], 'with nothing in the background it is the end');
+  t.strictSame(
+    answersTo(tasks('a', 'b'), result('started both'), tasks('b'), tasks(), { type: 'system', subtype: 'init' }, result('42')),
+    [null, ['started both', true], ['started both', true], ['started both', true], ['started both', true], ['42', false]],
+    'it is at work until the result of a turn that leaves nothing behind',
+  );
+  t.end();
+});
+
+void t.test('J8: each turn that it takes by itself ends with a result, and what they used is added up', (t) => {
+  const result = (model: string, outputTokens: number, costUSD: number) => ({
+    ...{ type: 'result', subtype: 'success', is_error: false, result: 'done' },
+    model_usage_since_last_result: { [model]: { inputTokens: 100, cacheReadInputTokens: 20, outputTokens, costUSD } },
+  });
+  const lines = [result('m', 14, 0.5), result('m', 7, 0.25), result('n', 1, 0.125)];
+  const used = read(dialect, saying(lines)).events.filter(({ type }) => type === 'usage');
+  t.match(used, [
+    { tokensUsed: 134, costUsd: 0.5 },
+    { tokensUsed: 261, costUsd: 0.75 },
+    {
+      tokensUsed: 382,
+      costUsd: 0.875,
+      byModel: { m: { inputTokens: 240, cachedInputTokens: 40, outputTokens: 21 }, n: { outputTokens: 1 } },
+    },
+  ]);
+  t.match(read(dialect, saying(lines)).verdict, { type: 'completed', tokensUsed: 382, costUsd: 0.875 });
+  t.end();
+});
+
+void t.test('hostile lines change nothing', (t) => {
+  const hostile = [
+    '[]', 'null', '{', '{"type":"result"', '"type":"result"', '{"type":null}', '{"type":"system"}', '{"type":"assistant"}',
+    '{"type":"assistant","message":{"content":[null,1,{"type":"tool_use"},{"type":"text","text":5}],"usage":{"input_tokens":"9","output_tokens":-1}}}',
+    '{"type":"system","subtype":"api_retry","attempt":1e999}', '{"type":"rate_limit_event"}', '{"__proto__":{"type":"result"}}',
+  ]; // prettier-ignore
+  t.match(read(dialect, saying(hostile)).verdict, { type: 'failed', kind: 'no_result' });
+  t.match(
+    read(dialect, saying(['{"type":"result"}'])).verdict,
+    { type: 'failed', kind: 'agent_failed' },
+    'a result that does not say that it went well',
+  );
+  t.end();
+});
+
+void t.test('its command line: flags for the options, and the prompt nowhere', (t) => {
+  const { argv, env, passEnv } = claudeStart(
+    {
+      model: 'opus',
+      permissions: 'full',
+      allowTools: ['Bash(git *)'],
+      denyTools: ['WebFetch'],
+      maxTurns: 9,
+      maxCostUsd: 2,
+      extraArgs: ['--bare'],
+      env: { A: 'b' },
+    },
+    { session: { id: 'abc', totals: {} } },
+  );
+  t.strictSame(argv, [
+    ...['claude', '-p', '--output-format', 'stream-json', '--verbose', '--model', 'opus', '--permission-mode', 'bypassPermissions'],
+    ...[
+      '--max-turns',
+      '9',
+      '--max-budget-usd',
+      '2',
+      '--resume',
+      'abc',
+      '--bare',
+      '--allowedTools',
+      'Bash(git *)',
+      '--disallowedTools',
+      'WebFetch',
+    ],
+  ]);
+  t.match(env, { CLAUDE_CODE_MAX_RETRIES: '2', DISABLE_AUTOUPDATER: '1', A: 'b' });
+  t.ok(passEnv?.includes('ANTHROPIC_API_KEY'));
+  t.match(claudeStart({}, { session: null }).argv, [
+    'claude',
+    '-p',
+    '--output-format',
+    'stream-json',
+    '--verbose',
+    '--permission-mode',
+    'acceptEdits',
+  ]);
+  t.notOk(claudeStart({ permissions: 'cli-default' }, { session: null }).argv.includes('--permission-mode'));
+  t.end();
+});
+
+void t.test('options that it cannot honour or must not have are mistakes', (t) => {
+  const paths = (options: object): readonly string[] =>
+    claudeCode(options)
+      .problems()
+      .map(({ path }) => path);
+  t.strictSame(paths({ maxTurn: 3 }), ['maxTurn']);
+  t.strictSame(paths({ extraArgs: ['--resume=x', '--bare'] }), ['extraArgs[0]']);
+  t.strictSame(paths({ prompt: 'do ${TASK}' }), ['prompt', 'prompt']);
+  t.strictSame(paths({ env: { AGENTCOM_RUN_ID: 'x' }, passEnv: ['A=B'] }), ['env.AGENTCOM_RUN_ID', 'passEnv[0]']);
+  t.strictSame(paths({ bin: ['node', 'cli.js'], permissions: 'read-only', session: 'resume', whenDenied: 'fail' }), []);
+  t.end();
+});
+
+const CLAUDE: AgentWords = {
+  started: jsonLinesOf({ type: 'system', subtype: 'init', session_id: 's' }),
+  result: jsonLinesOf({ session_id: 's', is_error: false, subtype: 'success', result: 'done', type: 'result' }),
+  interim: jsonLinesOf({ type: 'assistant', session_id: 's', message: { content: [{ type: 'text', text: 'interim' }] } }),
+  failed: jsonLinesOf({ is_error: true, subtype: 'success', api_error_status: 500, result: 'API Error', type: 'result' }),
+};
+wakeRunnerContract('claude-code', () => processSubject((argv, deps) => claudeCode({ bin: argv }).create(deps), CLAUDE));

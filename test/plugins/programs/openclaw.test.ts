@@ -1,0 +1,132 @@
+/** How the output of OpenClaw is read, by recordings of the real program, and how it is started. */
+import t from 'tap';
+import { openclawDialect } from '../../../plugins/openclaw/dialect.ts';
+import { openclawStart } from '../../../plugins/openclaw/index.ts';
+import type { WakeRequest } from '../../../plugins/plugin.ts';
+import { openclaw, openclawHook } from '../../../plugins/runners.ts';
+import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { read, recorded, saying } from './recording.ts';
+
+const readCase = (name: string) => read(openclawDialect, recorded('openclaw', name));
+
+void t.test('a success is the object that it prints at the end, over many lines', (t) => {
+  const { verdict, isSettledByLine, events } = readCase('json');
+  t.match(verdict, { type: 'completed', output: { text: /^FAKE-OK hello/, turns: 1 }, tokensUsed: 108, costUsd: 0.000095 });
+  t.match(verdict, { byModel: { 'fake/m': { inputTokens: 101, cachedInputTokens: 20, outputTokens: 7 } } });
+  t.ok(isSettledByLine);
+  t.strictSame(
+    events.map(({ type }) => type),
+    ['usage'],
+    'nothing of its log counts',
+  );
+  t.match(read(openclawDialect, saying([{ ok: true, status: 'ok', final: 'x' }])).verdict, { type: 'completed' }, 'also in one line');
+  t.end();
+});
+
+void t.test('half an object, or none, is no success', (t) => {
+  const half = recorded('openclaw', 'json');
+  t.match(read(openclawDialect, { ...half, lines: half.lines.slice(0, -1) }).verdict, { type: 'failed', kind: 'no_result' });
+  t.match(read(openclawDialect, saying([])).verdict, { kind: 'no_result' });
+  t.match(readCase('hang-term').verdict, { kind: 'no_result', retryable: true });
+  t.match(read(openclawDialect, saying(['{"ok":true}'])).verdict, { type: 'failed' }, 'ok without its status');
+  t.end();
+});
+
+void t.test('the kind of a failure is found in its text', (t) => {
+  const wanted = {
+    '401': { kind: 'auth', retryable: false },
+    '400': { kind: 'agent_failed', retryable: false },
+    timeout: { kind: 'limit', retryable: false },
+    node20: { kind: 'config', retryable: false, beforeWork: true },
+    'gateway-down': { kind: 'config', retryable: false, beforeWork: true },
+  };
+  for (const [name, failure] of Object.entries(wanted)) {
+    t.match(readCase(name).verdict, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+  }
+  t.end();
+});
+
+void t.test('R4: an answer that was cut off, one without a word and one in a line that is too long are no success', (t) => {
+  const object = (more: Readonly<Record<string, unknown>>) => read(openclawDialect, saying([{ ok: true, status: 'ok', ...more }])).verdict;
+  const note = "⚠️ Reply truncated at the model's output token limit. The text above is partial — ask to continue it.";
+  const payloads = [{ text: 'the beginning' }, { text: note }];
+  t.match(object({ final: `the beginning\n${note}`, payloads }), {
+    type: 'failed',
+    kind: 'limit',
+    retryable: false,
+    acceptable: { needs: ['truncated'], output: { text: 'the beginning' } },
+  });
+  t.match(object({ final: `it says "${note}"`, payloads: [{ text: `it says "${note}"` }] }), { type: 'completed' });
+  const error = { message: "Agent couldn't generate a response. Please try again." };
+  t.match(object({ ok: false, status: 'error', error }), { kind: 'no_result', acceptable: { needs: ['empty'] } });
+  const silent = { message: 'LLM request timed out.', kind: 'timeout' };
+  t.match(object({ ok: false, status: 'timeout', error: silent }), { kind: 'model_unavailable' }, 'its model, not its own time limit');
+  const parts = ['{', '  "ok": true,', null, '  "status": "ok"', '}'];
+  let state = openclawDialect.begin(null);
+  const events: unknown[] = [];
+  for (const text of parts) {
+    if (text === null) {
+      state = openclawDialect.dropped?.(state) ?? state;
+      continue;
+    }
+    const heard = openclawDialect.hear(state, { stream: 'stdout', text, json: null, heardAtMs: 0 });
+    state = heard.state;
+    events.push(...(heard.events ?? []));
+  }
+  t.match(events.at(-1), { type: 'failed', kind: 'limit', details: { reason: 'line_too_long' } });
+  t.end();
+});
+
+void t.test('that it tries again by itself is told', (t) => {
+  const { events, verdict } = readCase('429-stopped');
+  t.strictSame(events, [{ type: 'progress', message: 'waiting for the model: retry 1 of 9 (rate_limit)', waiting: 'rate_limited' }]);
+  t.match(verdict, { kind: 'no_result' });
+  t.end();
+});
+
+void t.test('that it does not call for a minute after a failed login is no failed login', (t) => {
+  t.match(readCase('cooldown-1').verdict, { kind: 'auth', retryable: false }, 'the one that failed is');
+  t.match(readCase('cooldown-2').verdict, { kind: 'rate_limited', retryable: true, retryAfterMs: 60_000, beforeWork: true });
+  t.end();
+});
+
+void t.test('hostile lines change nothing', (t) => {
+  t.match(read(openclawDialect, saying(['}', '[', '{', '{', '}', 'x'.repeat(5_000_000)])).verdict, { kind: 'no_result' });
+  const log = ['{ is how the log begins', 'a line', '}', '{', '  "ok": true,', '  "status": "ok",', '  "final": "x"', '}'];
+  t.match(read(openclawDialect, saying(log)).verdict, { type: 'completed' });
+  const flood = saying(['{', ...Array.from({ length: 200_000 }, () => '"x": "0123456789012345678901234567890",'), '}']);
+  t.match(read(openclawDialect, flood).verdict, { kind: 'no_result', message: /more than 4194304 characters/ });
+  t.end();
+});
+
+void t.test('its command line and its options', (t) => {
+  const request = { task: { description: 'x', run_max_ms: 90_500 } } as unknown as WakeRequest;
+  const { argv } = openclawStart(
+    { model: 'a/b', configFile: 'claw.json', extraArgs: ['--thinking', 'off'] },
+    { request, baseDir: '/srv/agent' },
+  );
+  t.strictSame(argv, [
+    ...['openclaw', 'agent', 'exec', '--json', '--cwd', '/srv/agent', '--config', '/srv/agent/claw.json', '--model', 'a/b'],
+    ...['--timeout', '121', '--thinking', 'off', '--message-file', '-'],
+  ]);
+  const problems = (options: object) =>
+    openclaw(options)
+      .problems()
+      .map(({ path }) => path);
+  const refused = problems({ permissions: 'full', session: 'resume', maxTurns: 1, startWithinMs: 1 });
+  t.strictSame([...refused].sort(), ['maxTurns', 'permissions', 'session', 'startWithinMs']);
+  t.strictSame(problems({ extraArgs: ['--timeout=1'] }), ['extraArgs[0]']);
+  t.strictSame(openclawHook({ url: 'http://127.0.0.1:18789/hooks/agent', token: 't' }).problems(), []);
+  t.match(openclawHook({ url: 'http://127.0.0.1:18789/hooks/agent', token: 't' }).options, {
+    body: { deliver: false, message: '${PROMPT}' },
+  });
+  t.end();
+});
+
+const OPENCLAW: AgentWords = {
+  started: '',
+  result: `${JSON.stringify({ ok: true, status: 'ok', final: 'done' }, null, 2)}\n`,
+  failed: `${JSON.stringify({ ok: false, status: 'error', error: { message: 'HTTP 500' } }, null, 2)}\n`,
+};
+wakeRunnerContract('openclaw', () => processSubject((argv, deps) => openclaw({ bin: argv }).create(deps), OPENCLAW));

@@ -1,0 +1,110 @@
+/** What agent programs printed when they were driven by a machine, as fixtures; and a dialect's reading of it. */
+import { readdirSync, readFileSync } from 'node:fs';
+import type {
+  AgentDialect,
+  ProgramEnd,
+  RunUsage,
+  SaidEvent,
+  Session,
+  SessionGone,
+  SessionTotals,
+  Verdict,
+} from '../../../plugins/plugin.ts';
+import { objectIn } from '../../../plugins/run-kit/output/json-lines.ts';
+
+export interface Recording {
+  /** What was tried. */
+  readonly about: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** In order. */
+  readonly lines: readonly { readonly stream: 'stdout' | 'stderr'; readonly text: string }[];
+}
+
+/** `recorded('claude', '429-once')`. */
+export function recorded(program: string, name: string): Recording {
+  const path = new URL(`./fixtures/${program}/${name}.jsonl`, import.meta.url);
+  const [head = '', ...rest] = readFileSync(path, 'utf8').trimEnd().split('\n');
+  const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+  return {
+    ...(JSON.parse(head) as Pick<Recording, 'about' | 'exitCode' | 'signal'>),
+    lines: rest.map((line) => {
+      const said = JSON.parse(line) as { readonly stdout?: unknown; readonly stderr?: unknown };
+      return said.stderr === undefined ? { stream: 'stdout', text: textOf(said.stdout) } : { stream: 'stderr', text: textOf(said.stderr) };
+    }),
+  };
+}
+
+/** Every line of every recording of a program, as it stands in the fixture. */
+export function everyLine(program: string): readonly string[] {
+  const folder = new URL(`./fixtures/${program}/`, import.meta.url);
+  return readdirSync(folder).flatMap((name) => readFileSync(new URL(name, folder), 'utf8').trimEnd().split('\n').slice(1));
+}
+
+export interface Reading {
+  /** All that was told before the verdict. */
+  readonly events: readonly SaidEvent[];
+  readonly verdict: Verdict | SessionGone;
+  /** The verdict, or the answer that became it, came by a line and not by the end of the program. */
+  readonly isSettledByLine: boolean;
+  /** Of the session, as last told; null when nothing was. */
+  readonly totals: SessionTotals | null;
+  /** The last word of it. */
+  readonly usage: RunUsage;
+}
+
+export const READ_AT_MS = Date.UTC(2026, 10, 20);
+
+/** Reads a recording as a run would be read. */
+export function read<State>(
+  dialect: AgentDialect<State>,
+  recording: Recording,
+  { session = null, end = {} }: { readonly session?: Session | null; readonly end?: Partial<ProgramEnd> } = {},
+): Reading {
+  let state = dialect.begin(session);
+  let totals: SessionTotals | null = null;
+  let answer: Verdict | null = null;
+  const events: SaidEvent[] = [];
+  const reading = (verdict: Reading['verdict'], isSettledByLine: boolean): Reading => ({
+    events,
+    verdict,
+    isSettledByLine,
+    totals,
+    usage: usageIn(verdict.type === 'session_gone' ? events : [...events, verdict]),
+  });
+  for (const { stream, text } of recording.lines) {
+    const heard = dialect.hear(state, { stream, text, json: stream === 'stdout' ? objectIn(text) : null, heardAtMs: READ_AT_MS });
+    state = heard.state;
+    totals = heard.totals ?? totals;
+    answer = heard.answer?.verdict ?? answer;
+    for (const event of heard.events ?? []) {
+      if (event.type === 'completed' || event.type === 'failed' || event.type === 'session_gone') return reading(event, true);
+      events.push(event);
+    }
+  }
+  if (answer !== null) return reading(answer, true);
+  const stderrTail = recording.lines.flatMap(({ stream, text }) => (stream === 'stderr' ? [text] : [])).join('\n');
+  return reading(
+    dialect.ended(state, { exitCode: recording.exitCode, signal: recording.signal, stderrTail, droppedLines: 0, ...end }),
+    false,
+  );
+}
+
+function usageIn(events: readonly SaidEvent[]): RunUsage {
+  const last = events.findLast((event) => (event.type === 'usage' || event.type === 'completed') && event.tokensUsed !== undefined);
+  return last?.type === 'usage' || last?.type === 'completed'
+    ? { tokensUsed: last.tokensUsed, costUsd: last.costUsd, byModel: last.byModel }
+    : {};
+}
+
+/** A recording with lines of one's own. */
+export const saying = (
+  lines: readonly (string | object)[],
+  end: { readonly exitCode?: number | null; readonly signal?: string | null } = {},
+): Recording => ({
+  about: 'made up',
+  exitCode: 0,
+  signal: null,
+  ...end,
+  lines: lines.map((line) => ({ stream: 'stdout', text: typeof line === 'string' ? line : JSON.stringify(line) })),
+});

@@ -1,0 +1,38 @@
+/** What ears make of a line, before any dialect has read it. */
+import t from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
+import { codexDialect } from '../../../plugins/codex/dialect.ts';
+import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
+import type { AgentDialect } from '../../../plugins/plugin.ts';
+import { agentEars } from '../../../plugins/run-kit/agent/agent-ears.ts';
+
+const earsOf = <State>(dialect: AgentDialect<State>) =>
+  agentEars({
+    dialect,
+    session: null,
+    accepts: new Set(),
+    times: { startWithinMs: undefined, idleMs: undefined, lingerMs: 0 },
+    errorsAreLife: false,
+    clock: systemClock(),
+    tell: () => Promise.resolve(),
+    explain: (verdict) => verdict,
+    onSession: () => Promise.resolve(),
+    onSettled: () => Promise.resolve(),
+    onSessionGone: () => Promise.resolve(),
+  });
+
+t.test('R4: JSON on standard error is no word of the program: a server of tools may write its log there', async (t) => {
+  const said = {
+    claude: [claudeDialect({ failsWhenDenied: false }), { type: 'result', subtype: 'success', is_error: false, result: 'not its own' }],
+    codex: [codexDialect({ model: 'm' }), { type: 'error', message: 'cannot reach the server of tools' }],
+    opencode: [opencodeDialect({ model: 'm' }), { type: 'text', sessionID: 's', part: { text: 'not its own' } }],
+  } as const;
+  for (const [name, [dialect, line]] of Object.entries(said)) {
+    const text = JSON.stringify(line);
+    const ears = earsOf(dialect as AgentDialect<unknown>);
+    t.same(await ears.hearError?.(text), [], `${name}: on standard error`);
+    t.not([(await ears.hear(text)) ?? []].flat().length, 0, `${name}: on standard output it says something`);
+    ears.close?.();
+  }
+});

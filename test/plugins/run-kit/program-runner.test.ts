@@ -1,0 +1,136 @@
+/** A runner made of a program and, where it talks, of what its lines mean. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import {
+  jsonLines,
+  programRunner,
+  type Hear,
+  type ProgramStart,
+  type SaidEvent,
+  type WakeEvent,
+  type WakeRequest,
+} from '../../../plugins/plugin.ts';
+import { all, wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
+import { processSubject } from '../../product/contracts/runner/process-subject.ts';
+import { runWorld, type RunWorld } from '../run-world.ts';
+
+const never = (): AbortSignal => new AbortController().signal;
+/** Reads `{"type": …}` lines as the events that they are, and passes over types that there are not. */
+const hear = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as SaidEvent)));
+
+wakeRunnerContract('a program that is listened to', () =>
+  processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear }), {
+    started: '{"type":"started"}\n',
+    result: '{"type":"completed","output":{"n":1}}\n',
+    failed: '{"type":"failed","phase":"agent","message":"it gave up","retryable":true}\n',
+  }),
+);
+
+const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void>): void => {
+  void t.test(title, async (t) => {
+    const world = await runWorld();
+    t.teardown(() => world.close());
+    await run(t, world);
+    t.strictSame(await world.close(), [], 'nothing that carries a run id is left');
+  });
+};
+
+function runnerOf(world: RunWorld, program: string, more: { readonly hear?: Hear; readonly start?: Partial<ProgramStart> } = {}) {
+  const log = memoryLog();
+  const start = (): ProgramStart => ({ argv: [process.execPath, '-e', program], ...more.start });
+  const deps = { baseDir: world.baseDir, clock: systemClock(), log };
+  return { log, runner: programRunner(deps, { start, hear: more.hear ?? hear }) };
+}
+
+const told = async (world: RunWorld, program: string, more: Parameters<typeof runnerOf>[2] = {}, request?: WakeRequest) =>
+  all(runnerOf(world, program, more).runner.wake(request ?? (await world.request()), never()));
+const types = (events: readonly WakeEvent[]): readonly string[] => events.map(({ type }) => type);
+
+withRuns('what it says is told in order, all of it before its end', async (t, world) => {
+  const many = 3_000;
+  const events = await told(
+    world,
+    `console.log('{"type":"started"}'); console.log('no JSON'); console.log('{ nor this'); console.log('[1]'); console.log(' ');
+     for (let n = 0; n < ${many}; n += 1) console.log(JSON.stringify({ type: 'progress', message: 'é' + n }));
+     console.log('{"type":"completed","output":{"n":1}}');`,
+  );
+  t.strictSame(types(events.slice(0, 3)), ['spawned', 'started', 'output'], 'it is attached: nothing is left to its files');
+  t.equal(events[2]?.type === 'output' && events[2].text, 'no JSON\n{ nor this\n[1]\n ', 'what says nothing is a sign of life');
+  t.strictSame(
+    events.flatMap((event) => (event.type === 'progress' ? [event.message] : [])),
+    Array.from({ length: many }, (_, n) => `é${n}`),
+  );
+  t.match(events.slice(-2), [
+    { type: 'completed', output: { n: 1 } },
+    { type: 'exited', exitCode: 0 },
+  ]);
+});
+
+withRuns('a line may say several things, and the last one needs no end', async (t, world) => {
+  const twice: Hear = (line) => [{ type: 'started' }, { type: 'progress', message: line }];
+  const events = await told(world, `process.stdout.write('one\\ntwo')`, { hear: twice });
+  t.match(events.slice(1), [
+    { type: 'started' },
+    { type: 'progress', message: 'one' },
+    { type: 'started' },
+    { type: 'progress', message: 'two' },
+    { type: 'exited' },
+  ]);
+  t.equal(events.length, 6, 'the last line of a program that has ended needs no end of its own');
+});
+
+withRuns('it reads the task, or what it is given instead, from standard input', async (t, world) => {
+  const echo = `process.stdout.write(JSON.stringify({ type: 'completed', output: require('fs').readFileSync(0, 'utf8') }) + '\\n')`;
+  const request = await world.request({ description: 'do "it"' });
+  t.match(await told(world, echo, {}, request), [{}, { type: 'completed', output: `${JSON.stringify(request.task)}\n` }]);
+  t.match(await told(world, echo, { start: { input: 'only this' } }, await world.request()), [{}, { output: 'only this' }]);
+});
+
+withRuns('a runner that cannot read a line has failed, once, and its agent is still followed to its end', async (t, world) => {
+  const deaf: Hear = (line) => {
+    throw new Error(`what is ${line}?`);
+  };
+  const { runner, log } = runnerOf(world, `for (let n = 0; n < 3; n += 1) console.log('this');`, { hear: deaf });
+  const events = await all(runner.wake(await world.request(), never()));
+  t.match(events, [
+    { type: 'spawned' },
+    { type: 'failed', phase: 'agent', retryable: true, message: /cannot read what the agent says: what is this\?$/ },
+    { type: 'exited', exitCode: 0 },
+  ]);
+  t.equal(events.length, 3);
+  t.equal(log.lines.filter(({ level }) => level === 'error').length, 1);
+});
+
+withRuns('a line over the limit is left out and logged', async (t, world) => {
+  const { runner, log } = runnerOf(world, `console.log('{' + 'x'.repeat(9 * 1024 * 1024)); console.log('{"type":"started"}');`);
+  const events = await all(runner.wake(await world.request(), never()));
+  t.strictSame(types(events), ['spawned', 'started', 'exited']);
+  t.match(log.lines.at(-1), { level: 'warn', fields: { lines: 1 } });
+});
+
+withRuns('who leaves hears no more and disturbs nothing; who comes back hears all of it', async (t, world) => {
+  const end = join(world.baseDir, 'end');
+  const { runner } = runnerOf(
+    world,
+    `console.log('{"type":"started"}');
+     const wait = setInterval(() => {
+       if (!require('fs').existsSync(${JSON.stringify(end)})) return;
+       console.log('{"type":"completed","output":1}');
+       clearInterval(wait);
+     }, 20);`,
+  );
+  const request = await world.request();
+  const listener = runner.wake(request, never())[Symbol.asyncIterator]();
+  const spawned = (await listener.next()).value as Extract<WakeEvent, { type: 'spawned' }>;
+  t.match(await listener.next(), { value: { type: 'started' } });
+  const silence = listener.next();
+  await listener.return?.();
+  t.match(await silence, { done: true });
+
+  const later = all(runner.attach({ ...request, process: spawned.process }, never()));
+  await writeFile(end, '');
+  t.match(await later, [{ type: 'started' }, { type: 'completed', output: 1 }, { type: 'exited', exitCode: null }]);
+});

@@ -1,0 +1,45 @@
+/** A plugin that ignores the abort of its signal keeps neither its agent alive nor its slot taken. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import t from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import { defineWakeRunner, Type } from '../../../plugins/plugin.ts';
+import { STOP_MARGIN_MS } from '../../../plugins/run-kit/process/stop-unheeded.ts';
+import { aGeneration, anAgentId, aTaskId } from '../../product/contracts/fixtures.ts';
+
+/** Time in which the margin is short. */
+const clock = { ...systemClock(), after: (ms: number, fire: () => void) => systemClock().after(ms >= STOP_MARGIN_MS ? 200 : ms, fire) };
+const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock, log: silentLog };
+
+const deaf = defineWakeRunner({
+  name: 'deaf',
+  options: Type.Object({}),
+  create: () => ({
+    adoptable: false,
+    async *wake(): AsyncGenerator<WakeEvent> {
+      yield { type: 'woken' };
+      await new Promise(() => undefined);
+    },
+  }),
+});
+
+void t.test('R11: a stop that a runner does not heed is carried out by run id, and told', async (t) => {
+  const runId = 'run-of-a-deaf-runner';
+  const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
+  const ended = once(child, 'exit');
+  t.teardown(() => child.kill('SIGKILL'));
+  const runner = await deaf({}).create(deps);
+  const stop = new AbortController();
+  const request = {
+    ...{ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId(), runId },
+    ...{ task: { description: 'x' }, taskFile: '/t', resultsDir: '/r', runDir: '/nowhere' },
+  };
+  const events = runner.wake(request, stop.signal)[Symbol.asyncIterator]();
+  t.match(await events.next(), { value: { type: 'woken' } });
+  stop.abort({ graceMs: 0 });
+  t.same(await events.next(), { done: false, value: { type: 'stopped', survivors: [] } });
+  t.match(await events.next(), { done: true });
+  t.match(await ended, [null, /^SIG/], 'and its agent is gone');
+});

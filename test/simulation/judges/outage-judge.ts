@@ -1,0 +1,25 @@
+/** J16: what a model's service that is away does to an attempt: it is handed back, and nothing of it is spent. */
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
+
+export interface OutageDeps {
+  readonly violated: (rule: string, what: string) => void;
+}
+
+/** What agents say while it is away, and nobody else. */
+export const SERVICE_AWAY = 'planned: the service of the model is away';
+
+export class OutageJudge {
+  readonly #deps: OutageDeps;
+
+  constructor(deps: OutageDeps) {
+    this.#deps = deps;
+  }
+
+  committed(events: readonly StoredEvent[]): void {
+    for (const { event, taskId, generation, agentId, details } of events) {
+      const why = details?.['error'];
+      if (event === 'failed' && typeof why === 'string' && why.includes(SERVICE_AWAY))
+        this.#deps.violated('J16', `an attempt of ${taskId}.g${generation} on ${agentId} is spent: ${why}`);
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/** A log whose messages are counted: each is a branch that was taken, and the rare ones must be taken too. */
+import type { Log, LogFields } from '../../../core/ports/log.ts';
+import { NOT_TAKEN_IN } from '../../../core/application/sidecar/engine/driver.ts';
+import type { Trace } from '../runner/trace.ts';
+
+/** What a message says beyond its kind: numbers, names and quotations. */
+const PARTICULARS = /"[^"]*"|\b\d[\d,.]*\b|task-[0-9a-f]+/g;
+
+export function countingLog(who: string, trace: Trace): Log {
+  const kind = who.startsWith('agent') ? 'sidecar' : who;
+  /** Most messages are always the same. */
+  const names = new Map<string, string>();
+  const nameOf = (message: string): string => {
+    const known = names.get(message) ?? `log ${kind}: ${message.replaceAll(PARTICULARS, '…')}`;
+    names.set(message, known);
+    return known;
+  };
+  const say =
+    (level: string) =>
+    (message: string, fields: LogFields = {}): void => {
+      trace.add(who, `${level}: ${message} ${textOf(fields)}`);
+      trace.rare(nameOf(message));
+    };
+  const log: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), with: () => log };
+  return log;
+}
+
+const textOf = (fields: LogFields): string =>
+  JSON.stringify(fields, (_key, value: unknown) => (value instanceof Error ? value.message : value)) ?? '';
+
+/** A rule of ours that throws costs one run and no process, so only the log tells of it. */
+export function heedingLog(log: Log, broke: (what: string) => void): Log {
+  const heeding: Log = {
+    ...log,
+    error(message, fields) {
+      log.error(message, fields);
+      if (message === NOT_TAKEN_IN) broke(textOf(fields ?? {}));
+    },
+    with: () => heeding,
+  };
+  return heeding;
+}

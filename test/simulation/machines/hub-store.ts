@@ -1,0 +1,190 @@
+/** The store as one process of a hub has it: it fails as it is told to, is noticed by the world, and ends with the process. */
+import { memoryStorage, type MemoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { requirementKey, type Task } from '../../../core/domain/task/task.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { AgentStore } from '../../../core/ports/agent-store.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { HubCalls, Look } from '../../../core/ports/hub-calls.ts';
+import type { Changes, StoreUnit, TaskStore } from '../../../core/ports/task-store.ts';
+import type { Chance } from '../chance.ts';
+import { mortal, type Life } from '../runner/world-life.ts';
+import { failingReads, storeFaults } from './store-faults.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** Statements that another hub's may come between, as a share of all, where several may. */
+const SLOW_STATEMENTS = 0.1;
+/** Of the calls that arrive, shares that are late or come twice, and how late. */
+const CALLS_LATE = 0.1;
+const CALLS_DOUBLED = 0.05;
+const CALL_LATE_MS = 8_000;
+
+export interface HubStoreDeps {
+  readonly world: Surroundings;
+  readonly life: Life;
+  /** The process's clock: the store's too, where the hub has it to itself. */
+  readonly clock: Clock;
+  readonly hub: string;
+  readonly started: number;
+  /** Until when, by the monotonic clock, the store is away. */
+  readonly awayUntilMs: () => number;
+  readonly onFailure: () => void;
+  readonly at: (step: TransactionStep) => boolean;
+}
+
+export interface HubStore {
+  readonly storage: MemoryStorage;
+  readonly tasks: TaskStore;
+  readonly agents: AgentStore;
+  readonly calls: HubCalls;
+}
+
+/** What a batch saves, and when it was made. */
+interface Saved {
+  readonly changes: Changes;
+  readonly nowMs: number;
+  /** By the world's clock. */
+  readonly begunAtMs: number;
+  readonly couldGo: ((id: TaskId) => boolean) | null;
+}
+
+export function hubStore(deps: HubStoreDeps): HubStore {
+  const { world, life, clock, hub, started, awayUntilMs } = deps;
+  const { plan, clock: worldClock, database } = world;
+  const isAway = (): boolean => worldClock.monotonicMs() < awayUntilMs();
+  const saved = new Map<string, Saved>();
+  const chance = world.chanceOf(hub === 'hub' ? `store ${started}` : `store of ${hub} ${started}`);
+  const storage = memoryStorage({
+    clock: plan.shared ? worldClock : clock,
+    database,
+    shared: plan.shared,
+    onStep: storeFaults({
+      chance,
+      clock: worldClock,
+      life,
+      faults: () => world.faults,
+      awayUntilMs,
+      onFailure: deps.onFailure,
+      at: deps.at,
+      rare: (what) => world.trace.rare(what),
+      onCommit: (batchId) => {
+        const batch = saved.get(batchId);
+        saved.delete(batchId);
+        if (batch !== undefined) world.committed({ ...batch, hub });
+      },
+    }),
+  });
+  /** Since when the hub tries to commit its batch: what it was asked later is not in it, however often it is repeated. */
+  let askedMs: number | null = null;
+  const tasks: TaskStore = {
+    ...storage.tasks,
+    async transact(batchId, work) {
+      const begunAtMs = (askedMs ??= worldClock.monotonicMs());
+      try {
+        const answer = await storage.tasks.transact(batchId, (unit) => {
+          const noticed = noticing(unit, world, begunAtMs, (what) => saved.set(batchId, what));
+          return work(plan.shared ? remote(noticed, world, life, chance) : noticed);
+        });
+        askedMs = null;
+        return answer;
+      } catch (error) {
+        if (!AgentcomError.is(error, 'AC_STORE_RETRY')) askedMs = null;
+        throw error;
+      }
+    },
+  };
+  return {
+    storage,
+    tasks: mortal(failingReads(tasks, ['read', 'committed', 'nextDueAtMs'], isAway), life),
+    agents: mortal(failingReads(storage.agents, ['findToken', 'findTokenByHint'], isAway), life),
+    calls: lossy(storage.calls, world, life, world.chanceOf(`calls to ${hub} ${started}`), isAway),
+  };
+}
+
+/** The unit, noting what is saved and what several hubs do to each other. */
+function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begunAtMs: number, save: (saved: Saved) => void): StoreUnit {
+  const told = (changes: Changes, couldGo: Saved['couldGo']): Saved => ({
+    changes,
+    nowMs: unit.nowMs,
+    begunAtMs,
+    couldGo,
+  });
+  if (!plan.shared) return { ...unit, save: (changes, isLast) => (save(told(changes, null)), unit.save(changes, isLast)) };
+  /** Tasks that wait, whose rows nobody has. */
+  const free = (): readonly Task[] =>
+    [...database.current.values()].flatMap(({ task }) =>
+      task.status === 'queued' && !database.locks.isTaken(`task ${task.id}`) ? [task] : [],
+    );
+  let seen: ReadonlySet<TaskId> = new Set();
+  return {
+    ...unit,
+    async claimable(filter) {
+      // What came after it was asked which requirements wait is not asked for.
+      const wanted = new Set(filter.requirementKeys);
+      const before = new Set(free().filter(({ requirement }) => wanted.has(requirementKey(requirement))));
+      const found = await unit.claimable(filter);
+      seen = new Set([...found, ...free().filter((task) => before.has(task))].map(({ id }) => id));
+      return found;
+    },
+    async takeDuty(duty) {
+      const isMine = await unit.takeDuty(duty);
+      if (!isMine) trace.rare('duty had by another hub');
+      return isMine;
+    },
+    async buryHubs() {
+      const hubs = await unit.buryHubs();
+      if (hubs.dead.length > 0) trace.rare('hub buried');
+      return hubs;
+    },
+    save(changes, isLast) {
+      const own = new Set([...changes.inserted, ...changes.updated].map(({ task }) => task.id));
+      const claims = seen;
+      save(told(changes, (id) => claims.has(id) || own.has(id)));
+      return unit.save(changes, isLast);
+    },
+  };
+}
+
+/** The statements of a process to a server: another's may come between two, and a frozen process learns its answer late. */
+const remote = (unit: StoreUnit, world: Surroundings, life: Life, chance: Chance): StoreUnit => {
+  const { faults, trace, clock, plan } = world;
+  const slow = plan.edges?.slowStatements || SLOW_STATEMENTS;
+  return new Proxy(unit, {
+    get(target, name, receiver) {
+      const member: unknown = Reflect.get(target, name, receiver);
+      if (typeof member !== 'function') return member;
+      return async (...parts: unknown[]): Promise<unknown> => {
+        if (chance.is(slow)) await life.wait(chance.between(1, faults.commitMs));
+        const askedMs = clock.monotonicMs();
+        const answer = (Reflect.apply(member, target, parts) as Promise<unknown>).catch((error: unknown) => {
+          // Rows are locked in one order: two transactions may wait for each other nowhere.
+          const isOutOfOrder = AgentcomError.is(error, 'AC_INTERNAL') && error.message.includes('for the row');
+          if (AgentcomError.is(error, 'AC_STORE_RETRY') || isOutOfOrder) world.violated('J14', `${String(name)}: ${error.message}`);
+          throw error;
+        });
+        const given = await life.gate(answer);
+        if (clock.monotonicMs() > askedMs) trace.rare('statement waited for a row');
+        return given;
+      };
+    },
+  });
+};
+
+/** Calls between hubs as they arrive: some never, some late or twice. */
+function lossy(calls: HubCalls, world: Surroundings, life: Life, chance: Chance, isAway: () => boolean): HubCalls {
+  const arrives = (heard: () => void): void => {
+    const { callsLost } = world.faults;
+    if (isAway() || chance.is(callsLost)) return world.trace.rare('call lost');
+    const isLate = callsLost > 0 && chance.is(CALLS_LATE);
+    if (isLate) world.trace.rare('call late');
+    world.later(isLate ? chance.between(1, CALL_LATE_MS) : 0, () => life.arrive(heard));
+    if (callsLost > 0 && chance.is(CALLS_DOUBLED)) world.later(chance.between(0, CALL_LATE_MS), () => life.arrive(heard));
+  };
+  return {
+    call(look: Look) {
+      if (!isAway()) calls.call(look);
+    },
+    listen: (heard) => calls.listen((look) => arrives(() => heard(look))),
+  };
+}

@@ -1,0 +1,14 @@
+/** A process that plays worlds: one for each message, answered with what came of it. */
+import { planOf } from '../plan.ts';
+import type { Asked, Summary } from './pool.ts';
+import { runPlan } from './run-plan.ts';
+
+process.on('message', (asked: Asked) => {
+  void (async () => {
+    const plan = 'plan' in asked ? asked.plan : planOf(asked.seed);
+    const { violations, hash, seen, virtualMs, turns } = await runPlan(plan);
+    const summary: Summary = { seed: plan.seed, violations, hash, seen: [...seen], virtualMs, turns };
+    process.send?.(summary);
+  })();
+});
+process.on('disconnect', () => process.exit(0));
