@@ -19,7 +19,7 @@ import { folderLock } from './folder-lock.ts';
 import { isCopyOf, placeOf, readPlace, type FolderPlace } from './folder-place.ts';
 import { isLeftover, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
 import { inParts } from './read-copy.ts';
-import { reports } from './reports.ts';
+import { reports } from './report-files.ts';
 import { stateCopies } from './state-copies.ts';
 
 export interface FileJournalOptions {

@@ -2,7 +2,7 @@
 import type { StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
 import { refuseBackUp, refuseFile, renewPostgres } from './move/postgres-restored.ts';
-import { checkPostgres } from './postgres/check.ts';
+import { checkPostgres } from './postgres/server-check.ts';
 import { POSTGRES_CAPABILITIES, postgresEngine } from './postgres/engine.ts';
 import { inspectPostgres } from './postgres/inspection.ts';
 import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres/options.ts';

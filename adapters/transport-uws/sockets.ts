@@ -5,7 +5,7 @@ import { decideUpgrade } from '../kit/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import { ambiguousLength, ambiguousText, copyOf, headerOf } from './asked.ts';
-import { UwsConnection, type Peer } from './connection.ts';
+import { UwsConnection, type Peer } from './peer-connection.ts';
 import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 
 /**

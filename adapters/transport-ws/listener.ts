@@ -13,7 +13,7 @@ import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
 import { AddressShare } from './address-share.ts';
-import { openConnection, type Upgraded } from './connection.ts';
+import { openConnection, type Upgraded } from './peer-connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 

@@ -6,7 +6,7 @@ import type { ResolvedHubConfig } from '../../core/config/config.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { readSecretFile } from '../data-dir.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './cli-environment.ts';
 
 export interface ConnectionOptions {
   readonly url?: string | undefined;

@@ -1,5 +1,5 @@
 /** Follows a task to its end, telling what happens. */
-import type { Context } from './context.ts';
+import type { Context } from './cli-context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
 import { tellEvent } from './output/event-line.ts';
 import type { Output } from './output/output.ts';

@@ -2,8 +2,8 @@
 import { CommanderError } from 'commander';
 import { exitCodeOf } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
-import { agentcomProgram } from './program.ts';
-import type { Surroundings } from './surroundings.ts';
+import { agentcomProgram } from './commander-program.ts';
+import type { Surroundings } from './cli-environment.ts';
 
 /** Runs one command in this process's surroundings and answers its exit code. */
 export async function main(argv: readonly string[]): Promise<number> {

@@ -3,10 +3,10 @@
  * does not answer. "Repeated": a call whose answer was lost is sent again by itself, within `Connection.retryWithinMs`.
  */
 import { eventsClient } from './events.ts';
-import { requester, type Connection } from './request.ts';
-import { agentsClient, type AgentsClient } from './agents.ts';
-import { enrolmentClient, tokensClient, type EnrolmentClient, type TokensClient } from './tokens.ts';
-import { tasksClient, type TasksClient } from './tasks.ts';
+import { requester, type Connection } from './api-request.ts';
+import { agentsClient, type AgentsClient } from './agents-client.ts';
+import { enrolmentClient, tokensClient, type EnrolmentClient, type TokensClient } from './tokens-client.ts';
+import { tasksClient, type TasksClient } from './tasks-client.ts';
 import type { EventsOptions } from './events.ts';
 import type { StreamEvent, WhoAmIJson } from './types.ts';
 

@@ -1,6 +1,6 @@
 /** The hub's event stream, followed over drops of the connection and restarts of the hub. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { openStream, pause, type Connection } from './request.ts';
+import { openStream, pause, type Connection } from './api-request.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
 

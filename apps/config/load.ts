@@ -92,8 +92,8 @@ async function evaluate(file: string): Promise<unknown> {
 async function ownModules(): Promise<Record<string, Record<string, unknown>>> {
   const [entry, storage, transport, runners, plugin] = await Promise.all([
     import('../entry/index.ts'),
-    import('../../adapters/storage.ts'),
-    import('../../adapters/transport.ts'),
+    import('../../adapters/storages.ts'),
+    import('../../adapters/transports.ts'),
     import('../../plugins/runners.ts'),
     import('../../plugins/plugin.ts'),
   ]);

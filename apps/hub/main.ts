@@ -8,7 +8,7 @@ import { loadConfigFile } from '../config/load.ts';
 import { makeDataDir } from '../data-dir.ts';
 import { programLog } from '../program-log.ts';
 import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
-import { TOKENS } from '../tokens.ts';
+import { TOKENS } from '../container-tokens.ts';
 import { adaptersModule } from './modules/adapters.module.ts';
 import { httpModule } from './modules/http.module.ts';
 import { hubModule } from './modules/hub.module.ts';

@@ -1,7 +1,7 @@
 /** The parts of a running hub in the order in which they start; they stop in reverse. */
 import type { Container } from 'inversify';
 import type { Service } from '../lifecycle.ts';
-import { TOKENS } from '../tokens.ts';
+import { TOKENS } from '../container-tokens.ts';
 
 export async function hubServices(container: Container): Promise<readonly Service[]> {
   const hub = await container.getAsync(TOKENS.Hub);

@@ -4,7 +4,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { TOKENS } from '../tokens.ts';
+import { TOKENS } from '../container-tokens.ts';
 
 export const machineModule = (log: Log): ContainerModule =>
   new ContainerModule(({ bind }) => {

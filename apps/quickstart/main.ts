@@ -17,7 +17,7 @@ import { follow, outcomes, submitAll, type DirectorDeps, type Outcome } from './
 import { endWork } from './end-work.ts';
 import { freshFolder } from './folder.ts';
 import { ownPostgres, type OwnPostgres } from './own-postgres.ts';
-import { POSTGRES_COMMAND, startProgram, type Program, type ProgramPlace } from './programs.ts';
+import { POSTGRES_COMMAND, startProgram, type Program, type ProgramPlace } from './child-programs.ts';
 import { AGENTS, type AgentName } from './scenario.ts';
 
 export interface QuickstartOptions {

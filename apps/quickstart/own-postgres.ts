@@ -7,7 +7,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { POSTGRES_COMMAND } from './programs.ts';
+import { POSTGRES_COMMAND } from './child-programs.ts';
 import { embeddedPostgres, embeddedPostgresUrl, requireEmbeddedPostgres } from './embedded-postgres.ts';
 
 const PLACE = 'AGENTCOM_QUICKSTART_POSTGRES';

@@ -5,7 +5,7 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { isSecretName, passwordOf } from './secrets.ts';
+import { isSecretName, passwordOf } from './sidecar-secrets.ts';
 
 /** What only the sidecar and its hub are to know: gone from the variables too, once they were read. */
 const OWN_NAMES = ['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_ADMIN_TOKEN'] as const;

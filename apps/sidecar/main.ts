@@ -10,12 +10,12 @@ import { makeDataDir } from '../data-dir.ts';
 import { machineModule } from '../modules/machine.module.ts';
 import { programLog } from '../program-log.ts';
 import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
-import { TOKENS } from '../tokens.ts';
+import { TOKENS } from '../container-tokens.ts';
 import { sidecarToken } from './enrolment.ts';
 import { dropOwnVariables, hideEnvironment } from './hidden-environment.ts';
 import { adaptersModule } from './modules/adapters.module.ts';
 import { coreModule } from './modules/core.module.ts';
-import { secretsOf } from './secrets.ts';
+import { secretsOf } from './sidecar-secrets.ts';
 
 /** What the sidecar may take to hand in its last reports; it gives up by itself a little earlier. Milliseconds. */
 const STOP_MS = 10_000;

@@ -1,10 +1,10 @@
 /** What no single option can be wrong about: rules between options. */
 import type { AgentcomConfig, ConfigProblem, HubConfig, SidecarConfig } from './config.ts';
-import { describe, isRecord } from './found.ts';
-import { DEFAULT_HOST, given } from './given.ts';
+import { describe, isRecord } from './found-value.ts';
+import { DEFAULT_HOST, given } from './given-fields.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { isLoopback, readSocketAddress } from './loopback.ts';
-import { HUB_ADDRESS_WANTED } from './schema.ts';
+import { HUB_ADDRESS_WANTED } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING, type BackoffTimes } from './times.ts';
 
 /** A `task_assign` says what a submit said, and this much more. */

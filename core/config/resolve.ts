@@ -9,11 +9,11 @@ import type {
   SidecarConfig,
 } from './config.ts';
 import { crossProblems } from './cross-checks.ts';
-import { isRecord } from './found.ts';
-import { DEFAULT_HOST, given } from './given.ts';
+import { isRecord } from './found-value.ts';
+import { DEFAULT_HOST, given } from './given-fields.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { findMistakes, WHOLE_CONFIG } from './mistakes.ts';
-import { configSchema } from './schema.ts';
+import { configSchema } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING } from './times.ts';
 
 /** What the surroundings of the config file add; core has no file system and no environment. */

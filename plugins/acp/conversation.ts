@@ -1,6 +1,6 @@
 /** Talks with an agent for one task: greets it, opens a session, gives it the prompt, and answers what it asks. */
 import { messageOf, objectOf, shortened, textOf, type SaidObject, type Session } from '../plugin.ts';
-import { isSessionLost, modelChoiceIn } from './failure.ts';
+import { isSessionLost, modelChoiceIn } from './agent-failure.ts';
 import type { AcpPackage, ClientContext, RequestPermissionRequest, RequestPermissionResponse, Stream } from './sdk-package.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 

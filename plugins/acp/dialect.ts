@@ -22,8 +22,8 @@ import {
   type Session,
   type Verdict,
 } from '../plugin.ts';
-import { AWAY, isSessionLost, meaningOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './failure.ts';
-import { costOfRun, costTotalsIn, tokensOf } from './usage.ts';
+import { AWAY, isSessionLost, meaningOfToldError, reasonIn, refusalOf, toldErrorIn, type ToldError } from './agent-failure.ts';
+import { costOfRun, costTotalsIn, tokensOf } from './program-usage.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
 export interface AcpDialectOptions extends PermissionPolicy {

@@ -24,7 +24,7 @@ import {
   type SaidObject,
   type Verdict,
 } from '../plugin.ts';
-import { NOTHING_USED, usageSoFar, withMessage, withResult, type UsageOfModels, type UsedSoFar } from './usage.ts';
+import { NOTHING_USED, usageSoFar, withMessage, withResult, type UsageOfModels, type UsedSoFar } from './program-usage.ts';
 
 interface ClaudeState {
   /** It goes on with a session. */

@@ -1,7 +1,7 @@
 /** Every case with every program that could be installed, some at the same time; and what came of it. */
-import { withEnds } from '../chaos/rig/figures.ts';
-import { makeWorld, type World } from '../apps/world.ts';
-import type { AgentProgram } from './agent-program.ts';
+import { withEnds } from '../chaos/rig/chaos-figures.ts';
+import { makeWorld, type World } from '../apps/app-world.ts';
+import type { AgentProgram } from './real-program.ts';
 import type { AgentCase } from './case-kit.ts';
 import { fakeModel, type FakeModel } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';

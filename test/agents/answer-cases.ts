@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Acceptance } from '../../core/domain/task/task.ts';
 import { ANSWER_NAMES, ANSWERS, type AnswerName, type Outcome, type Otherwise } from './answers.ts';
-import type { AgentProgram } from './agent-program.ts';
+import type { AgentProgram } from './real-program.ts';
 import { givenUp, handedBack, outputOf, triedAgain, triesUntilCancelled, type AgentCase } from './case-kit.ts';
 import { CUT_TEXT } from './fake-model/script.ts';
 import type { Room } from './room.ts';

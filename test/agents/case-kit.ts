@@ -4,7 +4,7 @@ import type { TaskDetail } from '../../apps/client/types.ts';
 import { CALL_USAGE } from './fake-model/model-api.ts';
 import { doneText } from './fake-model/script.ts';
 import type { ModelCall } from './fake-model/fake-model.ts';
-import type { AgentPlace, AgentProgram, WakeOptions } from './agent-program.ts';
+import type { AgentPlace, AgentProgram, WakeOptions } from './real-program.ts';
 import type { Room } from './room.ts';
 
 export interface AgentCase {

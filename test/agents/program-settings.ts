@@ -1,7 +1,7 @@
 /** Where each agent program reads its settings, and what stands in them: so that it talks to the made-up model, in a way of its own, or with a mistake. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { AgentPlace, Price, WakeOptions } from './agent-program.ts';
+import type { AgentPlace, Price, WakeOptions } from './real-program.ts';
 
 export const MODEL = 'made-up';
 /** Its prices are those that Claude Code knows by heart. */

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryEntry, NamedCheckJson, TaskDetail } from '../../apps/client/types.ts';
 import type { Acceptance } from '../../core/domain/task/task.ts';
-import type { Program, World } from '../apps/world.ts';
+import type { Program, World } from '../apps/app-world.ts';
 import { WRONG_KEY, type FakeModel, type ModelCall } from './fake-model/fake-model.ts';
 import type { Installed } from './install.ts';
-import type { AgentPlace, AgentProgram, WakeOptions } from './agent-program.ts';
+import type { AgentPlace, AgentProgram, WakeOptions } from './real-program.ts';
 
 /** For what takes a program no more than its start and two calls of its model: the slowest needs 30 s on two busy cores. */
 const WAIT_MS = 180_000;

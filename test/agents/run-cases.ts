@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskDetail } from '../../apps/client/types.ts';
-import type { AgentProgram } from './agent-program.ts';
+import type { AgentProgram } from './real-program.ts';
 import { outputOf, QUICK_TOOL, saidInTurn, stoppedAsSilent, usedAsCounted, usedOverAttempts, type AgentCase } from './case-kit.ts';
 import type { ModelCall } from './fake-model/fake-model.ts';
 import type { Room } from './room.ts';

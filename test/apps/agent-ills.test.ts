@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { recorded } from '../plugins/programs/recording.ts';
 import { run } from './cli/cli-world.ts';
-import { makeWorld, type World } from './world.ts';
+import { makeWorld, type World } from './app-world.ts';
 
 t.setTimeout(180_000);
 

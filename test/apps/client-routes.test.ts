@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { ROUTES, type RouteName } from '../../adapters/http/routes.ts';
-import { agentcomProgram } from '../../apps/cli/program.ts';
+import { agentcomProgram } from '../../apps/cli/commander-program.ts';
 import { hubClient, type HubClient } from '../../apps/client/index.ts';
 
 const ID = 'task-00000000000000aa';

@@ -5,7 +5,7 @@
 import { Command, Option } from 'commander';
 import { loadUws } from '../../adapters/transport-uws/uws-package.ts';
 import { STORAGES, TRANSPORTS } from '../../apps/quickstart/config-text.ts';
-import { say, sayMachine, thisMachine } from '../chaos/rig/figures.ts';
+import { say, sayMachine, thisMachine } from '../chaos/rig/chaos-figures.ts';
 import type { Combination } from './adapters-under-test.ts';
 import { e2eFiles, e2eRun, faultsOf, named } from './e2e-run.ts';
 

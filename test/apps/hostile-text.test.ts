@@ -5,7 +5,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeWorld } from './world.ts';
+import { makeWorld } from './app-world.ts';
 
 const ECHO_AGENT = join(import.meta.dirname, 'echo-agent.mjs');
 

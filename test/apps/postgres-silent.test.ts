@@ -4,7 +4,7 @@ import t from 'tap';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { postgresUnderTest } from './adapters-under-test.ts';
 import { tcpProxy } from './durability/tcp-proxy.ts';
-import { makeWorld } from './world.ts';
+import { makeWorld } from './app-world.ts';
 
 /** What a program that was told to stop has. */
 const STOPPED_WITHIN_MS = 10_000;

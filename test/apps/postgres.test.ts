@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { postgresUnderTest } from './adapters-under-test.ts';
-import { makeWorld } from './world.ts';
+import { makeWorld } from './app-world.ts';
 
 /** How long the server is gone. */
 const GONE_MS = 20_000;

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import t from 'tap';
 import type { TaskDetail } from '../../apps/client/index.ts';
 import { fileAppears } from '../plugins/run-world.ts';
-import { makeWorld } from './world.ts';
+import { makeWorld } from './app-world.ts';
 
 t.setTimeout(120_000);
 

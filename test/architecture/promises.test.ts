@@ -4,7 +4,7 @@ import path from 'node:path';
 import t from 'tap';
 import { filesUnder } from './tree.ts';
 import { ROOT } from './cruise.ts';
-import { FIGURES } from './promises/figures.ts';
+import { FIGURES } from './promises/result-figures.ts';
 import { generatedParts, PAGES, proofs, resultsWithoutFigure, withParts } from './promises/pages.ts';
 import { placesOf } from './promises/plant.ts';
 import { PLANTED_FAULTS } from './promises/planted-faults.ts';

@@ -3,15 +3,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../architecture/cruise.ts';
-import { withEnds } from '../chaos/rig/figures.ts';
+import { withEnds } from '../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { startBenchHub } from './rig/bench-hub.ts';
-import { drifted, nameOf } from './rig/check.ts';
+import { drifted, nameOf } from './rig/check-targets.ts';
 import { seriesIn } from './rig/growth.ts';
 import { flameGraph } from './rig/flame-graph.ts';
 import { startLoad } from './rig/load-process.ts';
 import { pageParts, PARTS, profileOf, sentencesIn, tableOf, type KeptResults } from './rig/page.ts';
-import { frameNameOf, readProfiles } from './rig/profile.ts';
+import { frameNameOf, readProfiles } from './rig/profiler.ts';
 import { median, type Pair, type Result } from './rig/result.ts';
 
 const PAIR: Pair = { storage: 'sqlite', transport: 'ws' };

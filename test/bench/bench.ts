@@ -2,29 +2,29 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
-import { withEnds, writeFigures } from '../chaos/rig/figures.ts';
+import { withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { postgresServer, type PostgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { drifted, readStored, storeRatios } from './rig/check.ts';
+import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';
-import { isDefault, type Bench, type Scenario } from './rig/bench.ts';
+import { isDefault, type Bench, type Scenario } from './rig/bench-rig.ts';
 import { readBenchOptions, type BenchOptions } from './rig/options.ts';
 import { FLAME_GRAPH, writePage } from './rig/page.ts';
-import { sayProfiles, type KeptProfile } from './rig/profile.ts';
+import { sayProfiles, type KeptProfile } from './rig/profiler.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
-import { agents } from './scenarios/agents.ts';
-import { backlog } from './scenarios/backlog.ts';
-import { commits } from './scenarios/commits.ts';
-import { connections } from './scenarios/connections.ts';
-import { history } from './scenarios/history.ts';
-import { journal } from './scenarios/journal.ts';
-import { latency } from './scenarios/latency.ts';
-import { lifecycle } from './scenarios/lifecycle.ts';
-import { limits } from './scenarios/limits.ts';
-import { neighbours } from './scenarios/neighbours.ts';
-import { profile } from './scenarios/profile.ts';
-import { sidecar } from './scenarios/sidecar.ts';
-import { submit } from './scenarios/submit.ts';
+import { agents } from './scenarios/agents-scenario.ts';
+import { backlog } from './scenarios/backlog-scenario.ts';
+import { commits } from './scenarios/commits-scenario.ts';
+import { connections } from './scenarios/connections-scenario.ts';
+import { history } from './scenarios/history-scenario.ts';
+import { journal } from './scenarios/journal-scenario.ts';
+import { latency } from './scenarios/latency-scenario.ts';
+import { lifecycle } from './scenarios/lifecycle-scenario.ts';
+import { limits } from './scenarios/limits-scenario.ts';
+import { neighbours } from './scenarios/neighbours-scenario.ts';
+import { profile } from './scenarios/profile-scenario.ts';
+import { sidecar } from './scenarios/sidecar-scenario.ts';
+import { submit } from './scenarios/submit-scenario.ts';
 
 const SCENARIOS: readonly Scenario[] = [
   limits,

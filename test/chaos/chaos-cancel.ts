@@ -5,7 +5,7 @@
  */
 import { cancelRun } from './runs/cancel-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
 const SIGNAL_P99_MS = 200;

@@ -6,7 +6,7 @@
  */
 import { chaosPgRun } from './runs/chaos-pg-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
 const SHOWN = 30;

@@ -3,8 +3,8 @@ import t from 'tap';
 import { newAgent } from '../../core/domain/agent/agent.ts';
 import type { EventName, StoredEvent } from '../../core/domain/task/event.ts';
 import { aGeneration, anAgentId, anAssignedTask, aTaskId } from '../product/contracts/fixtures.ts';
-import { judge, type Evidence } from './rig/judge.ts';
-import { uptimeSeconds, type LedgerLine } from './rig/ledger.ts';
+import { judge, type Evidence } from './rig/chaos-judge.ts';
+import { uptimeSeconds, type LedgerLine } from './rig/chaos-ledger.ts';
 import { slopeOf } from './rig/slope.ts';
 import type { StoredTask } from './rig/stored.ts';
 

@@ -6,9 +6,9 @@
  */
 import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
-import { CHAOS_HUB_TIMING } from './rig/world.ts';
+import { CHAOS_HUB_TIMING } from './rig/chaos-world.ts';
 import { recoveryRun } from './runs/recovery-run.ts';
 
 const FIGURE = { tasks: 1_000_000, kills: 10 };

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Tally } from '../fuzz/hostile/tally.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { judgeRows, type RowLook } from './rig/rows.ts';
+import { judgeRows, type RowLook } from './rig/stored-rows.ts';
 import { DEEDS, idleBetween, NEIGHBOURS, type Tallies } from './soak/neighbour-kinds.ts';
 import { soakRun } from './runs/soak-run.ts';
 

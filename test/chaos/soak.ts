@@ -7,7 +7,7 @@
  * above that.
  */
 import { builtTree } from '../rig/built-tree.ts';
-import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { lowestOfEach, slopeOf, type Point, type Slope } from './rig/slope.ts';
 import type { Sample } from './rig/gauges.ts';

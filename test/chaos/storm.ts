@@ -6,7 +6,7 @@
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/figures.ts';
+import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { stormRun } from './runs/storm-run.ts';
 

@@ -6,9 +6,9 @@ import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
 import type { CallCount } from './rig/call-count.ts';
 import { DISK_FAULTS, type DiskFault } from './rig/disk.ts';
-import { judge } from './rig/judge.ts';
+import { judge } from './rig/faults-judge.ts';
 import { statementFaults, STORE_FAULTS, type StatementFaults, type StoreFault } from './rig/statement-faults.ts';
-import { World } from './rig/world.ts';
+import { World } from './rig/faults-world.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
 /** What fails and how; `lasting`: so does all after it, until the end of the story. */

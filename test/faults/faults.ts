@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import type { Outcome } from './faults-run.ts';
 import { faultsInProcesses } from './in-processes.ts';

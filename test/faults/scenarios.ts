@@ -3,8 +3,8 @@
  * why an attempt may be lost in it. A story goes on whatever is answered; who was not answered asks again at the end.
  */
 import type { Generation } from '../../core/domain/ids.ts';
-import type { Wanted } from './rig/judge.ts';
-import type { World } from './rig/world.ts';
+import type { Wanted } from './rig/faults-judge.ts';
+import type { World } from './rig/faults-world.ts';
 
 export interface Scenario extends Wanted {
   readonly name: string;

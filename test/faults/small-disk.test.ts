@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { makeWorld, type World } from '../apps/world.ts';
+import { makeWorld, type World } from '../apps/app-world.ts';
 
 const AGENT = [process.execPath, resolve(import.meta.dirname, 'in-place-agent.mjs')];
 /** How long what must happen by itself may take, on a busy machine. Milliseconds. */

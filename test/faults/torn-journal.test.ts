@@ -6,7 +6,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { EMPTY_JOURNAL } from '../../core/application/sidecar/state/journal-state.ts';
 import { emptyFolder, journalIn } from '../adapters/files/journal-file-place.ts';
 import { statementFaults } from './rig/statement-faults.ts';
-import { World } from './rig/world.ts';
+import { World } from './rig/faults-world.ts';
 
 t.setTimeout(120_000);
 

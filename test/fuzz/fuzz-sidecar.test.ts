@@ -1,6 +1,6 @@
 /** The short form of `npm run fuzz:sidecar`. Memory is for the long form. */
 import t from 'tap';
-import { sidecarFuzz } from './sidecar/run.ts';
+import { sidecarFuzz } from './sidecar/drive-doors.ts';
 
 t.setTimeout(120_000);
 

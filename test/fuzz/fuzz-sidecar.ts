@@ -3,9 +3,9 @@
  * with 1 unless nothing throws, each answer is a value within its bounds or a refusal of bounded length, no value takes over a
  * second of the processor, and memory is back within 64 MiB after a collection. README.md tells what is given where.
  */
-import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
-import { ONE_VALUE_MS, sidecarFuzz } from './sidecar/run.ts';
+import { ONE_VALUE_MS, sidecarFuzz } from './sidecar/drive-doors.ts';
 
 const FIGURE = { values: 10_000_000 };
 const MEMORY_MIB = 64;

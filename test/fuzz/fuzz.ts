@@ -5,7 +5,7 @@
  * every task that was acknowledged to them is there and completed. README.md tells what is sent.
  */
 import { builtTree } from '../rig/built-tree.ts';
-import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/figures.ts';
+import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { fuzzRun } from './fuzz-run.ts';
 

@@ -12,7 +12,7 @@ import { resultReader } from '../../adapters/results-files/result-reader.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import { EMPTY_JOURNAL, readJournalState } from '../../core/application/sidecar/state/journal-state.ts';
 import { reportFromFrame, type TaskFrame } from '../../core/application/hub/sessions/report-from-frame.ts';
-import { configSchema } from '../../core/config/schema.ts';
+import { configSchema } from '../../core/config/config-schema.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { AGENT_ID_PATTERN, isAgentId, isTaskId, TASK_ID_PATTERN } from '../../core/domain/ids.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';

@@ -8,7 +8,7 @@ import { emptySchema, engineDeps } from '../adapters/storage-places/postgres-sto
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { aGeneration, anAgent, anAgentId, anAssignedTask, aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
 import { gatesOn, QUICK_TO_TELL, queueOver, runPairs } from './pairs.ts';
-import { HUBS } from './world.ts';
+import { HUBS } from './locks-world.ts';
 
 const server = await postgresServer(QUICK_TO_TELL);
 t.teardown(() => server.end());

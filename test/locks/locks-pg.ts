@@ -4,7 +4,7 @@
  * order of locks, and no command failed.
  */
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { QUICK_TO_TELL, runPairs } from './pairs.ts';
 
 const FIGURE = { interleavings: 10_000 };

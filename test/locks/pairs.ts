@@ -20,7 +20,7 @@ import { engineDeps } from '../adapters/storage-places/postgres-storage-place.ts
 import type { PostgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { gatesOver, type Gates } from './interleaving.ts';
-import { COMMANDS, HUBS, worldAt } from './world.ts';
+import { COMMANDS, HUBS, worldAt } from './locks-world.ts';
 
 /** Settings of a server for these runs: a deadlock is found at once. */
 export const QUICK_TO_TELL = ['-c', 'fsync=off', '-c', 'deadlock_timeout=30ms'];

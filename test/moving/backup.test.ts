@@ -4,7 +4,7 @@ import path from 'node:path';
 import t from 'tap';
 import { emptyFolder, outside } from '../adapters/storage-places/sqlite-storage-place.ts';
 import { run, type Ran } from '../apps/cli/cli-world.ts';
-import { makeWorld } from '../apps/world.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 const world = await makeWorld(t, {
   storage: { name: 'sqlite', text: `sqlite({ file: 'hub.db' })` },

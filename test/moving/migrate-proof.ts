@@ -12,7 +12,7 @@ import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { outside } from '../adapters/storage-places/sqlite-storage-place.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/figures.ts';
+import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { plainDump } from './plain-dump.ts';
 import { fillStore } from './store-of-everything.ts';

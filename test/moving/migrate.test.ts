@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
-import { STAYING, tablesToCopy } from '../../adapters/storage-knex/move/table.ts';
+import { STAYING, tablesToCopy } from '../../adapters/storage-knex/move/stored-table.ts';
 import { placeAt } from '../../adapters/storage-knex/move/places.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { STATUSES } from '../../core/domain/task/task.ts';

@@ -11,7 +11,7 @@ import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
 import { copyOfTree, program, shell, temporaryFolder } from '../apps/pages/newcomer.ts';
 import { blocksOf, fileOf } from '../apps/pages/page-blocks.ts';
-import { freePort } from '../apps/world.ts';
+import { freePort } from '../apps/app-world.ts';
 
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 

@@ -14,12 +14,12 @@ const ENTRIES = [
     'apps/cli/main',
     'apps/entry/index',
     'apps/client/index',
-    'adapters/storage',
-    'adapters/transport',
+    'adapters/storages',
+    'adapters/transports',
     'plugins/runners',
     'plugins/plugin',
   ],
-  ...['test/chaos/points/hub', 'test/chaos/points/sidecar', 'test/chaos/pg/hub'],
+  ...['test/chaos/points/points-hub', 'test/chaos/points/points-sidecar', 'test/chaos/pg/pg-hub'],
 ];
 /** Packages that find files beside their own, and what they ask for when it is used. */
 const LEFT_ALONE = [

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import t from 'tap';
 import { builtTree } from '../rig/built-tree.ts';
 import type { CellEnd } from './folders/cell.ts';
-import { shortTable, wholeTable } from './folders/table.ts';
+import { shortTable, wholeTable } from './folders/cell-table.ts';
 
 /** Every operation at every path at every step, a thousand sidecars: `AGENTCOM_FOLDERS=whole`. */
 const IS_WHOLE = process.env['AGENTCOM_FOLDERS'] === 'whole';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocket, WebSocketServer } from 'ws';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
-import { makeWorld } from '../apps/world.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 const READ_ONLY_TYPES = ['hello', 'challenge', 'identify', 'identified'];
 

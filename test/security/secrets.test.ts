@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { v1Client } from '../apps/version1/version1-client.ts';
-import { makeWorld } from '../apps/world.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 const DEBUG = { AGENTCOM_LOG_LEVEL: 'debug' };
 /** What stands for the secrets of people: each in another place. */

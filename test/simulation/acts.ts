@@ -1,12 +1,12 @@
 /** Plays the acts of a plan in its world. */
 import type { KeptTask } from '../../adapters/storage-memory/memory-database.ts';
-import { placed } from './chance.ts';
+import { placed } from './seeded-chance.ts';
 import type { Clients } from './machines/clients.ts';
 import type { Machine } from './machines/simulated-machine.ts';
 import { playEdge } from './edge-acts.ts';
 import { EDGE_ACTS, type EdgeAct } from './edges.ts';
 import type { Act, ActKind } from './plan.ts';
-import type { World } from './world.ts';
+import type { World } from './sim-world.ts';
 
 const HOUR_MS = 3_600_000;
 

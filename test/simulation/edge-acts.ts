@@ -1,10 +1,10 @@
 /** Plays the acts that come from the edges of a world. */
-import { placed } from './chance.ts';
+import { placed } from './seeded-chance.ts';
 import type { Clients } from './machines/clients.ts';
 import type { EdgeAct } from './edges.ts';
 import { CRASH_STEPS, type Machine } from './machines/simulated-machine.ts';
 import { SidecarMachine } from './machines/sidecar-machine.ts';
-import type { World } from './world.ts';
+import type { World } from './sim-world.ts';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;

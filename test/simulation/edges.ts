@@ -3,8 +3,8 @@
  * step again and again, cloned data folders, hubs that meet at every lock, a model's service that is away, folders that
  * refuse, and a second sidecar on one folder. Drawn from choices of their own: worlds without them are what they are.
  */
-import type { Chance } from './chance.ts';
-import { chance } from './chance.ts';
+import type { Chance } from './seeded-chance.ts';
+import { chance } from './seeded-chance.ts';
 
 export interface HostilePlan {
   readonly agentId: string;

@@ -7,7 +7,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { planOf, type Plan } from './plan.ts';
 import { FULL_SEEDS, isGood, playMany } from './runner/play-many.ts';
 import { runPlan } from './runner/run-plan.ts';

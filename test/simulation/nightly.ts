@@ -3,7 +3,7 @@
  * class of faults was hardly met, or a bug was not found.
  */
 import { availableParallelism } from 'node:os';
-import { readOptions, sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { readOptions, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { huntAll } from './runner/hunt.ts';
 import { FULL_SEEDS, isGood, playMany } from './runner/play-many.ts';
 

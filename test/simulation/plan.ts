@@ -1,6 +1,6 @@
 /** What a seed stands for: a world, its faults, and the acts that are played in it. Plain JSON, so that it can be kept and cut down. */
 import { HUB_TIMING, SIDECAR_TIMING, type HubTiming, type SidecarTiming } from '../../core/config/times.ts';
-import { chance, type Chance } from './chance.ts';
+import { chance, type Chance } from './seeded-chance.ts';
 import { edgesOf, troublesOf, type EdgeActKind, type EdgePlan } from './edges.ts';
 
 export interface MachinePlan {

@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/figures.ts';
+import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { huntAll } from './runner/hunt.ts';
 
 const FULL_SEEDS = 2_000;

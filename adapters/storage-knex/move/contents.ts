@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Row } from '../engine.ts';
 import { COUNTS, type Side } from './side.ts';
-import type { Table } from './table.ts';
+import type { Table } from './stored-table.ts';
 
 /** Rows in memory at a time. A body has at most 256 KiB, an event some 16, so that this is at most some 64 MiB. */
 export const ROWS_AT_ONCE = 250;

@@ -5,7 +5,7 @@
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { digestsOf, lastEventOf, pagesOf, type PartDigest } from './contents.ts';
 import type { Place, Side, Target } from './side.ts';
-import { tablesToCopy, type Table } from './table.ts';
+import { tablesToCopy, type Table } from './stored-table.ts';
 
 export interface Move {
   readonly from: Place;

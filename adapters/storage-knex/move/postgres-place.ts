@@ -6,7 +6,7 @@ import { placeOf, type PostgresSettings } from '../postgres/options.ts';
 import { migratePostgres, verifyServer } from '../postgres/schema.ts';
 import { openPostgresSession, refuseNoStore, stepsIn, tablesOf, type PostgresSession } from '../postgres/session.ts';
 import { columnNames, pageText, type Place, type Side, type SideText, type Target } from './side.ts';
-import { STAYING, type Column, type Table } from './table.ts';
+import { STAYING, type Column, type Table } from './stored-table.ts';
 import { targetExists } from './target-exists.ts';
 
 export interface PostgresPlaceDeps {

@@ -1,6 +1,6 @@
 /** One of the two databases of a move. Whoever has one has it alone: no hub uses it until `close`. */
 import type { Row } from '../engine.ts';
-import type { Column, Table } from './table.ts';
+import type { Column, Table } from './stored-table.ts';
 
 export interface Side {
   /** As people may see it. */

@@ -11,7 +11,7 @@ import { cannotOpen, prepareSqliteFiles, type SqliteFiles } from '../sqlite/file
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { claimSqliteFile, isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { columnNames, pageText, type Place, type Side, type SideText, type Target } from './side.ts';
-import { STAYING, type Table } from './table.ts';
+import { STAYING, type Table } from './stored-table.ts';
 import { targetExists } from './target-exists.ts';
 
 const BUSY_MS = 5_000;

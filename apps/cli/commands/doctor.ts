@@ -1,11 +1,11 @@
 /** `agentcom doctor`: what is wrong with what the config names, and what to do about it. Reads only. */
 import type { Command } from 'commander';
-import type { Action, Context } from '../context.ts';
-import { cureOf } from '../doctor/cures.ts';
+import type { Action, Context } from '../cli-context.ts';
+import { cureOf } from '../doctor/advice.ts';
 import { examineAgent } from '../doctor/examine-agent.ts';
 import { examine, type Examined, type Finding } from '../doctor/examine.ts';
 import { EXIT_DAMAGED } from '../exit-codes.ts';
-import { dateAndTime } from '../output/times.ts';
+import { dateAndTime } from '../output/time-text.ts';
 
 /** Findings of one kind that are told one by one; the rest is counted. */
 const TOLD_OF_A_KIND = 20;

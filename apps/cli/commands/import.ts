@@ -3,9 +3,9 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import type { Action, Context } from '../context.ts';
+import type { Action, Context } from '../cli-context.ts';
 import { IMPORT_TASKS_MAX, planImport, tasksIn, type ImportPlan, type LeftOut } from '../moving-in/field-tasks.ts';
-import type { Surroundings } from '../surroundings.ts';
+import type { Surroundings } from '../cli-environment.ts';
 
 /** One file of an import, bytes. */
 const FILE_BYTES_MAX = 67_108_864;

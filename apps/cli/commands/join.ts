@@ -7,7 +7,7 @@ import { isLoopback } from '../../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { makeDataDir, writeSecretFile } from '../../data-dir.ts';
 import { enrolAt } from '../../enrol.ts';
-import type { Action, Context } from '../context.ts';
+import type { Action, Context } from '../cli-context.ts';
 import { collect } from '../parse.ts';
 
 interface JoinOptions {

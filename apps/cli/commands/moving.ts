@@ -5,7 +5,7 @@ import type { StorageChoice } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
-import type { Action, Context } from '../context.ts';
+import type { Action, Context } from '../cli-context.ts';
 
 /** Between two words about how far it is. */
 const PROGRESS_EACH_MS = 100;

@@ -4,9 +4,9 @@ import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import type { Action, Context } from '../context.ts';
+import type { Action, Context } from '../cli-context.ts';
 import { parseJsonValue, parsePercent, parseWhole } from '../parse.ts';
-import { agentFiles } from '../report/agent-files.ts';
+import { agentFiles } from '../report/agent-report-files.ts';
 
 interface ProgressOptions {
   readonly percent?: number;

@@ -8,7 +8,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import type { DoctorCheck } from './cures.ts';
+import type { DoctorCheck } from './advice.ts';
 import { examineMachine } from './examine-machine.ts';
 
 export interface Finding {

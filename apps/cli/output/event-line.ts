@@ -1,6 +1,6 @@
 /** An event of a task as one line. */
 import type { Colour, Output } from './output.ts';
-import { timeOfDay } from './times.ts';
+import { timeOfDay } from './time-text.ts';
 
 /** What the API says of an event, in the stream and in a task's history. */
 export type EventData = Readonly<Record<string, unknown>>;

@@ -1,8 +1,8 @@
 /** How commands say things: tables and sentences for people, JSON for programs. Standard output is the answer alone. */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import type { Surroundings } from '../surroundings.ts';
+import type { Surroundings } from '../cli-environment.ts';
 import { printable, printableJson, printableLines } from './printable.ts';
-import { tableLines, type Column } from './table.ts';
+import { tableLines, type Column } from './text-table.ts';
 
 export type Colour = 'green' | 'red' | 'yellow' | 'grey' | 'bold';
 const CODES: Readonly<Record<Colour, number>> = { green: 32, red: 31, yellow: 33, grey: 90, bold: 1 };

@@ -1,6 +1,6 @@
 /** How a task ended, in one line. */
 import type { TaskDetail } from '../../client/index.ts';
-import { duration } from './times.ts';
+import { duration } from './time-text.ts';
 
 export function taskOutcome(task: TaskDetail): string {
   const took = `after ${duration(task.updated_at - task.created_at)}`;

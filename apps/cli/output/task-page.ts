@@ -3,7 +3,7 @@ import type { AttemptJson, ModelUsageJson, TaskDetail } from '../../client/index
 import { tellEvent, type EventData } from './event-line.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
-import { dateAndTime } from './times.ts';
+import { dateAndTime } from './time-text.ts';
 
 const LABEL_CHARACTERS = 14;
 const STDERR_LINES = 20;

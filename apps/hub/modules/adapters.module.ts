@@ -1,7 +1,7 @@
 /** The adapters that the config chose. Their packages are loaded here and not before. */
 import { ContainerModule } from 'inversify';
 import type { ResolvedHubConfig } from '../../../core/config/config.ts';
-import { TOKENS } from '../../tokens.ts';
+import { TOKENS } from '../../container-tokens.ts';
 
 export const adaptersModule = (config: ResolvedHubConfig): ContainerModule =>
   new ContainerModule(({ bind }) => {

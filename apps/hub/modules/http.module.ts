@@ -2,9 +2,9 @@
 import { ContainerModule } from 'inversify';
 import { httpApi } from '../../../adapters/http/api.ts';
 import { VERSION } from '../../version.ts';
-import { TOKENS } from '../../tokens.ts';
+import { TOKENS } from '../../container-tokens.ts';
 import { allowedOrigins } from '../origins.ts';
-import { hubSecrets } from '../secrets.ts';
+import { hubSecrets } from '../hub-secrets.ts';
 import { hubUrls } from '../urls.ts';
 
 export const httpModule = (): ContainerModule =>

@@ -1,7 +1,7 @@
 /** The hub. */
 import { ContainerModule } from 'inversify';
 import { createHub } from '../../../core/application/hub/hub.ts';
-import { TOKENS } from '../../tokens.ts';
+import { TOKENS } from '../../container-tokens.ts';
 import { allowedOrigins } from '../origins.ts';
 
 export const hubModule = (): ContainerModule =>

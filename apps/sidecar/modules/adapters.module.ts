@@ -4,7 +4,7 @@ import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
-import { TOKENS } from '../../tokens.ts';
+import { TOKENS } from '../../container-tokens.ts';
 
 /** `baseDir`: the folder of the config file, which programs and folders of the runner are relative to. */
 export const adaptersModule = (config: ResolvedSidecarConfig, baseDir: string): ContainerModule =>

@@ -1,7 +1,7 @@
 /** The sidecar itself, over its ports. */
 import { ContainerModule } from 'inversify';
 import { createSidecar } from '../../../core/application/sidecar/sidecar.ts';
-import { TOKENS } from '../../tokens.ts';
+import { TOKENS } from '../../container-tokens.ts';
 
 /** `secrets`: blotted out of all that the agent says. */
 export const coreModule = (token: string, secrets: readonly string[]): ContainerModule =>

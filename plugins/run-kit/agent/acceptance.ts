@@ -1,6 +1,6 @@
 /** Ends that are a failure, unless the task says that they count as its result: `accept` of a submit. */
 import { ACCEPTABLE, type Acceptable } from '../../../core/domain/task/task.ts';
-import { objectOf } from './said.ts';
+import { objectOf } from './parsed-fields.ts';
 
 /** What the task gets where it takes all that the end is. */
 export interface AcceptableEnd {

@@ -7,7 +7,7 @@ import type { Log } from '../../../core/ports/log.ts';
 import type { FailureCause, WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Emit } from '../events/wake-events.ts';
 import { acceptedBy } from './acceptance.ts';
-import { agentEars, type AgentEars } from './agent-ears.ts';
+import { agentEars, type AgentEars } from './output-listener.ts';
 import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';
 import { withCure, type Cures } from './cures.ts';
 import type { AgentDialect, Session, Verdict } from './dialect.ts';

@@ -1,6 +1,6 @@
 /** What a runner of an agent program needs beside the rest of the run kit. */
 export { shortAnswer, type AcceptableEnd, type ShortAnswer } from './acceptance.ts';
-export { agentEars, type AgentEars, type AgentEarsOptions, type AgentTimes } from './agent-ears.ts';
+export { agentEars, type AgentEars, type AgentEarsOptions, type AgentTimes } from './output-listener.ts';
 export {
   agentOptionProblems,
   argvOf,
@@ -48,8 +48,18 @@ export {
   type WordlessEnd,
 } from './dialect.ts';
 export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type ServiceAnswer } from './service-answer.ts';
-export { sumOfUsage, usageByModel, withModelUsage } from './usage.ts';
-export { amountOf, countOf, inWords, itemsOf, MESSAGE_CHARACTERS_MAX, messageFields, objectOf, textOf, withPiece } from './said.ts';
+export { sumOfUsage, usageByModel, withModelUsage } from './sum-usage.ts';
+export {
+  amountOf,
+  countOf,
+  inWords,
+  itemsOf,
+  MESSAGE_CHARACTERS_MAX,
+  messageFields,
+  objectOf,
+  textOf,
+  withPiece,
+} from './parsed-fields.ts';
 export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
 export { CLAUDE_VARIABLES, CODEX_VARIABLES, GEMINI_VARIABLES } from './program-variables.ts';
 export { checkClaudeSettings } from './claude-settings.ts';

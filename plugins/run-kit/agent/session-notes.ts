@@ -9,7 +9,7 @@ import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Session, SessionTotals } from './dialect.ts';
-import { amountOf, objectOf, textOf } from './said.ts';
+import { amountOf, objectOf, textOf } from './parsed-fields.ts';
 
 /** Notes that are kept; the oldest go first. */
 const NOTES_MAX = 1_000;

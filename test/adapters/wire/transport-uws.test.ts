@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
-import { uws } from '../../../adapters/transport.ts';
+import { uws } from '../../../adapters/transports.ts';
 import { loadUws, type UwsPackage } from '../../../adapters/transport-uws/uws-package.ts';
 import { uwsTransport } from '../../../adapters/transport-uws/uws-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { WebSocket } from 'ws';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
-import { ws, type WsOptions } from '../../../adapters/transport.ts';
+import { ws, type WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';

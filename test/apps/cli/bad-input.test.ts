@@ -15,10 +15,10 @@ import { BAD_PROGRAMS, CONFIG_IMPORTS, type BadProgram } from './bad-programs.ts
 import { any, fill } from '../version1/frame-template.ts';
 import { programEnd, type ProgramEnd } from '../process/program-end.ts';
 import { v1Client, type Frame, type V1Client } from '../version1/version1-client.ts';
-import { uws, ws } from '../../../adapters/transport.ts';
+import { uws, ws } from '../../../adapters/transports.ts';
 import type { TransportChoice } from '../../../core/config/config.ts';
 import { adaptersAsked } from '../adapters-under-test.ts';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 const CHOICES: Readonly<Record<string, () => TransportChoice>> = { ws, uws };
 

@@ -1,7 +1,7 @@
 /** The commands about agents and tokens, against a real HTTP server that records what it is asked. */
 import t from 'tap';
 import type { AgentJson } from '../../../apps/client/index.ts';
-import { seenText } from '../../../apps/cli/commands/agents.ts';
+import { seenText } from '../../../apps/cli/commands/agent-commands.ts';
 import { testHub } from './cli-world.ts';
 
 const ID = 'task-00000000000000aa';

@@ -3,7 +3,7 @@ import { symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { run, testHub } from '../cli/cli-world.ts';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 t.setTimeout(120_000);
 

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import type { HistoryEntry } from '../../../apps/client/index.ts';
 import { endsOf, isGone, lives, neverTwice } from './ledger-rules.ts';
 import { tcpProxy } from './tcp-proxy.ts';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 const UNDISTURBED = ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'];
 

@@ -4,7 +4,7 @@ import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../../apps/client/index.ts';
 import { hubClient } from '../../../apps/client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { Program, World } from '../world.ts';
+import type { Program, World } from '../app-world.ts';
 
 /** One submit, or one bulk of several tasks: each task's description names it and stands nowhere else. */
 export interface Submit {

@@ -8,7 +8,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { durabilityRun } from './durability-run.ts';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 const IN_FLIGHT = 32;
 

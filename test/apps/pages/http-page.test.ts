@@ -7,7 +7,7 @@ import { ROOT } from '../../architecture/cruise.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { program, shell, temporaryFolder } from './newcomer.ts';
 import { blocksOf } from './page-blocks.ts';
-import { freePort } from '../world.ts';
+import { freePort } from '../app-world.ts';
 
 const BIN = builtTree().bin;
 const hasCurl = spawnSync('curl', ['--version']).status === 0;

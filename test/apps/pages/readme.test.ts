@@ -15,7 +15,7 @@ import { all } from '../../product/contracts/runner/wake-runner.contract.ts';
 import { runWorld, type RunWorld } from '../../plugins/run-world.ts';
 import { copyOfTree, program, shell, temporaryFolder } from './newcomer.ts';
 import { blocksOf, fileOf, readPage } from './page-blocks.ts';
-import { freePort } from '../world.ts';
+import { freePort } from '../app-world.ts';
 
 /** The commands that a run of this test cannot repeat, since it is part of them: `.ci/run` runs each. */
 const RUN_BY_CI = ['npm ci', 'npm run quickstart', 'npm test', 'npm run test:packed'];

@@ -70,7 +70,7 @@ t.test('the same text works in a foreign folder, with the very modules of this p
   t.equal(found.config.sidecar?.agentId, 'far-1');
   const named = await loadConfigFile({ cwd: ROOT, configFile: join(folder, 'agentcom.config.ts') });
   t.equal(named.config.baseDir, folder, 'the folder of the file counts, not the current one');
-  const { sqlite } = await import('../../../adapters/storage.ts');
+  const { sqlite } = await import('../../../adapters/storages.ts');
   const probe = await foreignFolder(t, {
     'agentcom.config.mjs': `import { sqlite } from 'agentcom/storage'; globalThis.agentcomProbe = sqlite; export default {};`,
   });

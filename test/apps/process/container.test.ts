@@ -9,7 +9,7 @@ import { hubContainer } from '../../../apps/hub/main.ts';
 import { hubServices } from '../../../apps/hub/services.ts';
 import { configText, STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../../apps/quickstart/config-text.ts';
 import { sidecarContainer } from '../../../apps/sidecar/main.ts';
-import { TOKENS } from '../../../apps/tokens.ts';
+import { TOKENS } from '../../../apps/container-tokens.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { ROOT } from '../../architecture/cruise.ts';
 import { withUws } from '../../adapters/wire/uws-native.ts';

@@ -1,6 +1,6 @@
 /** A hub that keeps nothing says so: at its start, and to whoever asks. */
 import t from 'tap';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 t.test('on memory() a hub works, says that it keeps nothing, and keeps nothing', async (t) => {
   const world = await makeWorld(t, { storage: { name: 'memory', text: 'memory()' } });

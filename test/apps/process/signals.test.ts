@@ -1,6 +1,6 @@
 /** A terminal that is closed (SIGHUP) stops a hub or a sidecar as SIGTERM does: it ends by itself, with 0, and what runs goes on. */
 import t from 'tap';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 t.test('SIGHUP stops hub and sidecar in order, and a running agent is found again', async (t) => {
   const world = await makeWorld(t, { hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 } });

@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert/strict';
 import { fill, A_TIME, known } from './frame-template.ts';
 import type { Row } from './version1-table.ts';
 import { v1Client, type Frame, type V1Client, type V1ClientOptions } from './version1-client.ts';
-import type { World } from '../world.ts';
+import type { World } from '../app-world.ts';
 
 const UNKNOWN_TASK = 'task-00000000000000ff';
 

@@ -10,7 +10,7 @@ import type { Frame } from './version1-client.ts';
 import { ASSIGN, comes, field, identifyFrame, says } from './version1-field.ts';
 import { TASK_ROWS, type Row } from './version1-table.ts';
 import { FIRST_FRAMES, LATER_FRAMES, MESSAGE_ID, TALK, WITHIN_A_MINUTE } from './version1-words.ts';
-import { makeWorld } from '../world.ts';
+import { makeWorld } from '../app-world.ts';
 
 // What is given back stays where it is, so that no row meets an assignment that it did not ask for.
 const world = await makeWorld(t, {

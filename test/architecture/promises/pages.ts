@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ROOT } from '../cruise.ts';
 import { THREATS } from '../../security/threats.ts';
 import { MUTANTS } from '../../simulation/runner/mutants.ts';
-import { FIGURES } from './figures.ts';
+import { FIGURES } from './result-figures.ts';
 import { PLANTED_FAULTS } from './planted-faults.ts';
 import { taggedTests } from './tagged-tests.ts';
 

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { say, sayMachine, thisMachine, writeFigures } from '../../chaos/rig/figures.ts';
+import { say, sayMachine, thisMachine, writeFigures } from '../../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { ROOT } from '../cruise.ts';
 import { plantedTree, type PlantedTree } from './plant.ts';

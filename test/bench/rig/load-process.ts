@@ -1,7 +1,7 @@
 /** The process that makes the load, as who measures holds it. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import type { Asked, Told, Work } from '../load/main.ts';
 

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { ROOT } from '../../architecture/cruise.ts';
 import { requireKnown } from '../../apps/adapters-under-test.ts';
 import { STORAGES, TRANSPORTS } from '../../../apps/quickstart/config-text.ts';
-import { DEFAULT_PAIR, isDefault } from './bench.ts';
+import { DEFAULT_PAIR, isDefault } from './bench-rig.ts';
 import type { Pair } from './result.ts';
 
 export interface BenchOptions {

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
-import { say } from '../../chaos/rig/figures.ts';
+import { say } from '../../chaos/rig/chaos-figures.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
-import type { KeptProfile } from './profile.ts';
+import type { KeptProfile } from './profiler.ts';
 import { median, partsOf, round, type Result } from './result.ts';
 import { judged } from './targets.ts';
 

@@ -1,7 +1,7 @@
 /** A hub under a supervisor: started again whenever it ends, with a clock that is off otherwise each time. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Program, ProgramEnd } from '../rig/program.ts';
+import type { Program, ProgramEnd } from '../rig/chaos-program.ts';
 
 export interface KeptHub {
   isReady(): boolean;

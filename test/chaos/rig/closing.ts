@@ -1,9 +1,9 @@
 /** The end of a run: all comes to rest, is stopped as an operator does it, and is judged. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FaultLog, Kept, KeptSidecar } from './faults.ts';
-import { judge, type Evidence, type Verdict } from './judge.ts';
+import type { FaultLog, Kept, KeptSidecar } from './chaos-faults.ts';
+import { judge, type Evidence, type Verdict } from './chaos-judge.ts';
 import type { StreamReader, Submitter } from './told.ts';
-import type { ChaosWorld } from './world.ts';
+import type { ChaosWorld } from './chaos-world.ts';
 
 const SETTLED_WITHIN_MS = 60_000;
 const LOOK_MS = 200;

@@ -8,7 +8,7 @@ import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
 import { newAgent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
-import type { ChaosWorld } from './world.ts';
+import type { ChaosWorld } from './chaos-world.ts';
 
 /** Agents and tokens in one transaction. */
 const ENROLLED_AT_ONCE = 500;

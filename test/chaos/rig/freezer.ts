@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 
 const FREEZER = '/sys/fs/cgroup/freezer';
 

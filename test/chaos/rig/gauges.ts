@@ -1,7 +1,7 @@
 /** Looks each second at what processes take: memory, open files, the lateness of a loop. */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { statOf } from './ledger.ts';
+import { statOf } from './chaos-ledger.ts';
 
 export interface Sample {
   readonly atMs: number;

@@ -7,7 +7,7 @@ import { hubContainer } from '../../../apps/hub/main.ts';
 import { hubServices } from '../../../apps/hub/services.ts';
 import { programLog } from '../../../apps/program-log.ts';
 import { runProgram } from '../../../apps/run-program.ts';
-import { TOKENS } from '../../../apps/tokens.ts';
+import { TOKENS } from '../../../apps/container-tokens.ts';
 
 /** Runs the hub of the config file named on the command line. `change` rebinds what it likes before anything starts. */
 export async function runHubWith(change: (container: Container) => Promise<void>): Promise<void> {

@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
-import type { LightSetting } from '../soak/light-sidecars.ts';
-import { startProgram, type Program } from './program.ts';
-import type { ChaosWorld } from './world.ts';
+import type { LightSetting } from '../soak/soak-sidecars.ts';
+import { startProgram, type Program } from './chaos-program.ts';
+import type { ChaosWorld } from './chaos-world.ts';
 
 /** Loopback addresses to call from. */
 const SOURCES = 8;
@@ -43,7 +43,7 @@ export function startLight(
   const setting: LightSetting = { ports: [world.hubPort], sidecars, capabilities, sources: SOURCES, countFile };
   writeFileSync(countFile, '');
   writeFileSync(settingFile, JSON.stringify(setting), { mode: 0o600 });
-  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), settingFile];
+  const args = [tree.compiled('test/chaos/soak/soak-sidecars.ts'), settingFile];
   const program = startProgram({ args, cwd: world.dir, logFile: world.logOf('light'), env: { AGENTCOM_LOG_LEVEL: 'warn' } });
   t.teardown(async () => void (await program.kill('SIGKILL')));
   const last = (): readonly [number, number] => {

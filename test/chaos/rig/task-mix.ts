@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { TestEnd } from '../../apps/world.ts';
-import type { Evidence } from './judge.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
+import type { Evidence } from './chaos-judge.ts';
 import { mayPass, readStream, submitter, type StreamReader, type Submitter } from './told.ts';
-import type { ChaosWorld } from './world.ts';
+import type { ChaosWorld } from './chaos-world.ts';
 
 export interface TaskMix {
   readonly told: Submitter;

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryEntry } from '../../../apps/client/index.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { freezer } from '../rig/freezer.ts';
-import { isAlive, statOf } from '../rig/ledger.ts';
-import { makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
+import { isAlive, statOf } from '../rig/chaos-ledger.ts';
+import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface CancelOptions {
   readonly tree: BuiltTree;

@@ -3,16 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../../apps/client/index.ts';
 import { postgresServer, type PostgresPower } from '../../adapters/storage-places/postgres-server.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { keepHub, type KeptHub } from '../pg/kept-hub.ts';
 import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
-import { keepSidecar } from '../rig/faults.ts';
-import type { Absence, Verdict } from '../rig/judge.ts';
+import { keepSidecar } from '../rig/chaos-faults.ts';
+import type { Absence, Verdict } from '../rig/chaos-judge.ts';
 import { shuffled } from '../rig/shuffled.ts';
 import { submitAll } from '../rig/submit-all.ts';
 import { readStream, submitter } from '../rig/told.ts';
-import { makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
+import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface ChaosPgCounts {
   readonly tasks: number;
@@ -49,7 +49,7 @@ export interface ChaosPgOutcome {
 
 type FaultKind = 'kill' | 'drain' | 'restart';
 
-const HUB_PROGRAM = 'test/chaos/pg/hub.ts';
+const HUB_PROGRAM = 'test/chaos/pg/pg-hub.ts';
 const SLOTS = 2;
 const SUBMITTERS = 6;
 /** Faults are done while tasks up to this share are completed, so that the last ones find work going on. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../../apps/durability/tcp-proxy.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import {
   doFault,
@@ -13,14 +13,14 @@ import {
   type FaultLog,
   type FaultParts,
   type Line,
-} from '../rig/faults.ts';
+} from '../rig/chaos-faults.ts';
 import { bytesOf, eachSecond, readLag, sampleOf } from '../rig/gauges.ts';
 import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
-import type { Verdict } from '../rig/judge.ts';
+import type { Verdict } from '../rig/chaos-judge.ts';
 import { readStream, submitter } from '../rig/told.ts';
 import { shuffled } from '../rig/shuffled.ts';
 import { submitAll } from '../rig/submit-all.ts';
-import { makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
+import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface ChaosCounts {
   readonly tasks: number;

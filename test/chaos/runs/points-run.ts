@@ -7,14 +7,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
-import { keepRunning, keepSidecar, type Kept, type KeptSidecar } from '../rig/faults.ts';
-import type { Absence, Verdict } from '../rig/judge.ts';
+import { keepRunning, keepSidecar, type Kept, type KeptSidecar } from '../rig/chaos-faults.ts';
+import type { Absence, Verdict } from '../rig/chaos-judge.ts';
 import { mixOfTasks, type TaskMix } from '../rig/task-mix.ts';
 import { shuffled } from '../rig/shuffled.ts';
-import { makeChaosWorld } from '../rig/world.ts';
+import { makeChaosWorld } from '../rig/chaos-world.ts';
 
 export interface PointsOptions {
   readonly tree: BuiltTree;
@@ -46,8 +46,8 @@ export interface PointsOutcome {
   readonly seconds: number;
 }
 
-const HUB_PROGRAM = 'test/chaos/points/hub.ts';
-const SIDECAR_PROGRAM = 'test/chaos/points/sidecar.ts';
+const HUB_PROGRAM = 'test/chaos/points/points-hub.ts';
+const SIDECAR_PROGRAM = 'test/chaos/points/points-sidecar.ts';
 const SIDECARS = 4;
 const SLOTS = 4;
 /** A step that comes again and again is not always killed at its first time. */

@@ -7,15 +7,15 @@ import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { Status } from '../../../core/domain/task/task.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { inStore } from '../rig/filled-store.ts';
 import { fillTasks } from '../rig/filled-tasks.ts';
 import { bytesOf, cpuMsOf, sampleOf } from '../rig/gauges.ts';
-import { isAlive } from '../rig/ledger.ts';
-import type { Program } from '../rig/program.ts';
+import { isAlive } from '../rig/chaos-ledger.ts';
+import type { Program } from '../rig/chaos-program.ts';
 import { mayPass } from '../rig/told.ts';
-import { CHAOS_HUB_TIMING, makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
+import { CHAOS_HUB_TIMING, makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface RecoveryOptions {
   readonly tree: BuiltTree;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../../apps/durability/tcp-proxy.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import {
   doFault,
@@ -16,14 +16,14 @@ import {
   type FaultLog,
   type FaultParts,
   type Line,
-} from '../rig/faults.ts';
+} from '../rig/chaos-faults.ts';
 import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from '../rig/gauges.ts';
 import { judgeLog } from '../rig/hub-log.ts';
-import { startProgram, type Program } from '../rig/program.ts';
+import { startProgram, type Program } from '../rig/chaos-program.ts';
 import { readStream, submitter, type Submitter } from '../rig/told.ts';
-import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from '../rig/rows.ts';
-import { MALLOC, makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
-import type { LightSetting } from '../soak/light-sidecars.ts';
+import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from '../rig/stored-rows.ts';
+import { MALLOC, makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
+import type { LightSetting } from '../soak/soak-sidecars.ts';
 import type { Tallies } from '../soak/neighbour-kinds.ts';
 import { HOSTILE_AGENTS, HOSTILE_OPEN_MAX, neighbourTokens, startNeighbours } from '../soak/start-neighbours.ts';
 import { AGENT_DEEDS, startWatched } from '../soak/watched-sidecars.ts';
@@ -282,7 +282,7 @@ export async function startLight(
   const file = join(world.dir, 'light.json');
   const setting: LightSetting = { ports, sidecars, sources: 1, countFile: null };
   writeFileSync(file, JSON.stringify(setting), { mode: 0o600 });
-  const args = [tree.compiled('test/chaos/soak/light-sidecars.ts'), file];
+  const args = [tree.compiled('test/chaos/soak/soak-sidecars.ts'), file];
   const program = startProgram({ args, cwd: world.dir, logFile: world.logOf('light') });
   t.teardown(async () => void (await program.kill('SIGKILL')));
   return program;

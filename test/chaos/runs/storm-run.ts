@@ -3,13 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { cpuMsOf, eachSecond, readLag, sampleOf } from '../rig/gauges.ts';
 import { enrolMany, inStore } from '../rig/filled-store.ts';
 import { listening, needFiles, startLight } from '../rig/light-process.ts';
 import { readStored } from '../rig/stored.ts';
-import { makeChaosWorld, type ChaosWorld } from '../rig/world.ts';
+import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface StormOptions {
   readonly tree: BuiltTree;

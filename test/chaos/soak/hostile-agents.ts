@@ -1,7 +1,15 @@
 /** Hostile agents of a soak: each is a turn that its loop plays again and again. */
-import { connect, identified, liar, type HostileAgent, type Peer, type SocketDeps, type Target } from '../../fuzz/hostile/sockets.ts';
+import {
+  connect,
+  identified,
+  liar,
+  type HostileAgent,
+  type Peer,
+  type SocketDeps,
+  type Target,
+} from '../../fuzz/hostile/hostile-sockets.ts';
 import type { TaskId, Generation } from '../../../core/domain/ids.ts';
-import type { Chance } from '../../simulation/chance.ts';
+import type { Chance } from '../../simulation/seeded-chance.ts';
 import { oddFrame, REPORTS, reportFrames, type Named } from '../../simulation/agents/hostile-words.ts';
 import { DEEDS, HOSTILE_CAPABILITY } from './neighbour-kinds.ts';
 

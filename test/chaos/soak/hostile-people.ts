@@ -1,7 +1,7 @@
 /** Hostile submitters, viewers and strangers of a soak: each is a turn that its loop plays again and again. */
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Targets } from '../../fuzz/hostile/sockets.ts';
+import type { Targets } from '../../fuzz/hostile/hostile-sockets.ts';
 import type { Tallying } from '../../fuzz/hostile/tally.ts';
 import { bareSocket, type Asker, type Sender } from './ask.ts';
 import { DEEDS, DEPENDENTS, HOSTILE_CAPABILITY, REQUIREMENTS } from './neighbour-kinds.ts';

@@ -5,10 +5,10 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import type { TestEnd } from '../../apps/world.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
-import type { Hostile } from '../rig/rows.ts';
-import type { ChaosWorld } from '../rig/world.ts';
+import type { Hostile } from '../rig/stored-rows.ts';
+import type { ChaosWorld } from '../rig/chaos-world.ts';
 import {
   CRASHES_AT_ONCE,
   DEPENDENTS,
@@ -79,7 +79,7 @@ export function startNeighbours(t: TestEnd, world: ChaosWorld, tree: BuiltTree, 
   writeFileSync(file, JSON.stringify(orders), { mode: 0o600 });
   const logFile = world.logOf('neighbours');
   const log = openSync(logFile, 'a');
-  const child = spawn(process.execPath, [tree.compiled('test/chaos/soak/neighbours.ts'), file], { stdio: ['ignore', 'pipe', log] });
+  const child = spawn(process.execPath, [tree.compiled('test/chaos/soak/soak-neighbours.ts'), file], { stdio: ['ignore', 'pipe', log] });
   closeSync(log);
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   t.teardown(async () => {

@@ -1,10 +1,10 @@
 /** Sidecars whose agents harm them, and that nobody kills: what is watched is their memory and their files. */
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, type Dirent } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { TestEnd } from '../../apps/world.ts';
-import { keepSidecar, type KeptSidecar } from '../rig/faults.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
+import { keepSidecar, type KeptSidecar } from '../rig/chaos-faults.ts';
 import { sampleOf, type Sample } from '../rig/gauges.ts';
-import { loopLagTo, MALLOC, type ChaosWorld } from '../rig/world.ts';
+import { loopLagTo, MALLOC, type ChaosWorld } from '../rig/chaos-world.ts';
 
 /** What hostile-agent.sh does; a run of an hour does each of them. */
 export const AGENT_DEEDS = 13;

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { BLOT, blotted, blottedLog, blotter, SECRETS_MAX } from '../../../core/application/sidecar/engine/redact-secrets.ts';
-import { secretsOf } from '../../../apps/sidecar/secrets.ts';
+import { secretsOf } from '../../../apps/sidecar/sidecar-secrets.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import { named, pathsOf } from './rig/stage.ts';
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chooser } from './choose.ts';
 import { requester, type HostileToken } from './requests.ts';
-import { deaf, framePools, impatient, liar, stranger, type HostileAgent, type SocketDeps, type Targets } from './sockets.ts';
+import { deaf, framePools, impatient, liar, stranger, type HostileAgent, type SocketDeps, type Targets } from './hostile-sockets.ts';
 import { tallying } from './tally.ts';
 
 export interface Orders {

@@ -10,7 +10,7 @@ import { httpBodySchemas } from '../../../core/protocol/http-bodies.ts';
 import { MARKS } from './frame-texts.ts';
 import { awkward, fitting, oneWrong, structured } from './from-schema.ts';
 import type { Chooser } from './choose.ts';
-import type { Targets } from './sockets.ts';
+import type { Targets } from './hostile-sockets.ts';
 import type { Tallying } from './tally.ts';
 
 /** Addresses whose connections are kept, so that not each request opens one. */

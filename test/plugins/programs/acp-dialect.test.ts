@@ -6,7 +6,7 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { acpDialect, type AcpDialectOptions } from '../../../plugins/acp/dialect.ts';
 import { acpStream } from '../../../plugins/acp/stream.ts';
 import { messageReader } from '../../../plugins/acp/messages.ts';
-import { tokensOf } from '../../../plugins/acp/usage.ts';
+import { tokensOf } from '../../../plugins/acp/program-usage.ts';
 import { answerOf } from '../../../plugins/acp/permission.ts';
 import type { SaidObject, Session } from '../../../plugins/plugin.ts';
 import { read, saying, type Reading } from './recording.ts';

@@ -5,7 +5,7 @@ import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
 import { codexDialect } from '../../../plugins/codex/dialect.ts';
 import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
 import type { AgentDialect } from '../../../plugins/plugin.ts';
-import { agentEars } from '../../../plugins/run-kit/agent/agent-ears.ts';
+import { agentEars } from '../../../plugins/run-kit/agent/output-listener.ts';
 
 const earsOf = <State>(dialect: AgentDialect<State>) =>
   agentEars({

@@ -3,12 +3,12 @@ import { scriptedRunner, type ScriptedRunner } from '../../product/twins/runner-
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { agentScript } from './simulated-agents.ts';
-import { placed, type Chance } from '../chance.ts';
+import { placed, type Chance } from '../seeded-chance.ts';
 import { isOddWord, mischiefScript, type Breaking } from './mischief.ts';
 import { hugeScript } from './huge-words.ts';
 import type { Life } from '../runner/world-life.ts';
 import { awayScript } from './service-away.ts';
-import type { Surroundings } from '../machines/surroundings.ts';
+import type { Surroundings } from '../machines/simulated-surroundings.ts';
 
 /** Of looks whether the agents of a machine could run, as a share of its bad agents. */
 const CHECKS_FAIL = 0.2;

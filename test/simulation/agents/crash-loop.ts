@@ -1,7 +1,7 @@
 /** A sidecar that dies each time at one step of an assignment, and is back after a while. */
 import type { Life } from '../runner/world-life.ts';
 import type { CrashLoop, CrashStep } from '../machines/simulated-machine.ts';
-import type { Surroundings } from '../machines/surroundings.ts';
+import type { Surroundings } from '../machines/simulated-surroundings.ts';
 
 /** After an accept, its agent is at work. */
 const RUNNING_MS = 2_000;

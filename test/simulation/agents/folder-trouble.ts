@@ -7,7 +7,7 @@ import { createSidecar, type SidecarConfigPart } from '../../../core/application
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { countingLog } from '../machines/counting-log.ts';
-import type { Surroundings } from '../machines/surroundings.ts';
+import type { Surroundings } from '../machines/simulated-surroundings.ts';
 
 export interface FolderTroubleParts {
   readonly world: Surroundings;

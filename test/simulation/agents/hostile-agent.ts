@@ -6,12 +6,12 @@
 import { HELD_STATUSES } from '../../../core/domain/task/reconciliation.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import type { HostilePlan } from '../edges.ts';
 import { oddFrame, REPORTS, reportFrames, type Frame } from './hostile-words.ts';
 import { Life } from '../runner/world-life.ts';
 import { connectFrom, mortalEvents } from '../machines/simulated-machine.ts';
-import type { Surroundings } from '../machines/surroundings.ts';
+import type { Surroundings } from '../machines/simulated-surroundings.ts';
 
 const FRAME_BYTES_MAX = 1_048_576;
 const RECONNECT_MS = [500, 10_000] as const;

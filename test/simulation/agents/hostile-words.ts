@@ -1,6 +1,6 @@
 /** What a hostile agent says of tasks that it was not given, and frames that are none. */
 import type { Task } from '../../../core/domain/task/task.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 
 /** What must be known of a task to lie of it. */
 export type Named = Pick<Task, 'id' | 'generation'>;

@@ -2,7 +2,7 @@
 import type { RunScript, ScriptedEvent, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import type { RunUsage, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 
 const CHARACTERS = 2_097_152;
 const NAMES = 40_000;

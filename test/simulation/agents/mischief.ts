@@ -3,7 +3,7 @@ import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 
 /** Of bad agents, the share that is mischievous. */
 const MISCHIEVOUS = 0.25;

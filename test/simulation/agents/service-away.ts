@@ -2,7 +2,7 @@
 import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import { SERVICE_AWAY } from '../judges/outage-judge.ts';
 
 const CAUSE = { kind: 'model_unavailable', message: SERVICE_AWAY } as const;

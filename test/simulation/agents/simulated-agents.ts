@@ -2,7 +2,7 @@
 import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 
 export interface AgentDeps {
   readonly chance: Chance;

@@ -17,7 +17,7 @@ import {
   changes,
 } from '../../product/contracts/fixtures.ts';
 import { BoundsJudge } from './bounds-judge.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger } from './sim-ledger.ts';
 import { OutageJudge, SERVICE_AWAY } from './outage-judge.ts';
 import { LOOK_MS, PatienceJudge } from './patience-judge.ts';
 import { RightsJudge } from './rights-judge.ts';

@@ -2,7 +2,7 @@
 import type { Task } from '../../../core/domain/task/task.ts';
 import { canRun } from '../../../core/domain/task/scheduling.ts';
 import type { Clients } from '../machines/clients.ts';
-import type { World } from '../world.ts';
+import type { World } from '../sim-world.ts';
 
 /** What one good run takes at most, with its wake. */
 const GOOD_RUN_MS = 40_000;

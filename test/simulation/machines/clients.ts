@@ -2,8 +2,8 @@
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { PRIORITIES } from '../../../core/domain/task/task.ts';
-import { placed, type Chance } from '../chance.ts';
-import type { World } from '../world.ts';
+import { placed, type Chance } from '../seeded-chance.ts';
+import type { World } from '../sim-world.ts';
 
 /** How long a client waits for an answer before it asks again. */
 const ANSWER_MS = 4_000;

@@ -19,7 +19,7 @@ import { countingLog } from './counting-log.ts';
 import type { HubState } from '../judges/patience-judge.ts';
 import type { HubPlan } from '../plan.ts';
 import { StreamReader } from './stream-reader.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './simulated-surroundings.ts';
 
 const HUB_PORT = 4_000;
 /** After a start that failed. */

@@ -8,10 +8,10 @@ import type { AgentStore } from '../../../core/ports/agent-store.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { HubCalls, Look } from '../../../core/ports/hub-calls.ts';
 import type { Changes, StoreUnit, TaskStore } from '../../../core/ports/task-store.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import { mortal, type Life } from '../runner/world-life.ts';
 import { failingReads, storeFaults } from './store-faults.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './simulated-surroundings.ts';
 
 /** Statements that another hub's may come between, as a share of all, where several may. */
 const SLOW_STATEMENTS = 0.1;

@@ -8,7 +8,7 @@ import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import { createSidecar, type Sidecar, type SidecarConfigPart } from '../../../core/application/sidecar/sidecar.ts';
 import type { HubLink, LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import { CrashLoops } from '../agents/crash-loop.ts';
 import { countingLog, heedingLog } from './counting-log.ts';
 import { Life, machineClock, mortal, processClock, type MachineClock } from '../runner/world-life.ts';
@@ -16,7 +16,7 @@ import { connectFrom, mortalEvents, mortalInbox, letIn, type CrashLoop, type Ove
 import { AgentFleet } from '../agents/agent-fleet.ts';
 import { FolderTrouble } from '../agents/folder-trouble.ts';
 import type { MachinePlan } from '../plan.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './simulated-surroundings.ts';
 
 /** Below which the memory twin keeps what agents write. */
 const RESULTS_ROOT = '/memory/';

@@ -2,7 +2,7 @@
 import type { LinkEvents, LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { ResultInbox } from '../../../core/ports/result-inbox.ts';
 import { mortal, type Life } from '../runner/world-life.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './simulated-surroundings.ts';
 
 /** Where a sidecar may die on its way through an assignment, as the hub sees it. */
 export const CRASH_STEPS = [

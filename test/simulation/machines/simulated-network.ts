@@ -1,6 +1,6 @@
 /** The network of a simulated world: delays, dead ends and doubles, and the ledger's ear on every frame that leaves. */
 import type { Arrival, Crossing, Fate } from '../../product/twins/wire-memory/crossing.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import type { FaultPlan } from '../plan.ts';
 import type { Trace } from '../runner/trace.ts';
 

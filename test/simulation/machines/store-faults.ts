@@ -3,7 +3,7 @@ import type { OnStep, TransactionStep } from '../../../adapters/storage-memory/m
 import type { Clock } from '../../../core/ports/clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import type { Life } from '../runner/world-life.ts';
 import type { FaultPlan } from '../plan.ts';
 

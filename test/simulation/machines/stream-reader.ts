@@ -1,7 +1,7 @@
 /** Someone who reads the history as it grows and resumes by id, as a stream of the hub does: J6. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { EventFeed } from '../../../core/ports/event-feed.ts';
-import type { Ledger } from '../judges/ledger.ts';
+import type { Ledger } from '../judges/sim-ledger.ts';
 import type { Life } from '../runner/world-life.ts';
 
 const PAGE = 500;

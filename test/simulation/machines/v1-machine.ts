@@ -5,12 +5,12 @@
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { Timer } from '../../../core/ports/clock.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '../seeded-chance.ts';
 import { CrashLoops } from '../agents/crash-loop.ts';
 import { Life, machineClock, processClock, type MachineClock } from '../runner/world-life.ts';
 import { connectFrom, mortalEvents, type CrashLoop, type Machine } from './simulated-machine.ts';
 import type { MachinePlan } from '../plan.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './simulated-surroundings.ts';
 
 const PING_MS = 30_000;
 const RECONNECT_MS = 5_000;

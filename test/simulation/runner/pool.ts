@@ -1,6 +1,6 @@
 /** Plays many worlds on several processes at once; each is the same whoever plays it. */
 import { fork, type ChildProcess } from 'node:child_process';
-import type { Violation } from '../judges/ledger.ts';
+import type { Violation } from '../judges/sim-ledger.ts';
 import { plainCopy, plainTree, type Change, type PlainTree } from '../plain-copy.ts';
 import type { Plan } from '../plan.ts';
 

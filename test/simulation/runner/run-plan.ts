@@ -2,10 +2,10 @@
 import { play } from '../acts.ts';
 import { Clients } from '../machines/clients.ts';
 import { endReport, unfinished } from '../judges/liveness.ts';
-import type { Violation } from '../judges/ledger.ts';
+import type { Violation } from '../judges/sim-ledger.ts';
 import type { Machine } from '../machines/simulated-machine.ts';
 import type { Plan } from '../plan.ts';
-import { NO_FAULTS, World } from '../world.ts';
+import { NO_FAULTS, World } from '../sim-world.ts';
 
 export interface Outcome {
   readonly plan: Plan;

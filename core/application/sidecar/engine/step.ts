@@ -12,7 +12,7 @@ import { defer, mustWait, onPersistFailed, retryJournal } from './journal-failur
 import type { Event, Input } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
 import { onLeaseTimer, onProgressTimer, settleDoubt } from '../assignment/lease.ts';
-import { onChallenge, onGreetingError, onLinkUp } from '../link/handshake.ts';
+import { onChallenge, onGreetingError, onLinkUp } from '../link/hub-handshake.ts';
 import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
 import { onAssign } from '../assignment/offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from '../assignment/timeouts.ts';
@@ -33,7 +33,7 @@ import {
   tellDrained,
   tellDraining,
 } from '../link/drain.ts';
-import { onStart } from './start.ts';
+import { onStart } from './resume-journal.ts';
 import type { SidecarSetting, SidecarState } from '../state/state.ts';
 import type { OwnTimer, RunTimer, TimerName } from '../state/timer-names.ts';
 import { Turn, type Step } from '../state/step-context.ts';

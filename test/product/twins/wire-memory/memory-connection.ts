@@ -2,7 +2,7 @@
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import type { Timer } from '../../../../core/ports/clock.ts';
 import type { HubConnection, ListenOptions, TransportEvents } from '../../../../core/ports/hub-transport.ts';
-import type { HubEnd, Network, Upgrade } from './network.ts';
+import type { HubEnd, Network, Upgrade } from './memory-network.ts';
 
 const NO_CLOSE_FRAME = 1006;
 const TOO_LARGE = 1009;

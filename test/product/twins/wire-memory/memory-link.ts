@@ -3,7 +3,7 @@ import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { messageOf } from '../../../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../../../core/ports/hub-link.ts';
 import { lane } from './crossing.ts';
-import { addressOf, type HubEnd, type LinkEnd, type LinkIdentity, type Network } from './network.ts';
+import { addressOf, type HubEnd, type LinkEnd, type LinkIdentity, type Network } from './memory-network.ts';
 
 const NO_CLOSE_FRAME = 1006;
 const TOO_LARGE = 1009;

@@ -3,7 +3,7 @@ import { decideUpgrade } from '../../../../adapters/kit/upgrade.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { HubTransport, ListenOptions, TransportEvents } from '../../../../core/ports/hub-transport.ts';
 import { memoryConnection, type OpenHubEnd } from './memory-connection.ts';
-import { addressOf, type ListeningHub, type Network, type Upgrade } from './network.ts';
+import { addressOf, type ListeningHub, type Network, type Upgrade } from './memory-network.ts';
 
 /** Where free ports are looked for. */
 const FIRST_FREE_PORT = 40_000;

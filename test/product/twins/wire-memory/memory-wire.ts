@@ -7,7 +7,7 @@ import type { HubLink } from '../../../../core/ports/hub-link.ts';
 import { unharmed, type Fate } from './crossing.ts';
 import { memoryLink } from './memory-link.ts';
 import { memoryTransport, type MemoryTransport } from './memory-transport.ts';
-import { addressOf, createNetwork, type LinkIdentity } from './network.ts';
+import { addressOf, createNetwork, type LinkIdentity } from './memory-network.ts';
 
 export interface MemoryWireOptions {
   readonly clock: Clock;

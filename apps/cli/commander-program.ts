@@ -1,0 +1,63 @@
+/** All commands, with the options that each takes. */
+import { Command } from 'commander';
+import { VERSION } from '../version.ts';
+import { addAgents } from './commands/agent-commands.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addImport } from './commands/import.ts';
+import { addJoin } from './commands/join.ts';
+import { addMoving } from './commands/moving.ts';
+import { addPrograms } from './commands/program-commands.ts';
+import { addReport } from './commands/report.ts';
+import { addStanding } from './commands/control-commands.ts';
+import { addSubmit } from './commands/submit-commands.ts';
+import { addTasks } from './commands/task-commands.ts';
+import { connect } from './connect.ts';
+import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
+import { EXIT_CODES_HELP } from './exit-codes.ts';
+import { outputFor } from './output/output.ts';
+import type { Surroundings } from './cli-environment.ts';
+
+/** Throws commander's error instead of ending the process; actions throw what they throw. */
+export function agentcomProgram(surroundings: Surroundings, exitWith: (code: number) => void): Command {
+  const program = new Command('agentcom')
+    .description('Hands durable tasks to a fleet of AI agents')
+    .version(VERSION, '-V, --version', 'print the version')
+    .option('--json', 'answer in JSON, for programs')
+    .option('--url <url>', 'the hub; else AGENTCOM_API_URL, else hub.listen of the config')
+    .option('--token <token>', 'the bearer token; else AGENTCOM_ADMIN_TOKEN, else hub.dataDir/admin-token of the config')
+    .option('-c, --config <file>', 'the config; else agentcom.config.ts, .js or .mjs in this folder')
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => void surroundings.stdout.write(text),
+      writeErr: (text) => void surroundings.stderr.write(text),
+    })
+    .addHelpText('after', EXIT_CODES_HELP)
+    .helpCommand(false)
+    .showHelpAfterError('(agentcom COMMAND --help says more)')
+    .exitOverride();
+
+  const action: Action =
+    <Args extends readonly unknown[], Options>(run: Run<Args, Options>) =>
+    async (...given: unknown[]) => {
+      // Commander hands over the arguments, then the command's own options, then the command.
+      const command = given.at(-1) as Command;
+      const common = command.optsWithGlobals<CommonOptions>();
+      const output = outputFor(surroundings, common.json === true);
+      const onRetry = (reason: string): void => output.note(`${reason}\nTrying again …`);
+      const hub: Context['hub'] = () => connect(common, surroundings, onRetry);
+      const context: Context = { surroundings, output, common, exitWith, hub };
+      await run(context, given.at(-2) as Options, ...(given.slice(0, -2) as unknown as Args));
+    };
+
+  addPrograms(program, action);
+  addSubmit(program, action);
+  addTasks(program, action);
+  addAgents(program, action);
+  addStanding(program, action);
+  addDoctor(program, action);
+  addMoving(program, action);
+  addImport(program, action);
+  addJoin(program, action);
+  addReport(program, action);
+  return program;
+}

@@ -1,0 +1,157 @@
+/** `agentcom agents`, `push`, `tokens`, `whoami` and `schemas`. */
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { HUB_TIMING } from '../../../core/config/times.ts';
+import { ROLES } from '../../../core/ports/agent-store.ts';
+import type { AgentJson, TokenJson } from '../../client/index.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Action, Context } from '../cli-context.ts';
+import type { Column } from '../output/text-table.ts';
+import { age, dateAndTime, duration } from '../output/time-text.ts';
+import { collect, parseDuration, parseJsonObject, parseWhole } from '../parse.ts';
+
+interface TokenOptions {
+  readonly agent?: string;
+  readonly name?: string;
+  readonly role?: Exclude<(typeof ROLES)[number], 'agent'>;
+  readonly capability?: readonly string[];
+  readonly maxSlots?: number;
+  readonly expires?: number;
+}
+
+export function addAgents(program: Command, action: Action): void {
+  program.command('agents [agent]').description('List the agents, or show one').action(action(agents));
+  program
+    .command('push <agent> <description>')
+    .description('Give a connected agent an urgent task that only it may run')
+    .option('-m, --metadata <json>', 'a JSON object handed to the agent', parseJsonObject)
+    .action(action(push));
+  program.command('whoami').description('Show who the token speaks for').action(action(whoami));
+  program.command('schemas').description('Print the JSON Schemas of all bodies, queries and frames').action(action(schemas));
+  const tokens = program.command('tokens').description('Make, list and revoke tokens');
+  tokens
+    .command('create')
+    .description('Make a token for an agent, or for a person or program with a role; it is shown once')
+    .option('--agent <agent>', 'for this agent')
+    .option('--name <name>', 'for a person or program of this name')
+    .addOption(new Option('--role <role>', 'what that one may do').choices(ROLES.filter((role) => role !== 'agent')))
+    .option('--capability <capability>', 'fixes what the agent may say it can; may be given again', collect)
+    .option('--max-slots <count>', 'the most tasks it may run at once', parseWhole)
+    .option('--expires <duration>', 'it opens nothing after this time, such as 12h or 30d; without it, when it is revoked', parseDuration)
+    .action(action(createToken));
+  tokens
+    .command('list')
+    .description('List the tokens, whether they still open anything and when each was last used')
+    .action(action(listTokens));
+  tokens.command('revoke <id>').description('Revoke by agent or token id; its socket is dropped').action(action(revokeToken));
+}
+
+const stopsText = (stops: number): string =>
+  stops === 0 ? '' : `waits for ${stops} that ${stops === 1 ? 'was' : 'were'} taken back to stop`;
+
+/**
+ * `now` for one that is connected and was heard within a heartbeat, else how long ago. Of one that is connected to another hub
+ * this one knows no more than when it connected.
+ */
+export function seenText({ connected, connected_at, last_seen }: AgentJson, nowMs: number): string {
+  const isFresh = last_seen === null || nowMs - last_seen <= HUB_TIMING.heartbeatMs || last_seen <= (connected_at ?? 0);
+  return connected && isFresh ? 'now' : age(last_seen, nowMs);
+}
+
+const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
+  { title: 'AGENT', cell: (agent) => agent.agent_id },
+  { title: 'STATUS', cell: (agent) => agent.status },
+  { title: 'SLOTS', cell: (agent) => `${agent.tasks.length}/${agent.slots}` },
+  { title: 'SEEN', cell: (agent) => seenText(agent, Date.now()) },
+  { title: 'TASK', cell: (agent) => agent.current_task ?? '-' },
+  { title: 'CAPABILITIES', cell: (agent) => agent.capabilities.join(','), charactersMax: 40 },
+  { title: 'REASON', cell: (agent) => agent.draining_reason ?? agent.paused_reason ?? agent.busy_reason ?? stopsText(agent.pending_stops) },
+];
+
+async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {
+  const client = await hub();
+  if (agentId === undefined) {
+    const page = await client.agents.list();
+    output.data(page);
+    output.table(AGENT_COLUMNS, page.agents);
+    return;
+  }
+  const agent = await client.agents.get(agentId);
+  output.data(agent);
+  for (const [name, value] of Object.entries(agent)) {
+    output.line(`${name.padEnd(18)}${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  }
+}
+
+async function push(
+  { output, hub }: Context,
+  options: { readonly metadata?: Record<string, unknown> },
+  agentId: string,
+  description: string,
+): Promise<void> {
+  const answer = await (await hub()).tasks.push({ agent_id: agentId, description, metadata: options.metadata });
+  output.data(answer);
+  output.line(`${answer.task_id} ${answer.status} to ${answer.agent_id}`);
+}
+
+async function createToken({ output, hub }: Context, options: TokenOptions): Promise<void> {
+  if ((options.agent === undefined) === (options.name === undefined) || (options.name === undefined) !== (options.role === undefined)) {
+    throw new AgentcomError('AC_USAGE', 'Wanted --agent AGENT, or --name NAME and --role ROLE.');
+  }
+  const token = await (
+    await hub()
+  ).tokens.create({
+    agent_id: options.agent,
+    name: options.name,
+    role: options.role,
+    capabilities: options.capability,
+    max_slots: options.maxSlots,
+    expires_in_ms: options.expires,
+  });
+  output.data(token);
+  output.line(token.token ?? '');
+  output.note(`${token.id} (${token.role}); it is shown this once.`);
+}
+
+/** `live`, `live, expires in 3d`, `revoked 5m ago` or `expired 2d ago`. */
+function tokenState({ revoked_at: revokedAtMs, expires_at: expiresAtMs }: TokenJson, nowMs: number): string {
+  if (typeof revokedAtMs === 'number') return `revoked ${duration(Math.max(0, nowMs - revokedAtMs))} ago`;
+  if (typeof expiresAtMs !== 'number') return 'live';
+  const left = duration(Math.abs(expiresAtMs - nowMs));
+  return expiresAtMs <= nowMs ? `expired ${left} ago` : `live, expires in ${left}`;
+}
+
+const TOKEN_COLUMNS: readonly Column<TokenJson>[] = [
+  { title: 'ID', cell: (token) => token.id },
+  { title: 'ROLE', cell: (token) => token.role },
+  { title: 'FOR', cell: (token) => String(token['agent_id'] ?? token['name'] ?? '-') },
+  { title: 'STATE', cell: (token) => tokenState(token, Date.now()) },
+  { title: 'LAST USED', cell: (token) => age(token.last_used_at, Date.now()) },
+  { title: 'BEGINS', cell: (token) => String(token['prefix'] ?? '-') },
+  { title: 'MADE', cell: (token) => dateAndTime(typeof token['created_at'] === 'number' ? token['created_at'] : null) },
+];
+
+async function listTokens({ output, hub }: Context): Promise<void> {
+  const page = await (await hub()).tokens.list();
+  output.data(page);
+  output.table(TOKEN_COLUMNS, page.tokens);
+}
+
+async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {
+  const answer = await (await hub()).tokens.revoke(id);
+  output.data(answer);
+  output.line(`${id} is revoked`);
+}
+
+async function whoami({ output, hub }: Context): Promise<void> {
+  const answer = await (await hub()).whoami();
+  output.data(answer);
+  output.line(`${answer.role}${answer.agent_id === null ? '' : ` ${answer.agent_id}`}, token ${answer.id}`);
+}
+
+/** JSON in either output: nobody reads it as a table. */
+async function schemas({ output, hub }: Context): Promise<void> {
+  const answer = await (await hub()).schemas();
+  output.data(answer);
+  output.block(JSON.stringify(answer, null, 2));
+}

@@ -1,0 +1,123 @@
+/** `agentcom submit`: one task from the command line, or many from a file. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import type { SubmitRequest } from '../../client/index.ts';
+import type { Action, Context } from '../cli-context.ts';
+import { followTask } from '../follow.ts';
+import { collect, collectAccepted, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
+import type { Surroundings } from '../cli-environment.ts';
+
+interface SubmitOptions {
+  readonly file?: string;
+  readonly bulk?: string;
+  readonly priority?: Priority;
+  readonly needs?: readonly string[];
+  readonly assignTo?: string;
+  readonly metadata?: Record<string, unknown>;
+  readonly maxRetries?: number;
+  readonly runAt?: number;
+  readonly ttl?: number;
+  readonly runMax?: number;
+  readonly completeBy?: number;
+  readonly dependsOn?: readonly string[];
+  readonly repo?: string;
+  readonly branch?: string;
+  readonly fileHint?: SubmitRequest['file_hints'];
+  readonly criterion?: readonly string[];
+  readonly verify?: SubmitRequest['verification_steps'];
+  readonly accept?: SubmitRequest['accept'];
+  readonly idempotencyKey?: string;
+  readonly wait?: boolean;
+}
+
+export function addSubmit(program: Command, action: Action): void {
+  program
+    .command('submit [description]')
+    .description('Submit a task; the description is the argument, or standard input with "-", or --file')
+    .option('-f, --file <file>', 'take the description from a file')
+    .option('--bulk <file>', 'submit a file of tasks instead, one JSON object a line; "-" is standard input; all or none')
+    .addOption(new Option('-p, --priority <lane>', 'the lane').choices([...PRIORITIES]))
+    .option('-n, --needs <capability>', 'a capability that the agent must have; may be given again', collect)
+    .option('-a, --assign-to <agent>', 'only this agent may run it')
+    .option('-m, --metadata <json>', 'a JSON object handed to the agent', parseJsonObject)
+    .option('--max-retries <count>', 'attempts after the first, 0 to 100 (the hub: 3)', parseWhole)
+    .option('--run-at <time>', 'not before this time: +15m, an ISO time or milliseconds since 1970', parseTime)
+    .option('--ttl <duration>', 'to the dead letter when not accepted within this time', parseDuration)
+    .option('--run-max <duration>', 'stopped when an accepted run lasts longer', parseDuration)
+    .option('--complete-by <time>', 'to the dead letter when not done by this time', parseTime)
+    .option('--depends-on <task>', 'only after this task completed; may be given again', collect)
+    .option('--repo <url>', 'the repository, for the agent')
+    .option('--branch <name>', 'the branch, for the agent')
+    .option('--file-hint <path>', 'a file to look at, or a JSON object that says more; may be given again', collectNotes)
+    .option('--criterion <text>', 'a criterion of success; may be given again', collect)
+    .option('--verify <text>', 'a step of verification, a text or a JSON object; may be given again', collectNotes)
+    .option('--accept <end>', 'an outcome that counts as a result: empty, truncated or refused; may be given again', collectAccepted)
+    .option('--idempotency-key <key>', 'the same key never makes a second task (a random one unless given)')
+    .option('-w, --wait', 'print what happens until the task ends, and exit by its outcome')
+    .action(action(submit));
+}
+
+async function submit(context: Context, options: SubmitOptions, argument: string | undefined): Promise<void> {
+  if (options.bulk !== undefined) {
+    await submitBulk(context, options, argument, options.bulk);
+    return;
+  }
+  const description = await readDescription(context.surroundings, argument, options.file);
+  const hub = await context.hub();
+  const task = await hub.tasks.submit(bodyOf(description, options), options.idempotencyKey);
+  context.output.data(task);
+  context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
+  if (options.wait === true) await followTask(context, hub, task.task_id);
+}
+
+async function submitBulk(context: Context, options: SubmitOptions, argument: string | undefined, file: string): Promise<void> {
+  if (argument !== undefined || options.file !== undefined || options.wait === true) {
+    throw new AgentcomError('AC_USAGE', '--bulk takes no description, no --file and no --wait: every line of its file is a whole task.');
+  }
+  const lines = file === '-' ? await text(context.surroundings.stdin) : await readText(context.surroundings, file);
+  const answer = await (await context.hub()).tasks.submitMany(lines, options.idempotencyKey);
+  context.output.data(answer);
+  for (const taskId of answer.task_ids) context.output.line(taskId);
+}
+
+function bodyOf(description: string, options: SubmitOptions): SubmitRequest {
+  return {
+    description,
+    priority: options.priority,
+    needed_capabilities: options.needs,
+    assign_to: options.assignTo,
+    metadata: options.metadata,
+    max_retries: options.maxRetries,
+    run_at: options.runAt,
+    ttl_ms: options.ttl,
+    run_max_ms: options.runMax,
+    complete_by: options.completeBy,
+    depends_on: options.dependsOn,
+    repo: options.repo,
+    branch: options.branch,
+    file_hints: options.fileHint,
+    success_criteria: options.criterion,
+    verification_steps: options.verify,
+    accept: options.accept,
+  };
+}
+
+async function readDescription(surroundings: Surroundings, argument: string | undefined, file: string | undefined): Promise<string> {
+  if ((argument === undefined) === (file === undefined)) {
+    throw new AgentcomError('AC_USAGE', 'Wanted one description: as the argument, "-" for standard input, or --file FILE.');
+  }
+  const description = file === undefined ? argument : await readText(surroundings, file);
+  return description === '-' && file === undefined ? text(surroundings.stdin) : (description ?? '');
+}
+
+async function readText({ cwd }: Surroundings, file: string): Promise<string> {
+  const path = resolve(cwd, file);
+  return readFile(path, 'utf8').catch((thrown: unknown) => {
+    throw new AgentcomError('AC_USAGE', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
+  });
+}

@@ -1,0 +1,116 @@
+/** What every scenario has: how often to measure, on what, the limits of this machine, and where results go. */
+import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
+import { withEnds } from '../../chaos/rig/chaos-figures.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import { startBenchHub, type BenchHub, type BenchHubOptions } from './bench-hub.ts';
+import { startLoad, type LoadProcess } from './load-process.ts';
+import type { KeptProfile } from './profiler.ts';
+import { median, type Pair, type Result } from './result.ts';
+
+/** What people get unless they choose. */
+export const DEFAULT_PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
+
+export const isDefault = ({ storage, transport }: Pair): boolean =>
+  storage === DEFAULT_PAIR.storage && transport === DEFAULT_PAIR.transport;
+
+export interface Bench {
+  readonly tree: BuiltTree;
+  /** Small and fast: says whether something is wrong, not how fast it is. */
+  readonly isQuick: boolean;
+  /** Answers in JSON alone. */
+  readonly isQuiet: boolean;
+  /** Instead of the sizes that scenarios go through. */
+  readonly sizes: readonly number[] | null;
+  /** With what takes hours. */
+  readonly isLong: boolean;
+  /** The chosen ones, for scenarios that run on each. */
+  readonly pairs: readonly Pair[];
+  /** Whether the scenario of this name is wanted. */
+  isAsked(scenario: string): boolean;
+  /** Whether the figure of this name is wanted. */
+  wants(what: string): boolean;
+  /** Of a scenario's runs, after the warm-up. */
+  runsOf(pair: Pair): number;
+  readonly profileDir: string | null;
+  /** What the `limits` of this run were, by name; 0 before they were measured. */
+  readonly limits: Map<string, number>;
+  /** Started when it is first asked for, and ended with the whole run. Null for SQLite. */
+  postgresOf(pair: Pair): Promise<PostgresServer | null>;
+  /** Prints it and keeps it. */
+  tell(result: Result): void;
+  /** Prints that a scenario could not be measured here, and keeps it. */
+  notShown(scenario: string, why: string): void;
+  /** Keeps where the hub's time went, with its picture. */
+  keepProfile(profile: KeptProfile, picture: string): void;
+  /** Something for people to read. */
+  say(text: string): void;
+}
+
+export interface Scenario {
+  /** Of its scenarios: several where one store serves them all. */
+  readonly names: readonly string[];
+  run(bench: Bench): Promise<void>;
+}
+
+/** A hub and who loads it, for as long as `work` takes; then the hub is stopped and its store checked. */
+export async function withHub<T>(
+  bench: Bench,
+  pair: Pair,
+  work: (hub: BenchHub, load: LoadProcess) => Promise<T>,
+  more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits'> = {},
+): Promise<T> {
+  return withEnds(async (end) => {
+    const { tree, profileDir } = bench;
+    const hub = await startBenchHub(end, { tree, pair, postgres: await bench.postgresOf(pair), profileDir, ...more });
+    const load = startLoad(end, tree);
+    const value = await work(hub, load);
+    await load.end();
+    const seen = await hub.close();
+    bench.say(`  the store of ${pair.storage} + ${pair.transport} was checked: ${seen}`);
+    return value;
+  });
+}
+
+/** What each run answers, without the warm-up that is run before them. */
+export async function repeated<T>(bench: Bench, pair: Pair, run: (nth: number) => Promise<T>): Promise<readonly T[]> {
+  await run(0);
+  const outcomes: T[] = [];
+  for (let nth = 1; nth <= bench.runsOf(pair); nth += 1) outcomes.push(await run(nth));
+  return outcomes;
+}
+
+/** One run in numbers. */
+export interface Run {
+  readonly figure: number;
+  readonly operations: number;
+  readonly times?: Result['times'];
+  readonly cost: { readonly hubCpuMs: number; readonly databaseCpuMs: number | null; readonly loadCpuMs: number; readonly hubMiB: number };
+}
+
+/** The part of a result that is the same for all figures: the middle of the runs, what they cost, and what part of a limit they are. */
+export function resultOf(
+  bench: Bench,
+  hub: Pick<BenchHub, 'pair' | 'durability'>,
+  runs: readonly Run[],
+  told: Pick<Result, 'scenario' | 'what' | 'unit' | 'limit'>,
+): Result {
+  const figures = runs.map(({ figure }) => figure);
+  const middle = runs.toSorted((a, b) => a.figure - b.figure)[Math.floor(runs.length / 2)];
+  const us = (of: (cost: Run['cost']) => number): number => median(runs.map(({ cost, operations }) => (of(cost) * 1_000) / operations));
+  const database = runs[0]?.cost.databaseCpuMs === null ? {} : { database: us((cost) => cost.databaseCpuMs ?? 0) };
+  const limit = told.limit === undefined ? undefined : bench.limits.get(told.limit);
+  return {
+    ...told,
+    ...hub.pair,
+    n: runs[0]?.operations ?? 0,
+    runs: figures,
+    times: middle?.times,
+    cpuUs: {
+      all: us((cost) => cost.hubCpuMs + cost.loadCpuMs + (cost.databaseCpuMs ?? 0)),
+      of: { hub: us((cost) => cost.hubCpuMs), ...database, load: us((cost) => cost.loadCpuMs) },
+    },
+    hubMiB: Math.max(...runs.map(({ cost }) => cost.hubMiB)),
+    ...(limit === undefined ? {} : { ratio: median(figures) / limit }),
+    durability: hub.durability,
+  };
+}

@@ -1,0 +1,183 @@
+/** One hub with a certain number of something in it: what work, reads, sweeps and a start cost there. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { repeated, resultOf, type Bench, type Run } from '../rig/bench-rig.ts';
+import type { BenchHub } from '../rig/bench-hub.ts';
+import type { LightSidecarsPlan } from '../load/light-sidecars.ts';
+import type { LoadProcess } from '../rig/load-process.ts';
+import { median, type Result } from '../rig/result.ts';
+import { fill } from './lifecycle-scenario.ts';
+import { commitsOf, LIMITS } from './limits-scenario.ts';
+
+export interface AtSize {
+  readonly bench: Bench;
+  readonly hub: BenchHub;
+  readonly load: LoadProcess;
+  readonly scenario: string;
+  /** What is counted, as it stands behind the number: `waiting tasks`. */
+  readonly over: string;
+  readonly at: number;
+  /** Waits until everything that is counted is there again after the hub came back. */
+  readonly back?: (() => Promise<void>) | undefined;
+  /** Of the hub, whose start is timed; not given: as many as runs of anything. */
+  readonly restarts?: number | undefined;
+}
+
+/** Tasks of each run. */
+const WORKED = 1_600;
+const READS = 100;
+const QUICK_SHARE = 0.25;
+const RESTARTS = 3;
+const SIDECARS = 4;
+const SLOTS = 16;
+/** Sidecars with as many slots as they may have, so that many tasks take each step together. */
+const STEPPING = 16;
+const STEPPING_SLOTS = 125;
+const SUBMITS_IN_FLIGHT = 64;
+/** Between two sweeps while their cost is measured, and for how long. */
+const SWEEP_MS = 100;
+const SWEEPING_MS = 2_000;
+/** A hub that has started does nothing more after this. */
+const SETTLED_MS = 1_000;
+
+/** A point of a series over that number. */
+function tellAt({ bench, over, at }: AtSize, result: Result): void {
+  const what = `${result.what}, ${at.toLocaleString('en-US')} ${over}`;
+  if (bench.wants(what)) bench.tell({ ...result, what, series: { name: result.what, over, at } });
+}
+
+const shareOf = (bench: Bench, count: number): number => (bench.isQuick ? count * QUICK_SHARE : count);
+
+/** Submits tasks, and then drains as many: what waits stays as much. Answers how many were drained a second. */
+export async function workAt(here: AtSize): Promise<number> {
+  const { bench, hub, load, scenario } = here;
+  const count = shareOf(bench, WORKED);
+  const plan = { ports: hub.ports, token: hub.adminToken, count };
+  const both = await repeated(bench, hub.pair, async () => {
+    const submitted = await hub.measured(() => load.do('submit', { ...plan, perRequest: 1, inFlight: SUBMITS_IN_FLIGHT, withKeys: false }));
+    const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
+    const drained = await hub.measured(() => load.do('live', { ...plan, sidecars, atOnce: false, submit: { how: 'waiting' } }));
+    return { submitted, drained };
+  });
+  const submits = both.map(({ submitted: { value, ...cost } }): Run => {
+    const { seconds, answers } = value.value;
+    return { figure: count / seconds, operations: count, times: answers, cost: { ...cost, loadCpuMs: value.cpuMs } };
+  });
+  const drains = both.map(({ drained: { value, ...cost } }): Run => {
+    return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+  });
+  const { storage, transport } = hub.pair;
+  tellAt(here, resultOf(bench, hub, submits, { scenario, what: 'submit', unit: 'tasks/s', limit: LIMITS.http(transport) }));
+  tellAt(here, resultOf(bench, hub, drains, { scenario, what: 'drain', unit: 'tasks/s', limit: commitsOf(storage, 64) }));
+  return median(drains.map(({ figure }) => figure));
+}
+
+/** Has all of these work, as tasks are submitted. */
+export async function throughAt(here: AtSize, sidecars: LightSidecarsPlan['sidecars']): Promise<void> {
+  const { bench, hub, load, scenario } = here;
+  const count = shareOf(bench, WORKED);
+  const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count };
+  const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
+    const { value, ...cost } = await hub.measured(() =>
+      load.do('live', { ...plan, submit: { how: 'in_flight', inFlight: SUBMITS_IN_FLIGHT } }),
+    );
+    return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+  });
+  const told = { scenario, what: 'whole lives, all agents working', unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  // Processor time has that of connecting them all in it, which is no part of a task's.
+  tellAt(here, { ...resultOf(bench, hub, runs, told), cpuUs: undefined });
+}
+
+/** What each step costs where many tasks take it together: being assigned, from the sidecars' connecting; being accepted; being completed. */
+export async function stepsAt(here: AtSize): Promise<void> {
+  const { bench, hub, load, scenario } = here;
+  const stepping = shareOf(bench, STEPPING);
+  const count = stepping * STEPPING_SLOTS;
+  const all = await repeated(bench, hub.pair, async () => {
+    await fill(hub, load, count);
+    const sidecars = await hub.newSidecars(stepping, STEPPING_SLOTS);
+    const assign = await hub.measured(() => load.do('assignAll', { ports: hub.ports, sidecars, count }));
+    const accept = await hub.measured(() => load.do('acceptAll', undefined));
+    const complete = await hub.measured(() => load.do('completeAll', undefined));
+    return { assign, accept, complete };
+  });
+  for (const what of ['assign', 'accept', 'complete'] as const) {
+    const runs = all.map(({ [what]: { value, ...cost } }): Run => {
+      return { figure: count / value.value, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+    });
+    const told = { scenario, what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 512) } as const;
+    tellAt(here, resultOf(bench, hub, runs, told));
+  }
+}
+
+/** What people and dashboards ask; the figure is the 99th of a hundred, since one slow answer is what is noticed. */
+export async function readsAt(here: AtSize, more: Readonly<Record<string, readonly string[]>> = {}): Promise<void> {
+  const { bench, hub, load, scenario } = here;
+  const some = await hub.api.tasks.list({ limit: 50 });
+  const asked: Readonly<Record<string, readonly string[]>> = {
+    'list, the newest 50': ['/api/tasks?limit=50'],
+    'list, 50 that wait': ['/api/tasks?status=queued&limit=50'],
+    'list, 50 that are completed': ['/api/tasks?status=completed&limit=50'],
+    stats: ['/api/tasks/stats'],
+    'get one task': some.tasks.map(({ id }) => `/api/tasks/${id}`),
+    ...more,
+  };
+  for (const [what, paths] of Object.entries(asked)) {
+    const count = shareOf(bench, READS);
+    const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
+      const { value, ...cost } = await hub.measured(() => load.do('read', { port: hub.port, token: hub.adminToken, paths, count }));
+      return { figure: value.value.p99Ms, operations: value.value.count, times: value.value, cost: { ...cost, loadCpuMs: value.cpuMs } };
+    });
+    tellAt(here, resultOf(bench, hub, runs, { scenario, what, unit: 'ms' }));
+  }
+}
+
+/** Processor time of one sweep: of a hub that sweeps all the time, over what it takes at rest. */
+export async function sweepsAt(here: AtSize): Promise<void> {
+  const { hub, scenario } = here;
+  const restFor = async (timing: Readonly<Record<string, number>>) => {
+    await hub.restart(timing);
+    await here.back?.();
+    await sleep(SETTLED_MS);
+    return hub.measured(() => sleep(SWEEPING_MS));
+  };
+  const sweeping = await restFor({ sweepMs: SWEEP_MS });
+  const atRest = await restFor({});
+  const count = SWEEPING_MS / SWEEP_MS;
+  const ms = Math.max(0, sweeping.hubCpuMs + (sweeping.databaseCpuMs ?? 0) - atRest.hubCpuMs - (atRest.databaseCpuMs ?? 0)) / count;
+  const result: Result = {
+    scenario,
+    what: 'one sweep (CPU)',
+    unit: 'ms',
+    ...hub.pair,
+    n: count,
+    runs: [ms],
+    hubMiB: sweeping.hubMiB,
+    durability: hub.durability,
+  };
+  tellAt(here, result);
+}
+
+/** From the start of the program, after a kill -9, to the first task in a sidecar's hands. */
+export async function restartsAt(here: AtSize): Promise<void> {
+  const { bench, hub, load, scenario, over } = here;
+  const runs: Run[] = [];
+  const restarts = bench.isQuick ? 1 : (here.restarts ?? RESTARTS);
+  // The first assignment needs a task that waits.
+  await fill(hub, load, restarts + 1);
+  for (let nth = 0; nth <= restarts; nth += 1) {
+    await here.back?.();
+    const sidecars = await hub.newSidecars(1, 1);
+    const { first, startedAtMs } = await hub.killed(() => load.do('firstAssignment', { ports: hub.ports, sidecars }));
+    const cost = { hubCpuMs: hub.cpuMs(), databaseCpuMs: null, loadCpuMs: 0, hubMiB: 0 };
+    if (nth > 0) runs.push({ figure: first.value - startedAtMs, operations: 1, cost });
+  }
+  tellAt(here, {
+    ...resultOf(bench, hub, runs, {
+      scenario: over === 'waiting tasks' ? 'restart' : scenario,
+      what: 'start → first assignment',
+      unit: 'ms',
+    }),
+    hubMiB: undefined,
+    cpuUs: undefined,
+  });
+}

@@ -1,0 +1,118 @@
+/** Ten thousand sidecars with nothing to do: the memory of each, what their heartbeats cost, work beside them, and their coming back at once. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { withEnds } from '../../chaos/rig/chaos-figures.ts';
+import { enrolMany, inStore } from '../../chaos/rig/filled-store.ts';
+import { listening, needFiles, startLight } from '../../chaos/rig/light-process.ts';
+import { DEFAULT_PAIR, resultOf, type Bench, type Run, type Scenario } from '../rig/bench-rig.ts';
+import { startBenchHub, type BenchHub } from '../rig/bench-hub.ts';
+import { startLoad, type LoadProcess } from '../rig/load-process.ts';
+import type { Result } from '../rig/result.ts';
+import { fill } from './lifecycle-scenario.ts';
+import { commitsOf } from './limits-scenario.ts';
+
+const SIDECARS = 10_000;
+const QUICK_SIDECARS = 500;
+/** One heartbeat of each. */
+const HEARTBEATS_MS = 30_000;
+/** What the start left behind is cleared away by then: V8 begins some 8 s after a program has become quiet. */
+const STARTED_MS = 12_000;
+/** And so is what connecting left, with the first heartbeat of each. */
+const SETTLED_MS = 32_000;
+const QUICK_SETTLED_MS = 1_000;
+const DRAINED = 4_000;
+const QUICK_DRAINED = 1_000;
+const DRAINS = 3;
+const QUICK_DRAINS = 2;
+const KIB = 1_024;
+
+export const connections: Scenario = {
+  names: ['connections'],
+  async run(bench) {
+    const transports = new Set(bench.pairs.filter(({ storage }) => storage === DEFAULT_PAIR.storage).map(({ transport }) => transport));
+    const count = bench.isQuick ? QUICK_SIDECARS : SIDECARS;
+    const kibOf = new Map<string, number>();
+    for (const transport of transports) kibOf.set(transport, await onTransport(bench, transport, count));
+    const [ws, uws] = [kibOf.get('ws'), kibOf.get('uws')];
+    if (ws !== undefined && uws !== undefined)
+      bench.tell({ scenario: 'connections', what: 'memory of each, ws ÷ uws', unit: '×', n: count, runs: [ws / uws] });
+  },
+};
+
+/** Answers the memory of each, KiB. */
+const onTransport = (bench: Bench, transport: string, count: number): Promise<number> =>
+  withEnds(async (end) => {
+    needFiles(count);
+    const { tree, profileDir } = bench;
+    const names = Array.from({ length: count }, (_, n) => `idle-${n + 1}` as AgentId);
+    let enrolled: Awaited<ReturnType<typeof enrolMany>> = [];
+    const hub = await startBenchHub(end, {
+      tree,
+      pair: { storage: DEFAULT_PAIR.storage, transport },
+      postgres: null,
+      profileDir,
+      prepare: async (world) => void (enrolled = await inStore(world, (engine) => enrolMany(engine, names))),
+    });
+    const load = startLoad(end, tree);
+    const settledMs = bench.isQuick ? QUICK_SETTLED_MS : SETTLED_MS;
+    await sleep(bench.isQuick ? settledMs : STARTED_MS);
+    const withNone = (await hub.measured(async () => undefined)).hubMiB;
+    const light = startLight(end, hub.world, tree, { sidecars: enrolled, capabilities: ['nothing'] });
+    const told = (what: string, unit: Result['unit'], figure: number, more: Partial<Result> = {}): void =>
+      bench.tell({
+        scenario: 'connections',
+        what: `${count.toLocaleString('en-US')} idle sidecars: ${what}`,
+        unit,
+        ...hub.pair,
+        n: count,
+        runs: [figure],
+        durability: hub.durability,
+        ...more,
+      });
+    await all(light.reaches(count), count);
+    await sleep(settledMs);
+
+    const rest = await hub.measured(() => sleep(bench.isQuick ? settledMs : HEARTBEATS_MS));
+    told('the hub', 'MiB', rest.hubMiB);
+    const kibOfEach = ((rest.hubMiB - withNone) * KIB) / count;
+    told('for each', 'KiB', kibOfEach, { note: `over ${Math.round(withNone)} MiB without them` });
+    if (!bench.isQuick) told('CPU at rest', '%', (rest.hubCpuMs / HEARTBEATS_MS) * 100, { note: 'of a core, heartbeats of all of them' });
+    await drains(bench, hub, load, count);
+
+    const { startedAtMs, first } = await hub.killed(async () => {
+      const listeningAtMs = await listening(hub.port);
+      return { listeningAtMs, allAtMs: await all(light.reaches(count), count) };
+    });
+    told('kill -9 → all identified', 'ms', first.allAtMs - startedAtMs, {
+      hubMiB: (await hub.measured(async () => undefined)).hubMiB,
+      note: `${Math.round(first.allAtMs - first.listeningAtMs)} ms after it listened`,
+    });
+    await light.program.kill('SIGKILL');
+    await drains(bench, hub, load, 0);
+    await load.end();
+    bench.say(`  the store of sqlite + ${transport} was checked: ${await hub.close()}`);
+    return kibOfEach;
+  });
+
+async function all(reached: Promise<number | null>, count: number): Promise<number> {
+  const atMs = await reached;
+  if (atMs === null) throw new Error(`not all of ${count} sidecars were identified in time`);
+  return atMs;
+}
+
+/** What working costs beside so many that do not. */
+async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: number): Promise<void> {
+  const count = bench.isQuick ? QUICK_DRAINED : DRAINED;
+  const runs: Run[] = [];
+  for (let nth = 0; nth <= (bench.isQuick ? QUICK_DRAINS : DRAINS); nth += 1) {
+    await fill(hub, load, count);
+    const sidecars = await hub.newSidecars(4, 16);
+    const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
+    const { value, ...cost } = await hub.measured(() => load.do('live', plan));
+    const run = { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+    if (nth > 0) runs.push(run);
+  }
+  const what = `drain beside ${idle.toLocaleString('en-US')} idle sidecars`;
+  const told = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  bench.tell(resultOf(bench, hub, runs, told));
+}
