@@ -40,7 +40,9 @@ t.test('no tag is of a promise that there is not', async (t) => {
 t.test('each fault stands in its file exactly once, and breaks what a test of its file proves', async (t) => {
   const tests = await taggedTests();
   const contracts = (file: string): readonly string[] =>
-    [...textOf(file).matchAll(/contracts\/[\w.-]+\.ts/g)].map(([name]) => `test/${name}`);
+    [...textOf(file).matchAll(/from '(\.[\w./-]*\.ts)'/g)]
+      .map(([, name = '']) => path.join(path.dirname(file), name))
+      .filter((name) => name.startsWith('test/product/contracts/'));
   for (const fault of PLANTED_FAULTS) {
     t.equal(await placesOf(fault), 1, `${fault.name} in ${fault.file}`);
     const files = [fault.test, ...contracts(fault.test), ...contracts(fault.test).flatMap(contracts)];

@@ -60,14 +60,15 @@ async function withPlaces(test: string): Promise<string> {
 
 t.test('every adapter is tested, and by the contract of its port', async (t) => {
   const inFolders = (await filesUnder('adapters')).map((file) => file.split('/')).filter((parts) => parts.length > 2);
-  const folders = new Set(inFolders.map((parts) => parts[1] ?? ''));
+  // What adapters share is no adapter; it is tested through each of them.
+  const folders = new Set(inFolders.map((parts) => parts[1] ?? '').filter((folder) => folder !== 'kit'));
   const tests = (await filesUnder('test/adapters')).filter((file) => file.endsWith('.test.ts'));
   const texts = await Promise.all(tests.map(withPlaces));
   for (const folder of folders) {
     const own = texts.filter((text) => text.includes(`adapters/${folder}/`));
     t.ok(own.length > 0, `adapters/${folder} is imported by a test in test/adapters`);
     if (WITHOUT_PORT.has(folder)) continue;
-    const runs = own.some((text) => /from '[./]*\/contracts\/[a-z-]+\.contract\.ts'/.test(text));
+    const runs = own.some((text) => /from '[./]*\/product\/contracts\/[a-z/-]+\.contract\.ts'/.test(text));
     t.ok(runs, `adapters/${folder} runs a contract there`);
   }
   for (const folder of WITHOUT_PORT.keys()) t.ok(folders.has(folder), `${folder} is still an adapter without a port`);
@@ -75,11 +76,50 @@ t.test('every adapter is tested, and by the contract of its port', async (t) => 
 });
 
 t.test('every contract is run', async (t) => {
-  const contracts = (await filesUnder('test/contracts')).filter((file) => file.endsWith('.contract.ts'));
+  const contracts = (await filesUnder('test/product/contracts')).filter((file) => file.endsWith('.contract.ts'));
   const sources = (await filesUnder('test')).filter((file) => file.endsWith('.ts'));
   const texts = await Promise.all(sources.map(read));
   const unrun = contracts.filter((contract) => !texts.some((text) => text.includes(`/${path.basename(contract)}'`)));
   t.strictSame(unrun, []);
+});
+
+/** So many files at one level are seen at a glance; more want rooms. */
+const FILES_OF_FOLDER_MAX = 20;
+
+t.test('no folder has more files at one level than can be seen at a glance', async (t) => {
+  const counts = new Map<string, number>();
+  for (const file of await sourceFiles()) counts.set(path.dirname(file), (counts.get(path.dirname(file)) ?? 0) + 1);
+  t.strictSame(
+    [...counts].filter(([, count]) => count > FILES_OF_FOLDER_MAX),
+    [],
+  );
+});
+
+/** One part that several folders have: two databases, two transports, the runners, the programs. Every other name stands once. */
+const PARTS: readonly (readonly [where: RegExp, names: readonly string[]])[] = [
+  [
+    /^adapters\/storage-knex\//,
+    ['connection', 'connections', 'engine', 'failures', 'inspection', 'schema', 'statements', 'transaction'].map((name) => `${name}.ts`),
+  ],
+  [/^adapters\/storage-(knex|memory)\//, ['event-pages.ts', 'remove-agents.ts']],
+  [/^adapters\/transport-(ws|uws)\//, ['choice.ts', 'listener.ts', 'peer-connection.ts', 'settings.ts']],
+  [/^plugins\//, ['check.ts', 'dialect.ts', 'options.ts', 'program-usage.ts', 'start.ts']],
+  [/^adapters\/storage-knex\/postgres\//, ['options.ts']],
+  [/^apps\/(hub|sidecar)\/modules\//, ['adapters.module.ts']],
+  [/./, ['index.ts', 'main.ts']],
+];
+
+t.test('two files of one name are the same part of two folders', async (t) => {
+  const byName = new Map<string, string[]>();
+  for (const file of await sourceFiles()) {
+    const name = path.basename(file);
+    if (PARTS.some(([where, names]) => where.test(file) && names.includes(name))) continue;
+    byName.set(name, [...(byName.get(name) ?? []), file]);
+  }
+  t.strictSame(
+    [...byName.values()].filter((files) => files.length > 1),
+    [],
+  );
 });
 
 t.test('files are named for their job, in kebab case', async (t) => {

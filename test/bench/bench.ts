@@ -8,7 +8,7 @@ import { builtTree } from '../rig/built-tree.ts';
 import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench-rig.ts';
-import { readBenchOptions, type BenchOptions } from './rig/options.ts';
+import { readBenchOptions, type BenchOptions } from './rig/bench-options.ts';
 import { FLAME_GRAPH, writePage } from './rig/page.ts';
 import { sayProfiles, type KeptProfile } from './rig/profiler.ts';
 import { lineOf, median, type Result } from './rig/result.ts';

@@ -22,7 +22,7 @@ import {
   changes,
 } from '../product/contracts/fixtures.ts';
 import { commit, HOSTILE_TEXTS } from '../product/contracts/storage/storage-room.ts';
-import { fillTasks } from '../chaos/rig/filled-tasks.ts';
+import { fillTasks } from '../chaos/rig/tasks/filled-tasks.ts';
 
 /** A task that was removed after its time; what is left of it is a tombstone, and its events' numbers are never given again. */
 const REMOVED = aTaskId(0xdead);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
 import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 
-export const PROBE_AGENT = fileURLToPath(new URL('./probe-agent.mjs', import.meta.url));
+export const PROBE_AGENT = fileURLToPath(new URL('../product/contracts/runner/probe-agent.mjs', import.meta.url));
 
 export interface RunWorld {
   /** Exists; removed by `close`. */

@@ -35,7 +35,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.frameBytes,
     MIB,
     'closed 1009',
-    ['contracts/hub-transport.contract.ts', 'takes a frame of the limit and closes the socket for one byte more'],
+    ['product/contracts/wire/hub-transport.contract.ts', 'takes a frame of the limit and closes the socket for one byte more'],
   ],
   [
     'frame before identify, bytes',
@@ -130,14 +130,14 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.inboxBytes,
     64 * MIB,
     '503, or no answer to a report',
-    ['core/hub/outages.test.ts', 'the inbox counts what a report brings with it'],
+    ['core/hub/time/outages.test.ts', 'the inbox counts what a report brings with it'],
   ],
   [
     'batch, work',
     HUB_LIMITS.batchWork,
     2_000,
     'a batch of its own',
-    ['core/hub/fair-turns.test.ts', 'R20: a bulk does not take its neighbours with it: what is more than a batch goes alone'],
+    ['core/hub/load/fair-turns.test.ts', 'R20: a bulk does not take its neighbours with it: what is more than a batch goes alone'],
   ],
   ['batch, commands', HUB_LIMITS.batchCommands, 1_000, 'the next batch', [HERE, 'R20: no commit takes more than a batch']],
   [
@@ -145,7 +145,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.socketQueueBytes,
     4 * MIB,
     'closed 1013',
-    ['contracts/hub-transport.contract.ts', 'closes a socket with 1013 when more waits in it than the bound'],
+    ['product/contracts/wire/hub-transport.contract.ts', 'closes a socket with 1013 when more waits in it than the bound'],
   ],
   [
     'a stream that is not read, ms',
@@ -180,7 +180,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     PROGRESS_EVERY_MS,
     1_000,
     'merged',
-    ['core/sidecar/life.test.ts', 'progress: at most one a second, the newest of each field wins'],
+    ['core/sidecar/run/lease.test.ts', 'progress: at most one a second, the newest of each field wins'],
   ],
   [
     'progress of an attempt',
@@ -194,14 +194,14 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     OUTPUT_BYTES_MAX,
     262_144,
     'cut, named',
-    ['core/sidecar/results.test.ts', 'output over its bound is cut at a character, and the whole is named'],
+    ['core/sidecar/run/results.test.ts', 'output over its bound is cut at a character, and the whole is named'],
   ],
   [
     'result file, bytes',
     RESULT_FILE_BYTES_MAX,
     8 * MIB,
     'result_too_large',
-    ['contracts/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+    ['product/contracts/files/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
   ],
   [
     'outbox, reports',
@@ -283,7 +283,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.sockets,
     12_000,
     '503',
-    ['contracts/hub-transport.contract.ts', 'upgrades on /ws only, for allowed names only, up to the bound'],
+    ['product/contracts/wire/hub-transport.contract.ts', 'upgrades on /ws only, for allowed names only, up to the bound'],
   ],
   [
     'sockets before identify',

@@ -13,18 +13,18 @@ export interface Threat {
 }
 
 const PEER = 'security/network-peer.test.ts';
-const TRANSPORT = 'adapters/transport-ws.test.ts';
+const TRANSPORT = 'adapters/wire/transport-ws.test.ts';
 const TOKEN = 'security/stolen-token.test.ts';
-const PROOF = 'core/hub/proof.test.ts';
+const PROOF = 'core/hub/token-proof.test.ts';
 const OUTPUT = 'security/agent-output.test.ts';
 const OTHER = 'security/other-agent.test.ts';
 const LOCAL = 'security/local-user.test.ts';
 const HTTP = 'adapters/http/refusals.test.ts';
 const TOKENS = 'adapters/http/tokens.test.ts';
-const BAD = 'apps/bad-input.test.ts';
-const API = 'contracts/http-api.contract.ts';
-const WIRE = 'contracts/hub-transport.contract.ts';
-const INBOX = 'contracts/result-inbox.contract.ts';
+const BAD = 'apps/cli/bad-input.test.ts';
+const API = 'product/contracts/wire/http-api.contract.ts';
+const WIRE = 'product/contracts/wire/hub-transport.contract.ts';
+const INBOX = 'product/contracts/files/result-inbox.contract.ts';
 const HOSTILE = 'apps/hostile-text.test.ts';
 const CONFIG = 'core/config/resolve.test.ts';
 
@@ -72,10 +72,10 @@ export const THREATS: readonly Threat[] = [
       ],
       ['apps/enrolment.test.ts', 'R22: who passes an enrolment on reads neither secret nor token, and what he changes is not believed'],
       [TOKENS, 'R7: what was overheard of one enrolment opens nothing for another agent, of other nonces or with another secret'],
-      ['apps/doctor-machine.test.ts', 'the hub proves that it knows the token, and never sees it'],
+      ['apps/doctor/doctor-machine.test.ts', 'the hub proves that it knows the token, and never sees it'],
       ['security/impostor.test.ts', 'who reads every frame between a sidecar and its hub never sees the token, and can use nothing of it'],
-      ['core/sidecar/proof.test.ts', 'R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token'],
-      ['core/sidecar/proof.test.ts', 'R22: a proof by another key, of another connection or for another agent is told nothing more'],
+      ['core/sidecar/hub-proof.test.ts', 'R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token'],
+      ['core/sidecar/hub-proof.test.ts', 'R22: a proof by another key, of another connection or for another agent is told nothing more'],
       [PROOF, 'R7: a proof that was overheard opens nothing on another connection'],
     ],
   },
@@ -99,7 +99,7 @@ export const THREATS: readonly Threat[] = [
     who: 'network peer',
     stoppedBy: 'frames that are none cost their own socket, and are counted',
     tests: [
-      ['contracts/hub-transport-raw.contract.ts', 'ends a socket once, and no other, for'],
+      ['product/contracts/wire/hub-transport-raw.contract.ts', 'ends a socket once, and no other, for'],
       ['adapters/http/tasks.test.ts', 'R7: stats have a number for everything, also for what was refused'],
       ['fuzz/readers.test.ts', 'R22: whatever stands in a frame, the decoder answers and never throws'],
     ],
@@ -109,7 +109,7 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'plain sockets beyond loopback only with insecure: true; no listening without a secret',
     tests: [
       [CONFIG, 'every mistake has its path, what was wanted and what was found'],
-      ['apps/config.test.ts', 'listening beyond loopback without what makes it safe has a code of its own'],
+      ['apps/process/config.test.ts', 'listening beyond loopback without what makes it safe has a code of its own'],
     ],
   },
   {
@@ -190,7 +190,7 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'regular files only',
     tests: [
       [INBOX, 'follows no link and reads nothing but regular files'],
-      ['apps/report.test.ts', 'no link is followed'],
+      ['apps/cli/report.test.ts', 'no link is followed'],
     ],
   },
   {
@@ -212,7 +212,7 @@ export const THREATS: readonly Threat[] = [
       ],
       [PEER, 'a compressed bomb is refused with 415 before a byte of it is looked at'],
       [PEER, 'compression is never agreed on, whatever is offered'],
-      ['contracts/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+      ['product/contracts/files/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
     ],
   },
   {
@@ -252,9 +252,9 @@ export const THREATS: readonly Threat[] = [
       [LOCAL, 'a data directory is made for its owner alone, and a wider one is refused and left as it is'],
       [LOCAL, 'a secret file is written for its owner alone, and one that others may read is not believed'],
       [LOCAL, 'a command does not use an admin token that others may read'],
-      ['adapters/journal-file.test.ts', 'folders and files are for their owner only, and a wider folder is refused'],
-      ['adapters/results-files.test.ts', 'folders and files are for their owner only'],
-      ['adapters/storage-sqlite-file.test.ts', 'files and folders are for this user alone'],
+      ['adapters/files/journal-file.test.ts', 'folders and files are for their owner only, and a wider folder is refused'],
+      ['adapters/files/results-files.test.ts', 'folders and files are for their owner only'],
+      ['adapters/storage/storage-sqlite-file.test.ts', 'files and folders are for this user alone'],
     ],
   },
   {
@@ -282,8 +282,8 @@ export const THREATS: readonly Threat[] = [
     who: 'hostile agent',
     stoppedBy: 'histories bounded in bytes and events; late and refused results kept apart, once',
     tests: [
-      ['core/hub/bounded-history.test.ts', 'R4: a result refused again and again is kept once, told a few times, and then counted'],
-      ['core/hub/bounded-history.test.ts', 'wakes and progress are bounded in number and bytes for each attempt'],
+      ['core/hub/load/bounded-history.test.ts', 'R4: a result refused again and again is kept once, told a few times, and then counted'],
+      ['core/hub/load/bounded-history.test.ts', 'wakes and progress are bounded in number and bytes for each attempt'],
       [
         'adapters/http/task-history.test.ts',
         'R4: a task with a history of any size is answered with the newest of it, and the rest is paged',
@@ -297,7 +297,7 @@ export const THREATS: readonly Threat[] = [
       [OTHER, 'R20: what an agent says counts over its connections'],
       [OTHER, 'R20: changes of status and words of wakes are bounded, too, and say when to come again'],
       [OTHER, 'R20: a message to all is small, one to one agent may be large'],
-      ['core/hub/fair-turns.test.ts', 'R20: an agent with thousands of reports has its turns, and no more'],
+      ['core/hub/load/fair-turns.test.ts', 'R20: an agent with thousands of reports has its turns, and no more'],
     ],
   },
   {
@@ -313,11 +313,11 @@ export const THREATS: readonly Threat[] = [
         'R12, R13: of two processes that say they are the same machine the one at work stays, and its task ends once',
       ],
       [
-        'core/hub/version1-lost-runs.test.ts',
+        'core/hub/version1/version1-lost-runs.test.ts',
         'R12: a result over the frame limit fails its attempt by its kind, and ends with its retries',
       ],
       [
-        'core/hub/version1-failures.test.ts',
+        'core/hub/version1/version1-failures.test.ts',
         'R13: a version 1 machine that cannot wake its agent is paused after three tasks, and loses none of twenty',
       ],
     ],
@@ -326,10 +326,10 @@ export const THREATS: readonly Threat[] = [
     who: 'wild clock',
     stoppedBy: 'a store time that never goes back and does not jump; one quiet time for each absence; nothing is removed in it',
     tests: [
-      ['core/hub/wild-clock.test.ts', 'R4 R15: a clock that is a year ahead for a minute removes no result, and ends no task'],
-      ['core/hub/wild-clock.test.ts', 'R16 R17: a clock that went back an hour leaves tasks their order, and nobody waits for it'],
-      ['core/hub/wild-clock.test.ts', 'R15 R16: a clock that steps every four minutes keeps no dead agent’s task'],
-      ['core/hub/wild-clock.test.ts', 'nothing is removed while silence does not count, and all of it afterwards'],
+      ['core/hub/time/wild-clock.test.ts', 'R4 R15: a clock that is a year ahead for a minute removes no result, and ends no task'],
+      ['core/hub/time/wild-clock.test.ts', 'R16 R17: a clock that went back an hour leaves tasks their order, and nobody waits for it'],
+      ['core/hub/time/wild-clock.test.ts', 'R15 R16: a clock that steps every four minutes keeps no dead agent’s task'],
+      ['core/hub/time/wild-clock.test.ts', 'nothing is removed while silence does not count, and all of it afterwards'],
     ],
   },
   {
@@ -337,11 +337,11 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'who makes the hub work for nothing waits behind the others, on the wire and for a commit',
     tests: [
       [
-        'core/hub/wasteful-agents.test.ts',
+        'core/hub/load/wasteful-agents.test.ts',
         'R20: frames that can wait have some milliseconds of a turn of the loop, and each connection one frame in turn',
       ],
       [
-        'core/hub/wasteful-agents.test.ts',
+        'core/hub/load/wasteful-agents.test.ts',
         'R20: what is behind goes when nothing else waits, and some of it with one batch of seventeen whatever does',
       ],
       [
@@ -354,14 +354,14 @@ export const THREATS: readonly Threat[] = [
     who: 'odd neighbour',
     stoppedBy: 'batches bounded by work, turns between owners, bodies and reads per token',
     tests: [
-      ['core/hub/fair-turns.test.ts', 'R20: one submitter with thousands of commands has each other wait for one batch at most'],
+      ['core/hub/load/fair-turns.test.ts', 'R20: one submitter with thousands of commands has each other wait for one batch at most'],
       [
-        'core/hub/many-requirements.test.ts',
+        'core/hub/load/many-requirements.test.ts',
         'R12 R20: thousands of requirements that nobody meets are not gone through, and nobody waits behind them',
       ],
       [HTTP, 'R20: one token that announces much and sends little keeps nobody out'],
       ['adapters/http/tasks.test.ts', 'R20: reads of one token are bounded and take turns, and are not in the way of others'],
-      ['adapters/storage-lookups.test.ts', 'R20: a token is found while every connection for reads is taken: sqlite'],
+      ['adapters/storage/storage-lookups.test.ts', 'R20: a token is found while every connection for reads is taken: sqlite'],
     ],
   },
   {
@@ -372,11 +372,11 @@ export const THREATS: readonly Threat[] = [
       [PEER, 'R20: silent strangers of one address keep out their own, and nobody of another'],
       [PEER, 'R20: a stranger that pings and takes nothing is closed when more waits than it may send'],
       [
-        'adapters/transport-ws.test.ts',
+        'adapters/wire/transport-ws.test.ts',
         'R20: one address has half of what is free of connections that are no sockets, and gets room again',
       ],
       [
-        'contracts/hub-transport-http.contract.ts',
+        'product/contracts/wire/hub-transport-http.contract.ts',
         'refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it',
       ],
     ],
@@ -394,7 +394,7 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'rows are checked as they are read; restores that are killed lose nothing',
     tests: [
       [
-        'adapters/storage-damaged-rows.test.ts',
+        'adapters/storage/storage-damaged-rows.test.ts',
         'an agent whose stored state is damaged is left out of the list, and named to who asks for it',
       ],
       ['moving/restore-steps.test.ts', 'R1 R22: a restore that is killed at any of its steps loses nothing, and no hub starts on nothing'],
@@ -405,11 +405,11 @@ export const THREATS: readonly Threat[] = [
     who: "agent's output",
     stoppedBy: 'what a runner or a result says wrongly ends its own run: it is copied word by word, bounded, at one door',
     tests: [
-      ['core/sidecar/runner-words.test.ts', 'R16: what a runner may not say is refused with what was wanted'],
-      ['core/sidecar/runner-words.test.ts', 'R16: a result that cannot be sent is no result, however it is made'],
-      ['core/sidecar/runner-words.test.ts', 'R16: texts of a runner are bounded'],
+      ['core/sidecar/run/runner-words.test.ts', 'R16: what a runner may not say is refused with what was wanted'],
+      ['core/sidecar/run/runner-words.test.ts', 'R16: a result that cannot be sent is no result, however it is made'],
+      ['core/sidecar/run/runner-words.test.ts', 'R16: texts of a runner are bounded'],
       ['core/sidecar/broken.test.ts', 'R16: a rule that throws ends the run that it was about'],
-      ['core/sidecar/results.test.ts', 'R4: a result that says our words itself, megabytes of them, is one report that fits its frame'],
+      ['core/sidecar/run/results.test.ts', 'R4: a result that says our words itself, megabytes of them, is one report that fits its frame'],
       [
         'fuzz/fuzz-sidecar.test.ts',
         'R16, R20, R22: whatever comes in at a door of a sidecar, nothing throws, and what is taken or refused is within its bounds',
@@ -426,7 +426,7 @@ export const THREATS: readonly Threat[] = [
       ],
       ['core/sidecar/broken.test.ts', 'R16: an agent that locks its folder keeps no other from being reported or taken'],
       [
-        'adapters/results-files.test.ts',
+        'adapters/files/results-files.test.ts',
         'R16: an agent that allows nobody to write into its folder is told nothing, and that is no fault of the disk',
       ],
     ],
@@ -435,13 +435,13 @@ export const THREATS: readonly Threat[] = [
     who: 'hostile agent',
     stoppedBy: 'what it prints and leaves is bounded: 256 MiB a run, and of kept files the result and the streams',
     tests: [
-      ['plugins/run-kit.test.ts', 'a run that writes more than it may is told as failed, and ends'],
+      ['plugins/run-kit/run-kit.test.ts', 'a run that writes more than it may is told as failed, and ends'],
       [
-        'contracts/talking-runner.contract.ts',
+        'product/contracts/runner/talking-runner.contract.ts',
         'tells an agent that prints without end as a failure, at a bound of its own, and can stop it',
       ],
       [
-        'contracts/result-inbox-ended.ts',
+        'product/contracts/files/result-inbox-ended.ts',
         'R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted',
       ],
       ['core/sidecar/standing.test.ts', 'R20: kept files of recorded results go, the oldest first, once they are too much'],
@@ -455,21 +455,27 @@ export const THREATS: readonly Threat[] = [
     who: 'hostile agent',
     stoppedBy: 'what left its tree is found by its control group (cgroup v2), or by the run id in its environment',
     tests: [
-      ['plugins/run-groups.test.ts', 'R11: nothing that a run started outlives it once it …'],
+      ['plugins/run-kit/run-groups.test.ts', 'R11: nothing that a run started outlives it once it …'],
       [
-        'plugins/run-groups.test.ts',
+        'plugins/run-kit/run-groups.test.ts',
         'R11: a run is not over while its group has members, though each has gone by the time that it is read',
       ],
       ['plugins/command.test.ts', 'a stop ends the whole tree: own groups, own sessions, orphans, all deaf to SIGTERM'],
-      ['plugins/stop-unheeded.test.ts', 'R11: a stop that a runner does not heed is carried out by run id, and told'],
+      ['plugins/run-kit/stop-unheeded.test.ts', 'R11: a stop that a runner does not heed is carried out by run id, and told'],
     ],
   },
   {
     who: 'old run of the same task',
     stoppedBy: 'a flat name that comes beside it counts only where it names its generation',
     tests: [
-      ['contracts/result-inbox-flat.ts', 'R8: beside an earlier run that may be alive only one that names its generation counts'],
-      ['contracts/result-inbox-flat.ts', 'R8: what is there before the wake is an earlier run’s, whatever its time, and is refused'],
+      [
+        'product/contracts/files/result-inbox-flat.ts',
+        'R8: beside an earlier run that may be alive only one that names its generation counts',
+      ],
+      [
+        'product/contracts/files/result-inbox-flat.ts',
+        'R8: what is there before the wake is an earlier run’s, whatever its time, and is refused',
+      ],
       ['core/sidecar/flat-names.test.ts', 'R8: after an earlier run that …'],
     ],
   },
@@ -477,8 +483,8 @@ export const THREATS: readonly Threat[] = [
     who: 'stranger’s process',
     stoppedBy: 'numbers of processes say nothing without start time, boot and run id: it is neither signalled nor taken for a run',
     tests: [
-      ['plugins/run-identity.test.ts', 'R11: a stranger’s daemon that has the number of a run’s group today is never signalled'],
-      ['plugins/run-identity.test.ts', 'R10, R22: where run ids are hidden, a run that may live has not ended'],
+      ['plugins/run-kit/run-identity.test.ts', 'R11: a stranger’s daemon that has the number of a run’s group today is never signalled'],
+      ['plugins/run-kit/run-identity.test.ts', 'R10, R22: where run ids are hidden, a run that may live has not ended'],
       ['plugins/command.test.ts', 'a process that has the number of the run’s by chance is left alone'],
     ],
   },
@@ -487,16 +493,16 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'the lock of its journal, in containers too; a copied folder is an instance of its own',
     tests: [
       [
-        'adapters/journal-file-kill.test.ts',
+        'adapters/files/journal-file-kill.test.ts',
         'a second process is refused with the number of the first, and follows it when that is killed',
       ],
       [
-        'adapters/journal-file.test.ts',
+        'adapters/files/journal-file.test.ts',
         'R22: a folder that is held in another container is respected, and followed once its holder is gone',
       ],
-      ['adapters/journal-file.test.ts', 'R22: of two processes with the number 1 in namespaces of their own one has the folder'],
+      ['adapters/files/journal-file.test.ts', 'R22: of two processes with the number 1 in namespaces of their own one has the folder'],
       [
-        'adapters/journal-file-copy.test.ts',
+        'adapters/files/journal-file-copy.test.ts',
         'R10: a copied data directory is another instance, also while the first one lives, until it has a state of its own',
       ],
     ],
@@ -536,7 +542,7 @@ export const THREATS: readonly Threat[] = [
         'security/secrets.test.ts',
         'an agent cannot read the token of its sidecar, neither in its own environment nor in /proc/PPID/environ',
       ],
-      ['core/sidecar/secrets.test.ts', 'each way by which an agent’s words come in is covered, and names and marks stay'],
+      ['core/sidecar/redact-secrets.test.ts', 'each way by which an agent’s words come in is covered, and names and marks stay'],
     ],
   },
 ];

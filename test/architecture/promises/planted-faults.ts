@@ -109,7 +109,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/domain/agent/breaker.ts',
     find: 'if (strikes.length < STRIKES_MAX) return',
     replace: 'if (strikes.length < 100 * STRIKES_MAX) return',
-    test: `${HUB}/passing-time.test.ts`,
+    test: `${HUB}/time/passing-time.test.ts`,
   },
   {
     name: 'P11',
@@ -118,7 +118,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/domain/transitions/taking-back.ts',
     find: "  if (isEnded(task)) return refuse('invalid_state', task.generation);\n  const stop",
     replace: "  if (isEnded(task) && task.status !== 'completed') return refuse('invalid_state', task.generation);\n  const stop",
-    test: `${HUB}/one-batch.test.ts`,
+    test: `${HUB}/load/one-batch.test.ts`,
   },
   {
     name: 'P12',
@@ -127,7 +127,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/application/hub/handlers/handle-session.ts',
     find: 'Math.max(sinceMs + context.timing.reconnectGraceMs, context.silence.countsFromMs)',
     replace: 'Math.max(sinceMs, context.silence.countsFromMs)',
-    test: `${HUB}/passing-time.test.ts`,
+    test: `${HUB}/time/passing-time.test.ts`,
   },
   {
     name: 'P13',
@@ -136,7 +136,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/domain/transitions/due.ts',
     find: 'if (!isPast(task.deadlineAtMs, nowMs) && !isPast(task.runDeadlineAtMs, nowMs)) return null;',
     replace: 'if (!isPast(task.runDeadlineAtMs, nowMs)) return null;',
-    test: `${HUB}/passing-time.test.ts`,
+    test: `${HUB}/time/passing-time.test.ts`,
   },
   {
     name: 'P14',
@@ -199,7 +199,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/domain/transitions/due.ts',
     find: '  hushedAtMs === null ? view.silenceCountsFromMs :',
     replace: '  hushedAtMs === null || view.quietMs > 0 ? view.silenceCountsFromMs :',
-    test: `${HUB}/wild-clock.test.ts`,
+    test: `${HUB}/time/wild-clock.test.ts`,
   },
   {
     name: 'P47',
@@ -208,7 +208,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/application/hub/queue/inbox.ts',
     find: 'const SWEEP_PASSED_MAX = 24;',
     replace: 'const SWEEP_PASSED_MAX = Infinity;',
-    test: `${HUB}/wasteful-agents.test.ts`,
+    test: `${HUB}/load/wasteful-agents.test.ts`,
   },
   {
     name: 'P48',
@@ -217,7 +217,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     file: 'core/application/hub/batch/batch.ts',
     find: ' <= nowMs && !isOver(task, nowMs);',
     replace: ' <= nowMs;',
-    test: `${HUB}/passing-time.test.ts`,
+    test: `${HUB}/time/passing-time.test.ts`,
   },
 ];
 
@@ -284,7 +284,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'core/domain/assignment/offer.ts',
     find: "  if (slot !== undefined) return { kind: 'held', slot };\n",
     replace: '',
-    test: `${SIDECAR}/storm.test.ts`,
+    test: `${SIDECAR}/random-storm.test.ts`,
   },
   {
     name: 'P27',
@@ -311,7 +311,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'core/protocol/proof.ts',
     find: '  return difference === 0;\n',
     replace: '  return difference >= 0;\n',
-    test: `${SIDECAR}/proof.test.ts`,
+    test: `${SIDECAR}/hub-proof.test.ts`,
   },
   {
     name: 'P49',
@@ -329,7 +329,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'core/application/sidecar/state/runner-events.ts',
     find: 'const VALUE_DEPTH_MAX = JSON_DEPTH_MAX - 2;',
     replace: 'const VALUE_DEPTH_MAX = JSON_DEPTH_MAX * 100;',
-    test: `${SIDECAR}/runner-words.test.ts`,
+    test: `${SIDECAR}/run/runner-words.test.ts`,
   },
   {
     name: 'P51',
@@ -374,7 +374,7 @@ const without = (name: string, invariant: string, file: string, check: string): 
   name,
   what: `nobody asks ${check}`,
   breaks: [invariant],
-  file: `core/domain/invariants/invariants/${file}.ts`,
+  file: `core/domain/invariants/${file}.ts`,
   find: `  ${check},\n`,
   replace: '',
   test: `${DOMAIN}/invariants.test.ts`,

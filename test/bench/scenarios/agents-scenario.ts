@@ -1,6 +1,6 @@
 /** The same work with more and more agents: through all of them, and beside them while they have nothing to do. */
 import type { AgentId } from '../../../core/domain/ids.ts';
-import { enrolMany, inStore } from '../../chaos/rig/filled-store.ts';
+import { enrolMany, inStore } from '../../chaos/rig/tasks/filled-store.ts';
 import { needFiles, startLight } from '../../chaos/rig/light-process.ts';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
 import { DEFAULT_PAIR, isDefault, withHub, type Scenario } from '../rig/bench-rig.ts';

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
-import { enrolMany, inStore } from '../../chaos/rig/filled-store.ts';
+import { enrolMany, inStore } from '../../chaos/rig/tasks/filled-store.ts';
 import { listening, needFiles, startLight } from '../../chaos/rig/light-process.ts';
 import { DEFAULT_PAIR, resultOf, type Bench, type Run, type Scenario } from '../rig/bench-rig.ts';
 import { startBenchHub, type BenchHub } from '../rig/bench-hub.ts';

@@ -2,8 +2,8 @@
 import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
-import { inStore } from '../../chaos/rig/filled-store.ts';
-import { fillTasks } from '../../chaos/rig/filled-tasks.ts';
+import { inStore } from '../../chaos/rig/tasks/filled-store.ts';
+import { fillTasks } from '../../chaos/rig/tasks/filled-tasks.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { DEFAULT_PAIR, isDefault, withHub, type Scenario } from '../rig/bench-rig.ts';
 import { readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';

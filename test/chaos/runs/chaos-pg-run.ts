@@ -10,7 +10,7 @@ import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
 import { keepSidecar } from '../rig/chaos-faults.ts';
 import type { Absence, Verdict } from '../rig/chaos-judge.ts';
 import { shuffled } from '../rig/shuffled.ts';
-import { submitAll } from '../rig/submit-all.ts';
+import { submitAll } from '../rig/tasks/submit-all.ts';
 import { readStream, submitter } from '../rig/told.ts';
 import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 

@@ -19,7 +19,7 @@ import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
 import type { Verdict } from '../rig/chaos-judge.ts';
 import { readStream, submitter } from '../rig/told.ts';
 import { shuffled } from '../rig/shuffled.ts';
-import { submitAll } from '../rig/submit-all.ts';
+import { submitAll } from '../rig/tasks/submit-all.ts';
 import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface ChaosCounts {

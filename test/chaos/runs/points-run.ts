@@ -12,7 +12,7 @@ import type { BuiltTree } from '../../rig/built-tree.ts';
 import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
 import { keepRunning, keepSidecar, type Kept, type KeptSidecar } from '../rig/chaos-faults.ts';
 import type { Absence, Verdict } from '../rig/chaos-judge.ts';
-import { mixOfTasks, type TaskMix } from '../rig/task-mix.ts';
+import { mixOfTasks, type TaskMix } from '../rig/tasks/task-mix.ts';
 import { shuffled } from '../rig/shuffled.ts';
 import { makeChaosWorld } from '../rig/chaos-world.ts';
 

@@ -6,7 +6,7 @@ import type { AgentId } from '../../../core/domain/ids.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { cpuMsOf, eachSecond, readLag, sampleOf } from '../rig/gauges.ts';
-import { enrolMany, inStore } from '../rig/filled-store.ts';
+import { enrolMany, inStore } from '../rig/tasks/filled-store.ts';
 import { listening, needFiles, startLight } from '../rig/light-process.ts';
 import { readStored } from '../rig/stored.ts';
 import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';

@@ -1,4 +1,4 @@
-/** Connecting, and noticing that a connection is dead. How it becomes identified is in challenge.ts. */
+/** Connecting, and noticing that a connection is dead. How it becomes identified is in hub-handshake.ts. */
 import { backoffMs } from '../../../domain/backoff.ts';
 import type { HubFrameOf, PolicyFrame } from '../../../protocol/hub-frames.ts';
 import {

@@ -1,3 +1,3 @@
-import { command } from './plugins/command/command.ts';
+import { command } from './plugins/command/index.ts';
 
 export default { sidecar: { wake: command({ argv: ['true'] }) } };

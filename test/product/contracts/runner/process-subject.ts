@@ -11,7 +11,7 @@ import type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from './wake-runne
 import { atWork, carriersOf, endAgent, readOrEmpty, runWorld } from '../../../plugins/run-world.ts';
 
 /** A program that behaves as its first argument says, and says what is in the folder of its second. */
-export const FAKE_AGENT = fileURLToPath(new URL('../../../plugins/fake-agent.sh', import.meta.url));
+export const FAKE_AGENT = fileURLToPath(new URL('./fake-agent.sh', import.meta.url));
 
 /** What the agent of a runner that listens says on standard output, in the language of its program: whole lines. */
 export interface AgentWords {

@@ -1,3 +1,3 @@
-import type { CommandInbox } from '../application/hub/commands.ts';
+import type { CommandInbox } from '../application/hub/batch/commands.ts';
 
 export type Chosen = CommandInbox;

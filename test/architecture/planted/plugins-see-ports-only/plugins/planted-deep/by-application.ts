@@ -1,3 +1,3 @@
-import type { CommandInbox } from '../../core/application/hub/commands.ts';
+import type { CommandInbox } from '../../core/application/hub/batch/commands.ts';
 
 export type Reach = CommandInbox;

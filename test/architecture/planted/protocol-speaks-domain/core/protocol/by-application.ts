@@ -1,3 +1,3 @@
-import type { Command } from '../application/hub/commands.ts';
+import type { Command } from '../application/hub/batch/commands.ts';
 
 export type FrameOf = (command: Command) => string;

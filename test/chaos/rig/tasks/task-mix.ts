@@ -1,11 +1,11 @@
 /** Tasks of every kind for each of some agents, as many at a time as keep it busy: finished, failed and cancelled ones. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { TestEnd } from '../../apps/app-world.ts';
-import type { Evidence } from './chaos-judge.ts';
-import { mayPass, readStream, submitter, type StreamReader, type Submitter } from './told.ts';
-import type { ChaosWorld } from './chaos-world.ts';
+import type { RandomBits } from '../../../product/twins/ids-seeded/seeded-random.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import type { TestEnd } from '../../../apps/app-world.ts';
+import type { Evidence } from '../chaos-judge.ts';
+import { mayPass, readStream, submitter, type StreamReader, type Submitter } from '../told.ts';
+import type { ChaosWorld } from '../chaos-world.ts';
 
 export interface TaskMix {
   readonly told: Submitter;

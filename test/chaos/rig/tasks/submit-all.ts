@@ -1,7 +1,7 @@
 /** Tasks of some length each, said by several at once and never far ahead of what the sidecars have done. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
-import type { Submitter } from './told.ts';
+import type { RandomBits } from '../../../product/twins/ids-seeded/seeded-random.ts';
+import type { Submitter } from '../told.ts';
 
 /** Submitted and not ended at most: as much as keeps every slot busy. */
 const AHEAD_PER_SIDECAR = 6;

@@ -1,14 +1,14 @@
 /** Writes what a hub would have written, before there is a hub: through the store's own statements, many rows at once. */
 import { createHash, randomBytes } from 'node:crypto';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import { pinoLog } from '../../../adapters/log-pino/pino-log.ts';
-import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
-import { agentColumns } from '../../../adapters/storage-knex/rows/rows.ts';
-import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
-import { newAgent } from '../../../core/domain/agent/agent.ts';
-import type { AgentId } from '../../../core/domain/ids.ts';
-import type { TokenRecord } from '../../../core/ports/agent-store.ts';
-import type { ChaosWorld } from './chaos-world.ts';
+import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
+import { pinoLog } from '../../../../adapters/log-pino/pino-log.ts';
+import type { OpenEngine } from '../../../../adapters/storage-knex/engine.ts';
+import { agentColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
+import { sqliteEngine } from '../../../../adapters/storage-knex/sqlite/engine.ts';
+import { newAgent } from '../../../../core/domain/agent/agent.ts';
+import type { AgentId } from '../../../../core/domain/ids.ts';
+import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
+import type { ChaosWorld } from '../chaos-world.ts';
 
 /** Agents and tokens in one transaction. */
 const ENROLLED_AT_ONCE = 500;

@@ -1,20 +1,20 @@
 /** A store as it is after much work: most tasks have ended, many wait, some are in the hands of agents that never come back. */
-import type { OpenEngine, Transaction } from '../../../adapters/storage-knex/engine.ts';
-import { agentColumns, taskColumns } from '../../../adapters/storage-knex/rows/rows.ts';
-import type { Statements } from '../../../adapters/storage-knex/statements.ts';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import { systemIds } from '../../../adapters/ids-system/system-ids.ts';
-import { newAgent, type Agent } from '../../../core/domain/agent/agent.ts';
-import { dueAtMs } from '../../../core/domain/transitions/due.ts';
-import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import type { Rules } from '../../../core/domain/task/rules.ts';
-import { PRIORITIES, type Status, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
-import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
-import { joined, type Change, type Transition } from '../../../core/domain/transitions/change.ts';
-import { decideAccept, decideComplete, decideFail } from '../../../core/domain/transitions/reporting.ts';
-import { decideSubmit } from '../../../core/domain/transitions/submitting.ts';
-import { decideCancel } from '../../../core/domain/transitions/taking-back.ts';
-import type { Changes } from '../../../core/ports/task-store.ts';
+import type { OpenEngine, Transaction } from '../../../../adapters/storage-knex/engine.ts';
+import { agentColumns, taskColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
+import type { Statements } from '../../../../adapters/storage-knex/statements.ts';
+import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
+import { systemIds } from '../../../../adapters/ids-system/system-ids.ts';
+import { newAgent, type Agent } from '../../../../core/domain/agent/agent.ts';
+import { dueAtMs } from '../../../../core/domain/transitions/due.ts';
+import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
+import type { Rules } from '../../../../core/domain/task/rules.ts';
+import { PRIORITIES, type Status, type Task, type TaskBody } from '../../../../core/domain/task/task.ts';
+import { decideAssign } from '../../../../core/domain/transitions/assigning.ts';
+import { joined, type Change, type Transition } from '../../../../core/domain/transitions/change.ts';
+import { decideAccept, decideComplete, decideFail } from '../../../../core/domain/transitions/reporting.ts';
+import { decideSubmit } from '../../../../core/domain/transitions/submitting.ts';
+import { decideCancel } from '../../../../core/domain/transitions/taking-back.ts';
+import type { Changes } from '../../../../core/ports/task-store.ts';
 
 /** Tasks in one transaction. */
 const SAVED_AT_ONCE = 5_000;

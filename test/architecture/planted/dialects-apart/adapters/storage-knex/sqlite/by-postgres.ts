@@ -1,0 +1,1 @@
+export { postgresSchema } from '../postgres/schema.ts';

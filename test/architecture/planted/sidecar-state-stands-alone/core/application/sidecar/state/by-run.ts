@@ -1,0 +1,1 @@
+export { followRuns } from '../run/runs.ts';
