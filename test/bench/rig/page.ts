@@ -33,6 +33,7 @@ export const PARTS = [
   'connections',
   'sidecar',
   'journal',
+  'neighbours',
   'growth',
   'long',
   'profile',
