@@ -3,14 +3,13 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
 import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
+import { memoryWire } from '../product/twins/wire-memory/memory-wire.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import { LOCK_ORDER } from '../../adapters/storage-knex/postgres/statements.ts';
 import type { Command } from '../../core/application/hub/batch/commands.ts';
-import { rulesOf } from '../../core/application/hub/batch/hub-context.ts';
-import { Silence } from '../../core/application/hub/batch/quiet-period.ts';
-import { Roster } from '../../core/application/hub/batch/roster.ts';
-import { TaskQueue } from '../../core/application/hub/queue/task-queue.ts';
+import { createHub } from '../../core/application/hub/hub.ts';
+import type { TaskQueue } from '../../core/application/hub/queue/task-queue.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
@@ -114,31 +113,29 @@ export function gatesOn(monitor: Pick<PostgresServer, 'ask'>): Gates {
   return gatesOver({ lockWaits, order: LOCK_ORDER });
 }
 
-/** A hub's queue that remembers nothing yet. */
+/** The queue of a hub that remembers nothing yet; the hub itself is not started. */
 export function queueOver(storage: Storage, nth: 0 | 1): TaskQueue {
-  const hubId = HUBS[nth];
   const clock = systemClock();
-  return new TaskQueue({
-    store: storage.tasks,
-    clock,
-    ids: systemIds({ clock }),
-    roster: new Roster(hubId),
-    context: {
-      hubId,
-      rules: rulesOf(HUB_TIMING, HUB_LIMITS),
+  const transport = memoryWire({ clock }).transport();
+  const hub = createHub(
+    { storage, transport, clock, ids: systemIds({ clock }), digest: systemDigest(), log: silentLog },
+    {
+      host: HUBS[nth],
+      port: 0,
       timing: HUB_TIMING,
       limits: HUB_LIMITS,
-      log: silentLog,
-      digest: systemDigest(),
-      silence: new Silence(0),
-      isHere: () => true,
+      agentMessages: true,
+      trustedProxies: [],
+      isAllowedOrigin: () => true,
+      hubId: HUBS[nth],
     },
-    deliver: () => undefined,
-    committed: () => undefined,
-    storageFailed: () => undefined,
-    judging: () => undefined,
-    broken(cause) {
-      throw cause;
-    },
+  );
+  // Its agents have no sockets here: each counts as connected, so that tasks are assigned, and none has just been away.
+  Object.assign(hub.context, { isHere: () => true });
+  hub.context.silence.countsFromMs = 0;
+  // A rule that breaks ends the run.
+  hub.finished.catch((cause: unknown) => {
+    throw cause;
   });
+  return hub.queue;
 }
