@@ -5,7 +5,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { PRIORITIES, type Priority } from '../domain/task/task.ts';
 import {
-  acceptFields,
   agentIdField,
   capabilitiesField,
   capabilityField,
@@ -22,16 +21,11 @@ import {
   waitField,
 } from './fields.ts';
 import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
+import { submittedParts } from './task-body.ts';
 
 export const DEPENDENCIES_MAX = 100;
 export const MAX_RETRIES_DEFAULT = 3;
-/** Entries of `file_hints`, `success_criteria` and `verification_steps` each. */
-export const NOTES_MAX = 256;
-export const NOTE_CHARACTERS_MAX = 4_096;
 export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 128;
-/** Names and depth of a hint or a step that is an object; its JSON has at most `NOTE_CHARACTERS_MAX`. */
-export const NOTE_NAMES_MAX = 64;
-export const NOTE_DEPTH_MAX = 8;
 /** Slots that a token allows when nothing is said. */
 export const TOKEN_SLOTS_DEFAULT = 16;
 
@@ -41,13 +35,6 @@ export const PRIORITY_SYNONYMS = { critical: 'urgent' } as const satisfies Reado
 /** An object with these fields and no others. */
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
 const optional = Type.Optional;
-const placeField = Type.String({ minLength: 1, maxLength: 1_024 });
-const notesField = Type.Array(Type.String({ minLength: 1, maxLength: NOTE_CHARACTERS_MAX }), { maxItems: NOTES_MAX });
-const noteOrObjectField = Type.Union([
-  Type.String({ minLength: 1, maxLength: NOTE_CHARACTERS_MAX }),
-  Type.Record(Type.String(), Type.Unknown(), { maxProperties: NOTE_NAMES_MAX }),
-]);
-const notesOrObjectsField = Type.Array(noteOrObjectField, { maxItems: NOTES_MAX });
 const descriptionField = Type.String({ minLength: 1, maxLength: DESCRIPTION_CHARACTERS_MAX });
 
 /** `POST /api/tasks`, and each line of `POST /api/tasks/bulk`. */
@@ -63,12 +50,7 @@ export const submitSchema = closed({
   run_max_ms: optional(durationField),
   complete_by: optional(timeField),
   depends_on: optional(Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX })),
-  repo: optional(placeField),
-  branch: optional(placeField),
-  file_hints: optional(notesOrObjectsField),
-  success_criteria: optional(notesField),
-  verification_steps: optional(notesOrObjectsField),
-  accept: optional(closed(acceptFields)),
+  ...submittedParts,
 });
 export type SubmitBody = Static<typeof submitSchema>;
 

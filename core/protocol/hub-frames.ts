@@ -1,24 +1,12 @@
 /** What the hub says to a sidecar. Our own sidecar checks what it gets against these; unknown fields are ignored. */
 import { Type, type Static } from 'typebox';
-import {
-  acceptFields,
-  countField,
-  generationField,
-  maybe,
-  objectField,
-  reasonField,
-  sessionIdField,
-  taskIdField,
-  timeField,
-} from './fields.ts';
+import { countField, generationField, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
 import { HUB_PROOF_PATTERN, NONCE_PATTERN } from './proof.ts';
+import { assignedParts } from './task-body.ts';
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
 const task = { task_id: taskIdField, generation: generationField };
 const text = Type.String();
-const texts = Type.Array(Type.String());
-/** Sentences, or objects of the submitter's own making. */
-const notes = Type.Array(Type.Union([Type.String(), objectField]));
 
 export const NACK_REASONS = ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
@@ -78,15 +66,10 @@ export const hubSchemas = {
     description: text,
     metadata: Type.Optional(Type.Unknown()),
     assigned_at: timeField,
-    repo: maybe(text),
-    branch: maybe(text),
-    file_hints: Type.Optional(notes),
-    success_criteria: Type.Optional(texts),
-    verification_steps: Type.Optional(notes),
+    ...assignedParts,
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
     complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),
     session_id: Type.Optional(sessionIdField),
-    accept: Type.Optional(Type.Object(acceptFields)),
   }),
   task_ack: Type.Object({
     type: type('task_ack'),

@@ -7,6 +7,7 @@ import type { KeptName, KeptResult, RefusedCount } from '../domain/task/kept-res
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
 import type { TaskRow } from '../domain/task/task.ts';
+import { wireEntries } from './task-body.ts';
 
 /** JSON text of one object: a value that is `{ raw }` is JSON text already. */
 function objectText(fields: readonly (readonly [name: string, value: unknown])[]): string {
@@ -53,12 +54,7 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
     ['submitted_by', task.submittedBy],
     ['created_at', task.createdAtMs],
     ['updated_at', task.updatedAtMs],
-    ['repo', body.repo],
-    ['branch', body.branch],
-    ['file_hints', body.fileHints],
-    ['success_criteria', body.successCriteria],
-    ['verification_steps', body.verificationSteps],
-    ['accept', body.accept ?? null],
+    ...wireEntries(body),
     ['depends_on', task.dependsOn],
   ];
 }

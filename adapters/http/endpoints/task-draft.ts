@@ -1,27 +1,21 @@
 /** From a checked submit body to the task that the queue is asked for. */
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { acceptanceIn, noteCharacters, type Note, type Priority } from '../../../core/domain/task/task.ts';
+import { noteCharacters, type Note, type Priority } from '../../../core/domain/task/task.ts';
 import type { FieldError } from '../../../core/protocol/field-errors.ts';
-import {
-  MAX_RETRIES_DEFAULT,
-  NOTE_CHARACTERS_MAX,
-  NOTE_DEPTH_MAX,
-  PRIORITY_SYNONYMS,
-  type SubmitBody,
-} from '../../../core/protocol/http-bodies.ts';
+import { MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS, type SubmitBody } from '../../../core/protocol/http-bodies.ts';
 import { excessText, findExcess } from '../../../core/protocol/json-bounds.ts';
+import { NOTE_CHARACTERS_MAX, NOTE_DEPTH_MAX, partsFromWire } from '../../../core/protocol/task-body.ts';
 
 /** What each field allows by itself but not together, and what a schema cannot say. Nothing here looks at the clock: a repeat must mean the same later. */
 export function contradictions(body: SubmitBody): readonly FieldError[] {
-  const large = [...tooLarge('file_hints', body.file_hints), ...tooLarge('verification_steps', body.verification_steps)];
+  const large = Object.entries(body).flatMap(([field, value]) => (Array.isArray(value) ? tooLarge(field, value as readonly Note[]) : []));
   if (body.run_at === undefined || body.complete_by === undefined || body.run_at < body.complete_by) return large;
   return [...large, { field: 'complete_by', error: 'contradiction', detail: 'must be after run_at' }];
 }
 
-/** Objects among the notes that are longer or deeper than a schema can say. */
-function tooLarge(field: string, notes: readonly Note[] | undefined): readonly FieldError[] {
-  if (notes === undefined) return [];
+/** Objects in a list that are longer or deeper than a schema can say. */
+function tooLarge(field: string, notes: readonly Note[]): readonly FieldError[] {
   return notes.flatMap((note, index): readonly FieldError[] => {
     if (typeof note === 'string') return [];
     const place = `${field}.${index}`;
@@ -37,7 +31,6 @@ const laneOf = (priority: SubmitBody['priority'] = 'normal'): Priority =>
 
 /** Fields are copied by name, the defaults filled in. Metadata is kept as text from here on. */
 export function draftOf(id: TaskId, body: SubmitBody): TaskDraft {
-  const accept = acceptanceIn(body.accept);
   return {
     id,
     priority: laneOf(body.priority),
@@ -53,12 +46,7 @@ export function draftOf(id: TaskId, body: SubmitBody): TaskDraft {
     body: {
       description: body.description,
       metadata: body.metadata === undefined ? null : JSON.stringify(body.metadata),
-      repo: body.repo ?? null,
-      branch: body.branch ?? null,
-      fileHints: body.file_hints ?? [],
-      successCriteria: body.success_criteria ?? [],
-      verificationSteps: body.verification_steps ?? [],
-      ...(accept === undefined ? {} : { accept }),
+      ...partsFromWire(body),
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The bodies of tasks that were submitted a moment ago or are given out next, of a database that nobody else writes. A body never changes. */
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { isEnded, noteCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
+import { isEnded, bodyCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 
 /** What is kept, in characters; the oldest are let go. */
@@ -64,8 +64,4 @@ export class RecentBodies {
 
 const mayBeGiven = (task: Task): boolean => !isEnded(task) && task.status !== 'assigned';
 
-const charactersOf = ({ description, metadata, fileHints, successCriteria, verificationSteps }: TaskBody): number => {
-  let sum = BODY_CHARACTERS + description.length + (metadata?.length ?? 0);
-  for (const notes of [fileHints, successCriteria, verificationSteps]) for (const note of notes) sum += noteCharacters(note);
-  return sum;
-};
+const charactersOf = (body: TaskBody): number => BODY_CHARACTERS + bodyCharacters(body);

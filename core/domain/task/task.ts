@@ -147,6 +147,15 @@ export interface TaskBody {
 /** How many characters a note takes as JSON, its quotes left out where it is a text. */
 export const noteCharacters = (note: Note): number => (typeof note === 'string' ? note.length : JSON.stringify(note).length);
 
+/** About how long a body is as JSON, in characters. */
+export const bodyCharacters = (body: TaskBody): number =>
+  Object.values(body).reduce<number>((sum, part: TaskBody[keyof TaskBody]) => {
+    if (part === null || part === undefined) return sum;
+    if (typeof part === 'string') return sum + part.length;
+    if (Array.isArray(part)) return (part as readonly Note[]).reduce<number>((length, note) => length + noteCharacters(note), sum);
+    return sum + JSON.stringify(part).length;
+  }, 0);
+
 export const isLive = (task: Task): boolean => task.status === 'assigned';
 
 export const isEnded = (task: Task): boolean => task.status === 'completed' || task.status === 'cancelled' || task.status === 'dead_letter';

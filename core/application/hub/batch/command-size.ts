@@ -1,6 +1,6 @@
 /** What a waiting command takes, roughly: of memory, and of a batch. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
-import { noteCharacters, type Note } from '../../../domain/task/task.ts';
+import { bodyCharacters } from '../../../domain/task/task.ts';
 import type { Command, ReportBody, TaskDraft } from './commands.ts';
 
 /** What a command without any text takes. */
@@ -41,16 +41,7 @@ export function sizeOf(command: Command): number {
   }
 }
 
-const draftSize = ({ body }: TaskDraft): number => {
-  const notes: readonly Note[] = [
-    body.description,
-    body.metadata ?? '',
-    ...body.fileHints,
-    ...body.successCriteria,
-    ...body.verificationSteps,
-  ];
-  return notes.reduce((sum, note) => sum + noteCharacters(note) * 2, COMMAND_BYTES);
-};
+const draftSize = ({ body }: TaskDraft): number => COMMAND_BYTES + bodyCharacters(body) * 2;
 
 function reportCharacters(body: ReportBody): number {
   const details = 'details' in body && body.details !== null ? encodedBytes(body.details) : 0;

@@ -5,6 +5,7 @@ import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/task/refusal.ts';
 import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
+import { partsToWire } from '../../../protocol/task-body.ts';
 import type { Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { HubContext } from '../batch/hub-context.ts';
@@ -137,19 +138,17 @@ export function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody
     metadata: body.metadata === null ? {} : (JSON.parse(body.metadata) as unknown),
     generation: task.generation,
     assigned_at: task.assignedAtMs,
-    repo: body.repo,
-    branch: body.branch,
-    file_hints: body.fileHints,
     ...(version === 2
       ? {
-          success_criteria: body.successCriteria,
-          verification_steps: body.verificationSteps,
+          ...partsToWire(body),
           run_max_ms: task.runMaxMs ?? runMaxMs,
           complete_by: task.completeByMs,
           ...(task.session === null ? {} : { session_id: task.session.id }),
-          ...(body.accept === undefined ? {} : { accept: body.accept }),
         }
       : {
+          repo: body.repo,
+          branch: body.branch,
+          file_hints: body.fileHints,
           ...v1Checks(body),
           complexity: null,
           routing_decision: null,

@@ -3,9 +3,9 @@ import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
-import { acceptanceIn } from '../../../domain/task/task.ts';
 import { stopFor, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
+import { partsFromWire, partsToWire } from '../../../protocol/task-body.ts';
 import { JOURNALLED_TASKS_BYTES_MAX } from '../state/bounds.ts';
 import { beginStop } from './end-of-run.ts';
 import { watchLife } from './lease.ts';
@@ -65,21 +65,15 @@ function accept(turn: Turn, offered: Assignment, frame: AssignFrame, displaced: 
 
 /** The task as its agent gets it: what the hub said of it, and nothing that a later protocol may add. */
 function taskOf(frame: AssignFrame): Slot['task'] {
-  const accept = acceptanceIn(frame.accept);
   return {
     task_id: frame.task_id,
     generation: frame.generation,
     description: frame.description,
     metadata: frame.metadata ?? {},
     assigned_at: frame.assigned_at,
-    repo: frame.repo ?? null,
-    branch: frame.branch ?? null,
-    file_hints: frame.file_hints ?? [],
-    success_criteria: frame.success_criteria ?? [],
-    verification_steps: frame.verification_steps ?? [],
+    ...partsToWire(partsFromWire(frame)),
     run_max_ms: frame.run_max_ms ?? null,
     complete_by: frame.complete_by ?? null,
-    ...(accept === undefined ? {} : { accept }),
   };
 }
 

@@ -1,0 +1,82 @@
+/**
+ * What a submitter says of a task beside its description and metadata. It never changes, and nothing of the queue goes by it. A new
+ * part is added here and to `TaskBody`; the submit body, the assignment, the agent's task file and the task's JSON have it then.
+ */
+import { Type, type TSchema } from 'typebox';
+import { acceptanceIn, type Acceptable, type TaskBody } from '../domain/task/task.ts';
+import { acceptFields, maybe, objectField } from './fields.ts';
+
+/** Entries of a list of texts. */
+export const NOTES_MAX = 256;
+export const NOTE_CHARACTERS_MAX = 4_096;
+/** Names and depth of a hint or a step that is an object; its JSON has at most `NOTE_CHARACTERS_MAX`. */
+export const NOTE_NAMES_MAX = 64;
+export const NOTE_DEPTH_MAX = 8;
+
+const place = Type.String({ minLength: 1, maxLength: 1_024 });
+const sentence = Type.String({ minLength: 1, maxLength: NOTE_CHARACTERS_MAX });
+const sentences = Type.Array(sentence, { maxItems: NOTES_MAX });
+const note = Type.Union([sentence, Type.Record(Type.String(), Type.Unknown(), { maxProperties: NOTE_NAMES_MAX })]);
+const notes = Type.Array(note, { maxItems: NOTES_MAX });
+
+/** As submitted: bounded, and nothing beside it. */
+export const submittedParts = {
+  repo: Type.Optional(place),
+  branch: Type.Optional(place),
+  file_hints: Type.Optional(notes),
+  success_criteria: Type.Optional(sentences),
+  verification_steps: Type.Optional(notes),
+  accept: Type.Optional(Type.Object(acceptFields, { additionalProperties: false })),
+} as const satisfies Readonly<Record<string, TSchema>>;
+
+const text = Type.String();
+
+/** As assigned: a later hub may say more. */
+export const assignedParts = {
+  repo: maybe(text),
+  branch: maybe(text),
+  file_hints: Type.Optional(Type.Array(Type.Union([text, objectField]))),
+  success_criteria: Type.Optional(Type.Array(text)),
+  verification_steps: Type.Optional(Type.Array(Type.Union([text, objectField]))),
+  accept: Type.Optional(Type.Object(acceptFields)),
+} as const satisfies Readonly<Record<keyof typeof submittedParts, TSchema>>;
+
+type Part = Exclude<keyof TaskBody, 'description' | 'metadata'>;
+export type WirePart = keyof typeof submittedParts;
+
+const WIRE_NAMES: Readonly<Record<Part, WirePart>> = {
+  repo: 'repo',
+  branch: 'branch',
+  fileHints: 'file_hints',
+  successCriteria: 'success_criteria',
+  verificationSteps: 'verification_steps',
+  accept: 'accept',
+};
+const PARTS = Object.entries(WIRE_NAMES) as readonly (readonly [Part, WirePart])[];
+
+/** A body of which nothing but the description and metadata is given. */
+const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria: [], verificationSteps: [] } satisfies Omit<
+  TaskBody,
+  'description' | 'metadata' | 'accept'
+>;
+
+/** From checked fields of a submit or an assignment; other fields are left out. */
+export function partsFromWire(given: Readonly<Partial<Record<WirePart, unknown>>>): Pick<TaskBody, Part> {
+  const parts: Partial<Record<Part, unknown>> = { ...NOTHING_GIVEN };
+  for (const [part, wire] of PARTS) if (given[wire] !== undefined && given[wire] !== null) parts[part] = given[wire];
+  const accept = acceptanceIn(given.accept as { readonly [End in Acceptable]?: boolean } | undefined);
+  if (accept === undefined) delete parts.accept;
+  else parts.accept = accept;
+  return parts as Pick<TaskBody, Part>;
+}
+
+/** Fields of an assignment, and of the task that an agent gets. */
+export function partsToWire(body: Pick<TaskBody, Part>): Readonly<Partial<Record<WirePart, unknown>>> {
+  const fields: Partial<Record<WirePart, unknown>> = {};
+  for (const [part, wire] of PARTS) if (body[part] !== undefined) fields[wire] = body[part];
+  return fields;
+}
+
+/** All of them, for an answer: null is what was not given. */
+export const wireEntries = (body: TaskBody): readonly (readonly [WirePart, unknown])[] =>
+  PARTS.map(([part, wire]) => [wire, body[part] ?? null] as const);
