@@ -107,6 +107,23 @@ t.test('R20: while nobody waits those of wasteful agents have a fifth of the tim
   t.end();
 });
 
+t.test('R20: large frames have a fifth of the time, whoever sends them, and others all that is left', (t) => {
+  const { clock, turns, taken, source } = turnsRig();
+  const [a, b, c] = [source('a'), source('b'), source('c')];
+  const large = (name: string): string => name.padEnd(65_537);
+  turns.offer(a, large('0'));
+  turns.offer(b, large('0'));
+  turns.offer(c, '0');
+  const seen = (): readonly string[] => taken.map((text) => text.trimEnd());
+  t.strictSame(seen(), ['a0', 'c0'], 'the second large one waits');
+  clock.advance(1);
+  turns.offer(c, '1');
+  t.strictSame(seen(), ['a0', 'c0', 'c1']);
+  clock.advance(20);
+  t.strictSame(seen(), ['a0', 'c0', 'c1', 'b0']);
+  t.end();
+});
+
 t.test('R20: a connection that cannot be kept from sending is closed before what waits of it grows', async (t) => {
   const { turns, words, source } = turnsRig();
   const [a, b] = [source('a'), source('b')];

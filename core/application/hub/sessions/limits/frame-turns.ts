@@ -22,6 +22,9 @@ const AWAITED_PARTS = 8;
 const WASTEFUL_PARTS = 5;
 /** And so often it is looked whether somebody still does. */
 const AWAITED_LOOK_MS = 1;
+/** Longer frames have one part in so many of the time, whoever sends them: one alone takes longer than a turn. */
+const LARGE_CHARACTERS = 65_536;
+const LARGE_PARTS = 5;
 /** How long wasteful agents are left alone when enough of their commands wait, milliseconds. */
 const HELD_MS = 5;
 
@@ -68,6 +71,8 @@ export class FrameTurns<S extends FrameSource> {
   #awaitedTurnMs = -Infinity;
   /** When there is one again for wasteful agents although nobody does. */
   #wastefulTurnMs = -Infinity;
+  /** When there is one again for a large frame. */
+  #largeTurnMs = -Infinity;
 
   constructor(deps: FrameTurnsDeps<S>) {
     this.#deps = deps;
@@ -81,7 +86,7 @@ export class FrameTurns<S extends FrameSource> {
   /** Takes the frame, now if there is time. */
   offer(source: S, text: string): void {
     const line = this.#lines.get(source);
-    if (this.#isStopped || (line === undefined && this.#mayTurn() && !this.#isHeld(source))) return this.#take(source, text);
+    if (this.#isStopped || (line === undefined && this.#mayTurn() && !this.#isHeld(source, text))) return this.#take(source, text);
     source.heard();
     this.#wait(source, line, text);
   }
@@ -105,9 +110,12 @@ export class FrameTurns<S extends FrameSource> {
     }
   }
 
-  #isHeld(source: S): boolean {
+  /** Whether this frame, its next, is not to be taken yet. */
+  #isHeld(source: S, text: string): boolean {
     const { isHeld, isWasteful, clock } = this.#deps;
-    return isHeld(source) || (isWasteful(source) && clock.monotonicMs() < this.#wastefulTurnMs);
+    const nowMs = clock.monotonicMs();
+    if (text.length > LARGE_CHARACTERS && nowMs < this.#largeTurnMs) return true;
+    return isHeld(source) || (isWasteful(source) && nowMs < this.#wastefulTurnMs);
   }
 
   #mayTurn(): boolean {
@@ -141,13 +149,13 @@ export class FrameTurns<S extends FrameSource> {
       if (this.#spentMs >= TURN_MS || held === this.#lines.size) break;
       // Behind all others: it is met once more in this loop if there is time.
       this.#lines.delete(source);
-      if (this.#isHeld(source)) {
+      const text = line.frames[line.next] ?? '';
+      if (this.#isHeld(source, text)) {
         held += 1;
         this.#lines.set(source, line);
         continue;
       }
       held = 0;
-      const text = line.frames[line.next] ?? '';
       line.frames[line.next] = '';
       line.next += 1;
       if (line.next === TRIMMED_AT) {
@@ -179,6 +187,7 @@ export class FrameTurns<S extends FrameSource> {
     const tookMs = clock.monotonicMs() - fromMs;
     if (tookMs <= 0 || this.#isStopped) return;
     this.#spentMs += tookMs;
+    if (text.length > LARGE_CHARACTERS) this.#largeTurnMs = fromMs + tookMs * LARGE_PARTS;
     if (this.#deps.isWasteful(source)) this.#wastefulTurnMs = fromMs + tookMs * WASTEFUL_PARTS;
     this.#awaitedTurnMs = fromMs + tookMs + this.#spentMs * (AWAITED_PARTS - 1);
     this.#timer ??= clock.after(0, () => this.#turn());
