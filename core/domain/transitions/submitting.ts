@@ -1,11 +1,12 @@
 /** How a task comes to be, and how it becomes eligible. */
-import type { Priority, Requirement, Task } from '../task/task.ts';
+import type { Priority, Requirement, Task, TaskBody } from '../task/task.ts';
 import { NOTHING_KEPT } from '../task/kept-results.ts';
 import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
 import { change, type Change, type EventDraft } from './change.ts';
 
-export interface NewTask {
+/** A task as it is asked for: every default filled in. */
+export interface TaskDraft {
   readonly id: TaskId;
   readonly priority: Priority;
   readonly neededCapabilities: readonly string[];
@@ -16,7 +17,7 @@ export interface NewTask {
   readonly runMaxMs: number | null;
   readonly completeByMs: number | null;
   readonly dependsOn: readonly TaskId[];
-  readonly submittedBy: string;
+  readonly body: TaskBody;
 }
 
 /** A requirement in its one form: capabilities sorted, without repeats. */
@@ -25,8 +26,8 @@ export const requirementOf = (capabilities: readonly string[], assignTo: AgentId
   assignTo,
 });
 
-/** A submitted task: blocked while a dependency is open, scheduled while its time has not come, else queued. */
-export function decideSubmit(draft: NewTask, dependenciesMet: boolean, nowMs: number): Change {
+/** A submitted task: blocked while a dependency is open, scheduled while its time has not come, else queued. `submittedBy` is the token's id. */
+export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string, dependenciesMet: boolean, nowMs: number): Change {
   const empty: Task = {
     id: draft.id,
     priority: draft.priority,
@@ -64,12 +65,12 @@ export function decideSubmit(draft: NewTask, dependenciesMet: boolean, nowMs: nu
     session: null,
     outcomes: [],
     kept: NOTHING_KEPT,
-    submittedBy: draft.submittedBy,
+    submittedBy,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
     eventSeq: 0,
   };
-  return waitOrQueue(empty, { dependenciesMet, first: { event: 'submitted', details: { by: draft.submittedBy } } }, nowMs);
+  return waitOrQueue(empty, { dependenciesMet, first: { event: 'submitted', details: { by: submittedBy } } }, nowMs);
 }
 
 /** A blocked task whose dependencies are all completed. Asked of a task that is not blocked it changes nothing. */

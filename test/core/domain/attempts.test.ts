@@ -145,13 +145,12 @@ t.test('submit: blocked, scheduled or queued; the round expires from its first e
     runMaxMs: null,
     completeByMs: null,
     dependsOn: [],
-    submittedBy: 'tok-1',
   } as const;
-  t.match(decideSubmit(draft, true, NOW_MS), {
+  t.match(decideSubmit(draft, 'tok-1', true, NOW_MS), {
     task: { status: 'queued', expiresAtMs: NOW_MS + 100, generation: 0, requirement: { capabilities: ['a', 'b'] } },
   });
-  t.match(decideSubmit({ ...draft, runAtMs: NOW_MS + 1 }, true, NOW_MS), { task: { status: 'scheduled', expiresAtMs: null } });
-  t.match(decideSubmit({ ...draft, runAtMs: NOW_MS + 1 }, false, NOW_MS), { task: { status: 'blocked', expiresAtMs: null } });
+  t.match(decideSubmit({ ...draft, runAtMs: NOW_MS + 1 }, 'tok-1', true, NOW_MS), { task: { status: 'scheduled', expiresAtMs: null } });
+  t.match(decideSubmit({ ...draft, runAtMs: NOW_MS + 1 }, 'tok-1', false, NOW_MS), { task: { status: 'blocked', expiresAtMs: null } });
 });
 
 t.test('progress is stored up to its bound, and renews the lease beyond it', async (t) => {

@@ -8,7 +8,7 @@ import type { Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import type { Transition } from '../../../core/domain/transitions/change.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';
-import { decideSubmit, type NewTask } from '../../../core/domain/transitions/submitting.ts';
+import { decideSubmit, type TaskDraft } from '../../../core/domain/transitions/submitting.ts';
 import { decideCancel, decideReclaim } from '../../../core/domain/transitions/taking-back.ts';
 import { aTaskId } from '../../product/contracts/fixtures.ts';
 import { made, ME, NOW_MS, RULES } from './task-states.ts';
@@ -33,7 +33,7 @@ class Small {
   }
 }
 
-const draft = (n: number, over: Partial<NewTask> = {}): NewTask => ({
+const draft = (n: number, over: Partial<TaskDraft> = {}): Omit<TaskDraft, 'body'> => ({
   id: aTaskId(n),
   priority: 'normal',
   neededCapabilities: [],
@@ -44,7 +44,6 @@ const draft = (n: number, over: Partial<NewTask> = {}): NewTask => ({
   runMaxMs: null,
   completeByMs: null,
   dependsOn: [],
-  submittedBy: 'tok-1',
   ...over,
 });
 
@@ -54,10 +53,10 @@ const agent: Agent = { ...newAgent(ME), slots: 3, sessionNumber: 1, connected: t
 function aStore(): { state: StoreState; events: StoredEvent[] } {
   const small = new Small();
   const nowMs = NOW_MS;
-  const first = small.put(decideSubmit(draft(1), true, nowMs));
-  const second = small.put(decideSubmit(draft(2), true, nowMs));
-  small.put(decideSubmit(draft(3, { dependsOn: [first.id] }), false, nowMs));
-  const fourth = small.put(decideSubmit(draft(4), true, nowMs));
+  const first = small.put(decideSubmit(draft(1), 'tok-1', true, nowMs));
+  const second = small.put(decideSubmit(draft(2), 'tok-1', true, nowMs));
+  small.put(decideSubmit(draft(3, { dependsOn: [first.id] }), 'tok-1', false, nowMs));
+  const fourth = small.put(decideSubmit(draft(4), 'tok-1', true, nowMs));
   const failed = small.put(reporting.decideFail(small.put(decideAssign(first, by, nowMs, RULES)), by, failure, nowMs, RULES));
   const given = small.put(decideAssign(second, by, nowMs, RULES));
   small.put(reporting.decideComplete(given, by, success, nowMs, RULES));
@@ -198,7 +197,7 @@ const PLANTED: readonly {
 /** Its history is all right: it failed once, of two times. */
 function deadTooEarly(): ReturnType<typeof aStore> {
   const small = new Small();
-  const task = small.put(decideSubmit(draft(1), true, NOW_MS));
+  const task = small.put(decideSubmit(draft(1), 'tok-1', true, NOW_MS));
   const dead = small.put(
     reporting.decideFail(small.put(decideAssign(task, by, NOW_MS, RULES)), by, { ...failure, retryable: false }, NOW_MS, RULES),
   );
@@ -208,7 +207,7 @@ function deadTooEarly(): ReturnType<typeof aStore> {
 
 function waitingBeside(): ReturnType<typeof aStore> {
   const small = new Small();
-  const task = small.put(decideSubmit(draft(1), true, NOW_MS - 100_000));
+  const task = small.put(decideSubmit(draft(1), 'tok-1', true, NOW_MS - 100_000));
   small.put(
     decideReclaim(small.put(decideAssign(task, by, NOW_MS - 100_000, RULES)), { reason: 'not_held', stop: false }, NOW_MS - 90_000, RULES),
   );
@@ -225,7 +224,7 @@ t.test('I1 to I15: each is found where it is planted', async (t) => {
 
 t.test('I6 says nothing of an agent that was removed, nor of what another one of its id had done', async (t) => {
   const small = new Small();
-  const assigned = small.put(decideAssign(small.put(decideSubmit(draft(1), true, NOW_MS)), by, NOW_MS, RULES));
+  const assigned = small.put(decideAssign(small.put(decideSubmit(draft(1), 'tok-1', true, NOW_MS)), by, NOW_MS, RULES));
   small.put(reporting.decideComplete(assigned, by, success, NOW_MS, RULES));
   const foundOf = (agents: readonly Agent[]): string =>
     found({ ...aStore().state, tasks: [...small.tasks.values()], agents, stops: [], keys: [] }, small.events);

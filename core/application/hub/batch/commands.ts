@@ -8,13 +8,11 @@ import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { Refusal } from '../../../domain/task/refusal.ts';
 import type { AckStatus, Priority, Status, Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Usage } from '../../../domain/usage.ts';
-import type { NewTask } from '../../../domain/transitions/submitting.ts';
+import type { TaskDraft } from '../../../domain/transitions/submitting.ts';
 import type { CancelOutcome, FailureKind } from '../../../protocol/sidecar-frames.ts';
 
 /** A task as a submitter asks for it; already validated. Ids are made before the transaction. */
-export interface TaskDraft extends Omit<NewTask, 'submittedBy'> {
-  readonly body: TaskBody;
-}
+export type { TaskDraft };
 
 export interface SubmitCommand {
   readonly kind: 'submit';

@@ -41,7 +41,7 @@ export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boo
 const isMet = (batch: Batch, id: TaskId): boolean => batch.standing(id)?.status === 'completed';
 
 function insert(batch: Batch, draft: TaskDraft, submittedBy: string): readonly SubmittedTask[] {
-  const made = decideSubmit({ submittedBy, ...draft }, dependenciesMet(batch, draft.dependsOn), batch.nowMs);
+  const made = decideSubmit(draft, submittedBy, dependenciesMet(batch, draft.dependsOn), batch.nowMs);
   batch.insert(made, draft.body);
   return submitted(made.task);
 }

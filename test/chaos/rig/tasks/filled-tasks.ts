@@ -60,7 +60,7 @@ export async function fillTasks(
       const submitMs = nowMs - (count - n) * SUBMIT_EACH_MS;
       // By their own count: every thousandth task would come to the same agent.
       const agent = (fate === 'assigned' ? gone[assigned++ % AGENTS] : workers[n % AGENTS]) as Agent;
-      const submitted = decideSubmit(draftOf(ids.task(), n, fate, waiting, nowMs), fate !== 'blocked', submitMs);
+      const submitted = decideSubmit(draftOf(ids.task(), n, fate, waiting, nowMs), 'admin', fate !== 'blocked', submitMs);
       const change = past(submitted, { fate, agent, submitMs, nowMs, rules });
       if (fate === 'waiting') waiting = change.task.id;
       statuses[change.task.status] = (statuses[change.task.status] ?? 0) + 1;
@@ -147,7 +147,6 @@ const draftOf = (id: TaskId, n: number, fate: ReturnType<typeof fateOf>, waiting
   runMaxMs: null,
   completeByMs: null,
   dependsOn: fate === 'blocked' && waiting !== null ? [waiting] : [],
-  submittedBy: 'admin',
 });
 
 const bodyOf = (n: number): TaskBody => ({
