@@ -11,7 +11,7 @@ import { Readable } from 'node:stream';
 import { ROOT } from '../../architecture/cruise.ts';
 import { filesUnder, sourceFiles } from '../../architecture/tree.ts';
 
-const page = (name: string): Promise<string> => readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+const page = (name: string): Promise<string> => readFile(join(ROOT, 'docs', name), 'utf8');
 
 /** Pages and sources: whatever may tell people to type a command. */
 async function everyText(): Promise<readonly (readonly [file: string, text: string])[]> {
