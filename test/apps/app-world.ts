@@ -12,8 +12,8 @@ import type { HubTiming, SidecarTiming } from '../../core/config/times.ts';
 import { adaptersUnderTest, requireAdapters, type StorageUnderTest } from './adapters-under-test.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
-const GUARD = resolve(import.meta.dirname, 'world-guard.mjs');
-const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, 'ledger-agent.mjs')];
+const GUARD = resolve(import.meta.dirname, 'process/world-guard.mjs');
+const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, 'durability/ledger-agent.mjs')];
 /** How long a program may take to say that it is ready, milliseconds, on two busy cores. */
 const READY_WITHIN_MS = 60_000;
 /** How long a test waits for what must happen, milliseconds. */

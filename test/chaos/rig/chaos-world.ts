@@ -17,10 +17,10 @@ import { openLedger, type Ledger } from './chaos-ledger.ts';
 import { startProgram, type Program } from './chaos-program.ts';
 import { postgresReader, sqliteReader, type StoreReader } from './stored.ts';
 
-const AGENT = resolve(import.meta.dirname, 'agent.sh');
+const AGENT = resolve(import.meta.dirname, 'scripts/agent.sh');
 /** What docs/performance.md says for what runs for months on glibc: without it, what threads have freed stays theirs. For runs that judge memory. */
 export const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
-const LOOP_LAG = resolve(import.meta.dirname, 'loop-lag.mjs');
+const LOOP_LAG = resolve(import.meta.dirname, 'scripts/loop-lag.mjs');
 /** The environment of a program that loop-lag.mjs measures; what it collects by is experimental in Node. */
 export const loopLagTo = (file: string): Readonly<Record<string, string>> => ({
   NODE_OPTIONS: `--import=${LOOP_LAG} --disable-warning=ExperimentalWarning`,

@@ -36,7 +36,7 @@ export interface CancelOutcome {
   readonly survivorNamed: boolean | null;
 }
 
-const DEAF_TREE = resolve(import.meta.dirname, 'rig/deaf-tree.sh');
+const DEAF_TREE = resolve(import.meta.dirname, '../rig/scripts/deaf-tree.sh');
 const LOOK_MS = 5;
 const WITHIN_MS = 60_000;
 
