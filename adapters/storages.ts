@@ -11,6 +11,8 @@ export type * from '../core/domain/ids.ts';
 export type * from '../core/domain/task/task.ts';
 export { compareByAge, PRIORITIES, requirementKey, STATUSES } from '../core/domain/task/task.ts';
 export type * from '../core/ports/agent-store.ts';
+export type * from '../core/ports/cluster-unit.ts';
 export type * from '../core/ports/event-feed.ts';
+export { ANY_CHANGE, NULL_NOTIFIER, type ChangeHint, type HubNotifier } from '../core/ports/hub-notifier.ts';
 export type * from '../core/ports/storage.ts';
 export type * from '../core/ports/task-store.ts';

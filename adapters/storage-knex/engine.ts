@@ -3,30 +3,33 @@
  * knows one database: how to open it, its text of each statement, its transactions and its failures.
  */
 import type { Knex } from 'knex';
-import type { HubCalls } from '../../core/ports/hub-calls.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import type { TaskBody } from '../../core/domain/task/task.ts';
+import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Row } from './rows/row.ts';
 import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';
-import type { Statements } from './statements.ts';
+import type { ClusterStatements, Statements } from './statements.ts';
 
 export type { Row } from './rows/row.ts';
 
-/**
- * One transaction. A statement's parameter is any JSON value. Statements may be asked for together: they run in the order of the
- * calls, and none after one that failed.
- */
-export interface Transaction {
+/** Runs statements by their names. A statement's parameter is any JSON value. */
+export interface StatementsRun<Name extends string> {
+  /** The rows that the statement answers. */
+  rows(statement: Name, parameter?: unknown): Promise<readonly Row[]>;
+  /** How many rows the statement changed. */
+  change(statement: Name, parameter?: unknown): Promise<number>;
+}
+
+/** One transaction. Statements may be asked for together: they run in the order of the calls, and none after one that failed. */
+export interface Transaction extends StatementsRun<keyof Statements> {
   /** The store's time when it began. */
   readonly nowMs: number;
   /** The time by which things are old enough to be removed; null: nothing is. */
   readonly removableMs: number | null;
-  /** The rows that the statement answers. */
-  rows(statement: keyof Statements, parameter?: unknown): Promise<readonly Row[]>;
-  /** How many rows the statement changed. */
-  change(statement: keyof Statements, parameter?: unknown): Promise<number>;
+  /** The statements that several hubs need; null where the database serves one hub. */
+  readonly cluster: StatementsRun<keyof ClusterStatements> | null;
   /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */
   readonly record?: () => Promise<void>;
   /**
@@ -49,7 +52,6 @@ export interface SavedRows {
   readonly clearStops: Changes['stopsCleared'];
   readonly saveStops: Changes['stopsSet'];
   readonly insertKeys: Changes['keys'];
-  readonly insertMail: Changes['mail'];
   readonly insertEvents: Changes['events'];
 }
 
@@ -57,7 +59,7 @@ export interface Engine {
   readonly name: string;
   readonly capabilities: StoreCapabilities;
   /** Works from `open` on. */
-  readonly calls: HubCalls;
+  readonly notifier: HubNotifier;
   /** As `Storage.deadlocks`. */
   readonly deadlocks?: (() => number) | undefined;
   /** Locks, migrates, verifies. Fails with the codes of `Storage.open`, and then holds nothing. */

@@ -42,7 +42,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable, recent }),
     agents: knexAgentStore(handle.use, readable, recent),
     events: knexEventFeed(handle.use),
-    calls: engine.calls,
+    notifier: engine.notifier,
     ...(engine.deadlocks === undefined ? {} : { deadlocks: engine.deadlocks }),
     open: async () => ({ storeId: (await handle.open()).storeId }),
     close: handle.close,

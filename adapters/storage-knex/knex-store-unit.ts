@@ -3,11 +3,9 @@ import type { Agent } from '../../core/domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
-import type { HubMail } from '../../core/domain/agent/hub-lease.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import type {
-  ActiveAgent,
   Changes,
   DependentsOf,
   HeldCount,
@@ -18,8 +16,9 @@ import type {
   StoreUnit,
 } from '../../core/ports/task-store.ts';
 import type { Row, SavedRows, Transaction } from './engine.ts';
+import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
-import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, stateIn, taskColumns, taskIn } from './rows/rows.ts';
+import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn } from './rows/rows.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { removeAgents } from './remove-agents.ts';
 import type { RecentStates } from './cache/state-cache.ts';
@@ -124,6 +123,7 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
   return {
     nowMs: transaction.nowMs,
     removableMs: transaction.removableMs,
+    cluster: knexClusterUnit(transaction),
     load: (names) => (memory === null ? loadInOrder(transaction, names, readable) : loadAlone(names)),
     async read({ tasks = [], agents = [] }) {
       const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
@@ -188,19 +188,6 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       return [...known, ...counted];
     },
     activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map(activeIn),
-    agentsOf: async (hubId) => (await transaction.rows('agentsOf', hubId)).map(activeIn),
-    async renewHub(hubId, leaseMs) {
-      const lease = { hubId, untilMs: transaction.nowMs + leaseMs };
-      if ((await transaction.change('prolongHub', lease)) > 0) return 'renewed';
-      await transaction.change('insertHub', lease);
-      return 'made';
-    },
-    buryHubs: () => buryHubs(transaction),
-    takeDuty: async (duty) => (await transaction.rows('takeDuty', duty))[0]?.['taken'] === 1,
-    takeMail: async (hubId, limit) =>
-      [...(await transaction.rows('takeMail', { hubId, limit }))]
-        .sort((one, other) => Number(one['place']) - Number(other['place']))
-        .map((row) => stateIn<HubMail>(row)),
     remove: (old) => remove(transaction, old, readable),
     async removeAgents(old) {
       const removed = await removeAgents(transaction, old);
@@ -210,14 +197,12 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     async save(changes, isLast) {
       const rows = rowsOf(changes);
       recent = null;
-      const stored = isLast === true ? await saveLast(transaction, rows) : await save(transaction, rows, false);
+      const stored = isLast === true ? await saveLast(transaction, rows, changes.mail) : await save(transaction, rows, changes.mail, false);
       memory?.onSaved(changes);
       return stored;
     },
   };
 }
-
-const activeIn = (row: Row): ActiveAgent => ({ id: row['id'] as AgentId, hasStops: Number(row['has_stops']) === 1 });
 
 /** What is known of these, and the names of the rest. */
 function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined): readonly [readonly V[], readonly N[]] {
@@ -245,18 +230,6 @@ function untilTaken(rows: readonly Row[], of: readonly DependentsOf[], limit: nu
     if (row['state'] !== null) taken.set(row['id'], row);
   }
   return [[...taken.values()], []];
-}
-
-async function buryHubs(transaction: Transaction): ReturnType<StoreUnit['buryHubs']> {
-  const ended = await transaction.rows('deadHubs', { nowMs: transaction.nowMs });
-  const dead = ended.map((row) => ({ hubId: row['hub_id'] as string, untilMs: Number(row['lease_until']) }));
-  const isDead = new Set(dead.map(({ hubId }) => hubId));
-  const living = (await transaction.rows('hubs')).map((row) => row['hub_id'] as string).filter((hubId) => !isDead.has(hubId));
-  if (dead.length > 0) {
-    await transaction.change('removeHubs', [...isDead]);
-    await transaction.change('dropMail');
-  }
-  return { living, dead };
 }
 
 async function remove(transaction: Transaction, old: Removal, readable: ReadableOf): Promise<Removed> {
@@ -293,7 +266,6 @@ const rowsOf = ({
   stopsCleared,
   stopsSet,
   keys,
-  mail,
   events,
 }: Changes): SavedRows => ({
   // New ones wait for whoever makes them too, so they come by id, after all that was loaded.
@@ -308,7 +280,6 @@ const rowsOf = ({
   clearStops: stopsCleared,
   saveStops: stopsSet,
   insertKeys: keys,
-  insertMail: mail,
   insertEvents: events,
 });
 
@@ -316,22 +287,23 @@ const rowsOf = ({
  * All at once where no statement would be too large. A task that changed and is not there is a mistake of the caller, and fails
  * the transaction.
  */
-async function save(transaction: Transaction, rows: SavedRows, isLast: boolean): Promise<readonly StoredEvent[]> {
+async function save(transaction: Transaction, rows: SavedRows, mail: Changes['mail'], isLast: boolean): Promise<readonly StoredEvent[]> {
   const { insertEvents, ...others } = rows;
+  const { cluster } = transaction;
   const stored: (readonly StoredEvent[])[] = [];
   let updated = 0;
-  const steps = [
+  const steps: (() => Promise<unknown>)[] = [
     ...keysOf(others).flatMap((statement) =>
       [...slices<unknown>(others[statement])].map((slice) => async () => {
         const changed = await transaction.change(statement, slice);
         if (statement === 'updateTasks') updated += changed;
       }),
     ),
+    ...(cluster === null ? [] : [...slices(mail)].map((slice) => () => cluster.change('insertMail', slice))),
     ...[...slices(insertEvents)].map((slice, nth) => async () => void (stored[nth] = await saveEvents(transaction, slice))),
   ];
-  if (isLast && transaction.record !== undefined && keysOf(rows).some((statement) => rows[statement].length > 0))
-    steps.push(transaction.record);
-  if (isSmall(rows)) await Promise.all(steps.map((step) => step()));
+  if (isLast && transaction.record !== undefined && steps.length > 0) steps.push(transaction.record);
+  if (isSmall(rows) && mail.length <= ROWS_IN_STATEMENT) await Promise.all(steps.map((step) => step()));
   else for (const step of steps) await step();
   if (updated !== others.updateTasks.length) {
     const missing = `${others.updateTasks.length - updated} were never inserted`;
@@ -345,9 +317,9 @@ async function save(transaction: Transaction, rows: SavedRows, isLast: boolean):
 const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
 
 /** As `save`, and commits with it where the database can and no statement would be too large. */
-async function saveLast(transaction: Transaction, rows: SavedRows): Promise<readonly StoredEvent[]> {
+async function saveLast(transaction: Transaction, rows: SavedRows, mail: Changes['mail']): Promise<readonly StoredEvent[]> {
   const numbers = isSmall(rows) ? await transaction.saveAndCommit?.(rows) : null;
-  if (numbers === null || numbers === undefined) return save(transaction, rows, true);
+  if (numbers === null || numbers === undefined) return save(transaction, rows, mail, true);
   return rows.insertEvents.map((event, index) => ({ id: numbers[index] as number, ...event }));
 }
 

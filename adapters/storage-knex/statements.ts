@@ -55,24 +55,6 @@ export interface Statements {
   readonly heldCounts: string;
   /** Parameter: ids of hubs. Rows: `id`, in their order. */
   readonly activeAgents: string;
-  /** Parameter: a hub's id. Rows: `id`, in their order. */
-  readonly agentsOf: string;
-  /** Parameter: the name of a duty. Rows: one with `taken` 1 for whoever has it until the end of the transaction. */
-  readonly takeDuty: string;
-  /** Parameter: `{hubId, untilMs}`. Changes one row if that hub has a lease. */
-  readonly prolongHub: string;
-  /** Parameter: `{hubId, untilMs}`. Changes one row if that hub had none. */
-  readonly insertHub: string;
-  /** Parameter: `{nowMs}`. Rows: `hub_id`, `lease_until` of leases that ended and that nobody renews at this moment. */
-  readonly deadHubs: string;
-  /** No parameter. Rows: `hub_id` of all. */
-  readonly hubs: string;
-  /** Parameter: ids of hubs. Changes. */
-  readonly removeHubs: string;
-  /** No parameter. Changes: mail for hubs without a lease. */
-  readonly dropMail: string;
-  /** Parameter: `{hubId, limit}`. Rows: `state` of mail that it removes, in no order; `place` gives it. */
-  readonly takeMail: string;
 
   /** Parameter: task columns (rows.ts). Changes; what is there already stays. */
   readonly insertTasks: string;
@@ -100,8 +82,6 @@ export interface Statements {
   readonly clearStops: string;
   /** Parameter: idempotency records. Changes; what is there already stays. */
   readonly insertKeys: string;
-  /** Parameter: mail. Changes; what is there already, or is for a hub without a lease, is left out. */
-  readonly insertMail: string;
 
   /**
    * Parameter: a removal with `afterMs`, `afterId` and `lookedMax`. Rows: `ended_at`, `id` of old tasks, longest ended first, with `state` of
@@ -150,9 +130,33 @@ export interface Statements {
   readonly takeEnrolSecret: string;
 }
 
+/** Those of a database that several hubs use at once; one that serves one hub has none of them. */
+export interface ClusterStatements {
+  /** Parameter: `{hubId, untilMs}`. Changes one row if that hub has a lease. */
+  readonly renewLease: string;
+  /** Parameter: `{hubId, untilMs}`. Changes one row if that hub had none. */
+  readonly insertLease: string;
+  /** Parameter: `{nowMs}`. Rows: `hub_id`, `lease_until` of leases that ended and that nobody renews at this moment. */
+  readonly expiredLeases: string;
+  /** No parameter. Rows: `hub_id` of all. */
+  readonly leases: string;
+  /** Parameter: ids of hubs. Changes. */
+  readonly removeLeases: string;
+  /** Parameter: the name of a duty. Rows: one with `taken` 1 for whoever has it until the end of the transaction. */
+  readonly tryTakeDuty: string;
+  /** Parameter: a hub's id. Rows: `id` and `has_stops` of its agents, in the order of their ids. */
+  readonly agentsOf: string;
+  /** Parameter: mail. Changes; what is there already, or is for a hub without a lease, is left out. */
+  readonly insertMail: string;
+  /** Parameter: `{hubId, limit}`. Rows: `state` of mail that it removes, in no order; `place` gives it. */
+  readonly takeMail: string;
+  /** No parameter. Changes: mail for hubs without a lease. */
+  readonly dropMail: string;
+}
+
 /** What of a kept result a later one of its name replaces. */
 export const KEPT_CHANGING = ['kind', 'reason', 'bytes', 'sha256', 'kept_at', 'result', 'details'] as const;
 
 /** The names of those that write nothing, by how their texts begin. */
-export const looksAmong = (statements: Statements): ReadonlySet<keyof Statements> =>
-  new Set((Object.keys(statements) as (keyof Statements)[]).filter((name) => /^\s*(SELECT|WITH RECURSIVE) /.test(statements[name])));
+export const looksAmong = <S extends { readonly [name in keyof S]: string }>(statements: S): ReadonlySet<keyof S> =>
+  new Set((Object.keys(statements) as (keyof S)[]).filter((name) => /^\s*(SELECT|WITH RECURSIVE) /.test(statements[name])));

@@ -4,6 +4,7 @@
  * waited for come in one order (row-locks.ts), which fails whoever leaves it; rows that may as well be found by the next batch
  * are not waited for: the unit steps over them by `take`.
  */
+import type { ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type { Loaded, LoadNames, StoreUnit } from '../../core/ports/task-store.ts';
 import { keyOf, stopKeyOf } from './memory-database.ts';
 import { lockName, type TransactionLocks } from './row-locks.ts';
@@ -47,9 +48,21 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     };
   };
 
+  const clustered = (cluster: ClusterUnit): ClusterUnit => ({
+    async renewLease(hubId, leaseMs) {
+      await locks.wait('hub', [hubId]);
+      return cluster.renewLease(hubId, leaseMs);
+    },
+    expireHubs: () => alive(() => cluster.expireHubs()),
+    tryTakeDuty: (duty) => alive(() => cluster.tryTakeDuty(duty)),
+    takeMail: (hubId, limit) => alive(() => cluster.takeMail(hubId, limit)),
+    agentsOf: (hubId) => alive(() => cluster.agentsOf(hubId)),
+  });
+
   return {
     nowMs: unit.nowMs,
     removableMs: unit.removableMs,
+    cluster: unit.cluster === null ? null : clustered(unit.cluster),
     load,
     read: (names) => alive(() => unit.read(names)),
     takeAgents: (ids) => alive(() => unit.takeAgents(ids)),
@@ -61,17 +74,6 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     bodies: (ids) => alive(() => unit.bodies(ids)),
     heldCounts: (agentIds) => alive(() => unit.heldCounts(agentIds)),
     activeAgents: (exceptOf) => alive(() => unit.activeAgents(exceptOf)),
-    agentsOf: (hubId) => alive(() => unit.agentsOf(hubId)),
-    async renewHub(hubId, leaseMs) {
-      await locks.wait('hub', [hubId]);
-      return unit.renewHub(hubId, leaseMs);
-    },
-    buryHubs: () => alive(() => unit.buryHubs()),
-    takeDuty: async (duty) => {
-      locks.requireAlive();
-      return locks.take(`duty ${duty}`);
-    },
-    takeMail: (hubId, limit) => alive(() => unit.takeMail(hubId, limit)),
     remove: (old) => alive(() => unit.remove(old)),
     removeAgents: (old) => alive(() => unit.removeAgents(old)),
     async save(changes) {

@@ -8,7 +8,7 @@ import type { StoredClock } from '../../core/domain/store-clock.ts';
 import type { Tombstone } from '../../core/domain/task/tombstone.ts';
 import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
-import type { Look } from '../../core/ports/hub-calls.ts';
+import type { ChangeHint } from '../../core/ports/hub-notifier.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { IdempotencyRecord, KeptKey, TaskChange } from '../../core/ports/task-store.ts';
 import { rowLocks, type RowLocks } from './row-locks.ts';
@@ -39,8 +39,8 @@ export interface MemoryDatabase {
   readonly hubs: Map<string, HubLease>;
   /** By its id, oldest first. */
   readonly mail: Map<string, HubMail>;
-  /** What hears the calls of each storage. */
-  readonly ears: Map<object, Set<(look: Look) => void>>;
+  /** Who listens to the notifications of others, by storage. */
+  readonly listeners: Map<object, Set<(hint: ChangeHint) => void>>;
   /** Committed batches, oldest first, at most `BATCHES_KEPT`. */
   readonly batches: Set<string>;
   /** Of the transactions of shared storages, which run beside each other. */
@@ -89,7 +89,7 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   secrets: new Map(),
   hubs: new Map(),
   mail: new Map(),
-  ears: new Map(),
+  listeners: new Map(),
   batches: new Set(),
   locks: rowLocks(),
   inTurn: oneAtATime(),

@@ -4,7 +4,7 @@ import { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { HubCalls } from '../../core/ports/hub-calls.ts';
+import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import { opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
@@ -32,7 +32,7 @@ export interface MemoryStorage extends Storage {
    * nothing of it stays, and whatever it still does fails with `AC_STORE_UNAVAILABLE`. Of a shared storage only.
    */
   endTransaction(): void;
-  /** Its process is gone: its transaction ends, and it hears no calls any more. */
+  /** Its process is gone: its transaction ends, and it hears nothing of other hubs any more. */
   crash(): void;
 }
 
@@ -75,7 +75,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
     endTransaction,
     crash() {
       endTransaction();
-      database.ears.delete(holder);
+      database.listeners.delete(holder);
       if (database.holder === holder) database.holder = null;
     },
     tasks: memoryTaskStore({
@@ -88,23 +88,23 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
     }),
     agents: memoryAgentStore(handle.use),
     events: memoryEventFeed(handle.use),
-    calls: memoryCalls(database, holder),
+    notifier: memoryNotifier(database, holder),
     open: async () => ({ storeId: (await handle.open()).storeId }),
     close: handle.close,
     healthy: async () => handle.current() !== undefined,
   };
 }
 
-/** Calls arrive at once, before `call` answers. */
-function memoryCalls(database: MemoryDatabase, self: object): HubCalls {
+/** Notifications arrive at once, before `notify` answers. */
+function memoryNotifier(database: MemoryDatabase, self: object): HubNotifier {
   return {
-    call(look) {
-      for (const [storage, ears] of database.ears) if (storage !== self) for (const heard of ears) heard(look);
+    notify(hint) {
+      for (const [storage, listeners] of database.listeners) if (storage !== self) for (const onHint of listeners) onHint(hint);
     },
-    listen(heard) {
-      const ears = database.ears.get(self) ?? new Set();
-      database.ears.set(self, ears.add(heard));
-      return () => void ears.delete(heard);
+    listen(onHint) {
+      const listeners = database.listeners.get(self) ?? new Set();
+      database.listeners.set(self, listeners.add(onHint));
+      return () => void listeners.delete(onHint);
     },
   };
 }

@@ -1,14 +1,14 @@
 /** One transaction of the memory twin: its changes lie over the database and are applied at the commit, all at once. */
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
-import type { HubLease, HubMail } from '../../core/domain/agent/hub-lease.ts';
+import type { HubLease } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { isEnded, keysOfGroup, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
+import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type {
-  ActiveAgent,
   Changes,
   Holding,
   Loaded,
@@ -32,15 +32,16 @@ export interface MemoryStoreUnit {
 }
 
 /**
- * `time`: when it begins. `take`: has a row that it came upon until its end, and answers false where another transaction
- * has it: such rows are stepped over.
+ * `time`: when it begins. `lock`: has a row that it came upon until its end, and answers false where another transaction
+ * has it: such rows are stepped over. Null: the database is not shared.
  */
 export function memoryStoreUnit(
   database: MemoryDatabase,
   time: Pick<StoreUnit, 'nowMs' | 'removableMs'>,
-  take: (row: string) => boolean = () => true,
+  lock: ((row: string) => boolean) | null,
 ): MemoryStoreUnit {
   const { nowMs, removableMs } = time;
+  const take = lock ?? (() => true);
   const tasks = layer(database.tasks);
   const current = layer(database.current);
   const results = layer(database.results);
@@ -199,29 +200,41 @@ export function memoryStoreUnit(
     };
   };
 
-  const buryHubs = () => {
-    const dead = [...hubs.values()].filter(({ untilMs, hubId }) => untilMs <= nowMs && take(`hub ${hubId}`)).sort(byHubId);
-    for (const { hubId } of dead) hubs.delete(hubId);
-    const living = [...hubs.values()].sort(byHubId).map(({ hubId }) => hubId);
-    for (const { id, hubId } of [...mail.values()]) if (!living.includes(hubId)) mail.delete(id);
-    return { living, dead };
-  };
-
-  const takeMail = (hubId: string, limit: number): readonly HubMail[] => {
-    const taken = [...mail.values()].filter((one) => one.hubId === hubId).slice(0, limit);
-    for (const { id } of taken) mail.delete(id);
-    return taken;
-  };
-
   const activeAmong = (holds: (agent: Agent, hasStops: boolean) => boolean): readonly ActiveAgent[] => {
     const stopped = new Set([...stops.values()].map(({ agentId }) => agentId));
     const found = [...agents.values()].filter((agent) => holds(agent, stopped.has(agent.id)));
     return found.sort(byId).map(({ id }) => ({ id, hasStops: stopped.has(id) }));
   };
 
+  const cluster: ClusterUnit = {
+    renewLease: (hubId, leaseMs) =>
+      inTransaction(() => {
+        const answer = hubs.get(hubId) === undefined ? 'made' : 'renewed';
+        hubs.set(hubId, { hubId, untilMs: nowMs + leaseMs });
+        return answer;
+      }),
+    expireHubs: () =>
+      inTransaction(() => {
+        const expired = [...hubs.values()].filter(({ untilMs, hubId }) => untilMs <= nowMs && take(`hub ${hubId}`)).sort(byHubId);
+        for (const { hubId } of expired) hubs.delete(hubId);
+        const living = [...hubs.values()].sort(byHubId).map(({ hubId }) => hubId);
+        for (const { id, hubId } of [...mail.values()]) if (!living.includes(hubId)) mail.delete(id);
+        return { living, expired };
+      }),
+    tryTakeDuty: (duty) => inTransaction(() => take(`duty ${duty}`)),
+    takeMail: (hubId, limit) =>
+      inTransaction(() => {
+        const taken = [...mail.values()].filter((one) => one.hubId === hubId).slice(0, limit);
+        for (const { id } of taken) mail.delete(id);
+        return taken;
+      }),
+    agentsOf: (hubId) => inTransaction(() => activeAmong((agent) => agent.connected && agent.hubId === hubId)),
+  };
+
   const unit: StoreUnit = {
     nowMs,
     removableMs,
+    cluster: lock === null ? null : cluster,
     load: (names) => inTransaction(() => load(names)),
     read: ({ tasks: taskIds = [], agents: agentIds = [] }) =>
       inTransaction(() => ({
@@ -290,16 +303,6 @@ export function memoryStoreUnit(
         const isElsewhere = ({ connected, hubId }: Agent): boolean => connected && hubId !== null && exceptOf.includes(hubId);
         return activeAmong((agent, hasStops) => (agent.connected || hasStops) && !isElsewhere(agent));
       }),
-    agentsOf: (hubId) => inTransaction(() => activeAmong((agent) => agent.connected && agent.hubId === hubId)),
-    renewHub: (hubId, leaseMs) =>
-      inTransaction(() => {
-        const answer = hubs.get(hubId) === undefined ? 'made' : 'renewed';
-        hubs.set(hubId, { hubId, untilMs: nowMs + leaseMs });
-        return answer;
-      }),
-    buryHubs: () => inTransaction(buryHubs),
-    takeDuty: () => inTransaction(() => true),
-    takeMail: (hubId, limit) => inTransaction(() => takeMail(hubId, limit)),
     remove: (old) => inTransaction(() => remove(old)),
     removeAgents: (old) => inTransaction(() => removeAgents({ agents, tokens, current, stops }, old, take)),
     save: (changes) => inTransaction(() => save(changes)),

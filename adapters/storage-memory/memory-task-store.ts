@@ -47,7 +47,7 @@ export function memoryTaskStore(options: {
     const database = options.use();
     return database.inTurn(async () => {
       await onStep('begin', batchId);
-      const transaction = memoryStoreUnit(database, begunAt(database, clock()));
+      const transaction = memoryStoreUnit(database, begunAt(database, clock()), null);
       return through(database, batchId, transaction, transaction.unit, work);
     });
   };

@@ -1,7 +1,7 @@
 /** One database behind the three stores: opened and closed as a whole. */
 import type { AgentStore } from './agent-store.ts';
 import type { EventFeed } from './event-feed.ts';
-import type { HubCalls } from './hub-calls.ts';
+import type { HubNotifier } from './hub-notifier.ts';
 import type { TaskStore } from './task-store.ts';
 
 export interface Storage {
@@ -9,7 +9,7 @@ export interface Storage {
   readonly tasks: TaskStore;
   readonly agents: AgentStore;
   readonly events: EventFeed;
-  readonly calls: HubCalls;
+  readonly notifier: HubNotifier;
 
   /**
    * Makes ready: locks, migrates, verifies.

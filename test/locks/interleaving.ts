@@ -4,8 +4,8 @@
  * one goes on. So hubs meet in the middle of each other's transactions, which they hardly do by themselves.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { Engine, Transaction } from '../../adapters/storage-knex/engine.ts';
-import type { Statements } from '../../adapters/storage-knex/statements.ts';
+import type { Engine, StatementsRun, Transaction } from '../../adapters/storage-knex/engine.ts';
+import type { PostgresStatements } from '../../adapters/storage-knex/postgres/statements.ts';
 
 /** Whether the gates are shut, and what passed them. */
 export interface Gates {
@@ -24,7 +24,7 @@ export interface GatesDeps {
   /** How many connections of the server wait for a lock at this moment. */
   readonly lockWaits: () => Promise<number>;
   /** Statements that may wait for another transaction, in the order in which they have to be run. */
-  readonly order: readonly (readonly (keyof Statements)[])[];
+  readonly order: readonly (readonly (keyof PostgresStatements)[])[];
 }
 
 /** Turns of the event loop that a statement has to answer in, before it is asked whether it waits for a lock. */
@@ -80,25 +80,29 @@ export function gatesOver({ lockWaits, order }: GatesDeps): Gates {
 
   const gatedTransaction = (hub: Hub, transaction: Transaction): Transaction => {
     let highest = { level: -1, name: '' };
-    const noteOrder = (name: keyof Statements): void => {
+    const noteOrder = (name: keyof PostgresStatements): void => {
       const level = levels.get(name);
       if (level === undefined) return;
       // A renewal is one step in two statements.
-      const isAgain = name === 'insertHub' && highest.name === 'prolongHub';
+      const isAgain = name === 'insertLease' && highest.name === 'renewLease';
       if (level <= highest.level && !isAgain && name !== 'insertEvents') againstOrder.push(`${name} after ${highest.name}`);
       highest = { level, name };
     };
-    return {
-      nowMs: transaction.nowMs,
-      removableMs: transaction.removableMs,
+    const gatedRun = <Name extends keyof PostgresStatements>(run: StatementsRun<Name>): StatementsRun<Name> => ({
       rows: (statement, parameter) => {
         noteOrder(statement);
-        return atGate(hub, () => transaction.rows(statement, parameter));
+        return atGate(hub, () => run.rows(statement, parameter));
       },
       change: (statement, parameter) => {
         noteOrder(statement);
-        return atGate(hub, () => transaction.change(statement, parameter));
+        return atGate(hub, () => run.change(statement, parameter));
       },
+    });
+    return {
+      ...gatedRun(transaction),
+      nowMs: transaction.nowMs,
+      removableMs: transaction.removableMs,
+      cluster: transaction.cluster === null ? null : gatedRun(transaction.cluster),
       ...(transaction.record === undefined ? {} : { record: transaction.record }),
     };
   };

@@ -96,8 +96,8 @@ export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Co
   recover: () => ({ kind: 'recover', from: from(V), taskId: TASK.ofV, generation: null, after: 'crash', wasWoken: false }),
   sweep: () => ({ kind: 'sweep' }),
   'remove old': () => ({ kind: 'remove_old' }),
-  'hub started': () => ({ kind: 'hub_started', isShared: true }),
-  look: () => ({ kind: 'look', agentIds: [B, A, V], renews: true }),
+  'hub started': () => ({ kind: 'hub_started' }),
+  poll: () => ({ kind: 'poll', agentIds: [B, A, V], renews: true }),
   mail: (_nth, id) => ({ kind: 'mail', id, from: A, to: null, frame: '{}' }),
   standing: (nth) => ({ kind: 'agent_standing', agentId: nth === 0 ? B : A, change: 'drain' }),
 };

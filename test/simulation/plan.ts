@@ -37,7 +37,7 @@ export interface FaultPlan {
   /** Writes of a journal that fail. */
   readonly journalFails: number;
   /** Calls from hub to hub that never arrive. */
-  readonly callsLost: number;
+  readonly notificationsLost: number;
   /** Answers to the end of an assignment that never arrive, and nothing more on their connection; in kept plans of before, none. */
   readonly answersLost?: number;
   /** Wakes whose runner says megabytes, or tens of thousands of names; in kept plans of before, none. */
@@ -147,7 +147,7 @@ const SMALL = [60, 240] as const;
 const LARGE = [240, 2_000] as const;
 const LARGE_SHARE = 0.04;
 const SEVERAL_HUBS_SHARE = 0.5;
-const CALLS_LOST = 0.2;
+const NOTIFICATIONS_LOST = 0.2;
 const ANSWERS_LOST_SHARE = 0.3;
 const ANSWERS_LOST_MAX = 0.5;
 const HUGE_WORDS_SHARE = 0.1;
@@ -182,7 +182,7 @@ export function planOf(seed: number): Plan {
   const faults = {
     ...faultsOf(from),
     ...(isHubCalm ? { failedCommit: 0 } : {}),
-    callsLost: hubs.shared ? CALLS_LOST : 0,
+    notificationsLost: hubs.shared ? NOTIFICATIONS_LOST : 0,
     answersLost: answersLostOf(chance(`answers ${seed}`)),
     hugeWords: hugeWordsOf(chance(`huge ${seed}`)),
   };
@@ -244,7 +244,7 @@ function machinesOf(from: Chance): readonly MachinePlan[] {
   return machines;
 }
 
-function faultsOf(from: Chance): Omit<FaultPlan, 'callsLost' | 'answersLost' | 'hugeWords'> {
+function faultsOf(from: Chance): Omit<FaultPlan, 'notificationsLost' | 'answersLost' | 'hugeWords'> {
   const share = (on: number, most: number): number => (from.is(on) ? from.next() * most : 0);
   return {
     busy: share(0.4, 0.1),

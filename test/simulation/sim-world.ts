@@ -39,7 +39,7 @@ export const NO_FAULTS: FaultPlan = {
   spawnFails: 0,
   badAgents: 0,
   journalFails: 0,
-  callsLost: 0,
+  notificationsLost: 0,
   answersLost: 0,
   hugeWords: 0,
 };

@@ -82,13 +82,13 @@ export async function takeHubLock(
   }
 }
 
-/** A connection by which hubs call each other, with its session set up. That it fails is told to whoever asks something of it, and by `end`. */
-export async function connectCaller(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<Client> {
+/** A connection by which hubs notify each other, with its session set up. That it fails is told to whoever asks something of it, and by `end`. */
+export async function connectNotifier(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<Client> {
   const { default: pg } = await import('pg');
   const { statementTimeoutMs } = settings;
   const client = new pg.Client({
     ...(await clientConfig(settings)),
-    application_name: 'agentcom hub calls',
+    application_name: 'agentcom hub notifier',
     query_timeout: statementTimeoutMs + answerMarginMs,
   });
   let isLost = false;

@@ -10,7 +10,7 @@ import type { Engine, OpenEngine, Row } from '../engine.ts';
 import type { Readers } from '../one-connection.ts';
 import type { Backend, Begun, PostgresConnection } from './connection.ts';
 import { connectWriter, endBackend, readerPool, takeHubLock } from './connections.ts';
-import { postgresCalls, type PostgresCalls } from './notifier.ts';
+import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './failures.ts';
 import { postgresLine, type PostgresLine } from './line.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
@@ -46,7 +46,7 @@ export interface PostgresEngineDeps {
 
 export function postgresEngine(deps: PostgresEngineDeps): Engine {
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS } = deps;
-  const calls = postgresCalls({ settings, answerMarginMs, clock, log, self: randomUUID() });
+  const notifier = postgresNotifier({ settings, answerMarginMs, clock, log, self: randomUUID() });
   let deadlocks = 0;
   const deadlocked = (): void => {
     deadlocks += 1;
@@ -55,13 +55,13 @@ export function postgresEngine(deps: PostgresEngineDeps): Engine {
   return {
     name: 'postgres',
     capabilities: POSTGRES_CAPABILITIES,
-    calls,
+    notifier,
     deadlocks: () => deadlocks,
-    open: () => openPostgresEngine(deps, calls, deadlocked),
+    open: () => openPostgresEngine(deps, notifier, deadlocked),
   };
 }
 
-async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls, deadlocked: () => void): Promise<OpenEngine> {
+async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNotifier, deadlocked: () => void): Promise<OpenEngine> {
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
   const place = placeOf(settings);
   const line = postgresLine();
@@ -94,7 +94,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, calls: PostgresCalls
       log,
       connect,
       line,
-      calls,
+      notifier,
       deadlocked,
       writer,
       storeId,
@@ -120,7 +120,7 @@ function openedEngine(opened: {
   /** `former`: the server's end of the connection before, which is ended if it is still there. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly line: PostgresLine;
-  readonly calls: PostgresCalls;
+  readonly notifier: PostgresNotifier;
   /** Told of each transaction that ended in a deadlock. */
   readonly deadlocked: () => void;
   readonly writer: PostgresConnection;
@@ -299,7 +299,7 @@ function openedEngine(opened: {
           if (isClosed) return;
           await keepClock();
           isClosed = true;
-          await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.calls.close()]);
+          await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.notifier.close()]);
         });
       } finally {
         tooLate.cancel();

@@ -1,14 +1,14 @@
-/** What `agentcom doctor` asks a Postgres server that holds a store: whether it keeps what it commits, and lets hubs call each other. */
+/** What `agentcom doctor` asks a Postgres server that holds a store: whether it keeps what it commits, and lets hubs notify each other. */
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import type { ServerFinding } from '../../../core/config/config.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { endClient } from './connection.ts';
-import { connectCaller } from './connections.ts';
+import { connectNotifier } from './connections.ts';
 import { openingFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 
-/** How long a call to ourselves may be on its way. */
+/** How long a notification to ourselves may be on its way. */
 const HEARD_WITHIN_MS = 3_000;
 const ANSWER_MARGIN_MS = 5_000;
 
@@ -16,7 +16,7 @@ const ANSWER_MARGIN_MS = 5_000;
 export async function checkPostgres(settings: PostgresSettings, clock: Clock): Promise<readonly ServerFinding[]> {
   const place = placeOf(settings);
   try {
-    const listener = await connectCaller(settings, ANSWER_MARGIN_MS, clock);
+    const listener = await connectNotifier(settings, ANSWER_MARGIN_MS, clock);
     try {
       const findings: ServerFinding[] = [];
       for (const name of SAFE_SETTINGS) {
@@ -60,7 +60,7 @@ const hearing = (listener: Client, clock: Clock): Promise<boolean> =>
 
 /** From another connection, as another hub would. */
 async function notify(settings: PostgresSettings, clock: Clock, channel: string): Promise<void> {
-  const caller = await connectCaller(settings, ANSWER_MARGIN_MS, clock);
+  const caller = await connectNotifier(settings, ANSWER_MARGIN_MS, clock);
   try {
     await caller.query('SELECT pg_notify($1, $2)', [channel, '']);
   } finally {

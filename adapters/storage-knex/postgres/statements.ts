@@ -9,7 +9,9 @@
  * each other. The locks are those of an update, which leave foreign keys alone.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
-import { KEPT_CHANGING, looksAmong, type Statements } from '../statements.ts';
+import { KEPT_CHANGING, looksAmong, type ClusterStatements, type Statements } from '../statements.ts';
+
+export type PostgresStatements = Statements & ClusterStatements;
 
 /** The parameter's texts, for `= ANY`. */
 const NAMES = 'ARRAY(SELECT json_array_elements_text($1::json))';
@@ -145,10 +147,10 @@ const ACTIVE_AGENTS = `
 const listed = (name: string): string => `ARRAY(SELECT json_array_elements_text($1::json -> '${name}'))`;
 
 /** These keep each element of their list as a whole, in its field `state`. */
-export const KEEPS_WHOLE: ReadonlySet<keyof Statements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
+export const KEEPS_WHOLE: ReadonlySet<keyof PostgresStatements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
 
 /** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
-export const POSTGRES_LOCKS: Partial<Statements> = {
+export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
   loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given(KEY_NAME)})`),
   liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
   liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
@@ -156,7 +158,34 @@ export const POSTGRES_LOCKS: Partial<Statements> = {
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${field('nowMs')})`;
 
-export const POSTGRES_STATEMENTS: Statements = {
+const CLUSTER_STATEMENTS: ClusterStatements = {
+  renewLease: `UPDATE hubs SET lease_until = ${field('untilMs')} WHERE hub_id = ${field('hubId', 'text')}`,
+  insertLease: `INSERT INTO hubs (hub_id, lease_until) VALUES (${field('hubId', 'text')}, ${field('untilMs')}) ON CONFLICT (hub_id) DO NOTHING`,
+  // A lease that is locked is being renewed.
+  expiredLeases: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= ${field('nowMs')} ORDER BY hub_id FOR UPDATE SKIP LOCKED`,
+  leases: `SELECT hub_id FROM hubs ORDER BY hub_id`,
+  removeLeases: `DELETE FROM hubs WHERE hub_id = ANY (${NAMES})`,
+  tryTakeDuty: `
+    SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' duty ' || ($1::json #>> '{}'), 0))::integer AS taken`,
+  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id`,
+  insertMail: `
+    INSERT INTO hub_mail (id, hub_id, state)
+    SELECT given.id, given."hubId", given.state FROM ${given(MAIL_COLUMNS)}
+    WHERE EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = given."hubId")
+    ON CONFLICT (id) DO NOTHING`,
+  takeMail: `
+    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
+      SELECT place FROM hub_mail WHERE hub_id = ${field('hubId', 'text')} ORDER BY place LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))
+    RETURNING place, state`,
+  // What another hub takes at this moment is left to it.
+  dropMail: `
+    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
+      SELECT place FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id) FOR UPDATE SKIP LOCKED))`,
+};
+
+export const POSTGRES_STATEMENTS: PostgresStatements = {
+  ...CLUSTER_STATEMENTS,
+
   recordBatch: `
     WITH old AS (
       DELETE FROM batches WHERE ctid = ANY (ARRAY(
@@ -254,23 +283,6 @@ export const POSTGRES_STATEMENTS: Statements = {
       + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.agent_id) AS held
     FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
   activeAgents: ACTIVE_AGENTS,
-  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id`,
-  takeDuty: `
-    SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' duty ' || ($1::json #>> '{}'), 0))::integer AS taken`,
-  prolongHub: `UPDATE hubs SET lease_until = ${field('untilMs')} WHERE hub_id = ${field('hubId', 'text')}`,
-  insertHub: `INSERT INTO hubs (hub_id, lease_until) VALUES (${field('hubId', 'text')}, ${field('untilMs')}) ON CONFLICT (hub_id) DO NOTHING`,
-  // A lease that is locked is being renewed.
-  deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= ${field('nowMs')} ORDER BY hub_id FOR UPDATE SKIP LOCKED`,
-  hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
-  removeHubs: `DELETE FROM hubs WHERE hub_id = ANY (${NAMES})`,
-  // What another takes at this moment is no concern of a burial.
-  dropMail: `
-    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
-      SELECT place FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id) FOR UPDATE SKIP LOCKED))`,
-  takeMail: `
-    DELETE FROM hub_mail WHERE place = ANY (ARRAY(
-      SELECT place FROM hub_mail WHERE hub_id = ${field('hubId', 'text')} ORDER BY place LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))
-    RETURNING place, state`,
 
   insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
   insertBodies: insert('task_bodies', { task_id: ['taskId', 'text'], body: ['body', 'text'] }, '(task_id) DO NOTHING'),
@@ -319,11 +331,6 @@ export const POSTGRES_STATEMENTS: Statements = {
     DELETE FROM pending_stops AS s USING ${given(STOP_COLUMNS)}
     WHERE s.agent_id = given."agentId" AND s.task_id = given."taskId" AND s.generation = given.generation`,
   insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
-  insertMail: `
-    INSERT INTO hub_mail (id, hub_id, state)
-    SELECT given.id, given."hubId", given.state FROM ${given(MAIL_COLUMNS)}
-    WHERE EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = given."hubId")
-    ON CONFLICT (id) DO NOTHING`,
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
@@ -408,8 +415,8 @@ export const POSTGRES_STATEMENTS: Statements = {
  * The statements that may wait for another transaction, in the order in which every transaction runs them: those in one line
  * lock rows of one kind, and one of them is run at most once. Inserts of what has a new name wait for nobody.
  */
-export const LOCK_ORDER: readonly (readonly (keyof Statements)[])[] = [
-  ['prolongHub', 'insertHub'],
+export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
+  ['renewLease', 'insertLease'],
   ['loadKeys', 'liveTokenOf', 'liveTokenNamed'],
   ['loadAgents'],
   ['loadTasks', 'loadAllTasks'],

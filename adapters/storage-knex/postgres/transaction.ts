@@ -1,12 +1,11 @@
 /** One transaction on the writing connection: what may fail where, and what that means. */
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { Transaction } from '../engine.ts';
+import type { StatementsRun, Transaction } from '../engine.ts';
 import type { Begun, PostgresConnection } from './connection.ts';
 import { commitUnknown, DEADLOCK, isRefusal, postgresFailure, sqlStateOf } from './failures.ts';
-import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_LOOKS, POSTGRES_STATEMENTS } from './statements.ts';
+import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_LOOKS, POSTGRES_STATEMENTS, type PostgresStatements } from './statements.ts';
 import { parameterText } from './text.ts';
-import type { Statements } from '../statements.ts';
 
 export interface PostgresWrite<T> {
   readonly place: string;
@@ -45,11 +44,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     if (sqlStateOf(thrown) === DEADLOCK) write.deadlocked?.();
     return (failure ??= postgresFailure(thrown, doing, place));
   };
-  const requireAlive = (name: keyof Statements): void => {
+  const requireAlive = (name: keyof PostgresStatements): void => {
     if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
     if (failure !== undefined) throw failure;
   };
-  const ask = async <R>(name: keyof Statements, parameter: unknown, asked: (sql: string, text?: string) => Promise<R>): Promise<R> => {
+  const ask = async <R>(name: keyof PostgresStatements, parameter: unknown, asked: (sql: string, text?: string) => Promise<R>): Promise<R> => {
     requireAlive(name);
     try {
       if (!POSTGRES_LOOKS.has(name)) held ??= begun;
@@ -66,14 +65,12 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       throw AgentcomError.is(thrown) ? thrown : fail(thrown, `run ${name}`);
     }
   };
-  const change = (name: keyof Statements, parameter: unknown): Promise<number> =>
+  const change = (name: keyof PostgresStatements, parameter: unknown): Promise<number> =>
     ask(name, parameter, (sql, text) => writer.change(sql, text, name));
   const record = async (): Promise<void> => {
     if (batchId !== null) await (recorded ??= change('recordBatch', batchId));
   };
-  const transactionNow = (): Transaction => ({
-    nowMs: write.clock.nowMs(),
-    removableMs: write.clock.removableMs(),
+  const statements: StatementsRun<keyof PostgresStatements> = {
     async rows(name, parameter) {
       const rows = await ask(name, parameter, (sql, text) => writer.rows(sql, text, name));
       hasWritten ||= rows.length > 0 && !POSTGRES_LOOKS.has(name);
@@ -84,6 +81,12 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       hasWritten ||= changed > 0;
       return changed;
     },
+  };
+  const transactionNow = (): Transaction => ({
+    ...statements,
+    nowMs: write.clock.nowMs(),
+    removableMs: write.clock.removableMs(),
+    cluster: statements,
     record,
   });
   const rollBack = async (): Promise<void> => {

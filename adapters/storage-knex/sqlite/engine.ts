@@ -4,7 +4,7 @@ import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { NO_CALLS } from '../../../core/ports/hub-calls.ts';
+import { NULL_NOTIFIER } from '../../../core/ports/hub-notifier.ts';
 import { oneAtATime } from '../../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from '../engine.ts';
@@ -37,7 +37,7 @@ export interface SqliteEngineDeps {
 export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
   name: 'sqlite',
   capabilities: SQLITE_CAPABILITIES,
-  calls: NO_CALLS,
+  notifier: NULL_NOTIFIER,
   open: () => openSqliteEngine(deps),
 });
 

@@ -24,7 +24,6 @@ const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raise
   ['clearStops', SQLITE_STATEMENTS.clearStops],
   ['saveStops', SQLITE_STATEMENTS.saveStops],
   ['insertKeys', SQLITE_STATEMENTS.insertKeys],
-  ['insertMail', SQLITE_STATEMENTS.insertMail],
   ['insertEvents', INSERT_NUMBERED_EVENTS, REPEATED],
 ];
 

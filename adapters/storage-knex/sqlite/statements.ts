@@ -30,15 +30,6 @@ const isNeeded = (id: string): string => `EXISTS (
       SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
-const HAS_STOPS = 'EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id) AS has_stops';
-const ACTIVE_AGENTS = `
-    SELECT id, ${HAS_STOPS} FROM agents
-    WHERE id IN (
-      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
-      UNION SELECT agent_id FROM pending_stops)
-      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
-    ORDER BY id`;
-
 /** What each column takes of the element that is given for it. */
 const TASK_COLUMNS = {
   id: field('id'),
@@ -187,20 +178,13 @@ export const SQLITE_STATEMENTS: Statements = {
       (SELECT count(*) FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = named.value)
       + (SELECT count(*) FROM pending_stops AS s WHERE s.agent_id = named.value) AS held
     FROM (SELECT DISTINCT value FROM json_each(?1)) AS named`,
-  activeAgents: ACTIVE_AGENTS,
-  agentsOf: `SELECT id, ${HAS_STOPS} FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (?1 ->> '$') ORDER BY id`,
-  // One hub has the file to itself.
-  takeDuty: `SELECT 1 AS taken WHERE ?1 IS NOT NULL`,
-  prolongHub: `UPDATE hubs SET lease_until = ?1 ->> '$.untilMs' WHERE hub_id = (?1 ->> '$.hubId')`,
-  insertHub: `INSERT INTO hubs (hub_id, lease_until) VALUES (?1 ->> '$.hubId', ?1 ->> '$.untilMs') ON CONFLICT (hub_id) DO NOTHING`,
-  deadHubs: `SELECT hub_id, lease_until FROM hubs WHERE lease_until <= (?1 ->> '$.nowMs') ORDER BY hub_id`,
-  hubs: `SELECT hub_id FROM hubs ORDER BY hub_id`,
-  removeHubs: `DELETE FROM hubs WHERE hub_id IN ${NAMES}`,
-  dropMail: `DELETE FROM hub_mail WHERE hub_id NOT IN (SELECT hub_id FROM hubs)`,
-  takeMail: `
-    DELETE FROM hub_mail WHERE place IN (
-      SELECT place FROM hub_mail INDEXED BY hub_mail_by_hub WHERE hub_id = (?1 ->> '$.hubId') ORDER BY place LIMIT (?1 ->> '$.limit'))
-    RETURNING place, state`,
+  activeAgents: `
+    SELECT id, EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id) AS has_stops FROM agents
+    WHERE id IN (
+      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
+      UNION SELECT agent_id FROM pending_stops)
+      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
+    ORDER BY id`,
 
   insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
   insertBodies: insert('task_bodies', { task_id: field('taskId'), body: json('body') }, '(task_id) DO NOTHING'),
@@ -236,11 +220,6 @@ export const SQLITE_STATEMENTS: Statements = {
     DELETE FROM pending_stops
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
   insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
-  insertMail: `
-    INSERT INTO hub_mail (id, hub_id, state)
-    ${GIVEN}
-    SELECT ${field('id')}, ${field('hubId')}, value FROM given WHERE ${field('hubId')} IN (SELECT hub_id FROM hubs) ORDER BY key
-    ON CONFLICT (id) DO NOTHING`,
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `

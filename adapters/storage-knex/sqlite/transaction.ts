@@ -99,6 +99,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   const transaction: Transaction = {
     nowMs: clock.nowMs(),
     removableMs: clock.removableMs(),
+    cluster: null,
     rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], json(parameter))),
     change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], json(parameter))),
     saveAndCommit,

@@ -14,7 +14,7 @@ import type { Log } from '../../ports/log.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { rulesOf, type HubContext } from './batch/hub-context.ts';
 import { hubClock, type HubClock } from './upkeep/hub-clock.ts';
-import { Lookout } from './hub-membership.ts';
+import { HubMembership } from './hub-membership.ts';
 import { Roster } from './batch/roster.ts';
 import { HubSessions } from './sessions/hub-sessions.ts';
 import { Throttle } from './sessions/limits/throttle.ts';
@@ -118,9 +118,9 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     roster,
     context,
     deliver: (outgoing) => sessions.deliver(outgoing),
-    committed: ({ events, dueAtMs, look }) => {
+    committed: ({ events, dueAtMs, hint }) => {
       sweeper.expectDue(dueAtMs);
-      lookout.tell(look);
+      membership.notify(hint);
       if (events.length > 0) newEvents();
     },
     storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
@@ -150,7 +150,7 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     agentMessages: settings.agentMessages,
     trustedProxies: settings.trustedProxies,
   });
-  const lookout = new Lookout({ clock, inbox: queue, context, calls: storage.calls, sessions, newEvents });
+  const membership = new HubMembership({ clock, inbox: queue, context, notifier: storage.notifier, sessions, newEvents });
 
   const storagePart: HubPart = {
     name: `storage ${storage.name}`,
@@ -165,16 +165,15 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     name: 'queue',
     async start() {
       sweeper.start();
-      const isShared = storage.tasks.capabilities.shared;
       const askedMonotonicMs = clock.monotonicMs();
-      await queue.do({ kind: 'hub_started', isShared });
-      if (isShared) lookout.start(askedMonotonicMs);
+      await queue.do({ kind: 'hub_started' });
+      if (storage.tasks.capabilities.shared) membership.start(askedMonotonicMs);
     },
     async stop() {
       sweeper.stop();
       await queue.stop();
-      // The other hubs are told of the last commits too.
-      lookout.stop();
+      // The other hubs are notified of the last commits too.
+      membership.stop();
     },
   };
   const tokenUsePart: HubPart = {

@@ -6,6 +6,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { requirementKey } from '../../../core/domain/task/task.ts';
 import type { StoreUnit } from '../../../core/ports/task-store.ts';
 import { anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
+import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { failsWith } from '../../product/contracts/storage/storage-room.ts';
 
 interface Open {
@@ -79,11 +80,11 @@ t.test('what may as well be found by the next batch is stepped over, and nobody 
     found.map(({ id }) => id),
     [aTaskId(2)],
   );
-  t.equal(await first.do((unit) => unit.takeDuty('sweep')), true);
-  t.equal(await second.do((unit) => unit.takeDuty('sweep')), false);
+  t.equal(await first.do((unit) => clusterOf(unit).tryTakeDuty('sweep')), true);
+  t.equal(await second.do((unit) => clusterOf(unit).tryTakeDuty('sweep')), false);
   first.end();
   await first.done;
-  t.equal(await second.do((unit) => unit.takeDuty('sweep')), true, 'free with the end of the transaction');
+  t.equal(await second.do((unit) => clusterOf(unit).tryTakeDuty('sweep')), true, 'free with the end of the transaction');
   second.end();
   await second.done;
 });

@@ -9,7 +9,7 @@ import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
-import { LOOK_AT_ALL, type Look } from '../../../core/ports/hub-calls.ts';
+import { ANY_CHANGE, type ChangeHint } from '../../../core/ports/hub-notifier.ts';
 import {
   A_MOMENT_MS,
   aKey,
@@ -26,6 +26,7 @@ import {
   inserting,
   updating,
 } from '../../product/contracts/fixtures.ts';
+import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
 import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
@@ -212,34 +213,34 @@ t.test('the counts stay true, and few, while several commit', async (t) => {
   );
 });
 
-t.test('a renewal waits for a burial, and a burial steps over a renewal', async (t) => {
+t.test('a renewal waits for an expiry, and an expiry steps over a renewal', async (t) => {
   const [one, other] = await two(t);
   const renewed = (storage: Storage, hubId: string, leaseMs: number) =>
-    storage.tasks.transact('renew', (unit) => unit.renewHub(hubId, leaseMs));
+    storage.tasks.transact('renew', (unit) => clusterOf(unit).renewLease(hubId, leaseMs));
   await renewed(one, 'hub-1', 0);
   let renewing: Promise<string> = Promise.resolve('');
-  await one.tasks.transact('bury', async (unit) => {
-    t.match(await unit.buryHubs(), { dead: [{ hubId: 'hub-1' }] });
+  await one.tasks.transact('expire', async (unit) => {
+    t.match(await clusterOf(unit).expireHubs(), { expired: [{ hubId: 'hub-1' }] });
     renewing = renewed(other, 'hub-1', 60_000);
     await someoneWaits();
   });
   t.equal(await renewing, 'made', 'and hears of it');
   await renewed(one, 'hub-1', 0);
   await one.tasks.transact('renew', async (unit) => {
-    t.equal(await unit.renewHub('hub-1', 60_000), 'renewed');
-    const hubs = await other.tasks.transact('bury', (inner) => inner.buryHubs());
-    t.strictSame(hubs, { living: ['hub-1'], dead: [] }, 'though its lease had ended, as far as this one sees');
+    t.equal(await clusterOf(unit).renewLease('hub-1', 60_000), 'renewed');
+    const hubs = await other.tasks.transact('expire', (inner) => clusterOf(inner).expireHubs());
+    t.strictSame(hubs, { living: ['hub-1'], expired: [] }, 'though its lease had ended, as far as this one sees');
   });
 });
 
 t.test('a duty is had by one at a time, and the other does not wait', async (t) => {
   const [one, other] = await two(t);
   await one.tasks.transact('one', async (unit) => {
-    t.equal(await unit.takeDuty('sweep'), true);
-    t.equal(await other.tasks.transact('other', (inner) => inner.takeDuty('sweep')), false);
-    t.equal(await unit.takeDuty('sweep'), true, 'still');
+    t.equal(await clusterOf(unit).tryTakeDuty('sweep'), true);
+    t.equal(await other.tasks.transact('other', (inner) => clusterOf(inner).tryTakeDuty('sweep')), false);
+    t.equal(await clusterOf(unit).tryTakeDuty('sweep'), true, 'still');
   });
-  t.equal(await other.tasks.transact('other', (unit) => unit.takeDuty('sweep')), true);
+  t.equal(await other.tasks.transact('other', (unit) => clusterOf(unit).tryTakeDuty('sweep')), true);
 });
 
 t.test('a transaction that writes nothing records no batch', async (t) => {
@@ -249,47 +250,47 @@ t.test('a transaction that writes nothing records no batch', async (t) => {
   await commit(storage, { ...inserting(anAssignedTask(anAgentId())), agents: [anAgent()] });
   await storage.tasks.transact('look', async (unit) => {
     await unit.load({ tasks: [aTaskId(1)], holders: [anAgentId()], keys: [aKey()] });
-    await unit.takeMail('hub-1', 10);
+    await clusterOf(unit).takeMail('hub-1', 10);
     await unit.save(changes({ stopsCleared: [aStop()] }));
   });
   t.equal(await storage.tasks.committed('look'), false);
-  await storage.tasks.transact('renewal', (unit) => unit.renewHub('hub-1', 60_000));
+  await storage.tasks.transact('renewal', (unit) => clusterOf(unit).renewLease('hub-1', 60_000));
   t.equal(await storage.tasks.committed('renewal'), true);
   await commit(storage, changes({ mail: [aMail()] }));
-  await storage.tasks.transact('taking', (unit) => unit.takeMail('hub-1', 10));
+  await storage.tasks.transact('taking', (unit) => clusterOf(unit).takeMail('hub-1', 10));
   t.equal(await storage.tasks.committed('taking'), true, 'what is taken out is written too');
-  t.strictSame(await storage.tasks.transact('again', (unit) => unit.takeMail('hub-1', 10)), []);
+  t.strictSame(await storage.tasks.transact('again', (unit) => clusterOf(unit).takeMail('hub-1', 10)), []);
 });
 
-t.test('calls are heard again after their connection was lost, and whatever was missed is looked for', async (t) => {
+t.test('notifications are heard again after their connection was lost, and whatever was missed is polled for', async (t) => {
   const schema = emptySchema(t, server);
   const [one, other] = await two(t, schema);
-  const heard: Look[] = [];
+  const heard: ChangeHint[] = [];
   let wake = (): void => undefined;
-  const next = async (): Promise<Look> => {
+  const next = async (): Promise<ChangeHint> => {
     while (heard.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-    return heard.shift() as Look;
+    return heard.shift() as ChangeHint;
   };
-  t.teardown(one.calls.listen(() => undefined));
-  const end = other.calls.listen((look) => {
-    heard.push(look);
+  t.teardown(one.notifier.listen(() => undefined));
+  const end = other.notifier.listen((hint) => {
+    heard.push(hint);
     wake();
   });
   t.teardown(end);
-  t.equal(await next(), LOOK_AT_ALL, 'at the beginning');
-  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub calls'`);
-  t.equal(await next(), LOOK_AT_ALL, 'after the loss');
-  const said: Look = { events: false, work: true, agents: [] };
-  one.calls.call(said);
+  t.equal(await next(), ANY_CHANGE, 'at the beginning');
+  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
+  t.equal(await next(), ANY_CHANGE, 'after the loss');
+  const said: ChangeHint = { events: false, work: true, agents: [] };
+  one.notifier.notify(said);
   let last = await next();
-  while (last === LOOK_AT_ALL) last = await next();
-  t.strictSame(last, said, 'also what was called while there was no connection');
+  while (last === ANY_CHANGE) last = await next();
+  t.strictSame(last, said, 'also what was notified while there was no connection');
   for (const text of ['', 'null', '{"from":1}', '[]', '{"from":"x","events":true,"work":1}']) {
     await server.ask(`SELECT pg_notify($1, $2)`, [schema, text]);
-    t.equal(await next(), LOOK_AT_ALL, `a word of a stranger: ${text}`);
+    t.equal(await next(), ANY_CHANGE, `a word of a stranger: ${text}`);
   }
   end();
-  await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub calls'`);
+  await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
 });
 
 t.test('the hot statements walk their indexes and never a whole table, however they were planned', async (t) => {

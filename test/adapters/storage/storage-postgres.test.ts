@@ -5,6 +5,7 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { postgres } from '../../../adapters/storage-knex/postgres.ts';
 import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { silentLog } from '../../../core/ports/log.ts';
+import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
 import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
 import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
@@ -151,7 +152,7 @@ t.test('R15: a server whose clock stays ahead is followed in one step, with the 
   await one.open();
   await other.open();
   const begins = await one.tasks.transact('before', async (unit) => {
-    await unit.renewHub('hub-1', 15_000);
+    await clusterOf(unit).renewLease('hub-1', 15_000);
     return unit.nowMs;
   });
   t.ok(right.nowMs() - begins > 3_500_000, 'an hour behind the server');

@@ -108,7 +108,6 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
     clearStops: [],
     saveStops: [],
     insertKeys: [],
-    insertMail: [],
     insertEvents: [anEvent(), anEvent({ seq: 2 })],
   };
   let done: readonly (readonly number[] | null | undefined)[] = [];

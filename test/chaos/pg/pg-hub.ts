@@ -1,18 +1,18 @@
-/** The hub, assembled as it always is, on a machine whose clock is off and with calls of other hubs that get lost on their way. */
+/** The hub, assembled as it always is, on a machine whose clock is off and with notifications of other hubs that get lost on their way. */
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { TOKENS } from '../../../apps/container-tokens.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
-import type { HubCalls } from '../../../core/ports/hub-calls.ts';
+import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import { runHubWith } from '../rig/hub-program.ts';
 
 /** How far this hub's clock is off, milliseconds. */
 const offsetMs = Number(process.env['CHAOS_CLOCK_OFFSET_MS'] ?? 0);
-/** Which share of the calls is lost. */
-const lostShare = Number(process.env['CHAOS_CALLS_LOST'] ?? 0);
+/** Which share of the notifications is lost. */
+const lostShare = Number(process.env['CHAOS_NOTIFICATIONS_LOST'] ?? 0);
 await runHubWith(async (container) => {
   container.rebind(TOKENS.Clock).toConstantValue(clockOff(systemClock(), offsetMs));
   const storage = await container.getAsync(TOKENS.Storage);
-  container.rebind(TOKENS.Storage).toConstantValue({ ...storage, calls: lossy(storage.calls) });
+  container.rebind(TOKENS.Storage).toConstantValue({ ...storage, notifier: lossy(storage.notifier) });
 });
 
 function clockOff(machine: Clock, byMs: number): Clock {
@@ -23,9 +23,9 @@ function clockOff(machine: Clock, byMs: number): Clock {
   };
 }
 
-function lossy(calls: HubCalls): HubCalls {
+function lossy(notifier: HubNotifier): HubNotifier {
   return {
-    call: (look) => calls.call(look),
-    listen: (heard) => calls.listen((look) => (Math.random() < lostShare ? undefined : heard(look))),
+    notify: (hint) => notifier.notify(hint),
+    listen: (onHint) => notifier.listen((hint) => (Math.random() < lostShare ? undefined : onHint(hint))),
   };
 }

@@ -20,7 +20,7 @@ function steppedStorage(storage: Storage, kill: Armed): Storage {
     tasks: steppedTasks(storage.tasks, kill),
     agents: storage.agents,
     events: storage.events,
-    calls: storage.calls,
+    notifier: storage.notifier,
     open: () => around(kill, 'opening the store', () => storage.open()),
     close: () => storage.close(),
     healthy: () => storage.healthy(),
@@ -67,6 +67,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
   return {
     nowMs: unit.nowMs,
     removableMs: unit.removableMs,
+    cluster: unit.cluster,
     load: (names) => around(kill, 'loading', () => unit.load(names)),
     read: (names) => unit.read(names),
     takeAgents: (ids) => around(kill, 'taking agents', () => unit.takeAgents(ids)),
@@ -78,11 +79,6 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     bodies: (ids) => unit.bodies(ids),
     heldCounts: (agentIds) => around(kill, 'counting holdings', () => unit.heldCounts(agentIds)),
     activeAgents: (exceptOf) => unit.activeAgents(exceptOf),
-    agentsOf: (hubId) => unit.agentsOf(hubId),
-    renewHub: (hubId, leaseMs) => unit.renewHub(hubId, leaseMs),
-    buryHubs: () => unit.buryHubs(),
-    takeDuty: (duty) => unit.takeDuty(duty),
-    takeMail: (hubId, limit) => unit.takeMail(hubId, limit),
     remove: (old) => around(kill, 'removing what is over for long', () => unit.remove(old)),
     removeAgents: (old) => unit.removeAgents(old),
     async save(changes) {

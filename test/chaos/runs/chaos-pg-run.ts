@@ -24,7 +24,7 @@ export interface ChaosPgCounts {
   readonly drains: number;
   /** Of Postgres; every other one is a crash. */
   readonly restarts: number;
-  /** Of a hundred calls of other hubs, so many do not arrive. */
+  /** Of a hundred notifications of other hubs, so many do not arrive. */
   readonly lostPercent: number;
   /** The clocks of hubs are off by up to this, either way. */
   readonly clockMinutes: number;
@@ -147,7 +147,7 @@ function keepHubs(
   return Array.from({ length: hubs }, (_, hub) => {
     const start = () => {
       const offsetMs = rangeMs === 0 ? 0 : (random() % (2 * rangeMs + 1)) - rangeMs;
-      const env = { CHAOS_CLOCK_OFFSET_MS: String(offsetMs), CHAOS_CALLS_LOST: String(lostPercent / 100) };
+      const env = { CHAOS_CLOCK_OFFSET_MS: String(offsetMs), CHAOS_NOTIFICATIONS_LOST: String(lostPercent / 100) };
       return world.startHub({ hub, program: HUB_PROGRAM, env });
     };
     return keepHub(`hub ${hub + 1}`, world.logOf(hub === 0 ? 'hub' : `hub-${hub + 1}`), start, mayFail);

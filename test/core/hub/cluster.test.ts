@@ -9,6 +9,7 @@ import type { HubTiming } from '../../../core/config/times.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
+import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { hubRig, settle, type HubRig } from './hub-rig.ts';
 
 const TIMING: Partial<HubTiming> = { reconnectGraceMs: 180_000, quietAfterStartMs: 0, heartbeatMs: 1e9, pongWaitMs: 1e9 };
@@ -28,7 +29,7 @@ interface Several {
 }
 
 interface SeveralOptions {
-  /** Their calls never arrive. */
+  /** Their notifications never arrive. */
   readonly isDeaf?: boolean;
   readonly offsetMs?: number;
   /** Waited for at each step of a transaction of hub `n`. */
@@ -42,7 +43,7 @@ async function twoHubs(t: Test, over: SeveralOptions = {}): Promise<Several> {
   const wire = memoryWire({ clock });
   const start = async (n: number): Promise<HubRig> => {
     const storage: Storage = memoryStorage({ clock, database, shared: true, onStep: (step) => over.onStep?.(n, step) });
-    const deaf: Storage = { ...storage, calls: { ...storage.calls, call: () => undefined } };
+    const deaf: Storage = { ...storage, notifier: { ...storage.notifier, notify: () => undefined } };
     const rig = await hubRig({
       clock,
       wire,
@@ -66,7 +67,7 @@ async function twoHubs(t: Test, over: SeveralOptions = {}): Promise<Several> {
 }
 
 for (const isDeaf of [false, true]) {
-  const how = isDeaf ? 'at the next poll, when calls are lost' : 'at once';
+  const how = isDeaf ? 'at the next poll, when notifications are lost' : 'at once';
 
   t.test(`R16: a task submitted to one hub runs on an agent of the other, ${how}`, async (t) => {
     const { one, two, pass } = await twoHubs(t, { isDeaf });
@@ -229,7 +230,7 @@ t.test('R15: a sweep that waited for an agent while it went to another hub leave
   await store.open();
   const endDuty = gates.shut('duty');
   const other = store.tasks.transact('a third hub sweeps', async (unit) => {
-    t.ok(await unit.takeDuty('sweep'));
+    t.ok(await clusterOf(unit).tryTakeDuty('sweep'));
     await gates.at('duty');
   });
   const commit = gates.shut('2 commit');
@@ -284,10 +285,11 @@ t.test('R15: a hub that stood still past its lease sends its sidecars off, and t
   const id = await one.submit();
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   // What another hub's sweep does to it meanwhile.
-  await two.storage.tasks.transact('burial', async (unit) => {
-    await unit.renewHub('hub-1', 0);
+  await two.storage.tasks.transact('expiry', async (unit) => {
+    const cluster = clusterOf(unit);
+    await cluster.renewLease('hub-1', 0);
     t.strictSame(
-      (await unit.buryHubs()).dead.map(({ hubId }) => hubId),
+      (await cluster.expireHubs()).expired.map(({ hubId }) => hubId),
       ['hub-1'],
     );
   });

@@ -13,7 +13,7 @@ import type { TaskQueue } from '../../../core/application/hub/queue/task-queue.t
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import type { HubCalls } from '../../../core/ports/hub-calls.ts';
+import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
@@ -106,13 +106,15 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const limits = { ...HUB_LIMITS, ...options.limits };
   const life = new Life(clock);
   const machine = processClock(machineClock(clock, options.offsetMs), life);
-  const { calls } = storage;
-  const heard: HubCalls = { ...calls, listen: (hear) => calls.listen((look) => life.arrive(() => hear(look))) };
+  const notifier: HubNotifier = {
+    ...storage.notifier,
+    listen: (onHint) => storage.notifier.listen((hint) => life.arrive(() => onHint(hint))),
+  };
   const wire = options.wire ?? memoryWire({ clock });
   const transport = wire.transport();
   const digest = systemDigest();
   const hub = createHub(
-    { storage: { ...storage, calls: heard }, transport, clock: machine, ids, digest, log },
+    { storage: { ...storage, notifier }, transport, clock: machine, ids, digest, log },
     {
       host: options.host ?? 'hub',
       port: PORT,

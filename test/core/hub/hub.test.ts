@@ -30,9 +30,9 @@ function notedHub(over: Partial<HubPorts['storage']> = {}) {
   const log = memoryLog();
   const storage = memoryStorage({ clock, shared: true });
   const transport = noted('transport', memoryWire({ clock }).transport(), ['listen', 'refuseNew', 'close']);
-  const calls = noted('calls', storage.calls, ['listen']);
+  const notifier = noted('notifier', storage.notifier, ['listen']);
   const hub = createHub(
-    { storage: noted('storage', { ...storage, calls, ...over }, ['open', 'close']), transport, clock, ids, digest: systemDigest(), log },
+    { storage: noted('storage', { ...storage, notifier, ...over }, ['open', 'close']), transport, clock, ids, digest: systemDigest(), log },
     {
       host: 'hub',
       port: 4_000,
@@ -62,7 +62,7 @@ t.test('the port opens when all behind it runs, and closes before any of it stop
     ['storage memory', 'queue', 'token use', 'enrolment', 'transport memory', 'gate'],
   );
   for (const part of parts) await part.start();
-  t.strictSame(asked, ['storage.open', 'calls.listen', 'enrolment.start', 'transport.listen']);
+  t.strictSame(asked, ['storage.open', 'notifier.listen', 'enrolment.start', 'transport.listen']);
   asked.length = 0;
   for (const part of parts.toReversed()) {
     const stopped = part.stop();
@@ -77,9 +77,9 @@ t.test('R2: a hub in which something throws after a commit ends, and refuses wha
   const planted = new Error('planted');
   let isBroken = false;
   const { hub, parts, ids, clock } = notedHub({
-    calls: {
+    notifier: {
       listen: () => () => undefined,
-      call() {
+      notify() {
         if (isBroken) throw planted;
       },
     },

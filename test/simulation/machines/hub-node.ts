@@ -292,7 +292,7 @@ export class HubNode {
     const process = processClock(this.machine, life);
     const ids = seededIds({ seed: `${plan.seed} ${this.name} ${this.#started}` });
     const log = countingLog('hub', world.trace);
-    const { storage, tasks, agents, calls } = hubStore({
+    const { storage, tasks, agents, notifier } = hubStore({
       world,
       life,
       clock: process,
@@ -304,7 +304,7 @@ export class HubNode {
     });
     const hub = createHub(
       {
-        storage: { ...storage, open: () => life.gate(storage.open()), close: () => life.gate(storage.close()), tasks, agents, calls },
+        storage: { ...storage, open: () => life.gate(storage.open()), close: () => life.gate(storage.close()), tasks, agents, notifier },
         transport: this.#transportOf(transport, life),
         clock: process,
         ids,

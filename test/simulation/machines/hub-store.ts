@@ -6,7 +6,8 @@ import { requirementKey, type Task } from '../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { AgentStore } from '../../../core/ports/agent-store.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
-import type { HubCalls, Look } from '../../../core/ports/hub-calls.ts';
+import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
+import type { ClusterUnit } from '../../../core/ports/cluster-unit.ts';
 import type { Changes, StoreUnit, TaskStore } from '../../../core/ports/task-store.ts';
 import type { Chance } from '../seeded-chance.ts';
 import { mortal, type Life } from '../runner/world-life.ts';
@@ -15,10 +16,10 @@ import type { Surroundings } from './simulated-surroundings.ts';
 
 /** Statements that another hub's may come between, as a share of all, where several may. */
 const SLOW_STATEMENTS = 0.1;
-/** Of the calls that arrive, shares that are late or come twice, and how late. */
-const CALLS_LATE = 0.1;
-const CALLS_DOUBLED = 0.05;
-const CALL_LATE_MS = 8_000;
+/** Of the notifications that arrive, shares that are late or come twice, and how late. */
+const NOTIFICATIONS_LATE = 0.1;
+const NOTIFICATIONS_DOUBLED = 0.05;
+const NOTIFICATION_LATE_MS = 8_000;
 
 export interface HubStoreDeps {
   readonly world: Surroundings;
@@ -37,7 +38,7 @@ export interface HubStore {
   readonly storage: MemoryStorage;
   readonly tasks: TaskStore;
   readonly agents: AgentStore;
-  readonly calls: HubCalls;
+  readonly notifier: HubNotifier;
 }
 
 /** What a batch saves, and when it was made. */
@@ -98,7 +99,7 @@ export function hubStore(deps: HubStoreDeps): HubStore {
     storage,
     tasks: mortal(failingReads(tasks, ['read', 'committed', 'nextDueAtMs'], isAway), life),
     agents: mortal(failingReads(storage.agents, ['findToken', 'findTokenByHint'], isAway), life),
-    calls: lossy(storage.calls, world, life, world.chanceOf(`calls to ${hub} ${started}`), isAway),
+    notifier: lossy(storage.notifier, world, life, world.chanceOf(`calls to ${hub} ${started}`), isAway),
   };
 }
 
@@ -116,6 +117,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
     [...database.current.values()].flatMap(({ task }) =>
       task.status === 'queued' && !database.locks.isTaken(`task ${task.id}`) ? [task] : [],
     );
+  const { cluster } = unit;
   let seen: ReadonlySet<TaskId> = new Set();
   return {
     ...unit,
@@ -127,15 +129,18 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
       seen = new Set([...found, ...free().filter((task) => before.has(task))].map(({ id }) => id));
       return found;
     },
-    async takeDuty(duty) {
-      const isMine = await unit.takeDuty(duty);
-      if (!isMine) trace.rare('duty had by another hub');
-      return isMine;
-    },
-    async buryHubs() {
-      const hubs = await unit.buryHubs();
-      if (hubs.dead.length > 0) trace.rare('hub buried');
-      return hubs;
+    cluster: cluster === null ? null : {
+      ...cluster,
+      async tryTakeDuty(duty) {
+        const isMine = await cluster.tryTakeDuty(duty);
+        if (!isMine) trace.rare('duty had by another hub');
+        return isMine;
+      },
+      async expireHubs() {
+        const hubs = await cluster.expireHubs();
+        if (hubs.expired.length > 0) trace.rare('hub lease expired');
+        return hubs;
+      },
     },
     save(changes, isLast) {
       const own = new Set([...changes.inserted, ...changes.updated].map(({ task }) => task.id));
@@ -147,12 +152,13 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
 }
 
 /** The statements of a process to a server: another's may come between two, and a frozen process learns its answer late. */
-const remote = (unit: StoreUnit, world: Surroundings, life: Life, chance: Chance): StoreUnit => {
+const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroundings, life: Life, chance: Chance): Unit => {
   const { faults, trace, clock, plan } = world;
   const slow = plan.edges?.slowStatements || SLOW_STATEMENTS;
   return new Proxy(unit, {
     get(target, name, receiver) {
       const member: unknown = Reflect.get(target, name, receiver);
+      if (name === 'cluster' && member !== null) return remote(member as ClusterUnit, world, life, chance);
       if (typeof member !== 'function') return member;
       return async (...parts: unknown[]): Promise<unknown> => {
         if (chance.is(slow)) await life.wait(chance.between(1, faults.commitMs));
@@ -171,20 +177,21 @@ const remote = (unit: StoreUnit, world: Surroundings, life: Life, chance: Chance
   });
 };
 
-/** Calls between hubs as they arrive: some never, some late or twice. */
-function lossy(calls: HubCalls, world: Surroundings, life: Life, chance: Chance, isAway: () => boolean): HubCalls {
-  const arrives = (heard: () => void): void => {
-    const { callsLost } = world.faults;
-    if (isAway() || chance.is(callsLost)) return world.trace.rare('call lost');
-    const isLate = callsLost > 0 && chance.is(CALLS_LATE);
-    if (isLate) world.trace.rare('call late');
-    world.later(isLate ? chance.between(1, CALL_LATE_MS) : 0, () => life.arrive(heard));
-    if (callsLost > 0 && chance.is(CALLS_DOUBLED)) world.later(chance.between(0, CALL_LATE_MS), () => life.arrive(heard));
+/** Notifications between hubs as they arrive: some never, some late or twice. */
+function lossy(notifier: HubNotifier, world: Surroundings, life: Life, chance: Chance, isAway: () => boolean): HubNotifier {
+  const arrives = (pass: () => void): void => {
+    const { notificationsLost } = world.faults;
+    if (isAway() || chance.is(notificationsLost)) return world.trace.rare('notification lost');
+    const isLate = notificationsLost > 0 && chance.is(NOTIFICATIONS_LATE);
+    if (isLate) world.trace.rare('notification late');
+    world.later(isLate ? chance.between(1, NOTIFICATION_LATE_MS) : 0, () => life.arrive(pass));
+    if (notificationsLost > 0 && chance.is(NOTIFICATIONS_DOUBLED))
+      world.later(chance.between(0, NOTIFICATION_LATE_MS), () => life.arrive(pass));
   };
   return {
-    call(look: Look) {
-      if (!isAway()) calls.call(look);
+    notify(hint) {
+      if (!isAway()) notifier.notify(hint);
     },
-    listen: (heard) => calls.listen((look) => arrives(() => heard(look))),
+    listen: (onHint) => notifier.listen((hint) => arrives(() => onHint(hint))),
   };
 }

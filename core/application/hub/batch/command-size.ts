@@ -48,9 +48,9 @@ function reportCharacters(body: ReportBody): number {
   return body.report === 'complete' ? details + body.result.length : details;
 }
 
-/** What the hub itself must note in any case: at most one of each session, one sweep, one removal, one look. */
+/** What the hub itself must note in any case: at most one of each session, one sweep, one removal, one poll. */
 export const isOurOwn = ({ kind }: Command): boolean =>
-  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'look';
+  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'poll';
 
 /** What the bounds of the inbox are for what stops work: room that no flood of submits and reports takes. */
 const RESERVED_SHARE = 1.25;

@@ -240,24 +240,22 @@ export interface RemoveOldCommand {
   readonly kind: 'remove_old';
 }
 
-/** This hub has just started: whoever is connected to no living hub is away. */
+/** This hub has just started: whoever is connected to no living hub is away. On a shared store it makes the hub's lease too. */
 export interface HubStartedCommand {
   readonly kind: 'hub_started';
-  /** Other hubs may use the store, so this one is to be seen to live. */
-  readonly isShared: boolean;
 }
 
-/** Looks for what other hubs have decided about these agents of this hub, and for tasks that they may run. */
-export interface LookCommand {
-  readonly kind: 'look';
+/** Reads what other hubs have decided about these agents of this hub, and which tasks they may run. */
+export interface PollCommand {
+  readonly kind: 'poll';
   readonly agentIds: readonly AgentId[];
-  /** The hub's lease is prolonged too. */
+  /** The hub's lease is renewed too. */
   readonly renews: boolean;
 }
-export type LookAnswer =
-  | { readonly kind: 'looked' }
-  /** Another hub took this one for dead, and its agents for away. */
-  | { readonly kind: 'was_buried' };
+export type PollAnswer =
+  | { readonly kind: 'polled' }
+  /** Another hub found the lease of this one ended, removed it and noted its agents as away. */
+  | { readonly kind: 'lease_expired' };
 
 /** A frame from an agent of this hub to one of another, or to all of all others (`to` null). JSON text. */
 export interface MailCommand {
@@ -294,7 +292,7 @@ export type Command =
   | SweepCommand
   | RemoveOldCommand
   | HubStartedCommand
-  | LookCommand
+  | PollCommand
   | MailCommand
   | AgentStandingCommand;
 
@@ -316,7 +314,7 @@ export interface Answers {
   /** `more`: the removal was full, so that there may be more to remove. */
   remove_old: { readonly kind: 'removed'; readonly more: boolean };
   hub_started: { readonly kind: 'noted' };
-  look: LookAnswer;
+  poll: PollAnswer;
   mail: MailAnswer;
   agent_standing: StandingAnswer;
 }

@@ -1,6 +1,6 @@
 /** What a commit says to others: the streams, the sweeper, the other hubs. */
 import type { StoredEvent } from '../../../domain/task/event.ts';
-import type { Look } from '../../../ports/hub-calls.ts';
+import type { ChangeHint } from '../../../ports/hub-notifier.ts';
 import type { Batch } from './batch.ts';
 import type { Roster } from './roster.ts';
 
@@ -9,12 +9,12 @@ export interface Commit {
   readonly events: readonly StoredEvent[];
   /** The earliest time at which something is due, by the store's clock. */
   readonly dueAtMs: number | null;
-  /** What there is in it for other hubs; null: nothing. */
-  readonly look: Look | null;
+  /** What other hubs are notified of; null: of nothing. */
+  readonly hint: ChangeHint | null;
 }
 
-/** What other hubs may have to look at: agents that are not here, and tasks that nobody here was free for. */
-export function lookFor(batch: Batch, events: readonly StoredEvent[], roster: Roster): Look | null {
+/** What other hubs may have to read: agents that are not here, and tasks that nobody here was free for. */
+export function hintFor(batch: Batch, events: readonly StoredEvent[], roster: Roster): ChangeHint | null {
   const work = batch.leavesWork;
   const toAll = batch.mail.some(({ to }) => to === null);
   const named = [...batch.takenOver, ...batch.mail.flatMap(({ to }) => to ?? [])];

@@ -16,10 +16,10 @@ interface Entry {
   readonly taken: number;
 }
 
-/** Where the sweeps of this hub are among the agents that need one, by id, and the leases that ended since the first of them. */
+/** Where the sweeps of this hub are among the agents that need one, by id, and the leases that expired since the first of them. */
 export interface SweepPlace {
   readonly after: AgentId | null;
-  readonly dead: readonly HubLease[];
+  readonly expired: readonly HubLease[];
 }
 
 const heldBackUntil = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): readonly number[] =>
@@ -37,7 +37,7 @@ export class Roster {
   /** Until when more requirements are taken to wait than one look takes in. */
   manyRequirementsUntilMs = 0;
 
-  swept: SweepPlace = { after: null, dead: [] };
+  swept: SweepPlace = { after: null, expired: [] };
 
   constructor(hubId: string) {
     this.#hubId = hubId;

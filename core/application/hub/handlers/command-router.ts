@@ -7,7 +7,7 @@ import type { IdempotencyName } from '../../../ports/task-store.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { AnswerTo, Command, Reporter } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
-import { handleLook, handleMail, loadForHubs, sweptAgents, takeAwayOfTheDead, takeMail, type HubsLoad } from './handle-hubs.ts';
+import { handleMail, handlePoll, loadForHubs, sweptAgents, takeAwayOfExpired, takeMail, type HubsLoad } from './handle-hubs.ts';
 import { handleAdopt, handleCancel, handleRetry, sweep } from './handle-operator.ts';
 import { handleReport, handleStopConfirmed } from './handle-report.ts';
 import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleStanding } from './handle-session.ts';
@@ -82,7 +82,7 @@ export function carryOutAll(
   const answers = entries.map(({ command, prepared }) => carryOut(batch, command, prepared, load, context));
   takeMail(batch, load.hubs);
   if (!load.isSweep) return answers;
-  takeAwayOfTheDead(batch, load.hubs, context);
+  takeAwayOfExpired(batch, load.hubs, context);
   sweep(batch, load.due, load.swept, context);
   return answers;
 }
@@ -122,10 +122,10 @@ function carryOut(batch: Batch, command: Command, prepared: Prepared, load: Swee
     case 'remove_old':
       throw new AgentcomError('AC_INTERNAL', 'A removal was put into a batch with other commands.');
     case 'hub_started':
-      takeAwayOfTheDead(batch, load.hubs, context);
+      takeAwayOfExpired(batch, load.hubs, context);
       return told(NOTED);
-    case 'look':
-      return told(handleLook(batch, command, load.hubs, context));
+    case 'poll':
+      return told(handlePoll(batch, command, load.hubs, context));
     case 'mail':
       return told(handleMail(batch, command, load.hubs, context));
   }
@@ -207,7 +207,7 @@ function addNames(names: Names, command: Command, roster: Roster): void {
     case 'agent_standing':
       agents.add(command.agentId);
       return;
-    case 'look':
+    case 'poll':
       for (const id of command.agentIds) holders.add(id);
       return;
     case 'mail':

@@ -1,18 +1,19 @@
 /**
  * Several hubs on one store. Each holds sockets and a lease; what one decides about an agent of another lies in the store,
- * where that one finds it when it looks. What dies with a hub, its agents' being there, another hub notes for it.
+ * where that one finds it at its next poll. That the agents of a hub whose lease expired are away, another hub notes for it.
  */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { HubLease, HubMail } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Batch } from '../batch/batch.ts';
-import type { Command, LookAnswer, LookCommand, MailAnswer, MailCommand } from '../batch/commands.ts';
+import type { Command, MailAnswer, MailCommand, PollAnswer, PollCommand } from '../batch/commands.ts';
+import { hasDuty as takesDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { sendUnsent } from './handle-operator.ts';
 import { takeAway } from './handle-session.ts';
 import type { Roster, SweepPlace } from '../batch/roster.ts';
 
-/** Frames of other hubs' agents that one batch takes; the next look takes more. */
+/** Frames of other hubs' agents that one batch takes; the next poll takes more. */
 const MAIL_PER_BATCH = 256;
 
 /** Agents that one sweep takes, with all that they hold; the next one, which follows at once, takes more. */
@@ -23,8 +24,8 @@ export interface HubsLoad {
   /** This hub looks at what is due for all of them. */
   readonly hasDuty: boolean;
   /**
-   * Of a sweep that looks at agents too: those with stops and those whose socket is not here, of this hub's; with the duty also of dead
-   * hubs' and of those that are away. To be loaded.
+   * Of a sweep that looks at agents too: those with stops and those whose socket is not here, of this hub's; with the duty also those
+   * of hubs without a lease, and of those that are away. To be loaded.
    */
   readonly agentIds: readonly AgentId[];
   /** There are more of them. */
@@ -32,38 +33,41 @@ export interface HubsLoad {
   /** Other hubs that live; only with the duty, and for mail to all. */
   readonly living: readonly string[];
   /** Leases that ended and are removed with this batch. */
-  readonly dead: readonly HubLease[];
+  readonly expired: readonly HubLease[];
   /** This hub had no lease any more when it renewed it. */
-  readonly wasBuried: boolean;
+  readonly leaseExpired: boolean;
   readonly mail: readonly HubMail[];
 }
 
-const NOTHING: HubsLoad = { hasDuty: false, agentIds: [], more: false, living: [], dead: [], wasBuried: false, mail: [] };
+const NOTHING: HubsLoad = { hasDuty: false, agentIds: [], more: false, living: [], expired: [], leaseExpired: false, mail: [] };
+/** What a hub finds that has its store to itself. */
+const NO_OTHERS = { living: [], expired: [] } as const;
 
-/** Loads what the commands need of hubs: a batch without a sweep, a look or the like asks nothing. */
+/** Loads what the commands need of hubs: a batch without a sweep, a poll or the like asks nothing. */
 export async function loadForHubs(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<HubsLoad> {
   const { hubId, timing } = context;
   const has = (holds: (command: Command) => boolean): boolean => commands.some(holds);
-  const isLook = has(({ kind }) => kind === 'look');
+  const isPoll = has(({ kind }) => kind === 'poll');
   const isStart = has(({ kind }) => kind === 'hub_started');
   const isSweep = has(({ kind }) => kind === 'sweep');
   const isFullSweep = has((command) => command.kind === 'sweep' && command.dueOnly !== true);
-  const isRenewal = has((command) => (command.kind === 'look' && command.renews) || (command.kind === 'hub_started' && command.isShared));
+  const isRenewal = isStart || has((command) => command.kind === 'poll' && command.renews);
   const isToAll = has((command) => command.kind === 'mail' && command.to === null);
-  if (!isLook && !isStart && !isSweep && !isToAll) return NOTHING;
+  if (!isPoll && !isStart && !isSweep && !isToAll) return NOTHING;
   const { unit } = batch;
-  const renewed = isRenewal ? await unit.renewHub(hubId, timing.hubLeaseMs) : null;
-  const mail = isLook ? await unit.takeMail(hubId, MAIL_PER_BATCH) : [];
-  const hasDuty = (isSweep || isStart) && (await unit.takeDuty('sweep'));
+  const { cluster } = unit;
+  const renewed = isRenewal ? await cluster?.renewLease(hubId, timing.hubLeaseMs) : undefined;
+  const mail = (isPoll ? await cluster?.takeMail(hubId, MAIL_PER_BATCH) : undefined) ?? [];
+  const hasDuty = (isSweep || isStart) && (await takesDuty(unit, 'sweep'));
   const looksAtAgents = isFullSweep || isStart;
-  const hubs = (hasDuty && looksAtAgents) || isToAll ? await unit.buryHubs() : { living: [], dead: [] };
+  const hubs = ((hasDuty && looksAtAgents) || isToAll ? await cluster?.expireHubs() : undefined) ?? NO_OTHERS;
   const living = hubs.living.filter((id) => id !== hubId);
-  const active = !looksAtAgents ? [] : hasDuty ? await unit.activeAgents(living) : isFullSweep ? await unit.agentsOf(hubId) : [];
-  const wanting = active.filter(({ id, hasStops }) => hasStops || !isAsRemembered(id, roster, context)).map(({ id }) => id);
-  const dead = [...roster.swept.dead, ...hubs.dead];
+  const active = !looksAtAgents ? [] : hasDuty ? await unit.activeAgents(living) : isFullSweep ? await cluster?.agentsOf(hubId) : [];
+  const wanting = (active ?? []).filter(({ id, hasStops }) => hasStops || !isAsRemembered(id, roster, context)).map(({ id }) => id);
+  const expired = [...roster.swept.expired, ...hubs.expired];
   const { agentIds, more } = looksAtAgents ? nextToSweep(wanting, roster.swept) : { agentIds: [], more: false };
-  if (looksAtAgents) roster.swept = { after: more ? (agentIds.at(-1) ?? null) : null, dead: more ? dead : [] };
-  return { hasDuty, agentIds, more, living, dead, wasBuried: renewed === 'made' && !isStart, mail };
+  if (looksAtAgents) roster.swept = { after: more ? (agentIds.at(-1) ?? null) : null, expired: more ? expired : [] };
+  return { hasDuty, agentIds, more, living, expired, leaseExpired: renewed === 'made' && !isStart, mail };
 }
 
 /** From the place on, so that those of whom a stop stays unconfirmed do not keep the others waiting. `ids`: in order. */
@@ -88,31 +92,31 @@ export const sweptAgents = (batch: Batch, { hasDuty, agentIds, living }: HubsLoa
   });
 
 /**
- * Agents of hubs that do not live are away, from the end of their hub's lease on. Only with the duty is it known which live. Which
+ * Agents of hubs without a lease are away, from the end of that lease on. Only with the duty is it known which hubs live. Which
  * agents to look at, and which hubs live, was asked before their rows were waited for: who went to another hub meanwhile is there,
  * also if that hub began meanwhile.
  */
-export function takeAwayOfTheDead(batch: Batch, { hasDuty, agentIds, living, dead }: HubsLoad, context: HubContext): void {
+export function takeAwayOfExpired(batch: Batch, { hasDuty, agentIds, living, expired }: HubsLoad, context: HubContext): void {
   if (!hasDuty) return;
   for (const id of agentIds) {
     const agent = batch.agent(id);
     if (agent === undefined || !agent.connected || agent.hubId === context.hubId) continue;
     if (agent.hubId !== null && living.includes(agent.hubId)) continue;
     if ((agent.connectedAtMs ?? 0) > batch.nowMs) continue;
-    const endedMs = dead.find(({ hubId }) => hubId === agent.hubId)?.untilMs ?? batch.nowMs;
+    const endedMs = expired.find(({ hubId }) => hubId === agent.hubId)?.untilMs ?? batch.nowMs;
     // While silence does not count, nobody can tell for how long it was away.
     takeAway(batch, agent, context, batch.nowMs < context.silence.countsFromMs ? batch.nowMs : endedMs);
   }
 }
 
-/** Stops that other hubs asked for leave; whatever else changed is told when the hub learns the agents' rows. */
-export function handleLook(batch: Batch, command: LookCommand, { wasBuried }: HubsLoad, context: HubContext): LookAnswer {
+/** Stops that other hubs asked for leave; whatever else changed is sent when the hub learns the agents' rows. */
+export function handlePoll(batch: Batch, command: PollCommand, { leaseExpired }: HubsLoad, context: HubContext): PollAnswer {
   for (const id of command.agentIds) {
     const agent = batch.agent(id);
     if (agent?.connected === true && agent.hubId === context.hubId) sendUnsent(batch, agent);
   }
   batch.dispatchWanted = true;
-  return { kind: command.renews && wasBuried ? 'was_buried' : 'looked' };
+  return { kind: command.renews && leaseExpired ? 'lease_expired' : 'polled' };
 }
 
 export function handleMail(batch: Batch, command: MailCommand, { living }: HubsLoad, context: HubContext): MailAnswer {
@@ -122,7 +126,8 @@ export function handleMail(batch: Batch, command: MailCommand, { living }: HubsL
     return { kind: 'sent' };
   }
   const agent = batch.seenAgent(to);
-  if (agent === undefined || !agent.connected || agent.hubId === null || agent.hubId === context.hubId)
+  const isElsewhere = agent?.connected === true && agent.hubId !== null && agent.hubId !== context.hubId;
+  if (!isElsewhere || batch.unit.cluster === null)
     return { kind: 'agent_not_connected' };
   batch.mail.push({ id, hubId: agent.hubId, to, from, frame });
   return { kind: 'sent' };

@@ -262,7 +262,7 @@ function ownerOf(command: Command): string {
     case 'sweep':
     case 'remove_old':
     case 'hub_started':
-    case 'look':
+    case 'poll':
       return command.kind;
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { EndedPlace, StoreUnit } from '../../../ports/task-store.ts';
+import { hasDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 
 /** Ended tasks that one batch looks at: those that others still depend on stay, and are stepped over. */
@@ -30,7 +31,7 @@ export const removalFromTheOldest = (): RemovalPlace => ({ after: null, agentsAf
 export async function removeOld(unit: StoreUnit, { timing, log, silence }: HubContext, place: RemovalPlace): Promise<boolean> {
   const { nowMs, removableMs } = unit;
   if (removableMs === null || silence.holdsRemovals(nowMs)) return false;
-  if (!(await unit.takeDuty('removal'))) return false;
+  if (!(await hasDuty(unit, 'removal'))) return false;
   const removed = await unit.remove({
     nowMs,
     endedBeforeMs: removableMs - timing.endedKeptMs,

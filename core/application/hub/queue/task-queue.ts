@@ -15,7 +15,7 @@ import type { StoreUnit, TaskStore } from '../../../ports/task-store.ts';
 import { Awaited } from './waiters.ts';
 import { Batch } from '../batch/batch.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Outgoing, Settled } from '../batch/commands.ts';
-import { earliestDue, lookFor, type Commit } from '../batch/commit.ts';
+import { earliestDue, hintFor, type Commit } from '../batch/commit.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { dispatch } from './dispatcher.ts';
 import { removalFromTheOldest, removeOld } from './remove-old.ts';
@@ -295,7 +295,7 @@ export class TaskQueue implements CommandInbox {
         ? [...done.batch.outgoing, ...told]
         : [...first, ...done.batch.outgoing, ...told.filter((one) => !first.includes(one))],
     );
-    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, look: lookFor(done.batch, done.events, this.#deps.roster) });
+    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, hint: hintFor(done.batch, done.events, this.#deps.roster) });
     this.#dispatchAgain ||= done.batch.moreWaits;
     if (done.batch.removalWanted) this.#removals.begin();
     if (done.batch.agentsTaken) this.#lookAgain ??= clock.after(AGENT_TAKEN_MS, () => this.#dispatchNow());

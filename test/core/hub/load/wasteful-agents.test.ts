@@ -208,7 +208,7 @@ t.test('R16: a sweep goes after what was said before it, and waits for few batch
   const sizes: number[] = [];
   const sweptIn: number[] = [];
   for (let n = 0; n < 12; n += 1) {
-    inbox.push(entry({ kind: 'hub_started', isShared: false }), false);
+    inbox.push(entry({ kind: 'hub_started' }), false);
     const taken = inbox.take();
     sizes.push(taken.length);
     if (taken.some(({ command }) => command.kind === 'sweep')) sweptIn.push(n);
