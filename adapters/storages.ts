@@ -6,10 +6,11 @@ export { sqlite, type SqliteOptions } from './storage-knex/sqlite.ts';
 
 // What a storage of your own is written against; `agentcom/testing` has the suite that it must pass.
 export type * from '../core/domain/agent/agent.ts';
+export { compareByAge, compareClaimable, isClaimable, isWaiting, readyAtMs } from '../core/domain/task/claimable.ts';
 export type * from '../core/domain/task/event.ts';
 export type * from '../core/domain/ids.ts';
 export type * from '../core/domain/task/task.ts';
-export { compareByAge, PRIORITIES, requirementKey, STATUSES } from '../core/domain/task/task.ts';
+export { PRIORITIES, requirementKey, STATUSES } from '../core/domain/task/task.ts';
 export type * from '../core/ports/agent-store.ts';
 export type * from '../core/ports/cluster-unit.ts';
 export type * from '../core/ports/event-feed.ts';

@@ -1,5 +1,6 @@
 /** One transaction of the memory twin: its changes lie over the database and are applied at the commit, all at once. */
 import type { Agent } from '../../core/domain/agent/agent.ts';
+import { compareClaimable, isClaimable } from '../../core/domain/task/claimable.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { HubLease } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
@@ -72,8 +73,6 @@ export function memoryStoreUnit(
   const found = <K, V>(from: { get(key: K): V | undefined }, names: Iterable<K>): V[] =>
     [...new Set(names)].flatMap((name) => from.get(name) ?? []);
   const where = (holds: (kept: KeptTask) => boolean): KeptTask[] => [...current.values()].filter(holds);
-  const waitsAt = (nowMs: number) => (kept: KeptTask) =>
-    kept.task.status === 'queued' && !kept.task.parked && readyAtMs(kept.task) <= nowMs;
 
   const put = (change: KeptTask): void => {
     tasks.set(change.task.id, change);
@@ -247,7 +246,7 @@ export function memoryStoreUnit(
       inTransaction(() => {
         const ranges = groups?.map(keysOfGroup);
         const distinct = new Map<string, Requirement>();
-        for (const { task } of where(waitsAt(nowMs))) {
+        for (const { task } of where(({ task }) => isClaimable(task, nowMs))) {
           const key = requirementKey(task.requirement);
           if (ranges?.some(({ from, until }) => from <= key && key < until) ?? true) distinct.set(key, task.requirement);
         }
@@ -258,7 +257,7 @@ export function memoryStoreUnit(
       inTransaction(() => {
         const wanted = new Set(requirementKeys);
         const groups = new Map<string, Task[]>();
-        for (const { task } of where(waitsAt(nowMs)).sort(byReadiness)) {
+        for (const { task } of where(({ task }) => isClaimable(task, nowMs)).sort((a, b) => compareClaimable(a.task, b.task))) {
           const key = requirementKey(task.requirement);
           if (!wanted.has(key)) continue;
           const name = `${PRIORITIES.indexOf(task.priority)} ${key}`;
@@ -334,10 +333,6 @@ function forgetHistories(database: MemoryDatabase, taskIds: ReadonlySet<TaskId>)
   database.events.splice(0, database.events.length, ...kept);
   for (const id of taskIds) database.eventsOf.delete(id);
 }
-
-const readyAtMs = (task: Task): number => task.eligibleAtMs ?? task.createdAtMs;
-
-const byReadiness = (a: KeptTask, b: KeptTask): number => readyAtMs(a.task) - readyAtMs(b.task) || byId(a.task, b.task);
 
 const byHubId = (a: HubLease, b: HubLease): number => (a.hubId < b.hubId ? -1 : 1);
 

@@ -121,7 +121,7 @@ export interface StoreUnit {
   takeAgents(ids: readonly AgentId[]): Promise<readonly Agent[]>;
 
   /**
-   * The requirements of queued tasks that are not parked and eligible by `nowMs`, each once. `groups`: only of these; default all.
+   * The requirements of tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only of these; default all.
    * MUST look at about `limit` requirements at most, however many wait, and answer whether that was all there are.
    */
   waitingRequirements(filter: {
@@ -131,8 +131,8 @@ export interface StoreUnit {
   }): Promise<WaitingRequirements>;
 
   /**
-   * The first `limitPerLane` queued, unparked tasks eligible by `nowMs` of each (requirement key, lane), in order of
-   * (eligibleAtMs, id) within each. MUST NOT be slowed by tasks of other requirements.
+   * The first `limitPerLane` tasks of each (requirement key, lane) that are claimable at `nowMs` (`isClaimable`); those of one
+   * requirement in the order of `compareClaimable`. MUST NOT be slowed by tasks of other requirements.
    */
   claimable(filter: {
     readonly requirementKeys: readonly string[];

@@ -6,7 +6,8 @@
  * A lane knows all that waits in it up to a place, or all of it. A task that comes to wait behind that place is not taken in.
  */
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task/task.ts';
+import { compareByAge, isClaimable, isWaiting } from '../../../core/domain/task/claimable.ts';
+import { PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 import { laneOf } from '../rows/rows.ts';
 
@@ -107,7 +108,7 @@ export class WaitingHeads {
   requirements(nowMs: number): readonly Requirement[] {
     const waiting: Requirement[] = [];
     for (const { requirement, lanes } of this.#lines?.values() ?? [])
-      if (lanes.some((lane) => isEligible(lane?.tasks[0], nowMs))) waiting.push(requirement);
+      if (lanes.some((lane) => lane?.tasks[0] !== undefined && isClaimable(lane.tasks[0], nowMs))) waiting.push(requirement);
     return waiting;
   }
 
@@ -117,7 +118,7 @@ export class WaitingHeads {
     for (const key of keys)
       for (const lane of this.#lines?.get(key)?.lanes ?? []) {
         const first = lane?.tasks.slice(0, limit) ?? [];
-        for (const task of first) if (isEligible(task, nowMs)) found.push(task);
+        for (const task of first) if (isClaimable(task, nowMs)) found.push(task);
       }
     return found;
   }
@@ -148,7 +149,7 @@ export class WaitingHeads {
       before.lane.tasks.splice(placeOf(before.lane.tasks, before.task), 1);
       this.#placed.delete(task.id);
     }
-    if (task.status !== 'queued' || task.parked) return;
+    if (!isWaiting(task)) return;
     const key = requirementKey(task.requirement);
     // What was not among the keys had nobody waiting: all there is of it is this.
     if (this.#lines?.has(key) === false)
@@ -177,10 +178,7 @@ export class WaitingHeads {
 }
 
 const knows = (lane: Lane | null, nowMs: number, limit: number): boolean =>
-  lane !== null && (lane.until === null || lane.tasks.length >= limit || !isEligible(lane.until, nowMs));
-
-const isEligible = (task: Task | undefined, nowMs: number): boolean =>
-  task !== undefined && (task.eligibleAtMs ?? task.createdAtMs) <= nowMs;
+  lane !== null && (lane.until === null || lane.tasks.length >= limit || !isClaimable(lane.until, nowMs));
 
 /** Where a task stands or would stand among those of a lane; most come last or go first. */
 function placeOf(tasks: readonly Task[], task: Task): number {

@@ -5,6 +5,7 @@
  * copies for the indexes, written by the same statement from the same value. Nothing is ever searched inside the JSON.
  */
 import type { Agent } from '../../../core/domain/agent/agent.ts';
+import { readyAtMs } from '../../../core/domain/task/claimable.ts';
 import type { EventName, StoredEvent, TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
 import { NOTHING_KEPT, type KeptResult } from '../../../core/domain/task/kept-results.ts';
@@ -131,7 +132,7 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
   parked: task.parked ? 1 : 0,
   requirementKey: requirementKey(task.requirement),
   assignedTo: task.assignedTo,
-  readyAt: task.eligibleAtMs ?? task.createdAtMs,
+  readyAt: readyAtMs(task),
   dueAt: dueAtMs,
   submittedBy: task.submittedBy,
   createdAt: task.createdAtMs,

@@ -3,8 +3,9 @@
  * oldest task it may run, of any lane. Pure: tasks and free agents in, pairs out.
  */
 import type { AgentId } from '../ids.ts';
+import { compareByAge } from './claimable.ts';
 import { OLDEST_EVERY } from './rules.ts';
-import { compareByAge, PRIORITIES, requirementKey, type Requirement, type Task } from './task.ts';
+import { PRIORITIES, requirementKey, type Requirement, type Task } from './task.ts';
 
 /** An agent with room. */
 export interface FreeAgent {

@@ -174,13 +174,6 @@ export function keysOfGroup(group: RequirementGroup): { readonly from: string; r
   return { from, until: `${from}^` };
 }
 
-/** The order within a lane, and over lanes for the oldest: time of eligibility, then id. */
-export function compareByAge(a: Task, b: Task): number {
-  const byTime = (a.eligibleAtMs ?? a.createdAtMs) - (b.eligibleAtMs ?? b.createdAtMs);
-  if (byTime !== 0) return byTime;
-  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
-}
-
 /** A task with its body and result. */
 export interface TaskRow {
   readonly task: Task;

@@ -142,9 +142,9 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     name: 'P14',
     what: 'within a lane the last goes first',
     breaks: ['R17'],
-    file: 'core/domain/task/task.ts',
-    find: 'const byTime = (a.eligibleAtMs ?? a.createdAtMs) - (b.eligibleAtMs ?? b.createdAtMs);',
-    replace: 'const byTime = (b.eligibleAtMs ?? b.createdAtMs) - (a.eligibleAtMs ?? a.createdAtMs);',
+    file: 'core/domain/task/claimable.ts',
+    find: 'readyAtMs(a) - readyAtMs(b) ||',
+    replace: 'readyAtMs(b) - readyAtMs(a) ||',
     test: `${DOMAIN}/scheduling.test.ts`,
   },
   {
@@ -215,8 +215,8 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'a task whose time is over is still given to an agent',
     breaks: ['R16'],
     file: 'core/application/hub/batch/batch.ts',
-    find: ' <= nowMs && !isOver(task, nowMs);',
-    replace: ' <= nowMs;',
+    find: 'isClaimable(task, nowMs) && !isOver(task, nowMs);',
+    replace: 'isClaimable(task, nowMs);',
     test: `${HUB}/time/passing-time.test.ts`,
   },
 ];

@@ -15,7 +15,8 @@ import {
   type Violation,
 } from '../../../core/domain/invariants/invariants.ts';
 import { OLDEST_EVERY } from '../../../core/domain/task/rules.ts';
-import { compareByAge, PRIORITIES, type Requirement, type Task } from '../../../core/domain/task/task.ts';
+import { compareByAge } from '../../../core/domain/task/claimable.ts';
+import { PRIORITIES, type Requirement, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 
 /** What a commit did, and what has been seen before it. */

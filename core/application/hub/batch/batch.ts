@@ -6,6 +6,7 @@ import { newAgent, type Agent, type PendingStop } from '../../../domain/agent/ag
 import type { HubMail } from '../../../domain/agent/hub-lease.ts';
 import { dueAtMs, isOver } from '../../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
+import { isClaimable } from '../../../domain/task/claimable.ts';
 import type { TaskEvent } from '../../../domain/task/event.ts';
 import { boundedDetails } from '../../../domain/task/event-details.ts';
 import type { Keeping, KeptResult } from '../../../domain/task/kept-results.ts';
@@ -191,7 +192,7 @@ export class Batch {
     this.#countSlots(before, made.task);
     if (made.stop !== null) this.setStop(made.stop);
     if (made.task.status === 'completed' && before?.status !== 'completed') this.completed.push(made.task.id);
-    if (made.task.status === 'queued' && (made.task.eligibleAtMs ?? 0) <= this.nowMs) this.dispatchWanted = true;
+    if (isClaimable(made.task, this.nowMs)) this.dispatchWanted = true;
   }
 
   /** Saves a task that has no event to tell, such as a moved deadline. */
@@ -252,7 +253,7 @@ export class Batch {
   get leavesWork(): boolean {
     for (const id of this.#dirtyTasks) {
       const task = this.#tasks.get(id);
-      if (task !== undefined && isEligible(task, this.nowMs)) return true;
+      if (task !== undefined && mayBeGiven(task, this.nowMs)) return true;
     }
     return false;
   }
@@ -270,7 +271,7 @@ export class Batch {
 
   /** Queued tasks that may be given out now, as the batch knows them, of these requirement keys. */
   claimable(keys: ReadonlySet<string>): readonly Task[] {
-    return [...this.#tasks.values()].filter((task) => isEligible(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
+    return [...this.#tasks.values()].filter((task) => mayBeGiven(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
   }
 
   /** The requirements of `waiting` and of what became eligible in this batch, each once. */
@@ -278,7 +279,7 @@ export class Batch {
     const all = new Map(waiting.map((requirement) => [requirementKey(requirement), requirement]));
     for (const id of this.#dirtyTasks) {
       const task = this.#tasks.get(id);
-      if (task !== undefined && isEligible(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
+      if (task !== undefined && mayBeGiven(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
     }
     return [...all.values()];
   }
@@ -377,8 +378,7 @@ export class Batch {
   }
 }
 
-const isEligible = (task: Task, nowMs: number): boolean =>
-  task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs && !isOver(task, nowMs);
+const mayBeGiven = (task: Task, nowMs: number): boolean => isClaimable(task, nowMs) && !isOver(task, nowMs);
 
 const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
 /** The name of an assignment, of its stop and of its kept result. */

@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { seededRandom } from '../../twins/ids-seeded/seeded-random.ts';
-import { compareByAge, requirementKey, type RequirementGroup, type Task } from '../../../../core/domain/task/task.ts';
+import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
+import { requirementKey, type RequirementGroup, type Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import {
@@ -19,6 +20,7 @@ import {
   inserting,
   updating,
 } from '../fixtures.ts';
+import { findsWhatIsClaimable } from './claimable-case.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
@@ -91,6 +93,9 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       await commit(storage, updating(waiting(1, { status: 'cancelled' }), waiting(2)));
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2), 'what was unparked');
     });
+
+    t.test('R12: of tasks of every kind it finds those that are claimable, in the order in which they are given out', (t) =>
+      findsWhatIsClaimable(t, subject));
 
     t.test('a thousand gpu tasks do not hide a plain one', async (t) => {
       const storage = await openedIn(t, subject);
@@ -214,8 +219,8 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         return lanes;
       };
       const firsts = (nowMs: number, limit: number): readonly Task[] => {
-        const eligible = [...all.values()].filter((task) => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? 0) <= nowMs);
-        return Object.values(inLanes(eligible.sort(compareByAge))).flatMap((tasks) => tasks.slice(0, limit));
+        const claimable = [...all.values()].filter((task) => isClaimable(task, nowMs));
+        return Object.values(inLanes(claimable.sort(compareClaimable))).flatMap((tasks) => tasks.slice(0, limit));
       };
       for (let round = 0; round < 80; round += 1) {
         // It grows, by much at once too, and then is given out faster than more comes.

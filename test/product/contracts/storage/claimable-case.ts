@@ -1,0 +1,69 @@
+/** A store's rule of what is claimable, and in which order, against that of the domain. */
+import type { Test } from 'tap';
+import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
+import { PRIORITIES, requirementKey, STATUSES, type Requirement, type Task } from '../../../../core/domain/task/task.ts';
+import type { Storage } from '../../../../core/ports/storage.ts';
+import { A_MOMENT_MS, anAgentId, aRequirement, aTask, aTaskId, inserting, updating } from '../fixtures.ts';
+import { commit, type StorageSubject } from './storage-room.ts';
+
+const ANYBODY = aRequirement();
+/** More than there are kinds of tasks. */
+const ALL = 1_000;
+
+/** Asks for tasks of every kind: as they were inserted, as they were changed, and once more by a storage that has changed nothing. */
+export async function findsWhatIsClaimable(t: Test, subject: StorageSubject): Promise<void> {
+  const place = await subject.place(t);
+  const storage = await place.storage();
+  await storage.open();
+  const tasks = tasksOfEveryKind();
+  const check = async (asked: Storage, all: readonly Task[], when: string): Promise<void> => {
+    const wanted = all.filter((task) => isClaimable(task, A_MOMENT_MS)).sort(compareClaimable);
+    const ofAnybody = wanted.filter(({ requirement }) => requirement === ANYBODY);
+    t.strictSame(idsOf(await claim(asked, ALL, [ANYBODY])), idsOf(ofAnybody), `${when}: all`);
+    const firsts = PRIORITIES.flatMap((priority) => ofAnybody.filter((task) => task.priority === priority).slice(0, 3));
+    t.strictSame(idsOf(await claim(asked, 3, [ANYBODY])), idsOf(firsts), `${when}: the first three of each lane`);
+    const own = [...new Set(all.map(({ requirement }) => requirement))].filter((requirement) => requirement !== ANYBODY);
+    const ofOwn = wanted.filter(({ requirement }) => requirement !== ANYBODY);
+    t.strictSame(idsOf(await claim(asked, 1, own)).toSorted(), idsOf(ofOwn).toSorted(), `${when}: those with a requirement of their own`);
+    const { requirements } = await asked.tasks.transact('waiting', (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: ALL }));
+    const keys = new Set(wanted.map(({ requirement }) => requirementKey(requirement)));
+    t.strictSame(requirements.map(requirementKey).toSorted(), [...keys].toSorted(), `${when}: the requirements that wait`);
+  };
+  await check(storage, [], 'before there is any');
+  await commit(storage, inserting(...tasks));
+  await check(storage, tasks, 'as they were inserted');
+  const changed = tasks.map((task, n) => {
+    const { status, parked, assignedTo, eligibleAtMs } = tasks[(n + 7) % tasks.length] as Task;
+    return { ...task, status, parked, assignedTo, eligibleAtMs };
+  });
+  await commit(storage, updating(...changed));
+  await check(storage, changed, 'as they were changed');
+  await storage.close();
+  const again = await place.storage();
+  await again.open();
+  await check(again, changed, 'by a storage that has changed nothing');
+}
+
+const idsOf = (tasks: readonly Task[]): readonly string[] => tasks.map(({ id }) => id);
+
+const claim = (storage: Storage, limitPerLane: number, requirements: readonly Requirement[]): Promise<readonly Task[]> =>
+  storage.tasks.transact('claim', (unit) =>
+    unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs: A_MOMENT_MS, limitPerLane }),
+  );
+
+/** Tasks that differ in whatever decides when they may be given out: each kind twice, once with a requirement of its own. */
+function tasksOfEveryKind(): readonly Task[] {
+  const times = [A_MOMENT_MS - 1, A_MOMENT_MS, A_MOMENT_MS + 1];
+  const ready = [...times.map((eligibleAtMs) => ({ eligibleAtMs })), ...times.map((createdAtMs) => ({ eligibleAtMs: null, createdAtMs }))];
+  const tasks: Task[] = [];
+  for (const status of STATUSES)
+    for (const parked of [false, true])
+      for (const time of ready)
+        for (const priority of PRIORITIES)
+          for (const requirement of [ANYBODY, aRequirement([`only-${tasks.length}`])]) {
+            const assignedTo = status === 'assigned' ? anAgentId() : null;
+            // Later ones have lower ids.
+            tasks.push(aTask({ id: aTaskId(2_000 - tasks.length), status, parked, priority, requirement, assignedTo, ...time }));
+          }
+  return tasks;
+}
