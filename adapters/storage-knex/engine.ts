@@ -10,7 +10,7 @@ import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Row } from './rows/row.ts';
 import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';
-import type { ClusterStatements, Statements } from './statements.ts';
+import type { ClusterStatementName, StatementName } from './statements.ts';
 
 export type { Row } from './rows/row.ts';
 
@@ -23,13 +23,13 @@ export interface StatementsRun<Name extends string> {
 }
 
 /** One transaction. Statements may be asked for together: they run in the order of the calls, and none after one that failed. */
-export interface Transaction extends StatementsRun<keyof Statements> {
+export interface Transaction extends StatementsRun<StatementName> {
   /** The store's time when it began. */
   readonly nowMs: number;
   /** The time by which things are old enough to be removed; null: nothing is. */
   readonly removableMs: number | null;
   /** The statements that several hubs need; null where the database serves one hub. */
-  readonly cluster: StatementsRun<keyof ClusterStatements> | null;
+  readonly cluster: StatementsRun<ClusterStatementName> | null;
   /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */
   readonly record?: () => Promise<void>;
   /**

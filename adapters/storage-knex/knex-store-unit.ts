@@ -22,7 +22,7 @@ import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn 
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { removeAgents } from './remove-agents.ts';
 import type { RecentStates } from './cache/state-cache.ts';
-import type { Statements } from './statements.ts';
+import type { StatementName } from './statements.ts';
 import { KEYS_MAX, type WaitingHeads } from './cache/ready-queue-cache.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
@@ -49,13 +49,13 @@ export interface UnitMemory {
 export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null, readable: ReadableOf): StoreUnit {
   /** Null once the unit has saved something: from then on the database knows more. */
   let recent = memory?.recent ?? null;
-  const tasksBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Task[]> => {
+  const tasksBy = async (statement: StatementName, parameter: unknown): Promise<readonly Task[]> => {
     const rows = await transaction.rows(statement, parameter);
     const tasks = statement === 'loadTasks' ? rows.map(taskIn) : readable(rows, taskIn);
     if (recent !== null) memory?.onRead(tasks);
     return tasks;
   };
-  const agentsBy = async (statement: keyof Statements, parameter: unknown): Promise<readonly Agent[]> => {
+  const agentsBy = async (statement: StatementName, parameter: unknown): Promise<readonly Agent[]> => {
     const rows = await transaction.rows(statement, parameter);
     return statement === 'loadAgents' ? rows.map(agentIn) : readable(rows, agentIn);
   };
@@ -90,7 +90,7 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     return heads.isKnown ? heads : undefined;
   };
 
-  const tasksNamed = async (ids: readonly TaskId[], statement: keyof Statements): Promise<readonly Task[]> => {
+  const tasksNamed = async (ids: readonly TaskId[], statement: StatementName): Promise<readonly Task[]> => {
     const [known, others] = parted(ids, (id) => recent?.task(id));
     return [...known, ...(await named(others, () => tasksBy(statement, others)))];
   };

@@ -1,162 +1,168 @@
 /**
  * The statements that write, and those that a transaction reads by: each a constant text with at most one parameter, a JSON
  * value for any number of rows. A database has its own text of each. `rows`: what a row has; `changes`: only the number of rows counts.
+ * One that `reads` writes nothing, though it may lock rows: a transaction of nothing else needs no commit.
  */
-export interface Statements {
+export const STATEMENTS = {
   /** Parameter: a batch id. Changes. Keeps a bounded number of the newest. */
-  readonly recordBatch: string;
+  recordBatch: 'writes',
   /** No parameter. Changes one row, so that a commit is tried in earnest. */
-  readonly probe: string;
+  probe: 'writes',
 
   /** Parameter: task ids. Rows: `state`. Locks them. */
-  readonly loadTasks: string;
+  loadTasks: 'reads',
   /**
    * Parameter: `{tasks, holders, completing, retried}`, lists of ids as in `LoadNames`. Rows: `state` of all that is to be locked for
    * them. Locks them in one go.
    */
-  readonly loadAllTasks: string;
+  loadAllTasks: 'reads',
   /** Parameter: task ids. Rows: `state`. */
-  readonly readTasks: string;
+  readTasks: 'reads',
   /** Parameter: task ids. Rows: `state` of their tombstones. */
-  readonly loadTombstones: string;
+  loadTombstones: 'reads',
   /** Parameter: agent ids. Rows: `state`. Locks them. */
-  readonly loadAgents: string;
+  loadAgents: 'reads',
   /** Parameter: agent ids. Rows: `state`. Locks them, and leaves out those that others have. */
-  readonly takeAgents: string;
+  takeAgents: 'reads',
   /** Parameter: agent ids. Rows: `state`. */
-  readonly readAgents: string;
+  readAgents: 'reads',
   /** Parameter: `{owner, key}`s. Rows: `owner`, `key`, `digest`, `task_ids`, `created_at`. */
-  readonly loadKeys: string;
+  loadKeys: 'reads',
   /** Parameter: task ids. Rows: `task_id`, `body`. */
-  readonly loadBodies: string;
+  loadBodies: 'reads',
   /**
    * Parameter: `{nowMs, ranges, steps}`; ranges of keys as `{from, until}`. Rows: for each key with waiting tasks, by key, `state` of one
    * that is eligible, null where none is. Makes at most so many steps, one for each key and one for the end of each range.
    */
-  readonly waitingRequirements: string;
+  waitingRequirements: 'reads',
   /** Parameter: `{keys, nowMs, limitPerLane}`. Rows: `state`, by key, lane, readiness, id. */
-  readonly claimable: string;
+  claimable: 'reads',
   /** Parameter: `{nowMs, limit}`. Rows: `state`, earliest first. */
-  readonly due: string;
+  due: 'reads',
   /** The same tasks. Rows: `assigned_to`, each once. */
-  readonly dueAssignees: string;
+  dueAssignees: 'reads',
   /**
    * Parameter: `{of, limit}`; of: `{id, after}`s. Rows: dependents of these that come after, `place` of the one in the list, `id`, `waits` 1 if
    * it is blocked, and then its `state`, null where another has the row. By place and id, `limit` at most.
    */
-  readonly dependents: string;
+  dependents: 'reads',
   /** No parameter. Rows: one if any task ever depended on another and is still there. */
-  readonly someDependency: string;
+  someDependency: 'reads',
   /** Parameter: agent ids. Rows: `state`, by id. */
-  readonly liveTasks: string;
+  liveTasks: 'reads',
   /** Parameter: agent ids. Rows: `state`, by task and generation. */
-  readonly pendingStops: string;
+  pendingStops: 'reads',
   /** Parameter: agent ids. Rows: `agent_id` and `held`, how many live tasks and pending stops it has. */
-  readonly heldCounts: string;
+  heldCounts: 'reads',
   /** Parameter: ids of hubs. Rows: `id`, in their order. */
-  readonly activeAgents: string;
+  activeAgents: 'reads',
 
   /** Parameter: task columns (rows.ts). Changes; what is there already stays. */
-  readonly insertTasks: string;
+  insertTasks: 'writes',
   /** Parameter: `{taskId, body}`s. Changes; what is there already stays. */
-  readonly insertBodies: string;
+  insertBodies: 'writes',
   /** Parameter: `{taskId, dependsOn}`s. Changes. */
-  readonly insertDependencies: string;
+  insertDependencies: 'writes',
   /** Parameter: task columns, each id once. Changes. Leaves alone what never changes: lane, requirement, submitter, age. */
-  readonly updateTasks: string;
+  updateTasks: 'writes',
   /** Parameter: events. Rows: `id`, `task_id`, `seq` of those that are new. Ids follow the order given. */
-  readonly insertEvents: string;
+  insertEvents: 'writes',
   /** Parameter: `{taskId, seq}`s. Rows: `id`, `task_id`, `seq`. */
-  readonly findEvents: string;
+  findEvents: 'reads',
   /** Parameter: `{taskId, json}`s. Changes. */
-  readonly saveResults: string;
+  saveResults: 'writes',
   /** Parameter: kept results (rows.ts). Changes; what is there already is replaced. */
-  readonly saveKept: string;
+  saveKept: 'writes',
   /** Parameter: `{taskId, generation, agentId}`s. Changes. */
-  readonly dropKept: string;
+  dropKept: 'writes',
   /** Parameter: `{id, connected, hubId, state}`s. Changes. */
-  readonly saveAgents: string;
+  saveAgents: 'writes',
   /** Parameter: pending stops. Changes. */
-  readonly saveStops: string;
+  saveStops: 'writes',
   /** Parameter: `{agentId, taskId, generation}`s. Changes. */
-  readonly clearStops: string;
+  clearStops: 'writes',
   /** Parameter: idempotency records. Changes; what is there already stays. */
-  readonly insertKeys: string;
+  insertKeys: 'writes',
 
   /**
    * Parameter: a removal with `afterMs`, `afterId` and `lookedMax`. Rows: `ended_at`, `id` of old tasks, longest ended first, with `state` of
    * those to remove, null of those that stay.
    */
-  readonly removable: string;
+  removable: 'reads',
   /** Parameter: task ids. Changes: the highest number of the events that are removed next. */
-  readonly noteRemovedEvents: string;
+  noteRemovedEvents: 'writes',
   /** Parameter: task ids. Changes. */
-  readonly removeEvents: string;
+  removeEvents: 'writes',
   /** Parameter: task ids. Changes, with what belongs to them but their events. */
-  readonly removeTasks: string;
+  removeTasks: 'writes',
   /** Parameter: tombstones. Changes; what is there already stays. */
-  readonly insertTombstones: string;
+  insertTombstones: 'writes',
   /** Parameter: a removal. Changes. */
-  readonly removeTombstones: string;
+  removeTombstones: 'writes',
   /** Parameter: a removal. Changes. */
-  readonly removeKeys: string;
+  removeKeys: 'writes',
   /** Parameter: a removal. Changes: enrolment secrets that are over. */
-  readonly removeSecrets: string;
+  removeSecrets: 'writes',
 
   /** Parameter: `{after, limit}`. Rows: `id` of agents, by id. */
-  readonly agentsAfter: string;
+  agentsAfter: 'reads',
   /** Parameter: `{ids, beforeMs}`. Rows: `id` of those of these agents that nobody can be any more, locked; without those that another transaction has. */
-  readonly takeUnneededAgents: string;
+  takeUnneededAgents: 'reads',
   /** Parameter: agent ids. Changes; tokens that another transaction has stay. */
-  readonly removeTokensOf: string;
+  removeTokensOf: 'writes',
   /** Parameter: agent ids. Rows: `id` of those removed: those that have no token left. */
-  readonly removeAgents: string;
+  removeAgents: 'writes',
 
   /** Parameter: `{agentId, nowMs}`. Rows: one if it has a token that is neither revoked nor expired. */
-  readonly liveTokenOf: string;
+  liveTokenOf: 'reads',
   /** Parameter: `{name, role, nowMs}`. Rows: one if there is such a token of no agent, neither revoked nor expired. */
-  readonly liveTokenNamed: string;
+  liveTokenNamed: 'reads',
   /** Parameter: tokens. Changes; what is there already stays. */
-  readonly insertTokens: string;
+  insertTokens: 'writes',
   /** Parameter: `{id, connected, hubId, state}`s. Changes; what is there already stays. */
-  readonly insertAgents: string;
+  insertAgents: 'writes',
   /** Parameter: `{id?, agentId?, nowMs}`. Rows: the tokens revoked. */
-  readonly revokeTokens: string;
+  revokeTokens: 'writes',
   /** Parameter: `{id, atMs}`s, each id once. Changes; an earlier time than the one that is there changes nothing. */
-  readonly noteTokensUsed: string;
+  noteTokensUsed: 'writes',
   /** Parameter: `{hash, expiresAtMs}`. Changes. */
-  readonly saveEnrolSecret: string;
+  saveEnrolSecret: 'writes',
   /** Parameter: a hash. Rows: `expires_at`. Removes it. */
-  readonly takeEnrolSecret: string;
-}
+  takeEnrolSecret: 'writes',
+} as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
 
 /** Those of a database that several hubs use at once; one that serves one hub has none of them. */
-export interface ClusterStatements {
+export const CLUSTER_STATEMENTS = {
   /** Parameter: `{hubId, untilMs}`. Changes one row if that hub has a lease. */
-  readonly renewLease: string;
+  renewLease: 'writes',
   /** Parameter: `{hubId, untilMs}`. Changes one row if that hub had none. */
-  readonly insertLease: string;
+  insertLease: 'writes',
   /** Parameter: `{nowMs}`. Rows: `hub_id`, `lease_until` of leases that ended and that nobody renews at this moment. */
-  readonly expiredLeases: string;
+  expiredLeases: 'reads',
   /** No parameter. Rows: `hub_id` of all. */
-  readonly leases: string;
+  leases: 'reads',
   /** Parameter: ids of hubs. Changes. */
-  readonly removeLeases: string;
+  removeLeases: 'writes',
   /** Parameter: the name of a duty. Rows: one with `taken` 1 for whoever has it until the end of the transaction. */
-  readonly tryTakeDuty: string;
+  tryTakeDuty: 'reads',
   /** Parameter: a hub's id. Rows: `id` and `has_stops` of its agents, in the order of their ids. */
-  readonly agentsOf: string;
+  agentsOf: 'reads',
   /** Parameter: mail. Changes; what is there already, or is for a hub without a lease, is left out. */
-  readonly insertMail: string;
+  insertMail: 'writes',
   /** Parameter: `{hubId, limit}`. Rows: `state` of mail that it removes, in no order; `place` gives it. */
-  readonly takeMail: string;
+  takeMail: 'writes',
   /** No parameter. Changes: mail for hubs without a lease. */
-  readonly dropMail: string;
-}
+  dropMail: 'writes',
+} as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
+
+export type StatementName = keyof typeof STATEMENTS;
+export type ClusterStatementName = keyof typeof CLUSTER_STATEMENTS;
+/** A database's text of each. */
+export type Statements = Readonly<Record<StatementName, string>>;
+export type ClusterStatements = Readonly<Record<ClusterStatementName, string>>;
+
+const ALL = { ...STATEMENTS, ...CLUSTER_STATEMENTS };
+export const isWrite = (name: StatementName | ClusterStatementName): boolean => ALL[name] === 'writes';
 
 /** What of a kept result a later one of its name replaces. */
 export const KEPT_CHANGING = ['kind', 'reason', 'bytes', 'sha256', 'kept_at', 'result', 'details'] as const;
-
-/** The names of those that write nothing, by how their texts begin. */
-export const looksAmong = <S extends { readonly [name in keyof S]: string }>(statements: S): ReadonlySet<keyof S> =>
-  new Set((Object.keys(statements) as (keyof S)[]).filter((name) => /^\s*(SELECT|WITH RECURSIVE) /.test(statements[name])));

@@ -9,7 +9,7 @@
  * each other. The locks are those of an update, which leave foreign keys alone.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
-import { KEPT_CHANGING, looksAmong, type ClusterStatements, type Statements } from '../statements.ts';
+import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
 export type PostgresStatements = Statements & ClusterStatements;
 
@@ -158,7 +158,7 @@ export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${field('nowMs')})`;
 
-const CLUSTER_STATEMENTS: ClusterStatements = {
+const CLUSTER_TEXTS: ClusterStatements = {
   renewLease: `UPDATE hubs SET lease_until = ${field('untilMs')} WHERE hub_id = ${field('hubId', 'text')}`,
   insertLease: `INSERT INTO hubs (hub_id, lease_until) VALUES (${field('hubId', 'text')}, ${field('untilMs')}) ON CONFLICT (hub_id) DO NOTHING`,
   // A lease that is locked is being renewed.
@@ -184,7 +184,7 @@ const CLUSTER_STATEMENTS: ClusterStatements = {
 };
 
 export const POSTGRES_STATEMENTS: PostgresStatements = {
-  ...CLUSTER_STATEMENTS,
+  ...CLUSTER_TEXTS,
 
   recordBatch: `
     WITH old AS (
@@ -425,9 +425,6 @@ export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
   ['insertEvents'],
   ['recordBatch'],
 ];
-
-/** Those that write nothing, whatever rows they answer. */
-export const POSTGRES_LOOKS = looksAmong(POSTGRES_STATEMENTS);
 
 /** Adds up parts of the counts; what others add up at this moment is left to them. */
 export const FOLD_COUNTS = `

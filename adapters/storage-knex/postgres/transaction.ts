@@ -4,8 +4,9 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StatementsRun, Transaction } from '../engine.ts';
 import type { Begun, PostgresConnection } from './connection.ts';
 import { commitUnknown, DEADLOCK, isRefusal, postgresFailure, sqlStateOf } from './failures.ts';
-import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_LOOKS, POSTGRES_STATEMENTS, type PostgresStatements } from './statements.ts';
+import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_STATEMENTS, type PostgresStatements } from './statements.ts';
 import { parameterText } from './text.ts';
+import { isWrite } from '../statements.ts';
 
 export interface PostgresWrite<T> {
   readonly place: string;
@@ -27,7 +28,7 @@ export interface PostgresWrite<T> {
  * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true until the commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a
  * COMMIT that waits for the disk. After the first statement that failed every other is refused, as Postgres does.
  *
- * Little waits for an answer: looks go right behind the BEGIN where the server's time is known, and so does whatever is asked for
+ * Little waits for an answer: reads go right behind the BEGIN where the server's time is known, and so does whatever is asked for
  * together. What writes waits for the BEGIN, since it would be committed alone if that had failed.
  */
 export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
@@ -51,7 +52,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const ask = async <R>(name: keyof PostgresStatements, parameter: unknown, asked: (sql: string, text?: string) => Promise<R>): Promise<R> => {
     requireAlive(name);
     try {
-      if (!POSTGRES_LOOKS.has(name)) held ??= begun;
+      if (isWrite(name)) held ??= begun;
       if (held !== null) {
         await held;
         requireAlive(name);
@@ -73,7 +74,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const statements: StatementsRun<keyof PostgresStatements> = {
     async rows(name, parameter) {
       const rows = await ask(name, parameter, (sql, text) => writer.rows(sql, text, name));
-      hasWritten ||= rows.length > 0 && !POSTGRES_LOOKS.has(name);
+      hasWritten ||= rows.length > 0 && isWrite(name);
       return rows;
     },
     async change(name, parameter) {

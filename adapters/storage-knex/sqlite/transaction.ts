@@ -11,7 +11,7 @@ import type { SqliteConnection } from './connection.ts';
 import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
-import { looksAmong, type Statements } from '../statements.ts';
+import { isWrite, type StatementName } from '../statements.ts';
 
 export interface SqliteWrite<T> {
   /** Whose time the transaction has. */
@@ -25,20 +25,18 @@ export interface SqliteWrite<T> {
   readonly distrust: (why: unknown) => void;
 }
 
-const LOOKS = looksAmong(SQLITE_STATEMENTS);
-
 /**
- * looking ── the first statement that writes: BEGIN IMMEDIATE ──► writing ── the batch's id, COMMIT ──► ended
+ * reading ── the first statement that writes: BEGIN IMMEDIATE ──► writing ── the batch's id, COMMIT ──► ended
  *    ├── `saveAndCommit`: one statement ─────────────────────────────────────────────────────────────────►┤
  *    └── nothing was written ────────────────────────────────────────────────────────────────────────────►┘
  *
- * What was looked at stays true without a transaction: nobody else writes, and here is one after the other.
+ * What was read stays true without a transaction: nobody else writes, and here is one after the other.
  * After the first statement that failed every other is refused: SQLite may have rolled back by itself, and what came
  * after would be committed alone.
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
   const { file, clock, numbers, batchId, distrust } = write;
-  let state = 'looking' as 'looking' | 'writing' | 'ended';
+  let state = 'reading' as 'reading' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
   /** Set when the one-statement transaction failed and may have been committed all the same. */
   let unknown: AgentcomError | undefined;
@@ -62,10 +60,10 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     }
     state = 'writing';
   };
-  const run = <R>(name: keyof Statements, work: () => Promise<R>): Promise<R> =>
+  const run = <R>(name: StatementName, work: () => Promise<R>): Promise<R> =>
     inTurn(async () => {
       requireAlive(name);
-      if (!LOOKS.has(name)) await begin();
+      if (isWrite(name)) await begin();
       try {
         return await work();
       } catch (thrown) {

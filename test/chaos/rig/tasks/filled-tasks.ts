@@ -1,7 +1,7 @@
 /** A store as it is after much work: most tasks have ended, many wait, some are in the hands of agents that never come back. */
 import type { OpenEngine, Transaction } from '../../../../adapters/storage-knex/engine.ts';
 import { agentColumns, taskColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
-import type { Statements } from '../../../../adapters/storage-knex/statements.ts';
+import type { StatementName } from '../../../../adapters/storage-knex/statements.ts';
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { systemIds } from '../../../../adapters/ids-system/system-ids.ts';
 import { newAgent, type Agent } from '../../../../core/domain/agent/agent.ts';
@@ -76,7 +76,7 @@ export async function fillTasks(
 
 /** As a hub's commit writes it, except that nobody asks for the numbers of the events. */
 async function save(transaction: Transaction, { inserted, events, results, agents }: Growing): Promise<void> {
-  const write = async (statement: keyof Statements, rows: readonly unknown[]): Promise<void> => {
+  const write = async (statement: StatementName, rows: readonly unknown[]): Promise<void> => {
     for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT)
       await transaction.change(statement, rows.slice(from, from + ROWS_IN_STATEMENT));
   };
