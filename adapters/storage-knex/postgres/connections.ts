@@ -7,7 +7,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
-import { readersOn, type Readers } from '../one-connection.ts';
+import { readersOn, type Readers } from '../knex-readers.ts';
 import { connectPostgres, endClient, type Backend, type PostgresConnection } from './connection.ts';
 import { sqlStateOf } from './failures.ts';
 import type { PostgresLine } from './line.ts';

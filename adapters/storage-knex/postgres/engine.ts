@@ -7,7 +7,7 @@ import type { Log } from '../../../core/ports/log.ts';
 import { oneAtATime } from '../../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine, Row } from '../engine.ts';
-import type { Readers } from '../one-connection.ts';
+import { acquire, release, type Readers } from '../knex-readers.ts';
 import type { Backend, Begun, PostgresConnection } from './connection.ts';
 import { connectWriter, endBackend, readerPool, takeHubLock } from './connections.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
@@ -339,7 +339,7 @@ interface Reading {
 async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
   let raw: Client;
   try {
-    raw = (await pool.client.acquireConnection()) as Client;
+    raw = await acquire<Client>(pool);
   } catch (thrown) {
     throw postgresFailure(thrown, 'connect', place);
   }
@@ -357,7 +357,7 @@ async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Readin
   } finally {
     timer.cancel();
     raw.off('error', lost).off('end', lost);
-    await pool.client.releaseConnection(raw);
+    await release(pool, raw);
   }
 }
 

@@ -64,53 +64,6 @@ export function sqliteConnection(raw: Database): SqliteConnection {
   };
 }
 
-/** Statements that one of Knex's connections keeps; that which was used longest ago makes room. */
-const KEPT_MAX = 64;
-
-/**
- * Has a connection of Knex keep its statements prepared. Knex has each made anew: a fifth of what a read costs, and what is left
- * of them is taken down by the garbage collector, while everything else waits.
- */
-export function keepPrepared(raw: Database): void {
-  const kept = new Map<string, Statement>();
-  const letGo = (sql: string): void => {
-    kept.get(sql)?.finalize();
-    kept.delete(sql);
-  };
-  const keep = (sql: string, statement: Statement): void => {
-    const [longestAgo] = kept.keys();
-    if (kept.size >= KEPT_MAX && longestAgo !== undefined) letGo(longestAgo);
-    kept.set(sql, statement);
-  };
-  const close = raw.close.bind(raw);
-  raw.close = (done) => {
-    for (const sql of [...kept.keys()]) letGo(sql);
-    close(done);
-  };
-  raw.all = <T>(sql: string, parameters: unknown, done?: (this: Statement, error: Error | null, rows: T[]) => void): Database => {
-    const run = (statement: Statement): void =>
-      void statement.all<T>(parameters, function answered(error, rows) {
-        // One that failed may count as under way still.
-        if (error !== null) letGo(sql);
-        done?.call(statement, error, rows);
-      });
-    const known = kept.get(sql);
-    if (known !== undefined) {
-      kept.delete(sql);
-      kept.set(sql, known);
-      run(known);
-      return raw;
-    }
-    const made = raw.prepare(sql, (error: Error | null) => {
-      if (error !== null) return void done?.call(made, error, []);
-      letGo(sql);
-      keep(sql, made);
-      run(made);
-    });
-    return raw;
-  };
-}
-
 /** Opens a file that Knex has no part in: the lock, or a first look. `close` also finalizes. */
 export async function openSqlite(
   filename: string,

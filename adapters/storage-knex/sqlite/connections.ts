@@ -8,11 +8,11 @@ import type { Knex } from 'knex';
 import type { Database } from 'sqlite3';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { keepPrepared, sqliteConnection, type SqliteConnection } from './connection.ts';
+import { sqliteConnection, type SqliteConnection } from './connection.ts';
 import { sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
-import { readersOn, type Readers } from '../one-connection.ts';
+import { acquire, keepPrepared, readersOn, release, type Readers } from '../knex-readers.ts';
 import { migrateSqlite } from './schema.ts';
 
 /**
@@ -70,12 +70,12 @@ export async function openSqliteConnections(deps: {
     const held = raw;
     raw = undefined;
     await writer?.finalize();
-    if (held !== undefined) await writerKnex.client.releaseConnection(held);
+    if (held !== undefined) await release(writerKnex, held);
     await writerKnex.destroy();
   };
   try {
     await migrateSqlite(writerKnex, file);
-    raw = (await writerKnex.client.acquireConnection()) as Database;
+    raw = await acquire<Database>(writerKnex);
     writer = sqliteConnection(raw);
     log.info('database opened', { file, ...(await verifyPragmas(writer, file)) });
     await bringLogHome(writer, file);

@@ -6,7 +6,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { oneAtATime } from '../../../core/ports/opening.ts';
 import type { Row, SavedRows, Transaction } from '../engine.ts';
-import { neverLendAgain, type Readers } from '../one-connection.ts';
+import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
 import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
@@ -171,11 +171,11 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
   let state = 'beginning' as 'beginning' | 'reading' | 'ending';
   let raw: Database | undefined;
   const giveUp = (left: Database | undefined, why: unknown): void => {
-    if (left !== undefined) neverLendAgain(left, why);
+    if (left !== undefined) evict(left, why);
     distrust(why);
   };
   try {
-    raw = (await readers.pool.client.acquireConnection()) as Database;
+    raw = await acquire<Database>(readers.pool);
     begin();
     const snapshot = readers.on(raw);
     if (!asksOnce) await snapshot.raw('BEGIN');
@@ -194,7 +194,7 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
     else if (isDistrusted(thrown)) distrust(thrown);
     throw isLeftAmid ? leftAmid(thrown, file) : sqliteFailure(thrown, 'read', file);
   } finally {
-    if (raw !== undefined) await readers.pool.client.releaseConnection(raw);
+    if (raw !== undefined) await release(readers.pool, raw);
   }
 }
 

@@ -1,5 +1,9 @@
 /** What the stores over SQL stand on, whichever database it is. */
+import { createRequire } from 'node:module';
+import knex, { type Knex } from 'knex';
+import type { Database } from 'sqlite3';
 import t from 'tap';
+import { acquire, evict, keepPrepared, KNEX_VERSION, readersOn, release } from '../../../adapters/storage-knex/knex-readers.ts';
 import { POSTGRES_STATEMENTS } from '../../../adapters/storage-knex/postgres/statements.ts';
 import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
 import { isWrite, type ClusterStatementName, type StatementName } from '../../../adapters/storage-knex/statements.ts';
@@ -9,4 +13,35 @@ t.test('each statement is said to write where its text does', async (t) => {
     for (const [name, text] of Object.entries(texts) as [StatementName | ClusterStatementName, string][])
       t.equal(isWrite(name), /\b(INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b/.test(text), `${database}: ${name}`);
   }
+});
+
+t.test('Knex still has the inner members that knex-readers.ts touches', async (t) => {
+  const require = createRequire(import.meta.url);
+  const { version } = require('knex/package.json') as { readonly version: string };
+  const { dependencies } = require('../../../package.json') as { readonly dependencies: Readonly<Record<string, string>> };
+  t.equal(dependencies['knex'], KNEX_VERSION, 'package.json holds Knex to the version that knex-readers.ts was written for');
+  const gone = (what: string): string => `Knex ${version} ${what}: mend adapters/storage-knex/knex-readers.ts, written for ${KNEX_VERSION}`;
+  const config: Knex.Config = { client: 'sqlite3', useNullAsDefault: true };
+  const pool = knex({ ...config, connection: { filename: ':memory:' }, pool: { min: 0, max: 1 }, log: { warn: () => undefined } });
+  t.teardown(() => pool.destroy());
+
+  const first = await acquire<Database>(pool).catch((thrown: unknown) => t.fail(gone(`lends no connection (${String(thrown)})`)));
+  if (typeof first !== 'object') return;
+  await release(pool, first);
+  const again = await acquire<Database>(pool);
+  t.equal(again, first, gone('does not lend a connection again that was released'));
+
+  keepPrepared(again);
+  let prepared = 0;
+  const prepare = again.prepare.bind(again) as (...parts: unknown[]) => never;
+  Object.assign(again, { prepare: (...parts: unknown[]) => ((prepared += 1), prepare(...parts)) });
+  const { on } = readersOn(knex, pool, config);
+  for (const n of [1, 2]) t.strictSame(await on(again).select(on(again).raw('? AS n', [n])), [{ n }], gone('asks no `connectionPool`'));
+  t.equal(prepared, 1, gone('does not run a SELECT by `all` of the connection'));
+
+  evict(again, 'it is amid a transaction');
+  await release(pool, again);
+  const next = await acquire<Database>(pool);
+  t.not(next, again, gone('lends a connection again that has `__knex__disposed`'));
+  await release(pool, next);
 });
