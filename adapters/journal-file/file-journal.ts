@@ -66,15 +66,16 @@ export function fileJournal(options: FileJournalOptions): Journal {
   let ended: readonly string[] = [];
   const inTurn = oneAtATime();
 
-  /** Runs `work` in its turn, on an open journal; what goes wrong is told as `AC_JOURNAL_WRITE`, unless it has a code already. */
+  /** Runs `work` in its turn, on an open journal; what fails is passed on as `AC_JOURNAL_WRITE`, unless it has a code already. */
   function whenOpen<T>(what: string, work: () => Promise<T>): Promise<T> {
     return inTurn(async () => {
       if (!isOpen) throw new AgentcomError('AC_JOURNAL_WRITE', `Cannot ${what}: the journal in "${dataDir}" is not open.`);
-      return await told(what, work);
+      return await withContext(what, work);
     });
   }
 
-  async function told<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /** What fails in `work` says what was being done, and where. */
+  async function withContext<T>(what: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
@@ -169,10 +170,10 @@ export function fileJournal(options: FileJournalOptions): Journal {
   }
 
   async function openFolder(): Promise<JournalOpened> {
-    await told('make the data directory', makeFolders);
-    await told('lock the data directory', () => lock.acquire());
+    await withContext('make the data directory', makeFolders);
+    await withContext('lock the data directory', () => lock.acquire());
     try {
-      return await told('open the journal', async () => {
+      return await withContext('open the journal', async () => {
         await tidy();
         const identity = await identify();
         const read = await states.read(clock.nowMs());

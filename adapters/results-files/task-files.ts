@@ -95,17 +95,19 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
 
   return {
     makeFolders: () =>
-      told('make the folders for results and tasks', async () => {
+      withContext('make the folders for results and tasks', async () => {
         for (const folder of [folders.results, folders.runs, folders.tasks]) await makeFolder(folder);
       }),
-    prepare: (name, task, publish) => told(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
+    prepare: (name, task, publish) =>
+      withContext(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
     placeOf,
-    withdraw: (name) => told(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
-    withdrawAllBut: (names) => told('withdraw published tasks', () => withdrawAllBut(names)),
-    keep: (name, streams) => told(`keep only the result of ${assignmentText(name)}`, () => keepOnly(pathsOf(folders, name), streams)),
-    folders: () => told('list the folders of assignments', () => foundFolders(folders)),
+    withdraw: (name) => withContext(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
+    withdrawAllBut: (names) => withContext('withdraw published tasks', () => withdrawAllBut(names)),
+    keep: (name, streams) =>
+      withContext(`keep only the result of ${assignmentText(name)}`, () => keepOnly(pathsOf(folders, name), streams)),
+    folders: () => withContext('list the folders of assignments', () => foundFolders(folders)),
     remove: (name) =>
-      told(`remove the folders of ${assignmentText(name)}`, async () => {
+      withContext(`remove the folders of ${assignmentText(name)}`, async () => {
         const paths = pathsOf(folders, name);
         for (const path of [paths.published, paths.resultsDir, paths.runDir]) await rm(path, { recursive: true, force: true });
       }),
@@ -125,7 +127,8 @@ async function foundFolders({ results, runs }: InboxFolders): Promise<readonly F
   return [...found.values()];
 }
 
-async function told<T>(what: string, work: () => Promise<T>): Promise<T> {
+/** What fails in `work` says what was being done. */
+async function withContext<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -6,20 +6,20 @@ import type { LockedOut } from '../../core/domain/waiting.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
-import { gatheredLooks } from './batched-lookup.ts';
-import type { RecentStates } from './cache/state-cache.ts';
+import { batchedLookup } from './batched-lookup.ts';
+import type { StateCache } from './cache/state-cache.ts';
 import { removeUnneeded } from './remove-agents.ts';
 import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows/rows.ts';
 
-/** Tokens looked up in one read: when ten thousand sidecars come back at once, each look costs a transaction. */
-const TOKENS_IN_LOOK = 200;
+/** Tokens looked up in one read: when ten thousand sidecars come back at once, each read costs a transaction. */
+const TOKENS_PER_READ = 200;
 /** A SHA-256 in hexadecimal digits. */
 const HASH_DIGITS = 64;
 /** Tokens whose last use is written in one transaction: a short one, since batches wait for it. */
 const TOKENS_NOTED_AT_ONCE = 1_000;
 
-/** `recent`: what is remembered of a database that nobody else writes. */
-export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, recent: RecentStates | null): AgentStore {
+/** `cache`: of a database that nobody else writes. */
+export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cache: StateCache | null): AgentStore {
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
@@ -39,14 +39,14 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
         return 'added';
       }),
 
-    findToken: gatheredLooks(TOKENS_IN_LOOK, async (hashes) =>
+    findToken: batchedLookup(TOKENS_PER_READ, async (hashes) =>
       use().lookUp(async (db) => {
         const rows = (await db('tokens').whereIn('hash', hashes).whereNull('revoked_at')) as Row[];
         return new Map(rows.map((row) => [row['hash'] as string, tokenIn(row)]));
       }),
     ),
 
-    findTokenByHint: gatheredLooks(TOKENS_IN_LOOK, async (hints) =>
+    findTokenByHint: batchedLookup(TOKENS_PER_READ, async (hints) =>
       use().lookUp(async (db) => {
         const rows = (await db('tokens')
           .whereNull('revoked_at')
@@ -81,8 +81,8 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
     revokedAmong: async (ids) =>
       read(async (db) => {
         const revoked: string[] = [];
-        for (let from = 0; from < ids.length; from += TOKENS_IN_LOOK) {
-          const some = ids.slice(from, from + TOKENS_IN_LOOK);
+        for (let from = 0; from < ids.length; from += TOKENS_PER_READ) {
+          const some = ids.slice(from, from + TOKENS_PER_READ);
           const rows = (await db('tokens').whereIn('id', some).whereNotNull('revoked_at').select('id')) as Row[];
           revoked.push(...rows.map((row) => row['id'] as string));
         }
@@ -99,9 +99,9 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
     lockedOutAmong: async (ids, nowMs) =>
       read(async (db) => {
         const lockedOut = new Map<AgentId, LockedOut>();
-        for (let from = 0; from < ids.length; from += TOKENS_IN_LOOK) {
+        for (let from = 0; from < ids.length; from += TOKENS_PER_READ) {
           const rows = (await db('tokens')
-            .whereIn('agent_id', ids.slice(from, from + TOKENS_IN_LOOK))
+            .whereIn('agent_id', ids.slice(from, from + TOKENS_PER_READ))
             .groupBy('agent_id')
             .select('agent_id')
             .select(db.raw('sum(CASE WHEN revoked_at IS NULL THEN 1 ELSE 0 END) AS unrevoked'))
@@ -142,7 +142,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, rece
     removeAgent: async (id, nowMs) =>
       use().write(null, async (transaction) => {
         const removed = await removeUnneeded(transaction, [id], nowMs);
-        recent?.dropAgents(removed);
+        cache?.dropAgents(removed);
         if (removed.length > 0) return 'removed';
         return (await transaction.rows('readAgents', [id])).length > 0 ? 'needed' : 'unknown';
       }),

@@ -9,7 +9,7 @@ import { readableRows } from './rows/damaged-rows.ts';
 import { knexAgentStore } from './knex-agent-store.ts';
 import { knexEventFeed } from './knex-event-feed.ts';
 import { knexTaskStore } from './knex-task-store.ts';
-import { RecentStates } from './cache/state-cache.ts';
+import { StateCache } from './cache/state-cache.ts';
 
 /** A probe is a commit; whoever asks more often than this is answered with the last one. */
 const PROBE_MS = 1_000;
@@ -24,7 +24,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     close: (opened) => opened.close(),
   });
   const readable = readableRows(log);
-  const recent = engine.capabilities.shared ? null : new RecentStates();
+  const cache = engine.capabilities.shared ? null : new StateCache();
   let lastProbe: { readonly of: OpenEngine; readonly atMs: number; readonly answer: Promise<boolean> } | undefined;
 
   const probe = async (opened: OpenEngine): Promise<boolean> => {
@@ -39,8 +39,8 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
 
   return {
     name: engine.name,
-    tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable, recent }),
-    agents: knexAgentStore(handle.use, readable, recent),
+    tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable, cache }),
+    agents: knexAgentStore(handle.use, readable, cache),
     events: knexEventFeed(handle.use),
     notifier: engine.notifier,
     ...(engine.deadlocks === undefined ? {} : { deadlocks: engine.deadlocks }),

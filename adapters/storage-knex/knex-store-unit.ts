@@ -5,25 +5,16 @@ import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
-import type {
-  Changes,
-  DependentsOf,
-  HeldCount,
-  LoadNames,
-  Loaded,
-  Removal,
-  Removed,
-  StoreUnit,
-} from '../../core/ports/task-store.ts';
+import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
 import type { Row, SavedRows, Transaction } from './engine.ts';
 import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
 import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn } from './rows/rows.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { removeAgents } from './remove-agents.ts';
-import type { RecentStates } from './cache/state-cache.ts';
+import type { StateCache } from './cache/state-cache.ts';
 import type { StatementName } from './statements.ts';
-import { KEYS_MAX, type WaitingHeads } from './cache/ready-queue-cache.ts';
+import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
 
 /** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
 const ROWS_IN_STATEMENT = 500;
@@ -37,22 +28,22 @@ const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
 /** Every key is an array's text. */
 const ALL_KEYS = { from: '[', until: '\\' };
 
-/** What of a unit is only known outside of it: what was committed before, what it read of that, and what it saves. */
-export interface UnitMemory {
-  readonly recent: RecentStates;
+/** How a unit uses what is cached: what was committed before it, and who takes over what it reads and saves once it is committed. */
+export interface CacheHooks {
+  readonly cache: StateCache;
   readonly onSaved: (changes: Changes) => void;
   readonly onRead: (tasks: readonly Task[]) => void;
   readonly onCounted: (counts: readonly HeldCount[]) => void;
 }
 
-/** `memory`: of a database that nobody else writes; null for one that others write too. */
-export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | null, readable: ReadableOf): StoreUnit {
-  /** Null once the unit has saved something: from then on the database knows more. */
-  let recent = memory?.recent ?? null;
+/** `hooks`: of a database that nobody else writes; null for one that others write too, of which nothing is cached. */
+export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null, readable: ReadableOf): StoreUnit {
+  /** Null once the unit has saved something: from then on the cache is behind the transaction. */
+  let cache = hooks?.cache ?? null;
   const tasksBy = async (statement: StatementName, parameter: unknown): Promise<readonly Task[]> => {
     const rows = await transaction.rows(statement, parameter);
     const tasks = statement === 'loadTasks' ? rows.map(taskIn) : readable(rows, taskIn);
-    if (recent !== null) memory?.onRead(tasks);
+    if (cache !== null) hooks?.onRead(tasks);
     return tasks;
   };
   const agentsBy = async (statement: StatementName, parameter: unknown): Promise<readonly Agent[]> => {
@@ -67,38 +58,38 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     const ranges = groups?.map(keysOfGroup) ?? [ALL_KEYS];
     const rows = await transaction.rows('waitingRequirements', { nowMs, ranges, steps: limit + 1 + ranges.length });
     const firsts = readable(rows.filter((row) => row['state'] !== null), taskIn); // prettier-ignore
-    if (recent !== null) memory?.onRead(firsts);
+    if (cache !== null) hooks?.onRead(firsts);
     return { firsts, isAll: rows.length <= limit };
   };
 
-  /** What waits first, with the first `limit` of these keys' lanes; undefined where that is not remembered. */
-  const headsWith = async (nowMs: number, limit: number, keys?: readonly string[]): Promise<WaitingHeads | undefined> => {
-    const heads = recent?.heads;
-    if (heads === undefined) return undefined;
-    if (!heads.isKnown) {
-      if (heads.hasMany(nowMs)) return undefined;
+  /** The queue of what is ready, with the first `limit` of these keys' lanes; undefined where it cannot be cached. */
+  const readyQueueWith = async (nowMs: number, limit: number, keys?: readonly string[]): Promise<ReadyQueueCache | undefined> => {
+    const queue = cache?.readyQueue;
+    if (queue === undefined) return undefined;
+    if (!queue.isKnown) {
+      if (queue.hasMany(nowMs)) return undefined;
       const { firsts, isAll } = await keysBy(WHENEVER_MS, KEYS_MAX);
-      if (!isAll) return void heads.holdMany(nowMs);
-      heads.takeKeys(firsts);
+      if (!isAll) return void queue.holdMany(nowMs);
+      queue.takeKeys(firsts);
     }
-    const unread = heads.unread(keys ?? heads.keys, nowMs, limit);
+    const unread = queue.unread(keys ?? queue.keys, nowMs, limit);
     if (unread.length > 0) {
-      const limitPerLane = heads.limitFor(unread.length, limit);
+      const limitPerLane = queue.limitFor(unread.length, limit);
       if (limitPerLane === null) return undefined;
-      heads.take(unread, await tasksBy('claimable', { keys: unread, nowMs: WHENEVER_MS, limitPerLane }), limitPerLane);
+      queue.take(unread, await tasksBy('claimable', { keys: unread, nowMs: WHENEVER_MS, limitPerLane }), limitPerLane);
     }
-    return heads.isKnown ? heads : undefined;
+    return queue.isKnown ? queue : undefined;
   };
 
   const tasksNamed = async (ids: readonly TaskId[], statement: StatementName): Promise<readonly Task[]> => {
-    const [known, others] = parted(ids, (id) => recent?.task(id));
+    const [known, others] = parted(ids, (id) => cache?.task(id));
     return [...known, ...(await named(others, () => tasksBy(statement, others)))];
   };
 
-  /** Of a database that nobody else writes: nothing has to be locked, and most is known. */
+  /** Of a database that nobody else writes: nothing has to be locked, and most is cached. */
   const loadAlone = async ({ tasks = [], agents = [], keys = [], holders = [] }: LoadNames): Promise<Loaded> => {
     const isNamed = new Set(agents);
-    const [knownAgents, otherAgents] = parted([...agents, ...holders], (id) => recent?.agent(id));
+    const [knownAgents, otherAgents] = parted([...agents, ...holders], (id) => cache?.agent(id));
     const [namedAgents, foundAgents] = [otherAgents.filter((id) => isNamed.has(id)), otherAgents.filter((id) => !isNamed.has(id))];
     const [found, readNamed, readFound, readKeys] = await Promise.all([
       tasksNamed(tasks, 'loadTasks'),
@@ -124,9 +115,9 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
     nowMs: transaction.nowMs,
     removableMs: transaction.removableMs,
     cluster: knexClusterUnit(transaction),
-    load: (names) => (memory === null ? loadInOrder(transaction, names, readable) : loadAlone(names)),
+    load: (names) => (hooks === null ? loadInOrder(transaction, names, readable) : loadAlone(names)),
     async read({ tasks = [], agents = [] }) {
-      const [knownAgents, otherAgents] = parted(agents, (id) => recent?.agent(id));
+      const [knownAgents, otherAgents] = parted(agents, (id) => cache?.agent(id));
       const [found, readAgents] = await Promise.all([
         tasksNamed(tasks, 'readTasks'),
         named(otherAgents, () => agentsBy('readAgents', otherAgents)),
@@ -134,27 +125,27 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       return { tasks: found, tombstones: await tombstonesOf(transaction, tasks, found), agents: [...knownAgents, ...readAgents] };
     },
     async takeAgents(ids) {
-      const [known, others] = parted(ids, (id) => recent?.agent(id));
+      const [known, others] = parted(ids, (id) => cache?.agent(id));
       return [...known, ...(await named(others, () => agentsBy('takeAgents', others)))];
     },
     async waitingRequirements({ nowMs, limit, groups }) {
-      const heads = groups === undefined ? await headsWith(nowMs, 1) : undefined;
-      if (heads !== undefined) return { requirements: heads.requirements(nowMs), isAll: true };
+      const queue = groups === undefined ? await readyQueueWith(nowMs, 1) : undefined;
+      if (queue !== undefined) return { requirements: queue.requirements(nowMs), isAll: true };
       const { firsts, isAll } = await keysBy(nowMs, limit, groups);
       return { requirements: firsts.map((task) => task.requirement), isAll };
     },
     async claimable({ requirementKeys, nowMs, limitPerLane }) {
       const keys = [...new Set(requirementKeys)];
       if (keys.length === 0) return [];
-      const heads = await headsWith(nowMs, limitPerLane, keys);
-      return heads?.claimable(keys, nowMs, limitPerLane) ?? tasksBy('claimable', { keys, nowMs, limitPerLane });
+      const queue = await readyQueueWith(nowMs, limitPerLane, keys);
+      return queue?.claimable(keys, nowMs, limitPerLane) ?? tasksBy('claimable', { keys, nowMs, limitPerLane });
     },
     due: (nowMs, limit) => tasksBy('due', { nowMs, limit }),
     async dependentsOf(of, limit) {
       const none = { tasks: [], left: [] };
       if (of.length === 0) return none;
-      if (recent?.hasDependencies === null) recent.hasDependencies = (await transaction.rows('someDependency')).length > 0;
-      if (recent?.hasDependencies === false) return none;
+      if (cache?.hasDependencies === null) cache.hasDependencies = (await transaction.rows('someDependency')).length > 0;
+      if (cache?.hasDependencies === false) return none;
       const rows = await transaction.rows('dependents', { of, limit: limit + 1 });
       const [taken, left] = untilTaken(rows, of, limit);
       return { tasks: readable(taken, taskIn), left };
@@ -163,42 +154,42 @@ export function knexStoreUnit(transaction: Transaction, memory: UnitMemory | nul
       (await transaction.rows('dueAssignees', { nowMs, limit })).map((row) => row['assigned_to'] as AgentId),
     async bodies(ids) {
       const [known, others] = parted(ids, (taskId) => {
-        const body = recent?.bodies.get(taskId);
+        const body = cache?.bodies.get(taskId);
         return body === undefined ? undefined : { taskId, body };
       });
       const read = new Set(others);
-      if (recent !== null && others.length > 0)
-        for (const id of recent.heads.ahead(recent.bodies.readAhead)) if (recent.bodies.get(id) === undefined) read.add(id);
+      if (cache !== null && others.length > 0)
+        for (const id of cache.readyQueue.ahead(cache.bodies.readAhead)) if (cache.bodies.get(id) === undefined) read.add(id);
       const found = await named([...read], async () =>
         (await transaction.rows('loadBodies', [...read])).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       );
       const wanted = new Set(others);
-      for (const { taskId, body } of found) if (!wanted.has(taskId)) recent?.bodies.take(taskId, body);
+      for (const { taskId, body } of found) if (!wanted.has(taskId)) cache?.bodies.take(taskId, body);
       return [...known, ...found.filter(({ taskId }) => wanted.has(taskId))];
     },
     async heldCounts(agentIds) {
       const [known, others] = parted(agentIds, (agentId) => {
-        const held = recent?.held(agentId);
+        const held = cache?.held(agentId);
         return held === undefined ? undefined : { agentId, held };
       });
       const counted = await named(others, async () =>
         (await transaction.rows('heldCounts', others)).map((row) => ({ agentId: row['agent_id'] as AgentId, held: Number(row['held']) })),
       );
-      if (recent !== null) memory?.onCounted(counted);
+      if (cache !== null) hooks?.onCounted(counted);
       return [...known, ...counted];
     },
     activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map(activeIn),
     remove: (old) => remove(transaction, old, readable),
     async removeAgents(old) {
       const removed = await removeAgents(transaction, old);
-      memory?.recent.dropAgents(removed.agents);
+      hooks?.cache.dropAgents(removed.agents);
       return removed;
     },
     async save(changes, isLast) {
       const rows = rowsOf(changes);
-      recent = null;
+      cache = null;
       const stored = isLast === true ? await saveLast(transaction, rows, changes.mail) : await save(transaction, rows, changes.mail, false);
-      memory?.onSaved(changes);
+      hooks?.onSaved(changes);
       return stored;
     },
   };
@@ -256,18 +247,7 @@ async function remove(transaction: Transaction, old: Removal, readable: Readable
 }
 
 /** The last word on a task counts. */
-const rowsOf = ({
-  inserted,
-  updated,
-  results,
-  kept,
-  keptDropped,
-  agents,
-  stopsCleared,
-  stopsSet,
-  keys,
-  events,
-}: Changes): SavedRows => ({
+const rowsOf = ({ inserted, updated, results, kept, keptDropped, agents, stopsCleared, stopsSet, keys, events }: Changes): SavedRows => ({
   // New ones wait for whoever makes them too, so they come by id, after all that was loaded.
   saveAgents: [...agents].sort((one, other) => (one.id < other.id ? -1 : 1)).map(agentColumns),
   insertTasks: inserted.map(taskColumns),

@@ -17,8 +17,8 @@ import {
 import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { withinBytes } from './event-pages.ts';
-import { knexStoreUnit, type UnitMemory } from './knex-store-unit.ts';
-import type { RecentStates } from './cache/state-cache.ts';
+import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
+import type { StateCache } from './cache/state-cache.ts';
 import { eventIn, keptIn, laneOf, taskIn, taskRowIn } from './rows/rows.ts';
 
 /** `clock`: the store's, once it was opened; before that the machine's counts. */
@@ -29,16 +29,16 @@ export function knexTaskStore(
     readonly clock: () => StoreClock | null;
     readonly machine: Pick<Clock, 'nowMs'>;
     readonly readable: ReadableOf;
-    readonly recent: RecentStates | null;
+    readonly cache: StateCache | null;
   },
 ): TaskStore {
-  const { clock, machine, readable, recent } = deps;
-  let recentOf: OpenEngine | null = null;
+  const { clock, machine, readable, cache } = deps;
+  let cachedOf: OpenEngine | null = null;
   /** The engine as it is open now. While it was closed others may have written. */
   const opened = (): OpenEngine => {
     const engine = use();
-    if (engine !== recentOf) recent?.clear();
-    return (recentOf = engine);
+    if (engine !== cachedOf) cache?.clear();
+    return (cachedOf = engine);
   };
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
@@ -53,22 +53,22 @@ export function knexTaskStore(
       const saved: Changes[] = [];
       const found: (readonly Task[])[] = [];
       const counted: (readonly HeldCount[])[] = [];
-      const memory: UnitMemory | null =
-        recent === null
+      const hooks: CacheHooks | null =
+        cache === null
           ? null
           : {
-              recent,
+              cache,
               onSaved: (changes) => void saved.push(changes),
               onRead: (tasks) => void found.push(tasks),
               onCounted: (counts) => void counted.push(counts),
             };
       try {
-        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, memory, readable)));
-        recent?.takeRead(found.flat(), counted.flat());
-        for (const changes of saved) recent?.take(changes);
+        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, hooks, readable)));
+        cache?.takeRead(found.flat(), counted.flat());
+        for (const changes of saved) cache?.take(changes);
         return answer;
       } catch (thrown) {
-        recent?.clear();
+        cache?.clear();
         throw thrown;
       }
     },

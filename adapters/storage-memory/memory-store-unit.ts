@@ -9,16 +9,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
 import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
-import type {
-  Changes,
-  Holding,
-  Loaded,
-  LoadNames,
-  Removal,
-  Removed,
-  StoreUnit,
-  TaskChange,
-} from '../../core/ports/task-store.ts';
+import type { Changes, Holding, Loaded, LoadNames, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { layer } from './layer.ts';
 import { byId, keptKeyOf, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';

@@ -1,14 +1,12 @@
 /** The hub's own secrets on disk: the admin token, made at the first start, and the enrolment secret of the moment. */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AgentStore } from '../../core/ports/agent-store.ts';
+import { ENROL_SECRET_MS, type AgentStore } from '../../core/ports/agent-store.ts';
 import type { Digest, Ids } from '../../core/ports/chance.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 
-/** How long an enrolment secret may be used, milliseconds. */
-export const ENROL_SECRET_MS = 900_000;
 /** A new one is written this long before the old one ends, so that one just read can still be used. */
 const RENEW_EARLY_MS = 60_000;
 

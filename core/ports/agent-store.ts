@@ -42,6 +42,9 @@ export interface TokenUsed {
   readonly atMs: number;
 }
 
+/** How long an enrolment secret may be used. Milliseconds. */
+export const ENROL_SECRET_MS = 900_000;
+
 /** MUST answer anything before `open` or after `close` of its storage with `AC_STORE_CLOSED`. */
 export interface AgentStore {
   /**

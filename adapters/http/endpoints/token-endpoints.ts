@@ -1,6 +1,6 @@
 /** Who may speak: tokens, enrolment secrets, and an agent that enrols itself. A token is shown once, when it is made. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
-import type { TokenRecord } from '../../../core/ports/agent-store.ts';
+import { ENROL_SECRET_MS, type TokenRecord } from '../../../core/ports/agent-store.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { enrolHubProof, isSealedSecret, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
 import {
@@ -20,8 +20,6 @@ import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { created, invalid, ok, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 
-/** How long an enrolment secret is good for. */
-export const ENROL_SECRET_MS = 900_000;
 /** Characters of a token that the list shows; what is left is far beyond guessing. */
 const PREFIX_CHARACTERS = 8;
 const TOKEN_ID = /^tok-[0-9a-f]{32}$/;

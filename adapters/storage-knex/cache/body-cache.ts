@@ -1,9 +1,9 @@
-/** The bodies of tasks that were submitted a moment ago or are given out next, of a database that nobody else writes. A body never changes. */
+/** A cache of the bodies of tasks that were submitted a moment ago or are given out next, of a database that nobody else writes. A body never changes. */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { isEnded, bodyCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 
-/** What is kept, in characters; the oldest are let go. */
+/** What is kept, in characters; the oldest are evicted. */
 const CHARACTERS_MAX = 8_388_608;
 /** What is read ahead at once: fewer bodies where they are large. */
 const AHEAD_CHARACTERS = 131_072;
@@ -16,7 +16,7 @@ interface Kept {
   readonly characters: number;
 }
 
-export class RecentBodies {
+export class BodyCache {
   readonly #kept = new Map<TaskId, Kept>();
   #characters = 0;
   /** Of the last that was taken in. */

@@ -1,9 +1,9 @@
 /**
- * The first tasks that wait, of a database that nobody else writes: by requirement and lane, in the order in which they are
- * given out, so that finding work for a free slot reads nothing. Filled from the database in one read of many, then kept as
- * commits change it; what it does not know it says, and is read again.
+ * A cache of the first tasks that wait, of a database that nobody else writes: by requirement and lane, in the order in which they
+ * are given out, so that finding work for a free slot reads nothing. It is filled by one read of many, then kept up to date by
+ * commits; what it does not have (`unread`) is read again.
  *
- * A lane knows all that waits in it up to a place, or all of it. A task that comes to wait behind that place is not taken in.
+ * A lane has all that waits in it up to a place, or all of it. A task that comes to wait behind that place is not taken in.
  */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { compareByAge, isClaimable, isWaiting } from '../../../core/domain/task/claimable.ts';
@@ -15,9 +15,9 @@ import { laneOf } from '../rows/rows.ts';
 export const KEYS_MAX = 1_024;
 /** How long there are taken to be more than that before they are counted again. Milliseconds. */
 const MANY_FOR_MS = 10_000;
-/** Tasks of one lane; of a longer one the later half is let go. */
+/** Tasks of one lane; of a longer one the later half is evicted. */
 const LANE_TASKS_MAX = 2_048;
-/** Tasks of all lanes; with more all is let go, and read again as it is needed. */
+/** Tasks of all lanes; with more all is evicted, and read again as it is needed. */
 const TASKS_MAX = 16_384;
 const LANES = PRIORITIES.length;
 /** Tasks that one read may bring. */
@@ -32,25 +32,25 @@ interface Lane {
   until: Task | null;
 }
 
-interface Line {
+interface RequirementQueue {
   readonly requirement: Requirement;
   /** By lane; null: not read yet. */
   readonly lanes: (Lane | null)[];
 }
 
-export class WaitingHeads {
+export class ReadyQueueCache {
   /** By requirement key, each that has a waiting task; null: not read. */
-  #lines: Map<string, Line> | null = null;
+  #queues: Map<string, RequirementQueue> | null = null;
   #manyUntilMs = 0;
   readonly #placed = new Map<TaskId, { readonly task: Task; readonly lane: Lane }>();
 
   /** Whether it is known which requirements wait. */
   get isKnown(): boolean {
-    return this.#lines !== null;
+    return this.#queues !== null;
   }
 
   get keys(): readonly string[] {
-    return [...(this.#lines?.keys() ?? [])];
+    return [...(this.#queues?.keys() ?? [])];
   }
 
   /** Whether more requirements wait than are kept, as it was found a moment ago. */
@@ -63,21 +63,21 @@ export class WaitingHeads {
   }
 
   clear(): void {
-    this.#lines = null;
+    this.#queues = null;
     this.#placed.clear();
   }
 
   /** Takes over one waiting task of each requirement that has any, eligible or not yet. */
   takeKeys(firsts: readonly Task[]): void {
     this.clear();
-    this.#lines = new Map(
+    this.#queues = new Map(
       firsts.map(({ requirement }) => [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }]),
     );
   }
 
   /** Those of these keys of which the first `limit` of each lane that are eligible by `nowMs` are not all known. */
   unread(keys: readonly string[], nowMs: number, limit: number): readonly string[] {
-    return keys.filter((key) => this.#lines?.get(key)?.lanes.some((lane) => !knows(lane, nowMs, limit)) ?? false);
+    return keys.filter((key) => this.#queues?.get(key)?.lanes.some((lane) => !knows(lane, nowMs, limit)) ?? false);
   }
 
   /** How many of each lane to read of so many keys where `limit` are wanted; null: too many to keep. */
@@ -89,7 +89,7 @@ export class WaitingHeads {
   /** Takes over the first `limit` of each lane of these keys, eligible or not yet. */
   take(keys: readonly string[], tasks: readonly Task[], limit: number): void {
     for (const key of keys) {
-      const lanes = this.#lines?.get(key)?.lanes;
+      const lanes = this.#queues?.get(key)?.lanes;
       if (lanes === undefined) continue;
       for (const lane of lanes) for (const task of lane?.tasks ?? []) this.#placed.delete(task.id);
       for (let at = 0; at < LANES; at += 1) lanes[at] = { tasks: [], until: null };
@@ -107,7 +107,7 @@ export class WaitingHeads {
   /** The requirements of tasks that are eligible by `nowMs`. Of keys that have been read. */
   requirements(nowMs: number): readonly Requirement[] {
     const waiting: Requirement[] = [];
-    for (const { requirement, lanes } of this.#lines?.values() ?? [])
+    for (const { requirement, lanes } of this.#queues?.values() ?? [])
       if (lanes.some((lane) => lane?.tasks[0] !== undefined && isClaimable(lane.tasks[0], nowMs))) waiting.push(requirement);
     return waiting;
   }
@@ -116,7 +116,7 @@ export class WaitingHeads {
   claimable(keys: readonly string[], nowMs: number, limit: number): readonly Task[] {
     const found: Task[] = [];
     for (const key of keys)
-      for (const lane of this.#lines?.get(key)?.lanes ?? []) {
+      for (const lane of this.#queues?.get(key)?.lanes ?? []) {
         const first = lane?.tasks.slice(0, limit) ?? [];
         for (const task of first) if (isClaimable(task, nowMs)) found.push(task);
       }
@@ -126,7 +126,7 @@ export class WaitingHeads {
   /** The ids of at most `count` tasks that are given out next, lane by lane. */
   ahead(count: number): readonly TaskId[] {
     const ids: TaskId[] = [];
-    for (const { lanes } of this.#lines?.values() ?? [])
+    for (const { lanes } of this.#queues?.values() ?? [])
       for (const lane of lanes)
         for (const { id } of lane?.tasks.slice(0, count) ?? []) {
           if (ids.length === count) return ids;
@@ -137,7 +137,7 @@ export class WaitingHeads {
 
   /** Takes over what was committed. */
   takeChanges({ inserted, updated }: Changes): void {
-    if (this.#lines === null) return;
+    if (this.#queues === null) return;
     for (const { task } of inserted) this.#takeTask(task);
     for (const { task } of updated) this.#takeTask(task);
     this.#keepBounds();
@@ -151,9 +151,9 @@ export class WaitingHeads {
     }
     if (!isWaiting(task)) return;
     const key = requirementKey(task.requirement);
-    // What was not among the keys had nobody waiting: all there is of it is this.
-    if (this.#lines?.has(key) === false)
-      this.#lines.set(key, { requirement: task.requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) });
+    // Nothing waited with a requirement that is not among the keys: this task is all there is.
+    if (this.#queues?.has(key) === false)
+      this.#queues.set(key, { requirement: task.requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) });
     const lane = this.#laneOf(task);
     if (lane === null || (lane.until !== null && compareByAge(task, lane.until) > 0)) return;
     lane.tasks.splice(placeOf(lane.tasks, task), 0, task);
@@ -165,15 +165,15 @@ export class WaitingHeads {
   }
 
   #laneOf(task: Task): Lane | null {
-    return this.#lines?.get(requirementKey(task.requirement))?.lanes[laneOf(task.priority)] ?? null;
+    return this.#queues?.get(requirementKey(task.requirement))?.lanes[laneOf(task.priority)] ?? null;
   }
 
-  /** Lets go of requirements that nobody waits with, and of everything where it is too much. */
+  /** Evicts requirements that nothing waits with, and everything where it is too much. */
   #keepBounds(): void {
-    if (this.#lines !== null && this.#lines.size > KEYS_MAX / 2)
-      for (const [key, { lanes }] of this.#lines)
-        if (lanes.every((lane) => lane !== null && lane.until === null && lane.tasks.length === 0)) this.#lines.delete(key);
-    if (this.#placed.size > TASKS_MAX || (this.#lines?.size ?? 0) > KEYS_MAX) this.clear();
+    if (this.#queues !== null && this.#queues.size > KEYS_MAX / 2)
+      for (const [key, { lanes }] of this.#queues)
+        if (lanes.every((lane) => lane !== null && lane.until === null && lane.tasks.length === 0)) this.#queues.delete(key);
+    if (this.#placed.size > TASKS_MAX || (this.#queues?.size ?? 0) > KEYS_MAX) this.clear();
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The states of tasks and agents as they were last committed, and how many each agent holds, of a database that nobody else
+ * A cache of tasks and agents as they were last committed, and of how much each agent holds, of a database that nobody else
  * writes: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
  * in it, and nothing that has ended; after a transaction that failed, however it did, it is empty.
  */
@@ -7,18 +7,18 @@ import type { Agent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { isEnded, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes, HeldCount } from '../../../core/ports/task-store.ts';
-import { RecentBodies } from './body-cache.ts';
-import { WaitingHeads } from './ready-queue-cache.ts';
+import { BodyCache } from './body-cache.ts';
+import { ReadyQueueCache } from './ready-queue-cache.ts';
 
-/** Those that were saved longest ago are let go, and read when they are needed. */
+/** The least recently saved are evicted, and read when they are needed. */
 const TASKS_MAX = 10_000;
 const AGENTS_MAX = 10_000;
 
-export class RecentStates {
+export class StateCache {
   /** What is given out next. */
-  readonly heads = new WaitingHeads();
-  readonly bodies = new RecentBodies();
-  /** Whether any task depends on another; null: not looked yet. */
+  readonly readyQueue = new ReadyQueueCache();
+  readonly bodies = new BodyCache();
+  /** Whether any task depends on another; null: not known yet. */
   hasDependencies: boolean | null = null;
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();
@@ -41,20 +41,20 @@ export class RecentStates {
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
     for (const task of tasks) if (!isEnded(task) && !this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
     for (const { agentId, held } of counts) this.#held.set(agentId, held);
-    letGo(this.#tasks, TASKS_MAX);
-    letGo(this.#held, AGENTS_MAX);
+    evict(this.#tasks, TASKS_MAX);
+    evict(this.#held, AGENTS_MAX);
   }
 
   /** Takes over what was committed. */
   take(changes: Changes): void {
     const { inserted, updated, agents, stopsSet, stopsCleared } = changes;
-    this.heads.takeChanges(changes);
+    this.readyQueue.takeChanges(changes);
     this.bodies.takeChanges(changes);
     if (inserted.some(({ task }) => task.dependsOn.length > 0)) this.hasDependencies = true;
     for (const { task } of inserted) this.#takeTask(task, this.#tasks.get(task.id) ?? null);
     for (const { task } of updated) {
       const before = this.#tasks.get(task.id);
-      // Whoever had it before is not known.
+      // Whose it was before is not known.
       if (before === undefined) this.#held.clear();
       this.#takeTask(task, before ?? null);
     }
@@ -63,8 +63,8 @@ export class RecentStates {
       this.#agents.delete(agent.id);
       this.#agents.set(agent.id, agent);
     }
-    letGo(this.#tasks, TASKS_MAX);
-    letGo(this.#agents, AGENTS_MAX);
+    evict(this.#tasks, TASKS_MAX);
+    evict(this.#agents, AGENTS_MAX);
   }
 
   /** They are removed, or about to be: reading one that stays costs a read. */
@@ -92,7 +92,7 @@ export class RecentStates {
   }
 
   clear(): void {
-    this.heads.clear();
+    this.readyQueue.clear();
     this.bodies.clear();
     this.hasDependencies = null;
     this.#held.clear();
@@ -101,7 +101,7 @@ export class RecentStates {
   }
 }
 
-function letGo<K>(states: Map<K, unknown>, max: number): void {
+function evict<K>(states: Map<K, unknown>, max: number): void {
   for (const id of states.keys()) {
     if (states.size <= max) return;
     states.delete(id);

@@ -10,7 +10,7 @@ import type { Row } from '../engine.ts';
 import { readersOn, type Readers } from '../knex-readers.ts';
 import { connectPostgres, endClient, type Backend, type PostgresConnection } from './connection.ts';
 import { sqlStateOf } from './failures.ts';
-import type { PostgresLine } from './line.ts';
+import type { ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { lockKey, requireVersion } from './schema.ts';
 import { rowOf } from './text.ts';
@@ -25,10 +25,10 @@ export async function connectWriter(
   settings: PostgresSettings,
   answerMarginMs: number,
   clock: Clock,
-  line?: PostgresLine,
+  sockets?: ServerSockets,
 ): Promise<PostgresConnection> {
   const { statementTimeoutMs } = settings;
-  const writer = await connectPostgres(await clientConfig(settings, line), statementTimeoutMs + answerMarginMs, clock);
+  const writer = await connectPostgres(await clientConfig(settings, sockets), statementTimeoutMs + answerMarginMs, clock);
   try {
     await requireVersion(writer, placeOf(settings));
     await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
@@ -105,7 +105,7 @@ export async function connectNotifier(settings: PostgresSettings, answerMarginMs
 }
 
 /** A pool of up to `max` readers; nothing is connected yet. */
-export async function readerPool(settings: PostgresSettings, log: Log, max: number, line: PostgresLine): Promise<Readers> {
+export async function readerPool(settings: PostgresSettings, log: Log, max: number, sockets: ServerSockets): Promise<Readers> {
   const { default: knex } = await import('knex');
   const { connectWithinMs, readTimeoutMs } = settings;
   const setUp = sessionText(settings, readTimeoutMs, []);
@@ -121,7 +121,7 @@ export async function readerPool(settings: PostgresSettings, log: Log, max: numb
   };
   const pool = knex({
     ...shared,
-    connection: (await clientConfig(settings, line)) as Knex.PgConnectionConfig,
+    connection: (await clientConfig(settings, sockets)) as Knex.PgConnectionConfig,
     acquireConnectionTimeout: connectWithinMs,
     pool: {
       min: 0,
@@ -137,11 +137,11 @@ export async function readerPool(settings: PostgresSettings, log: Log, max: numb
   return readersOn(knex, pool, shared);
 }
 
-async function clientConfig({ url, connectWithinMs }: PostgresSettings, line?: PostgresLine): Promise<ClientConfig> {
+async function clientConfig({ url, connectWithinMs }: PostgresSettings, sockets?: ServerSockets): Promise<ClientConfig> {
   const { default: pg } = await import('pg');
   return {
     connectionString: url,
-    ...(line === undefined ? {} : { stream: () => line.socket() }),
+    ...(sockets === undefined ? {} : { stream: () => sockets.socket() }),
     application_name: 'agentcom hub',
     connectionTimeoutMillis: connectWithinMs,
     keepAlive: true,

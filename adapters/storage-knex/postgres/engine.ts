@@ -12,7 +12,7 @@ import type { Backend, Begun, PostgresConnection } from './connection.ts';
 import { connectWriter, endBackend, readerPool, takeHubLock } from './connections.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './failures.ts';
-import { postgresLine, type PostgresLine } from './line.ts';
+import { serverSockets, type ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
 import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './statements.ts';
@@ -64,9 +64,9 @@ export function postgresEngine(deps: PostgresEngineDeps): Engine {
 async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNotifier, deadlocked: () => void): Promise<OpenEngine> {
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
   const place = placeOf(settings);
-  const line = postgresLine();
+  const sockets = serverSockets();
   const connect = async (former: Backend | null): Promise<PostgresConnection> => {
-    const writer = await connectWriter(settings, answerMarginMs, clock, line);
+    const writer = await connectWriter(settings, answerMarginMs, clock, sockets);
     try {
       if (former !== null) await endBackend(writer, former);
       await takeHubLock(writer, settings, 'together', hubLockWithinMs);
@@ -84,8 +84,8 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
     await verifyServer(writer, place, log);
     await migratePostgres(writer, settings.schema, place);
     const storeId = await storeIdIn(writer);
-    readers = await readerPool(settings, log, settings.poolMax - 1, line);
-    lookUps = await readerPool(settings, log, 1, line);
+    readers = await readerPool(settings, log, settings.poolMax - 1, sockets);
+    lookUps = await readerPool(settings, log, 1, sockets);
     await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
     const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
     return openedEngine({
@@ -93,7 +93,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
       clock,
       log,
       connect,
-      line,
+      sockets,
       notifier,
       deadlocked,
       writer,
@@ -119,7 +119,7 @@ function openedEngine(opened: {
   readonly log: Log;
   /** `former`: the server's end of the connection before, which is ended if it is still there. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
-  readonly line: PostgresLine;
+  readonly sockets: ServerSockets;
   readonly notifier: PostgresNotifier;
   /** Told of each transaction that ended in a deadlock. */
   readonly deadlocked: () => void;
@@ -160,8 +160,8 @@ function openedEngine(opened: {
     await lost.close();
   };
 
-  /** A writer to believe. In turn only, since it may have to connect. */
-  const believed = async (): Promise<PostgresConnection> => {
+  /** A writer whose connection is not lost. In turn only, since it may have to connect. */
+  const healthyConnection = async (): Promise<PostgresConnection> => {
     if (isClosed || (isClosing && (writer === null || writer.isLost)))
       throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
     if (writer?.isLost === true) await letGo('it ended');
@@ -222,12 +222,15 @@ function openedEngine(opened: {
    * Moves the store's time forward where that is due, with the leases of all hubs: they are as long as they were. Whoever begins a
    * transaction after it goes by the new time.
    */
-  const stepClock = async (trusted: PostgresConnection): Promise<void> => {
+  const stepClock = async (connection: PostgresConnection): Promise<void> => {
     const byMs = storeClock.confirmedStepMs;
     if (byMs === 0) return;
     const fromMs = storeClock.nowMs() + Math.floor(byMs / 2);
     try {
-      await trusted.change(STEP_CLOCK, JSON.stringify({ byMs: Math.floor(byMs), fromMs, markMs: storeClock.nowMs() + Math.floor(byMs) }));
+      await connection.change(
+        STEP_CLOCK,
+        JSON.stringify({ byMs: Math.floor(byMs), fromMs, markMs: storeClock.nowMs() + Math.floor(byMs) }),
+      );
       storeClock.step();
     } catch (thrown) {
       log.warn("the store's time could not be moved forward yet; the next batch tries again", { place, error: messageOf(thrown) });
@@ -241,16 +244,16 @@ function openedEngine(opened: {
 
     write: (batchId, work) =>
       inTurn(async () => {
-        const trusted = await believed();
-        await stepClock(trusted);
-        const distrusted: unknown[] = [];
+        const connection = await healthyConnection();
+        await stepClock(connection);
+        const broken: unknown[] = [];
         const askedMs = clock.monotonicMs();
         try {
-          const answer = await postgresTransaction(trusted, {
+          const answer = await postgresTransaction(connection, {
             place,
             batchId,
             work,
-            distrust: (why) => distrusted.push(why),
+            markBroken: (why) => broken.push(why),
             deadlocked: opened.deadlocked,
             clock: storeClock,
             isClockKnown,
@@ -260,7 +263,7 @@ function openedEngine(opened: {
           if (commitsToFold === 0) void inTurn(foldCounts);
           return answer;
         } finally {
-          if (distrusted.length > 0) await letGo(distrusted[0]);
+          if (broken.length > 0) await letGo(broken[0]);
           if (storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
             savedMs = storeClock.nowMs();
             void inTurn(keepClock);
@@ -292,7 +295,7 @@ function openedEngine(opened: {
       isClosing = true;
       const tooLate = clock.after(CLOSE_WITHIN_MS, () => {
         log.warn('Postgres took too long at the close: its connections are cut', { place, within_ms: CLOSE_WITHIN_MS });
-        opened.line.cut();
+        opened.sockets.cut();
       });
       try {
         await inTurn(async () => {

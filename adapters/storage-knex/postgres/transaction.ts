@@ -12,15 +12,15 @@ export interface PostgresWrite<T> {
   readonly place: string;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
-  /** Told when the connection cannot be used any more. */
-  readonly distrust: (why: unknown) => void;
-  /** Told when the server ended the transaction because another waited for it too. */
+  /** Called when the connection cannot be used any more. */
+  readonly markBroken: (why: unknown) => void;
+  /** Called when the server ended the transaction in a deadlock. */
   readonly deadlocked?: (() => void) | undefined;
   /** The store's time. */
   readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
   /** Whether the server's time was heard a moment ago; otherwise it is to be waited for. */
   readonly isClockKnown: () => boolean;
-  /** Told what the server said at the begin. */
+  /** Called with what the server said at the begin. */
   readonly begun: (begun: Begun) => void;
 }
 
@@ -32,7 +32,7 @@ export interface PostgresWrite<T> {
  * together. What writes waits for the BEGIN, since it would be committed alone if that had failed.
  */
 export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
-  const { place, batchId, distrust } = write;
+  const { place, batchId, markBroken } = write;
   let state: 'open' | 'ended' = 'open';
   let failure: AgentcomError | undefined;
   let hasWritten = false;
@@ -41,7 +41,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   let recorded: Promise<number> | null = null;
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
-    if (!isRefusal(thrown)) distrust(thrown);
+    if (!isRefusal(thrown)) markBroken(thrown);
     if (sqlStateOf(thrown) === DEADLOCK) write.deadlocked?.();
     return (failure ??= postgresFailure(thrown, doing, place));
   };
@@ -49,7 +49,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
     if (failure !== undefined) throw failure;
   };
-  const ask = async <R>(name: keyof PostgresStatements, parameter: unknown, asked: (sql: string, text?: string) => Promise<R>): Promise<R> => {
+  const ask = async <R>(
+    name: keyof PostgresStatements,
+    parameter: unknown,
+    asked: (sql: string, text?: string) => Promise<R>,
+  ): Promise<R> => {
     requireAlive(name);
     try {
       if (isWrite(name)) held ??= begun;
@@ -96,7 +100,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     try {
       await writer.change('ROLLBACK');
     } catch (thrown) {
-      distrust(thrown);
+      markBroken(thrown);
     }
   };
 
@@ -122,7 +126,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   } catch (thrown) {
     // A refusal says that nothing was committed. Anything else, such as the end of the server, may have come after it was.
     if (AgentcomError.is(thrown) || isRefusal(thrown)) throw postgresFailure(thrown, 'commit', place);
-    distrust(thrown);
+    markBroken(thrown);
     throw commitUnknown(thrown, batchId, place);
   }
   return answer;

@@ -1,6 +1,6 @@
 /**
- * The connections of one open database: one that writes, a few that read beside it, one that looks up tokens. Opened and dropped together, so that
- * after a failure of the disk nothing that was believed before is believed again.
+ * The connections of one open database: one that writes, a few that read beside it, one that looks up tokens. They are opened and
+ * closed together, so that after a failure of the disk nothing that a connection had in memory is used again.
  */
 import { randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';

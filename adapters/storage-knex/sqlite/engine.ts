@@ -12,7 +12,7 @@ import type { SqliteConnection } from './connection.ts';
 import { openSqliteConnections, type SqliteConnections } from './connections.ts';
 import { prepareSqliteFiles, refuseUnfinishedRestore } from './files.ts';
 import { takeSqliteLock } from './lock.ts';
-import { isDistrusted, sqliteFailure } from './failures.ts';
+import { breaksConnection, sqliteFailure } from './failures.ts';
 import { claimSqliteFile } from './schema.ts';
 import { sqliteRead, sqliteTransaction } from './transaction.ts';
 import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
@@ -67,7 +67,7 @@ async function openSqliteEngine({ file, clock, log, busyMs = BUSY_MS }: SqliteEn
 }
 
 /**
- * open ── the disk failed ──► distrusted ── next need, opened anew ──► open
+ * open ── the disk failed ──► broken ── next need, opened anew ──► open
  *   └──────────────────────── close ──► closed ◄──┘
  */
 function openedEngine(opened: {
@@ -83,19 +83,19 @@ function openedEngine(opened: {
   const { file, clock, storeClock, log } = opened;
   let savedMs = storeClock.nowMs();
   const inTurn = oneAtATime();
-  let state: { readonly kind: 'open' | 'distrusted'; readonly connections: SqliteConnections } | { readonly kind: 'closed' } = {
+  let state: { readonly kind: 'open' | 'broken'; readonly connections: SqliteConnections } | { readonly kind: 'closed' } = {
     kind: 'open',
     connections: opened.connections,
   };
 
-  const distrust = (of: SqliteConnections) => (why: unknown) => {
+  const markBroken = (of: SqliteConnections) => (why: unknown) => {
     if (state.kind !== 'open' || state.connections !== of) return;
     log.error('storage failed; it is opened anew before it is used again', { file, error: messageOf(why) });
-    state = { kind: 'distrusted', connections: of };
+    state = { kind: 'broken', connections: of };
   };
 
-  /** Connections to believe. In turn only, since it may have to open them. */
-  const believed = async (): Promise<SqliteConnections> => {
+  /** Connections that are not broken. In turn only, since it may have to open them. */
+  const healthyConnections = async (): Promise<SqliteConnections> => {
     if (state.kind === 'closed') throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "sqlite": "${file}" was closed.`);
     if (state.kind === 'open') return state.connections;
     try {
@@ -111,10 +111,10 @@ function openedEngine(opened: {
 
   const readBy = async <T>(of: 'readers' | 'lookUps', work: (snapshot: Knex) => Promise<T>, asksOnce: boolean): Promise<T> => {
     for (;;) {
-      const connections = state.kind === 'open' ? state.connections : await inTurn(believed);
+      const connections = state.kind === 'open' ? state.connections : await inTurn(healthyConnections);
       let hasBegun = false;
       const begin = (): void => void (hasBegun = true);
-      const options = { file, clock, readMs: READ_MS_MAX, work, asksOnce, begin, distrust: distrust(connections) };
+      const options = { file, clock, readMs: READ_MS_MAX, work, asksOnce, begin, markBroken: markBroken(connections) };
       try {
         return await sqliteRead(connections[of], options);
       } catch (thrown) {
@@ -132,7 +132,7 @@ function openedEngine(opened: {
     try {
       await saveClock(connections.writer, storeClock);
     } catch (thrown) {
-      if (isDistrusted(thrown)) distrust(connections)(thrown);
+      if (breaksConnection(thrown)) markBroken(connections)(thrown);
       log.warn("the mark of the store's clock could not be written", { file, error: messageOf(thrown) });
     }
   };
@@ -144,10 +144,10 @@ function openedEngine(opened: {
 
     write: (batchId, work) =>
       inTurn(async () => {
-        const connections = await believed();
+        const connections = await healthyConnections();
         const { writer, numbers } = connections;
         storeClock.step();
-        const write = { file, clock: storeClock, numbers, batchId, work, distrust: distrust(connections) };
+        const write = { file, clock: storeClock, numbers, batchId, work, markBroken: markBroken(connections) };
         try {
           return await sqliteTransaction(writer, write);
         } finally {

@@ -4,8 +4,8 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 /** Another try may work: somebody else holds a lock. */
 const BUSY = new Set(['SQLITE_BUSY', 'SQLITE_LOCKED']);
 
-/** The disk, the file or the machine is at fault, and what the connection believes may not be what the disk has. */
-const DISTRUSTED = new Set([
+/** The disk, the file or the machine is at fault: what the connection has in memory may not be what is on the disk. */
+const BREAKS_CONNECTION = new Set([
   'SQLITE_FULL',
   'SQLITE_IOERR',
   'SQLITE_CORRUPT',
@@ -31,8 +31,8 @@ export function sqliteCodeOf(thrown: unknown): string | undefined {
 
 export const isBusy = (thrown: unknown): boolean => BUSY.has(sqliteCodeOf(thrown) ?? '');
 
-/** Whether the connection must be opened anew before anything it says is believed. */
-export const isDistrusted = (thrown: unknown): boolean => DISTRUSTED.has(sqliteCodeOf(thrown) ?? '');
+/** Whether the connection must be opened anew before it is used again. */
+export const breaksConnection = (thrown: unknown): boolean => BREAKS_CONNECTION.has(sqliteCodeOf(thrown) ?? '');
 
 /** The error that the stores' callers get. `doing` goes on after "Cannot". */
 export function sqliteFailure(thrown: unknown, doing: string, file: string): AgentcomError {
@@ -49,7 +49,7 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
       `${what} The file is damaged. Stop the hub, see what is wrong with agentcom doctor --fsck, and restore the newest backup: agentcom restore FILE --force.`,
       options,
     );
-  if (isDistrusted(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
+  if (breaksConnection(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
     return new AgentcomError(
       'AC_STORE_UNAVAILABLE',
       `${what} Look after the disk (space, mount, rights); it is opened anew by itself.`,

@@ -8,7 +8,7 @@ import { oneAtATime } from '../../../core/ports/opening.ts';
 import type { Row, SavedRows, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
-import { commitUnknown, isBusy, isDistrusted, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { breaksConnection, commitUnknown, isBusy, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
 import { isWrite, type StatementName } from '../statements.ts';
@@ -21,8 +21,8 @@ export interface SqliteWrite<T> {
   readonly numbers: EventNumbers;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
-  /** Told when the connection must not be believed any more. */
-  readonly distrust: (why: unknown) => void;
+  /** Called when the connection must not be used any more. */
+  readonly markBroken: (why: unknown) => void;
 }
 
 /**
@@ -35,7 +35,7 @@ export interface SqliteWrite<T> {
  * after would be committed alone.
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
-  const { file, clock, numbers, batchId, distrust } = write;
+  const { file, clock, numbers, batchId, markBroken } = write;
   let state = 'reading' as 'reading' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
   /** Set when the one-statement transaction failed and may have been committed all the same. */
@@ -43,7 +43,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   const inTurn = oneAtATime();
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
-    if (isDistrusted(thrown)) distrust(thrown);
+    if (breaksConnection(thrown)) markBroken(thrown);
     return (failure = sqliteFailure(thrown, doing, file));
   };
   const requireAlive = (name: string): void => {
@@ -86,9 +86,9 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     } catch (thrown) {
       numbers.last = null;
       if (isRepeat(thrown)) return null;
-      if (ids === null || !isDistrusted(thrown)) throw fail(thrown, 'save a batch');
+      if (ids === null || !breaksConnection(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
-      distrust(thrown);
+      markBroken(thrown);
       state = 'ended';
       unknown = commitUnknown(thrown, batchId, file);
       return ids;
@@ -107,7 +107,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     try {
       await writer.change('ROLLBACK');
     } catch (thrown) {
-      distrust(thrown);
+      markBroken(thrown);
     }
   };
 
@@ -133,11 +133,11 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   try {
     await writer.change('COMMIT');
   } catch (thrown) {
-    if (!isDistrusted(thrown)) {
+    if (!breaksConnection(thrown)) {
       await rollBack();
       throw sqliteFailure(thrown, 'commit', file);
     }
-    distrust(thrown);
+    markBroken(thrown);
     throw commitUnknown(thrown, batchId, file);
   }
   return answer;
@@ -158,8 +158,8 @@ export interface SqliteRead<T> {
   readonly asksOnce: boolean;
   /** Called when it has a connection; a read that fails before has asked nothing. */
   readonly begin: () => void;
-  /** Told when the connections must not be believed any more. */
-  readonly distrust: (why: unknown) => void;
+  /** Called when the connections must not be used any more. */
+  readonly markBroken: (why: unknown) => void;
 }
 
 /**
@@ -167,12 +167,12 @@ export interface SqliteRead<T> {
  * transaction, and would go back so to its pool: it is not used again.
  */
 export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): Promise<T> {
-  const { file, clock, readMs, work, asksOnce, begin, distrust } = options;
+  const { file, clock, readMs, work, asksOnce, begin, markBroken } = options;
   let state = 'beginning' as 'beginning' | 'reading' | 'ending';
   let raw: Database | undefined;
   const giveUp = (left: Database | undefined, why: unknown): void => {
     if (left !== undefined) evict(left, why);
-    distrust(why);
+    markBroken(why);
   };
   try {
     raw = await acquire<Database>(readers.pool);
@@ -191,7 +191,7 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
     const ofSqlite = sqliteCodeOf(thrown) !== undefined;
     const isLeftAmid = ofSqlite && (state === 'ending' || (state === 'beginning' && !isBusy(thrown)));
     if (isLeftAmid) giveUp(raw, thrown);
-    else if (isDistrusted(thrown)) distrust(thrown);
+    else if (breaksConnection(thrown)) markBroken(thrown);
     throw isLeftAmid ? leftAmid(thrown, file) : sqliteFailure(thrown, 'read', file);
   } finally {
     if (raw !== undefined) await release(readers.pool, raw);

@@ -35,7 +35,7 @@ export const FALLEN_BACK_MAX = 1_000;
 export const CLAIMED_GENERATION_MAX = 1_000_000;
 
 /**
- * What follows from a held generation that is above the stored one. Either the store fell back in time (a backup was put
+ * What follows from a held generation that is above the stored one. Either the store was rolled back (a backup was put
  * back, a replica took over), or what the agent says is not true. The hub cannot tell, so it believes what does no harm:
  *
  * - `raise`: nobody else has the task. Its generation is raised above what is held, and that is said loudly.

@@ -52,7 +52,7 @@ export interface Task {
   readonly priority: Priority;
   readonly status: Status;
   readonly generation: Generation;
-  /** The next assignment's generation is above this: a sidecar holds it from before the store fell back in time. 0: nothing is known. */
+  /** The next assignment's generation is above this: a sidecar holds it from before the store was rolled back (a backup was restored). 0: nothing is known. */
   readonly generationFloor: Generation;
   readonly requirement: Requirement;
 

@@ -20,7 +20,7 @@ export type ReclaimReason =
   | 'recovering'
   /** Its sidecar restarted again before it accepted it. */
   | 'sidecar_restarted'
-  | 'store_fell_back';
+  | 'store_rolled_back';
 
 /**
  * Takes a live assignment back. An accepted one spends a retry, one that was never accepted does not. With `stop` its
@@ -50,7 +50,7 @@ export function decideReclaim(
 }
 
 /**
- * The store fell back in time: a sidecar holds a generation that it never gave out, so the task's own is raised above it. A
+ * The store was rolled back: a sidecar holds a generation that it never gave out, so the task's own is raised above it. A
  * live assignment is taken back first: nobody could report on it any more.
  */
 export function decideRaise(
@@ -59,9 +59,9 @@ export function decideRaise(
   nowMs: number,
   rules: Rules,
 ): Change {
-  const taken = decideReclaim(task, { reason: 'store_fell_back', stop: true }, nowMs, rules);
+  const taken = decideReclaim(task, { reason: 'store_rolled_back', stop: true }, nowMs, rules);
   const raisedTo = nextGeneration(held.generation);
-  const details = { reason: 'store_fell_back', raised_to: raisedTo };
+  const details = { reason: 'store_rolled_back', raised_to: raisedTo };
   const { kept } = withRefusal(task.kept, held.by.agentId);
   const raised = change(taken.kind === 'changed' ? taken.task : task, { generation: raisedTo, kept }, nowMs, [
     { event: 'report_refused', agentId: held.by.agentId, generation: held.generation, session: held.by.session, details },

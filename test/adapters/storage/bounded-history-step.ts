@@ -39,7 +39,7 @@ export async function boundedHistoryStep(
         anEvent({ ...of, seq: 1, event: 'progress', details: { message: 'kept', log: 'y'.repeat(100_000) } }),
         anEvent({ ...of, seq: 2, event: 'late_result', generation: aGeneration(1), details: { result: LATE, usage: { tokens_used: 7 } } }),
         ...flood,
-        anEvent({ ...of, seq: LAST, event: 'report_refused', details: { reason: 'store_fell_back', raised_to: 9 } }),
+        anEvent({ ...of, seq: LAST, event: 'report_refused', details: { reason: 'store_rolled_back', raised_to: 9 } }),
         anEvent({ taskId: aTaskId(2) }),
         anEvent({ taskId: aTaskId(3) }),
         anEvent({ taskId: aTaskId(2), seq: 2 }),
@@ -68,7 +68,7 @@ export async function boundedHistoryStep(
     result_kept: true,
   });
   t.notOk(events.some(({ details }) => 'result' in (details ?? {})));
-  t.strictSame(events.at(-1)?.details, { reason: 'store_fell_back', raised_to: 9 }, 'one without a result stays as it was');
+  t.strictSame(events.at(-1)?.details, { reason: 'store_rolled_back', raised_to: 9 }, 'one without a result stays as it was');
   t.match(record?.task.kept.results[0], { kind: 'late', generation: 1, agentId: A1, sha256 });
   t.equal(record?.task.kept.results.filter(({ kind }) => kind === 'refused').length, REFUSED_KEPT_MAX, 'within the bounds');
   t.strictSame(record?.task.kept.refused, [{ agentId: A1, told: FLOOD, counted: 0 }]);

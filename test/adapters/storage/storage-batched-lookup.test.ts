@@ -1,29 +1,29 @@
-/** Look-ups that are gathered: few reads for many, and each in a read that began after it. */
+/** Lookups in batches: few reads for many, and each in a read that began after it. */
 import t from 'tap';
-import { gatheredLooks } from '../../../adapters/storage-knex/batched-lookup.ts';
+import { batchedLookup } from '../../../adapters/storage-knex/batched-lookup.ts';
 
-/** Looks that run until the test lets them. */
-function heldLooks(keysMax: number) {
+/** Reads that run until the test answers them. */
+function heldReads(keysMax: number) {
   const reads: {
     readonly keys: readonly string[];
     readonly answer: (rows: Readonly<Record<string, number>>) => void;
     readonly fail: (error: Error) => void;
   }[] = [];
-  const look = gatheredLooks<number>(
+  const lookup = batchedLookup<number>(
     keysMax,
     (keys) =>
       new Promise((resolve, fail) => {
         reads.push({ keys, answer: (rows) => resolve(new Map(Object.entries(rows))), fail });
       }),
   );
-  return { reads, look };
+  return { reads, lookup };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 t.test('what is asked for together is one read, up to a bound, and each gets its own', async (t) => {
-  const { reads, look } = heldLooks(3);
-  const found = Promise.all(['a', 'b', 'a', 'c', 'd'].map(look));
+  const { reads, lookup } = heldReads(3);
+  const found = Promise.all(['a', 'b', 'a', 'c', 'd'].map(lookup));
   await turn();
   t.strictSame(
     reads.map(({ keys }) => keys),
@@ -39,11 +39,11 @@ t.test('what is asked for together is one read, up to a bound, and each gets its
   t.strictSame(await found, [1, undefined, 1, 3, 4]);
 });
 
-t.test('a look-up is never answered by a read that began before it', async (t) => {
-  const { reads, look } = heldLooks(10);
-  const before = look('a');
+t.test('a lookup is never answered by a read that began before it', async (t) => {
+  const { reads, lookup } = heldReads(10);
+  const before = lookup('a');
   await turn();
-  const after = look('a');
+  const after = lookup('a');
   reads[0]?.answer({});
   t.equal(await before, undefined);
   await turn();
@@ -52,9 +52,9 @@ t.test('a look-up is never answered by a read that began before it', async (t) =
 });
 
 t.test('a read that fails fails those in it, and no later one', async (t) => {
-  const { reads, look } = heldLooks(1);
-  const lost = t.rejects(look('a'), { message: 'away' });
-  const kept = look('b');
+  const { reads, lookup } = heldReads(1);
+  const lost = t.rejects(lookup('a'), { message: 'away' });
+  const kept = lookup('b');
   await turn();
   reads[0]?.fail(new Error('away'));
   await lost;

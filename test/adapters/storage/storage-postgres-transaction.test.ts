@@ -74,18 +74,18 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   for (const { fault, code, lost } of faults)
     for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
       const { connection, statements } = failingConnection(failAt, fault);
-      const distrusted: unknown[] = [];
+      const broken: unknown[] = [];
       const answer = postgresTransaction(connection, {
         place: 'x',
         batchId: 'b',
         work,
-        distrust: (why) => distrusted.push(why),
+        markBroken: (why) => broken.push(why),
         ...unheard,
         begun: () => undefined,
       });
       const what = `${JSON.stringify(fault)} at statement ${failAt}`;
       await failsWith(t, answer, lost && failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : code, what);
-      t.equal(distrusted.length > 0, lost, `${what}: ${lost ? 'another connection is made' : 'the connection is still believed'}`);
+      t.equal(broken.length > 0, lost, `${what}: ${lost ? 'another connection is made' : 'the connection is still used'}`);
       t.equal(statements.at(-1) === 'ROLLBACK', failAt < COMMIT, `${what}: ${statements.join(', ')}`);
     }
   const { connection, statements } = failingConnection(0, {});
@@ -94,7 +94,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       place: 'x',
       batchId: 'b',
       work,
-      distrust: () => t.fail('no reason'),
+      markBroken: () => t.fail('no reason'),
       ...unheard,
       begun: () => undefined,
     }),
@@ -115,7 +115,7 @@ t.test('what wrote nothing ends without a COMMIT, which would wait for the disk'
       place: 'x',
       batchId: 'b',
       work,
-      distrust: () => t.fail('no reason'),
+      markBroken: () => t.fail('no reason'),
       ...unheard,
       begun: () => undefined,
     });
@@ -139,7 +139,7 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
         await Promise.all<unknown>(asked);
         return transaction.nowMs;
       },
-      distrust: () => 'told by the failure too',
+      markBroken: () => 'told by the failure too',
       clock: at(5),
       isClockKnown: () => true,
       begun,
@@ -170,7 +170,7 @@ t.test('a work that fails by itself while a statement of its own still waits: th
       asked = failsWith(t, transaction.change('insertTasks', []), 'AC_INTERNAL', 'the statement is refused');
       throw new Error('of its own');
     },
-    distrust: () => t.fail('no reason'),
+    markBroken: () => t.fail('no reason'),
     clock: at(5),
     isClockKnown: () => true,
     begun: () => undefined,

@@ -48,7 +48,7 @@ async function faultyStorage(t: Test) {
 }
 
 t.test('each statement of a transaction failing in turn', async (t) => {
-  const DISTRUSTED = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_CORRUPT', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOTADB'];
+  const BROKEN = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_CORRUPT', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOTADB'];
   const work = async (transaction: Transaction): Promise<string> => {
     await transaction.rows('loadTasks', []);
     await transaction.change('insertTasks', []);
@@ -56,23 +56,23 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   };
   // load, BEGIN, insert, record the batch, COMMIT
   const COMMIT = 5;
-  for (const code of [...DISTRUSTED, 'SQLITE_BUSY', 'SQLITE_CONSTRAINT'])
+  for (const code of [...BROKEN, 'SQLITE_BUSY', 'SQLITE_CONSTRAINT'])
     for (let failAt = 1; failAt <= COMMIT; failAt += 1) {
       const { connection, statements } = failingConnection(failAt, code);
-      const distrusted: unknown[] = [];
+      const broken: unknown[] = [];
       const answer = sqliteTransaction(connection, {
         file: 'x.db',
         clock: storeTime,
         numbers: { last: null },
         batchId: 'b',
         work,
-        distrust: (why) => distrusted.push(why),
+        markBroken: (why) => broken.push(why),
       });
-      const isDisk = DISTRUSTED.includes(code);
+      const isDisk = BROKEN.includes(code);
       const what = `${code} at statement ${failAt}`;
       if (isDisk) await failsWith(t, answer, failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', what);
       else await failsWith(t, answer, code === 'SQLITE_BUSY' ? 'AC_STORE_RETRY' : 'AC_INTERNAL', what);
-      t.equal(distrusted.length > 0, isDisk, `${what}: ${isDisk ? 'opened anew' : 'the connection is still believed'}`);
+      t.equal(broken.length > 0, isDisk, `${what}: ${isDisk ? 'opened anew' : 'the connection is still used'}`);
       const rolledBack = failAt > 2 && !(isDisk && failAt === COMMIT);
       t.equal(statements.at(-1) === 'ROLLBACK', rolledBack, `${what}: ${statements.join(', ')}`);
     }
@@ -84,7 +84,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
       numbers: { last: null },
       batchId: 'b',
       work,
-      distrust: () => t.fail('no reason'),
+      markBroken: () => t.fail('no reason'),
     }),
     'done',
   );
@@ -116,14 +116,14 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
     done = [...done, ids];
     return ids;
   };
-  const transacting = (connection: SqliteConnection, numbers: EventNumbers, distrusted: unknown[] = []) =>
+  const transacting = (connection: SqliteConnection, numbers: EventNumbers, broken: unknown[] = []) =>
     sqliteTransaction(connection, {
       file: 'x.db',
       clock: storeTime,
       numbers,
       batchId: 'b',
       work,
-      distrust: (why) => distrusted.push(why),
+      markBroken: (why) => broken.push(why),
     });
   for (const [code, failAt, expected] of [
     ['SQLITE_IOERR', 1, 'AC_STORE_UNAVAILABLE'],
@@ -134,9 +134,9 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
   ] as const) {
     const { connection, statements } = failingConnection(failAt, code);
     const numbers: EventNumbers = { last: null };
-    const distrusted: unknown[] = [];
-    await failsWith(t, transacting(connection, numbers, distrusted), expected, `${code} at statement ${failAt}`);
-    t.equal(distrusted.length > 0, expected === 'AC_COMMIT_UNKNOWN' || expected === 'AC_STORE_UNAVAILABLE');
+    const broken: unknown[] = [];
+    await failsWith(t, transacting(connection, numbers, broken), expected, `${code} at statement ${failAt}`);
+    t.equal(broken.length > 0, expected === 'AC_COMMIT_UNKNOWN' || expected === 'AC_STORE_UNAVAILABLE');
     t.equal(numbers.last, null, 'the numbers are looked up anew');
     t.notOk(statements.includes('ROLLBACK'), 'there is no transaction to roll back');
     const isDone = expected === 'AC_COMMIT_UNKNOWN';
@@ -170,7 +170,7 @@ t.test('a work that fails by itself while its first statement begins the transac
       void transaction.change('insertTasks', []);
       throw new Error('of its own');
     },
-    distrust: () => t.fail('no reason'),
+    markBroken: () => t.fail('no reason'),
   });
   const failed = t.rejects(ended, { message: 'of its own' });
   await new Promise(setImmediate);
@@ -193,7 +193,7 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
     numbers: { last: null },
     batchId: 'b',
     work,
-    distrust: () => undefined,
+    markBroken: () => undefined,
   });
   await failsWith(t, answer, 'AC_STORE_UNAVAILABLE', 'the transaction fails');
   t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
@@ -201,7 +201,7 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
 
 t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
   const { connection } = failingConnection(3, 'SQLITE_ERROR');
-  const distrusted: unknown[] = [];
+  const broken: unknown[] = [];
   const mistake = new Error('a mistake of the work');
   const answer = sqliteTransaction(connection, {
     file: 'x.db',
@@ -212,10 +212,10 @@ t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
       await transaction.change('saveAgents', []);
       throw mistake;
     },
-    distrust: (why) => distrusted.push(why),
+    markBroken: (why) => broken.push(why),
   });
   t.equal(await answer.catch((thrown: unknown) => thrown), mistake);
-  t.equal(distrusted.length, 1);
+  t.equal(broken.length, 1);
 });
 
 t.test('R15: a storage that cannot be opened anew for a while is opened anew when the disk is well', async (t) => {

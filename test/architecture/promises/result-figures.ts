@@ -16,7 +16,8 @@ export const FIGURES: readonly Figure[] = [
   },
   {
     name: 'chaos-pg',
-    wanted: '3 hubs on one Postgres, 5,000 tasks, 30 restarts of it, 60 kills of hubs, 20 % of notifications lost, clocks ±10 min: the same zeros',
+    wanted:
+      '3 hubs on one Postgres, 5,000 tasks, 30 restarts of it, 60 kills of hubs, 20 % of notifications lost, clocks ±10 min: the same zeros',
     script: 'chaos:pg',
   },
   { name: 'locks-pg', wanted: 'every pair of commands of two hubs on one Postgres, 10,000 interleavings: no deadlock', script: 'locks:pg' },

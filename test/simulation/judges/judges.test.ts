@@ -102,7 +102,7 @@ t.test('J9: an assignment is taken by nobody but its agent, and nobody raises a 
   t.strictSame(verdicts(), [], 'what nobody has');
   judge.committed([raise(5_000)]);
   t.strictSame(verdicts(), ['J9'], 'a raise by much');
-  judge.committed([event({ event: 'lost', agentId: ME, details: { reason: 'store_fell_back' } }), raise(20)]);
+  judge.committed([event({ event: 'lost', agentId: ME, details: { reason: 'store_rolled_back' } }), raise(20)]);
   t.strictSame(verdicts(), ['J9'], 'a raise of what another has');
   clock.advance(10 * MINUTE_MS);
   judge.committed([event({ ...ASSIGNED, generation: aGeneration(3) })]);

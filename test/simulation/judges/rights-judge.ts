@@ -77,7 +77,7 @@ export class RightsJudge {
     const now = typeof raisedTo === 'number' ? raisedTo : (generation ?? 0);
     if (event !== 'report_refused' || typeof raisedTo === 'number')
       this.#generations.set(taskId, Math.max(now, this.#generations.get(taskId) ?? 0));
-    if (details?.['reason'] !== 'store_fell_back' || (event !== 'lost' && event !== 'reclaimed')) return;
+    if (details?.['reason'] !== 'store_rolled_back' || (event !== 'lost' && event !== 'reclaimed')) return;
     const speaker = events.find((one) => one.taskId === taskId && one.details?.['raised_to'] !== undefined)?.agentId;
     if (speaker !== agentId) violated('J9', `${taskId}.g${generation} was taken from ${agentId} by what ${speaker} said`);
   }

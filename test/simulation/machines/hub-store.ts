@@ -129,19 +129,22 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
       seen = new Set([...found, ...free().filter((task) => before.has(task))].map(({ id }) => id));
       return found;
     },
-    cluster: cluster === null ? null : {
-      ...cluster,
-      async tryTakeDuty(duty) {
-        const isMine = await cluster.tryTakeDuty(duty);
-        if (!isMine) trace.rare('duty had by another hub');
-        return isMine;
-      },
-      async expireHubs() {
-        const hubs = await cluster.expireHubs();
-        if (hubs.expired.length > 0) trace.rare('hub lease expired');
-        return hubs;
-      },
-    },
+    cluster:
+      cluster === null
+        ? null
+        : {
+            ...cluster,
+            async tryTakeDuty(duty) {
+              const isMine = await cluster.tryTakeDuty(duty);
+              if (!isMine) trace.rare('duty had by another hub');
+              return isMine;
+            },
+            async expireHubs() {
+              const hubs = await cluster.expireHubs();
+              if (hubs.expired.length > 0) trace.rare('hub lease expired');
+              return hubs;
+            },
+          },
     save(changes, isLast) {
       const own = new Set([...changes.inserted, ...changes.updated].map(({ task }) => task.id));
       const claims = seen;

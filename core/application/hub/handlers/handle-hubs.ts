@@ -127,8 +127,7 @@ export function handleMail(batch: Batch, command: MailCommand, { living }: HubsL
   }
   const agent = batch.seenAgent(to);
   const isElsewhere = agent?.connected === true && agent.hubId !== null && agent.hubId !== context.hubId;
-  if (!isElsewhere || batch.unit.cluster === null)
-    return { kind: 'agent_not_connected' };
+  if (!isElsewhere || batch.unit.cluster === null) return { kind: 'agent_not_connected' };
   batch.mail.push({ id, hubId: agent.hubId, to, from, frame });
   return { kind: 'sent' };
 }

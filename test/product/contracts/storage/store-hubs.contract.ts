@@ -204,7 +204,11 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
       t.ok(burst.some(({ events }) => events) && burst.some(({ work }) => work), 'nothing is left out of what is said at once');
       t.strictSame(new Set(burst.flatMap(({ agents }) => agents ?? [])).size, 50);
       other.notifier.notify({ events: true, work: true, agents: [a('the last')] });
-      t.strictSame(await heard[0].next(), { events: true, work: true, agents: [a('the last')] }, 'the first word it hears: none of its own');
+      t.strictSame(
+        await heard[0].next(),
+        { events: true, work: true, agents: [a('the last')] },
+        'the first word it hears: none of its own',
+      );
       t.teardown(other.notifier.listen(() => undefined));
       heard[1].end();
       one.notifier.notify(ANY_CHANGE);

@@ -95,7 +95,8 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
     });
 
     t.test('R12: of tasks of every kind it finds those that are claimable, in the order in which they are given out', (t) =>
-      findsWhatIsClaimable(t, subject));
+      findsWhatIsClaimable(t, subject),
+    );
 
     t.test('a thousand gpu tasks do not hide a plain one', async (t) => {
       const storage = await openedIn(t, subject);

@@ -1,14 +1,14 @@
-/** The sockets to a server, together: what waits for one that says nothing is ended by cutting them all. */
+/** The sockets of a store to its server, together: a server that does not answer any more is given up by cutting all of them. */
 import { Socket } from 'node:net';
 
-export interface PostgresLine {
-  /** A socket of it, as the pg package wants them. Of one that was cut none is ever connected. */
+export interface ServerSockets {
+  /** A new socket, as the pg package wants them: it connects it itself. After `cut` it never does. */
   socket(): Socket;
   /** Ends every connection at once, also those in the making and those to come. */
   cut(): void;
 }
 
-export function postgresLine(): PostgresLine {
+export function serverSockets(): ServerSockets {
   const sockets = new Set<Socket>();
   let isCut = false;
   return {
@@ -16,7 +16,7 @@ export function postgresLine(): PostgresLine {
       const socket = new Socket();
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
-      // Whoever asked for it connects it first, and hears of its end.
+      // After whoever asked for it has its listeners on it, so that its end is heard.
       if (isCut) setImmediate(() => socket.destroy());
       return socket;
     },
