@@ -51,7 +51,7 @@ t.test('the compiler refuses the machine in core', async (t) => {
       `${name}: ${said.join(' | ') || 'compiled'}`,
     );
   }
-  t.strictSame(complaints("import { refuse } from './refusal.ts';\nexport const refused = refuse('unknown_task', null);"), []);
+  t.strictSame(complaints("import { refuse } from './task/refusal.ts';\nexport const refused = refuse('unknown_task', null);"), []);
 });
 
 /** The rules that the linter sees broken in `source`, were it the file at `place`. */
