@@ -19,7 +19,7 @@ export function storeClockIn(row: Row | undefined, { source, log, place }: { sou
   const markMs = number('clock_mark');
   const saved: StoredClock | null =
     markMs === null ? null : { markMs, offsetMs: number('clock_offset') ?? 0, removalsFromMs: number('removals_from') ?? 0 };
-  return new StoreClock({ source, saved, newestMs: number('newest_at'), told: (news) => logNews(news, log, place) });
+  return new StoreClock({ source, saved, newestMs: number('newest_at'), notify: (news) => logNews(news, log, place) });
 }
 
 function logNews(news: ClockNews, log: Log, place: string): void {

@@ -1,8 +1,8 @@
-/** How often what was refused, since the hub started: the log says each kind once in a while, the counts say how many. */
+/** Refusals by reason since the hub started: the log names each kind now and then, the counts are complete. */
 export interface RefusalCounts {
-  /** Counts one refusal. `reason` is one of a few words of ours, never text of a peer. */
+  /** Counts one refusal. `reason` is one of a few fixed texts, never text of a peer. */
   add(reason: string): void;
-  /** Every reason that there was, with how often. */
+  /** The count of each reason. */
   all(): Readonly<Record<string, number>>;
 }
 

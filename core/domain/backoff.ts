@@ -1,4 +1,4 @@
-/** Waits that double. */
+/** Exponential backoff. */
 export interface BackoffTimes {
   readonly firstMs: number;
   readonly maxMs: number;

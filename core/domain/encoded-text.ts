@@ -1,4 +1,4 @@
-/** How long text is on the wire, and text cut so that it fits. Core has no TextEncoder, so the bytes are counted here. */
+/** The size of text on the wire, and text cut to a size. Core has no TextEncoder, so bytes are counted here. */
 
 /** The bytes of `text` in UTF-8; a lone surrogate counts as the three of U+FFFD. */
 export function utf8Bytes(text: string): number {
@@ -15,7 +15,7 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
-/** Whether `text` has more than so many bytes in UTF-8; they are counted only where its length does not tell. */
+/** Whether `text` has more than `bytesMax` bytes in UTF-8; they are counted only if its length does not decide it. */
 export const isLongerThan = (text: string, bytesMax: number): boolean =>
   text.length > bytesMax || (text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax);
 
@@ -34,7 +34,7 @@ export function cutEncoded(text: string, bytesMax: number): string {
   return text;
 }
 
-/** The longest end of `text` whose JSON has at most `bytesMax` bytes: of a log the end tells most. */
+/** The longest end of `text` whose JSON has at most `bytesMax` bytes: the end of a log is the most useful part. */
 export function cutEncodedStart(text: string, bytesMax: number): string {
   const reversed = [...text].reverse();
   let bytes = 2;
@@ -47,7 +47,7 @@ export function cutEncodedStart(text: string, bytesMax: number): string {
   return reversed.slice(0, kept).reverse().join('');
 }
 
-/** `text` without what no store takes: U+0000 and lone surrogates become U+FFFD. */
+/** `text` without characters that a store may refuse: U+0000 and lone surrogates become U+FFFD. */
 export const wellFormed = (text: string): string => text.replace(/[\u0000\p{Surrogate}]/gu, '\uFFFD');
 
 /** The same for every text inside a JSON value, names of fields included. */

@@ -1,15 +1,14 @@
 /**
- * The names of things. Each id is a branded string or number, so that a task's id is never handed where an agent's is
- * wanted. Ids that come from outside pass through the `is…` checks here and nowhere else; file paths are built only
- * from ids that did.
+ * Ids. Each is a branded string or number, so that a task id cannot be passed where an agent id is expected. Ids from outside
+ * pass the `is…` checks here and nowhere else; file paths are built only from checked ids.
  */
 
 declare const brand: unique symbol;
 
-/** Names a task for ever: `task-` and 16 to 64 hexadecimal digits; ours are time-ordered. */
+/** Identifies a task: `task-` and 16 to 64 hexadecimal digits; ours are time-ordered. */
 export type TaskId = string & { readonly [brand]: 'TaskId' };
 
-/** Names an agent, chosen by its operator: lower case letters, digits, `.`, `_`, `-`, at most 64 characters. */
+/** Identifies an agent; chosen by its operator: lower case letters, digits, `.`, `_`, `-`, at most 64 characters. */
 export type AgentId = string & { readonly [brand]: 'AgentId' };
 
 /** The fencing token of an assignment: a count that only grows; 0 before the first assignment. */
@@ -30,13 +29,13 @@ export const isGeneration = (value: unknown): value is Generation =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= GENERATION_MAX;
 
 /**
- * The highest generation that anybody may name. Each assignment and each taking back is one: a task that does both a thousand
- * times a second is there in 15 years, and one more can still be added and stored exactly.
+ * The highest generation in any frame. Each assignment and each reclaim takes one: at a thousand of both a second a task would
+ * reach it in 15 years, and one more can still be added and stored exactly.
  */
 export const GENERATION_MAX = 1_000_000_000_000;
 
 /** The generation before any assignment. */
 export const GENERATION_ZERO = 0 as Generation;
 
-/** The next generation; assigning takes one, taking back takes one. */
+/** The next generation; each assignment and each reclaim takes one. */
 export const nextGeneration = (generation: Generation): Generation => (generation + 1) as Generation;

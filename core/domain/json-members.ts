@@ -1,23 +1,23 @@
-/** How many values JSON text may hold, and how to know that it holds more before it is parsed. */
+/** How many values JSON text may contain, and a check before it is parsed. */
 
 /** Elements of arrays and members of objects together, in one frame or body: about 10 bytes each in a frame of 1 MiB. */
 export const JSON_VALUES_MAX = 100_000;
-/** A member of an object counts as so many: its name takes longer to parse than any element of an array. */
+/** A member of an object counts as this many: its name takes longer to parse than an array element. */
 export const VALUES_PER_MEMBER = 5;
-/** Members of objects that no value within the bounds can have more of. */
+/** The most members that a value within the bounds can have. */
 const MEMBERS_MAX = JSON_VALUES_MAX / VALUES_PER_MEMBER;
-/** Text of this length can have more: a name, a colon, a value and a comma. Characters. */
+/** Shorter text cannot have more: each needs a name, a colon, a value and a comma. Characters. */
 const MEMBERS_TEXT_MIN = MEMBERS_MAX * 5;
 
 /**
- * Whether JSON text has more members than a value within the bounds can have. To parse an object of many names takes far longer
- * than to count them. Of text that is no JSON the answer means nothing.
+ * Whether JSON text has more members than a value within the bounds can have. Parsing an object with many names takes far longer
+ * than counting them. Meaningless for text that is not JSON.
  */
 export function hasTooManyMembers(text: string): boolean {
   return text.length >= MEMBERS_TEXT_MIN && hasMoreOf(':', text, MEMBERS_MAX);
 }
 
-/** Whether more than `most` such characters stand in JSON text outside of its strings. */
+/** Whether JSON text has more than `most` of this character outside of strings. */
 export function hasMoreOf(character: ':' | ',', text: string, most: number): boolean {
   // Few texts have so many of them even with those in strings, and a search is many times faster than looking at each character.
   if (!occursMoreOften(character, text, most)) return false;

@@ -1,23 +1,23 @@
-/** A bound on how often: a bucket that refills at a steady rate and is emptied by what is counted. Pure. */
+/** A token bucket: it refills at a steady rate, and each counted event takes from it. Pure. */
 export interface BucketRule {
-  /** What a full bucket holds. */
+  /** The capacity of the bucket. */
   readonly burst: number;
   readonly perSecond: number;
 }
 
 export interface Bucket {
   readonly left: number;
-  /** When `left` was true, by the monotonic clock. */
+  /** When `left` was computed, by the monotonic clock. */
   readonly atMs: number;
 }
 
 export const fullBucket = (rule: BucketRule, nowMs: number): Bucket => ({ left: rule.burst, atMs: nowMs });
 
-/** What a bucket has that had `left` so many milliseconds ago. */
+/** The content of a bucket that had `left` this long ago. */
 export const refilled = (left: number, elapsedMs: number, rule: BucketRule): number =>
   Math.min(rule.burst, left + (Math.max(0, elapsedMs) / 1_000) * rule.perSecond);
 
-/** Takes one, or says how long until there is one. */
+/** Takes one, or returns how long until there is one. */
 export function takeOne(
   bucket: Bucket,
   rule: BucketRule,
@@ -28,7 +28,7 @@ export function takeOne(
   return { taken: false, bucket: now, waitMs: Math.ceil(((1 - now.left) / rule.perSecond) * 1_000) };
 }
 
-/** Takes so much, also of what is not there yet: it is owed. `waitMs`: how long until nothing is owed and there is some. */
+/** Takes `much`, into debt if need be. `waitMs`: how long until the bucket is above zero. */
 export function spend(bucket: Bucket, rule: BucketRule, nowMs: number, much: number): { readonly bucket: Bucket; readonly waitMs: number } {
   const left = refilled(bucket.left, nowMs - bucket.atMs, rule) - much;
   return { bucket: { left, atMs: nowMs }, waitMs: left > 0 ? 0 : Math.floor((-left / rule.perSecond) * 1_000) + 1 };

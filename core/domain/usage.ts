@@ -1,47 +1,47 @@
 /**
- * What agents used: tokens and money, by attempt and by model. Every word of an attempt is its total until then, so a word
- * that is repeated, lost or late never counts twice; what a task used is the sum over its attempts.
+ * Usage: tokens and cost, by attempt and by model. Each report of an attempt is its total so far, so a repeated, lost or late
+ * report never counts twice; the usage of a task is the sum over its attempts.
  */
 import type { AgentId, Generation } from './ids.ts';
 
-/** Of one model. Tokens are counts; null: nobody said. */
+/** Usage of one model. Null: not reported. */
 export interface ModelUsage {
-  /** As the program names it, at most `MODEL_CHARACTERS_MAX`. */
+  /** The program's name of the model, at most `MODEL_CHARACTERS_MAX`. */
   readonly model: string;
-  /** Those from a cache included. */
+  /** Including those from a cache. */
   readonly inputTokens: number | null;
   readonly cachedInputTokens: number | null;
   readonly outputTokens: number | null;
-  /** US dollars, as the program says; often a list price. */
+  /** US dollars, as reported by the program; often a list price. */
   readonly costUsd: number | null;
 }
 
-/** Null, or without `models`: nobody said. */
+/** Null, or without `models`: not reported. */
 export interface Usage {
-  /** Input, cached or not, and output together. */
+  /** Input (cached or not) and output together. */
   readonly tokensUsed: number | null;
   readonly costUsd: number | null;
   readonly models?: readonly ModelUsage[] | undefined;
 }
 
-/** One attempt, named by its generation. */
+/** Usage of one attempt, identified by its generation. */
 export interface AttemptUsage extends Usage {
   readonly generation: Generation;
   readonly agentId: AgentId;
 }
 
 export interface TaskUsage {
-  /** The newest attempts that said what they used, oldest first, at most `ATTEMPTS_KEPT`. */
+  /** The newest attempts that reported usage, oldest first, at most `ATTEMPTS_KEPT`. */
   readonly attempts: readonly AttemptUsage[];
-  /** All attempts before them together. */
+  /** All earlier attempts together. */
   readonly earlier: Usage;
-  /** The newest attempts that had begun, are over and said nothing of what they used, at most `ATTEMPTS_KEPT`. Left out: none. */
+  /** The newest attempts that began and ended without a usage report, at most `ATTEMPTS_KEPT`. Left out: none. */
   readonly untold?: readonly Generation[] | undefined;
 }
 
-/** Attempts that are kept one by one. */
+/** Attempts that are kept separately. */
 export const ATTEMPTS_KEPT = 16;
-/** Models of one attempt that are kept one by one. */
+/** Models of one attempt that are kept separately. */
 export const MODELS_MAX = 16;
 export const MODEL_CHARACTERS_MAX = 128;
 
@@ -52,55 +52,55 @@ export const isNoUsage = ({ tokensUsed, costUsd, models = [] }: Usage): boolean 
   tokensUsed === null && costUsd === null && models.length === 0;
 
 /**
- * One after the other: of two runs of one attempt, or two attempts of one task. Where one used tokens and nobody said what they cost, as of
- * a run that was killed, nobody knows the cost of both: the rest of it would look as if it were all.
+ * The sum of two runs of one attempt, or two attempts of one task. If one used tokens without a reported cost, as a run that was
+ * killed, the cost of the sum is unknown too: a part of it would look like the whole.
  */
 export const sumOf = (a: Usage, b: Usage): Usage => combined(a, b, { count: plus, cost: plusPriced });
 
-/** The same once more, later: it only grows, so that a word which comes late, or from one who forgot, takes nothing away. */
-export const grown = (known: Usage, said: Usage): Usage =>
-  combined(known, said, { count: larger, cost: (a, b) => larger(a.costUsd, b.costUsd) });
+/** A later report of the same attempt: counts only grow, so that a late report, or one of a restarted sidecar, takes nothing away. */
+export const maxUsage = (known: Usage, reported: Usage): Usage =>
+  combined(known, reported, { count: larger, cost: (a, b) => larger(a.costUsd, b.costUsd) });
 
-/** With what this attempt says that it used until now. A word of one that is not kept by itself any more is in `earlier`, and dropped. */
-export function withAttempt(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, said: Usage): TaskUsage {
-  const now = isNoUsage(said) ? usage : withWord(usage, of, said);
+/** Adds the reported total of an attempt. A report of one that is already summed up in `earlier` is dropped. */
+export function withAttempt(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, reported: Usage): TaskUsage {
+  const now = isNoUsage(reported) ? usage : withReport(usage, of, reported);
   if (now === usage) return usage;
   const untold = (usage.untold ?? []).filter((generation) => generation !== of.generation);
   return untold.length === 0 ? now : { ...now, untold };
 }
 
-/** An attempt that had begun is over. Late words of it may still come. */
+/** An attempt that had begun has ended. Late reports of it may still arrive. */
 export function withEnded(usage: TaskUsage, generation: Generation): TaskUsage {
   const isKnown = usage.attempts.some((attempt) => attempt.generation === generation) || usage.untold?.includes(generation) === true;
   return isKnown ? usage : { ...usage, untold: [...(usage.untold ?? []), generation].slice(-ATTEMPTS_KEPT) };
 }
 
-/** Some attempts said what they used, and another one had begun and did not: the sums are of a part. */
+/** Whether the sums are partial: some attempts reported usage, and another one began and did not. */
 export const isIncomplete = (usage: TaskUsage): boolean => (usage.untold ?? []).length > 0 && !isNoUsage(totalOf(usage));
 
-function withWord(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, said: Usage): TaskUsage {
+function withReport(usage: TaskUsage, of: Pick<AttemptUsage, 'generation' | 'agentId'>, reported: Usage): TaskUsage {
   const { attempts, earlier } = usage;
   const known = attempts.find(({ generation }) => generation === of.generation);
   if (known !== undefined) {
-    const now = { ...known, ...grown(known, said) };
+    const now = { ...known, ...maxUsage(known, reported) };
     return { attempts: attempts.map((attempt) => (attempt === known ? now : attempt)), earlier };
   }
   const isFull = attempts.length >= ATTEMPTS_KEPT;
   if (isFull && of.generation < (attempts[0]?.generation ?? 0)) return usage;
-  const attempt: AttemptUsage = { generation: of.generation, agentId: of.agentId, ...grown(NO_USAGE, said) };
+  const attempt: AttemptUsage = { generation: of.generation, agentId: of.agentId, ...maxUsage(NO_USAGE, reported) };
   const [oldest, ...newer] = [...attempts, attempt].sort((a, b) => a.generation - b.generation);
   if (!isFull || oldest === undefined) return { attempts: [...(oldest === undefined ? [] : [oldest]), ...newer], earlier };
   return { attempts: newer, earlier: sumOf(earlier, oldest) };
 }
 
-/** What the task used, over all of its attempts. */
+/** The usage of a task over all of its attempts. */
 export const totalOf = ({ attempts, earlier }: TaskUsage): Usage => attempts.reduce<Usage>(sumOf, earlier);
 
-/** What one attempt is known to have used. */
+/** The reported usage of one attempt. */
 export const usageOfAttempt = ({ attempts }: TaskUsage, generation: Generation): Usage =>
   attempts.find((attempt) => attempt.generation === generation) ?? NO_USAGE;
 
-/** As histories, frames and answers have it: only what was said. */
+/** As in events, frames and HTTP answers: only what was reported. */
 export function usageFields({ tokensUsed, costUsd, models = [] }: Usage): UsageFields {
   return {
     ...(tokensUsed === null ? {} : { tokens_used: tokensUsed }),
@@ -147,17 +147,17 @@ function combined(a: Usage, b: Usage, how: Combining): Usage {
   };
 }
 
-/** Models beyond the bound are left out; the sums above know them all the same. */
+/** Models beyond the bound are left out; the totals include them. */
 function combinedModels(a: readonly ModelUsage[], b: readonly ModelUsage[], { count, cost }: Combining): readonly ModelUsage[] {
   const models = new Map(a.map((usage) => [usage.model, usage]));
-  for (const said of b) {
-    const known = models.get(said.model) ?? { ...NO_MODEL_USAGE, model: said.model };
-    models.set(said.model, {
-      model: said.model,
-      inputTokens: count(known.inputTokens, said.inputTokens),
-      cachedInputTokens: count(known.cachedInputTokens, said.cachedInputTokens),
-      outputTokens: count(known.outputTokens, said.outputTokens),
-      costUsd: cost(pricedModel(known), pricedModel(said)),
+  for (const reported of b) {
+    const known = models.get(reported.model) ?? { ...NO_MODEL_USAGE, model: reported.model };
+    models.set(reported.model, {
+      model: reported.model,
+      inputTokens: count(known.inputTokens, reported.inputTokens),
+      cachedInputTokens: count(known.cachedInputTokens, reported.cachedInputTokens),
+      outputTokens: count(known.outputTokens, reported.outputTokens),
+      costUsd: cost(pricedModel(known), pricedModel(reported)),
     });
   }
   return [...models.values()].slice(0, MODELS_MAX);
@@ -165,15 +165,15 @@ function combinedModels(a: readonly ModelUsage[], b: readonly ModelUsage[], { co
 
 const NO_MODEL_USAGE = { inputTokens: null, cachedInputTokens: null, outputTokens: null, costUsd: null };
 
-/** Digits of a sum of money that mean something; the rest is the noise of adding fractions. */
+/** Significant digits of a sum of money; the rest is noise of floating-point addition. */
 const SUM_DIGITS = 12;
 
 const plus: Combine = (a, b) => (a === null ? b : b === null ? a : Number.isSafeInteger(a + b) ? a + b : rounded(a + b));
 
-/** Counts stop at the largest number that is exact. */
+/** Counts stop at the largest exact integer. */
 const rounded = (sum: number): number => (sum > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(sum.toPrecision(SUM_DIGITS)));
 
-/** What has a price, if its tokens have one. */
+/** Tokens with their cost. */
 type Priced = Pick<Usage, 'tokensUsed' | 'costUsd'>;
 
 const pricedModel = ({ inputTokens, outputTokens, costUsd }: Omit<ModelUsage, 'model'>): Priced => ({

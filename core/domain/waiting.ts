@@ -1,6 +1,6 @@
 /**
- * Why a task is not running: one sentence that is true at this moment, for the operator who asks. Pure: the task, what
- * it depends on and the agents in, the reason out. Nothing decides by it.
+ * Explains why a task is not running, in one sentence for operators. Pure: the task, its dependencies and the agents in, the
+ * reason out. Nothing is decided by it.
  */
 import { isBusy, pauseOf, type Agent } from './agent/agent.ts';
 import { roomOf } from './agent/breaker.ts';
@@ -8,12 +8,12 @@ import type { AgentId, TaskId } from './ids.ts';
 import { canRun } from './task/scheduling.ts';
 import type { Status, Task } from './task/task.ts';
 
-/** Why one agent takes nothing now. */
-export type Hindrance = 'offline' | 'draining' | 'paused' | 'busy';
+/** Why an agent gets no tasks now. */
+export type Blocker = 'offline' | 'draining' | 'paused' | 'busy';
 
 /**
- * `agent_…`: all agents that could run it share this hindrance; `agents_unavailable`: they have different ones.
- * `about_to_be_assigned`: nothing is in its way. `agent_away`: it is assigned, and its agent is not connected.
+ * `agent_…`: all agents that could run it have this blocker; `agents_unavailable`: they have different ones.
+ * `about_to_be_assigned`: nothing blocks it. `agent_away`: it is assigned, and its agent is not connected.
  */
 export type WaitingReason =
   | 'scheduled'
@@ -23,51 +23,51 @@ export type WaitingReason =
   | 'parked'
   | 'capabilities'
   | 'agent_unknown'
-  | `agent_${Hindrance}`
+  | `agent_${Blocker}`
   | 'agents_unavailable'
   | 'agent_away'
   | 'about_to_be_assigned';
 
-/** Why an agent has no token that opens anything: all are revoked, or what is left is expired. */
+/** Why an agent has no valid token: all are revoked, or those that are not have expired. */
 export type LockedOut = 'revoked' | 'expired';
 
-/** An agent and what it has in its hands: live assignments and stops that it has not confirmed. */
+/** An agent with its load: live assignments and unconfirmed stops. */
 export interface AgentLoad {
   readonly agent: Agent;
   readonly liveCount: number;
   readonly stopCount: number;
-  /** Set when it has no token to connect with; only asked about agents that are offline. */
+  /** Set if it has no valid token; only looked up for offline agents. */
   readonly lockedOut?: LockedOut | undefined;
 }
 
-export interface HinderedAgent {
+export interface BlockedAgent {
   readonly agentId: AgentId;
-  readonly hindrance: Hindrance;
+  readonly blocker: Blocker;
   readonly message: string;
 }
 
 export interface WaitingFor {
   readonly reason: WaitingReason;
   readonly message: string;
-  /** When the wait is over by itself, where that is known. */
+  /** When the wait ends by itself, if known. */
   readonly untilMs?: number | undefined;
-  /** The dependencies that are in the way. */
+  /** The dependencies that block it. */
   readonly tasks?: readonly TaskId[] | undefined;
-  /** The capabilities that are missing. */
+  /** The missing capabilities. */
   readonly capabilities?: readonly string[] | undefined;
-  /** Agents that could run it, with what hinders each: the most hopeful first, at most `AGENTS_NAMED_MAX`. */
-  readonly agents?: readonly HinderedAgent[] | undefined;
+  /** Agents that could run it, with the blocker of each, in `BLOCKER_ORDER`, at most `AGENTS_NAMED_MAX`. */
+  readonly agents?: readonly BlockedAgent[] | undefined;
 }
 
-/** Agents and dependencies that an explanation names one by one; it counts the rest. */
+/** Agents and dependencies that an explanation lists; it counts the rest. */
 export const AGENTS_NAMED_MAX = 10;
 
-/** Most hopeful first: a busy agent will be free by itself, an absent one perhaps never. */
-const HOPE: readonly Hindrance[] = ['busy', 'paused', 'draining', 'offline'];
+/** Soonest to clear first: a busy agent becomes free by itself, an offline one perhaps never. */
+const BLOCKER_ORDER: readonly Blocker[] = ['busy', 'paused', 'draining', 'offline'];
 
 /**
- * Null for a task that waits for nothing: it is assigned to an agent that is connected, or has ended. `dependencies` are the tasks that `task` names
- * (those not given count as unfinished); `agents` are all that are known, or at least the one that it is assigned to.
+ * Null for a task that waits for nothing: it is assigned to a connected agent, or has ended. `dependencies` are the tasks in `dependsOn`
+ * (missing ones count as unfinished); `agents` are all known agents, or at least the one that it is assigned to.
  */
 export function explainWaiting(
   task: Task,
@@ -91,7 +91,7 @@ export function explainWaiting(
   }
 }
 
-/** Its agent is not here: the work may go on there, and nobody hears of it. */
+/** Its agent is not connected: the run may continue there unseen. */
 function awayFrom(task: Task, agents: readonly AgentLoad[], nowMs: number): WaitingFor | null {
   const load = agents.find(({ agent }) => agent.id === task.assignedTo);
   if (load === undefined || load.agent.connected) return null;
@@ -103,13 +103,13 @@ function awayFrom(task: Task, agents: readonly AgentLoad[], nowMs: number): Wait
     untilMs === undefined
       ? 'it keeps the task'
       : untilMs > nowMs
-        ? `unless it is heard of the task again, it is taken back in ${durationText(untilMs - nowMs)}`
-        : 'its time is over, and the task is taken back by a sweep, or when the quiet time after a disturbance of the hub ends';
+        ? `unless it reconnects, the task is reclaimed in ${durationText(untilMs - nowMs)}`
+        : 'its time is over, and the task is reclaimed by the next sweep, or when the quiet period after a disturbance of the hub ends';
   return {
     reason: 'agent_away',
     message: `Its agent ${id} ${away}: ${until}.`,
     untilMs,
-    agents: [{ agentId: id, hindrance: 'offline', message: away }],
+    agents: [{ agentId: id, blocker: 'offline', message: away }],
   };
 }
 
@@ -142,7 +142,7 @@ function queuedFor(task: Task, agents: readonly AgentLoad[], nowMs: number): Wai
     return { reason: 'parked', message };
   }
   if (task.eligibleAtMs !== null && task.eligibleAtMs > nowMs) {
-    const message = `It is given out again in ${durationText(task.eligibleAtMs - nowMs)}, after a backoff.`;
+    const message = `It is retried in ${durationText(task.eligibleAtMs - nowMs)}, after a backoff.`;
     return { reason: 'backoff', message, untilMs: task.eligibleAtMs };
   }
   const { assignTo, capabilities } = task.requirement;
@@ -154,37 +154,37 @@ function queuedFor(task: Task, agents: readonly AgentLoad[], nowMs: number): Wai
   }
   const able = allowed.filter((load) => canRun(task.requirement, load.agent));
   if (able.length === 0) return lackingCapabilities(capabilities, allowed, assignTo);
-  return hinderedBy(able, assignTo, nowMs);
+  return blockedByAgents(able, assignTo, nowMs);
 }
 
 function lackingCapabilities(needed: readonly string[], allowed: readonly AgentLoad[], assignTo: AgentId | null): WaitingFor {
-  const unheard = needed.filter((capability) => !allowed.some((load) => load.agent.capabilities.includes(capability)));
-  const lacking = unheard.length > 0 ? unheard : needed;
+  const unknown = needed.filter((capability) => !allowed.some((load) => load.agent.capabilities.includes(capability)));
+  const lacking = unknown.length > 0 ? unknown : needed;
   const words = listText(lacking.map((capability) => JSON.stringify(capability)));
   if (assignTo !== null) {
     return { reason: 'capabilities', message: `It is for agent ${assignTo} alone, which lacks ${words}.`, capabilities: lacking };
   }
-  const message = unheard.length > 0 ? `No agent has ${words}.` : `Each is had by some agent, but no single agent has all of ${words}.`;
+  const message = unknown.length > 0 ? `No agent has ${words}.` : `No single agent has all of ${words}.`;
   return { reason: 'capabilities', message, capabilities: lacking };
 }
 
-function hinderedBy(able: readonly AgentLoad[], assignTo: AgentId | null, nowMs: number): WaitingFor {
-  const hindered: { readonly agent: HinderedAgent; readonly untilMs: number | null }[] = [];
+function blockedByAgents(able: readonly AgentLoad[], assignTo: AgentId | null, nowMs: number): WaitingFor {
+  const blocked: { readonly agent: BlockedAgent; readonly untilMs: number | null }[] = [];
   for (const load of able) {
-    const hindrance = hindranceOf(load, nowMs);
-    if (hindrance === null) {
+    const blocker = blockerOf(load, nowMs);
+    if (blocker === null) {
       return {
         reason: 'about_to_be_assigned',
         message: `Agent ${load.agent.id} can run it and has a free slot: it is about to be assigned.`,
       };
     }
-    hindered.push(hindrance);
+    blocked.push(blocker);
   }
-  hindered.sort((a, b) => HOPE.indexOf(a.agent.hindrance) - HOPE.indexOf(b.agent.hindrance));
-  const agents = hindered.map((each) => each.agent);
-  const kinds = new Set(agents.map((agent) => agent.hindrance));
+  blocked.sort((a, b) => BLOCKER_ORDER.indexOf(a.agent.blocker) - BLOCKER_ORDER.indexOf(b.agent.blocker));
+  const agents = blocked.map((each) => each.agent);
+  const kinds = new Set(agents.map((agent) => agent.blocker));
   const [only] = kinds;
-  const ends = hindered.flatMap((each) => (each.untilMs === null ? [] : [each.untilMs]));
+  const ends = blocked.flatMap((each) => (each.untilMs === null ? [] : [each.untilMs]));
   const clauses = listText(agents.map((agent) => `${agent.agentId} ${agent.message}`));
   const who =
     assignTo !== null
@@ -200,11 +200,11 @@ function hinderedBy(able: readonly AgentLoad[], assignTo: AgentId | null, nowMs:
   };
 }
 
-/** Why this agent takes nothing; null when it has a free slot. */
-function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: HinderedAgent; readonly untilMs: number | null } | null {
+/** Why this agent gets no tasks; null if it has a free slot. */
+function blockerOf(load: AgentLoad, nowMs: number): { readonly agent: BlockedAgent; readonly untilMs: number | null } | null {
   const { agent, liveCount, stopCount } = load;
-  const because = (hindrance: Hindrance, message: string, untilMs: number | null = null) => ({
-    agent: { agentId: agent.id, hindrance, message },
+  const because = (blocker: Blocker, message: string, untilMs: number | null = null) => ({
+    agent: { agentId: agent.id, blocker, message },
     untilMs,
   });
   if (!agent.connected) {
@@ -215,8 +215,8 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
     if (agent.disconnectedAtMs === null) return because('offline', 'has never connected');
     return because('offline', `has been offline for ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`);
   }
-  if (agent.draining) return because('draining', 'is draining and takes nothing new');
-  if (agent.ownDrain !== null) return because('draining', `takes nothing new (${agent.ownDrain})`);
+  if (agent.draining) return because('draining', 'is draining and accepts no new tasks');
+  if (agent.ownDrain !== null) return because('draining', `accepts no new tasks (${agent.ownDrain})`);
   const pause = pauseOf(agent, nowMs);
   if (pause !== null) {
     const why = pause.reason === null ? '' : ` (${pause.reason})`;
@@ -226,18 +226,18 @@ function hindranceOf(load: AgentLoad, nowMs: number): { readonly agent: Hindered
   if (agent.busyUntilMs !== null && isBusy(agent, nowMs)) {
     return because(
       'busy',
-      `is taken as busy for ${durationText(agent.busyUntilMs - nowMs)} (${agent.busyReason ?? 'it said so'})`,
+      `counts as busy for ${durationText(agent.busyUntilMs - nowMs)} (${agent.busyReason ?? 'no reason given'})`,
       agent.busyUntilMs,
     );
   }
   const room = roomOf(agent);
   if (liveCount + stopCount < room) return null;
   const stops = stopCount === 0 ? '' : ` and waits for ${stopCount} to stop`;
-  const probe = room < agent.slots ? '; it gets one task at a time until one shows that it works again' : '';
+  const probe = room < agent.slots ? '; after a pause it gets one task at a time until one succeeds' : '';
   return because('busy', `has ${liveCount} of ${agent.slots} slots at work${stops}${probe}`);
 }
 
-/** `a`, `a and b`, `a, b and c`, and a count of what is beyond the bound. */
+/** `a`, `a and b`, `a, b and c`, with a count of the items beyond the bound. */
 function listText(items: readonly string[]): string {
   const shown = items.slice(0, AGENTS_NAMED_MAX);
   const rest = items.length - shown.length;

@@ -1,19 +1,19 @@
-/** The name of an assignment as text: `<task_id>.g<generation>`, as its files and folders carry it. */
+/** The name of an assignment as text, for its files and folders: `<task_id>.g<generation>`. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 import { isGeneration, isTaskId } from '../domain/ids.ts';
 import type { Assignment } from '../domain/assignment/slot.ts';
 
 const NAME = /^(.+)\.g(0|[1-9][0-9]{0,15})$/;
 
-/** Every path of an assignment is built from this text; throws `AC_INTERNAL` for ids that do not match, which might lead elsewhere. */
+/** Every path of an assignment is built from this text. Throws `AC_INTERNAL` for invalid ids, which could lead to another path. */
 export function assignmentText({ taskId, generation }: Assignment): string {
   if (isTaskId(taskId) && isGeneration(generation)) return `${taskId}.g${generation}`;
-  throw new AgentcomError('AC_INTERNAL', 'Cannot name the files of an assignment: its task id or generation is not one.', {
+  throw new AgentcomError('AC_INTERNAL', 'Cannot name the files of an assignment: its task id or generation is not valid.', {
     details: { taskId, generation },
   });
 }
 
-/** The assignment that a text names, or null when it names none. */
+/** The assignment with this name, or null. */
 export function readAssignmentText(text: string): Assignment | null {
   const [, taskId, digits] = NAME.exec(text) ?? [];
   const generation = Number(digits);

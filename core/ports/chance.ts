@@ -1,4 +1,4 @@
-/** Ids, jitter and digests: what core may not take from the machine by itself. */
+/** Ids, jitter and digests: core must not take randomness or hashing from the platform itself. */
 import type { TaskId } from '../domain/ids.ts';
 
 export interface Ids {

@@ -1,7 +1,7 @@
-/** Time. Core takes it only from here, so that a test or the simulation can hold it still, move it or bend it. */
+/** Time. Core gets it only from here, so that tests and the simulation can stop, advance or distort it. */
 
 export interface Timer {
-  /** Ends it; nothing happens if it has fired or was cancelled. */
+  /** Cancels it; a no-op if it has fired or was cancelled. */
   cancel(): void;
 }
 

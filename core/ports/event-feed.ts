@@ -11,19 +11,19 @@ export interface EventFilter {
 export interface EventPage {
   /** Lowest id first. */
   readonly events: readonly StoredEvent[];
-  /** All that the filter lets through from `afterId` up to this id is in `events`. At least `afterId`. */
+  /** `events` has all matching events from `afterId` up to this id. At least `afterId`. */
   readonly untilId: number;
-  /** As in `EventMarks`, of the same moment; 0 where `untilId` is `afterId`. */
+  /** As in `EventMarks`, of the same snapshot; 0 if `untilId` is `afterId`. */
   readonly removedId: number;
 }
 
-/** 0 where there is none. */
+/** Ids are 0 if there is none. */
 export interface EventMarks {
-  /** The highest id that is kept. */
+  /** The highest id in the store. */
   readonly lastId: number;
   /**
-   * The highest id of those that were removed, or that a restored store has skipped. Whoever stands below it may have missed
-   * events, also where some with lower ids are still kept.
+   * The highest id that was removed, or that a restored store has skipped. A reader below it may have missed events, even if some
+   * with lower ids are still there.
    */
   readonly removedId: number;
 }
@@ -33,14 +33,14 @@ export const FEED_BYTES = 1_048_576;
 
 export interface EventFeed {
   /**
-   * Events with an id above `afterId`, at most `limit`, and no more once they have `bytesMax` bytes (`EVENT_BYTES` and the details
-   * of each; default `FEED_BYTES`), but one at least if there is one. `untilId` above `afterId` with fewer of them: go on from there, it was not
-   * looked at all that there is; equal to it: there is no more.
-   * MUST NOT answer an event, or an `untilId`, while an event with a lower id may still be committed.
-   * MUST look at a bounded number of events.
+   * Matching events with an id above `afterId`: at most `limit`, and at most `bytesMax` bytes (`EVENT_BYTES` and the details of each;
+   * default `FEED_BYTES`), but at least one if there is one. If `untilId` is above `afterId` there may be more: continue from there. If
+   * it equals `afterId` there are no more.
+   * MUST NOT return an event, or an `untilId`, while an event with a lower id may still be committed.
+   * MUST read a bounded number of events.
    */
   after(afterId: number, filter: EventFilter, limit: number, bytesMax?: number): Promise<EventPage>;
 
-  /** Where the numbers stand. */
+  /** The current bounds of the ids. */
   marks(): Promise<EventMarks>;
 }

@@ -1,4 +1,4 @@
-/** Where the program says what it does, as one line of data for each fact. MUST NOT throw. */
+/** Structured log: one line for each event. MUST NOT throw. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
@@ -10,7 +10,7 @@ export interface Log {
   with(fields: LogFields): Log;
 }
 
-/** Says nothing. */
+/** Discards everything. */
 export const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,

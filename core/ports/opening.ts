@@ -1,10 +1,10 @@
-/** How `open` and `close` behave, for every port that has them: written once, so that all adapters keep the same promise. */
+/** The behaviour of `open` and `close` for every port that has them, shared so that all adapters behave alike. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 
 export interface Opening<T> {
-  /** Opens, or joins the opening that is under way, or answers what is open. Waits for a `close` under way. */
+  /** Opens, or joins an open in progress, or returns what is open. Waits for a `close` in progress. */
   open(): Promise<T>;
-  /** Closes, or joins the closing that is under way. Waits for an `open` under way. Nothing happens when it is closed. */
+  /** Closes, or joins a close in progress. Waits for an `open` in progress. A no-op if it is closed. */
   close(): Promise<void>;
   /** What is open; undefined before `open` and from the first moment of `close`. */
   current(): T | undefined;
@@ -16,7 +16,7 @@ export interface Opening<T> {
  * closed ── open ──► opening ── it worked ──► open ── close ──► closing ──► closed
  *                       └────── it failed ──► closed
  *
- * `last` is the newest of the calls that did something; each waits for the one before it.
+ * `last` is the latest call that had an effect; each waits for the one before it.
  */
 export function opening<T>(part: { readonly name: string; open(): Promise<T>; close(opened: T): Promise<void> }): Opening<T> {
   type Last = { readonly kind: 'open'; readonly done: Promise<T> } | { readonly kind: 'close'; readonly done: Promise<void> };
@@ -26,7 +26,7 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
   return {
     open() {
       if (last.kind === 'open') return last.done;
-      // A close that failed was told to who asked for it; what is opened now is new.
+      // The caller of a failed close got its error; what is opened now is new.
       const closed = Promise.allSettled([last.done]);
       const made: Last = {
         kind: 'open',
@@ -48,7 +48,7 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
     close() {
       if (last.kind === 'close') return last.done;
       current = undefined;
-      // An open that failed left nothing to close, and told why to who asked for it.
+      // A failed open leaves nothing to close, and its caller got the error.
       const opened = last.done.then(
         (value) => ({ value }),
         () => undefined,
@@ -66,12 +66,12 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
   };
 }
 
-/** Runs what it is given one after the other, in the order of the calls; a failure is its caller's and stops nobody. */
+/** Runs work serially, in the order of the calls. A failure goes to its caller and does not stop later work. */
 export function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const turn = last.then(work);
-    // Its caller has the failure; whoever comes next only waits for the end.
+    // Its caller gets the failure; the next call only waits for the end.
     last = Promise.allSettled([turn]);
     return turn;
   };

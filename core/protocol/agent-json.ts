@@ -1,6 +1,6 @@
 /** An agent as the HTTP API shows it. */
 import { isBusy, isDraining, pauseOf, presenceOf, type Agent, type AgentChecks } from '../domain/agent/agent.ts';
-import { isConflict } from '../domain/agent/replacing.ts';
+import { isConflict } from '../domain/agent/session-replacement.ts';
 import type { Task } from '../domain/task/task.ts';
 
 /** An agent with what it holds, as the store gives it. */

@@ -3,7 +3,7 @@
  * parsed on the way, so that nothing in it is lost, merged or reordered.
  */
 import type { StoredEvent } from '../domain/task/event.ts';
-import type { KeptName, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
+import type { KeptResultRef, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
 import type { TaskRow } from '../domain/task/task.ts';
@@ -101,7 +101,7 @@ export function historyPageJson(events: readonly StoredEvent[], lastSeq: number)
   });
 }
 
-const keptNameJson = ({ generation, agentId, kind, bytes, sha256, atMs }: KeptName): Readonly<Record<string, unknown>> => ({
+const keptNameJson = ({ generation, agentId, kind, bytes, sha256, atMs }: KeptResultRef): Readonly<Record<string, unknown>> => ({
   generation,
   agent_id: agentId,
   kind,
@@ -149,6 +149,6 @@ function waitingForJson(waiting: WaitingFor): Readonly<Record<string, unknown>> 
     ...(waiting.capabilities === undefined ? {} : { capabilities: waiting.capabilities }),
     ...(waiting.agents === undefined
       ? {}
-      : { agents: waiting.agents.map((agent) => ({ agent_id: agent.agentId, hindrance: agent.hindrance, message: agent.message })) }),
+      : { agents: waiting.agents.map((agent) => ({ agent_id: agent.agentId, hindrance: agent.blocker, message: agent.message })) }),
   };
 }

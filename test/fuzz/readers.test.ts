@@ -11,7 +11,7 @@ import { pack, unpack } from '../../adapters/journal-file/envelope.ts';
 import { resultReader } from '../../adapters/results-files/result-reader.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
 import { EMPTY_JOURNAL, readJournalState } from '../../core/application/sidecar/state/journal-state.ts';
-import { reportFromFrame, type TaskFrame } from '../../core/application/hub/sessions/report-from-frame.ts';
+import { reportFromFrame, type ReportFrame } from '../../core/application/hub/sessions/report-from-frame.ts';
 import { configSchema } from '../../core/config/config-schema.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { AGENT_ID_PATTERN, isAgentId, isTaskId, TASK_ID_PATTERN } from '../../core/domain/ids.ts';
@@ -49,7 +49,7 @@ t.test('R22: whatever stands in a frame, the decoder answers and never throws', 
       kinds.set(answer.kind, (kinds.get(answer.kind) ?? 0) + 1);
       if (answer.kind === 'frame' && /^(task_(acc|rej|rel|pro|com|fai)|wake)/.test(answer.frame.type)) {
         if ('task_id' in answer.frame && answer.frame.type !== 'task_ack')
-          reportFromFrame(answer.frame as TaskFrame, read === readers[0] ? 1 : 2);
+          reportFromFrame(answer.frame as ReportFrame, read === readers[0] ? 1 : 2);
       }
     }
   }

@@ -99,5 +99,5 @@ export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Co
   'hub started': () => ({ kind: 'hub_started' }),
   poll: () => ({ kind: 'poll', agentIds: [B, A, V], renews: true }),
   mail: (_nth, id) => ({ kind: 'mail', id, from: A, to: null, frame: '{}' }),
-  standing: (nth) => ({ kind: 'agent_standing', agentId: nth === 0 ? B : A, change: 'drain' }),
+  standing: (nth) => ({ kind: 'agent_control', agentId: nth === 0 ? B : A, change: 'drain' }),
 };

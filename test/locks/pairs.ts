@@ -132,7 +132,7 @@ export function queueOver(storage: Storage, nth: 0 | 1): TaskQueue {
   );
   // Its agents have no sockets here: each counts as connected, so that tasks are assigned, and none has just been away.
   Object.assign(hub.context, { isHere: () => true });
-  hub.context.silence.countsFromMs = 0;
+  hub.context.quietPeriod.untilMs = 0;
   // A rule that breaks ends the run.
   hub.finished.catch((cause: unknown) => {
     throw cause;

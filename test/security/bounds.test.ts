@@ -477,7 +477,7 @@ t.test('R20: no timer of the hub is longer than an hour', async (t) => {
         settled({ ok: true, answer: { kind: 'noted' } as never });
       },
       expect: () => () => undefined,
-      isAwaited: () => false,
+      hasWaiters: () => false,
     },
     context: { ...rig.context, timing: { ...HUB_TIMING, sweepMs: 30 * 24 * TIMER_MAX_MS } },
     nextDueAtMs: () => Promise.resolve(null),

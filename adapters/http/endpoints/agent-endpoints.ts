@@ -1,6 +1,6 @@
 /** Agents as they stand, and what operators do to one. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
-import type { AgentStandingCommand } from '../../../core/application/hub/batch/commands.ts';
+import type { AgentControlCommand } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
@@ -50,10 +50,10 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     return row === undefined ? unknownAgent : ok(agentJson(heard(row), clock.nowMs()));
   };
 
-  const stand = async (request: ApiRequest, how: Pick<AgentStandingCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
+  const stand = async (request: ApiRequest, how: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
     const id = request.params['id'];
     if (!isAgentId(id)) return unknownAgent;
-    const answer = await inbox.do({ kind: 'agent_standing', agentId: id, ...how });
+    const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...how });
     return answer.kind === 'done' ? ok({ agent_id: id, change: how.change }) : unknownAgent;
   };
   const drainAgent: Handler = (request) => {

@@ -76,7 +76,7 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     const nowMs = clock.nowMs();
     const waiting = explainWaiting(task, [], loads, nowMs);
     // Only about those that it names: a handful of the absent.
-    const absent = waiting?.agents?.flatMap(({ agentId, hindrance }) => (hindrance === 'offline' ? [agentId] : [])) ?? [];
+    const absent = waiting?.agents?.flatMap(({ agentId, blocker }) => (blocker === 'offline' ? [agentId] : [])) ?? [];
     if (absent.length === 0) return waiting;
     const lockedOut = await agents.lockedOutAmong(absent, nowMs);
     if (lockedOut.size === 0) return waiting;

@@ -9,13 +9,13 @@ import { utf8Bytes } from '../../../core/domain/encoded-text.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import {
   hasRoomForRefused,
-  NOTHING_KEPT,
+  NO_KEPT_RESULTS,
   REFUSING_AGENTS_MAX,
   RESULT_INLINE_BYTES_MAX,
   withLate,
   withRefused,
-  type KeptAside,
-  type KeptName,
+  type KeptResults,
+  type KeptResultRef,
   type KeptResult,
 } from '../../../core/domain/task/kept-results.ts';
 import type { Row } from '../rows/row.ts';
@@ -103,11 +103,11 @@ async function stateOf(database: MigratedDatabase, row: Row): Promise<Record<str
 }
 
 async function keep(database: MigratedDatabase, state: Record<string, unknown>, one: KeptResult): Promise<boolean> {
-  const before = (state['kept'] as KeptAside | undefined) ?? NOTHING_KEPT;
+  const before = (state['kept'] as KeptResults | undefined) ?? NO_KEPT_RESULTS;
   const counted = one.kind === 'refused' ? withToldRefusal(before, one.agentId) : before;
   const isKept = one.kind === 'late' || hasRoomForRefused(counted, one);
   const late = one.kind === 'late' ? withLate(counted, one) : null;
-  for (const { generation, agentId } of late?.keeping.dropped ?? []) await drop(database, { taskId: one.taskId, generation, agentId });
+  for (const { generation, agentId } of late?.rows.dropped ?? []) await drop(database, { taskId: one.taskId, generation, agentId });
   if (isKept) {
     await drop(database, one);
     await database.change(insertOf(database), JSON.stringify(one));
@@ -118,7 +118,7 @@ async function keep(database: MigratedDatabase, state: Record<string, unknown>, 
 }
 
 /** Those that are in the history already count, however many they are. */
-const withToldRefusal = ({ results, refused }: KeptAside, agentId: AgentId): KeptAside => {
+const withToldRefusal = ({ results, refused }: KeptResults, agentId: AgentId): KeptResults => {
   const isNamed = refused.some((one) => one.agentId === agentId) || refused.length < REFUSING_AGENTS_MAX;
   const name = isNamed ? agentId : null;
   const known = refused.find((one) => one.agentId === name) ?? { agentId: name, told: 0, counted: 0 };
@@ -142,7 +142,7 @@ const updateOf = (database: MigratedDatabase): string =>
 
 const drop = (
   database: MigratedDatabase,
-  { taskId, generation, agentId }: Pick<KeptName, 'generation' | 'agentId'> & { readonly taskId: TaskId },
+  { taskId, generation, agentId }: Pick<KeptResultRef, 'generation' | 'agentId'> & { readonly taskId: TaskId },
 ) =>
   database.change(
     `DELETE FROM task_kept_results WHERE generation = ${Number(generation)} AND EXISTS (

@@ -8,7 +8,7 @@ import type { Agent } from '../../../core/domain/agent/agent.ts';
 import { readyAtMs } from '../../../core/domain/task/claimable.ts';
 import type { EventName, StoredEvent, TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
-import { NOTHING_KEPT, type KeptResult } from '../../../core/domain/task/kept-results.ts';
+import { NO_KEPT_RESULTS, type KeptResult } from '../../../core/domain/task/kept-results.ts';
 import type { Tombstone } from '../../../core/domain/task/tombstone.ts';
 import {
   isEnded,
@@ -69,7 +69,7 @@ const PLAIN: Task = {
   usage: NOTHING_USED,
   session: null,
   outcomes: [],
-  kept: NOTHING_KEPT,
+  kept: NO_KEPT_RESULTS,
   submittedBy: '',
   createdAtMs: 0,
   updatedAtMs: 0,
@@ -117,7 +117,7 @@ const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undef
   usage: task.usage === NOTHING_USED ? undefined : task.usage,
   session: task.session ?? undefined,
   outcomes: unlessEmpty(task.outcomes),
-  kept: task.kept === NOTHING_KEPT ? undefined : task.kept,
+  kept: task.kept === NO_KEPT_RESULTS ? undefined : task.kept,
   submittedBy: task.submittedBy,
   createdAtMs: task.createdAtMs,
   updatedAtMs: task.updatedAtMs,

@@ -1,4 +1,4 @@
-/** A sidecar's data directory against what a sidecar would need of it at its next start. */
+/** Checks that a sidecar can start from its data directory. */
 import { hasBody } from '../../domain/assignment/outbox.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
@@ -7,25 +7,25 @@ import type { JournalInspection } from '../../ports/journal-inspection.ts';
 import { readJournalState, type JournalState } from '../sidecar/state/journal-state.ts';
 
 export const JOURNAL_CHECKS = [
-  /** The newest copy of the journal is damaged or gone; the one before it is good. */
+  /** The newest copy of the journal is damaged or missing; the previous one is good. */
   'journal_copy',
-  /** The copy before the newest is damaged. */
+  /** The previous copy is damaged. */
   'journal_previous',
   /** No good copy is left. */
   'journal_lost',
-  /** Whole, but not what this program reads. */
+  /** Intact, but in a format that this program does not read. */
   'journal_unknown',
-  /** A finished report that the journal names and that is not there. */
+  /** A finished report in the journal has no file. */
   'report_lost',
-  /** A running assignment without its results folder. */
+  /** A running assignment has no results folder. */
   'results_lost',
   'instance_id',
-  /** Others than its owner may enter the folder. */
+  /** Users other than the owner may enter the folder. */
   'open_to_others',
 ] as const;
 export type JournalCheck = (typeof JOURNAL_CHECKS)[number];
 
-/** What is no damage, and what its operator should know. */
+/** Not damage, but something that the operator should know. */
 export const JOURNAL_NOTICES = ['never_started', 'no_reserve', 'set_aside', 'refused'] as const;
 export type JournalNotice = (typeof JOURNAL_NOTICES)[number];
 
@@ -36,27 +36,30 @@ export interface JournalFinding {
 }
 
 /**
- * `look` is asked again before a missing file is believed: a running sidecar forgets a report in the journal first and then
- * removes its body, and the two looks fall on both sides of it.
+ * `inspect` is called again before a missing file is reported: a running sidecar first drops a report from the journal and then
+ * removes its file, so one inspection may see the journal before and the file after.
  */
-export async function checkJournal(look: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
-  const inspection = await look();
+export async function checkJournal(inspect: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+  const inspection = await inspect();
   const { found, dataDir } = inspection;
   if (found === null) return [finding('never_started', `there is no ${dataDir}: no sidecar was started on it yet`)];
   const findings: JournalFinding[] = [];
   const note = (check: JournalFinding['check'], what: string): void => void findings.push(finding(check, what));
   if (found.openToOthers) note('open_to_others', `other users may enter ${dataDir}`);
-  if (found.instanceId === 'bad') note('instance_id', `${dataDir}/instance-id is no id of a sidecar`);
-  if (!found.hasReserve) note('no_reserve', `${dataDir}/reserve is not there: a full disk would also stop reports`);
+  if (found.instanceId === 'bad') note('instance_id', `${dataDir}/instance-id is not a valid instance id`);
+  if (!found.hasReserve) note('no_reserve', `${dataDir}/reserve is missing: on a full disk reports would fail too`);
   for (const name of found.setAside) note('set_aside', `${dataDir}/${name} was damaged and replaced by the copy before it`);
   for (const { name, bytes, reason } of found.refused)
-    note('refused', `${dataDir}/refused/${name} (${bytes} bytes) was not taken by the hub: ${reason ?? 'no reason lies beside it'}`);
-  return [...findings, ...(await ofCopies(inspection, look))];
+    note('refused', `${dataDir}/refused/${name} (${bytes} bytes) was refused by the hub: ${reason ?? 'no reason is stored beside it'}`);
+  return [...findings, ...(await ofCopies(inspection, inspect))];
 }
 
 const finding = (check: JournalFinding['check'], what: string, taskId: TaskId | null = null): JournalFinding => ({ check, what, taskId });
 
-async function ofCopies({ found, dataDir }: JournalInspection, look: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+async function ofCopies(
+  { found, dataDir }: JournalInspection,
+  inspect: () => Promise<JournalInspection>,
+): Promise<readonly JournalFinding[]> {
   if (found === null) return [];
   const { newest, previous } = found;
   for (const copy of [newest, previous])
@@ -72,18 +75,18 @@ async function ofCopies({ found, dataDir }: JournalInspection, look: () => Promi
   const good = newest.kind === 'good' ? newest : previous;
   if (good.kind !== 'good') return copies;
   try {
-    return [...copies, ...(await ofState(readJournalState(good.state), look))];
+    return [...copies, ...(await ofState(readJournalState(good.state), inspect))];
   } catch (thrown) {
     if (!AgentcomError.is(thrown)) throw thrown;
     return [...copies, finding('journal_unknown', messageOf(thrown))];
   }
 }
 
-/** Files that the journal names, and that are not there in two looks. */
-async function ofState(state: JournalState, look: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
-  const first = await missingOf(state, await look());
+/** Files in the journal that are missing in two inspections. */
+async function ofState(state: JournalState, inspect: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+  const first = await missingOf(state, await inspect());
   if (first.length === 0) return [];
-  const inspection = await look();
+  const inspection = await inspect();
   const now = inspection.found?.newest.kind === 'good' ? readJournalState(inspection.found.newest.state) : state;
   const second = new Set((await missingOf(now, inspection)).map(({ what }) => what));
   return first.filter(({ what }) => second.has(what));

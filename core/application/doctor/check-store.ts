@@ -1,6 +1,6 @@
 /**
- * The whole store against every rule that must hold at any moment, in pieces: at once in memory are a page of tasks with what
- * they depend on and their histories, all agents, pending stops and live assignments.
+ * Checks all invariants of a store, in pieces. In memory at once are one page of tasks with their dependencies and histories, and
+ * all agents, pending stops and live assignments.
  */
 import type { Agent, PendingStop } from '../../domain/agent/agent.ts';
 import { dueAtMs } from '../../domain/transitions/due.ts';
@@ -20,34 +20,34 @@ import type { Task } from '../../domain/task/task.ts';
 import { messageOf } from '../../errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../ports/store-inspection.ts';
 
-/** Tasks, events or keys that are read at a time. */
+/** Tasks, events or keys read at a time. */
 const PAGE = 500;
-/** Histories without a task that are named; more say nothing new. */
-const ALONE_MAX = 1_000;
+/** Histories without a task that are listed; more would add nothing. */
+const ORPHANS_MAX = 1_000;
 
-/** Something that is not as it must be: what was asked, of what, and what was found. */
+/** A violation: the check that failed, on what, and what was found. */
 export interface StoreFinding {
-  /** An invariant, a check of the storage itself, or `due`: the sweeper will not look at a task in time. */
+  /** An invariant, a check of the storage itself, or `due`: the stored due time of a task is too late. */
   readonly check: StoreCheck | 'due' | Invariant;
   readonly what: string;
   readonly taskId: TaskId | null;
   readonly agentId: AgentId | null;
 }
 
-/** How far it is, for people who wait: rows seen of each kind. */
-export type Seen = (counts: { readonly tasks: number; readonly events: number }) => void;
+/** Progress: rows read of each kind. */
+export type CheckProgress = (counts: { readonly tasks: number; readonly events: number }) => void;
 
 /**
- * Everything that is found, as it is found. What only time shows (I11, I12) is not asked of a store that is looked at: its
- * hub may have been away. A part that cannot be read is a finding, and the next part is read all the same.
+ * Yields findings as they occur. Invariants about time (I11, I12) are not checked, since the hub of the store may have been down. A
+ * part that cannot be read is a finding, and the next part is checked all the same.
  */
-export async function* checkStore(inspection: StoreInspection, nowMs: number, seen: Seen): AsyncGenerator<StoreFinding> {
+export async function* checkStore(inspection: StoreInspection, nowMs: number, onProgress: CheckProgress): AsyncGenerator<StoreFinding> {
   const schema = await inspection.schema();
   yield* schema.map(ofStorage);
   if (schema.length > 0) return;
   const whole = await inspection.whole();
   yield* whole.map(ofStorage);
-  // Whatever is read from damaged pages would only repeat it, with cures that contradict.
+  // Findings from damaged pages would only repeat this one, with contradicting advice.
   if (whole.some(({ check }) => check === 'file')) return;
   const agents: Agent[] = [];
   const stops: PendingStop[] = [];
@@ -58,14 +58,19 @@ export async function* checkStore(inspection: StoreInspection, nowMs: number, se
     stops.push(...(await inspection.stops()));
   });
   const counts = { tasks: 0, events: 0 };
-  const store: Looked = { inspection, agents, nowMs, count: (kind, rows) => seen({ ...counts, [kind]: (counts[kind] += rows) }) };
+  const store: CheckedStore = {
+    inspection,
+    agents,
+    nowMs,
+    count: (kind, rows) => onProgress({ ...counts, [kind]: (counts[kind] += rows) }),
+  };
   yield* readable('tasks', () => ofTasks(store));
   yield* readable('events', () => ofEvents(store));
   yield* readable('pending stops', () => ofStops(store, stops));
   yield* readable('idempotency keys', () => ofKeys(store));
 }
 
-interface Looked {
+interface CheckedStore {
   readonly inspection: StoreInspection;
   readonly agents: readonly Agent[];
   readonly nowMs: number;
@@ -76,16 +81,16 @@ const ofStorage = (damage: StoreDamage): StoreFinding => ({ ...damage, agentId: 
 
 const ofRule = ({ invariant, what, taskId, agentId }: Violation): StoreFinding => ({ check: invariant, what, taskId, agentId });
 
-/** A part of the store, as far as it can be read. */
+/** The findings of a part of the store, as far as it can be read. */
 async function* readable(part: string, findings: () => AsyncGenerator<StoreFinding>): AsyncGenerator<StoreFinding> {
   try {
     yield* findings();
   } catch (thrown) {
-    yield { check: 'unreadable', what: `its ${part} could not all be read: ${messageOf(thrown)}`, taskId: null, agentId: null };
+    yield { check: 'unreadable', what: `not all ${part} could be read: ${messageOf(thrown)}`, taskId: null, agentId: null };
   }
 }
 
-async function* ofTasks(store: Looked): AsyncGenerator<StoreFinding> {
+async function* ofTasks(store: CheckedStore): AsyncGenerator<StoreFinding> {
   let after: string | null = null;
   do {
     const page: TaskPage = await store.inspection.tasks(after, PAGE);
@@ -96,7 +101,7 @@ async function* ofTasks(store: Looked): AsyncGenerator<StoreFinding> {
   } while (after !== null);
 }
 
-async function rulesOfPage({ inspection, agents, nowMs }: Looked, page: TaskPage): Promise<readonly StoreFinding[]> {
+async function rulesOfPage({ inspection, agents, nowMs }: CheckedStore, page: TaskPage): Promise<readonly StoreFinding[]> {
   const tasks = page.tasks.map(({ task }) => task);
   const ids = new Set(tasks.map(({ id }) => id));
   const named = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].filter((id) => !ids.has(id));
@@ -104,33 +109,33 @@ async function rulesOfPage({ inspection, agents, nowMs }: Looked, page: TaskPage
   const tombstones = await inspection.tombstonesById(named);
   const events = await inspection.eventsOf([...ids]);
   const view = viewOf({ ...stateOf(nowMs), tasks: [...tasks, ...dependencies], tombstones, agents }, events, nowMs);
-  return [...checkTasks(tasks, view).map(ofRule), ...page.tasks.flatMap(({ task, dueAtMs: stored }) => notLookedAt(task, stored, nowMs))];
+  return [...checkTasks(tasks, view).map(ofRule), ...page.tasks.flatMap(({ task, dueAtMs: stored }) => dueTooLate(task, stored, nowMs))];
 }
 
-/** Nothing is asked of what a healthy hub would have done by now. */
+/** `healthySinceMs` is now, so that nothing is overdue. */
 const stateOf = (nowMs: number): StoreState => ({ tasks: [], agents: [], stops: [], keys: [], sweepMs: 0, healthySinceMs: nowMs });
 
-function notLookedAt(task: Task, storedMs: number | null, nowMs: number): readonly StoreFinding[] {
-  // The hub's clock may be ahead of this one: what it found to be past is past.
+function dueTooLate(task: Task, storedMs: number | null, nowMs: number): readonly StoreFinding[] {
+  // The hub's clock may be ahead of this one: times that it has passed are past.
   const wantedMs = dueAtMs(task, Math.max(nowMs, task.updatedAtMs));
   if (wantedMs === null || (storedMs !== null && storedMs <= wantedMs)) return [];
-  const what = `something is due of it at ${wantedMs}, and the sweeper looks at ${storedMs ?? 'no time'}`;
+  const what = `it is due at ${wantedMs}, but its stored due time is ${storedMs ?? 'missing'}`;
   return [{ check: 'due', what, taskId: task.id, agentId: task.assignedTo }];
 }
 
-async function* ofEvents({ inspection, agents, count }: Looked): AsyncGenerator<StoreFinding> {
+async function* ofEvents({ inspection, agents, count }: CheckedStore): AsyncGenerator<StoreFinding> {
   const checks = historyChecks(new Map(agents.map((agent) => [agent.id, agent])));
-  const alone = new Set<TaskId>();
+  const orphans = new Set<TaskId>();
   let last = 0;
   for (;;) {
     const events = await inspection.events(last, PAGE);
     if (events.length === 0) break;
-    for (const event of events) for (const check of checks) yield* check.see(event).map(ofRule);
+    for (const event of events) for (const check of checks) yield* check.next(event).map(ofRule);
     const ids = [...new Set(events.map(({ taskId }) => taskId))];
     const known = await byId(inspection, ids);
     for (const id of ids) {
-      if (known.has(id) || alone.has(id) || alone.size >= ALONE_MAX) continue;
-      alone.add(id);
+      if (known.has(id) || orphans.has(id) || orphans.size >= ORPHANS_MAX) continue;
+      orphans.add(id);
       yield ofRule(historyWithoutTask(id));
     }
     count('events', events.length);
@@ -139,12 +144,12 @@ async function* ofEvents({ inspection, agents, count }: Looked): AsyncGenerator<
   for (const check of checks) yield* check.end().map(ofRule);
 }
 
-async function* ofStops({ inspection, nowMs }: Looked, stops: readonly PendingStop[]): AsyncGenerator<StoreFinding> {
+async function* ofStops({ inspection, nowMs }: CheckedStore, stops: readonly PendingStop[]): AsyncGenerator<StoreFinding> {
   const tasks = await byId(inspection, [...new Set(stops.map(({ taskId }) => taskId))]);
   yield* stopsArePast({ state: { ...stateOf(nowMs), stops }, tasks }).map(ofRule);
 }
 
-async function* ofKeys({ inspection, nowMs }: Looked): AsyncGenerator<StoreFinding> {
+async function* ofKeys({ inspection, nowMs }: CheckedStore): AsyncGenerator<StoreFinding> {
   let after: string | null = null;
   do {
     const page: Awaited<ReturnType<StoreInspection['keys']>> = await inspection.keys(after, PAGE);

@@ -1,9 +1,9 @@
 /**
- * A hub, assembled: the queue, the sessions, the sweeper, the membership among several hubs. The app, the simulation, the tests'
+ * Assembles a hub: the queue, the sessions, the sweeper, the membership among several hubs. The app, the simulation, the tests'
  * rigs and the benchmarks all run this one.
  *
- *   parts, in the order in which they start; they stop in reverse:
- *   storage ─► queue ─► token use ─► (what the caller puts before the port) ─► transport ─► gate
+ *   Parts start in this order and stop in reverse:
+ *   storage ─► queue ─► token use ─► (`beforePort` of the caller) ─► transport ─► gate
  */
 import { unidentifiedBytesMax, type HubLimits } from '../../config/limits.ts';
 import type { HubTiming } from '../../config/times.ts';
@@ -18,7 +18,7 @@ import { HubMembership } from './hub-membership.ts';
 import { Roster } from './batch/roster.ts';
 import { HubSessions } from './sessions/hub-sessions.ts';
 import { Throttle } from './sessions/limits/throttle.ts';
-import { Silence } from './batch/quiet-period.ts';
+import { QuietPeriod } from './batch/quiet-period.ts';
 import { Sweeper } from './upkeep/sweeper.ts';
 import { TaskQueue } from './queue/task-queue.ts';
 import { TokenUse } from './upkeep/token-use.ts';
@@ -29,7 +29,7 @@ const SERVICE_RESTART = 1012;
 export interface HubPorts {
   readonly storage: Storage;
   readonly transport: HubTransport;
-  /** The machine's; wall time is the store's. */
+  /** The machine's clock; wall time comes from the store. */
   readonly clock: Clock;
   readonly ids: Ids;
   readonly digest: Digest;
@@ -45,22 +45,22 @@ export interface HubSettings {
   readonly agentMessages: boolean;
   readonly trustedProxies: readonly string[];
   readonly isAllowedOrigin: ListenOptions['isAllowedOrigin'];
-  /** Names this process among hubs on one store. Default: a new random id. */
+  /** Identifies this process among the hubs of one store. Default: a new random id. */
   readonly hubId?: string | undefined;
 }
 
 /** A part of a hub, as a lifecycle starts and stops it. */
 export interface HubPart {
-  /** For people: in the log and in errors. */
+  /** Shown in the log and in errors. */
   readonly name: string;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What answers HTTP on the hub's port. */
+/** Answers HTTP on the hub's port. */
 export interface HubFront {
   readonly handle: HttpHandler;
-  /** The hub begins to stop: open streams end. MUST NOT throw. */
+  /** Ends open streams: the hub is stopping. MUST NOT throw. */
   close(): void;
   /** Starts before the port opens, and stops after it is closed. */
   readonly beforePort?: HubPart | undefined;
@@ -68,7 +68,7 @@ export interface HubFront {
 
 export interface Hub {
   readonly hubId: string;
-  /** Where commands go; it commits them. */
+  /** Takes commands and commits them. */
   readonly queue: TaskQueue;
   readonly sessions: HubSessions;
   readonly sweeper: Sweeper;
@@ -77,11 +77,11 @@ export interface Hub {
   readonly context: HubContext;
   /** The port that the transport got; 0 before it listens. */
   readonly port: number;
-  /** In the order in which they start. To be started once each. */
+  /** In start order. To be started once each. */
   parts(front: HubFront): readonly HubPart[];
-  /** Calls `listener` after each commit with events, also of another hub. Answers what ends that. */
+  /** Calls `listener` after each commit with events, also of another hub. Returns the unsubscribe function. */
   onCommit(listener: () => void): () => void;
-  /** Never settles while the hub can go on; fails with the cause once it cannot: a rule of its own was broken. */
+  /** Never settles while the hub works; rejects with the cause once it cannot continue, because an internal invariant was violated. */
   readonly finished: Promise<never>;
 }
 
@@ -96,7 +96,7 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
   let [storeId, port] = ['', 0];
   let fail: (cause: unknown) => void = () => undefined;
   const finished = new Promise<never>((_, reject) => (fail = reject));
-  // The queue has logged it; it is no unhandled rejection where nobody waits for it.
+  // The queue has logged it: not an unhandled rejection when nobody awaits it.
   void Promise.allSettled([finished]);
 
   const context: HubContext = {
@@ -106,9 +106,9 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     limits,
     log,
     digest,
-    silence: new Silence(),
+    quietPeriod: new QuietPeriod(),
     isHere: (agentId, session) => sessions.isHere(agentId, session),
-    heardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
+    lastHeardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
   };
   const roster = new Roster(context.hubId);
   const queue: TaskQueue = new TaskQueue({
@@ -124,7 +124,7 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
       if (events.length > 0) newEvents();
     },
     storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
-    judging: (nowMs) => sweeper.judging(nowMs),
+    beforeBatch: (nowMs) => sweeper.beforeBatch(nowMs),
     broken: fail,
   });
   const sweeper = new Sweeper({
@@ -157,7 +157,7 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     async start() {
       ({ storeId } = await storage.open());
       const { durable } = storage.tasks.capabilities;
-      if (!durable) log.warn('this storage keeps nothing: tasks are gone when the hub ends', { storage: storage.name, durable });
+      if (!durable) log.warn('this storage keeps nothing: tasks are lost when the hub stops', { storage: storage.name, durable });
     },
     stop: () => storage.close(),
   };

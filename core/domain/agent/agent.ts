@@ -1,83 +1,83 @@
-/** An agent as the hub knows it: its identity, its current session, and its standing. Times in milliseconds since 1970. */
+/** An agent as stored by the hub: its identity, session and availability. Times in milliseconds since 1970. */
 import type { AgentId, TaskId } from '../ids.ts';
 
 export interface Agent {
   readonly id: AgentId;
   readonly name: string;
   readonly capabilities: readonly string[];
-  /** Room for tasks at the same time, after what its token allows. */
+  /** How many tasks it may run at once, within what its token allows. */
   readonly slots: number;
-  /** Counts identifies from 1; 0 when it never identified. Frames of an older session change nothing. */
+  /** Counts identifies; 0 if it never identified. Frames of an older session change nothing. */
   readonly sessionNumber: number;
-  /** What its history tells of before was another one of its id, which was removed. Left out: nothing was. */
+  /** Earlier events are of a removed agent with the same id. Left out: none was removed. */
   readonly madeAtMs?: number | undefined;
-  /** The hub that holds its socket; null when none ever did. */
+  /** The hub that it is or was last connected to; null: none yet. */
   readonly hubId: string | null;
   readonly connected: boolean;
   readonly connectedAtMs: number | null;
   readonly disconnectedAtMs: number | null;
   readonly lastHeardAtMs: number | null;
-  /** The machine's sidecar that holds the identity; null for version 1. */
+  /** The sidecar installation that uses the agent id; null for version 1. */
   readonly instanceId: string | null;
-  /** The process of that machine, which comes back as itself when its connection breaks; null or left out: it did not say. */
+  /** The sidecar process, which stays the same when its connection breaks; null or left out: not reported. */
   readonly processId?: string | null | undefined;
   readonly protocolVersion: 1 | 2;
-  /** When its open connection was replaced by one that names no machine, lately. */
+  /** When its open connection was recently replaced by another one. */
   readonly replacedAtMs: readonly number[];
-  /** That happened too often: until then another one is refused. */
+  /** Set after too many replacements: until then another connection is refused. */
   readonly conflictUntilMs: number | null;
-  /** The status it last gave of itself (version 1), shown only. */
+  /** The status that it last reported (version 1); shown only. */
   readonly reportedStatus: string | null;
-  /** An operator drains it: it gets nothing until an operator resumes it. */
+  /** An operator drains it: it gets no tasks until an operator resumes it. */
   readonly draining: boolean;
-  /** When what an operator's drain has left at work is to be handed back; null: the agent finishes it. */
+  /** When tasks that still run during an operator's drain are released; null: the agent finishes them. */
   readonly drainUntilMs: number | null;
-  /** How often an operator has drained or resumed it: the hub that holds its socket tells it what it was not told yet. */
+  /** How often an operator has drained or resumed it: the hub that it is connected to sends it what it has not received yet. */
   readonly orders: number;
-  /** It takes nothing for this reason of its own, as it says itself; ends by its own word, or with its session. */
+  /** Why it drains itself, as it reported; ends with its next report, or with its session. */
   readonly ownDrain: string | null;
-  /** It said that it can do nothing: gets nothing before this time; with the reason that people read. */
+  /** It reported that it can run nothing: it gets no tasks before this time. The reason is for people. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
-  /** The kind of failure that paused it: `auth`, `config`, `rate_limited`, `model_unavailable` or another word of its runner; null where none was given. */
+  /** The failure that paused it: `auth`, `config`, `rate_limited`, `model_unavailable` or another cause of its runner; null: none reported. */
   readonly pausedCause: string | null;
-  /** Pauses in a row, for their doubling. While there is one it gets one task at a time. */
+  /** Pauses in a row, for the doubling. While there is one it gets one task at a time. */
   readonly pauses: number;
-  /** What it found when it last looked whether its program could run; null: it said nothing of it. With a failed one it gets nothing. */
+  /** Its last checks whether its program can run; null: none reported. With a failed check it gets no tasks. */
   readonly checks: AgentChecks | null;
-  /** How often an operator asked it to look again: the hub that holds its socket tells it. */
+  /** How often an operator has requested new checks: the hub that it is connected to passes that on. */
   readonly checksAsked: number;
-  /** Taken as busy until then, whatever its slots: it refused a task, or, of version 1, has yet to say what it holds. */
+  /** Counts as busy until then, whatever its slots: it rejected a task, or (version 1) has yet to report what it holds. */
   readonly busyUntilMs: number | null;
   readonly busyReason: string | null;
-  /** The breaker: too many tasks in a row ended by its fault. It gets nothing before this time, whatever it says of itself. */
+  /** The breaker: too many tasks in a row ended through its fault. It gets no tasks before this time, whatever it reports. */
   readonly brokenUntilMs: number | null;
   readonly brokenReason: string | null;
-  /** Different tasks in a row that ended by this machine's fault, and how often the breaker has tripped in a row. */
+  /** Different tasks in a row that ended through a fault of this machine, and how often the breaker has tripped in a row. */
   readonly strikes: readonly TaskId[];
   readonly breakerTrips: number;
-  /** Rejections in a row, for the doubling of the time that it is taken as busy after each. */
+  /** Rejections in a row, for the doubling of its busy time after each. */
   readonly rejections: number;
-  /** Assignments given to it ever; each 16th takes the oldest task of any lane. */
+  /** Assignments that it has ever had; each 16th takes the oldest task of any priority. */
   readonly assignedCount: number;
-  /** The last `resource_report`, as given. */
+  /** The last `resource_report`, as sent. */
   readonly resources: Readonly<Record<string, unknown>> | null;
 }
 
-/** One thing that was looked at; `message` is for people and says what to do. */
+/** One check; `message` tells people what to do. */
 export interface NamedCheck {
   readonly check: string;
   readonly message: string;
 }
 
 export interface AgentChecks {
-  /** When the hub was told. */
+  /** When the hub received them. */
   readonly atMs: number;
   readonly failed: readonly NamedCheck[];
   readonly passed: readonly NamedCheck[];
 }
 
-/** An assignment that was taken back and whose end its agent has not confirmed; it holds a slot until then. */
+/** A reclaimed or cancelled assignment whose end the agent has not confirmed; it takes a slot until then. */
 export interface PendingStop {
   readonly agentId: AgentId;
   readonly taskId: TaskId;
@@ -93,14 +93,14 @@ export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
 /** What operators see of an agent. */
 export type AgentPresence = 'offline' | 'idle' | 'working' | 'stopping' | 'draining' | 'paused';
 
-/** Until when and why it gets nothing. `untilMs` null: until its checks pass. */
+/** Until when and why it gets no tasks. `untilMs` null: until its checks pass. */
 export interface Pause {
   readonly untilMs: number | null;
   readonly reason: string | null;
   readonly cause: 'checks' | 'breaker' | 'agent' | (string & Record<never, never>);
 }
 
-/** Null when it is not paused. Of several reasons its failed checks, else the one that lasts longer. */
+/** Null if it is not paused. Of several pauses its failed checks, else the longer one. */
 export function pauseOf(agent: Agent, nowMs: number): Pause | null {
   const failed = agent.checks?.failed ?? [];
   if (failed.length > 0) {
@@ -114,15 +114,15 @@ export function pauseOf(agent: Agent, nowMs: number): Pause | null {
     : { untilMs: brokenMs, reason: agent.brokenReason, cause: 'breaker' };
 }
 
-/** Whether it is taken as busy whatever its slots. */
+/** Whether it counts as busy, whatever its slots. */
 export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilMs !== null && agent.busyUntilMs > nowMs;
 
-/** Whether it gets nothing new, by an operator's word or its own. */
+/** Whether it is drained, by an operator or by itself. */
 export const isDraining = (agent: Agent): boolean => agent.draining || agent.ownDrain !== null;
 
 /**
- * Presence from the row, how many tasks it has, and how many that were taken back it has yet to stop; only shown, never
- * decides. One that has nothing but the latter is `stopping`: its slots are not free.
+ * Presence from the row, the number of live tasks, and the number of pending stops. Shown only; nothing is decided by it. An agent
+ * with only pending stops is `stopping`: its slots are not free.
  */
 export function presenceOf(agent: Agent, liveCount: number, nowMs: number, stopCount = 0): AgentPresence {
   if (!agent.connected) return 'offline';
@@ -133,7 +133,7 @@ export function presenceOf(agent: Agent, liveCount: number, nowMs: number, stopC
   return isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
 }
 
-/** An agent that was never heard of before its token was made or it identified. */
+/** A new agent: its token was just made, or it identified for the first time. */
 export function newAgent(id: AgentId, name: string = id, madeAtMs?: number): Agent {
   return {
     id,

@@ -1,6 +1,6 @@
 /**
- * One broken machine must not drain the queue: an agent on which three different tasks in a row ended by the machine's
- * fault is paused, longer each time.
+ * The circuit breaker: one broken machine must not drain the queue into the dead letter. An agent on which `STRIKES_MAX` different
+ * tasks in a row ended through a fault of its machine is paused, longer each time.
  */
 import { isBusy, isDraining, pauseOf, type Agent, type AgentChecks } from './agent.ts';
 import { backoffMs, type BackoffTimes } from '../backoff.ts';
@@ -8,10 +8,10 @@ import type { TaskId } from '../ids.ts';
 import { STRIKES_MAX } from '../task/rules.ts';
 import type { Task } from '../task/task.ts';
 
-/** The ends that say something about the machine rather than the task. */
+/** Failures of the machine rather than the task. */
 export const isMachineFault = (kind: string): boolean => kind === 'wake_failed' || kind === 'confirmation_timeout' || kind === 'lost';
 
-/** One more task ended by the machine's fault. A second end of the same task counts once. */
+/** Counts a task that ended through a fault of the machine. The same task counts once. */
 export function withStrike(agent: Agent, taskId: TaskId, reason: string, nowMs: number, breaker: BackoffTimes): Agent {
   const strikes = agent.strikes.includes(taskId) ? agent.strikes : [...agent.strikes, taskId];
   if (strikes.length < STRIKES_MAX) return { ...agent, strikes };
@@ -25,42 +25,42 @@ export function withStrike(agent: Agent, taskId: TaskId, reason: string, nowMs: 
   };
 }
 
-/** A task went through to its agent's own word: the machine works. */
+/** A task ended with a result or failure of its agent: the machine works. */
 export const withoutStrikes = (agent: Agent): Agent =>
   agent.strikes.length === 0 && agent.breakerTrips === 0 && agent.rejections === 0 && agent.pauses === 0
     ? agent
     : { ...agent, strikes: [], breakerTrips: 0, rejections: 0, pauses: 0 };
 
 /**
- * After its model's service was away: most outages are over soon, and the others are looked at every 5 min, with one task.
- * Nobody waits longer at first, or at most, than the breaker.
+ * Pauses after an outage of the model's service: most outages are short; longer ones are probed every 5 min with one task. Neither
+ * time exceeds that of the breaker.
  */
 export const OUTAGE_PAUSE: BackoffTimes = { firstMs: 15_000, maxMs: 300_000 };
-/** The least pause of an agent that says how long by itself, so that one which says "1 ms" each time does not spin. */
-export const SAID_PAUSE: BackoffTimes = { firstMs: 1_000, maxMs: 60_000 };
-/** The longest that it is believed, milliseconds: then one task shows whether the service is right about the rest. */
+/** The shortest pause of an agent that reports its own retry time, so that one which always reports 1 ms does not spin. */
+export const REPORTED_PAUSE: BackoffTimes = { firstMs: 1_000, maxMs: 60_000 };
+/** The longest reported retry time that is honoured, milliseconds: then one task probes whether the service is back. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
-/** A task that lasts this long after a pause shows that its agent works, milliseconds. */
+/** A run this long after a pause proves that the agent works, milliseconds. */
 export const PROVEN_MS = 120_000;
 
-/** Failures that say that its agent can do nothing, whatever the task: a login, a setting, an allowance, its model's service. */
+/** Causes for which the agent can run no task at all: login, configuration, rate limit, outage of its model's service. */
 export const isAgentFault = (cause: string | null): boolean => cause === 'auth' || cause === 'config' || endsByItself(cause);
 
-/** What is over with time alone, whatever a look at the machine says. */
+/** Causes that end with time alone, whatever the checks of the machine report. */
 const endsByItself = (cause: string | null): boolean => cause === 'rate_limited' || cause === 'model_unavailable';
 
-/** The cause of a release that says nothing of its agent: its sidecar was stopped, and the run could not outlive that. */
+/** The cause of a release that is no fault of the agent: its sidecar was stopped, and the run could not outlive it. */
 export const SIDECAR_STOPPED = 'sidecar_stopped';
 
-/** Why it can do nothing, as it says itself, and for how long; null: it does not know, so longer with each time in a row. */
-export interface Inability {
+/** Why an agent can run nothing, as reported, and for how long; null: unknown, so longer each time in a row. */
+export interface AgentFault {
   readonly cause: string | null;
   readonly reason: string;
   readonly retryAfterMs: number | null;
 }
 
-/** It gets nothing for a while; a longer pause that it already has stays. Tasks that fail together are one failure. */
-export function withPause(agent: Agent, why: Inability, nowMs: number, breaker: BackoffTimes): Agent {
+/** Pauses the agent; a longer pause stays. Tasks that fail during a pause count as one failure. */
+export function withPause(agent: Agent, why: AgentFault, nowMs: number, breaker: BackoffTimes): Agent {
   const isPaused = agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs;
   const pauses = isPaused && agent.pauses > 0 ? agent.pauses : agent.pauses + 1;
   const untilMs = nowMs + pauseMs(why, pauses, breaker);
@@ -68,37 +68,36 @@ export function withPause(agent: Agent, why: Inability, nowMs: number, breaker: 
   return { ...agent, pauses, pausedUntilMs: untilMs, pausedReason: why.reason, pausedCause: why.cause };
 }
 
-function pauseMs({ cause, retryAfterMs }: Inability, pauses: number, breaker: BackoffTimes): number {
+function pauseMs({ cause, retryAfterMs }: AgentFault, pauses: number, breaker: BackoffTimes): number {
   if (retryAfterMs === null && cause !== 'model_unavailable') return backoffMs(breaker, pauses);
-  const least = cause === 'model_unavailable' ? OUTAGE_PAUSE : SAID_PAUSE;
+  const least = cause === 'model_unavailable' ? OUTAGE_PAUSE : REPORTED_PAUSE;
   const times = { firstMs: Math.min(least.firstMs, breaker.firstMs), maxMs: Math.min(least.maxMs, breaker.maxMs) };
   return Math.max(backoffMs(times, pauses), Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
 }
 
-/** How many tasks it may have: after a pause one, until that shows that it works again. */
+/** How many tasks it may have: after a pause one, until a task proves that it works again. */
 export const roomOf = (agent: Agent): number => (agent.pauses > 0 ? Math.min(agent.slots, 1) : agent.slots);
 
 /**
- * A task that was given to it after its pause has used its model, or has lasted: it works again. What is older says nothing of
- * the time since.
+ * Whether a task proves that the agent works again: it was assigned after the pause, and has used tokens or run for `PROVEN_MS`.
  */
-export const isProof = (agent: Agent, task: Task, tokensUsed: number | null, nowMs: number): boolean =>
+export const provesRecovery = (agent: Agent, task: Task, tokensUsed: number | null, nowMs: number): boolean =>
   task.assignedAtMs !== null &&
   task.assignedAtMs >= (agent.pausedUntilMs ?? 0) &&
   ((tokensUsed ?? 0) > 0 || nowMs - task.assignedAtMs >= PROVEN_MS);
 
 /**
- * It has looked whether its agent could run. What it could not do without a person it can do again once a look that failed
- * passes; an allowance that is spent, or a service that is away, comes back with time alone.
+ * Stores reported checks. Checks that pass after a failure also end a pause, except one for a rate limit or an outage, which ends
+ * with time alone.
  */
 export function withChecks(agent: Agent, checks: AgentChecks | null): Agent {
-  const isMended = (agent.checks?.failed ?? []).length > 0 && checks?.failed.length === 0;
-  const isOver = isMended && !endsByItself(agent.pausedCause);
+  const isRepaired = (agent.checks?.failed ?? []).length > 0 && checks?.failed.length === 0;
+  const isOver = isRepaired && !endsByItself(agent.pausedCause);
   return { ...agent, checks, ...(isOver ? NO_PAUSE : {}) };
 }
 
 export const NO_PAUSE = { pausedUntilMs: null, pausedReason: null, pausedCause: null, pauses: 0 } as const satisfies Partial<Agent>;
 
-/** Whether it may get work now, as far as its standing goes. */
+/** Whether it may get tasks now, apart from its free slots. */
 export const mayWork = (agent: Agent, nowMs: number): boolean =>
   agent.connected && !isDraining(agent) && !isBusy(agent, nowMs) && pauseOf(agent, nowMs) === null;

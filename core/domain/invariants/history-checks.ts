@@ -1,32 +1,32 @@
 /**
- * Invariants of the order of all events. Each is told the events one by one, lowest id first, and keeps what is held at the
- * moment, not what was: agents, their live assignments and their stops.
+ * Invariants over the order of all events. Each gets the events one by one, lowest id first, and keeps only the current state:
+ * agents, their live assignments and their stops.
  */
 import type { Agent } from '../agent/agent.ts';
 import type { StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
-import { toldBy, UNTOLD, type Told } from './history-fold.ts';
+import { foldHistory, EMPTY_HISTORY, type FoldedHistory } from './history-fold.ts';
 import { ofAgent, type Violation } from './view.ts';
 
 export interface HistoryCheck {
-  /** What is wrong with this event, after those before it. */
-  see(event: StoredEvent): readonly Violation[];
-  /** What is wrong after the last. */
+  /** Violations by this event, after those before it. */
+  next(event: StoredEvent): readonly Violation[];
+  /** Violations after the last event. */
   end(): readonly Violation[];
 }
 
-/** New ones, for one reading of the events. `agents` are as they are now. */
+/** New checks, for one pass over the events. `agents`: their current rows. */
 export const historyChecks = (agents: ReadonlyMap<AgentId, Agent>): readonly HistoryCheck[] => [
   slotsSuffice(agents),
   sessionsGrow(agents),
   idsGrow(),
 ];
 
-/** I4: at each assignment of an agent's present session its assignments and stops fit its slots. */
+/** I4: at each assignment in an agent's current session its assignments and stops fit its slots. */
 function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const holds = new Map<AgentId, Set<string>>();
-  /** Of live tasks only: an assignment tells its generation by itself. */
-  const live = new Map<TaskId, Told>();
+  /** Live tasks only: an assignment has its generation in its event. */
+  const live = new Map<TaskId, FoldedHistory>();
 
   const hold = (agentId: AgentId): Set<string> => {
     const held = holds.get(agentId) ?? new Set();
@@ -34,8 +34,8 @@ function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
     return held;
   };
   const follow = (event: StoredEvent): void => {
-    const before = live.get(event.taskId) ?? UNTOLD;
-    const after = toldBy(before, event);
+    const before = live.get(event.taskId) ?? EMPTY_HISTORY;
+    const after = foldHistory(before, event);
     if (after.status === 'assigned') live.set(event.taskId, after);
     else live.delete(event.taskId);
     if (before.assignedTo !== null && (after.assignedTo !== before.assignedTo || after.status !== 'assigned'))
@@ -43,7 +43,7 @@ function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 
   return {
-    see(event) {
+    next(event) {
       follow(event);
       const { agentId } = event;
       if (agentId === null) return [];
@@ -61,16 +61,16 @@ function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I6, of agents: a session that was replaced changes nothing any more. Of agents that were removed nothing can be said. */
+/** I6, of agents: a replaced session changes nothing. Removed agents cannot be checked. */
 function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const latest = new Map<AgentId, number>();
-  const isOfAnother = (agentId: AgentId, atMs: number): boolean => {
+  const isOfRemovedAgent = (agentId: AgentId, atMs: number): boolean => {
     const agent = agents.get(agentId);
     return agent === undefined || atMs < (agent.madeAtMs ?? 0);
   };
   return {
-    see({ id, agentId, session, event, atMs }) {
-      if (agentId === null || session === null || isOfAnother(agentId, atMs)) return [];
+    next({ id, agentId, session, event, atMs }) {
+      if (agentId === null || session === null || isOfRemovedAgent(agentId, atMs)) return [];
       const highest = Math.max(latest.get(agentId) ?? 0, session);
       latest.set(agentId, highest);
       return session < highest ? [ofAgent('I6', agentId, `event ${id} ${event} is of session ${session}, after ${highest}`)] : [];
@@ -84,11 +84,11 @@ function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I14, of the order: no number is given twice. */
+/** I14, of the order: event ids grow. */
 function idsGrow(): HistoryCheck {
   let last = 0;
   return {
-    see({ id, taskId }) {
+    next({ id, taskId }) {
       const found: Violation[] =
         id > last ? [] : [{ invariant: 'I14', what: `event ${id} comes after event ${last}`, taskId, agentId: null }];
       last = id;

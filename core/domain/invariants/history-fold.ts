@@ -1,22 +1,22 @@
-/** A task as its events tell it: what every row must agree with. */
+/** A task folded from its events: every row must agree with it. */
 import type { TaskEvent } from '../task/event.ts';
 import { GENERATION_ZERO, nextGeneration, type AgentId, type Generation } from '../ids.ts';
 import type { Status } from '../task/task.ts';
 
-export interface Told {
+export interface FoldedHistory {
   readonly status: Status;
   readonly generation: Generation;
   readonly assignedTo: AgentId | null;
   readonly accepted: boolean;
   readonly retryCount: number;
-  /** Assignments of this round that were accepted and not handed back. */
+  /** Assignments of this round that were accepted and not released. */
   readonly attempts: number;
-  /** Ends of this round: completed, cancelled, dead-lettered. */
+  /** How often this round ended: completed, cancelled, dead-lettered. */
   readonly ends: number;
 }
 
-/** Before its first event. */
-export const UNTOLD: Told = {
+/** Before the first event. */
+export const EMPTY_HISTORY: FoldedHistory = {
   status: 'queued',
   generation: GENERATION_ZERO,
   assignedTo: null,
@@ -26,8 +26,8 @@ export const UNTOLD: Told = {
   ends: 0,
 };
 
-/** What one more event makes of it. */
-export function toldBy(before: Told, event: TaskEvent): Told {
+/** Applies one event. */
+export function foldHistory(before: FoldedHistory, event: TaskEvent): FoldedHistory {
   switch (event.event) {
     case 'scheduled':
     case 'blocked':
@@ -40,18 +40,18 @@ export function toldBy(before: Told, event: TaskEvent): Told {
       return { ...before, accepted: true, attempts: before.attempts + 1 };
     case 'failed':
     case 'lost':
-      return { ...takenBack(before), retryCount: before.retryCount + 1 };
+      return { ...reclaimed(before), retryCount: before.retryCount + 1 };
     case 'released':
-      return { ...takenBack(before), attempts: before.attempts - (before.accepted ? 1 : 0) };
+      return { ...reclaimed(before), attempts: before.attempts - (before.accepted ? 1 : 0) };
     case 'rejected':
     case 'reclaimed':
-      return takenBack(before);
+      return reclaimed(before);
     case 'completed':
       return { ...before, status: 'completed', ends: before.ends + 1 };
     case 'cancelled':
-      return { ...takenBack(before), status: 'cancelled', ends: before.ends + 1 };
+      return { ...reclaimed(before), status: 'cancelled', ends: before.ends + 1 };
     case 'dead_lettered':
-      return { ...(before.status === 'assigned' ? takenBack(before) : before), status: 'dead_letter', ends: before.ends + 1 };
+      return { ...(before.status === 'assigned' ? reclaimed(before) : before), status: 'dead_letter', ends: before.ends + 1 };
     case 'retried':
       return { ...before, generation: nextGeneration(before.generation), retryCount: 0, attempts: 0, ends: 0 };
     case 'report_refused': {
@@ -73,7 +73,7 @@ export function toldBy(before: Told, event: TaskEvent): Told {
   }
 }
 
-const takenBack = (before: Told): Told => ({
+const reclaimed = (before: FoldedHistory): FoldedHistory => ({
   ...before,
   status: 'queued',
   generation: nextGeneration(before.generation),

@@ -1,11 +1,11 @@
-/** Invariants of the store as a whole: of agents, keys, stops, and who waits beside whom. */
+/** Invariants of the store as a whole: agents, keys, stops, and tasks that wait beside free agents. */
 import { mayWork, roomOf } from '../agent/breaker.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { canRun } from '../task/scheduling.ts';
 import { isEnded, isLive } from '../task/task.ts';
 import { ofAgent, ofTask, type StoreState, type View, type Violation } from './view.ts';
 
-/** Everything that an agent has in its hands takes a slot: live assignments, and stops that it has not confirmed. */
+/** Taken slots by agent: live assignments and unconfirmed stops. */
 function slotsTaken({ tasks, stops }: StoreState): ReadonlyMap<AgentId, number> {
   const taken = new Map<AgentId, number>();
   const add = (id: AgentId): unknown => taken.set(id, (taken.get(id) ?? 0) + 1);
@@ -14,7 +14,7 @@ function slotsTaken({ tasks, stops }: StoreState): ReadonlyMap<AgentId, number> 
   return taken;
 }
 
-/** I10: a key is there once, and what it names exists, or did and left a tombstone. */
+/** I10: each key is unique, and its tasks exist or have left a tombstone. */
 export function keysNameTasks({ state, tasks, tombstones }: Pick<View, 'state' | 'tasks' | 'tombstones'>): readonly Violation[] {
   const names = state.keys.map(({ owner, key }) => JSON.stringify([owner, key]));
   const twice = names.filter((name, place) => names.indexOf(name) !== place);
@@ -25,8 +25,8 @@ export function keysNameTasks({ state, tasks, tombstones }: Pick<View, 'state' |
   ];
 }
 
-/** I12: no task stays beside a free agent that may run it for over a sweep. */
-function nobodyWaitsForNothing(view: View): readonly Violation[] {
+/** I12: no task waits for over a sweep beside a free agent that may run it. */
+function noTaskWaitsBesideFreeAgent(view: View): readonly Violation[] {
   const { state, nowMs } = view;
   const sinceMs = nowMs - state.sweepMs;
   if (state.healthySinceMs > sinceMs) return [];
@@ -45,8 +45,8 @@ function nobodyWaitsForNothing(view: View): readonly Violation[] {
     });
 }
 
-/** I14, of the whole: a history belongs to a task, and an agent has one row. */
-function nothingStandsAlone({ state, historyOf, tasks }: View): readonly Violation[] {
+/** I14, of the whole: each history belongs to a task, and each agent has one row. */
+function noOrphans({ state, historyOf, tasks }: View): readonly Violation[] {
   const found = [...historyOf.keys()].filter((taskId) => !tasks.has(taskId)).map(historyWithoutTask);
   const ids = state.agents.map((agent) => agent.id);
   for (const id of ids.filter((one, place) => ids.indexOf(one) !== place)) found.push(ofAgent('I14', id, 'it has two rows'));
@@ -60,7 +60,7 @@ export const historyWithoutTask = (taskId: TaskId): Violation => ({
   agentId: null,
 });
 
-/** I15: what is to be stopped is not the present assignment. */
+/** I15: a pending stop is never of the current assignment. */
 export function stopsArePast({ state, tasks }: Pick<View, 'state' | 'tasks'>): readonly Violation[] {
   return state.stops.flatMap((stop) => {
     const task = tasks.get(stop.taskId);
@@ -72,7 +72,7 @@ export function stopsArePast({ state, tasks }: Pick<View, 'state' | 'tasks'>): r
 
 export const STORE_INVARIANTS: readonly ((view: View) => readonly Violation[])[] = [
   keysNameTasks,
-  nobodyWaitsForNothing,
-  nothingStandsAlone,
+  noTaskWaitsBesideFreeAgent,
+  noOrphans,
   stopsArePast,
 ];

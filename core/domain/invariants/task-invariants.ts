@@ -1,21 +1,21 @@
-/** Invariants of each task and its own history. */
+/** Invariants of each task and its history. */
 import { dueAtMs } from '../transitions/due.ts';
 import type { EventName } from '../task/event.ts';
 import { isLive, type Task } from '../task/task.ts';
-import { toldBy, UNTOLD, type Told } from './history-fold.ts';
+import { foldHistory, EMPTY_HISTORY, type FoldedHistory } from './history-fold.ts';
 import { history, ofTask, type View, type Violation } from './view.ts';
 
-/** I1: the row is what its events tell. */
-function isItsHistory(task: Task, view: View): readonly Violation[] {
-  const told = history(task, view).reduce<Told>(toldBy, UNTOLD);
+/** I1: the row agrees with its folded history. */
+function agreesWithHistory(task: Task, view: View): readonly Violation[] {
+  const folded = history(task, view).reduce<FoldedHistory>(foldHistory, EMPTY_HISTORY);
   const fields = ['status', 'generation', 'assignedTo', 'retryCount'] as const;
   return fields
-    .filter((field) => task[field] !== told[field])
-    .map((field) => ofTask('I1', task, `its ${field} is ${String(task[field])}, its history tells ${String(told[field])}`));
+    .filter((field) => task[field] !== folded[field])
+    .map((field) => ofTask('I1', task, `its ${field} is ${String(task[field])}, its history has ${String(folded[field])}`));
 }
 
-/** Events that speak of the assignment or the state of the moment; others may speak of one that is past. */
-const OF_THE_MOMENT: readonly EventName[] = [
+/** Events of the current assignment or state; others may be of a past one. */
+const OF_CURRENT_STATE: readonly EventName[] = [
   'assigned',
   'accepted',
   'woken',
@@ -34,7 +34,7 @@ function generationsGrow(task: Task, view: View): readonly Violation[] {
   const found: Violation[] = [];
   let highest = -1;
   for (const { event, generation, seq } of history(task, view)) {
-    if (generation === null || !OF_THE_MOMENT.includes(event)) continue;
+    if (generation === null || !OF_CURRENT_STATE.includes(event)) continue;
     if (generation < highest) found.push(ofTask('I2', task, `event ${seq} ${event} fell from generation ${highest} to ${generation}`));
     if (event === 'assigned' && generation === highest) found.push(ofTask('I2', task, `generation ${generation} was given out twice`));
     highest = Math.max(highest, generation);
@@ -42,7 +42,7 @@ function generationsGrow(task: Task, view: View): readonly Violation[] {
   return found;
 }
 
-/** I14, of one task: its events are numbered without a gap, and the row knows the last. */
+/** I14, of one task: its events are numbered without a gap, and the row has the last number. */
 function historyIsNumbered(task: Task, view: View): readonly Violation[] {
   const events = history(task, view);
   const gap = events.findIndex((event, place) => event.seq !== place + 1);
@@ -62,37 +62,37 @@ function liveHasDeadline(task: Task, { agents }: View): readonly Violation[] {
   return found;
 }
 
-/** I5: one end a round, and nothing after one that is final. */
+/** I5: a round ends once, and nothing follows a final end. */
 function endsOnce(task: Task, view: View): readonly Violation[] {
   const found: Violation[] = [];
-  let told = UNTOLD;
+  let folded = EMPTY_HISTORY;
   for (const event of history(task, view)) {
-    const isFinal = told.status === 'completed' || told.status === 'cancelled';
-    const next = toldBy(told, event);
-    if (isFinal && next.status !== told.status)
-      found.push(ofTask('I5', task, `event ${event.seq} ${event.event} after it was ${told.status}`));
-    if (next.ends > 1 && next.ends > told.ends)
+    const isFinal = folded.status === 'completed' || folded.status === 'cancelled';
+    const next = foldHistory(folded, event);
+    if (isFinal && next.status !== folded.status)
+      found.push(ofTask('I5', task, `event ${event.seq} ${event.event} after it was ${folded.status}`));
+    if (next.ends > 1 && next.ends > folded.ends)
       found.push(ofTask('I5', task, `event ${event.seq} ${event.event} ends a round that had ended`));
-    told = next;
+    folded = next;
   }
   return found;
 }
 
-/** Events by which an agent's own frame changes its assignment. */
+/** Events in which a frame changes the assignment of its sender. */
 const BY_FRAME: readonly EventName[] = ['accepted', 'woken', 'wake_failed', 'progress', 'completed', 'failed', 'rejected', 'released'];
 
-/** I6, of one task: what a frame changed was its sender's assignment at that moment. */
+/** I6, of one task: a frame changes only the current assignment of its sender. */
 function changedByAssignee(task: Task, view: View): readonly Violation[] {
   const found: Violation[] = [];
-  let told = UNTOLD;
+  let folded = EMPTY_HISTORY;
   for (const event of history(task, view)) {
     const isByFrame = event.session !== null && BY_FRAME.includes(event.event);
-    const isItsOwn = told.status === 'assigned' && told.assignedTo === event.agentId && told.generation === event.generation;
+    const isItsOwn = folded.status === 'assigned' && folded.assignedTo === event.agentId && folded.generation === event.generation;
     if (isByFrame && !isItsOwn) {
-      const found6 = `event ${event.seq} ${event.event} by ${event.agentId} of generation ${event.generation}, while ${told.status} to ${told.assignedTo} in ${told.generation}`;
+      const found6 = `event ${event.seq} ${event.event} by ${event.agentId} of generation ${event.generation}, while ${folded.status} to ${folded.assignedTo} in ${folded.generation}`;
       found.push(ofTask('I6', task, found6));
     }
-    told = toldBy(told, event);
+    folded = foldHistory(folded, event);
   }
   return found;
 }
@@ -100,16 +100,16 @@ function changedByAssignee(task: Task, view: View): readonly Violation[] {
 /** I7: attempts of a round are bounded. */
 function attemptsAreBounded(task: Task, view: View): readonly Violation[] {
   const found: Violation[] = [];
-  let told = UNTOLD;
+  let folded = EMPTY_HISTORY;
   for (const event of history(task, view)) {
-    told = toldBy(told, event);
-    if (event.event === 'accepted' && told.attempts > task.maxRetries + 1)
-      found.push(ofTask('I7', task, `event ${event.seq} begins attempt ${told.attempts} of at most ${task.maxRetries + 1}`));
+    folded = foldHistory(folded, event);
+    if (event.event === 'accepted' && folded.attempts > task.maxRetries + 1)
+      found.push(ofTask('I7', task, `event ${event.seq} begins attempt ${folded.attempts} of at most ${task.maxRetries + 1}`));
   }
   return found;
 }
 
-/** I8: what is in the dead letter has a reason that leads there. */
+/** I8: a task in the dead letter has a valid reason. */
 function deadForAReason(task: Task): readonly Violation[] {
   const isDead = task.status === 'dead_letter';
   if (isDead !== (task.deadReason !== null)) return [ofTask('I8', task, `${task.status} with reason ${task.deadReason}`)];
@@ -118,9 +118,9 @@ function deadForAReason(task: Task): readonly Violation[] {
   return [];
 }
 
-/** I9: exactly what waits for a dependency is blocked by one, or by the turn of its slice once that is completed. */
+/** I9: a task is blocked exactly while a dependency is open, or until its slice is unblocked once that has completed. */
 function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonly Violation[] {
-  // What is final needs its dependencies no more: their tombstones may be gone before it is.
+  // A final task no longer needs its dependencies: their tombstones may be removed before it is.
   if (task.status === 'completed' || task.status === 'cancelled') return [];
   const known = (id: Task['id']) => tasks.get(id) ?? tombstones.get(id);
   const isUnblocking = task.dependsOn.some((id) => (tasks.get(id)?.dependentsAfter ?? task.id) < task.id);
@@ -134,16 +134,16 @@ function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonl
   return found;
 }
 
-/** I11: nothing stays due for two sweeps of a healthy hub. */
+/** I11: no task stays due for two sweeps of a healthy hub. */
 function nothingIsOverdue(task: Task, { state, nowMs }: View): readonly Violation[] {
   const dueMs = dueAtMs(task, nowMs);
-  // What came back with a time that had passed is due only since then.
+  // A task that got a passed time is due only since then.
   if (dueMs === null || Math.max(dueMs, task.updatedAtMs, state.healthySinceMs) + 2 * state.sweepMs >= nowMs) return [];
   return [ofTask('I11', task, `${task.status}, and due for ${nowMs - dueMs} ms`)];
 }
 
 export const TASK_INVARIANTS: readonly ((task: Task, view: View) => readonly Violation[])[] = [
-  isItsHistory,
+  agreesWithHistory,
   generationsGrow,
   historyIsNumbered,
   liveHasDeadline,

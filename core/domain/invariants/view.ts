@@ -1,21 +1,21 @@
-/** A store as the invariants look at it. */
+/** The view of a store that invariants check. */
 import type { Agent, PendingStop } from '../agent/agent.ts';
 import type { StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import type { Task } from '../task/task.ts';
 import type { Tombstone } from '../task/tombstone.ts';
 
-/** A store's rows, all of one moment, and what the hub was up to. */
+/** A consistent snapshot of a store's rows, and the state of its hub. */
 export interface StoreState {
   readonly tasks: readonly Task[];
   readonly agents: readonly Agent[];
   readonly stops: readonly PendingStop[];
-  /** Of tasks that were removed. Default: none were. */
+  /** Of removed tasks. Default: none. */
   readonly tombstones?: readonly Tombstone[] | undefined;
   readonly keys: readonly { readonly owner: string; readonly key: string; readonly taskIds: readonly TaskId[] }[];
-  /** Between two sweeps of its hub. */
+  /** The time between two sweeps of the hub. */
   readonly sweepMs: number;
-  /** Since when its hub has run and could commit without a break. */
+  /** Since when the hub has run and committed without interruption. */
   readonly healthySinceMs: number;
 }
 
@@ -30,7 +30,7 @@ export interface Violation {
   readonly agentId: AgentId | null;
 }
 
-/** The store with what is looked up often. */
+/** The store with indexes. */
 export interface View {
   readonly state: StoreState;
   readonly events: readonly StoredEvent[];

@@ -1,6 +1,6 @@
 /**
- * The details of an event, bounded. A history is read whole pages at a time and streamed to every follower, so one event
- * must not carry a result, a log, or whatever else an agent chose to send.
+ * Bounds the details of an event. Histories are read in pages and streamed to every subscriber, so an event must not carry a
+ * whole result or log.
  */
 import { cutEncoded, encodedBytes, utf8Bytes } from '../encoded-text.ts';
 
@@ -9,18 +9,18 @@ export const EVENT_DETAILS_BYTES_MAX = 16_384;
 
 /** A field of at most this many bytes stays whole when details are cut: reasons, kinds, numbers. */
 const SMALL_FIELD_BYTES = 1_024;
-/** Kept free for the mark that says what was cut. */
+/** Reserved for the `truncated` field. */
 const MARK_BYTES = 2_048;
-/** Names of cut fields in the mark, and the characters of each. */
+/** Names of cut fields in `truncated`, and the characters of each. */
 const NAMED_MAX = 16;
 const NAME_CHARACTERS_MAX = 64;
 
 type Details = Readonly<Record<string, unknown>>;
 
 /**
- * The details as they are where they fit. Larger ones keep their small fields; what is left of the room goes to the large
- * texts, each cut at its end, and other large values are left out. `truncated` then tells of the whole:
- * `{bytes, sha256, fields}`, where `fields` names what was cut or left out.
+ * Details that fit are returned unchanged. Larger ones keep their small fields; large texts share the rest of the room, each cut
+ * at its end, and other large values are left out. `truncated` then describes the original: `{bytes, sha256, fields}`, where
+ * `fields` names what was cut or left out.
  */
 export function boundedDetails(details: Details | null, sha256: (text: string) => string): Details | null {
   if (details === null || roomAfter(details, EVENT_DETAILS_BYTES_MAX) >= 0) return details;
@@ -49,9 +49,8 @@ export function boundedDetails(details: Details | null, sha256: (text: string) =
 }
 
 /**
- * What is left of `room` bytes after `value`, counted so that it never takes less than it does: a negative answer says that
- * it may be too large. Nearly all details are small, and this spares them their JSON. What is nested costs more, so that
- * the count ends long before the stack does.
+ * What is left of `room` bytes after an upper bound for `value`: a negative result means that it may be too large. Nearly all
+ * details are small, and this avoids serializing them. Nesting costs extra, so that the recursion ends long before the stack does.
  */
 function roomAfter(value: unknown, room: number): number {
   if (room < 0) return room;

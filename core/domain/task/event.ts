@@ -1,6 +1,6 @@
 /**
- * What happened to a task, append-only, written in the same commit as the change it tells of. The events of one task
- * are numbered from 1 (`seq`); the store gives each a place in the order of all events when it is saved.
+ * The history of a task: append-only events, each written in the same commit as its change. The events of one task are
+ * numbered from 1 (`seq`); the store numbers all events in the order of their commits.
  */
 import type { AgentId, Generation, TaskId } from '../ids.ts';
 
@@ -36,15 +36,15 @@ export type EventName = (typeof EVENT_NAMES)[number];
 
 export interface TaskEvent {
   readonly taskId: TaskId;
-  /** The number of this event among its task's, from 1. */
+  /** The number of this event in its task, from 1. */
   readonly seq: number;
   readonly event: EventName;
   readonly atMs: number;
   readonly agentId: AgentId | null;
   readonly generation: Generation | null;
-  /** The session of the agent when a frame made the change; null when the hub or a person did. */
+  /** The session of the agent if a frame caused the change; null if the hub or an operator did. */
   readonly session: number | null;
-  /** A JSON object of at most `EVENT_DETAILS_BYTES_MAX` (event-details.ts); null when there is nothing more to say. */
+  /** A JSON object of at most `EVENT_DETAILS_BYTES_MAX` (event-details.ts); null: no details. */
   readonly details: Readonly<Record<string, unknown>> | null;
 }
 

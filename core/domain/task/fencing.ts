@@ -1,33 +1,33 @@
 /**
- * The fence: who may still say something about a task. Only the current assignee with the current generation can; a
- * repeat of a report that was already answered is recognised before the fence, and changes nothing.
+ * The fence: only the current assignee, with the current generation, may change a task. A repeat of a report that was already
+ * answered is recognised before the fence, and changes nothing.
  */
 import type { AgentId, Generation } from '../ids.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { AckStatus, Outcome, Task } from './task.ts';
 
-/** The reports that the fence judges; `complete` to `released` end an assignment. */
+/** The reports that are fenced; `complete` to `released` end an assignment. */
 export type ReportKind = 'accepted' | 'progress' | 'woken' | Outcome['report'];
 
-export type Judgement =
+export type FenceResult =
   | { readonly kind: 'current' }
-  /** Already answered so; also an accept of an assignment that has ended by its agent's own word. */
+  /** Already answered with this; also an accept of an assignment that its agent has ended since. */
   | { readonly kind: 'repeat'; readonly answer: AckStatus }
-  /** A finished result for an assignment that was taken back, while the task was given to nobody since. */
+  /** A finished result of an assignment that was reclaimed, while the task has not been assigned since. */
   | { readonly kind: 'late' }
   | Refusal;
 
-/** What the fence looks at of a task, or of what is left of one that was removed. */
-export type Judged = Pick<Task, 'status' | 'generation' | 'assignedTo' | 'outcomes'> & Partial<Pick<Task, 'takenBack'>>;
+/** What the fence reads of a task, or of a tombstone. */
+export type FencedTask = Pick<Task, 'status' | 'generation' | 'assignedTo' | 'outcomes'> & Partial<Pick<Task, 'takenBack'>>;
 
 /**
- * Judges a report of `agentId` for `generation`. A null generation, which only version 1 may send, is judged by its
- * sender: it must be the current assignee.
+ * Checks a report of `agentId` for `generation`. Without a generation, which only version 1 may omit, the sender must be the
+ * current assignee.
  */
-export function judge(
-  task: Judged | undefined,
+export function checkFence(
+  task: FencedTask | undefined,
   report: { readonly kind: ReportKind; readonly agentId: AgentId; readonly generation: Generation | null },
-): Judgement {
+): FenceResult {
   if (task === undefined) return refuse('unknown_task', null);
   const { agentId, generation } = report;
   if (generation === null) {
@@ -46,7 +46,7 @@ export function judge(
   return { kind: 'current' };
 }
 
-const isLate = (task: Judged, kind: ReportKind, agentId: AgentId, generation: Generation): boolean =>
+const isLate = (task: FencedTask, kind: ReportKind, agentId: AgentId, generation: Generation): boolean =>
   kind === 'complete' &&
   task.status === 'queued' &&
   task.takenBack !== undefined &&

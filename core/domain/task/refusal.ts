@@ -1,4 +1,4 @@
-/** Why a change was not made. A value, never an exception. */
+/** Why a change was refused. A value, never an exception. */
 import type { Generation } from '../ids.ts';
 
 export type RefusalCode = 'stale_generation' | 'not_assignee' | 'invalid_state' | 'unknown_task';
@@ -6,7 +6,7 @@ export type RefusalCode = 'stale_generation' | 'not_assignee' | 'invalid_state' 
 export interface Refusal {
   readonly kind: 'refused';
   readonly code: RefusalCode;
-  /** The task's generation, where there is a task. */
+  /** The task's generation; null if there is no such task. */
   readonly currentGeneration: Generation | null;
 }
 

@@ -1,11 +1,11 @@
-/** The numbers that the transitions are judged by; the config gives them. Milliseconds unless said otherwise. */
+/** The settings that transitions depend on; from the config. Milliseconds unless stated otherwise. */
 import type { BackoffTimes } from '../backoff.ts';
 
 export interface Rules {
   readonly acceptMs: number;
   readonly leaseMs: number;
   readonly runMaxMs: number;
-  /** What a sidecar is given beyond a run's limit to stop the run and report by itself. */
+  /** Extra time beyond a run's limit for the sidecar to stop the run and report it. */
   readonly runMarginMs: number;
   readonly backoff: BackoffTimes;
   readonly breaker: BackoffTimes;
@@ -13,14 +13,14 @@ export interface Rules {
   readonly progressPerAttempt: number;
 }
 
-/** Assignments in a row that spent no retry, after which a task waits for an operator. */
+/** Assignments in a row that spent no retry, after which a task is parked for an operator. */
 export const HAND_BACKS_MAX = 10;
 
-/** How often one assignment is sent to its agent before that accepts it. A sidecar that dies of it at each sending has it no third time. */
+/** How often an unaccepted assignment is sent to its agent. A sidecar that crashes on it each time does not get it a third time. */
 export const SENDINGS_MAX = 2;
 
-/** Different tasks in a row that end by a machine's fault, after which it is paused. */
+/** Different tasks in a row that end through a fault of one machine, after which it is paused. */
 export const STRIKES_MAX = 3;
 
-/** Each so-many-eth assignment of an agent takes the oldest task it may run, of any lane, so that nothing starves. */
+/** Each nth assignment of an agent takes the oldest task it may run, of any priority, so that none starves. */
 export const OLDEST_EVERY = 16;

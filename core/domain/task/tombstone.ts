@@ -1,4 +1,4 @@
-/** What is left of a task that was removed some time after its end: enough to answer who repeats what was answered before. */
+/** The remains of a removed task: enough to answer repeated reports and submits. */
 import type { Task } from './task.ts';
 
 export interface Tombstone extends Pick<Task, 'id' | 'priority' | 'status' | 'generation' | 'assignedTo' | 'outcomes' | 'createdAtMs'> {

@@ -1,4 +1,4 @@
-/** Giving a task to an agent: the one place where a new assignment, and so a generation to run under, is made. */
+/** Assigns a task to an agent: the only place where a new assignment, with its generation, is made. */
 import { GENERATION_ZERO, nextGeneration, type AgentId, type Generation } from '../ids.ts';
 import { refuse } from '../task/refusal.ts';
 import type { Rules } from '../task/rules.ts';
@@ -6,8 +6,8 @@ import type { Task, TaskSession } from '../task/task.ts';
 import { change, NOT_BEGUN, type Change, type Transition } from './change.ts';
 
 /**
- * Gives a queued task to `agentId`: its generation grows by one, acceptance is due in `acceptMs`. The session of the
- * attempt before goes with it to the machine that has it, and to no other.
+ * Assigns a queued task to `agentId`: its generation grows by one, and acceptance is due in `acceptMs`. The session of the previous
+ * attempt is kept only if the task goes to the same machine.
  */
 export function decideAssign(
   task: Task,
@@ -39,10 +39,10 @@ export function decideAssign(
 const isOfMachine = (session: TaskSession | null, to: { readonly agentId: AgentId; readonly instanceId?: string | null }): boolean =>
   session !== null && session.agentId === to.agentId && session.instanceId === to.instanceId;
 
-/** The task with its acceptance or lease deadline moved; nothing happened to it, so there is no event. */
+/** Moves the acceptance or lease deadline. No event. */
 export const withDeadline = (task: Task, deadlineAtMs: number): Task => ({ ...task, deadlineAtMs, hushedAtMs: null });
 
-/** The live task with its deadlines, the run's own included, moved where they are earlier: nothing of it ends before `timeMs`. */
+/** Postpones the deadlines of a live task, the run deadline included, to `timeMs` at least. */
 export const notBefore = (task: Task, timeMs: number): Task => ({
   ...task,
   deadlineAtMs: Math.max(task.deadlineAtMs ?? timeMs, timeMs),
@@ -50,8 +50,8 @@ export const notBefore = (task: Task, timeMs: number): Task => ({
 });
 
 /**
- * The agent of a live task is away until `untilMs`, at most. Its sidecar ends a run that is over its limit, and cannot say so
- * meanwhile: the run's own deadline waits too, but never beyond `runUntilMs`, or reconnects could put it off without end.
+ * The agent of a live task has until `untilMs` to return. Its sidecar stops a run at its limit but cannot report that meanwhile, so
+ * the run deadline is postponed too, but never beyond `runUntilMs`: reconnects must not postpone it forever.
  */
 export const absent = (task: Task, until: { readonly untilMs: number; readonly runUntilMs: number }): Task => ({
   ...task,
@@ -60,15 +60,15 @@ export const absent = (task: Task, until: { readonly untilMs: number; readonly r
   runDeadlineAtMs: task.runDeadlineAtMs === null ? null : Math.max(task.runDeadlineAtMs, Math.min(until.untilMs, until.runUntilMs)),
 });
 
-/** When an accepted run has lasted too long, its sidecar's time to report that included. */
+/** When an accepted run exceeds its limit, including the time for its sidecar to report that. */
 export const runEndMs = (task: Task, acceptedAtMs: number, rules: Rules): number =>
   acceptedAtMs + (task.runMaxMs ?? rules.runMaxMs) + rules.runMarginMs;
 
-/** The agent of a live task is back and goes on with it: its deadline is counted anew. */
+/** The agent of a live task is back and continues: starts a new lease or accept deadline. */
 export const resumedDeadline = (task: Task, nowMs: number, rules: Rules): Task =>
   withDeadline(task, nowMs + (task.acceptedAtMs === null ? rules.acceptMs : rules.leaseMs));
 
-/** Acceptance: from here on the lease counts, and the round can no longer expire unstarted. */
+/** Acceptance starts the lease; from now on the round can no longer expire unstarted. */
 export function acceptance(task: Task, session: number | null, nowMs: number, rules: Rules): Change {
   return change(
     task,

@@ -1,8 +1,8 @@
-/** What a transition answers: the task as it is after, and the events that tell of it. */
+/** The result of a transition: the new state of the task, with its events. */
 import type { PendingStop, StopReason } from '../agent/agent.ts';
 import type { EventName, TaskEvent } from '../task/event.ts';
 import type { AgentId, Generation } from '../ids.ts';
-import type { Keeping } from '../task/kept-results.ts';
+import type { KeptResultsChange } from '../task/kept-results.ts';
 import type { Refusal } from '../task/refusal.ts';
 import { OUTCOMES_KEPT, type Outcome, type Task } from '../task/task.ts';
 import { isNoUsage, totalOf, usageFields, usageOfAttempt, withEnded, type TaskUsage } from '../usage.ts';
@@ -11,23 +11,23 @@ export interface Change {
   readonly kind: 'changed';
   readonly task: Task;
   readonly events: readonly TaskEvent[];
-  /** The result to keep: JSON text. */
+  /** The result to store: JSON text. */
   readonly result: string | null;
-  /** An agent that must be told to stop. */
+  /** A stop to send to the agent. */
   readonly stop: PendingStop | null;
-  /** Results to keep apart, and such that go; null: none. */
-  readonly keeping: Keeping | null;
+  /** Late and refused results to store and to delete; null: none. */
+  readonly keptResults: KeptResultsChange | null;
 }
 
 export type Transition = Change | Refusal;
 
-/** Whose frame it was. */
-export interface Speaker {
+/** The agent and session of a frame; checked again in the transaction against the agent's row. */
+export interface Reporter {
   readonly agentId: AgentId;
   readonly session: number;
 }
 
-/** An event before it has its number. Task, time, and by default the task's own generation are filled in. */
+/** An event before it is numbered. `change` fills in the task and the time. */
 export interface EventDraft {
   readonly event: EventName;
   readonly agentId?: AgentId | null;
@@ -57,27 +57,27 @@ export function change(
   const next: Task = { ...before, ...patch, updatedAtMs: nowMs, eventSeq: before.eventSeq + drafts.length };
   const usage = usageAfter(before, next);
   const task = usage === next.usage ? next : { ...next, usage };
-  return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null, keeping: null };
+  return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null, keptResults: null };
 }
 
-/** An attempt that had begun and ends without a word of what it used leaves the sums incomplete. Of a task that is completed and has none, nothing is noted. */
+/** Marks an attempt that began and ends without a usage report: the sums are incomplete then. Not on a completed task without any usage. */
 function usageAfter(before: Task, { status, usage }: Task): TaskUsage {
   const isEnd = before.status === 'assigned' && status !== 'assigned' && before.wokenAtMs !== null;
   if (!isEnd || (status === 'completed' && isNoUsage(totalOf(usage)))) return usage;
   return withEnded(usage, before.generation);
 }
 
-/** Two changes, one after the other, as one. */
-export const joined = (first: Change, second: Change): Change => ({
+/** Two successive changes as one. */
+export const mergeChanges = (first: Change, second: Change): Change => ({
   kind: 'changed',
   task: second.task,
   events: [...first.events, ...second.events],
   result: second.result ?? first.result,
   stop: second.stop ?? first.stop,
-  keeping: second.keeping ?? first.keeping,
+  keptResults: second.keptResults ?? first.keptResults,
 });
 
-/** An assignment that its agent has not accepted. */
+/** The fields of an unaccepted assignment. */
 export const NOT_BEGUN = {
   acceptedAtMs: null,
   runDeadlineAtMs: null,
@@ -86,7 +86,7 @@ export const NOT_BEGUN = {
   progressCount: 0,
 } as const satisfies Partial<Task>;
 
-/** A task that nobody has. */
+/** The fields of an unassigned task. */
 export const UNASSIGNED = {
   assignedTo: null,
   assignedAtMs: null,
@@ -95,16 +95,16 @@ export const UNASSIGNED = {
   ...NOT_BEGUN,
 } as const satisfies Partial<Task>;
 
-/** The task's outcomes with one more. */
+/** Adds an outcome, within the bound. */
 export const withOutcome = (task: Task, outcome: Outcome): readonly Outcome[] => [...task.outcomes, outcome].slice(-OUTCOMES_KEPT);
 
-/** The event of an attempt's end, with what that attempt is known to have used. */
+/** Adds the known usage of the attempt to the event of its end. */
 export function withUsage(event: EventDraft, usage: TaskUsage, generation: Generation): EventDraft {
   const used = usageOfAttempt(usage, generation);
   return isNoUsage(used) ? event : { ...event, details: { ...event.details, usage: usageFields(used) } };
 }
 
-/** The order to stop the current assignment of a live task. */
+/** A stop of the current assignment of a live task. */
 export const stopOf = (task: Task, agentId: AgentId, reason: StopReason, nowMs: number): PendingStop => ({
   agentId,
   taskId: task.id,

@@ -1,4 +1,4 @@
-/** When the sweeper must look at a task, and what it decides then. */
+/** When a task is due for a sweep, and what the sweep decides. */
 import type { Rules } from '../task/rules.ts';
 import { isEnded, type Task } from '../task/task.ts';
 import { notBefore } from './assigning.ts';
@@ -6,7 +6,7 @@ import { change, type Change } from './change.ts';
 import { decideDue } from './submitting.ts';
 import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from './taking-back.ts';
 
-/** The next time at which something about the task changes by itself; null: never. */
+/** The next time at which the task changes without a command; null: never. */
 export function dueAtMs(task: Task, nowMs: number): number | null {
   switch (task.status) {
     case 'scheduled':
@@ -29,23 +29,23 @@ export function dueAtMs(task: Task, nowMs: number): number | null {
   }
 }
 
-/** What the sweeper knows beside the task. */
+/** What a sweep knows beside the task. */
 export interface SweepView {
-  /** The assignee is connected now; meaningless for a task that nobody has. */
+  /** Whether the assignee is connected now; meaningless for an unassigned task. */
   readonly agentConnected: boolean;
-  /** Silence counts only from this time on (just after a start, a jump of the clock, an outage of the storage). */
-  readonly silenceCountsFromMs: number;
-  /** How long a quiet time lasts. Milliseconds. */
+  /** The end of the quiet period after a start, a jump of the clock or a storage outage. */
+  readonly quietUntilMs: number;
+  /** The length of a quiet period. Milliseconds. */
   readonly quietMs: number;
-  /** How long the hub could hear nobody since the task's deadline was first put off (`hushedAtMs`). Milliseconds. */
-  readonly deafMs: number;
+  /** How long the hub could receive nothing since the task's deadline was first postponed (`hushedAtMs`). Milliseconds. */
+  readonly disturbedMs: number;
 }
 
-/** Whether a queued task is past its `ttlMs` or `completeByMs`: it is not assigned any more, even before a sweep has ended it. */
+/** Whether a queued task is past its `ttlMs` or `completeByMs`: it is no longer assigned, even before a sweep ends it. */
 export const isOver = (task: Task, nowMs: number): boolean =>
   task.status === 'queued' && (isPast(task.expiresAtMs, nowMs) || isPast(task.completeByMs, nowMs));
 
-/** What is due of a task at `nowMs`; null when nothing is, except that it is to be looked at again later. */
+/** The change that is due at `nowMs`; null: none, though the task may be due again later. */
 export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: Rules): Change | null {
   if (isEnded(task)) return null;
   if (isPast(task.completeByMs, nowMs) && dueAtMs(task, nowMs) !== null) return decideDeadline(task, nowMs);
@@ -53,17 +53,17 @@ export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: R
   if (task.status === 'scheduled') return decideDue(task, nowMs);
   if (task.status !== 'assigned') return null;
   if (!isPast(task.deadlineAtMs, nowMs) && !isPast(task.runDeadlineAtMs, nowMs)) return null;
-  const untilMs = quietUntilMs(task, view);
+  const untilMs = postponedUntilMs(task, view);
   if (untilMs > nowMs) return change(notBefore(task, untilMs), { hushedAtMs: task.hushedAtMs ?? nowMs }, nowMs, []);
   return reclaimed(task, reasonOf(task, view, nowMs), nowMs, rules);
 }
 
 /**
- * Until when the silence of a task's agent does not count, though its deadline is over. Each absence has one quiet time, in which
- * the agent could be heard all the time: a later disturbance puts it off by no more than it took itself.
+ * Until when a passed deadline is postponed. Each absence gets one quiet period in which the hub could receive frames throughout: a
+ * later disturbance extends it only by its own length.
  */
-const quietUntilMs = ({ hushedAtMs }: Task, view: SweepView): number =>
-  hushedAtMs === null ? view.silenceCountsFromMs : Math.min(view.silenceCountsFromMs, hushedAtMs + view.quietMs + view.deafMs);
+const postponedUntilMs = ({ hushedAtMs }: Task, view: SweepView): number =>
+  hushedAtMs === null ? view.quietUntilMs : Math.min(view.quietUntilMs, hushedAtMs + view.quietMs + view.disturbedMs);
 
 const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rules): Change | null => {
   const decided = decideReclaim(task, { reason, stop: true }, nowMs, rules);
@@ -71,7 +71,7 @@ const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rule
 };
 
 const reasonOf = (task: Task, view: SweepView, nowMs: number): ReclaimReason => {
-  // Who is away has until its deadline to come back; a run may be over its limit before that.
+  // A disconnected agent has until its deadline to return; its run may reach its limit before that.
   const isAway = !view.agentConnected && isPast(task.deadlineAtMs, nowMs);
   if (isAway) return 'disconnected';
   if (isPast(task.runDeadlineAtMs, nowMs)) return 'run_limit';

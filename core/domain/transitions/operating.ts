@@ -1,4 +1,4 @@
-/** What a person may do with a task that waits for one. */
+/** What operators do with a task that waits for them. */
 import { nextGeneration, type Generation } from '../ids.ts';
 import { refuse } from '../task/refusal.ts';
 import type { Task } from '../task/task.ts';
@@ -6,8 +6,8 @@ import { change, type Transition } from './change.ts';
 import { waitOrQueue } from './submitting.ts';
 
 /**
- * Back from the dead letter: a new round with no retry spent, `ttlMs` counted anew and a passed `completeBy` dropped;
- * the generation goes on. A parked task is unparked and its round goes on.
+ * Retries a task from the dead letter: a new round with no retry spent, a new `ttlMs`, and without a passed `completeBy`; the
+ * generation continues to grow. A parked task is unparked in its current round.
  */
 export function decideRetry(task: Task, by: string, dependenciesMet: boolean, nowMs: number): Transition {
   if (task.status === 'queued' && task.parked) {
@@ -28,7 +28,7 @@ export function decideRetry(task: Task, by: string, dependenciesMet: boolean, no
   return waitOrQueue(fresh, { dependenciesMet, first: { event: 'retried', details: { by } } }, nowMs);
 }
 
-/** Takes a late result for the task's own, while it was given to nobody since. `result` is JSON text. */
+/** Adopts a late result as the result of the task, if it has not been assigned since. `result` is JSON text. */
 export function decideAdopt(
   task: Task,
   late: { readonly generation: Generation; readonly result: string; readonly by: string },

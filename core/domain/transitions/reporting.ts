@@ -1,72 +1,78 @@
-/** What an agent's own word does to its task. Each is called only for a report that the fence let through. */
+/** What reports do to their task. Called only for reports that pass the fence. */
 import { refuse } from '../task/refusal.ts';
 import type { Rules } from '../task/rules.ts';
 import type { Outcome, Task, TaskSession } from '../task/task.ts';
 import { withAttempt, type Usage } from '../usage.ts';
 import { acceptance } from './assigning.ts';
-import { change, joined, withOutcome, withUsage, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
-import { handedBack, lostAttempt } from './again.ts';
+import { change, mergeChanges, withOutcome, withUsage, type Change, type EventDraft, type Reporter, type Transition } from './change.ts';
+import { handBack, endAttempt } from './retrying.ts';
 
-/** What a report may say beside its own word: what the attempt used until now, and what its program can go on with. */
-export interface Aside extends Usage {
+/** What a report may carry beside its outcome: the usage of the attempt so far, and the session that the program can resume. */
+export interface AttemptUpdate extends Usage {
   readonly session?: TaskSession | undefined;
 }
 
 type Details = Readonly<Record<string, unknown>> | null;
 
 /** `task_accepted`. A repeat changes nothing and has no event. */
-export function decideAccept(task: Task, by: Speaker, nowMs: number, rules: Rules): Change {
+export function decideAccept(task: Task, by: Reporter, nowMs: number, rules: Rules): Change {
   return task.acceptedAtMs === null ? acceptance(task, by.session, nowMs, rules) : change(task, {}, nowMs, []);
 }
 
-/** `task_progress`: renews the lease; what it says is stored while there is room for this attempt. */
-export function decideProgress(task: Task, by: Speaker, said: Aside & { readonly details: Details }, nowMs: number, rules: Rules): Change {
+/** `task_progress`: renews the lease; its details are stored up to `progressPerAttempt`. */
+export function decideProgress(
+  task: Task,
+  by: Reporter,
+  report: AttemptUpdate & { readonly details: Details },
+  nowMs: number,
+  rules: Rules,
+): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
-  const stored = said.details !== null && task.progressCount < rules.progressPerAttempt;
+  const stored = report.details !== null && task.progressCount < rules.progressPerAttempt;
   const next = change(
     accepted.task,
     {
       deadlineAtMs: nowMs + rules.leaseMs,
       hushedAtMs: null,
-      ...aside(task, by, said),
+      ...attemptPatch(task, by, report),
       progressCount: accepted.task.progressCount + (stored ? 1 : 0),
     },
     nowMs,
-    stored ? [spoken(task, by, 'progress', said.details)] : [],
+    stored ? [reportEvent(task, by, 'progress', report.details)] : [],
   );
-  return joined(accepted, next);
+  return mergeChanges(accepted, next);
 }
 
 /**
- * `wake_result`: success renews the lease. What failed, or was not confirmed in time, is an event of its own name. Either counts as
- * one of progress, of which an attempt stores so many.
+ * `wake_result`: success renews the lease. A wake that failed, or was not confirmed in time, has an event of its own. Either counts
+ * towards `progressPerAttempt`.
  */
 export function decideWoken(
   task: Task,
-  by: Speaker,
-  said: { readonly success: boolean; readonly details: Details },
+  by: Reporter,
+  report: { readonly success: boolean; readonly details: Details },
   nowMs: number,
   rules: Rules,
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const stored = task.progressCount < rules.progressPerAttempt;
-  const patch = said.success ? { wokenAtMs: nowMs, deadlineAtMs: nowMs + rules.leaseMs, hushedAtMs: null } : {};
+  const patch = report.success ? { wokenAtMs: nowMs, deadlineAtMs: nowMs + rules.leaseMs, hushedAtMs: null } : {};
   const progressCount = accepted.task.progressCount + (stored ? 1 : 0);
-  const told = stored ? [spoken(task, by, said.success ? 'woken' : 'wake_failed', said.details)] : [];
-  return joined(accepted, change(accepted.task, { ...patch, progressCount }, nowMs, told));
+  const events = stored ? [reportEvent(task, by, report.success ? 'woken' : 'wake_failed', report.details)] : [];
+  return mergeChanges(accepted, change(accepted.task, { ...patch, progressCount }, nowMs, events));
 }
 
 /** `task_complete`: final. `result` is JSON text. */
 export function decideComplete(
   task: Task,
-  by: Speaker,
-  said: Aside & { readonly result: string; readonly details: Details },
+  by: Reporter,
+  report: AttemptUpdate & { readonly result: string; readonly details: Details },
   nowMs: number,
   rules: Rules,
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'complete', answer: 'complete' };
-  const { usage, session } = aside(task, by, said);
+  const { usage, session } = attemptPatch(task, by, report);
   const done = change(
     accepted.task,
     {
@@ -82,26 +88,26 @@ export function decideComplete(
       outcomes: withOutcome(task, outcome),
     },
     nowMs,
-    [withUsage(spoken(task, by, 'completed', said.details), usage, task.generation)],
-    { result: said.result },
+    [withUsage(reportEvent(task, by, 'completed', report.details), usage, task.generation)],
+    { result: report.result },
   );
-  return joined(accepted, done);
+  return mergeChanges(accepted, done);
 }
 
-/** `task_failed`: an attempt is spent; again with backoff, or the dead letter. */
+/** `task_failed`: spends a retry; requeued with a backoff, or the dead letter. */
 export function decideFail(
   task: Task,
-  by: Speaker,
-  said: Aside & { readonly error: string; readonly kind: string; readonly retryable: boolean; readonly details: Details },
+  by: Reporter,
+  report: AttemptUpdate & { readonly error: string; readonly kind: string; readonly retryable: boolean; readonly details: Details },
   nowMs: number,
   rules: Rules,
 ): Change {
   const accepted = decideAccept(task, by, nowMs, rules);
-  const notRetryable = !said.retryable && said.kind === 'agent_failed';
-  const again = lostAttempt(
-    { ...accepted.task, ...aside(task, by, said) },
-    spoken(task, by, 'failed', { ...said.details, error: said.error, kind: said.kind }),
-    { error: said.error, notRetryable },
+  const notRetryable = !report.retryable && report.kind === 'agent_failed';
+  const ended = endAttempt(
+    { ...accepted.task, ...attemptPatch(task, by, report) },
+    reportEvent(task, by, 'failed', { ...report.details, error: report.error, kind: report.kind }),
+    { error: report.error, notRetryable },
     nowMs,
     rules,
   );
@@ -109,18 +115,18 @@ export function decideFail(
     generation: task.generation,
     agentId: by.agentId,
     report: 'failed',
-    answer: again.task.status === 'dead_letter' ? 'dead_letter' : 'retried',
+    answer: ended.task.status === 'dead_letter' ? 'dead_letter' : 'retried',
   };
-  return joined(accepted, { ...again, task: { ...again.task, outcomes: withOutcome(task, outcome) } });
+  return mergeChanges(accepted, { ...ended, task: { ...ended.task, outcomes: withOutcome(task, outcome) } });
 }
 
-/** `task_rejected`: before acceptance only; back to the queue, no retry spent. Not `counted`: nor does it count towards parking. */
-export function decideReject(task: Task, by: Speaker, reason: string, nowMs: number, rules: Rules, counted: boolean = true): Transition {
+/** `task_rejected`: before acceptance only; requeued without spending a retry. `counted`: whether it counts towards parking. */
+export function decideReject(task: Task, by: Reporter, reason: string, nowMs: number, rules: Rules, counted: boolean = true): Transition {
   if (task.acceptedAtMs !== null) return refuse('invalid_state', task.generation);
-  const said = spoken(task, by, 'rejected', { reason });
+  const event = reportEvent(task, by, 'rejected', { reason });
   const back = counted
-    ? handedBack(task, said, nowMs, rules)
-    : uncounted(task, handedBack({ ...task, handBacks: 0 }, said, nowMs, rules), nowMs);
+    ? handBack(task, event, nowMs, rules)
+    : uncounted(task, handBack({ ...task, handBacks: 0 }, event, nowMs, rules), nowMs);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'rejected', answer: 'rejected' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
@@ -131,27 +137,27 @@ const uncounted = (before: Task, back: Change, nowMs: number): Change => ({
 });
 
 /**
- * `task_released`: handed back, not started or confirmed stopped; no retry spent. `agentsAlone`: it says nothing of the task, and does
- * not count towards parking.
+ * `task_released`: not started or confirmed stopped; requeued without spending a retry. `isAgentFault`: the cause is the agent's
+ * alone, and does not count towards parking.
  */
 export function decideRelease(
   task: Task,
-  by: Speaker,
-  said: Aside & { readonly reason: string; readonly details?: Details },
+  by: Reporter,
+  report: AttemptUpdate & { readonly reason: string; readonly details?: Details },
   nowMs: number,
   rules: Rules,
-  agentsAlone: boolean = false,
+  isAgentFault: boolean = false,
 ): Change {
-  const before = { ...task, ...aside(task, by, said) };
-  const end = spoken(task, by, 'released', { ...said.details, reason: said.reason });
-  const back = agentsAlone
-    ? uncounted(task, handedBack({ ...before, handBacks: 0 }, end, nowMs, rules), nowMs)
-    : handedBack(before, end, nowMs, rules);
+  const before = { ...task, ...attemptPatch(task, by, report) };
+  const end = reportEvent(task, by, 'released', { ...report.details, reason: report.reason });
+  const back = isAgentFault
+    ? uncounted(task, handBack({ ...before, handBacks: 0 }, end, nowMs, rules), nowMs)
+    : handBack(before, end, nowMs, rules);
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'released', answer: 'released' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
 
-const spoken = (task: Task, by: Speaker, event: EventDraft['event'], details: Details): EventDraft => ({
+const reportEvent = (task: Task, by: Reporter, event: EventDraft['event'], details: Details): EventDraft => ({
   event,
   agentId: by.agentId,
   generation: task.generation,
@@ -159,7 +165,7 @@ const spoken = (task: Task, by: Speaker, event: EventDraft['event'], details: De
   details,
 });
 
-const aside = (task: Task, by: Speaker, said: Aside): Pick<Task, 'usage' | 'session'> => ({
-  usage: withAttempt(task.usage, { generation: task.generation, agentId: by.agentId }, said),
-  session: said.session ?? task.session,
+const attemptPatch = (task: Task, by: Reporter, report: AttemptUpdate): Pick<Task, 'usage' | 'session'> => ({
+  usage: withAttempt(task.usage, { generation: task.generation, agentId: by.agentId }, report),
+  session: report.session ?? task.session,
 });

@@ -1,11 +1,11 @@
-/** How a task comes to be, and how it becomes eligible. */
+/** How a task is created, and how it becomes ready. */
 import type { Priority, Requirement, Task, TaskBody } from '../task/task.ts';
-import { NOTHING_KEPT } from '../task/kept-results.ts';
+import { NO_KEPT_RESULTS } from '../task/kept-results.ts';
 import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
 import { change, type Change, type EventDraft } from './change.ts';
 
-/** A task as it is asked for: every default filled in. */
+/** A task as submitted, with all defaults filled in. */
 export interface TaskDraft {
   readonly id: TaskId;
   readonly priority: Priority;
@@ -20,13 +20,13 @@ export interface TaskDraft {
   readonly body: TaskBody;
 }
 
-/** A requirement in its one form: capabilities sorted, without repeats. */
+/** A requirement in canonical form: capabilities sorted, without repeats. */
 export const requirementOf = (capabilities: readonly string[], assignTo: AgentId | null): Requirement => ({
   capabilities: [...new Set(capabilities)].sort(),
   assignTo,
 });
 
-/** A submitted task: blocked while a dependency is open, scheduled while its time has not come, else queued. `submittedBy` is the token's id. */
+/** A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token. */
 export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string, dependenciesMet: boolean, nowMs: number): Change {
   const empty: Task = {
     id: draft.id,
@@ -64,7 +64,7 @@ export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string
     usage: NOTHING_USED,
     session: null,
     outcomes: [],
-    kept: NOTHING_KEPT,
+    kept: NO_KEPT_RESULTS,
     submittedBy,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
@@ -73,15 +73,15 @@ export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string
   return waitOrQueue(empty, { dependenciesMet, first: { event: 'submitted', details: { by: submittedBy } } }, nowMs);
 }
 
-/** A blocked task whose dependencies are all completed. Asked of a task that is not blocked it changes nothing. */
+/** Unblocks a task whose dependencies are all completed; null if it is not blocked. */
 export const decideUnblock = (task: Task, nowMs: number): Change | null =>
   task.status === 'blocked' ? waitOrQueue(task, { dependenciesMet: true, first: null }, nowMs) : null;
 
-/** A scheduled task whose time has come. */
+/** Queues a scheduled task whose `runAt` has passed. */
 export const decideDue = (task: Task, nowMs: number): Change | null =>
   task.status === 'scheduled' && (task.runAtMs ?? 0) <= nowMs ? change(task, queued(task, nowMs), nowMs, [{ event: 'eligible' }]) : null;
 
-/** Where a task that nobody has goes: blocked, scheduled or queued. `first` is the event that tells why. */
+/** The next status of an unassigned task: blocked, scheduled or queued. `first` is the event that caused it. */
 export function waitOrQueue(
   task: Task,
   how: { readonly dependenciesMet: boolean; readonly first: EventDraft | null },
@@ -103,7 +103,7 @@ export function waitOrQueue(
   return change(task, queued(task, nowMs), nowMs, [...before, { event: 'eligible' }]);
 }
 
-/** The round's first eligibility starts the count of `ttlMs`. */
+/** `ttlMs` counts from the first time that the round is eligible. */
 const queued = (task: Task, nowMs: number): Partial<Task> => ({
   status: 'queued',
   eligibleAtMs: nowMs,

@@ -1,30 +1,40 @@
-/** What the hub or a person takes back: lost and silent assignments, cancelled tasks, passed deadlines. */
+/** Reclaims by the hub, and cancels: lost assignments, missed deadlines, cancelled tasks. */
 import type { PendingStop } from '../agent/agent.ts';
 import { nextGeneration, type Generation } from '../ids.ts';
 import { withRefusal } from '../task/kept-results.ts';
 import { refuse } from '../task/refusal.ts';
 import type { Rules } from '../task/rules.ts';
 import { isEnded, type Task } from '../task/task.ts';
-import { deadLettered, handedBack, lostAttempt } from './again.ts';
-import { change, joined, stopOf, UNASSIGNED, withUsage, type Change, type EventDraft, type Speaker, type Transition } from './change.ts';
+import { deadLetter, handBack, endAttempt } from './retrying.ts';
+import {
+  change,
+  mergeChanges,
+  stopOf,
+  UNASSIGNED,
+  withUsage,
+  type Change,
+  type EventDraft,
+  type Reporter,
+  type Transition,
+} from './change.ts';
 
-/** Why the hub takes an assignment back. */
+/** Why the hub reclaims an assignment. */
 export type ReclaimReason =
   | 'not_accepted'
   | 'lease_expired'
   | 'disconnected'
   | 'run_limit'
-  /** The agent itself said that it does not have it, or not any more. */
+  /** The agent itself reported that it does not have it. */
   | 'not_held'
   | 'lost'
   | 'recovering'
-  /** Its sidecar restarted again before it accepted it. */
+  /** Its sidecar restarted again before accepting it. */
   | 'sidecar_restarted'
   | 'store_rolled_back';
 
 /**
- * Takes a live assignment back. An accepted one spends a retry, one that was never accepted does not. With `stop` its
- * agent is told, and its slot stays taken until it has confirmed. `sent`: how often it was sent, where that is why.
+ * Reclaims a live assignment. An accepted one spends a retry, an unaccepted one does not. With `stop` its agent is sent a stop, and
+ * its slot stays taken until the agent confirms. `sent`: how often the assignment was sent, if that is the reason.
  */
 export function decideReclaim(
   task: Task,
@@ -35,7 +45,7 @@ export function decideReclaim(
   const agentId = task.assignedTo;
   if (task.status !== 'assigned' || agentId === null) return refuse('invalid_state', task.generation);
   const stop = why.stop ? stopOf(task, agentId, 'reclaimed', nowMs) : null;
-  const told: EventDraft = {
+  const event: EventDraft = {
     event: task.acceptedAtMs === null ? 'reclaimed' : 'lost',
     agentId,
     generation: task.generation,
@@ -43,19 +53,19 @@ export function decideReclaim(
   };
   const after =
     task.acceptedAtMs === null
-      ? handedBack(task, told, nowMs, rules)
-      : lostAttempt(task, told, { error: why.reason, notRetryable: false }, nowMs, rules);
+      ? handBack(task, event, nowMs, rules)
+      : endAttempt(task, event, { error: why.reason, notRetryable: false }, nowMs, rules);
   const takenBack = { agentId, generation: task.generation };
   return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);
 }
 
 /**
- * The store was rolled back: a sidecar holds a generation that it never gave out, so the task's own is raised above it. A
- * live assignment is taken back first: nobody could report on it any more.
+ * The store was rolled back: a sidecar holds a generation above the stored one, so the stored one is raised above it. A live
+ * assignment is reclaimed first, since its reports would be fenced off.
  */
 export function decideRaise(
   task: Task,
-  held: { readonly generation: Generation; readonly by: Speaker },
+  held: { readonly generation: Generation; readonly by: Reporter },
   nowMs: number,
   rules: Rules,
 ): Change {
@@ -66,10 +76,10 @@ export function decideRaise(
   const raised = change(taken.kind === 'changed' ? taken.task : task, { generation: raisedTo, kept }, nowMs, [
     { event: 'report_refused', agentId: held.by.agentId, generation: held.generation, session: held.by.session, details },
   ]);
-  return taken.kind === 'changed' ? joined(taken, raised) : raised;
+  return taken.kind === 'changed' ? mergeChanges(taken, raised) : raised;
 }
 
-/** Cancels what has not ended; a running agent is told to stop. */
+/** Cancels a task that has not ended; a running agent is sent a stop. */
 export function decideCancel(task: Task, by: string, nowMs: number): Transition {
   if (isEnded(task)) return refuse('invalid_state', task.generation);
   const stop = task.status === 'assigned' && task.assignedTo !== null ? stopOf(task, task.assignedTo, 'cancelled', nowMs) : null;
@@ -89,24 +99,24 @@ export function decideCancel(task: Task, by: string, nowMs: number): Transition 
   return withStop(cancelled, stop, nowMs);
 }
 
-/** `completeBy` has passed: the dead letter without a retry, a running agent is told to stop. */
+/** `completeBy` has passed: the dead letter without a retry; a running agent is sent a stop. */
 export function decideDeadline(task: Task, nowMs: number): Change {
   const stop = task.status === 'assigned' && task.assignedTo !== null ? stopOf(task, task.assignedTo, 'deadline', nowMs) : null;
-  return withStop(deadLettered(task, 'deadline', [], nowMs, { lastError: 'deadline' }), stop, nowMs);
+  return withStop(deadLetter(task, 'deadline', [], nowMs, { lastError: 'deadline' }), stop, nowMs);
 }
 
-/** `ttlMs` is over and nobody accepted the task in this round. */
+/** `ttlMs` has passed before the task was accepted in this round. */
 export const decideExpire = (task: Task, nowMs: number): Change =>
-  deadLettered(task, 'ttl', [{ event: 'expired' }], nowMs, { lastError: 'ttl' });
+  deadLetter(task, 'ttl', [{ event: 'expired' }], nowMs, { lastError: 'ttl' });
 
 const withStop = (done: Change, stop: PendingStop | null, nowMs: number): Change => {
   if (stop === null) return done;
-  const told = change(done.task, {}, nowMs, [
+  const requested = change(done.task, {}, nowMs, [
     withUsage(
       { event: 'stop_requested', agentId: stop.agentId, generation: stop.generation as Generation, details: { reason: stop.reason } },
       done.task.usage,
       stop.generation as Generation,
     ),
   ]);
-  return { ...done, task: told.task, events: [...done.events, ...told.events], stop };
+  return { ...done, task: requested.task, events: [...done.events, ...requested.events], stop };
 };

@@ -104,7 +104,7 @@ export async function hubBench(
     },
     post: (command, settled) => queue.post(command, settled),
     expect: () => queue.expect(),
-    isAwaited: () => queue.isAwaited(),
+    hasWaiters: () => queue.hasWaiters(),
   };
   const tokens = await tokensFor(storage);
   const revoked: string[] = [];

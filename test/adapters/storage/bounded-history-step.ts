@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Test } from 'tap';
 import { boundedHistory } from '../../../adapters/storage-knex/migrations/0006-bounded-history.ts';
 import { EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/task/event-details.ts';
-import { NOTHING_KEPT, REFUSED_KEPT_MAX } from '../../../core/domain/task/kept-results.ts';
+import { NO_KEPT_RESULTS, REFUSED_KEPT_MAX } from '../../../core/domain/task/kept-results.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import { aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { commit } from '../../product/contracts/storage/storage-room.ts';
@@ -74,7 +74,7 @@ export async function boundedHistoryStep(
   t.strictSame(record?.task.kept.refused, [{ agentId: A1, told: FLOOD, counted: 0 }]);
   t.match(await after.tasks.keptResult({ ...of, generation: aGeneration(1) }), { result: LATE, reason: 'late', details: null });
   t.match(await after.tasks.keptResult({ ...of, generation: aGeneration(2) }), { result: REFUSED, reason: 'stale_generation' });
-  t.strictSame((await after.tasks.read(aTaskId(2)))?.task.kept, NOTHING_KEPT);
+  t.strictSame((await after.tasks.read(aTaskId(2)))?.task.kept, NO_KEPT_RESULTS);
   t.strictSame(await after.events.marks(), { lastId, removedId: lastId }, 'some are gone, and nobody knows which');
   await after.close();
 }

@@ -124,8 +124,8 @@ t.test('who sent ten wrong frames is held off for a while, the address before id
   for (let n = 0; n < 10; n += 1) heldOff.send('no frame');
   t.equal(await heldOff.closed, 1008);
   t.equal(await (await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' })).closed, 1008, 'the address is held off');
-  logged('and is turned away', {
-    msg: 'a connection was turned away',
+  logged('and is refused', {
+    msg: 'a connection was refused',
     code: 1008,
     because: 'held off after invalid frames',
     address: '203.0.113.200',

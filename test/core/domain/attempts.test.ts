@@ -3,7 +3,7 @@ import t from 'tap';
 import { totalOf } from '../../../core/domain/usage.ts';
 import { backoffMs } from '../../../core/domain/backoff.ts';
 import { withoutStrikes, withStrike } from '../../../core/domain/agent/breaker.ts';
-import { withRejection } from '../../../core/domain/agent/busy.ts';
+import { withRejection } from '../../../core/domain/agent/busy-agents.ts';
 import { newAgent } from '../../../core/domain/agent/agent.ts';
 import { decideSweep, dueAtMs } from '../../../core/domain/transitions/due.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
@@ -81,7 +81,7 @@ t.test(
 );
 
 t.test('sweeping: what time does to each state', async (t) => {
-  const healthy = { agentConnected: true, silenceCountsFromMs: 0, quietMs: 300_000, deafMs: 0 };
+  const healthy = { agentConnected: true, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 };
   const past = NOW_MS - 1;
   const cases: readonly { readonly what: string; readonly task: Task; readonly view?: typeof healthy; readonly wanted: string | null }[] = [
     { what: 'nothing is due', task: STATES.accepted, wanted: null },
@@ -97,7 +97,7 @@ t.test('sweeping: what time does to each state', async (t) => {
     {
       what: 'lease over in the quiet time',
       task: { ...STATES.accepted, deadlineAtMs: past },
-      view: { agentConnected: true, silenceCountsFromMs: NOW_MS + 9, quietMs: 300_000, deafMs: 0 },
+      view: { agentConnected: true, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
       wanted: '',
     },
   ];
@@ -107,7 +107,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   }
   const hushed = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
-    { agentConnected: true, silenceCountsFromMs: NOW_MS + 9, quietMs: 300_000, deafMs: 0 },
+    { agentConnected: true, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
     NOW_MS,
     RULES,
   );
@@ -118,7 +118,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   );
   const away = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
-    { agentConnected: false, silenceCountsFromMs: 0, quietMs: 300_000, deafMs: 0 },
+    { agentConnected: false, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 },
     NOW_MS,
     RULES,
   );

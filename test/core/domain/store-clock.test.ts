@@ -12,7 +12,7 @@ function rig(saved: StoredClock | null = null, newestMs: number | null = null) {
   const state = { wallMs: NOW_MS, monotonicMs: 0 };
   const news: ClockNews[] = [];
   const source = { wallMs: () => state.wallMs, monotonicMs: () => state.monotonicMs };
-  const clock = new StoreClock({ source, saved, newestMs, told: (one) => news.push(one) });
+  const clock = new StoreClock({ source, saved, newestMs, notify: (one) => news.push(one) });
   const pass = (ms: number, everyMs = 1_000): void => {
     for (let left = ms; left > 0; left -= everyMs) {
       state.wallMs += Math.min(left, everyMs);

@@ -1,6 +1,6 @@
 /** Every transition from every state: what is allowed and where it leads, and what is refused with which code. */
 import t from 'tap';
-import { judge } from '../../../core/domain/task/fencing.ts';
+import { checkFence } from '../../../core/domain/task/fencing.ts';
 import type { Generation } from '../../../core/domain/ids.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
@@ -17,9 +17,9 @@ const usage = { tokensUsed: null, costUsd: null };
 
 /** A report of `ME` with the task's own generation, through the fence first, as the hub does. */
 const fenced =
-  (kind: Parameters<typeof judge>[1]['kind'], decide: (task: Task) => Transition) =>
+  (kind: Parameters<typeof checkFence>[1]['kind'], decide: (task: Task) => Transition) =>
   (task: Task): Transition | 'repeat' | 'late' => {
-    const judged = judge(task, { kind, agentId: ME, generation: task.generation });
+    const judged = checkFence(task, { kind, agentId: ME, generation: task.generation });
     if (judged.kind === 'current') return decide(task);
     return judged.kind === 'refused' ? judged : judged.kind;
   };
@@ -113,7 +113,7 @@ t.test('R7: the fence: reports that are not of the current assignment', async (t
   ];
   for (const kind of ['accepted', 'progress', 'complete', 'failed', 'rejected', 'released'] as const) {
     for (const { what, task, agentId, generation: given, wanted } of cases) {
-      const judged = judge(task, { kind, agentId, generation: given === null ? null : generation(given) });
+      const judged = checkFence(task, { kind, agentId, generation: given === null ? null : generation(given) });
       t.equal(judged.kind === 'refused' ? judged.code : judged.kind, wanted, `${kind}: ${what}`);
     }
   }
@@ -128,12 +128,15 @@ t.test('R9: a repeat is known before the fence, also after the generation has mo
     RULES,
   );
   const again = made(decideAssign({ ...failed.task, eligibleAtMs: NOW_MS }, { agentId: OTHER, session: 1 }, NOW_MS, RULES));
-  t.same(judge(again.task, { kind: 'failed', agentId: ME, generation: STATES.accepted.generation }), { kind: 'repeat', answer: 'retried' });
-  t.same(judge(again.task, { kind: 'accepted', agentId: ME, generation: STATES.accepted.generation }), {
+  t.same(checkFence(again.task, { kind: 'failed', agentId: ME, generation: STATES.accepted.generation }), {
     kind: 'repeat',
     answer: 'retried',
   });
-  t.match(judge(again.task, { kind: 'complete', agentId: ME, generation: STATES.accepted.generation }), {
+  t.same(checkFence(again.task, { kind: 'accepted', agentId: ME, generation: STATES.accepted.generation }), {
+    kind: 'repeat',
+    answer: 'retried',
+  });
+  t.match(checkFence(again.task, { kind: 'complete', agentId: ME, generation: STATES.accepted.generation }), {
     kind: 'refused',
     code: 'stale_generation',
   });
@@ -142,9 +145,9 @@ t.test('R9: a repeat is known before the fence, also after the generation has mo
 t.test('R4: a late result: taken back, and given to nobody since', async (t) => {
   const lost = made(decideReclaim(STATES.accepted, { reason: 'disconnected', stop: true }, NOW_MS, RULES));
   const report = { kind: 'complete', agentId: ME, generation: STATES.accepted.generation } as const;
-  t.equal(judge(lost.task, report).kind, 'late');
-  t.match(judge(lost.task, { ...report, kind: 'failed' }), { code: 'stale_generation' });
-  t.match(judge(lost.task, { ...report, agentId: OTHER }), { code: 'stale_generation' });
+  t.equal(checkFence(lost.task, report).kind, 'late');
+  t.match(checkFence(lost.task, { ...report, kind: 'failed' }), { code: 'stale_generation' });
+  t.match(checkFence(lost.task, { ...report, agentId: OTHER }), { code: 'stale_generation' });
   const again = made(decideAssign({ ...lost.task, eligibleAtMs: NOW_MS }, { agentId: OTHER, session: 1 }, NOW_MS, RULES));
-  t.match(judge(again.task, report), { code: 'stale_generation' }, 'somebody has it now');
+  t.match(checkFence(again.task, report), { code: 'stale_generation' }, 'somebody has it now');
 });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import {
   ATTEMPTS_KEPT,
-  grown,
+  maxUsage,
   isIncomplete,
   MODELS_MAX,
   NO_USAGE,
@@ -97,7 +97,7 @@ t.test('by model, within a bound', async (t) => {
       { model: 'small', output_tokens: 1 },
     ],
   });
-  t.match(grown(of('large', 5), of('large', 4)).models, [{ inputTokens: 5, outputTokens: 1 }]);
+  t.match(maxUsage(of('large', 5), of('large', 4)).models, [{ inputTokens: 5, outputTokens: 1 }]);
   let many: Usage = NO_USAGE;
   for (let n = 0; n < 3 * MODELS_MAX; n += 1) many = sumOf(many, of(`model-${n}`, 1));
   t.equal(many.models?.length, MODELS_MAX);

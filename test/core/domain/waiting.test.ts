@@ -96,7 +96,7 @@ const CASES: readonly Case[] = [
     name: 'a backoff ends by itself',
     task: aTask({ eligibleAtMs: NOW + 8_000 }),
     agents: [load('a1')],
-    want: { reason: 'backoff', message: 'It is given out again in 8 s, after a backoff.', untilMs: NOW + 8_000 },
+    want: { reason: 'backoff', message: 'It is retried in 8 s, after a backoff.', untilMs: NOW + 8_000 },
   },
   { name: 'no agent at all', task: aTask(), want: { reason: 'agent_unknown', message: 'No agent is known to this hub yet.' } },
   {
@@ -117,7 +117,7 @@ const CASES: readonly Case[] = [
     agents: [load('a1', { capabilities: ['code'] }), load('b1', { capabilities: ['gpu'] })],
     want: {
       reason: 'capabilities',
-      message: 'Each is had by some agent, but no single agent has all of "code" and "gpu".',
+      message: 'No single agent has all of "code" and "gpu".',
       capabilities: ['code', 'gpu'],
     },
   },
@@ -134,7 +134,7 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agent_offline',
       message: 'It is for this agent alone: a1 has been offline for 5 min.',
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been offline for 5 min' }],
+      agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has been offline for 5 min' }],
     },
   },
   {
@@ -144,7 +144,7 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agent_offline',
       message: 'It is for this agent alone: a1 has never connected.',
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has never connected' }],
+      agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has never connected' }],
     },
   },
   {
@@ -155,7 +155,7 @@ const CASES: readonly Case[] = [
       reason: 'agent_paused',
       message: 'It is for this agent alone: a1 is paused for 60 s (not logged in).',
       untilMs: NOW + 60_000,
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'paused', message: 'is paused for 60 s (not logged in)' }],
+      agents: [{ agentId: anAgentId('a1'), blocker: 'paused', message: 'is paused for 60 s (not logged in)' }],
     },
   },
   {
@@ -164,8 +164,8 @@ const CASES: readonly Case[] = [
     agents: [load('a1', { draining: true })],
     want: {
       reason: 'agent_draining',
-      message: 'It is for this agent alone: a1 is draining and takes nothing new.',
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'draining', message: 'is draining and takes nothing new' }],
+      message: 'It is for this agent alone: a1 is draining and accepts no new tasks.',
+      agents: [{ agentId: anAgentId('a1'), blocker: 'draining', message: 'is draining and accepts no new tasks' }],
     },
   },
   {
@@ -175,23 +175,23 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agent_busy',
       message: 'Only one agent can run it: a1 has 1 of 2 slots at work and waits for 1 to stop.',
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'busy', message: 'has 1 of 2 slots at work and waits for 1 to stop' }],
+      agents: [{ agentId: anAgentId('a1'), blocker: 'busy', message: 'has 1 of 2 slots at work and waits for 1 to stop' }],
     },
   },
   {
-    name: 'all able agents hindered, the most hopeful first',
+    name: 'all able agents blocked, the soonest to clear first',
     task: aTask(),
     agents: [load('a1', offline), load('b1', { draining: true }), load('c1', { pausedUntilMs: NOW + 4_000 }), load('d1', {}, 1)],
     want: {
       reason: 'agents_unavailable',
       message:
-        '4 agents can run it, none is free: d1 has 1 of 1 slots at work, c1 is paused for 4 s, b1 is draining and takes nothing new and a1 has been offline for 5 min.',
+        '4 agents can run it, none is free: d1 has 1 of 1 slots at work, c1 is paused for 4 s, b1 is draining and accepts no new tasks and a1 has been offline for 5 min.',
       untilMs: NOW + 4_000,
       agents: [
-        { agentId: anAgentId('d1'), hindrance: 'busy', message: 'has 1 of 1 slots at work' },
-        { agentId: anAgentId('c1'), hindrance: 'paused', message: 'is paused for 4 s' },
-        { agentId: anAgentId('b1'), hindrance: 'draining', message: 'is draining and takes nothing new' },
-        { agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been offline for 5 min' },
+        { agentId: anAgentId('d1'), blocker: 'busy', message: 'has 1 of 1 slots at work' },
+        { agentId: anAgentId('c1'), blocker: 'paused', message: 'is paused for 4 s' },
+        { agentId: anAgentId('b1'), blocker: 'draining', message: 'is draining and accepts no new tasks' },
+        { agentId: anAgentId('a1'), blocker: 'offline', message: 'has been offline for 5 min' },
       ],
     },
   },
@@ -213,9 +213,9 @@ const CASES: readonly Case[] = [
     agents: [load('a1', offline)],
     want: {
       reason: 'agent_away',
-      message: 'Its agent a1 has been away for 5 min: unless it is heard of the task again, it is taken back in 3 min.',
+      message: 'Its agent a1 has been away for 5 min: unless it reconnects, the task is reclaimed in 3 min.',
       untilMs: NOW + 180_000,
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been away for 5 min' }],
+      agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has been away for 5 min' }],
     },
   },
   {
@@ -225,9 +225,9 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agent_away',
       message:
-        'Its agent a1 has been away for 5 min: its time is over, and the task is taken back by a sweep, or when the quiet time after a disturbance of the hub ends.',
+        'Its agent a1 has been away for 5 min: its time is over, and the task is reclaimed by the next sweep, or when the quiet period after a disturbance of the hub ends.',
       untilMs: NOW - 1,
-      agents: [{ agentId: anAgentId('a1'), hindrance: 'offline', message: 'has been away for 5 min' }],
+      agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has been away for 5 min' }],
     },
   },
 ];
@@ -257,6 +257,6 @@ t.test('durations are told in the largest unit that says something', async (t) =
     [7_200_000, '2 h'],
     [172_800_000, '2 d'],
   ] as const) {
-    t.equal(told(ms), `It is given out again in ${words}, after a backoff.`);
+    t.equal(told(ms), `It is retried in ${words}, after a backoff.`);
   }
 });

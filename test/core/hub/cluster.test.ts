@@ -107,7 +107,7 @@ for (const isDeaf of [false, true]) {
     const peer = await two.peer('a1');
     await peer.identify();
     for (const change of ['drain', 'resume', 'check'] as const) {
-      await one.queue.do({ kind: 'agent_standing', agentId: A1, change });
+      await one.queue.do({ kind: 'agent_control', agentId: A1, change });
       await settle(one.clock);
       if (isDeaf) await pass(pollMs);
       t.match(peer.news(), [{ type: change }]);

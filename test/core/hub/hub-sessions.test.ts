@@ -1,4 +1,4 @@
-/** Sessions that overlap, and stores that fell back in time: who may still speak, and what becomes of what was held. */
+/** Overlapping sessions, and stores that were rolled back: whose reports count, and what becomes of held assignments. */
 import t from 'tap';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
@@ -152,7 +152,7 @@ t.test('a repeated accept changes nothing at all', async (t) => {
 t.test('what ends a drain is who began it: the sidecar its own, an operator an operator’s', async (t) => {
   // A sidecar whose disk had been full for a minute took no task until somebody noticed and resumed it.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
-  const stand = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change });
+  const stand = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
   const statusOf = async (id: TaskId) => (await rig.record(id)).task.status;
   let peer = await rig.peer('a1');
   await peer.identify({ slots: 9 });
@@ -191,7 +191,7 @@ t.test('the deadline of a drain is kept, and said again with what is left of it'
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   let peer = await rig.peer('a1');
   await peer.identify({ slots: 9 });
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'drain', deadlineMs: 60_000 });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain', deadlineMs: 60_000 });
   await rig.pass(0);
   t.match(peer.frames.at(-1), { type: 'drain', deadline_ms: 60_000 });
   await rig.pass(20_000);
@@ -207,8 +207,8 @@ t.test('the deadline of a drain is kept, and said again with what is left of it'
     { deadline_ms: 0 },
     'over: at once',
   );
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'resume' });
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'drain' });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'resume' });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { draining: true, drainUntilMs: null });
 });
 

@@ -22,7 +22,7 @@ async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {
   for (let seconds = 0; seconds < 700 && (await status(rig, id)) !== 'assigned'; seconds += 1) await rig.pass(1_000);
   return (await rig.record(id)).task.generation;
 }
-const stand = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change });
+const stand = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
 
 t.test('R13: a rate limited agent is parked until its time, shows it, and others take the work', async (t) => {
   const rig = await hubRig(calm);
@@ -163,7 +163,7 @@ t.test('R13: after a pause one task shows whether the agent works again, before 
   t.ok(probe);
   t.same(others, []);
   const waiting = ids.find((id) => id !== probe?.id) as TaskId;
-  t.match(await waitsFor(rig, waiting), { message: /one task at a time until one shows that it works again/ });
+  t.match(await waitsFor(rig, waiting), { message: /one task at a time until one succeeds/ });
   const named = { task_id: probe?.id, generation: probe?.generation };
   await peer.send({ type: 'task_accepted', ...named });
   await peer.send({ type: 'task_progress', ...named, message: 'waiting for the model' });

@@ -23,7 +23,7 @@ const QUIET = {
   deliver: () => undefined,
   committed: () => undefined,
   storageFailed: () => undefined,
-  judging: () => undefined,
+  beforeBatch: () => undefined,
   broken(cause: unknown): void {
     throw cause;
   },

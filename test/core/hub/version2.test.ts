@@ -128,7 +128,7 @@ t.test('a generation above the stored one raises it, aborts, and is said loudly'
   const frames = await peer.identify({ held: [{ task_id: id, generation: 8, status: 'working' }] });
   t.match(frames[0], { held: [{ action: 'abort', reason: 'stale_generation' }] });
   t.ok((await rig.record(id)).task.generation > 8);
-  t.ok(rig.log.lines.some((line) => line.level === 'warn' && /fell back in time/.test(line.message)));
+  t.ok(rig.log.lines.some((line) => line.level === 'warn' && /store was rolled back/.test(line.message)));
 });
 
 t.test('R11 R19: cancel reaches the sidecar, is sent again until confirmed, and holds the slot until then', async (t) => {
@@ -177,7 +177,7 @@ t.test('one identity: the same machine replaces its own connection, another mach
   await second.cut();
   await rig.pass(10_000);
   t.match(await (await first.again()).identify({ instance_id: 'machine-2' }), [{ error: 'agent_id_in_use' }], 'within the grace');
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'takeover' });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
   t.equal(types(await (await first.again()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
 });
 

@@ -47,7 +47,7 @@ const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const ANSWER_TRIES_MAX = 5;
 const COMMANDS_FAIL_WITH = ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN', 'AC_HUB_STOPPING', 'AC_STORE_CLOSED'] as const;
 
-type Operation = Extract<Command, { kind: 'cancel' | 'retry' | 'adopt' | 'agent_standing' }>;
+type Operation = Extract<Command, { kind: 'cancel' | 'retry' | 'adopt' | 'agent_control' }>;
 
 interface Submit {
   readonly key: string;
@@ -253,15 +253,15 @@ export class World {
   }
 
   stand(agentId: string, change: 'drain' | 'resume'): Promise<void> {
-    return this.#operate({ kind: 'agent_standing', agentId: agentId as AgentId, change });
+    return this.#operate({ kind: 'agent_control', agentId: agentId as AgentId, change });
   }
 
   async #operate(command: Operation): Promise<void> {
     const operation = { command, isAnswered: false };
     // An operator's last word on an agent is what is wanted, and what is said again.
-    if (command.kind === 'agent_standing')
+    if (command.kind === 'agent_control')
       for (const older of this.#operations)
-        older.isAnswered ||= older.command.kind === 'agent_standing' && older.command.agentId === command.agentId;
+        older.isAnswered ||= older.command.kind === 'agent_control' && older.command.agentId === command.agentId;
     this.#operations.push(operation);
     await this.#sendOperation(operation);
   }

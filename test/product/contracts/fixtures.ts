@@ -3,7 +3,7 @@ import { newAgent, type Agent, type PendingStop } from '../../../core/domain/age
 import type { HubMail } from '../../../core/domain/agent/hub-lease.ts';
 import type { TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
-import { NOTHING_KEPT } from '../../../core/domain/task/kept-results.ts';
+import { NO_KEPT_RESULTS } from '../../../core/domain/task/kept-results.ts';
 import type { Requirement, Task, TaskBody } from '../../../core/domain/task/task.ts';
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
@@ -62,7 +62,7 @@ export function aTask(over: Partial<Task> = {}): Task {
     usage: NOTHING_USED,
     session: null,
     outcomes: [],
-    kept: NOTHING_KEPT,
+    kept: NO_KEPT_RESULTS,
     submittedBy: 'tok-1',
     createdAtMs: A_MOMENT_MS,
     updatedAtMs: A_MOMENT_MS,

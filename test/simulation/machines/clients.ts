@@ -138,7 +138,7 @@ export class Clients {
   }
 
   stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
-    this.#hub()?.api.post({ kind: 'agent_standing', agentId: agentId as AgentId, change }, () => undefined);
+    this.#hub()?.api.post({ kind: 'agent_control', agentId: agentId as AgentId, change }, () => undefined);
   }
 
   /** Any that takes commands: whoever asks may ask everywhere. */

@@ -101,8 +101,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'old stamps reclaim at the start',
     caughtBy: 'J7',
     file: 'core/application/hub/upkeep/sweeper.ts',
-    find: "    this.#hush('the hub has just started', this.#deps.lastUsedMs?.() ?? clock.nowMs());\n",
-    replace: '    this.#deps.context.silence.countsFromMs = 0;\n',
+    find: "    this.#startQuietPeriod('the hub has just started', this.#deps.lastUsedMs?.() ?? clock.nowMs());\n",
+    replace: '    this.#deps.context.quietPeriod.untilMs = 0;\n',
   },
   {
     name: 'M12',
@@ -159,7 +159,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a COMMIT of unknown outcome is repeated blindly',
     caughtBy: 'J1',
     file: 'core/application/hub/queue/task-queue.ts',
-    find: "        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId, done))) return done;\n",
+    find: "        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;\n",
     replace: '',
   },
   {
@@ -232,7 +232,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'what is claimed raises a generation by as much as it likes',
     caughtBy: 'J9',
     file: 'core/domain/task/reconciliation.ts',
-    find: 'held.generation > task.generation + FALLEN_BACK_MAX || held.generation > CLAIMED_GENERATION_MAX',
+    find: 'held.generation > task.generation + ROLLED_BACK_MAX || held.generation > CLAIMED_GENERATION_MAX',
     replace: 'held.generation > Number.MAX_SAFE_INTEGER',
   },
   {
@@ -240,8 +240,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'what version 1 accepted and does not speak of is sent again under the same generation',
     caughtBy: 'J10',
     file: 'core/application/hub/handlers/handle-held.ts',
-    find: "!spokenOf.includes(task.id)) takeBack(batch, agent.id, task, 'not_held', context);",
-    replace: '!spokenOf.includes(task.id)) pushAgain(batch, agent, task, { isRestarted: false, context });',
+    find: "!mentioned.includes(task.id)) reclaim(batch, agent.id, task, 'not_held', context);",
+    replace: '!mentioned.includes(task.id)) resendAssignment(batch, agent, task, { isRestarted: false, context });',
   },
   {
     name: 'M29',
@@ -263,8 +263,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'M31',
     what: 'a copy of a machine takes the place of an open connection as often as it likes',
     caughtBy: 'J15',
-    file: 'core/domain/agent/replacing.ts',
-    find: 'if (!agent.connected || (isSameMachine && !newcomer.isHeard) || (isSameProcess && newcomer.lacks === undefined))',
+    file: 'core/domain/agent/session-replacement.ts',
+    find: 'if (!agent.connected || (isSameMachine && !incoming.isOpenAlive) || (isSameProcess && incoming.missingTask === undefined))',
     replace: 'if (!agent.connected || isSameMachine)',
   },
   {
@@ -280,8 +280,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'what else a dependent waits for is locked after it',
     caughtBy: 'J14',
     file: 'core/application/hub/handlers/unblock.ts',
-    find: 'batch.see(await batch.unit.read({ tasks: [...others] }))',
-    replace: 'batch.take(await batch.unit.load({ tasks: [...others] }))',
+    find: 'batch.addUnlocked(await batch.unit.read({ tasks: [...others] }))',
+    replace: 'batch.add(await batch.unit.load({ tasks: [...others] }))',
   },
   {
     name: 'M34',

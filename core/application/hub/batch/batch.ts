@@ -1,6 +1,6 @@
 /**
- * The working set of one transaction: what was loaded, what the commands of the batch made of it, and what is to be
- * saved and sent. Rules are in core/domain; this only keeps the books.
+ * The working set of one transaction: the rows that were loaded, the changes that the commands made, and what is to be
+ * saved and sent. It has no rules of its own; those are in core/domain.
  */
 import { newAgent, type Agent, type PendingStop } from '../../../domain/agent/agent.ts';
 import type { HubMail } from '../../../domain/agent/hub-lease.ts';
@@ -9,7 +9,7 @@ import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import { isClaimable } from '../../../domain/task/claimable.ts';
 import type { TaskEvent } from '../../../domain/task/event.ts';
 import { boundedDetails } from '../../../domain/task/event-details.ts';
-import type { Keeping, KeptResult } from '../../../domain/task/kept-results.ts';
+import type { KeptResultsChange, KeptResult } from '../../../domain/task/kept-results.ts';
 import type { Tombstone } from '../../../domain/task/tombstone.ts';
 import { requirementKey, type Requirement, type Task, type TaskBody } from '../../../domain/task/task.ts';
 import type { Change } from '../../../domain/transitions/change.ts';
@@ -32,29 +32,29 @@ export class Batch {
   readonly unit: StoreUnit;
   readonly outgoing: Outgoing[] = [];
   /** Assignments to send once their bodies are loaded, at the end of the batch. */
-  readonly assigned: { readonly agentId: AgentId; readonly session: number; readonly task: Task }[] = [];
-  /** Whether something in this batch may let a waiting task meet a free slot. */
+  readonly assignments: { readonly agentId: AgentId; readonly session: number; readonly task: Task }[] = [];
+  /** Something in this batch may let a ready task meet a free slot. */
   dispatchWanted = false;
-  /** More was due or waiting than one batch takes. */
-  moreWaits = false;
-  /** A sweep was in it: what is over for long is removed next. */
+  /** More was due or ready than one batch handles. */
+  hasMore = false;
+  /** The batch had a full sweep: removal follows. */
   removalWanted = false;
-  /** Another hub had an agent that might have been given work: it is looked at again in a moment. */
-  agentsTaken = false;
-  /** Tasks that became completed in this batch: their dependents are looked at. */
+  /** Another hub had locked an agent that may have room: another dispatch follows shortly. */
+  agentsLocked = false;
+  /** Tasks that completed in this batch: their dependents may become ready. */
   readonly completed: TaskId[] = [];
   /** Tasks that completed in an earlier batch, which left some of their dependents blocked. */
   readonly unblocking: TaskId[] = [];
-  /** Agents whose socket another hub may still hold, though this batch gave them a session here. */
+  /** Agents with a new session here whose old socket another hub may still have. */
   readonly takenOver: AgentId[] = [];
   /** Frames for other hubs to send. */
   readonly mail: HubMail[] = [];
 
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();
-  /** As they were read without a lock: for answers, and for what never changes back. */
-  readonly #seenTasks = new Map<TaskId, Task>();
-  readonly #seenAgents = new Map<AgentId, Agent>();
+  /** Read without a lock: for answers, and for states that are final. */
+  readonly #unlockedTasks = new Map<TaskId, Task>();
+  readonly #unlockedAgents = new Map<AgentId, Agent>();
   readonly #held = new Map<AgentId, Set<TaskId>>();
   readonly #stops = new Map<AgentId, Map<string, PendingStop>>();
   readonly #tombstones = new Map<TaskId, Tombstone>();
@@ -72,11 +72,11 @@ export class Batch {
   readonly #stopsCleared = new Map<string, PendingStop>();
   readonly #newKeys: IdempotencyRecord[] = [];
   /** By how much each agent's taken slots changed. */
-  readonly #taken = new Map<AgentId, number>();
-  /** Taken slots by agent, as the store counted them before the batch. */
+  readonly #slotDeltas = new Map<AgentId, number>();
+  /** Taken slots by agent, as counted in the store before the batch. */
   readonly #counts = new Map<AgentId, number>();
-  /** Changed tasks that wait for somebody in the store. */
-  readonly #waitedBefore = new Set<TaskId>();
+  /** Changed tasks that are still queued in the store. */
+  readonly #queuedBefore = new Set<TaskId>();
 
   readonly #digest: Digest;
 
@@ -86,24 +86,24 @@ export class Batch {
     this.nowMs = unit.nowMs;
   }
 
-  /** Takes in what the store has; what the batch knows already is newer and stays. */
-  take(loaded: Partial<Loaded>): void {
+  /** Adds locked rows. Rows that the batch has already are newer and stay. */
+  add(loaded: Partial<Loaded>): void {
     for (const task of loaded.tasks ?? []) if (!this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
     for (const tombstone of loaded.tombstones ?? []) this.#tombstones.set(tombstone.id, tombstone);
     for (const agent of loaded.agents ?? []) if (!this.#agents.has(agent.id)) this.#agents.set(agent.id, agent);
     for (const key of loaded.keys ?? []) this.#keys.set(keyOf(key), key);
   }
 
-  /** Takes in what was read without a lock. Nothing of it is changed or given work by this batch. */
-  see({ tasks, tombstones, agents }: Pick<Loaded, 'tasks' | 'tombstones' | 'agents'>): void {
-    for (const task of tasks) this.#seenTasks.set(task.id, task);
+  /** Adds rows that were read without a lock. This batch changes none of them and assigns nothing to these agents. */
+  addUnlocked({ tasks, tombstones, agents }: Pick<Loaded, 'tasks' | 'tombstones' | 'agents'>): void {
+    for (const task of tasks) this.#unlockedTasks.set(task.id, task);
     for (const tombstone of tombstones) this.#tombstones.set(tombstone.id, tombstone);
-    for (const agent of agents) this.#seenAgents.set(agent.id, agent);
+    for (const agent of agents) this.#unlockedAgents.set(agent.id, agent);
   }
 
-  takeHoldings(holdings: readonly Holding[]): void {
+  addHoldings(holdings: readonly Holding[]): void {
     for (const { agentId, live, stops } of holdings) {
-      this.take({ tasks: live });
+      this.add({ tasks: live });
       const held = this.#held.get(agentId) ?? new Set();
       for (const task of live) held.add(task.id);
       this.#held.set(agentId, held);
@@ -114,7 +114,7 @@ export class Batch {
     }
   }
 
-  takeCounts(counts: readonly HeldCount[]): void {
+  addCounts(counts: readonly HeldCount[]): void {
     for (const { agentId, held } of counts) this.#counts.set(agentId, held);
   }
 
@@ -122,23 +122,23 @@ export class Batch {
     return this.#tasks.get(id);
   }
 
-  /** What is left of a task that was removed. */
+  /** The remains of a removed task. */
   tombstone(id: TaskId): Tombstone | undefined {
     return this.#tombstones.get(id);
   }
 
-  /** How a task stands as far as this batch knows: locked, seen, or what is left of it. */
-  standing(id: TaskId): Task | Tombstone | undefined {
-    return this.#tasks.get(id) ?? this.#seenTasks.get(id) ?? this.#tombstones.get(id);
+  /** A task as far as this batch knows it: locked, read without a lock, or only its tombstone. */
+  taskSnapshot(id: TaskId): Task | Tombstone | undefined {
+    return this.#tasks.get(id) ?? this.#unlockedTasks.get(id) ?? this.#tombstones.get(id);
   }
 
   agent(id: AgentId): Agent | undefined {
     return this.#agents.get(id);
   }
 
-  /** The agent, also where it was only seen. */
-  seenAgent(id: AgentId): Agent | undefined {
-    return this.#agents.get(id) ?? this.#seenAgents.get(id);
+  /** The agent, also if it was read without a lock. */
+  agentSnapshot(id: AgentId): Agent | undefined {
+    return this.#agents.get(id) ?? this.#unlockedAgents.get(id);
   }
 
   key(name: IdempotencyName): IdempotencyRecord | undefined {
@@ -150,7 +150,7 @@ export class Batch {
     this.#newKeys.push(record);
   }
 
-  /** The live assignments of an agent whose holdings were taken in, as they are now. */
+  /** The live assignments of an agent whose holdings were added, as they are now. */
   liveOf(agentId: AgentId): readonly Task[] {
     const ids = this.#held.get(agentId) ?? new Set<TaskId>();
     return [...ids].flatMap((id) => {
@@ -171,23 +171,23 @@ export class Batch {
   }
 
   /**
-   * Takes over what a transition decided of the task as the batch has it. Fails with `AC_INTERNAL` when it was decided of an
-   * older state, whose events would be taken for repeats and lost.
+   * Applies a transition. Fails with `AC_INTERNAL` when it was decided on an older state of the task: the store would take its events
+   * for repeats and drop them.
    */
   put(made: Change): void {
     const before = this.#tasks.get(made.task.id);
     if (made.task.eventSeq - made.events.length !== (before?.eventSeq ?? 0)) {
-      const found = `it ends at event ${made.task.eventSeq} after ${made.events.length}, the batch knows ${before?.eventSeq ?? 0}`;
-      throw new AgentcomError('AC_INTERNAL', `A change of task ${made.task.id} was decided of an older state of it: ${found}.`);
+      const found = `it ends at event ${made.task.eventSeq} after ${made.events.length}, the batch is at ${before?.eventSeq ?? 0}`;
+      throw new AgentcomError('AC_INTERNAL', `A change of task ${made.task.id} was decided on an older state of it: ${found}.`);
     }
     this.#tasks.set(made.task.id, made.task);
-    if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#waitedBefore.add(made.task.id);
+    if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#queuedBefore.add(made.task.id);
     this.#dirtyTasks.add(made.task.id);
     for (const event of made.events) {
       const details = boundedDetails(event.details, this.#digest.sha256);
       this.#events.push(details === event.details ? event : { ...event, details });
     }
-    if (made.keeping !== null) this.#keep(made.task.id, made.keeping);
+    if (made.keptResults !== null) this.#keep(made.task.id, made.keptResults);
     if (made.result !== null) this.#results.push({ taskId: made.task.id, json: made.result });
     this.#countSlots(before, made.task);
     if (made.stop !== null) this.setStop(made.stop);
@@ -195,7 +195,7 @@ export class Batch {
     if (isClaimable(made.task, this.nowMs)) this.dispatchWanted = true;
   }
 
-  /** Saves a task that has no event to tell, such as a moved deadline. */
+  /** Saves a change that has no event, such as a moved deadline. */
   touch(task: Task): void {
     this.#tasks.set(task.id, task);
     this.#dirtyTasks.add(task.id);
@@ -207,7 +207,7 @@ export class Batch {
     this.#dirtyAgents.add(agent.id);
   }
 
-  /** The agent's row, or a new one for an agent that only has a token so far. */
+  /** The agent's row, or a new one for an agent that has only a token so far. */
   agentOrNew(id: AgentId): Agent {
     return this.#agents.get(id) ?? newAgent(id, id, this.nowMs);
   }
@@ -233,7 +233,7 @@ export class Batch {
     this.dispatchWanted = true;
   }
 
-  /** The order to stop goes out after the commit. */
+  /** Sends the stop after the commit. */
   send(stop: PendingStop): void {
     this.outgoing.push({
       kind: 'stop',
@@ -244,52 +244,52 @@ export class Batch {
     });
   }
 
-  /** Agents whose row or holdings this batch changed: they may have room that nobody remembers yet. */
+  /** Agents whose row or slots this batch changed: they may have room that the roster does not know of yet. */
   changedAgents(): readonly AgentId[] {
-    return [...new Set([...this.#dirtyAgents, ...this.#taken.keys()])];
+    return [...new Set([...this.#dirtyAgents, ...this.#slotDeltas.keys()])];
   }
 
-  /** Whether a task that this batch touched still waits for somebody who may run it now. */
-  get leavesWork(): boolean {
+  /** Whether a task that this batch changed is ready and unassigned. */
+  get hasReadyTasks(): boolean {
     for (const id of this.#dirtyTasks) {
       const task = this.#tasks.get(id);
-      if (task !== undefined && mayBeGiven(task, this.nowMs)) return true;
+      if (task !== undefined && isReady(task, this.nowMs)) return true;
     }
     return false;
   }
 
-  /** How many tasks that wait in the store this batch has changed so far: as many rows of the waiting may be out of date. */
-  get changedWaiting(): number {
-    return this.#waitedBefore.size;
+  /** How many tasks that are queued in the store this batch has changed: as many rows of a read may be out of date. */
+  get changedQueuedCount(): number {
+    return this.#queuedBefore.size;
   }
 
-  /** Blocked tasks that name one of these, as the batch knows them. */
+  /** Blocked tasks that depend on one of these, as the batch knows them. */
   blockedOn(ids: Iterable<TaskId>): readonly Task[] {
     const named = new Set(ids);
     return [...this.#tasks.values()].filter((task) => task.status === 'blocked' && task.dependsOn.some((id) => named.has(id)));
   }
 
-  /** Queued tasks that may be given out now, as the batch knows them, of these requirement keys. */
+  /** Ready tasks of these requirement keys, as the batch knows them. */
   claimable(keys: ReadonlySet<string>): readonly Task[] {
-    return [...this.#tasks.values()].filter((task) => mayBeGiven(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
+    return [...this.#tasks.values()].filter((task) => isReady(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
   }
 
-  /** The requirements of `waiting` and of what became eligible in this batch, each once. */
+  /** The distinct requirements of `waiting` and of the tasks that became ready in this batch. */
   withOwnRequirements(waiting: readonly Requirement[]): readonly Requirement[] {
     const all = new Map(waiting.map((requirement) => [requirementKey(requirement), requirement]));
     for (const id of this.#dirtyTasks) {
       const task = this.#tasks.get(id);
-      if (task !== undefined && mayBeGiven(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
+      if (task !== undefined && isReady(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
     }
     return [...all.values()];
   }
 
-  /** A live assignment goes to its agent after the commit: new, or once more because it was never seen or was lost. */
+  /** Sends a live assignment to its agent after the commit: a new one, or one that the agent may not have received. */
   push(agentId: AgentId, session: number, task: Task): void {
-    this.assigned.push({ agentId, session, task });
+    this.assignments.push({ agentId, session, task });
   }
 
-  /** The body of a task that was inserted in this batch, or was loaded by `loadBodies`. */
+  /** The body of a task that this batch inserted, or that `loadBodies` loaded. */
   body(id: TaskId): TaskBody | undefined {
     return this.#bodies.get(id);
   }
@@ -300,25 +300,25 @@ export class Batch {
     for (const { taskId, body } of await this.unit.bodies(missing)) this.#bodies.set(taskId, body);
   }
 
-  /** Taken slots by agent, as differences to before the batch. */
-  get taken(): ReadonlyMap<AgentId, number> {
-    return this.#taken;
+  /** By how much each agent's taken slots changed in this batch. */
+  get slotDeltas(): ReadonlyMap<AgentId, number> {
+    return this.#slotDeltas;
   }
 
-  /** The rows of agents that the batch knows, for the hub's memory. */
+  /** The agent rows of the batch, for the roster. */
   get agents(): ReadonlyMap<AgentId, Agent> {
     return this.#agents;
   }
 
-  /** The taken slots of an agent as they are now; undefined where it was never read how many there were. */
-  takenBy(id: AgentId): number | undefined {
+  /** The taken slots of an agent as they are now; undefined if they were not read from the store. */
+  slotsTaken(id: AgentId): number | undefined {
     if (this.#held.has(id)) return this.liveOf(id).length + this.stopsOf(id).length;
     const before = this.#counts.get(id);
-    return before === undefined ? undefined : before + (this.#taken.get(id) ?? 0);
+    return before === undefined ? undefined : before + (this.#slotDeltas.get(id) ?? 0);
   }
 
-  /** Agents for whom `takenBy` knows. */
-  get counted(): readonly AgentId[] {
+  /** Agents with a known `slotsTaken`. */
+  get countedAgents(): readonly AgentId[] {
     return [...new Set([...this.#held.keys(), ...this.#counts.keys()])];
   }
 
@@ -348,7 +348,7 @@ export class Batch {
     };
   }
 
-  #keep(taskId: TaskId, { saved, dropped }: Keeping): void {
+  #keep(taskId: TaskId, { saved, dropped }: KeptResultsChange): void {
     for (const { generation, agentId } of dropped) {
       const key = { taskId, generation, agentId };
       this.#kept.delete(stopKey(key));
@@ -374,13 +374,13 @@ export class Batch {
   }
 
   #add(agentId: AgentId, difference: number): void {
-    this.#taken.set(agentId, (this.#taken.get(agentId) ?? 0) + difference);
+    this.#slotDeltas.set(agentId, (this.#slotDeltas.get(agentId) ?? 0) + difference);
   }
 }
 
-const mayBeGiven = (task: Task, nowMs: number): boolean => isClaimable(task, nowMs) && !isOver(task, nowMs);
+const isReady = (task: Task, nowMs: number): boolean => isClaimable(task, nowMs) && !isOver(task, nowMs);
 
 const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
-/** The name of an assignment, of its stop and of its kept result. */
+/** The key of an assignment, of its stop and of its kept result. */
 const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
   `${stop.agentId} ${stop.taskId} ${stop.generation}`;

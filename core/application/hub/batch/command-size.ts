@@ -1,15 +1,15 @@
-/** What a waiting command takes, roughly: of memory, and of a batch. */
+/** Rough cost of a waiting command: its memory, and its share of a batch. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import { bodyCharacters } from '../../../domain/task/task.ts';
 import type { Command, ReportBody, TaskDraft } from './commands.ts';
 
-/** What a command without any text takes. */
+/** A command without any text. */
 const COMMAND_BYTES = 256;
 
-/** Dependencies of a draft that are looked up in the time that a task takes to be written. */
+/** Looking up this many dependencies of a draft costs as much as writing one task. */
 const DEPENDENCIES_PER_WORK = 8;
 
-/** About how many rows of tasks it reads or writes; `Infinity`: it wants a batch of its own. */
+/** Roughly the rows of tasks that it reads or writes; `Infinity`: it needs a batch of its own. */
 export function workOf(command: Command): number {
   switch (command.kind) {
     case 'submit':
@@ -23,7 +23,7 @@ export function workOf(command: Command): number {
   }
 }
 
-/** Bytes: what came from outside with it, in UTF-16 units as bytes twice over. */
+/** Its client data in bytes: two for each UTF-16 unit. */
 export function sizeOf(command: Command): number {
   switch (command.kind) {
     case 'submit':
@@ -48,12 +48,12 @@ function reportCharacters(body: ReportBody): number {
   return body.report === 'complete' ? details + body.result.length : details;
 }
 
-/** What the hub itself must note in any case: at most one of each session, one sweep, one removal, one poll. */
-export const isOurOwn = ({ kind }: Command): boolean =>
+/** Internal commands bypass the inbox bound; each source has at most one queued. */
+export const isInternal = ({ kind }: Command): boolean =>
   kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'poll';
 
-/** What the bounds of the inbox are for what stops work: room that no flood of submits and reports takes. */
+/** Commands that stop work may exceed the inbox bound by this factor: a flood of submits and reports cannot keep them out. */
 const RESERVED_SHARE = 1.25;
 
-/** How much of the bounds of the inbox this command may fill. */
-export const shareOf = ({ kind }: Command): number => (kind === 'cancel' || kind === 'agent_standing' ? RESERVED_SHARE : 1);
+/** The share of the inbox bound that this command may use. */
+export const shareOf = ({ kind }: Command): number => (kind === 'cancel' || kind === 'agent_control' ? RESERVED_SHARE : 1);

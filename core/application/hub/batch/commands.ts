@@ -1,5 +1,5 @@
 /**
- * Everything that wants to change a task is one of these, put into the TaskQueue's inbox. Each has its own answer, given
+ * Every change to a task or an agent is one of these commands, in the inbox of the TaskQueue. Each has its own answer, given
  * after the commit.
  */
 import type { HeldStatus } from '../../../domain/task/reconciliation.ts';
@@ -7,11 +7,14 @@ import type { AgentChecks, StopReason } from '../../../domain/agent/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { Refusal } from '../../../domain/task/refusal.ts';
 import type { AckStatus, Priority, Status, Task, TaskBody } from '../../../domain/task/task.ts';
+import type { Reporter } from '../../../domain/transitions/change.ts';
 import type { Usage } from '../../../domain/usage.ts';
 import type { TaskDraft } from '../../../domain/transitions/submitting.ts';
 import type { CancelOutcome, FailureKind } from '../../../protocol/sidecar-frames.ts';
 
-/** A task as a submitter asks for it; already validated. Ids are made before the transaction. */
+export type { Reporter };
+
+/** A task as submitted; already validated. Ids are made before the transaction. */
 export type { TaskDraft };
 
 export interface SubmitCommand {
@@ -44,7 +47,7 @@ export interface PushCommand {
 export type PushAnswer =
   { readonly kind: 'pushed' | 'queued'; readonly taskId: TaskId } | { readonly kind: 'agent_not_connected'; readonly agentId: AgentId };
 
-/** What an operator, or a submitter for its own task, asks. `by` is the token's id. */
+/** From an operator, or a submitter for its own task. `by` is the token's id. */
 export interface CancelCommand {
   readonly kind: 'cancel';
   readonly taskId: TaskId;
@@ -55,7 +58,7 @@ export interface RetryCommand {
   readonly taskId: TaskId;
   readonly by: string;
 }
-/** `{generation}` adopts a late result. */
+/** Adopts the late result of `generation`. */
 export interface AdoptCommand {
   readonly kind: 'adopt';
   readonly taskId: TaskId;
@@ -64,18 +67,12 @@ export interface AdoptCommand {
 }
 export type OperatorAnswer = { readonly kind: 'done'; readonly status: Status; readonly generation: Generation } | Refusal;
 
-/** Who sends a report: judged again inside the transaction against the agent's row. */
-export interface Reporter {
-  readonly agentId: AgentId;
-  readonly session: number;
-}
-
-/** What a report may say beside its own word. `sessionId`: what its agent's program can go on with. */
-export interface ReportAside extends Usage {
+/** What a report may carry beside its outcome. `sessionId`: the session that the agent's program can resume. */
+export interface ReportExtras extends Usage {
   readonly sessionId?: string | undefined;
 }
 
-/** Why an agent failed, as its runner has it; null: it did not say. */
+/** Why an agent failed, according to its runner; null: not reported. */
 export interface ReportCause {
   readonly cause: string | null;
   readonly retryAfterMs: number | null;
@@ -90,8 +87,8 @@ export type ReportBody =
       /** A tool may have run, or a file may have changed. */
       readonly afterWork?: boolean | undefined;
     } & ReportCause &
-      ReportAside)
-  | ({ readonly report: 'progress'; readonly details: Readonly<Record<string, unknown>> | null } & ReportAside)
+      ReportExtras)
+  | ({ readonly report: 'progress'; readonly details: Readonly<Record<string, unknown>> | null } & ReportExtras)
   | {
       readonly report: 'woken';
       readonly status: 'success' | 'failed' | 'timeout';
@@ -102,7 +99,7 @@ export type ReportBody =
       /** JSON text. */
       readonly result: string;
       readonly details: Readonly<Record<string, unknown>> | null;
-    } & ReportAside)
+    } & ReportExtras)
   | ({
       readonly report: 'failed';
       readonly error: string;
@@ -110,25 +107,25 @@ export type ReportBody =
       readonly retryable: boolean;
       readonly details: Readonly<Record<string, unknown>> | null;
     } & Partial<ReportCause> &
-      ReportAside);
+      ReportExtras);
 
 export interface ReportCommand {
   readonly kind: 'report';
   readonly from: Reporter;
   readonly taskId: TaskId;
-  /** Null only from version 1, where the sender stands for it. */
+  /** Null only from version 1, where the sender is checked instead. */
   readonly generation: Generation | null;
   readonly body: ReportBody;
-  /** Of the frame's text; left out where it came otherwise. */
+  /** The length of the frame's text; left out if there was no frame. */
   readonly characters?: number | undefined;
-  /** The frame is refused whatever the fence says: it names another agent, or is not valid. Its result may have to be kept. */
-  readonly unfit?: 'not_assignee' | 'validation_failed' | undefined;
+  /** Why the frame is refused before the fence: it names another agent, or is not valid. Its result may still be kept. */
+  readonly rejectReason?: 'not_assignee' | 'validation_failed' | undefined;
 }
 export type ReportAnswer =
   | { readonly kind: 'acknowledged'; readonly status: AckStatus; readonly generation: Generation; readonly duplicate: boolean }
   | { readonly kind: 'noted' }
   | Refusal
-  /** The session is not current any more: nothing is answered. */
+  /** The session has been replaced: the frame gets no answer. */
   | { readonly kind: 'replaced' };
 
 export interface HeldAssignment {
@@ -144,15 +141,15 @@ export interface IdentifyCommand {
   readonly name: string;
   readonly protocolVersion: 1 | 2;
   readonly instanceId: string | null;
-  /** Names the process of that machine; null or left out: it does not say. */
+  /** The sidecar process on that machine; null or left out: not reported. */
   readonly processId?: string | null | undefined;
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly reportedStatus: string | null;
   /** Null from version 1, which has no inventory. */
   readonly held: readonly HeldAssignment[] | null;
-  /** Whether its agent could run, as it found; null: it does not say. */
-  readonly checks?: SaidChecks | null | undefined;
+  /** The result of its checks whether the agent can run; null: not reported. */
+  readonly checks?: ReportedChecks | null | undefined;
   readonly hubId: string;
 }
 export type IdentifyAnswer =
@@ -160,8 +157,8 @@ export type IdentifyAnswer =
       readonly kind: 'identified';
       readonly session: number;
       readonly held: readonly HeldAnswer[];
-      /** Version 1: it has yet to say what it holds. */
-      readonly expectsWord: boolean;
+      /** Version 1: it has yet to report which tasks it holds. */
+      readonly isSettling: boolean;
     }
   | { readonly kind: 'agent_id_in_use' };
 export interface HeldAnswer {
@@ -174,16 +171,16 @@ export interface HeldAnswer {
 export interface DisconnectCommand {
   readonly kind: 'disconnect';
   readonly from: Reporter;
-  /** When its last sign of life came, by the store's clock; left out where nobody knows. */
-  readonly heardAtMs?: number | undefined;
-  /** It was closed for a frame over the limit. `reporting`: what it said at identify that it would report; null from version 1. */
+  /** When the connection last received anything, in store time; left out if unknown. */
+  readonly lastHeardAtMs?: number | undefined;
+  /** It was closed for a frame over the limit. `reporting`: the tasks that it held as `reporting` at identify; null from version 1. */
   readonly tooLarge?: { readonly reporting: readonly TaskId[] | null } | undefined;
 }
 
-/** What a sidecar found when it looked; the hub notes when. */
-export type SaidChecks = Omit<AgentChecks, 'atMs'>;
+/** The checks that a sidecar reports; the hub adds the time. */
+export type ReportedChecks = Omit<AgentChecks, 'atMs'>;
 
-/** A word about the agent itself. */
+/** A change of the agent itself. */
 export interface PresenceCommand {
   readonly kind: 'presence';
   readonly from: Reporter;
@@ -191,14 +188,14 @@ export interface PresenceCommand {
     | { readonly what: 'status'; readonly status: string }
     | { readonly what: 'resources'; readonly resources: Readonly<Record<string, unknown>> }
     | { readonly what: 'restarting'; readonly reason: string }
-    /** It takes nothing new; the answer to an operator's drain, or for a reason of its own. */
+    /** It accepts no new tasks: the answer to an operator's drain, or for a reason of its own. */
     | { readonly what: 'draining'; readonly reason: string }
     | { readonly what: 'drained' | 'resumed' }
-    | { readonly what: 'checks'; readonly checks: SaidChecks }
+    | { readonly what: 'checks'; readonly checks: ReportedChecks }
     /** Version 1: a ping renews the leases of its accepted tasks. */
     | { readonly what: 'ping' }
-    /** Version 1: its time to say what it holds is over; of the accepted tasks that it has, it has spoken of these. */
-    | { readonly what: 'settled'; readonly spokenOf: readonly TaskId[] };
+    /** Version 1: its time to report what it holds is over; it has sent a valid frame about each of these. */
+    | { readonly what: 'settled'; readonly mentioned: readonly TaskId[] };
 }
 
 export interface StopConfirmedCommand {
@@ -208,39 +205,39 @@ export interface StopConfirmedCommand {
   readonly generation: Generation;
   readonly outcome: CancelOutcome;
   readonly survivors: readonly number[];
-  /** What its attempt used to the end. */
+  /** What its attempt used in all. */
   readonly used?: Usage | undefined;
 }
 
-/** Version 1's word of a task after a crash (`crash`) or a reconnect. */
+/** Version 1 reports a task after a crash (`crash`) or a reconnect. */
 export interface RecoverCommand {
   readonly kind: 'recover';
   readonly from: Reporter;
   readonly taskId: TaskId;
-  /** Null only after a crash, where the sender stands for it. */
+  /** Null only after a crash, where the sender is checked instead. */
   readonly generation: Generation | null;
   readonly after: 'reconnect' | 'crash';
-  /** Whether it says that the agent was woken; it goes on after a reconnect in any case. */
+  /** Whether the agent was woken before a crash; after a reconnect it continues in any case. */
   readonly wasWoken: boolean;
 }
 export type RecoverAnswer =
   { readonly kind: 'continue'; readonly generation: Generation } | { readonly kind: 'abort' | 'reassign' } | { readonly kind: 'replaced' };
 
-/** Time has passed: deadlines, absences, stops to send again. */
+/** Checks everything that depends on time: deadlines, absent agents, stops to resend. */
 export interface SweepCommand {
   readonly kind: 'sweep';
-  /** When it was asked for, by both clocks: whether the hub stood still, or its clock jumped, before its batch began. */
-  readonly asked?: { readonly atMs: number; readonly atMonotonicMs: number } | undefined;
-  /** Only tasks whose time has come; agents, hubs and what is over for long are looked at by the next one without it. */
+  /** When it was posted, by both clocks: shows whether the hub stalled, or its clock jumped, before its batch began. */
+  readonly posted?: { readonly atMs: number; readonly atMonotonicMs: number } | undefined;
+  /** Only due tasks. A sweep without it also checks agents and hubs, and starts a removal. */
   readonly dueOnly?: boolean | undefined;
 }
 
-/** Removes some of what has been over for long. The queue gives it to itself, in a batch of its own. */
+/** Removes some of what is past its retention. Posted by the queue itself, in a batch of its own. */
 export interface RemoveOldCommand {
   readonly kind: 'remove_old';
 }
 
-/** This hub has just started: whoever is connected to no living hub is away. On a shared store it makes the hub's lease too. */
+/** This hub has just started: agents of no live hub are disconnected. On a shared store it also takes the hub's lease. */
 export interface HubStartedCommand {
   readonly kind: 'hub_started';
 }
@@ -267,15 +264,15 @@ export interface MailCommand {
 }
 export type MailAnswer = { readonly kind: 'sent' | 'agent_not_connected' };
 
-export interface AgentStandingCommand {
-  readonly kind: 'agent_standing';
+export interface AgentControlCommand {
+  readonly kind: 'agent_control';
   readonly agentId: AgentId;
-  /** `resume` also ends a pause; `takeover` lets another instance take the identity; `check` asks it to look whether its agent could run. */
+  /** `resume` also ends a pause; `takeover` lets another instance use the agent id; `check` asks the sidecar to check whether its agent can run. */
   readonly change: 'drain' | 'resume' | 'takeover' | 'check';
-  /** Of a drain: what is still at work after this long is stopped and handed back, milliseconds. Without it the agent finishes what it has. */
+  /** Of a drain: runs that last longer are stopped and released, milliseconds. Without it the agent finishes them. */
   readonly deadlineMs?: number | undefined;
 }
-export type StandingAnswer = { readonly kind: 'done' } | { readonly kind: 'unknown_agent' };
+export type AgentControlAnswer = { readonly kind: 'done' } | { readonly kind: 'unknown_agent' };
 
 export type Command =
   | SubmitCommand
@@ -294,9 +291,9 @@ export type Command =
   | HubStartedCommand
   | PollCommand
   | MailCommand
-  | AgentStandingCommand;
+  | AgentControlCommand;
 
-/** What each command is answered with. */
+/** The answer to each command. */
 export interface Answers {
   submit: SubmitAnswer;
   push: PushAnswer;
@@ -309,18 +306,18 @@ export interface Answers {
   presence: { readonly kind: 'noted' };
   stop_confirmed: { readonly kind: 'noted' };
   recover: RecoverAnswer;
-  /** `hadDuty`: what is due was looked at here, not by another hub at this moment. `more`: agents are left for a sweep at once. */
+  /** `hadDuty`: this hub swept the due tasks; otherwise another hub was doing so. `more`: agents are left for an immediate sweep. */
   sweep: { readonly kind: 'swept'; readonly hadDuty: boolean; readonly more: boolean };
-  /** `more`: the removal was full, so that there may be more to remove. */
+  /** `more`: the batch was full, so there may be more to remove. */
   remove_old: { readonly kind: 'removed'; readonly more: boolean };
   hub_started: { readonly kind: 'noted' };
   poll: PollAnswer;
   mail: MailAnswer;
-  agent_standing: StandingAnswer;
+  agent_control: AgentControlAnswer;
 }
 export type AnswerTo<C extends Command> = Answers[C['kind']];
 
-/** What leaves the hub after a commit, in commit order for each agent. */
+/** What the hub sends after a commit, in commit order for each agent. */
 export type Outgoing =
   | {
       readonly kind: 'assign';
@@ -340,25 +337,25 @@ export type Outgoing =
   | { readonly kind: 'resume' | 'check'; readonly agentId: AgentId }
   /** A frame from an agent of another hub, JSON text; `agentId` null: to all. */
   | { readonly kind: 'mail'; readonly agentId: AgentId | null; readonly frame: string }
-  /** The agent has a newer session: close what is older. */
+  /** The agent has a newer session: close older ones. */
   | { readonly kind: 'close_older'; readonly agentId: AgentId; readonly session: number }
-  /** A batch that concerned it may have been committed, and was not sent: close its connection, so that it reconnects and is sent it. */
+  /** A batch with frames for it may have been committed without sending them: close the connection, so that it reconnects and gets them. */
   | { readonly kind: 'close'; readonly agentId: AgentId };
 
-/** What became of a command: its answer, or the failure that kept it from being carried out. */
+/** The outcome of a command: its answer, or the failure that prevented it. */
 export type Settled<C extends Command> =
   { readonly ok: true; readonly answer: AnswerTo<C> } | { readonly ok: false; readonly error: unknown };
 
-/** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; any refusal is an answer. */
+/** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; a refusal is an answer, not a failure. */
 export interface CommandInbox {
   do<C extends Command>(command: C): Promise<AnswerTo<C>>;
   /**
-   * The same; `settled` is called once, in commit order and before what the commit sends out. MUST NOT throw. `behind`: these
-   * go when nothing else waits, and a few of them with one batch of many, however much else does.
+   * The same; `settled` is called once, in commit order and before the commit's frames are sent. MUST NOT throw. `isLowPriority`:
+   * the command runs when nothing else waits; while other commands do, a few such commands join a batch now and then.
    */
-  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, behind?: boolean): void;
-  /** A command that is not behind is about to be posted: somebody waits, until what this answers is called, for some milliseconds at most. */
+  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, isLowPriority?: boolean): void;
+  /** Announces a command of normal priority: counts as a waiter until the returned function is called, for some milliseconds at most. */
   expect(): () => void;
-  /** Whether a command that is not behind waits for its commit, or is about to be posted. */
-  isAwaited(): boolean;
+  /** Whether a command of normal priority waits for its commit, or was announced by `expect`. */
+  hasWaiters(): boolean;
 }

@@ -1,21 +1,21 @@
-/** What a commit says to others: the streams, the sweeper, the other hubs. */
+/** What a commit means for others: event streams, the sweeper, other hubs. */
 import type { StoredEvent } from '../../../domain/task/event.ts';
 import type { ChangeHint } from '../../../ports/hub-notifier.ts';
 import type { Batch } from './batch.ts';
 import type { Roster } from './roster.ts';
 
-/** What others may want to know of a commit. */
+/** What others need to know of a commit. */
 export interface Commit {
   readonly events: readonly StoredEvent[];
-  /** The earliest time at which something is due, by the store's clock. */
+  /** The earliest time at which something is due, in store time. */
   readonly dueAtMs: number | null;
   /** What other hubs are notified of; null: of nothing. */
   readonly hint: ChangeHint | null;
 }
 
-/** What other hubs may have to read: agents that are not here, and tasks that nobody here was free for. */
+/** What other hubs may have to read: agents that are not connected here, and ready tasks that no agent here was free for. */
 export function hintFor(batch: Batch, events: readonly StoredEvent[], roster: Roster): ChangeHint | null {
-  const work = batch.leavesWork;
+  const work = batch.hasReadyTasks;
   const toAll = batch.mail.some(({ to }) => to === null);
   const named = [...batch.takenOver, ...batch.mail.flatMap(({ to }) => to ?? [])];
   const agents = [...new Set([...named, ...batch.changedAgents().filter((id) => roster.get(id) === undefined)])];
@@ -23,7 +23,7 @@ export function hintFor(batch: Batch, events: readonly StoredEvent[], roster: Ro
   return { events: events.length > 0, work, agents: toAll ? null : agents };
 }
 
-/** The earliest time at which something in these changes, or the end of a pause, is due; null: nothing. */
+/** The earliest time at which something in these changes is due, or a pause ends; null: nothing. */
 export function earliestDue(changes: ReturnType<Batch['changes']>, pauseEndMs: number | null): number | null {
   let earliest = pauseEndMs;
   for (const { dueAtMs } of [...changes.inserted, ...changes.updated]) {

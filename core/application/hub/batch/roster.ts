@@ -1,6 +1,6 @@
 /**
- * What this hub remembers of its connected agents: who may have room. It saves asking the store about agents that are
- * full; it never decides, since every dispatch counts again inside its transaction.
+ * What this hub remembers of its connected agents: who may have room. It saves reading agents that are full from the store;
+ * it decides nothing, since every dispatch counts again inside its transaction.
  */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
@@ -16,25 +16,25 @@ interface Entry {
   readonly taken: number;
 }
 
-/** Where the sweeps of this hub are among the agents that need one, by id, and the leases that expired since the first of them. */
+/** How far the sweeps of this hub have come through the agents that need one, by id, and the leases that expired since the first of them. */
 export interface SweepPlace {
   readonly after: AgentId | null;
   readonly expired: readonly HubLease[];
 }
 
-const heldBackUntil = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): readonly number[] =>
+const unavailableUntil = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): readonly number[] =>
   [pausedUntilMs, brokenUntilMs, busyUntilMs].filter((until) => until !== null);
 
 export class Roster {
   readonly #entries = new Map<AgentId, Entry>();
-  /** Their ids by how many tasks each has, who came to have so many first in front: thousands that are idle are not gone through. */
+  /** Agents by their number of tasks, longest at that number first: a dispatch need not scan thousands of idle agents. */
   readonly #byTaken = new Map<number, Set<AgentId>>();
-  /** Those of them that are held back until some time: few, so that nobody has to look through all. */
-  readonly #heldBack = new Map<AgentId, readonly number[]>();
+  /** When the pauses and busy times of agents end: few have any, so that finding the next end scans few. */
+  readonly #unavailable = new Map<AgentId, readonly number[]>();
   readonly #hubId: string;
-  /** Where the next `groups` begin, when there are more than are asked for. */
+  /** Where the next call of `groups` starts when there are more than its limit. */
   #groupsFrom = 0;
-  /** Until when more requirements are taken to wait than one look takes in. */
+  /** Until when there are assumed to be more requirements than one batch considers. */
   manyRequirementsUntilMs = 0;
 
   swept: SweepPlace = { after: null, expired: [] };
@@ -44,40 +44,40 @@ export class Roster {
   }
 
   /**
-   * Takes over what a committed batch made of the agents, and answers what they are to be told of it, whoever decided it:
-   * operators' orders, and that a newer session took their place elsewhere.
+   * Applies the agents of a committed batch, and returns the frames that they are owed for it, whichever hub made the change:
+   * operators' drain, resume and check, and the close of a session that a newer one elsewhere has replaced.
    */
-  learn(batch: Batch): readonly Outgoing[] {
-    const told: Outgoing[] = [];
+  apply(batch: Batch): readonly Outgoing[] {
+    const notices: Outgoing[] = [];
     for (const agent of batch.agents.values()) {
-      this.#tell(agent, batch.nowMs, told);
-      const untilMs = heldBackUntil(agent);
-      this.#put(agent.id, agent.connected && agent.hubId === this.#hubId ? { agent, taken: this.takenBy(agent.id) } : null);
-      if (this.#entries.has(agent.id) && untilMs.length > 0) this.#heldBack.set(agent.id, untilMs);
-      else this.#heldBack.delete(agent.id);
+      this.#addNotices(agent, batch.nowMs, notices);
+      const untilMs = unavailableUntil(agent);
+      this.#put(agent.id, agent.connected && agent.hubId === this.#hubId ? { agent, taken: this.slotsTaken(agent.id) } : null);
+      if (this.#entries.has(agent.id) && untilMs.length > 0) this.#unavailable.set(agent.id, untilMs);
+      else this.#unavailable.delete(agent.id);
     }
-    for (const [id, difference] of batch.taken) this.#setTaken(id, (taken) => taken + difference);
-    for (const id of batch.counted) this.#setTaken(id, (taken) => batch.takenBy(id) ?? taken);
-    return told;
+    for (const [id, difference] of batch.slotDeltas) this.#setTaken(id, (taken) => taken + difference);
+    for (const id of batch.countedAgents) this.#setTaken(id, (taken) => batch.slotsTaken(id) ?? taken);
+    return notices;
   }
 
-  #tell(agent: Agent, nowMs: number, told: Outgoing[]): void {
+  #addNotices(agent: Agent, nowMs: number, notices: Outgoing[]): void {
     const before = this.#entries.get(agent.id)?.agent;
     const { id: agentId, sessionNumber: session, drainUntilMs } = agent;
     if (agent.hubId !== this.#hubId) {
-      if (before !== undefined) told.push({ kind: 'close_older', agentId, session });
+      if (before !== undefined) notices.push({ kind: 'close_older', agentId, session });
       return;
     }
     if (!agent.connected) return;
-    // A new session was told nothing yet: it may be another process, or have missed the word.
+    // A new session was sent nothing yet: it may be another process, or have missed the last frame.
     const isNew = before?.sessionNumber !== session;
-    if (!isNew && before.checksAsked !== agent.checksAsked) told.push({ kind: 'check', agentId });
+    if (!isNew && before.checksAsked !== agent.checksAsked) notices.push({ kind: 'check', agentId });
     if (isNew ? !agent.draining : before.orders === agent.orders) return;
     const deadlineMs = drainUntilMs === null ? null : Math.max(0, drainUntilMs - nowMs);
-    told.push(agent.draining ? { kind: 'drain', agentId, deadlineMs } : { kind: 'resume', agentId });
+    notices.push(agent.draining ? { kind: 'drain', agentId, deadlineMs } : { kind: 'resume', agentId });
   }
 
-  /** Agents believed to have room for one of these, those with the fewest tasks first and then who has had so few for longest, at most `limit`. */
+  /** At most `limit` agents that seem to have room for one of these: fewest tasks first, then longest at that number. */
   free(requirements: Requirements, nowMs: number, limit: number): readonly AgentId[] {
     const free: AgentId[] = [];
     for (const taken of [...this.#byTaken.keys()].sort((a, b) => a - b)) {
@@ -92,8 +92,8 @@ export class Roster {
   }
 
   /**
-   * The groups of requirements that agents with room can run some of, and these agents beside them; at most `limit`, others the next time
-   * where there are more.
+   * At most `limit` groups of requirements that agents with room, and the agents in `beside`, may be able to run. When there are more,
+   * the next call returns the next ones.
    */
   groups(beside: readonly Agent[], nowMs: number, limit: number): readonly RequirementGroup[] {
     const capabilities = new Set<string>();
@@ -114,17 +114,17 @@ export class Roster {
     return [{ capability: null }, ...[...named.slice(from), ...named.slice(0, from)].slice(0, limit)];
   }
 
-  /** When the next pause or busy time of an agent ends, these included, as they are now; null when there is none. */
+  /** When the next pause or busy time of an agent ends, those of `changed` included; null when there is none. */
   nextPauseEndMs(nowMs: number, changed: readonly Agent[] = []): number | null {
     let next: number | null = null;
-    for (const untilMs of [...this.#heldBack.values(), ...changed.map(heldBackUntil)]) {
+    for (const untilMs of [...this.#unavailable.values(), ...changed.map(unavailableUntil)]) {
       for (const until of untilMs) if (until > nowMs && (next === null || until < next)) next = until;
     }
     return next;
   }
 
-  /** Tasks that the agent is believed to have in its hands. */
-  takenBy(id: AgentId): number {
+  /** How many slots of the agent seem to be taken. */
+  slotsTaken(id: AgentId): number {
     return this.#entries.get(id)?.taken ?? 0;
   }
 
@@ -143,7 +143,7 @@ export class Roster {
     if (entry !== undefined) this.#put(id, { ...entry, taken: Math.max(0, next(entry.taken)) });
   }
 
-  /** Its entry from now on; null for none. */
+  /** Sets its entry; null removes it. */
   #put(id: AgentId, entry: Entry | null): void {
     const before = this.#entries.get(id);
     if (before !== undefined && before.taken !== entry?.taken) {

@@ -1,4 +1,4 @@
-/** The commands of a batch: what each needs loaded, and who carries it out. */
+/** The commands of a batch: the rows that each needs, and the handler that runs it. */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import type { Task } from '../../../domain/task/task.ts';
@@ -7,22 +7,22 @@ import type { IdempotencyName } from '../../../ports/task-store.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { AnswerTo, Command, Reporter } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
-import { handleMail, handlePoll, loadForHubs, sweptAgents, takeAwayOfExpired, takeMail, type HubsLoad } from './handle-hubs.ts';
+import { handleMail, handlePoll, loadForHubs, sweptAgents, disconnectExpired, takeMail, type HubsLoad } from './handle-hubs.ts';
 import { handleAdopt, handleCancel, handleRetry, sweep } from './handle-operator.ts';
 import { handleReport, handleStopConfirmed } from './handle-report.ts';
-import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleStanding } from './handle-session.ts';
+import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleAgentControl } from './handle-session.ts';
 import { handlePush, handleSubmit } from './handle-submit.ts';
 import type { Roster } from '../batch/roster.ts';
 
-/** Tasks that one sweep looks at; the next sweep follows at once if there are more. */
+/** Tasks that one sweep handles; the next sweep follows at once if there are more. */
 const SWEPT_PER_BATCH = 1_000;
 
-/** What was read for a command before its batch began. */
-export interface Prepared {
+/** Data that was read for a command before its batch began. */
+export interface Prefetched {
   readonly lateResult: string | null;
 }
 
-/** What a sweep of this batch looks at; `isSweep` false when there is none in it. */
+/** The rows for the sweep of this batch; `isSweep` false if it has none. */
 export interface SweepLoad {
   readonly isSweep: boolean;
   readonly hubs: HubsLoad;
@@ -35,19 +35,19 @@ type Answer = () => AnswerTo<Command>;
 const NOTED = { kind: 'noted' } as const;
 
 /**
- * Loads everything that the commands will look at, and locks what they may change: the one place of a batch that waits for
- * other hubs. What it needs is gathered first, then locked by one `load`, in the order that the store keeps (`StoreUnit`).
- * Whatever is looked up after it is read without a lock, or steps over what another hub has.
+ * Loads all rows that the commands read, and locks those that they may change: the only place in a batch that waits for
+ * other hubs. The names are collected first, then locked by one `load`, in the store's lock order (`StoreUnit`).
+ * Everything read later is read without a lock, or skips rows that another hub has locked.
  */
-export async function loadFor(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<SweepLoad> {
+export async function loadBatch(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<SweepLoad> {
   const { unit } = batch;
-  const names = namesOf(commands, roster);
+  const names = rowNamesOf(commands, roster);
   const hubs = await loadForHubs(batch, commands, context, roster);
   const hasSweep = commands.some((command) => command.kind === 'sweep');
   const isDuty = hasSweep && hubs.hasDuty;
   const assignees = new Set(isDuty ? await unit.dueAssignees(batch.nowMs, SWEPT_PER_BATCH) : []);
   const holders = new Set([...names.holders, ...hubs.agentIds]);
-  const [loaded, seen] = await Promise.all([
+  const [loaded, unlocked] = await Promise.all([
     unit.load({
       keys: names.keys,
       agents: [...names.agents, ...assignees],
@@ -56,104 +56,106 @@ export async function loadFor(batch: Batch, commands: readonly Command[], contex
       completing: [...names.completing],
       retried: [...names.retried],
     }),
-    names.seenAgents.size > 0 ? unit.read({ agents: [...names.seenAgents] }) : null,
+    names.unlockedAgents.size > 0 ? unit.read({ agents: [...names.unlockedAgents] }) : null,
   ]);
-  batch.take(loaded);
-  batch.takeHoldings(loaded.holdings);
-  if (seen !== null) batch.see(seen);
-  await readNamedByNamed(batch, names);
+  batch.add(loaded);
+  batch.addHoldings(loaded.holdings);
+  if (unlocked !== null) batch.addUnlocked(unlocked);
+  await readReferenced(batch, names);
   const due = isDuty ? await unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
-  // Who became due while the agents were waited for is looked at by the next sweep, with its agent.
-  const judged = due.filter(({ assignedTo }) => assignedTo === null || assignees.has(assignedTo) || batch.agent(assignedTo) !== undefined);
-  batch.take({ tasks: judged });
-  return { isSweep: hasSweep, hubs, swept: hasSweep ? sweptAgents(batch, hubs, context) : [], due: judged };
+  // A task that became due while the agents were being locked is left to the next sweep, together with its agent.
+  const sweepable = due.filter(
+    ({ assignedTo }) => assignedTo === null || assignees.has(assignedTo) || batch.agent(assignedTo) !== undefined,
+  );
+  batch.add({ tasks: sweepable });
+  return { isSweep: hasSweep, hubs, swept: hasSweep ? sweptAgents(batch, hubs, context) : [], due: sweepable };
 }
 
 /**
- * Carries the commands out in order, a sweep after all others: frames that were received while it waited count before it.
- * Answers are asked for after the commit's content is complete.
+ * Runs the commands in order, a sweep after all others: frames that arrived while it waited count before it. Each answer is
+ * a function that is called once all changes of the batch are known.
  */
-export function carryOutAll(
+export function runCommands(
   batch: Batch,
-  entries: readonly { readonly command: Command; readonly prepared: Prepared }[],
+  entries: readonly { readonly command: Command; readonly prefetched: Prefetched }[],
   load: SweepLoad,
   context: HubContext,
 ): readonly Answer[] {
-  const answers = entries.map(({ command, prepared }) => carryOut(batch, command, prepared, load, context));
+  const answers = entries.map(({ command, prefetched }) => runCommand(batch, command, prefetched, load, context));
   takeMail(batch, load.hubs);
   if (!load.isSweep) return answers;
-  takeAwayOfExpired(batch, load.hubs, context);
+  disconnectExpired(batch, load.hubs, context);
   sweep(batch, load.due, load.swept, context);
   return answers;
 }
 
-function carryOut(batch: Batch, command: Command, prepared: Prepared, load: SweepLoad, context: HubContext): Answer {
+function runCommand(batch: Batch, command: Command, prefetched: Prefetched, load: SweepLoad, context: HubContext): Answer {
   switch (command.kind) {
     case 'submit':
-      return told(handleSubmit(batch, command));
+      return answerWith(handleSubmit(batch, command));
     case 'push':
-      return handlePush(batch, command, batch.seenAgent(command.draft.assignTo)?.connected ?? false);
+      return handlePush(batch, command, batch.agentSnapshot(command.draft.assignTo)?.connected ?? false);
     case 'cancel':
-      return told(handleCancel(batch, command));
+      return answerWith(handleCancel(batch, command));
     case 'retry':
-      return told(handleRetry(batch, command));
+      return answerWith(handleRetry(batch, command));
     case 'adopt':
-      return told(handleAdopt(batch, command, prepared.lateResult));
+      return answerWith(handleAdopt(batch, command, prefetched.lateResult));
     case 'report':
-      return told(handleReport(batch, command, context));
+      return answerWith(handleReport(batch, command, context));
     case 'identify':
-      return told(handleIdentify(batch, command, context));
+      return answerWith(handleIdentify(batch, command, context));
     case 'recover':
-      return told(handleRecover(batch, command, context));
-    case 'agent_standing':
-      return told(handleStanding(batch, command));
+      return answerWith(handleRecover(batch, command, context));
+    case 'agent_control':
+      return answerWith(handleAgentControl(batch, command));
     case 'disconnect':
       handleDisconnect(batch, command, context);
-      return told(NOTED);
+      return answerWith(NOTED);
     case 'presence':
       handlePresence(batch, command, context);
-      return told(NOTED);
+      return answerWith(NOTED);
     case 'stop_confirmed':
       handleStopConfirmed(batch, command);
-      return told(NOTED);
+      return answerWith(NOTED);
     case 'sweep':
       batch.removalWanted ||= load.hubs.hasDuty && command.dueOnly !== true;
-      return told({ kind: 'swept', hadDuty: load.hubs.hasDuty, more: load.hubs.more });
+      return answerWith({ kind: 'swept', hadDuty: load.hubs.hasDuty, more: load.hubs.more });
     case 'remove_old':
-      throw new AgentcomError('AC_INTERNAL', 'A removal was put into a batch with other commands.');
+      throw new AgentcomError('AC_INTERNAL', 'A remove_old command was put into a batch with other commands.');
     case 'hub_started':
-      takeAwayOfExpired(batch, load.hubs, context);
-      return told(NOTED);
+      disconnectExpired(batch, load.hubs, context);
+      return answerWith(NOTED);
     case 'poll':
-      return told(handlePoll(batch, command, load.hubs, context));
+      return answerWith(handlePoll(batch, command, load.hubs, context));
     case 'mail':
-      return told(handleMail(batch, command, load.hubs, context));
+      return answerWith(handleMail(batch, command, load.hubs, context));
   }
 }
 
-const told =
+const answerWith =
   (answer: AnswerTo<Command>): Answer =>
   () =>
     answer;
 
-interface Names {
+interface RowNames {
   readonly tasks: Set<TaskId>;
   readonly agents: Set<AgentId>;
   /** Agents whose live assignments and stops are needed too. */
   readonly holders: Set<AgentId>;
-  /** Agents of whom it is enough to know how they stand at this moment: nothing of theirs is changed. */
-  readonly seenAgents: Set<AgentId>;
+  /** Agents that are only read, without a lock. */
+  readonly unlockedAgents: Set<AgentId>;
   readonly keys: IdempotencyName[];
   readonly completing: Set<TaskId>;
   readonly retried: Set<TaskId>;
 }
 
-function namesOf(commands: readonly Command[], roster: Roster): Names {
-  const names: Names = {
+function rowNamesOf(commands: readonly Command[], roster: Roster): RowNames {
+  const names: RowNames = {
     tasks: new Set(),
     agents: new Set(),
     holders: new Set(),
-    seenAgents: new Set(),
+    unlockedAgents: new Set(),
     keys: [],
     completing: new Set(),
     retried: new Set(),
@@ -163,13 +165,13 @@ function namesOf(commands: readonly Command[], roster: Roster): Names {
   return names;
 }
 
-function addNames(names: Names, command: Command, roster: Roster): void {
-  const { tasks, agents, holders, seenAgents, keys, completing, retried } = names;
+function addNames(names: RowNames, command: Command, roster: Roster): void {
+  const { tasks, agents, holders, unlockedAgents, keys, completing, retried } = names;
   switch (command.kind) {
     case 'submit':
     case 'push':
       for (const draft of command.kind === 'submit' ? command.drafts : [command.draft]) {
-        if (draft.assignTo !== null) seenAgents.add(draft.assignTo);
+        if (draft.assignTo !== null) unlockedAgents.add(draft.assignTo);
         for (const id of draft.dependsOn) tasks.add(id);
       }
       if (command.kind === 'submit' && command.idempotency !== null)
@@ -204,14 +206,14 @@ function addNames(names: Names, command: Command, roster: Roster): void {
     case 'presence':
       holders.add(command.from.agentId);
       return;
-    case 'agent_standing':
+    case 'agent_control':
       agents.add(command.agentId);
       return;
     case 'poll':
       for (const id of command.agentIds) holders.add(id);
       return;
     case 'mail':
-      if (command.to !== null) seenAgents.add(command.to);
+      if (command.to !== null) unlockedAgents.add(command.to);
       return;
     case 'sweep':
     case 'remove_old':
@@ -219,16 +221,16 @@ function addNames(names: Names, command: Command, roster: Roster): void {
   }
 }
 
-/** Whether a report of it confirms its stops, which those of version 1 do. Who is not known here has been replaced, or may be. */
+/** Whether its report confirms its stops, as in version 1. An agent that the roster does not know may be of version 1. */
 const confirmsStops = (from: Reporter, roster: Roster): boolean => {
   const agent = roster.get(from.agentId);
   return agent === undefined || agent.sessionNumber !== from.session || agent.protocolVersion === 1;
 };
 
-/** How the tasks of known idempotency keys stand, and what is left of removed ones that a retried task depends on. */
-async function readNamedByNamed(batch: Batch, { keys, retried }: Names): Promise<void> {
+/** Reads the tasks of known idempotency keys, and the tombstones of removed tasks that a retried one depends on. */
+async function readReferenced(batch: Batch, { keys, retried }: RowNames): Promise<void> {
   const ofKeys = keys.flatMap((name) => batch.key(name)?.taskIds ?? []);
   const ofRetries = [...retried].flatMap((id) => batch.task(id)?.dependsOn ?? []);
   const missing = [...ofKeys, ...ofRetries].filter((id) => batch.task(id) === undefined);
-  if (missing.length > 0) batch.see(await batch.unit.read({ tasks: missing }));
+  if (missing.length > 0) batch.addUnlocked(await batch.unit.read({ tasks: missing }));
 }

@@ -9,8 +9,8 @@ import type { Batch } from '../batch/batch.ts';
 import type { Command, MailAnswer, MailCommand, PollAnswer, PollCommand } from '../batch/commands.ts';
 import { hasDuty as takesDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
-import { sendUnsent } from './handle-operator.ts';
-import { takeAway } from './handle-session.ts';
+import { sendPendingStops } from './handle-operator.ts';
+import { markDisconnected } from './handle-session.ts';
 import type { Roster, SweepPlace } from '../batch/roster.ts';
 
 /** Frames of other hubs' agents that one batch takes; the next poll takes more. */
@@ -96,7 +96,7 @@ export const sweptAgents = (batch: Batch, { hasDuty, agentIds, living }: HubsLoa
  * agents to look at, and which hubs live, was asked before their rows were waited for: who went to another hub meanwhile is there,
  * also if that hub began meanwhile.
  */
-export function takeAwayOfExpired(batch: Batch, { hasDuty, agentIds, living, expired }: HubsLoad, context: HubContext): void {
+export function disconnectExpired(batch: Batch, { hasDuty, agentIds, living, expired }: HubsLoad, context: HubContext): void {
   if (!hasDuty) return;
   for (const id of agentIds) {
     const agent = batch.agent(id);
@@ -105,7 +105,7 @@ export function takeAwayOfExpired(batch: Batch, { hasDuty, agentIds, living, exp
     if ((agent.connectedAtMs ?? 0) > batch.nowMs) continue;
     const endedMs = expired.find(({ hubId }) => hubId === agent.hubId)?.untilMs ?? batch.nowMs;
     // While silence does not count, nobody can tell for how long it was away.
-    takeAway(batch, agent, context, batch.nowMs < context.silence.countsFromMs ? batch.nowMs : endedMs);
+    markDisconnected(batch, agent, context, batch.nowMs < context.quietPeriod.untilMs ? batch.nowMs : endedMs);
   }
 }
 
@@ -113,7 +113,7 @@ export function takeAwayOfExpired(batch: Batch, { hasDuty, agentIds, living, exp
 export function handlePoll(batch: Batch, command: PollCommand, { leaseExpired }: HubsLoad, context: HubContext): PollAnswer {
   for (const id of command.agentIds) {
     const agent = batch.agent(id);
-    if (agent?.connected === true && agent.hubId === context.hubId) sendUnsent(batch, agent);
+    if (agent?.connected === true && agent.hubId === context.hubId) sendPendingStops(batch, agent);
   }
   batch.dispatchWanted = true;
   return { kind: command.renews && leaseExpired ? 'lease_expired' : 'polled' };
@@ -125,7 +125,7 @@ export function handleMail(batch: Batch, command: MailCommand, { living }: HubsL
     for (const hubId of living) batch.mail.push({ id: `${id} ${hubId}`, hubId, to, from, frame });
     return { kind: 'sent' };
   }
-  const agent = batch.seenAgent(to);
+  const agent = batch.agentSnapshot(to);
   const isElsewhere = agent?.connected === true && agent.hubId !== null && agent.hubId !== context.hubId;
   if (!isElsewhere || batch.unit.cluster === null) return { kind: 'agent_not_connected' };
   batch.mail.push({ id, hubId: agent.hubId, to, from, frame });
@@ -134,5 +134,5 @@ export function handleMail(batch: Batch, command: MailCommand, { living }: HubsL
 
 export function takeMail(batch: Batch, { mail }: HubsLoad): void {
   for (const { to, frame } of mail) batch.outgoing.push({ kind: 'mail', agentId: to, frame });
-  batch.moreWaits ||= mail.length === MAIL_PER_BATCH;
+  batch.hasMore ||= mail.length === MAIL_PER_BATCH;
 }

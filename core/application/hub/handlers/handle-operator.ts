@@ -1,4 +1,4 @@
-/** What people ask of a task, and what time does to it. */
+/** Commands of operators, and the sweep. */
 import { withStrike } from '../../../domain/agent/breaker.ts';
 import { decideSweep } from '../../../domain/transitions/due.ts';
 import { refuse } from '../../../domain/task/refusal.ts';
@@ -11,23 +11,25 @@ import type { Batch } from '../batch/batch.ts';
 import type { AdoptCommand, CancelCommand, OperatorAnswer, RetryCommand } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { confirmStops } from './handle-report.ts';
-import { takeAway } from './handle-session.ts';
+import { markDisconnected } from './handle-session.ts';
 import { dependenciesMet } from './handle-submit.ts';
 import { quietMsOf } from '../batch/quiet-period.ts';
 
 export const handleCancel = (batch: Batch, command: CancelCommand): OperatorAnswer =>
-  carryOut(batch, batch.task(command.taskId), (task) => decideCancel(task, command.by, batch.nowMs));
+  applyTransition(batch, batch.task(command.taskId), (task) => decideCancel(task, command.by, batch.nowMs));
 
 export const handleRetry = (batch: Batch, command: RetryCommand): OperatorAnswer =>
-  carryOut(batch, batch.task(command.taskId), (task) => decideRetry(task, command.by, dependenciesMet(batch, task.dependsOn), batch.nowMs));
+  applyTransition(batch, batch.task(command.taskId), (task) =>
+    decideRetry(task, command.by, dependenciesMet(batch, task.dependsOn), batch.nowMs),
+  );
 
 /** `result` was read before the batch: JSON text, null when that generation has no late result. */
 export const handleAdopt = (batch: Batch, command: AdoptCommand, result: string | null): OperatorAnswer =>
-  carryOut(batch, batch.task(command.taskId), (task) =>
+  applyTransition(batch, batch.task(command.taskId), (task) =>
     result === null ? refuse('invalid_state', task.generation) : decideAdopt(task, { ...command, result }, batch.nowMs),
   );
 
-function carryOut(batch: Batch, task: Task | undefined, decide: (task: Task) => Transition): OperatorAnswer {
+function applyTransition(batch: Batch, task: Task | undefined, decide: (task: Task) => Transition): OperatorAnswer {
   if (task === undefined) return refuse('unknown_task', null);
   const decided = decide(task);
   if (decided.kind === 'refused') return decided;
@@ -35,14 +37,14 @@ function carryOut(batch: Batch, task: Task | undefined, decide: (task: Task) => 
   return { kind: 'done', status: decided.task.status, generation: decided.task.generation };
 }
 
-/** Everything whose time has come: `due` tasks, absent agents, stops that nobody confirmed. Both as they were loaded. */
+/** Handles everything that is due: tasks, disconnected agents, unconfirmed stops. `due` and `active` are as loaded. */
 export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent[], context: HubContext): void {
   for (const loaded of active) {
     const agent = batch.agent(loaded.id) ?? loaded;
-    // Who identified in this very batch has a session that no socket is known for until the commit.
+    // An agent that identified in this batch has a new session; its socket is registered after the commit.
     const isOld = agent.sessionNumber === loaded.sessionNumber;
     if (isOld && agent.connected && agent.hubId === context.hubId && !context.isHere(agent.id, agent.sessionNumber))
-      takeAway(batch, agent, context);
+      markDisconnected(batch, agent, context);
     sweepStops(batch, batch.agent(agent.id) ?? agent, context);
   }
   for (const { id } of due) {
@@ -58,9 +60,9 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
   const agent = task.assignedTo === null ? undefined : batch.agent(task.assignedTo);
   const view = {
     agentConnected: agent?.connected ?? false,
-    silenceCountsFromMs: context.silence.countsFromMs,
+    quietUntilMs: context.quietPeriod.untilMs,
     quietMs: quietMsOf(context.timing),
-    deafMs: task.hushedAtMs === null ? 0 : context.silence.deafMsSince(task.hushedAtMs),
+    disturbedMs: task.hushedAtMs === null ? 0 : context.quietPeriod.disturbedMsSince(task.hushedAtMs),
   };
   const decided = decideSweep(task, view, batch.nowMs, context.rules);
   if (decided === null) return batch.touch(task);
@@ -71,8 +73,8 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
   }
 }
 
-/** The stops that another hub asked for, and did not send. */
-export function sendUnsent(batch: Batch, agent: Agent): void {
+/** Sends stops that another hub requested for agents of this one. */
+export function sendPendingStops(batch: Batch, agent: Agent): void {
   for (const stop of batch.stopsOf(agent.id)) if (stop.sentAtMs === null) resend(batch, stop);
 }
 
@@ -91,13 +93,13 @@ function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
   }
   for (const stop of stops) {
     if (stop.requestedAtMs > batch.nowMs) {
-      // The clock went back: its times begin anew, or it would hold its slot until the clock is there again.
-      const anew = { ...stop, requestedAtMs: batch.nowMs, sentAtMs: batch.nowMs };
-      batch.setStop(anew);
-      batch.send(anew);
+      // The clock went back: restart its times, or it would keep its slot until the clock has caught up.
+      const restarted = { ...stop, requestedAtMs: batch.nowMs, sentAtMs: batch.nowMs };
+      batch.setStop(restarted);
+      batch.send(restarted);
       continue;
     }
-    // Version 1 confirms no stop. It drops the task as soon as it reads the frame; the time is for its agent, which it does not stop.
+    // Version 1 never confirms a stop. Its sidecar drops the task at once but does not stop the agent, which gets this time to finish.
     if (agent.protocolVersion === 1 && batch.nowMs >= stop.requestedAtMs + timing.killGraceMs + timing.v1StopMs) {
       confirmStops(batch, agent, { outcome: 'unconfirmed' }, (one) => one.taskId === stop.taskId && one.generation === stop.generation);
     } else if (batch.nowMs >= (stop.sentAtMs ?? stop.requestedAtMs) + timing.stopResendMs) {

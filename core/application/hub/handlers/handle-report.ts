@@ -1,24 +1,24 @@
-/** What sidecars say of their tasks: judged by the fence, then carried out. */
+/** Reports of sidecars about their tasks: checked by the fence, then applied. */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import {
   isAgentFault,
   isMachineFault,
-  isProof,
+  provesRecovery,
   roomOf,
   SIDECAR_STOPPED,
   withoutStrikes,
   withPause,
   withStrike,
-  type Inability,
+  type AgentFault,
 } from '../../../domain/agent/breaker.ts';
-import { notBusy, withRejection } from '../../../domain/agent/busy.ts';
-import { judge } from '../../../domain/task/fencing.ts';
+import { notBusy, withRejection } from '../../../domain/agent/busy-agents.ts';
+import { checkFence } from '../../../domain/task/fencing.ts';
 import type { Generation } from '../../../domain/ids.ts';
 import { refuse } from '../../../domain/task/refusal.ts';
 import { OUTCOMES_KEPT, type AckStatus, type Task, type TaskSession } from '../../../domain/task/task.ts';
 import { isNoUsage, NO_USAGE, withAttempt, type Usage } from '../../../domain/usage.ts';
-import { change, withUsage, type Speaker, type Transition } from '../../../domain/transitions/change.ts';
-import { decideLate, decideRefused } from '../../../domain/transitions/keeping.ts';
+import { change, withUsage, type Reporter, type Transition } from '../../../domain/transitions/change.ts';
+import { decideLate, decideRefused } from '../../../domain/transitions/keeping-results.ts';
 import * as reporting from '../../../domain/transitions/reporting.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { ReportAnswer, ReportBody, ReportCause, ReportCommand, StopConfirmedCommand } from '../batch/commands.ts';
@@ -27,16 +27,16 @@ import type { HubContext } from '../batch/hub-context.ts';
 export function handleReport(batch: Batch, command: ReportCommand, context: HubContext): ReportAnswer {
   const before = batch.agent(command.from.agentId);
   if (before === undefined || before.sessionNumber !== command.from.session) return { kind: 'replaced' };
-  if (command.unfit !== undefined) {
+  if (command.rejectReason !== undefined) {
     const named = batch.task(command.taskId);
-    keepRefused(batch, before, named, command, command.unfit, context);
+    keepRefused(batch, before, named, command, command.rejectReason, context);
     return refuse('not_assignee', named?.generation ?? null);
   }
   if (before.protocolVersion === 1) confirmByReport(batch, before, command);
-  const agent = saysItIsFree(command.body) ? freed(batch, before) : before;
-  // Only now: the confirmation may have been of this very task, and is an event of it.
+  const agent = endsRun(command.body) ? clearBusy(batch, before) : before;
+  // Read only now: the confirmed stop may be of this task, and then its event has changed the row.
   const task = batch.task(command.taskId);
-  const judgement = judge(task ?? batch.tombstone(command.taskId), {
+  const judgement = checkFence(task ?? batch.tombstone(command.taskId), {
     kind: command.body.report,
     agentId: agent.id,
     generation: command.generation,
@@ -49,44 +49,44 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
     keepRefused(batch, agent, task, command, refusal.code, context);
     return refusal;
   }
-  if (judgement.kind === 'late') return takeLate(batch, task, command, context);
-  if (stillHasIt(agent, task, command.body)) {
+  if (judgement.kind === 'late') return keepLate(batch, task, command, context);
+  if (isStillWorking(agent, task, command.body)) {
     return { kind: 'acknowledged', status: 'rejected', generation: task.generation, duplicate: false };
   }
-  return takeCurrent(batch, agent, task, command, context);
+  return applyReport(batch, agent, task, command, context);
 }
 
-/** Version 1 refuses what comes while it is at work, also the very task that it is at work on: it still has it. */
-const stillHasIt = (agent: Agent, task: Task, body: ReportBody): boolean =>
+/** Version 1 rejects every task while it works, even the one it is working on: that one it still has. */
+const isStillWorking = (agent: Agent, task: Task, body: ReportBody): boolean =>
   agent.protocolVersion === 1 && body.report === 'rejected' && task.acceptedAtMs !== null;
 
-function takeCurrent(batch: Batch, agent: Agent, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
+function applyReport(batch: Batch, agent: Agent, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
   const { body, from } = command;
   batch.dispatchWanted ||= agent.busyUntilMs !== null;
   if (body.report === 'accepted' && task.acceptedAtMs !== null) {
-    batch.putAgent(standing(agent, task, body, batch.nowMs, context));
+    batch.putAgent(agentAfter(agent, task, body, batch.nowMs, context));
     return { kind: 'acknowledged', status: 'accepted', generation: task.generation, duplicate: true };
   }
-  if (body.report === 'rejected' && crossedResume(agent, body.reason)) return takeCrossed(batch, agent, task, command, context);
+  if (body.report === 'rejected' && isCrossedReject(agent, body.reason)) return applyCrossedReject(batch, agent, task, command, context);
   const decided = decide(task, body, from, sessionOf(agent, body), batch.nowMs, context);
   if (decided.kind === 'refused') return decided;
   batch.put(decided);
-  const after = standing(agent, task, body, batch.nowMs, context);
+  const after = agentAfter(agent, task, body, batch.nowMs, context);
   batch.dispatchWanted ||= roomOf(after) > roomOf(agent);
   batch.putAgent(after);
   const status = ackOf(body, decided.task);
   return status === null ? { kind: 'noted' } : { kind: 'acknowledged', status, generation: task.generation, duplicate: false };
 }
 
-/** What a sidecar says while an operator drains it. */
+/** The reason in the rejects of a drained sidecar. */
 const DRAINING = 'draining';
 
-/** A refusal because of a drain that is over by now: the first one in a row is no fault of the agent. */
-const crossedResume = (agent: Agent, reason: string): boolean =>
+/** A reject because of a drain that has ended meanwhile: the first one in a row is not the fault of the agent. */
+const isCrossedReject = (agent: Agent, reason: string): boolean =>
   agent.protocolVersion === 2 && reason === DRAINING && !agent.draining && agent.rejections === 0;
 
-/** The task goes back as it came; the agent gets nothing until it says that it takes tasks again, at its next ping at the latest. */
-function takeCrossed(batch: Batch, agent: Agent, task: Task, { from }: ReportCommand, { rules }: HubContext): ReportAnswer {
+/** Requeues the task unchanged. The agent gets no tasks until it reports that it accepts them again, at its next ping at the latest. */
+function applyCrossedReject(batch: Batch, agent: Agent, task: Task, { from }: ReportCommand, { rules }: HubContext): ReportAnswer {
   const decided = reporting.decideReject(task, from, DRAINING, batch.nowMs, rules, false);
   if (decided.kind === 'refused') return decided;
   batch.put(decided);
@@ -94,7 +94,7 @@ function takeCrossed(batch: Batch, agent: Agent, task: Task, { from }: ReportCom
   return { kind: 'acknowledged', status: 'rejected', generation: task.generation, duplicate: false };
 }
 
-/** What the agent's program can go on with, where it may be given to it again: only a machine that names itself is known to be the same. */
+/** The session to resume in a later attempt: only with an `instanceId` can the hub tell that it is the same machine. */
 function sessionOf(agent: Agent, body: ReportBody): TaskSession | undefined {
   const id = 'sessionId' in body ? body.sessionId : undefined;
   return id === undefined || agent.instanceId === null ? undefined : { id, agentId: agent.id, instanceId: agent.instanceId };
@@ -103,7 +103,7 @@ function sessionOf(agent: Agent, body: ReportBody): TaskSession | undefined {
 function decide(
   task: Task,
   body: ReportBody,
-  by: Speaker,
+  by: Reporter,
   session: TaskSession | undefined,
   nowMs: number,
   { rules }: HubContext,
@@ -128,15 +128,15 @@ function decide(
     case 'rejected':
       return reporting.decideReject(task, by, body.reason, nowMs, rules);
     case 'released':
-      return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules, saysNothingOfTask(body));
+      return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules, isAgentFaultOnly(body));
   }
 }
 
-/** However long its agents can do nothing, a task that none of them has begun is not parked for it. */
-const saysNothingOfTask = (body: Extract<ReportBody, { report: 'released' }>): boolean =>
+/** A release before any work, for a fault of the agent: it does not count towards parking the task. */
+const isAgentFaultOnly = (body: Extract<ReportBody, { report: 'released' }>): boolean =>
   isAgentFault(body.cause) && body.afterWork !== true;
 
-/** The history tells why, where the runner knew. */
+/** The event details with the cause, if the runner reported one. */
 const withCause = (body: Extract<ReportBody, { report: 'failed' | 'released' }>): Readonly<Record<string, unknown>> | null => {
   const { cause = null, retryAfterMs = null } = body;
   const known = {
@@ -166,36 +166,36 @@ const ackOf = (body: ReportBody, after: Task): AckStatus | null => {
   }
 };
 
-/** What the report says about the machine that sent it. */
-function standing(agent: Agent, task: Task, body: ReportBody, nowMs: number, { rules }: HubContext): Agent {
+/** The agent after its report: strikes, pauses and busy times. */
+function agentAfter(agent: Agent, task: Task, body: ReportBody, nowMs: number, { rules }: HubContext): Agent {
   switch (body.report) {
     case 'accepted':
     case 'progress':
     case 'woken': {
       const free = agent.rejections === 0 ? notBusy(agent) : { ...notBusy(agent), rejections: 0 };
       const used = body.report === 'progress' ? body.tokensUsed : null;
-      return free.pauses > 0 && isProof(free, task, used, nowMs) ? { ...free, pauses: 0 } : free;
+      return free.pauses > 0 && provesRecovery(free, task, used, nowMs) ? { ...free, pauses: 0 } : free;
     }
     case 'complete':
       return withoutStrikes(agent);
     case 'failed':
-      if (isAgentFault(body.cause ?? null)) return withPause(agent, inabilityOf(body, body.error), nowMs, rules.breaker);
+      if (isAgentFault(body.cause ?? null)) return withPause(agent, agentFaultOf(body, body.error), nowMs, rules.breaker);
       return isMachineFault(body.failure) ? withStrike(agent, task.id, body.error, nowMs, rules.breaker) : withoutStrikes(agent);
     case 'rejected':
       return withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
       if (body.cause === SIDECAR_STOPPED) return agent;
-      return withPause(agent, inabilityOf(body, body.reason), nowMs, rules.breaker);
+      return withPause(agent, agentFaultOf(body, body.reason), nowMs, rules.breaker);
   }
 }
 
-const inabilityOf = ({ cause = null, retryAfterMs = null }: Partial<ReportCause>, reason: string): Inability => ({
+const agentFaultOf = ({ cause = null, retryAfterMs = null }: Partial<ReportCause>, reason: string): AgentFault => ({
   cause,
   reason,
   retryAfterMs,
 });
 
-function takeLate(batch: Batch, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
+function keepLate(batch: Batch, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
   const { body, generation, from } = command;
   if (body.report !== 'complete' || generation === null) return refuse('stale_generation', task.generation);
   const late = decideLate(task, from, { ...body, generation }, batch.nowMs, context.digest.sha256);
@@ -204,7 +204,7 @@ function takeLate(batch: Batch, task: Task, command: ReportCommand, context: Hub
   return { kind: 'acknowledged', status: 'late', generation, duplicate: false };
 }
 
-/** A version 1 sidecar deletes its copy whatever the answer: what was refused is kept apart, within bounds. */
+/** A version 1 sidecar deletes its copy of a result whatever the answer, so the hub keeps refused results, within bounds. */
 function keepRefused(
   batch: Batch,
   agent: Agent,
@@ -215,15 +215,15 @@ function keepRefused(
 ): void {
   if (agent.protocolVersion !== 1 || task === undefined || body.report !== 'complete') return;
   const by = { agentId: agent.id, session: from.session };
-  const said = { result: body.result, details: body.details, generation, reason };
-  batch.put(decideRefused(task, by, said, batch.nowMs, context.digest.sha256));
+  const refused = { result: body.result, details: body.details, generation, reason };
+  batch.put(decideRefused(task, by, refused, batch.nowMs, context.digest.sha256));
 }
 
-/** The end of a run, whoever's: the agent is free of it. */
-const saysItIsFree = (body: ReportBody): boolean => body.report === 'complete' || body.report === 'failed';
+/** Whether the report ends a run, whatever its task: the agent is free then. */
+const endsRun = (body: ReportBody): boolean => body.report === 'complete' || body.report === 'failed';
 
-/** The agent, not taken as busy any more. */
-export function freed(batch: Batch, agent: Agent): Agent {
+/** Ends the busy time of the agent. */
+export function clearBusy(batch: Batch, agent: Agent): Agent {
   const free = notBusy(agent);
   if (free === agent) return agent;
   batch.putAgent(free);
@@ -238,7 +238,7 @@ export function handleStopConfirmed(batch: Batch, command: StopConfirmedCommand)
   confirmStops(batch, agent, details, (stop) => stop.taskId === command.taskId && stop.generation === command.generation, command.used);
 }
 
-/** The agent's stops that `which` names are over: their slots are free, and the history says how. */
+/** Ends the agent's stops that `which` selects: frees their slots and records `details` in the history. */
 export function confirmStops(
   batch: Batch,
   agent: Agent,
@@ -258,8 +258,8 @@ export function confirmStops(
 }
 
 /**
- * Version 1 confirms no stop by itself: that it took on, completed or failed something says that it is free of what it
- * had before. That it takes on the very task that it is to stop says nothing of the kind.
+ * Version 1 never confirms a stop. But accepting, completing or failing a task shows that it no longer runs an earlier one.
+ * Accepting the very task that it is to stop shows nothing.
  */
 function confirmByReport(batch: Batch, agent: Agent, { taskId, body }: ReportCommand): void {
   if (body.report === 'complete' || body.report === 'failed') confirmStops(batch, agent, { outcome: 'reported' });

@@ -11,11 +11,11 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
     const known = batch.key({ owner: submittedBy, key: idempotency.key });
     if (known !== undefined) {
       if (known.digest !== idempotency.digest) return { kind: 'idempotency_mismatch' };
-      return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.standing(id))) };
+      return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.taskSnapshot(id))) };
     }
   }
   for (const [index, draft] of command.drafts.entries()) {
-    if (draft.assignTo !== null && batch.seenAgent(draft.assignTo) === undefined)
+    if (draft.assignTo !== null && batch.agentSnapshot(draft.assignTo) === undefined)
       return { kind: 'unknown_agent', index, agentId: draft.assignTo };
     const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined && !isMet(batch, id));
     if (unknown !== undefined) return { kind: 'unknown_task', index, taskId: unknown };
@@ -27,7 +27,7 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
   return { kind: 'submitted', tasks };
 }
 
-/** Answered after the dispatch of the same batch, which tells whether the agent had room. */
+/** Answered after the dispatch of the same batch, which decides whether the agent had room. */
 export function handlePush(batch: Batch, command: PushCommand, isConnected: boolean): () => PushAnswer {
   const { draft } = command;
   if (!isConnected) return () => ({ kind: 'agent_not_connected', agentId: draft.assignTo });
@@ -38,7 +38,7 @@ export function handlePush(batch: Batch, command: PushCommand, isConnected: bool
 /** Whether every dependency is completed. All of them were loaded with the batch. */
 export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boolean => dependsOn.every((id) => isMet(batch, id));
 
-const isMet = (batch: Batch, id: TaskId): boolean => batch.standing(id)?.status === 'completed';
+const isMet = (batch: Batch, id: TaskId): boolean => batch.taskSnapshot(id)?.status === 'completed';
 
 function insert(batch: Batch, draft: TaskDraft, submittedBy: string): readonly SubmittedTask[] {
   const made = decideSubmit(draft, submittedBy, dependenciesMet(batch, draft.dependsOn), batch.nowMs);

@@ -1,4 +1,4 @@
-/** Matches waiting tasks to free slots inside a batch's transaction: what is read there decides, not what is remembered. */
+/** Matches ready tasks to free slots inside a batch's transaction: the rows read there decide, not what the hub remembers. */
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
 import { isOver } from '../../../domain/transitions/due.ts';
 import { decidePairs, Requirements, type FreeAgent } from '../../../domain/task/scheduling.ts';
@@ -8,26 +8,26 @@ import type { Batch } from '../batch/batch.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import type { Roster } from '../batch/roster.ts';
 
-/** Agents that one batch gives work to; the next batch follows at once if there are more. */
+/** Agents that one batch assigns tasks to; the next batch follows at once if there are more. */
 const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
 
-/** Tasks that are looked past, of each requirement and lane: those that avoid an agent with room, and those whose time is over. */
-const PASSED_OVER_MAX = 256;
+/** Tasks skipped per requirement and priority: those that avoid an agent with room, and those that have expired. */
+const SKIPPED_MAX = 256;
 
-/** Different requirements that one batch takes in. */
+/** Distinct requirements that one batch considers. */
 const REQUIREMENTS_PER_BATCH = 1_024;
-/** Groups of requirements that one batch asks for, where more wait than that. */
+/** Groups of requirements that one batch asks for when there are more requirements than that. */
 const GROUPS_PER_BATCH = 256;
-/** How long more are then taken to wait without a look. Milliseconds. */
+/** For how long the hub then assumes that there are still too many, without asking the store. Milliseconds. */
 const MANY_FOR_MS = 10_000;
 
 /**
- * The requirements that wait; where there are more than a batch takes in, those that agents with room may run. So thousands of
- * tasks that nobody can run, each with a capability of its own, cost the others nothing that grows with them.
+ * The requirements of waiting tasks; when there are more than a batch considers, only those that agents with room may run. So
+ * thousands of tasks that nobody can run, each with a capability of its own, do not slow down the others.
  */
-async function waitingFor(batch: Batch, roster: Roster): Promise<readonly Requirement[]> {
+async function waitingRequirements(batch: Batch, roster: Roster): Promise<readonly Requirement[]> {
   const { unit, nowMs } = batch;
   const limit = REQUIREMENTS_PER_BATCH;
   if (nowMs >= roster.manyRequirementsUntilMs || nowMs + MANY_FOR_MS < roster.manyRequirementsUntilMs) {
@@ -41,8 +41,8 @@ async function waitingFor(batch: Batch, roster: Roster): Promise<readonly Requir
 }
 
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext): Promise<void> {
-  const waiting = await waitingFor(batch, roster);
-  if (waiting.length === 0 && !batch.leavesWork) return;
+  const waiting = await waitingRequirements(batch, roster);
+  if (waiting.length === 0 && !batch.hasReadyTasks) return;
   const requirements = new Requirements(batch.withOwnRequirements(waiting));
   const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
   const ids = [...new Set([...known, ...batch.changedAgents()])];
@@ -50,58 +50,58 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const unknown = ids.filter((id) => batch.agent(id) === undefined);
   if (unknown.length > 0) {
     const agents = await batch.unit.takeAgents(unknown);
-    batch.take({ agents });
-    batch.agentsTaken ||= agents.length < unknown.length;
+    batch.add({ agents });
+    batch.agentsLocked ||= agents.length < unknown.length;
   }
-  const uncounted = ids.filter((id) => batch.takenBy(id) === undefined);
-  if (uncounted.length > 0) batch.takeCounts(await batch.unit.heldCounts(uncounted));
+  const uncounted = ids.filter((id) => batch.slotsTaken(id) === undefined);
+  if (uncounted.length > 0) batch.addCounts(await batch.unit.heldCounts(uncounted));
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
     if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId) return [];
-    const room = roomOf(agent) - (batch.takenBy(id) ?? agent.slots);
+    const room = roomOf(agent) - (batch.slotsTaken(id) ?? agent.slots);
     return room > 0 ? [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }] : [];
   });
   const slots = free.reduce((sum, agent) => sum + agent.free, 0);
   if (slots === 0) return;
   const keys = [...requirements.ofAny(free)].map(requirementKey);
-  const limitPerLane = Math.min(slots, ASSIGNMENTS_PER_BATCH);
-  // What the batch itself changed is not in the store yet: the store's rows are looked up first, the batch's go over them.
+  const limitPerPriority = Math.min(slots, ASSIGNMENTS_PER_BATCH);
+  // The store does not have the batch's own changes yet: its rows are read first, the batch's override them.
   if (waiting.length > 0) {
-    batch.take({ tasks: await firstWaiting(batch, free, { keys, limitPerLane: limitPerLane + batch.changedWaiting }) });
+    batch.add({ tasks: await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount }) });
   }
   assign(batch, free, keys, context);
-  batch.moreWaits ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
+  batch.hasMore ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
 }
 
 /**
- * The first of each requirement and lane. One that would avoid an agent with room, or that is over and waits for a sweep, takes nobody's
- * place: behind it there is one more, or a task of a lower lane would go before that.
+ * The first ready tasks of each requirement and priority. A task that avoids an agent with room, or that has expired and waits for a
+ * sweep, does not count towards the limit: otherwise a task of a lower priority would go before the next one of its own.
  */
-async function firstWaiting(
+async function firstReady(
   batch: Batch,
   free: readonly FreeAgent[],
-  { keys, limitPerLane }: { readonly keys: readonly string[]; readonly limitPerLane: number },
+  { keys, limitPerPriority }: { readonly keys: readonly string[]; readonly limitPerPriority: number },
 ): Promise<readonly Task[]> {
   const { unit, nowMs } = batch;
   const withRoom = new Set(free.map(({ id }) => id));
-  for (let passedOver = 0; ;) {
-    const limit = limitPerLane + passedOver;
+  for (let skipped = 0; ;) {
+    const limit = limitPerPriority + skipped;
     const tasks = await unit.claimable({ requirementKeys: keys, nowMs, limitPerLane: limit });
-    const isPassedOver = (task: Task): boolean => (task.avoid !== null && withRoom.has(task.avoid)) || isOver(task, nowMs);
-    if (!tasks.some(isPassedOver)) return tasks;
-    const lanes = new Map<string, { waiting: number; passedOver: number }>();
+    const isSkipped = (task: Task): boolean => (task.avoid !== null && withRoom.has(task.avoid)) || isOver(task, nowMs);
+    if (!tasks.some(isSkipped)) return tasks;
+    const counts = new Map<string, { ready: number; skipped: number }>();
     for (const task of tasks) {
       const { requirement, priority } = task;
       const key = `${priority} ${requirementKey(requirement)}`;
-      const lane = lanes.get(key) ?? { waiting: 0, passedOver: 0 };
-      lanes.set(key, lane);
-      lane.waiting += 1;
-      if (isPassedOver(task)) lane.passedOver += 1;
+      const count = counts.get(key) ?? { ready: 0, skipped: 0 };
+      counts.set(key, count);
+      count.ready += 1;
+      if (isSkipped(task)) count.skipped += 1;
     }
-    const most = [...lanes.values()].reduce((largest, lane) => (lane.waiting < limit ? largest : Math.max(largest, lane.passedOver)), 0);
-    const more = Math.min(most, PASSED_OVER_MAX);
-    if (more <= passedOver) return tasks;
-    passedOver = more;
+    const most = [...counts.values()].reduce((largest, count) => (count.ready < limit ? largest : Math.max(largest, count.skipped)), 0);
+    const more = Math.min(most, SKIPPED_MAX);
+    if (more <= skipped) return tasks;
+    skipped = more;
   }
 }
 

@@ -1,62 +1,63 @@
 /**
- * What waits for a commit, and whose turn it is. What fits into one batch goes together, in the order in which it arrived.
- * Of more than that, whoever asks gets a turn: each agent, each token and each duty of the hub has a lane, first in first
- * out, and lanes are served by deficit round-robin. A command's cost is the work that it makes, so that a thousand small
- * commands and one bulk of a thousand tasks count alike, and nobody waits for more than a turn of each other lane.
+ * Commands that wait for a commit, and whose turn it is. While one batch can take everything, it takes it in the order of arrival.
+ * Beyond that the inbox is fair: each agent, each token and each internal command kind has a FIFO queue of its own, and the queues
+ * are served by deficit round robin. A command's cost is its work, so that a thousand single submits and one bulk of a thousand tasks
+ * cost the same, and nobody waits for more than one turn of each other queue.
  */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Command } from '../batch/commands.ts';
 
-/** What a turn of an agent's lane is worth, and one of any other lane. Work. */
-const AGENT_TURN = 16;
-const TURN = 256;
-/** What a batch takes of what is behind: some milliseconds, which is what all others wait for it. */
-const BEHIND = { commandsMax: 8, workMax: 16 };
-/** So many batches of others may go before one takes of what is behind with it; fewer while a sweep waits for that. */
-const BEHIND_PASSED_MAX = 16;
-const BEHIND_SWEEP_PASSED_MAX = 2;
-/** A sweep waits for what is behind, but for no more than so many batches, so that agents that flood the hub cannot hold it up. */
-const SWEEP_PASSED_MAX = 24;
-/** A lane lets go of what was taken out of it once it is so many entries. */
-const LANE_TRIMMED_AT = 1_024;
+/** The quantum of an agent's queue, and of any other. Work. */
+const AGENT_QUANTUM = 16;
+const QUANTUM = 256;
+/** What a batch takes of low-priority commands: some milliseconds, for which all others wait. */
+const LOW_PRIORITY_BATCH = { commandsMax: 8, workMax: 16 };
+/** After this many batches without one, low-priority commands join a batch of others; sooner while a sweep waits for them. */
+const LOW_PRIORITY_SKIPPED_MAX = 16;
+const LOW_PRIORITY_SWEEP_SKIPPED_MAX = 2;
+/** A sweep waits for low-priority commands, but for this many batches at most, so that agents that flood the hub cannot hold it up. */
+const SWEEP_SKIPPED_MAX = 24;
+/** A queue drops its taken entries once there are this many. */
+const QUEUE_TRIMMED_AT = 1_024;
 
-export interface Waiting {
+export interface InboxEntry {
   readonly command: Command;
-  /** Of memory. */
+  /** In memory. */
   readonly bytes: number;
-  /** About how many rows of tasks it reads or writes; `Infinity`: it wants a batch of its own. */
+  /** Roughly the rows of tasks that it reads or writes; `Infinity`: it needs a batch of its own. */
   readonly work: number;
 }
 
+/** An entry with its place in the order of arrival. */
 interface Numbered<E> {
   readonly entry: E;
   readonly number: number;
 }
 
-interface Lane<E> {
-  readonly owner: string;
-  readonly turn: number;
+interface SenderQueue<E> {
+  readonly key: string;
+  readonly quantum: number;
   readonly entries: Numbered<E>[];
-  /** Those before it are taken. */
+  /** The first entry that is not taken yet. */
   next: number;
-  /** Work that it may still do in its turns. */
+  /** Work that it may still take in its turns. */
   credit: number;
 }
 
-export class Inbox<E extends Waiting> {
+export class Inbox<E extends InboxEntry> {
   readonly #commandsMax: number;
   readonly #workMax: number;
-  /** In no lane yet: all there is, as long as each batch takes it all. */
+  /** Not sorted into queues yet: all there is, as long as each batch takes everything. */
   #arrived: E[] = [];
   #arrivedWork = 0;
-  readonly #lanes = new Map<string, Lane<E>>();
-  /** Lanes in which something waits, whose turn it is first. */
-  #ring: Lane<E>[] = [];
+  readonly #queues = new Map<string, SenderQueue<E>>();
+  /** Queues with entries, in the order of their turns. */
+  #ring: SenderQueue<E>[] = [];
   #length = 0;
   #bytes = 0;
   #number = 0;
 
-  /** A batch takes at most so many commands, and so much work unless one command alone is more. */
+  /** Bounds of a batch. A single command may exceed `workMax`. */
   constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
     this.#commandsMax = batch.commandsMax;
     this.#workMax = batch.workMax;
@@ -81,8 +82,8 @@ export class Inbox<E extends Waiting> {
   take(): readonly E[] {
     const fits = this.#arrived.length <= this.#commandsMax && this.#arrivedWork <= this.#workMax;
     if (this.#ring.length === 0 && (fits || this.#arrived.length === 1)) return this.#takeArrived();
-    this.#line();
-    const taken = this.#takeInTurns().sort((one, other) => one.number - other.number);
+    this.#sortIntoQueues();
+    const taken = this.#takeRoundRobin().sort((one, other) => one.number - other.number);
     this.#length -= taken.length;
     for (const { entry } of taken) this.#bytes -= entry.bytes;
     return taken.map(({ entry }) => entry);
@@ -97,133 +98,135 @@ export class Inbox<E extends Waiting> {
     return taken;
   }
 
-  /** Puts what has arrived into its lanes. */
-  #line(): void {
+  #sortIntoQueues(): void {
     for (const entry of this.#arrived) {
-      const owner = ownerOf(entry.command);
-      let lane = this.#lanes.get(owner);
-      if (lane === undefined) {
-        lane = { owner, turn: isAgents(owner) ? AGENT_TURN : TURN, entries: [], next: 0, credit: 0 };
-        this.#lanes.set(owner, lane);
-        this.#ring.push(lane);
+      const key = queueKeyOf(entry.command);
+      let queue = this.#queues.get(key);
+      if (queue === undefined) {
+        queue = { key, quantum: isAgentQueue(key) ? AGENT_QUANTUM : QUANTUM, entries: [], next: 0, credit: 0 };
+        this.#queues.set(key, queue);
+        this.#ring.push(queue);
       }
-      lane.entries.push({ entry, number: (this.#number += 1) });
+      queue.entries.push({ entry, number: (this.#number += 1) });
     }
     this.#arrived = [];
     this.#arrivedWork = 0;
   }
 
-  #takeInTurns(): Numbered<E>[] {
+  #takeRoundRobin(): Numbered<E>[] {
     const taken: Numbered<E>[] = [];
     let work = 0;
-    /** A sweep judges silence: what an agent said before it was asked for goes first. */
-    const oldestOfAgents = this.#ring.reduce((least, lane) => (isAgents(lane.owner) ? Math.min(least, numberOf(lane)) : least), Infinity);
+    /** A sweep judges missed deadlines: agents' frames that arrived before it go first. */
+    const oldestOfAgents = this.#ring.reduce(
+      (least, queue) => (isAgentQueue(queue.key) ? Math.min(least, numberOf(queue)) : least),
+      Infinity,
+    );
     let waiting = this.#ring;
-    const again: Lane<E>[] = [];
+    const deferred: SenderQueue<E>[] = [];
     while (waiting.length > 0) {
-      const left: Lane<E>[] = [];
-      for (const [index, lane] of waiting.entries()) {
-        lane.credit += lane.turn;
+      const left: SenderQueue<E>[] = [];
+      for (const [index, queue] of waiting.entries()) {
+        queue.credit += queue.quantum;
         for (;;) {
-          const first = lane.entries[lane.next];
+          const first = queue.entries[queue.next];
           if (first === undefined) {
-            this.#lanes.delete(lane.owner);
+            this.#queues.delete(queue.key);
             break;
           }
-          const { command, work: its } = first.entry;
+          const { command, work: cost } = first.entry;
           if (command.kind === 'sweep' && oldestOfAgents < first.number) {
-            again.push(lane);
+            deferred.push(queue);
             break;
           }
-          // No lane has more credit than a batch takes: what is more than that goes alone, when its turn comes.
-          if (Math.min(its, this.#workMax) > lane.credit) {
-            left.push(lane);
+          // Credit never exceeds what a batch takes: a larger command goes alone, when its turn comes.
+          if (Math.min(cost, this.#workMax) > queue.credit) {
+            left.push(queue);
             break;
           }
-          const isFull = taken.length === this.#commandsMax || work + its > this.#workMax;
+          const isFull = taken.length === this.#commandsMax || work + cost > this.#workMax;
           if (taken.length > 0 && isFull) {
-            lane.credit = Math.max(0, lane.credit - lane.turn);
-            this.#ring = [...waiting.slice(index), ...left, ...again];
+            queue.credit = Math.max(0, queue.credit - queue.quantum);
+            this.#ring = [...waiting.slice(index), ...left, ...deferred];
             return taken;
           }
-          lane.next += 1;
-          if (lane.next === LANE_TRIMMED_AT) {
-            lane.entries.splice(0, lane.next);
-            lane.next = 0;
+          queue.next += 1;
+          if (queue.next === QUEUE_TRIMMED_AT) {
+            queue.entries.splice(0, queue.next);
+            queue.next = 0;
           }
-          // One that was larger than its credit is paid for by the turns after it.
-          lane.credit -= Number.isFinite(its) ? its : this.#workMax;
-          work += its;
+          // A command that cost more than the credit is paid off in the next turns.
+          queue.credit -= Number.isFinite(cost) ? cost : this.#workMax;
+          work += cost;
           taken.push(first);
         }
       }
       waiting = left;
     }
-    this.#ring = again;
+    this.#ring = deferred;
     return taken;
   }
 }
 
-/** An inbox, and one for what goes behind it: a little of it at a time, with the others only when it has waited for enough of their batches. */
-export class RankedInbox<E extends Waiting> {
-  readonly #first: Inbox<E>;
-  readonly #behind = new Inbox<E>(BEHIND);
-  /** Batches since one took of what is behind. */
-  #passed = 0;
-  /** A sweep judges silence: what was said before it goes first, also of those who are behind. */
+/** An inbox with a second one for low-priority commands: a few at a time, and together with others only after enough batches without. */
+export class PriorityInbox<E extends InboxEntry> {
+  readonly #normal: Inbox<E>;
+  readonly #low = new Inbox<E>(LOW_PRIORITY_BATCH);
+  /** Batches since the last one with low-priority commands. */
+  #skipped = 0;
+  /** A sweep judges missed deadlines: frames that arrived before it go first, also those of low priority. */
   #sweeps: E[] = [];
-  /** Batches since the first of them came. */
-  #passedSweep = 0;
+  /** Batches since the first of these sweeps arrived. */
+  #sweepSkipped = 0;
 
   constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
-    this.#first = new Inbox(batch);
+    this.#normal = new Inbox(batch);
   }
 
   get length(): number {
-    return this.#first.length + this.#behind.length + this.#sweeps.length;
+    return this.#normal.length + this.#low.length + this.#sweeps.length;
   }
 
   get bytes(): number {
-    return this.#sweeps.reduce((sum, { bytes }) => sum + bytes, this.#first.bytes + this.#behind.bytes);
+    return this.#sweeps.reduce((sum, { bytes }) => sum + bytes, this.#normal.bytes + this.#low.bytes);
   }
 
-  push(entry: E, behind: boolean): void {
-    if (entry.command.kind === 'sweep' && this.#behind.length > 0) this.#sweeps.push(entry);
-    else (behind ? this.#behind : this.#first).push(entry);
+  push(entry: E, isLowPriority: boolean): void {
+    if (entry.command.kind === 'sweep' && this.#low.length > 0) this.#sweeps.push(entry);
+    else (isLowPriority ? this.#low : this.#normal).push(entry);
   }
 
-  /** Whether nothing waits but what is behind. */
-  get hasOnlyBehind(): boolean {
-    return this.#first.length === 0 && this.#behind.length > 0;
+  /** Whether only low-priority commands wait. */
+  get hasOnlyLowPriority(): boolean {
+    return this.#normal.length === 0 && this.#low.length > 0;
   }
 
   take(): readonly E[] {
-    const first = this.#first.take();
-    if (first.some(({ work }) => work === Infinity)) return first;
-    const batch = [...first, ...this.#takeBehind(first.length > 0)];
+    const normal = this.#normal.take();
+    if (normal.some(({ work }) => work === Infinity)) return normal;
+    const batch = [...normal, ...this.#takeLowPriority(normal.length > 0)];
     if (this.#sweeps.length === 0) return batch;
-    this.#passedSweep += 1;
-    if (this.#behind.length > 0 && this.#passedSweep <= SWEEP_PASSED_MAX) return batch;
-    this.#passedSweep = 0;
+    this.#sweepSkipped += 1;
+    if (this.#low.length > 0 && this.#sweepSkipped <= SWEEP_SKIPPED_MAX) return batch;
+    this.#sweepSkipped = 0;
     return [...batch, ...this.#sweeps.splice(0)];
   }
 
-  #takeBehind(areOthersWaiting: boolean): readonly E[] {
-    if (this.#behind.length === 0) return [];
-    this.#passed += 1;
-    const passedMax = this.#sweeps.length > 0 ? BEHIND_SWEEP_PASSED_MAX : BEHIND_PASSED_MAX;
-    if (areOthersWaiting && this.#passed <= passedMax) return [];
-    this.#passed = 0;
-    return this.#behind.take();
+  #takeLowPriority(areOthersWaiting: boolean): readonly E[] {
+    if (this.#low.length === 0) return [];
+    this.#skipped += 1;
+    const skippedMax = this.#sweeps.length > 0 ? LOW_PRIORITY_SWEEP_SKIPPED_MAX : LOW_PRIORITY_SKIPPED_MAX;
+    if (areOthersWaiting && this.#skipped <= skippedMax) return [];
+    this.#skipped = 0;
+    return this.#low.take();
   }
 }
 
-const numberOf = ({ entries, next }: Lane<Waiting>): number => entries[next]?.number ?? Infinity;
+const numberOf = ({ entries, next }: SenderQueue<InboxEntry>): number => entries[next]?.number ?? Infinity;
 
-const isAgents = (owner: string): boolean => owner.startsWith('agent ');
+const isAgentQueue = (key: string): boolean => key.startsWith('agent ');
 
-/** The agent that said it; null for what no agent says. */
-export function speakerOf(command: Command): AgentId | null {
+/** The agent that sent the command; null where no agent did. */
+export function senderOf(command: Command): AgentId | null {
   switch (command.kind) {
     case 'report':
     case 'recover':
@@ -240,8 +243,8 @@ export function speakerOf(command: Command): AgentId | null {
   }
 }
 
-/** Whose turn it takes. Commands of one owner are carried out in the order in which they came. */
-function ownerOf(command: Command): string {
+/** The queue that the command goes to. Commands of one queue run in the order of their arrival. */
+function queueKeyOf(command: Command): string {
   switch (command.kind) {
     case 'submit':
     case 'push':
@@ -257,8 +260,8 @@ function ownerOf(command: Command): string {
     case 'presence':
     case 'identify':
     case 'mail':
-      return `agent ${speakerOf(command)}`;
-    case 'agent_standing':
+      return `agent ${senderOf(command)}`;
+    case 'agent_control':
     case 'sweep':
     case 'remove_old':
     case 'hub_started':

@@ -1,40 +1,40 @@
-/** Between two pieces of work that nobody waits for: some times as long as the last one took, so that others seldom meet one. */
+/** Pauses between pieces of background work, in proportion to how long the last piece took, so that other work rarely waits for one. */
 import type { Clock } from '../../../ports/clock.ts';
 
-export interface RestBounds {
-  /** Times as long as the last piece took. */
-  readonly parts: number;
-  /** However long that was, milliseconds. */
-  readonly mostMs: number;
+export interface PacerBounds {
+  /** The pause is this many times as long as the last piece of work. */
+  readonly factor: number;
+  /** The longest pause, milliseconds. */
+  readonly maxMs: number;
 }
 
-export class Rest {
+export class Pacer {
   readonly #clock: Pick<Clock, 'after'>;
-  readonly #bounds: RestBounds;
-  #end: () => void = () => undefined;
-  /** How long the last piece took, milliseconds. */
+  readonly #bounds: PacerBounds;
+  #skip: () => void = () => undefined;
+  /** How long the last piece of work took, milliseconds. */
   lastMs = 0;
 
-  constructor(clock: Pick<Clock, 'after'>, bounds: RestBounds) {
+  constructor(clock: Pick<Clock, 'after'>, bounds: PacerBounds) {
     this.#clock = clock;
     this.#bounds = bounds;
   }
 
   async wait(): Promise<void> {
-    const restMs = Math.min(this.lastMs * this.#bounds.parts, this.#bounds.mostMs);
-    if (restMs < 1) return;
+    const pauseMs = Math.min(this.lastMs * this.#bounds.factor, this.#bounds.maxMs);
+    if (pauseMs < 1) return;
     await new Promise<void>((resolve) => {
-      const timer = this.#clock.after(restMs, resolve);
-      this.#end = () => {
+      const timer = this.#clock.after(pauseMs, resolve);
+      this.#skip = () => {
         timer.cancel();
         resolve();
       };
     });
-    this.#end = () => undefined;
+    this.#skip = () => undefined;
   }
 
-  /** Ends the rest that is under way: somebody waits, or the hub stops. */
-  end(): void {
-    this.#end();
+  /** Ends the current pause: other work waits, or the hub is stopping. */
+  skip(): void {
+    this.#skip();
   }
 }

@@ -1,42 +1,42 @@
-/** Removes what is over for long, portion by portion with rests between, so that others seldom meet one. */
+/** Removes what is past its retention, in paced batches, so that other work rarely waits for one. */
 import type { Clock } from '../../../ports/clock.ts';
 import type { CommandInbox, RemoveOldCommand, Settled } from '../batch/commands.ts';
-import { Rest, type RestBounds } from './pacing.ts';
+import { Pacer, type PacerBounds } from './pacing.ts';
 
-const PORTION_REST: RestBounds = { parts: 4, mostMs: 200 };
+const REMOVAL_PACING: PacerBounds = { factor: 4, maxMs: 200 };
 
 export class Removals {
   readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #post: CommandInbox['post'];
-  readonly #rest: Rest;
-  #isUnderWay = false;
+  readonly #pacer: Pacer;
+  #isRunning = false;
   #isStopped = false;
 
   constructor(clock: Pick<Clock, 'monotonicMs' | 'after'>, post: CommandInbox['post']) {
     this.#clock = clock;
     this.#post = post;
-    this.#rest = new Rest(clock, PORTION_REST);
+    this.#pacer = new Pacer(clock, REMOVAL_PACING);
   }
 
-  /** Removes until nothing is left to remove, unless it does already. */
+  /** Removes until nothing is left; a no-op while it runs. */
   begin(): void {
-    if (!this.#isUnderWay && !this.#isStopped) void this.#remove();
+    if (!this.#isRunning && !this.#isStopped) void this.#remove();
   }
 
-  /** Begins no portion any more. */
+  /** Starts no further batch. */
   stop(): void {
     this.#isStopped = true;
-    this.#rest.end();
+    this.#pacer.skip();
   }
 
   async #remove(): Promise<void> {
-    this.#isUnderWay = true;
-    for (let hasMore = true; hasMore && !this.#isStopped; await this.#rest.wait()) {
+    this.#isRunning = true;
+    for (let hasMore = true; hasMore && !this.#isStopped; await this.#pacer.wait()) {
       const fromMs = this.#clock.monotonicMs();
       const outcome = await new Promise<Settled<RemoveOldCommand>>((settled) => this.#post({ kind: 'remove_old' }, settled));
       hasMore = !this.#isStopped && outcome.ok && outcome.answer.more;
-      this.#rest.lastMs = hasMore ? this.#clock.monotonicMs() - fromMs : 0;
+      this.#pacer.lastMs = hasMore ? this.#clock.monotonicMs() - fromMs : 0;
     }
-    this.#isUnderWay = false;
+    this.#isRunning = false;
   }
 }

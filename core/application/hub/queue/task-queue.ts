@@ -1,10 +1,10 @@
 /**
  * The hub's data path: commands in, one commit, acknowledgements out.
  *
- * Whatever wants to change a task is put into the inbox. One loop takes all that waits (bounded) and runs one
- * transaction: load what the commands name, carry them out in order, match waiting tasks to free slots, save. After
- * the commit, and only then, answers are given and frames leave, in commit order. While one commit is on its way to
- * disk the next batch gathers; a lone command goes at once.
+ * Every change to a task is a command in the inbox. One loop takes all commands that wait (bounded) and runs one
+ * transaction: load the rows they name, run them in order, match ready tasks to free slots, save. After the commit,
+ * and only then, commands are answered and frames are sent, in commit order. While one commit is being written the
+ * next batch accumulates; a lone command is committed at once.
  */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { StoredEvent } from '../../../domain/task/event.ts';
@@ -12,35 +12,35 @@ import { isLive } from '../../../domain/task/task.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { Ids } from '../../../ports/chance.ts';
 import type { StoreUnit, TaskStore } from '../../../ports/task-store.ts';
-import { Awaited } from './waiters.ts';
 import { Batch } from '../batch/batch.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Outgoing, Settled } from '../batch/commands.ts';
 import { earliestDue, hintFor, type Commit } from '../batch/commit.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { dispatch } from './dispatcher.ts';
 import { removalFromTheOldest, removeOld } from './remove-old.ts';
-import { carryOutAll, loadFor, type Prepared } from '../handlers/command-router.ts';
-import { isOurOwn, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
-import { RankedInbox, type Waiting } from './inbox.ts';
+import { loadBatch, runCommands, type Prefetched } from '../handlers/command-router.ts';
+import { isInternal, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
+import { PriorityInbox, type InboxEntry } from './inbox.ts';
 import { Removals } from './removals.ts';
-import { Rest, type RestBounds } from './pacing.ts';
+import { Pacer, type PacerBounds } from './pacing.ts';
 import type { Roster } from '../batch/roster.ts';
-import { isOfTheStore, sweepWaitedMs } from './stall-errors.ts';
+import { isStoreFailure, sweepWaitedMs } from './stall-errors.ts';
+import { Waiters } from './waiters.ts';
 import { unblock } from '../handlers/unblock.ts';
 
-/** How often a batch is tried that the store asks to repeat. */
+/** Tries of a batch that the store asks to retry. */
 const BATCH_TRIES_MAX = 5;
-/** How often each part of such a batch is tried, once it is split. */
+/** Tries of each part of such a batch once it is split. */
 const PART_TRIES_MAX = 2;
-/** How long parts are repeated and split further: one row that never gets free costs a wait with each try. Milliseconds. */
+/** How long parts are retried and split further: a row that stays locked costs a wait with each try. Milliseconds. */
 const SPLIT_WITHIN_MS = 20_000;
-/** Until an agent is looked at again that another hub had when it might have been given work. Milliseconds. */
-const AGENT_TAKEN_MS = 50;
-/** A store that lets a transaction wait or last so long was away, though it did not say so; or the hub stood still. Milliseconds. */
+/** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
+const LOCKED_AGENT_RETRY_MS = 50;
+/** A transaction that waits or takes this long means that the store was away without an error, or that the hub stalled. Milliseconds. */
 const STALL_MS = 5_000;
-/** Between batches of nothing but what is behind. */
-export const BEHIND_REST: RestBounds = { parts: 3, mostMs: 50 };
-/** How long a stop waits for what was taken: less than a part of a program may take to stop. Milliseconds. */
+/** Between batches of only low-priority commands. */
+export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
+/** How long a stop waits for accepted commands: less than a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
 
 export interface TaskQueueDeps {
@@ -49,26 +49,26 @@ export interface TaskQueueDeps {
   readonly ids: Ids;
   readonly roster: Roster;
   readonly context: HubContext;
-  /** Takes what leaves the hub, in commit order. */
+  /** Sends frames, in commit order. MUST NOT throw. */
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
-  /** Notified of each commit. */
+  /** Notified of each commit. MUST NOT throw. */
   readonly committed: (commit: Commit) => void;
   /**
-   * Notified when the store could not commit a batch, or one waited or lasted too long: before any later command is judged. `lastedMs`: how
-   * long so far; `isOver`: the store goes on.
+   * Notified when the store could not commit a batch, or one waited or took too long, before any later command runs. `lastedMs`: how
+   * long so far; `isOver`: the store works again.
    */
   readonly storageFailed: (lastedMs: number, isOver: boolean) => void;
-  /** Called with the store's time before the commands of a batch are judged by it. */
-  readonly judging: (nowMs: number) => void;
-  /** Called once, with the cause, when the queue cannot go on: something after a commit threw. What waits is refused, and the hub must end. */
+  /** Called with the store's time before the commands of a batch run. */
+  readonly beforeBatch: (nowMs: number) => void;
+  /** Called once, with the cause, when something threw after a commit. What waits is refused; the hub must stop. */
   readonly broken: (cause: unknown) => void;
 }
 
-interface Entry extends Waiting {
-  readonly prepared: Prepared;
-  /** It was taken before the hub began to stop: `flush` waits for it. */
-  readonly isOwed: boolean;
-  readonly behind: boolean;
+interface Entry extends InboxEntry {
+  readonly prefetched: Prefetched;
+  /** Accepted before the hub began to stop: `flush` waits for it. */
+  readonly isFlushed: boolean;
+  readonly isLowPriority: boolean;
   readonly settle: (outcome: Settled<Command>) => void;
 }
 
@@ -81,37 +81,37 @@ interface Done {
 
 export class TaskQueue implements CommandInbox {
   readonly #deps: TaskQueueDeps;
-  readonly #inbox: RankedInbox<Entry>;
-  readonly #rest: Rest;
+  readonly #inbox: PriorityInbox<Entry>;
+  readonly #pacer: Pacer;
   #running: Promise<void> | null = null;
   #stopping = false;
   #flushed: Promise<void> | null = null;
-  /** It begins to stop: nothing is begun any more that nobody waits for, and a store that is away is not asked again. */
+  /** The stop has begun: no background work starts, and a store that is away is not retried. */
   #isEnding = false;
-  /** What it took was not committed in time. */
-  #isLate = false;
-  /** What is answered to all that is not committed any more. */
+  /** Accepted commands were not committed within `END_WITHIN_MS`. */
+  #isOverdue = false;
+  /** The answer to every command that will not be committed. */
   #refusal: AgentcomError | null = null;
-  /** Taken before it began to stop, and not settled yet. */
-  #owed = 0;
-  readonly #awaited: Awaited;
-  #onNothingOwed: () => void = () => undefined;
-  /** The next batch looks for free agents even if nothing in it asks for it, for what a full one left waiting. */
+  /** Entries accepted before the stop began and not settled yet. */
+  #unflushed = 0;
+  #onFlushed: () => void = () => undefined;
+  readonly #waiters: Waiters;
+  /** The next batch dispatches even if none of its commands asks for it: a full one left tasks waiting. */
   #dispatchAgain = false;
   readonly #removal = removalFromTheOldest();
   readonly #removals: Removals;
-  #lookAgain: Timer | null = null;
+  #dispatchTimer: Timer | null = null;
 
-  /** When the store last did what it was asked, by the monotonic clock: since then it may have been away. */
-  #lastDoneMs: number | null = null;
+  /** When the store last succeeded, by the monotonic clock: since then it may have been away. */
+  #lastSuccessMs: number | null = null;
 
   constructor(deps: TaskQueueDeps) {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
-    this.#rest = new Rest(deps.clock, BEHIND_REST);
-    this.#awaited = new Awaited(deps.clock);
+    this.#pacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
+    this.#waiters = new Waiters(deps.clock);
     this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
-    this.#inbox = new RankedInbox({ commandsMax: batchCommands, workMax: batchWork });
+    this.#inbox = new PriorityInbox({ commandsMax: batchCommands, workMax: batchWork });
   }
 
   do<C extends Command>(command: C): Promise<AnswerTo<C>> {
@@ -120,49 +120,49 @@ export class TaskQueue implements CommandInbox {
     });
   }
 
-  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, behind = false): void {
+  post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, isLowPriority = false): void {
     const settle = settled as (outcome: Settled<Command>) => void;
-    if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle, behind);
+    if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle, isLowPriority);
     this.#lateResultOf(command).then(
-      (lateResult) => this.#enqueue(command, { lateResult }, settle, behind),
+      (lateResult) => this.#enqueue(command, { lateResult }, settle, isLowPriority),
       (error: unknown) => settle({ ok: false, error }),
     );
   }
 
-  isAwaited(): boolean {
-    return this.#awaited.isAny;
+  hasWaiters(): boolean {
+    return this.#waiters.hasAny;
   }
 
   expect(): () => void {
-    return this.#awaited.expect();
+    return this.#waiters.expect();
   }
 
   /**
-   * The first step of a stop: answers when all that waits now is committed and told, or refused. From now on a store that turns out to be
-   * away is not asked again, and what is not under way after `END_WITHIN_MS` is refused.
+   * The first step of a stop: resolves when all commands that wait now are committed and answered, or refused. From now on a store
+   * that is away is not retried, and what is not committed within `END_WITHIN_MS` is refused.
    */
   flush(): Promise<void> {
-    const paid = (): Promise<void> => new Promise((resolve) => (this.#onNothingOwed = resolve));
-    return (this.#flushed ??= this.#endWith(this.#owed === 0 ? null : paid()));
+    const flushed = (): Promise<void> => new Promise((resolve) => (this.#onFlushed = resolve));
+    return (this.#flushed ??= this.#endWith(this.#unflushed === 0 ? null : flushed()));
   }
 
-  /** Takes nothing new, and answers when all that waited is committed and told, or refused as `flush` does. */
+  /** Accepts nothing new, and resolves when all that waited is committed and answered, or refused as by `flush`. */
   stop(): Promise<void> {
     this.#stopping = true;
-    this.#lookAgain?.cancel();
+    this.#dispatchTimer?.cancel();
     return this.#endWith(this.#running);
   }
 
-  /** What is under way once the time is over may hang: no later step of the stop waits for it again. */
+  /** A commit that is still running after the time may hang: no later step of the stop waits for it again. */
   async #endWith(done: Promise<void> | null): Promise<void> {
     this.#isEnding = true;
     this.#removals.stop();
-    this.#rest.end();
-    if (this.#isLate) return;
+    this.#pacer.skip();
+    if (this.#isOverdue) return;
     let timer: Timer | undefined;
     const late = new Promise<void>((resolve) => {
       timer = this.#deps.clock.after(END_WITHIN_MS, () => {
-        this.#isLate = true;
+        this.#isOverdue = true;
         this.#refuseAll(`its storage took longer than ${END_WITHIN_MS} ms`, undefined);
         resolve();
       });
@@ -171,7 +171,7 @@ export class TaskQueue implements CommandInbox {
     timer?.cancel();
   }
 
-  /** Refuses what waits, and whatever comes from now on. Nothing of it was begun, so nothing of it was changed. */
+  /** Refuses all waiting commands, and all that arrive from now on. None of them has begun, so none has changed anything. */
   #refuseAll(because: string, cause: unknown): void {
     const message = `The hub is stopping, and ${because}: nothing was changed; try again when it is back.`;
     const error = (this.#refusal ??= new AgentcomError('AC_HUB_STOPPING', message, { cause }));
@@ -180,15 +180,15 @@ export class TaskQueue implements CommandInbox {
       refused += entries.length;
       for (const entry of entries) this.#settle(entry, { ok: false, error });
     }
-    this.#deps.context.log.warn('what waited is refused: the hub is stopping', { because, commands: refused });
+    this.#deps.context.log.warn('refused waiting commands: the hub is stopping', { because, commands: refused });
   }
 
   #settle(entry: Entry, outcome: Settled<Command>): void {
-    if (!entry.behind) this.#awaited.end();
+    if (!entry.isLowPriority) this.#waiters.remove();
     entry.settle(outcome);
-    if (!entry.isOwed) return;
-    this.#owed -= 1;
-    if (this.#owed === 0) this.#onNothingOwed();
+    if (!entry.isFlushed) return;
+    this.#unflushed -= 1;
+    if (this.#unflushed === 0) this.#onFlushed();
   }
 
   /** JSON text; null when that generation has no late result. */
@@ -200,29 +200,29 @@ export class TaskQueue implements CommandInbox {
     return (await store.keptResult({ taskId, generation, agentId: late.agentId }))?.result ?? null;
   }
 
-  #enqueue(command: Command, prepared: Prepared, settle: Entry['settle'], behind: boolean): void {
+  #enqueue(command: Command, prefetched: Prefetched, settle: Entry['settle'], isLowPriority: boolean): void {
     const { limits } = this.#deps.context;
     if (this.#stopping) {
       return settle({
         ok: false,
-        error: new AgentcomError('AC_HUB_STOPPING', 'The hub is stopping and takes nothing new; try again in some seconds.'),
+        error: new AgentcomError('AC_HUB_STOPPING', 'The hub is stopping and accepts nothing new; try again in a few seconds.'),
       });
     }
     if (this.#refusal !== null) return settle({ ok: false, error: this.#refusal });
     const bytes = sizeOf(command);
     const share = shareOf(command);
     const isFull = this.#inbox.length >= limits.inboxCommands * share || this.#inbox.bytes + bytes > limits.inboxBytes * share;
-    if (isFull && !isOurOwn(command)) {
-      const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in some seconds.`;
+    if (isFull && !isInternal(command)) {
+      const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in a few seconds.`;
       return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
     }
-    const isOwed = !this.#isEnding;
-    if (isOwed) this.#owed += 1;
-    if (!behind) {
-      this.#awaited.begin();
-      this.#rest.end();
+    const isFlushed = !this.#isEnding;
+    if (isFlushed) this.#unflushed += 1;
+    if (!isLowPriority) {
+      this.#waiters.add();
+      this.#pacer.skip();
     }
-    this.#inbox.push({ command, bytes, work: workOf(command), prepared, isOwed, behind, settle }, behind);
+    this.#inbox.push({ command, bytes, work: workOf(command), prefetched, isFlushed, isLowPriority, settle }, isLowPriority);
     this.#begin();
   }
 
@@ -230,32 +230,32 @@ export class TaskQueue implements CommandInbox {
     this.#running ??= this.#run().catch((cause: unknown) => this.#break(cause));
   }
 
-  /** Whatever threw has left its work half done: nothing more is taken, and nobody waits for an answer that never comes. */
+  /** The work of whatever threw is half done: no further command is accepted, and all that wait are refused rather than left waiting. */
   #break(cause: unknown): void {
-    this.#deps.context.log.error('the queue is broken: the hub must end', { error: cause });
+    this.#deps.context.log.error('the queue is broken: the hub must stop', { error: cause });
     this.#stopping = true;
-    this.#refuseAll('a rule of its own was broken', cause);
+    this.#refuseAll('an internal invariant was violated', cause);
     this.#deps.broken(cause);
   }
 
   async #run(): Promise<void> {
-    // One turn of the event loop's microtasks: what arrived together is committed together.
+    // One microtask later: commands that arrive together are committed together.
     await Promise.resolve();
     while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#isEnding)) {
-      if (this.#inbox.hasOnlyBehind && !this.#isEnding) await this.#rest.wait();
-      const beganMs = this.#deps.clock.monotonicMs();
+      if (this.#inbox.hasOnlyLowPriority && !this.#isEnding) await this.#pacer.wait();
+      const startedMs = this.#deps.clock.monotonicMs();
       const entries = this.#inbox.take();
       const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
       await this.#settleAll(entries, mustDispatch);
-      this.#rest.lastMs = this.#deps.clock.monotonicMs() - beganMs;
+      this.#pacer.lastMs = this.#deps.clock.monotonicMs() - startedMs;
     }
     this.#running = null;
   }
 
   /**
-   * Commits the entries together; a batch that fails for a reason of its own, or that another transaction is in the way of again
-   * and again, is split until the culprit stands alone. `splitUntilMs`: of a part of the latter; by the monotonic clock.
+   * Commits the entries together. A batch that fails because of a command, or that conflicts with another transaction again and again,
+   * is split until the culprit is alone. `splitUntilMs`: until when a conflicting batch is split further, by the monotonic clock.
    */
   async #settleAll(entries: readonly Entry[], mustDispatch: boolean, splitUntilMs: number | null = null): Promise<void> {
     const { clock } = this.#deps;
@@ -264,17 +264,17 @@ export class TaskQueue implements CommandInbox {
     const isLate = splitUntilMs !== null && clock.monotonicMs() >= splitUntilMs;
     const tries = splitUntilMs === null ? BATCH_TRIES_MAX : isLate ? 1 : PART_TRIES_MAX;
     let done: Done;
-    this.#lastDoneMs ??= clock.monotonicMs();
+    this.#lastSuccessMs ??= clock.monotonicMs();
     try {
       done = await this.#commit(entries, mustDispatch, tries);
     } catch (error) {
-      const ofStore = isOfTheStore(error);
-      if (ofStore) this.#deps.storageFailed(clock.monotonicMs() - this.#lastDoneMs, false);
-      const isInTheWay = AgentcomError.is(error, 'AC_STORE_RETRY');
-      if (this.#isEnding && ofStore && !isInTheWay) this.#refuseAll('its storage is away', error);
-      if (entries.length > 1 && (!ofStore || (isInTheWay && !isLate))) {
+      const isStore = isStoreFailure(error);
+      if (isStore) this.#deps.storageFailed(clock.monotonicMs() - this.#lastSuccessMs, false);
+      const isConflict = AgentcomError.is(error, 'AC_STORE_RETRY');
+      if (this.#isEnding && isStore && !isConflict) this.#refuseAll('its storage is away', error);
+      if (entries.length > 1 && (!isStore || (isConflict && !isLate))) {
         const middle = Math.ceil(entries.length / 2);
-        const untilMs = isInTheWay ? (splitUntilMs ?? clock.monotonicMs() + SPLIT_WITHIN_MS) : splitUntilMs;
+        const untilMs = isConflict ? (splitUntilMs ?? clock.monotonicMs() + SPLIT_WITHIN_MS) : splitUntilMs;
         await this.#settleAll(entries.slice(0, middle), mustDispatch, untilMs);
         return this.#settleAll(entries.slice(middle), mustDispatch, untilMs);
       }
@@ -282,27 +282,27 @@ export class TaskQueue implements CommandInbox {
       for (const entry of entries) this.#settle(entry, { ok: false, error });
       return;
     }
-    this.#lastDoneMs = clock.monotonicMs();
-    const told = this.#deps.roster.learn(done.batch);
+    this.#lastSuccessMs = clock.monotonicMs();
+    const notices = this.#deps.roster.apply(done.batch);
     for (const [index, entry] of entries.entries()) {
       const answer = done.answers[index];
       if (answer !== undefined) this.#settle(entry, { ok: true, answer: answer() });
     }
-    // An agent hears that its drain is over before it gets a task; and of a drain after what was given to it before.
-    const first = told.filter(({ kind }) => kind === 'resume');
+    // An agent gets `resume` before any task, and `drain` after the tasks that were assigned before it.
+    const first = notices.filter(({ kind }) => kind === 'resume');
     this.#deps.deliver(
       first.length === 0
-        ? [...done.batch.outgoing, ...told]
-        : [...first, ...done.batch.outgoing, ...told.filter((one) => !first.includes(one))],
+        ? [...done.batch.outgoing, ...notices]
+        : [...first, ...done.batch.outgoing, ...notices.filter((one) => !first.includes(one))],
     );
     this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, hint: hintFor(done.batch, done.events, this.#deps.roster) });
-    this.#dispatchAgain ||= done.batch.moreWaits;
+    this.#dispatchAgain ||= done.batch.hasMore;
     if (done.batch.removalWanted) this.#removals.begin();
-    if (done.batch.agentsTaken) this.#lookAgain ??= clock.after(AGENT_TAKEN_MS, () => this.#dispatchNow());
+    if (done.batch.agentsLocked) this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => this.#dispatchNow());
   }
 
   #dispatchNow(): void {
-    this.#lookAgain = null;
+    this.#dispatchTimer = null;
     if (this.#isEnding) return;
     this.#dispatchAgain = true;
     this.#begin();
@@ -310,10 +310,13 @@ export class TaskQueue implements CommandInbox {
 
   async #commit(entries: readonly Entry[], mustDispatch: boolean, triesMax: number): Promise<Done> {
     const { store, ids, clock } = this.#deps;
-    const askedMs = clock.monotonicMs();
+    const startedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
-      this.#deps.judging(unit.nowMs);
-      const waitedMs = Math.max(clock.monotonicMs() - askedMs, ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)));
+      this.#deps.beforeBatch(unit.nowMs);
+      const waitedMs = Math.max(
+        clock.monotonicMs() - startedMs,
+        ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)),
+      );
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
       return this.#work(unit, entries, mustDispatch);
     };
@@ -323,26 +326,26 @@ export class TaskQueue implements CommandInbox {
       try {
         return await store.transact(batchId, async (unit) => (done = await work(unit)));
       } catch (error) {
-        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#happened(batchId, done))) return done;
-        const mayRepeat = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
-        if (!mayRepeat || tries === triesMax || this.#refusal !== null) throw error;
+        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;
+        const mayRetry = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
+        if (!mayRetry || tries === triesMax || this.#refusal !== null) throw error;
       } finally {
-        // Its own commands were judged before that; those of the next batch waited as long.
-        const tookMs = clock.monotonicMs() - askedMs;
+        // Its own commands ran before that; those of the next batch waited as long.
+        const tookMs = clock.monotonicMs() - startedMs;
         if (tookMs > STALL_MS) this.#deps.storageFailed(tookMs, true);
       }
     }
   }
 
-  /** Whether a batch was committed. As long as that is not known it is neither answered nor repeated. */
-  async #happened(batchId: string, { batch }: Done): Promise<boolean> {
+  /** Whether a batch was committed. Until that is known it is neither answered nor retried. */
+  async #wasCommitted(batchId: string, { batch }: Done): Promise<boolean> {
     try {
       return await this.#deps.store.committed(batchId);
     } catch (cause) {
-      // Agents that it may have assigned something reconnect, and are sent it once the store answers.
+      // Agents to which it may have assigned tasks reconnect, and get them once the store answers.
       const ids = new Set(batch.outgoing.flatMap(({ agentId }) => agentId ?? []));
       this.#deps.deliver([...ids].map((agentId) => ({ kind: 'close', agentId })));
-      const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are given up.`;
+      const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are abandoned.`;
       throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause });
     }
   }
@@ -355,25 +358,25 @@ export class TaskQueue implements CommandInbox {
       return { batch, answers: [() => ({ kind: 'removed', more })], events: [], dueAtMs: null };
     }
     const commands = entries.map((entry) => entry.command);
-    const load = await loadFor(batch, commands, context, roster);
-    const answers = carryOutAll(batch, entries, load, context);
+    const load = await loadBatch(batch, commands, context, roster);
+    const answers = runCommands(batch, entries, load, context);
     await unblock(batch);
     if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context);
-    await this.#address(batch);
+    await this.#sendAssignments(batch);
     const changes = batch.changes();
     const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs, changes.agents));
     const events = await unit.save(changes, true);
     return { batch, answers, events, dueAtMs };
   }
 
-  /** Turns the assignments of the batch into what leaves the hub: each with its body, if the batch has not ended it again. */
-  async #address(batch: Batch): Promise<void> {
-    const lasting = batch.assigned.filter(({ task: { id, generation } }) => {
+  /** Turns the assignments of the batch into outgoing frames with their bodies, except those that the batch has ended again. */
+  async #sendAssignments(batch: Batch): Promise<void> {
+    const live = batch.assignments.filter(({ task: { id, generation } }) => {
       const now = batch.task(id);
       return now !== undefined && isLive(now) && now.generation === generation;
     });
-    await batch.loadBodies(lasting.map(({ task }) => task.id));
-    for (const { agentId, session, task } of lasting) {
+    await batch.loadBodies(live.map(({ task }) => task.id));
+    for (const { agentId, session, task } of live) {
       const body = batch.body(task.id);
       if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
     }

@@ -1,10 +1,10 @@
-/** Whether somebody waits for the hub: what can wait leaves the time to them. */
+/** Counts senders that wait for the hub: deferrable work leaves the time to them. */
 import type { Clock } from '../../../ports/clock.ts';
 
-/** How long a command is waited for that is about to be posted: its sender may be slow. Milliseconds. */
+/** How long an announced command is waited for: its sender may be slow. Milliseconds. */
 const EXPECTED_MS = 20;
 
-export class Awaited {
+export class Waiters {
   readonly #clock: Pick<Clock, 'after'>;
   #count = 0;
 
@@ -12,29 +12,29 @@ export class Awaited {
     this.#clock = clock;
   }
 
-  get isAny(): boolean {
+  get hasAny(): boolean {
     return this.#count > 0;
   }
 
-  begin(): void {
+  add(): void {
     this.#count += 1;
   }
 
-  end(): void {
+  remove(): void {
     this.#count -= 1;
   }
 
-  /** As `begin`; what it answers is the end of it, which comes by itself after some milliseconds. Twice is fine. */
+  /** Adds a waiter for a command that is about to be posted. Returns what removes it; it expires after `EXPECTED_MS`. Idempotent. */
   expect(): () => void {
-    let isOver = false;
-    const end = (): void => {
-      if (isOver) return;
-      isOver = true;
+    let isRemoved = false;
+    const remove = (): void => {
+      if (isRemoved) return;
+      isRemoved = true;
       timer.cancel();
-      this.end();
+      this.remove();
     };
-    const timer = this.#clock.after(EXPECTED_MS, end);
-    this.begin();
-    return end;
+    const timer = this.#clock.after(EXPECTED_MS, remove);
+    this.add();
+    return remove;
   }
 }

@@ -1,34 +1,34 @@
-/** What a sidecar says that is not about a task: its status and resources, other agents, messages between them. */
+/** Frames that are not about a task: status, resources, checks, drain, the list of agents, messages between agents. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { NamedCheck } from '../../../domain/agent/agent.ts';
 import type { ChecksFrame, SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import type { PresenceCommand, Reporter } from '../batch/commands.ts';
 import type { Allowance } from './limits/agent-meter.ts';
-import { checksIn } from './checks-in.ts';
+import { checksFromFrame } from './checks-from-frame.ts';
 import { cardOf, errorFrame, type ErrorText, type Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** Messages of one agent in a minute, and what one may be: of a message to all, each other agent gets a copy. */
+/** Messages of one agent in a minute. A broadcast is smaller, since each other agent gets a copy. */
 export const MESSAGES_A_MINUTE = 10;
 const MESSAGES: Allowance = { count: MESSAGES_A_MINUTE, bytes: 4_194_304 };
 export const BROADCAST_BYTES_MAX = 65_536;
-/** Lists, resource reports, and changes of status and standing of one agent in a minute. */
+/** Lists, resource reports, and other changes of one agent in a minute. */
 const LISTS: Allowance = { count: 60, bytes: 1_048_576 };
 const RESOURCES: Allowance = { count: 12, bytes: 1_048_576 };
 export const CHANGES_A_MINUTE = 120;
 const CHANGES: Allowance = { count: CHANGES_A_MINUTE, bytes: 1_048_576 };
-/** Of a message that names none, as the field's sidecars expect. */
+/** The type of a message without one, as existing version 1 sidecars expect. */
 const MESSAGE_TYPE = 'chat';
-/** What is kept and shown of an agent's resources, bytes of JSON. */
+/** An agent's resources, bytes of JSON. */
 const RESOURCES_BYTES_MAX = 16_384;
 
-type TalkFrame = Exclude<
+type AgentFrame = Exclude<
   SidecarFrame,
   { type: `task_${string}` | 'wake_result' | 'state_report' | 'hello' | 'identify' | 'ping' | 'probe_ack' }
 >;
 
-export class TalkHandler {
+export class AgentFrameHandler {
   readonly #deps: SessionDeps;
   readonly #send: (frame: Frame) => void;
 
@@ -37,69 +37,69 @@ export class TalkHandler {
     this.#send = send;
   }
 
-  /** What each ping of version 2 says again: why it takes nothing, null when it does. */
+  /** Every ping of version 2 repeats it: why the agent accepts no tasks; null if it does. */
   onDrainingReason(reason: string | null, from: Reporter): void {
     const agent = this.#deps.roster.get(from.agentId);
     if (agent === undefined || agent.draining || agent.ownDrain === reason) return;
-    // Each ping says it again.
+    // Over the limit it is dropped: the next ping repeats it.
     if (this.#waitMs('change', CHANGES, reason?.length ?? 0, from) > 0) return;
-    this.#present(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
+    this.#postPresence(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
   }
 
-  /** What each ping of version 2 says again: whether its agent could run. */
-  onChecks(said: ChecksFrame, from: Reporter): void {
+  /** Every ping of version 2 repeats it: whether the agent can run. */
+  onChecks(frame: ChecksFrame, from: Reporter): void {
     const agent = this.#deps.roster.get(from.agentId);
-    const checks = checksIn(said);
+    const checks = checksFromFrame(frame);
     if (agent === undefined || isSame(agent.checks?.failed ?? [], checks.failed)) return;
-    if (this.#waitMs('change', CHANGES, encodedBytes(said), from) > 0) return;
-    this.#present(from, { what: 'checks', checks });
+    if (this.#waitMs('change', CHANGES, encodedBytes(frame), from) > 0) return;
+    this.#postPresence(from, { what: 'checks', checks });
   }
 
   /** `characters`: of the frame's text. */
-  on(frame: TalkFrame, from: Reporter, characters: number): void {
+  on(frame: AgentFrame, from: Reporter, characters: number): void {
     switch (frame.type) {
       case 'status':
-        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
-        return this.#present(from, { what: 'status', status: frame.status }, () => {
+        if (!this.#isAllowed('change', CHANGES, characters, from)) return;
+        return this.#postPresence(from, { what: 'status', status: frame.status }, () => {
           this.#send({ type: 'status_updated', status: frame.status });
-          this.#tellOthers(from.agentId);
+          this.#notifyOthers(from.agentId);
         });
       case 'list_agents':
-        if (this.#mayTalk('list_agents', LISTS, characters, from)) this.#send({ type: 'agents', agents: this.#cards() });
+        if (this.#isAllowed('list_agents', LISTS, characters, from)) this.#send({ type: 'agents', agents: this.#cards() });
         return;
       case 'message':
-        if (this.#mayTalk('message', MESSAGES, characters, from)) this.#message(frame, from.agentId);
+        if (this.#isAllowed('message', MESSAGES, characters, from)) this.#message(frame, from.agentId);
         return;
       case 'resource_report': {
-        if (!this.#mayTalk('resource_report', RESOURCES, characters, from)) return;
+        if (!this.#isAllowed('resource_report', RESOURCES, characters, from)) return;
         const { type: _, ...resources } = frame;
-        if (encodedBytes(resources) <= RESOURCES_BYTES_MAX) return this.#present(from, { what: 'resources', resources });
+        if (encodedBytes(resources) <= RESOURCES_BYTES_MAX) return this.#postPresence(from, { what: 'resources', resources });
         const detail = `must have at most ${RESOURCES_BYTES_MAX} bytes`;
         return this.#refuse('validation_failed', { message_type: frame.type, errors: [{ field: '', error: 'size', detail }] });
       }
       case 'agent_restarting':
-        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
-        return this.#present(from, { what: 'restarting', reason: frame.reason ?? '' });
+        if (!this.#isAllowed('change', CHANGES, characters, from)) return;
+        return this.#postPresence(from, { what: 'restarting', reason: frame.reason ?? '' });
       case 'draining':
-        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
-        return this.#present(from, { what: 'draining', reason: frame.reason ?? 'it did not say why' });
+        if (!this.#isAllowed('change', CHANGES, characters, from)) return;
+        return this.#postPresence(from, { what: 'draining', reason: frame.reason ?? 'it did not say why' });
       case 'drained':
       case 'resumed':
-        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
-        return this.#present(from, { what: frame.type });
+        if (!this.#isAllowed('change', CHANGES, characters, from)) return;
+        return this.#postPresence(from, { what: frame.type });
       case 'runner_checks':
-        if (!this.#mayTalk('change', CHANGES, characters, from)) return;
-        return this.#present(from, { what: 'checks', checks: checksIn(frame) });
+        if (!this.#isAllowed('change', CHANGES, characters, from)) return;
+        return this.#postPresence(from, { what: 'checks', checks: checksFromFrame(frame) });
     }
   }
 
-  #present(from: Reporter, change: PresenceCommand['change'], then: () => void = () => undefined): void {
+  #postPresence(from: Reporter, change: PresenceCommand['change'], then: () => void = () => undefined): void {
     this.#deps.inbox.post({ kind: 'presence', from, change }, (outcome) => {
       if (outcome.ok) then();
     });
   }
 
-  #message(frame: Extract<TalkFrame, { type: 'message' }>, from: AgentId): void {
+  #message(frame: Extract<AgentFrame, { type: 'message' }>, from: AgentId): void {
     if (!this.#deps.agentMessages) return this.#refuse('message_failed: messages_off');
     const id = this.#deps.ids.random('msg');
     const message: Frame = {
@@ -111,14 +111,14 @@ export class TalkHandler {
       reply_to: frame.reply_to ?? null,
       timestamp: this.#deps.clock.nowMs(),
     };
-    // What wraps the payload must not make of it a frame that closes the receiver's socket.
+    // With its envelope the message must not exceed the limit at which the receiver closes its socket.
     const to = (frame.to ?? null) as AgentId | null;
     const { frameBytes } = this.#deps.context.limits;
     if (encodedBytes(message) > (to === null ? Math.min(BROADCAST_BYTES_MAX, frameBytes) : frameBytes))
       return this.#refuse('message_failed: too_large');
     if (to !== null && this.#deps.sendTo(to, message)) return this.#send({ type: 'message_sent', id });
     if (to === null) this.#deps.broadcast(from, message, true);
-    // Whoever is not here may be at another hub.
+    // The receiver may be connected to another hub.
     this.#deps.inbox.post({ kind: 'mail', id, from, to, frame: JSON.stringify(message) }, (outcome) => {
       if (outcome.ok && outcome.answer.kind === 'sent') this.#send({ type: 'message_sent', id });
       else this.#refuse('message_failed: agent_not_connected');
@@ -130,7 +130,7 @@ export class TalkHandler {
     this.#send(errorFrame(error, more));
   }
 
-  #tellOthers(agentId: AgentId): void {
+  #notifyOthers(agentId: AgentId): void {
     const agent = cardOf(agentId, this.#deps);
     if (agent !== undefined) this.#deps.broadcast(agentId, { type: 'status_changed', agent }, false);
   }
@@ -142,15 +142,15 @@ export class TalkHandler {
     });
   }
 
-  /** Whether this kind of talk is within its agent's bound; if not, says so with when to come again. */
-  #mayTalk(kind: string, most: Allowance, characters: number, from: Reporter): boolean {
-    const waitMs = this.#waitMs(kind, most, characters, from);
+  /** Whether the agent is within its allowance for this kind of frame; if not, answers `rate_limited`. */
+  #isAllowed(kind: string, allowance: Allowance, characters: number, from: Reporter): boolean {
+    const waitMs = this.#waitMs(kind, allowance, characters, from);
     if (waitMs > 0) this.#refuse('rate_limited', { retry_after_ms: waitMs });
     return waitMs === 0;
   }
 
-  #waitMs(kind: string, most: Allowance, characters: number, from: Reporter): number {
-    return this.#deps.meter.take(from.agentId, kind, characters, most);
+  #waitMs(kind: string, allowance: Allowance, characters: number, from: Reporter): number {
+    return this.#deps.meter.take(from.agentId, kind, characters, allowance);
   }
 }
 

@@ -1,16 +1,16 @@
-/** What a `hello` begins: this hub proves that it knows the token, and learns from the sidecar's proof which token it was. */
+/** The challenge after a `hello`: the hub proves that it knows the token, and the sidecar's proof shows which token it has. */
 import { hubProof, unsealedToken } from '../../../protocol/proof.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** The hello of one connection: it is answered once, and the answer is good for one proof. */
-export class Greeting {
+/** The hello of one connection. It is answered once, and its challenge is valid for one proof. */
+export class ChallengeHandler {
   readonly #deps: SessionDeps;
   readonly #hello: V2FrameOf<'hello'>;
   readonly #hubNonce: string;
   #key: string | null = null;
-  #isKnown = true;
+  #isTokenKnown = true;
 
   constructor(hello: V2FrameOf<'hello'>, deps: SessionDeps) {
     this.#deps = deps;
@@ -18,30 +18,30 @@ export class Greeting {
     this.#hubNonce = deps.ids.secret();
   }
 
-  /** The hint matches no token of this agent, and no proof followed: a guess that cost a lookup. */
-  get isVainGuess(): boolean {
-    return !this.#isKnown && this.#key !== null;
+  /** The hint matched no token of this agent, and no proof followed: a guess that cost a lookup. */
+  get isFailedGuess(): boolean {
+    return !this.#isTokenKnown && this.#key !== null;
   }
 
-  /** The frame that answers it. Where there is no such token it looks the same, so that nobody learns which ones there are. */
+  /** The answer to the hello. It looks the same if there is no such token, so that it cannot be used to probe for tokens. */
   async challenge(): Promise<Frame> {
     const { agents, digest, ids } = this.#deps;
     const { agent_id: agentId, token_hint: hint } = this.#hello;
-    const strangersKey = ids.secret();
+    const randomKey = ids.secret();
     const token = await agents.findTokenByHint(hint);
-    this.#isKnown = token !== undefined && token.agentId === agentId;
-    this.#key = token !== undefined && this.#isKnown ? token.hash : strangersKey;
-    return { type: 'challenge', nonce: this.#hubNonce, proof: hubProof(this.#key, this.#said, digest.hmac) };
+    this.#isTokenKnown = token !== undefined && token.agentId === agentId;
+    this.#key = token !== undefined && this.#isTokenKnown ? token.hash : randomKey;
+    return { type: 'challenge', nonce: this.#hubNonce, proof: hubProof(this.#key, this.#handshake, digest.hmac) };
   }
 
-  /** The token in the proof, null when it is not the right one; the challenge is used up. */
+  /** The token in the proof, or null if the proof is wrong. Uses up the challenge. */
   tokenIn(proof: string): string | null {
     const key = this.#key;
     this.#key = null;
-    return key === null ? null : unsealedToken(proof, key, this.#said, this.#deps.digest);
+    return key === null ? null : unsealedToken(proof, key, this.#handshake, this.#deps.digest);
   }
 
-  get #said() {
+  get #handshake() {
     const { agent_id: agentId, token_hint: tokenHint, nonce } = this.#hello;
     return { agentId, tokenHint, nonce, hubNonce: this.#hubNonce };
   }

@@ -1,6 +1,6 @@
-/** What the hub says, in the words of each protocol version. Pure: answers in, frames out. */
+/** The frames that the hub sends, in each protocol version. Pure: answers in, frames out. */
 import { presenceOf } from '../../../domain/agent/agent.ts';
-import { isSettling, notBusy } from '../../../domain/agent/busy.ts';
+import { isSettling, notBusy } from '../../../domain/agent/busy-agents.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/task/refusal.ts';
 import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
@@ -15,7 +15,7 @@ import type { Roster } from '../batch/roster.ts';
 export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 export type ProtocolVersion = 1 | 2;
 
-/** The verbs of version 1's refusals, by report. A refused progress or wake result is not answered there, and it releases nothing. */
+/** The verbs in version 1's refusals, by report. Version 1 gets no answer to a refused progress or wake result, and has no release. */
 const VERBS = {
   accepted: 'accept',
   rejected: 'reject',
@@ -41,7 +41,7 @@ export type ErrorText = ErrorWord | `message_failed: ${MessageFailure}` | `task_
 
 export const errorFrame = (error: ErrorText, more: Readonly<Record<string, unknown>> = {}): Frame => ({ type: 'error', error, ...more });
 
-/** The answer to a report; null: nothing is said. */
+/** The answer to a report; null: no answer. */
 export function answerFrame(
   version: ProtocolVersion,
   report: { readonly kind: AnsweredReport; readonly taskId: TaskId; readonly generation: Generation | null },
@@ -49,7 +49,7 @@ export function answerFrame(
 ): Frame | null {
   if (answer.kind === 'noted' || answer.kind === 'replaced') return null;
   if (answer.kind === 'refused') return refusalFrame(version, report, answer.code, answer.currentGeneration);
-  // Version 1 knows no late result: it deletes its copy whatever it hears, and the hub has kept the result.
+  // Version 1 has no late results: it deletes its copy whatever the answer, and the hub has kept the result.
   if (version === 1 && answer.status === 'late') return refusalFrame(version, report, 'stale_generation', null);
   return {
     type: 'task_ack',
@@ -72,7 +72,7 @@ function refusalFrame(
   return verb === null ? null : errorFrame(`task_${verb}_failed: ${code}`);
 }
 
-/** `refuses` is the type of the frame that this answers: one about the same assignment may have its answer still to come. */
+/** `refuses` is the type of the refused frame: another frame about the same assignment may still be unanswered. */
 export const nackFrame = (
   taskId: TaskId,
   generation: Generation,
@@ -90,7 +90,7 @@ export const nackFrame = (
 export function identifiedFrame(
   version: ProtocolVersion,
   agentId: AgentId,
-  said: { readonly nowMs: number; readonly storeId: string; readonly held: readonly HeldAnswer[] },
+  answer: { readonly nowMs: number; readonly storeId: string; readonly held: readonly HeldAnswer[] },
   { hubId, timing, limits }: HubContext,
 ): Frame {
   if (version === 1) return { type: 'identified', agent_id: agentId };
@@ -99,8 +99,8 @@ export function identifiedFrame(
     agent_id: agentId,
     protocol_version: 2,
     hub_id: hubId,
-    server_time: said.nowMs,
-    store_id: said.storeId,
+    server_time: answer.nowMs,
+    store_id: answer.storeId,
     policy: {
       heartbeat_ms: timing.heartbeatMs,
       pong_wait_ms: timing.pongWaitMs,
@@ -109,7 +109,7 @@ export function identifiedFrame(
       max_frame_bytes: limits.frameBytes,
       reconnect_grace_ms: timing.reconnectGraceMs,
     },
-    held: said.held.map(({ taskId, generation, action, reason }) => ({
+    held: answer.held.map(({ taskId, generation, action, reason }) => ({
       task_id: taskId,
       generation,
       action,
@@ -119,8 +119,8 @@ export function identifiedFrame(
 }
 
 /**
- * Version 1 runs each step that it is sent by its `type`, and reports an error for one that has none, after which it does not
- * push what was done. A step that is a sentence is for its agent: it goes with the criteria, which are sentences there too.
+ * Version 1 runs each verification step by its `type`; a step without one fails there, and then it does not push its work. So
+ * steps that are plain sentences go to the agent with the success criteria, which are sentences too.
  */
 function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Record<string, unknown>> {
   const sentences = verificationSteps.filter((step) => typeof step === 'string');
@@ -176,21 +176,21 @@ export const drainFrame = (deadlineMs: number | null): Frame => ({
   ...(deadlineMs === null ? {} : { deadline_ms: deadlineMs }),
 });
 
-/** A connected agent as other agents see it; undefined when it is not here. */
+/** A connected agent as other agents see it; undefined if it is not connected here. */
 export function cardOf(
   agentId: AgentId,
   { roster, clock }: { readonly roster: Roster; readonly clock: Clock },
 ): Readonly<Record<string, unknown>> | undefined {
   const agent = roster.get(agentId);
   if (agent === undefined) return undefined;
-  // What it says of itself counts, but one that has work in its hands is not idle, whatever it says.
-  // One that has just come counts as busy for a moment, and nobody would be told when that is over.
-  const presence = presenceOf(isSettling(agent) ? notBusy(agent) : agent, roster.takenBy(agentId), clock.nowMs());
-  const said = agent.reportedStatus;
+  // The reported status counts, except that an agent with tasks is not idle. The short busy time after an identify is ignored,
+  // since no frame would announce its end.
+  const presence = presenceOf(isSettling(agent) ? notBusy(agent) : agent, roster.slotsTaken(agentId), clock.nowMs());
+  const reported = agent.reportedStatus;
   return {
     agent_id: agent.id,
     name: agent.name,
-    status: said === null || said === 'idle' ? presence : said,
+    status: reported === null || reported === 'idle' ? presence : reported,
     capabilities: agent.capabilities,
     connected_at: agent.connectedAtMs,
   };

@@ -1,12 +1,12 @@
 /**
  * One connection of a sidecar.
  *
- *   new ( ── hello ─► greeting ── challenge ─► new ) ── identify ─► identifying ── committed ─► identified ── gone or closed ─► closed
+ *   new ( ── hello ─► challenging ── challenge ─► new ) ── identify ─► identifying ── committed ─► identified ── closed ─► closed
  *
- * Frames before identify are refused; those that arrive while a hello is looked up or the identify is committed wait for it. Each task
- * frame becomes a command; its answer is sent in commit order.
+ * Frames before identify are refused; those that arrive while a token is looked up or the identify is committed wait for it. Each
+ * task frame becomes a command; its answer is sent in commit order.
  */
-import { SETTLE_MS } from '../../../domain/agent/busy.ts';
+import { SETTLE_MS } from '../../../domain/agent/busy-agents.ts';
 import { isLongerThan } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
@@ -19,72 +19,72 @@ import type { Timer } from '../../../ports/clock.ts';
 import type { Reporter } from '../batch/commands.ts';
 import type { Allowance } from './limits/agent-meter.ts';
 import { TOO_FAST, type FrameRate } from './limits/frame-rates.ts';
-import { FramesBehind } from './limits/frames-behind.ts';
+import { FramesDuringIdentify } from './limits/frames-during-identify.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { Greeting } from './challenge.ts';
-import { IdentifyTime } from './limits/identify-time.ts';
+import { ChallengeHandler } from './challenge.ts';
+import { IdentifyDeadline } from './limits/identify-deadline.ts';
 import { identifyCommand, IN_USE, noteOtherStore, tokenErrors, type SessionToken } from './identify.ts';
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
-import { SignsOfLife } from './signs-of-life.ts';
-import { TalkHandler } from './agent-frames.ts';
-import { isReport } from './limits/wasteful.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { AgentFrameHandler } from './agent-frames.ts';
+import { isReport } from './limits/low-priority-inbox.ts';
 
-/** The close code of a connection that may not speak for its agent. */
+/** The close code of a connection whose agent id is in use. */
 const REFUSED = 4001;
-/** How long a version 1 connection that may not speak for its agent is held before it is closed, milliseconds. */
+/** How long a version 1 connection whose agent id is in use stays open before it is closed, milliseconds. */
 const V1_REFUSED_MS = 10_000;
-/** A peer's own words are cut to this many characters where the log repeats them. */
+/** Text of a peer is cut to this many characters in the log. */
 const LOGGED_CHARACTERS = 64;
 
-/** What an agent may say in a minute of how its wakes went: one for each of its slots, some times over. It decides nothing of a task. */
+/** Wake results of one agent in a minute: several for each of its slots. They decide nothing about a task. */
 export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
 const NO_TASKS: readonly TaskId[] = [];
 
 const readers = { 1: frameReader<SidecarFrame>(v1Schemas), 2: frameReader<SidecarFrame>(v2Schemas) };
 
-export type SessionState = 'new' | 'greeting' | 'identifying' | 'identified' | 'closed';
+export type SessionState = 'new' | 'challenging' | 'identifying' | 'identified' | 'closed';
 
 export class HubSession {
   readonly connection: HubConnection;
   readonly #deps: SessionDeps;
-  /** Made with the first that is said of a task, or to others: most sessions wait, and there are thousands. */
+  /** Made with the first frame that needs them: there are thousands of sessions, and most are idle. */
   #madeReports: ReportHandler | null = null;
-  #madeTalk: TalkHandler | null = null;
+  #madeAgentFrames: AgentFrameHandler | null = null;
   #state: SessionState = 'new';
-  /** How we closed it; null while we did not. */
+  /** How the hub closed it; null if it did not. */
   #closing: { readonly code: number; readonly because: string } | null = null;
   #version: ProtocolVersion = 2;
   #from: Reporter | null = null;
-  /** Of its agent; null before identify. */
+  /** The rate of its agent; null before identify. */
   #rate: FrameRate | null = null;
   #token: SessionToken | null = null;
-  /** Of a connection that said hello; null once it is identified. */
-  #greeting: Greeting | null = null;
-  #waiting: FramesBehind | null = null;
+  /** Set by a hello; null once the session is identified. */
+  #challenge: ChallengeHandler | null = null;
+  #pendingFrames: FramesDuringIdentify | null = null;
   #timer: Timer | null = null;
   /** Null once it is identified. */
-  #identifyTime: IdentifyTime | null;
-  readonly #life: SignsOfLife;
-  /** Tasks whose end it had to report when it identified: the others may have ended since, and are not known of. */
+  #identifyDeadline: IdentifyDeadline | null;
+  readonly #heartbeat: Heartbeat;
+  /** Tasks whose end it had yet to report when it identified. Whether others have ended since is unknown. */
   #reporting: readonly TaskId[] = NO_TASKS;
 
   constructor(connection: HubConnection, deps: SessionDeps) {
     this.connection = connection;
     this.#deps = deps;
-    this.#life = new SignsOfLife(deps.clock);
-    this.#identifyTime = new IdentifyTime(deps.clock, deps.context.limits.identifyMs, {
-      isHeard: () => deps.hasWaiting(connection),
-      over: () => this.close(1008, 'identify within the time'),
+    this.#heartbeat = new Heartbeat(deps.clock);
+    this.#identifyDeadline = new IdentifyDeadline(deps.clock, deps.context.limits.identifyMs, {
+      hasPendingFrame: () => deps.hasWaiting(connection),
+      expired: () => this.close(1008, 'identify within the time'),
     });
-    this.#identifyTime.run();
+    this.#identifyDeadline.resume();
   }
 
   get #reports(): ReportHandler {
     return (this.#madeReports ??= new ReportHandler(this.#deps, { version: () => this.#version, send: (frame) => this.send(frame) }));
   }
-  get #talk(): TalkHandler {
-    return (this.#madeTalk ??= new TalkHandler(this.#deps, (frame) => this.send(frame)));
+  get #agentFrames(): AgentFrameHandler {
+    return (this.#madeAgentFrames ??= new AgentFrameHandler(this.#deps, (frame) => this.send(frame)));
   }
   get state(): SessionState {
     return this.#state;
@@ -101,31 +101,31 @@ export class HubSession {
   get tokenId(): string | null {
     return this.#token?.id ?? null;
   }
-  /** Whether its frames may wait for those of others: it has not identified, or its agent makes the hub work for nothing. */
-  get canWait(): boolean {
+  /** Whether its frames have low priority: it has not identified, or its agent is wasteful. */
+  get isLowPriority(): boolean {
     return this.#state !== 'identified' || this.#rate?.isWasteful === true;
   }
-  /** Whether its token is being looked up: it is not known yet which one it is. */
-  get isLookedUp(): boolean {
+  /** Whether its token is being looked up and not known yet. */
+  get isLookingUpToken(): boolean {
     return this.#state === 'identifying' && this.#token === null;
   }
 
-  /** Why it was closed with this code, if it was closed here; the transport or the peer may have been before us. */
-  becauseOf(code: number): string | undefined {
+  /** Why the hub closed it with this code; undefined if the transport or the peer closed it first. */
+  closeReason(code: number): string | undefined {
     return this.#closing?.code === code ? this.#closing.because : undefined;
   }
 
-  /** When it last gave any sign of life, milliseconds since 1970. */
+  /** When it last received anything, milliseconds since 1970. */
   get lastHeardAtMs(): number {
-    return this.#life.lastAtMs;
+    return this.#heartbeat.lastAtMs;
   }
 
-  /** Sends a frame, if the socket is still there. */
+  /** Sends a frame, if the socket is still open. */
   send(frame: Frame): void {
     this.sendText(JSON.stringify(frame));
   }
 
-  /** Sends a frame that is JSON text already. */
+  /** Sends a frame that is already JSON text. */
   sendText(text: string): void {
     if (this.#state !== 'closed') this.connection.send(text);
   }
@@ -136,59 +136,59 @@ export class HubSession {
     this.connection.close(code, reason);
   }
 
-  /** The socket is gone: nothing of it counts any more, and the agent is away. `code`: of its close, whoever closed it. */
-  gone(code: number): void {
+  /** The socket has closed: later frames are ignored, and the agent is disconnected. `code`: the close code, whoever closed it. */
+  closed(code: number): void {
     const from = this.#from;
     const wasIdentified = this.#state === 'identified';
     this.#state = 'closed';
     this.#cancelTimer();
     this.#madeReports?.stop();
-    this.#waiting = null;
-    if (this.#greeting?.isVainGuess === true) this.#countInvalid();
+    this.#pendingFrames = null;
+    if (this.#challenge?.isFailedGuess === true) this.#countInvalid();
     if (from === null || !wasIdentified) return;
     const tooLarge = code === CLOSE_CODES.tooLarge ? { reporting: this.#version === 1 ? null : this.#reporting } : undefined;
-    this.#deps.inbox.post({ kind: 'disconnect', from, heardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {
+    this.#deps.inbox.post({ kind: 'disconnect', from, lastHeardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {
       if (!outcome.ok)
         this.#deps.log.warn('a disconnect could not be stored; the next sweep sees it', { agent_id: from.agentId, error: outcome.error });
     });
   }
 
-  /** Any sign of life. */
-  heard(): void {
-    this.#life.heard();
+  /** Called for anything that arrives. */
+  noteReceived(): void {
+    this.#heartbeat.received();
   }
 
-  /** Asks a silent peer for a word, and closes one that gave none. Called regularly. */
-  checkLife(): void {
+  /** Probes a silent peer, and closes one that did not answer. Called regularly. */
+  checkHeartbeat(): void {
     if (this.#state !== 'identified') return;
     if (this.#token !== null && isExpired(this.#token, this.#deps.clock.nowMs())) return this.close(1008, 'the token has expired');
-    const sign = this.#life.look(this.#deps.context.timing);
-    if (sign === 'dead') return this.close(1001, 'no sign of life');
-    if (sign !== 'ask') return;
+    const state = this.#heartbeat.check(this.#deps.context.timing);
+    if (state === 'dead') return this.close(1001, 'no sign of life');
+    if (state !== 'probe') return;
     if (this.#version === 1) this.connection.ping();
     else this.send({ type: 'probe', nonce: this.#deps.ids.random('probe') });
   }
 
   onFrame(text: string): void {
     if (this.#state === 'closed' || this.#closing !== null) return;
-    this.heard();
+    this.noteReceived();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state !== 'identified') {
-      const hasRoom = (this.#waiting ??= new FramesBehind()).add(text, this.#deps.context.limits.unidentifiedFrameBytes);
+      const hasRoom = (this.#pendingFrames ??= new FramesDuringIdentify()).add(text, this.#deps.context.limits.unidentifiedFrameBytes);
       return hasRoom ? undefined : this.close(1008, 'wait for identified');
     }
     const isInRate = this.#rate?.take(text.length) !== false;
     const read = readers[this.#version](text);
-    if (read.kind !== 'frame' || !isReport(read.frame.type)) this.#rate?.wasted();
+    if (read.kind !== 'frame' || !isReport(read.frame.type)) this.#rate?.countWasted();
     if (read.kind !== 'frame') this.#onInvalid(read);
     else this.#onValid(read.frame, text.length);
-    // What went over is still taken: version 1 would not send it again.
+    // A frame over the rate is still handled: version 1 would not send it again.
     if (!isInRate) this.close(1013, TOO_FAST);
   }
 
-  /** Any sign of life below frames. A ping is answered by the transport, and costs as any small frame. */
+  /** A WebSocket ping or pong. The transport answers pings; they count as small frames. */
   onPong(): void {
-    this.heard();
+    this.noteReceived();
     if (this.#rate?.take(0) === false) this.close(1013, TOO_FAST);
   }
 
@@ -210,28 +210,28 @@ export class HubSession {
     this.#onInvalid(read);
   }
 
-  /** Stops what is timed, and releases the timer and all that it holds: a session may have nothing to do for days. */
+  /** Cancels the timers and releases what they hold: a session may be idle for days. */
   #cancelTimer(): void {
-    this.#identifyTime?.stop();
+    this.#identifyDeadline?.pause();
     this.#timer?.cancel();
     this.#timer = null;
   }
 
-  /** Proves that this hub knows the token, so that the sidecar dares to say that it does. Its look-up is no time of the peer's. */
+  /** Proves that this hub knows the token, before the sidecar reveals its own. The lookup does not count towards the identify deadline. */
   #hello(frame: V2FrameOf<'hello'>): void {
-    if (this.#greeting !== null) return this.#refuseRepeated('hello', 'this connection has said hello already');
-    this.#greeting = new Greeting(frame, this.#deps);
-    this.#state = 'greeting';
+    if (this.#challenge !== null) return this.#refuseRepeated('hello', 'this connection has sent hello already');
+    this.#challenge = new ChallengeHandler(frame, this.#deps);
+    this.#state = 'challenging';
     this.#cancelTimer();
-    this.#greeting.challenge().then(
+    this.#challenge.challenge().then(
       (challenge) => {
-        if (this.#state !== 'greeting' || this.#closing !== null) return;
+        if (this.#state !== 'challenging' || this.#closing !== null) return;
         this.#state = 'new';
-        this.#identifyTime?.run();
+        this.#identifyDeadline?.resume();
         this.send(challenge);
-        this.#takeWaiting();
+        this.#handlePendingFrames();
       },
-      (error: unknown) => this.#notLookedUp(error),
+      (error: unknown) => this.#onLookupFailed(error),
     );
   }
 
@@ -241,7 +241,7 @@ export class HubSession {
     this.#state = 'identifying';
     this.#cancelTimer();
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
-    const secret = frame.token ?? this.#greeting?.tokenIn(frame.proof ?? '') ?? null;
+    const secret = frame.token ?? this.#challenge?.tokenIn(frame.proof ?? '') ?? null;
     identifyCommand(frame, secret, this.#version, this.#deps).then(
       (made) => {
         if (this.#state !== 'identifying' || this.#closing !== null) return;
@@ -258,24 +258,24 @@ export class HubSession {
           noteOtherStore(made.command, this.#deps);
         });
       },
-      (error: unknown) => this.#notLookedUp(error),
+      (error: unknown) => this.#onLookupFailed(error),
     );
   }
 
-  #notLookedUp(error: unknown): void {
+  #onLookupFailed(error: unknown): void {
     this.#deps.log.error('a token could not be looked up', { error });
     this.close(1013, 'try again later');
   }
 
-  #takeWaiting(): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    for (const text of waiting?.take() ?? []) this.onFrame(text);
+  #handlePendingFrames(): void {
+    const frames = this.#pendingFrames;
+    this.#pendingFrames = null;
+    for (const text of frames?.take() ?? []) this.onFrame(text);
   }
 
   #identified(
     from: Reporter,
-    answer: { readonly held: Parameters<typeof identifiedFrame>[2]['held']; readonly expectsWord: boolean },
+    answer: { readonly held: Parameters<typeof identifiedFrame>[2]['held']; readonly isSettling: boolean },
   ): void {
     const { clock, context, storeId } = this.#deps;
     this.#from = from;
@@ -289,26 +289,26 @@ export class HubSession {
     if (reporting.length > 0) this.#reporting = reporting.map(({ taskId }) => taskId);
     this.#deps.registered(this.connection);
     this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.wallMs(), storeId: storeId(), held: answer.held }, context));
-    if (answer.expectsWord) {
-      this.#reports.beginSettling();
+    if (answer.isSettling) {
+      this.#reports.startSettling();
       this.#timer = clock.after(SETTLE_MS, () => this.#reports.endSettling(from));
     }
-    this.#greeting = this.#identifyTime = null;
-    this.#takeWaiting();
+    this.#challenge = this.#identifyDeadline = null;
+    this.#handlePendingFrames();
   }
 
   #refuseIdentify(error: ErrorWord, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
     if (this.#state === 'closed') return;
     this.#state = 'new';
-    this.#waiting = null;
-    this.#identifyTime?.run();
+    this.#pendingFrames = null;
+    this.#identifyDeadline?.resume();
     this.send(errorFrame(error, more));
     this.#deps.refusedFrames.add(error);
     const address = this.#deps.addressOf(this.connection);
     this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, address });
     if (counts) this.#countInvalid();
     if (error !== 'agent_id_in_use') return;
-    // Version 1 takes any socket that opens for a success, and comes again after a second: it is let go only after a while.
+    // Version 1 counts every socket that opens as a success and reconnects after a second: it is closed only after a while.
     if (this.#version === 2) return this.close(REFUSED, error);
     this.#cancelTimer();
     this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(REFUSED, error));
@@ -323,7 +323,7 @@ export class HubSession {
     const { task_id: taskId, generation } = object;
     const from = this.#from;
     if (this.#version === 2 && from !== null && isTaskId(taskId) && isGeneration(generation)) {
-      // Whatever it was, its sender waits for an answer about this task.
+      // Whatever the frame was, its sender waits for an answer about this task.
       this.send(nackFrame(taskId, generation, 'validation_failed', { refuses: messageType?.slice(0, LOGGED_CHARACTERS), current: null }));
     } else if (kind === 'unknown_message_type') {
       this.send(errorFrame(kind));
@@ -341,7 +341,7 @@ export class HubSession {
     this.#noteInvalid('validation_failed', { message_type: messageType, fields: ['type'] });
   }
 
-  /** Each of an agent's is logged, since few are let pass; those of strangers together. */
+  /** Invalid frames of an agent are all logged, since few are allowed; those of unidentified connections are summarized. */
   #noteInvalid(kind: string, more: Readonly<Record<string, unknown>>): void {
     const { log, noteRefusal, refusedFrames, addressOf } = this.#deps;
     refusedFrames.add(kind);
@@ -352,14 +352,14 @@ export class HubSession {
     this.#countInvalid();
   }
 
-  /** Too many within a minute close the socket and hold off: the address before identify, the session's agent after. */
+  /** Too many within a minute close the socket and block the address before identify, the agent after it. */
   #countInvalid(): void {
     const { throttle, clock, addressOf } = this.#deps;
     const name = this.#from === null ? `address ${addressOf(this.connection)}` : `agent ${this.#from.agentId}`;
     if (throttle.failed(name, clock.nowMs())) this.close(1008, 'too many invalid frames');
   }
 
-  /** `characters`: of its text, which tells its size well enough. */
+  /** `characters`: the length of its text, close enough to its size. */
   #onValid(frame: SidecarFrame, characters: number): void {
     const from = this.#from;
     if (from === null) return;
@@ -369,8 +369,8 @@ export class HubSession {
         return this.#refuseRepeated(frame.type, 'this connection is identified already');
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.wallMs() });
-        if (frame.draining_reason !== undefined) this.#talk.onDrainingReason(frame.draining_reason, from);
-        if (frame.checks !== undefined && this.#version === 2) this.#talk.onChecks(frame.checks, from);
+        if (frame.draining_reason !== undefined) this.#agentFrames.onDrainingReason(frame.draining_reason, from);
+        if (frame.checks !== undefined && this.#version === 2) this.#agentFrames.onChecks(frame.checks, from);
         if (this.#version === 1) this.#reports.onPing(from);
         return;
       case 'task_accepted':
@@ -394,7 +394,7 @@ export class HubSession {
       case 'task_output':
         return;
       default:
-        return this.#talk.on(frame, from, characters);
+        return this.#agentFrames.on(frame, from, characters);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** All connections of a hub: which session speaks for which agent, what is delivered where, and who is still alive. */
+/** All connections of a hub: the session of each agent, delivery of frames, and heartbeats. */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
@@ -13,8 +13,8 @@ import { FrameTurns } from './limits/frame-turns.ts';
 import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
-import { Strangers } from './unidentified.ts';
-import { WastefulBehind } from './limits/wasteful.ts';
+import { UnidentifiedConnections } from './unidentified.ts';
+import { LowPriorityInbox } from './limits/low-priority-inbox.ts';
 
 export type HubSessionsDeps = Omit<
   SessionDeps,
@@ -25,7 +25,7 @@ export type HubSessionsDeps = Omit<
 
 /** The close code of a connection that a newer one of the same agent replaced. */
 const REPLACED = 4001;
-/** Close codes of the transport that say what a peer did wrong. */
+/** Close codes of the transport that show a fault of the peer. */
 const FAULTS: Readonly<Record<number, string>> = {
   1002: 'it broke the WebSocket protocol',
   1003: 'a binary frame',
@@ -34,34 +34,34 @@ const FAULTS: Readonly<Record<number, string>> = {
   1013: 'it takes our frames too slowly',
 };
 
-/** What may wait of one connection beside one frame, bytes. */
+/** What may wait of one connection in addition to one frame, bytes. */
 const WAITING_BYTES = 1_048_576;
-/** A frame of so much text takes the hub longer than others should wait for it. */
+/** A frame this long takes the hub longer than other frames should wait. */
 const LARGE_CHARACTERS = 65_536;
 
 export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
   readonly #sessions = new Map<number, HubSession>();
   readonly #byAgent = new Map<AgentId, HubSession>();
-  /** Those of version 1, which are told of each that comes and goes: few, and often none. */
+  /** Version 1 agents, which are notified when others join and leave: few, often none. */
   readonly #version1 = new Map<AgentId, HubSession>();
   readonly #closedSockets = refusalCounts();
-  readonly #strangers: Strangers;
+  readonly #unidentified: UnidentifiedConnections;
   readonly #turns: FrameTurns<HubSession>;
-  #lifeTimer: Timer | null = null;
+  #heartbeatTimer: Timer | null = null;
 
   constructor(deps: HubSessionsDeps) {
-    this.#strangers = new Strangers(deps.context.limits.unidentifiedSockets);
+    this.#unidentified = new UnidentifiedConnections(deps.context.limits.unidentifiedSockets);
     const { clock, log, context } = deps;
     const rates = new FrameRates(context.limits, clock);
-    const inbox = new WastefulBehind(deps.inbox, rates);
+    const inbox = new LowPriorityInbox(deps.inbox, rates);
     this.#turns = new FrameTurns({
       clock,
       log,
       bytesMax: context.limits.frameBytes + WAITING_BYTES,
-      isAwaited: () => inbox.isAwaited(),
-      isHeld: ({ state }) => state === 'identified' && inbox.isFull,
-      isWasteful: ({ state, canWait }) => state === 'identified' && canWait,
+      hasWaiters: () => inbox.hasWaiters(),
+      isBlocked: ({ state }) => state === 'identified' && inbox.isFull,
+      isWasteful: ({ state, isLowPriority }) => state === 'identified' && isLowPriority,
     });
     this.#deps = {
       ...deps,
@@ -81,50 +81,51 @@ export class HubSessions implements TransportEvents {
     };
   }
 
-  /** Begins to look for peers that are silent. */
+  /** Starts the heartbeat checks. */
   start(): void {
     const { clock, context } = this.#deps;
     const everyMs = Math.min(context.timing.heartbeatMs, context.timing.pongWaitMs) / 2;
-    const look = (): void => {
-      for (const session of this.#sessions.values()) session.checkLife();
+    const check = (): void => {
+      for (const session of this.#sessions.values()) session.checkHeartbeat();
       wait();
     };
     const wait = (): void => {
-      // One more turn of the event loop: what was received while it stood still is heard before anybody counts as silent.
-      this.#lifeTimer = clock.after(everyMs, () => (this.#lifeTimer = clock.after(0, look)));
+      // One more turn of the event loop: frames that arrived while it was blocked count before anyone is found silent.
+      this.#heartbeatTimer = clock.after(everyMs, () => (this.#heartbeatTimer = clock.after(0, check)));
     };
     wait();
   }
 
   stop(): void {
-    this.#lifeTimer?.cancel();
-    this.#lifeTimer = null;
+    this.#heartbeatTimer?.cancel();
+    this.#heartbeatTimer = null;
     this.#turns.stop();
   }
 
   onOpen(connection: HubConnection): void {
     const { throttle, clock, addressOf } = this.#deps;
     const group = addressOf(connection);
-    if (throttle.heldOffMs(`address ${group}`, clock.nowMs()) > 0) return this.#turnAway(connection, 1008, 'held off after invalid frames');
-    const { hasRoom, displaced } = this.#strangers.makeRoom(group);
-    if (!hasRoom) return this.#turnAway(connection, 1013, 'too many unidentified connections');
+    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0)
+      return this.#refuse(connection, 1008, 'held off after invalid frames');
+    const { hasRoom, displaced } = this.#unidentified.makeRoom(group);
+    if (!hasRoom) return this.#refuse(connection, 1013, 'too many unidentified connections');
     displaced?.close(1013, 'unidentified, and its address has the most connections');
     const session = new HubSession(connection, this.#deps);
     this.#sessions.set(connection.id, session);
-    this.#strangers.add(group, session);
+    this.#unidentified.add(group, session);
   }
 
   onFrame(connection: HubConnection, text: string): void {
     const session = this.#sessions.get(connection.id);
     if (session === undefined) return;
-    if (session.canWait || text.length > LARGE_CHARACTERS || this.#turns.has(session)) this.#turns.offer(session, text);
+    if (session.isLowPriority || text.length > LARGE_CHARACTERS || this.#turns.has(session)) this.#turns.offer(session, text);
     else session.onFrame(text);
   }
 
   onPong(connection: HubConnection): void {
     const session = this.#sessions.get(connection.id);
     session?.onPong();
-    // Pongs are sent by the transport: a stranger that pings and reads nothing would pile them up.
+    // The transport answers pings: a peer that pings and never reads would pile up pongs.
     if (
       session !== undefined &&
       session.state !== 'identified' &&
@@ -140,35 +141,35 @@ export class HubSessions implements TransportEvents {
 
   #forget(session: HubSession, code: number): void {
     const { connection } = session;
-    this.#sayWhyClosed(session, code);
+    this.#logClose(session, code);
     this.#sessions.delete(connection.id);
-    if (session.state !== 'identified') this.#strangers.remove(this.#deps.addressOf(connection), connection.id);
+    if (session.state !== 'identified') this.#unidentified.remove(this.#deps.addressOf(connection), connection.id);
     if (session.tokenId !== null) this.#deps.tokenUse.note(session.tokenId);
     const agentId = session.agentId;
-    session.gone(code);
+    session.closed(code);
     if (agentId === null || this.#byAgent.get(agentId) !== session) return;
     this.#byAgent.delete(agentId);
     this.#version1.delete(agentId);
     this.#broadcast(agentId, { type: 'agent_left', agent_id: agentId }, false);
   }
 
-  /** Whether this hub holds that session's socket. */
+  /** Whether that session is connected to this hub. */
   isHere(agentId: AgentId, session: number): boolean {
     const here = this.#byAgent.get(agentId);
     return here?.state === 'identified' && here.session === session;
   }
 
-  /** What was refused since the start: frames by the word of their answer, sockets by why they were closed. */
+  /** Refusals since the start: frames by error code, sockets by close reason. */
   refusals(): { readonly frames: Readonly<Record<string, number>>; readonly sockets: Readonly<Record<string, number>> } {
     return { frames: this.#deps.refusedFrames.all(), sockets: this.#closedSockets.all() };
   }
 
-  /** When the agent was last heard on this hub, milliseconds since 1970; null when it is not connected here. */
+  /** When this hub last received anything from the agent, milliseconds since 1970; null if it is not connected here. */
   lastHeardAtMs(agentId: AgentId): number | null {
     return this.#byAgent.get(agentId)?.lastHeardAtMs ?? null;
   }
 
-  /** Sends what a commit sends out, in order. */
+  /** Sends the frames of a commit, in order. */
   deliver(outgoing: readonly Outgoing[]): void {
     for (const one of outgoing) {
       if (one.kind === 'mail') {
@@ -179,7 +180,7 @@ export class HubSessions implements TransportEvents {
       const session = this.#byAgent.get(one.agentId);
       if (session === undefined) continue;
       if (one.kind === 'close_older') {
-        // The newer session took its place with its answer, before this; unless its socket was gone by then.
+        // The newer session has registered with its answer, before this, unless its socket had closed by then.
         if (session.session < one.session) this.#closeReplaced(session);
       } else if (one.kind === 'close') {
         session.close(1013, 'try again later');
@@ -194,17 +195,17 @@ export class HubSessions implements TransportEvents {
     }
   }
 
-  /** The agents that this hub holds a socket for. */
+  /** The agents that are connected to this hub. */
   agentIds(): readonly AgentId[] {
     return [...this.#byAgent.keys()];
   }
 
-  /** The tokens of identified sessions, and when each session was last heard. */
+  /** The tokens of identified sessions, and when each session last received anything. */
   *tokensInUse(): Generator<TokenUsed> {
     for (const { tokenId, lastHeardAtMs } of this.#byAgent.values()) if (tokenId !== null) yield { id: tokenId, atMs: lastHeardAtMs };
   }
 
-  /** Closes every connection, also those that have not identified yet. */
+  /** Closes every connection, also unidentified ones. */
   closeAll(code: number, reason: string): void {
     for (const session of this.#sessions.values()) session.close(code, reason);
   }
@@ -218,17 +219,17 @@ export class HubSessions implements TransportEvents {
       if (session.tokenId !== null && revoked.has(session.tokenId)) session.close(1008, 'the token was revoked');
   }
 
-  /** Closes the sessions of revoked tokens, and those whose token is being looked up: what that finds may be of before. */
+  /** Closes the sessions of revoked tokens, and those whose token is being looked up: the lookup may predate the revocation. */
   dropTokens(tokenIds: readonly string[]): void {
     for (const session of this.#sessions.values()) {
-      if (session.isLookedUp) session.close(1013, 'try again later');
+      if (session.isLookingUpToken) session.close(1013, 'try again later');
       else if (session.tokenId !== null && tokenIds.includes(session.tokenId)) session.close(1008, 'the token was revoked');
     }
   }
 
   #registered(connection: HubConnection): void {
     const session = this.#sessions.get(connection.id);
-    this.#strangers.remove(this.#deps.addressOf(connection), connection.id);
+    this.#unidentified.remove(this.#deps.addressOf(connection), connection.id);
     const agentId = session?.agentId ?? null;
     if (session === undefined || agentId === null) return;
     const older = this.#byAgent.get(agentId);
@@ -241,10 +242,10 @@ export class HubSessions implements TransportEvents {
     if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent }, false);
   }
 
-  /** A connection that is closed before it may say anything. */
-  #turnAway(connection: HubConnection, code: number, because: string): void {
+  /** Closes a connection before it may send anything. */
+  #refuse(connection: HubConnection, code: number, because: string): void {
     this.#closedSockets.add(because);
-    this.#deps.noteRefusal(`turned away ${because}`, 'a connection was turned away', {
+    this.#deps.noteRefusal(`refused ${because}`, 'a connection was refused', {
       code,
       because,
       address: this.#deps.addressOf(connection),
@@ -256,12 +257,12 @@ export class HubSessions implements TransportEvents {
     session.close(REPLACED, 'replaced by a newer connection');
   }
 
-  #sayWhyClosed(session: HubSession, code: number): void {
-    const because = session.becauseOf(code) ?? FAULTS[code];
+  #logClose(session: HubSession, code: number): void {
+    const because = session.closeReason(code) ?? FAULTS[code];
     if (because === undefined || code === REPLACED) return;
     this.#closedSockets.add(because);
     const address = this.#deps.addressOf(session.connection);
-    this.#deps.noteRefusal(`closed ${session.agentId === null ? 'stranger' : 'agent'} ${code} ${because}`, 'a connection was closed', {
+    this.#deps.noteRefusal(`closed ${session.agentId === null ? 'unidentified' : 'agent'} ${code} ${because}`, 'a connection was closed', {
       code,
       because,
       agent_id: session.agentId,

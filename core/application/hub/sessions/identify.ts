@@ -1,35 +1,35 @@
-/** Who is it: from an identify frame and its token to the command that makes a session. */
+/** Authenticates an identify frame by its token, and makes the command that starts the session. */
 import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts';
 import { isExpired, type TokenRecord } from '../../../ports/agent-store.ts';
 import type { FieldError } from '../../../protocol/field-errors.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../batch/commands.ts';
-import { checksIn } from './checks-in.ts';
+import { checksFromFrame } from './checks-from-frame.ts';
 import type { ProtocolVersion } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** What of its token a session remembers. */
+/** What a session remembers of its token. */
 export type SessionToken = Pick<TokenRecord, 'id' | 'expiresAtMs'>;
 
-/** What may be done about an identity that is in use. */
+/** What to do about an agent id that is in use. */
 export const IN_USE =
-  'another process speaks for this agent: stop one of them. If both use the same data directory or a copy of it, give this one ' +
+  'another process uses this agent id: stop one of them. If both use the same data directory or a copy of it, give this one ' +
   'an agent id, a token and a data directory of its own';
 
 export type Identification =
   | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly token: SessionToken }
-  /** `counts`: it counts as a failure of the address. */
+  /** `counts`: whether it counts as a failure of the address. */
   | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch'; readonly counts: true }
   | { readonly kind: 'refused'; readonly error: 'rate_limited'; readonly counts: false; readonly retryAfterMs: number };
 
-/** What is wrong with how it says which token it has: it says it once, plainly or proved. */
+/** Checks that the frame has exactly one of `token` and `proof`. */
 export function tokenErrors({ token, proof }: V2FrameOf<'identify'>): readonly FieldError[] {
   if (token === undefined && proof === undefined) return [{ field: 'token', error: 'required', detail: 'is required' }];
   if (token === undefined || proof === undefined) return [];
   return [{ field: 'proof', error: 'repeated', detail: 'must be left out where there is a token' }];
 }
 
-/** `secret`: its token, plain or from its proof; null where the proof was not that of a token that its hello named. */
+/** `secret`: its token, plain or from its proof; null if the proof does not fit the token of its hello. */
 export async function identifyCommand(
   frame: V2FrameOf<'identify'>,
   secret: string | null,
@@ -41,10 +41,13 @@ export async function identifyCommand(
     return { kind: 'refused', error: 'invalid_token', counts: true };
   if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)
     return { kind: 'refused', error: 'token_agent_mismatch', counts: true };
-  const heldOffMs = Math.max(deps.throttle.heldOffMs(`agent ${token.agentId}`, deps.clock.nowMs()), deps.rates.heldOffMs(token.agentId));
-  if (heldOffMs > 0) return { kind: 'refused', error: 'rate_limited', counts: false, retryAfterMs: heldOffMs };
+  const retryAfterMs = Math.max(
+    deps.throttle.retryAfterMs(`agent ${token.agentId}`, deps.clock.nowMs()),
+    deps.rates.retryAfterMs(token.agentId),
+  );
+  if (retryAfterMs > 0) return { kind: 'refused', error: 'rate_limited', counts: false, retryAfterMs };
   const fixed = token.capabilities;
-  const said = frame.capabilities ?? [];
+  const claimed = frame.capabilities ?? [];
   return {
     kind: 'made',
     token: { id: token.id, expiresAtMs: token.expiresAtMs },
@@ -55,7 +58,7 @@ export async function identifyCommand(
       protocolVersion: version,
       instanceId: version === 2 ? (frame.instance_id ?? null) : null,
       processId: version === 2 ? (frame.process_id ?? null) : null,
-      capabilities: fixed === null ? said : said.filter((capability) => fixed.includes(capability)),
+      capabilities: fixed === null ? claimed : claimed.filter((capability) => fixed.includes(capability)),
       slots:
         version === 1
           ? 1
@@ -70,28 +73,28 @@ export async function identifyCommand(
               status: held.status,
               storeId: held.store_id ?? null,
             })),
-      checks: version === 1 || frame.checks === undefined ? null : checksIn(frame.checks),
+      checks: version === 1 || frame.checks === undefined ? null : checksFromFrame(frame.checks),
       hubId: deps.context.hubId,
     },
   };
 }
 
 /**
- * Says that a sidecar holds work which another store gave it: this one was put back to an earlier time, or took the place of
- * another. What the sidecar holds is judged by its generations as ever; people must know that newer work may be missing here.
+ * Warns that a sidecar holds tasks of another store: this one was restored from a backup, or replaced another. Held tasks are
+ * checked by their generations as always, but operators must know that newer work may be missing here.
  */
 export function noteOtherStore({ agentId, held }: IdentifyCommand, { storeId, refusedFrames, log }: SessionDeps): void {
   const others = (held ?? []).filter((one) => one.storeId !== null && one.storeId !== storeId());
   if (others.length === 0) return;
   for (const _ of others) refusedFrames.add('of_another_store');
-  log.warn('a sidecar holds work that another store gave it: this store was restored or replaced, and newer work may be missing', {
+  log.warn('a sidecar holds tasks of another store: this store was restored or replaced, and newer work may be missing', {
     agent_id: agentId,
     store_id: storeId(),
     other_store_ids: [...new Set(others.map((one) => one.storeId))],
-    tasks: others.slice(0, TOLD_MAX).map(({ taskId }) => taskId),
+    tasks: others.slice(0, LOGGED_MAX).map(({ taskId }) => taskId),
     count: others.length,
   });
 }
 
-/** Tasks that one line of the log names. */
-const TOLD_MAX = 20;
+/** Tasks that one log line names. */
+const LOGGED_MAX = 20;

@@ -1,18 +1,18 @@
-/** From a task frame to the report that the queue judges. Pure. */
+/** From a report frame to the body of a report command. Pure. */
 import { wellFormed } from '../../../domain/encoded-text.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { ModelFields, ModelUsage, Usage } from '../../../domain/usage.ts';
-import type { ReportAside, ReportBody, ReportCause } from '../batch/commands.ts';
+import type { ReportExtras, ReportBody, ReportCause } from '../batch/commands.ts';
 import type { ProtocolVersion } from './frames-out.ts';
-import { failureInWords } from './v1-failures.ts';
+import { failureFromText } from './v1-failures.ts';
 
-type TaskFrameType =
+type ReportFrameType =
   'task_accepted' | 'task_rejected' | 'task_released' | 'task_progress' | 'wake_result' | 'task_complete' | 'task_failed';
-/** A task frame of either version: version 1's may lack the generation. */
-export type TaskFrame = Extract<SidecarFrame, { type: TaskFrameType }>;
+/** A report frame of either version; version 1's may lack the generation. */
+export type ReportFrame = Extract<SidecarFrame, { type: ReportFrameType }>;
 
-type V2Frame = V2FrameOf<TaskFrameType>;
+type V2Frame = V2FrameOf<ReportFrameType>;
 
 export interface NamedReport {
   readonly taskId: TaskId;
@@ -20,21 +20,21 @@ export interface NamedReport {
   readonly body: ReportBody;
 }
 
-/** Texts of people and programs are kept to this many characters where they only explain. */
+/** Reasons and error texts are cut to this many characters. */
 const REASON_CHARACTERS_MAX = 16_384;
 
-/** Of version 1 only what that version has is looked at: whatever else stands in its frames was not checked. */
-export function reportFromFrame(frame: TaskFrame, version: ProtocolVersion): NamedReport {
+/** Of a version 1 frame only the fields of that version are read: others were not validated. */
+export function reportFromFrame(frame: ReportFrame, version: ProtocolVersion): NamedReport {
   const body = bodyOf(frame, version);
-  const aside = version === 1 ? null : asideOf(frame as V2Frame);
+  const extras = version === 1 ? null : extrasOf(frame as V2Frame);
   return {
     taskId: frame.task_id as TaskId,
     generation: (frame.generation ?? null) as Generation | null,
-    body: aside === null ? body : { ...body, ...aside },
+    body: extras === null ? body : { ...body, ...extras },
   };
 }
 
-function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
+function bodyOf(frame: ReportFrame, version: ProtocolVersion): ReportBody {
   switch (frame.type) {
     case 'task_accepted':
       return { report: 'accepted' };
@@ -53,7 +53,7 @@ function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
       const { progress, execution_event, percent, message } = frame;
       return {
         report: 'progress',
-        details: known({ percent, message, progress, execution_event }),
+        details: definedFields({ percent, message, progress, execution_event }),
         ...usedIn(frame),
       };
     }
@@ -62,7 +62,7 @@ function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
       return {
         report: 'woken',
         status: frame.status,
-        details: known({ attempt, error: textOf(error) ?? undefined, reason: textOf(reason) ?? undefined }),
+        details: definedFields({ attempt, error: textOf(error) ?? undefined, reason: textOf(reason) ?? undefined }),
       };
     }
     case 'task_complete': {
@@ -72,7 +72,7 @@ function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
         result: JSON.stringify(frame.result ?? null),
         tokensUsed: frame.tokens_used ?? tokensInside(frame.result),
         costUsd: frame.cost_usd ?? null,
-        details: known({ verification_report, verification_history }),
+        details: definedFields({ verification_report, verification_history }),
       };
     }
     case 'task_failed': {
@@ -80,23 +80,23 @@ function bodyOf(frame: TaskFrame, version: ProtocolVersion): ReportBody {
       return {
         report: 'failed',
         error,
-        failure: frame.kind ?? (version === 1 ? failureInWords(error) : 'agent_failed'),
+        failure: frame.kind ?? (version === 1 ? failureFromText(error) : 'agent_failed'),
         retryable: frame.retryable ?? true,
         ...usedIn(frame),
-        details: known({ details: frame.details }),
+        details: definedFields({ details: frame.details }),
       };
     }
   }
 }
 
-/** What both versions have. */
+/** The usage fields of both versions. */
 const usedIn = (frame: { readonly tokens_used?: number | null; readonly cost_usd?: number | null }): Usage => ({
   tokensUsed: frame.tokens_used ?? null,
   costUsd: frame.cost_usd ?? null,
 });
 
-/** What version 2 adds to a report; null where it adds nothing, as it does to most. */
-function asideOf(frame: V2Frame): Partial<ReportAside & ReportCause> | null {
+/** What version 2 adds to a report; null if nothing, as in most. */
+function extrasOf(frame: V2Frame): Partial<ReportExtras & ReportCause> | null {
   if (frame.type === 'task_accepted' || frame.type === 'task_rejected' || frame.type === 'wake_result') return null;
   const models = modelsIn(frame);
   const cause = 'cause' in frame ? frame.cause : undefined;
@@ -110,16 +110,16 @@ function asideOf(frame: V2Frame): Partial<ReportAside & ReportCause> | null {
   };
 }
 
-/** What the confirmation of a stop says that the attempt used. */
+/** The usage that the confirmation of a stop reports. */
 export const usageOfStopped = (frame: V2FrameOf<'task_cancel_ack'>): Usage => ({ ...usedIn(frame), models: modelsIn(frame) });
 
 const modelsIn = ({ models = [] }: { readonly models?: readonly ModelFields[] }): readonly ModelUsage[] =>
-  models.map((said) => ({
-    model: said.model,
-    inputTokens: said.input_tokens ?? null,
-    cachedInputTokens: said.cached_input_tokens ?? null,
-    outputTokens: said.output_tokens ?? null,
-    costUsd: said.cost_usd ?? null,
+  models.map((fields) => ({
+    model: fields.model,
+    inputTokens: fields.input_tokens ?? null,
+    cachedInputTokens: fields.cached_input_tokens ?? null,
+    outputTokens: fields.output_tokens ?? null,
+    costUsd: fields.cost_usd ?? null,
   }));
 
 /** `tokens_used` may also stand inside `result`. */
@@ -129,8 +129,8 @@ function tokensInside(result: unknown): number | null {
   return typeof tokens === 'number' && Number.isSafeInteger(tokens) && tokens >= 0 ? tokens : null;
 }
 
-/** What is there of these; null when nothing is. */
-function known(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | null {
+/** The defined fields; null if there are none. */
+function definedFields(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | null {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   return entries.length === 0 ? null : Object.fromEntries(entries);
 }

@@ -1,6 +1,5 @@
 /**
- * What a session's sidecar says of its tasks: each frame becomes a command, its answer is sent in commit order. One for
- * each session.
+ * The task frames of one session: each becomes a command, and its answer is sent in commit order.
  */
 import { isGeneration, isTaskId, type Generation, type TaskId } from '../../../domain/ids.ts';
 import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
@@ -8,52 +7,52 @@ import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
 import type { ReportAnswer, ReportCommand, Reporter, Settled } from '../batch/commands.ts';
 import { answerFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ProgressGate } from './limits/progress-gate.ts';
-import { reportFromFrame, usageOfStopped, type TaskFrame } from './report-from-frame.ts';
+import { reportFromFrame, usageOfStopped, type ReportFrame } from './report-from-frame.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 type RecoveryFrame = Extract<SidecarFrame, { type: 'task_recovering' | 'state_report' }>;
-export type TaskTalk = TaskFrame | RecoveryFrame | V2FrameOf<'task_cancel_ack'>;
+export type TaskFrame = ReportFrame | RecoveryFrame | V2FrameOf<'task_cancel_ack'>;
 
-/** Where version 1 stood when it crashed, if its agent had been woken. */
+/** Statuses of a crashed version 1 task whose agent had been woken. */
 const WOKEN = ['waking_confirmation', 'working'];
 
-/** Tasks that a version 1 agent is remembered to have spoken of while it settles: it has one, and repeats of a few. */
-const SPOKEN_OF_MAX = 64;
+/** Tasks of which a settling version 1 agent may send frames: it has one, and repeats of a few. */
+const MENTIONED_MAX = 64;
 
 interface Settling {
-  readonly spokenOf: Set<TaskId>;
-  /** Words that wait for their commit. */
+  readonly mentioned: Set<TaskId>;
+  /** Frames that wait for their commit. */
   unanswered: number;
-  /** The session, once its time is over. */
+  /** The session, once `SETTLE_MS` is over. */
   from: Reporter | null;
 }
 
-export interface Speaking {
+export interface FrameSender {
   readonly version: () => ProtocolVersion;
   readonly send: (frame: Frame) => void;
 }
 
 export class ReportHandler {
   readonly #deps: SessionDeps;
-  readonly #speaking: Speaking;
+  readonly #sender: FrameSender;
   readonly #gate: ProgressGate;
   readonly #noteRefusal: NoteRefusal;
-  /** What a version 1 agent says while it settles; null at any other time, and in version 2. */
+  /** The tasks that a version 1 agent reports after identify; null at any other time, and in version 2. */
   #settling: Settling | null = null;
   #renewedMonotonicMs = -Infinity;
 
-  constructor(deps: SessionDeps, speaking: Speaking) {
+  constructor(deps: SessionDeps, sender: FrameSender) {
     this.#deps = deps;
-    this.#speaking = speaking;
+    this.#sender = sender;
     this.#gate = new ProgressGate(deps.clock);
     this.#noteRefusal = refusalLog(deps);
   }
 
-  /** `characters`: of the frame's text. */
-  on(frame: TaskTalk, from: Reporter, characters: number): void {
+  /** `characters`: the length of the frame's text. */
+  on(frame: TaskFrame, from: Reporter, characters: number): void {
     if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
     if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
-    const { taskId, generation, body } = reportFromFrame(frame, this.#speaking.version());
+    const { taskId, generation, body } = reportFromFrame(frame, this.#sender.version());
     const command: ReportCommand = {
       kind: 'report',
       from,
@@ -61,28 +60,28 @@ export class ReportHandler {
       generation,
       body,
       characters,
-      ...(isForeign(frame, from) ? { unfit: 'not_assignee' } : {}),
+      ...(isForeign(frame, from) ? { rejectReason: 'not_assignee' } : {}),
     };
     if (body.report === 'progress') return this.#gate.offer(taskId, () => this.#post(command));
     if (body.report !== 'accepted' && body.report !== 'woken') this.#gate.flush(taskId);
     this.#post(command);
   }
 
-  /** Version 1 renews its leases by pings; each third of a lease is often enough. */
+  /** Version 1 renews its leases by pings; three times in each lease is enough. */
   onPing(from: Reporter): void {
     const { clock, context, inbox } = this.#deps;
     const now = clock.monotonicMs();
-    if (this.#speaking.version() !== 1 || now - this.#renewedMonotonicMs < context.timing.leaseMs / 3) return;
+    if (this.#sender.version() !== 1 || now - this.#renewedMonotonicMs < context.timing.leaseMs / 3) return;
     this.#renewedMonotonicMs = now;
     inbox.post({ kind: 'presence', from, change: { what: 'ping' } }, () => undefined);
   }
 
-  /** A version 1 agent has identified: from now on it is to say what it holds. */
-  beginSettling(): void {
-    this.#settling = { spokenOf: new Set(), unanswered: 0, from: null };
+  /** A version 1 agent has identified: from now on it should report the tasks that it holds. */
+  startSettling(): void {
+    this.#settling = { mentioned: new Set(), unanswered: 0, from: null };
   }
 
-  /** It has had its time. What it said before that, and is not committed yet, is waited for. */
+  /** Its time is over. Frames that it sent before are waited for until they are committed. */
   endSettling(from: Reporter): void {
     if (this.#settling === null) return;
     this.#settling.from = from;
@@ -93,55 +92,55 @@ export class ReportHandler {
     const settling = this.#settling;
     if (settling === null || settling.from === null || settling.unanswered > 0) return;
     this.#settling = null;
-    const change = { what: 'settled', spokenOf: [...settling.spokenOf] } as const;
+    const change = { what: 'settled', mentioned: [...settling.mentioned] } as const;
     this.#deps.inbox.post({ kind: 'presence', from: settling.from, change }, () => undefined);
   }
 
-  /** A word about a task is on its way to the queue; answers what to call with whether it shows that the agent has it. */
-  #speaksOf(taskId: TaskId): (hasIt: boolean) => void {
+  /** A frame about a task is being posted. Returns what to call with whether it shows that the agent has the task. */
+  #mention(taskId: TaskId): (hasIt: boolean) => void {
     const settling = this.#settling;
     if (settling === null) return NOT_SETTLING;
     settling.unanswered += 1;
     return (hasIt) => {
       settling.unanswered -= 1;
-      if (hasIt && settling.spokenOf.size < SPOKEN_OF_MAX) settling.spokenOf.add(taskId);
+      if (hasIt && settling.mentioned.size < MENTIONED_MAX) settling.mentioned.add(taskId);
       if (this.#settling === settling) this.#settleIfAnswered();
     };
   }
 
   /**
-   * A frame that is not valid: version 1 deletes its copy of a result whatever the answer, so what can be read of one is
-   * kept before `answer` is called.
+   * An invalid frame: version 1 deletes its copy of a result whatever the answer, so as much of a result as can be read is
+   * stored before `answer` is called.
    */
   onInvalid(object: Readonly<Record<string, unknown>>, from: Reporter, answer: () => void): void {
     const { type, task_id: taskId, generation, result } = object;
-    if (this.#speaking.version() !== 1 || type !== 'task_complete' || !isTaskId(taskId) || result === undefined) return answer();
+    if (this.#sender.version() !== 1 || type !== 'task_complete' || !isTaskId(taskId) || result === undefined) return answer();
     const body = { report: 'complete', result: JSON.stringify(result), tokensUsed: null, costUsd: null, details: null } as const;
     const named = { taskId, generation: isGeneration(generation) ? generation : null };
-    this.#deps.inbox.post({ kind: 'report', from, ...named, body, unfit: 'validation_failed' }, (outcome) => {
+    this.#deps.inbox.post({ kind: 'report', from, ...named, body, rejectReason: 'validation_failed' }, (outcome) => {
       if (outcome.ok) answer();
-      else this.#sayNotStored(taskId, outcome.error);
+      else this.#logNotStored(taskId, outcome.error);
     });
   }
 
-  /** The session is over: what waits is dropped with it. */
+  /** The session has ended: waiting progress is dropped. */
   stop(): void {
     this.#gate.stop();
     this.#settling = null;
   }
 
   #post(command: ReportCommand): void {
-    const spoken = this.#speaksOf(command.taskId);
+    const mentioned = this.#mention(command.taskId);
     this.#deps.inbox.post(command, (outcome) => {
       this.#onReported(command, outcome);
-      spoken(showsIt(outcome));
+      mentioned(isTaken(outcome));
     });
   }
 
   #onReported(command: ReportCommand, outcome: Settled<ReportCommand>): void {
     const { taskId, generation, body } = command;
-    // A hub that cannot commit answers a report with nothing: the sidecar keeps it and sends it again.
-    if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
+    // A hub that cannot commit does not answer a report: the sidecar keeps it and resends it.
+    if (!outcome.ok) return this.#logNotStored(taskId, outcome.error);
     const answer: ReportAnswer = outcome.answer;
     if (answer.kind === 'replaced') this.#deps.refusedFrames.add('replaced_session');
     if (answer.kind === 'refused') {
@@ -154,7 +153,7 @@ export class ReportHandler {
         reason: answer.code,
       });
     }
-    this.#answer(answerFrame(this.#speaking.version(), { kind: body.report, taskId, generation }, answer));
+    this.#answer(answerFrame(this.#sender.version(), { kind: body.report, taskId, generation }, answer));
   }
 
   #onRecovery(frame: RecoveryFrame, from: Reporter): void {
@@ -162,9 +161,9 @@ export class ReportHandler {
     const generation = (frame.generation ?? null) as Generation | null;
     const isCrash = frame.type === 'task_recovering';
     const answer = (own: Generation | null): void => {
-      if (!isCrash) this.#speaking.send({ type: 'state_report_ack', task_id: taskId, action: own === null ? 'abort' : 'continue' });
-      else if (own === null) this.#speaking.send({ type: 'task_reassign', task_id: taskId });
-      else this.#speaking.send({ type: 'task_continue', task_id: taskId, generation: own });
+      if (!isCrash) this.#sender.send({ type: 'state_report_ack', task_id: taskId, action: own === null ? 'abort' : 'continue' });
+      else if (own === null) this.#sender.send({ type: 'task_reassign', task_id: taskId });
+      else this.#sender.send({ type: 'task_continue', task_id: taskId, generation: own });
     };
     if (isForeign(frame, from)) {
       this.#deps.refusedFrames.add('not_assignee');
@@ -172,10 +171,10 @@ export class ReportHandler {
     }
     const wasWoken = isCrash && WOKEN.includes(frame.last_status ?? '');
     const after = isCrash ? 'crash' : 'reconnect';
-    const spoken = this.#speaksOf(taskId);
+    const mentioned = this.#mention(taskId);
     this.#deps.inbox.post({ kind: 'recover', from, taskId, generation, after, wasWoken }, (outcome) => {
-      spoken(!outcome.ok || outcome.answer.kind === 'continue');
-      if (!outcome.ok) return this.#sayNotStored(taskId, outcome.error);
+      mentioned(!outcome.ok || outcome.answer.kind === 'continue');
+      if (!outcome.ok) return this.#logNotStored(taskId, outcome.error);
       if (outcome.answer.kind === 'replaced') return this.#deps.refusedFrames.add('replaced_session');
       if (outcome.answer.kind !== 'continue') return answer(null);
       answer(outcome.answer.generation);
@@ -195,20 +194,20 @@ export class ReportHandler {
     );
   }
 
-  #sayNotStored(taskId: TaskId, error: unknown): void {
+  #logNotStored(taskId: TaskId, error: unknown): void {
     this.#deps.log.warn('a report could not be stored', { task_id: taskId, error });
   }
 
   #answer(frame: Frame | null): void {
-    if (frame !== null) this.#speaking.send(frame);
+    if (frame !== null) this.#sender.send(frame);
   }
 }
 
 const NOT_SETTLING = (): void => undefined;
 
-/** Whether an agent's word about a task counted; one that could not be stored is not its fault. */
-const showsIt = (outcome: Settled<ReportCommand>): boolean =>
+/** Whether a report was accepted; one that could not be stored counts, since that is not the agent's fault. */
+const isTaken = (outcome: Settled<ReportCommand>): boolean =>
   !outcome.ok || (outcome.answer.kind !== 'refused' && outcome.answer.kind !== 'replaced');
 
-/** The agent of a frame is its session's: one that names another is refused. */
-const isForeign = (frame: TaskTalk, from: Reporter): boolean => frame.agent_id !== undefined && frame.agent_id !== from.agentId;
+/** Whether the frame names an agent other than that of its session: it is refused then. */
+const isForeign = (frame: TaskFrame, from: Reporter): boolean => frame.agent_id !== undefined && frame.agent_id !== from.agentId;

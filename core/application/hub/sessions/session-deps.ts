@@ -1,4 +1,4 @@
-/** What every session of a hub shares. */
+/** The dependencies that all sessions of a hub share. */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { AgentStore } from '../../../ports/agent-store.ts';
 import type { Digest, Ids } from '../../../ports/chance.ts';
@@ -24,25 +24,25 @@ export interface SessionDeps {
   readonly digest: Digest;
   readonly log: Log;
   readonly context: HubContext;
-  /** Names the database; known once it is open. */
+  /** Identifies the database; known once it is open. */
   readonly storeId: () => string;
   readonly roster: Roster;
   readonly throttle: Throttle;
   readonly tokenUse: Pick<TokenUse, 'note'>;
-  /** What each agent has said of late; a new connection of it begins no new count. */
+  /** Allowances per agent, over all of its connections. */
   readonly meter: AgentMeter;
-  /** And how fast it sends, whatever it is. */
+  /** Frame and byte rates per agent. */
   readonly rates: FrameRates;
-  /** Whether frames of this connection wait for their turn. */
+  /** Whether frames of this connection wait for a time slice. */
   readonly hasWaiting: (connection: HubConnection) => boolean;
   readonly agentMessages: boolean;
-  /** Logs what strangers do wrong. */
+  /** Logs refusals, throttled by kind. */
   readonly noteRefusal: NoteRefusal;
-  /** Frames that were refused, whoever sent them, by the word that the answer has. */
+  /** Refused frames by error code. */
   readonly refusedFrames: RefusalCounts;
   /** The peer, seen through trusted proxies. */
   readonly addressOf: (connection: HubConnection) => string;
-  /** The session of this connection speaks for its agent from now on. */
+  /** The session of this connection is now the one of its agent. */
   readonly registered: (connection: HubConnection) => void;
   /** Sends to an agent of this hub; false when it is not here. */
   readonly sendTo: (agentId: AgentId, frame: Frame) => boolean;

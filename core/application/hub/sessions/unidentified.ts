@@ -1,33 +1,32 @@
 /**
- * The connections that have not identified, by the group of addresses that they come from. Their number is bounded. One
- * address may use all of it while nobody else wants any; a connection from another address then takes the place of the
- * oldest silent one of whoever has the most.
+ * Unidentified connections by address group. Their number is bounded. One group may use all of it while no other needs any;
+ * beyond that a connection from another group displaces the oldest silent one of the largest group.
  */
 import type { HubSession } from './hub-session.ts';
 
-export class Strangers {
-  readonly #most: number;
-  /** In each group in the order in which they came. */
+export class UnidentifiedConnections {
+  readonly #max: number;
+  /** Each group in order of arrival. */
   readonly #byGroup = new Map<string, Map<number, HubSession>>();
   #count = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   /**
-   * Whether one more of this group has a place; call `add` then. `displaced` is who loses theirs to it: they no longer
-   * count, and MUST be closed.
+   * Whether there is room for one more of this group; call `add` then. `displaced` has lost its place to it: it no longer
+   * counts, and MUST be closed.
    */
   makeRoom(group: string): { readonly hasRoom: boolean; readonly displaced: HubSession | null } {
-    if (this.#count < this.#most) return { hasRoom: true, displaced: null };
+    if (this.#count < this.#max) return { hasRoom: true, displaced: null };
     const own = this.#byGroup.get(group)?.size ?? 0;
     let [largest, size] = ['', 0];
     for (const [name, { size: its }] of this.#byGroup) if (its > size) [largest, size] = [name, its];
-    // Not for one that would have as many as the other: they would take each other's places without end.
+    // Not if this group would then have as many: the two would displace each other forever.
     if (size <= own + 1) return { hasRoom: false, displaced: null };
     for (const session of this.#byGroup.get(largest)?.values() ?? []) {
-      // Who has said its name waits for the hub and keeps its place.
+      // One that has sent hello or identify waits for the hub and keeps its place.
       if (session.state !== 'new') continue;
       this.remove(largest, session.connection.id);
       return { hasRoom: true, displaced: session };
@@ -42,7 +41,7 @@ export class Strangers {
     this.#count += 1;
   }
 
-  /** It has identified or is gone; twice is fine. */
+  /** It has identified or closed. Idempotent. */
   remove(group: string, id: number): void {
     const members = this.#byGroup.get(group);
     if (members === undefined || !members.delete(id)) return;

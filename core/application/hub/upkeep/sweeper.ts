@@ -1,24 +1,23 @@
 /**
- * Lets time pass: asks the queue to sweep regularly and at the next deadline, and decides from when on silence counts.
- * Nothing is taken back for silence right after a start, after the storage came back, or after the event loop stood still or
- * the store's time was moved forward (quiet-period.ts).
+ * Posts sweeps: regularly and at the next deadline. It also begins a quiet period (quiet-period.ts), in which no task is reclaimed
+ * for a missed deadline: after a start, after a storage outage, and after the event loop stalled or store time jumped forward.
  */
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { CommandInbox } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { quietMsOf } from '../batch/quiet-period.ts';
 
-/** A timer this late, or store time this far ahead of the monotonic clock since the last sweep, is a stall or a jump. Milliseconds. */
+/** A timer this late is a stall; store time this far ahead of the monotonic clock since the last sweep is a jump. Milliseconds. */
 const JUMP_MS = 5_000;
-/** No timer is longer, so that a jump is noticed within it. Milliseconds. */
+/** The longest timer, so that a jump is noticed in time. Milliseconds. */
 export const TIMER_MAX_MS = 3_600_000;
-/** Between two sweeps, at least: what one sweep leaves due must not keep the loop busy. Milliseconds. */
+/** The shortest time between two sweeps: tasks that stay due must not busy the event loop. Milliseconds. */
 const GAP_MS = 20;
-/** After a sweep that could not be committed: what was due still is, and will be until the storage is back. Milliseconds. */
+/** The delay after a sweep that could not be committed. Milliseconds. */
 const RETRY_MS = 1_000;
 
 export interface SweeperDeps {
-  /** Its wall time is the store's. */
+  /** Its wall time is store time. */
   readonly clock: Clock;
   readonly inbox: CommandInbox;
   readonly context: HubContext;
@@ -31,29 +30,29 @@ export interface SweeperDeps {
 export class Sweeper {
   readonly #deps: SweeperDeps;
   #timer: Timer | null = null;
-  /** When the timer is to fire, by the monotonic clock. */
+  /** When the timer fires, by the monotonic clock. */
   #fireAtMonotonicMs = 0;
-  /** Store time less monotonic time: grows when store time is moved forward. */
+  /** Store time minus monotonic time: grows when store time jumps forward. */
   #offsetMs = 0;
   #running = false;
-  /** The earliest due time heard of while a sweep was running. */
-  #heardDueAtMs: number | null = null;
+  /** The earliest due time reported while a sweep was running. */
+  #pendingDueAtMs: number | null = null;
   #stopped = true;
-  /** Since when the storage is away, by the store's clock; null while it is there. */
+  /** Since when the storage is away, in store time; null while it works. */
   #storageAwayFromMs: number | null = null;
-  /** When agents are to be looked at too, by the monotonic clock. What is due is looked at whenever it is due. */
-  #agentsAtMonotonicMs = 0;
+  /** When the next full sweep is due, which checks agents too, by the monotonic clock. */
+  #fullSweepAtMonotonicMs = 0;
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
   }
 
-  /** Silence counts from the end of the quiet time on; the first sweep is at once. */
+  /** Begins with a quiet period; the first sweep is immediate. */
   start(): void {
     const { clock } = this.#deps;
     this.#stopped = false;
     this.#offsetMs = clock.nowMs() - clock.monotonicMs();
-    this.#hush('the hub has just started', this.#deps.lastUsedMs?.() ?? clock.nowMs());
+    this.#startQuietPeriod('the hub has just started', this.#deps.lastUsedMs?.() ?? clock.nowMs());
     this.#arm(0);
   }
 
@@ -63,27 +62,27 @@ export class Sweeper {
     this.#timer = null;
   }
 
-  /** Something is due at `dueAtMs`, by the wall clock: the next sweep is not later. */
+  /** Something is due at `dueAtMs`, in store time: the next sweep is no later. */
   expectDue(dueAtMs: number | null): void {
     if (this.#stopped || dueAtMs === null) return;
     if (this.#running) {
-      this.#heardDueAtMs = Math.min(dueAtMs, this.#heardDueAtMs ?? dueAtMs);
+      this.#pendingDueAtMs = Math.min(dueAtMs, this.#pendingDueAtMs ?? dueAtMs);
       return;
     }
     const { clock } = this.#deps;
     const delayMs = Math.max(GAP_MS, dueAtMs - clock.nowMs());
-    // By the clock that does not jump: a sweep that is set is never put off.
+    // By the monotonic clock, which does not jump: a scheduled sweep is never postponed.
     if (clock.monotonicMs() + delayMs < this.#fireAtMonotonicMs) this.#arm(delayMs);
   }
 
   /**
-   * The storage could not commit, or kept a batch waiting for too long: renewals were lost or late with it, so from now on silence does
-   * not count for a while. `lastedMs`: how long that took so far. `isOver`: it goes on now.
+   * The storage could not commit, or delayed a batch for too long. Lease renewals were lost or delayed with it, so a quiet period
+   * begins. `lastedMs`: how long that took so far. `isOver`: it works again.
    */
   storageFailed(lastedMs = 0, isOver = false): void {
     if (this.#stopped) return;
     const fromMs = this.#deps.clock.nowMs() - Math.ceil(lastedMs);
-    if (this.#storageAwayFromMs === null) this.#hush('the storage could not commit, or a batch had to wait too long', fromMs);
+    if (this.#storageAwayFromMs === null) this.#startQuietPeriod('the storage could not commit, or delayed a batch for too long', fromMs);
     if (!isOver) this.#storageAwayFromMs ??= fromMs;
   }
 
@@ -96,22 +95,22 @@ export class Sweeper {
   }
 
   /**
-   * A batch is about to be judged at `nowMs`, by the store's clock. Where that has just been moved forward, the end of a quiet time is
-   * past by it, and so are deadlines: the quiet time begins before the batch, not with the next timer.
+   * A batch is about to run at `nowMs`, in store time. If that has just jumped forward, past deadlines and the end of a quiet period, a
+   * new quiet period must begin before the batch, not with the next timer.
    */
-  judging(nowMs: number): void {
-    if (!this.#stopped) this.#lookAtClocks(nowMs, 0);
+  beforeBatch(nowMs: number): void {
+    if (!this.#stopped) this.#checkClocks(nowMs, 0);
   }
 
-  #lookAtClocks(nowMs: number, lateMs: number): void {
+  #checkClocks(nowMs: number, lateMs: number): void {
     const offsetMs = nowMs - this.#deps.clock.monotonicMs();
     const jumpMs = offsetMs - this.#offsetMs;
-    const goneMs = Math.max(jumpMs, lateMs);
-    if (goneMs <= JUMP_MS) return;
+    const lostMs = Math.max(jumpMs, lateMs);
+    if (lostMs <= JUMP_MS) return;
     this.#offsetMs = offsetMs;
-    this.#hush(
+    this.#startQuietPeriod(
       `store time moved forward by ${Math.round(jumpMs)} ms, the timer was ${Math.round(lateMs)} ms late`,
-      nowMs - Math.ceil(goneMs),
+      nowMs - Math.ceil(lostMs),
       nowMs,
     );
   }
@@ -119,62 +118,62 @@ export class Sweeper {
   #fired(): void {
     const { clock } = this.#deps;
     const nowMs = clock.nowMs();
-    this.#lookAtClocks(nowMs, clock.monotonicMs() - this.#fireAtMonotonicMs);
+    this.#checkClocks(nowMs, clock.monotonicMs() - this.#fireAtMonotonicMs);
     this.#offsetMs = nowMs - clock.monotonicMs();
-    // This sweep may be the first that succeeds again, so the quiet time begins before it.
-    if (this.#storageAwayFromMs !== null) this.#hush('the storage was away', this.#storageAwayFromMs);
+    // This sweep may be the first to succeed again, so the quiet period begins before it.
+    if (this.#storageAwayFromMs !== null) this.#startQuietPeriod('the storage was away', this.#storageAwayFromMs);
     this.#running = true;
-    // One more turn of the event loop: frames that were received before are taken before the sweep.
+    // One more turn of the event loop: frames that have arrived are posted before the sweep.
     this.#timer = clock.after(0, () => this.#post());
   }
 
   #post(): void {
     const { clock, inbox, context } = this.#deps;
-    const asked = { atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-    const dueOnly = asked.atMonotonicMs < this.#agentsAtMonotonicMs;
-    inbox.post({ kind: 'sweep', asked, dueOnly }, (outcome) => {
-      // Another hub that had the duty may have looked only for what is due.
+    const posted = { atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+    const dueOnly = posted.atMonotonicMs < this.#fullSweepAtMonotonicMs;
+    inbox.post({ kind: 'sweep', posted, dueOnly }, (outcome) => {
+      // Another hub that had the duty may have swept only due tasks.
       if (outcome.ok && outcome.answer.hadDuty && !outcome.answer.more && !dueOnly)
-        this.#agentsAtMonotonicMs = asked.atMonotonicMs + context.timing.sweepMs;
+        this.#fullSweepAtMonotonicMs = posted.atMonotonicMs + context.timing.sweepMs;
       void this.#swept(outcome.ok, outcome.ok && outcome.answer.hadDuty);
     });
   }
 
-  /** What is due when another hub looks at it is that one's; whatever it leaves is looked at a moment later. */
+  /** While another hub has the duty, this one checks again after `RETRY_MS` what that one may have left. */
   async #swept(ok: boolean, hadDuty: boolean): Promise<void> {
     if (ok) this.#storageAwayFromMs = null;
     const storedDueAtMs = await this.#nextDueAtMs();
     this.#running = false;
     if (this.#stopped) return;
     const { clock, context } = this.#deps;
-    const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#heardDueAtMs ?? Infinity);
-    this.#heardDueAtMs = null;
-    // What a failed sweep was for is not known any more: the end of a pause is in no row that is due.
-    const agentsInMs = Math.max(GAP_MS, this.#agentsAtMonotonicMs - clock.monotonicMs());
+    const dueAtMs = Math.min(storedDueAtMs ?? Infinity, this.#pendingDueAtMs ?? Infinity);
+    this.#pendingDueAtMs = null;
+    // The store does not know what a failed sweep was for: the end of a pause is in no due row.
+    const fullSweepInMs = Math.max(GAP_MS, this.#fullSweepAtMonotonicMs - clock.monotonicMs());
     this.#arm(
       Math.min(
         context.timing.sweepMs,
-        hadDuty ? agentsInMs : Infinity,
+        hadDuty ? fullSweepInMs : Infinity,
         ok ? Math.max(hadDuty ? GAP_MS : RETRY_MS, dueAtMs - clock.nowMs()) : RETRY_MS,
       ),
     );
   }
 
-  /** A store that cannot be read is asked again at the next regular sweep. */
+  /** If the store cannot be read, the next regular sweep tries again. */
   async #nextDueAtMs(): Promise<number | null> {
     try {
       return await this.#deps.nextDueAtMs();
     } catch (error) {
-      this.#deps.context.log.warn('the next deadline could not be read; the next regular sweep looks again', { error });
+      this.#deps.context.log.warn('the next deadline could not be read; the next regular sweep tries again', { error });
       return null;
     }
   }
 
-  /** `fromMs`: since when nobody could be heard, by the store's clock. */
-  #hush(why: string, fromMs: number, nowMs: number = this.#deps.clock.nowMs()): void {
+  /** `fromMs`: since when the hub could receive nothing, in store time. */
+  #startQuietPeriod(why: string, fromMs: number, nowMs: number = this.#deps.clock.nowMs()): void {
     const { context } = this.#deps;
     const quietMs = quietMsOf(context.timing);
-    context.silence.disturbed({ fromMs, nowMs, quietMs });
-    context.log.info('nothing is taken back for silence for a while', { because: why, quiet_ms: quietMs });
+    context.quietPeriod.begin({ fromMs, nowMs, quietMs });
+    context.log.info('a quiet period begins: no task is reclaimed for a missed deadline', { because: why, quiet_ms: quietMs });
   }
 }

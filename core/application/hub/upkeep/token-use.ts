@@ -1,8 +1,8 @@
 /**
- * When each token was last used: noted in memory, written now and then.
+ * When each token was last used: recorded in memory, written now and then.
  *
- * A request or an identify only sets a number in a map. Every `TOKEN_USE_WRITE_MS` what was noted since, and the sockets that are
- * open, are written as one list; so is what is left when the hub stops. A hub that is killed loses what it had not written.
+ * A request or an identify only sets a number in a map. Every `TOKEN_USE_WRITE_MS` the recorded times, and those of open sockets, are
+ * written as one list; the rest is written when the hub stops. A hub that is killed loses what it had not written.
  */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { AgentStore, TokenUsed } from '../../../ports/agent-store.ts';
@@ -11,9 +11,9 @@ import type { Log } from '../../../ports/log.ts';
 
 /** How often the last uses are written, milliseconds: each token's at most once in that time. */
 export const TOKEN_USE_WRITE_MS = 300_000;
-/** Tokens noted between two writes; those beyond are noted when they are used after the next write. */
+/** Tokens recorded between two writes; further ones are recorded when they are used after the next write. */
 export const TOKENS_NOTED_MAX = 16_384;
-/** How long a stop waits for the last write: a store that is away keeps no hub from stopping. Milliseconds. */
+/** How long a stop waits for the last write: a store that is away must not keep a hub from stopping. Milliseconds. */
 const LAST_WRITE_WITHIN_MS = 1_000;
 
 export interface TokenUseDeps {
@@ -33,13 +33,13 @@ export class TokenUse {
     this.#deps = deps;
   }
 
-  /** `openSockets`: the tokens that connected agents identified with, and when each was last heard. */
+  /** `openSockets`: the tokens of connected agents, and when each connection last received anything. */
   start(openSockets: () => Iterable<TokenUsed>): void {
     this.#openSockets = openSockets;
     this.#wait();
   }
 
-  /** Writes what is left; a write that fails, or takes too long, is logged. */
+  /** Writes the rest; a write that fails, or takes too long, is logged. */
   async stop(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
@@ -60,7 +60,7 @@ export class TokenUse {
     this.#set({ id: tokenId, atMs: this.#deps.clock.nowMs() });
   }
 
-  /** When it was used, as far as that is not written yet; null when there is nothing to write. */
+  /** When it was last used, if that is not written yet; null otherwise. */
   lastUsedAtMs(tokenId: string): number | null {
     return this.#noted.get(tokenId) ?? null;
   }

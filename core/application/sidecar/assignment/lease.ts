@@ -3,7 +3,7 @@ import { hasStarted, runLeftByHubMs, runLeftMs, type Assignment, type Slot } fro
 import { PROGRESS_EVERY_MS } from '../../../config/times.ts';
 import { CLOCK_DOUBT_MS } from '../state/bounds.ts';
 import { reasonText } from '../report/report-frames.ts';
-import { grown, isNoUsage, usageFields, type Usage } from '../../../domain/usage.ts';
+import { maxUsage, isNoUsage, usageFields, type Usage } from '../../../domain/usage.ts';
 import { frameName, type ProgressFields } from '../state/state.ts';
 import type { Turn } from '../state/step-context.ts';
 import { attemptUsage } from '../run/run-usage.ts';
@@ -101,7 +101,7 @@ export interface Progress {
 /** Tells it, at most once a second; what comes meanwhile waits, the newest of each field wins. */
 export function progress(turn: Turn, slot: Slot, said: Progress): void {
   const live = turn.live(slot);
-  if (said.used !== undefined) turn.patchLive(slot, { used: grown(live.used, said.used) });
+  if (said.used !== undefined) turn.patchLive(slot, { used: maxUsage(live.used, said.used) });
   // What the hub hears is of the whole attempt, whatever this run said.
   const used = said.used === undefined || isNoUsage(said.used) ? {} : usageFields(attemptUsage(turn, slot));
   const fields: ProgressFields = { ...live.progress, ...progressFields(said), ...used };

@@ -10,7 +10,7 @@ import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 import type { Rules } from '../../../../core/domain/task/rules.ts';
 import { PRIORITIES, type Status, type Task, type TaskBody } from '../../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../../core/domain/transitions/assigning.ts';
-import { joined, type Change, type Transition } from '../../../../core/domain/transitions/change.ts';
+import { mergeChanges, type Change, type Transition } from '../../../../core/domain/transitions/change.ts';
 import { decideAccept, decideComplete, decideFail } from '../../../../core/domain/transitions/reporting.ts';
 import { decideSubmit } from '../../../../core/domain/transitions/submitting.ts';
 import { decideCancel } from '../../../../core/domain/transitions/taking-back.ts';
@@ -111,7 +111,7 @@ function past(
   const then = (before: Change, decide: (task: Task) => Transition): Change => {
     const next = decide(before.task);
     if (next.kind === 'refused') throw new Error(`task ${before.task.id} cannot be made ${fate}: ${next.code}`);
-    return joined(before, next);
+    return mergeChanges(before, next);
   };
   // Who is gone held it until a moment ago, so that its lease has not run out.
   const givenMs = fate === 'assigned' ? nowMs : submitMs + 1;

@@ -10,7 +10,7 @@ import {
   REFUSED_KEPT_MAX,
   REFUSING_AGENTS_MAX,
 } from '../../../../core/domain/task/kept-results.ts';
-import { decideLate, decideRefused } from '../../../../core/domain/transitions/keeping.ts';
+import { decideLate, decideRefused } from '../../../../core/domain/transitions/keeping-results.ts';
 import { anAgentId, aGeneration, aTask } from '../../../product/contracts/fixtures.ts';
 import { hubRig, type HubRig, type Peer } from '../hub-rig.ts';
 
@@ -139,7 +139,7 @@ t.test('what is kept of one task is bounded in number and bytes, whoever sends i
   for (let n = 100; n < 160; n += 1) {
     const said = { result: text, details: null, generation: aGeneration(n), tokensUsed: null, costUsd: null };
     const made = decideLate(task, { agentId: anAgentId(), session: 1 }, said, 1, sha256);
-    dropped.push(...(made.keeping?.dropped ?? []));
+    dropped.push(...(made.keptResults?.dropped ?? []));
     task = made.task;
   }
   t.ok(bytes() <= KEPT_BYTES_MAX && task.kept.results.length <= KEPT_RESULTS_MAX);
@@ -154,6 +154,6 @@ t.test('a refused result that is only counted keeps no ended task from being rem
   for (let n = 0; n < REFUSED_EVENTS_MAX; n += 1) task = decideRefused(task, { agentId: anAgentId(), session: 1 }, said, 100, sha256).task;
   t.equal(task.updatedAtMs, 100);
   const counted = decideRefused(task, { agentId: anAgentId(), session: 1 }, said, 200, sha256);
-  t.match(counted, { events: [], keeping: null, task: { updatedAtMs: 100, eventSeq: task.eventSeq } });
+  t.match(counted, { events: [], keptResults: null, task: { updatedAtMs: 100, eventSeq: task.eventSeq } });
   t.end();
 });

@@ -2,12 +2,12 @@
 import t from 'tap';
 import { memoryLog } from '../../../product/twins/log-memory/memory-log.ts';
 import type { Command } from '../../../../core/application/hub/batch/commands.ts';
-import { RankedInbox } from '../../../../core/application/hub/queue/inbox.ts';
-import { Rest } from '../../../../core/application/hub/queue/pacing.ts';
-import { BEHIND_REST } from '../../../../core/application/hub/queue/task-queue.ts';
+import { PriorityInbox } from '../../../../core/application/hub/queue/inbox.ts';
+import { Pacer } from '../../../../core/application/hub/queue/pacing.ts';
+import { LOW_PRIORITY_PACING } from '../../../../core/application/hub/queue/task-queue.ts';
 import { FrameRates } from '../../../../core/application/hub/sessions/limits/frame-rates.ts';
 import { FrameTurns, type FrameSource } from '../../../../core/application/hub/sessions/limits/frame-turns.ts';
-import { WastefulBehind } from '../../../../core/application/hub/sessions/limits/wasteful.ts';
+import { LowPriorityInbox } from '../../../../core/application/hub/sessions/limits/low-priority-inbox.ts';
 import { HUB_LIMITS } from '../../../../core/config/limits.ts';
 import type { HubConnection } from '../../../../core/ports/hub-transport.ts';
 import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
@@ -43,15 +43,15 @@ function turnsRig({
       if (text === 'throw') throw new Error('planned');
       taken.push(`${name}${text}`);
     },
-    heard: () => undefined,
+    noteReceived: () => undefined,
     close: (code) => words.push(`${name} closed ${code}`),
   });
   const turns = new FrameTurns<ReturnType<typeof source>>({
     clock: timed,
     log: memoryLog(),
     bytesMax: 100_000,
-    isAwaited: awaited,
-    isHeld: ({ name }) => held(name),
+    hasWaiters: awaited,
+    isBlocked: ({ name }) => held(name),
     isWasteful: ({ name }) => wasteful(name),
   });
   return { clock, turns, taken, words, source };
@@ -78,8 +78,8 @@ t.test('R20: frames that can wait have some milliseconds of a turn of the loop, 
 });
 
 t.test('R20: while somebody waits for a commit turns have an eighth of the time', (t) => {
-  let isAwaited = true;
-  const { clock, turns, taken, source } = turnsRig({ awaited: () => isAwaited });
+  let hasWaiters = true;
+  const { clock, turns, taken, source } = turnsRig({ awaited: () => hasWaiters });
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');
   turns.offer(b, '0');
@@ -89,7 +89,7 @@ t.test('R20: while somebody waits for a commit turns have an eighth of the time'
   clock.advance(2);
   t.strictSame(taken, ['a0', 'b0'], 'and always some');
   turns.offer(a, '1');
-  isAwaited = false;
+  hasWaiters = false;
   clock.advance(1);
   t.strictSame(taken, ['a0', 'b0', 'a1']);
   t.end();
@@ -198,7 +198,7 @@ t.test('R20: what is behind goes when nothing else waits, and some of it with on
 });
 
 t.test('R16: a sweep goes after what was said before it, and waits for few batches of others', (t) => {
-  const inbox = new RankedInbox({ commandsMax: 100, workMax: 100 });
+  const inbox = new PriorityInbox({ commandsMax: 100, workMax: 100 });
   const from = { agentId: 'liar' as AgentId, session: 1 };
   const report = { kind: 'report', from, taskId: aTaskId(1), generation: null, body: { report: 'accepted' } } as const;
   const sweep = { kind: 'sweep' } as const;
@@ -219,7 +219,7 @@ t.test('R16: a sweep goes after what was said before it, and waits for few batch
 });
 
 t.test('R16: a sweep waits for no more than 24 batches, however much the agents that flood the hub have said', (t) => {
-  const inbox = new RankedInbox({ commandsMax: 100, workMax: 100 });
+  const inbox = new PriorityInbox({ commandsMax: 100, workMax: 100 });
   const from = { agentId: 'liar' as AgentId, session: 1 };
   const report = { kind: 'report', from, taskId: aTaskId(1), generation: null, body: { report: 'accepted' } } as const;
   const entry = (command: Command) => ({ command, bytes: 1, work: 1 });
@@ -238,19 +238,19 @@ t.test('R20: of what wasteful agents ask for some waits for its commit, in numbe
   const clock = virtualClock();
   const rates = new FrameRates(HUB_LIMITS, clock);
   const settle: (() => void)[] = [];
-  const inbox = new WastefulBehind(
+  const inbox = new LowPriorityInbox(
     {
       do: () => Promise.reject(new Error('nobody asks')),
-      post: (_command, settled, behind) => {
-        t.ok(behind);
+      post: (_command, settled, isLowPriority) => {
+        t.ok(isLowPriority);
         settle.push(() => settled({ ok: true, answer: { kind: 'noted' } as never }));
       },
       expect: () => () => undefined,
-      isAwaited: () => false,
+      hasWaiters: () => false,
     },
     rates,
   );
-  for (let n = 0; n < 40; n += 1) rates.of('liar' as AgentId).wasted();
+  for (let n = 0; n < 40; n += 1) rates.of('liar' as AgentId).countWasted();
   const post = (characters: number): void => {
     const from = { agentId: 'liar' as AgentId, session: 1 };
     const body = { report: 'accepted' } as const;
@@ -271,16 +271,16 @@ t.test('R20: of what wasteful agents ask for some waits for its commit, in numbe
 t.test('R20: a command that is about to come is waited for, and not for long', async (t) => {
   const rig = await hubRig();
   const [first, second] = [rig.queue.expect(), rig.queue.expect()];
-  t.ok(rig.queue.isAwaited());
+  t.ok(rig.queue.hasWaiters());
   first();
   first();
-  t.ok(rig.queue.isAwaited(), 'each counts once');
+  t.ok(rig.queue.hasWaiters(), 'each counts once');
   await rig.pass(19);
-  t.ok(rig.queue.isAwaited());
+  t.ok(rig.queue.hasWaiters());
   await rig.pass(1);
-  t.notOk(rig.queue.isAwaited(), 'a sender may be slow');
+  t.notOk(rig.queue.hasWaiters(), 'a sender may be slow');
   second();
-  t.notOk(rig.queue.isAwaited());
+  t.notOk(rig.queue.hasWaiters());
   await rig.stop();
 });
 
@@ -289,9 +289,9 @@ t.test('R20: an agent whose reports are refused is answered all the same, and is
   const behind: boolean[] = [];
   const post = rig.queue.post.bind(rig.queue);
   Object.assign(rig.queue, {
-    post: (...[command, settled, isBehind]: Parameters<typeof post>) => {
-      if (command.kind === 'report') behind.push(isBehind === true);
-      post(command, settled, isBehind);
+    post: (...[command, settled, isLowPriority]: Parameters<typeof post>) => {
+      if (command.kind === 'report') behind.push(isLowPriority === true);
+      post(command, settled, isLowPriority);
     },
   });
   const liar = await rig.peer('liar');
@@ -309,25 +309,25 @@ t.test('R20: an agent whose reports are refused is answered all the same, and is
 
 t.test('R20: batches of what is behind rest three times as long as the last one took, and not while others wait', async (t) => {
   const clock = virtualClock();
-  const rest = new Rest(clock, BEHIND_REST);
+  const pacer = new Pacer(clock, LOW_PRIORITY_PACING);
   let ended = 0;
-  const wait = (): Promise<void> => rest.wait().then(() => void (ended += 1));
+  const wait = (): Promise<void> => pacer.wait().then(() => void (ended += 1));
   await wait();
   t.equal(ended, 1, 'after none');
-  rest.lastMs = 8;
+  pacer.lastMs = 8;
   const waiting = wait();
   clock.advance(23);
   await Promise.resolve();
   t.equal(ended, 1);
   clock.advance(1);
   await waiting;
-  rest.lastMs = 10_000;
+  pacer.lastMs = 10_000;
   const bounded = wait();
   clock.advance(50);
   await bounded;
   const interrupted = wait();
-  rest.end();
+  pacer.skip();
   await interrupted;
   t.equal(ended, 4);
-  rest.end();
+  pacer.skip();
 });

@@ -103,7 +103,7 @@ export class RandomWorld {
   async finish(): Promise<readonly string[]> {
     await this.#release();
     this.#failing = null;
-    for (const { id } of AGENTS) await this.#ask({ kind: 'agent_standing', agentId: id as string as AgentId, change: 'resume' });
+    for (const { id } of AGENTS) await this.#ask({ kind: 'agent_control', agentId: id as string as AgentId, change: 'resume' });
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       for (const sidecar of this.#sidecars) await sidecar.work();
       const problems = this.#look();
@@ -126,7 +126,7 @@ export class RandomWorld {
       case 'operate':
         return this.#operate(act);
       case 'standing':
-        return this.#ask({ kind: 'agent_standing', agentId: sidecarId(act.agent), change: act.change });
+        return this.#ask({ kind: 'agent_control', agentId: sidecarId(act.agent), change: act.change });
       case 'pass':
         return this.#hub().pass(act.ms);
       case 'jump':
@@ -269,7 +269,7 @@ export class RandomWorld {
     this.#linesSeen += lines.length;
     const isPlanted = (error: unknown): boolean => PLANTED.some((code) => AgentcomError.is(error, code));
     return lines
-      .filter(({ level, message, fields }) => level === 'error' && !message.includes('fell back in time') && !isPlanted(fields['error']))
+      .filter(({ level, message, fields }) => level === 'error' && !message.includes('was rolled back') && !isPlanted(fields['error']))
       .map(({ message, fields }) => `log: ${message}: ${messageOf(fields['error'])}`);
   }
 

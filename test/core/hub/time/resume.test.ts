@@ -7,11 +7,11 @@ t.test('the resume reaches the sidecar before the task that the same commit give
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'drain' });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
   const id = await rig.submit();
   await rig.pass(0);
   t.match(peer.news(), [{ type: 'drain' }]);
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'resume' });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'resume' });
   await rig.pass(0);
   t.match(peer.news(), [{ type: 'resume' }, { type: 'task_assign', task_id: id }]);
 });
@@ -22,7 +22,7 @@ t.test('what is pushed again to an agent that is drained comes before the drain'
   await peer.identify();
   const id = await rig.submit();
   await peer.cut();
-  await rig.queue.do({ kind: 'agent_standing', agentId: 'a1' as AgentId, change: 'drain' });
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
   const back = await peer.again();
   t.match(await back.identify(), [{ type: 'identified' }, { type: 'task_assign', task_id: id }, { type: 'drain' }]);
 });

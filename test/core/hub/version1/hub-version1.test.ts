@@ -129,7 +129,7 @@ t.test('an agent that refuses is taken as busy until its next task frame, or for
     peer.news();
     await peer.send({ type: 'task_rejected', task_id: id, reason: 'busy' });
     t.same(peer.news(), [{ type: 'task_ack', task_id: id, status: 'rejected' }]);
-    t.match(await agent(rig), { busyUntilMs: rig.clock.nowMs() + waitMs, busyReason: 'it refused a task: busy', pausedUntilMs: null });
+    t.match(await agent(rig), { busyUntilMs: rig.clock.nowMs() + waitMs, busyReason: 'it rejected a task: busy', pausedUntilMs: null });
     await rig.pass(waitMs - 100);
     t.same(peer.news(), []);
     await rig.pass(200);

@@ -1,6 +1,6 @@
 /** What version 1 says of a failure in words alone has a kind: a machine that cannot run anything is told from a task that cannot be done. */
 import t from 'tap';
-import { failureInWords } from '../../../../core/application/hub/sessions/v1-failures.ts';
+import { failureFromText } from '../../../../core/application/hub/sessions/v1-failures.ts';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 import { hubRig, type Peer } from '../hub-rig.ts';
 import { freePeer } from './v1-peer.ts';
@@ -76,7 +76,7 @@ t.test('the words of the field, and nothing that only sounds like them', async (
     [`no_wake_command_configured${'x'.repeat(100_000)}`, 'agent_failed'],
     [`wake_failed_after_${'9'.repeat(100_000)}_attempts`, 'agent_failed'],
   ];
-  for (const [said, kind] of kinds) t.equal(failureInWords(said), kind, said.slice(0, 60));
+  for (const [said, kind] of kinds) t.equal(failureFromText(said), kind, said.slice(0, 60));
 });
 
 t.test('only version 1 is read by its words: version 2 has a field for it', async (t) => {

@@ -1,7 +1,7 @@
 /**
- * How fast each agent may send, over all of its connections: frames, and their length. Whatever a frame is, it costs the hub
- * work that other agents wait for. An agent that goes over is held off until its whole burst is free again, so that what it
- * has sent by then is never more than its rate. It loses nothing by that: a report is kept until it is answered.
+ * Rate limits of each agent over all of its connections: frames per second and bytes per second. Every frame costs the hub work
+ * that other agents wait for. An agent over its limit may not identify until its whole burst is free again, so that it never sends
+ * more than its rate. It loses nothing: sidecars keep a report until it is answered.
  */
 import type { HubLimits } from '../../../../config/limits.ts';
 import type { AgentId } from '../../../../domain/ids.ts';
@@ -11,18 +11,18 @@ import type { Clock } from '../../../../ports/clock.ts';
 type RateLimits = Pick<HubLimits, 'agentFramesPerSecond' | 'agentFrameBurst' | 'agentBytesPerSecond' | 'agentByteBurst'>;
 
 /**
- * Frames that brought no task on: reports that were refused, and whatever is no report. An agent's sidecar has some each minute; one
- * that has more makes the hub work for nothing, and waits behind the others until it has been quiet for long enough.
+ * Frames that advance no task: refused reports, and everything that is no report. A healthy sidecar sends some each minute. One
+ * that sends more is wasteful: its frames and commands get low priority until it has been quiet for long enough.
  */
 const WASTE: BucketRule = { burst: 30, perSecond: 1 };
 
-/** Why a connection is closed whose agent sends faster than it may; it may identify again when its burst is free. */
+/** The close reason of a connection whose agent exceeds its rate. It may identify again once its burst is free. */
 export const TOO_FAST = 'the agent sends more frames or bytes than it may';
 
-/** Agents remembered at once; the one that identified first is forgotten. More than there are sockets. */
+/** Agents tracked at once; beyond that the one that identified first is dropped. More than there are sockets. */
 const AGENTS_MAX = 20_000;
 
-/** Of one agent. It is changed in place: each frame of each agent comes through here. */
+/** The rate of one agent. Mutable: every frame of every agent passes here. */
 export class FrameRate {
   readonly #limits: RateLimits;
   readonly #clock: Clock;
@@ -31,7 +31,7 @@ export class FrameRate {
   #frames: number;
   #bytes: number;
   #atMs: number;
-  #heldUntilMs = 0;
+  #blockedUntilMs = 0;
   #waste: Bucket;
 
   constructor(limits: RateLimits, clock: Clock) {
@@ -45,21 +45,21 @@ export class FrameRate {
     this.#waste = fullBucket(WASTE, this.#atMs);
   }
 
-  /** A frame of it brought no task on. */
-  wasted(): void {
+  /** Counts a frame that advanced no task. */
+  countWasted(): void {
     const nowMs = this.#clock.monotonicMs();
-    // Owed up to one burst, so that a minute of quiet always makes it good.
+    // In debt by one burst at most, so that a quiet minute always clears it.
     const { left } = spend(this.#waste, WASTE, nowMs, 1).bucket;
     this.#waste = { left: Math.max(-WASTE.burst, left), atMs: nowMs };
   }
 
-  /** Whether it makes the hub work for nothing. */
+  /** Whether it sent too many frames that advanced no task. */
   get isWasteful(): boolean {
     const { left, atMs } = this.#waste;
     return left < 0 && refilled(left, this.#clock.monotonicMs() - atMs, WASTE) < 0;
   }
 
-  /** Counts a frame, and answers whether the agent is within its rate; if not, it is held off from now on. */
+  /** Counts a frame and returns whether the agent is within its rate; if not, it is blocked from now on. */
   take(bytes: number): boolean {
     const { agentFramesPerSecond, agentFrameBurst, agentBytesPerSecond, agentByteBurst } = this.#limits;
     const nowMs = this.#clock.monotonicMs();
@@ -74,13 +74,13 @@ export class FrameRate {
       framesOver ? (agentFrameBurst - this.#frames) / agentFramesPerSecond : 0,
       bytesOver ? (agentByteBurst - this.#bytes) / agentBytesPerSecond : 0,
     );
-    this.#heldUntilMs = nowMs + Math.ceil(fullInS * 1_000);
+    this.#blockedUntilMs = nowMs + Math.ceil(fullInS * 1_000);
     return false;
   }
 
   /** How long it may not identify, milliseconds; 0 when it may. */
-  heldOffMs(): number {
-    return Math.max(0, Math.ceil(this.#heldUntilMs - this.#clock.monotonicMs()));
+  retryAfterMs(): number {
+    return Math.max(0, Math.ceil(this.#blockedUntilMs - this.#clock.monotonicMs()));
   }
 }
 
@@ -106,7 +106,7 @@ export class FrameRates {
   }
 
   /** How long this agent may not identify, milliseconds; 0 when it may. */
-  heldOffMs(agentId: AgentId): number {
-    return this.#byAgent.get(agentId)?.heldOffMs() ?? 0;
+  retryAfterMs(agentId: AgentId): number {
+    return this.#byAgent.get(agentId)?.retryAfterMs() ?? 0;
   }
 }

@@ -1,195 +1,196 @@
 /**
- * Frames of those whose frames can wait: connections that have not identified, and agents that make the hub work for nothing.
- * They have some milliseconds of each turn of the event loop, one frame of each connection in turn, so that whoever submits,
- * reports or asks waits for no more than that. A connection with frames that wait is not read from.
+ * Time slices for low-priority frames: those of unidentified connections and of wasteful agents. They get a few milliseconds of each
+ * turn of the event loop, one frame of each connection in turn, so that submits, reports and reads wait for no longer than that.
+ * A connection with too many waiting frames is paused: the transport stops reading from it.
  */
 import type { Clock, Timer } from '../../../../ports/clock.ts';
 import type { HubConnection } from '../../../../ports/hub-transport.ts';
 import type { Log } from '../../../../ports/log.ts';
 
-/** Of each turn of the event loop, milliseconds; one frame may take longer. */
-const TURN_MS = 2;
-/** What may wait of a connection before it is not read from, frames and bytes. */
-const UNREAD_FRAMES = 8;
-const UNREAD_BYTES = 65_536;
-/** Frames that may wait of a connection, also of one that cannot be paused; with more it is closed. */
+/** The slice of each turn of the event loop, milliseconds; a single frame may take longer. */
+const SLICE_MS = 2;
+/** Frames and bytes of a connection that may wait before it is paused. */
+const PAUSE_AT_FRAMES = 8;
+const PAUSE_AT_BYTES = 65_536;
+/** Frames of a connection that may wait, even if it cannot be paused; beyond that it is closed. */
 const FRAMES_MAX = 16_384;
-/** A line lets go of what was taken out of it once it is so many frames. */
-const TRIMMED_AT = 1_024;
-/** While somebody waits for the hub, turns have one part in so many of the time: always some, however long a frame takes. */
-const AWAITED_PARTS = 8;
-/** While nobody does, those of wasteful agents have one part in so many. */
+/** A queue drops its taken frames once there are this many. */
+const QUEUE_TRIMMED_AT = 1_024;
+/** While commands of normal priority wait, slices get one part in this many of the time: always some, however long a frame takes. */
+const BUSY_PARTS = 8;
+/** Otherwise wasteful agents get one part in this many. */
 const WASTEFUL_PARTS = 5;
-/** And so often it is looked whether somebody still does. */
-const AWAITED_LOOK_MS = 1;
-/** Longer frames have one part in so many of the time, whoever sends them: one alone takes longer than a turn. */
+/** How often to check whether commands still wait, milliseconds. */
+const BUSY_POLL_MS = 1;
+/** Longer frames get one part in this many of the time, whoever sends them: a single one takes longer than a slice. */
 const LARGE_CHARACTERS = 65_536;
 const LARGE_PARTS = 5;
-/** How long wasteful agents are left alone when enough of their commands wait, milliseconds. */
-const HELD_MS = 5;
+/** The delay when all waiting connections are blocked, milliseconds. */
+const BLOCKED_MS = 5;
 
-/** Who sent the frame. */
+/** The session that the frame belongs to. */
 export interface FrameSource {
   readonly connection: HubConnection;
   onFrame(text: string): void;
-  heard(): void;
+  noteReceived(): void;
   close(code: number, reason: string): void;
 }
 
-interface Line {
+interface FrameQueue {
   readonly frames: string[];
-  /** Those before it are taken. */
+  /** The first frame that is not taken yet. */
   next: number;
   bytes: number;
   isPaused: boolean;
-  /** What to do once all of it is taken and its connection is gone. */
-  gone: (() => void) | null;
+  /** Called once all frames are taken, if the connection has closed. */
+  closed: (() => void) | null;
 }
 
 export interface FrameTurnsDeps<S extends FrameSource> {
   readonly clock: Pick<Clock, 'monotonicMs' | 'after'>;
   readonly log: Log;
-  /** Bytes that may wait of a connection. */
+  /** Bytes of a connection that may wait. */
   readonly bytesMax: number;
-  /** Whether somebody waits for the hub: then frames that can wait do. */
-  readonly isAwaited: () => boolean;
-  /** Whether nothing more of this one is to be taken for now. */
-  readonly isHeld: (source: S) => boolean;
-  /** Whether it makes the hub work for nothing. */
+  /** Whether commands of normal priority wait: low-priority frames then get less time. */
+  readonly hasWaiters: () => boolean;
+  /** Whether no more frames of this source may be taken for now. */
+  readonly isBlocked: (source: S) => boolean;
+  /** Whether it sends too many frames that advance no task. */
   readonly isWasteful: (source: S) => boolean;
 }
 
 export class FrameTurns<S extends FrameSource> {
   readonly #deps: FrameTurnsDeps<S>;
-  /** The first has its turn. */
-  readonly #lines = new Map<S, Line>();
-  /** Of this turn of the loop. */
+  /** In the order of their turns. */
+  readonly #queues = new Map<S, FrameQueue>();
+  /** In this turn of the event loop. */
   #spentMs = 0;
   #timer: Timer | null = null;
   #isStopped = false;
-  /** When there is a turn again although somebody waits, by the monotonic clock. */
-  #awaitedTurnMs = -Infinity;
-  /** When there is one again for wasteful agents although nobody does. */
-  #wastefulTurnMs = -Infinity;
-  /** When there is one again for a large frame. */
-  #largeTurnMs = -Infinity;
+  /** The next slice while commands of normal priority wait, by the monotonic clock. */
+  #nextBusySliceMs = -Infinity;
+  /** The next slice of wasteful agents otherwise. */
+  #nextWastefulSliceMs = -Infinity;
+  /** When the next large frame may be handled. */
+  #nextLargeFrameMs = -Infinity;
 
   constructor(deps: FrameTurnsDeps<S>) {
     this.#deps = deps;
   }
 
-  /** Whether frames of this one wait: what it sends now comes after them. */
+  /** Whether frames of this source wait: later frames queue behind them. */
   has(source: S): boolean {
-    return this.#lines.has(source);
+    return this.#queues.has(source);
   }
 
-  /** Takes the frame, now if there is time. */
+  /** Handles the frame: now if there is time, else in a later slice. */
   offer(source: S, text: string): void {
-    const line = this.#lines.get(source);
-    if (this.#isStopped || (line === undefined && this.#mayTurn() && !this.#isHeld(source, text))) return this.#take(source, text);
-    source.heard();
-    this.#wait(source, line, text);
+    const queue = this.#queues.get(source);
+    if (this.#isStopped || (queue === undefined && this.#hasTime() && !this.#isBlocked(source, text))) return this.#handle(source, text);
+    source.noteReceived();
+    this.#enqueue(source, queue, text);
   }
 
-  /** The connection is gone: `gone` is called after what waits of it was taken. */
-  end(source: S, gone: () => void): void {
-    const line = this.#lines.get(source);
-    if (line === undefined) gone();
-    else line.gone = gone;
+  /** The connection has closed: `closed` is called once its waiting frames are handled. */
+  end(source: S, closed: () => void): void {
+    const queue = this.#queues.get(source);
+    if (queue === undefined) closed();
+    else queue.closed = closed;
   }
 
-  /** Takes all that waits, and from now on each frame at once. */
+  /** Handles all waiting frames, and from now on every frame at once. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
     this.#timer = null;
-    for (const [source, line] of this.#lines) {
-      this.#lines.delete(source);
-      for (const text of line.frames.slice(line.next)) this.#take(source, text);
-      this.#done(source, line);
+    for (const [source, queue] of this.#queues) {
+      this.#queues.delete(source);
+      for (const text of queue.frames.slice(queue.next)) this.#handle(source, text);
+      this.#drained(source, queue);
     }
   }
 
-  /** Whether this frame, its next, is not to be taken yet. */
-  #isHeld(source: S, text: string): boolean {
-    const { isHeld, isWasteful, clock } = this.#deps;
+  /** Whether its next frame, `text`, must wait. */
+  #isBlocked(source: S, text: string): boolean {
+    const { isBlocked, isWasteful, clock } = this.#deps;
     const nowMs = clock.monotonicMs();
-    if (text.length > LARGE_CHARACTERS && nowMs < this.#largeTurnMs) return true;
-    return isHeld(source) || (isWasteful(source) && nowMs < this.#wastefulTurnMs);
+    if (text.length > LARGE_CHARACTERS && nowMs < this.#nextLargeFrameMs) return true;
+    return isBlocked(source) || (isWasteful(source) && nowMs < this.#nextWastefulSliceMs);
   }
 
-  #mayTurn(): boolean {
-    if (this.#spentMs >= TURN_MS) return false;
-    return !this.#deps.isAwaited() || this.#deps.clock.monotonicMs() >= this.#awaitedTurnMs;
+  #hasTime(): boolean {
+    if (this.#spentMs >= SLICE_MS) return false;
+    return !this.#deps.hasWaiters() || this.#deps.clock.monotonicMs() >= this.#nextBusySliceMs;
   }
 
-  #wait(source: S, known: Line | undefined, text: string): void {
-    const line = known ?? { frames: [], next: 0, bytes: 0, isPaused: false, gone: null };
-    if (known === undefined) this.#lines.set(source, line);
-    line.frames.push(text);
-    line.bytes += text.length;
-    const waiting = line.frames.length - line.next;
-    if (waiting > FRAMES_MAX || line.bytes > this.#deps.bytesMax) source.close(1013, 'more frames wait than may');
-    else if (!line.isPaused && (waiting > UNREAD_FRAMES || line.bytes > UNREAD_BYTES)) {
-      line.isPaused = true;
+  #enqueue(source: S, known: FrameQueue | undefined, text: string): void {
+    const queue = known ?? { frames: [], next: 0, bytes: 0, isPaused: false, closed: null };
+    if (known === undefined) this.#queues.set(source, queue);
+    queue.frames.push(text);
+    queue.bytes += text.length;
+    const waiting = queue.frames.length - queue.next;
+    if (waiting > FRAMES_MAX || queue.bytes > this.#deps.bytesMax) source.close(1013, 'more frames wait than may');
+    else if (!queue.isPaused && (waiting > PAUSE_AT_FRAMES || queue.bytes > PAUSE_AT_BYTES)) {
+      queue.isPaused = true;
       source.connection.pause?.();
     }
-    this.#timer ??= this.#deps.clock.after(0, () => this.#turn());
+    this.#timer ??= this.#deps.clock.after(0, () => this.#runSlice());
   }
 
-  #turn(): void {
+  #runSlice(): void {
     this.#timer = null;
     this.#spentMs = 0;
-    if (!this.#mayTurn()) {
-      if (this.#lines.size > 0) this.#timer = this.#deps.clock.after(AWAITED_LOOK_MS, () => this.#turn());
+    if (!this.#hasTime()) {
+      if (this.#queues.size > 0) this.#timer = this.#deps.clock.after(BUSY_POLL_MS, () => this.#runSlice());
       return;
     }
-    let held = 0;
-    for (const [source, line] of this.#lines) {
-      if (this.#spentMs >= TURN_MS || held === this.#lines.size) break;
-      // Behind all others: it is met once more in this loop if there is time.
-      this.#lines.delete(source);
-      const text = line.frames[line.next] ?? '';
-      if (this.#isHeld(source, text)) {
-        held += 1;
-        this.#lines.set(source, line);
+    let blocked = 0;
+    for (const [source, queue] of this.#queues) {
+      if (this.#spentMs >= SLICE_MS || blocked === this.#queues.size) break;
+      // To the end of the order: this loop comes back to it if there is time.
+      this.#queues.delete(source);
+      const text = queue.frames[queue.next] ?? '';
+      if (this.#isBlocked(source, text)) {
+        blocked += 1;
+        this.#queues.set(source, queue);
         continue;
       }
-      held = 0;
-      line.frames[line.next] = '';
-      line.next += 1;
-      if (line.next === TRIMMED_AT) {
-        line.frames.splice(0, TRIMMED_AT);
-        line.next = 0;
+      blocked = 0;
+      queue.frames[queue.next] = '';
+      queue.next += 1;
+      if (queue.next === QUEUE_TRIMMED_AT) {
+        queue.frames.splice(0, QUEUE_TRIMMED_AT);
+        queue.next = 0;
       }
-      line.bytes -= text.length;
-      this.#take(source, text);
-      if (line.next < line.frames.length) this.#lines.set(source, line);
-      else this.#done(source, line);
+      queue.bytes -= text.length;
+      this.#handle(source, text);
+      if (queue.next < queue.frames.length) this.#queues.set(source, queue);
+      else this.#drained(source, queue);
     }
-    if (this.#lines.size > 0) this.#timer ??= this.#deps.clock.after(held === this.#lines.size ? HELD_MS : 0, () => this.#turn());
+    if (this.#queues.size > 0)
+      this.#timer ??= this.#deps.clock.after(blocked === this.#queues.size ? BLOCKED_MS : 0, () => this.#runSlice());
   }
 
-  #done({ connection }: S, line: Line): void {
-    if (line.isPaused) connection.resume?.();
-    line.gone?.();
+  #drained({ connection }: S, queue: FrameQueue): void {
+    if (queue.isPaused) connection.resume?.();
+    queue.closed?.();
   }
 
-  #take(source: S, text: string): void {
+  #handle(source: S, text: string): void {
     const { clock, log } = this.#deps;
     const fromMs = clock.monotonicMs();
     try {
       source.onFrame(text);
     } catch (error) {
-      log.error('a frame could not be handled; its connection is closed', { connection: source.connection.id, error });
+      log.error('a frame could not be handled; closing its connection', { connection: source.connection.id, error });
       source.close(1011, 'internal error');
     }
     const tookMs = clock.monotonicMs() - fromMs;
     if (tookMs <= 0 || this.#isStopped) return;
     this.#spentMs += tookMs;
-    if (text.length > LARGE_CHARACTERS) this.#largeTurnMs = fromMs + tookMs * LARGE_PARTS;
-    if (this.#deps.isWasteful(source)) this.#wastefulTurnMs = fromMs + tookMs * WASTEFUL_PARTS;
-    this.#awaitedTurnMs = fromMs + tookMs + this.#spentMs * (AWAITED_PARTS - 1);
-    this.#timer ??= clock.after(0, () => this.#turn());
+    if (text.length > LARGE_CHARACTERS) this.#nextLargeFrameMs = fromMs + tookMs * LARGE_PARTS;
+    if (this.#deps.isWasteful(source)) this.#nextWastefulSliceMs = fromMs + tookMs * WASTEFUL_PARTS;
+    this.#nextBusySliceMs = fromMs + tookMs + this.#spentMs * (BUSY_PARTS - 1);
+    this.#timer ??= clock.after(0, () => this.#runSlice());
   }
 }

@@ -1,4 +1,4 @@
-/** Lets one progress of each task through in a second; of what comes faster the newest is kept, and goes when the second is over. */
+/** Throttles progress reports to one per task and second; of faster ones the latest is kept, and passes when the second is over. */
 import { PROGRESS_EVERY_MS } from '../../../../config/times.ts';
 import type { TaskId } from '../../../../domain/ids.ts';
 import type { Clock, Timer } from '../../../../ports/clock.ts';
@@ -27,7 +27,7 @@ export class ProgressGate {
     pass();
   }
 
-  /** Passes what waits for this task at once: its end is being reported. */
+  /** Passes the waiting report of this task at once: the end of its run is being reported. */
   flush(taskId: TaskId): void {
     const gate = this.#gates.get(taskId);
     if (gate === undefined) return;
@@ -36,7 +36,7 @@ export class ProgressGate {
     gate.waiting?.();
   }
 
-  /** Ends all timers; what waits is dropped with the session. */
+  /** Cancels all timers; waiting reports are dropped with the session. */
   stop(): void {
     for (const gate of this.#gates.values()) gate.timer.cancel();
     this.#gates.clear();

@@ -1,11 +1,11 @@
-/** Who failed too often is held off for a while, longer each time. Only failures count. */
+/** Blocks an address or agent that failed too often, longer each time. Only failures count. */
 import { backoffMs, type BackoffTimes } from '../../../../domain/backoff.ts';
 
 /** How long a failure counts, milliseconds. */
 const WINDOW_MS = 60_000;
 /** 30 s doubling to 120 s: less than the reconnect grace. */
-const HOLD_OFF: BackoffTimes = { firstMs: 30_000, maxMs: 120_000 };
-/** Names remembered at once; the oldest is forgotten. */
+const BLOCK_TIMES: BackoffTimes = { firstMs: 30_000, maxMs: 120_000 };
+/** Names tracked at once; beyond that the oldest is dropped. */
 const NAMES_MAX = 10_000;
 
 interface Known {
@@ -18,17 +18,17 @@ export class Throttle {
   readonly #known = new Map<string, Known>();
   readonly #failuresMax: number;
 
-  /** `failuresMax` failures within a minute hold a name off. */
+  /** `failuresMax` failures within a minute block a name. */
   constructor(failuresMax: number) {
     this.#failuresMax = failuresMax;
   }
 
-  /** How long the name is still held off, milliseconds; 0 when it is not. */
-  heldOffMs(name: string, nowMs: number): number {
+  /** How long the name is still blocked, milliseconds; 0 when it is not. */
+  retryAfterMs(name: string, nowMs: number): number {
     return Math.max(0, (this.#known.get(name)?.untilMs ?? 0) - nowMs);
   }
 
-  /** Notes a failure and answers whether the name is held off from now on. */
+  /** Counts a failure and returns whether the name is blocked from now on. */
   failed(name: string, nowMs: number): boolean {
     const before = this.#known.get(name) ?? { failuresMs: [], untilMs: 0, times: 0 };
     const failuresMs = [...before.failuresMs.filter((at) => at > nowMs - WINDOW_MS), nowMs];
@@ -37,8 +37,8 @@ export class Throttle {
       this.#remember(name, { ...before, failuresMs });
       return false;
     }
-    const times = nowMs > before.untilMs + HOLD_OFF.maxMs ? 1 : before.times + 1;
-    this.#remember(name, { failuresMs: [], untilMs: nowMs + backoffMs(HOLD_OFF, times), times });
+    const times = nowMs > before.untilMs + BLOCK_TIMES.maxMs ? 1 : before.times + 1;
+    this.#remember(name, { failuresMs: [], untilMs: nowMs + backoffMs(BLOCK_TIMES, times), times });
     return true;
   }
 

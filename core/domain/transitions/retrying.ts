@@ -1,12 +1,12 @@
-/** What happens to a task whose assignment ended without a result: another try, the dead letter, or waiting for a person. */
+/** What follows an assignment that ended without a result: a retry, the dead letter, or parking. */
 import { backoffMs } from '../backoff.ts';
 import { nextGeneration } from '../ids.ts';
 import { HAND_BACKS_MAX, type Rules } from '../task/rules.ts';
 import type { DeadReason, Task } from '../task/task.ts';
 import { change, UNASSIGNED, withUsage, type Change, type EventDraft } from './change.ts';
 
-/** An accepted attempt that failed or was lost: counted, and bounded by `maxRetries`. */
-export function lostAttempt(
+/** An accepted attempt failed or was lost: spends a retry, bounded by `maxRetries`. */
+export function endAttempt(
   task: Task,
   end: EventDraft,
   why: { readonly error: string; readonly notRetryable: boolean },
@@ -17,7 +17,7 @@ export function lostAttempt(
   const retryCount = task.retryCount + 1;
   const common = { retryCount, handBacks: 0, lastError: why.error, avoid: task.assignedTo };
   if (why.notRetryable || retryCount > task.maxRetries) {
-    return deadLettered(task, why.notRetryable ? 'not_retryable' : 'retries_spent', [event], nowMs, common);
+    return deadLetter(task, why.notRetryable ? 'not_retryable' : 'retries_spent', [event], nowMs, common);
   }
   const eligibleAtMs = nowMs + backoffMs(rules.backoff, retryCount);
   return change(task, { ...UNASSIGNED, ...common, status: 'queued', generation: nextGeneration(task.generation), eligibleAtMs }, nowMs, [
@@ -25,8 +25,8 @@ export function lostAttempt(
   ]);
 }
 
-/** An assignment that ended before acceptance or was handed back: spends no retry, but ten in a row park the task. */
-export function handedBack(task: Task, end: EventDraft, nowMs: number, rules: Rules): Change {
+/** An assignment ended before acceptance or was released: spends no retry, but `HAND_BACKS_MAX` in a row park the task. */
+export function handBack(task: Task, end: EventDraft, nowMs: number, rules: Rules): Change {
   const event = withUsage(end, task.usage, task.generation);
   const handBacks = task.handBacks + 1;
   const parked = handBacks >= HAND_BACKS_MAX;
@@ -47,8 +47,8 @@ export function handedBack(task: Task, end: EventDraft, nowMs: number, rules: Ru
   );
 }
 
-/** The dead letter, with the event that led there first. A live assignment is taken back with it. */
-export function deadLettered(task: Task, reason: DeadReason, first: readonly EventDraft[], nowMs: number, patch: Partial<Task>): Change {
+/** Moves the task to the dead letter, with the event that led there first. Also reclaims a live assignment. */
+export function deadLetter(task: Task, reason: DeadReason, first: readonly EventDraft[], nowMs: number, patch: Partial<Task>): Change {
   return change(
     task,
     {

@@ -1,34 +1,31 @@
-/** Agents that are taken as busy although they have a free slot: by what they said, or have yet to say, of themselves. */
+/** Agents that count as busy although they have a free slot: they rejected a task, or have yet to report what they hold. */
 import type { Agent } from './agent.ts';
 import { backoffMs, type BackoffTimes } from '../backoff.ts';
 
 /** After a rejection: 60 s, doubling to 10 min with each in a row. */
 export const REJECTION_BUSY: BackoffTimes = { firstMs: 60_000, maxMs: 600_000 };
-/**
- * A version 1 agent says that it is idle at every identify, working or not. It has this long to speak of what it has,
- * milliseconds.
- */
+/** Version 1 agents identify as idle even if they are working. They have this long to report the task that they hold, milliseconds. */
 export const SETTLE_MS = 5_000;
 
-/** It refused a task: busy until its next task frame, or for a while that grows with each refusal in a row. */
+/** It rejected a task: busy until its next task frame, or for a time that doubles with each rejection in a row. */
 export function withRejection(agent: Agent, reason: string, nowMs: number): Agent {
   const rejections = agent.rejections + 1;
-  return { ...agent, rejections, ...busy(agent, nowMs + backoffMs(REJECTION_BUSY, rejections), `it refused a task: ${reason}`) };
+  return { ...agent, rejections, ...busy(agent, nowMs + backoffMs(REJECTION_BUSY, rejections), `it rejected a task: ${reason}`) };
 }
 
 /** A version 1 agent has just identified. */
 export const settling = (agent: Agent, nowMs: number): Agent => ({
   ...agent,
-  ...busy(agent, nowMs + SETTLE_MS, 'it has yet to say what it holds'),
+  ...busy(agent, nowMs + SETTLE_MS, 'it has yet to report what it holds'),
 });
 
-/** Whether it is taken as busy for no other reason than that it has just identified: nothing shows that it is at work. */
+/** Whether it counts as busy only because it has just identified, not because it seems to be working. */
 export const isSettling = (agent: Agent): boolean =>
   agent.busyUntilMs !== null && agent.connectedAtMs !== null && agent.busyUntilMs === agent.connectedAtMs + SETTLE_MS;
 
-/** It said something that shows that it is free, or what it has in its hands. */
+/** Ends its busy time: it sent a frame that shows what it has. */
 export const notBusy = (agent: Agent): Agent => (agent.busyUntilMs === null ? agent : { ...agent, busyUntilMs: null, busyReason: null });
 
-/** A longer time that it already has stays. */
+/** A longer busy time stays. */
 const busy = (agent: Agent, untilMs: number, reason: string): Pick<Agent, 'busyUntilMs' | 'busyReason'> =>
   agent.busyUntilMs !== null && agent.busyUntilMs > untilMs ? agent : { busyUntilMs: untilMs, busyReason: reason };

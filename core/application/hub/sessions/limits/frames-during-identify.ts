@@ -1,15 +1,15 @@
-/** Frames that came while a hello or an identify is looked at. Together they are bounded as one frame before identify is. */
+/** Frames that arrive while a hello or an identify is being processed. Together they are bounded like one frame before identify. */
 import { isLongerThan, utf8Bytes } from '../../../../domain/encoded-text.ts';
 
-/** How many may wait. */
+/** How many frames may wait. */
 const FRAMES_WAITING_MAX = 64;
-const NOTHING: readonly string[] = [];
+const NO_FRAMES: readonly string[] = [];
 
-export class FramesBehind {
-  #texts = NOTHING;
+export class FramesDuringIdentify {
+  #texts = NO_FRAMES;
   #bytes = 0;
 
-  /** Whether there is room for it; one for which there is none is not kept. */
+  /** Returns false, and drops the frame, when there is no room for it. */
   add(text: string, bytesMax: number): boolean {
     if (this.#texts.length >= FRAMES_WAITING_MAX || isLongerThan(text, bytesMax - this.#bytes)) return false;
     this.#bytes += utf8Bytes(text);
@@ -17,10 +17,10 @@ export class FramesBehind {
     return true;
   }
 
-  /** All of them, in order; none of them waits any more. */
+  /** Returns all frames in order and clears them. */
   take(): readonly string[] {
     const texts = this.#texts;
-    this.#texts = NOTHING;
+    this.#texts = NO_FRAMES;
     this.#bytes = 0;
     return texts;
   }
