@@ -5,5 +5,6 @@ export { ws } from './transport-ws/choice.ts';
 export type { WsOptions } from './transport-ws/settings.ts';
 
 // What a transport of your own is written against; `agentcom/testing` has the suite that it must pass.
+export type * from '../core/ports/http.ts';
 export type * from '../core/ports/hub-link.ts';
 export type * from '../core/ports/hub-transport.ts';

@@ -1,7 +1,7 @@
 /** The HTTP API: routes from the table, each request through the same checks, each answer JSON. */
-import { Hono, type Context } from 'hono';
 import { refusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
+import type { HttpReply, HttpRequest } from '../../core/ports/http.ts';
 import { agentHandlers } from './endpoints/agent-endpoints.ts';
 import { allAgents } from './endpoints/all-agents.ts';
 import { authenticator } from './authenticate.ts';
@@ -13,9 +13,10 @@ import { hubHandlers } from './endpoints/hub-endpoints.ts';
 import { loopDelay } from './loop-delay.ts';
 import { readTurns } from './read-turns.ts';
 import { refusal, type Reply } from './reply.ts';
-import type { Handler, Handlers, OpenHandler } from './request.ts';
+import type { Handlers } from './request.ts';
+import { routeTable } from './route-table.ts';
 import { ROUTES, type Route } from './routes.ts';
-import { logAnswer, refuseAtDoor, replyToFailure, responseOf, serve, type ServeContext } from './serve.ts';
+import { httpReply, logAnswer, refuseAtDoor, replyToFailure, serve, type Logged, type ServeContext } from './serve.ts';
 import { submitHandlers } from './endpoints/submit-endpoint.ts';
 import { taskHistoryHandlers } from './endpoints/task-history.ts';
 import { taskHandlers } from './endpoints/task-endpoints.ts';
@@ -23,8 +24,6 @@ import { tokenHandlers } from './endpoints/token-endpoints.ts';
 
 /** Tokens whose rate is remembered at once. */
 const RATED_TOKENS_MAX = 10_000;
-
-type Env = { Bindings: { readonly remoteAddress: string } };
 
 /** Makes the API; opens nothing. */
 export function httpApi(deps: HttpApiDeps): HttpApi {
@@ -50,11 +49,6 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     noteRefusal: refusalLog(deps),
     refusedRequests: refusalCounts(),
   };
-  /** Answers a request that no handler sees. */
-  const turnAway = (request: Request, path: string | null, reply: Reply): Response => {
-    logAnswer(context, { method: request.method, path }, reply);
-    return responseOf(reply);
-  };
   const everyAgent = allAgents(deps);
   const handlers: Handlers = {
     ...submitHandlers(deps),
@@ -66,22 +60,32 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     streamEvents: streams.open,
   };
 
-  // What matches is one handler alone, which Hono calls without a chain of them.
-  const app = new Hono<Env>();
-  for (const route of ROUTES) app.on(route.method, route.path, (c) => answer(context, route, handlers[route.name], c));
-  const others = new Hono<Env>();
-  for (const path of new Set(ROUTES.map((route) => route.path))) {
-    const allow = ROUTES.filter((route) => route.path === path).map((route) => route.method);
-    const refused = refusal('method_not_allowed', `Here goes ${allow.join(', ')}.`, { headers: { allow: allow.join(', ') } });
-    others.all(path, (c) => turnAway(c.req.raw, path, refused));
-  }
-  others.notFound((c) => turnAway(c.req.raw, null, refusal('unknown_route', 'There is no such address.')));
-  app.notFound((c) => others.fetch(c.req.raw, c.env));
+  const find = routeTable(ROUTES);
+
+  const answered = (logged: Logged, reply: Reply, thrown?: unknown): HttpReply => {
+    logAnswer(context, logged, reply, thrown);
+    return httpReply(reply);
+  };
+  /** For a path without such a method. */
+  const noRoute = (method: string, others: readonly Route[]): HttpReply => {
+    const [first] = others;
+    if (first === undefined) return answered({ method, path: null }, refusal('unknown_route', 'No such route.'));
+    const allow = others.map((route) => route.method).join(', ');
+    return answered({ method, path: first.path }, refusal('method_not_allowed', `Allowed: ${allow}.`, { headers: { allow } }));
+  };
 
   return {
-    handle(request, peer) {
-      const reply = refuseAtDoor(context, request);
-      return reply === null ? app.fetch(request, { remoteAddress: peer.remoteAddress }) : turnAway(request, null, reply);
+    async handle(request: HttpRequest) {
+      const { method } = request;
+      const refused = refuseAtDoor(context, request);
+      if (refused !== null) return answered({ method, path: null }, refused);
+      const found = find(method, request.path);
+      if (found.route === null) return noRoute(method, found.others);
+      try {
+        return answered(found.route, await serve(context, found.route, handlers[found.route.name], request, found.params));
+      } catch (thrown) {
+        return answered(found.route, replyToFailure(thrown), thrown);
+      }
     },
     close() {
       closed = true;
@@ -89,17 +93,4 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
       context.loop.close();
     },
   };
-}
-
-async function answer(context: ServeContext, route: Route, handler: Handler | OpenHandler, c: Context<Env>): Promise<Response> {
-  try {
-    const arrived = { request: c.req.raw, params: c.req.param() as Record<string, string>, remoteAddress: c.env.remoteAddress };
-    const reply = await serve(context, route, handler, arrived);
-    logAnswer(context, route, reply);
-    return responseOf(reply);
-  } catch (thrown) {
-    const reply = replyToFailure(thrown);
-    logAnswer(context, route, reply, thrown);
-    return responseOf(reply);
-  }
 }

@@ -19,7 +19,7 @@ export interface Principal {
 
 export interface Authenticator {
   /** 401 without a valid token, 429 for an address that has sent too many wrong ones. */
-  authenticate(authorization: string | null, address: string): Promise<Read<Principal>>;
+  authenticate(authorization: string | undefined, address: string): Promise<Read<Principal>>;
   /**
    * Looks for what a secret opens. A look that finds nothing counts against the address; 429 when it has none left. One
    * that fails counts nothing: a database that is away says nothing about the secret.
@@ -98,7 +98,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
       for (const [hash, { record }] of believed) believed.set(hash, { record, atMs: -Infinity });
     },
     async authenticate(authorization, address) {
-      const token = authorization === null ? undefined : BEARER.exec(authorization)?.[1];
+      const token = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
       if (token === undefined || token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized());
       const hash = digest.sha256(token);
       const given = Buffer.from(hash, 'hex');

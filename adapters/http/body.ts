@@ -3,6 +3,7 @@ import type { FieldError } from '../../core/protocol/field-errors.ts';
 import { findUnfit } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { HttpBody, HttpRequest } from '../../core/ports/http.ts';
 import type { BodyBudget } from './body-budget.ts';
 import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { LineTaker } from './request.ts';
@@ -48,16 +49,15 @@ function bodyCount({ budget, owner }: BodyRules): { add(bytes: number): Reply | 
  * the budget, not what was announced, until `release` is called.
  */
 export async function takeBody(
-  request: Request,
+  request: HttpRequest,
   rules: BodyRules,
   take: (chunk: Uint8Array) => Reply | null | Promise<Reply | null>,
 ): Promise<{ readonly reply: Reply | null; release(): void }> {
   const { bytesMax, clock } = rules;
   const { add, release } = bodyCount(rules);
-  const announced = Number(request.headers.get('content-length') ?? 0);
-  if (announced > bytesMax) return { reply: tooLarge(bytesMax), release };
-  const reader = (request.body as ReadableStream<Uint8Array> | null)?.getReader();
-  if (reader === undefined) return { reply: null, release };
+  const { body } = request;
+  if (Number(request.header('content-length') ?? 0) > bytesMax) return { reply: tooLarge(bytesMax), release };
+  if (body === null) return { reply: null, release };
 
   let late: Reply | null = null;
   let bytes = 0;
@@ -66,25 +66,25 @@ export async function takeBody(
     () => bytes,
     (reply) => {
       late = reply;
-      reader.cancel().catch(() => 'the reading below ends and is answered whatever becomes of this');
+      body.cancel();
     },
   );
   let reply: Reply | null = null;
   try {
     while (reply === null) {
-      const next = await reader.read().catch((thrown: unknown) => ({ brokeOff: messageOf(thrown) }));
-      if ('brokeOff' in next) reply = brokeOff(next.brokeOff);
+      const chunk = await body.next().catch(messageOf);
+      if (typeof chunk === 'string') reply = brokeOff(chunk);
       else if (late !== null) reply = late;
-      else if (next.done) return { reply: null, release };
+      else if (chunk === null) return { reply: null, release };
       else {
-        bytes += next.value.byteLength;
-        reply = bytes > bytesMax ? tooLarge(bytesMax) : (add(next.value.byteLength) ?? (await take(next.value)));
+        bytes += chunk.byteLength;
+        reply = bytes > bytesMax ? tooLarge(bytesMax) : (add(chunk.byteLength) ?? (await take(chunk)));
       }
     }
   } finally {
     watch.cancel();
   }
-  reader.cancel().catch(() => 'what is left of the body is of no use to anybody');
+  body.cancel();
   return { reply, release };
 }
 
@@ -117,7 +117,7 @@ const tooMuchOfOne = tooMany('Too many bytes of requests from this token, or fro
 type Taken = { readonly reply: Reply } | { readonly reply: null; readonly bytes: Uint8Array };
 
 /** Puts a body together as it comes. */
-async function gather(request: Request, rules: BodyRules): Promise<Taken & { release(): void }> {
+async function gather(request: HttpRequest, rules: BodyRules): Promise<Taken & { release(): void }> {
   const chunks: Uint8Array[] = [];
   const { reply, release } = await takeBody(request, rules, (chunk) => {
     chunks.push(chunk);
@@ -127,25 +127,23 @@ async function gather(request: Request, rules: BodyRules): Promise<Taken & { rel
 }
 
 /** Takes a short body that says how long it is. */
-async function takeWhole(request: Request, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
+async function takeWhole(body: HttpBody, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
   const { bytesMax, clock } = rules;
   const { add, release } = bodyCount(rules);
-  if (announced > bytesMax) return { reply: tooLarge(bytesMax), release };
-  const full = add(announced);
-  if (full !== null) return { reply: full, release };
-  return new Promise((resolve) => {
-    const timer = clock.after(STALL_MS, () => resolve({ reply: tooSlow, release }));
-    request.arrayBuffer().then(
-      (buffer) => {
-        timer.cancel();
-        resolve({ reply: null, bytes: new Uint8Array(buffer), release });
-      },
-      (thrown: unknown) => {
-        timer.cancel();
-        resolve({ reply: brokeOff(messageOf(thrown)), release });
-      },
-    );
+  const over = announced > bytesMax ? tooLarge(bytesMax) : add(announced);
+  if (over !== null) return { reply: over, release };
+  let isLate = false;
+  const timer = clock.after(STALL_MS, () => {
+    isLate = true;
+    body.cancel();
   });
+  try {
+    return { reply: null, bytes: await body.whole(), release };
+  } catch (thrown) {
+    return { reply: isLate ? tooSlow : brokeOff(messageOf(thrown)), release };
+  } finally {
+    timer.cancel();
+  }
 }
 
 const tooSlow = refusal('request_timeout', `The body did not arrive within ${STALL_MS / 1_000} s.`);
@@ -154,10 +152,11 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true });
 const LENGTH = /^\d{1,15}$/;
 
 /** The body as one JSON value; `undefined` for an empty body. */
-export async function takeJson(request: Request, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
-  const announced = request.headers.get('content-length');
-  const isShort = announced !== null && LENGTH.test(announced) && Number(announced) <= WHOLE_BYTES_MAX;
-  const { release, ...taken } = await (isShort ? takeWhole(request, Number(announced), rules) : gather(request, rules));
+export async function takeJson(request: HttpRequest, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
+  const { body } = request;
+  const announced = request.header('content-length') ?? '';
+  const isShort = body !== null && LENGTH.test(announced) && Number(announced) <= WHOLE_BYTES_MAX;
+  const { release, ...taken } = await (isShort ? takeWhole(body, Number(announced), rules) : gather(request, rules));
   if (taken.reply !== null) return { body: refused(taken.reply), release };
   const { bytes } = taken;
   if (bytes.byteLength === 0) return { body: read(undefined), release };
@@ -190,7 +189,7 @@ export interface LineRules {
 
 /** Cuts the body into lines and gives those that are not blank to `take`, pausing between slices of work. */
 export async function takeLines(
-  request: Request,
+  request: HttpRequest,
   rules: BodyRules & LineRules,
   take: LineTaker,
 ): Promise<{ readonly reply: Reply | null; release(): void }> {

@@ -7,7 +7,7 @@ import type { AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { Digest, Ids } from '../../core/ports/chance.ts';
 import type { HubClock } from '../../core/application/hub/upkeep/hub-clock.ts';
 import type { EventFeed } from '../../core/ports/event-feed.ts';
-import type { HttpHandler } from '../../core/ports/hub-transport.ts';
+import type { HttpHandler } from '../../core/ports/http.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
 

@@ -1,11 +1,12 @@
-/** What a handler answers, as a value; the router makes a response of it. */
+/** What a handler answers, as a value; the headers of every answer come to it later. */
+import type { ByteStream } from '../../core/ports/http.ts';
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import type { HttpErrorBody, HttpErrorCode, HttpErrorDetail } from '../../core/protocol/http-errors.ts';
 
 export interface Reply {
   readonly status: number;
   /** JSON text, or a stream. */
-  readonly body: string | ReadableStream<Uint8Array> | null;
+  readonly body: string | ByteStream;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The word of a refusal. */
   readonly refused?: HttpErrorCode | undefined;

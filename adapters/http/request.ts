@@ -12,7 +12,8 @@ export interface ApiRequest {
   readonly params: Readonly<Record<string, string>>;
   /** Of the address; made when it is asked for. */
   query(): URLSearchParams;
-  readonly headers: Headers;
+  /** By its name in lower case. */
+  header(name: string): string | undefined;
   /** Who sent it, proxies looked through. */
   readonly address: string;
   /** The parsed body of a route with one; its text is fit to keep, its depth bounded. */

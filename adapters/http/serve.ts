@@ -2,7 +2,7 @@
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import type { NoteRefusal } from '../../core/application/refusal-log.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { WHOLE_TEXT } from '../../core/ports/hub-transport.ts';
+import type { HttpReply, HttpRequest } from '../../core/ports/http.ts';
 import { addressGroup, clientAddress } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
 import { takeJson, takeLines } from './body.ts';
@@ -32,12 +32,7 @@ const HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
-/** A text says its length, so that a transport need not find out whether it is whole. */
-export const responseOf = (reply: Reply): Response => {
-  if (typeof reply.body !== 'string') return new Response(reply.body, { status: reply.status, headers: { ...HEADERS, ...reply.headers } });
-  const headers = { 'content-length': String(Buffer.byteLength(reply.body)), ...HEADERS, ...reply.headers };
-  return Object.assign(new Response(reply.body, { status: reply.status, headers }), { [WHOLE_TEXT]: reply.body });
-};
+export const httpReply = ({ status, headers, body }: Reply): HttpReply => ({ status, headers: { ...HEADERS, ...headers }, body });
 
 export interface ServeContext {
   readonly deps: HttpApiDeps;
@@ -55,10 +50,8 @@ export interface ServeContext {
 }
 
 /** 403 for a Host or Origin that is not this hub's, 503 while it stops; null lets the request pass. */
-export function refuseAtDoor(context: ServeContext, request: Request): Reply | null {
-  const host = request.headers.get('host') ?? undefined;
-  const origin = request.headers.get('origin') ?? undefined;
-  if (!context.deps.isAllowedOrigin({ host, origin })) {
+export function refuseAtDoor(context: ServeContext, request: HttpRequest): Reply | null {
+  if (!context.deps.isAllowedOrigin({ host: request.header('host'), origin: request.header('origin') })) {
     return refusal('forbidden_origin', 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.');
   }
   return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; try again when it is back.') : null;
@@ -69,16 +62,16 @@ export async function serve(
   context: ServeContext,
   route: Route,
   handler: Handler | OpenHandler,
-  arrived: { readonly request: Request; readonly params: Readonly<Record<string, string>>; readonly remoteAddress: string },
+  request: HttpRequest,
+  params: Readonly<Record<string, string>>,
 ): Promise<Reply> {
   const { deps } = context;
-  const { request, params, remoteAddress } = arrived;
-  const address = clientAddress(remoteAddress, request.headers.get('x-forwarded-for'), deps.trustedProxies);
+  const address = clientAddress(request.remoteAddress, request.header('x-forwarded-for') ?? null, deps.trustedProxies);
   const admitted = await admit(context, route, request, address);
   if (admitted.kind === 'refused') return admitted.reply;
   const late = refuseLate(context, route);
   if (late !== null) return late;
-  const wrongType = refuseType(route, request.headers);
+  const wrongType = refuseType(route, request);
   if (wrongType !== null) return wrongType;
 
   const owner = admitted.value === null ? `address ${addressGroup(address)}` : `token ${admitted.value.id}`;
@@ -103,8 +96,8 @@ export async function serve(
     const apiRequest: ApiRequest = {
       method: request.method,
       params,
-      query: () => new URL(request.url).searchParams,
-      headers: request.headers,
+      query: () => new URLSearchParams(request.query),
+      header: (name) => request.header(name),
       address,
       json: json ?? (isEmpty ? {} : undefined),
       readLines: async (take) => {
@@ -126,9 +119,9 @@ const READS_WAIT_MS = 1_000;
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
 /** Who sent it, when the route lets them in; null on an open route. */
-async function admit(context: ServeContext, route: Route, request: Request, address: string): Promise<Read<Principal | null>> {
+async function admit(context: ServeContext, route: Route, request: HttpRequest, address: string): Promise<Read<Principal | null>> {
   if (route.roles === 'open') return read(null);
-  const known = await context.auth.authenticate(request.headers.get('authorization'), address);
+  const known = await context.auth.authenticate(request.header('authorization'), address);
   if (known.kind === 'refused') return known;
   const { id, role } = known.value;
   const rate = context.rates.take(id);
@@ -147,12 +140,12 @@ function refuseLate({ deps, loop }: ServeContext, route: Route): Reply | null {
   return refusal('hub_busy', `The hub is ${lateMs} ms behind, and takes no bulk and no reads while that is over ${mostMs} ms; try again.`);
 }
 
-function refuseType(route: Route, headers: Headers): Reply | null {
-  const encoding = headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
+function refuseType(route: Route, request: HttpRequest): Reply | null {
+  const encoding = request.header('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (encoding !== 'identity')
     return refusal('unsupported_media_type', 'The body is compressed; send it as it is, without Content-Encoding.');
   if (route.body === 'none') return null;
-  const [type = '', ...parameters] = (headers.get('content-type') ?? '')
+  const [type = '', ...parameters] = (request.header('content-type') ?? '')
     .toLowerCase()
     .split(';')
     .map((part) => part.trim());

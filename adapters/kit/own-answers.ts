@@ -1,14 +1,11 @@
 /** What a transport answers to HTTP by itself, where no handler does. */
+import type { HttpReply } from '../../core/ports/http.ts';
 import type { HttpErrorBody } from '../../core/protocol/http-errors.ts';
 
-export interface OwnAnswer {
-  readonly status: 400 | 500 | 503;
-  readonly headers: Readonly<Record<string, string>>;
-  /** JSON text. */
-  readonly body: string;
-}
+/** An answer in JSON. */
+export type OwnAnswer = HttpReply & { readonly body: string };
 
-const answer = (status: OwnAnswer['status'], body: HttpErrorBody, more: Readonly<Record<string, string>> = {}): OwnAnswer => ({
+const answer = (status: 400 | 500 | 503, body: HttpErrorBody, more: Readonly<Record<string, string>> = {}): OwnAnswer => ({
   status,
   headers: { 'content-type': 'application/json', ...more },
   body: JSON.stringify(body),
@@ -24,6 +21,6 @@ export const STOPPING: OwnAnswer = answer(
 /** When the handler threw. */
 export const FAILED: OwnAnswer = answer(500, { error: 'internal', message: 'The hub failed to answer; its log says why.' });
 
-/** To what cannot be made a web request, such as one with a broken Host. */
+/** To what cannot be served, such as one with a broken Host. */
 export const unreadable = (why: string): OwnAnswer =>
   answer(400, { error: 'validation_failed', message: `The request cannot be read: ${why}.` });

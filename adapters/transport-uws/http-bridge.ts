@@ -1,20 +1,14 @@
-/** Hands HTTP requests of uWebSockets.js to the given handler as web requests, and its responses back. */
-import { FAILED, STOPPING, unreadable, type OwnAnswer } from '../kit/own-answers.ts';
-import { messageOf } from '../../core/errors/agentcom-error.ts';
-import type { HttpHandler } from '../../core/ports/hub-transport.ts';
-import type { Log } from '../../core/ports/log.ts';
-import { arrivedRequest } from './arrived-request.ts';
-import { arrivingBody, type ArrivingBody } from './arriving-body.ts';
-import { ambiguousLength, ambiguousText, copyOf, headerOf, type Asked } from './asked.ts';
-import { openExchange } from './exchange.ts';
-import { sendResponse } from './send-response.ts';
+/** Hands HTTP requests of uWebSockets.js to the given handler, and its replies back. */
+import { httpAnswerer, type AnswererParts } from '../kit/answer-http.ts';
+import { ArrivingBody } from '../kit/arriving-body.ts';
+import { CapturedRequest, hasBody } from '../kit/captured-request.ts';
+import { unreadable } from '../kit/own-answers.ts';
+import { ambiguousLength, ambiguousText, partsOf } from './capture-request.ts';
+import { uwsExchange } from './uws-exchange.ts';
 import type { UwsRequest, UwsResponse } from './uws-package.ts';
 
-export interface HttpBridgeParts {
-  readonly http: HttpHandler;
-  readonly isRefusing: () => boolean;
-  readonly log: Log;
-}
+/** Bytes of a body that may wait to be read before the peer is paused: what uWebSockets.js reads at once. */
+const WAITING_BYTES_MAX = 524_288;
 
 export interface HttpBridge {
   readonly handle: (response: UwsResponse, request: UwsRequest) => void;
@@ -22,61 +16,32 @@ export interface HttpBridge {
   idle(): Promise<void>;
 }
 
-export const httpBridge = ({ http, isRefusing, log }: HttpBridgeParts): HttpBridge => {
+export const httpBridge = (parts: AnswererParts): HttpBridge => {
+  const answer = httpAnswerer(parts);
   let running = 0;
   let whenIdle: () => void = () => undefined;
 
-  const answer = async (asked: Asked, request: Request): Promise<Response> => {
-    try {
-      return await http(request, { remoteAddress: asked.remoteAddress });
-    } catch (thrown) {
-      log.error('The HTTP handler threw.', { method: asked.method, path: asked.path, error: thrown });
-      return new Response(FAILED.body, FAILED);
-    }
-  };
-
   const handle = (response: UwsResponse, native: UwsRequest): void => {
-    const asked = copyOf(native, response);
-    const isHead = asked.method === 'HEAD';
-    const ambiguous = ambiguousLength(asked);
-    const body = hasBody(asked) ? arrivingBody(response) : null;
-    const streams: (() => void)[] = [];
+    const captured = partsOf(native, response);
+    const ambiguous = ambiguousLength(captured);
+    const body = hasBody(captured.method, captured.headers) ? arrivingBody(response) : null;
     running += 1;
-    const exchange = openExchange(response, {
-      onGone() {
-        body?.breakOff(new Error('the peer closed the connection'));
-        for (const stop of streams) stop();
-      },
+    const exchange = uwsExchange(response, {
+      onGone: () => body?.breakOff(new Error('the peer closed the connection')),
       onOver() {
         running -= 1;
         if (running === 0) whenIdle();
       },
+      // A body that is not read to its end would have to be taken off the wire before the next request.
+      closeAfter() {
+        const isLeft = body !== null && !body.isComplete();
+        if (isLeft) body.cancel();
+        return isLeft || ambiguous !== null || parts.isRefusing();
+      },
     });
-    // A body that is not read to its end would have to be taken off the wire before the next request.
-    const closeAfter = (): boolean => {
-      const isLeft = body !== null && !body.isComplete();
-      if (isLeft) body.drop();
-      return isLeft || isRefusing();
-    };
-    const answerOwn = ({ status, headers, body: text }: OwnAnswer): void =>
-      exchange.answer({ status, headers: Object.entries(headers) }, isHead ? null : text, { closeAfter: closeAfter() });
-
-    if (isRefusing()) return answerOwn(STOPPING);
-    if (ambiguous !== null) {
-      const refusal = unreadable(ambiguous);
-      return exchange.answer({ status: refusal.status, headers: Object.entries(refusal.headers) }, ambiguousText(refusal.body), {
-        closeAfter: true,
-      });
-    }
-    const request = requestOf(asked, body);
-    if (typeof request === 'string') return answerOwn(unreadable(request));
-    const sending = { exchange, isHead, closeAfter, onStream: (stop: () => void) => void streams.push(stop) };
-    answer(asked, request)
-      .then((made) => sendResponse(made, sending))
-      .catch((thrown: unknown) => {
-        log.error('An HTTP answer broke off.', { method: asked.method, path: asked.path, error: thrown });
-        exchange.cut();
-      });
+    if (ambiguous === null) return answer(new CapturedRequest({ ...captured, body }), exchange);
+    const refusal = unreadable(ambiguous);
+    exchange.answer(refusal, ambiguousText(refusal.body));
   };
 
   return {
@@ -85,21 +50,17 @@ export const httpBridge = ({ http, isRefusing, log }: HttpBridgeParts): HttpBrid
   };
 };
 
-/** Those of GET and HEAD mean nothing, and a web request cannot have them. */
-const hasBody = (asked: Asked): boolean => {
-  if (asked.method === 'GET' || asked.method === 'HEAD') return false;
-  return headerOf(asked, 'transfer-encoding') !== undefined || (headerOf(asked, 'content-length') ?? '0') !== '0';
-};
-
-/** The web request, or why it cannot be one. */
-const requestOf = (asked: Asked, body: ArrivingBody | null): Request | string => {
-  try {
-    const { href: url } = new URL(`http://${headerOf(asked, 'host') ?? ''}${asked.path}${asked.query}`);
-    const headers = new Headers(asked.headers as [string, string][]);
-    const stream = body === null ? null : () => body.stream;
-    const whole = (): Promise<ArrayBuffer> => body?.whole() ?? Promise.resolve(new ArrayBuffer(0));
-    return arrivedRequest({ method: asked.method, url, headers, body: stream, whole });
-  } catch (thrown) {
-    return messageOf(thrown);
-  }
+/** MUST be called before the handler of uWebSockets.js returns. */
+const arrivingBody = (response: UwsResponse): ArrivingBody => {
+  const body = new ArrivingBody({
+    waitingBytesMax: WAITING_BYTES_MAX,
+    pause: () => void response.pause(),
+    resume: () => void response.resume(),
+  });
+  response.onData((chunk, isLast) => {
+    // The chunk is the parser's own memory, which it uses again after this call.
+    body.take(new Uint8Array(chunk.slice(0)));
+    if (isLast) body.end();
+  });
+  return body;
 };

@@ -1,10 +1,11 @@
 /** The sockets of one port: who may become one, which are open, and their end. */
 import { STATUS_CODES } from 'node:http';
+import { headerIn } from '../kit/captured-request.ts';
 import type { Opening } from '../kit/listening.ts';
 import { decideUpgrade } from '../kit/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
-import { ambiguousLength, ambiguousText, copyOf, headerOf } from './asked.ts';
+import { ambiguousLength, ambiguousText, partsOf } from './capture-request.ts';
 import { UwsConnection, type Peer } from './peer-connection.ts';
 import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 
@@ -58,23 +59,22 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
     idleTimeout: IDLE_S,
     sendPingsAutomatically: true,
     upgrade(response, request, context) {
-      const asked = copyOf(request, response);
-      const ambiguous = ambiguousLength(asked);
+      const { headers, path, remoteAddress } = partsOf(request, response);
+      const ambiguous = ambiguousLength({ headers });
       if (ambiguous !== null) return refuse(response, 400, ambiguousText(`${ambiguous}\n`), {});
-      const [host, origin] = [headerOf(asked, 'host'), headerOf(asked, 'origin')];
-      const refusal = decideUpgrade({ path: asked.path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
+      const header = (name: string): string | undefined => headerIn(headers, name);
+      const [host, origin] = [header('host'), header('origin')];
+      const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
       if (refusal !== null) {
-        note(refusal.reason, { remoteAddress: asked.remoteAddress, host, origin });
-        const headers = refusal.status === 503 ? { 'retry-after': '1' } : {};
-        return refuse(response, refusal.status, `${refusal.reason}\n`, headers);
+        note(refusal.reason, { remoteAddress, host, origin });
+        return refuse(response, refusal.status, `${refusal.reason}\n`, refusal.status === 503 ? { 'retry-after': '1' } : {});
       }
-      if (headerOf(asked, 'sec-websocket-version') !== WEBSOCKET_VERSION) {
+      if (header('sec-websocket-version') !== WEBSOCKET_VERSION) {
         return refuse(response, 400, 'wrong Sec-WebSocket-Version\n', { 'sec-websocket-version': WEBSOCKET_VERSION });
       }
-      const [key, protocol] = [headerOf(asked, 'sec-websocket-key') ?? '', headerOf(asked, 'sec-websocket-protocol') ?? ''];
       // Without the extensions that were offered: none is spoken, compression least of all.
-      const from: Peer = { remoteAddress: asked.remoteAddress, forwardedFor: headerOf(asked, 'x-forwarded-for') ?? null };
-      response.upgrade(from, key, protocol, '', context);
+      const from: Peer = { remoteAddress, forwardedFor: header('x-forwarded-for') ?? null };
+      response.upgrade(from, header('sec-websocket-key') ?? '', header('sec-websocket-protocol') ?? '', '', context);
     },
     open(socket) {
       known += 1;

@@ -1,17 +1,5 @@
 /** The hub's end of the wire: one listening port that carries the sidecars' sockets (path `/ws`) and the HTTP API. */
-
-/**
- * A web Request; outside core it has every member of one. Copy it with `clone()`: a transport may pass one that is lighter
- * than `new Request` would make, and that `new Request` does not take for its own.
- */
-export type WebRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : object;
-export type WebResponse = typeof globalThis extends { Response: { prototype: infer T } } ? T : object;
-
-/** Where a response may have the text that it was made of, so that a transport need not read it back from a stream. */
-export const WHOLE_TEXT = Symbol('the whole text of a response');
-
-/** Answers HTTP. `remoteAddress` is the socket's peer, before any proxy is looked at. */
-export type HttpHandler = (request: WebRequest, peer: { readonly remoteAddress: string }) => WebResponse | Promise<WebResponse>;
+import type { HttpHandler } from './http.ts';
 
 export interface HubTransport {
   readonly name: string;

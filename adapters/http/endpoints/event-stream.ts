@@ -10,6 +10,7 @@ import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Timer } from '../../../core/ports/clock.ts';
 import type { EventFilter } from '../../../core/ports/event-feed.ts';
+import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventJson } from '../../../core/protocol/task-json.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
@@ -36,13 +37,13 @@ export interface StartPlace {
   readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
-/** `end` ends it at once; `onEnd` is called when it has ended, however it did, once. */
+/** `onEnd` is called when it has ended, however it did, once. */
 export function eventStream(
   deps: HttpApiDeps,
   by: Principal,
   { place, filter }: { readonly place: StartPlace; readonly filter: EventFilter },
-  onEnd: (end: () => void) => void,
-): { readonly body: ReadableStream<Uint8Array>; readonly end: () => void } {
+  onEnd: () => void,
+): ByteStream {
   const { events, clock, log } = deps;
   const encoder = new TextEncoder();
   let { afterId, removedId } = place;
@@ -53,25 +54,21 @@ export function eventStream(
   let stalled: Timer | null = null;
   let readAtMs = -Infinity;
   let checkedAtMs = clock.monotonicMs();
-  let controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  let give: (chunk: Uint8Array | null) => void = () => undefined;
   const unsubscribe = deps.onCommit(() => {
     commits += 1;
     wake();
   });
 
-  /** Ends once; what was begun in a pull sees `ended` after its next await. */
+  /** Ends once; a look that was begun sees `ended` after its next await. */
   const end = (): void => {
     if (ended) return;
     ended = true;
     stalled?.cancel();
     unsubscribe();
     wake();
-    onEnd(end);
-    controller?.close();
-  };
-  const gone = (): void => {
-    controller = null;
-    end();
+    onEnd();
+    give(null);
   };
   const expectTaken = (): void => {
     stalled = clock.after(STALLED_MS, end);
@@ -88,7 +85,7 @@ export function eventStream(
     });
 
   /** The next text for the client; null at the end. */
-  const next = async (): Promise<string | null> => {
+  const nextText = async (): Promise<string | null> => {
     if (greeting !== null) {
       const text = greeting;
       greeting = null;
@@ -119,33 +116,32 @@ export function eventStream(
     return null;
   };
 
-  const pull = async (): Promise<void> => {
-    stalled?.cancel();
+  const look = async (): Promise<void> => {
     let text: string | null;
     try {
-      text = await next();
+      text = await nextText();
     } catch (thrown) {
       log.warn('An event stream ended because the events could not be read.', { error: messageOf(thrown) });
       text = null;
     }
     if (text === null) end();
     if (ended || text === null) return;
-    controller?.enqueue(encoder.encode(text));
     expectTaken();
+    give(encoder.encode(text));
   };
 
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start: (given) => {
-        controller = given;
-        expectTaken();
-      },
-      pull,
-      cancel: gone,
+  expectTaken();
+  return {
+    next() {
+      if (ended) return Promise.resolve(null);
+      stalled?.cancel();
+      return new Promise((resolve) => {
+        give = resolve;
+        void look();
+      });
     },
-    { highWaterMark: 0 },
-  );
-  return { body, end };
+    cancel: end,
+  };
 }
 
 /** The first words make headers and connection show at once; the gap, where there is one, comes before any event. */

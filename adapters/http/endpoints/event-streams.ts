@@ -2,6 +2,7 @@
 import type { EventName } from '../../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts';
+import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventsSchema } from '../../../core/protocol/http-queries.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
@@ -19,7 +20,7 @@ export interface EventStreams {
 export function eventStreams(deps: HttpApiDeps): EventStreams {
   const { events, tasks, limits } = deps;
   const readQuery = queryReader(eventsSchema);
-  const ends = new Set<() => void>();
+  const streams = new Set<ByteStream>();
   /** Counted from before the first await of an opening, so that many at once do not pass the bound together. */
   let openCount = 0;
 
@@ -31,7 +32,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
       agentId: query.value.agent_id as AgentId | undefined,
       event: query.value.type as EventName | undefined,
     };
-    const lastId = lastEventId(request.headers);
+    const lastId = lastEventId(request);
     if (lastId.kind === 'refused') return lastId;
     if (by.role === 'submitter') {
       if (filter.taskId === undefined) return refused(refusal('forbidden', 'A submitter follows one of its own tasks: give task_id.'));
@@ -60,12 +61,12 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
         over();
         return started.reply;
       }
-      const stream = eventStream(deps, by, started.value, (end) => {
-        ends.delete(end);
+      const stream = eventStream(deps, by, started.value, () => {
+        streams.delete(stream);
         over();
       });
-      ends.add(stream.end);
-      return { status: 200, body: stream.body, headers: { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' } };
+      streams.add(stream);
+      return { status: 200, body: stream, headers: { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' } };
     } catch (thrown) {
       over();
       throw thrown;
@@ -75,14 +76,14 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
   return {
     open,
     close() {
-      for (const end of [...ends]) end();
+      for (const stream of [...streams]) stream.cancel();
     },
   };
 }
 
-function lastEventId(headers: Headers): Read<number | null> {
-  const text = headers.get('last-event-id');
-  if (text === null || text === '') return read(null);
+function lastEventId(request: ApiRequest): Read<number | null> {
+  const text = request.header('last-event-id') ?? '';
+  if (text === '') return read(null);
   const id = /^[0-9]{1,16}$/.test(text) ? Number(text) : NaN;
   if (Number.isSafeInteger(id)) return read(id);
   return refused(invalid([{ field: 'Last-Event-ID', error: 'pattern', detail: 'must be the id of an event' }]));

@@ -34,7 +34,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
   };
 
   const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
-    const key = idempotencyKey(request.headers);
+    const key = idempotencyKey(request);
     if (key.kind === 'refused') return key.reply;
     const body = readSubmit(request.json);
     const errors = body.kind === 'invalid' ? body.errors : contradictions(body.value);
@@ -52,7 +52,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
   };
 
   const submitBulk = async (request: ApiRequest, by: Principal): Promise<Reply> => {
-    const key = idempotencyKey(request.headers);
+    const key = idempotencyKey(request);
     if (key.kind === 'refused') return key.reply;
     const drafts: TaskDraft[] = [];
     const lines: number[] = [];
@@ -104,8 +104,8 @@ const notConnected = (agentId: string): Reply =>
     more: { agent_id: agentId },
   });
 
-function idempotencyKey(headers: Headers): Read<string | null> {
-  const key = headers.get('idempotency-key');
+function idempotencyKey(request: ApiRequest): Read<string | null> {
+  const key = request.header('idempotency-key') ?? null;
   if (key === null || IDEMPOTENCY_KEY.test(key)) return read(key);
   const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters`;
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));

@@ -12,7 +12,7 @@ export async function apiOverHttp(transport: HubTransport): Promise<HttpApiSubje
   const bench = await hubBench();
   const { port } = await transport.listen(openToAll({ http: bench.handle }), hubRecorder().events);
   return {
-    handle: async (request) => {
+    ask: async (request) => {
       const { pathname, search } = new URL(request.url);
       return overHttp(port, `${pathname}${search}`, request, await request.text());
     },

@@ -12,11 +12,12 @@ import type { AnswerTo, Command, CommandInbox } from '../../../core/application/
 import { createHub } from '../../../core/application/hub/hub.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
-import type { HttpHandler } from '../../../core/ports/hub-transport.ts';
+import type { HttpHandler } from '../../../core/ports/http.ts';
 import type { Role } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
+import { askHandler } from '../../product/contracts/wire/web-http.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 
 export const ADMIN_TOKEN = 'admin-token-of-the-config-0123456789';
@@ -152,7 +153,7 @@ export async function hubBench(
     intercept: null,
     healthy: true,
     handle: api.handle,
-    open: async (path, how = {}) => api.handle(requestOf(path, how, tokens), { remoteAddress: how.from ?? '127.0.0.1' }),
+    open: (path, how = {}) => askHandler(api.handle, requestOf(path, how, tokens), how.from),
     async send(path, how) {
       const response = await bench.open(path, how);
       const text = await response.text();

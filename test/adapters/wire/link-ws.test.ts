@@ -79,7 +79,7 @@ t.test('a reset on an open link is one onGone', async (t) => {
     unidentifiedBytesMax: 1_000,
     socketsMax: 10,
     socketQueueBytesMax: 1_000,
-    http: () => new Response(),
+    http: () => ({ status: 404, headers: {}, body: null }),
     isAllowedOrigin: () => true,
   };
   const silent = { onOpen: () => undefined, onFrame: () => undefined, onPong: () => undefined, onGone: () => undefined };

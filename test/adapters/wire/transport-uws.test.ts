@@ -9,6 +9,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
+import { reply } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
 import { apiOverHttp } from '../http/api-over-http.ts';
@@ -87,6 +88,13 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
       });
     t.equal(await statusOf('GET / HTTP/1.1\r\nHost: a b\r\n\r\n'), 'HTTP/1.1 400');
     t.equal(await statusOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'), 'HTTP/1.1 400');
+    for (const host of ['a/b', 'who@x', 'x:99999', '[::1', 'x\r\nHost: y']) {
+      t.equal(await statusOf(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 'HTTP/1.1 400', `Host: ${host}`);
+    }
+    t.equal(await statusOf('GET /a\\b HTTP/1.1\r\nHost: x\r\n\r\n'), 'HTTP/1.1 400', 'a backslash');
+    for (const host of ['[::1]:4000', 'UPPER.example:65535']) {
+      t.equal(await statusOf(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 'HTTP/1.1 200', host);
+    }
     t.equal(await statusOf('GET / HTTP/1.0\r\nHost: x\r\n\r\n'), 'HTTP/1.1 505');
     const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
     t.equal(await statusOf(`GET /ws HTTP/1.1\r\nHost: x\r\n${upgrade}Sec-WebSocket-Version: 7\r\n\r\n`), 'HTTP/1.1 400');
@@ -94,7 +102,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
   });
 
   await t.test('names an IPv6 peer in its short form, and an IPv4 one as IPv4, on one port', async (t) => {
-    const room = await wireRoom(t, subject, { host: '::', http: (_, peer) => new Response(peer.remoteAddress) });
+    const room = await wireRoom(t, subject, { host: '::', http: ({ remoteAddress }) => reply(remoteAddress) });
     t.equal(await (await fetch(`http://[::1]:${room.port}/`)).text(), '::1');
     t.equal(await (await fetch(`http://127.0.0.1:${room.port}/`)).text(), '127.0.0.1');
   });

@@ -10,6 +10,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { rawPeer } from '../../product/contracts/wire/raw-peer.ts';
+import { reply, textOf } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { join, openToAll, roundTrip, wireRoom } from '../../product/contracts/wire/wire-room.ts';
 import { apiOverHttp } from '../http/api-over-http.ts';
@@ -31,12 +32,9 @@ httpApiContract('over ws', () => apiOverHttp(wsTransport({ log: silentLog })));
 const subject = { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) };
 
 t.test('slow heads and bodies are cut off, each by its own time, with 408 where that can be said', async (t) => {
-  const textOf = async (options: WsOptions, bytes: string): Promise<string> => {
+  const answerTo = async (options: WsOptions, bytes: string): Promise<string> => {
     const transport = wsTransport({ log: silentLog, options });
-    const { port } = await transport.listen(
-      openToAll({ http: async (request) => new Response(await request.text()) }),
-      hubRecorder().events,
-    );
+    const { port } = await transport.listen(openToAll({ http: async (request) => reply(await textOf(request)) }), hubRecorder().events);
     const socket = connect(port, '127.0.0.1');
     socket.write(bytes);
     const text = await new Promise<string>((resolve) => {
@@ -50,10 +48,10 @@ t.test('slow heads and bodies are cut off, each by its own time, with 408 where 
     return text;
   };
   const heads = { headersWithinMs: 100, requestWithinMs: 60_000 };
-  t.match(await textOf(heads, ''), /^(HTTP\/1\.1 408 |$)/, 'no byte');
-  t.match(await textOf(heads, 'GET / HTTP/1.1\r\nHost: x\r\nX-A'), /^HTTP\/1\.1 408 /, 'half a head');
+  t.match(await answerTo(heads, ''), /^(HTTP\/1\.1 408 |$)/, 'no byte');
+  t.match(await answerTo(heads, 'GET / HTTP/1.1\r\nHost: x\r\nX-A'), /^HTTP\/1\.1 408 /, 'half a head');
   const bodies = { headersWithinMs: 100, requestWithinMs: 200 };
-  t.match(await textOf(bodies, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf'), /^HTTP\/1\.1 408 /, 'half a body');
+  t.match(await answerTo(bodies, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf'), /^HTTP\/1\.1 408 /, 'half a body');
 });
 
 t.test('R20: of a frame of a stranger no more is kept than it may send, however long it says that it is', async (t) => {
@@ -113,6 +111,22 @@ t.test('a request that cannot be one is 400 and no more', async (t) => {
     });
   t.equal(await statusOf('GET / HTTP/1.1\r\nHost: a b\r\n\r\n'), 'HTTP/1.1 400');
   t.equal(await statusOf('NONSENSE\r\n\r\n'), 'HTTP/1.1 400');
+  for (const host of ['', 'a/b', 'who@x', 'x:99999', '[::1', 'x\r\nHost: y']) {
+    t.equal(await statusOf(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 'HTTP/1.1 400', `Host: ${host}`);
+  }
+  t.equal(await statusOf('GET / HTTP/1.0\r\n\r\n'), 'HTTP/1.1 400', 'no Host');
+  for (const path of ['*', 'x', 'ftp://x/', '/a\\b']) {
+    t.equal(await statusOf(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`), 'HTTP/1.1 400', path);
+  }
+  for (const [path, host] of [
+    ['/', '[::1]:4000'],
+    ['/', 'UPPER.example:65535'],
+    ['http://x/a?b', 'x'],
+    ['http://x', 'x'],
+  ]) {
+    // prettier-ignore
+    t.equal(await statusOf(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 'HTTP/1.1 200', `${path} of ${host}`);
+  }
   t.equal(await statusOf(`GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'y'.repeat(20_000)}\r\n\r\n`), 'HTTP/1.1 431');
   t.equal(await statusOf('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'), 'HTTP/1.1 400');
   await join(t, subject, room);

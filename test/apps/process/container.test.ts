@@ -13,6 +13,7 @@ import { TOKENS } from '../../../apps/container-tokens.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { ROOT } from '../../architecture/cruise.ts';
 import { withUws } from '../../adapters/wire/uws-native.ts';
+import { askHandler } from '../../product/contracts/wire/web-http.ts';
 import { temporaryFolder } from '../pages/newcomer.ts';
 import { fileOf } from '../pages/page-blocks.ts';
 
@@ -94,9 +95,7 @@ t.test('/health names what runs, not what the config asked for', async (t) => {
   t.equal(hub.storage.name, 'sqlite');
   await mkdir(hub.dataDir, { recursive: true, mode: 0o700 });
   const http = await hubContainer(hub, silentLog).getAsync(TOKENS.HttpApi);
-  const answer = await http.handle(new Request('http://127.0.0.1:4000/health', { headers: { host: '127.0.0.1:4000' } }), {
-    remoteAddress: '127.0.0.1',
-  });
+  const answer = await askHandler(http.handle, new Request('http://127.0.0.1:4000/health', { headers: { host: '127.0.0.1:4000' } }));
   t.match(await answer.json(), { storage: 'memory', durable: false, transport: 'ws' });
 });
 

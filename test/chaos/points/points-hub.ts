@@ -98,13 +98,12 @@ function steppedTransport(transport: HubTransport, kill: Armed): HubTransport {
         transport.listen(
           {
             ...options,
-            http: async (request, peer) => {
-              const { method } = request as { readonly method: string };
-              if (method !== 'POST') return options.http(request, peer);
+            http: async (request) => {
+              if (request.method !== 'POST') return options.http(request);
               kill.at('before a POST is handled');
-              const response = await options.http(request, peer);
+              const reply = await options.http(request);
               kill.at('after a POST is handled, before its answer');
-              return response;
+              return reply;
             },
           },
           steppedEvents(events, kill),

@@ -129,7 +129,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const { queue, sessions, context } = hub;
   const news = { events: 0 };
   hub.onCommit(() => (news.events += 1));
-  const parts = hub.parts({ handle: () => new Response(), close: () => undefined });
+  const parts = hub.parts({ handle: () => ({ status: 404, headers: {}, body: null }), close: () => undefined });
   const kill = async (): Promise<void> => {
     transport.crash();
     life.end();

@@ -44,7 +44,7 @@ function notedHub(over: Partial<HubPorts['storage']> = {}) {
     },
   );
   const parts = hub.parts({
-    handle: () => new Response(),
+    handle: () => ({ status: 404, headers: {}, body: null }),
     close: () => void asked.push('front.close'),
     beforePort: {
       name: 'enrolment',

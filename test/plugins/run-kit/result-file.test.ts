@@ -35,7 +35,7 @@ t.test('R4: a program that is listened to, and writes its result and exits witho
   };
   let say: (frame: object) => void = () => undefined;
   await wire.transport().listen(
-    { ...place, http: () => new Response(), isAllowedOrigin: () => true },
+    { ...place, http: () => ({ status: 404, headers: {}, body: null }), isAllowedOrigin: () => true },
     {
       onOpen: (connection) => void (say = (frame) => connection.send(JSON.stringify(frame))),
       onFrame: (_connection, text) => {

@@ -376,7 +376,7 @@ class CellStage {
   async #listen(): Promise<void> {
     const bounds = { frameBytesMax: 1_048_576, unidentifiedBytesMax: Infinity, socketsMax: 10, socketQueueBytesMax: 4_194_304 };
     await this.#wire.transport().listen(
-      { host: 'hub', port: 4000, ...bounds, http: () => new Response(), isAllowedOrigin: () => true },
+      { host: 'hub', port: 4000, ...bounds, http: () => ({ status: 404, headers: {}, body: null }), isAllowedOrigin: () => true },
       {
         onOpen: (connection) => void (this.#say = (frame) => connection.send(JSON.stringify(frame))),
         onFrame: (_connection, text) => {

@@ -327,7 +327,7 @@ export class HubNode {
     return {
       hubId: hub.hubId,
       hub,
-      parts: hub.parts({ handle: () => new Response(), close: () => undefined }),
+      parts: hub.parts({ handle: () => ({ status: 404, headers: {}, body: null }), close: () => undefined }),
       life,
       api: { post: (command, settled) => life.arrive(() => hub.queue.post(command, settled)) },
       ids,

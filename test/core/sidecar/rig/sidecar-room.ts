@@ -85,7 +85,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       unidentifiedBytesMax: Infinity,
       socketsMax: 10,
       socketQueueBytesMax: 4_194_304,
-      http: () => new Response(),
+      http: () => ({ status: 404, headers: {}, body: null }),
       isAllowedOrigin: () => true,
     },
     {

@@ -3,14 +3,14 @@
  * do what, how a refusal looks, and that a stream of events that is cut and resumed skips none.
  */
 import t from 'tap';
-import type { HttpHandler } from '../../../../core/ports/hub-transport.ts';
 import type { Role } from '../../../../core/ports/agent-store.ts';
 import type { Changes } from '../../../../core/ports/task-store.ts';
 import { HTTP_ERRORS } from '../../../../core/protocol/http-errors.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../fixtures.ts';
 
 export interface HttpApiSubject {
-  readonly handle: HttpHandler;
+  /** Answers a request, whatever lies between. */
+  ask(request: Request): Promise<Response>;
   /** What it believes to be its own name, with the port. */
   readonly host: string;
   /** A valid token of each role. */
@@ -60,19 +60,20 @@ interface Got {
 export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubject>): void {
   /** Asks without reading more than a refusal: the body of a stream never ends. */
   const ask = async (
-    { handle, host }: HttpApiSubject,
+    subject: HttpApiSubject,
     method: string,
     path: string,
     headers: Readonly<Record<string, string>> = {},
     body: string | null = null,
   ): Promise<Got> => {
     const type = path.endsWith('/bulk') ? 'application/x-ndjson' : 'application/json';
+    const { host } = subject;
     const request = new Request(`http://${host}${path}`, {
       method,
       ...(body === null ? {} : { body }),
       headers: { host, ...(body === null ? {} : { 'content-type': type }), ...headers },
     });
-    const response = await handle(request, { remoteAddress: '127.0.0.1' });
+    const response = await subject.ask(request);
     if (response.status < 400) {
       await response.body?.cancel();
       return { status: response.status, headers: response.headers, error: null };
@@ -184,9 +185,10 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
 }
 
 /** The ids of the first `count` events after `lastId`; then the stream is cut. */
-async function readIds({ handle, host, tokens }: HttpApiSubject, lastId: string, count: number): Promise<readonly number[]> {
+async function readIds(subject: HttpApiSubject, lastId: string, count: number): Promise<readonly number[]> {
+  const { host, tokens } = subject;
   const headers = { host, authorization: `Bearer ${tokens.viewer}`, 'last-event-id': lastId };
-  const response = await handle(new Request(`http://${host}/api/events`, { headers }), { remoteAddress: '127.0.0.1' });
+  const response = await subject.ask(new Request(`http://${host}/api/events`, { headers }));
   const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {

@@ -174,6 +174,6 @@ const noOptions = {
   unidentifiedBytesMax: 1,
   socketsMax: 1,
   socketQueueBytesMax: 1,
-  http: () => new Response(),
+  http: () => ({ status: 404, headers: {}, body: null }),
   isAllowedOrigin: () => true,
 };

@@ -129,7 +129,7 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
   });
 
   await t.test('closes within its bound while peers of all kinds hang', async (t) => {
-    const room = await wireRoom(t, subject, { http: () => new Promise<Response>(() => undefined) });
+    const room = await wireRoom(t, subject, { http: () => new Promise<never>(() => undefined) });
     const silent = await rawPeer(room.port);
     await nextOf(room.hubSaw, 'open');
     const notReading = await rawPeer(room.port);

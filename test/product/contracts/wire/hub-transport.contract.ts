@@ -5,6 +5,7 @@ import type { HubTransport } from '../../../../core/ports/hub-transport.ts';
 import { httpTests } from './hub-transport-http.contract.ts';
 import { rawPeerTests, type RawSubject } from './hub-transport-raw.contract.ts';
 import { hubRecorder, linkRecorder, nextOf } from './wire-recorders.ts';
+import { reply, textOf } from './web-http.ts';
 import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom } from './wire-room.ts';
 
 export interface HubTransportSubject extends RawSubject {
@@ -176,9 +177,9 @@ const doorTests = async (t: Test, subject: HubTransportSubject): Promise<void> =
   await t.test('answers HTTP on the port of the sockets', async (t) => {
     const seen: string[] = [];
     const room = await wireRoom(t, subject, {
-      http: async (request, peer) => {
-        seen.push(`${request.method} ${new URL(request.url).pathname} ${await request.text()} ${peer.remoteAddress}`);
-        return new Response('made', { status: 201, headers: { 'x-kind': 'test' } });
+      http: async (request) => {
+        seen.push(`${request.method} ${request.path} ${await textOf(request)} ${request.remoteAddress}`);
+        return reply('made', 201, { 'x-kind': 'test' });
       },
     });
     await join(t, subject, room);

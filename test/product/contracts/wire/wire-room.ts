@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import type { HubLink, LinkConnection } from '../../../../core/ports/hub-link.ts';
 import type { HubConnection, HubTransport, ListenOptions } from '../../../../core/ports/hub-transport.ts';
 import type { EventInbox } from '../files/event-inbox.ts';
+import { reply } from './web-http.ts';
 import { hubRecorder, linkRecorder, nextOf, type HubSaw, type LinkSaw } from './wire-recorders.ts';
 
 /** Both ends under test; where one of them is not ours, any correct one. */
@@ -37,7 +38,7 @@ export const openToAll = (changes: Partial<ListenOptions> = {}): ListenOptions =
   unidentifiedBytesMax: Infinity,
   socketsMax: 2_000,
   socketQueueBytesMax: 4_194_304,
-  http: () => new Response('hello'),
+  http: () => reply('hello'),
   isAllowedOrigin: () => true,
   ...changes,
 });

@@ -2,6 +2,7 @@
 import { decideUpgrade } from '../../../../adapters/kit/upgrade.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { HubTransport, ListenOptions, TransportEvents } from '../../../../core/ports/hub-transport.ts';
+import { askHandler } from '../../contracts/wire/web-http.ts';
 import { memoryConnection, type OpenHubEnd } from './memory-connection.ts';
 import { addressOf, type ListeningHub, type Network, type Upgrade } from './memory-network.ts';
 
@@ -100,7 +101,7 @@ const listeningHub = (network: Network, open: Open, options: ListenOptions, even
 
   async answer(request, remoteAddress) {
     if (open.isRefusing) return Response.json({ error: 'hub_stopping', message: 'The hub is stopping.' }, { status: 503 });
-    const response = await options.http(request, { remoteAddress });
+    const response = await askHandler(options.http, request, remoteAddress);
     if (open.isCrashed) throw new TypeError('fetch failed: other side closed');
     return response;
   },

@@ -1,36 +1,20 @@
 /** What a request says, copied before anything is awaited: uWebSockets.js keeps its own only for the call. */
 import { SocketAddress } from 'node:net';
 import { plainAddress } from '../../core/protocol/client-address.ts';
+import type { RequestParts } from '../kit/captured-request.ts';
 import type { UwsRequest, UwsResponse } from './uws-package.ts';
 
-export interface Asked {
-  readonly method: string;
-  /** The path as it was sent. */
-  readonly path: string;
-  /** With its `?`; empty without one. */
-  readonly query: string;
-  /** Names in lower case, as often as they were sent. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly remoteAddress: string;
-}
-
-export const copyOf = (request: UwsRequest, response: UwsResponse): Asked => {
-  const headers: [string, string][] = [];
-  request.forEach((name, value) => headers.push([name, value]));
-  const query = request.getQuery() as string | undefined;
+export const partsOf = (request: UwsRequest, response: UwsResponse): Omit<RequestParts, 'body'> => {
+  const headers: string[] = [];
+  request.forEach((name, value) => headers.push(name, value));
   return {
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
-    query: query === undefined || query === '' ? '' : `?${query}`,
+    // Undefined without a `?`, which its types leave out.
+    query: (request.getQuery() as string | undefined) ?? '',
     headers,
     remoteAddress: addressOf(response.getRemoteAddressAsText()),
   };
-};
-
-/** The value of a header, those of one that was sent more often joined; undefined without it. */
-export const headerOf = ({ headers }: Asked, wanted: string): string | undefined => {
-  const values = headers.filter(([name]) => name === wanted).map(([, value]) => value);
-  return values.length === 0 ? undefined : values.join(', ');
 };
 
 /**
@@ -38,14 +22,15 @@ export const headerOf = ({ headers }: Asked, wanted: string): string | undefined
  * takes any Transfer-Encoding for chunked; a proxy in front may go by another, and would then forward as a body what is
  * read here as the next request. Node refuses the same with 400.
  */
-export const ambiguousLength = ({ headers }: Asked): string | null => {
+export const ambiguousLength = ({ headers }: Pick<RequestParts, 'headers'>): string | null => {
   let lengths = 0;
   let encodings = 0;
-  for (const [name, value] of headers) {
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at];
     if (name === 'content-length') lengths += 1;
     if (name !== 'transfer-encoding') continue;
     encodings += 1;
-    if (value.toLowerCase() !== 'chunked') return 'the Transfer-Encoding must be chunked';
+    if (headers[at + 1]?.toLowerCase() !== 'chunked') return 'the Transfer-Encoding must be chunked';
   }
   if (lengths > 1) return 'there is more than one Content-Length';
   if (encodings > 1) return 'there is more than one Transfer-Encoding';

@@ -1,0 +1,61 @@
+/** What a request says, in the form that every server has it: headers as one list, as they were sent. */
+import type { HttpBody, HttpRequest } from '../../core/ports/http.ts';
+
+export interface RequestParts extends Pick<HttpRequest, 'method' | 'path' | 'query' | 'remoteAddress' | 'body'> {
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+}
+
+export class CapturedRequest implements HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly remoteAddress: string;
+  readonly body: HttpBody | null;
+  readonly #headers: readonly string[];
+
+  constructor({ method, path, query, remoteAddress, body, headers }: RequestParts) {
+    this.method = method;
+    this.path = path;
+    this.query = query;
+    this.remoteAddress = remoteAddress;
+    this.body = body;
+    this.#headers = headers;
+  }
+
+  header(name: string): string | undefined {
+    return headerIn(this.#headers, name);
+  }
+}
+
+/** The value of a header by its name in lower case, those of one that was sent more often joined; undefined without it. */
+export function headerIn(headers: readonly string[], wanted: string): string | undefined {
+  let found: string | undefined;
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] ?? '';
+    if (name.length !== wanted.length || name.toLowerCase() !== wanted) continue;
+    const value = headers[at + 1] ?? '';
+    found = found === undefined ? value : `${found}, ${value}`;
+  }
+  return found;
+}
+
+/** Whether bytes follow the head; those of GET and HEAD mean nothing. */
+export function hasBody(method: string, headers: readonly string[]): boolean {
+  if (method === 'GET' || method === 'HEAD') return false;
+  return headerIn(headers, 'transfer-encoding') !== undefined || (headerIn(headers, 'content-length') ?? '0') !== '0';
+}
+
+/** The hosts of nearly every request, which need no parser: no upper case, no IPv6, no port from 60000. */
+const PLAIN_HOST = /^[a-z0-9._-]+(?::[1-5]?\d{1,4})?$/;
+/** What would begin another part of an address. */
+const NOT_IN_HOST = /[\s/?#@\\]/;
+
+/** Why a request of this path and Host cannot be served; null when it can. */
+export function unservable(path: string, host: string | undefined): string | null {
+  if (!path.startsWith('/')) return 'the path must begin with /';
+  if (path.includes('\\')) return 'the path must not contain a backslash';
+  if (host === undefined) return 'there is no Host';
+  if (PLAIN_HOST.test(host) || (!NOT_IN_HOST.test(host) && URL.canParse(`http://${host}`))) return null;
+  return 'the Host must be a name or an address, with or without a port';
+}

@@ -1,0 +1,52 @@
+/** Which route a path leads to, and what its names stand for. */
+import t from 'tap';
+import { routeTable } from '../../../adapters/http/route-table.ts';
+
+const route = (name: string) => {
+  const [method = '', path = ''] = name.split(' ');
+  return { name, method, path };
+};
+const find = routeTable(
+  ['POST /tasks', 'GET /tasks', 'POST /tasks/bulk', 'GET /tasks/stats', 'GET /tasks/:id', 'GET /tasks/:id/results/:n', 'DELETE /:any'].map(
+    route,
+  ),
+);
+const found = (method: string, path: string): unknown => {
+  const got = find(method, path);
+  return got.route === null ? got.others.map(({ name }) => name) : [got.route.name, { ...got.params }];
+};
+
+t.test('the first route that fits answers, by method and by each step', async (t) => {
+  t.strictSame(found('POST', '/tasks'), ['POST /tasks', {}]);
+  t.strictSame(found('GET', '/tasks/stats'), ['GET /tasks/stats', {}]);
+  t.strictSame(found('GET', '/tasks/t1'), ['GET /tasks/:id', { id: 't1' }]);
+  t.strictSame(found('GET', '/tasks/bulk'), ['GET /tasks/:id', { id: 'bulk' }], 'the fixed one has no such method');
+  t.strictSame(found('GET', '/tasks/stats/results/2'), ['GET /tasks/:id/results/:n', { id: 'stats', n: '2' }]);
+  t.strictSame(found('HEAD', '/tasks'), ['GET /tasks', {}], 'HEAD is GET without its body');
+});
+
+t.test('without a route: those that the path has for other methods, or none', async (t) => {
+  t.strictSame(found('PUT', '/tasks'), ['POST /tasks', 'GET /tasks']);
+  t.strictSame(found('PUT', '/tasks/bulk'), ['POST /tasks/bulk']);
+  t.strictSame(found('get', '/tasks/t1'), ['GET /tasks/:id'], 'a method is as it is written');
+  for (const path of ['', '/', '//', '/tasks/', '/tasks//', '/tasks/t1/', '/a/../tasks', '/./tasks', '/TASKS/x/y', '/tasks/:id/results'])
+    t.strictSame(found('GET', path), [], path);
+});
+
+t.test('steps are decoded one by one, and once; what is no UTF-8 stays as it was sent', async (t) => {
+  t.strictSame(found('GET', '/t%61sks/stats'), ['GET /tasks/stats', {}]);
+  t.strictSame(found('GET', '/tasks%2Fstats'), ['DELETE /:any']);
+  for (const [sent, id] of [
+    ['a%20b', 'a b'],
+    ['a%2Fb', 'a/b'],
+    ['%252F', '%2F'],
+    ['%E2%82%AC', '€'],
+    ['%ff', '%ff'],
+    ['%E2%82', '%E2%82'],
+    ['%', '%'],
+    ['%zz%41', '%zzA'],
+    ['%00', '\u0000'],
+    ['..', '..'],
+  ] as const)
+    t.strictSame(found('GET', `/tasks/${sent}`), ['GET /tasks/:id', { id }], sent);
+});
