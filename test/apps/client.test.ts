@@ -1,19 +1,16 @@
 /** The client against a real HTTP server that answers as it is told. */
-import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
 import type { Server } from 'node:http';
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
 import { freePort } from './cli/cli-world.ts';
+import { ScriptedApp, type Call } from './cli/scripted-app.ts';
 import { readServerSentEvents } from '../../apps/client/sse.ts';
 
-async function listening(t: Test, app: Hono, port = 0): Promise<{ url: string; port: number; server: Server }> {
-  const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }) as Server;
-  if (!server.listening) await once(server, 'listening');
+async function listening(t: Test, app: ScriptedApp, port = 0): Promise<{ url: string; port: number; server: Server }> {
+  const server = await app.listen(port);
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
@@ -24,8 +21,8 @@ async function listening(t: Test, app: Hono, port = 0): Promise<{ url: string; p
 
 t.test('a 503 is waited out as the hub says, and a repeat carries the same key', async (t) => {
   const keys: (string | undefined)[] = [];
-  const app = new Hono().post('/api/tasks', (c) => {
-    keys.push(c.req.header('idempotency-key'));
+  const app = new ScriptedApp().post('/api/tasks', (c) => {
+    keys.push(c.headers['idempotency-key']);
     if (keys.length < 3) return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
     return c.json({ task_id: 'task-00000000000000aa', status: 'queued', priority: 'normal', created_at: 1 }, 201);
   });
@@ -39,7 +36,7 @@ t.test('a 503 is waited out as the hub says, and a repeat carries the same key',
 
 t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
   let calls = 0;
-  const app = new Hono().get('/api/tasks', (c) => {
+  const app = new ScriptedApp().get('/api/tasks', (c) => {
     calls += 1;
     return c.json({ error: 'hub_busy', message: 'much to do' }, 503, { 'retry-after': '3600' });
   });
@@ -54,7 +51,7 @@ t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
 
 t.test('what may not be done twice is not repeated once it was sent', async (t) => {
   let calls = 0;
-  const app = new Hono().post('/api/tasks/:id/cancel', (c) => {
+  const app = new ScriptedApp().post('/api/tasks/:id/cancel', (c) => {
     calls += 1;
     return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
   });
@@ -72,7 +69,7 @@ t.test('a hub that is not there yet is waited for, anything may be sent then', a
   t.match(await refused, /nothing listens there/);
   await listening(
     t,
-    new Hono().post('/api/tasks/:id/cancel', (c) => c.json({ status: 'cancelled' })),
+    new ScriptedApp().post('/api/tasks/:id/cancel', (c) => c.json({ status: 'cancelled' })),
     port,
   );
   t.strictSame(await answer, { status: 'cancelled' });
@@ -95,11 +92,11 @@ t.test('what no repeat would mend is not repeated', async (t) => {
 });
 
 t.test('refusals and nonsense', async (t) => {
-  const app = new Hono()
+  const app = new ScriptedApp()
     .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'wrong', details: [{ field: 'status', error: 'enum' }] }, 400))
-    .get('/api/agents', (c) => c.html('<h1>it works</h1>'))
-    .get('/api/tasks/stats', (c) => c.text('bad gateway', 502))
-    .get('/health', (c) => c.redirect('http://127.0.0.1:1/elsewhere'));
+    .get('/api/agents', (c) => c.body('<h1>it works</h1>', 200, { 'content-type': 'text/html' }))
+    .get('/api/tasks/stats', (c) => c.body('bad gateway', 502))
+    .get('/health', () => Response.redirect('http://127.0.0.1:1/elsewhere', 302));
   const { url } = await listening(t, app);
   const client = hubClient({ url: `${url}/`, token: 'x', retryWithinMs: 0 });
   await t.rejects(client.tasks.list({ status: 'nope' }), {
@@ -113,8 +110,8 @@ t.test('refusals and nonsense', async (t) => {
 
 t.test('the path of a prefix, encoded ids and the query reach the hub', async (t) => {
   const seen: string[] = [];
-  const app = new Hono().all('*', (c) => {
-    seen.push(`${c.req.method} ${c.req.url.replace(/^http:\/\/[^/]+/, '')} ${c.req.header('authorization') ?? '-'}`);
+  const app = new ScriptedApp().otherwise((c) => {
+    seen.push(`${c.method} ${c.target} ${c.headers['authorization'] ?? '-'}`);
     return c.json({ tasks: [], tokens: [], agents: [], next_cursor: null, task_ids: [] });
   });
   const { url } = await listening(t, app);
@@ -152,13 +149,12 @@ async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
 }
 
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
-const streamOf = (c: { body(text: string, status: 200, headers: Record<string, string>): Response }, ...parts: string[]): Response =>
-  c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
+const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
 t.test('a stream that drops is resumed behind its last event', async (t) => {
   const asked: (string | undefined)[] = [];
-  const app = new Hono().get('/api/events', (c) => {
-    asked.push(c.req.header('last-event-id'));
+  const app = new ScriptedApp().get('/api/events', (c) => {
+    asked.push(c.headers['last-event-id']);
     if (asked.length === 1) return streamOf(c, sse(5, 'submitted'), sse(7, 'assigned'), 'id: 8\nevent: half');
     if (asked.length === 2) return c.json({ error: 'hub_stopping', message: 'bye' }, 503);
     return streamOf(c, sse(8, 'accepted'));
@@ -184,7 +180,7 @@ t.test('a stream that drops is resumed behind its last event', async (t) => {
 
 t.test('a stream that says nothing is opened anew; one that is refused ends', async (t) => {
   let calls = 0;
-  const app = new Hono().get('/api/events', (c) => {
+  const app = new ScriptedApp().get('/api/events', (c) => {
     calls += 1;
     if (calls === 1)
       return new Response(new ReadableStream({ start: () => undefined }), { headers: { 'content-type': 'text/event-stream' } });
@@ -212,7 +208,7 @@ t.test('an abort ends a stream, and silence opens it anew, also once garbage was
   const collectGarbage = runInNewContext('gc') as () => void;
   let calls = 0;
   const event = 'id: 1\nevent: submitted\ndata: {}\n\n';
-  const app = new Hono().get('/api/events', () => {
+  const app = new ScriptedApp().get('/api/events', () => {
     calls += 1;
     const body = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(event)) });
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } });

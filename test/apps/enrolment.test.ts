@@ -81,9 +81,9 @@ t.test('R22: who passes an enrolment on reads neither secret nor token, and what
   let changes = (text: string): string => text;
   const line = await testHub(t, (app) =>
     app.post('/api/onboard/register', async (c) => {
-      const { status, text } = await bench.send('/api/onboard/register', { json: await c.req.json(), token: null });
+      const { status, text } = await bench.send('/api/onboard/register', { json: c.sent(), token: null });
       heard.push(text);
-      return c.body(changes(text), status as 200, { 'content-type': 'application/json' });
+      return c.body(changes(text), status, { 'content-type': 'application/json' });
     }),
   );
   const secretOf = async (): Promise<string> => String((await bench.send('/admin/enrol-secrets', { json: {} })).json['secret']);
@@ -106,8 +106,8 @@ t.test('R22: who passes an enrolment on reads neither secret nor token, and what
 t.test('a hub that is older, and proves nothing, is sent the secret where the config says so alone, and the log has it', async (t) => {
   environment(t, { AGENTCOM_ENROL_SECRET: 'for-an-older-hub' });
   const hub = await testHub(t, (app) =>
-    app.post('/api/onboard/register', async (c) =>
-      'secret' in (await c.req.json())
+    app.post('/api/onboard/register', (c) =>
+      'secret' in c.sent<object>()
         ? c.json({ agent_id: 'w1', token: 'of-an-older-hub', hub_ws_url: '', hub_api_url: '' }, 201)
         : c.json({ error: 'validation_failed', message: 'secret_hint is not known here' }, 400),
     ),

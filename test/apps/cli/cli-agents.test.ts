@@ -83,7 +83,7 @@ t.test('push, agents, stats and tokens', async (t) => {
 t.test('each agent is told by itself, and the first refusal decides the exit code', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post('/api/agents/:id/:change', (c) => {
-      const { id, change } = c.req.param();
+      const { id, change } = c.params;
       if (id === 'nobody') return c.json({ error: 'unknown_agent', message: 'There is no such agent.' }, 404);
       return c.json({ agent_id: id, change });
     }),
@@ -110,7 +110,7 @@ t.test('an agent that is still needed is not removed, and the hub says why', asy
   const why = 'Agent w2 has a token that is not revoked. Revoke it first: DELETE /admin/tokens/w2.';
   const hub = await testHub(t, (app) =>
     app.delete('/api/agents/:id', (c) =>
-      c.req.param('id') === 'w2' ? c.json({ error: 'invalid_state', message: why }, 409) : c.json({ removed: c.req.param('id') }),
+      c.params['id'] === 'w2' ? c.json({ error: 'invalid_state', message: why }, 409) : c.json({ removed: c.params['id'] }),
     ),
   );
   t.match(await hub.run(['forget', 'w2', 'w1']), { out: 'w1 is removed, with its tokens\n', err: why });
@@ -128,8 +128,8 @@ t.test('a drain that is waited for returns when nothing is left', async (t) => {
   ];
   const hub = await testHub(t, (app) =>
     app
-      .post('/api/agents/:id/drain', (c) => c.json({ agent_id: c.req.param('id'), change: 'drain' }))
-      .get('/api/agents/:id', (c) => c.json({ agent_id: c.req.param('id'), ...left.shift() })),
+      .post('/api/agents/:id/drain', (c) => c.json({ agent_id: c.params['id'], change: 'drain' }))
+      .get('/api/agents/:id', (c) => c.json({ agent_id: c.params['id'], ...left.shift() })),
   );
   t.match(await hub.run(['drain', 'w1', '--wait']), { code: 0, out: /w1 finishes what it has .*\nw1 has nothing left\n/ });
   t.strictSame(left, [], 'it was looked at until then');

@@ -45,11 +45,11 @@ async function folder(t: Test): Promise<string> {
 const takingHub = (t: Test): Promise<TestHub> => {
   const made = new Map<string, string>();
   return testHub(t, (app) =>
-    app.post('/api/tasks', async (c) => {
-      const body = await c.req.json<{ description: string }>();
+    app.post('/api/tasks', (c) => {
+      const body = c.sent<{ description: string }>();
       if (body.description === 'unfit') return c.json({ error: 'validation_failed', message: 'The request is not valid: no.' }, 400);
       if (body.description === 'changed') return c.json({ error: 'idempotency_mismatch', message: 'another body' }, 409);
-      const key = c.req.header('idempotency-key') ?? '';
+      const key = c.headers['idempotency-key'] ?? '';
       const known = made.get(key);
       const id = known ?? `task-${(made.size + 1).toString(16).padStart(16, 'a')}`;
       made.set(key, id);

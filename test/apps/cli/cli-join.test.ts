@@ -19,8 +19,8 @@ const SECRET = { AGENTCOM_ENROL_SECRET: 'a-secret' };
 const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
   testHub(t, (app) =>
     app
-      .post('/api/onboard/register', async (c) => {
-        const body = (await c.req.json()) as Readonly<Record<string, string>>;
+      .post('/api/onboard/register', (c) => {
+        const body = c.sent<Readonly<Record<string, string>>>();
         const answer = { agent_id: 'gcu-two', hub_ws_url: 'ws://elsewhere/ws', hub_api_url: 'http://elsewhere' };
         if ('secret' in body) return c.json({ ...answer, token: 'the-token' }, 201);
         if (isOlder) return c.json({ error: 'validation_failed', message: 'secret_hint is not known here' }, 400);

@@ -24,7 +24,7 @@ const runningHub = (t: Test, status: string, last: string) => {
         ),
       )
       .get('/api/events', (c) => {
-        asked.push(c.req.header('last-event-id'));
+        asked.push(c.headers['last-event-id']);
         const headers = { 'content-type': 'text/event-stream', 'x-asked': asked.join() };
         if (asked.length === 1) return c.body(sse(3, 'submitted') + sse(4, 'assigned', { agent_id: 'w1', generation: 1 }), 200, headers);
         const progress = sse(9, 'progress', { agent_id: 'w1', generation: 1, details: { percent: 50, message: 'half \u001b[2J' } });
@@ -106,7 +106,7 @@ t.test('a task that came back from the dead letter is waited for further', async
     app
       .get('/api/tasks/:id', (c) => c.json(taskJson({ status, history: [], waiting_for: null })))
       .get('/api/events', (c) => {
-        if (c.req.header('last-event-id') === '0') return c.body(sse(1, 'dead_lettered'), 200, { 'content-type': 'text/event-stream' });
+        if (c.headers['last-event-id'] === '0') return c.body(sse(1, 'dead_lettered'), 200, { 'content-type': 'text/event-stream' });
         status = 'completed';
         return c.body(sse(2, 'retried') + sse(3, 'completed'), 200, { 'content-type': 'text/event-stream' });
       }),

@@ -1,12 +1,11 @@
 /** A world for commands: what they write is kept, and a real HTTP server is their hub. */
-import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Test } from 'tap';
 import { runCli } from '../../../apps/cli/main.ts';
+import { ScriptedApp } from './scripted-app.ts';
 
 export interface Ran {
   readonly code: number;
@@ -60,17 +59,13 @@ export interface TestHub {
 }
 
 /** A server with these routes that keeps what it was asked. */
-export async function testHub(t: Test, routes: (app: Hono) => unknown): Promise<TestHub> {
+export async function testHub(t: Test, routes: (app: ScriptedApp) => unknown): Promise<TestHub> {
   const requests: Recorded[] = [];
-  const app = new Hono();
-  app.use(async (c, next) => {
-    const { pathname, search } = new URL(c.req.url);
-    requests.push({ request: `${c.req.method} ${pathname}${search}`, headers: c.req.header(), body: await c.req.text() });
-    await next();
+  const app = new ScriptedApp(({ method, target, headers, text }) => {
+    requests.push({ request: `${method} ${target}`, headers, body: text });
   });
   routes(app);
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server;
-  if (!server.listening) await once(server, 'listening');
+  const server = await app.listen();
   t.teardown(() => {
     server.closeAllConnections();
     server.close();

