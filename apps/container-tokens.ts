@@ -1,5 +1,5 @@
 /**
- * The names under which the container keeps the parts. Asserted rather than annotated: an annotation would narrow each to
+ * The container's tokens. Asserted rather than annotated: an annotation would narrow each to
  * `symbol`, and a wrong order in `toResolvedValue` would compile.
  */
 import type { ServiceIdentifier } from 'inversify';

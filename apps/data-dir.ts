@@ -6,8 +6,8 @@ import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
 const OTHERS = 0o077;
 
 /**
- * Makes the directory, mode 0700. Fails with `AC_DATA_DIR`, also when it is there and others may use it: what they may have
- * put into it is not believed, and a folder that is somebody else's is not closed to them.
+ * Creates the directory, mode 0700. Fails with `AC_DATA_DIR`, also if it exists and others can access it: its contents are not
+ * trusted, and its permissions are not changed.
  */
 export async function makeDataDir(dataDir: string, setting: string): Promise<void> {
   let mode: number;
@@ -19,19 +19,19 @@ export async function makeDataDir(dataDir: string, setting: string): Promise<voi
   } catch (cause) {
     throw new AgentcomError(
       'AC_DATA_DIR',
-      `Cannot make or write the data directory ${dataDir}: ${messageOf(cause)}. Correct its rights, or ${setting}.`,
+      `Cannot create or write the data directory ${dataDir}: ${messageOf(cause)}. Fix its permissions, or ${setting}.`,
       { cause },
     );
   }
   if (process.platform === 'win32' || (mode & OTHERS) === 0) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
-    `The data directory ${dataDir} may be used by others (mode ${(mode & 0o777).toString(8)}, wanted 700). Run: chmod 700 ${dataDir}`,
+    `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, wanted 700). Run: chmod 700 ${dataDir}`,
     { details: { dataDir, mode: mode & 0o777 } },
   );
 }
 
-/** The trimmed text of a secret file; null when there is none. Fails with `AC_DATA_DIR` when others may read it. */
+/** The trimmed text of a secret file; null if there is none. Fails with `AC_DATA_DIR` if others can read it. */
 export async function readSecretFile(file: string): Promise<string | null> {
   let text: string;
   try {
@@ -39,7 +39,7 @@ export async function readSecretFile(file: string): Promise<string | null> {
     if ((mode & OTHERS) !== 0) {
       throw new AgentcomError(
         'AC_DATA_DIR',
-        `${file} holds a secret and others may read it (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${file}`,
+        `${file} contains a secret and is accessible to other users (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${file}`,
       );
     }
     text = await readFile(file, 'utf8');
@@ -52,7 +52,7 @@ export async function readSecretFile(file: string): Promise<string | null> {
   return secret === '' ? null : secret;
 }
 
-/** Writes a secret file whole, mode 0600. Fails with `AC_DATA_DIR`. */
+/** Writes a secret file atomically, mode 0600. Fails with `AC_DATA_DIR`. */
 export async function writeSecretFile(file: string, secret: string): Promise<void> {
   const aside = `${file}.${process.pid}.next`;
   try {

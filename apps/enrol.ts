@@ -1,4 +1,4 @@
-/** Enrols an agent with a hub that proves first that it knows the secret: no other gets it, and no other's token is believed. */
+/** Enrols an agent. The hub first proves that it knows the secret; no other gets it, and no other's token is trusted. */
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { enrolHubProof, sealedSecret, unsealedEnrolToken } from '../core/protocol/enrol-proof.ts';
@@ -13,7 +13,7 @@ const isSealed = matcher(SEALED_TOKEN_PATTERN);
 export interface Enrolling {
   readonly agentId: string;
   readonly secret: string;
-  /** Whether a hub that is too old to prove anything may have the secret over a line without TLS. */
+  /** Whether an older hub that cannot prove itself may get the secret without TLS. */
   readonly isTrusted: boolean;
 }
 
@@ -29,7 +29,7 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrol
   const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
   const challenge = await challengeTo(enrolment, asked);
   if (challenge === null) {
-    // Its certificate says who it is. Not so on loopback: whoever has taken the port can say that he is an older hub.
+    // With TLS the certificate identifies it. Without, even on loopback, whoever took the port could pose as an older hub.
     if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
     return { kind: 'enrolled', token: (await enrolment.register({ agent_id: agentId, secret })).token, isProved: false };
   }
@@ -41,12 +41,12 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrol
   if (token !== null) return { kind: 'enrolled', token, isProved: true };
   throw new AgentcomError(
     'AC_ENROL',
-    `Wanted the token of agent "${agentId}", found another answer than that of the hub that proved itself: somebody changes what passes ` +
-      `between this machine and ${url}. The secret may be used up. On the hub's machine run "agentcom tokens revoke ${agentId}" and "agentcom invite"`,
+    `Expected the token of agent "${agentId}" from the hub that proved itself, but the answer was modified between this machine ` +
+      `and ${url}. The secret may be used up. On the hub's machine run "agentcom tokens revoke ${agentId}" and "agentcom invite"`,
   );
 }
 
-/** Null from a hub that is older: it does not know these fields. */
+/** Null from an older hub, which does not know these fields. */
 async function challengeTo(enrolment: HubClient['enrolment'], hello: Parameters<HubClient['enrolment']['hello']>[0]) {
   try {
     return await enrolment.hello(hello);
@@ -56,7 +56,7 @@ async function challengeTo(enrolment: HubClient['enrolment'], hello: Parameters<
   }
 }
 
-/** What another program answers may be anything. */
+/** Another program may answer anything. */
 function matcher(pattern: string): (found: unknown) => boolean {
   const wanted = new RegExp(pattern);
   return (found) => typeof found === 'string' && wanted.test(found);

@@ -1,4 +1,4 @@
-/** What begins an exchange in which a hub proves that it knows a secret: nothing of the secret can be learned from it. */
+/** The first message of an exchange in which a hub proves that it knows a secret. It reveals nothing of the secret. */
 import { randomBytes } from 'node:crypto';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { TOKEN_HINT_DIGITS, type Handshake } from '../core/protocol/proof.ts';

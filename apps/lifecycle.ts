@@ -5,7 +5,7 @@ import type { Log } from '../core/ports/log.ts';
 
 /** A part of a program. */
 export interface Service {
-  /** As people know it: it stands in the log and in errors. */
+  /** Its name in the log and in errors. */
   readonly name: string;
   /** MUST leave nothing behind when it fails. Is called once. */
   start(): Promise<void>;
@@ -23,7 +23,7 @@ export interface LifecycleOptions {
 }
 
 const STOP_EACH_MS = 5_000;
-/** A program that was told to stop is to be gone within 10 s; the rest is for what comes after the services. */
+/** A stopping program must exit within 10 s; the rest is for what comes after the services. */
 const STOP_ALL_MS = 9_000;
 
 interface Part {
@@ -35,8 +35,8 @@ interface Part {
 
 /**
  * new ─start─► starting ─all run─► running ─stop─► stopping ─► stopped. `stop` works in every state: before `start` it
- * makes sure that nothing will start, during it the service under way is waited for, and what has started is stopped.
- * For one use; a program that starts again makes another one.
+ * makes sure that nothing starts; during `start` it waits for the current service and stops what has started.
+ * Single use.
  */
 export class Lifecycle {
   readonly #clock: Clock;
@@ -61,7 +61,7 @@ export class Lifecycle {
    * and the cause; what failed while stopping is in `details.stopFailures`. A second call is `AC_INTERNAL`.
    */
   async start(services: readonly Service[]): Promise<'running' | 'stopped'> {
-    if (this.#startCalled) throw new AgentcomError('AC_INTERNAL', 'This lifecycle was started before. Make a new one.');
+    if (this.#startCalled) throw new AgentcomError('AC_INTERNAL', 'This lifecycle was already started. Create a new one.');
     this.#startCalled = true;
     for (const service of services) {
       if (this.#stopped !== undefined) return 'stopped';
@@ -114,7 +114,7 @@ export class Lifecycle {
     }
     const details = { service: service.name, withinMs };
     if (outcome.kind === 'pending') {
-      const message = `Stopping "${service.name}" took over ${withinMs} ms and is waited for no longer.`;
+      const message = `Stopping "${service.name}" took longer than ${withinMs} ms; giving up on it.`;
       return new AgentcomError('AC_STOP_TIMEOUT', message, { details });
     }
     const message = `Cannot stop "${service.name}": ${messageOf(outcome.cause)}`;
@@ -132,7 +132,7 @@ export class Lifecycle {
     return new AgentcomError(codeOf(cause), `Cannot start "${service.name}": ${messageOf(cause)}`, { details, cause });
   }
 
-  /** How `work` stands when it has settled or `withinMs` are over. Leaves no timer behind. */
+  /** The state of `work` once it has settled or `withinMs` have passed. Leaves no timer behind. */
   #settledWithin(work: Promise<void>, withinMs: number): Promise<Settled> {
     return new Promise((resolve) => {
       const timer = this.#clock.after(withinMs, () => resolve({ kind: 'pending' }));

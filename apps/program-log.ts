@@ -11,7 +11,7 @@ export function programLog(program: 'hub' | 'sidecar'): Log {
   if (level === undefined) {
     throw new AgentcomError(
       'AC_ENV_INVALID',
-      `AGENTCOM_LOG_LEVEL is "${wanted}", wanted one of ${LEVELS.join(', ')}. Correct or unset it.`,
+      `AGENTCOM_LOG_LEVEL is "${wanted}", expected one of ${LEVELS.join(', ')}. Correct or unset it.`,
     );
   }
   return pinoLog({ level }).with({ program });

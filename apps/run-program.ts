@@ -1,6 +1,6 @@
 /**
- * A long-running program around a Lifecycle: it says that it is ready on standard output, stops on SIGTERM, SIGINT or
- * SIGHUP (its terminal was closed), and a second signal ends it at once.
+ * A long-running program around a Lifecycle: it prints a ready line on standard output and stops on SIGTERM, SIGINT or
+ * SIGHUP (its terminal was closed); a second signal ends it at once.
  */
 import { systemClock } from '../adapters/clock-system/system-clock.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -13,9 +13,9 @@ export interface RunningProgram {
 }
 
 export interface Running {
-  /** The line that says that it is ready. */
+  /** The line to print when it is ready. */
   readonly ready: Promise<string>;
-  /** Fails when the program cannot go on. */
+  /** Rejects if the program cannot continue. */
   readonly finished?: Promise<void> | undefined;
 }
 
@@ -23,17 +23,17 @@ export interface ProgramOptions {
   readonly log: Log;
   /** How long one part may take to stop, milliseconds; the Lifecycle's own bound without it. */
   readonly stopEachMs?: number | undefined;
-  /** Starts the parts; answers null when it was stopped meanwhile. */
+  /** Starts the parts; returns null if it was stopped meanwhile. */
   readonly start: (program: RunningProgram) => Promise<Running | null>;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** The exit code of a program that gets a second signal: the same as of one that a SIGTERM killed. */
 const STOPPED_AT_ONCE = 143;
-/** What a part left behind, such as a connection that hangs, keeps a program that has stopped for no longer. Milliseconds. */
+/** How long leftovers, such as a hung connection, may delay the exit of a stopped program. Milliseconds. */
 const LEFT_BEHIND_MS = 1_000;
 
-/** Answers when the program has stopped after a signal; throws what kept it from starting, going on or stopping. */
+/** Resolves once the program has stopped after a signal; throws if it could not start, continue or stop. */
 export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Promise<void> {
   const lifecycle = new Lifecycle({ clock: systemClock(), log, stopEachMs, stopAllMs: stopEachMs });
   const signal = stopOnSignal(lifecycle, log);
@@ -41,14 +41,14 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
   try {
     const running = await start({ lifecycle, stopping: signal.aborted });
     const finished = running?.finished ?? signal.stopped;
-    // One that cannot go on may never be ready.
+    // A program that cannot continue may never be ready.
     await Promise.race([sayReady(running), finished, signal.stopped]);
     wasReady = running !== null;
     await Promise.race([finished, signal.stopped]);
   } catch (error) {
-    // A start that was broken off by a signal is a stop like any other.
+    // A start that was interrupted by a signal is a normal stop.
     if (!signal.aborted.aborted) throw error;
-    if (wasReady) log.error('could not stop in order', { error });
+    if (wasReady) log.error('could not stop cleanly', { error });
     else log.info('stopped before it was ready', { error });
   } finally {
     signal.forget();

@@ -1,7 +1,7 @@
-/** What every command gets: its surroundings, its output and, when it asks for it, the hub. */
+/** What every command gets: its environment, its output and, on request, the hub. */
 import type { HubClient } from '../client/index.ts';
 import type { Output } from './output/output.ts';
-import type { Surroundings } from './cli-environment.ts';
+import type { CliEnvironment } from './cli-environment.ts';
 
 /** Options that every command takes. */
 export interface CommonOptions {
@@ -12,12 +12,12 @@ export interface CommonOptions {
 }
 
 export interface Context {
-  readonly surroundings: Surroundings;
+  readonly environment: CliEnvironment;
   readonly output: Output;
   readonly common: CommonOptions;
-  /** Connects nothing yet; throws when there is no address or token. */
+  /** Does not connect yet; throws if there is no address or token. */
   hub(): Promise<HubClient>;
-  /** What the program shall end with; 0 unless said. */
+  /** Sets the exit code; the default is 0. */
   exitWith(code: number): void;
 }
 

@@ -1,4 +1,4 @@
-/** What a command sees of the world, so that a test can be the world. */
+/** The environment of a command, which tests can replace. */
 import type { Readable } from 'node:stream';
 
 /** The part of a writable stream that commands write to. */
@@ -8,12 +8,12 @@ export interface Sink {
   readonly columns?: number | undefined;
 }
 
-export interface Surroundings {
+export interface CliEnvironment {
   readonly stdout: Sink;
   readonly stderr: Sink;
   readonly stdin: Readable;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** A signal that is aborted when the person wants a command that waits to end; asked for by such commands only. */
+  /** A signal that aborts when the user interrupts a waiting command; only such commands call it. */
   readonly interrupt: () => AbortSignal;
 }

@@ -15,37 +15,37 @@ import { connect } from './connect.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
-import type { Surroundings } from './cli-environment.ts';
+import type { CliEnvironment } from './cli-environment.ts';
 
-/** Throws commander's error instead of ending the process; actions throw what they throw. */
-export function agentcomProgram(surroundings: Surroundings, exitWith: (code: number) => void): Command {
+/** Throws commander's errors instead of ending the process; errors of actions are passed on. */
+export function agentcomProgram(environment: CliEnvironment, exitWith: (code: number) => void): Command {
   const program = new Command('agentcom')
-    .description('Hands durable tasks to a fleet of AI agents')
+    .description('Run a durable task queue for a fleet of AI agents')
     .version(VERSION, '-V, --version', 'print the version')
-    .option('--json', 'answer in JSON, for programs')
-    .option('--url <url>', 'the hub; else AGENTCOM_API_URL, else hub.listen of the config')
-    .option('--token <token>', 'the bearer token; else AGENTCOM_ADMIN_TOKEN, else hub.dataDir/admin-token of the config')
-    .option('-c, --config <file>', 'the config; else agentcom.config.ts, .js or .mjs in this folder')
+    .option('--json', 'print JSON, for programs')
+    .option('--url <url>', 'the hub (default: AGENTCOM_API_URL, then hub.listen in the config)')
+    .option('--token <token>', 'the bearer token (default: AGENTCOM_ADMIN_TOKEN, then hub.dataDir/admin-token)')
+    .option('-c, --config <file>', 'the config (default: agentcom.config.ts, .js or .mjs in this folder)')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
-      writeOut: (text) => void surroundings.stdout.write(text),
-      writeErr: (text) => void surroundings.stderr.write(text),
+      writeOut: (text) => void environment.stdout.write(text),
+      writeErr: (text) => void environment.stderr.write(text),
     })
     .addHelpText('after', EXIT_CODES_HELP)
     .helpCommand(false)
-    .showHelpAfterError('(agentcom COMMAND --help says more)')
+    .showHelpAfterError('(see agentcom COMMAND --help)')
     .exitOverride();
 
   const action: Action =
     <Args extends readonly unknown[], Options>(run: Run<Args, Options>) =>
     async (...given: unknown[]) => {
-      // Commander hands over the arguments, then the command's own options, then the command.
+      // Commander passes the arguments, then the command's own options, then the command.
       const command = given.at(-1) as Command;
       const common = command.optsWithGlobals<CommonOptions>();
-      const output = outputFor(surroundings, common.json === true);
-      const onRetry = (reason: string): void => output.note(`${reason}\nTrying again …`);
-      const hub: Context['hub'] = () => connect(common, surroundings, onRetry);
-      const context: Context = { surroundings, output, common, exitWith, hub };
+      const output = outputFor(environment, common.json === true);
+      const onRetry = (reason: string): void => output.note(`${reason}\nRetrying …`);
+      const hub: Context['hub'] = () => connect(common, environment, onRetry);
+      const context: Context = { environment, output, common, exitWith, hub };
       await run(context, given.at(-2) as Options, ...(given.slice(0, -2) as unknown as Args));
     };
 

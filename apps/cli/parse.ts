@@ -1,4 +1,4 @@
-/** What people write as options, read; each throws commander's InvalidArgumentError, which names the option. */
+/** Parsers for option values; each throws commander's InvalidArgumentError, which names the option. */
 import { InvalidArgumentError } from 'commander';
 import { ACCEPTABLE, type Acceptable, type Acceptance } from '../../core/domain/task/task.ts';
 
@@ -44,10 +44,10 @@ export function parseJsonObject(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** A sentence, or an object where it is written as one. */
+/** Text, or a JSON object. */
 export const parseNote = (text: string): string | Record<string, unknown> => (text.startsWith('{') ? parseJsonObject(text) : text);
 
-/** For options that take such, and may be given many times. */
+/** For repeatable options that take these. */
 export const collectNotes = (
   text: string,
   before: readonly (string | Record<string, unknown>)[] = [],
@@ -64,10 +64,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** For options that may be given many times. */
+/** For repeatable options. */
 export const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
-/** Ends of an agent, each by its word. */
+/** Endings of an agent. */
 export function collectAccepted(text: string, before: Acceptance = {}): Acceptance {
   if (!ACCEPTABLE.includes(text as Acceptable)) throw new InvalidArgumentError(`Wanted one of ${ACCEPTABLE.join(', ')}.`);
   return { ...before, [text]: true };

@@ -2,20 +2,20 @@
 import { at, type Requester } from './api-request.ts';
 import type { AgentChanged, AgentJson, DrainRequest, Page, PageQuery } from './types.ts';
 
-/** Each change may be repeated, and is: the agent is then as it was asked to be. */
+/** Changes are idempotent, and are retried. */
 export interface AgentsClient {
-  /** A page of the agents; `next_cursor` gives the next. Repeated. */
+  /** A page of agents; `next_cursor` gives the next page. Retried. */
   list(query?: PageQuery): Promise<Page<'agents', AgentJson>>;
   get(agentId: string): Promise<AgentJson>;
-  /** It gets no new tasks. `deadline_ms`: what is still running after that is handed back, and spends no attempt; 0 at once. */
+  /** Stops giving it new tasks. `deadline_ms`: what is still running after that is handed back without spending an attempt; 0 means at once. */
   drain(agentId: string, how?: DrainRequest): Promise<AgentChanged>;
-  /** It gets tasks again, also after it was paused. */
+  /** Ends a drain or a pause. */
   resume(agentId: string): Promise<AgentChanged>;
-  /** Its sidecar checks whether its program could run. */
+  /** Has its sidecar run its checks. */
   check(agentId: string): Promise<AgentChanged>;
-  /** Another machine may take its name over now. */
+  /** Lets another machine take over its ID. */
   takeover(agentId: string): Promise<AgentChanged>;
-  /** Removes an agent that nobody can be any more, with its tokens. Not repeated once it was sent. */
+  /** Removes an unused agent with its tokens. Not retried once it was sent. */
   remove(agentId: string): Promise<{ readonly removed: string }>;
 }
 

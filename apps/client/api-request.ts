@@ -1,13 +1,13 @@
-/** One request to the hub, tried again while that is safe and within a bound. */
+/** One request to the hub, with bounded retries if they are safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 export interface Connection {
   /** Such as `http://127.0.0.1:4000`. */
   readonly url: string;
   readonly token?: string | undefined;
-  /** Called before each further try, with the reason. */
+  /** Called before each retry, with the reason. */
   readonly onRetry?: ((reason: string) => void) | undefined;
-  /** How long a request may be tried again, milliseconds. Default 5,000; 0 tries once. */
+  /** How long a request may be retried, milliseconds. Default 5,000; 0 means no retry. */
   readonly retryWithinMs?: number | undefined;
 }
 
@@ -16,10 +16,10 @@ export interface Call {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
   readonly body?: unknown;
-  /** Sent as it is, instead of `body` as JSON. */
+  /** Sent unchanged, instead of `body` as JSON. */
   readonly text?: { readonly type: string; readonly content: string } | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Doing it twice does no more than doing it once. */
+  /** Idempotent. */
   readonly repeatable: boolean;
   /** Instead of the connection's. */
   readonly retryWithinMs?: number | undefined;
@@ -29,9 +29,9 @@ export interface Call {
 const RETRY_WITHIN_MS = 5_000;
 const FIRST_WAIT_MS = 200;
 const WAIT_MAX_MS = 5_000;
-/** The hub answers within milliseconds; after this long it does not answer at all. */
+/** Time limit for an answer; the hub usually answers within milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
-/** Nothing was sent: the request may be tried again whatever it is. */
+/** Nothing was sent, so any request may be retried. */
 const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -41,7 +41,7 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** The answer's JSON. Throws `AC_API` when the hub says no, `AC_API_UNREACHABLE` when it does not answer. */
+/** The answer's JSON. Throws `AC_API` if the hub refuses, `AC_API_UNREACHABLE` if it does not answer. */
 export async function request<T>(connection: Connection, call: Call): Promise<T> {
   const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
@@ -54,11 +54,11 @@ export async function request<T>(connection: Connection, call: Call): Promise<T>
   }
 }
 
-/** The ways in which the parts of the client ask. */
+/** How the parts of the client send requests. */
 export interface Requester {
   request<T>(call: Call): Promise<T>;
   read<T>(path: string, query?: object): Promise<T>;
-  /** Doing it twice does no more than doing it once. */
+  /** Idempotent. */
   act<T>(path: string, body?: unknown): Promise<T>;
   actOnce<T>(path: string, body?: unknown): Promise<T>;
 }
@@ -74,10 +74,10 @@ export function requester(connection: Connection): Requester {
   };
 }
 
-/** Below a path, by an id that may hold anything. */
+/** A path with an ID, escaped. */
 export const at = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
 
-/** A request whose answer goes on for long: the response, its body unread. Tried once. */
+/** A streaming request: the response with its body unread. Not retried. */
 export async function openStream(connection: Connection, call: Call): Promise<Response> {
   const outcome = await attempt(connection, call, async (response) => response);
   if (outcome.kind === 'answer') return outcome.answer;
@@ -152,7 +152,7 @@ async function readJson<T>(response: Response, connection: Connection, call: Cal
   }
 }
 
-/** The hub's `{"error", "message", "details"}` as an error; whatever else answered is told by its status. */
+/** The hub's `{"error", "message", "details"}` as an error; any other answer by its status. */
 async function apiError(response: Response, call: Call): Promise<AgentcomError> {
   const text = await response.text().catch(() => '');
   const body = parsed(text);
@@ -173,7 +173,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 }
 
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
-  const why = code === 'ECONNREFUSED' ? 'nothing listens there' : (code ?? message);
+  const why = code === 'ECONNREFUSED' ? 'connection refused' : (code ?? message);
   return new AgentcomError(
     'AC_API_UNREACHABLE',
     `The hub at ${connection.url} cannot be reached: ${why}. Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.`,
@@ -182,12 +182,12 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
 }
 
 interface Innermost {
-  /** The system's or the socket's word, such as `ECONNREFUSED`; null for what no repeat would mend. */
+  /** The system's or socket's error code, such as `ECONNREFUSED`; null if a retry cannot help. */
   readonly code: string | null;
   readonly message: string;
 }
 
-/** What really happened: fetch hides it in `cause`, and behind a name with two addresses in a list. */
+/** The real error: fetch puts it into `cause`, and for a name with several addresses into a list. */
 function innermost(thrown: unknown): Innermost {
   if (typeof thrown !== 'object' || thrown === null) return { code: null, message: messageOf(thrown) };
   if ('code' in thrown && typeof thrown.code === 'string') return { code: thrown.code, message: messageOf(thrown) };
@@ -200,7 +200,7 @@ function retryAfterMs(response: Response): number | undefined {
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
 }
 
-/** Ends early, by throwing the reason, when `signal` is aborted. */
+/** Throws the reason early if `signal` is aborted. */
 export function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {

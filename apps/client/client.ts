@@ -1,6 +1,6 @@
 /**
  * The hub's HTTP API as functions, one for each route. Each throws `AC_API` when the hub refuses and `AC_API_UNREACHABLE` when it
- * does not answer. "Repeated": a call whose answer was lost is sent again by itself, within `Connection.retryWithinMs`.
+ * does not answer. "Retried": a call whose answer was lost is sent again automatically, within `Connection.retryWithinMs`.
  */
 import { eventsClient } from './events.ts';
 import { requester, type Connection } from './api-request.ts';
@@ -17,19 +17,19 @@ export interface HubClient {
   readonly tokens: TokensClient;
   readonly enrolment: EnrolmentClient;
   /**
-   * Changes of all tasks that the token may see, as they are committed, each once and in order; resumes by itself after drops and
-   * restarts. Ends by `signal`; throws once the hub is away for longer than `giveUpAfterMs`.
+   * Events of all tasks that the token may see, each once and in order, as they are committed. Resumes after dropped connections and
+   * hub restarts. Ends with `signal`; throws once the hub is away for longer than `giveUpAfterMs`.
    */
   events(options?: EventsOptions): AsyncGenerator<StreamEvent, void>;
-  /** Who the token speaks for. Repeated. */
+  /** Whom the token belongs to. Retried. */
   whoami(): Promise<WhoAmIJson>;
-  /** Whether the hub can commit now, and what it runs on; needs no token. Repeated. */
+  /** Whether the hub can commit now, and which adapters it uses; needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
-  /** JSON Schemas of all bodies, queries and frames. Repeated. */
+  /** JSON Schemas of all bodies, queries and frames. Retried. */
   schemas(): Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** A client of the hub at `connection.url`. Opens nothing by itself and holds nothing open between calls. */
+/** A client of the hub at `connection.url`. Keeps no connection open between calls. */
 export function hubClient(connection: Connection): HubClient {
   const requests = requester(connection);
   const events = eventsClient(connection);

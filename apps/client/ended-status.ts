@@ -1,4 +1,4 @@
-/** The ends of a task. A dead letter is one until an operator retries it. */
+/** Final statuses of a task. `dead_letter` is one until an operator retries the task. */
 import type { Status } from '../../core/domain/task/task.ts';
 
 const ENDED_STATUSES = ['completed', 'dead_letter', 'cancelled'] as const satisfies readonly Status[];

@@ -1,4 +1,4 @@
-/** The hub's event stream, followed over drops of the connection and restarts of the hub. */
+/** The hub's event stream, which survives dropped connections and hub restarts. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { openStream, pause, type Connection } from './api-request.ts';
 import { readServerSentEvents } from './sse.ts';
@@ -8,15 +8,15 @@ export interface EventsOptions {
   readonly taskId?: string | undefined;
   readonly agentId?: string | undefined;
   readonly type?: string | undefined;
-  /** Events after this one; `0` for all that are kept. Without it only what happens from now on. */
+  /** Events after this one; `0` for all that are kept. Default: from now on. */
   readonly lastEventId?: string | undefined;
   /** Ends the stream, which then returns. */
   readonly signal?: AbortSignal | undefined;
-  /** Called each time the stream was lost and is opened anew. */
+  /** Called each time the stream was lost and is reopened. */
   readonly onReconnect?: ((reason: string) => void) | undefined;
-  /** After this long without any contact it gives up, milliseconds. Default 5 minutes. */
+  /** Gives up after this long without contact, milliseconds. Default 5 minutes. */
   readonly giveUpAfterMs?: number | undefined;
-  /** A stream without a byte for this long is taken for dead and opened anew. Default 60,000. */
+  /** A stream without a byte for this long counts as dead and is reopened, milliseconds. Default 60,000. */
   readonly idleMs?: number | undefined;
 }
 
@@ -33,7 +33,7 @@ const FIRST_WAIT_MS = 250;
 const WAIT_MAX_MS = 5_000;
 
 /**
- * Yields each event once, in order, and resumes behind the last one after a drop. Throws `AC_API` when the hub refuses,
+ * Yields each event once, in order, and resumes after the last one when the connection drops. Throws `AC_API` when the hub refuses,
  * `AC_API_UNREACHABLE` when it stays away longer than `giveUpAfterMs`.
  */
 export async function* followEvents(connection: Connection, options: EventsOptions = {}): AsyncGenerator<StreamEvent, void> {
@@ -80,7 +80,7 @@ async function* oneStream(
   });
   life.heard();
   if (response.body === null) return;
-  // The body is cut by the pipe: fetch forgets the signal of a response under way once its garbage was collected.
+  // The pipe ends the body, because fetch may lose the signal of a response in progress to garbage collection.
   const bytes = response.body.pipeThrough(new TransformStream<Uint8Array, Uint8Array>(), { signal: life.signal });
   for await (const { id, event, data } of readServerSentEvents(bytes, life.heard)) {
     yield { id, event: event as StreamEvent['event'], data: JSON.parse(data) as StreamEvent['data'] };
@@ -90,7 +90,7 @@ async function* oneStream(
 interface Life {
   readonly signal: AbortSignal;
   readonly heard: () => void;
-  /** When anything last came; null while nothing did. */
+  /** When anything was last received; null if nothing was. */
   readonly heardAtMs: () => number | null;
   readonly end: () => void;
 }
@@ -99,7 +99,7 @@ interface Life {
 function aliveSignal(idleMs: number, outer: AbortSignal | undefined): Life {
   const silence = new AbortController();
   let heardAtMs: number | null = null;
-  const timer = setTimeout(() => silence.abort(new Error(`nothing came for ${idleMs / 1_000} s`)), idleMs);
+  const timer = setTimeout(() => silence.abort(new Error(`nothing received for ${idleMs / 1_000} s`)), idleMs);
   return {
     signal: outer === undefined ? silence.signal : AbortSignal.any([outer, silence.signal]),
     heard: () => {
@@ -114,7 +114,7 @@ function aliveSignal(idleMs: number, outer: AbortSignal | undefined): Life {
   };
 }
 
-/** A hub that restarts, or has too much to do, comes back; one that refuses does not change its mind. */
+/** Whether a retry can help: for a hub that restarts or is busy, not for one that refuses. */
 function mayComeBack(thrown: unknown): boolean {
   if (!AgentcomError.is(thrown, 'AC_API')) return true;
   const status = thrown.details?.['status'];
@@ -131,5 +131,5 @@ async function waited(delayMs: number, signal: AbortSignal | undefined): Promise
   }
 }
 
-/** A call, so that the compiler does not take what it was for what it is. */
+/** A function, so that the compiler does not narrow the value across awaits. */
 const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;

@@ -7,10 +7,10 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
-/** More than any event of ours has; a stream that never ends a line is not one. */
+/** More than any event has; protects against a stream that never ends a line. */
 const EVENT_CHARACTERS_MAX = 16_777_216;
 
-/** Yields each event; comments, which keep the line alive, are passed to `onLife` with everything else. */
+/** Yields each event; `onLife` is called for everything received, including keep-alive comments. */
 export async function* readServerSentEvents(
   bytes: AsyncIterable<Uint8Array>,
   onLife: () => void = () => undefined,
@@ -24,7 +24,7 @@ export async function* readServerSentEvents(
     onLife();
     rest += decoder.decode(chunk, { stream: true });
     if (rest.length > EVENT_CHARACTERS_MAX) throw new Error(`an event is longer than ${EVENT_CHARACTERS_MAX} characters`);
-    // A carriage return at the end may be half of a line end; it waits for what follows.
+    // A carriage return at the end may be half of a line end.
     const lines = rest.split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop() ?? '';
     for (const line of lines) {

@@ -1,4 +1,4 @@
-/** Tasks: submit, read, steer and follow them. */
+/** Tasks: submit, read, control and follow them. */
 import { randomUUID } from 'node:crypto';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
@@ -24,9 +24,9 @@ import type {
 
 /** Events of one page of a history. */
 const HISTORY_PAGE_EVENTS = 500;
-/** How long the hub may be away when the end of a task that was waited for is read, milliseconds. */
+/** How long the hub may be away while the end of a watched task is read, milliseconds. */
 const END_WITHIN_MS = 120_000;
-/** Events after which a task may have ended; a gap may hide one of these. An operator's retry takes a dead letter back, so the task itself decides. */
+/** Events after which a task may have ended; a gap may hide one of them. A dead-lettered task may have been retried, so its status decides. */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
 
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
@@ -34,40 +34,40 @@ export type WatchOptions = Pick<EventsOptions, 'signal' | 'onReconnect' | 'giveU
 
 export interface TasksClient {
   /**
-   * Queues a task. Repeated: the same key gives the same task for as long as the hub remembers it; without one a random key makes
-   * the retries of this call safe. The same key with another body is `AC_API` with the word `idempotency_mismatch`.
+   * Submits a task. Retried: the same key returns the same task for as long as the hub remembers it; without one a random key makes
+   * the retries of this call safe. The same key with another body throws `AC_API` with `idempotency_mismatch`.
    */
   submit(body: SubmitRequest, idempotencyKey?: string): Promise<SubmittedTask>;
-  /** Queues all of them or none; ids in the order given. A text is sent as it is: a JSON object a line. Repeated, as `submit`. */
+  /** Submits all of them or none; IDs in the same order. A string is sent unchanged: one JSON object per line. Retried, as `submit`. */
   submitMany(bodies: readonly SubmitRequest[] | string, idempotencyKey?: string): Promise<{ readonly task_ids: readonly string[] }>;
-  /** An urgent task for one connected agent, assigned at once. Not repeated. */
+  /** Submits an urgent task for one connected agent, assigned at once. Not retried once it was sent. */
   push(body: PushRequest): Promise<PushAnswer>;
-  /** The task with the newest events of its history. Repeated, for `retryWithinMs` where one has waited for it for long. */
+  /** The task with the newest events of its history. Retried, for `retryWithinMs` if given. */
   get(taskId: string, patience?: { readonly retryWithinMs: number }): Promise<TaskDetail>;
-  /** A page of tasks, newest first; `next_cursor` gives the next. Repeated. */
+  /** A page of tasks, newest first; `next_cursor` gives the next page. Retried. */
   list(query?: ListQuery): Promise<Page<'tasks', TaskJson>>;
-  /** A page of the tasks that wait for an operator. Repeated. */
+  /** A page of the dead-letter queue. Retried. */
   deadLetters(query?: PageQuery): Promise<Page<'tasks', TaskJson>>;
-  /** Numbers of tasks by status and priority, and of agents by what they do. Repeated. */
+  /** Numbers of tasks by status and priority, and of agents by status. Retried. */
   stats(): Promise<Readonly<Record<string, unknown>>>;
-  /** A page of its history: the newest events, those before a number, or those after one. Repeated. */
+  /** A page of its history: the newest events, those before a number, or those after one. Retried. */
   events(taskId: string, query?: TaskEventsQuery): Promise<TaskEventsPage>;
-  /** The whole history, oldest first, page by page. Repeated. */
+  /** The whole history, oldest first, page by page. Retried. */
   history(taskId: string): AsyncGenerator<NumberedEntry, void>;
-  /** A late or refused result, whole. `agentId`: where several agents have one of that generation. Repeated. */
+  /** A complete late or refused result. `agentId`: if several agents have one of that generation. Retried. */
   keptResult(taskId: string, generation: number, agentId?: string): Promise<KeptResultJson>;
-  /** Ends a task that has not ended; a running agent is stopped. Not repeated once it was sent: the repeat may be refused with 409. */
+  /** Cancels a task and stops its agent. Not retried once it was sent, because the repeat may be refused with 409. */
   cancel(taskId: string): Promise<ActAnswer>;
-  /** Takes a task out of the dead letter for another round of attempts. Not repeated once it was sent, as `cancel`. */
+  /** Requeues a dead-lettered or parked task. Not retried once it was sent, as `cancel`. */
   retry(taskId: string): Promise<ActAnswer>;
-  /** Makes a late result the task's own, and so completes it. Not repeated once it was sent, as `cancel`. */
+  /** Completes a task with a late result. Not retried once it was sent, as `cancel`. */
   adopt(taskId: string, body: AdoptRequest): Promise<ActAnswer>;
   /**
-   * Yields the events of a task from its submit on, each once, over drops of the connection, and returns the task once it has ended:
-   * null when `signal` ended it first, and the task goes on.
+   * Yields the events of a task from its submit on, each once, across dropped connections, and returns the task once it has ended,
+   * or null if `signal` was aborted first; the task then continues.
    */
   watch(taskId: string, options?: WatchOptions): AsyncGenerator<StreamEvent, EndedTask | null>;
-  /** The task once it has ended, however it has: look at its `status`. Null when `signal` ended the wait first. */
+  /** Waits for the end of the task, whatever its `status` then. Null if `signal` was aborted first. */
   wait(taskId: string, options?: WatchOptions): Promise<EndedTask | null>;
 }
 

@@ -1,4 +1,4 @@
-/** Tokens, and the secrets by which machines get one. */
+/** Tokens and enrolment secrets. */
 import { at, type Requester } from './api-request.ts';
 import type {
   EnrolSecretJson,
@@ -15,24 +15,23 @@ import type {
 } from './types.ts';
 
 export interface TokensClient {
-  /** Makes a token; `token` is in this answer and nowhere else. Not repeated once it was sent. */
+  /** Creates a token; `token` is only in this answer. Not retried once it was sent. */
   create(body: TokenRequest): Promise<TokenJson>;
-  /** A page of the tokens, without themselves; `next_cursor` gives the next. Repeated. */
+  /** A page of tokens, showing only their prefixes; `next_cursor` gives the next page. Retried. */
   list(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
-  /** By agent id or token id; its sockets are closed. Not repeated once it was sent. */
+  /** Revokes by agent ID or token ID and closes the connections. Not retried once it was sent. */
   revoke(id: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
 export interface EnrolmentClient {
-  /** Makes a secret with which one agent may enrol, once and soon. Not repeated once it was sent. */
+  /** Creates a secret with which one agent can enrol, once and for a short time. Not retried once it was sent. */
   createSecret(): Promise<EnrolSecretJson>;
-  /** Has the hub prove that it knows an enrolment secret, of which nothing is sent that opens anything. Repeated. */
+  /** Has the hub prove that it knows an enrolment secret, without revealing it. Retried. */
   hello(body: RegisterHelloRequest): Promise<RegisterChallenge>;
-  /** As `register`, with secret and token sealed, once the hub has proved itself. Not repeated once it was sent. */
+  /** Like `register`, with secret and token encrypted, once the hub has proved itself. Not retried once it was sent. */
   registerProved(body: RegisterProvedRequest): Promise<SealedRegistration>;
   /**
-   * Takes an identity with an enrolment secret, which is used up by it. Whoever answers at the address gets the secret. Not repeated once
-   * it was sent.
+   * Enrols an agent and uses up the secret. Whoever answers at the address gets the secret. Not retried once it was sent.
    */
   register(body: RegisterRequest): Promise<Registration>;
 }

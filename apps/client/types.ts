@@ -1,4 +1,4 @@
-/** What the HTTP API takes and answers, as it stands on the wire: snake_case, milliseconds. */
+/** Requests and answers of the HTTP API, as on the wire: snake_case, milliseconds. */
 import type { SealedToken } from '../../core/protocol/enrol-proof.ts';
 import type {
   AdoptBody,
@@ -13,14 +13,14 @@ import type { AgentPresence } from '../../core/domain/agent/agent.ts';
 import type { EventName } from '../../core/domain/task/event.ts';
 import type { Acceptance, Priority, Status } from '../../core/domain/task/task.ts';
 
-/** As the schemas have it, read-only, and with optional fields that may also be given as undefined. */
+/** As in the schemas, read-only, with optional fields that may be undefined. */
 type Loose<Body> = {
   readonly [Key in keyof Body]:
     | (Body[Key] extends readonly (infer Item)[] | undefined ? readonly Item[] : Body[Key])
     | (Record<never, never> extends Pick<Body, Key> ? undefined : never);
 };
 
-/** The body of a submit. Only `description` must be there. */
+/** The body of a submit. Only `description` is required. */
 export type SubmitRequest = Loose<SubmitBody>;
 export type PushRequest = Loose<PushBody>;
 export type AdoptRequest = Loose<AdoptBody>;
@@ -54,7 +54,7 @@ export interface TaskJson {
   readonly eligible_at: number | null;
   readonly result: unknown;
   readonly tokens_used: number | null;
-  /** An attempt that had begun did not say what it used. */
+  /** An attempt that had started did not report its usage. */
   readonly usage_incomplete?: boolean | undefined;
   readonly cost_usd: number | null;
   readonly submitted_by: string;
@@ -63,16 +63,16 @@ export interface TaskJson {
   readonly depends_on: readonly string[];
   readonly repo: string | null;
   readonly branch: string | null;
-  /** Each a text, or an object of the submitter's own making; so are `verification_steps`. */
+  /** Each a text or an arbitrary object; the same for `verification_steps`. */
   readonly file_hints: readonly (string | Readonly<Record<string, unknown>>)[];
   readonly success_criteria: readonly string[];
   readonly verification_steps: readonly (string | Readonly<Record<string, unknown>>)[];
-  /** Ends of an agent that count as a result; null or absent: none. */
+  /** Endings that count as a result; null or absent: none. */
   readonly accept?: Acceptance | null | undefined;
   readonly [more: string]: unknown;
 }
 
-/** What was used of one model; what nobody said is left out. */
+/** Usage of one model; unknown values are omitted. */
 export interface ModelUsageJson {
   readonly model: string;
   readonly input_tokens?: number;
@@ -81,7 +81,7 @@ export interface ModelUsageJson {
   readonly cost_usd?: number;
 }
 
-/** What one attempt used. */
+/** The usage of one attempt. */
 export interface AttemptJson {
   readonly generation: number;
   readonly agent_id: string;
@@ -98,7 +98,7 @@ export interface HistoryEntry {
   readonly details?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
-/** An entry with its number among those of its task, from 1, and its place in the order of all events. */
+/** An entry with its number in this task, from 1, and its position in the event stream. */
 export interface NumberedEntry extends HistoryEntry {
   readonly seq: number;
   readonly id: number;
@@ -131,24 +131,24 @@ export interface KeptResultJson extends KeptNameJson {
   readonly details: unknown;
 }
 
-/** One task, whole but for older events of its history. `waiting_for` says why nothing happens to it; null when something does. */
+/** One task, with the newest events of its history. `waiting_for` says why it is not running; null if it is running or has ended. */
 export interface TaskDetail extends TaskJson {
-  /** Of all attempts together. */
+  /** In total, over all attempts. */
   readonly models?: readonly ModelUsageJson[] | undefined;
-  /** The newest that said what they used, oldest first. */
+  /** The newest that reported usage, oldest first. */
   readonly attempts?: readonly AttemptJson[] | undefined;
   /** The newest of it, oldest first. */
   readonly history: readonly HistoryEntry[];
   /** The number before which there are older events; null or absent: these are all. */
   readonly history_before?: number | null | undefined;
-  /** Late and refused results that are kept apart. */
+  /** Late and refused results that were kept separately. */
   readonly kept_results?: readonly KeptNameJson[] | undefined;
-  /** How often results of an agent were refused: `told` in the history, `counted` beyond. `agent_id` null: of further agents. */
+  /** Refused results per agent: `told` in the history, `counted` beyond that. `agent_id` null: further agents. */
   readonly refused_reports?: readonly { readonly agent_id: string | null; readonly told: number; readonly counted: number }[] | undefined;
   readonly waiting_for: { readonly reason: string; readonly message: string; readonly [more: string]: unknown } | null;
 }
 
-/** What is still at work `deadline_ms` later is stopped and handed back; without it the agent finishes what it has. */
+/** Runs that are still active after `deadline_ms` are stopped and handed back; without it the agent finishes them. */
 export interface DrainRequest {
   readonly deadline_ms?: number | undefined;
 }
@@ -178,34 +178,34 @@ export interface AgentJson {
   readonly connected: boolean;
   readonly connected_at: number | null;
   readonly last_seen: number | null;
-  /** Why it drains by itself; null when it does not. */
+  /** Why the sidecar drains by itself; null if it does not. */
   readonly draining_reason?: string | null | undefined;
   readonly paused_reason: string | null;
   /** `checks`, `breaker`, or why its runner failed: `auth`, `config`, `rate_limited`, `model_unavailable`. */
   readonly paused_cause?: string | null | undefined;
-  /** What it found when it last looked whether its program could run; null when it never said. */
+  /** The last results of its checks; null if it never reported any. */
   readonly checks?: AgentChecksJson | null | undefined;
   readonly busy_reason?: string | null | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
-  /** Runs that it was told to stop and whose end it has not confirmed. */
+  /** Runs that it must stop and whose end it has not confirmed. */
   readonly pending_stops: number;
   readonly [more: string]: unknown;
 }
 
-/** `token` is there once only, in the answer that made it. */
+/** `token` is only in the answer that created it. */
 export interface TokenJson {
   readonly id: string;
   readonly role: string;
   readonly token?: string | undefined;
-  /** Milliseconds since 1970; null: it is not revoked, has no end, was not used as far as is known. */
+  /** Milliseconds since 1970; null: not revoked, does not expire, not known to have been used. */
   readonly revoked_at?: number | null | undefined;
   readonly expires_at?: number | null | undefined;
   readonly last_used_at?: number | null | undefined;
   readonly [more: string]: unknown;
 }
 
-/** `secret` is there once only. */
+/** `secret` is only in this answer. */
 export interface EnrolSecretJson {
   readonly secret: string;
   /** Milliseconds since 1970. */
@@ -224,10 +224,10 @@ export interface RegisterChallenge {
   readonly hub_nonce: string;
   readonly proof: string;
 }
-/** With the token sealed under the secret. */
+/** With the token encrypted with the secret. */
 export type SealedRegistration = Omit<Registration, 'token'> & SealedToken;
 
-/** What a retry, a cancel or a similar act is answered with. */
+/** The answer to retry, cancel and adopt. */
 export interface ActAnswer {
   readonly status: Status;
   readonly [more: string]: unknown;
@@ -253,20 +253,20 @@ export interface ListQuery extends PageQuery {
 /** A page of a list under its own name. */
 export type Page<Name extends string, Item> = { readonly [key in Name]: readonly Item[] } & { readonly next_cursor: string | null };
 
-/** An event of the stream: a change of a task, or `gap` when older ones are gone. */
+/** An event of the stream: a change of a task, or `gap` if events were removed. */
 export interface StreamEvent {
-  /** Its place in the order of all events; streams resume by it. */
+  /** Its position in the stream, from which a stream can resume. */
   readonly id: string | null;
   readonly event: EventName | 'gap';
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** Who a token speaks for. */
+/** Whom a token belongs to. */
 export interface WhoAmIJson {
   /** Of the token. */
   readonly id: string;
   readonly role: string;
-  /** Of a token of an agent; null otherwise. */
+  /** For an agent's token; null otherwise. */
   readonly agent_id: string | null;
   readonly server_time: number;
 }

@@ -5,7 +5,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 export function evaluationError(file: string, thrown: unknown): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const place = placeIn(file, thrown);
-  return new AgentcomError('AC_CONFIG_INVALID', `The config ${place ?? file} cannot be read: ${whatHappened(file, thrown, place)}`, {
+  return new AgentcomError('AC_CONFIG_INVALID', `The config ${place ?? file} cannot be loaded: ${whatHappened(file, thrown, place)}`, {
     cause: thrown,
     details: { file, place },
   });
@@ -27,6 +27,6 @@ function whatHappened(file: string, thrown: unknown, place: string | null): stri
     return `${first}. Install it, or correct the import in ${file}.`;
   }
   const syntax = /^(?:ParseError|SyntaxError): (.*)$/.exec(first);
-  if (syntax !== null) return `it does not parse: ${syntax[1]?.trim() ?? first}.`;
-  return place === null ? `${first}. Its default export should be defineConfig({ … }).` : `it throws: ${first}.`;
+  if (syntax !== null) return `syntax error: ${syntax[1]?.trim() ?? first}.`;
+  return place === null ? `${first}. Its default export should be defineConfig({ … }).` : `it threw: ${first}.`;
 }

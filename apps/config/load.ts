@@ -24,7 +24,7 @@ export interface LoadedConfig {
 
 /**
  * Throws `AC_CONFIG_NOT_FOUND`, `AC_CONFIG_INVALID` with every mistake or the place where the file does not evaluate,
- * `AC_LISTEN_INSECURE` when nothing is wrong but what would send tokens in the clear or let anybody in, and whatever coded error the file itself throws, such as `AC_ENV_INVALID`.
+ * `AC_LISTEN_INSECURE` if all mistakes are about security, and any coded error that the file itself throws, such as `AC_ENV_INVALID`.
  */
 export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedConfig> {
   const cwd = resolve(options.cwd ?? '.');
@@ -35,7 +35,7 @@ export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedC
   return { file, config: answer.config };
 }
 
-/** What a config has that throws when it is looked at is as if the file had thrown it. */
+/** A config whose getters throw counts as a file that throws. */
 function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
   try {
     return resolveConfig(config, {
@@ -52,20 +52,20 @@ function findConfigFile(named: string | undefined, cwd: string): string {
   if (named !== undefined) {
     const file = resolve(cwd, named);
     if (existsSync(file)) return file;
-    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `There is no config file ${file}. Correct --config.`, { details: { file } });
+    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist. Correct --config.`, { details: { file } });
   }
   const found = FILE_NAMES.map((name) => resolve(cwd, name)).find((file) => existsSync(file));
   if (found !== undefined) return found;
   throw new AgentcomError(
     'AC_CONFIG_NOT_FOUND',
-    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Go to the folder that has one, or name it with --config FILE.`,
+    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Change to the folder that has one, or pass --config FILE.`,
     { details: { cwd } },
   );
 }
 
 /**
- * Everything of c12 that would look at other files, merge or download is off. The modules of this package are handed
- * over as they are loaded here, so that the config gets these very instances, wherever it lies.
+ * All features of c12 that read other files, merge or download are off. The modules of this package are passed in as loaded
+ * here, so that the config gets these very instances wherever it is.
  */
 async function evaluate(file: string): Promise<unknown> {
   const [{ loadConfig }, virtualModules] = await Promise.all([import('c12'), ownModules()]);

@@ -1,4 +1,4 @@
-/** The hub's own secrets on disk: the admin token, made at the first start, and the enrolment secret of the moment. */
+/** The hub's secrets on disk: the admin token, created at the first start, and the current enrolment secret. */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ENROL_SECRET_MS, type AgentStore } from '../../core/ports/agent-store.ts';
@@ -7,13 +7,13 @@ import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 
-/** A new one is written this long before the old one ends, so that one just read can still be used. */
+/** A new one is written this long before the old one expires, so that one just read can still be used. */
 const RENEW_EARLY_MS = 60_000;
 
 export interface HubSecrets {
   /** SHA-256 of the admin token, hexadecimal. */
   readonly adminTokenHash: string;
-  /** Writes a new enrolment secret, now and whenever the last one gets old. */
+  /** Writes a new enrolment secret now and before each one expires. */
   startEnrolment(): Promise<void>;
   /** One was used: writes the next. */
   renewEnrolment(): void;
@@ -48,7 +48,7 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
     timer = clock.after(ENROL_SECRET_MS - RENEW_EARLY_MS, renew);
     writing = writing
       .then(write)
-      .catch((error: unknown) => log.error('no new enrolment secret could be written; sidecars on this machine cannot enrol', { error }));
+      .catch((error: unknown) => log.error('cannot write a new enrolment secret; sidecars on this machine cannot enrol', { error }));
   };
 
   return {
@@ -62,9 +62,9 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
       stopped = true;
       timer?.cancel();
       await writing;
-      // A secret that no running hub stands behind only misleads the next sidecar that reads it.
+      // Without a running hub the secret would only mislead the next sidecar that reads it.
       await unlink(enrolFile).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') log.warn('the enrolment secret could not be removed', { error });
+        if (error.code !== 'ENOENT') log.warn('cannot remove the enrolment secret', { error });
       });
     },
   };
@@ -77,6 +77,6 @@ async function adminToken({ dataDir, adminToken: given, ids, log }: HubSecretsDe
   if (known !== null) return known;
   const made = ids.secret();
   await writeSecretFile(file, made);
-  log.info('an admin token was made', { file });
+  log.info('created an admin token', { file });
   return made;
 }

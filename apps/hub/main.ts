@@ -21,7 +21,7 @@ export interface RunHubOptions {
   readonly configFile?: string | undefined;
 }
 
-/** Runs a hub until it is told to stop. Throws what kept it from starting. */
+/** Runs a hub until a signal stops it. Throws if it cannot start. */
 export async function runHub(options: RunHubOptions): Promise<void> {
   const { config, file } = await loadConfigFile({ configFile: options.configFile });
   const log = programLog('hub');
@@ -47,6 +47,6 @@ function hubPart(config: ResolvedConfig, file: string): ResolvedHubConfig {
   if (config.hub !== undefined) return config.hub;
   throw new AgentcomError(
     'AC_CONFIG_INVALID',
-    `${file} has no "hub" part, which \`agentcom hub\` needs. Add hub: { storage: sqlite({ file: "agentcom.db" }), transport: ws() }, with sqlite from "agentcom/storage" and ws from "agentcom/transport".`,
+    `${file} has no "hub" section, which \`agentcom hub\` needs. Add hub: { storage: sqlite({ file: "agentcom.db" }), transport: ws() }, with sqlite from "agentcom/storage" and ws from "agentcom/transport".`,
   );
 }

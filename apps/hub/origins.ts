@@ -1,4 +1,4 @@
-/** Which names a request may carry in Host and Origin: what stands between a web page and a hub on loopback. */
+/** Which names a request may have in Host and Origin. This protects a hub on loopback from web pages. */
 import { isIP } from 'node:net';
 
 const LOOPBACK = ['localhost', '127.0.0.1', '::1'];

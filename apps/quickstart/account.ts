@@ -1,9 +1,9 @@
-/** The live account: a line for each thing that happens, with the time, the agent, the task and what it was. */
+/** The live log: one line per event, with time, agent, task and what happened. */
 import { colourOf } from '../cli/output/event-line.ts';
 import type { Output } from '../cli/output/output.ts';
 import type { StreamEvent } from '../client/index.ts';
 
-export interface Happening {
+export interface LiveEvent {
   readonly agent: string;
   /** The task's name in the scenario. */
   readonly task: string;
@@ -16,9 +16,9 @@ const TASK_WIDTH = 10;
 const MS_A_SECOND = 1_000;
 
 /** Writes lines as time passes; `sinceMs` is when it began, on the monotonic clock. */
-export const accountOf =
+export const liveLog =
   (output: Output, sinceMs: number) =>
-  ({ agent, task, what, event }: Happening): void => {
+  ({ agent, task, what, event }: LiveEvent): void => {
     const seconds = ((performance.now() - sinceMs) / MS_A_SECOND).toFixed(1).padStart(5);
     output.line(
       `${seconds} s  ${agent.padEnd(AGENT_WIDTH)}  ${task.padEnd(TASK_WIDTH)}  ${what}`,
@@ -26,8 +26,8 @@ export const accountOf =
     );
   };
 
-/** What an event of the stream says, in a few words; null for what only repeats the line before. */
-export function saidBy({ event, data }: StreamEvent): string | null {
+/** An event of the stream in a few words; null for events that add nothing. */
+export function describeEvent({ event, data }: StreamEvent): string | null {
   const details = (data['details'] ?? {}) as Readonly<Record<string, unknown>>;
   const generation = `generation ${String(data['generation'])}`;
   switch (event) {
@@ -42,11 +42,11 @@ export function saidBy({ event, data }: StreamEvent): string | null {
     case 'failed':
       return `failed: ${String(details['error'])}`;
     case 'dead_lettered':
-      return `into the dead letter: ${String(details['reason'])}`;
+      return `dead-lettered: ${String(details['reason'])}`;
     case 'blocked':
-      return 'blocked: waits for the tasks it depends on';
+      return 'blocked: waiting for the tasks it depends on';
     case 'stop_requested':
-      return 'the agent is told to stop';
+      return 'stopping the agent';
     case 'stop_confirmed':
       return `stop confirmed: ${String(details['outcome'])}`;
     case 'submitted':

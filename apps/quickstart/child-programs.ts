@@ -1,4 +1,4 @@
-/** Hub and sidecars as processes of their own, as people run them. */
+/** Hub and sidecars as separate processes. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
@@ -49,7 +49,7 @@ export async function startProgram(
   const ready = await Promise.race([once(lines, 'line').then(([line]) => String(line)), exited]);
   clearTimeout(timer);
   if (ready === undefined) {
-    throw new AgentcomError('AC_INTERNAL', `The ${name} ended before it was ready. Its log says why: ${logFile}`);
+    throw new AgentcomError('AC_INTERNAL', `The ${name} exited before it was ready. See its log: ${logFile}`);
   }
   return { ready, kill: () => end(child, 'SIGKILL', exited), stop: () => end(child, 'SIGTERM', exited) };
 }

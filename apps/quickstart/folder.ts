@@ -1,4 +1,4 @@
-/** The quickstart's folder: emptied at each start, and never under the feet of another quickstart that runs. */
+/** The quickstart's folder: emptied at each start, unless another quickstart uses it. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';

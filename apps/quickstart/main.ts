@@ -11,7 +11,7 @@ import { EXIT_INTERRUPTED } from '../cli/exit-codes.ts';
 import type { Output } from '../cli/output/output.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../package-root.ts';
-import { accountOf, type Happening } from './account.ts';
+import { liveLog, type LiveEvent } from './account.ts';
 import { configText, type StorageName, type TransportName } from './config-text.ts';
 import { follow, outcomes, submitAll, type DirectorDeps, type Outcome } from './director.ts';
 import { endWork } from './end-work.ts';
@@ -30,14 +30,14 @@ export interface QuickstartOptions {
 
 /** By when every task must have ended, milliseconds. */
 const ALL_WITHIN_MS = 35_000;
-/** How long the killed sidecar stays dead, so that people can see that its agent goes on. */
+/** How long the killed sidecar stays dead, so that people can see that its agent continues. */
 const DEAD_FOR_MS = 1_500;
 
-/** Answers the exit code: 0 when every task ended as it should, 130 when it was interrupted before. */
+/** Returns the exit code: 0 if every task ended as expected, 130 if interrupted. */
 export async function runQuickstart({ stay, storage, transport, output }: QuickstartOptions): Promise<number> {
-  const tell = accountOf(output, performance.now());
+  const tell = liveLog(output, performance.now());
   const folder = freshFolder();
-  tell({ agent: '-', task: '-', what: `starting a hub and the sidecars of two agents in ${shown(folder)}` });
+  tell({ agent: '-', task: '-', what: `starting a hub and two sidecars in ${shown(folder)}` });
   const port = await freePort();
   const postgres = storage === 'postgres' ? await ownPostgres(folder, await freePort()) : null;
   const place: ProgramPlace = { bin: join(PACKAGE_ROOT, 'apps/cli/bin.mjs'), folder, configFile: join(folder, 'agentcom.config.ts') };
@@ -45,10 +45,10 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
     mode: 0o600,
   });
   const programs = new Programs({ place, storage, transport, postgres, tell });
-  const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: what runs is being stopped' }));
+  const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: stopping everything' }));
   const over = new AbortController();
   interrupted.signal.addEventListener('abort', () => over.abort(), { once: true });
-  // A timer that is held here: the collector may take the signal of `AbortSignal.timeout` before its time.
+  // An own timer, because the signal of `AbortSignal.timeout` can be garbage-collected early.
   let timer: NodeJS.Timeout | undefined;
   try {
     const hub = await programs.startAll();
@@ -65,7 +65,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
     const all = await outcomes(hub, ids);
     if (!stay) await programs.stopAll();
     const kept = postgres?.isKept === false ? 'config and logs' : 'config, logs and database';
-    tell({ agent: '-', task: '-', what: `it is over; ${kept} are in ${shown(folder)}` });
+    tell({ agent: '-', task: '-', what: `done; ${kept} are in ${shown(folder)}` });
     summary(output, all);
     if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
     return all.every((one) => one.got === one.task.expected) ? 0 : 1;
@@ -81,15 +81,15 @@ const shown = (path: string): string => relative(process.cwd(), path);
 
 interface ProgramsOptions extends Pick<QuickstartOptions, 'storage' | 'transport'> {
   readonly place: ProgramPlace;
-  /** The server that the hub's database is on; null where it needs none. */
+  /** The hub's database server; null if it needs none. */
   readonly postgres: OwnPostgres | null;
-  readonly tell: (happening: Happening) => void;
+  readonly tell: (happening: LiveEvent) => void;
 }
 
 /** What runs, and how it is started, killed and stopped. */
 class Programs {
   readonly #options: ProgramsOptions;
-  readonly #tell: (happening: Happening) => void;
+  readonly #tell: (happening: LiveEvent) => void;
   readonly #running = new Map<string, Program>();
   #database: Program | null = null;
   #hub: HubClient | null = null;
@@ -102,7 +102,7 @@ class Programs {
   async startAll(): Promise<HubClient> {
     const { place, postgres } = this.#options;
     if (postgres !== null) {
-      this.#tell({ agent: '-', task: '-', what: 'making and starting a Postgres server' });
+      this.#tell({ agent: '-', task: '-', what: 'creating and starting a Postgres server' });
       this.#database = await startProgram(place, POSTGRES_COMMAND, 'postgres', postgres.env);
     }
     const hub = await this.#start('hub');
@@ -111,9 +111,9 @@ class Programs {
     await this.#requireWhatWasAsked(this.#hub);
     const starts = (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
       await this.#start(agent);
-      this.#tell({ agent, task: '-', what: `its sidecar is connected; it can do: ${AGENTS[agent].join(', ')}` });
+      this.#tell({ agent, task: '-', what: `sidecar connected; capabilities: ${AGENTS[agent].join(', ')}` });
     });
-    // All of them, so that one that is still starting when another fails is known and can be stopped.
+    // Wait for all, so that one that is still starting when another fails can be stopped.
     await Promise.allSettled(starts);
     await Promise.all(starts);
     return this.#hub;
@@ -121,13 +121,13 @@ class Programs {
 
   async killAndRestart(agent: AgentName, task: string): Promise<void> {
     await this.#running.get(agent)?.kill();
-    this.#tell({ agent, task, what: 'kill -9 of its sidecar, in mid-task; the agent process goes on', event: 'failed' });
+    this.#tell({ agent, task, what: 'kill -9 of its sidecar in the middle of the task; the agent process continues', event: 'failed' });
     await new Promise<void>((resolve) => setTimeout(resolve, DEAD_FOR_MS));
     await this.#start(agent);
-    this.#tell({ agent, task, what: 'its sidecar runs again, and takes up the run where it is' });
+    this.#tell({ agent, task, what: 'its sidecar is running again and has adopted the run' });
   }
 
-  /** Agents first, which outlive their sidecars; then the sidecars and the hub, and what it stands on. May be called again. */
+  /** Agents first, because they outlive their sidecars; then sidecars, hub and database. May be called again. */
   async stopAll(): Promise<void> {
     const [running, database, hub] = [[...this.#running], this.#database, this.#hub];
     this.#running.clear();
@@ -144,14 +144,14 @@ class Programs {
     }
   }
 
-  /** The hub says itself what it runs on, which is told, and must be what the command line said. */
+  /** Prints what the hub reports to run on, which must be what the command line chose. */
   async #requireWhatWasAsked(hub: HubClient): Promise<void> {
     const { storage, transport } = this.#options;
     const says = await hub.health();
     const found = `${String(says['storage'])} and ${String(says['transport'])}`;
-    this.#tell({ agent: '-', task: '-', what: `the hub listens and says that it runs on ${found}` });
+    this.#tell({ agent: '-', task: '-', what: `the hub is listening and runs on ${found}` });
     if (found !== `${storage} and ${transport}`)
-      throw new AgentcomError('AC_INTERNAL', `The hub runs on ${found}, though it was to run on ${storage} and ${transport}.`);
+      throw new AgentcomError('AC_INTERNAL', `The hub runs on ${found}, expected ${storage} and ${transport}.`);
   }
 
   async #start(name: AgentName | 'hub'): Promise<Program> {
@@ -182,7 +182,7 @@ function summary(output: Output, all: readonly Outcome[]): void {
 async function stayUntilInterrupted(output: Output, hub: HubClient, place: ProgramPlace, signal: AbortSignal): Promise<void> {
   const configFile = shown(place.configFile);
   output.block(`
-It stays running at ${hub.url} until Ctrl-C. In another terminal:
+It keeps running at ${hub.url} until Ctrl-C. In another terminal:
   npx agentcom submit "Count the samples" --wait --config ${configFile}
   npx agentcom list --config ${configFile}
 `);
@@ -203,7 +203,7 @@ function interruption(onInterrupt: () => void): { readonly signal: AbortSignal; 
   };
 }
 
-/** A port that is free now; the hub says so if it is not any more. */
+/** A port that is free now; the hub fails if it is taken meanwhile. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,6 +1,6 @@
 /**
- * The quickstart's Postgres server: a program of its own, like the hub, so that Ctrl-C in a terminal, which all of a group
- * hear, does not end the database under a hub that still stops what runs.
+ * The quickstart's Postgres server: a separate program, like the hub, so that Ctrl-C in a terminal, which goes to the whole process
+ * group, does not stop the database while the hub is still stopping agents.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -47,10 +47,7 @@ export async function ownPostgres(folder: string, port: number): Promise<OwnPost
 export async function runOwnPostgres(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
   const place = environment[PLACE];
   if (place === undefined)
-    throw new AgentcomError(
-      'AC_USAGE',
-      `agentcom ${POSTGRES_COMMAND} is what \`agentcom quickstart --storage postgres\` starts. Run that.`,
-    );
+    throw new AgentcomError('AC_USAGE', `agentcom ${POSTGRES_COMMAND} is started by \`agentcom quickstart --storage postgres\`. Run that.`);
   const server = await embeddedPostgres({ ...(JSON.parse(place) as PostgresPlace), say: (text) => process.stderr.write(`${text.trimEnd()}\n`) }); // prettier-ignore
   await server.initialise();
   await server.start();

@@ -5,7 +5,7 @@ export const ENDS = ['completed', 'dead_letter', 'cancelled'] as const;
 export type End = (typeof ENDS)[number];
 
 export interface ScriptedTask {
-  /** Short, for the account and the table. */
+  /** Short, for the log and the table. */
   readonly name: string;
   readonly submit: SubmitRequest;
   readonly expected: End;
@@ -28,7 +28,7 @@ const count = (description: string, files: readonly string[], paceMs: number, mo
 });
 
 export const TASKS: readonly ScriptedTask[] = [
-  { name: 'low', expected: 'completed', submit: { ...count('Count the samples, whenever there is room', SAMPLES, 50), priority: 'low' } },
+  { name: 'low', expected: 'completed', submit: { ...count('Count the samples, whenever there is time', SAMPLES, 50), priority: 'low' } },
   {
     name: 'docs',
     expected: 'completed',
@@ -39,7 +39,7 @@ export const TASKS: readonly ScriptedTask[] = [
     expected: 'completed',
     onProgress: 'kill sidecar',
     submit: {
-      ...count('Count slowly, through the death of the sidecar', [...DOCS, ...DOCS], 600),
+      ...count('Count slowly, while the sidecar is killed', [...DOCS, ...DOCS], 600),
       priority: 'urgent',
       needed_capabilities: ['data'],
     },
@@ -48,7 +48,7 @@ export const TASKS: readonly ScriptedTask[] = [
     name: 'failing',
     expected: 'dead_letter',
     submit: {
-      ...count('Fail, be tried again, and end in the dead letter', SAMPLES, 50, { fail: 'the numbers do not add up' }),
+      ...count('Fail, be retried, and end in the dead-letter queue', SAMPLES, 50, { fail: 'the numbers do not add up' }),
       max_retries: 2,
       needed_capabilities: ['docs'],
     },
@@ -57,7 +57,7 @@ export const TASKS: readonly ScriptedTask[] = [
     name: 'cancelled',
     expected: 'cancelled',
     onProgress: 'cancel',
-    submit: { ...count('Count for minutes, unless somebody stops it', [...DOCS, ...DOCS, ...DOCS], 20_000), needed_capabilities: ['docs'] },
+    submit: { ...count('Count for minutes, unless cancelled', [...DOCS, ...DOCS, ...DOCS], 20_000), needed_capabilities: ['docs'] },
   },
   {
     name: 'urgent',

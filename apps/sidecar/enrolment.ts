@@ -1,4 +1,4 @@
-/** How a sidecar comes by its token: from the config, from AGENTCOM_TOKEN, from its data directory, else by enrolling with the hub on this machine. */
+/** How a sidecar gets its token: from the config, AGENTCOM_TOKEN or its data directory, or else by enrolling. */
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
@@ -7,7 +7,7 @@ import type { Log } from '../../core/ports/log.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 import { enrolAt } from '../enrol.ts';
 
-/** Tries with a secret that the hub did not take: another sidecar may have used it in between, and the hub writes a new one. */
+/** Attempts with a refused secret: another sidecar may have used it, and the hub then writes a new one. */
 const REFUSED_TRIES_MAX = 10;
 const AGAIN_FIRST_MS = 200;
 const AGAIN_MAX_MS = 10_000;
@@ -17,7 +17,7 @@ export interface EnrolmentDeps {
   /** The data directory of the hub in the same config, where its enrolment secret lies; null without one. */
   readonly hubDataDir: string | null;
   readonly log: Log;
-  /** Ends the waiting for a hub that is not there yet. */
+  /** Ends the wait for a hub that is not up yet. */
   readonly signal: AbortSignal;
 }
 
@@ -45,7 +45,7 @@ async function enrol(deps: EnrolmentDeps): Promise<string> {
   const { hubs } = deps.config;
   let refusals = 0;
   let tries = 0;
-  let told = false;
+  let hasWarned = false;
   for (let waitMs = AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, AGAIN_MAX_MS)) {
     const hub = hubs[tries % hubs.length] ?? '';
     tries += 1;
@@ -55,8 +55,8 @@ async function enrol(deps: EnrolmentDeps): Promise<string> {
     if (refusals >= REFUSED_TRIES_MAX) {
       throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enrol: ${outcome.because}. ${HOW_TO_GET_A_TOKEN}`);
     }
-    if (!told) deps.log.warn('not enrolled yet; trying again until a hub answers', { because: outcome.because, hub });
-    told = true;
+    if (!hasWarned) deps.log.warn('not enrolled yet; retrying until a hub answers', { because: outcome.because, hub });
+    hasWarned = true;
     await wait(waitMs, undefined, { signal: deps.signal });
   }
 }
@@ -70,35 +70,37 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome>
     const enrolled = await enrolAt(apiUrlOf(hubUrl), { agentId: config.agentId, secret, isTrusted: config.plainToken });
     if (enrolled.kind !== 'enrolled') return notProved(enrolled.kind, hubUrl);
     if (!enrolled.isProved) {
-      deps.log.warn('the hub is older than this sidecar and proved nothing: it was sent the enrolment secret as it is', { hub: hubUrl });
+      deps.log.warn('the hub is older than this sidecar and did not prove itself: the enrolment secret was sent in plain text', {
+        hub: hubUrl,
+      });
     }
     return enrolled;
   } catch (error) {
     if (AgentcomError.is(error, 'AC_ENROL')) throw error;
     if (AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409) {
-      const message = `The hub knows agent "${config.agentId}" already, and its token is not in ${config.dataDir}. Choose another agentId, or on the hub's machine run: agentcom tokens revoke ${config.agentId}`;
+      const message = `The hub already has agent "${config.agentId}", and its token is not in ${config.dataDir}. Choose another agentId, or run on the hub's machine: agentcom tokens revoke ${config.agentId}`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
     }
     if (givenSecret() !== null && AgentcomError.is(error, 'AC_API') && error.details?.['error'] === 'invalid_secret') {
-      const message = `The hub at ${hubUrl} does not take the secret in AGENTCOM_ENROL_SECRET: it is wrong, was used, or is over 15 minutes old. On the hub's machine run "agentcom invite" and set it to what that prints.`;
+      const message = `The hub at ${hubUrl} refuses the secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old. On the hub's machine run "agentcom invite" and set it to what that prints.`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
     }
     return { kind: 'again', refused: AgentcomError.is(error, 'AC_API'), because: messageOf(error) };
   }
 }
 
-/** Nothing of the secret was sent. One that a person has set will not get right by waiting. */
+/** The secret was not sent. One that was set by hand does not become right by waiting. */
 function notProved(kind: 'not_proved' | 'older', hubUrl: string): Outcome {
   if (kind === 'older') {
-    const because = `the hub at ${hubUrl} does not prove that it knows the enrolment secret: it is older than this sidecar, or no hub. Update it, use wss://, or, to send it the secret all the same, set sidecar.plainToken: true. The secret was not sent`;
+    const because = `the hub at ${hubUrl} does not prove that it knows the enrolment secret: it is older than this sidecar, or not a hub. Update it, use wss://, or set sidecar.plainToken: true to send it the secret anyway. The secret was not sent`;
     return { kind: 'again', refused: true, because };
   }
   const found = `wanted a hub that proves that it knows the enrolment secret, found one at ${hubUrl} that does not`;
   if (givenSecret() === null) return { kind: 'again', refused: true, because: `${found}; the secret was not sent` };
   throw new AgentcomError(
     'AC_ENROL',
-    `Cannot enrol: ${found}. Either the secret in AGENTCOM_ENROL_SECRET is wrong, was used, or is over 15 minutes old: on the hub's machine run ` +
-      '"agentcom invite" and set it to what that prints; or this address is not that hub: check sidecar.hubs. The secret was not sent',
+    `Cannot enrol: ${found}. The secret in AGENTCOM_ENROL_SECRET is wrong, used or over 15 minutes old (on the hub's machine run ` +
+      '"agentcom invite" and set it to what that prints), or this address is not that hub (check sidecar.hubs). The secret was not sent',
   );
 }
 
@@ -110,7 +112,7 @@ async function enrolSecret({ hubDataDir }: EnrolmentDeps): Promise<string | null
   return readSecretFile(join(hubDataDir, 'enrol-secret'));
 }
 
-/** One that a person has set: no other comes in its place, as in the hub's own file. */
+/** Set by hand, so nothing replaces it, unlike the secret in the hub's own file. */
 const givenSecret = (): string | null => process.env['AGENTCOM_ENROL_SECRET'] || null;
 
 const HOW_TO_GET_A_TOKEN =

@@ -1,31 +1,31 @@
 /**
- * Takes the sidecar's secrets out of what others may read of its environment. An agent runs as the same user, so it may read
- * `/proc/PID/environ` of its sidecar: that shows the text with which the program was started, whatever became of its variables since.
+ * Hides the sidecar's secrets from other readers of its environment. An agent runs as the same user, so it can read
+ * `/proc/PID/environ` of its sidecar, which shows the environment as of the start of the program.
  */
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { isSecretName, passwordOf } from './sidecar-secrets.ts';
 
-/** What only the sidecar and its hub are to know: gone from the variables too, once they were read. */
+/** Known only to the sidecar and its hub: removed from the variables too, once they were read. */
 const OWN_NAMES = ['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_ADMIN_TOKEN'] as const;
-/** A larger environment is left as it is, bytes; Linux takes a quarter of the stack, 2 MiB. */
+/** A larger environment is left unchanged, bytes; Linux allows a quarter of the stack, 2 MiB. */
 const ENVIRONMENT_BYTES_MAX = 8_388_608;
-/** Places of `env_start` and `env_end` in `/proc/PID/stat`, behind the program's name, which ends with `)`. */
+/** Positions of `env_start` and `env_end` in `/proc/PID/stat`, after the program's name, which ends with `)`. */
 const ENV_START = 47;
 const ENV_END = 48;
 
 /**
- * Blots secrets out of the text with which this process was started; `known` are values that count whatever their names.
- * The variables keep their values. Where that cannot be done, a token that stands there is warned of, with what to do.
+ * Overwrites secrets in the initial environment of this process; `known` are values that count whatever their names.
+ * The variables keep their values. If this is not possible, logs a warning about tokens there, with what to do.
  */
 export function hideEnvironment(log: Log, known: readonly string[]): void {
   const names = Object.entries(process.env).flatMap(([name, value = '']) => (isSecret(name, value, known) ? [name] : []));
   if (names.length === 0) return;
-  // Each gets room of its own: what stands where the program was started is used by nobody after that.
+  // Moves each value to new memory, so that nothing uses the initial environment any more.
   for (const name of names) process.env[name] = String(process.env[name]);
   try {
-    if (process.platform !== 'linux') throw new Error(`${process.platform} has no way to do it`);
+    if (process.platform !== 'linux') throw new Error(`not possible on ${process.platform}`);
     blotOut(new Set(names));
   } catch (thrown) {
     const own = names.filter((name) => (OWN_NAMES as readonly string[]).includes(name) || known.includes(process.env[name] ?? ''));
@@ -38,7 +38,7 @@ export function hideEnvironment(log: Log, known: readonly string[]): void {
   }
 }
 
-/** No child gets them, whoever starts it. */
+/** Keeps them from every child process. */
 export function dropOwnVariables(): void {
   for (const name of OWN_NAMES) Reflect.deleteProperty(process.env, name);
 }
@@ -46,18 +46,18 @@ export function dropOwnVariables(): void {
 const isSecret = (name: string, value: string, known: readonly string[]): boolean =>
   value !== '' && (isSecretName(name) || passwordOf(value) !== null || known.some((secret) => secret !== '' && value.includes(secret)));
 
-/** Writes zeros over the values of these variables, where the kernel shows them. */
+/** Overwrites the values of these variables with zeros where the kernel shows them. */
 function blotOut(names: ReadonlySet<string>): void {
   const stat = readFileSync('/proc/self/stat', 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const start = Number(fields[ENV_START]);
   const length = Number(fields[ENV_END]) - start;
   if (!Number.isSafeInteger(start) || start <= 0 || !(length > 0 && length <= ENVIRONMENT_BYTES_MAX))
-    throw new Error('its place in memory is not known');
+    throw new Error('cannot locate it in memory');
   const memory = openSync('/proc/self/mem', 'r+');
   try {
     const text = Buffer.alloc(length);
-    if (readSync(memory, text, 0, length, start) !== length) throw new Error('its memory cannot be read');
+    if (readSync(memory, text, 0, length, start) !== length) throw new Error('cannot read its memory');
     for (let at = 0; at < length;) {
       const zero = text.indexOf(0, at);
       const end = zero === -1 ? length : zero;

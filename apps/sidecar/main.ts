@@ -17,7 +17,7 @@ import { adaptersModule } from './modules/adapters.module.ts';
 import { coreModule } from './modules/core.module.ts';
 import { secretsOf } from './sidecar-secrets.ts';
 
-/** What the sidecar may take to hand in its last reports; it gives up by itself a little earlier. Milliseconds. */
+/** Time to send the last reports; the sidecar gives up slightly earlier. Milliseconds. */
 const STOP_MS = 10_000;
 
 export interface RunSidecarOptions {
@@ -25,7 +25,7 @@ export interface RunSidecarOptions {
   readonly configFile?: string | undefined;
 }
 
-/** Runs a sidecar until it is told to stop. Throws what kept it from starting. */
+/** Runs a sidecar until a signal stops it. Throws if it cannot start. */
 export async function runSidecar(options: RunSidecarOptions): Promise<void> {
   const { config, file } = await loadConfigFile({ configFile: options.configFile });
   const part = sidecarPart(config, file);
@@ -58,7 +58,7 @@ async function startSidecar(
   const secrets = secretsOf(part, token, process.env);
   dropOwnVariables();
   if (secrets.length > SECRETS_MAX)
-    log.warn('too many secrets are known: the shortest are not blotted out', { found: secrets.length, max: SECRETS_MAX });
+    log.warn('too many secrets: the shortest are not redacted', { found: secrets.length, max: SECRETS_MAX });
   const container = sidecarContainer(part, { baseDir: config.baseDir, token, log, secrets });
   const sidecar = await container.getAsync(TOKENS.Sidecar);
   const outcome = await program.lifecycle.start([{ name: 'sidecar', start: () => sidecar.start(), stop: () => sidecar.stop() }]);
@@ -70,6 +70,6 @@ function sidecarPart(config: ResolvedConfig, file: string): ResolvedSidecarConfi
   if (config.sidecar !== undefined) return config.sidecar;
   throw new AgentcomError(
     'AC_CONFIG_INVALID',
-    `${file} has no "sidecar" part, which \`agentcom sidecar\` needs. Add sidecar: { hubs: ["ws://127.0.0.1:4000/ws"], agentId: "worker-1" }.`,
+    `${file} has no "sidecar" section, which \`agentcom sidecar\` needs. Add sidecar: { hubs: ["ws://127.0.0.1:4000/ws"], agentId: "worker-1" }.`,
   );
 }

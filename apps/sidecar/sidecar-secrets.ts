@@ -1,15 +1,15 @@
-/** The secrets that a sidecar knows: of its config, of its environment, and its token. What its agent says of them is blotted out. */
+/** The secrets that a sidecar knows, from its config, its environment and its token. They are redacted from what its agent prints. */
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
 
-/** What a name such as API_KEY, githubToken or Authorization says of its value. */
+/** Names of secrets, such as API_KEY, githubToken or Authorization. */
 const SECRET_NAME = /(?:token|secret|passw(?:or)?d|passphrase|credentials?|authorization|api_?key|_key|Key|_pat|^key)$|secret|password/i;
-/** Names of `env` whose values stand in results for other reasons. */
+/** Names in `env` whose values appear in results for other reasons. */
 const PLAIN_NAME =
   /(?:^|_)(?:PATH|HOME|DIR|FOLDER|FILE|MODEL|LANG|SHELL|TERM|ENV|MODE|LEVEL|HOST|REGION|TZ|USER|NAME|EMAIL|URL|EDITOR|VERSION)$/;
-/** A shorter value of a name that says "secret", and of any other name in `env`, stands in too many texts by chance. Characters. */
+/** Minimum lengths of a value whose name marks a secret, and of any other value in `env`. Shorter ones occur by chance. Characters. */
 const NAMED_CHARACTERS_MIN = 6;
 const SECRET_CHARACTERS_MIN = 8;
-/** How deep the options of a wake runner are looked into. */
+/** How deep the options of a wake runner are searched. */
 const OPTIONS_DEPTH_MAX = 6;
 /** The password of an address: `postgres://user:HERE@host`. */
 const ADDRESS_PASSWORD = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:([^\s/?#@]+)@/i;
@@ -20,10 +20,10 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);
 
-/** The password inside of an address; null when the text is none, or has none. */
+/** The password in an address; null if there is none. */
 export const passwordOf = (text: string): string | null => ADDRESS_PASSWORD.exec(text)?.[1] ?? null;
 
-/** Of the config, its wake runner's `env` and options, and the environment of this process. */
+/** From the config, its wake runner's `env` and options, and the environment of this process. */
 export function secretsOf({ wake }: Pick<ResolvedSidecarConfig, 'wake'>, token: string, environment: Variables): readonly string[] {
   const found = new Set<string>([token]);
   const add = (value: string, charactersMin: number): void => {

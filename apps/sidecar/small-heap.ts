@@ -1,12 +1,12 @@
-/** Has V8 keep a small heap: a sidecar stands beside every agent, and mostly waits. */
+/** Makes V8 keep a small heap: there is a sidecar beside every agent, mostly idle. */
 import { setFlagsFromString } from 'node:v8';
 
 /**
  * Without them a sidecar grows to 135 MiB within a hundred tasks, most of it young objects that are long dead; with them it stays
- * below 95. What is said by an agent that talks without pause costs a quarter more of the processor. test/bench/HISTORY.md has the
- * figures, also of the flags that are not here.
+ * below 95. An agent that prints without pause then costs a quarter more CPU. test/bench/HISTORY.md has the
+ * figures, including those of flags that were not chosen.
  */
 const FLAGS = ['--optimize-for-size', '--semi-space-growth-factor=1'];
 
-/** To be called before most of the program is loaded: what has grown does not shrink. Twice is fine. */
+/** Call it before most of the program is loaded, because a grown heap does not shrink. May be called twice. */
 export const keepHeapSmall = (): void => FLAGS.forEach((flag) => setFlagsFromString(flag));

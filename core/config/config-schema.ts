@@ -1,5 +1,5 @@
 /**
- * What each option may be. `description` is the end of the sentence "wanted …" that people read when it is not so;
+ * The schema of each option. `description` completes the sentence "wanted …" of an error message;
  * `writeOnly` marks a secret, whose value is never printed. Defaults are in times.ts, limits.ts and resolve.ts.
  */
 import { Type, type TObject, type TSchema } from 'typebox';
@@ -8,13 +8,13 @@ import { CAPABILITIES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
 import { HUB_LIMITS, type HubLimits } from './limits.ts';
 import { type HubTiming, type SidecarTiming } from './times.ts';
 
-/** A year: beyond it a time is a mistake in its unit. */
+/** A year: a longer time is probably in the wrong unit. */
 export const TIME_MS_MAX = 31_536_000_000;
 /** A shorter admin token could be guessed. */
 export const ADMIN_TOKEN_CHARACTERS_MIN = 32;
-/** What a page of a list can be at most; the API's schema says the same. */
+/** The largest page of a list; the API's schema has the same limit. */
 export const PAGE_ROWS_MAX = 500;
-/** Its form is judged by `readSocketAddress`. */
+/** Checked by `readSocketAddress`. */
 export const HUB_ADDRESS_WANTED = 'an address such as ws://127.0.0.1:4000/ws or wss://hub.example.org/ws';
 const COUNT_MAX = 1_000_000_000;
 /** A name or IPv4 address has no colon, an IPv6 address at least two: `name:port` is neither. */
@@ -27,7 +27,7 @@ const NAMES_MAX = 256;
 type FieldsOf<T> = { readonly [Key in keyof T]-?: TSchema };
 type Fields = Readonly<Record<string, TSchema>>;
 
-/** All of `required` must be there, `optional` may; nothing else. */
+/** An object with these required and optional keys and no others. */
 const options = (what: string, required: Fields, optional: Fields): TObject =>
   Type.Object(
     { ...required, ...Object.fromEntries(Object.entries(optional).map(([key, schema]) => [key, Type.Optional(schema)])) },
@@ -40,7 +40,7 @@ const text = (description: string, pattern: string, maxLength = 1_024): TSchema 
 const secret = (description: string, minLength: number): TSchema =>
   Type.String({ pattern: '^[\\x21-\\x7e]+$', minLength, maxLength: 1_024, writeOnly: true, description });
 const yesOrNo = Type.Boolean({ description: 'true or false' });
-const folder = text('the name of a folder, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
+const folder = text('a folder, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
 const backoff = options('firstMs and maxMs', { firstMs: timeMs(), maxMs: timeMs() }, {});
 
 const hubTiming: FieldsOf<HubTiming> = {
@@ -79,7 +79,7 @@ const sidecarTiming: FieldsOf<SidecarTiming> = {
   clockOffMaxMs: timeMs(1_000),
 };
 
-/** The least and most of a limit, where it is not simply 1 and very many. */
+/** The bounds of limits whose bounds are not the usual ones. */
 const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> = {
   requestsPerSecond: [0, COUNT_MAX],
   readMsPerSecond: [0, COUNT_MAX],
@@ -113,7 +113,7 @@ const listen = options(
   },
 );
 
-/** A chosen adapter is checked by its mark and its own word, not by a schema (adapter-choice.ts). */
+/** Adapters are validated in adapter-choice.ts, not by a schema. */
 const adapter = (port: string, example: string): TSchema => Type.Unknown({ port, description: `what ${example} returns` });
 
 const hub = options(
@@ -123,7 +123,7 @@ const hub = options(
     listen,
     dataDir: folder,
     adminToken: secret(
-      `a secret of at least ${ADMIN_TOKEN_CHARACTERS_MIN} visible ASCII characters; leave it out to have one made`,
+      `a secret of at least ${ADMIN_TOKEN_CHARACTERS_MIN} visible ASCII characters; omit it to have one created`,
       ADMIN_TOKEN_CHARACTERS_MIN,
     ),
     agentMessages: yesOrNo,
@@ -140,11 +140,11 @@ const sidecar = options(
       maxItems: HUBS_MAX,
       description: `a list of 1 to ${HUBS_MAX} addresses`,
     }),
-    agentId: text('an id of lower case letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit', AGENT_ID_PATTERN),
+    agentId: text('an ID of at most 64 lowercase letters, digits, ".", "_" and "-", beginning with a letter or digit', AGENT_ID_PATTERN),
   },
   {
     name: text('a name of 1 to 128 characters', '^[^\\u0000-\\u001f\\u007f]+$', 128),
-    token: secret('a token of visible ASCII characters; leave it out to let the sidecar enrol itself', 1),
+    token: secret('a token of visible ASCII characters; omit it to let the sidecar enrol itself', 1),
     dataDir: folder,
     capabilities: Type.Array(text('a word of 1 to 64 characters', '^[^\\u0000-\\u001f\\u007f]+$', 64), {
       maxItems: CAPABILITIES_MAX,

@@ -1,4 +1,4 @@
-/** What people write in `agentcom.config.ts`, and what the programs use of it. */
+/** The types of `agentcom.config.ts`: as written, and as resolved for the programs. */
 import type { ErrorCode } from '../errors/codes.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { HubTransport } from '../ports/hub-transport.ts';
@@ -16,7 +16,7 @@ import type { HubTiming, SidecarTiming } from './times.ts';
 export interface AdapterChoice<Port extends string, Made, Deps> {
   readonly port: Port;
   readonly name: string;
-  /** As given, checked by the adapter's factory or by `problems`. */
+  /** As passed, validated by the adapter's factory or by `problems`. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly capabilities: Readonly<Record<string, boolean | number>>;
   /** Mistakes in the options, each with its path below the adapter; none if it is fine. */
@@ -25,9 +25,9 @@ export interface AdapterChoice<Port extends string, Made, Deps> {
 }
 
 export interface ConfigProblem {
-  /** `sidecar.timing.silenceMs`; for an adapter's own, what follows its place. */
+  /** `sidecar.timing.silenceMs`; for an adapter's own option, the path below the adapter. */
   readonly path: string;
-  /** What was wanted and what was found. */
+  /** What was expected and what was found. */
   readonly message: string;
   /** The error that ends a program when all problems carry this one code; `AC_CONFIG_INVALID` otherwise. */
   readonly code?: ErrorCode | undefined;
@@ -53,48 +53,48 @@ export interface WakeRunnerDeps {
 }
 
 /**
- * `inspect` opens what is stored only to look at it, for `agentcom doctor`; `backUp` copies it into a new file while the hub
- * runs; `restore` puts such a file in its place and gives it a new `storeId`, so that sidecars notice a store that fell back
- * in time. All are left out where nothing outlives the hub. `check` asks the server behind the store, where there is one.
+ * `inspect` opens the store read-only for `agentcom doctor`; `backUp` copies it into a new file while the hub runs; `restore`
+ * replaces the store with such a file and gives it a new `storeId`, so that sidecars notice that it went back in time. All are omitted
+ * by storages that keep nothing. `check` checks the database server, if there is one.
  */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;
-  /** Fails with `AC_TARGET_EXISTS` when the file is there and not to be replaced, with `AC_COPY_DIFFERS` when the copy is damaged. */
-  backUp?(deps: Pick<StorageDeps, 'dataDir'>, to: { readonly file: string; readonly replace: boolean }): Promise<BackedUp>;
+  /** Fails with `AC_TARGET_EXISTS` if the file exists and `replace` is false, with `AC_COPY_DIFFERS` if the copy is damaged. */
+  backUp?(deps: Pick<StorageDeps, 'dataDir'>, to: { readonly file: string; readonly replace: boolean }): Promise<BackupSummary>;
   /**
-   * `file` null: what lies there is what other tools have put back. Fails with `AC_STORAGE_LOCKED` while a hub runs, with
-   * `AC_TARGET_EXISTS` when there is a store that is not to be replaced, and with the codes of `Storage.open` for the backup.
+   * `file` null: other tools have already restored the store. Fails with `AC_STORAGE_LOCKED` while a hub runs, with
+   * `AC_TARGET_EXISTS` if there is a store and `replace` is false, and with the codes of `Storage.open` for the backup.
    */
   restore?(
     deps: Pick<StorageDeps, 'dataDir' | 'clock'>,
     from: { readonly file: string | null; readonly replace: boolean },
-  ): Promise<Restored>;
-  /** For `agentcom doctor`. Fails with `AC_STORAGE_OPEN` when the server cannot be asked. */
+  ): Promise<RestoreSummary>;
+  /** For `agentcom doctor`. Fails with `AC_STORAGE_OPEN` if the server cannot be reached. */
   check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
 
-/** What a server lacks: `not_durable` loses what was acknowledged, `no_calls` makes several hubs slow. */
+/** A problem of the server: `not_durable` can lose acknowledged tasks, `no_calls` slows down clusters of hubs. */
 export interface ServerFinding {
   readonly check: 'not_durable' | 'no_calls';
-  /** One sentence, without its full stop. */
+  /** One sentence, without a full stop. */
   readonly what: string;
 }
 
-/** What a store holds, for people: how many tasks, up to which event. */
+/** A summary of a store for people. */
 export interface StoreContents {
   readonly storeId: string;
   readonly tasks: number;
   /** The number of its newest event; 0 without one. */
   readonly lastEventId: number;
 }
-export interface BackedUp extends StoreContents {
+export interface BackupSummary extends StoreContents {
   readonly file: string;
   readonly bytes: number;
 }
-export interface Restored extends StoreContents {
-  /** The file or server, as people may see it. */
+export interface RestoreSummary extends StoreContents {
+  /** The file or server, without secrets. */
   readonly place: string;
-  /** Where the store is kept that was there before; null when there was none. */
+  /** Where the previous store is kept; null if there was none. */
   readonly kept: string | null;
 }
 
@@ -111,13 +111,13 @@ export interface HubConfig {
     | {
         /** Default 127.0.0.1. */
         readonly host?: string | undefined;
-        /** Default 4000; 0 takes a free one. */
+        /** Default 4000; 0 picks a free one. */
         readonly port?: number | undefined;
-        /** Host names, beside loopback and `host`, that requests may name in Host and Origin. */
+        /** Host names, besides loopback and `host`, that are allowed in Host and Origin. */
         readonly names?: readonly string[] | undefined;
-        /** Plain sockets beyond loopback, for a network that is trusted or behind a TLS proxy. */
+        /** Allows plain-text connections beyond loopback, on a trusted network or behind a TLS proxy. */
         readonly insecure?: boolean | undefined;
-        /** Addresses of proxies whose `x-forwarded-for` is believed. */
+        /** Addresses of proxies whose `x-forwarded-for` is trusted. */
         readonly trustedProxies?: readonly string[] | undefined;
       }
     | undefined;
@@ -125,7 +125,7 @@ export interface HubConfig {
   readonly transport: TransportChoice;
   /** Default `data/hub`; relative to the config file. */
   readonly dataDir?: string | undefined;
-  /** At least 32 characters; else one is made at the first start in `dataDir/admin-token`. */
+  /** At least 32 characters; if omitted, one is created at the first start in `dataDir/admin-token`. */
   readonly adminToken?: string | undefined;
   /** Whether agents may send each other messages. Default true. */
   readonly agentMessages?: boolean | undefined;
@@ -142,18 +142,18 @@ export interface SidecarConfig {
   /** Default `data/<agentId>`; relative to the config file. */
   readonly dataDir?: string | undefined;
   readonly capabilities?: readonly string[] | undefined;
-  /** Tasks at the same time. Default 1. */
+  /** Tasks run at the same time. Default 1. */
   readonly slots?: number | undefined;
-  /** How the agent is woken; without it the agent polls `tasks/` by itself (self-start). */
+  /** How the agent is woken; if omitted, the agent polls `tasks/`. */
   readonly wake?: WakeRunnerChoice | undefined;
-  /** Plain `ws://` beyond loopback. */
+  /** Allows plain `ws://` beyond loopback. */
   readonly insecure?: boolean | undefined;
   /** Sends the token to a hub that cannot prove that it knows it. Default false. */
   readonly plainToken?: boolean | undefined;
   readonly timing?: Partial<SidecarTiming> | undefined;
 }
 
-/** The config with all defaults in, frozen; folders absolute. */
+/** The config with all defaults filled in, frozen; folders absolute. */
 export interface ResolvedConfig {
   /** The folder of the config file. */
   readonly baseDir: string;

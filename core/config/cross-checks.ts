@@ -1,22 +1,21 @@
-/** What no single option can be wrong about: rules between options. */
+/** Rules between options. */
 import type { AgentcomConfig, ConfigProblem, HubConfig, SidecarConfig } from './config.ts';
-import { describe, isRecord } from './found-value.ts';
-import { DEFAULT_HOST, given } from './given-fields.ts';
+import { describe, isRecord } from './describe-value.ts';
+import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { isLoopback, readSocketAddress } from './loopback.ts';
 import { HUB_ADDRESS_WANTED } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING, type BackoffTimes } from './times.ts';
 
-/** A `task_assign` says what a submit said, and this much more. */
+/** How much larger a `task_assign` is than its submit. */
 const ASSIGN_OVERHEAD_BYTES = 65_536;
 
-const TLS_HINT =
-  'Put a proxy that speaks TLS (Caddy, nginx) in front of the hub and listen on 127.0.0.1, or, on a network that you trust, set';
+const TLS_HINT = 'Put a TLS proxy (Caddy, nginx) in front of the hub and listen on 127.0.0.1, or, on a network that you trust, set';
 
-/** Whether none of these options is itself wrong; a rule is skipped where one that it reads is. */
+/** Whether all of these options are valid by themselves; otherwise a rule that reads them is skipped. */
 type Sound = (...paths: readonly string[]) => boolean;
 
-/** The problems between options; `known` are those found already. */
+/** Problems between options; `known` are those already found. */
 export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly ConfigProblem[]): ConfigProblem[] {
   const sound: Sound = (...paths) =>
     !known.some((problem) => paths.some((path) => problem.path === path || isBelow(problem.path, path) || isBelow(path, problem.path)));
@@ -28,13 +27,13 @@ export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly 
 
 const isBelow = (path: string, above: string): boolean => path.startsWith(`${above}.`) || path.startsWith(`${above}[`);
 
-/** Polls, and with them renewals, in one lease of a hub. */
+/** Polls, and so renewals, per hub lease. */
 const LEASE_POLLS = 3;
 
 const GRACE_PARTS = ['heartbeatMs', 'pongWaitMs', 'reconnectMaxMs', 'graceMarginMs'] as const;
 
 function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
-  const timing = { ...HUB_TIMING, ...given(hub.timing) };
+  const timing = { ...HUB_TIMING, ...withoutUndefined(hub.timing) };
   const problems: ConfigProblem[] = [];
   for (const key of ['backoff', 'breaker'] as const) {
     if (sound(`hub.timing.${key}`)) problems.push(...backoffProblems(`hub.timing.${key}`, timing[key]));
@@ -44,7 +43,7 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
       path: 'hub.timing.hubLeaseMs',
       message:
         `wanted at least ${LEASE_POLLS * timing.pollMs}, which is ${LEASE_POLLS} × pollMs ${timing.pollMs}, found ${timing.hubLeaseMs}; ` +
-        'a hub renews its lease with each poll, and one that is late once would send its sidecars away',
+        'a hub renews its lease with each poll, and would be presumed dead after a single late one',
     });
   }
   if (!sound('hub.timing.reconnectGraceMs', ...GRACE_PARTS.map((part) => `hub.timing.${part}`))) return problems;
@@ -54,7 +53,7 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
       path: 'hub.timing.reconnectGraceMs',
       message:
         `wanted at least ${least}, which is ${GRACE_PARTS.map((part) => `${part} ${timing[part]}`).join(' + ')}, ` +
-        `found ${timing.reconnectGraceMs}; a sidecar that lost its socket could not be back in time`,
+        `found ${timing.reconnectGraceMs}; a sidecar that lost its connection could not reconnect in time`,
     });
   }
   return problems;
@@ -62,7 +61,7 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
 
 function sidecarTimingProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem[] {
   const path = 'sidecar.timing.reportRepeat';
-  return sound(path) ? backoffProblems(path, { ...SIDECAR_TIMING, ...given(sidecar.timing) }.reportRepeat) : [];
+  return sound(path) ? backoffProblems(path, { ...SIDECAR_TIMING, ...withoutUndefined(sidecar.timing) }.reportRepeat) : [];
 }
 
 function backoffProblems(path: string, { firstMs, maxMs }: BackoffTimes): ConfigProblem[] {
@@ -75,15 +74,15 @@ function limitProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
 
 function bodyProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (!sound('hub.limits.bulkBytes', 'hub.limits.bodyBytesPerToken')) return [];
-  const { bulkBytes, bodyBytesPerToken } = { ...HUB_LIMITS, ...given(hub.limits) };
+  const { bulkBytes, bodyBytesPerToken } = { ...HUB_LIMITS, ...withoutUndefined(hub.limits) };
   if (bodyBytesPerToken >= bulkBytes) return [];
-  const message = `wanted at least bulkBytes, which is ${bulkBytes}, found ${bodyBytesPerToken}; no token could send a bulk of that size`;
+  const message = `wanted at least bulkBytes, which is ${bulkBytes}, found ${bodyBytesPerToken}; no token could send a bulk submit of that size`;
   return [{ path: 'hub.limits.bodyBytesPerToken', message }];
 }
 
 function frameProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (!sound('hub.limits.submitBytes', 'hub.limits.frameBytes', 'hub.limits.unidentifiedFrameBytes')) return [];
-  const limits = { ...HUB_LIMITS, ...given(hub.limits) };
+  const limits = { ...HUB_LIMITS, ...withoutUndefined(hub.limits) };
   const problems: ConfigProblem[] = [];
   const least = limits.submitBytes + ASSIGN_OVERHEAD_BYTES;
   if (limits.frameBytes < least) {
@@ -91,7 +90,7 @@ function frameProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
       path: 'hub.limits.frameBytes',
       message:
         `wanted at least ${least}, which is submitBytes ${limits.submitBytes} + ${ASSIGN_OVERHEAD_BYTES}, found ${limits.frameBytes}; ` +
-        'a task that was accepted could not be handed to a sidecar',
+        'an accepted task could not be assigned to a sidecar',
     });
   }
   if (limits.unidentifiedFrameBytes > limits.frameBytes) {
@@ -112,7 +111,7 @@ function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
     problems.push({
       path: 'hub.adminToken',
       message:
-        `is missing; wanted a secret, because hub.listen.host ${describe(host)} lets other machines in. ` +
+        `is missing; wanted a secret, because hub.listen.host ${describe(host)} accepts connections from other machines. ` +
         'Set AGENTCOM_ADMIN_TOKEN, or listen on 127.0.0.1',
       code: 'AC_LISTEN_INSECURE',
     });
@@ -120,7 +119,7 @@ function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (hub.listen?.insecure !== true && sound('hub.listen.insecure')) {
     problems.push({
       path: 'hub.listen.host',
-      message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network in the clear. ${TLS_HINT} hub.listen.insecure: true`,
+      message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network unencrypted. ${TLS_HINT} hub.listen.insecure: true`,
       code: 'AC_LISTEN_INSECURE',
     });
   }
@@ -138,7 +137,7 @@ function hubAddressProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem
     return [
       {
         path,
-        message: `wanted wss:// for a hub on another machine, found ${describe(url)}: the token would cross the network in the clear. ${TLS_HINT} sidecar.insecure: true`,
+        message: `wanted wss:// for a hub on another machine, found ${describe(url)}: tasks and results would cross the network unencrypted. ${TLS_HINT} sidecar.insecure: true`,
         code: 'AC_LISTEN_INSECURE',
       },
     ];

@@ -1,4 +1,4 @@
-/** Host names and addresses that never leave this machine. */
+/** Loopback host names and addresses. */
 
 const LOOPBACK_V4 = /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 

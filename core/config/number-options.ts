@@ -1,10 +1,10 @@
 /** Options of an adapter that are all whole numbers with a default each. */
 import type { ConfigProblem } from './config.ts';
 
-/** The same bound as timers have. */
+/** The limit of timers. */
 const NUMBER_MAX = 2_147_483_647;
 
-/** The options with the defaults in; what is no option, or undefined, is left out. */
+/** The options with defaults filled in; unknown and undefined ones are dropped. */
 export function withDefaults<T extends Readonly<Record<string, number>>>(
   options: { readonly [Key in keyof T]?: number | undefined },
   defaults: T,
@@ -13,7 +13,7 @@ export function withDefaults<T extends Readonly<Record<string, number>>>(
   return { ...defaults, ...Object.fromEntries(given) };
 }
 
-/** Mistakes in options that come from a config; `what` is the call that they are given to, as in `ws()`. */
+/** Problems in options from a config; `what` is the call that takes them, such as `ws()`. */
 export function numberProblems(options: object, defaults: Readonly<Record<string, number>>, what: string): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   for (const [path, found] of Object.entries(options as Readonly<Record<string, unknown>>)) {

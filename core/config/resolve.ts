@@ -1,4 +1,4 @@
-/** From what was written to what the programs use: every mistake told at once, or all defaults in and frozen. */
+/** Resolves a config: reports every mistake at once, or fills in all defaults and freezes it. */
 import type {
   AgentcomConfig,
   ConfigProblem,
@@ -9,20 +9,20 @@ import type {
   SidecarConfig,
 } from './config.ts';
 import { crossProblems } from './cross-checks.ts';
-import { isRecord } from './found-value.ts';
-import { DEFAULT_HOST, given } from './given-fields.ts';
+import { isRecord } from './describe-value.ts';
+import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
 import { HUB_LIMITS } from './limits.ts';
-import { findMistakes, WHOLE_CONFIG } from './mistakes.ts';
+import { schemaProblems, WHOLE_CONFIG } from './schema-problems.ts';
 import { configSchema } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING } from './times.ts';
 
-/** What the surroundings of the config file add; core has no file system and no environment. */
+/** The environment of the config file; core has no file system. */
 export interface ConfigPlace {
   /** The folder of the config file, absolute. */
   readonly baseDir: string;
   /** A path of the config made absolute, relative ones below `baseDir`. */
   readonly absolute: (path: string) => string;
-  /** An admin token from the environment, used where the config names none. */
+  /** An admin token from the environment, used if the config sets none. */
   readonly adminToken?: string | undefined;
 }
 
@@ -37,7 +37,7 @@ const DEFAULT_HUB_DIR = 'data/hub';
 /** Checks the whole of `config`, whatever it is. Opens nothing, prints no secret. */
 export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswer {
   const completed = withAdminToken(config, place.adminToken);
-  const mistakes = findMistakes(configSchema, completed, '');
+  const mistakes = schemaProblems(configSchema, completed, '');
   if (!isRecord(completed)) return { kind: 'invalid', problems: mistakes };
   const written = completed as AgentcomConfig;
   const problems = [...mistakes, ...crossProblems(written, mistakes)];
@@ -53,7 +53,7 @@ export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswe
   return { kind: 'resolved', config: Object.freeze(resolved) };
 }
 
-/** The config as if it had named the token of its surroundings, so that the same rules hold for it. */
+/** The config as if it had set the token from the environment, so that the same rules apply. */
 function withAdminToken(config: unknown, adminToken: string | undefined): unknown {
   if (adminToken === undefined || !isRecord(config)) return config;
   const hub = config['hub'];
@@ -61,7 +61,7 @@ function withAdminToken(config: unknown, adminToken: string | undefined): unknow
 }
 
 function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
-  const timing = { ...HUB_TIMING, ...given(hub.timing) };
+  const timing = { ...HUB_TIMING, ...withoutUndefined(hub.timing) };
   return Object.freeze({
     host: hub.listen?.host ?? DEFAULT_HOST,
     port: hub.listen?.port ?? DEFAULT_PORT,
@@ -73,13 +73,13 @@ function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
     dataDir: place.absolute(hub.dataDir ?? DEFAULT_HUB_DIR),
     adminToken: hub.adminToken,
     agentMessages: hub.agentMessages ?? true,
-    limits: Object.freeze({ ...HUB_LIMITS, ...given(hub.limits) }),
+    limits: Object.freeze({ ...HUB_LIMITS, ...withoutUndefined(hub.limits) }),
     timing: Object.freeze({ ...timing, backoff: Object.freeze({ ...timing.backoff }), breaker: Object.freeze({ ...timing.breaker }) }),
   });
 }
 
 function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSidecarConfig {
-  const timing = { ...SIDECAR_TIMING, ...given(sidecar.timing) };
+  const timing = { ...SIDECAR_TIMING, ...withoutUndefined(sidecar.timing) };
   return Object.freeze({
     hubs: Object.freeze([...sidecar.hubs]),
     agentId: sidecar.agentId,

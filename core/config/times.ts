@@ -1,4 +1,4 @@
-/** Every time that can be set, with its default. Milliseconds. */
+/** Every configurable time with its default, in milliseconds. */
 
 import type { BackoffTimes } from '../domain/backoff.ts';
 
@@ -9,40 +9,40 @@ export interface HubTiming {
   readonly heartbeatMs: number;
   /** How long a ping or probe may stay unanswered. */
   readonly pongWaitMs: number;
-  /** The longest delay between two tries of a sidecar to reconnect. */
+  /** The longest delay between two reconnect attempts of a sidecar. */
   readonly reconnectMaxMs: number;
-  /** What `reconnectGraceMs` must have over the three before. */
+  /** The margin of `reconnectGraceMs` over the sum of the three above. */
   readonly graceMarginMs: number;
-  /** How long an agent may be away before its tasks are taken back. */
+  /** How long an agent may be away before its tasks are reclaimed. */
   readonly reconnectGraceMs: number;
-  /** Nothing is taken back for silence within this time of the hub's start. */
+  /** Nothing is reclaimed for silence within this time after the hub's start. */
   readonly quietAfterStartMs: number;
   /** How long an assignment may stay unaccepted. */
   readonly acceptMs: number;
   /** How long an accepted assignment lives without a renewal. */
   readonly leaseMs: number;
   readonly sweepMs: number;
-  /** Between two sendings of an unconfirmed `task_cancelled`. */
+  /** Between resends of an unconfirmed `task_cancelled`. */
   readonly stopResendMs: number;
   /** Between the signal and the kill when an agent is stopped. */
   readonly killGraceMs: number;
-  /** How long an accepted run may last, where the task says nothing. */
+  /** How long an accepted run may last, unless the task sets its own limit. */
   readonly runMaxMs: number;
   /** How long pings of a version 1 sidecar renew its leases, after acceptance. */
   readonly v1RunMaxMs: number;
-  /** How long after `killGraceMs` a stop that a version 1 sidecar was told of counts as confirmed. */
+  /** How long after `killGraceMs` a stop of a version 1 sidecar counts as confirmed. */
   readonly v1StopMs: number;
-  /** Before a task is given out again. */
+  /** Before a task is assigned again. */
   readonly backoff: BackoffTimes;
   /** How long a broken machine is paused. */
   readonly breaker: BackoffTimes;
   /** How long a completed or cancelled task is kept. */
   readonly endedKeptMs: number;
-  /** How long a task waits in the dead letter for a person. */
+  /** How long a task is kept in the dead-letter queue. */
   readonly deadLetterKeptMs: number;
-  /** How long an agent whose every token is revoked or has expired is kept. */
+  /** How long an agent is kept after all its tokens were revoked or expired. */
   readonly agentKeptMs: number;
-  /** How long repeats of a submit, and of reports of a task that was removed, are answered as the first time. */
+  /** How long repeated submits, and repeated reports about a removed task, get their first answer. */
   readonly tombstoneMs: number;
   readonly hubLeaseMs: number;
   readonly pollMs: number;
@@ -74,21 +74,21 @@ export const HUB_TIMING: HubTiming = {
 };
 
 export interface SidecarTiming {
-  /** The waits before the second and later tries to wake the agent. */
+  /** The delays before the retries of a wake. */
   readonly wakeRetriesMs: readonly number[];
-  /** How long a woken agent may take to say `.started`. */
+  /** How long a woken agent may take to write `.started`. */
   readonly confirmWithinMs: number;
   /** How long a published task may wait for an agent that polls. */
   readonly pickupWithinMs: number;
   /** How long a detached agent may leave its folder untouched. */
   readonly silenceMs: number;
-  /** How long an attached agent may say nothing. */
+  /** How long an attached agent may be silent. */
   readonly idleMs: number;
-  /** How long a result that does not parse must be still before it counts as invalid. */
+  /** How long a result that does not parse must be unchanged to count as invalid. */
   readonly resultStillMs: number;
-  /** Between two sendings of an unanswered report. */
+  /** Between resends of an unanswered report. */
   readonly reportRepeat: BackoffTimes;
-  /** By how much this machine's clock may differ from the hub's before no task is taken. */
+  /** How far this machine's clock may differ from the hub's before no task is accepted. */
   readonly clockOffMaxMs: number;
 }
 
@@ -103,5 +103,5 @@ export const SIDECAR_TIMING: SidecarTiming = {
   clockOffMaxMs: 300_000,
 };
 
-/** Between two progress reports of one task, milliseconds: a sidecar sends no more, and the hub's queue gets no more. */
+/** Between two progress reports of one task, milliseconds, in the sidecar and in the hub's queue. */
 export const PROGRESS_EVERY_MS = 1_000;

@@ -1,6 +1,6 @@
 /**
- * The one error of this project. Known by a mark, not by its class, because a plugin may carry its own copy of us.
- * Expected answers are values, not errors; this is for what is broken or was asked wrongly.
+ * The one error class of this project. Recognized by a marker, not by its class, because a plugin may bring its own copy.
+ * Expected answers are values; errors are for failures and wrong usage.
  */
 import type { ErrorCode } from './codes.ts';
 
@@ -25,18 +25,18 @@ export class AgentcomError extends Error {
     this.details = options.details;
   }
 
-  /** Whether `value` is one of ours, from whichever copy, and, where given, with this code. */
+  /** Whether `value` is an AgentcomError, from any copy of the package, and has this code if one is given. */
   static is(value: unknown, code?: ErrorCode): value is AgentcomError {
     if (typeof value !== 'object' || value === null || !(MARK in value)) return false;
     return code === undefined || (value as AgentcomError).code === code;
   }
 }
 
-/** The text of anything that was thrown. */
+/** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
-    return 'what was thrown cannot be read'; // An object that has no text, or does not tell it.
+    return 'the error cannot be displayed'; // It has no text, or throws when asked for it.
   }
 }

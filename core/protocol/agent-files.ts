@@ -1,6 +1,6 @@
 /**
- * What an agent writes into its results folder, as text: the result and the progress lines. An agent is a stranger's
- * program, so nothing here is believed before it was looked at, and nothing here throws.
+ * Reads what an agent writes into its results folder: the result and the progress lines. An agent is an untrusted program, so
+ * everything is validated, and nothing here throws.
  */
 import { wellFormed, wellFormedValue } from '../domain/encoded-text.ts';
 import { findExcess, hasMoreOf, hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
@@ -8,11 +8,11 @@ import { isFitText } from './json-text.ts';
 
 /** The largest result file that is read, bytes. */
 export const RESULT_FILE_BYTES_MAX = 8_388_608;
-/** A longer line of progress is passed over, characters. */
+/** A longer line of progress is skipped, characters. */
 export const PROGRESS_LINE_CHARACTERS_MAX = 16_384;
-/** How long a result that does not parse is read again once its run is over, even though it still changes. */
+/** How long a result that does not parse is reread after its run has ended, even if it keeps changing. */
 export const RESULT_UNFINISHED_MAX_MS = 30_000;
-/** While its agent may be at work on it: how long it must be still to count as invalid, and how long it is read again at most. */
+/** While its agent may still be writing it: how long it must be unchanged to count as invalid, and how long it is reread at most. */
 export const RESULT_IN_WORK_STILL_MS = 30_000;
 export const RESULT_IN_WORK_MAX_MS = 600_000;
 
@@ -24,31 +24,31 @@ export interface Unfinished {
   readonly firstMs: number;
 }
 
-/** How long it may still become one; null of `overSinceMs`: its agent may be at work on it. `stillMs`: what it must be still once that is over. */
+/** How long it may still become valid. `overSinceMs` null: its agent may still be writing it. `stillMs`: how long it must be unchanged after the run. */
 export function unfinishedLeftMs({ sinceMs, firstMs }: Unfinished, overSinceMs: number | null, stillMs: number, nowMs: number): number {
   if (overSinceMs === null) return Math.min(sinceMs + Math.max(stillMs, RESULT_IN_WORK_STILL_MS), firstMs + RESULT_IN_WORK_MAX_MS) - nowMs;
   return Math.min(sinceMs + stillMs, Math.max(firstMs, overSinceMs) + RESULT_UNFINISHED_MAX_MS) - nowMs;
 }
 
-/** Members and elements of a result: parsing and walking a million of them takes seconds, in which nothing else is done. */
+/** Members and elements of a result: parsing and walking a million of them blocks for seconds. */
 export const RESULT_VALUES_MAX = JSON_VALUES_MAX;
-const TOO_MANY_VALUES = `holds more than ${RESULT_VALUES_MAX} values (a member of an object counts as five); write so many into a file of your own and report where it is`;
-/** A result stands inside a frame (and there inside a field), whose depth is bounded. */
+const TOO_MANY_VALUES = `holds more than ${RESULT_VALUES_MAX} values (a member of an object counts as five); write large data into a separate file and report its location`;
+/** A result is sent inside a field of a frame, whose depth is bounded. */
 const RESULT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
 
 export type ReadResult =
-  /** `replaced`: characters that cannot be sent or stored became U+FFFD. All words are kept as the agent gave them. */
+  /** `replaced`: characters that cannot be sent or stored became U+FFFD. */
   | { readonly kind: 'object'; readonly value: Readonly<Record<string, unknown>>; readonly replaced: boolean }
   /** Not, or not yet, a JSON object. `why` completes the sentence "The result …". */
   | { readonly kind: 'unreadable'; readonly why: string };
 
 /** Reads the text of a result file. */
 export function readResult(text: string): ReadResult {
-  // A comma stands before each value but the first: that there are so many is known without parsing it.
+  // There is a comma before each value but the first, so values can be counted without parsing.
   if (hasMoreOf(',', text, RESULT_VALUES_MAX) || hasTooManyMembers(text)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
   const parsed = parseJson(text);
   if (parsed === null) return { kind: 'unreadable', why: text.trim() === '' ? 'is empty' : 'is not JSON' };
-  if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is JSON, but ${kindOf(parsed.value)} where an object is wanted` };
+  if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is ${kindOf(parsed.value)}, not a JSON object` };
   const excess = findExcess(parsed.value, RESULT_DEPTH_MAX, RESULT_VALUES_MAX);
   if (excess === 'values') return { kind: 'unreadable', why: TOO_MANY_VALUES };
   if (excess !== null) return { kind: 'unreadable', why: `is nested more than ${RESULT_DEPTH_MAX} deep` };
@@ -63,7 +63,7 @@ export interface ReadProgress {
   readonly tokensUsed: number | null;
 }
 
-/** Reads one line of a progress file; null when it says nothing that we know. */
+/** Reads one line of a progress file; null if it contains nothing we know. */
 export function readProgress(line: string): ReadProgress | null {
   if (line.length > PROGRESS_LINE_CHARACTERS_MAX) return null;
   const value = parseJson(line)?.value;
@@ -92,7 +92,7 @@ function parseJson(text: string): { readonly value: unknown } | null {
   }
 }
 
-/** Whether every text in a value of bounded depth, names of fields too, can be sent and stored as it is. */
+/** Whether every text in a value of bounded depth, including field names, can be sent and stored unchanged. */
 function isFit(value: unknown): boolean {
   if (typeof value === 'string') return isFitText(value);
   if (typeof value !== 'object' || value === null) return true;

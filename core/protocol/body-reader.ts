@@ -1,4 +1,4 @@
-/** From a parsed body or query to a checked one. Compiles its schema once, on first use. */
+/** Validates a parsed body or query. Compiles its schema once, on first use. */
 import type { Static, TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { fieldErrors, type FieldError } from './field-errors.ts';
@@ -6,12 +6,12 @@ import { fieldErrors, type FieldError } from './field-errors.ts';
 export type ReadBody<T> =
   { readonly kind: 'read'; readonly value: T } | { readonly kind: 'invalid'; readonly errors: readonly FieldError[] };
 
-/** Unknown fields told at once. */
-const UNKNOWN_TOLD_MAX = 20;
+/** Unknown fields reported at once. */
+const UNKNOWN_REPORTED_MAX = 20;
 
 /**
- * A reader for objects of this closed schema. What it answers is a new object with the fields of the schema alone;
- * fields that are `null` are left out, and any other field is an error `unknown_field`.
+ * A reader for objects of this closed schema. It returns a new object with only the schema's fields; fields that are `null` are
+ * omitted, and any other field is an error `unknown_field`.
  */
 export function bodyReader<S extends TSchema & { readonly properties: Readonly<Record<string, TSchema>> }>(
   schema: S,
@@ -29,10 +29,10 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
       if (Object.hasOwn(given, name) && given[name] !== null) body[name] = given[name];
     }
     validator ??= Compile(schema);
-    const errors: FieldError[] = unknown.slice(0, UNKNOWN_TOLD_MAX).map((name, index) => ({
+    const errors: FieldError[] = unknown.slice(0, UNKNOWN_REPORTED_MAX).map((name, index) => ({
       field: name,
       error: 'unknown_field',
-      detail: index === 0 ? `is not known here; known are: ${names.join(', ')}` : 'is not known here',
+      detail: index === 0 ? `is unknown; known fields are ${names.join(', ')}` : 'is unknown',
     }));
     if (!validator.Check(body)) errors.push(...fieldErrors(validator, body));
     return errors.length === 0 ? { kind: 'read', value: body as Static<S> } : { kind: 'invalid', errors };

@@ -1,11 +1,11 @@
-/** Who is at the other end: the socket's peer, or whom a trusted proxy names. */
+/** The client's address: the socket's peer, or the one that a trusted proxy names. */
 
 /** `::ffff:1.2.3.4` is the IPv4 address that a dual-stack socket shows. */
 const MAPPED_V4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/;
 /** `[::1]:80`, `[::1]` and `1.2.3.4:80`: some proxies add the port. */
 const BRACKETED = /^\[([^\]]*)\](?::\d+)?$/;
 const V4_WITH_PORT = /^([\d.]+):\d+$/;
-/** The longest spelling of an IPv6 address; what is longer is none. */
+/** The longest spelling of an IPv6 address. */
 const ADDRESS_CHARACTERS_MAX = 45;
 
 /** One spelling for one address: lower case, no brackets, port or zone, mapped IPv4 as IPv4. */
@@ -17,7 +17,7 @@ export function plainAddress(address: string): string {
 
 /**
  * The nearest address that is not a trusted proxy: `x-forwarded-for` is read from its end, and no further than the first
- * address that is not trusted, since what stands before it is only said by that one.
+ * untrusted address, which could have made up everything before it.
  */
 export function clientAddress(peer: string, forwardedFor: string | null, trustedProxies: readonly string[]): string {
   const trusted = new Set(trustedProxies.map(plainAddress));
@@ -35,7 +35,7 @@ const V6_GROUPS = 8;
 /** A household or a server is given a whole /64: its first four groups stand for all of it. */
 const V6_NETWORK_GROUPS = 4;
 
-/** What failures are counted by: an IPv4 address, or the /64 of an IPv6 one. */
+/** The key by which failures are counted: an IPv4 address, or the /64 of an IPv6 one. */
 export function addressGroup(address: string): string {
   if (!address.includes(':')) return address;
   const [head = '', tail] = address.split('::');

@@ -10,19 +10,19 @@ export const CLOSE_CODES = {
   abnormal: 1006,
   /** A text frame that is not UTF-8. */
   notUtf8: 1007,
-  /** A frame in too many pieces, or against a rule of ours. */
+  /** A frame in too many fragments, or a policy violation. */
   policy: 1008,
   tooLarge: 1009,
-  /** A fault of ours. */
+  /** An internal error. */
   internal: 1011,
-  /** Too much waits for the peer. */
+  /** The peer reads too slowly. */
   tooSlow: 1013,
 } as const;
 
 /** The WebSocket protocol's bound for the reason in a close frame, bytes. */
 const REASON_BYTES_MAX = 123;
 
-/** As much of the reason as a close frame takes, cut between characters. */
+/** As much of the reason as fits a close frame, cut between characters. */
 export function closeReason(reason: string): string {
   if (utf8Bytes(reason) <= REASON_BYTES_MAX) return reason;
   let cut = '';

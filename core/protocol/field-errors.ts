@@ -1,17 +1,17 @@
-/** From a validator's findings to errors that people read: which field, the kind of error, and what was wanted. */
+/** Turns a validator's findings into readable errors: the field, the kind of error, and what was expected. */
 import type { Validator } from 'typebox/schema';
 
 export interface FieldError {
   readonly field: string;
   /** The kind of mistake, for programs. */
   readonly error: string;
-  /** What was wanted: goes on a sentence that begins with the field. */
+  /** What was expected; continues a sentence that begins with the field. */
   readonly detail: string;
 }
 
-/** At most this many field errors are told; the rest follow once these are mended. */
+/** At most this many field errors are reported; the rest follow once these are fixed. */
 const FIELD_ERRORS_MAX = 20;
-/** Findings that are looked at for them: a value can be wrong in a hundred thousand places. */
+/** Findings that are examined: a value can be wrong in a hundred thousand places. */
 const FINDINGS_MAX = 100;
 
 type Finding = ReturnType<Validator['Errors']>[1][number];
@@ -24,14 +24,14 @@ export function fieldErrors(validator: Validator, value: unknown): readonly Fiel
 }
 
 /**
- * `others`: all findings, where this value may be one of several kinds; else null. Such a value fails in each of them. What is
- * wrong is told for the kind that it is, and where it is of none, once, with all of them.
+ * `others`: all findings if this value may have one of several types; else null. Such a value fails for each type. The error is
+ * reported for the type that it has; if it has none of them, once, listing all.
  */
 function errorsOf(finding: Finding, others: readonly Finding[] | null): readonly FieldError[] {
   const field = finding.instancePath.slice(1).replaceAll('/', '.');
   // The validator reports an unknown field twice: as the field, and as `additionalProperties` of its object.
   if (finding.keyword === 'additionalProperties') return [];
-  if (finding.keyword === 'boolean') return [{ field, error: 'unknown_field', detail: 'is not known here' }];
+  if (finding.keyword === 'boolean') return [{ field, error: 'unknown_field', detail: 'is unknown' }];
   if (others === null || (finding.keyword !== 'anyOf' && finding.keyword !== 'type')) {
     if (finding.keyword !== 'required') return [{ field, error: finding.keyword, detail: detailOf(finding) }];
     return listIn(finding, 'requiredProperties').map((name) => ({

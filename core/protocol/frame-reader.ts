@@ -1,4 +1,4 @@
-/** From text to a checked frame. Compiles each schema once, on first use. */
+/** Parses and validates a frame. Compiles each schema once, on first use. */
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { fieldErrors, type FieldError } from './field-errors.ts';
@@ -20,7 +20,7 @@ export type ReadFrame<T> =
       readonly object: Readonly<Record<string, unknown>>;
     };
 
-/** A reader of the frames in `schemas`, told apart by `type`. The types of what it answers come from the schemas. */
+/** A reader for the frames in `schemas`, distinguished by `type`. */
 export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (text: string) => ReadFrame<T> {
   const validators = new Map<string, Validator>();
   return (text) => {
@@ -33,7 +33,7 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return { kind: 'invalid_json' };
     const excess = isUnread ? 'values' : findExcess(value);
-    // Nothing beyond this door walks a value over the bounds: only what names the task is handed on.
+    // Nothing after this may walk a value over the limits, so only the fields that name the task are passed on.
     const object = excess === null ? (value as Readonly<Record<string, unknown>>) : namesIn(value);
     const messageType = object['type'];
     if (typeof messageType !== 'string' || !Object.hasOwn(schemas, messageType)) {
@@ -52,7 +52,7 @@ export function frameReader<T>(schemas: Readonly<Record<string, TSchema>>): (tex
   };
 }
 
-/** The same of a frame that is not parsed, so far as it is said first, as our sidecars do. */
+/** The same for a frame that is not parsed, if they come first, as our sidecars send them. */
 function namesAtStart(text: string): Readonly<Record<string, unknown>> {
   const names = [...text.slice(0, START_CHARACTERS).matchAll(NAMED)];
   return Object.fromEntries(names.reverse().map(([, name, value = '']) => [name, JSON.parse(value) as unknown]));
@@ -60,7 +60,7 @@ function namesAtStart(text: string): Readonly<Record<string, unknown>> {
 const START_CHARACTERS = 1_024;
 const NAMED = /"(type|task_id|generation|agent_id)"\s*:\s*("[\w.-]{1,128}"|\d{1,15}(?=[,}\s]))/gu;
 
-/** What says of which task and whose a frame is, for its answer. */
+/** The fields that identify a frame's type, task and agent, for the answer. */
 function namesIn(frame: object): Readonly<Record<string, unknown>> {
   const { type, task_id, generation, agent_id } = frame as Readonly<Record<string, unknown>>;
   const names = { type, task_id, generation, agent_id };

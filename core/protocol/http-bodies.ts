@@ -26,10 +26,10 @@ import { submittedParts } from './task-body.ts';
 export const DEPENDENCIES_MAX = 100;
 export const MAX_RETRIES_DEFAULT = 3;
 export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 128;
-/** Slots that a token allows when nothing is said. */
+/** Slots that a token allows by default. */
 export const TOKEN_SLOTS_DEFAULT = 16;
 
-/** Another word for a lane that a submit may use; the task has the lane's own. `critical` is offered by the field's scripts. */
+/** Aliases of priorities in a submit; the task gets the priority itself. Scripts of the original use `critical`. */
 export const PRIORITY_SYNONYMS = { critical: 'urgent' } as const satisfies Readonly<Record<string, Priority>>;
 
 /** An object with these fields and no others. */
@@ -69,7 +69,7 @@ export type AdoptBody = Static<typeof adoptSchema>;
 /** `POST /api/agents/:id/drain`: nothing, or until when. 0 hands back at once. */
 export const drainSchema = closed({ deadline_ms: optional(waitField) });
 
-/** Actions that need no body take none, or an empty object. */
+/** Actions without parameters take no body or an empty object. */
 export const emptySchema = closed({});
 
 /** `POST /api/onboard/register` */
@@ -81,10 +81,10 @@ const helloFields = {
   secret_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
   nonce: Type.String({ pattern: NONCE_PATTERN }),
 };
-/** `POST /api/onboard/register`, where the hub is to prove first that it knows the secret. */
+/** `POST /api/onboard/register`, first call: asks the hub to prove that it knows the secret. */
 export const registerHelloSchema = closed(helloFields);
 export type RegisterHelloBody = Static<typeof registerHelloSchema>;
-/** `POST /api/onboard/register`, when it has. */
+/** `POST /api/onboard/register`, second call: once the hub has proved it. */
 export const registerProvedSchema = closed({
   ...helloFields,
   hub_nonce: Type.String({ pattern: NONCE_PATTERN }),

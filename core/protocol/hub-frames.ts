@@ -1,4 +1,4 @@
-/** What the hub says to a sidecar. Our own sidecar checks what it gets against these; unknown fields are ignored. */
+/** Frames from the hub to a sidecar, which our own sidecar validates with these schemas. Unknown fields are ignored. */
 import { Type, type Static } from 'typebox';
 import { countField, generationField, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
 import { HUB_PROOF_PATTERN, NONCE_PATTERN } from './proof.ts';
@@ -11,8 +11,8 @@ const text = Type.String();
 export const NACK_REASONS = ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
 
-/** What an `error` frame says, beside the refusals of version 1's task frames. */
-export const ERROR_WORDS = [
+/** The codes of `error` frames, besides refusals of version 1 task frames. */
+export const WIRE_ERRORS = [
   'not_identified',
   'invalid_token',
   'token_agent_mismatch',
@@ -22,11 +22,11 @@ export const ERROR_WORDS = [
   'validation_failed',
   'rate_limited',
 ] as const;
-export type ErrorWord = (typeof ERROR_WORDS)[number];
-/** Why a message to other agents went nowhere, behind `message_failed: `. */
+export type WireError = (typeof WIRE_ERRORS)[number];
+/** Why a message to other agents failed, after `message_failed: `. */
 export const MESSAGE_FAILURES = ['agent_not_connected', 'messages_off', 'too_large'] as const;
 export type MessageFailure = (typeof MESSAGE_FAILURES)[number];
-/** What version 1 calls the reports that it is told the refusal of. */
+/** The verbs by which version 1 names refused reports. */
 export const V1_VERBS = ['accept', 'reject', 'complete', 'fail'] as const;
 export type V1Verb = (typeof V1_VERBS)[number];
 
@@ -96,7 +96,7 @@ export const hubSchemas = {
   probe: Type.Object({ type: type('probe'), nonce: text }),
   drain: Type.Object({ type: type('drain'), deadline_ms: Type.Optional(countField) }),
   resume: Type.Object({ type: type('resume') }),
-  // The sidecar looks at once whether its agent could run, and says what it found.
+  // The sidecar runs its checks at once and reports the results.
   check: Type.Object({ type: type('check') }),
   restart_sidecar: Type.Object({ type: type('restart_sidecar'), reason: Type.Optional(text) }),
 };

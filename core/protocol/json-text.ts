@@ -23,7 +23,7 @@ function unfitIn(value: unknown, path: string): FieldError | null {
   }
   if (typeof value === 'number') {
     const isKept = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
-    return isKept ? null : { field: path, error: 'number', detail: 'cannot be kept exactly; send a number of this size as a string' };
+    return isKept ? null : { field: path, error: 'number', detail: 'cannot be stored exactly; send a number of this size as a string' };
   }
   if (typeof value !== 'object' || value === null) return null;
   for (const [key, inner] of Object.entries(value)) {

@@ -1,13 +1,13 @@
 /**
- * How hub and sidecar prove to each other that they know the same token, before either says anything that matters. The hub knows
- * only the token's SHA-256, the *key*; the sidecar makes the same key of the token. Each proof holds for one connection: the
- * random numbers of both sides are in it.
+ * How hub and sidecar prove to each other that they know the same token, before either sends anything that matters. The hub knows
+ * only the token's SHA-256, the *key*; the sidecar computes the same key from the token. Each proof is valid for one connection,
+ * because it covers the nonces of both sides.
  */
 
-/** HMAC-SHA-256 of the UTF-8 of `text`, keyed with the bytes that `key` tells; both in hexadecimal digits. */
+/** HMAC-SHA-256 of `text` in UTF-8, keyed with the bytes of `key`; both in hexadecimal. */
 export type Hmac = (key: string, text: string) => string;
 
-/** What `hello` and `challenge` said, as both sides heard it. */
+/** The contents of `hello` and `challenge`, as both sides know them. */
 export interface Handshake {
   readonly agentId: string;
   readonly tokenHint: string;
@@ -15,50 +15,50 @@ export interface Handshake {
   readonly hubNonce: string;
 }
 
-/** How much of a token's SHA-256 `hello` tells, hexadecimal digits: it finds the token, and tells nothing of its 256 random bits. */
+/** Hexadecimal digits of a token's SHA-256 in `hello`: enough to find the token, and useless for guessing its 256 random bits. */
 export const TOKEN_HINT_DIGITS = 16;
-/** A token that is proved, characters. */
+/** The longest token that can be proved, characters. */
 export const PROVED_TOKEN_MAX = 1_024;
-/** What each HMAC begins with, so that none is taken for the other. */
+/** Prefix of each HMAC, so that neither can pass for the other. */
 const HUB_LABEL = 'agentcom hub v1';
 const AGENT_LABEL = 'agentcom agent v1';
-/** What one HMAC gives, hexadecimal digits. */
+/** Length of an HMAC, hexadecimal digits. */
 const HMAC_DIGITS = 64;
 
-/** The lines that every HMAC of one exchange has in it. */
-export const saidIn = ({ nonce, hubNonce, agentId, tokenHint }: Handshake): string => [nonce, hubNonce, agentId, tokenHint].join('\n');
+/** The lines that every HMAC of one exchange covers. */
+export const transcript = ({ nonce, hubNonce, agentId, tokenHint }: Handshake): string => [nonce, hubNonce, agentId, tokenHint].join('\n');
 
 /** The hub's proof that it knows the key of this token. */
-export const hubProof = (key: string, said: Handshake, hmac: Hmac): string => hmac(key, `${HUB_LABEL}\n${saidIn(said)}`);
+export const hubProof = (key: string, handshake: Handshake, hmac: Hmac): string => hmac(key, `${HUB_LABEL}\n${transcript(handshake)}`);
 
-/** The sidecar's proof: the token, which is ASCII, under a key stream. Who has no key reads nothing in it but its length. */
-export function sealedToken(token: string, key: string, said: Handshake, hmac: Hmac): string {
-  return sealed(token, key, `${AGENT_LABEL}\n${saidIn(said)}`, hmac);
+/** The sidecar's proof: the token, which is ASCII, XORed with a key stream. Without the key it reveals only the token's length. */
+export function sealedToken(token: string, key: string, handshake: Handshake, hmac: Hmac): string {
+  return sealed(token, key, `${AGENT_LABEL}\n${transcript(handshake)}`, hmac);
 }
 
-/** The token in a sidecar's proof; null when it is not the one of this key. */
+/** The token in a sidecar's proof; null if it does not belong to this key. */
 export function unsealedToken(
   proof: string,
   key: string,
-  said: Handshake,
+  handshake: Handshake,
   { sha256, hmac }: { readonly sha256: (text: string) => string; readonly hmac: Hmac },
 ): string | null {
-  const token = unsealed(proof, key, `${AGENT_LABEL}\n${saidIn(said)}`, hmac);
+  const token = unsealed(proof, key, `${AGENT_LABEL}\n${transcript(handshake)}`, hmac);
   return isSameProof(sha256(token), key) ? token : null;
 }
 
-/** `text`, which is ASCII, under the key stream of `key` and these lines, in hexadecimal digits. */
+/** `text`, which is ASCII, XORed with the key stream of `key` and these lines, in hexadecimal. */
 export function sealed(text: string, key: string, lines: string, hmac: Hmac): string {
   return Array.from(keyStream(text.length, key, lines, hmac), (byte, place) => hex(byte ^ text.charCodeAt(place))).join('');
 }
 
-/** What `sealed` was given; under another key or other lines something else. */
+/** Reverses `sealed`; with another key or other lines the result is garbage. */
 export function unsealed(digits: string, key: string, lines: string, hmac: Hmac): string {
   const stream = keyStream(digits.length / 2, key, lines, hmac);
   return stream.map((byte, place) => String.fromCharCode(byte ^ byteAt(digits, place))).join('');
 }
 
-/** Whether both are the same, in a time that does not tell where they differ. */
+/** Compares in constant time. */
 export function isSameProof(found: string, wanted: string): boolean {
   let difference = found.length ^ wanted.length;
   for (let place = 0; place < wanted.length; place += 1) difference |= found.charCodeAt(place) ^ wanted.charCodeAt(place);

@@ -1,4 +1,4 @@
-/** What a sidecar says to the hub: one schema for each type, per version. Unknown fields are ignored. */
+/** Frames from a sidecar to the hub: one schema for each type, per version. Unknown fields are ignored. */
 import { HELD_STATUSES } from '../domain/task/reconciliation.ts';
 import { Type, type Static } from 'typebox';
 import {
@@ -49,19 +49,19 @@ export const heldSchema = Type.Object({
 });
 export type HeldFrame = Static<typeof heldSchema>;
 
-/** What a sidecar found when it looked whether its agent could run now. */
+/** The results of a sidecar's checks whether its agent could run. */
 const checksFields = { ok: Type.Boolean(), failed: Type.Optional(checksField), passed: Type.Optional(checksField) };
 const checksSchema = Type.Object(checksFields);
 export type ChecksFrame = Static<typeof checksSchema>;
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
-/** A task's name and, from version 2, its generation. */
+/** A task's ID and, from version 2, its generation. */
 const v2Task = { task_id: taskIdField, generation: generationField, agent_id: Type.Optional(Type.String()) };
 const v1Task = { task_id: taskIdField, generation: Type.Optional(generationField), agent_id: Type.Optional(Type.String()) };
 
-/** What the attempt used until now, and what its program can go on with. From version 2. */
+/** The usage of the attempt so far, and the session that its program can continue. From version 2. */
 const asideFields = { models: Type.Optional(modelsField), session_id: Type.Optional(sessionIdField) };
-/** Why the agent failed, as far as its runner can tell, and how long trying again there is of no use. From version 2. */
+/** Why the agent failed, if its runner can tell, and how long to wait before a retry there. From version 2. */
 const causeFields = {
   cause: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   retry_after_ms: Type.Optional(durationField),
@@ -103,7 +103,7 @@ const commonSchemas = {
     type: type('identify'),
     agent_id: Type.String({ minLength: 1, maxLength: 256 }),
     token: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024 })),
-    // In the place of the token, once the hub has proved itself.
+    // Instead of the token, once the hub has proved itself.
     proof: Type.Optional(Type.String({ pattern: SEALED_TOKEN_PATTERN })),
     name: Type.Optional(nameField),
     status: Type.Optional(Type.String({ maxLength: 64 })),

@@ -1,6 +1,6 @@
 /**
- * A task as the HTTP API shows it. Metadata and result are JSON text that is set into the answer as it was kept: never
- * parsed on the way, so that nothing in it is lost, merged or reordered.
+ * A task as the HTTP API shows it. Metadata and result are stored JSON text that is inserted into the answer without being
+ * parsed, so that nothing in it is lost, merged or reordered.
  */
 import type { StoredEvent } from '../domain/task/event.ts';
 import type { KeptResultRef, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
@@ -62,7 +62,7 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
 /** JSON text of a task in a list. */
 export const taskRowJson = (row: TaskRow): string => objectText(taskFields(row));
 
-/** JSON text of one task, with its history and what it waits for. */
+/** JSON text of one task, with its history and why it is waiting. */
 export function taskRecordJson(record: TaskRow & { readonly events: readonly StoredEvent[] }, waitingFor: WaitingFor | null): string {
   return objectText([
     ...taskFields(record),
@@ -76,7 +76,7 @@ export function taskRecordJson(record: TaskRow & { readonly events: readonly Sto
   ]);
 }
 
-/** What one attempt used, for those that said so. */
+/** The usage of one attempt that reported any. */
 const attemptJson = (attempt: AttemptUsage): Readonly<Record<string, unknown>> => ({
   generation: attempt.generation,
   agent_id: attempt.agentId,
@@ -116,7 +116,7 @@ const refusedCountJson = ({ agentId, told, counted }: RefusedCount): Readonly<Re
   counted,
 });
 
-/** JSON text of a result that is kept apart, whole. */
+/** JSON text of a complete kept result. */
 export const keptResultJson = (kept: KeptResult): string =>
   objectText([
     ['task_id', kept.taskId],
@@ -137,7 +137,7 @@ export function historyEntry(event: StoredEvent): Readonly<Record<string, unknow
   };
 }
 
-/** An event of the stream: a history entry with its task and its place in the order of all. */
+/** An event of the stream: a history entry with its task and its position in the stream. */
 export const eventJson = (event: StoredEvent): string => JSON.stringify({ id: event.id, task_id: event.taskId, ...historyEntry(event) });
 
 function waitingForJson(waiting: WaitingFor): Readonly<Record<string, unknown>> {

@@ -66,7 +66,7 @@ t.test('a hub that is not there yet is waited for, anything may be sent then', a
   const refused = new Promise<string>((onRetry) => {
     answer = hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 20_000, onRetry }).tasks.cancel('task-00000000000000aa');
   });
-  t.match(await refused, /nothing listens there/);
+  t.match(await refused, /connection refused/);
   await listening(
     t,
     new ScriptedApp().post('/api/tasks/:id/cancel', (c) => c.json({ status: 'cancelled' })),
@@ -79,7 +79,7 @@ t.test('nobody there, and nobody comes', async (t) => {
   const port = await freePort();
   await t.rejects(hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 0 }).tasks.stats(), {
     code: 'AC_API_UNREACHABLE',
-    message: /cannot be reached: nothing listens there\. Start it with "agentcom hub"/,
+    message: /cannot be reached: connection refused\. Start it with "agentcom hub"/,
   });
 });
 
@@ -191,7 +191,7 @@ t.test('a stream that says nothing is opened anew; one that is refused ends', as
   const events = hubClient({ url }).events({ idleMs: 50, onReconnect: (why) => drops.push(why) });
   await t.rejects(events.next(), { code: 'AC_API', message: /401 unauthorized/ });
   t.equal(calls, 2);
-  t.match(drops, [/nothing came for 0\.05 s/]);
+  t.match(drops, [/nothing received for 0\.05 s/]);
 });
 
 t.test('a hub that stays away is given up, and an abort ends the stream without an error', async (t) => {

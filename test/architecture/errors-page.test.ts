@@ -4,7 +4,7 @@ import path from 'node:path';
 import t from 'tap';
 import { ERROR_CODES } from '../../core/errors/codes.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
-import { ERROR_WORDS, MESSAGE_FAILURES, NACK_REASONS, V1_VERBS } from '../../core/protocol/hub-frames.ts';
+import { WIRE_ERRORS, MESSAGE_FAILURES, NACK_REASONS, V1_VERBS } from '../../core/protocol/hub-frames.ts';
 import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
 import { ROOT } from './cruise.ts';
 
@@ -29,7 +29,7 @@ t.test('each word of the code stands on the page once, and no other', async (t) 
   const tables: readonly (readonly [heading: string, words: readonly string[]])[] = [
     ['## Program errors', Object.keys(ERROR_CODES)],
     ['## HTTP errors', Object.keys(HTTP_ERRORS)],
-    ['### Error frames', [...ERROR_WORDS, ...MESSAGE_FAILURES.map((why) => `message_failed: ${why}`)]],
+    ['### Error frames', [...WIRE_ERRORS, ...MESSAGE_FAILURES.map((why) => `message_failed: ${why}`)]],
     ['### Refused task frames', NACK_REASONS],
     ['## Why a task failed', FAILURE_KINDS],
   ];

@@ -214,5 +214,5 @@ t.test('people read what is copied, how far it is, and the sums of both sides', 
   t.match(err, /copying \d+ of \d+ rows, \d+ %/);
   t.match(err, /comparing \d+ of \d+ rows, 100 %/);
   t.match(out, /tasks +\d+ +[0-9a-f]{64}/);
-  t.match(out, /Start none on the old one/);
+  t.match(out, /Start no hub on the old store/);
 });

@@ -53,5 +53,5 @@ export default defineConfig({ hub: { listen: { port: 1 }, storage: sqlite({ file
   );
   const ran = await run(['stats', '--config', join(dir, 'agentcom.config.mjs')], { cwd: dir });
   t.not(ran.code, 0);
-  t.match(ran.err, /admin-token holds a secret and others may read it/);
+  t.match(ran.err, /admin-token contains a secret and is accessible to other users/);
 });

@@ -1,6 +1,6 @@
 /** What can be done from here for a Postgres store that the server's own tools back up and put back. */
 import { randomUUID } from 'node:crypto';
-import type { Restored } from '../../../core/config/config.ts';
+import type { RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
@@ -23,7 +23,7 @@ export const refuseFile = (settings: PostgresSettings): AgentcomError =>
   );
 
 /** Gives a store that was put back its new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */
-export async function renewPostgres(settings: PostgresSettings, clock: Clock): Promise<Restored> {
+export async function renewPostgres(settings: PostgresSettings, clock: Clock): Promise<RestoreSummary> {
   const session = await openPostgresSession(settings, { clock, doing: 'copy', alone: true });
   try {
     const steps = await stepsIn(session);

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { BackedUp, Restored } from '../../../core/config/config.ts';
+import type { BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
@@ -19,7 +19,7 @@ import { isThere } from './sqlite-place.ts';
  * Writes a copy of `database` as it is at this moment, checked and on disk, under its name only once it is whole. What a hub
  * acknowledged before is in it. Meanwhile the hub goes on; its write-ahead log is not cut back until the end.
  */
-export async function backUpSqlite(database: string, to: { readonly file: string; readonly replace: boolean }): Promise<BackedUp> {
+export async function backUpSqlite(database: string, to: { readonly file: string; readonly replace: boolean }): Promise<BackupSummary> {
   const { file, replace } = to;
   if (!replace) await refuseIfThere(file);
   const part = `${file}.part`;
@@ -42,7 +42,7 @@ export async function restoreSqlite(
   from: { readonly file: string | null; readonly replace: boolean },
   nowMs: number,
   onStep: OnStep = () => undefined,
-): Promise<Restored> {
+): Promise<RestoreSummary> {
   if (from.file === null && !(await isThere(database))) throw cannotOpen(database, 'there is no store. Name a backup to put there');
   const files = await prepareSqliteFiles(database);
   const lock = await takeSqliteLock(files);
@@ -69,7 +69,7 @@ async function putBack(
   { file, replace }: { readonly file: string; readonly replace: boolean },
   nowMs: number,
   onStep: OnStep,
-): Promise<Restored> {
+): Promise<RestoreSummary> {
   const before = await isThere(database);
   if (before && !replace) {
     const message = `Cannot restore to "${database}": there is a store. Say --force to put the backup in its place; it is then kept beside it.`;

@@ -1,7 +1,7 @@
 /** What can be set about Postgres as storage, and what is wrong with what was. */
 import { Type, type Static } from 'typebox';
 import type { ConfigProblem } from '../../../core/config/config.ts';
-import { findMistakes } from '../../../core/config/mistakes.ts';
+import { schemaProblems } from '../../../core/config/schema-problems.ts';
 
 const MS_MAX = 2_147_483_647;
 
@@ -60,7 +60,7 @@ export function settingsOf(options: PostgresOptions): PostgresSettings {
 /** Every mistake in options that come from a config. */
 export function problemsOf(options: unknown): readonly ConfigProblem[] {
   const given = options ?? {};
-  const problems = findMistakes(SCHEMA, given, '');
+  const problems = schemaProblems(SCHEMA, given, '');
   if (problems.length > 0) return problems;
   const settings = settingsOf(given as PostgresOptions);
   if (!URL.canParse(settings.url)) return [{ path: 'url', message: 'wanted an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore

@@ -23,35 +23,34 @@ export function addAgents(program: Command, action: Action): void {
   program.command('agents [agent]').description('List the agents, or show one').action(action(agents));
   program
     .command('push <agent> <description>')
-    .description('Give a connected agent an urgent task that only it may run')
-    .option('-m, --metadata <json>', 'a JSON object handed to the agent', parseJsonObject)
+    .description('Send a connected agent an urgent task that only it may run')
+    .option('-m, --metadata <json>', 'a JSON object for the agent', parseJsonObject)
     .action(action(push));
-  program.command('whoami').description('Show who the token speaks for').action(action(whoami));
+  program.command('whoami').description('Show whom the token belongs to').action(action(whoami));
   program.command('schemas').description('Print the JSON Schemas of all bodies, queries and frames').action(action(schemas));
-  const tokens = program.command('tokens').description('Make, list and revoke tokens');
+  const tokens = program.command('tokens').description('Create, list and revoke tokens');
   tokens
     .command('create')
-    .description('Make a token for an agent, or for a person or program with a role; it is shown once')
+    .description('Create a token for an agent, or for a person or program with a role; it is shown once')
     .option('--agent <agent>', 'for this agent')
     .option('--name <name>', 'for a person or program of this name')
-    .addOption(new Option('--role <role>', 'what that one may do').choices(ROLES.filter((role) => role !== 'agent')))
-    .option('--capability <capability>', 'fixes what the agent may say it can; may be given again', collect)
-    .option('--max-slots <count>', 'the most tasks it may run at once', parseWhole)
-    .option('--expires <duration>', 'it opens nothing after this time, such as 12h or 30d; without it, when it is revoked', parseDuration)
+    .addOption(new Option('--role <role>', 'what the person or program may do').choices(ROLES.filter((role) => role !== 'agent')))
+    .option('--capability <capability>', 'restrict the agent to this capability (repeatable)', collect)
+    .option('--max-slots <count>', 'limit the tasks it may run at once', parseWhole)
+    .option('--expires <duration>', 'expire the token after this time, such as 12h or 30d (default: never)', parseDuration)
     .action(action(createToken));
+  tokens.command('list').description('List the tokens, whether they are live, and when each was last used').action(action(listTokens));
   tokens
-    .command('list')
-    .description('List the tokens, whether they still open anything and when each was last used')
-    .action(action(listTokens));
-  tokens.command('revoke <id>').description('Revoke by agent or token id; its socket is dropped').action(action(revokeToken));
+    .command('revoke <id>')
+    .description('Revoke a token, or all tokens of an agent, and close their connections')
+    .action(action(revokeToken));
 }
 
-const stopsText = (stops: number): string =>
-  stops === 0 ? '' : `waits for ${stops} that ${stops === 1 ? 'was' : 'were'} taken back to stop`;
+const stopsText = (stops: number): string => (stops === 0 ? '' : `waits for ${stops} reclaimed ${stops === 1 ? 'run' : 'runs'} to stop`);
 
 /**
- * `now` for one that is connected and was heard within a heartbeat, else how long ago. Of one that is connected to another hub
- * this one knows no more than when it connected.
+ * `now` if it is connected and was heard within a heartbeat, else how long ago. For an agent of another hub, this one
+ * knows only when it connected.
  */
 export function seenText({ connected, connected_at, last_seen }: AgentJson, nowMs: number): string {
   const isFresh = last_seen === null || nowMs - last_seen <= HUB_TIMING.heartbeatMs || last_seen <= (connected_at ?? 0);
@@ -110,7 +109,7 @@ async function createToken({ output, hub }: Context, options: TokenOptions): Pro
   });
   output.data(token);
   output.line(token.token ?? '');
-  output.note(`${token.id} (${token.role}); it is shown this once.`);
+  output.note(`${token.id} (${token.role}). The token is not shown again.`);
 }
 
 /** `live`, `live, expires in 3d`, `revoked 5m ago` or `expired 2d ago`. */
@@ -127,8 +126,8 @@ const TOKEN_COLUMNS: readonly Column<TokenJson>[] = [
   { title: 'FOR', cell: (token) => String(token['agent_id'] ?? token['name'] ?? '-') },
   { title: 'STATE', cell: (token) => tokenState(token, Date.now()) },
   { title: 'LAST USED', cell: (token) => age(token.last_used_at, Date.now()) },
-  { title: 'BEGINS', cell: (token) => String(token['prefix'] ?? '-') },
-  { title: 'MADE', cell: (token) => dateAndTime(typeof token['created_at'] === 'number' ? token['created_at'] : null) },
+  { title: 'PREFIX', cell: (token) => String(token['prefix'] ?? '-') },
+  { title: 'CREATED', cell: (token) => dateAndTime(typeof token['created_at'] === 'number' ? token['created_at'] : null) },
 ];
 
 async function listTokens({ output, hub }: Context): Promise<void> {
@@ -140,7 +139,7 @@ async function listTokens({ output, hub }: Context): Promise<void> {
 async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {
   const answer = await (await hub()).tokens.revoke(id);
   output.data(answer);
-  output.line(`${id} is revoked`);
+  output.line(`${id} revoked`);
 }
 
 async function whoami({ output, hub }: Context): Promise<void> {
@@ -149,7 +148,7 @@ async function whoami({ output, hub }: Context): Promise<void> {
   output.line(`${answer.role}${answer.agent_id === null ? '' : ` ${answer.agent_id}`}, token ${answer.id}`);
 }
 
-/** JSON in either output: nobody reads it as a table. */
+/** Prints JSON in both output modes. */
 async function schemas({ output, hub }: Context): Promise<void> {
   const answer = await (await hub()).schemas();
   output.data(answer);

@@ -1,4 +1,4 @@
-/** `agentcom drain`, `resume`, `takeover` and `forget`: whether an agent gets tasks, which machine may be it, and its end. */
+/** `agentcom drain`, `resume`, `takeover` and `forget`. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { HubClient } from '../../client/index.ts';
@@ -11,19 +11,19 @@ interface DrainOptions {
   readonly wait?: boolean;
 }
 
-/** Between two looks whether an agent still has something. */
+/** Between two polls of a draining agent, milliseconds. */
 const LOOK_MS = 500;
 
 export function addStanding(program: Command, action: Action): void {
   program
     .command('drain <agents...>')
-    .description('Give agents nothing new; what they have they finish')
-    .option('-d, --deadline <duration>', 'what is still at work then is stopped and handed back, without spending a retry', parseDuration)
-    .option('-w, --wait', 'return when they have nothing left')
+    .description('Stop giving agents new tasks; they finish those they have')
+    .option('-d, --deadline <duration>', 'stop runs that are still active then and hand them back, without spending a retry', parseDuration)
+    .option('-w, --wait', 'wait until they have nothing left')
     .action(action(drain));
   program
     .command('resume <agents...>')
-    .description('End a drain, or the pause of a machine that failed too often')
+    .description('End a drain or a pause')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
         await eachAgent(context, agentIds, (hub, agentId) => hub.agents.resume(agentId), 'gets tasks again');
@@ -31,29 +31,30 @@ export function addStanding(program: Command, action: Action): void {
     );
   program
     .command('takeover <agents...>')
-    .description('Let another machine take the identity of one that is gone')
+    .description('Let another machine take over the ID of an agent whose machine is gone')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.takeover(agentId), 'may come back on another machine');
+        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.takeover(agentId), 'can connect from another machine');
       }),
     );
   program
     .command('forget <agents...>')
-    .description('Remove agents that nobody can be any more: not connected, without a task and without a live token')
+    .description('Remove unused agents: not connected, without a task and without a live token')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.remove(agentId), 'is removed, with its tokens');
+        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.remove(agentId), 'was removed, with its tokens');
       }),
     );
 }
 
 async function drain(context: Context, { deadline, wait = false }: DrainOptions, agentIds: readonly string[]): Promise<void> {
-  const outcome = deadline === undefined ? 'finishes what it has and gets nothing new' : 'gets nothing new, and hands back what is left';
-  const told = await eachAgent(context, agentIds, (hub, agentId) => hub.agents.drain(agentId, { deadline_ms: deadline }), outcome);
-  if (wait) for (const agentId of told) await waitUntilEmpty(context, agentId);
+  const outcome =
+    deadline === undefined ? 'finishes what it has and gets no new tasks' : 'gets no new tasks and hands back what is left at the deadline';
+  const drained = await eachAgent(context, agentIds, (hub, agentId) => hub.agents.drain(agentId, { deadline_ms: deadline }), outcome);
+  if (wait) for (const agentId of drained) await waitUntilEmpty(context, agentId);
 }
 
-/** Each by itself: one that is refused is told and the others go on; the first refusal decides the exit code. Answers those that were not. */
+/** Acts on each; a refusal is printed and the others continue. The first refusal decides the exit code. Returns those that succeeded. */
 async function eachAgent(
   { output, hub, exitWith }: Context,
   agentIds: readonly string[],
@@ -77,10 +78,10 @@ async function eachAgent(
   return done;
 }
 
-/** Also what was taken back and may still run counts. */
-async function waitUntilEmpty({ output, hub, surroundings, exitWith }: Context, agentId: string): Promise<void> {
+/** Reclaimed runs that may still be active count too. */
+async function waitUntilEmpty({ output, hub, environment, exitWith }: Context, agentId: string): Promise<void> {
   const client = await hub();
-  const signal = surroundings.interrupt();
+  const signal = environment.interrupt();
   for (;;) {
     const agent = await client.agents.get(agentId);
     if (agent.tasks.length + agent.pending_stops === 0) {
@@ -91,7 +92,7 @@ async function waitUntilEmpty({ output, hub, surroundings, exitWith }: Context, 
       await pause(LOOK_MS, undefined, { signal });
     } catch (thrown) {
       if (!signal.aborted) throw thrown;
-      output.note(`Interrupted; ${agentId} goes on draining.`);
+      output.note(`Interrupted; ${agentId} continues to drain.`);
       return exitWith(EXIT_INTERRUPTED);
     }
   }

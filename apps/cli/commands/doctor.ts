@@ -1,23 +1,23 @@
-/** `agentcom doctor`: what is wrong with what the config names, and what to do about it. Reads only. */
+/** `agentcom doctor`: what is wrong with the hub and sidecar in the config, and what to do about it. Read-only. */
 import type { Command } from 'commander';
 import type { Action, Context } from '../cli-context.ts';
-import { cureOf } from '../doctor/advice.ts';
+import { adviceFor } from '../doctor/advice.ts';
 import { examineAgent } from '../doctor/examine-agent.ts';
 import { examine, type Examined, type Finding } from '../doctor/examine.ts';
 import { EXIT_DAMAGED } from '../exit-codes.ts';
 import { dateAndTime } from '../output/time-text.ts';
 
-/** Findings of one kind that are told one by one; the rest is counted. */
-const TOLD_OF_A_KIND = 20;
-/** Findings that an answer in JSON holds. */
+/** Findings of one kind that are printed; the rest are counted. */
+const PRINTED_PER_KIND = 20;
+/** Findings in the JSON output at most. */
 const FINDINGS_MAX = 10_000;
 
 export function addDoctor(program: Command, action: Action): void {
   program
     .command('doctor')
-    .description('Look at the hub and the sidecar of the config: what is damaged, and what to do about it')
-    .option('--fsck', "read every row of the hub's storage and ask each rule that must hold; changes nothing, also while the hub runs")
-    .option('--agent <agent>', 'ask the hub: have the sidecar of this agent look whether its program could run, and show what it finds')
+    .description('Check the hub and the sidecar in the config, and say what is damaged and what to do')
+    .option('--fsck', "read every row of the hub's storage and check every invariant, even while the hub runs")
+    .option('--agent <agent>', 'ask the hub to have this agent run its checks, and show the results')
     .action(action(doctor));
 }
 
@@ -28,12 +28,12 @@ interface DoctorOptions {
 
 async function doctor(context: Context, options: DoctorOptions): Promise<void> {
   if (options.agent !== undefined) return doctorOfAgent(context, options.agent);
-  const { output, common, surroundings, exitWith } = context;
+  const { output, common, environment, exitWith } = context;
   const { loadConfigFile } = await import('../../config/load.ts');
-  const { file, config } = await loadConfigFile({ configFile: common.config, cwd: surroundings.cwd });
-  const { stderr } = surroundings;
-  const isTold = stderr.isTTY === true && !output.json;
-  const clearProgress = (): unknown => isTold && stderr.write('\r\u001b[K');
+  const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
+  const { stderr } = environment;
+  const showsProgress = stderr.isTTY === true && !output.json;
+  const clearProgress = (): unknown => showsProgress && stderr.write('\r\u001b[K');
   const findings: Finding[] = [];
   const counts = new Map<Finding['check'], number>();
   const examined: Examined[] = [];
@@ -41,7 +41,7 @@ async function doctor(context: Context, options: DoctorOptions): Promise<void> {
     counts.set(found.check, (counts.get(found.check) ?? 0) + 1);
     if (findings.length < FINDINGS_MAX) findings.push(found);
   };
-  const onProgress = (seen: string): unknown => isTold && stderr.write(`\r${seen} …\u001b[K`);
+  const onProgress = (seen: string): unknown => showsProgress && stderr.write(`\r${seen} …\u001b[K`);
   for await (const part of examine(config, { fsck: options.fsck === true, onFinding, onProgress })) examined.push(part);
   clearProgress();
 
@@ -57,16 +57,16 @@ async function doctor(context: Context, options: DoctorOptions): Promise<void> {
       task_id: taskId,
       agent_id: agentId,
       found: what,
-      cure: cureOf(check),
+      cure: adviceFor(check),
     })),
   });
-  for (const { what, seen } of examined) output.line(`${what} (looked at ${seen})`, 'grey');
-  for (const [check, count] of counts) tell(output, check, findings, count);
-  if (damages === 0) output.line(options.fsck === true ? 'Nothing is damaged.' : 'No damage in what was read.', 'green');
+  for (const { what, seen } of examined) output.line(`${what} (checked: ${seen})`, 'grey');
+  for (const [check, count] of counts) printFindings(output, check, findings, count);
+  if (damages === 0) output.line(options.fsck === true ? 'No damage found: every row was read.' : 'No damage found.', 'green');
   else exitWith(EXIT_DAMAGED);
 }
 
-/** An agent wherever it is, as its hub knows it. */
+/** Checks an agent anywhere, through the hub. */
 async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string): Promise<void> {
   const { agent, isFresh } = await examineAgent(await hub(), agentId);
   const { checks = null, paused_reason: pausedReason } = agent;
@@ -74,25 +74,25 @@ async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string
   output.data({ ...agent, checked_now: isFresh });
   output.line(`${agentId}: ${agent.status}`, isWell ? 'green' : 'red');
   if (!agent.connected) output.line('  Its sidecar is not connected. Start it, and run `agentcom doctor` on its machine.');
-  if (checks === null) output.line('  It never said whether its program could run.');
-  else if (!isFresh) output.line(`  It did not answer now; what it found at ${dateAndTime(checks.told_at)}:`, 'yellow');
+  if (checks === null) output.line('  It has not reported any checks yet.');
+  else if (!isFresh) output.line(`  It did not answer; its results of ${dateAndTime(checks.told_at)}:`, 'yellow');
   for (const { check, message } of checks?.failed ?? []) output.line(`  ${check}: ${message}`, 'red');
   for (const { check, message } of checks?.passed ?? []) output.line(`  ${check}: ${message}`, 'grey');
   if (pausedReason !== null && agent.paused_cause !== 'checks')
-    output.line(`  It is paused: ${pausedReason}. Once that is mended: agentcom resume ${agentId}`, 'yellow');
+    output.line(`  It is paused: ${pausedReason}. Once that is fixed: agentcom resume ${agentId}`, 'yellow');
   if (!isWell) exitWith(EXIT_DAMAGED);
 }
 
-/** All of one kind, and once what to do about it. */
-function tell(output: Context['output'], check: Finding['check'], findings: readonly Finding[], count: number): void {
+/** Prints all findings of one kind, and once what to do about them. */
+function printFindings(output: Context['output'], check: Finding['check'], findings: readonly Finding[], count: number): void {
   const ofKind = findings.filter((found) => found.check === check);
   const isNotice = ofKind[0]?.isNotice === true;
   output.line('');
-  output.line(`${check}: ${isNotice ? 'to know' : 'damaged'}`, isNotice ? 'yellow' : 'red');
-  for (const { what, taskId, agentId } of ofKind.slice(0, TOLD_OF_A_KIND)) {
+  output.line(`${check}: ${isNotice ? 'notice' : 'damaged'}`, isNotice ? 'yellow' : 'red');
+  for (const { what, taskId, agentId } of ofKind.slice(0, PRINTED_PER_KIND)) {
     const whose = [taskId, agentId].filter((name) => name !== null).join(', ');
     output.line(`  ${whose === '' ? '' : `${whose}: `}${what}`);
   }
-  if (count > TOLD_OF_A_KIND) output.line(`  and ${count - TOLD_OF_A_KIND} more`);
-  output.line(`  What to do: ${cureOf(check)}`);
+  if (count > PRINTED_PER_KIND) output.line(`  and ${count - PRINTED_PER_KIND} more`);
+  output.line(`  What to do: ${adviceFor(check)}`);
 }

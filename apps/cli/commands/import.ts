@@ -1,13 +1,13 @@
-/** `agentcom import`: open tasks of the original hub, from what its HTTP API lists. */
+/** `agentcom import`: imports open tasks of the original hub from its HTTP API's lists. */
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
-import { IMPORT_TASKS_MAX, planImport, tasksIn, type ImportPlan, type LeftOut } from '../moving-in/field-tasks.ts';
-import type { Surroundings } from '../cli-environment.ts';
+import { IMPORT_TASKS_MAX, planImport, tasksIn, type ImportPlan, type SkippedTask } from '../moving-in/field-tasks.ts';
+import type { CliEnvironment } from '../cli-environment.ts';
 
-/** One file of an import, bytes. */
+/** The largest file of an import, bytes. */
 const FILE_BYTES_MAX = 67_108_864;
 
 interface ImportOptions {
@@ -23,36 +23,36 @@ interface Taken {
 export function addImport(program: Command, action: Action): void {
   program
     .command('import <files...>')
-    .description('Submit the open tasks of the original hub: what its GET /api/tasks and GET /api/tasks/dead-letter answer')
-    .option('--dry-run', 'only say what would be taken, and what not')
+    .description('Submit the open tasks of the original hub, as returned by its GET /api/tasks and GET /api/tasks/dead-letter')
+    .option('--dry-run', 'only print what would be imported and what not')
     .action(action(importTasks));
 }
 
 async function importTasks(context: Context, { dryRun = false }: ImportOptions, files: readonly string[]): Promise<void> {
-  const given = (await Promise.all(files.map((file) => readTasks(context.surroundings, file)))).flat();
+  const given = (await Promise.all(files.map((file) => readTasks(context.environment, file)))).flat();
   if (given.length > IMPORT_TASKS_MAX) {
-    throw new AgentcomError('AC_USAGE', `Wanted at most ${IMPORT_TASKS_MAX} tasks, found ${given.length}. Import them in parts.`);
+    throw new AgentcomError('AC_USAGE', `Wanted at most ${IMPORT_TASKS_MAX} tasks, found ${given.length}. Import them in several runs.`);
   }
   const plan = planImport(given, Date.now());
   const taken: Taken[] = [];
-  const left: LeftOut[] = [...plan.left];
+  const left: SkippedTask[] = [...plan.left];
   try {
     if (dryRun) taken.push(...plan.tasks.map(({ from, notes }) => ({ from, task_id: null, notes })));
     else await submitAll(context, plan, taken, left);
   } finally {
-    tell(context, taken, left, dryRun);
+    printSummary(context, taken, left, dryRun);
   }
   if (left.some(({ isOpen }) => isOpen)) context.exitWith(1);
 }
 
-/** One after another, in order. A task that the hub refuses is left out, with those that need it; any other failure ends it. */
-async function submitAll(context: Context, { tasks }: ImportPlan, taken: Taken[], left: LeftOut[]): Promise<void> {
+/** Submits one task after another. A refused task is skipped, with those that depend on it; any other failure ends the import. */
+async function submitAll(context: Context, { tasks }: ImportPlan, taken: Taken[], left: SkippedTask[]): Promise<void> {
   const hub = await context.hub();
   const ids = new Map<string, string>();
   for (const { from, key, body, dependsOn, notes } of tasks) {
     const missing = dependsOn.find((id) => !ids.has(id));
     if (missing !== undefined) {
-      left.push({ from, reason: `it depends on ${missing}, which is not taken`, isOpen: true });
+      left.push({ from, reason: `it depends on ${missing}, which was not imported`, isOpen: true });
       continue;
     }
     const needs = dependsOn.flatMap((id) => ids.get(id) ?? []);
@@ -66,28 +66,28 @@ async function submitAll(context: Context, { tasks }: ImportPlan, taken: Taken[]
   }
 }
 
-/** Why the hub did not take this one task; what is no word about the task is thrown again. */
+/** Why the hub refused this task; other errors are rethrown. */
 function refusalOf(thrown: unknown): string {
   const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : null;
-  if (status === 409) return 'it was imported before, from a file that said otherwise of it';
+  if (status === 409) return 'it was imported before with different contents';
   if (status === 400 || status === 413) return messageOf(thrown);
   throw thrown;
 }
 
-function tell({ output }: Context, taken: readonly Taken[], left: readonly LeftOut[], dryRun: boolean): void {
+function printSummary({ output }: Context, taken: readonly Taken[], left: readonly SkippedTask[], dryRun: boolean): void {
   output.data({ taken, left: left.map(({ from, reason }) => ({ from, reason })), dry_run: dryRun });
   for (const { from, task_id, notes } of taken) {
     const note = notes.length === 0 ? '' : ` (${notes.join('; ')})`;
-    output.line(task_id === null ? `${from} would be taken${note}` : `${from} is ${task_id}${note}`);
+    output.line(task_id === null ? `${from} would be imported${note}` : `${from} is now ${task_id}${note}`);
   }
-  for (const { from, reason, isOpen } of left) output.line(`${from} is left out: ${reason}`, isOpen ? 'yellow' : 'grey');
-  output.note(`${taken.length} ${dryRun ? 'would be taken' : 'taken'}, ${left.length} left out.`);
+  for (const { from, reason, isOpen } of left) output.line(`${from} was skipped: ${reason}`, isOpen ? 'yellow' : 'grey');
+  output.note(`${taken.length} ${dryRun ? 'would be imported' : 'imported'}, ${left.length} skipped.`);
 }
 
-async function readTasks({ cwd }: Surroundings, name: string): Promise<readonly unknown[]> {
+async function readTasks({ cwd }: CliEnvironment, name: string): Promise<readonly unknown[]> {
   const file = resolve(cwd, name);
   const mistake = (what: string, cause?: unknown): AgentcomError =>
-    new AgentcomError('AC_USAGE', `Cannot import ${file}: ${what}. Wanted what GET /api/tasks answers: {"tasks": [{"id": …}, …]}.`, {
+    new AgentcomError('AC_USAGE', `Cannot import ${file}: ${what}. Expected the output of GET /api/tasks: {"tasks": [{"id": …}, …]}.`, {
       cause,
     });
   const content = await readBounded(file).catch((thrown: unknown) => {
@@ -100,7 +100,7 @@ async function readTasks({ cwd }: Surroundings, name: string): Promise<readonly 
     throw mistake(`it is not JSON (${messageOf(thrown)})`, thrown);
   }
   const tasks = tasksIn(value);
-  if (tasks === null) throw mistake('it holds no list of tasks');
+  if (tasks === null) throw mistake('it contains no list of tasks');
   return tasks;
 }
 
@@ -108,7 +108,7 @@ async function readBounded(file: string): Promise<string> {
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();
-    if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, at most ${FILE_BYTES_MAX} are read at once`);
+    if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, more than the limit of ${FILE_BYTES_MAX}`);
     return (await handle.readFile('utf8')).replace(/^\uFEFF/, '');
   } finally {
     await handle.close();

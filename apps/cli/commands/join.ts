@@ -1,4 +1,4 @@
-/** `agentcom invite` at the hub and `agentcom join` on a new machine: how an agent comes to a hub. */
+/** `agentcom invite` at the hub and `agentcom join` on a new machine. */
 import { stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -21,16 +21,16 @@ interface JoinOptions {
 export function addJoin(program: Command, action: Action): void {
   program
     .command('invite')
-    .description('Make a secret with which one machine may join; it is shown once, and good for 15 minutes')
+    .description('Create a single-use secret with which one machine can join, valid for 15 minutes')
     .action(action(makeSecret));
   program
     .command('join <hub>')
-    .description('On a new machine: enrol an agent with the secret in AGENTCOM_ENROL_SECRET, and write the config of its sidecar')
-    .requiredOption('--agent <agent>', 'the id it takes')
-    .option('--capability <capability>', 'what it says it can; may be given again', collect)
-    .option('--dir <dir>', 'where the config is written, and the token beside it (this folder)')
-    .option('--insecure', 'send the secret also to an older hub, which proves nothing, over plain http://: whoever answers there gets it')
-    .option('--version-1', 'for a sidecar of the original: its config.json instead')
+    .description('Enrol an agent on a new machine with the secret in AGENTCOM_ENROL_SECRET, and write its sidecar config')
+    .requiredOption('--agent <agent>', 'its agent ID')
+    .option('--capability <capability>', 'a capability of the agent (repeatable)', collect)
+    .option('--dir <dir>', 'where to write the config and the token (default: this folder)')
+    .option('--insecure', 'send the secret even to an older hub that proves nothing, over plain http://: whoever answers there gets it')
+    .option('--version-1', 'write config.json for a sidecar of the original instead')
     .action(action(joinHub));
 }
 
@@ -40,34 +40,34 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
   output.data(made);
   output.line(made.secret);
   output.note(
-    `Good once, until ${new Date(made.expires_at).toISOString()}. On the new machine: AGENTCOM_ENROL_SECRET=… agentcom join ${client.url} --agent NAME`,
+    `Valid once, until ${new Date(made.expires_at).toISOString()}. On the new machine: AGENTCOM_ENROL_SECRET=… agentcom join ${client.url} --agent NAME`,
   );
 }
 
-async function joinHub({ surroundings, output }: Context, options: JoinOptions, hubUrl: string): Promise<void> {
+async function joinHub({ environment, output }: Context, options: JoinOptions, hubUrl: string): Promise<void> {
   const { agent: agentId, capability: capabilities = [] } = options;
   const url = checkedHub(hubUrl);
   if (!isAgentId(agentId)) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Wanted an agent id of lower case letters, digits, ".", "_" and "-", at most 64, found ${JSON.stringify(agentId)}.`,
+      `Wanted an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64, found ${JSON.stringify(agentId)}.`,
     );
   }
-  const secret = surroundings.env['AGENTCOM_ENROL_SECRET'] ?? '';
+  const secret = environment.env['AGENTCOM_ENROL_SECRET'] ?? '';
   if (secret === '') {
     throw new AgentcomError(
       'AC_ENROL',
-      'There is no secret to enrol with. On the hub\'s machine run "agentcom invite", and set AGENTCOM_ENROL_SECRET here to what it prints.',
+      'There is no enrolment secret. On the hub\'s machine run "agentcom invite", and set AGENTCOM_ENROL_SECRET here to what it prints.',
     );
   }
-  const dir = resolve(surroundings.cwd, options.dir ?? '.');
+  const dir = resolve(environment.cwd, options.dir ?? '.');
   const file = join(dir, options.version1 === true ? 'config.json' : 'agentcom.config.ts');
-  // The secret is used up by asking: what could keep its answer from being written is looked at before.
-  await mustNotBeThere(file);
+  // The request uses up the secret, so check first that its answer can be written.
+  await mustNotExist(file);
   const dataDir = join(dir, 'data', agentId);
-  if (options.version1 !== true) await makeDataDir(dataDir, 'give another --dir');
+  if (options.version1 !== true) await makeDataDir(dataDir, 'choose another --dir');
   const { token, isProved } = await tokenFrom(url, agentId, secret, options.insecure === true);
-  if (!isProved) output.note('The hub is older than this command and proved nothing: it was sent the secret as it is.');
+  if (!isProved) output.note('The hub is older than this command and did not prove itself: the secret was sent in plain text.');
   const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}/ws`;
   if (options.version1 === true) {
     await writeNew(file, version1Config({ agentId, token, ws, api: url.origin, capabilities }), 0o600);
@@ -84,7 +84,7 @@ async function joinHub({ surroundings, output }: Context, options: JoinOptions, 
   output.note(
     options.version1 === true
       ? 'Set wake_command in it and start the sidecar.'
-      : 'Set sidecar.wake in it to your agent, and start it with: agentcom sidecar',
+      : 'Set sidecar.wake in it for your agent, and start it with: agentcom sidecar',
   );
 }
 
@@ -101,18 +101,18 @@ async function tokenFrom(url: URL, agentId: string, secret: string, isTrusted: b
     'AC_ENROL',
     `Wanted a hub that proves that it knows the secret in AGENTCOM_ENROL_SECRET, found one at ${url.origin} that does not. ` +
       (enrolled.kind === 'older'
-        ? 'It is older than this command, or no hub. Update it, use https://, or, to send it the secret all the same, say --insecure. '
-        : 'Either the secret is wrong, was used, or is over 15 minutes old: on the hub\'s machine run "agentcom invite"; or this is not that hub. ') +
+        ? 'It is older than this command, or not a hub. Update it, use https://, or pass --insecure to send it the secret anyway. '
+        : 'The secret is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +
       'The secret was not sent.',
   );
 }
 
-async function mustNotBeThere(file: string): Promise<void> {
+async function mustNotExist(file: string): Promise<void> {
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(error)}.`, { cause: error });
   });
-  if (found !== null) throw new AgentcomError('AC_USAGE', `${file} is there already. Move it away, or give another --dir.`);
+  if (found !== null) throw new AgentcomError('AC_USAGE', `${file} already exists. Move it away, or choose another --dir.`);
 }
 
 async function writeNew(file: string, text: string, mode: number): Promise<void> {
@@ -142,9 +142,9 @@ export default defineConfig({
   sidecar: {
     hubs: [${JSON.stringify(ws)}],
     agentId: ${JSON.stringify(agentId)},
-    capabilities: ${JSON.stringify(capabilities)},${isPlain ? '\n    insecure: true, // tasks and results cross the network in the clear: rather put a proxy that speaks TLS before the hub' : ''}
+    capabilities: ${JSON.stringify(capabilities)},${isPlain ? '\n    insecure: true, // tasks and results cross the network unencrypted: prefer a TLS proxy in front of the hub' : ''}
     // How the agent is woken, for example: wake: command({ argv: ['node', 'agent.mjs'] }), from 'agentcom/runners'.
-    // Without it tasks are put into data/${agentId}/tasks, for an agent that looks there by itself.
+    // Without it tasks are put into data/${agentId}/tasks, for an agent that polls.
   },
 });
 `;

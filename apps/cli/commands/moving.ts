@@ -1,4 +1,4 @@
-/** `agentcom migrate`, `backup` and `restore`: a whole store, somewhere else or at another time. */
+/** `agentcom migrate`, `backup` and `restore`. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { StorageChoice } from '../../../core/config/config.ts';
@@ -7,29 +7,29 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import type { Action, Context } from '../cli-context.ts';
 
-/** Between two words about how far it is. */
+/** Between two progress updates, milliseconds. */
 const PROGRESS_EACH_MS = 100;
 
 export function addMoving(program: Command, action: Action): void {
   const address = 'sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME, or env:VARIABLE with such an address';
   program
     .command('migrate')
-    .description('Copy the whole store of a stopped hub to another database, and compare both; the source stays as it is')
+    .description('Copy the whole store of a stopped hub to another database and compare both; the source is not changed')
     .requiredOption('--from <address>', address)
-    .requiredOption('--to <address>', 'the same; what it names must be empty')
-    .option('--empty-target', 'first remove what a `migrate` that was ended on the way has left there; never a whole store')
+    .requiredOption('--to <address>', 'the same; the target must be empty')
+    .option('--empty-target', 'first remove what an interrupted migrate left there; never a complete store')
     .action(action(migrate));
   program
     .command('backup')
-    .description("Copy the store of the config's hub into a file, also while the hub runs (SQLite)")
-    .argument('<file>', 'the file to write; made for this user alone')
-    .option('--force', 'write over a file that is there')
+    .description("Copy the hub's store into a file, even while the hub runs (SQLite)")
+    .argument('<file>', 'the file to write, readable by this user only')
+    .option('--force', 'overwrite an existing file')
     .action(action(backup));
   program
     .command('restore')
-    .description("Put a backup in the place of the store of the config's stopped hub, and tell sidecars by a new store id")
-    .argument('[file]', 'the backup; without it, the store that other tools have put back (pg_restore) gets its new id')
-    .option('--force', 'also where there is a store: it is kept beside the new one')
+    .description("Replace the stopped hub's store with a backup and give it a new store ID, so that sidecars notice")
+    .argument('[file]', 'the backup; without it, the store that other tools restored (pg_restore) gets a new ID')
+    .option('--force', 'replace an existing store, which is kept beside the new one')
     .action(action(restore));
 }
 
@@ -39,14 +39,14 @@ interface MigrateFlags {
   readonly emptyTarget?: boolean;
 }
 
-async function migrate({ output, surroundings }: Context, { from, to, emptyTarget = false }: MigrateFlags): Promise<void> {
+async function migrate({ output, environment }: Context, { from, to, emptyTarget = false }: MigrateFlags): Promise<void> {
   const { moveStore } = await import('../../../adapters/storage-knex/move/move-store.ts');
   const { placeAt } = await import('../../../adapters/storage-knex/move/places.ts');
-  const { cwd, env } = surroundings;
+  const { cwd, env } = environment;
   const deps = { cwd, env, clock: systemClock(), log: warningsTo(output) };
   const [source, target] = [await placeAt('--from', from, deps), await placeAt('--to', to, deps)];
   const beganMs = performance.now();
-  const progress = progressOn(output, surroundings);
+  const progress = progressOn(output, environment);
   output.note(`From ${source.shown}\nto ${target.shown}`);
   try {
     const { storeId, parts } = await moveStore({
@@ -66,18 +66,18 @@ async function migrate({ output, surroundings }: Context, { from, to, emptyTarge
       ],
       parts,
     );
-    output.line(`Copied and compared in ${seconds} s: the same store (${storeId}), in ${target.shown}.`, 'green');
-    output.line('Name it in the config and start the hub. Start none on the old one: the two would go different ways.');
+    output.line(`Copied and compared in ${seconds} s: store ${storeId} is now in ${target.shown}.`, 'green');
+    output.line('Set hub.storage in the config to it and start the hub. Start no hub on the old store: the two would diverge.');
   } finally {
     progress.end();
   }
 }
 
-/** What the databases warn of, as notes. */
+/** Prints warnings of the databases as notes. */
 const warningsTo = ({ note }: Context['output']): Log => ({ ...silentLog, warn: note, error: note });
 
-/** How far it is: on a terminal in one line that changes, elsewhere a line at each new part of the work. */
-function progressOn(output: Context['output'], { stderr }: Context['surroundings']) {
+/** Progress: on a terminal in one changing line, elsewhere one line per step. */
+function progressOn(output: Context['output'], { stderr }: Context['environment']) {
   const isLive = stderr.isTTY === true && !output.json;
   let [lastMs, lastDoing] = [0, ''];
   return {
@@ -94,43 +94,41 @@ function progressOn(output: Context['output'], { stderr }: Context['surroundings
   };
 }
 
-async function storageOf({ common, surroundings }: Context): Promise<{ readonly storage: StorageChoice; readonly dataDir: string }> {
+async function storageOf({ common, environment }: Context): Promise<{ readonly storage: StorageChoice; readonly dataDir: string }> {
   const { loadConfigFile } = await import('../../config/load.ts');
-  const { file, config } = await loadConfigFile({ configFile: common.config, cwd: surroundings.cwd });
+  const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
   if (config.hub !== undefined) return config.hub;
   throw new AgentcomError(
     'AC_CONFIG_INVALID',
-    `${file} has no "hub" part, whose storage this command is about. Name another with --config FILE.`,
+    `${file} has no "hub" section, whose storage this command needs. Name another config with --config FILE.`,
   );
 }
 
 const cannot = (what: string, { name }: StorageChoice): AgentcomError =>
-  new AgentcomError(
-    'AC_USAGE',
-    `Cannot ${what} storage "${name}": it keeps nothing that outlives its hub. Choose sqlite({ file }) in the config.`,
-  );
+  new AgentcomError('AC_USAGE', `Cannot ${what} storage "${name}": it stores nothing permanently. Use sqlite({ file }) in the config.`);
 
 async function backup(context: Context, { force = false }: { readonly force?: boolean }, file: string): Promise<void> {
-  const { output, surroundings } = context;
+  const { output, environment } = context;
   const { storage, dataDir } = await storageOf(context);
   if (storage.backUp === undefined) throw cannot('back up', storage);
-  const made = await storage.backUp({ dataDir }, { file: resolve(surroundings.cwd, file), replace: force });
+  const made = await storage.backUp({ dataDir }, { file: resolve(environment.cwd, file), replace: force });
   output.data({ file: made.file, bytes: made.bytes, tasks: made.tasks, last_event_id: made.lastEventId, store_id: made.storeId });
-  output.line(`${made.file}: ${made.tasks} tasks, up to event ${made.lastEventId}, ${made.bytes} bytes, checked and on disk.`, 'green');
+  output.line(
+    `${made.file}: ${made.tasks} tasks, up to event ${made.lastEventId}, ${made.bytes} bytes, checked and synced to disk.`,
+    'green',
+  );
 }
 
 async function restore(context: Context, { force = false }: { readonly force?: boolean }, file: string | undefined): Promise<void> {
-  const { output, surroundings } = context;
+  const { output, environment } = context;
   const { storage, dataDir } = await storageOf(context);
   if (storage.restore === undefined) throw cannot('restore', storage);
   const done = await storage.restore(
     { dataDir, clock: systemClock() },
-    { file: file === undefined ? null : resolve(surroundings.cwd, file), replace: force },
+    { file: file === undefined ? null : resolve(environment.cwd, file), replace: force },
   );
   output.data({ place: done.place, store_id: done.storeId, tasks: done.tasks, last_event_id: done.lastEventId, kept: done.kept });
-  output.line(`${done.place}: ${done.tasks} tasks, up to event ${done.lastEventId}. Its new id is ${done.storeId}.`, 'green');
-  if (done.kept !== null) output.line(`What was there before is kept as ${done.kept}.`);
-  output.line(
-    'Start the hub. Sidecars that hold newer work than this store are told so, and the hub says it in its log and in `agentcom stats`.',
-  );
+  output.line(`${done.place}: ${done.tasks} tasks, up to event ${done.lastEventId}. Its new store ID is ${done.storeId}.`, 'green');
+  if (done.kept !== null) output.line(`The previous store is kept as ${done.kept}.`);
+  output.line('Start the hub. It reports sidecars that hold newer work than this store in its log and in `agentcom stats`.');
 }

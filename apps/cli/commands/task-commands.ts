@@ -6,7 +6,7 @@ import type { ActAnswer, HubClient, ListQuery, NumberedEntry, TaskJson } from '.
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
 import { followTask, reconnectNotes, STDERR_LINES } from '../follow.ts';
-import { tellEvent } from '../output/event-line.ts';
+import { printEvent } from '../output/event-line.ts';
 import type { Column } from '../output/text-table.ts';
 import { age } from '../output/time-text.ts';
 import { parseWhole } from '../parse.ts';
@@ -34,42 +34,39 @@ export function addTasks(program: Command, action: Action): void {
   program
     .command('list')
     .description('List tasks, newest first')
-    .addOption(new Option('-s, --status <status>', 'only these').choices([...STATUSES]))
-    .addOption(new Option('-p, --priority <lane>', 'only these').choices([...PRIORITIES]))
-    .option('-a, --agent <agent>', 'only those that this agent has or completed')
-    .option('-l, --limit <count>', 'how many, at most 500 (the hub: 50)', parseWhole)
-    .option('--cursor <cursor>', 'go on where the page before ended')
+    .addOption(new Option('-s, --status <status>', 'only tasks with this status').choices([...STATUSES]))
+    .addOption(new Option('-p, --priority <priority>', 'only tasks with this priority').choices([...PRIORITIES]))
+    .option('-a, --agent <agent>', 'only tasks that this agent has or completed')
+    .option('-l, --limit <count>', 'how many, at most 500 (default: 50)', parseWhole)
+    .option('--cursor <cursor>', 'continue after the previous page')
     .action(action(list));
   program
     .command('show <task>')
-    .description('Show one task with its history and what it waits for')
-    .option('--all', 'the whole history, also where it is too long for one page')
-    .option('--result <generation>', 'only the late or refused result that is kept of this generation, whole', parseWhole)
-    .option('-a, --agent <agent>', 'with --result: of this agent, where several have one')
+    .description('Show one task with its history and why it is waiting')
+    .option('--all', 'the whole history, however long')
+    .option('--result <generation>', 'only the late or refused result that was kept for this generation', parseWhole)
+    .option('-a, --agent <agent>', 'with --result: the agent, if several have one')
     .action(action(show));
   program
     .command('watch [task]')
-    .description('Follow one task to its end and exit by its outcome, or everything that happens from now on')
-    .option('-a, --agent <agent>', 'without a task: only what this agent does')
-    .option('-t, --type <event>', 'without a task: only events of this name')
+    .description('Follow one task to its end and exit with its outcome, or follow all events from now on')
+    .option('-a, --agent <agent>', 'without a task: only events of this agent')
+    .option('-t, --type <event>', 'without a task: only events of this type')
     .action(action(watch));
-  program
-    .command('retry <tasks...>')
-    .description('Put tasks from the dead letter, or parked ones, back into the queue')
-    .action(action(retry));
-  program.command('cancel <tasks...>').description('Cancel tasks; a running agent is stopped').action(action(cancel));
+  program.command('retry <tasks...>').description('Requeue tasks that are dead-lettered or parked').action(action(retry));
+  program.command('cancel <tasks...>').description('Cancel tasks and stop their agents').action(action(cancel));
   program
     .command('adopt <task>')
-    .description('Complete a queued task with a late result that is kept of it')
-    .requiredOption('-g, --generation <generation>', 'of the assignment whose result it was; show lists what is kept', parseWhole)
+    .description('Complete a queued task with a late result that was kept for it')
+    .requiredOption('-g, --generation <generation>', 'the generation of the late result, as listed by show', parseWhole)
     .action(action(adopt));
-  program.command('stats').description('Show how many tasks stand where').action(action(stats));
+  program.command('stats').description('Count the tasks in each state').action(action(stats));
 }
 
 const COLUMNS: readonly Column<TaskJson>[] = [
   { title: 'TASK', cell: (task) => task.id },
   { title: 'STATUS', cell: (task) => task.status },
-  { title: 'LANE', cell: (task) => task.priority },
+  { title: 'PRIORITY', cell: (task) => task.priority },
   { title: 'AGENT', cell: (task) => task.assigned_to ?? task.assign_to ?? '-', charactersMax: 24 },
   { title: 'RETRIES', cell: (task) => `${task.retry_count}/${task.max_retries}` },
   { title: 'TOKENS', cell: (task) => String(task.tokens_used ?? '-') },
@@ -89,7 +86,7 @@ async function list({ output, hub }: Context, options: ListOptions): Promise<voi
   const page = await (await hub()).tasks.list(query);
   output.data(page);
   output.table(COLUMNS, page.tasks);
-  if (page.next_cursor !== null) output.note(`There are more: --cursor ${page.next_cursor}`);
+  if (page.next_cursor !== null) output.note(`Next page: --cursor ${page.next_cursor}`);
 }
 
 async function show({ output, hub }: Context, options: ShowOptions, taskId: string): Promise<void> {
@@ -112,22 +109,22 @@ async function wholeHistory(client: HubClient, taskId: string): Promise<readonly
 }
 
 async function watch(context: Context, options: WatchOptions, taskId: string | undefined): Promise<void> {
-  const { output, surroundings, exitWith } = context;
+  const { output, environment, exitWith } = context;
   const hub = await context.hub();
   if (taskId !== undefined) {
-    await hub.tasks.get(taskId); // a task that is not there is told at once instead of being waited for
+    await hub.tasks.get(taskId); // fails at once if there is no such task
     await followTask(context, hub, taskId);
     return;
   }
   const events = hub.events({
     agentId: options.agent,
     type: options.type,
-    signal: surroundings.interrupt(),
+    signal: environment.interrupt(),
     onReconnect: reconnectNotes(output),
   });
   for await (const { event, data } of events) {
     output.data({ event: data });
-    tellEvent(output, event, data, { withTask: true, stderrLines: STDERR_LINES });
+    printEvent(output, event, data, { withTask: true, stderrLines: STDERR_LINES });
   }
   exitWith(EXIT_INTERRUPTED);
 }
@@ -143,7 +140,7 @@ const retry = (context: Context, _options: object, taskIds: readonly string[]): 
 const cancel = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
   actOnEach(context, taskIds, (hub, taskId) => hub.tasks.cancel(taskId), 'is');
 
-/** Each by itself: one that is refused is told and the others go on; the first refusal decides the exit code. */
+/** Acts on each; a refusal is printed and the others continue. The first refusal decides the exit code. */
 async function actOnEach(
   { output, hub, exitWith }: Context,
   taskIds: readonly string[],
@@ -171,7 +168,7 @@ async function stats({ output, hub }: Context): Promise<void> {
   for (const [name, value] of statsLines(counts)) output.line(`${name.padEnd(17)} ${value}`);
 }
 
-/** A line for each count and each group of counts; a group without any has none. */
+/** A line for each count and each group of counts; empty groups are omitted. */
 function statsLines(counts: Readonly<Record<string, unknown>>, of = ''): readonly (readonly [name: string, text: string])[] {
   return Object.entries(counts).flatMap(([name, value]) => {
     if (typeof value !== 'object' || value === null) return [[`${of}${name}`, String(value)] as const];

@@ -1,4 +1,4 @@
-/** What a sidecar's machine must have beside a sound journal: a folder to write to, a disk with room, a hub, a clock. */
+/** What a sidecar's machine needs besides a valid journal: a writable folder, disk space, a hub, a clock. */
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,13 +15,13 @@ export interface MachineFinding {
   readonly what: string;
 }
 
-/** A look at the hub takes no longer, milliseconds. */
-const LOOK_WITHIN_MS = 5_000;
-/** Below it a sidecar cannot take its reserve back, bytes. */
+/** Time limit for each check of the hub, milliseconds. */
+const CHECK_WITHIN_MS = 5_000;
+/** With less, a sidecar cannot recreate its reserve, bytes. */
 const FREE_BYTES_MIN = 16_777_216;
 const MINUTE_MS = 60_000;
 
-/** Everything that keeps the sidecar from working here. Each look ends within 5 s; what cannot be looked at yet is passed over. */
+/** Everything that keeps the sidecar from working here. Each check ends within 5 s; what cannot be checked yet is skipped. */
 export async function examineMachine(sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
   const [disk, hub] = await Promise.all([ofDataDir(sidecar.dataDir), ofHub(sidecar)]);
   return [...disk, ...hub];
@@ -33,9 +33,9 @@ async function ofDataDir(dataDir: string): Promise<readonly MachineFinding[]> {
     const freeBytes = bavail * bsize;
     await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     if (freeBytes >= FREE_BYTES_MIN) return [];
-    return [{ check: 'disk_full', what: `only ${Math.floor(freeBytes / 1_048_576)} MiB are free where ${dataDir} is` }];
+    return [{ check: 'disk_full', what: `only ${Math.floor(freeBytes / 1_048_576)} MiB are free on the disk of ${dataDir}` }];
   } catch (thrown) {
-    // A sidecar that was never started makes its folder by itself; that it is not there is said with its journal.
+    // A sidecar creates its folder at its first start; a missing one is reported with the journal.
     if (isMissing(thrown)) return [];
     return [{ check: 'data_dir', what: `${dataDir} cannot be written by this user: ${messageOf(thrown)}` }];
   }
@@ -43,7 +43,7 @@ async function ofDataDir(dataDir: string): Promise<readonly MachineFinding[]> {
 
 const isMissing = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
 
-/** Any hub of the list will do; what the first of them that answers says of token and clock counts. All are asked at once. */
+/** Asks all hubs at once; the first one that answers decides about token and clock. */
 async function ofHub(sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
   const token = sidecar.token ?? (await readSecretFile(join(sidecar.dataDir, 'token')));
   const answers = await Promise.allSettled(sidecar.hubs.map((hub) => askHub(hub, token, sidecar)));
@@ -53,63 +53,66 @@ async function ofHub(sidecar: ResolvedSidecarConfig): Promise<readonly MachineFi
   return [{ check: 'hub_away', what: `no hub answers (${tried.join('; ')})` }];
 }
 
-/** Nothing of the token goes to a hub that has not proved that it knows it, unless the config says so. */
+/** The token is not sent to a hub that has not proved that it knows it, unless the config allows that. */
 async function askHub(hub: string, token: string | null, sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
   const url = apiUrlOf(hub);
   const { agentId } = sidecar;
-  // Without a token of its own it enrols at its first start.
+  // Without a token it enrols at its first start.
   if (token === null) {
     await ask(url, '/health', {});
     return [];
   }
   if (sidecar.plainToken) return await askWithToken(url, token, sidecar);
-  const proof = await proveHub({ url: hub, agentId, token }, LOOK_WITHIN_MS);
+  const proof = await proveHub({ url: hub, agentId, token }, CHECK_WITHIN_MS);
   if (proof === 'older')
     return [
-      { check: 'hub_proof', what: `the hub at ${url} cannot prove that it knows the token of agent ${agentId}: it is older, or no hub` },
+      {
+        check: 'hub_proof',
+        what: `the hub at ${url} cannot prove that it knows the token of agent ${agentId}: it is an older version, or not a hub`,
+      },
     ];
   if (proof === 'not_proved') {
-    const why = 'it is not the hub that gave it, or the token was revoked or is that of another agent';
+    const why = 'another hub issued it, or it was revoked, or it belongs to another agent';
     return [{ check: 'token', what: `the hub at ${url} does not know the token of agent ${agentId}: ${why}` }];
   }
   const askedAtMs = Date.now();
-  return ofClock((await ask(url, '/health', {})).said, askedAtMs, sidecar);
+  return ofClock((await ask(url, '/health', {})).answer, askedAtMs, sidecar);
 }
 
 async function askWithToken(url: string, token: string, sidecar: ResolvedSidecarConfig): Promise<readonly MachineFinding[]> {
   const { agentId } = sidecar;
   const askedAtMs = Date.now();
-  const { status, said } = await ask(url, '/api/whoami', { authorization: `Bearer ${token}` });
+  const { status, answer } = await ask(url, '/api/whoami', { authorization: `Bearer ${token}` });
   if (status === 401) return [{ check: 'token', what: `the hub at ${url} refuses the token of agent ${agentId}` }];
   if (status !== 200) throw new Error(`it answers with ${status}`);
   const found: MachineFinding[] = [];
-  if (said['role'] !== 'agent' || said['agent_id'] !== agentId) {
-    const whose = said['role'] === 'agent' ? `agent ${String(said['agent_id'])}` : `a ${String(said['role'])}`;
-    found.push({ check: 'token', what: `the token of agent ${agentId} is that of ${whose}` });
+  if (answer['role'] !== 'agent' || answer['agent_id'] !== agentId) {
+    const whose = answer['role'] === 'agent' ? `agent ${String(answer['agent_id'])}` : `a ${String(answer['role'])}`;
+    found.push({ check: 'token', what: `the token of agent ${agentId} belongs to ${whose}` });
   }
-  return [...found, ...ofClock(said, askedAtMs, sidecar)];
+  return [...found, ...ofClock(answer, askedAtMs, sidecar)];
 }
 
-type Said = Readonly<Record<string, unknown>>;
+type Answer = Readonly<Record<string, unknown>>;
 
 async function ask(
   url: string,
   path: string,
   headers: Readonly<Record<string, string>>,
-): Promise<{ readonly status: number; readonly said: Said }> {
-  const answer = await fetch(`${url}${path}`, { headers, redirect: 'error', signal: AbortSignal.timeout(LOOK_WITHIN_MS) });
-  const said: unknown = await answer.json();
-  return { status: answer.status, said: typeof said === 'object' && said !== null ? (said as Said) : {} };
+): Promise<{ readonly status: number; readonly answer: Answer }> {
+  const response = await fetch(`${url}${path}`, { headers, redirect: 'error', signal: AbortSignal.timeout(CHECK_WITHIN_MS) });
+  const answer: unknown = await response.json();
+  return { status: response.status, answer: typeof answer === 'object' && answer !== null ? (answer as Answer) : {} };
 }
 
-function ofClock(said: Said, askedAtMs: number, { timing }: ResolvedSidecarConfig): readonly MachineFinding[] {
-  // As it was half-way between question and answer.
+function ofClock(answer: Answer, askedAtMs: number, { timing }: ResolvedSidecarConfig): readonly MachineFinding[] {
+  // Halfway between request and answer.
   const hereMs = (askedAtMs + Date.now()) / 2;
-  const behindMs = typeof said['server_time'] === 'number' ? said['server_time'] - hereMs : 0;
+  const behindMs = typeof answer['server_time'] === 'number' ? answer['server_time'] - hereMs : 0;
   if (Math.abs(behindMs) <= timing.clockOffMaxMs) return [];
   const minutes = Math.round(Math.abs(behindMs) / MINUTE_MS);
-  return [{ check: 'clock', what: `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} that of the hub` }];
+  return [{ check: 'clock', what: `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} the hub's` }];
 }
 
-/** What `fetch` says is "fetch failed"; why stands in its cause. */
+/** `fetch` only says "fetch failed"; the reason is in its cause. */
 const reasonOf = (thrown: unknown): string => messageOf(thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown);

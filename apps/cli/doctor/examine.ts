@@ -1,4 +1,4 @@
-/** What the doctor looks at: what the config names, each part by itself, and only to read. */
+/** What the doctor examines: each part of the config, read-only. */
 import { checkJournal, JOURNAL_NOTICES } from '../../../core/application/doctor/check-journal.ts';
 import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import { checkStore } from '../../../core/application/doctor/check-store.ts';
@@ -13,15 +13,15 @@ import { examineMachine } from './examine-machine.ts';
 
 export interface Finding {
   readonly check: DoctorCheck;
-  /** One sentence, without its full stop. */
+  /** One sentence, without a full stop. */
   readonly what: string;
   readonly taskId: string | null;
   readonly agentId: string | null;
-  /** Something to know, and no damage. */
+  /** Informative, not damage. */
   readonly isNotice: boolean;
 }
 
-/** What was looked at: `what` names it, `seen` says how much of it. */
+/** What was examined: `what` names it, `seen` says how much of it. */
 export interface Examined {
   readonly what: string;
   readonly seen: string;
@@ -31,7 +31,7 @@ export interface ExamineOptions {
   /** Reads every row of the hub's store. */
   readonly fsck: boolean;
   readonly onFinding: (finding: Finding) => void;
-  /** How far it is. */
+  /** Reports progress. */
   readonly onProgress: (seen: string) => void;
 }
 
@@ -45,7 +45,7 @@ const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'ta
   isNotice: NOTICES.includes(check),
 });
 
-/** Looks at all that the config names, the hub first; never throws for what it finds. */
+/** Examines everything in the config, the hub first; never throws for what it finds. */
 export async function* examine(config: ResolvedConfig, options: ExamineOptions): AsyncGenerator<Examined> {
   if (config.hub !== undefined) yield await examineHub(config.hub, options);
   if (config.sidecar !== undefined) yield await examineSidecar(config.sidecar, config, options);
@@ -63,10 +63,9 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
     }
   }
   if (storage.inspect === undefined) {
-    if (storage.capabilities['durable'] === true)
-      onFinding(finding('not_looked_at', `the doctor cannot look into storage ${storage.name}`));
-    else onFinding(finding('not_kept', `storage ${storage.name} keeps nothing that could be looked at`));
-    return { what, seen: storage.check === undefined ? 'nothing' : 'its server' };
+    if (storage.capabilities['durable'] === true) onFinding(finding('not_looked_at', `the doctor cannot inspect storage ${storage.name}`));
+    else onFinding(finding('not_kept', `storage ${storage.name} stores nothing permanently`));
+    return { what, seen: storage.check === undefined ? 'nothing' : 'server' };
   }
   let inspection: StoreInspection;
   try {
@@ -80,12 +79,12 @@ async function examineHub(hub: ResolvedHubConfig, { fsck, onFinding, onProgress 
       const schema = await inspection.schema();
       const pages = schema.length > 0 ? null : await inspection.quick();
       for (const { check, ...found } of [...schema, ...(pages ?? [])]) onFinding(finding(check, found.what));
-      return { what, seen: `its schema${pages === null ? '' : ' and the pages of its file'}; --fsck reads every row` };
+      return { what, seen: `schema${pages === null ? '' : ' and file pages'}; --fsck reads every row` };
     }
-    let seen = 'its schema';
-    const tell = (counts: { readonly tasks: number; readonly events: number }): void =>
+    let seen = 'schema';
+    const onCounts = (counts: { readonly tasks: number; readonly events: number }): void =>
       onProgress((seen = `${counts.tasks} tasks, ${counts.events} events`));
-    for await (const { check, ...found } of checkStore(inspection, Date.now(), tell)) onFinding(finding(check, found.what, found));
+    for await (const { check, ...found } of checkStore(inspection, Date.now(), onCounts)) onFinding(finding(check, found.what, found));
     return { what, seen };
   } finally {
     await inspection.close();
@@ -102,18 +101,18 @@ async function examineSidecar(
   try {
     for (const { check, ...found } of await checkJournal(() => inspectJournal(dataDir)))
       onFinding(finding(check, found.what, { ...found, agentId }));
-    // A hub that this config runs may well be stopped while its doctor looks.
+    // The hub in this config may be stopped while the doctor runs.
     for (const { check, what: found } of await examineMachine(sidecar))
       if (check !== 'hub_away' || hub === undefined) onFinding(finding(check, found, { agentId }));
     await checkRunner(sidecar, baseDir, onFinding);
-    return { what, seen: 'its journal, its outbox, what was refused, its folder, disk, hub, token and clock, and its wake runner' };
+    return { what, seen: 'journal, outbox, refused reports, folder, disk, hub, token, clock and wake runner' };
   } catch (thrown) {
     onFinding(finding('cannot_look', messageOf(thrown).replace(/\.$/, ''), { agentId }));
-    return { what, seen: 'not all' };
+    return { what, seen: 'in part' };
   }
 }
 
-/** What the runner itself finds; nothing is woken. */
+/** Runs the runner's own checks; nothing is woken. */
 async function checkRunner(
   { agentId, dataDir, wake }: ResolvedSidecarConfig,
   baseDir: string,

@@ -1,4 +1,4 @@
-/** Has a hub prove that it knows a sidecar's token, as the sidecar does: nothing of the token is sent, and nothing else is asked. */
+/** Has a hub prove that it knows a sidecar's token, as the sidecar does. No part of the token is sent. */
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { silentLog } from '../../../core/ports/log.ts';
@@ -18,16 +18,16 @@ export interface HubToProve {
 }
 
 const FRAME_BYTES_MAX = 65_536;
-/** What a hub answers that does not know `hello`. */
+/** The answer of a hub that does not know `hello`. */
 const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_type'];
 
-/** Fails where the hub does not answer within `withinMs`, or has no time for it. */
+/** Fails if the hub does not answer within `withinMs`, or is too busy. */
 export function proveHub({ url, agentId, token }: HubToProve, withinMs: number): Promise<HubProof> {
   const { hmac } = systemDigest();
   const { key, hello } = newHandshake(agentId, token);
   const read = frameReader<HubFrame>(hubSchemas);
   return new Promise<HubProof>((resolve, reject) => {
-    const late = setTimeout(() => end(() => reject(new Error(`timeout: it said nothing within ${withinMs} ms`))), withinMs);
+    const late = setTimeout(() => end(() => reject(new Error(`no answer within ${withinMs} ms`))), withinMs);
     const end = (answer: () => void): void => {
       clearTimeout(late);
       connection.destroy();
@@ -40,7 +40,7 @@ export function proveHub({ url, agentId, token }: HubToProve, withinMs: number):
           void connection.send(JSON.stringify({ type: 'hello', agent_id: agentId, token_hint: hello.tokenHint, nonce: hello.nonce })),
         onFrame(text) {
           const heard = read(text);
-          if (heard.kind !== 'frame') return end(() => reject(new Error('it says what no hub says')));
+          if (heard.kind !== 'frame') return end(() => reject(new Error('it does not speak the protocol of a hub')));
           const { frame } = heard;
           if (frame.type === 'challenge') {
             const wanted = hubProof(key, { ...hello, hubNonce: frame.nonce }, hmac);

@@ -1,6 +1,6 @@
 /**
- * From the tasks of the original hub, as its HTTP API lists them, to submits. Pure: what is taken, in which order, what is
- * left out and why.
+ * Turns tasks of the original hub, as listed by its HTTP API, into submits. Pure: what is imported, in which order, what is
+ * skipped and why.
  */
 import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX, MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS } from '../../../core/protocol/http-bodies.ts';
@@ -10,10 +10,10 @@ import type { SubmitRequest } from '../../client/index.ts';
 /** Tasks of one import. */
 export const IMPORT_TASKS_MAX = 100_000;
 const KEY_PREFIX = 'import-';
-/** Statuses of tasks that are still to be done. An assigned one begins anew: the original's agents do not come with it. */
+/** Statuses of open tasks. An assigned one starts over, because its agent stays with the original. */
 const OPEN = ['queued', 'assigned', 'dead_letter', 'scheduled', 'blocked'];
 const ENDED = ['completed', 'cancelled'];
-/** What a task may say that has no place here: kept in its metadata, so that nothing is lost silently. */
+/** Fields that do not exist here; kept in the metadata, so that nothing is lost silently. */
 const KEPT_ASIDE = [
   'submitted_by',
   'created_at',
@@ -30,27 +30,27 @@ type Fields = Readonly<Record<string, unknown>>;
 export interface PlannedTask {
   /** Its id at the original hub. */
   readonly from: string;
-  /** The same for the same task, so that a second import makes no second task. */
+  /** The same for the same task, so that importing twice creates no duplicates. */
   readonly key: string;
-  /** Without `depends_on`, whose new ids are known only once those are taken. */
+  /** Without `depends_on`, whose new IDs are known only after submitting those. */
   readonly body: SubmitRequest;
-  /** Ids at the original hub, of tasks that stand before this one. */
+  /** IDs at the original hub; these tasks come before this one. */
   readonly dependsOn: readonly string[];
-  /** What is not as it was there. */
+  /** What was changed. */
   readonly notes: readonly string[];
 }
 
-export interface LeftOut {
+export interface SkippedTask {
   readonly from: string;
   readonly reason: string;
-  /** It was still to be done. */
+  /** Whether it was still open. */
   readonly isOpen: boolean;
 }
 
 export interface ImportPlan {
-  /** In the order of their making, each after those that it depends on. */
+  /** By creation time, each after those that it depends on. */
   readonly tasks: readonly PlannedTask[];
-  readonly left: readonly LeftOut[];
+  readonly left: readonly SkippedTask[];
 }
 
 /** The tasks in the text of a file: a list, `{"tasks": […]}` as the API answers, or one task. Null where it is none of these. */
@@ -63,18 +63,18 @@ export function tasksIn(value: unknown): readonly unknown[] | null {
 
 /** `nowMs` decides which `complete_by` have passed. */
 export function planImport(given: readonly unknown[], nowMs: number): ImportPlan {
-  const left: LeftOut[] = [];
+  const left: SkippedTask[] = [];
   const open = new Map<string, { readonly fields: Fields; readonly createdAtMs: number }>();
   const done = new Set<string>();
   const seen = new Set<string>();
   for (const [index, fields] of given.entries()) {
     const id = isObject(fields) ? fields['id'] : undefined;
     if (!isObject(fields) || !isImportable(id)) {
-      left.push({ from: `entry ${index + 1}`, reason: 'it has no id of printable ASCII characters', isOpen: true });
+      left.push({ from: `entry ${index + 1}`, reason: 'it has no ID of printable ASCII characters', isOpen: true });
       continue;
     }
     if (seen.has(id)) {
-      left.push({ from: id, reason: 'it stands there twice; the first was taken', isOpen: false });
+      left.push({ from: id, reason: 'it occurs twice; the first one is used', isOpen: false });
       continue;
     }
     seen.add(id);
@@ -105,11 +105,11 @@ const isImportable = (id: unknown): id is string =>
 
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-/** What a task waits for there that is not done. */
+/** The uncompleted dependencies of a task. */
 const needsOf = (fields: Fields, done: ReadonlySet<string>): readonly string[] =>
   [...new Set(listOf(fields['depends_on']).map(String))].filter((id) => !done.has(id));
 
-/** Why a task cannot be taken, by its id: what it needs is not there, is not taken itself, or needs it. Bounded by the tasks. */
+/** Why a task cannot be imported, by ID: a dependency is missing, not imported itself, or depends on it. */
 function withoutWhatTheyNeed(needs: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, string> {
   const taken = new Set<string>();
   const waiting = new Map<string, string[]>();
@@ -130,7 +130,7 @@ function withoutWhatTheyNeed(needs: ReadonlyMap<string, readonly string[]>): Rea
     if (taken.has(id) || needed === undefined) continue;
     missing.set(
       id,
-      `it depends on ${needed}, which ${needs.has(needed) ? 'is not taken either' : 'is neither in the files nor completed'}`,
+      `it depends on ${needed}, which ${needs.has(needed) ? 'was not imported either' : 'is neither in the files nor completed'}`,
     );
   }
   return missing;
@@ -142,7 +142,7 @@ function afterWhatTheyNeed(tasks: readonly PlannedTask[]): readonly PlannedTask[
   const placed = new Set<string>();
   const ordered: PlannedTask[] = [];
   for (const first of tasks) {
-    // By hand and not by recursion: a chain of dependencies may be as long as the list.
+    // Iterative, because a chain of dependencies may be as long as the list.
     const stack = [first];
     for (let task = stack.at(-1); task !== undefined; task = stack.at(-1)) {
       const next = task.dependsOn.find((id) => !placed.has(id));
@@ -163,7 +163,7 @@ function planned(id: string, fields: Fields, dependsOn: readonly string[], nowMs
   const notes: string[] = [];
   const completeBy = typeof fields['complete_by'] === 'number' ? Math.trunc(fields['complete_by']) : undefined;
   const isPast = completeBy !== undefined && completeBy <= nowMs;
-  if (isPast) notes.push('its complete_by has passed and is left out');
+  if (isPast) notes.push('its complete_by has passed and was dropped');
   const body = {
     description: fields['description'],
     priority: laneOf(fields['priority'], notes),
@@ -178,16 +178,16 @@ function planned(id: string, fields: Fields, dependsOn: readonly string[], nowMs
     success_criteria: filled(fields['success_criteria']),
     verification_steps: filled(fields['verification_steps']),
   };
-  // The hub checks each field, and says what is wrong with one.
+  // The hub validates each field.
   return { from: id, key: `${KEY_PREFIX}${id}`, body: body as SubmitRequest, dependsOn, notes };
 }
 
-/** The original lists lanes by number, 0 for urgent, and takes whatever else it is given for normal. */
+/** The original numbers priorities, 0 is urgent, and treats anything else as normal. */
 function laneOf(given: unknown, notes: string[]): Priority {
   if (given === undefined || given === null) return 'normal';
   const byNumber = typeof given === 'number' ? PRIORITIES[given] : undefined;
   const lane = byNumber ?? (given === 'critical' ? PRIORITY_SYNONYMS.critical : PRIORITIES.find((one) => one === given));
-  if (lane === undefined) notes.push(`its priority ${JSON.stringify(given)} is taken for normal`);
+  if (lane === undefined) notes.push(`its priority ${JSON.stringify(given)} is treated as normal`);
   return lane ?? 'normal';
 }
 

@@ -2,7 +2,7 @@
 import type { Colour, Output } from './output.ts';
 import { timeOfDay } from './time-text.ts';
 
-/** What the API says of an event, in the stream and in a task's history. */
+/** An event as the API returns it, in the stream and in a task's history. */
 export type EventData = Readonly<Record<string, unknown>>;
 
 const LINE_CHARACTERS_MAX = 500;
@@ -24,7 +24,7 @@ export const colourOf = (event: string): Colour | undefined => COLOURS[event];
 
 /** `12:03:04  task-…  accepted  worker-1 g1  50% counting` */
 export function eventLine(event: string, data: EventData, options: { readonly withTask: boolean }): string {
-  if (event === 'gap') return `--:--:--  events ${String(data['from'])} to ${String(data['to'])} are not kept any more`;
+  if (event === 'gap') return `--:--:--  events ${String(data['from'])} to ${String(data['to'])} are no longer kept`;
   const time = typeof data['timestamp'] === 'number' ? timeOfDay(data['timestamp']) : '--:--:--';
   const agent = typeof data['agent_id'] === 'string' ? data['agent_id'] : '';
   const generation = typeof data['generation'] === 'number' ? `g${data['generation']}` : '';
@@ -36,33 +36,33 @@ export function eventLine(event: string, data: EventData, options: { readonly wi
     .trimEnd();
 }
 
-/** The event, and of an attempt that failed the end of what its program said: on standard error, and else. */
-export function tellEvent(
+/** Prints the event and, for a failed attempt, the end of its output and standard error. */
+export function printEvent(
   output: Output,
   event: string,
   data: EventData,
   { withTask, indent = '', stderrLines }: { readonly withTask: boolean; readonly indent?: string; readonly stderrLines: number },
 ): void {
   output.line(`${indent}${eventLine(event, data, { withTask })}`, colourOf(event));
-  const tell = (name: string, text: string): void => {
+  const printTail = (name: string, text: string): void => {
     const said = text.trimEnd().split('\n');
     const more = said.length - stderrLines;
-    if (more > 0) output.line(`${indent}  ${name}, its last ${stderrLines} lines:`, 'grey');
+    if (more > 0) output.line(`${indent}  last ${stderrLines} lines of ${name}:`, 'grey');
     for (const line of said.slice(-stderrLines))
       if (line.trim() !== '') output.line(`${indent}  | ${line.slice(0, LINE_CHARACTERS_MAX)}`, 'grey');
   };
-  tell('output', wordsOf(data['details'], 'last_output'));
-  tell('standard error', wordsOf(data['details'], 'stderr_tail'));
+  printTail('output', outputTail(data['details'], 'last_output'));
+  printTail('standard error', outputTail(data['details'], 'stderr_tail'));
 }
 
-/** A sidecar has it in the details of the failure, which are in those of the event. */
-function wordsOf(details: unknown, name: 'last_output' | 'stderr_tail'): string {
+/** The failure's details are nested in those of the event. */
+function outputTail(details: unknown, name: 'last_output' | 'stderr_tail'): string {
   const inner = typeof details === 'object' && details !== null && 'details' in details ? details.details : undefined;
   const said = typeof inner === 'object' && inner !== null ? (inner as EventData)[name] : undefined;
   return typeof said === 'string' ? said : '';
 }
 
-/** The plain values among the details; `percent` and `message`, which people wait for, first and bare. */
+/** The plain values among the details; `percent` and `message` first and without names. */
 function detailsText(details: unknown): string {
   if (typeof details !== 'object' || details === null) return '';
   const { percent, message, ...rest } = details as EventData;
@@ -73,6 +73,6 @@ function detailsText(details: unknown): string {
   return [...first, ...others].filter((part) => part !== '').join(' ');
 }
 
-/** A name that ends so is that of a time, in milliseconds since 1970, as far as a date can be made of it. */
+/** Whether a value is a valid time in milliseconds since 1970, judging by its name. */
 const isTime = (name: string, value: unknown): value is number =>
   name.endsWith('_at') && typeof value === 'number' && Math.abs(value) <= 8.64e15;

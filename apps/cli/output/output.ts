@@ -1,6 +1,6 @@
-/** How commands say things: tables and sentences for people, JSON for programs. Standard output is the answer alone. */
+/** Command output: tables and sentences for people, JSON for programs. Standard output has only the answer. */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import type { Surroundings } from '../cli-environment.ts';
+import type { CliEnvironment } from '../cli-environment.ts';
 import { printable, printableJson, printableLines } from './printable.ts';
 import { tableLines, type Column } from './text-table.ts';
 
@@ -16,13 +16,13 @@ export interface Output {
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void;
   /** One JSON value on a line of its own; nothing without `--json`. */
   data(value: unknown): void;
-  /** A word beside the answer, on standard error; nothing with `--json`. */
+  /** A note on standard error; nothing with `--json`. */
   note(text: string): void;
-  /** One or two lines about what went wrong, on standard error; with `--json` one JSON object. */
+  /** An error on standard error; with `--json` one JSON object. */
   error(error: unknown): void;
 }
 
-export function outputFor({ stdout, stderr, env }: Surroundings, json: boolean): Output {
+export function outputFor({ stdout, stderr, env }: CliEnvironment, json: boolean): Output {
   const colours = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   const paint = (text: string, colour: Colour | undefined): string =>
     colours && colour !== undefined ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
@@ -58,12 +58,12 @@ function errorJson(error: unknown): unknown {
 function errorText(error: unknown, withStack: boolean): string {
   const stack = withStack && error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : '';
   if (!AgentcomError.is(error)) {
-    return `agentcom: a bug: ${messageOf(error)} (AC_INTERNAL). Please report it; with AGENTCOM_DEBUG=1 it says where.${stack}`;
+    return `agentcom: internal error: ${messageOf(error)} (AC_INTERNAL). Please report it with the stack trace from AGENTCOM_DEBUG=1.${stack}`;
   }
   return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error.details?.['answer'])].join('\n') + stack;
 }
 
-/** What the hub says of single fields. */
+/** The hub's errors for single fields. */
 function answerDetails(answer: unknown): string[] {
   const details = typeof answer === 'object' && answer !== null && 'details' in answer ? answer.details : undefined;
   if (!Array.isArray(details)) return [];

@@ -1,10 +1,10 @@
-/** Text from outside, made harmless for a terminal. */
+/** Makes outside text safe for a terminal. */
 
-/** Control bytes of both sets, and marks that turn the direction of text around or break lines unseen. */
+/** C0 and C1 control characters, bidirectional marks and invisible line breaks. */
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u001b': '\\e' };
 
-/** One line, in which every control character stands as `\n`, `\e`, `\x07` or `\u202e`. */
+/** One line, with control characters escaped as `\n`, `\e`, `\x07` or `\u202e`. */
 export const printable = (text: string): string => text.replace(UNPRINTABLE, (character) => NAMED[character] ?? codeOf(character));
 
 /** As `printable`, but line feeds stay and tabs become two spaces. */
@@ -14,11 +14,11 @@ export const printableLines = (text: string): string =>
     .map((line) => printable(line.replaceAll('\t', '  ').replace(/\r$/, '')))
     .join('\n');
 
-/** JSON text on one line that no terminal obeys: what JSON leaves bare is escaped as JSON allows. */
+/** JSON on one line, with control characters that JSON leaves bare escaped. */
 export const printableJson = (value: unknown): string =>
   JSON.stringify(value).replace(UNPRINTABLE, (character) => unicodeEscape(character));
 
-/** At most `characters`, with an ellipsis where something was left out. */
+/** At most `characters`, with an ellipsis if something was cut. */
 export function shortened(text: string, characters: number): string {
   const points = [...text];
   return points.length <= characters ? text : `${points.slice(0, Math.max(0, characters - 1)).join('')}…`;

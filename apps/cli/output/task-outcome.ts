@@ -12,13 +12,13 @@ export function taskOutcome(task: TaskDetail): string {
     case 'cancelled':
       return `${task.id} was cancelled ${took}`;
     case 'dead_letter':
-      return `${task.id} is in the dead letter ${took}: ${task.last_error ?? 'no reason was given'}`;
+      return `${task.id} was dead-lettered ${took}: ${task.last_error ?? 'no reason given'}`;
     default:
       return `${task.id} is ${task.status}`;
   }
 }
 
-/** What the agent gave: its `output` where the result has one; text as it is, anything else as JSON. */
+/** The result's `output` if it has one; text unchanged, anything else as JSON. */
 export function resultText(result: unknown): string {
   const output = typeof result === 'object' && result !== null && 'output' in result ? result.output : result;
   return typeof output === 'string' ? output : JSON.stringify(output, null, 2);

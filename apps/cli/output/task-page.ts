@@ -1,13 +1,13 @@
-/** One task, whole, for people. */
+/** Prints one task for people. */
 import type { AttemptJson, ModelUsageJson, TaskDetail } from '../../client/index.ts';
-import { tellEvent, type EventData } from './event-line.ts';
+import { printEvent, type EventData } from './event-line.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
 import { dateAndTime } from './time-text.ts';
 
 const LABEL_CHARACTERS = 14;
 const STDERR_LINES = 20;
-/** Fields after the first ones, in this order, where they have a value. */
+/** Further fields, in this order, if they have a value. */
 const FIELDS: readonly (readonly [label: string, field: string])[] = [
   ['needs', 'needed_capabilities'],
   ['assign to', 'assign_to'],
@@ -30,11 +30,11 @@ export function showTask(output: Output, task: TaskDetail): void {
   output.line(task.id, 'bold');
   field('status', task.status);
   if (task.waiting_for !== null) field('waiting for', task.waiting_for.message);
-  field('lane', task.priority);
+  field('priority', task.priority);
   field('agent', task.assigned_to === null ? '-' : `${task.assigned_to} (generation ${task.generation})`);
   field('retries', `${task.retry_count} of ${task.max_retries}`);
   field('submitted', dateAndTime(task.created_at));
-  field('changed', dateAndTime(task.updated_at));
+  field('updated', dateAndTime(task.updated_at));
   for (const [label, name] of FIELDS) {
     const text = valueText(task[name]);
     if (text !== '') field(label, text);
@@ -52,30 +52,30 @@ export function showTask(output: Output, task: TaskDetail): void {
   const older = (task.history_before ?? 1) - 1;
   if (older > 0) output.line(`  ${older} older events are not shown: agentcom show ${task.id} --all`, 'grey');
   for (const entry of task.history)
-    tellEvent(output, entry.event, entry as unknown as EventData, { withTask: false, indent: '  ', stderrLines: STDERR_LINES });
+    printEvent(output, entry.event, entry as unknown as EventData, { withTask: false, indent: '  ', stderrLines: STDERR_LINES });
 }
 
-/** Late and refused results, by name, and how many more were refused. */
+/** Lists late and refused results, and how many more were refused. */
 function showKept(output: Output, { id, kept_results: kept = [], refused_reports: refused = [] }: TaskDetail): void {
   const more = refused.filter(({ counted }) => counted > 0);
-  if (kept.length + more.length > 0) output.line('not taken', 'bold');
+  if (kept.length + more.length > 0) output.line('kept results', 'bold');
   for (const { kind, agent_id: agent, generation, bytes } of kept)
     output.line(`  ${kind}  ${agent} g${generation}  ${bytes} bytes: agentcom show ${id} --result ${generation} --agent ${agent}`);
   for (const { agent_id: agent, counted } of more)
     output.line(`  refused  ${agent ?? 'other agents'}: ${counted} more, not in the history`);
 }
 
-/** By attempt, then all of them together, each by model. */
+/** Usage per attempt, then in total, each per model. */
 function showUsed(output: Output, task: TaskDetail): void {
   const { attempts = [], models = [], tokens_used, cost_usd } = task;
-  const tell = (who: string, used: UsedJson): void => {
+  const printUsage = (who: string, used: UsedJson): void => {
     output.line(`  ${who}  ${usageText(used)}`);
     for (const model of used.models) output.line(`    ${modelText(model)}`, 'grey');
   };
-  if (attempts.length > 0) output.line('used', 'bold');
-  for (const attempt of attempts) tell(`${attempt.agent_id} (generation ${attempt.generation})`, attempt);
-  if (attempts.length > 1) tell('all together', { tokens_used, cost_usd, models });
-  if (task.usage_incomplete === true) output.line('  and more: an attempt that had begun did not say what it used', 'grey');
+  if (attempts.length > 0) output.line('usage', 'bold');
+  for (const attempt of attempts) printUsage(`${attempt.agent_id} (generation ${attempt.generation})`, attempt);
+  if (attempts.length > 1) printUsage('total', { tokens_used, cost_usd, models });
+  if (task.usage_incomplete === true) output.line('  incomplete: an attempt that had started did not report its usage', 'grey');
 }
 
 type UsedJson = Pick<AttemptJson, 'tokens_used' | 'cost_usd' | 'models'>;

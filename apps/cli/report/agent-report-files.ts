@@ -1,5 +1,5 @@
 /**
- * The files by which an agent speaks to its sidecar: `<task>.started`, `<task>.progress` (JSON lines) and `<task>.json`,
+ * The files through which an agent reports to its sidecar: `<task>.started`, `<task>.progress` (JSON lines) and `<task>.json`,
  * all in the folder of its assignment. The sidecar writes `<task>.stop` when the assignment is gone.
  */
 import { constants } from 'node:fs';
@@ -11,26 +11,26 @@ import { PROGRESS_LINE_CHARACTERS_MAX, RESULT_FILE_BYTES_MAX } from '../../../co
 
 const FILE_MODE = 0o600;
 
-export interface ProgressWords {
+export interface ProgressFields {
   readonly percent?: number | undefined;
   readonly message?: string | undefined;
   readonly tokens_used?: number | undefined;
 }
-export type ResultWords =
+export type ResultFields =
   | { readonly status: 'success'; readonly output: unknown; readonly tokens_used?: number | undefined }
   | { readonly status: 'failed'; readonly reason: string; readonly tokens_used?: number | undefined };
 
 export interface AgentFiles {
   readonly taskId: string;
-  /** Fails with `AC_ASSIGNMENT_GONE`. Twice is fine. */
+  /** Fails with `AC_ASSIGNMENT_GONE`. May be called twice. */
   started(): Promise<void>;
-  /** Adds one line, or, without any words, only asks. Fails with `AC_ASSIGNMENT_GONE`. */
-  progress(words: ProgressWords): Promise<void>;
+  /** Appends one line, or, without fields, only checks. Fails with `AC_ASSIGNMENT_GONE`. */
+  progress(words: ProgressFields): Promise<void>;
   /**
-   * Writes the result whole or not at all. `gone`: the assignment was taken back, and the result is kept for the operator.
-   * Fails with `AC_ASSIGNMENT_GONE` when there is no folder any more to write to.
+   * Writes the result atomically. `gone`: the assignment is gone, and the result is kept for the operator.
+   * Fails with `AC_ASSIGNMENT_GONE` if the folder no longer exists.
    */
-  result(words: ResultWords): Promise<{ readonly gone: boolean }>;
+  result(words: ResultFields): Promise<{ readonly gone: boolean }>;
 }
 
 /** The files of the run whose environment this is; `AC_USAGE` outside of one. */
@@ -40,8 +40,8 @@ export function agentFiles(env: Readonly<Record<string, string | undefined>>): A
   if (!isTaskId(taskId) || folder === undefined || !isAbsolute(folder)) throw outside(taskId, folder);
   const file = (kind: string): string => join(folder, `${taskId}.${kind}`);
   const refuseGone = async (): Promise<void> => {
-    if (!(await exists(folder))) throw gone(taskId, `${folder} is no more`);
-    if (await exists(file('stop'))) throw gone(taskId, 'its sidecar was told to stop it');
+    if (!(await exists(folder))) throw gone(taskId, `${folder} no longer exists`);
+    if (await exists(file('stop'))) throw gone(taskId, 'its sidecar has been told to stop it');
   };
   return {
     taskId,
@@ -58,7 +58,7 @@ export function agentFiles(env: Readonly<Record<string, string | undefined>>): A
       await writing(file('progress'), () => append(file('progress'), `${line}\n`));
     },
     result: async (words) => {
-      if (!(await exists(folder))) throw gone(taskId, `${folder} is no more`);
+      if (!(await exists(folder))) throw gone(taskId, `${folder} no longer exists`);
       const json = `${JSON.stringify(words)}\n`;
       const bytes = Buffer.byteLength(json);
       if (bytes > RESULT_FILE_BYTES_MAX) throw tooLong(`The result has ${bytes} bytes`, RESULT_FILE_BYTES_MAX);
@@ -70,8 +70,8 @@ export function agentFiles(env: Readonly<Record<string, string | undefined>>): A
 }
 
 /**
- * Puts a whole, synced file in the place of `path`; a reader sees the old or the new one. The name it is written under
- * first is none that a sidecar reads. What stands at `path` is replaced, a link too, and never followed.
+ * Replaces `path` with a complete, synced file; a reader sees the old or the new one. Sidecars do not read the temporary name.
+ * Anything at `path` is replaced; links are not followed.
  */
 async function replace(path: string, text: string): Promise<void> {
   const aside = `${path}.${process.pid}.writing`;
@@ -90,7 +90,7 @@ async function replace(path: string, text: string): Promise<void> {
   }
 }
 
-/** One write at the end of the file, which may not be a link. */
+/** Appends with one write; fails if the file is a link. */
 async function append(path: string, text: string): Promise<void> {
   const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, FILE_MODE);
   try {
@@ -104,13 +104,9 @@ async function writing(path: string, write: () => Promise<void>): Promise<void> 
   try {
     await write();
   } catch (thrown) {
-    throw new AgentcomError(
-      'AC_DATA_DIR',
-      `Cannot write ${path}: ${messageOf(thrown)}. Look at the folder's owner and the room on the disk.`,
-      {
-        cause: thrown,
-      },
-    );
+    throw new AgentcomError('AC_DATA_DIR', `Cannot write ${path}: ${messageOf(thrown)}. Check the folder's owner and the disk space.`, {
+      cause: thrown,
+    });
   }
 }
 
@@ -120,20 +116,20 @@ async function exists(path: string): Promise<boolean> {
     return true;
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw new AgentcomError('AC_DATA_DIR', `Cannot look at ${path}: ${messageOf(thrown)}.`, { cause: thrown });
+    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
   }
 }
 
 const gone = (taskId: string, why: string): AgentcomError =>
-  new AgentcomError('AC_ASSIGNMENT_GONE', `The assignment of ${taskId} is gone: ${why}. End here, and do nothing that cannot be undone.`);
+  new AgentcomError('AC_ASSIGNMENT_GONE', `The assignment of ${taskId} is gone: ${why}. Stop here, and do nothing that cannot be undone.`);
 
 const tooLong = (found: string, most: number): AgentcomError =>
-  new AgentcomError('AC_USAGE', `${found}; wanted at most ${most}. Put more into a file of your own and name it.`);
+  new AgentcomError('AC_USAGE', `${found}; wanted at most ${most}. Put larger data into a separate file and report its location.`);
 
 function outside(taskId: string | undefined, folder: string | undefined): AgentcomError {
   const found = `AGENTCOM_TASK_ID ${taskId === undefined ? 'not set' : JSON.stringify(taskId)}, AGENTCOM_RESULTS_DIR ${folder === undefined ? 'not set' : JSON.stringify(folder)}`;
   return new AgentcomError(
     'AC_USAGE',
-    `"agentcom report" speaks for a task from inside its agent's run, which has AGENTCOM_TASK_ID and an absolute AGENTCOM_RESULTS_DIR; found ${found}.`,
+    `"agentcom report" only works inside an agent's run, where AGENTCOM_TASK_ID and an absolute AGENTCOM_RESULTS_DIR are set; found ${found}.`,
   );
 }

@@ -1,4 +1,4 @@
-/** What the sidecar stands on: its link, its files, and the wake runner that the config chose. */
+/** The sidecar's adapters: its link, its files, and the wake runner from the config. */
 import { ContainerModule } from 'inversify';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';

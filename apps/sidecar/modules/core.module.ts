@@ -3,7 +3,7 @@ import { ContainerModule } from 'inversify';
 import { createSidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { TOKENS } from '../../container-tokens.ts';
 
-/** `secrets`: blotted out of all that the agent says. */
+/** `secrets`: redacted from everything the agent prints. */
 export const coreModule = (token: string, secrets: readonly string[]): ContainerModule =>
   new ContainerModule(({ bind }) => {
     bind(TOKENS.SidecarToken).toConstantValue(token);

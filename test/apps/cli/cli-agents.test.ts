@@ -63,12 +63,12 @@ t.test('push, agents, stats and tokens', async (t) => {
   t.strictSame(await hub.run(['tokens', 'create', '--agent', 'w1', '--capability', 'code', '--max-slots', '3']), {
     code: 0,
     out: 'ac_secret\n',
-    err: 'token-1 (agent); it is shown this once.\n',
+    err: 'token-1 (agent). The token is not shown again.\n',
   });
   t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { agent_id: 'w1', capabilities: ['code'], max_slots: 3 });
   const [titles, ...rows] = (await hub.run(['tokens', 'list'])).out.trimEnd().split('\n').map((line) => line.split(/ {2,}/)); // prettier-ignore
   const made = '1970-01-01 00:00:00Z';
-  t.strictSame(titles, ['ID', 'ROLE', 'FOR', 'STATE', 'LAST USED', 'BEGINS', 'MADE']);
+  t.strictSame(titles, ['ID', 'ROLE', 'FOR', 'STATE', 'LAST USED', 'PREFIX', 'CREATED']);
   t.strictSame(rows, [
     ['token-1', 'agent', 'w1', 'live', '2m', 'ac_s', made],
     ['token-2', 'viewer', 'ci', 'revoked 1h ago', '-', 'ac_s', made],
@@ -77,7 +77,7 @@ t.test('push, agents, stats and tokens', async (t) => {
   ]);
   await hub.run(['tokens', 'create', '--name', 'ci', '--role', 'viewer', '--expires', '30d']);
   t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { name: 'ci', role: 'viewer', expires_in_ms: 2_592_000_000 });
-  t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 is revoked\n', err: '' });
+  t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 revoked\n', err: '' });
 });
 
 t.test('each agent is told by itself, and the first refusal decides the exit code', async (t) => {
@@ -90,11 +90,11 @@ t.test('each agent is told by itself, and the first refusal decides the exit cod
   );
   t.strictSame(await hub.run(['drain', 'w1', 'w.2']), {
     code: 0,
-    out: 'w1 finishes what it has and gets nothing new\nw.2 finishes what it has and gets nothing new\n',
+    out: 'w1 finishes what it has and gets no new tasks\nw.2 finishes what it has and gets no new tasks\n',
     err: '',
   });
   t.strictSame(await hub.run(['resume', 'w1', '--json']), { code: 0, out: '{"agent_id":"w1","change":"resume"}\n', err: '' });
-  t.match(await hub.run(['takeover', 'nobody', 'w1']), { code: 7, out: 'w1 may come back on another machine\n', err: /no such agent/i });
+  t.match(await hub.run(['takeover', 'nobody', 'w1']), { code: 7, out: 'w1 can connect from another machine\n', err: /no such agent/i });
   t.strictSame(
     hub.requests.map(({ request }) => request),
     ['drain', 'drain', 'resume', 'takeover', 'takeover'].map(
@@ -113,7 +113,7 @@ t.test('an agent that is still needed is not removed, and the hub says why', asy
       c.params['id'] === 'w2' ? c.json({ error: 'invalid_state', message: why }, 409) : c.json({ removed: c.params['id'] }),
     ),
   );
-  t.match(await hub.run(['forget', 'w2', 'w1']), { out: 'w1 is removed, with its tokens\n', err: why });
+  t.match(await hub.run(['forget', 'w2', 'w1']), { out: 'w1 was removed, with its tokens\n', err: why });
   t.strictSame(
     hub.requests.map(({ request }) => request),
     ['DELETE /api/agents/w2', 'DELETE /api/agents/w1'],

@@ -148,14 +148,14 @@ t.test('what is open is taken in its order, each after what it depends on; the r
   t.match(reasons, {
     [id(9)]: /^over: it has ended: completed/,
     [id(4)]: /^open: it depends on task-00000000000000ff, which is neither in the files nor completed/,
-    [id(5)]: /^open: it depends on .*4, which is not taken either/,
-    [id(6)]: /^open: .*not taken either/,
-    [id(7)]: /^open: .*not taken either/,
+    [id(5)]: /^open: it depends on .*4, which was not imported either/,
+    [id(6)]: /^open: .*not imported either/,
+    [id(7)]: /^open: .*not imported either/,
     [id(8)]: /^open: it has no description/,
-    [id(3)]: /^over: it stands there twice/,
-    'entry 11': /^open: it has no id/,
+    [id(3)]: /^over: it occurs twice/,
+    'entry 11': /^open: it has no ID/,
     'task-odd': /^open: its status is "dreaming"/,
-    'entry 13': /^open: it has no id/,
+    'entry 13': /^open: it has no ID/,
   });
   t.equal(Object.keys(reasons).length, 10);
 });
@@ -195,7 +195,7 @@ t.test('the command: both lists at once, again without a second task, and what t
     }),
   );
   const dry = await hub.run(['import', 'tasks.json', 'dead.json', '--dry-run'], { cwd: dir });
-  t.match(dry.out, /task-0000000000000001 would be taken\n/);
+  t.match(dry.out, /task-0000000000000001 would be imported\n/);
   t.equal(hub.requests.length, 0, 'a dry run asks nothing of the hub');
   const first = await hub.run(['import', 'tasks.json', 'dead.json', '--json'], { cwd: dir });
   t.equal(first.code, 1, 'some that are open are not taken');
@@ -207,8 +207,8 @@ t.test('the command: both lists at once, again without a second task, and what t
   t.match(Object.fromEntries(said.left.map(({ from, reason }) => [from, reason])), {
     'task-00000000000000aa': /has ended/,
     'task-00000000000000cc': /The request is not valid: no/,
-    'task-00000000000000dd': /imported before, from a file that said otherwise/,
-    'task-00000000000000ee': /depends on task-00000000000000cc, which is not taken/,
+    'task-00000000000000dd': /imported before with different contents/,
+    'task-00000000000000ee': /depends on task-00000000000000cc, which was not imported/,
   });
   const of = (from: string): Readonly<Record<string, unknown>> =>
     JSON.parse(hub.requests.find(({ headers }) => headers['idempotency-key'] === `import-${from}`)?.body ?? '{}') as Record<
@@ -218,7 +218,7 @@ t.test('the command: both lists at once, again without a second task, and what t
   t.strictSame(of('task-00000000000000bb')['depends_on'], [said.taken[0]?.task_id], 'by its new id');
   const second = await hub.run(['import', 'tasks.json'], { cwd: dir });
   t.equal(second.code, 0);
-  t.match(second.out, new RegExp(`^task-0000000000000001 is ${said.taken[0]?.task_id}\n`), 'the same task again');
+  t.match(second.out, new RegExp(`^task-0000000000000001 is now ${said.taken[0]?.task_id}\n`), 'the same task again');
 });
 
 t.test('a file that is none, and a hub that says no to all', async (t) => {
@@ -230,7 +230,7 @@ t.test('a file that is none, and a hub that says no to all', async (t) => {
   for (const [file, wanted] of [
     ['none.json', /no such file/],
     ['broken.json', /is not JSON/],
-    ['other.json', /holds no list of tasks/],
+    ['other.json', /contains no list of tasks/],
   ] as const) {
     const ran = await hub.run(['import', file], { cwd: dir });
     t.equal(ran.code, 2, file);

@@ -23,7 +23,7 @@ const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
         const body = c.sent<Readonly<Record<string, string>>>();
         const answer = { agent_id: 'gcu-two', hub_ws_url: 'ws://elsewhere/ws', hub_api_url: 'http://elsewhere' };
         if ('secret' in body) return c.json({ ...answer, token: 'the-token' }, 201);
-        if (isOlder) return c.json({ error: 'validation_failed', message: 'secret_hint is not known here' }, 400);
+        if (isOlder) return c.json({ error: 'validation_failed', message: 'secret_hint is unknown' }, 400);
         const { agent_id: agentId = '', secret_hint: tokenHint = '', nonce = '', sealed_secret: sealed } = body;
         const said = { agentId, tokenHint, nonce, hubNonce: 'ab'.repeat(32) };
         const key = sha256(SECRET.AGENTCOM_ENROL_SECRET);
@@ -59,7 +59,7 @@ t.test('join writes a config that the sidecar takes, and the token for its owner
   t.equal((await stat(token)).mode & 0o777, 0o600);
   const again = await run(argv, { env: SECRET, cwd: dir });
   t.equal(again.code, 2);
-  t.match(again.err, /is there already/);
+  t.match(again.err, /already exists/);
   t.equal(hub.requests.length, 2, 'and the secret was not used up for it');
 });
 
@@ -71,7 +71,7 @@ t.test('a hub that does not prove that it knows the secret is not sent it; one t
     cwd: dir,
   });
   t.equal(wrong.code, 2);
-  t.match(wrong.err, /wrong, was used.*agentcom invite.*was not sent/);
+  t.match(wrong.err, /wrong, used.*agentcom invite.*was not sent/);
   const older = await enrolling(t, true);
   const argv = ['join', older.url, '--agent', 'gcu-two', '--dir', dir];
   const refused = await run(argv, { env: SECRET, cwd: dir });
@@ -80,7 +80,7 @@ t.test('a hub that does not prove that it knows the secret is not sent it; one t
   t.notOk([...hub.requests, ...older.requests].some(({ body }) => /a-secret|another/.test(body)));
   const sent = await run([...argv, '--insecure'], { env: SECRET, cwd: dir });
   t.equal(sent.code, 0, sent.err);
-  t.match(sent.err, /older than this command and proved nothing/);
+  t.match(sent.err, /older than this command and did not prove itself/);
   t.strictSame(JSON.parse(older.requests.at(-1)?.body ?? ''), { agent_id: 'gcu-two', secret: 'a-secret' });
 });
 
@@ -106,7 +106,7 @@ t.test('what is missing is said before the secret is used', async (t) => {
   await writeFile(join(dir, 'taken'), '');
   const cases = [
     { argv: ['join', hub.url, '--agent', 'gcu-two'], env: {}, code: 2, says: /agentcom invite/ },
-    { argv: ['join', hub.url, '--agent', 'GCU'], env: SECRET, code: 2, says: /agent id of lower case/ },
+    { argv: ['join', hub.url, '--agent', 'GCU'], env: SECRET, code: 2, says: /agent ID of lowercase/ },
     { argv: ['join', 'hub:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /http:\/\/host:port/ },
     {
       argv: ['join', hub.url, '--agent', 'gcu-two', '--version-1', '--dir', join(dir, 'taken')],

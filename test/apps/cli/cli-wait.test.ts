@@ -36,7 +36,7 @@ const runningHub = (t: Test, status: string, last: string) => {
 t.test('submit --wait tells what happens, over a drop of the stream, and exits by the outcome', async (t) => {
   const outcomes: readonly (readonly [status: string, last: string, code: number, words: RegExp])[] = [
     ['completed', 'completed', 0, /task-00000000000000aa completed by w1 after 42s\nforty\ntwo \\e\[31m\n$/],
-    ['dead_letter', 'dead_lettered', 1, /is in the dead letter after 42s: boom\n$/],
+    ['dead_letter', 'dead_lettered', 1, /was dead-lettered after 42s: boom\n$/],
     ['cancelled', 'cancelled', 6, /was cancelled after 42s\n$/],
   ];
   for (const [status, last, code, words] of outcomes) {
@@ -97,7 +97,7 @@ t.test('an interrupt ends the wait, not the task', async (t) => {
     },
   });
   t.equal(ran.code, 130);
-  t.equal(ran.err, `Interrupted; the task goes on. See it with: agentcom watch ${ID}\n`);
+  t.equal(ran.err, `Interrupted; the task continues. To follow it: agentcom watch ${ID}\n`);
 });
 
 t.test('a task that came back from the dead letter is waited for further', async (t) => {
@@ -123,7 +123,7 @@ t.test('an end that is hidden by a gap is found', async (t) => {
       .get('/api/events', (c) => c.body('event: gap\ndata: {"from":1,"to":9}\n\n', 200, { 'content-type': 'text/event-stream' })),
   );
   const ran = await hub.run(['watch', ID]);
-  t.strictSame(ran, { code: 6, out: `--:--:--  events 1 to 9 are not kept any more\n${ID} was cancelled after 42s\n`, err: '' });
+  t.strictSame(ran, { code: 6, out: `--:--:--  events 1 to 9 are no longer kept\n${ID} was cancelled after 42s\n`, err: '' });
 });
 
 t.test('watch and submit --wait show why an attempt failed: what its program said last, in few lines', async (t) => {
@@ -142,7 +142,7 @@ t.test('watch and submit --wait show why an attempt failed: what its program sai
   ]) {
     const { out } = await hub.run(command);
     const told =
-      / {2}output, its last 5 lines:\n {2}\| out 5\n[^]* {2}\| out 9\n {2}standard error, its last 5 lines:\n {2}\| err 6\n[^]*\| \\e\[31mno module\n/;
+      / {2}last 5 lines of output:\n {2}\| out 5\n[^]* {2}\| out 9\n {2}last 5 lines of standard error:\n {2}\| err 6\n[^]*\| \\e\[31mno module\n/;
     t.match(out, told, command.join(' '));
   }
 });

@@ -84,19 +84,19 @@ t.test('once the assignment is gone, started and progress exit with 6; a result 
     t.equal(ran.code, 6, argv.join(' '));
     t.match(
       ran.err,
-      /^agentcom: The assignment of task-00000000000000aa is gone: its sidecar was told to stop it\. .* \(AC_ASSIGNMENT_GONE\)\n$/,
+      /^agentcom: The assignment of task-00000000000000aa is gone: its sidecar has been told to stop it\. .* \(AC_ASSIGNMENT_GONE\)\n$/,
     );
   }
   t.strictSame(await readdir(agent.folder), [`${ID}.stop`], 'nothing was written');
   const late = await agent.report(['complete', 'late']);
   t.equal(late.code, 0);
-  t.match(late.err, /is gone: the result is kept, but may count for nothing/);
+  t.match(late.err, /is gone: the result is kept for the operator, but may never be used/);
   t.match(await agent.read('json'), /late/);
   await rm(agent.folder, { recursive: true });
   for (const argv of [['started'], ['progress'], ['complete', 'x'], ['fail', 'x']]) {
     const ran = await agent.report(argv);
     t.equal(ran.code, 6, argv.join(' '));
-    t.match(ran.err, /is gone: \/.* is no more/);
+    t.match(ran.err, /is gone: \/.* no longer exists/);
   }
 });
 

@@ -68,7 +68,7 @@ t.test('every other option is on its page', async (t) => {
 t.test('every command is on its page, and the exit codes are those of --help', async (t) => {
   const text = await page('cli.md');
   const sink = { write: () => true };
-  const surroundings = {
+  const environment = {
     stdout: sink,
     stderr: sink,
     stdin: Readable.from([]),
@@ -76,7 +76,7 @@ t.test('every command is on its page, and the exit codes are those of --help', a
     cwd: '/',
     interrupt: () => new AbortController().signal,
   };
-  const program = agentcomProgram(surroundings, () => undefined);
+  const program = agentcomProgram(environment, () => undefined);
   // Without those that only programs of ours start.
   const commands = program
     .createHelp()

@@ -82,8 +82,8 @@ t.test('tells of every task, ends with the table, and leaves nothing that runs',
     t.match(rows[index], new RegExp(`^${name} +task-[0-9a-f]{32} +(builder|counter) +\\d +${expected} +${expected} *$`));
   }
   const account = lines.slice(0, gap).join('\n');
-  t.match(account, /kill -9 of its sidecar[\s\S]*its sidecar runs again[\s\S]*killed +completed/, 'a run outlives its sidecar');
-  t.match(account, /failing +failed: the numbers do not add up[\s\S]*failing +into the dead letter/);
+  t.match(account, /kill -9 of its sidecar[\s\S]*its sidecar is running again[\s\S]*killed +completed/, 'a run outlives its sidecar');
+  t.match(account, /failing +failed: the numbers do not add up[\s\S]*failing +dead-lettered/);
   t.match(account, /cancelled +stop confirmed: killed/);
   t.strictSame(processesOf(folder), []);
 });
@@ -95,8 +95,8 @@ t.test('interrupted in the middle, it stops what it started, agents and its Post
     if (/killed +kill -9/.test(line)) interrupt();
   });
   t.equal(code, 130);
-  t.match(lines.join('\n'), `the hub listens and says that it runs on postgres and ${transport}`);
-  t.match(lines.join('\n'), /interrupted: what runs is being stopped/);
+  t.match(lines.join('\n'), `the hub is listening and runs on postgres and ${transport}`);
+  t.match(lines.join('\n'), /interrupted: stopping everything/);
   t.notMatch(lines.join('\n'), /could not be stopped/);
   t.strictSame(processesOf(folder), []);
   t.notMatch(readdirSync(folder).join(' '), 'agentcom-quickstart', 'nor is data left where nobody looks');

@@ -97,11 +97,11 @@ t.test('no config: what was looked for and where', async (t) => {
   const folder = await foreignFolder(t, { 'other.ts': '' });
   await t.rejects(loadConfigFile({ cwd: folder }), {
     code: 'AC_CONFIG_NOT_FOUND',
-    message: `There is no agentcom.config.ts, agentcom.config.js, agentcom.config.mjs in ${folder}. Go to the folder that has one, or name it with --config FILE.`,
+    message: `There is no agentcom.config.ts, agentcom.config.js, agentcom.config.mjs in ${folder}. Change to the folder that has one, or pass --config FILE.`,
   });
   await t.rejects(loadConfigFile({ cwd: folder, configFile: 'nope.ts' }), {
     code: 'AC_CONFIG_NOT_FOUND',
-    message: `There is no config file ${join(folder, 'nope.ts')}. Correct --config.`,
+    message: `The config file ${join(folder, 'nope.ts')} does not exist. Correct --config.`,
   });
 });
 
@@ -148,29 +148,29 @@ t.test('a file that does not evaluate tells file and line, not a stack', async (
     [
       'agentcom.config.ts',
       "import { defineConfig } from 'agentcom';\nexport default defineConfig({\n  hub: {\n    listen: { host: 'a' port: 3 },\n",
-      /agentcom\.config\.ts:4:\d+ cannot be read: it does not parse: Unexpected token, expected ","\.$/,
+      /agentcom\.config\.ts:4:\d+ cannot be loaded: syntax error: Unexpected token, expected ","\.$/,
     ],
     [
       'agentcom.config.mjs',
       'export default {\n  a: }\n',
-      /agentcom\.config\.mjs:2:\d+ cannot be read: it does not parse: Unexpected token\.$/,
+      /agentcom\.config\.mjs:2:\d+ cannot be loaded: syntax error: Unexpected token\.$/,
     ],
     [
       'agentcom.config.ts',
       '\n\nconst a: unknown = 3;\nexport default { x: (a as { b: { c: 1 } }).b.c };\n',
-      /agentcom\.config\.ts:4:\d+ cannot be read: it throws: Cannot read properties of undefined \(reading 'c'\)\.$/,
+      /agentcom\.config\.ts:4:\d+ cannot be loaded: it threw: Cannot read properties of undefined \(reading 'c'\)\.$/,
     ],
     [
       'agentcom.config.ts',
       "import x from 'nowhere-pkg';\nexport default x;\n",
-      /cannot be read: Cannot find module 'nowhere-pkg'\. Install it, or correct the import in/,
+      /cannot be loaded: Cannot find module 'nowhere-pkg'\. Install it, or correct the import in/,
     ],
     [
       'agentcom.config.ts',
       "import { sqlite } from 'agentcom/stroage';\nexport default sqlite;\n",
-      /cannot be read: Cannot find module 'agentcom\/stroage'\./,
+      /cannot be loaded: Cannot find module 'agentcom\/stroage'\./,
     ],
-    ['agentcom.config.ts', 'export default null;\n', /cannot be read: .*Its default export should be defineConfig\(\{ … \}\)\.$/],
+    ['agentcom.config.ts', 'export default null;\n', /cannot be loaded: .*Its default export should be defineConfig\(\{ … \}\)\.$/],
     [
       'agentcom.config.ts',
       'export default 5;\n',

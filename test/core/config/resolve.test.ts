@@ -98,18 +98,18 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     [['sidecar.colour', /^there is no such option; wanted one of hubs, agentId, name/]],
   ],
   ['a missing adapter', { hub: { transport } }, [['hub.storage', /^is missing; wanted what sqlite\(/]]],
-  ['a factory that was not called', { hub: { ...hub, storage: () => storage } }, [['hub.storage', /found a function: call it$/]]],
+  ['a factory that was not called', { hub: { ...hub, storage: () => storage } }, [['hub.storage', /found a function \(call it\)$/]]],
   [
     'an adapter of another port',
     { hub: { storage: transport, transport } },
-    [['hub.storage', /found "ws", which is not a storage but a transport adapter$/]],
+    [['hub.storage', /found "ws", which is a transport adapter, not a storage adapter$/]],
   ],
   [
     'a runner that is made for a later agentcom',
     { sidecar: { ...sidecar, wake: { ...wake, capabilities: { contract: WAKE_RUNNER_CONTRACT + 1 } } } },
-    [['sidecar.wake', /^the wake runner "command" is made for version \d+ of the contract, .* Update agentcom/]],
+    [['sidecar.wake', /^the wake runner "command" was built for version \d+ of the contract, .* Update agentcom/]],
   ],
-  ['an adapter promised', { hub: { ...hub, storage: Promise.resolve(storage) } }, [['hub.storage', /found a promise: await it$/]]],
+  ['an adapter promised', { hub: { ...hub, storage: Promise.resolve(storage) } }, [['hub.storage', /found a promise \(await it\)$/]]],
   [
     "an adapter's own mistakes",
     { hub: { storage: choice('storage', 'sqlite', [{ path: 'file', message: 'wanted a text, found 3' }]), transport } },
@@ -148,7 +148,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   ['no slots', { sidecar: { ...sidecar, slots: 0 } }, [['sidecar.slots', /^wanted a whole number from 1 to 128, found 0$/]]],
   ['too many slots', { sidecar: { ...sidecar, slots: 129 } }, [['sidecar.slots', /found 129$/]]],
   ['half a slot', { sidecar: { ...sidecar, slots: 1.5 } }, [['sidecar.slots', /found 1\.5$/]]],
-  ['a bad agent id', { sidecar: { ...sidecar, agentId: 'Worker 1' } }, [['sidecar.agentId', /lower case.*found "Worker 1"$/]]],
+  ['a bad agent id', { sidecar: { ...sidecar, agentId: 'Worker 1' } }, [['sidecar.agentId', /lowercase.*found "Worker 1"$/]]],
   ['no hubs', { sidecar: { ...sidecar, hubs: [] } }, [['sidecar.hubs', /^wanted a list of 1 to 32 addresses, found an empty list$/]]],
   ['one hub not in a list', { sidecar: { ...sidecar, hubs: 'ws://127.0.0.1/ws' } }, [['sidecar.hubs', /found "ws:\/\/127\.0\.0\.1\/ws"$/]]],
   [
@@ -160,7 +160,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'a plain socket to another machine',
     { sidecar: { ...sidecar, hubs: ['wss://a.example/ws', 'ws://b.example/ws'] } },
-    [['sidecar.hubs[1]', /^wanted wss:\/\/.*in the clear.*proxy that speaks TLS.*sidecar\.insecure: true$/]],
+    [['sidecar.hubs[1]', /^wanted wss:\/\/.*unencrypted.*TLS proxy.*sidecar\.insecure: true$/]],
   ],
   [
     'a wake retry that is a text',
@@ -224,12 +224,12 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'listening everywhere without a token',
     { hub: { ...hub, listen: { host: '0.0.0.0', insecure: true } } },
-    [['hub.adminToken', /^is missing; wanted a secret, because hub\.listen\.host "0\.0\.0\.0" lets other machines in/]],
+    [['hub.adminToken', /^is missing; wanted a secret, because hub\.listen\.host "0\.0\.0\.0" accepts connections from other machines/]],
   ],
   [
     'listening everywhere in the clear',
     { hub: { ...hub, adminToken: SECRET, listen: { host: '::' } } },
-    [['hub.listen.host', /in the clear.*proxy that speaks TLS.*hub\.listen\.insecure: true$/]],
+    [['hub.listen.host', /unencrypted.*TLS proxy.*hub\.listen\.insecure: true$/]],
   ],
   ['a short admin token', { hub: { ...hub, adminToken: 'S3CR3T' } }, [['hub.adminToken', /at least 32 .* found a text of 6 characters$/]]],
   ['a token that is a number', { sidecar: { ...sidecar, token: 12_345 } }, [['sidecar.token', /found a number$/]]],

@@ -8,9 +8,9 @@ t.test('a result is a JSON object, and nothing else', (t) => {
     [' \n', 'is empty'],
     ['{"a":1', 'is not JSON'],
     ['{"a":1}{"b":2}', 'is not JSON'],
-    ['[]', 'is JSON, but an array where an object is wanted'],
-    ['null', 'is JSON, but null where an object is wanted'],
-    ['"done"', 'is JSON, but a string where an object is wanted'],
+    ['[]', 'is an array, not a JSON object'],
+    ['null', 'is null, not a JSON object'],
+    ['"done"', 'is a string, not a JSON object'],
     [`{"a":${'['.repeat(30)}${']'.repeat(30)}}`, 'is nested more than 30 deep'],
     [`{"a":${'['.repeat(100_000)}`, 'is not JSON'],
   ];

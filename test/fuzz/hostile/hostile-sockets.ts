@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, type RawData } from 'ws';
-import { ERROR_WORDS, MESSAGE_FAILURES, V1_VERBS } from '../../../core/protocol/hub-frames.ts';
+import { WIRE_ERRORS, MESSAGE_FAILURES, V1_VERBS } from '../../../core/protocol/hub-frames.ts';
 import { frameReader } from '../../../core/protocol/frame-reader.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame } from '../../../core/protocol/sidecar-frames.ts';
 import { brokenFrames, brokenIdentifies, MARKS, wellMadeFrames } from './frame-texts.ts';
@@ -74,7 +74,7 @@ export interface SocketDeps {
 }
 
 const WORDS = new Set<string>([
-  ...ERROR_WORDS,
+  ...WIRE_ERRORS,
   ...MESSAGE_FAILURES.map((why) => `message_failed: ${why}`),
   ...V1_VERBS.flatMap((verb) =>
     ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'].map(

@@ -3,7 +3,7 @@ import { presenceOf } from '../../../domain/agent/agent.ts';
 import { isSettling, notBusy } from '../../../domain/agent/busy-agents.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/task/refusal.ts';
-import type { ErrorWord, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
+import type { WireError, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
 import { partsToWire } from '../../../protocol/task-body.ts';
 import type { Task, TaskBody } from '../../../domain/task/task.ts';
@@ -37,7 +37,7 @@ const FRAME_TYPES: Readonly<Record<AnsweredReport, SidecarFrame['type']>> = {
   woken: 'wake_result',
 };
 
-export type ErrorText = ErrorWord | `message_failed: ${MessageFailure}` | `task_${V1Verb}_failed: ${RefusalCode}`;
+export type ErrorText = WireError | `message_failed: ${MessageFailure}` | `task_${V1Verb}_failed: ${RefusalCode}`;
 
 export const errorFrame = (error: ErrorText, more: Readonly<Record<string, unknown>> = {}): Frame => ({ type: 'error', error, ...more });
 

@@ -12,7 +12,7 @@ import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../doma
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import type { ErrorWord } from '../../../protocol/hub-frames.ts';
+import type { WireError } from '../../../protocol/hub-frames.ts';
 import { isExpired } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
@@ -297,7 +297,7 @@ export class HubSession {
     this.#handlePendingFrames();
   }
 
-  #refuseIdentify(error: ErrorWord, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
+  #refuseIdentify(error: WireError, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
     if (this.#state === 'closed') return;
     this.#state = 'new';
     this.#pendingFrames = null;

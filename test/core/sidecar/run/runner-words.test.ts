@@ -138,5 +138,5 @@ t.test('R16: what throws when it is looked at is no event, or left out of one, i
 
 t.test('R16: what a runner throws may have no text', async (t) => {
   for (const thrown of [Object.create(null) as object, Object.assign(new Error(), { message: Object.create(null) as unknown })])
-    t.equal(messageOf(thrown), 'what was thrown cannot be read');
+    t.equal(messageOf(thrown), 'the error cannot be displayed');
 });

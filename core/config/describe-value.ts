@@ -1,28 +1,28 @@
-/** How a message shows what was found, without giving a secret away. */
+/** Describes a value in a message without revealing secrets. */
 
 /** Texts of the config are shown up to this many characters. */
 const SHOWN_CHARACTERS = 60;
 
-/** A value as a message shows it: its kind, and for plain values what it is, without any password in an address. */
+/** A value for a message: its kind, and for plain values the value itself, without passwords in addresses. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {
     const shown = withoutCredentials(value);
     return JSON.stringify(shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown);
   }
-  if (typeof value === 'function') return 'a function: call it';
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
-  if (value instanceof Promise) return 'a promise: await it';
+  if (typeof value === 'function') return 'a function (call it)';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length} items`;
+  if (value instanceof Promise) return 'a promise (await it)';
   if (typeof value === 'object' && value !== null) return 'an object';
   return String(value);
 }
 
-/** A secret as a message shows it: never any of its characters. */
+/** A secret for a message: none of its characters. */
 export function describeHidden(value: unknown): string {
   if (typeof value === 'string') return `a text of ${value.length} characters`;
   return Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`;
 }
 
-/** What stands before the `@` and behind the `?` of an address may be a secret. */
+/** The parts of an address before `@` and after `?` may be secret. */
 function withoutCredentials(text: string): string {
   return text.replace(/\/\/[^/\s]*@/g, '//…@').replace(/^([a-z]+:\/\/[^?]*)\?.*$/is, '$1?…');
 }

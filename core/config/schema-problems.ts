@@ -1,16 +1,16 @@
-/** Compares a value with its schema and names every difference, each with its path, what was wanted and what was found. */
+/** Validates a value against its schema; each problem has its path, what was expected and what was found. */
 import type { TSchema } from 'typebox';
 import { Check } from 'typebox/schema';
 import type { ConfigProblem } from './config.ts';
 import { adapterProblems } from './adapter-choice.ts';
-import { describe, describeHidden, isRecord } from './found-value.ts';
+import { describe, describeHidden, isRecord } from './describe-value.ts';
 
 /** The path of a problem that is not in any one option. */
 export const WHOLE_CONFIG = '(the whole config)';
-/** A key this many edits away from a known one is taken for it misspelt. */
+/** A key this many edits away from a known one counts as a misspelling of it. */
 const EDITS_MAX = 2;
 
-/** The keywords of a schema that are looked at here. */
+/** The schema keywords that are used here. */
 interface SchemaParts {
   readonly properties?: Readonly<Record<string, TSchema>>;
   readonly required?: readonly string[];
@@ -23,24 +23,24 @@ interface SchemaParts {
 }
 
 /**
- * Every mistake of `value` below `path`. Keys that are `undefined` count as left out. TypeBox's own list ends
- * after eight errors, so objects and lists are walked here and TypeBox judges the leaves.
+ * Every problem of `value` below `path`. Keys that are `undefined` count as omitted. TypeBox's own list ends
+ * after eight errors, so objects and lists are walked here and TypeBox checks the leaves.
  */
-export function findMistakes(schema: TSchema, value: unknown, path: string): ConfigProblem[] {
+export function schemaProblems(schema: TSchema, value: unknown, path: string): ConfigProblem[] {
   const parts = schema as SchemaParts;
   if (parts.port !== undefined) return adapterProblems(parts.port, parts.description ?? '', value, path);
   if (parts.properties !== undefined) {
-    return isRecord(value) ? objectMistakes(parts, value, path) : [mistake(parts, value, path)];
+    return isRecord(value) ? objectProblems(parts, value, path) : [problemAt(parts, value, path)];
   }
   if (parts.items !== undefined) {
     const { items, minItems = 0, maxItems = Infinity } = parts;
-    if (!Array.isArray(value) || value.length < minItems || value.length > maxItems) return [mistake(parts, value, path)];
-    return value.flatMap((item: unknown, index) => findMistakes(items, item, `${path}[${index}]`));
+    if (!Array.isArray(value) || value.length < minItems || value.length > maxItems) return [problemAt(parts, value, path)];
+    return value.flatMap((item: unknown, index) => schemaProblems(items, item, `${path}[${index}]`));
   }
-  return Check(schema, value) ? [] : [mistake(parts, value, path)];
+  return Check(schema, value) ? [] : [problemAt(parts, value, path)];
 }
 
-function objectMistakes(parts: SchemaParts, value: Readonly<Record<string, unknown>>, path: string): ConfigProblem[] {
+function objectProblems(parts: SchemaParts, value: Readonly<Record<string, unknown>>, path: string): ConfigProblem[] {
   const { properties = {}, required = [] } = parts;
   const below = (key: string): string => (path === '' ? key : `${path}.${key}`);
   const problems: ConfigProblem[] = [];
@@ -49,7 +49,7 @@ function objectMistakes(parts: SchemaParts, value: Readonly<Record<string, unkno
   }
   for (const [key, schema] of Object.entries(properties)) {
     const inner = value[key];
-    if (inner !== undefined) problems.push(...findMistakes(schema, inner, below(key)));
+    if (inner !== undefined) problems.push(...schemaProblems(schema, inner, below(key)));
     else if (required.includes(key)) problems.push({ path: below(key), message: `is missing; wanted ${wantedBy(schema)}` });
   }
   return problems;
@@ -57,7 +57,7 @@ function objectMistakes(parts: SchemaParts, value: Readonly<Record<string, unkno
 
 const wantedBy = (schema: TSchema): string => (schema as SchemaParts).description ?? 'another value';
 
-function mistake(parts: SchemaParts, value: unknown, path: string): ConfigProblem {
+function problemAt(parts: SchemaParts, value: unknown, path: string): ConfigProblem {
   const found = parts.writeOnly === true ? describeHidden(value) : describe(value);
   return { path: path === '' ? WHOLE_CONFIG : path, message: `wanted ${parts.description ?? 'another value'}, found ${found}` };
 }
