@@ -1,4 +1,4 @@
-/** `TaskStore` over an engine. Transactions go through its statements; pages and look-ups through Knex, beside the writer. */
+/** `TaskStore` over an engine. Transactions go through its statements; pages and lookups through Knex, beside the writer. */
 import type { Knex } from 'knex';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task/task.ts';
@@ -19,7 +19,7 @@ import type { ReadableOf } from './rows/damaged-rows.ts';
 import { withinBytes } from './event-pages.ts';
 import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
 import type { StateCache } from './cache/state-cache.ts';
-import { eventIn, keptIn, laneOf, taskIn, taskRowIn } from './rows/rows.ts';
+import { eventIn, keptIn, priorityRank, taskIn, taskRowIn } from './rows/rows.ts';
 
 /** `clock`: the store's, once it was opened; before that the machine's counts. */
 export function knexTaskStore(
@@ -97,7 +97,10 @@ export function knexTaskStore(
         const counts = (await db('task_counts').select('status', 'lane', 'tasks')) as Row[];
         const sum = (holds: (row: Row) => boolean): number => counts.filter(holds).reduce((total, row) => total + Number(row['tasks']), 0);
         const statuses = STATUSES.map((status) => [status, sum((row) => row['status'] === status)]);
-        const lanes = PRIORITIES.map((lane) => [lane, sum((row) => row['status'] === 'queued' && Number(row['lane']) === laneOf(lane))]);
+        const lanes = PRIORITIES.map((lane) => [
+          lane,
+          sum((row) => row['status'] === 'queued' && Number(row['lane']) === priorityRank(lane)),
+        ]);
         return {
           statuses: Object.fromEntries(statuses) as Record<Status, number>,
           lanes: Object.fromEntries(lanes) as Record<Priority, number>,
@@ -137,52 +140,52 @@ const NEWEST_FIRST = [
 
 /**
  * The tasks of a page, each found by an index that has them in order. Those are by status and lane, by submitter and status, and
- * of an agent while live and ended: a filter that says less is the newest of several looks, one for each status or lane that
- * it leaves open. What a filter says beyond its index is compared row by row, among those that the index finds.
+ * of an agent while live and ended: a filter that says less reads several ranges of its index, one for each status or priority that
+ * it leaves open, and takes the newest of all. What a filter says beyond its index is compared row by row, among those that the index finds.
  */
 function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
-  const looks = looksOf(query);
-  const page = looks.map((look) => tasksOf(db, query, look));
+  const ranges = rangesOf(query);
+  const page = ranges.map((range) => tasksOf(db, query, range));
   const [only] = page;
   if (only !== undefined && page.length === 1) return only;
-  const all = page.slice(1).reduce((union, look) => union.unionAll(db.select('*').from(look.as('look'))), db.select('*').from((only as Knex.QueryBuilder).as('look'))); // prettier-ignore
+  const all = page.slice(1).reduce((union, next) => union.unionAll(db.select('*').from(next.as('part'))), db.select('*').from((only as Knex.QueryBuilder).as('part'))); // prettier-ignore
   return db
     .select('*')
-    .from(all.as('looks'))
+    .from(all.as('parts'))
     .orderBy([...NEWEST_FIRST])
     .limit(query.limit);
 }
 
-/** What one look says of the columns of its index before those of the order. */
-interface IndexLook {
+/** What one range says of the columns of its index before those of the order. */
+interface IndexRange {
   readonly status?: Status | 'ended';
   readonly lane?: number;
 }
 
-function looksOf({ status, priority, assignedTo, submittedBy }: TaskQuery): readonly IndexLook[] {
+function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery): readonly IndexRange[] {
   const statuses = status === undefined ? STATUSES : [status];
   if (assignedTo !== undefined) return [{ status: 'assigned' }, { status: 'ended' }];
   if (submittedBy !== undefined) return statuses.map((one) => ({ status: one }));
   if (status === undefined && priority === undefined) return [{}];
-  const lanes = (priority === undefined ? PRIORITIES : [priority]).map(laneOf);
+  const lanes = (priority === undefined ? PRIORITIES : [priority]).map(priorityRank);
   return statuses.flatMap((one) => lanes.map((lane) => ({ status: one, lane })));
 }
 
-/** One look of the page: what its index finds, and what is compared, as an expression, so that no other index is taken for it. */
-function tasksOf(db: Knex, query: TaskQuery, look: IndexLook): Knex.QueryBuilder {
+/** One range of the page: what its index finds, and what is compared, as an expression, so that no other index is taken for it. */
+function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuilder {
   const tasks = db('tasks')
     .select('id', 'state', 'created_at')
     .orderBy([...NEWEST_FIRST]);
   if (query.assignedTo !== undefined) tasks.where('assigned_to', query.assignedTo);
   else if (query.submittedBy !== undefined) tasks.where('submitted_by', query.submittedBy);
   // The status stands in the text: an index of some statuses alone is not used for a value that comes with the parameters.
-  if (look.status === 'ended') tasks.whereNotNull('ended_at');
-  else if (look.status !== undefined) tasks.whereRaw(`status = '${look.status}'`);
-  if (look.lane !== undefined) tasks.where('lane', look.lane);
+  if (range.status === 'ended') tasks.whereNotNull('ended_at');
+  else if (range.status !== undefined) tasks.whereRaw(`status = '${range.status}'`);
+  if (range.lane !== undefined) tasks.where('lane', range.lane);
 
   if (query.assignedTo !== undefined && query.status !== undefined) tasks.whereRaw(`status || '' = ?`, [query.status]);
   if (query.assignedTo !== undefined && query.submittedBy !== undefined) tasks.whereRaw(`submitted_by || '' = ?`, [query.submittedBy]);
-  if (query.priority !== undefined && look.lane === undefined) tasks.whereRaw('lane + 0 = ?', [laneOf(query.priority)]);
+  if (query.priority !== undefined && range.lane === undefined) tasks.whereRaw('lane + 0 = ?', [priorityRank(query.priority)]);
   if (query.after !== undefined) tasks.whereRaw('(created_at, id) < (?, ?)', [query.after.createdAtMs, query.after.id]);
   return tasks.limit(query.limit);
 }

@@ -131,7 +131,7 @@ export interface StoreUnit {
   }): Promise<WaitingRequirements>;
 
   /**
-   * The first `limitPerLane` tasks of each (requirement key, lane) that are claimable at `nowMs` (`isClaimable`); those of one
+   * The first `limitPerLane` tasks of each requirement key and priority that are claimable at `nowMs` (`isClaimable`); those of one
    * requirement in the order of `compareClaimable`. MUST NOT be slowed by tasks of other requirements.
    */
   claimable(filter: {

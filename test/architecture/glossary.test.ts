@@ -13,11 +13,10 @@ const RETIRED: ReadonlySet<string> = new Set([
 
 /** Names that still have one. This list only shrinks. */
 const TO_RENAME: ReadonlySet<string> = new Set([
-  ...['addStanding', 'AgentEars', 'agentEars', 'AgentEarsOptions', 'Fate', 'findUnfit', 'gatheredLooks', 'handleLook', 'heard'],
-  ...['Heard', 'HeardLine', 'heardResult', 'HeardWord', 'laneOf', 'look', 'Look', 'LOOK_AT_ALL', 'LOOK_RETRY_MS', 'LOOK_TRIES_MAX'],
-  ...['LookAnswer', 'lookAtRunner', 'LookCommand', 'lookFor', 'Lookout', 'LookoutDeps', 'looksAmong', 'meaningOfToldError'],
-  ...['NOTHING_HEARD', 'nothingSaid', 'onLooked', 'onSighting', 'POSTGRES_LOOKS', 'ResultSighting', 'ROOM_LOOK_MS', 'RunEars'],
-  ...['saidBy', 'SaidEvent', 'saidIn', 'SaidObject', 'ToldError', 'toldErrorIn'],
+  ...['addStanding', 'AgentEars', 'agentEars', 'AgentEarsOptions', 'Fate', 'findUnfit', 'heard', 'Heard', 'HeardLine', 'heardResult'],
+  ...['HeardWord', 'look', 'LOOK_RETRY_MS', 'LOOK_TRIES_MAX', 'lookAtRunner', 'meaningOfToldError', 'NOTHING_HEARD', 'nothingSaid'],
+  ...['onLooked', 'onSighting', 'ResultSighting', 'ROOM_LOOK_MS', 'RunEars', 'saidBy', 'SaidEvent', 'saidIn', 'SaidObject', 'ToldError'],
+  ...['toldErrorIn'],
 ]);
 
 const EXPORTED = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;

@@ -9,7 +9,7 @@ import type { TaskId } from '../../../core/domain/ids.ts';
 import { compareByAge, isClaimable, isWaiting } from '../../../core/domain/task/claimable.ts';
 import { PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
-import { laneOf } from '../rows/rows.ts';
+import { priorityRank } from '../rows/rows.ts';
 
 /** Requirements that are kept; with more of them nothing is, and only what free agents can run is read, each time. */
 export const KEYS_MAX = 1_024;
@@ -165,7 +165,7 @@ export class ReadyQueueCache {
   }
 
   #laneOf(task: Task): Lane | null {
-    return this.#queues?.get(requirementKey(task.requirement))?.lanes[laneOf(task.priority)] ?? null;
+    return this.#queues?.get(requirementKey(task.requirement))?.lanes[priorityRank(task.priority)] ?? null;
   }
 
   /** Evicts requirements that nothing waits with, and everything where it is too much. */

@@ -20,18 +20,18 @@ import { parameterText } from './text.ts';
 import { postgresTransaction } from './transaction.ts';
 import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 
-/** As many hubs as there are; what was committed is on disk. */
+/** Any number of hubs; what was committed is on disk. */
 export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
 
-/** What an answer may take longer than the server lets its statement, before the connection counts as dead. */
+/** How much longer than the server's own statement timeout an answer may take before the connection counts as lost. Milliseconds. */
 const ANSWER_MARGIN_MS = 5_000;
-/** A move of the store that was killed is gone from the server a moment later. */
+/** How long to wait for the lock of a move of the store that was killed: the server ends it a moment later. Milliseconds. */
 const HUB_LOCK_WITHIN_MS = 2_000;
-/** How long closing waits for what is under way, and for a server that says nothing, before every connection is cut. */
+/** How long closing waits for what is under way, and for a server that does not answer, before every connection is cut. Milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
-/** Commits from one adding up of the counts to the next. */
+/** The counts of tasks are added up once in so many commits. */
 const FOLD_EVERY = 64;
-/** The server's time is reckoned on from the last batch for so long, before the next one waits to hear it again. */
+/** For so long after a batch the server's time is extrapolated; then the next batch waits for the server to say it. Milliseconds. */
 const RECKONED_MS = 1_000;
 
 export interface PostgresEngineDeps {
@@ -121,7 +121,7 @@ function openedEngine(opened: {
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly sockets: ServerSockets;
   readonly notifier: PostgresNotifier;
-  /** Told of each transaction that ended in a deadlock. */
+  /** Called for each transaction that ended in a deadlock. */
   readonly deadlocked: () => void;
   readonly writer: PostgresConnection;
   readonly reading: Reading;
@@ -141,14 +141,14 @@ function openedEngine(opened: {
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
   let heard = { serverMs: opened.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-  /** The server's clock, reckoned on with the monotonic one of this machine since it was heard: every hub's clock on this store. */
+  /** The server's clock, extrapolated with the monotonic one of this machine since it was last read: every hub's clock on this store. */
   const source = {
     wallMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
     monotonicMs: () => clock.monotonicMs(),
   };
   const storeClock = storeClockIn(opened.clockRow, { source, log, place });
   let savedMs = -Infinity;
-  /** Whether the server of this connection said so. */
+  /** Whether it was read on this connection. */
   let isHeard = false;
 
   const letGo = async (why: unknown): Promise<void> => {
@@ -183,7 +183,7 @@ function openedEngine(opened: {
     return made;
   };
 
-  /** Adds the counts up. That it failed harms nobody: the next one adds up more. */
+  /** Adds the counts up. A failure is harmless: the next one adds up more. */
   const foldCounts = async (): Promise<void> => {
     commitsToFold = FOLD_EVERY;
     if (writer === null || writer.isLost) return;
@@ -194,7 +194,7 @@ function openedEngine(opened: {
     }
   };
 
-  /** The server said so some time after it was asked: what its time is now lies between, and is not turned back where that holds already. */
+  /** Its time now lies between what it said and that plus how long the answer took. An extrapolation within these bounds is kept, so that time is not set back. */
   const hear = ({ serverMs: saidMs, markMs }: Begun, askedMonotonicMs: number): void => {
     const atMonotonicMs = clock.monotonicMs();
     const reckonedMs = heard.serverMs + atMonotonicMs - heard.atMonotonicMs;
@@ -203,13 +203,13 @@ function openedEngine(opened: {
     isHeard = true;
     if (markMs !== null) storeClock.atLeast(markMs);
   };
-  /** Not after another server may have answered, and not where the two clocks here do not agree on how long ago it was: one may stand still. */
+  /** Not after a reconnect, which may be to another server, and not where the two clocks here disagree on how long ago it was: one may have stood still. */
   const isClockKnown = (): boolean => {
     const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
     return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS;
   };
 
-  /** Outside the batches, so that no hub waits for another's. That it failed harms nobody: the next one says more. */
+  /** Outside the batches, so that no hub waits for another's. A failure is harmless: the next one writes a later mark. */
   const keepClock = async (): Promise<void> => {
     if (writer === null || writer.isLost) return;
     try {
@@ -338,7 +338,7 @@ interface Reading {
   readonly withinMs: number;
 }
 
-/** Lends `work` a reader's connection, and cuts it when that takes too long; what fails of it, or of the server, is the stores' error. */
+/** Lends `work` a connection of the readers, and cuts it when that takes too long. A failure of the connection or of the server becomes the stores' error. */
 async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
   let raw: Client;
   try {
@@ -366,7 +366,7 @@ async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Readin
 
 /**
  * Tries to record the batch again. While the transaction that did may still end either way, this waits for its end, where
- * a look would find nothing yet. Nothing stays of the try.
+ * a SELECT would find nothing yet. The attempt is rolled back.
  */
 async function wasCommitted(raw: Client, batchId: string, place: string): Promise<boolean> {
   await raw.query('BEGIN');

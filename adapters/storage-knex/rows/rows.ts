@@ -25,8 +25,8 @@ import type { IdempotencyRecord, TaskChange } from '../../../core/ports/task-sto
 import type { Row } from './row.ts';
 import { agentSchema, damaged, storedCheck, taskSchema } from './stored-schemas.ts';
 
-/** A lane is stored as its place: 0 is urgent. */
-export const laneOf = (priority: Priority): number => PRIORITIES.indexOf(priority);
+/** A priority is stored as its place, in the column `lane`: 0 is urgent. */
+export const priorityRank = (priority: Priority): number => PRIORITIES.indexOf(priority);
 
 /**
  * A task with what most tasks have. A field that is as here is left out of a stored state, and filled in again when it is read.
@@ -128,7 +128,7 @@ const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undef
 export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
   id: task.id,
   status: task.status,
-  lane: laneOf(task.priority),
+  lane: priorityRank(task.priority),
   parked: task.parked ? 1 : 0,
   requirementKey: requirementKey(task.requirement),
   assignedTo: task.assignedTo,

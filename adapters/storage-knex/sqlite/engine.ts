@@ -125,7 +125,7 @@ function openedEngine(opened: {
   };
   const read: OpenEngine['read'] = (work, asksOnce = false) => readBy('readers', work, asksOnce);
 
-  /** Outside the batches, so that none is slowed by it. That it failed harms nobody: the next one says more. */
+  /** Outside the batches, so that none is slowed by it. A failure is harmless: the next one writes a later mark. */
   const keepClock = async (): Promise<void> => {
     if (state.kind !== 'open') return;
     const { connections } = state;

@@ -13,9 +13,9 @@ export const isWaiting = (task: Pick<Task, 'status' | 'parked'>): boolean => tas
 /** Whether an agent may be given it at `nowMs`. Whether its time is over is asked too before it is (`isOver`): its sweep may be late. */
 export const isClaimable = (task: Task, nowMs: number): boolean => isWaiting(task) && readyAtMs(task) <= nowMs;
 
-/** The order within a lane, and over lanes for the oldest: the time from which on it may be given out, then id. */
+/** The order within a priority, and over all priorities for the oldest: the time from which on it may be given out, then id. */
 export const compareByAge = (a: Task, b: Task): number => readyAtMs(a) - readyAtMs(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
-/** The order in which tasks of one requirement are given out: lanes from urgent to low, within a lane by age. */
+/** The order in which tasks of one requirement are given out: priorities from urgent to low, each by age. */
 export const compareClaimable = (a: Task, b: Task): number =>
   PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority) || compareByAge(a, b);
