@@ -73,9 +73,9 @@ export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
 
-/** A problem of the server: `not_durable` can lose acknowledged tasks, `no_calls` slows down clusters of hubs. */
+/** A problem of the server: `not_durable` can lose acknowledged tasks, `no_notifications` slows down clusters of hubs. */
 export interface ServerFinding {
-  readonly check: 'not_durable' | 'no_calls';
+  readonly check: 'not_durable' | 'no_notifications';
   /** One sentence, without a full stop. */
   readonly what: string;
 }

@@ -33,8 +33,8 @@ export async function checkPostgres(settings: PostgresSettings, clock: Clock): P
       await notify(settings, clock, channel);
       if (!(await heard))
         findings.push({
-          check: 'no_calls',
-          what: `a NOTIFY did not come to who LISTENs in ${place} within ${HEARD_WITHIN_MS} ms: several hubs find each other's work only with their polls`,
+          check: 'no_notifications',
+          what: `a NOTIFY did not reach a connection that LISTENs in ${place} within ${HEARD_WITHIN_MS} ms: several hubs find each other's work only with their polls`,
         });
       return findings;
     } finally {

@@ -25,7 +25,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   not_looked_at: 'Ask the author of that storage how to check it.',
   not_durable:
     'Turn it on for the server, the database or the user in storage.url. A standby has all acknowledged tasks only if it is synchronous.',
-  no_calls:
+  no_notifications:
     'Connect hubs to the server directly, or through a pooler in session mode: transaction mode drops LISTEN. A single hub needs nothing.',
   schema:
     'If it is newer: run that version. If it is older: start the hub once to migrate it. If it is only part of a store: run `agentcom migrate` again with --empty-target. If it is not a database of a hub: correct hub.storage.',

@@ -35,7 +35,7 @@ export interface ExamineOptions {
   readonly onProgress: (seen: string) => void;
 }
 
-const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept', 'not_looked_at', 'not_durable', 'no_calls'];
+const NOTICES: readonly DoctorCheck[] = [...JOURNAL_NOTICES, 'not_kept', 'not_looked_at', 'not_durable', 'no_notifications'];
 
 const finding = (check: DoctorCheck, what: string, of: Partial<Pick<Finding, 'taskId' | 'agentId'>> = {}): Finding => ({
   check,
