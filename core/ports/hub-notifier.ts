@@ -1,6 +1,6 @@
 /**
- * How hubs on one store tell each other that something was committed. A notification saves waiting and decides nothing: it may
- * be lost, doubled or late, so every hub also polls the store every `pollMs`.
+ * How hubs on one store notify each other of commits. A notification only saves time and decides nothing: it may be lost, repeated
+ * or late, so every hub also polls the store every `pollMs`.
  */
 import type { AgentId } from '../domain/ids.ts';
 
@@ -8,29 +8,29 @@ import type { AgentId } from '../domain/ids.ts';
 export interface ChangeHint {
   /** The history has new events. */
   readonly events: boolean;
-  /** Tasks wait that the notifying hub had no free agent for. */
+  /** There are ready tasks that the notifying hub had no free agent for. */
   readonly work: boolean;
-  /** What concerns these agents changed, where another hub holds their sockets; null: it may be any agent. */
+  /** These agents of other hubs have changes; null: any agent may have. */
   readonly agents: readonly AgentId[] | null;
 }
 
-/** Anything may have changed: after a time in which notifications may have been missed. */
+/** Anything may have changed: notifications may have been missed. */
 export const ANY_CHANGE: ChangeHint = { events: true, work: true, agents: null };
 
 export interface HubNotifier {
   /**
-   * Notifies all other hubs of this store, as soon as it can and in the order of the calls; several at once may become one.
-   * Works while somebody here listens. MUST NOT throw, and MUST NOT wait.
+   * Notifies all other hubs of this store, as soon as possible and in the order of the calls; several may be merged.
+   * Works while there is a listener here. MUST NOT throw, and MUST NOT wait.
    */
   notify(hint: ChangeHint): void;
   /**
-   * Listens to the other hubs from now on, until the answer is called. `onHint` is called with `ANY_CHANGE` whenever
-   * notifications may have been missed, such as after a connection was made anew. MUST NOT pass on this hub's own.
+   * Listens to the other hubs until the returned function is called. `onHint` is called with `ANY_CHANGE` whenever
+   * notifications may have been missed, such as after a reconnect. MUST NOT pass on notifications of this hub.
    */
   listen(onHint: (hint: ChangeHint) => void): () => void;
 }
 
-/** The notifier of a hub that has its store to itself: there is nobody to notify, and nobody who does. */
+/** The notifier of a hub that has its store to itself. */
 export const NULL_NOTIFIER: HubNotifier = {
   notify: () => undefined,
   listen: () => () => undefined,

@@ -13,9 +13,9 @@ const RETIRED: ReadonlySet<string> = new Set([
 
 /** Names that still have one. This list only shrinks. */
 const TO_RENAME: ReadonlySet<string> = new Set([
-  ...['addStanding', 'AgentEars', 'agentEars', 'AgentEarsOptions', 'Fate', 'findUnfit', 'heard', 'Heard', 'HeardLine', 'heardResult'],
-  ...['HeardWord', 'look', 'LOOK_RETRY_MS', 'LOOK_TRIES_MAX', 'lookAtRunner', 'meaningOfToldError', 'NOTHING_HEARD', 'nothingSaid'],
-  ...['onLooked', 'onSighting', 'ResultSighting', 'ROOM_LOOK_MS', 'RunEars', 'saidBy', 'SaidEvent', 'saidIn', 'SaidObject', 'ToldError'],
+  ...['addStanding', 'agentEars', 'AgentEars', 'AgentEarsOptions', 'Fate', 'findUnfit', 'heard', 'Heard', 'HeardLine'],
+  ...['heardResult', 'HeardWord', 'look', 'LOOK_RETRY_MS', 'LOOK_TRIES_MAX', 'lookAtRunner', 'meaningOfToldError', 'NOTHING_HEARD'],
+  ...['nothingSaid', 'onLooked', 'onSighting', 'ResultSighting', 'ROOM_LOOK_MS', 'RunEars', 'SaidEvent', 'SaidObject', 'ToldError'],
   ...['toldErrorIn'],
 ]);
 

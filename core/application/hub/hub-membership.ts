@@ -1,10 +1,10 @@
 /**
- * One hub among several on one store: it keeps its lease, polls for what the others decided, and notifies them of its own commits.
+ * One hub among several on one store: it renews its lease, polls for changes of the others, and notifies them of its own.
  *
- *   holding ── no renewal in `hubLeaseMs`, or found expired ──► its sockets are closed ── the next renewal ──► holding
+ *   leased ── no renewal within `hubLeaseMs`, or found expired ──► closes its connections ── the next renewal ──► leased
  *
- * Nothing here decides about an agent or a task: rows do. A hub that stood still, or lost its store, finds its agents taken
- * over or away, and so it sends its sidecars off, to be asked anew what they hold, here or at another hub.
+ * Nothing here decides about an agent or a task; the rows do. After a stall or a storage outage a hub may find its agents connected
+ * elsewhere or disconnected, so it closes its connections: sidecars reconnect, here or at another hub, and list what they hold.
  */
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { ChangeHint, HubNotifier } from '../../ports/hub-notifier.ts';
@@ -12,7 +12,7 @@ import type { CommandInbox } from './batch/commands.ts';
 import type { HubContext } from './batch/hub-context.ts';
 import type { HubSessions } from './sessions/hub-sessions.ts';
 
-/** Told to every sidecar of a hub that cannot be seen to live: come back soon. */
+/** The close code for every sidecar of a hub whose lease expired: reconnect soon. */
 const SERVICE_RESTART = 1012;
 
 export interface HubMembershipDeps {
@@ -21,7 +21,7 @@ export interface HubMembershipDeps {
   readonly context: HubContext;
   readonly notifier: HubNotifier;
   readonly sessions: Pick<HubSessions, 'agentIds' | 'closeAll' | 'dropRevoked'>;
-  /** Wakes whoever reads the history. MUST NOT throw. */
+  /** Wakes the event streams. MUST NOT throw. */
   readonly newEvents: () => void;
 }
 
@@ -31,7 +31,7 @@ export class HubMembership {
   #leaseTimer: Timer | null = null;
   #endListening: () => void = () => undefined;
   #isPolling = false;
-  /** What is to be polled when the poll under way is over. */
+  /** The poll to run after the current one. */
   #next: { agents: Set<string> | null; renews: boolean } | null = null;
   #isStopped = true;
 
@@ -39,15 +39,15 @@ export class HubMembership {
     this.#deps = deps;
   }
 
-  /** The lease was made by `hub_started`, asked for at `askedMonotonicMs`. Polls at once, and from now on. */
-  start(askedMonotonicMs: number): void {
+  /** `hub_started` has taken the lease, requested at `requestedMonotonicMs`. Polls at once, and from now on. */
+  start(requestedMonotonicMs: number): void {
     this.#isStopped = false;
-    this.#watchLease(askedMonotonicMs);
+    this.#watchLease(requestedMonotonicMs);
     this.#endListening = this.#deps.notifier.listen((hint) => this.#onHint(hint));
     this.#pollAll();
   }
 
-  /** Ends its polls; the lease ends by itself. */
+  /** Stops polling; the lease expires by itself. */
   stop(): void {
     this.#isStopped = true;
     this.#endListening();
@@ -55,7 +55,7 @@ export class HubMembership {
     this.#leaseTimer?.cancel();
   }
 
-  /** Has other hubs poll for what a commit here left for them. */
+  /** Notifies other hubs of a commit here. */
   notify(hint: ChangeHint | null): void {
     if (hint !== null && !this.#isStopped) this.#deps.notifier.notify(hint);
   }
@@ -68,7 +68,7 @@ export class HubMembership {
     if (here.size > 0 && (work || named === null || named.size > 0)) this.#poll(named, false);
   }
 
-  /** Whatever a notification that was lost would have said, and the lease. */
+  /** Catches up on lost notifications, and renews the lease. */
   #pollAll(): void {
     const { clock, context, sessions } = this.#deps;
     this.#pollTimer = clock.after(context.timing.pollMs, () => this.#pollAll());
@@ -79,7 +79,7 @@ export class HubMembership {
     });
   }
 
-  /** One poll at a time: what is asked for meanwhile is one more. `agents` null: all that are here. */
+  /** One poll at a time; requests meanwhile become one more. `agents` null: all that are connected here. */
   #poll(agents: Set<string> | null, renews: boolean): void {
     if (this.#isPolling) {
       const before = this.#next ?? { agents: new Set<string>(), renews: false };
@@ -89,28 +89,28 @@ export class HubMembership {
     }
     this.#isPolling = true;
     const { clock, inbox, sessions } = this.#deps;
-    const askedMonotonicMs = clock.monotonicMs();
+    const requestedMonotonicMs = clock.monotonicMs();
     const agentIds = sessions.agentIds().filter((id) => agents === null || agents.has(id));
     inbox.post({ kind: 'poll', agentIds, renews }, (outcome) => {
       this.#isPolling = false;
       if (this.#isStopped) return;
-      if (outcome.ok && renews) this.#watchLease(askedMonotonicMs);
-      if (outcome.ok && outcome.answer.kind === 'lease_expired') this.#sendOff('another hub found its lease expired');
+      if (outcome.ok && renews) this.#watchLease(requestedMonotonicMs);
+      if (outcome.ok && outcome.answer.kind === 'lease_expired') this.#closeConnections('another hub found its lease expired');
       const next = this.#next;
       this.#next = null;
       if (next !== null) this.#poll(next.agents, next.renews);
     });
   }
 
-  /** The store's lease began after it was asked for, so by this clock it ends first here. */
-  #watchLease(askedMonotonicMs: number): void {
+  /** The lease began after it was requested, so it expires here no later than in the store. */
+  #watchLease(requestedMonotonicMs: number): void {
     const { clock, context } = this.#deps;
     this.#leaseTimer?.cancel();
-    const leftMs = askedMonotonicMs + context.timing.hubLeaseMs - clock.monotonicMs();
-    this.#leaseTimer = clock.after(leftMs, () => this.#sendOff('its lease could not be renewed in time'));
+    const leftMs = requestedMonotonicMs + context.timing.hubLeaseMs - clock.monotonicMs();
+    this.#leaseTimer = clock.after(leftMs, () => this.#closeConnections('its lease could not be renewed in time'));
   }
 
-  #sendOff(because: string): void {
+  #closeConnections(because: string): void {
     const { context, sessions } = this.#deps;
     context.log.error('the lease of this hub expired: its sidecars are sent to identify anew', {
       because,

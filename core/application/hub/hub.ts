@@ -166,9 +166,9 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     name: 'queue',
     async start() {
       sweeper.start();
-      const askedMonotonicMs = clock.monotonicMs();
+      const requestedMonotonicMs = clock.monotonicMs();
       await queue.do({ kind: 'hub_started' });
-      if (storage.tasks.capabilities.shared) membership.start(askedMonotonicMs);
+      if (storage.tasks.capabilities.shared) membership.start(requestedMonotonicMs);
     },
     async stop() {
       sweeper.stop();

@@ -1,4 +1,4 @@
-/** A hub among those that share a store: it counts as alive until its lease ends, by the store's clock. */
+/** A hub among several on one store: live until its lease expires, in store time. */
 import type { AgentId } from '../ids.ts';
 
 export interface HubLease {
@@ -6,13 +6,13 @@ export interface HubLease {
   readonly untilMs: number;
 }
 
-/** A frame that one hub asks another to send, because that one holds the socket. */
+/** A frame that one hub asks another to send, because the agent is connected there. */
 export interface HubMail {
   /** Unique among all mail. */
   readonly id: string;
-  /** The hub that is to send it. */
+  /** The hub that sends it. */
   readonly hubId: string;
-  /** To whom; null: to every agent of that hub. */
+  /** The receiver; null: every agent of that hub. */
   readonly to: AgentId | null;
   readonly from: AgentId;
   /** JSON text. */

@@ -36,7 +36,7 @@ function generationsGrow(task: Task, view: View): readonly Violation[] {
   for (const { event, generation, seq } of history(task, view)) {
     if (generation === null || !OF_CURRENT_STATE.includes(event)) continue;
     if (generation < highest) found.push(ofTask('I2', task, `event ${seq} ${event} fell from generation ${highest} to ${generation}`));
-    if (event === 'assigned' && generation === highest) found.push(ofTask('I2', task, `generation ${generation} was given out twice`));
+    if (event === 'assigned' && generation === highest) found.push(ofTask('I2', task, `generation ${generation} was assigned twice`));
     highest = Math.max(highest, generation);
   }
   return found;

@@ -242,19 +242,19 @@ export interface HubStartedCommand {
   readonly kind: 'hub_started';
 }
 
-/** Reads what other hubs have decided about these agents of this hub, and which tasks they may run. */
+/** Reads the changes that other hubs have made to these agents of this hub, and dispatches ready tasks to them. */
 export interface PollCommand {
   readonly kind: 'poll';
   readonly agentIds: readonly AgentId[];
-  /** The hub's lease is renewed too. */
+  /** Whether it also renews the lease of the hub. */
   readonly renews: boolean;
 }
 export type PollAnswer =
   | { readonly kind: 'polled' }
-  /** Another hub found the lease of this one ended, removed it and noted its agents as away. */
+  /** Another hub found the lease of this one expired, removed it and marked its agents as disconnected. */
   | { readonly kind: 'lease_expired' };
 
-/** A frame from an agent of this hub to one of another, or to all of all others (`to` null). JSON text. */
+/** A frame from an agent of this hub to an agent of another, or to all agents of all others (`to` null). JSON text. */
 export interface MailCommand {
   readonly kind: 'mail';
   readonly id: string;

@@ -1,7 +1,7 @@
-/** What one hub does for all of them. */
+/** Duties that one hub at a time does for all. */
 import type { Duty } from '../../../ports/cluster-unit.ts';
 import type { StoreUnit } from '../../../ports/task-store.ts';
 
-/** Whether this hub has the duty in this transaction. One that has its store to itself has every duty. */
+/** Whether this hub has the duty in this transaction. A hub that has its store to itself always has it. */
 export const hasDuty = async ({ cluster }: StoreUnit, duty: Duty): Promise<boolean> =>
   cluster === null || (await cluster.tryTakeDuty(duty));
