@@ -82,11 +82,11 @@ export class ArrivingBody implements HttpBody {
     this.#wake();
   }
 
-  /** The peer went; before the end whoever reads gets this error. */
-  breakOff(error: Error): void {
+  /** The peer went: before the end whoever reads hears why. */
+  breakOff(why = 'the peer closed the connection'): void {
     if (this.#state !== 'arriving') return;
     this.#state = 'broken';
-    if (!this.#isDropped) this.#error = error;
+    if (!this.#isDropped) this.#error = new Error(why);
     this.#wake();
   }
 

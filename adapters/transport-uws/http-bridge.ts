@@ -27,7 +27,7 @@ export const httpBridge = (parts: AnswererParts): HttpBridge => {
     const body = hasBody(captured.method, captured.headers) ? arrivingBody(response) : null;
     running += 1;
     const exchange = uwsExchange(response, {
-      onGone: () => body?.breakOff(new Error('the peer closed the connection')),
+      onGone: () => body?.breakOff(),
       onOver() {
         running -= 1;
         if (running === 0) whenIdle();

@@ -85,8 +85,9 @@ function arrivingBody(incoming: IncomingMessage): ArrivingBody {
   });
   incoming.on('data', (chunk: Buffer) => body.take(chunk));
   incoming.once('end', () => body.end());
-  incoming.on('error', (error) => body.breakOff(error));
-  incoming.once('close', () => body.breakOff(new Error('the peer closed the connection')));
+  incoming.on('error', (error) => body.breakOff(error.message));
+  // After the end, too, where it does nothing.
+  incoming.once('close', () => body.breakOff());
   return body;
 }
 
