@@ -183,7 +183,7 @@ module.exports = {
       name: 'no-dev-in-shipped',
       severity: 'error',
       comment: 'What is installed has no dev dependencies. Move the package to dependencies, or the import into a test.',
-      from: { path: '^(core|adapters|plugins|apps)/', pathNot: '^apps/cli/bin\\.mjs$' },
+      from: { path: '^(core|adapters|plugins|apps|test/product)/', pathNot: '^apps/cli/bin\\.mjs$' },
       to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm-peer'] },
     },
     {

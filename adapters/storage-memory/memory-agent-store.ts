@@ -4,14 +4,14 @@ import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
-import { byId, type MemoryDatabase } from './memory-database.ts';
+import { byId, type InTurn, type MemoryDatabase } from './memory-database.ts';
 import { dropAgent, isUnneeded } from './remove-agents.ts';
 
-export function memoryAgentStore(use: () => MemoryDatabase): AgentStore {
+export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): AgentStore {
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());
   const write = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => {
     const database = use();
-    return database.inTurn(async () => work(database));
+    return inTurn(database, async () => work(database));
   };
 
   return {

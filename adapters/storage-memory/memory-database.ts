@@ -45,13 +45,16 @@ export interface MemoryDatabase {
   readonly batches: Set<string>;
   /** Of the transactions of shared storages, which run beside each other. */
   readonly locks: RowLocks;
-  /** Transactions of a storage that has it to itself, and writes of tokens: one after the other. */
+  /** Whatever the storage that has it to itself writes: one after the other. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Its clock as of the last transaction; null before the first. */
   clock: StoredClock | null;
   /** The storage that has it open; null when none has. */
   holder: object | null;
 }
+
+/** What one storage writes, one after the other: transactions and tokens. */
+export type InTurn = <T>(database: MemoryDatabase, work: () => Promise<T>) => Promise<T>;
 
 export interface KeptTask extends TaskChange {
   readonly body: TaskBody;

@@ -5,12 +5,12 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
-import { opening } from '../../core/ports/opening.ts';
+import { oneAtATime, opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import { withinBytes } from './event-pages.ts';
 import { memoryAgentStore } from './memory-agent-store.ts';
-import { memoryDatabase, type MemoryDatabase } from './memory-database.ts';
+import { memoryDatabase, type InTurn, type MemoryDatabase } from './memory-database.ts';
 import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
 
 export const MEMORY_CAPABILITIES: StoreCapabilities = { durable: false, shared: false };
@@ -40,6 +40,8 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   const database = deps.database ?? memoryDatabase('memory');
   const capabilities = { ...MEMORY_CAPABILITIES, shared: deps.shared ?? false };
   const holder = {};
+  const ownTurn = oneAtATime();
+  const inTurn: InTurn = (opened, work) => (capabilities.shared ? ownTurn(work) : opened.inTurn(work));
   /** The last one: it goes on after the storage was closed. */
   let storeClock: StoreClock | null = null;
   const started = (): MemoryDatabase => {
@@ -61,7 +63,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
       return started();
     },
     close: (opened) =>
-      opened.inTurn(async () => {
+      inTurn(opened, async () => {
         if (storeClock !== null) opened.clock = storeClock.state;
         if (opened.holder === holder) opened.holder = null;
       }),
@@ -85,8 +87,9 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
       clock: () => storeClock,
       machine: deps.clock,
       owner: holder,
+      inTurn,
     }),
-    agents: memoryAgentStore(handle.use),
+    agents: memoryAgentStore(handle.use, inTurn),
     events: memoryEventFeed(handle.use),
     notifier: memoryNotifier(database, holder),
     open: async () => ({ storeId: (await handle.open()).storeId }),

@@ -4,7 +4,6 @@ import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task, type TaskRow } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import { oneAtATime } from '../../core/ports/opening.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import {
   HISTORY_PAGE,
@@ -16,7 +15,7 @@ import {
 } from '../../core/ports/task-store.ts';
 import { lockedUnit } from './locked-unit.ts';
 import { withinBytes } from './event-pages.ts';
-import { BATCHES_KEPT, byId, keptKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+import { BATCHES_KEPT, byId, keptKeyOf, type InTurn, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 import { memoryStoreUnit, type MemoryStoreUnit } from './memory-store-unit.ts';
 
 /** Where a transaction stands when `onStep` is called: begun, about to commit, committed but not yet answered. */
@@ -37,15 +36,15 @@ export function memoryTaskStore(options: {
   readonly machine: Pick<Clock, 'nowMs'>;
   /** Whose transactions they are. */
   readonly owner: object;
+  readonly inTurn: InTurn;
 }): TaskStore {
-  const { capabilities, onStep, clock, machine, owner } = options;
+  const { capabilities, onStep, clock, machine, owner, inTurn } = options;
   const nowMs = (): number => clock()?.nowMs() ?? machine.nowMs();
-  const inTurn = oneAtATime();
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(options.use());
 
   const alone: TaskStore['transact'] = async (batchId, work) => {
     const database = options.use();
-    return database.inTurn(async () => {
+    return inTurn(database, async () => {
       await onStep('begin', batchId);
       const transaction = memoryStoreUnit(database, begunAt(database, clock()), null);
       return through(database, batchId, transaction, transaction.unit, work);
@@ -55,7 +54,7 @@ export function memoryTaskStore(options: {
   /** One transaction of this storage at a time, beside those of others. */
   const besideOthers: TaskStore['transact'] = async (batchId, work) => {
     const database = options.use();
-    return inTurn(async () => {
+    return inTurn(database, async () => {
       await onStep('begin', batchId);
       const locks = database.locks.begin(owner);
       const transaction = memoryStoreUnit(database, begunAt(database, clock()), locks.take);

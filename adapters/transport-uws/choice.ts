@@ -10,7 +10,7 @@ export const uws = (options: UwsOptions = {}): TransportChoice => ({
   port: 'transport',
   name: 'uws',
   options: { ...options },
-  capabilities: { tooLargeCode: 1006 },
+  capabilities: { tooLargeCode: 1006, tcp: true, checksMask: false },
   problems: () => problemsOf(options),
   create: async ({ log }) => {
     const { loadUws } = await import('./uws-package.ts');

@@ -22,7 +22,7 @@ export const uwsTransport = ({ log, native, options = {} }: UwsTransportParts): 
   return listeningTransport({
     name: 'uws',
     // A frame over the limit makes it cut the connection without a close frame.
-    capabilities: { tooLargeCode: 1006 },
+    capabilities: { tooLargeCode: 1006, tcp: true, checksMask: false },
     open: (opening) => openListener({ ...opening, settings, native, log }),
   });
 };

@@ -7,7 +7,7 @@ export const ws = (options: WsOptions = {}): TransportChoice => ({
   port: 'transport',
   name: 'ws',
   options: { ...options },
-  capabilities: { tooLargeCode: 1009 },
+  capabilities: { tooLargeCode: 1009, tcp: true, checksMask: true },
   problems: () => problemsOf(options),
   create: async ({ log }) => {
     const { wsTransport } = await import('./ws-transport.ts');

@@ -19,7 +19,7 @@ export const wsTransport = ({ log, options = {} }: WsTransportParts): HubTranspo
   const settings = settingsOf(options);
   return listeningTransport({
     name: 'ws',
-    capabilities: { tooLargeCode: 1009 },
+    capabilities: { tooLargeCode: 1009, tcp: true, checksMask: true },
     open: (opening) => openListener({ ...opening, settings, log }),
   });
 };

@@ -6,6 +6,10 @@ export interface HubTransport {
   readonly capabilities: {
     /** The close code a peer sees for a frame over the limit. */
     readonly tooLargeCode: 1009 | 1006;
+    /** It listens on a TCP port, which any program may connect to. */
+    readonly tcp: boolean;
+    /** A frame without a mask, which no client may send, closes its socket. A transport that does not look reads it as a garbled one. */
+    readonly checksMask: boolean;
   };
 
   /**

@@ -3,20 +3,23 @@ import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { ROUTES } from '../../adapters/http/routes.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
-import { httpApiContract } from '../product/contracts/wire/http-api.contract.ts';
+import { httpApiContract, type HttpApiSubject } from '../product/contracts/wire/http-api.contract.ts';
 import { askHandler } from '../product/contracts/wire/web-http.ts';
 import { HOST, hubBench } from './http/hub-bench.ts';
 
-httpApiContract('over the memory storage', async () => {
-  const bench = await hubBench();
-  return {
-    ask: (request) => askHandler(bench.handle, request),
-    host: HOST,
-    tokens: bench.tokens,
-    commit: bench.commit,
-    close: bench.close,
-  };
-});
+const subject: HttpApiSubject = {
+  async open() {
+    const bench = await hubBench();
+    return {
+      ask: (request) => askHandler(bench.handle, request),
+      host: HOST,
+      tokens: bench.tokens,
+      commit: bench.commit,
+      close: bench.close,
+    };
+  },
+};
+httpApiContract('over the memory storage', subject, t);
 
 t.test('docs/http-api.md tells of every route with its roles, and of no other', async (t) => {
   const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');

@@ -3,7 +3,7 @@ import { seededIds } from '../product/twins/ids-seeded/seeded-ids.ts';
 import type { Ids } from '../../core/ports/chance.ts';
 import { idsContract } from '../product/contracts/ids.contract.ts';
 
-await idsContract(t, 'seeded', () => seededIds({ seed: 'contract' }));
+idsContract('seeded', { fresh: () => seededIds({ seed: 'contract' }) }, t);
 
 const draw = (ids: Ids) => Array.from({ length: 100 }, () => [ids.task(), ids.random('run'), ids.secret(), ids.jitter()]);
 

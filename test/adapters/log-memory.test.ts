@@ -1,19 +1,9 @@
 import t from 'tap';
 import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { logContract } from '../product/contracts/log.contract.ts';
+import { freshMemoryLog } from './suites/twin-subjects.ts';
 
-await logContract(t, 'memory', () => {
-  const log = memoryLog();
-  let read = 0;
-  return {
-    log,
-    said: () => {
-      const lines = log.lines.slice(read);
-      read = log.lines.length;
-      return lines;
-    },
-  };
-});
+logContract('memory', { fresh: freshMemoryLog }, t);
 
 t.test('keeps the newest 10,000 lines', async (t) => {
   const log = memoryLog();

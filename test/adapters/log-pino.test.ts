@@ -1,17 +1,19 @@
+import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { pinoLog } from '../../adapters/log-pino/pino-log.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { logContract } from '../product/contracts/log.contract.ts';
+import { logContract, type LogSubject } from '../product/contracts/log.contract.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
 type Line = Readonly<Record<string, unknown>>;
 
 const linesOf = (text: string): readonly Line[] => {
   const lines = text.split('\n');
-  t.equal(lines.pop(), '', 'the last line is whole');
+  assert.equal(lines.pop(), '', 'the last line is whole');
   return lines.map((line) => JSON.parse(line) as Line);
 };
 
@@ -20,18 +22,23 @@ const inFile = (t: Test) => {
   return { file, read: () => linesOf(readFileSync(file, 'utf8')) };
 };
 
-await logContract(t, 'pino', (t) => {
-  const { file, read } = inFile(t);
-  return {
-    log: pinoLog({ level: 'debug', file }),
-    said: () =>
-      read().map(({ level, msg, time, pid, ...fields }) => {
-        t.type(time, 'number');
-        t.equal(pid, process.pid);
-        return { level: String(level), message: String(msg), fields };
-      }),
-  };
-});
+const subject: LogSubject = {
+  fresh(t) {
+    const folder = mkdtempSync(join(tmpdir(), 'agentcom-log-'));
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'log.jsonl');
+    return {
+      log: pinoLog({ level: 'debug', file }),
+      said: () =>
+        linesOf(readFileSync(file, 'utf8')).map(({ level, msg, time, pid, ...fields }) => {
+          assert.equal(typeof time, 'number');
+          assert.equal(pid, process.pid);
+          return { level: String(level), message: String(msg), fields };
+        }),
+    };
+  },
+};
+logContract('pino', subject, t);
 
 t.test('says info and above unless told otherwise', async (t) => {
   const { file, read } = inFile(t);

@@ -104,7 +104,8 @@ void t.test('a quiet program may be quiet for as long as the config says', async
   t.match(problems, [{ path: 'idleMs', message: /last-json-line.*timing\.idleMs/ }]);
 });
 
-wakeRunnerContract('a command whose last line is its result', () =>
+wakeRunnerContract(
+  'a command whose last line is its result',
   processSubject((argv, deps) => command({ argv: [...argv], report: 'last-json-line' }).create(deps), {
     started: '{"percent":1}\n',
     result: '{"status":"success","output":"done"}\n',
@@ -112,4 +113,5 @@ wakeRunnerContract('a command whose last line is its result', () =>
     failed: '{"status":"failed","reason":"no"}\n',
     settlesAtEnd: true,
   }),
+  t,
 );

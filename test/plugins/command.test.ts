@@ -18,7 +18,11 @@ import { builtTree } from '../rig/built-tree.ts';
 const NODE = process.execPath;
 const SIDECAR_PROCESS = builtTree().compiled('test/plugins/sidecar-process.ts');
 
-wakeRunnerContract('command', () => processSubject((argv, deps) => command({ argv }).create(deps)));
+wakeRunnerContract(
+  'command',
+  processSubject((argv, deps) => command({ argv }).create(deps)),
+  t,
+);
 
 withRuns('a missing, unexecutable or impossible program is refused with what to do', async (t, world) => {
   await writeFile(join(world.baseDir, 'notes.txt'), 'not a program');

@@ -1,4 +1,4 @@
-/** The world of `wakeRunnerContract` for a runner that calls: a service on loopback, which starts the fake agent when it is called. */
+/** The subject of `wakeRunnerContract` for a runner that calls: a service on loopback, which starts the fake agent when it is called. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -7,16 +7,18 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { WakeRunnerDeps } from '../../plugins/plugin.ts';
-import type { WakeRunnerSubject } from '../product/contracts/runner/wake-runner-subject.ts';
+import type { RunnerWorld, WakeRunnerSubject } from '../product/contracts/runner/wake-runner-subject.ts';
 import { FAKE_AGENT } from '../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, endAgent, runWorld } from './run-world.ts';
 
 const TASK_ID = /task-[0-9a-f]+/;
 
+type MakeRunner = (url: string, deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>;
+
 /** `runner` makes one that calls this address. */
-export async function webhookSubject(
-  runner: (url: string, deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>,
-): Promise<WakeRunnerSubject> {
+export const webhookSubject = (runner: MakeRunner): WakeRunnerSubject => ({ follows: 'nothing', world: () => webhookWorld(runner) });
+
+async function webhookWorld(runner: MakeRunner): Promise<RunnerWorld> {
   const world = await runWorld();
   const { baseDir } = world;
   const deps: WakeRunnerDeps = { agentId: 'agent-1', baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
@@ -46,7 +48,6 @@ export async function webhookSubject(
   const { port } = server.address() as AddressInfo;
 
   return {
-    onlyWakes: true,
     runner: async (behaviour) => runner(`http://127.0.0.1:${String(port)}/${behaviour}`, deps),
     async request(description) {
       const request = await world.request(description === undefined ? undefined : { description });

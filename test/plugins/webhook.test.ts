@@ -13,9 +13,15 @@ import { only, waking, writtenBody } from '../core/sidecar/rig/stage.ts';
 import { runWorld } from './run-world.ts';
 import { webhookSubject } from './webhook-subject.ts';
 
-wakeRunnerContract('webhook', () => webhookSubject((url, deps) => webhook({ url, allowPrivate: true }).create(deps)));
-wakeRunnerContract('openclaw hook', () =>
+wakeRunnerContract(
+  'webhook',
+  webhookSubject((url, deps) => webhook({ url, allowPrivate: true }).create(deps)),
+  t,
+);
+wakeRunnerContract(
+  'openclaw hook',
   webhookSubject((url, deps) => openclawHook({ url, token: 'a token of the gateway' }).create(deps)),
+  t,
 );
 
 interface Received {

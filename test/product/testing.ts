@@ -1,54 +1,24 @@
 /**
- * The entry `agentcom/testing`: what every adapter and every wake runner is held to, ours and a stranger's alike. The
- * suites are written with tap, so a test file that runs them is run by tap (or by `node` alone: it prints TAP).
+ * The entry `agentcom/testing`: what every adapter and every wake runner is held to, ours and a stranger's alike. Each port has one
+ * suite, and each suite is called in the same way: with the name that stands in its titles, with the adapter as its subject, and
+ * with the test runner, of which it needs `test`. That of `node:test` fits, and so do those of tap and vitest.
  *
+ *     import { test } from 'node:test';
  *     import { processSubject, wakeRunnerContract } from 'agentcom/testing';
- *     wakeRunnerContract('mine', () => processSubject((argv, deps) => mine({ argv: [...argv] }).create(deps)));
+ *     wakeRunnerContract('mine', processSubject((argv, deps) => mine({ argv }).create(deps), words), { test });
+ *
+ * Which cases there are follows from the capabilities of the adapter; no subject can leave one out.
  */
-import { agentStoreContract } from './contracts/storage/agent-store.contract.ts';
-import { eventFeedContract } from './contracts/storage/event-feed.contract.ts';
-import type { StorageSubject } from './contracts/storage/storage-room.ts';
-import { storageContract } from './contracts/storage/storage.contract.ts';
-import { storeHubsContract } from './contracts/storage/store-hubs.contract.ts';
-import { storeQueueContract } from './contracts/storage/store-queue.contract.ts';
-import { storeHistoryContract } from './contracts/storage/store-history.contract.ts';
-import { storeRemovalContract } from './contracts/storage/store-removal.contract.ts';
-import { storeUnitContract } from './contracts/storage/store-unit.contract.ts';
-import { taskListContract } from './contracts/storage/task-list.contract.ts';
-import { taskStoreContract } from './contracts/storage/task-store.contract.ts';
-
-/** All that is asked of a storage: of the whole, and of each of its stores. `name` stands in the output. */
-export function wholeStorageContract(name: string, subject: StorageSubject): void {
-  storageContract(name, subject);
-  taskStoreContract(name, subject);
-  taskListContract(name, subject);
-  storeUnitContract(name, subject);
-  storeQueueContract(name, subject);
-  storeHubsContract(name, subject);
-  storeHistoryContract(name, subject);
-  storeRemovalContract(name, subject);
-  agentStoreContract(name, subject);
-  eventFeedContract(name, subject);
-}
+export type { ContractCase, Teardown, TestRunner } from './contracts/contract-case.ts';
 
 // Storage.
-export {
-  agentStoreContract,
-  eventFeedContract,
-  storageContract,
-  storeHubsContract,
-  storeQueueContract,
-  storeHistoryContract,
-  storeRemovalContract,
-  storeUnitContract,
-  taskListContract,
-  taskStoreContract,
-};
+export { storageContract } from './contracts/storage/storage.contract.ts';
 export type { StoragePlace, StorageSubject, Unopenable } from './contracts/storage/storage-room.ts';
+export { makeSqliteNewer } from './contracts/storage/newer-sqlite.ts';
 
 // The wire. A transport is tried with the link of this package, a link with its transport (`ws` of `agentcom/transport`).
 export { hubLinkContract } from './contracts/wire/hub-link.contract.ts';
-export { hubTransportContract, type HubTransportSubject } from './contracts/wire/hub-transport.contract.ts';
+export { hubTransportContract, type HubTransportSubject, type Reach } from './contracts/wire/hub-transport.contract.ts';
 export type { WireSubject } from './contracts/wire/wire-room.ts';
 export { wsLink } from '../../adapters/link-ws/ws-link.ts';
 export { wsTransport } from '../../adapters/transport-ws/ws-transport.ts';
@@ -59,14 +29,24 @@ export { resultInboxContract } from './contracts/files/result-inbox.contract.ts'
 export type { InboxPlace, InboxSubject, OddThings } from './contracts/files/inbox-place.ts';
 
 // Wake runners.
-export { wakeRunnerContract, type Behaviour, type WakeRunnerSubject } from './contracts/runner/wake-runner.contract.ts';
-export type { SpokenBehaviour } from './contracts/runner/wake-runner-subject.ts';
+export { wakeRunnerContract } from './contracts/runner/wake-runner.contract.ts';
+export type {
+  Behaviour,
+  FilesSubject,
+  HeardSubject,
+  HeardWorld,
+  ProcessWorld,
+  RunnerWorld,
+  ServiceSubject,
+  SpokenBehaviour,
+  WakeRunnerSubject,
+} from './contracts/runner/wake-runner-subject.ts';
 export { processSubject, type AgentWords } from './contracts/runner/process-subject.ts';
 
 // Time, chance and logs.
 export { clockContract, type ClockSubject } from './contracts/clock.contract.ts';
-export { idsContract } from './contracts/ids.contract.ts';
-export { logContract, type LogSubject } from './contracts/log.contract.ts';
+export { idsContract, type IdsSubject } from './contracts/ids.contract.ts';
+export { logContract, type FreshLog, type LogSubject } from './contracts/log.contract.ts';
 export { systemClock } from '../../adapters/clock-system/system-clock.ts';
 export { virtualClock, type VirtualClock } from './twins/clock-virtual/virtual-clock.ts';
 export { memoryLog, type MemoryLog } from './twins/log-memory/memory-log.ts';

@@ -201,7 +201,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     RESULT_FILE_BYTES_MAX,
     8 * MIB,
     'result_too_large',
-    ['product/contracts/files/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+    ['product/contracts/files/result-inbox-unfinished.contract.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
   ],
   [
     'outbox, reports',

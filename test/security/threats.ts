@@ -99,7 +99,7 @@ export const THREATS: readonly Threat[] = [
     who: 'network peer',
     stoppedBy: 'frames that are none cost their own socket, and are counted',
     tests: [
-      ['product/contracts/wire/hub-transport-raw.contract.ts', 'ends a socket once, and no other, for'],
+      ['product/contracts/wire/hub-transport-raw.contract.ts', 'ends a socket once, and no other, for …'],
       ['adapters/http/tasks.test.ts', 'R7: stats have a number for everything, also for what was refused'],
       ['fuzz/readers.test.ts', 'R22: whatever stands in a frame, the decoder answers and never throws'],
     ],
@@ -212,7 +212,7 @@ export const THREATS: readonly Threat[] = [
       ],
       [PEER, 'a compressed bomb is refused with 415 before a byte of it is looked at'],
       [PEER, 'compression is never agreed on, whatever is offered'],
-      ['product/contracts/files/result-inbox-unfinished.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+      ['product/contracts/files/result-inbox-unfinished.contract.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
     ],
   },
   {
@@ -441,7 +441,7 @@ export const THREATS: readonly Threat[] = [
         'tells an agent that prints without end as a failure, at a bound of its own, and can stop it',
       ],
       [
-        'product/contracts/files/result-inbox-ended.ts',
+        'product/contracts/files/result-inbox-ended.contract.ts',
         'R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted',
       ],
       ['core/sidecar/standing.test.ts', 'R20: kept files of recorded results go, the oldest first, once they are too much'],
@@ -469,11 +469,11 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'a flat name that comes beside it counts only where it names its generation',
     tests: [
       [
-        'product/contracts/files/result-inbox-flat.ts',
+        'product/contracts/files/result-inbox-flat.contract.ts',
         'R8: beside an earlier run that may be alive only one that names its generation counts',
       ],
       [
-        'product/contracts/files/result-inbox-flat.ts',
+        'product/contracts/files/result-inbox-flat.contract.ts',
         'R8: what is there before the wake is an earlier run’s, whatever its time, and is refused',
       ],
       ['core/sidecar/flat-names.test.ts', 'R8: after an earlier run that …'],

@@ -12,10 +12,11 @@ import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import type { Assignment } from '../../../core/domain/assignment/slot.ts';
 import { silentLog } from '../../../core/ports/log.ts';
+import type { Teardown } from '../../product/contracts/contract-case.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 
 /** An empty folder of this test's own, removed after it. */
-export async function emptyFolder(t: Test): Promise<string> {
+export async function emptyFolder(t: Teardown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-journal-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   return folder;

@@ -8,7 +8,7 @@ import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
 import { processMark } from '../../../adapters/journal-file/process-mark.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
-import { journalContract } from '../../product/contracts/files/journal.contract.ts';
+import { journalContract, type JournalSubject } from '../../product/contracts/files/journal.contract.ts';
 import {
   deadPid,
   emptyFolder,
@@ -35,7 +35,7 @@ async function folderWith(t: Test, ...states: readonly unknown[]): Promise<strin
   return dataDir;
 }
 
-journalContract('files', {
+const subject: JournalSubject = {
   async place(t) {
     const dataDir = await emptyFolder(t);
     const faults = new Map<Journal, { failNext: boolean }>();
@@ -78,7 +78,8 @@ journalContract('files', {
     await writeFile(join(folder, 'file'), 'in the way');
     return journalIn(join(folder, 'file', 'data'));
   },
-});
+};
+journalContract('files', subject, t);
 
 t.test('R22: a queue.json cut at any length is never read as empty, nor as another state', async (t) => {
   const whole = pack(JSON.stringify({ n: 2, text: 'grüß' }), null);

@@ -1,21 +1,9 @@
 import t from 'tap';
-import { memoryJournal, type MemoryJournal } from '../../product/twins/journal-memory/memory-journal.ts';
-import { assignmentText } from '../../../core/ports/assignment-name.ts';
+import { memoryJournal } from '../../product/twins/journal-memory/memory-journal.ts';
 import { journalContract } from '../../product/contracts/files/journal.contract.ts';
+import { memoryJournalSubject } from '../suites/twin-subjects.ts';
 
-journalContract('memory', {
-  place: () => {
-    const root = memoryJournal();
-    return Promise.resolve({
-      journal: () => root.reopen(),
-      die: (journal) => Promise.resolve((journal as MemoryJournal).crash()),
-      damage: (which) => Promise.resolve(root.damage(which)),
-      failNextWrite: (journal) => (journal as MemoryJournal).failWrite(1),
-      refused: (name) => Promise.resolve(root.refused().get(assignmentText(name)) ?? null),
-    });
-  },
-  unwritable: null,
-});
+journalContract('memory', memoryJournalSubject, t);
 
 t.test('a crash in the middle of a save loses it, or keeps it, as the test wishes', async (t) => {
   for (const keepUnsynced of [false, true]) {

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as realTime } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { Test } from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { type FilesResultInboxOptions, filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import type { Teardown } from '../../product/contracts/contract-case.ts';
 import type { InboxPlace } from '../../product/contracts/files/inbox-place.ts';
 
 export const STILL_MS = 2_000;
@@ -18,7 +18,7 @@ export interface FilesPlace extends InboxPlace {
   readonly log: MemoryLog;
 }
 
-export async function filesPlace(t: Test, over: Partial<FilesResultInboxOptions> = {}): Promise<FilesPlace> {
+export async function filesPlace(t: Teardown, over: Partial<FilesResultInboxOptions> = {}): Promise<FilesPlace> {
   const dataDir = await mkdtemp(join(tmpdir(), 'agentcom-results-'));
   t.teardown(() => rm(dataDir, { recursive: true, force: true }));
   const clock = virtualClock({ wallMs: Date.now() });
@@ -80,13 +80,10 @@ export async function filesPlace(t: Test, over: Partial<FilesResultInboxOptions>
       await writeFile(at('runs'), 'in the way');
     },
 
-    odd:
-      process.platform === 'win32'
-        ? null
-        : {
-            link: (path, target) => symlink(at(target), at(path)),
-            fifo: async (path) => void (await promisify(execFile)('mkfifo', [at(path)])),
-            folder: async (path) => void (await mkdir(at(path), { recursive: true })),
-          },
+    odd: {
+      link: (path, target) => symlink(at(target), at(path)),
+      fifo: async (path) => void (await promisify(execFile)('mkfifo', [at(path)])),
+      folder: async (path) => void (await mkdir(at(path), { recursive: true })),
+    },
   };
 }

@@ -10,7 +10,7 @@ t.setTimeout(120_000);
 
 const a1 = nameOf('a', 1);
 
-resultInboxContract('files', { place: (t) => filesPlace(t) });
+resultInboxContract('files', { place: (t) => filesPlace(t) }, t);
 
 t.test('the watcher alone notices files in both places, though the clock stands', async (t) => {
   const place = await filesPlace(t);
@@ -124,7 +124,7 @@ t.test('a flood of progress is cut to what is newest', async (t) => {
 t.test('says once what an agent did wrong', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
-  await place.odd?.folder(ownPath(a1, 'json'));
+  await place.odd.folder(ownPath(a1, 'json'));
   await inbox.look(a1);
   await inbox.look(a1);
   const warnings = place.log.lines.filter(({ level }) => level === 'warn');

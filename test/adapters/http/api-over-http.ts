@@ -2,13 +2,13 @@
 import { request as ask } from 'node:http';
 import { Readable } from 'node:stream';
 import type { HubTransport } from '../../../core/ports/hub-transport.ts';
-import type { HttpApiSubject } from '../../product/contracts/wire/http-api.contract.ts';
+import type { HttpApi } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
 import { HOST, hubBench } from './hub-bench.ts';
 
 /** Listens with the transport until the subject is closed. */
-export async function apiOverHttp(transport: HubTransport): Promise<HttpApiSubject> {
+export async function apiOverHttp(transport: HubTransport): Promise<HttpApi> {
   const bench = await hubBench();
   const { port } = await transport.listen(openToAll({ http: bench.handle }), hubRecorder().events);
   return {

@@ -3,13 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sqlite3 from 'sqlite3';
-import type { Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { knexStorage } from '../../../adapters/storage-knex/knex-storage.ts';
-import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
+import { SQLITE_CAPABILITIES, sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
+import type { Teardown } from '../../product/contracts/contract-case.ts';
+import { makeSqliteNewer } from '../../product/contracts/storage/newer-sqlite.ts';
 import type { StorageSubject } from '../../product/contracts/storage/storage-room.ts';
 
 /** `busyMs` is short, so that a test of waiting need not wait long. `time`: what the store's follows, for a hub whose clock is virtual. */
@@ -49,24 +50,25 @@ export async function outside(file: string, ...statements: readonly string[]): P
 }
 
 /** A storage over `file` that the test closes at its end. */
-export function closedAfter(t: Test, storage: Storage): Storage {
+export function closedAfter(t: Teardown, storage: Storage): Storage {
   t.teardown(() => storage.close());
   return storage;
 }
 
 /** A folder of its own that is gone after the test; a test may have several. */
-export async function emptyFolder(t: Test): Promise<string> {
+export async function emptyFolder(t: Teardown): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-storage-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-export const sqliteSubject = (unopenable: StorageSubject['unopenable']): StorageSubject => ({
+export const sqliteSubject = (unopenable: Required<StorageSubject>['unopenable']): StorageSubject => ({
+  capabilities: SQLITE_CAPABILITIES,
   async place(t) {
     const file = path.join(await emptyFolder(t), 'data', 'agentcom.db');
     return {
-      storage: (time) => closedAfter(t, sqliteStorage(file, time === undefined ? {} : { time })),
-      makeNewer: async () => void (await outside(file, "INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 2)")),
+      storage: (time) => closedAfter(t, sqliteStorage(file, { time })),
+      makeNewer: () => makeSqliteNewer(file),
     };
   },
   unopenable,

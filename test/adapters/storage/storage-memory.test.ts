@@ -1,59 +1,18 @@
-/** The memory twin keeps the contracts of storage, and what the simulation needs of it beside them. */
+/** The memory twin keeps the contract of storage, and what the simulation needs of it beside them. */
 import t from 'tap';
 import { memory } from '../../../adapters/storage-memory/memory.ts';
-import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
-import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
 import { aTask, aTaskId, anEvent, inserting } from '../../product/contracts/fixtures.ts';
 import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
-import { commit, failsWith, openedIn, type StorageSubject } from '../../product/contracts/storage/storage-room.ts';
-import { storeHubsContract } from '../../product/contracts/storage/store-hubs.contract.ts';
-import { storeQueueContract } from '../../product/contracts/storage/store-queue.contract.ts';
-import { storeHistoryContract } from '../../product/contracts/storage/store-history.contract.ts';
-import { storeRemovalContract } from '../../product/contracts/storage/store-removal.contract.ts';
-import { storeUnitContract } from '../../product/contracts/storage/store-unit.contract.ts';
-import { taskListContract } from '../../product/contracts/storage/task-list.contract.ts';
-import { taskStoreContract } from '../../product/contracts/storage/task-store.contract.ts';
+import { commit, failsWith, openedIn } from '../../product/contracts/storage/storage-room.ts';
+import { memoryStorageSubject } from '../suites/twin-subjects.ts';
 
-let places = 0;
-const subjectOf = (shared: boolean): StorageSubject => ({
-  async place(t) {
-    places += 1;
-    const database = memoryDatabase(`memory-${places}`);
-    return {
-      storage(clock = virtualClock()) {
-        const storage = memoryStorage({ clock, database, shared });
-        t.teardown(() => storage.close());
-        return storage;
-      },
-      makeNewer: null,
-    };
-  },
-  unopenable: null,
-});
-const subject = subjectOf(false);
+const subject = memoryStorageSubject(false);
 
-storageContract('memory', subject);
-taskStoreContract('memory', subject);
-taskListContract('memory', subject);
-storeUnitContract('memory', subject);
-storeQueueContract('memory', subject);
-storeHubsContract('memory', subject);
-storeHubsContract('memory, shared', subjectOf(true));
-storeHistoryContract('memory', subject);
-storeRemovalContract('memory', subject);
-agentStoreContract('memory', subject);
-eventFeedContract('memory', subject);
-
-const shared = subjectOf(true);
-taskStoreContract('memory, shared', shared);
-storeUnitContract('memory, shared', shared);
-storeQueueContract('memory, shared', shared);
-storeHistoryContract('memory, shared', shared);
-storeRemovalContract('memory, shared', shared);
+storageContract('memory', subject, t);
+storageContract('memory, shared', memoryStorageSubject(true), t);
 
 t.test('a step can fail a transaction, before and after its commit', async (t) => {
   const steps: string[] = [];

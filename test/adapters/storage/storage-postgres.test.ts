@@ -1,4 +1,4 @@
-/** Postgres keeps the contracts of storage on a real server. */
+/** Postgres keeps the contract of storage on a real server. */
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
@@ -6,16 +6,7 @@ import { postgres } from '../../../adapters/storage-knex/postgres.ts';
 import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
-import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
-import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
 import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
-import { storeHubsContract } from '../../product/contracts/storage/store-hubs.contract.ts';
-import { storeQueueContract } from '../../product/contracts/storage/store-queue.contract.ts';
-import { storeHistoryContract } from '../../product/contracts/storage/store-history.contract.ts';
-import { storeRemovalContract } from '../../product/contracts/storage/store-removal.contract.ts';
-import { storeUnitContract } from '../../product/contracts/storage/store-unit.contract.ts';
-import { taskListContract } from '../../product/contracts/storage/task-list.contract.ts';
-import { taskStoreContract } from '../../product/contracts/storage/task-store.contract.ts';
 import { closedBefore, emptySchema, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
 import { boundedHistoryStep } from './bounded-history-step.ts';
@@ -71,16 +62,7 @@ const subject = postgresSubject(
   },
 );
 
-storageContract('postgres', subject);
-taskStoreContract('postgres', subject);
-taskListContract('postgres', subject);
-storeUnitContract('postgres', subject);
-storeQueueContract('postgres', subject);
-storeHubsContract('postgres', subject);
-storeHistoryContract('postgres', subject);
-storeRemovalContract('postgres', subject);
-agentStoreContract('postgres', subject);
-eventFeedContract('postgres', subject);
+storageContract('postgres', subject, t);
 
 t.test('postgres() says what is wrong with its options, and connects nowhere by being chosen', async (t) => {
   const url = 'postgres://somebody:secret@db.example/agentcom?sslmode=require&password=secret';

@@ -1,20 +1,11 @@
-/** SQLite keeps the contracts of storage on real files. */
+/** SQLite keeps the contract of storage on real files. */
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { sqlite } from '../../../adapters/storage-knex/sqlite.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import { agentStoreContract } from '../../product/contracts/storage/agent-store.contract.ts';
-import { eventFeedContract } from '../../product/contracts/storage/event-feed.contract.ts';
 import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
-import { storeHubsContract } from '../../product/contracts/storage/store-hubs.contract.ts';
-import { storeQueueContract } from '../../product/contracts/storage/store-queue.contract.ts';
-import { storeHistoryContract } from '../../product/contracts/storage/store-history.contract.ts';
-import { storeRemovalContract } from '../../product/contracts/storage/store-removal.contract.ts';
-import { storeUnitContract } from '../../product/contracts/storage/store-unit.contract.ts';
-import { taskListContract } from '../../product/contracts/storage/task-list.contract.ts';
-import { taskStoreContract } from '../../product/contracts/storage/task-store.contract.ts';
 import { closedAfter, emptyFolder, outside, sqliteStorage, sqliteSubject } from '../storage-places/sqlite-storage-place.ts';
 
 const subject = sqliteSubject(async (t) => {
@@ -38,16 +29,7 @@ const subject = sqliteSubject(async (t) => {
   }));
 });
 
-storageContract('sqlite', subject);
-taskStoreContract('sqlite', subject);
-taskListContract('sqlite', subject);
-storeUnitContract('sqlite', subject);
-storeQueueContract('sqlite', subject);
-storeHubsContract('sqlite', subject);
-storeHistoryContract('sqlite', subject);
-storeRemovalContract('sqlite', subject);
-agentStoreContract('sqlite', subject);
-eventFeedContract('sqlite', subject);
+storageContract('sqlite', subject, t);
 
 t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
   const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore

@@ -6,7 +6,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { hubLinkContract } from '../../product/contracts/wire/hub-link.contract.ts';
 import { linkRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 
-await hubLinkContract(t, 'ws', { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) });
+hubLinkContract('ws', { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) }, t);
 
 /** A TCP server that answers each connection by `does`, until the test ends. */
 const oddHub = async (t: Test, does: (socket: Socket) => void): Promise<string> => {

@@ -14,7 +14,6 @@ import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders
 import { FRAME_BYTES_MAX, join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
 import { apiOverHttp } from '../http/api-over-http.ts';
 import { realTransportTests } from './real-transport.ts';
-import { upgradeStatus } from './upgrade-status.ts';
 import { withUws } from './uws-native.ts';
 
 t.test('uws() opens and loads nothing, and checks its options', async (t) => {
@@ -33,16 +32,9 @@ t.test('a package that cannot be loaded is AC_PACKAGE_MISSING and says how to co
 });
 
 await withUws(t, 'the uws transport', async (native) => {
-  await hubTransportContract(t, 'uws', {
-    transport: () => uwsTransport({ log: silentLog, native }),
-    link: wsLink({ log: silentLog }),
-    fetch: (url, init) => fetch(url, init),
-    upgradeStatus,
-    onTcp: true,
-    takesUnmasked: true,
-  });
+  hubTransportContract('uws', { transport: () => uwsTransport({ log: silentLog, native }), link: wsLink({ log: silentLog }) }, t);
   await realTransportTests(t, (log, options = {}) => uwsTransport({ log, options, native }));
-  httpApiContract('over uws', () => apiOverHttp(uwsTransport({ log: silentLog, native })));
+  httpApiContract('over uws', { open: () => apiOverHttp(uwsTransport({ log: silentLog, native })) }, t);
   await ownTests(t, native);
 });
 

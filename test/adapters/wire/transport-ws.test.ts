@@ -15,21 +15,14 @@ import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders
 import { join, openToAll, roundTrip, wireRoom } from '../../product/contracts/wire/wire-room.ts';
 import { apiOverHttp } from '../http/api-over-http.ts';
 import { realTransportTests } from './real-transport.ts';
-import { upgradeStatus } from './upgrade-status.ts';
 
-await hubTransportContract(t, 'ws', {
-  transport: () => wsTransport({ log: silentLog }),
-  link: wsLink({ log: silentLog }),
-  fetch: (url, init) => fetch(url, init),
-  upgradeStatus,
-  onTcp: true,
-});
+const subject = { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) };
+
+hubTransportContract('ws', subject, t);
 
 await realTransportTests(t, (log, options = {}) => wsTransport({ log, options }));
 
-httpApiContract('over ws', () => apiOverHttp(wsTransport({ log: silentLog })));
-
-const subject = { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) };
+httpApiContract('over ws', { open: () => apiOverHttp(wsTransport({ log: silentLog })) }, t);
 
 t.test('slow heads and bodies are cut off, each by its own time, with 408 where that can be said', async (t) => {
   const answerTo = async (options: WsOptions, bytes: string): Promise<string> => {

@@ -1,38 +1,16 @@
 import t, { type Test } from 'tap';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { Fate } from '../../product/twins/wire-memory/crossing.ts';
-import { memoryWire, type MemoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
+import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import { hubLinkContract } from '../../product/contracts/wire/hub-link.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { hubRecorder, linkRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
+import { memoryWireSubject } from '../suites/twin-subjects.ts';
 
-const upgradeStatus = (wire: MemoryWire, url: string, origin?: string): Promise<number> =>
-  new Promise((resolve) => {
-    const link = wire.link({ origin }).connect(
-      { url, frameBytesMax: 1_000 },
-      {
-        onOpen: () => {
-          link.destroy();
-          resolve(101);
-        },
-        onFrame: () => undefined,
-        onTaken: () => undefined,
-        onGone: (_, reason) => resolve(Number(/\d+$/.exec(reason)?.[0])),
-      },
-    );
-  });
-
-const wire = memoryWire({ clock: systemClock() });
-await hubTransportContract(t, 'memory', {
-  transport: () => wire.transport(),
-  link: wire.link(),
-  fetch: (url, init) => wire.fetch(url, init),
-  upgradeStatus: (url, origin) => upgradeStatus(wire, url, origin),
-  onTcp: false,
-});
-await hubLinkContract(t, 'memory', { transport: () => wire.transport(), link: wire.link() });
+const subject = memoryWireSubject();
+hubTransportContract('memory', subject, t);
+hubLinkContract('memory', subject, t);
 
 /** A hub and a connected link on a wire of virtual time; `fate` is asked from the opening on. */
 const virtualRoom = async (t: Test, fate: Fate) => {

@@ -17,8 +17,10 @@ import { atWork, carriersOf, runWorld, type RunWorld } from '../run-world.ts';
 const AGENT = [process.execPath, fileURLToPath(new URL('../acp-agent.mjs', import.meta.url))];
 
 // What it says is in the script, in the words of the protocol.
-wakeRunnerContract('acp', () =>
+wakeRunnerContract(
+  'acp',
   processSubject((bin, deps) => acp({ bin }).create(deps), { started: '', interim: '', result: '', failed: '' }, AGENT),
+  t,
 );
 
 const never = (): AbortSignal => new AbortController().signal;

@@ -338,4 +338,8 @@ const CLAUDE: AgentWords = {
   interim: jsonLinesOf({ type: 'assistant', session_id: 's', message: { content: [{ type: 'text', text: 'interim' }] } }),
   failed: jsonLinesOf({ is_error: true, subtype: 'success', api_error_status: 500, result: 'API Error', type: 'result' }),
 };
-wakeRunnerContract('claude-code', () => processSubject((argv, deps) => claudeCode({ bin: argv }).create(deps), CLAUDE));
+wakeRunnerContract(
+  'claude-code',
+  processSubject((argv, deps) => claudeCode({ bin: argv }).create(deps), CLAUDE),
+  t,
+);

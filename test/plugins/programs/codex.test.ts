@@ -192,4 +192,8 @@ const CODEX: AgentWords = {
   interim: jsonLinesOf({ type: 'item.completed', item: { type: 'agent_message', text: 'interim' } }),
   failed: jsonLinesOf({ type: 'turn.failed', error: { message: 'unexpected status 500' } }),
 };
-wakeRunnerContract('codex', () => processSubject((argv, deps) => codex({ bin: argv }).create(deps), CODEX));
+wakeRunnerContract(
+  'codex',
+  processSubject((argv, deps) => codex({ bin: argv }).create(deps), CODEX),
+  t,
+);

@@ -207,4 +207,8 @@ const GEMINI: AgentWords = {
   ),
   failed: jsonLinesOf({ type: 'result', status: 'error', error: { type: 'unknown', message: 'terminated' } }),
 };
-wakeRunnerContract('gemini', () => processSubject((argv, deps) => gemini({ bin: argv }).create(deps), GEMINI));
+wakeRunnerContract(
+  'gemini',
+  processSubject((argv, deps) => gemini({ bin: argv }).create(deps), GEMINI),
+  t,
+);

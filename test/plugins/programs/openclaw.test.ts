@@ -125,8 +125,13 @@ void t.test('its command line and its options', (t) => {
 });
 
 const OPENCLAW: AgentWords = {
+  interim: '', // It says nothing before its result.
   started: '',
   result: `${JSON.stringify({ ok: true, status: 'ok', final: 'done' }, null, 2)}\n`,
   failed: `${JSON.stringify({ ok: false, status: 'error', error: { message: 'HTTP 500' } }, null, 2)}\n`,
 };
-wakeRunnerContract('openclaw', () => processSubject((argv, deps) => openclaw({ bin: argv }).create(deps), OPENCLAW));
+wakeRunnerContract(
+  'openclaw',
+  processSubject((argv, deps) => openclaw({ bin: argv }).create(deps), OPENCLAW),
+  t,
+);

@@ -175,4 +175,8 @@ const OPENCODE: AgentWords = {
   failed: jsonLinesOf({ type: 'error', sessionID: 's', error: { name: 'APIError', data: { message: 'no', statusCode: 500 } } }),
   settlesAtEnd: true,
 };
-wakeRunnerContract('opencode', () => processSubject((argv, deps) => opencode({ bin: argv, model: 'a/b' }).create(deps), OPENCODE));
+wakeRunnerContract(
+  'opencode',
+  processSubject((argv, deps) => opencode({ bin: argv, model: 'a/b' }).create(deps), OPENCODE),
+  t,
+);

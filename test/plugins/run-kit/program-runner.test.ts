@@ -21,12 +21,15 @@ const never = (): AbortSignal => new AbortController().signal;
 /** Reads `{"type": …}` lines as the events that they are, and passes over types that there are not. */
 const hear = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as SaidEvent)));
 
-wakeRunnerContract('a program that is listened to', () =>
+wakeRunnerContract(
+  'a program that is listened to',
   processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear }), {
     started: '{"type":"started"}\n',
+    interim: '{"type":"progress","message":"interim"}\n',
     result: '{"type":"completed","output":{"n":1}}\n',
     failed: '{"type":"failed","phase":"agent","message":"it gave up","retryable":true}\n',
   }),
+  t,
 );
 
 const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void>): void => {

@@ -23,10 +23,11 @@ const AS_ON_MACOS = "Object.defineProperty(process, 'platform', { value: 'darwin
 Object.defineProperty(process, 'platform', { value: 'darwin' });
 process.env['NODE_OPTIONS'] = `--import=data:text/javascript,${encodeURIComponent(AS_ON_MACOS)}`;
 
-wakeRunnerContract('command, with processes from ps', async () => ({
-  ...(await processSubject((argv, deps) => command({ argv }).create(deps))),
-  hidesRunIds: true,
-}));
+wakeRunnerContract(
+  'command, with processes from ps',
+  processSubject((argv, deps) => command({ argv }).create(deps)),
+  t,
+);
 
 for (const way of ['goes on to its end', 'is stopped'] as const) {
   void t.test(`R10, R11: with ps, a run whose sidecar was killed with -9 ${way}`, async (t) => {

@@ -1,6 +1,6 @@
 /** What every `Clock` must do. */
-import type { Test } from 'tap';
 import type { Clock } from '../../../core/ports/clock.ts';
+import { inSuite, type TestRunner } from './contract-case.ts';
 
 export interface ClockSubject {
   readonly clock: Clock;
@@ -8,17 +8,17 @@ export interface ClockSubject {
   pass(ms: number): Promise<void>;
 }
 
-/** Runs the suite; `name` tells which adapter it is in the output. No single wait is over 100 ms. */
-export const clockContract = async (t: Test, name: string, { clock, pass }: ClockSubject): Promise<void> => {
-  await t.test(`Clock contract: ${name}`, async (t) => {
-    await t.test('tells wall time in whole milliseconds since 1970', async (t) => {
+/** Adds the suite; `name` stands in the titles. No single wait is over 100 ms. */
+export const clockContract = (name: string, { clock, pass }: ClockSubject, runner: TestRunner): void => {
+  inSuite(`Clock contract, ${name}`, runner, (test) => {
+    test('tells wall time in whole milliseconds since 1970', async (t) => {
       t.ok(Number.isSafeInteger(clock.nowMs()));
       t.ok(clock.nowMs() > Date.UTC(2020, 0, 1));
       await pass(0.4);
       t.ok(Number.isSafeInteger(clock.nowMs()));
     });
 
-    await t.test('never goes backwards on the monotonic clock, and forwards as time passes', async (t) => {
+    test('never goes backwards on the monotonic clock, and forwards as time passes', async (t) => {
       let last = clock.monotonicMs();
       for (let reading = 0; reading < 10_000; reading += 1) {
         const now = clock.monotonicMs();
@@ -29,7 +29,7 @@ export const clockContract = async (t: Test, name: string, { clock, pass }: Cloc
       t.ok(clock.monotonicMs() - last >= 5);
     });
 
-    await t.test('fires once, never early, and not from inside the call', async (t) => {
+    test('fires once, never early, and not from inside the call', async (t) => {
       const delaysMs = [0, 0.5, 1, 1.9, 2, 3, 5, 8, 13, 21];
       const fired: string[] = [];
       for (const delayMs of [...delaysMs, ...delaysMs, ...delaysMs]) {
@@ -44,10 +44,10 @@ export const clockContract = async (t: Test, name: string, { clock, pass }: Cloc
         if (calls > 0) t.fail(`${delayMs} ms fired inside the call`);
       }
       await pass(60);
-      t.same(fired, Array(30).fill('in time'));
+      t.strictSame(fired, Array(30).fill('in time'));
     });
 
-    await t.test('does not fire after cancel, however often it is called', async (t) => {
+    test('does not fire after cancel, however often it is called', async (t) => {
       let fired = 0;
       const timer = clock.after(5, () => (fired += 1));
       timer.cancel();
@@ -63,7 +63,7 @@ export const clockContract = async (t: Test, name: string, { clock, pass }: Cloc
       t.equal(fired, 100, 'cancelling after it has fired is fine');
     });
 
-    await t.test('lets a timer cancel another that is due at the same moment, and start new ones', async (t) => {
+    test('lets a timer cancel another that is due at the same moment, and start new ones', async (t) => {
       const fired: string[] = [];
       const timers = ['a', 'b'].map((name, at) =>
         clock.after(5, () => {
@@ -78,22 +78,22 @@ export const clockContract = async (t: Test, name: string, { clock, pass }: Cloc
       t.equal(fired[1], `after ${fired[0]}`);
     });
 
-    await t.test('takes delays of any length: long ones do not fire at once', async (t) => {
+    test('takes delays of any length: long ones do not fire at once', async (t) => {
       const fired: number[] = [];
       const longMs = [2 ** 31 - 1, 2 ** 31, 2 ** 32 + 5, 1e15, Infinity];
       const timers = longMs.map((delayMs) => clock.after(delayMs, () => fired.push(delayMs)));
       await pass(20);
       for (const timer of timers) timer.cancel();
-      t.same(fired, []);
+      t.strictSame(fired, []);
     });
 
-    await t.test('treats a negative delay as 0, and refuses what is no number', async (t) => {
+    test('treats a negative delay as 0, and refuses what is no number', async (t) => {
       const fired: string[] = [];
       clock.after(-1_000, () => fired.push('negative'));
       clock.after(-Infinity, () => fired.push('most negative'));
-      t.same(fired, []);
+      t.strictSame(fired, []);
       await pass(20);
-      t.same(fired.sort(), ['most negative', 'negative']);
+      t.strictSame(fired.sort(), ['most negative', 'negative']);
       t.throws(() => clock.after(NaN, () => undefined), { code: 'AC_INTERNAL' });
     });
   });

@@ -1,15 +1,20 @@
 /** What every `Ids` must do. */
-import type { Test } from 'tap';
 import { isTaskId } from '../../../core/domain/ids.ts';
 import type { Ids } from '../../../core/ports/chance.ts';
+import { inSuite, type TestRunner } from './contract-case.ts';
 
 /** Enough to fill several milliseconds' worth of a counter. */
 const MANY = 200_000;
 
-/** Runs the suite; `name` tells which adapter it is in the output. */
-export const idsContract = async (t: Test, name: string, fresh: () => Ids): Promise<void> => {
-  await t.test(`Ids contract: ${name}`, async (t) => {
-    await t.test('task ids are well formed, and each sorts after every one before', async (t) => {
+export interface IdsSubject {
+  /** Ids as a new process makes them. */
+  fresh(): Ids;
+}
+
+/** Adds the suite; `name` stands in the titles. */
+export const idsContract = (name: string, { fresh }: IdsSubject, runner: TestRunner): void => {
+  inSuite(`Ids contract, ${name}`, runner, (test) => {
+    test('task ids are well formed, and each sorts after every one before', async (t) => {
       const ids = fresh();
       let last = '';
       for (let n = 0; n < MANY; n += 1) {
@@ -21,7 +26,7 @@ export const idsContract = async (t: Test, name: string, fresh: () => Ids): Prom
       t.not(last, '');
     });
 
-    await t.test('random ids are a prefix and 128 bits, each its own', async (t) => {
+    test('random ids are a prefix and 128 bits, each its own', async (t) => {
       const ids = fresh();
       const made = Array.from({ length: 10_000 }, () => ids.random('run'));
       t.ok(made.every((id) => /^run-[0-9a-f]{32}$/.test(id)));
@@ -29,7 +34,7 @@ export const idsContract = async (t: Test, name: string, fresh: () => Ids): Prom
       t.ok(bitsThatVary(made.map((id) => id.slice(4))) === 128, 'every bit is sometimes 0 and sometimes 1');
     });
 
-    await t.test('secrets are 256 bits that fit a header, a file and a shell word', async (t) => {
+    test('secrets are 256 bits that fit a header, a file and a shell word', async (t) => {
       const ids = fresh();
       const made = Array.from({ length: 1_000 }, () => ids.secret());
       t.ok(made.every((secret) => /^[0-9a-f]{64}$/.test(secret)));
@@ -37,7 +42,7 @@ export const idsContract = async (t: Test, name: string, fresh: () => Ids): Prom
       t.equal(bitsThatVary(made), 256);
     });
 
-    await t.test('jitter is spread from 0 up to 1, without 1', async (t) => {
+    test('jitter is spread from 0 up to 1, without 1', async (t) => {
       const ids = fresh();
       const tenths = Array<number>(10).fill(0);
       for (let n = 0; n < 10_000; n += 1) {

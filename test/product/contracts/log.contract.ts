@@ -1,23 +1,28 @@
 /** What every `Log` must do. */
-import type { Test } from 'tap';
 import type { Log } from '../../../core/ports/log.ts';
+import { inSuite, type Teardown, type TestRunner } from './contract-case.ts';
 
-export interface LogSubject {
+export interface FreshLog {
   readonly log: Log;
   /** What was said since the last call of this, oldest first, fields in no order. */
   said(): readonly { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }[];
 }
 
-/** Runs the suite on a log that says everything; `name` tells which adapter it is in the output. */
-export const logContract = async (t: Test, name: string, fresh: (t: Test) => LogSubject): Promise<void> => {
-  await t.test(`Log contract: ${name}`, async (t) => {
-    await t.test('says each fact at its level, with its fields, in order', async (t) => {
+export interface LogSubject {
+  /** A new log that says everything, also what is for debugging. */
+  fresh(t: Teardown): FreshLog;
+}
+
+/** Adds the suite; `name` stands in the titles. */
+export const logContract = (name: string, { fresh }: LogSubject, runner: TestRunner): void => {
+  inSuite(`Log contract, ${name}`, runner, (test) => {
+    test('says each fact at its level, with its fields, in order', async (t) => {
       const { log, said } = fresh(t);
       log.debug('one');
       log.info('two', { taskId: 'task-1', count: 2, none: null });
       log.warn('three %s 100%', { list: [1, { deep: true }] });
       log.error('four\nlines\u0007', { text: '"\n\u001b[31m' });
-      t.same(said(), [
+      t.strictSame(said(), [
         { level: 'debug', message: 'one', fields: {} },
         { level: 'info', message: 'two', fields: { taskId: 'task-1', count: 2, none: null } },
         { level: 'warn', message: 'three %s 100%', fields: { list: [1, { deep: true }] } },
@@ -25,20 +30,20 @@ export const logContract = async (t: Test, name: string, fresh: (t: Test) => Log
       ]);
     });
 
-    await t.test('with: adds fields to each line of the new log, the nearer ones win, the old log stays', async (t) => {
+    test('with: adds fields to each line of the new log, the nearer ones win, the old log stays', async (t) => {
       const { log, said } = fresh(t);
       const hub = log.with({ part: 'hub', port: 1 });
       const session = hub.with({ port: 2, session: 3 });
       session.info('a', { session: 4 });
       hub.info('b');
       log.info('c');
-      t.same(
+      t.strictSame(
         said().map(({ fields }) => fields),
         [{ part: 'hub', port: 2, session: 4 }, { part: 'hub', port: 1 }, {}],
       );
     });
 
-    await t.test('never throws, whatever it is given, and says the rest', async (t) => {
+    test('never throws, whatever it is given, and says the rest', async (t) => {
       const { log, said } = fresh(t);
       const circle: Record<string, unknown> = {};
       circle['self'] = circle;
@@ -59,7 +64,7 @@ export const logContract = async (t: Test, name: string, fresh: (t: Test) => Log
         t.doesNotThrow(() => log.info('odd', fields));
         t.doesNotThrow(() => log.with(fields).info('odd'));
       }
-      t.same(
+      t.strictSame(
         said().map(({ level, message }) => [level, message]),
         Array.from({ length: odd.length * 2 }, () => ['info', 'odd']),
       );

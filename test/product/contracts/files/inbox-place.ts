@@ -1,10 +1,10 @@
 /** What the tests of the ResultInbox contract stand on. */
-import type { Test } from 'tap';
 import type { VirtualClock } from '../../twins/clock-virtual/virtual-clock.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultInbox } from '../../../../core/ports/result-inbox.ts';
+import type { Teardown } from '../contract-case.ts';
 import { sightingRecorder, type SightingRecorder } from './sighting-recorder.ts';
 
 /** One data directory, or what stands for it. Paths are below it. */
@@ -25,8 +25,8 @@ export interface InboxPlace {
   pass(work: Promise<unknown>): Promise<void>;
   /** Makes `prepare` meet a fault. */
   breakPrepare(inbox: ResultInbox): Promise<void>;
-  /** What else may lie under a name; null where there are only files. */
-  readonly odd: OddThings | null;
+  /** Puts what is no file under a name. */
+  readonly odd: OddThings;
 }
 
 export interface OddThings {
@@ -36,7 +36,7 @@ export interface OddThings {
 }
 
 export interface InboxSubject {
-  place(t: Test): Promise<InboxPlace>;
+  place(t: Teardown): Promise<InboxPlace>;
 }
 
 export const nameOf = (digit: string, generation: number): Assignment => ({

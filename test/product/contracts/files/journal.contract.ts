@@ -1,9 +1,9 @@
 /** What every `Journal` keeps, on whatever it stands. Each MUST of core/ports/journal.ts is a test here. */
-import t, { type Test } from 'tap';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { JOURNAL_BYTES_MAX, type Journal } from '../../../../core/ports/journal.ts';
 import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import { inSuite, refuseOptions, type ContractCase, type Teardown, type TestRunner } from '../contract-case.ts';
 
 /** One folder, or what stands for it, and the journals over it. */
 export interface JournalPlace {
@@ -21,9 +21,9 @@ export interface JournalPlace {
 
 export interface JournalSubject {
   /** An empty place; what it needs is let go of by `t.teardown`. */
-  place(t: Test): Promise<JournalPlace>;
-  /** A journal that cannot be opened, because its folder can be neither made nor written; null where there is no folder. */
-  unwritable: ((t: Test) => Promise<Journal>) | null;
+  place(t: Teardown): Promise<JournalPlace>;
+  /** A journal that cannot be opened, because its folder, or what stands for it, can be neither made nor written. */
+  unwritable(t: Teardown): Promise<Journal>;
 }
 
 const nameOf = (digit: string, generation: number): Assignment => ({
@@ -31,15 +31,20 @@ const nameOf = (digit: string, generation: number): Assignment => ({
   generation: generation as Generation,
 });
 
-const failsWith = (t: Test, work: Promise<unknown>, code: string, message: string): Promise<unknown> =>
+const failsWith = (t: ContractCase, work: Promise<unknown>, code: string, message: string): Promise<unknown> =>
   work.then(
     () => t.fail(`${message}: it did not fail`),
     (error: unknown) => t.equal(AgentcomError.is(error) && error.code, code, message),
   );
 
-export function journalContract(name: string, subject: JournalSubject): void {
-  t.test(`Journal contract: ${name}`, async (t) => {
-    t.test('has no state before the first save, and after it the one saved last', async (t) => {
+/** Adds the suite; `name` stands in the titles. */
+export function journalContract(name: string, subject: JournalSubject, runner: TestRunner): void {
+  const suite = `Journal contract, ${name}`;
+  if (subject.unwritable === null) {
+    refuseOptions(suite, subject, { unwritable: 'Every journal has a place that may refuse it: give it a journal whose open() fails.' });
+  }
+  inSuite(suite, runner, (test) => {
+    test('has no state before the first save, and after it the one saved last', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       const opened = await first.open();
@@ -51,12 +56,12 @@ export function journalContract(name: string, subject: JournalSubject): void {
 
       const second = place.journal();
       const again = await second.open();
-      t.same(again.state, { n: 2, text: 'grüß 😀 \ud800 \u0000' });
+      t.strictSame(again.state, { n: 2, text: 'grüß 😀 \ud800 \u0000' });
       t.equal(again.instanceId, opened.instanceId, 'the instance id was made once');
       await second.close();
     });
 
-    t.test('tells a saved null from no state', async (t) => {
+    test('tells a saved null from no state', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -67,7 +72,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await second.close();
     });
 
-    t.test('keeps a state that was saved when its process dies', async (t) => {
+    test('keeps a state that was saved when its process dies', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -78,7 +83,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await second.close();
     });
 
-    t.test('refuses a second journal while the first lives, and only then', async (t) => {
+    test('refuses a second journal while the first lives, and only then', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -94,7 +99,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await third.close();
     });
 
-    t.test('reads the copy before a damaged one and says so', async (t) => {
+    test('reads the copy before a damaged one and says so', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -117,7 +122,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await third.close();
     });
 
-    t.test('with no good copy left it fails, each time, and never answers as if there had been no state', async (t) => {
+    test('with no good copy left it fails, each time, and never answers as if there had been no state', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -130,7 +135,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       }
     });
 
-    t.test('a failed save leaves the copy before it', async (t) => {
+    test('a failed save leaves the copy before it', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -150,7 +155,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await third.close();
     });
 
-    t.test('refuses a state over its bound and keeps the one before', async (t) => {
+    test('refuses a state over its bound and keeps the one before', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -164,7 +169,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await second.close();
     });
 
-    t.test('keeps a list of texts named ended as it was saved, however it changes', async (t) => {
+    test('keeps a list of texts named ended as it was saved, however it changes', async (t) => {
       const place = await subject.place(t);
       const texts = (from: number, to: number): readonly string[] => Array.from({ length: to - from }, (_, n) => `grüß ${from + n} "😀`);
       const lists: readonly (readonly unknown[])[] = [
@@ -188,17 +193,17 @@ export function journalContract(name: string, subject: JournalSubject): void {
         await first.save({ before: 1, ended });
         await place.die(first);
         const second = place.journal();
-        t.same((await second.open()).state, { before: 1, ended });
+        t.strictSame((await second.open()).state, { before: 1, ended });
         await second.save({ ended, after: 2 });
         await second.save({ ended: [...ended, 'one more'], after: 3 });
         await place.die(second);
         const third = place.journal();
-        t.same((await third.open()).state, { ended: [...ended, 'one more'], after: 3 });
+        t.strictSame((await third.open()).state, { ended: [...ended, 'one more'], after: 3 });
         await third.close();
       }
     });
 
-    t.test('counts a list of texts named ended to the size of the state', async (t) => {
+    test('counts a list of texts named ended to the size of the state', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -213,11 +218,11 @@ export function journalContract(name: string, subject: JournalSubject): void {
       );
       await first.close();
       const second = place.journal();
-      t.same((await second.open()).state, { ended: ['small', 'x'.repeat(JOURNAL_BYTES_MAX / 2)] });
+      t.strictSame((await second.open()).state, { ended: ['small', 'x'.repeat(JOURNAL_BYTES_MAX / 2)] });
       await second.close();
     });
 
-    t.test('does calls that come at the same time in their order', async (t) => {
+    test('does calls that come at the same time in their order', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       const name = nameOf('a', 1);
@@ -227,12 +232,12 @@ export function journalContract(name: string, subject: JournalSubject): void {
       const closing = first.close();
       await Promise.all([opening, ...reports, ...saves, closing]);
       const second = place.journal();
-      t.same((await second.open()).state, { n: 19 });
+      t.strictSame((await second.open()).state, { n: 19 });
       t.equal(await second.readReport(name), 'two');
       await second.close();
     });
 
-    t.test('takes the value as it is at the call', async (t) => {
+    test('takes the value as it is at the call', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -242,11 +247,11 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await saving;
       await first.close();
       const second = place.journal();
-      t.same((await second.open()).state, { n: 1 });
+      t.strictSame((await second.open()).state, { n: 1 });
       await second.close();
     });
 
-    t.test('keeps reports by name, over restarts', async (t) => {
+    test('keeps reports by name, over restarts', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -268,7 +273,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await second.close();
     });
 
-    t.test('a report that cannot be written is told', async (t) => {
+    test('a report that cannot be written is told', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.open();
@@ -279,7 +284,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await journal.close();
     });
 
-    t.test('moves a refused report aside, with the reason', async (t) => {
+    test('moves a refused report aside, with the reason', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.open();
@@ -291,7 +296,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       t.equal(await journal.readReport(nameOf('a', 3)), null);
       const refused = await place.refused(nameOf('a', 3));
       t.equal(refused?.text, 'precious');
-      t.match(refused?.reason ?? '', 'stale_generation');
+      t.match(refused?.reason, /stale_generation/);
       await journal.refuseReport(nameOf('a', 3), 'again');
       t.equal((await place.refused(nameOf('a', 3)))?.text, 'precious', 'a repeat takes nothing away');
       await journal.refuseReport(nameOf('c', 1), 'never written');
@@ -299,7 +304,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await journal.close();
     });
 
-    t.test('builds no path from an id that is none', async (t) => {
+    test('builds no path from an id that is none', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.open();
@@ -310,7 +315,7 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await journal.close();
     });
 
-    t.test('may be closed twice and before open, and is of no use after it', async (t) => {
+    test('may be closed twice and before open, and is of no use after it', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.close();
@@ -325,14 +330,8 @@ export function journalContract(name: string, subject: JournalSubject): void {
       await next.close();
     });
 
-    const { unwritable } = subject;
-    t.test(
-      'says so when the folder cannot be made or written',
-      { skip: unwritable === null ? 'it stands on no folder' : false },
-      async (t) => {
-        if (unwritable === null) return;
-        await failsWith(t, (await unwritable(t)).open(), 'AC_JOURNAL_WRITE', 'open fails');
-      },
-    );
+    test('says so when its place cannot be made or written', async (t) => {
+      await failsWith(t, (await subject.unwritable(t)).open(), 'AC_JOURNAL_WRITE', 'open fails');
+    });
   });
 }

@@ -1,19 +1,23 @@
-/** What every `ResultInbox` keeps. Each MUST of core/ports/result-inbox.ts is a test here; results in the making are in a file of their own. */
-import t, { type Test } from 'tap';
+/**
+ * What every `ResultInbox` keeps. Each MUST of core/ports/result-inbox.ts is a test here; results in the making, flat names and what
+ * stays of an ended assignment are in files of their own.
+ */
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
+import { inSuite, type CaseTest, type TestRunner } from '../contract-case.ts';
 import { type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
-import { endedTests } from './result-inbox-ended.ts';
-import { flatNameTests } from './result-inbox-flat.ts';
-import { unfinishedResultTests } from './result-inbox-unfinished.ts';
+import { endedTests } from './result-inbox-ended.contract.ts';
+import { flatNameTests } from './result-inbox-flat.contract.ts';
+import { unfinishedResultTests } from './result-inbox-unfinished.contract.ts';
 import { sightingRecorder } from './sighting-recorder.ts';
 
 const a1 = nameOf('a', 1);
 const b1 = nameOf('b', 1);
 
-export function resultInboxContract(name: string, subject: InboxSubject): void {
-  t.test(`ResultInbox contract: ${name}`, async (t) => {
-    t.test('lays out the folders and the whole task, twice the same', async (t) => {
+/** Adds the suite; `name` stands in the titles. */
+export function resultInboxContract(name: string, subject: InboxSubject, runner: TestRunner): void {
+  inSuite(`ResultInbox contract, ${name}`, runner, (test) => {
+    test('lays out the folders and the whole task, twice the same', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -21,9 +25,9 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.ok(prepared.resultsDir.startsWith('/') && prepared.resultsDir.endsWith(`/results/${assignmentText(a1)}`), prepared.resultsDir);
       t.ok(prepared.runDir.startsWith('/') && prepared.runDir.endsWith(`/runs/${assignmentText(a1)}`), prepared.runDir);
       t.equal(prepared.taskFile, `${prepared.runDir}/task.json`);
-      t.same(JSON.parse((await place.read(`runs/${assignmentText(a1)}/task.json`)) ?? ''), TASK);
+      t.strictSame(JSON.parse((await place.read(`runs/${assignmentText(a1)}/task.json`)) ?? ''), TASK);
       await place.write(ownPath(a1, 'json'), '{}');
-      t.same(await inbox.prepare(a1, TASK, false), prepared);
+      t.strictSame(await inbox.prepare(a1, TASK, false), prepared);
       t.equal(await place.read(ownPath(a1, 'json')), '{}', 'what is in the folder stays');
       t.notOk(
         (await place.paths()).some((path) => path.startsWith('tasks/')),
@@ -31,15 +35,15 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       );
     });
 
-    t.test('reports started, progress and result', async (t) => {
+    test('reports started, progress and result', async (t) => {
       const place = await subject.place(t);
       const { saw } = await expecting(place, a1);
       await place.write(ownPath(a1, 'started'), '');
-      t.same(await saw.next('started'), { kind: 'started', name: a1 });
+      t.strictSame(await saw.next('started'), { kind: 'started', name: a1 });
       await place.write(ownPath(a1, 'progress'), '{"percent":50,"message":"half","tokens_used":7}\n');
-      t.same(await saw.next('progress'), { kind: 'progress', name: a1, percent: 50, message: 'half', tokensUsed: 7 });
+      t.strictSame(await saw.next('progress'), { kind: 'progress', name: a1, percent: 50, message: 'half', tokensUsed: 7 });
       await place.write(ownPath(a1, 'json'), '{"status":"success","output":{"n":1},"tokens_used":7,"mine":[1,null]}');
-      t.same(await saw.next('result'), {
+      t.strictSame(await saw.next('result'), {
         kind: 'result',
         name: a1,
         value: { status: 'success', output: { n: 1 }, tokens_used: 7, mine: [1, null] },
@@ -47,7 +51,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       });
     });
 
-    t.test('reports what appeared while nobody watched', async (t) => {
+    test('reports what appeared while nobody watched', async (t) => {
       const place = await subject.place(t);
       const first = await expecting(place, a1);
       await first.inbox.close();
@@ -58,15 +62,15 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await second.open(saw.put);
       second.expect(a1, 'all');
       await saw.next('result');
-      t.same(
+      t.strictSame(
         saw.all.map(({ kind }) => kind),
         ['started', 'result'],
         'and started first',
       );
-      t.same(first.saw.all, [], 'to the one who listens now');
+      t.strictSame(first.saw.all, [], 'to the one who listens now');
     });
 
-    t.test('reports nothing of a name that is not expected', async (t) => {
+    test('reports nothing of a name that is not expected', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.prepare(b1, TASK, false);
@@ -88,16 +92,16 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await saw.next('result');
     });
 
-    t.test('R8: tells generations apart', async (t) => {
+    test('R8: tells generations apart', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, nameOf('a', 2));
       await inbox.prepare(a1, TASK, false);
       await place.write(ownPath(a1, 'json'), '{"status":"success","from":"an earlier run"}');
       await inbox.look(nameOf('a', 2));
-      t.same(saw.of('result'), []);
+      t.strictSame(saw.of('result'), []);
     });
 
-    t.test('never calls back from inside a call', async (t) => {
+    test('never calls back from inside a call', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       let isInside = false;
@@ -117,7 +121,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.ok(calls > 0, 'it was called');
     });
 
-    t.test('look answers after all that is there was reported, and reports it again', async (t) => {
+    test('look answers after all that is there was reported, and reports it again', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.look(a1);
@@ -130,7 +134,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.ok(saw.of('started').length > started && saw.of('result').length > results, 'and again: the first may have been lost');
     });
 
-    t.test('any name but ours is ignored', async (t) => {
+    test('any name but ours is ignored', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       const folder = `results/${assignmentText(a1)}`;
@@ -145,18 +149,18 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       for (const other of names) await place.write(`${folder}/${other}`, '{"status":"success"}');
       await place.write('results/task-ZZZ.json', '{"status":"success"}');
       await inbox.look(a1);
-      t.same(
+      t.strictSame(
         saw.all.filter(({ kind }) => kind !== 'changed'),
         [],
       );
       t.equal(await place.read('results/task-ZZZ.json'), '{"status":"success"}', 'and left where it is');
     });
 
-    t.test('a file that changes in the folder is a sign of life; our own is none', async (t) => {
+    test('a file that changes in the folder is a sign of life; our own is none', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.look(a1);
-      t.same(saw.of('changed'), [], 'nothing changed yet');
+      t.strictSame(saw.of('changed'), [], 'nothing changed yet');
       await place.write(`results/${assignmentText(a1)}/notes.txt`, 'thinking');
       await inbox.look(a1);
       t.equal(saw.of('changed').length, 1);
@@ -165,7 +169,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.equal(saw.of('changed').length, 1);
     });
 
-    t.test('of progress, whole lines that say something count, each once', async (t) => {
+    test('of progress, whole lines that say something count, each once', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.look(a1);
@@ -176,7 +180,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await inbox.look(a1);
       await place.write(path, `${lines}\n{"percent":90}\n`);
       await inbox.look(a1);
-      t.same(
+      t.strictSame(
         saw.of('progress').map(({ percent, message, tokensUsed }) => [percent, message, tokensUsed]),
         [
           [10, null, null],
@@ -190,7 +194,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.equal(saw.of('progress').at(-1)?.message, 'begun anew \ufffd');
     });
 
-    t.test('of the progress before somebody watched, only the newest is told', async (t) => {
+    test('of the progress before somebody watched, only the newest is told', async (t) => {
       const place = await subject.place(t);
       const first = await expecting(place, a1);
       await first.inbox.close();
@@ -200,13 +204,13 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await inbox.open(saw.put);
       inbox.expect(a1, 'all');
       await inbox.look(a1);
-      t.same(
+      t.strictSame(
         saw.of('progress').map(({ percent }) => percent),
         [3],
       );
     });
 
-    t.test('characters that cannot be sent are replaced, and that is told; all words are kept', async (t) => {
+    test('characters that cannot be sent are replaced, and that is told; all words are kept', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await place.write(
@@ -220,7 +224,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.equal(({} as { x?: number }).x, undefined);
     });
 
-    t.test('publishes a task for an agent that polls, and takes it back', async (t) => {
+    test('publishes a task for an agent that polls, and takes it back', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -228,8 +232,8 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await inbox.prepare(b1, TASK, true);
       await inbox.prepare(a1, TASK, true);
       const published = `tasks/${assignmentText(a1)}.json`;
-      t.same(JSON.parse((await place.read(published)) ?? ''), { ...TASK, generation: 1, results_dir: resultsDir });
-      t.same(
+      t.strictSame(JSON.parse((await place.read(published)) ?? ''), { ...TASK, generation: 1, results_dir: resultsDir });
+      t.strictSame(
         (await place.paths()).filter((path) => path.startsWith('tasks/')),
         [published, `tasks/${assignmentText(b1)}.json`],
       );
@@ -240,7 +244,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await inbox.withdraw(nameOf('c', 1));
     });
 
-    t.test('a task that an agent took is not handed to another', async (t) => {
+    test('a task that an agent took is not handed to another', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -253,7 +257,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.ok(await place.read(taken));
     });
 
-    t.test('at the start takes back all that is not held', async (t) => {
+    test('at the start takes back all that is not held', async (t) => {
       const place = await subject.place(t);
       const first = place.inbox();
       await first.open(() => undefined);
@@ -264,7 +268,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       const second = place.inbox();
       await second.open(() => undefined);
       await second.withdrawAllBut([b1]);
-      t.same(
+      t.strictSame(
         (await place.paths()).filter((path) => path.startsWith('tasks/')),
         ['tasks/README', 'tasks/notes.json', `tasks/${assignmentText(b1)}.json`],
       );
@@ -272,7 +276,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.equal(await place.read(`tasks/${assignmentText(b1)}.json`), null);
     });
 
-    t.test('builds no path from an id that is none', async (t) => {
+    test('builds no path from an id that is none', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -288,10 +292,10 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
           { code: 'AC_INTERNAL' },
         );
       }
-      t.same(await place.paths(), []);
+      t.strictSame(await place.paths(), []);
     });
 
-    t.test('says so when the folders cannot be made', async (t) => {
+    test('says so when the folders cannot be made', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -299,7 +303,7 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       await t.rejects(inbox.prepare(a1, TASK, false), { code: 'AC_JOURNAL_WRITE' });
     });
 
-    t.test('may be closed twice and before open, and reports nothing after it', async (t) => {
+    test('may be closed twice and before open, and reports nothing after it', async (t) => {
       const place = await subject.place(t);
       const never = place.inbox();
       await never.close();
@@ -317,59 +321,58 @@ export function resultInboxContract(name: string, subject: InboxSubject): void {
       t.equal(saw.all.length, told);
     });
 
-    unfinishedResultTests(t, subject);
-    endedTests(t, subject);
-    flatNameTests(t, subject);
-    oddThingTests(t, subject);
+    unfinishedResultTests(test, subject);
+    endedTests(test, subject);
+    flatNameTests(test, subject);
+    oddThingTests(test, subject);
   });
 }
 
 /** Links, FIFOs and folders under our names. */
-function oddThingTests(t: Test, subject: InboxSubject): void {
-  t.test('follows no link and reads nothing but regular files', async (t) => {
+function oddThingTests(test: CaseTest, subject: InboxSubject): void {
+  test('follows no link and reads nothing but regular files', async (t) => {
     const place = await subject.place(t);
     const { odd } = place;
-    t.test('where there are other things than files', { skip: odd === null ? 'there are only files' : false }, async (t) => {
-      if (odd === null) return;
-      const { inbox, saw } = await expecting(place, a1);
-      await place.write('secret.json', '{"status":"success","output":"secret"}');
-      const kinds = ['started', 'json', 'progress'];
-      for (const file of kinds) await odd.link(ownPath(a1, file), 'secret.json');
-      await inbox.look(a1);
+    if (typeof odd?.link !== 'function')
+      return t.fail('Its place has no odd: { link, fifo, folder }, which put something else under a name.');
+    const { inbox, saw } = await expecting(place, a1);
+    await place.write('secret.json', '{"status":"success","output":"secret"}');
+    const kinds = ['started', 'json', 'progress'];
+    for (const file of kinds) await odd.link(ownPath(a1, file), 'secret.json');
+    await inbox.look(a1);
 
-      await inbox.prepare(b1, TASK, false);
-      inbox.expect(b1, 'all');
-      for (const file of kinds) await odd.fifo(ownPath(b1, file));
-      await inbox.look(b1);
+    await inbox.prepare(b1, TASK, false);
+    inbox.expect(b1, 'all');
+    for (const file of kinds) await odd.fifo(ownPath(b1, file));
+    await inbox.look(b1);
 
-      const c1 = nameOf('c', 1);
-      await inbox.prepare(c1, TASK, false);
-      inbox.expect(c1, 'all');
-      for (const file of kinds) await odd.folder(ownPath(c1, file));
-      await inbox.look(c1);
+    const c1 = nameOf('c', 1);
+    await inbox.prepare(c1, TASK, false);
+    inbox.expect(c1, 'all');
+    for (const file of kinds) await odd.folder(ownPath(c1, file));
+    await inbox.look(c1);
 
-      const d1 = nameOf('d', 1);
-      await odd.folder('elsewhere');
-      await place.write(`elsewhere/${d1.taskId}.json`, '{"output":"secret"}');
-      await odd.link(`results/${assignmentText(d1)}`, 'elsewhere');
-      inbox.expect(d1, 'all');
-      await inbox.look(d1);
-      await t.rejects(inbox.prepare(d1, TASK, false), { code: 'AC_JOURNAL_WRITE' }, 'nor is a link taken for its folder');
+    const d1 = nameOf('d', 1);
+    await odd.folder('elsewhere');
+    await place.write(`elsewhere/${d1.taskId}.json`, '{"output":"secret"}');
+    await odd.link(`results/${assignmentText(d1)}`, 'elsewhere');
+    inbox.expect(d1, 'all');
+    await inbox.look(d1);
+    await t.rejects(inbox.prepare(d1, TASK, false), { code: 'AC_JOURNAL_WRITE' }, 'nor is a link taken for its folder');
 
-      const e1 = nameOf('e', 1);
-      await inbox.prepare(e1, TASK, false);
-      inbox.expect(e1, 'all');
-      await odd.link(`results/${e1.taskId}.json`, 'secret.json');
-      await odd.fifo(`results/${e1.taskId}.started`);
-      await inbox.look(e1);
+    const e1 = nameOf('e', 1);
+    await inbox.prepare(e1, TASK, false);
+    inbox.expect(e1, 'all');
+    await odd.link(`results/${e1.taskId}.json`, 'secret.json');
+    await odd.fifo(`results/${e1.taskId}.started`);
+    await inbox.look(e1);
 
-      await odd.link(ownPath(e1, 'stop'), 'secret.json');
-      await inbox.withdraw(e1);
-      t.equal(await place.read('secret.json'), '{"status":"success","output":"secret"}', 'nothing is written through a link');
-      t.same(
-        saw.all.filter(({ kind }) => kind !== 'changed'),
-        [],
-      );
-    });
+    await odd.link(ownPath(e1, 'stop'), 'secret.json');
+    await inbox.withdraw(e1);
+    t.equal(await place.read('secret.json'), '{"status":"success","output":"secret"}', 'nothing is written through a link');
+    t.strictSame(
+      saw.all.filter(({ kind }) => kind !== 'changed'),
+      [],
+    );
   });
 }

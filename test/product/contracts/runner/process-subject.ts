@@ -1,4 +1,4 @@
-/** The world of `wakeRunnerContract` for a runner that starts a program: real processes on this (Linux) machine. */
+/** The subject of `wakeRunnerContract` for a runner that starts a program: real processes on this (Linux) machine. */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../../core/ports/log.ts';
 import type { WakeRunner } from '../../../../core/ports/wake-runner.ts';
 import type { WakeRunnerDeps } from '../../../../plugins/plugin.ts';
-import type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
+import type { Behaviour, HeardWorld, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { atWork, carriersOf, endAgent, readOrEmpty, runWorld } from '../../../plugins/run-world.ts';
 
 /** A program that behaves as its first argument says, and says what is in the folder of its second. */
@@ -19,8 +19,8 @@ export interface AgentWords {
   readonly started: string;
   /** When it is done. */
   readonly result: string;
-  /** On the way, whole lines that say the text `interim`; left out: its program has no word for that. */
-  readonly interim?: string | undefined;
+  /** On the way, whole lines with the text `interim`; empty for a program that says nothing before its result. */
+  readonly interim: string;
   /** When it gives up by itself. */
   readonly failed: string;
   /** The result counts only once the program has ended by itself, with code 0. */
@@ -29,38 +29,38 @@ export interface AgentWords {
 
 /**
  * The subject of a runner that starts the program of `argv`: for each behaviour of the contract an agent that behaves so,
- * or a program that there is not. With `words` the cases of a runner that hears its agent are run too. `agent` is for a program
+ * or a program that there is not. A runner that hears its agent has to be given the `words` of it. `agent` is for a program
  * that has to be talked to: what is started instead, with the behaviour as its next argument; its `words` are its own.
  */
-export async function processSubject(
+export function processSubject(
   runner: (argv: readonly string[], deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>,
   words?: AgentWords,
   agent: readonly string[] = ['sh', FAKE_AGENT],
-): Promise<WakeRunnerSubject> {
-  const world = await runWorld();
-  const { baseDir } = world;
-  const deps: WakeRunnerDeps = { agentId: 'agent-1', baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
-  const wordsDir = await writeWords(join(baseDir, 'words'), words);
-  const argvOf = (behaviour: Behaviour | SpokenBehaviour): readonly string[] =>
-    behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : [...agent, behaviour, wordsDir];
-  return {
-    runner: async (behaviour) => runner(argvOf(behaviour), deps),
-    settlesAtEnd: words?.settlesAtEnd,
-    ...(words === undefined ? {} : { talking: async (behaviour: SpokenBehaviour) => runner(argvOf(behaviour), deps) }),
-    request: (description) => world.request(description === undefined ? undefined : { description }),
-    settle: (promise) => promise,
-    atWork,
-    endAgent,
-    async heardBy({ resultsDir }) {
-      const path = join(resultsDir, 'heard');
-      return existsSync(path) ? readFile(path, 'utf8') : null;
-    },
-    livingOf: (runId) => Promise.resolve(carriersOf(runId)),
-    environmentOf: (pid) => readOrEmpty(`/proc/${pid}/environ`),
-    close: async () => {
-      await world.close();
-    },
+): WakeRunnerSubject {
+  const world = async (): Promise<HeardWorld> => {
+    const runs = await runWorld();
+    const { baseDir } = runs;
+    const deps: WakeRunnerDeps = { agentId: 'agent-1', baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
+    const wordsDir = await writeWords(join(baseDir, 'words'), words);
+    const argvOf = (behaviour: Behaviour | SpokenBehaviour): readonly string[] =>
+      behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : [...agent, behaviour, wordsDir];
+    return {
+      runner: async (behaviour) => runner(argvOf(behaviour), deps),
+      talking: async (behaviour) => runner(argvOf(behaviour), deps),
+      request: (description) => runs.request(description === undefined ? undefined : { description }),
+      settle: (promise) => promise,
+      atWork,
+      endAgent,
+      async heardBy({ resultsDir }) {
+        const path = join(resultsDir, 'heard');
+        return existsSync(path) ? readFile(path, 'utf8') : null;
+      },
+      livingOf: (runId) => Promise.resolve(carriersOf(runId)),
+      environmentOf: (pid) => readOrEmpty(`/proc/${pid}/environ`),
+      close: async () => void (await runs.close()),
+    };
   };
+  return words === undefined ? { follows: 'files', world } : { follows: 'output', settlesAtEnd: words.settlesAtEnd, world };
 }
 
 /** Words of an agent that prints JSON, an object a line. */

@@ -1,9 +1,7 @@
 /** What a `WakeRunner` must do whose agent says how it gets on. Part of `wakeRunnerContract`. */
-import type { Test } from 'tap';
-import type { WakeEvent, WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
-import type { SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
-
-type Case = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>) => void;
+import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
+import type { InWorld } from './in-world.ts';
+import type { HeardWorld, SpokenBehaviour } from './wake-runner-subject.ts';
 
 const SHORT_GRACE = { graceMs: 200 };
 const PROMPT_BYTES = 9_000_000;
@@ -15,15 +13,10 @@ const HOSTILE = [
   '\u001b[2J\u202e rtl \u2028 \ud83d\udca5 end',
 ].join('\n');
 
-/** Adds the cases by `contract`, which gives each a world of its own and looks afterwards that nothing of it is left. */
-export function talkingRunnerCases(contract: Case): void {
-  const talking: Case = (title, run) => {
-    contract(title, async (t, world) => {
-      await t.test('as it is told', { skip: world.talking === undefined ? 'its agents are on their own' : false }, (t) => run(t, world));
-    });
-  };
-  const told = async (world: WakeRunnerSubject, behaviour: SpokenBehaviour): Promise<readonly WakeEvent[]> =>
-    world.settle(collect((await talker(world, behaviour)).wake(await world.request(), new AbortController().signal)));
+/** Adds the cases. `settlesAtEnd`: of the subject. */
+export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: boolean): void {
+  const told = async (world: HeardWorld, behaviour: SpokenBehaviour): Promise<readonly WakeEvent[]> =>
+    world.settle(collect((await world.talking(behaviour)).wake(await world.request(), new AbortController().signal)));
 
   talking('tells one result, before the end', async (t, world) => {
     const events = await told(world, 'succeeds');
@@ -49,14 +42,14 @@ export function talkingRunnerCases(contract: Case): void {
     t.notOk(verdicts(before).includes('completed'));
     t.match(before.at(-1), { type: 'exited', signal: 'SIGKILL' });
     const after = await told(world, 'crashes-after-result');
-    t.strictSame(verdicts(after), [world.settlesAtEnd === true ? 'failed' : 'completed']);
+    t.strictSame(verdicts(after), [settlesAtEnd ? 'failed' : 'completed']);
     t.equal(after.at(-1)?.type, 'exited');
   });
 
   talking('stops an agent that hangs before its first word', async (t, world) => {
     const request = await world.request();
     const stop = new AbortController();
-    const events = collect((await talker(world, 'hangs')).wake(request, stop.signal));
+    const events = collect((await world.talking('hangs')).wake(request, stop.signal));
     await world.settle(world.atWork(request));
     stop.abort(SHORT_GRACE);
     t.strictSame((await world.settle(events)).at(-1), { type: 'stopped', survivors: [] });
@@ -65,7 +58,7 @@ export function talkingRunnerCases(contract: Case): void {
   talking('stops an agent that goes on after its result, which stands', async (t, world) => {
     const stop = new AbortController();
     const request = await world.request();
-    const events = (await talker(world, 'hangs-after-result')).wake(request, stop.signal);
+    const events = (await world.talking('hangs-after-result')).wake(request, stop.signal);
     const heard: WakeEvent[] = [];
     const listen = async (): Promise<void> => {
       for await (const event of events) {
@@ -74,12 +67,12 @@ export function talkingRunnerCases(contract: Case): void {
       }
     };
     const listening = listen();
-    if (world.settlesAtEnd === true) {
+    if (settlesAtEnd) {
       await world.settle(world.atWork(request));
       stop.abort(SHORT_GRACE);
     }
     await world.settle(listening);
-    t.strictSame(verdicts(heard), world.settlesAtEnd === true ? [] : ['completed']);
+    t.strictSame(verdicts(heard), settlesAtEnd ? [] : ['completed']);
     t.match(heard.at(-1)?.type, /^(?:stopped|exited)$/);
   });
 
@@ -100,7 +93,7 @@ export function talkingRunnerCases(contract: Case): void {
 
   talking('takes nothing that was said on the way for a result that is too long to be heard', async (t, world) => {
     const events = await told(world, 'says-a-long-line');
-    for (const event of events) if (event.type === 'completed') t.notMatch(JSON.stringify(event.output).slice(0, 100), /interim"/);
+    for (const event of events) if (event.type === 'completed') t.notOk(/interim"/.test(JSON.stringify(event.output).slice(0, 100)));
     t.equal(events.at(-1)?.type, 'exited');
   });
 
@@ -108,7 +101,7 @@ export function talkingRunnerCases(contract: Case): void {
     t.strictSame(verdicts(await told(world, 'complains')), ['completed']);
     const request = await world.request();
     const stop = new AbortController();
-    const events = collect((await talker(world, 'complains-and-hangs')).wake(request, stop.signal));
+    const events = collect((await world.talking('complains-and-hangs')).wake(request, stop.signal));
     await world.settle(world.atWork(request));
     stop.abort(SHORT_GRACE);
     const heard = await world.settle(events);
@@ -123,7 +116,7 @@ export function talkingRunnerCases(contract: Case): void {
   talking('tells an agent that prints without end as a failure, at a bound of its own, and can stop it', async (t, world) => {
     const stop = new AbortController();
     const heard: WakeEvent[] = [];
-    const events = (await talker(world, 'prints-without-end')).wake(await world.request(), stop.signal);
+    const events = (await world.talking('prints-without-end')).wake(await world.request(), stop.signal);
     const listen = async (): Promise<void> => {
       for await (const event of events) {
         heard.push(event);
@@ -151,14 +144,14 @@ export function talkingRunnerCases(contract: Case): void {
   ] as const) {
     talking(`gives its agent ${what} as it is, or says that it cannot`, async (t, world) => {
       const request = await world.request(description);
-      const events = await world.settle(collect((await talker(world, 'succeeds')).wake(request, new AbortController().signal)));
+      const events = await world.settle(collect((await world.talking('succeeds')).wake(request, new AbortController().signal)));
       if (events[0]?.type === 'failed') {
         t.match(events, [{ phase: 'spawn', retryable: false, message: /\S/ }]);
         t.ok(description.length >= PROMPT_BYTES, 'only for its length');
         return;
       }
       t.strictSame(verdicts(events), ['completed']);
-      const heard = await givenTo(world, request);
+      const heard = (await world.heardBy(request)) ?? '';
       t.ok(heard.includes(description) || heard.includes(JSON.stringify(description).slice(1, -1)), 'the agent was given the whole text');
     });
   }
@@ -169,17 +162,6 @@ const verdicts = (events: readonly WakeEvent[]): readonly string[] =>
 
 const survivorsIn = (events: readonly WakeEvent[]): readonly number[] =>
   events.flatMap((event) => (event.type === 'exited' || event.type === 'stopped' ? (event.survivors ?? []) : []));
-
-async function talker(world: WakeRunnerSubject, behaviour: SpokenBehaviour): Promise<WakeRunner> {
-  if (world.talking === undefined) throw new Error('this world has no agents that talk');
-  return world.talking(behaviour);
-}
-
-async function givenTo(world: WakeRunnerSubject, request: WakeRequest): Promise<string> {
-  const heard = await world.heardBy?.(request);
-  if (heard === undefined || heard === null) throw new Error('a world whose agents talk must tell what they were given: heardBy()');
-  return heard;
-}
 
 async function collect(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
   const told: WakeEvent[] = [];

@@ -1,4 +1,4 @@
-/** The world that `wakeRunnerContract` needs of a runner. */
+/** What `wakeRunnerContract` needs of a runner: what it follows of its agents, and worlds in which they run. */
 import type { WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
 
 /**
@@ -8,17 +8,40 @@ import type { WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner
  */
 export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'leaves-tools' | 'cannot-start';
 
-/** A world in which runs happen; a new one for each case. */
-export interface WakeRunnerSubject {
-  /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
-  runner(behaviour: Behaviour): Promise<WakeRunner>;
-  /**
-   * For a runner that hears what its agent says: one whose agents do so. Left out: its agents are on their own, and tell by
-   * files.
-   */
-  talking?(behaviour: SpokenBehaviour): Promise<WakeRunner>;
+/**
+ * A runner, by what it follows of its agents. The cases follow from it, and some of them hold the runner to it: a runner that does
+ * not hear its agent has to say `woken`, and one that calls a service nothing but `woken`.
+ */
+export type WakeRunnerSubject = HeardSubject | FilesSubject | ServiceSubject;
+
+/** The runner starts a program and hears what it says. */
+export interface HeardSubject {
+  readonly follows: 'output';
   /** Its program has no word for a result: only its end by itself, with code 0, says that there is one. */
   readonly settlesAtEnd?: boolean | undefined;
+  /** A new world for each case. */
+  world(): Promise<HeardWorld>;
+}
+
+/** The runner starts a program, which is on its own from then on and tells by files. */
+export interface FilesSubject {
+  readonly follows: 'files';
+  world(): Promise<ProcessWorld>;
+}
+
+/**
+ * The runner calls a service that wakes the agent: no process of it is the runner's to tell of, to follow or to end. Only `works`
+ * and `cannot-start` are asked of it.
+ */
+export interface ServiceSubject {
+  readonly follows: 'nothing';
+  world(): Promise<RunnerWorld>;
+}
+
+/** A world in which runs happen. */
+export interface RunnerWorld {
+  /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
+  runner(behaviour: Behaviour): Promise<WakeRunner>;
   /** A request with a run id of its own, and where wanted with this description. */
   request(description?: string): Promise<WakeRequest>;
   /** Answers as the promise does, moving time on where time does not move by itself. */
@@ -27,24 +50,22 @@ export interface WakeRunnerSubject {
   atWork(request: WakeRequest): Promise<void>;
   /** Tells an agent that `works` to end by itself, with code 0. */
   endAgent(request: WakeRequest): Promise<void>;
-  /** All that an agent that `succeeds` was given to read; null when nothing. Left out only where `talking` is. */
-  heardBy?(request: WakeRequest): Promise<string | null>;
   /** The living processes that carry this run id in their environment, by their numbers. */
   livingOf(runId: string): Promise<readonly number[]>;
-  /**
-   * The system shows nobody's environment and names no boot, as macOS: what has left both its parent and its group, and a run whose
-   * process was never noted, cannot be found there.
-   */
-  readonly hidesRunIds?: boolean | undefined;
-  /**
-   * Its runner calls a service that wakes the agent: no process of it is the runner's to tell of, to follow or to end. Only `works`
-   * and `cannot-start` are asked of its runner.
-   */
-  readonly onlyWakes?: boolean | undefined;
-  /** The environment of a living process, as text. Left out: it cannot be read. */
-  environmentOf?(pid: number): string;
   /** Ends the world; nothing of it may be left. */
   close(): Promise<void>;
+}
+
+export interface ProcessWorld extends RunnerWorld {
+  /** The environment of a living process, as text. */
+  environmentOf(pid: number): string;
+}
+
+export interface HeardWorld extends ProcessWorld {
+  /** A runner whose agents talk so. */
+  talking(behaviour: SpokenBehaviour): Promise<WakeRunner>;
+  /** All that an agent that `succeeds` was given to read; null when nothing. */
+  heardBy(request: WakeRequest): Promise<string | null>;
 }
 
 /**

@@ -1,67 +1,107 @@
 /** What every `WakeRunner` must do, whatever it wakes. */
-import t, { type Test } from 'tap';
-import { readChecks, readWakeEvent } from '../../../../core/application/sidecar/state/runner-events.ts';
-import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
+import { readChecks } from '../../../../core/application/sidecar/state/runner-events.ts';
 import type { ProcessMark } from '../../../../core/domain/assignment/slot.ts';
+import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
+import { inSuite, type ContractCase, type TestRunner } from '../contract-case.ts';
+import { inWorld, isLast, type InWorld } from './in-world.ts';
 import { talkingRunnerCases } from './talking-runner.contract.ts';
-import type { Behaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
-import { ONLY_WAKES, wakingRunnerCases } from './waking-runner.contract.ts';
-
-export type { Behaviour, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
+import type { Behaviour, ProcessWorld, RunnerWorld, WakeRunnerSubject } from './wake-runner-subject.ts';
+import { wakingRunnerCases } from './waking-runner.contract.ts';
 
 /** The grace of stops here, so that an agent that ignores signals is killed soon. */
 const SHORT_GRACE = { graceMs: 200 };
 const CHECK_WITHIN_MS = 5_000;
 /** The sidecar's own token. */
 const NOT_FOR_AGENTS = 'AGENTCOM_TOKEN';
+const FOLLOWED: readonly unknown[] = ['output', 'files', 'nothing'];
 
-/** Runs the suite; `open` makes the world of one case. */
-export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerSubject>): void {
-  /** For every runner, also one that only wakes. */
-  const ofAll = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>): void => {
-    void t.test(`wake runner contract, ${name}: ${title}`, async (t) => {
-      const world = await open();
-      t.teardown(() => world.close());
-      const runIds: string[] = [];
-      const request = async (description?: string): Promise<WakeRequest> => {
-        const made = await world.request(description);
-        runIds.push(made.runId);
-        return made;
-      };
-      const seen: Seen = { unnamed: [], refused: [], afterEnd: [] };
-      const { talking } = world;
-      await run(t, {
-        ...world,
-        request,
-        runner: async (behaviour) => watched(await world.runner(behaviour), world, seen),
-        ...(talking === undefined ? {} : { talking: async (behaviour) => watched(await talking(behaviour), world, seen) }),
-      });
-      t.strictSame(seen.unnamed, [], 'when an end was told, nothing of its run was alive but the survivors that it named');
-      t.strictSame(seen.refused, [], 'a sidecar takes all that it said, whole');
-      t.strictSame(seen.afterEnd, [], 'it said nothing after an end');
-      for (const runId of runIds) t.strictSame(await world.livingOf(runId), [], 'nothing that carries the run id is left');
-    });
-  };
+/** Only there the system shows the environment of a process, and names a boot. */
+const showsRunIds = (): boolean => process.platform === 'linux';
 
-  const contract: typeof ofAll = (title, run) => {
-    ofAll(title, async (t, world) => {
-      await t.test('as a run that it follows', { skip: world.onlyWakes === true ? ONLY_WAKES : false }, (t) => run(t, world));
-    });
-  };
+/** Adds the suite; `name` stands in the titles. */
+export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, runner: TestRunner): void {
+  const suite = `WakeRunner contract, ${name}`;
+  if (typeof subject === 'function') {
+    throw new TypeError(`${suite}: its subject is a function. Give the subject itself, such as processSubject(…) answers.`);
+  }
+  const { follows } = subject;
+  if (!FOLLOWED.includes(follows)) {
+    throw new TypeError(`${suite}: follows of its subject is one of ${FOLLOWED.join(', ')}, found ${String(follows)}.`);
+  }
+  inSuite(suite, runner, (test) => {
+    casesOfAll(inWorld(test, follows, () => subject.world()));
+    switch (subject.follows) {
+      case 'output': {
+        const cases = inWorld(test, follows, () => subject.world());
+        followedCases(cases);
+        talkingRunnerCases(cases, subject.settlesAtEnd === true);
+        break;
+      }
+      case 'files': {
+        const cases = inWorld(test, follows, () => subject.world());
+        followedCases(cases);
+        filesCases(cases);
+        break;
+      }
+      case 'nothing':
+        wakingRunnerCases(inWorld(test, follows, () => subject.world()));
+    }
+  });
+}
 
+/** For every runner, also one that only wakes. */
+function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
+  ofAll('answers a program that cannot be started with failed, and does not throw', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('cannot-start')).wake(request, new AbortController().signal)));
+    t.match(events, [{ type: 'failed', phase: 'spawn', retryable: false, message: /\S/ }]);
+    t.equal(events.length, 1);
+  });
+
+  ofAll('starts nothing when it was stopped before', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('works')).wake(request, AbortSignal.abort())));
+    t.strictSame(events, [{ type: 'stopped', survivors: [] }]);
+    t.strictSame(await world.livingOf(request.runId), []);
+  });
+
+  ofAll('checks itself within 5 s', async (t, world) => {
+    const beganMs = performance.now();
+    for (const behaviour of ['works', 'cannot-start'] as const) {
+      const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
+      for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
+      t.strictSame(readChecks(checks), checks, 'a sidecar takes them whole');
+    }
+    t.ok(performance.now() - beganMs < CHECK_WITHIN_MS);
+  });
+}
+
+/** For a runner that starts its agent and does not hear it. */
+function filesCases(contract: InWorld<ProcessWorld>): void {
+  contract('says that its agent is on its own', async (t, world) => {
+    const request = await world.request();
+    const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
+    t.ok(
+      events.some(({ type }) => type === 'woken'),
+      'it says `woken`; a runner that hears its agent does not, and its subject has to have the words of its agent',
+    );
+  });
+}
+
+/** For a runner that starts its agent. */
+function followedCases(contract: InWorld<ProcessWorld>): void {
   /** A case that begins with a run at work whose sidecar has gone. `byRunId`: only what carries the run id tells of it. */
   const afterAdoption = (
     title: string,
     behaviour: Behaviour,
-    run: (t: Test, world: WakeRunnerSubject, adopted: Abandoned) => Promise<void>,
+    run: (t: ContractCase, world: ProcessWorld, adopted: Abandoned) => Promise<void>,
     byRunId = behaviour === 'leaves-tools',
   ): void => {
+    if (byRunId && !showsRunIds()) return;
     contract(title, async (t, world) => {
       const { adoptable } = await world.runner(behaviour);
-      const skip = !adoptable ? 'its runs end with their sidecar' : byRunId ? isHidden(world) : false;
-      await t.test('once adopted', { skip }, async (t) => {
-        await run(t, world, await abandonedRun(world, behaviour));
-      });
+      // Where it is not, its runs end with their sidecar.
+      if (adoptable) await run(t, world, await abandonedRun(world, behaviour));
     });
   };
 
@@ -69,7 +109,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     const request = await world.request();
     const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
     t.equal(events[0]?.type, 'spawned');
-    t.match(events[0], { process: { pid: Number, startTime: String, bootId: world.hidesRunIds === true ? null : String } });
+    t.match(events[0], { process: { pid: Number, startTime: String, bootId: showsRunIds() ? String : null } });
     t.match(events.at(-1), { type: 'exited', exitCode: 0, signal: null });
     t.equal(events.filter(isLast).length, 1);
     t.strictSame(await world.livingOf(request.runId), []);
@@ -79,13 +119,6 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
     const request = await world.request();
     const events = await world.settle(all((await world.runner('fails')).wake(request, new AbortController().signal)));
     t.match(events.at(-1), { type: 'exited', exitCode: 3, signal: null, stderrTail: /it broke/ });
-  });
-
-  ofAll('answers a program that cannot be started with failed, and does not throw', async (t, world) => {
-    const request = await world.request();
-    const events = await world.settle(all((await world.runner('cannot-start')).wake(request, new AbortController().signal)));
-    t.match(events, [{ type: 'failed', phase: 'spawn', retryable: false, message: /\S/ }]);
-    t.equal(events.length, 1);
   });
 
   contract('carries the run id in the environment of the run', async (t, world) => {
@@ -99,38 +132,27 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
   });
 
   contract('gives an agent nothing of the sidecar’s environment that nobody named', async (t, world) => {
-    const { environmentOf } = world;
-    await t.test('as it is', { skip: environmentOf === undefined ? 'its environment cannot be read' : false }, async (t) => {
-      process.env[NOT_FOR_AGENTS] = 'a secret of the sidecar';
-      t.teardown(() => Reflect.deleteProperty(process.env, NOT_FOR_AGENTS));
-      const request = await world.request();
-      const run = begin(await world.runner('works'), request);
-      await world.settle(world.atWork(request));
-      const pids = await world.livingOf(request.runId);
-      t.ok(pids.length > 0);
-      for (const pid of pids) t.notMatch(environmentOf?.(pid), NOT_FOR_AGENTS);
-      run.stop.abort(SHORT_GRACE);
-      await world.settle(run.last);
-    });
-  });
-
-  ofAll('starts nothing when it was stopped before', async (t, world) => {
+    process.env[NOT_FOR_AGENTS] = 'a secret of the sidecar';
+    t.teardown(() => Reflect.deleteProperty(process.env, NOT_FOR_AGENTS));
     const request = await world.request();
-    const events = await world.settle(all((await world.runner('works')).wake(request, AbortSignal.abort())));
-    t.strictSame(events, [{ type: 'stopped', survivors: [] }]);
-    t.strictSame(await world.livingOf(request.runId), []);
+    const run = begin(await world.runner('works'), request);
+    await world.settle(world.atWork(request));
+    const pids = await world.livingOf(request.runId);
+    t.ok(pids.length > 0);
+    for (const pid of pids) t.notOk(world.environmentOf(pid).includes(NOT_FOR_AGENTS), `process ${pid} has no ${NOT_FOR_AGENTS}`);
+    run.stop.abort(SHORT_GRACE);
+    await world.settle(run.last);
   });
 
   for (const behaviour of ['works', 'ignores-stop', 'leaves-tools'] as const) {
+    if (behaviour === 'leaves-tools' && !showsRunIds()) continue;
     contract(`stops an agent that ${behaviour}, and ends with stopped`, async (t, world) => {
-      await t.test('with all of it', { skip: behaviour === 'leaves-tools' && isHidden(world) }, async (t) => {
-        const request = await world.request();
-        const run = begin(await world.runner(behaviour), request);
-        await world.settle(world.atWork(request));
-        run.stop.abort(SHORT_GRACE);
-        t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
-        t.strictSame(await world.livingOf(request.runId), []);
-      });
+      const request = await world.request();
+      const run = begin(await world.runner(behaviour), request);
+      await world.settle(world.atWork(request));
+      run.stop.abort(SHORT_GRACE);
+      t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
+      t.strictSame(await world.livingOf(request.runId), []);
     });
   }
 
@@ -205,7 +227,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
 
   afterAdoption('answers exited at once for a run of which nothing is alive', 'works', async (t, world, adopted) => {
     await stopRemains(world, adopted);
-    for (const process of world.hidesRunIds === true ? [adopted.process] : [adopted.process, null]) {
+    for (const process of showsRunIds() ? [adopted.process, null] : [adopted.process]) {
       for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
         const events = await all((await world.runner('works')).attach({ ...adopted, process }, signal));
         const news = events.filter(({ type }) => type !== 'output');
@@ -214,80 +236,7 @@ export function wakeRunnerContract(name: string, open: () => Promise<WakeRunnerS
       }
     }
   });
-
-  talkingRunnerCases(contract);
-  wakingRunnerCases(ofAll);
-
-  ofAll('checks itself within 5 s', async (t, world) => {
-    const beganMs = performance.now();
-    for (const behaviour of ['works', 'cannot-start'] as const) {
-      const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
-      for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
-      t.strictSame(readChecks(checks), checks, 'a sidecar takes them whole');
-    }
-    t.ok(performance.now() - beganMs < CHECK_WITHIN_MS);
-  });
 }
-
-const isLast = (event: WakeEvent): boolean =>
-  event.type === 'exited' || event.type === 'stopped' || (event.type === 'failed' && event.phase === 'spawn');
-
-/** Processes of a run that were alive when its end was told, and were not named as survivors. */
-interface Unnamed {
-  readonly end: WakeEvent['type'];
-  readonly pids: readonly number[];
-}
-
-/** What runners of one case did that none may do. */
-interface Seen {
-  readonly unnamed: Unnamed[];
-  /** What a sidecar cannot take, or only cut short. */
-  readonly refused: unknown[];
-  readonly afterEnd: WakeEvent['type'][];
-}
-
-/** The runner as it is, except that all it tells is judged, and that the machine is looked at whenever it tells an end. */
-function watched(runner: WakeRunner, world: WakeRunnerSubject, seen: Seen): WakeRunner {
-  const look = async (runId: string, event: WakeEvent): Promise<void> => {
-    const read = readWakeEvent(event);
-    if (read.kind === 'refused') seen.refused.push(read.message);
-    else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar takes`);
-    if (!isLast(event) || world.onlyWakes === true) return;
-    const named = 'survivors' in event ? (event.survivors ?? []) : [];
-    const pids = (await world.livingOf(runId)).filter((pid) => !named.includes(pid));
-    if (pids.length > 0) seen.unnamed.push({ end: event.type, pids });
-  };
-  const looking = (runId: string, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> => ({
-    [Symbol.asyncIterator]() {
-      const listener = events[Symbol.asyncIterator]();
-      let hasEnded = false;
-      return {
-        async next() {
-          const told = await listener.next();
-          if (told.done === true) return told;
-          if (hasEnded) seen.afterEnd.push(told.value.type);
-          hasEnded ||= isLast(told.value);
-          await look(runId, told.value);
-          return told;
-        },
-        return: () => listener.return?.() ?? Promise.resolve({ done: true, value: undefined }),
-      };
-    },
-  });
-  return {
-    adoptable: runner.adoptable,
-    wake: (request, signal) => looking(request.runId, runner.wake(request, signal)),
-    attach: (run, signal) => looking(run.runId, runner.attach(run, signal)),
-    ...(runner.check === undefined ? {} : { check: runner.check.bind(runner) }),
-  };
-}
-
-/** Whether nothing was cut off what people read; of what is printed a part will do. */
-const isWhole = (said: WakeEvent, read: WakeEvent): boolean =>
-  (['message', 'stderrTail'] as const).every((name) => {
-    const [text, kept] = [said, read].map((event) => (event as Readonly<Record<string, unknown>>)[name]);
-    return typeof text !== 'string' || text === kept;
-  });
 
 /** What is told, to the end. */
 export const all = (events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> => rest(events[Symbol.asyncIterator]());
@@ -316,7 +265,7 @@ async function nextSilence(listener: AsyncIterator<WakeEvent>, heard: (event: Wa
 type Abandoned = AdoptedRun & { readonly process: ProcessMark };
 
 /** A run at work whose sidecar has gone. */
-async function abandonedRun(world: WakeRunnerSubject, behaviour: Behaviour): Promise<Abandoned> {
+async function abandonedRun(world: RunnerWorld, behaviour: Behaviour): Promise<Abandoned> {
   const runner = await world.runner(behaviour);
   const request = await world.request();
   const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
@@ -327,11 +276,7 @@ async function abandonedRun(world: WakeRunnerSubject, behaviour: Behaviour): Pro
   return { ...request, process: first.value.process };
 }
 
-/** Why a case cannot be played that needs run ids; false where it can. */
-const isHidden = ({ hidesRunIds }: WakeRunnerSubject): string | false =>
-  hidesRunIds === true ? 'the system does not show who carries a run id' : false;
-
-async function stopRemains(world: WakeRunnerSubject, run: AdoptedRun): Promise<void> {
+async function stopRemains(world: RunnerWorld, run: AdoptedRun): Promise<void> {
   const runner = await world.runner('works');
   await world.settle(all(runner.attach(run, AbortSignal.abort(SHORT_GRACE))));
 }

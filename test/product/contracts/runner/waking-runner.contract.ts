@@ -1,21 +1,10 @@
 /** What a `WakeRunner` must do that only wakes: its agent is another service's. Part of `wakeRunnerContract`. */
-import type { Test } from 'tap';
 import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
-import type { WakeRunnerSubject } from './wake-runner-subject.ts';
+import type { InWorld } from './in-world.ts';
+import type { RunnerWorld } from './wake-runner-subject.ts';
 
-type Case = (title: string, run: (t: Test, world: WakeRunnerSubject) => Promise<void>) => void;
-
-/** Why all others are not for it. */
-export const ONLY_WAKES = 'it only wakes: no process of its agent is its to tell of, to follow or to end';
-/** Adds the cases by `contract`. */
-export function wakingRunnerCases(contract: Case): void {
-  const waking: Case = (title, run) => {
-    contract(title, async (t, world) => {
-      // Of one that follows its agent nothing is asked here.
-      if (world.onlyWakes === true) await run(t, world);
-    });
-  };
-
+/** Adds the cases. */
+export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
   waking('says that it woke its agent, and no more', async (t, world) => {
     const request = await world.request();
     t.strictSame(await world.settle(told((await world.runner('works')).wake(request, new AbortController().signal))), [{ type: 'woken' }]);

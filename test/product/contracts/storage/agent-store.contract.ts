@@ -1,16 +1,16 @@
 /** What every `AgentStore` keeps. Each MUST of core/ports/agent-store.ts is a test here. */
-import t from 'tap';
 import { newAgent } from '../../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import { A_MOMENT_MS, aStop, aTaskId, aToken, anAgent, anAgentId, anAssignedTask, changes, inserting } from '../fixtures.ts';
 import { commit, failsWith, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
 
 const tokenNo = (n: number, over: Parameters<typeof aToken>[0] = {}) =>
   aToken({ id: `tok-${n}`, hash: String(n).padStart(64, '0'), agentId: anAgentId(`a${n}`), createdAtMs: A_MOMENT_MS + n, ...over });
 
-export function agentStoreContract(name: string, subject: StorageSubject): void {
-  t.test(`AgentStore contract: ${name}`, async (t) => {
-    t.test('adds a token and, if new, its agent', async (t) => {
+export function agentStoreCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`AgentStore contract, ${name}`, runner, (test) => {
+    test('adds a token and, if new, its agent', async (t) => {
       const { agents } = await openedIn(t, subject);
       t.equal(await agents.addToken(aToken({ name: 'Agent One' })), 'added');
       t.strictSame(await agents.findToken(aToken().hash), aToken({ name: 'Agent One' }));
@@ -21,14 +21,14 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       });
     });
 
-    t.test('leaves an agent alone that is there', async (t) => {
+    test('leaves an agent alone that is there', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ agents: [anAgent({ sessionNumber: 7 })] }));
       await storage.agents.addToken(aToken({ name: 'other' }));
       t.strictSame((await storage.agents.getAgent(anAgentId()))?.agent, anAgent({ sessionNumber: 7 }));
     });
 
-    t.test('finds a token by the beginning of its hash, unless it is revoked or several begin so', async (t) => {
+    test('finds a token by the beginning of its hash, unless it is revoked or several begin so', async (t) => {
       const { agents } = await openedIn(t, subject);
       const hashes = [
         '0123456789abcdef'.padEnd(64, '0'),
@@ -49,7 +49,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await find('0123456789abcdef'), undefined);
     });
 
-    t.test('adds no agent for another role', async (t) => {
+    test('adds no agent for another role', async (t) => {
       const { agents } = await openedIn(t, subject);
       const token = aToken({ role: 'operator', agentId: null, capabilities: ['a'], maxSlots: 4, revokedAtMs: null });
       await agents.addToken(token, { unlessTaken: true });
@@ -57,7 +57,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame(await agents.listAgents({ limit: 10 }), []);
     });
 
-    t.test('answers taken, and changes nothing, while the agent has an unrevoked token', async (t) => {
+    test('answers taken, and changes nothing, while the agent has an unrevoked token', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(tokenNo(1, { agentId: anAgentId() }));
       const second = tokenNo(2, { agentId: anAgentId() });
@@ -69,7 +69,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await agents.addToken(third, { unlessTaken: true }), 'added', 'revoked ones do not count');
     });
 
-    t.test('answers taken while a token of no agent has the name and role; expired, revoked and other roles do not count', async (t) => {
+    test('answers taken while a token of no agent has the name and role; expired, revoked and other roles do not count', async (t) => {
       const { agents } = await openedIn(t, subject);
       const named = (n: number, over: Parameters<typeof aToken>[0] = {}) =>
         tokenNo(n, { agentId: null, role: 'submitter', name: "ci'", ...over });
@@ -91,7 +91,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await add(tokenNo(20, { agentId: anAgentId('b') })), 'added', 'nor those of an agent');
     });
 
-    t.test('of many that want a name at once, one gets it', async (t) => {
+    test('of many that want a name at once, one gets it', async (t) => {
       const { agents } = await openedIn(t, subject);
       const wanting = Array.from({ length: 8 }, (_, n) =>
         agents.addToken(tokenNo(n, { agentId: null, role: 'viewer', name: 'one' }), { unlessTaken: true }),
@@ -100,7 +100,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
-    t.test('keeps when tokens expire, and the latest time that they were used', async (t) => {
+    test('keeps when tokens expire, and the latest time that they were used', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(tokenNo(1, { expiresAtMs: A_MOMENT_MS + 100 }));
       await agents.addToken(tokenNo(2));
@@ -125,7 +125,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal((await used())[0], A_MOMENT_MS, 'also one far down a long list');
     });
 
-    t.test('says which agents no token is left to', async (t) => {
+    test('says which agents no token is left to', async (t) => {
       const { agents } = await openedIn(t, subject);
       const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(anAgentId) as [AgentId, AgentId, AgentId, AgentId];
       await agents.addToken(tokenNo(1, { agentId: a }));
@@ -143,7 +143,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame(await agents.lockedOutAmong([], A_MOMENT_MS), new Map());
     });
 
-    t.test('of many that want an agent at once, one gets it', async (t) => {
+    test('of many that want an agent at once, one gets it', async (t) => {
       const { agents } = await openedIn(t, subject);
       const wanting = Array.from({ length: 8 }, (_, n) => agents.addToken(tokenNo(n, { agentId: anAgentId() }), { unlessTaken: true }));
       const answers = await Promise.all(wanting);
@@ -151,7 +151,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
-    t.test('answers many that look at once, each with its own token', async (t) => {
+    test('answers many that look at once, each with its own token', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [1, 2, 3]) await agents.addToken(tokenNo(n));
       await agents.revokeTokens({ id: 'tok-2' }, 5);
@@ -162,7 +162,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       );
     });
 
-    t.test('finds tokens by hash alone, not revoked ones', async (t) => {
+    test('finds tokens by hash alone, not revoked ones', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(aToken());
       t.equal(await agents.findToken('2'.repeat(64)), undefined);
@@ -171,7 +171,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await agents.findToken(aToken().hash), undefined);
     });
 
-    t.test('lists tokens newest first, page by page, revoked ones too', async (t) => {
+    test('lists tokens newest first, page by page, revoked ones too', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [3, 1, 4, 2]) await agents.addToken(tokenNo(n, n > 2 ? { createdAtMs: A_MOMENT_MS + 9 } : {}));
       await agents.revokeTokens({ id: 'tok-3' }, A_MOMENT_MS);
@@ -184,7 +184,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame(await agents.listTokens({ after: 'unknown', limit: 10 }), []);
     });
 
-    t.test('revokes by token or by agent, once, and says which', async (t) => {
+    test('revokes by token or by agent, once, and says which', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(tokenNo(1));
       await agents.addToken(tokenNo(2, { agentId: anAgentId('a3') }));
@@ -197,7 +197,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame((await agents.listTokens({ limit: 10 })).map(({ revokedAtMs }) => revokedAtMs), [7, 7, 5]); // prettier-ignore
     });
 
-    t.test('says which of many tokens are revoked', async (t) => {
+    test('says which of many tokens are revoked', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [1, 2, 3, 4]) await agents.addToken(tokenNo(n));
       const asked = ['tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
@@ -209,7 +209,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.strictSame(await agents.revokedAmong([]), []);
     });
 
-    t.test('an enrolment secret is used up by exactly one', async (t) => {
+    test('an enrolment secret is used up by exactly one', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('secret', A_MOMENT_MS);
       t.equal(await agents.takeEnrolSecret('other', A_MOMENT_MS), false);
@@ -218,7 +218,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await agents.takeEnrolSecret('secret', 0), false);
     });
 
-    t.test('finds an enrolment secret by the beginning of its hash, unless it is over, used, or several begin so', async (t) => {
+    test('finds an enrolment secret by the beginning of its hash, unless it is over, used, or several begin so', async (t) => {
       const { agents } = await openedIn(t, subject);
       const begins = '0123456789abcdef';
       const [low, high, near] = [begins.padEnd(64, '0'), begins.padEnd(64, 'f'), '0123456789abcdf0'.padEnd(64, '0')] as const;
@@ -235,7 +235,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await find(near.slice(0, 16)), undefined);
     });
 
-    t.test('an enrolment secret is never used after its time', async (t) => {
+    test('an enrolment secret is never used after its time', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('late', A_MOMENT_MS);
       await agents.addEnrolSecret('in time', A_MOMENT_MS);
@@ -244,7 +244,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await agents.takeEnrolSecret('in time', A_MOMENT_MS), true);
     });
 
-    t.test('lists agents by id, page by page, with what they hold', async (t) => {
+    test('lists agents by id, page by page, with what they hold', async (t) => {
       const storage = await openedIn(t, subject);
       const ids = ['a10', 'a2', 'b.x', 'a-1'].map(anAgentId);
       const live = [anAssignedTask(anAgentId('a2'), { id: aTaskId(1) }), anAssignedTask(anAgentId('a2'), { id: aTaskId(2) })];
@@ -261,7 +261,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       t.equal(await storage.agents.getAgent(anAgentId('nobody')), undefined);
     });
 
-    t.test('keeps hostile names to the byte', async (t) => {
+    test('keeps hostile names to the byte', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const [n, text] of HOSTILE_TEXTS.entries()) {
         const token = tokenNo(n, { name: text, prefix: text, capabilities: [text] });
@@ -270,7 +270,7 @@ export function agentStoreContract(name: string, subject: StorageSubject): void 
       }
     });
 
-    t.test('takes part in the one order of writes', async (t) => {
+    test('takes part in the one order of writes', async (t) => {
       const storage = await openedIn(t, subject);
       const order: string[] = [];
       const batch = storage.tasks.transact('batch', async (unit) => {

@@ -1,8 +1,9 @@
 /** A store's rule of what is claimable, and in which order, against that of the domain. */
-import type { Test } from 'tap';
+import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
 import { PRIORITIES, requirementKey, STATUSES, type Requirement, type Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
+import type { ContractCase } from '../contract-case.ts';
 import { A_MOMENT_MS, anAgentId, aRequirement, aTask, aTaskId, inserting, updating } from '../fixtures.ts';
 import { commit, type StorageSubject } from './storage-room.ts';
 
@@ -11,9 +12,9 @@ const ANYBODY = aRequirement();
 const ALL = 1_000;
 
 /** Asks for tasks of every kind: as they were inserted, as they were changed, and once more by a storage that has changed nothing. */
-export async function findsWhatIsClaimable(t: Test, subject: StorageSubject): Promise<void> {
+export async function findsWhatIsClaimable(t: ContractCase, subject: StorageSubject): Promise<void> {
   const place = await subject.place(t);
-  const storage = await place.storage();
+  const storage = await place.storage(systemClock());
   await storage.open();
   const tasks = tasksOfEveryKind();
   const check = async (asked: Storage, all: readonly Task[], when: string): Promise<void> => {
@@ -39,7 +40,7 @@ export async function findsWhatIsClaimable(t: Test, subject: StorageSubject): Pr
   await commit(storage, updating(...changed));
   await check(storage, changed, 'as they were changed');
   await storage.close();
-  const again = await place.storage();
+  const again = await place.storage(systemClock());
   await again.open();
   await check(again, changed, 'by a storage that has changed nothing');
 }

@@ -1,12 +1,12 @@
 /** What every `EventFeed` keeps. Each MUST of core/ports/event-feed.ts is a test here. */
-import t from 'tap';
 import type { StoredEvent } from '../../../../core/domain/task/event.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import { aTaskId, anAgentId, anEvent, changes } from '../fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
-export function eventFeedContract(name: string, subject: StorageSubject): void {
-  t.test(`EventFeed contract: ${name}`, async (t) => {
-    t.test('gives events above an id, lowest first, at most so many', async (t) => {
+export function eventFeedCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`EventFeed contract, ${name}`, runner, (test) => {
+    test('gives events above an id, lowest first, at most so many', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame((await storage.events.after(0, {}, 10)).events, []);
       const stored = await commit(storage, changes({ events: [1, 2, 3, 4, 5].map((seq) => anEvent({ seq, details: { seq } })) }));
@@ -18,7 +18,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       t.strictSame((await storage.events.after(Number.MAX_SAFE_INTEGER, {}, 10)).events, []);
     });
 
-    t.test('filters, alone and together', async (t) => {
+    test('filters, alone and together', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       const stored = await commit(
@@ -53,7 +53,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       }
     });
 
-    t.test('tells how far it has looked, so that what no filter lets through is read once', async (t) => {
+    test('tells how far it has looked, so that what no filter lets through is read once', async (t) => {
       const storage = await openedIn(t, subject);
       const MANY = 25_000;
       const others = Array.from({ length: MANY }, (_, n) => anEvent({ seq: n + 1, agentId: anAgentId('a1') }));
@@ -77,7 +77,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       t.match(await storage.events.after(wanted?.id ?? 0, { event: 'submitted' }, 10), { events: [], untilId: wanted?.id });
     });
 
-    t.test('knows the highest id', async (t) => {
+    test('knows the highest id', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame(await storage.events.marks(), { lastId: 0, removedId: 0 });
       await commit(storage, changes({ events: [anEvent(), anEvent({ seq: 2 })] }));
@@ -85,7 +85,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       t.strictSame(await storage.events.marks(), { lastId: stored[0]?.id, removedId: 0 });
     });
 
-    t.test('a page ends once it has its bytes, with one event at least', async (t) => {
+    test('a page ends once it has its bytes, with one event at least', async (t) => {
       const storage = await openedIn(t, subject);
       const KIB = 1_024;
       const large = Array.from({ length: 8 }, (_, n) => anEvent({ seq: n + 1, details: { text: 'é'.repeat(KIB) } }));
@@ -105,7 +105,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       t.strictSame(await idsOf(ids[2] ?? 0, 1_024 * KIB), [ids.slice(3), ids[7]]);
     });
 
-    t.test('R21 J6: who reads on while others commit skips none and repeats none', async (t) => {
+    test('R21 J6: who reads on while others commit skips none and repeats none', async (t) => {
       const storage = await openedIn(t, subject);
       const COMMITS = 25;
       const commits = Array.from({ length: COMMITS }, (_, n) =>
@@ -120,7 +120,7 @@ export function eventFeedContract(name: string, subject: StorageSubject): void {
       t.equal(read.length, COMMITS * 3);
     });
 
-    t.test('shows nothing of a transaction that is running or has failed', async (t) => {
+    test('shows nothing of a transaction that is running or has failed', async (t) => {
       const storage = await openedIn(t, subject);
       const failed = storage.tasks.transact('failed', async (unit) => {
         await unit.save(changes({ events: [anEvent()] }));

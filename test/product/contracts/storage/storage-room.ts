@@ -1,19 +1,20 @@
 /** What the contracts of storage ask of an adapter, and how their tests open one. */
 import { randomUUID } from 'node:crypto';
-import type { Test } from 'tap';
+import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import type { StoredEvent } from '../../../../core/domain/task/event.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../../../core/errors/codes.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
-import type { Changes } from '../../../../core/ports/task-store.ts';
+import type { Changes, StoreCapabilities } from '../../../../core/ports/task-store.ts';
+import type { Teardown } from '../contract-case.ts';
 
 /** One database, and the storages of one hub after the other over it. */
 export interface StoragePlace {
-  /** A storage that was not opened yet. What it needs is let go of by `t.teardown`, itself included. `clock`: its machine's, by default a right one. */
-  storage(clock?: Clock): Storage | Promise<Storage>;
-  /** Makes the database, which is closed, look as a later version would leave it; null where there is no schema. */
-  makeNewer: (() => Promise<void>) | null;
+  /** A storage that was not opened yet, over this machine's `clock`. What it needs is let go of by `t.teardown`, itself included. */
+  storage(clock: Clock): Storage | Promise<Storage>;
+  /** Makes the database, which is closed, look as a later version would leave it. A `durable` storage has to have it. */
+  makeNewer?: (() => Promise<void>) | undefined;
 }
 
 /** A storage that cannot be opened, and what its message must name. */
@@ -24,15 +25,20 @@ export interface Unopenable {
 }
 
 export interface StorageSubject {
+  /** What the adapter says of itself. Which cases there are follows from it, and one of them holds the adapter to it. */
+  readonly capabilities: StoreCapabilities;
   /** An empty place; what it needs is let go of by `t.teardown`. */
-  place(t: Test): Promise<StoragePlace>;
-  /** Null where nothing can be in the way. */
-  unopenable: ((t: Test) => Promise<readonly Unopenable[]>) | null;
+  place(t: Teardown): Promise<StoragePlace>;
+  /** Storages with something in their way, such as another file or no server: one at least. A `durable` storage has to have it. */
+  unopenable?: ((t: Teardown) => Promise<readonly Unopenable[]>) | undefined;
 }
 
+/** A storage over an empty database, not opened yet. */
+export const storageIn = async (t: Teardown, subject: StorageSubject): Promise<Storage> => (await subject.place(t)).storage(systemClock());
+
 /** An open storage over an empty database, closed after the test. */
-export async function openedIn(t: Test, subject: StorageSubject): Promise<Storage> {
-  const storage = await (await subject.place(t)).storage();
+export async function openedIn(t: Teardown, subject: StorageSubject): Promise<Storage> {
+  const storage = await storageIn(t, subject);
   await storage.open();
   return storage;
 }
@@ -42,7 +48,12 @@ export const commit = (storage: Storage, changes: Changes): Promise<readonly Sto
   storage.tasks.transact(`batch-${randomUUID()}`, (unit) => unit.save(changes, true));
 
 /** Asserts that `work` fails with `code`, and gives the error. */
-export async function failsWith(t: Test, work: Promise<unknown>, code: ErrorCode, message: string): Promise<AgentcomError | undefined> {
+export async function failsWith(
+  t: { equal(found: unknown, wanted: unknown, message: string): unknown },
+  work: Promise<unknown>,
+  code: ErrorCode,
+  message: string,
+): Promise<AgentcomError | undefined> {
   const thrown: unknown = await work.then(
     () => undefined,
     (error: unknown) => error,

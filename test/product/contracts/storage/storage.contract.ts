@@ -1,12 +1,56 @@
-/** What every `Storage` keeps as a whole. Each MUST of core/ports/storage.ts is a test here. */
-import t from 'tap';
+/** What every `Storage` keeps: as a whole, here, and in each of its stores. Each MUST of core/ports/storage.ts is a test here. */
+import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
+import { inSuite, refuseOptions, type TestRunner } from '../contract-case.ts';
 import { aGeneration, aTask, aTaskId, aToken, anAgentId, inserting } from '../fixtures.ts';
-import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';
+import { agentStoreCases } from './agent-store.contract.ts';
+import { eventFeedCases } from './event-feed.contract.ts';
+import { commit, failsWith, openedIn, storageIn, type StorageSubject } from './storage-room.ts';
+import { storeHistoryCases } from './store-history.contract.ts';
+import { storeHubsCases } from './store-hubs.contract.ts';
+import { storeQueueCases } from './store-queue.contract.ts';
+import { storeRemovalCases } from './store-removal.contract.ts';
+import { storeUnitCases } from './store-unit.contract.ts';
+import { taskListCases } from './task-list.contract.ts';
+import { taskStoreCases } from './task-store.contract.ts';
 
-export function storageContract(name: string, subject: StorageSubject): void {
-  t.test(`Storage contract: ${name}`, async (t) => {
-    t.test('opens twice and at once as one', async (t) => {
-      const storage = await (await subject.place(t)).storage();
+/** Adds all that is asked of a storage; `name` stands in the titles. */
+export function storageContract(name: string, subject: StorageSubject, runner: TestRunner): void {
+  wholeStorageCases(name, subject, runner);
+  taskStoreCases(name, subject, runner);
+  taskListCases(name, subject, runner);
+  storeUnitCases(name, subject, runner);
+  storeQueueCases(name, subject, runner);
+  storeHubsCases(name, subject, runner);
+  storeHistoryCases(name, subject, runner);
+  storeRemovalCases(name, subject, runner);
+  agentStoreCases(name, subject, runner);
+  eventFeedCases(name, subject, runner);
+}
+
+const clock = systemClock();
+const DURABLE = 'A storage that is durable outlives its program, and meets what another left in its place';
+
+function wholeStorageCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  const suite = `Storage contract, ${name}`;
+  const { capabilities, unopenable } = subject;
+  if (typeof capabilities?.durable !== 'boolean' || typeof capabilities.shared !== 'boolean') {
+    throw new TypeError(`${suite}: its subject names no capabilities. Give it those of the adapter: { durable, shared }.`);
+  }
+  if (unopenable === null) {
+    refuseOptions(suite, subject, { unopenable: 'A storage with capabilities.durable has to have some; of any other it is not asked.' });
+  }
+  if (capabilities.durable && unopenable === undefined) {
+    throw new TypeError(`${suite}: ${DURABLE}: give its subject unopenable(), storages that cannot be opened.`);
+  }
+
+  inSuite(suite, runner, (test) => {
+    test('has the capabilities that its subject names', async (t) => {
+      const storage = await storageIn(t, subject);
+      t.strictSame({ ...storage.tasks.capabilities }, { ...capabilities });
+    });
+
+    test('opens twice and at once as one', async (t) => {
+      const storage = await storageIn(t, subject);
       const opened = await Promise.all([storage.open(), storage.open(), storage.open()]);
       opened.push(await storage.open());
       t.equal(new Set(opened.map(({ storeId }) => storeId)).size, 1, 'the same store each time');
@@ -15,31 +59,29 @@ export function storageContract(name: string, subject: StorageSubject): void {
       t.equal((await storage.tasks.stats()).statuses.queued, 1, 'and works');
     });
 
-    t.test('closes twice, at once, and before open', async (t) => {
+    test('closes twice, at once, and before open', async (t) => {
       const place = await subject.place(t);
-      const storage = await place.storage();
+      const storage = await place.storage(clock);
       await storage.close();
       await storage.open();
       await Promise.all([storage.close(), storage.close()]);
       await storage.close();
-      await (await place.storage()).open();
-      t.pass('nothing was left that keeps the next hub out');
+      t.ok(await (await place.storage(clock)).open(), 'nothing was left that keeps the next hub out');
     });
 
-    t.test('open and close that race end as the last of them said', async (t) => {
+    test('open and close that race end as the last of them said', async (t) => {
       const place = await subject.place(t);
-      const storage = await place.storage();
+      const storage = await place.storage(clock);
       await Promise.allSettled([storage.open(), storage.close(), storage.open()]);
       await commit(storage, inserting(aTask()));
       t.equal((await storage.tasks.stats()).statuses.queued, 1, 'open');
       await Promise.allSettled([storage.close(), storage.open(), storage.close()]);
       await failsWith(t, storage.tasks.stats(), 'AC_STORE_CLOSED', 'closed');
-      await (await place.storage()).open();
-      t.pass('and let go');
+      t.ok(await (await place.storage(clock)).open(), 'and let go');
     });
 
-    t.test('refuses everything before open and after close', async (t) => {
-      const storage = await (await subject.place(t)).storage();
+    test('refuses everything before open and after close', async (t) => {
+      const storage = await storageIn(t, subject);
       const uses = {
         transact: () => storage.tasks.transact('b', async () => 1),
         committed: () => storage.tasks.committed('b'),
@@ -74,7 +116,7 @@ export function storageContract(name: string, subject: StorageSubject): void {
       await refused('after close');
     });
 
-    t.test('lets what is under way end before it closes', async (t) => {
+    test('lets what is under way end before it closes', async (t) => {
       const storage = await openedIn(t, subject);
       const done: string[] = [];
       const writing = commit(storage, inserting(aTask())).then(() => done.push('committed'));
@@ -83,76 +125,87 @@ export function storageContract(name: string, subject: StorageSubject): void {
       t.strictSame(done, ['committed', 'closed']);
     });
 
-    t.test('is healthy while it can commit', async (t) => {
+    test('is healthy while it can commit', async (t) => {
       const storage = await openedIn(t, subject);
       t.equal(await storage.healthy(), true);
       t.equal(await storage.healthy(), true);
     });
 
-    t.test('keeps a second hub out, at once and only as long as the first lives', async (t) => {
-      const place = await subject.place(t);
-      const first = await place.storage();
-      const second = await place.storage();
-      await first.open();
-      if (first.tasks.capabilities.shared) {
+    if (capabilities.shared) {
+      test('lets a second hub work beside the first', async (t) => {
+        const place = await subject.place(t);
+        const [first, second] = [await place.storage(clock), await place.storage(clock)];
+        await first.open();
         await second.open();
-        t.pass('shared: both may work');
-        return;
-      }
-      const refused = await failsWith(t, second.open(), 'AC_STORAGE_LOCKED', 'refused');
-      t.match(refused?.message, /another hub/);
-      await commit(first, inserting(aTask()));
-      t.equal(await first.healthy(), true, 'the first goes on');
-      await first.close();
-      await second.open();
-      t.equal(await second.healthy(), true, 'opens again after a failure');
-    });
+        await commit(first, inserting(aTask()));
+        t.strictSame(await second.tasks.peek([aTaskId(1)]), [aTask()]);
+      });
+    } else {
+      test('keeps a second hub out, at once and only as long as the first lives', async (t) => {
+        const place = await subject.place(t);
+        const [first, second] = [await place.storage(clock), await place.storage(clock)];
+        await first.open();
+        const refused = await failsWith(t, second.open(), 'AC_STORAGE_LOCKED', 'refused');
+        t.match(refused?.message, /another hub/);
+        await commit(first, inserting(aTask()));
+        t.equal(await first.healthy(), true, 'the first goes on');
+        await first.close();
+        await second.open();
+        t.equal(await second.healthy(), true, 'opens again after a failure');
+      });
+    }
 
-    t.test('keeps its name and what was committed', async (t) => {
+    test('two databases have two names', async (t) => {
+      const [one, two] = [await subject.place(t), await subject.place(t)];
+      const [first, second] = [await one.storage(clock), await two.storage(clock)];
+      t.not((await first.open()).storeId, (await second.open()).storeId);
+    });
+  });
+
+  if (capabilities.durable && unopenable !== undefined) durableStorageCases(suite, subject, unopenable, runner);
+}
+
+/** What is asked of a storage that outlives its program. */
+function durableStorageCases(
+  suite: string,
+  subject: StorageSubject,
+  unopenable: NonNullable<StorageSubject['unopenable']>,
+  runner: TestRunner,
+): void {
+  inSuite(suite, runner, (test) => {
+    test('keeps its name and what was committed', async (t) => {
       const place = await subject.place(t);
-      const first = await place.storage();
-      if (!first.tasks.capabilities.durable) {
-        t.pass('promises no durability');
-        return;
-      }
+      const first = await place.storage(clock);
       const { storeId } = await first.open();
       await commit(first, inserting(aTask()));
       await first.agents.addToken(aToken());
       await first.close();
-      const second = await place.storage();
+      const second = await place.storage(clock);
       t.equal((await second.open()).storeId, storeId);
       t.strictSame((await second.tasks.peek([aTaskId(1)]))[0], aTask());
       t.strictSame(await second.agents.findToken(aToken().hash), aToken());
       t.equal((await second.tasks.stats()).statuses.queued, 1);
     });
 
-    t.test('two databases have two names', async (t) => {
-      const [one, two] = [await subject.place(t), await subject.place(t)];
-      const [first, second] = [await one.storage(), await two.storage()];
-      t.not((await first.open()).storeId, (await second.open()).storeId);
-    });
-
-    t.test('refuses a schema that is newer than this program, and leaves it alone', async (t) => {
+    test('refuses a schema that is newer than this program, and leaves it alone', async (t) => {
       const place = await subject.place(t);
-      if (place.makeNewer === null) {
-        t.pass('has no schema');
-        return;
-      }
-      const first = await place.storage();
+      const { makeNewer } = place;
+      if (typeof makeNewer !== 'function') return t.fail(`${DURABLE}: give its place makeNewer().`);
+      const first = await place.storage(clock);
       await first.open();
       await first.close();
-      await place.makeNewer();
+      await makeNewer();
       for (const attempt of ['first', 'second']) {
-        const storage = await place.storage();
+        const storage = await place.storage(clock);
         const refused = await failsWith(t, storage.open(), 'AC_SCHEMA_UNKNOWN', `${attempt} attempt`);
         t.match(refused?.message, /newer version/);
         t.equal(await storage.healthy(), false);
       }
     });
 
-    t.test('what cannot be opened says what, and what to do', async (t) => {
-      const cases = (await subject.unopenable?.(t)) ?? [];
-      if (subject.unopenable === null) t.pass('nothing can be in the way');
+    test('what cannot be opened says what, and what to do', async (t) => {
+      const cases = await unopenable(t);
+      t.ok(cases.length > 0, 'its subject names storages that cannot be opened');
       for (const { why, storage, names } of cases) {
         const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', why);
         for (const part of names) t.ok(refused?.message.includes(part), `${why}: ${refused?.message ?? ''} names ${part}`);

@@ -1,7 +1,7 @@
 /** What every store keeps of histories and of results beside them: pages bounded in number and bytes, and what was removed. */
-import t from 'tap';
 import type { KeptResult } from '../../../../core/domain/task/kept-results.ts';
 import { EVENT_BYTES } from '../../../../core/ports/task-store.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../fixtures.ts';
 import { commit, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
 
@@ -22,9 +22,9 @@ const aKept = (over: Partial<KeptResult> = {}): KeptResult => ({
 const manyEvents = (count: number, bytes: number) =>
   Array.from({ length: count }, (_, n) => anEvent({ seq: n + 1, event: 'progress', details: { m: 'x'.repeat(bytes) } }));
 
-export function storeHistoryContract(name: string, subject: StorageSubject): void {
-  t.test(`Store history contract: ${name}`, async (t) => {
-    t.test('a history is paged from its end or from its beginning, each page oldest first', async (t) => {
+export function storeHistoryCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`Store history contract, ${name}`, runner, (test) => {
+    test('a history is paged from its end or from its beginning, each page oldest first', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 }), aTask({ id: aTaskId(2) })), events: manyEvents(9, 1) }));
       await commit(storage, changes({ events: [anEvent({ taskId: aTaskId(2) })] }));
@@ -40,7 +40,7 @@ export function storeHistoryContract(name: string, subject: StorageSubject): voi
       t.strictSame(await storage.tasks.history(aTaskId(3), { limit: 4, bytesMax: 1 }), [], 'of an unknown task there is none');
     });
 
-    t.test('a page ends once it has its bytes, with one event at least', async (t) => {
+    test('a page ends once it has its bytes, with one event at least', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 })), events: manyEvents(9, 1_000) }));
       const page = async (over: { before?: number; after?: number }, bytesMax: number) =>
@@ -51,7 +51,7 @@ export function storeHistoryContract(name: string, subject: StorageSubject): voi
       t.strictSame(await page({ after: 2 }, 2 * (1_000 + EVENT_BYTES)), [3, 4]);
     });
 
-    t.test('R4: with a task come its newest events, however long its history is', async (t) => {
+    test('R4: with a task come its newest events, however long its history is', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 2_000 })), events: manyEvents(2_000, 10_000) }));
       const record = await storage.tasks.read(aTaskId(1));
@@ -61,7 +61,7 @@ export function storeHistoryContract(name: string, subject: StorageSubject): voi
       t.ok(seqs.length > 90 && seqs.length < 110, `a mebibyte of them: ${seqs.length}`);
     });
 
-    t.test('a kept result is whole, once for its name, and goes with its task', async (t) => {
+    test('a kept result is whole, once for its name, and goes with its task', async (t) => {
       const storage = await openedIn(t, subject);
       const text = JSON.stringify(HOSTILE_TEXTS);
       const late = aKept({ kind: 'late', result: text, details: JSON.stringify({ text }), bytes: 2 ** 40 });
@@ -81,7 +81,7 @@ export function storeHistoryContract(name: string, subject: StorageSubject): voi
       t.equal(await storage.tasks.keptResult(late), undefined);
     });
 
-    t.test('R21: the highest number that was removed is known, also above events that are kept', async (t) => {
+    test('R21: the highest number that was removed is known, also above events that are kept', async (t) => {
       const storage = await openedIn(t, subject);
       const over = aTask({ id: aTaskId(2), status: 'completed', updatedAtMs: 1 });
       const kept = aTask({ id: aTaskId(1), status: 'dead_letter', updatedAtMs: A_MOMENT_MS });

@@ -1,14 +1,15 @@
 /** What a store keeps of the hubs that share it: leases, duties, mail, whose agents are whose, and how they notify each other. */
-import t, { type Test } from 'tap';
+import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import type { HubMail } from '../../../../core/domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { ActiveAgent, ClusterUnit } from '../../../../core/ports/cluster-unit.ts';
 import { ANY_CHANGE, type ChangeHint } from '../../../../core/ports/hub-notifier.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
+import { inSuite, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { aMail, aStop, aTask, anAgent, anAgentId, anAssignedTask, changes, inserting, updating } from '../fixtures.ts';
 import { clusterOf } from './cluster-of.ts';
-import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+import { commit, openedIn, storageIn, type StorageSubject } from './storage-room.ts';
 
 const inUnit = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('read', work);
 const inCluster = <T>(storage: Storage, work: (cluster: ClusterUnit) => Promise<T>): Promise<T> =>
@@ -22,13 +23,14 @@ const mailNo = (n: number, over: Partial<HubMail> = {}): HubMail => aMail({ id: 
 const posted = (storage: Storage, ...mail: readonly HubMail[]) => commit(storage, changes({ mail }));
 const taken = (storage: Storage, hubId: string, limit = 10) => inCluster(storage, (cluster) => cluster.takeMail(hubId, limit));
 
-export function storeHubsContract(name: string, subject: StorageSubject): void {
-  t.test(`Store hubs contract: ${name}`, async (t) => {
+export function storeHubsCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`Store hubs contract, ${name}`, runner, (test) => {
     /** A case of a store that several hubs may use at once. */
-    const shared = (title: string, body: (t: Test) => Promise<void>) =>
-      t.test(title, async (t) => ((await openedIn(t, subject)).tasks.capabilities.shared ? body(t) : t.pass('it serves one hub')));
+    const shared = (title: string, body: (t: ContractCase) => Promise<void>): void => {
+      if (subject.capabilities.shared) test(title, body);
+    };
 
-    t.test('has what several hubs need where it is shared, and nothing of it where it serves one', async (t) => {
+    test('has what several hubs need where it is shared, and nothing of it where it serves one', async (t) => {
       const storage = await openedIn(t, subject);
       t.equal((await inUnit(storage, async ({ cluster }) => cluster)) !== null, storage.tasks.capabilities.shared);
       await posted(storage, mailNo(1));
@@ -146,7 +148,7 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
     };
     const oneMovedTwoWent = { ...updating(aTask()), agents: [at('one', 'hub-2'), at('two', 'hub-2', false)], stopsCleared: [two, gone] };
 
-    t.test('knows the agents that are active, without those of other hubs', async (t) => {
+    test('knows the agents that are active, without those of other hubs', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, agentsOfTwoHubs);
       const active = (...exceptOf: readonly string[]) => inUnit(storage, async (unit) => named(await unit.activeAgents(exceptOf)));
@@ -168,9 +170,9 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
       t.strictSame(await of('hub-2'), ['one'], 'it moved');
     });
 
-    t.test('tells the time of the store, in a transaction and outside', async (t) => {
-      const storage = await (await subject.place(t)).storage();
-      t.type(storage.tasks.nowMs(), 'number', 'also before open');
+    test('tells the time of the store, in a transaction and outside', async (t) => {
+      const storage = await storageIn(t, subject);
+      t.equal(typeof storage.tasks.nowMs(), 'number', 'also before open');
       await storage.open();
       const before = storage.tasks.nowMs();
       const within = await inUnit(storage, async (unit) => unit.nowMs);
@@ -179,7 +181,7 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
       t.ok(Math.abs(within - before) < 5_000 && within - storage.tasks.nowMs() <= 1, `${before}, ${within}`);
     });
 
-    t.test('notifications reach the others, and not who sends them', async (t) => {
+    test('notifications reach the others, and not who sends them', async (t) => {
       const [one, other] = await bothIn(t, subject);
       if (one === other) {
         one.notifier.listen(() => t.fail('there is nobody who could notify'))();
@@ -220,18 +222,18 @@ export function storeHubsContract(name: string, subject: StorageSubject): void {
 }
 
 /** Two storages over one place, or twice the same where only one may have it open. */
-async function bothIn(t: Test, subject: StorageSubject): Promise<readonly [Storage, Storage]> {
+async function bothIn(t: ContractCase, subject: StorageSubject): Promise<readonly [Storage, Storage]> {
   const place = await subject.place(t);
-  const one = await place.storage();
+  const one = await place.storage(systemClock());
   await one.open();
   if (!one.tasks.capabilities.shared) return [one, one];
-  const other = await place.storage();
+  const other = await place.storage(systemClock());
   await other.open();
   return [one, other];
 }
 
 /** What a storage hears. */
-function listening(t: Test, storage: Storage) {
+function listening(t: ContractCase, storage: Storage) {
   const heard: ChangeHint[] = [];
   let wake = (): void => undefined;
   const end = storage.notifier.listen((one) => {

@@ -1,11 +1,11 @@
 /** What every unit of work finds: what waits, what is due, who depends on whom, who holds what. */
 import { isDeepStrictEqual } from 'node:util';
-import t from 'tap';
 import { seededRandom } from '../../twins/ids-seeded/seeded-random.ts';
 import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
 import { requirementKey, type RequirementGroup, type Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import {
   A_MOMENT_MS,
   aBody,
@@ -39,9 +39,9 @@ const waits = async (storage: Storage, nowMs: number): Promise<Task['requirement
   return [...requirements];
 };
 
-export function storeQueueContract(name: string, subject: StorageSubject): void {
-  t.test(`Store queue contract: ${name}`, async (t) => {
-    t.test('within a lane the order is (eligible, id)', async (t) => {
+export function storeQueueCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`Store queue contract, ${name}`, runner, (test) => {
+    test('within a lane the order is (eligible, id)', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,
@@ -59,7 +59,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(4, 3, 2, 5, 1), 'a retry goes to its place');
     });
 
-    t.test('the limit is for each requirement and lane', async (t) => {
+    test('the limit is for each requirement and lane', async (t) => {
       const storage = await openedIn(t, subject);
       const lanes = ['urgent', 'high', 'normal', 'low'] as const;
       const tasks = [ANYBODY, GPU].flatMap((requirement, r) =>
@@ -71,7 +71,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await claim(storage, 2), []);
     });
 
-    t.test('only queued, unparked tasks whose time has come', async (t) => {
+    test('only queued, unparked tasks whose time has come', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,
@@ -94,11 +94,10 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2), 'what was unparked');
     });
 
-    t.test('R12: of tasks of every kind it finds those that are claimable, in the order in which they are given out', (t) =>
-      findsWhatIsClaimable(t, subject),
-    );
+    test('R12: of tasks of every kind it finds those that are claimable, in the order in which they are given out', (t) =>
+      findsWhatIsClaimable(t, subject));
 
-    t.test('a thousand gpu tasks do not hide a plain one', async (t) => {
+    test('a thousand gpu tasks do not hide a plain one', async (t) => {
       const storage = await openedIn(t, subject);
       const gpus = Array.from({ length: 1_000 }, (_, n) => waiting(n, { requirement: GPU, eligibleAtMs: A_MOMENT_MS - 5_000 + n }));
       await commit(storage, inserting(...gpus, waiting(5_000, { priority: 'low' })));
@@ -106,10 +105,10 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       const all = await claim(storage, 16, GPU, ANYBODY);
       t.equal(all.length, 17);
       t.ok(idsOf(all).includes(aTaskId(5_000)));
-      t.same(await waits(storage, A_MOMENT_MS), [GPU, ANYBODY]);
+      t.strictSame(await waits(storage, A_MOMENT_MS), [GPU, ANYBODY]);
     });
 
-    t.test('names each waiting requirement once, of whatever lane', async (t) => {
+    test('names each waiting requirement once, of whatever lane', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame(await waits(storage, A_MOMENT_MS), []);
       const requirements = [
@@ -126,7 +125,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(found.map(requirementKey).toSorted(), requirements.map(requirementKey).toSorted());
     });
 
-    t.test('R20: of thousands of requirements it looks at so many as are asked for, and at those of a group alone', async (t) => {
+    test('R20: of thousands of requirements it looks at so many as are asked for, and at those of a group alone', async (t) => {
       const storage = await openedIn(t, subject);
       const odd = Array.from({ length: 1_500 }, (_, n) => waiting(n, { requirement: aRequirement([`odd-${n}`]) }));
       const groupsOf = async (limit: number, ...groups: readonly RequirementGroup[]) => {
@@ -180,7 +179,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       });
     });
 
-    t.test('R12: whatever came and went before, what waits is found as if it were looked for anew', async (t) => {
+    test('R12: whatever came and went before, what waits is found as if it were looked for anew', async (t) => {
       const storage = await openedIn(t, subject);
       const random = seededRandom(`what waits, ${name}`);
       const below = (count: number): number => random() % count;
@@ -258,7 +257,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       }
     });
 
-    t.test('finds what is due, earliest first', async (t) => {
+    test('finds what is due, earliest first', async (t) => {
       const storage = await openedIn(t, subject);
       const due = (n: number, dueAtMs: number | null) => ({ task: waiting(n), dueAtMs, body: aBody() });
       await commit(storage, changes({ inserted: [due(1, 30), due(2, 10), due(3, null), due(4, 20), due(5, 10), due(6, 31)] }));
@@ -270,7 +269,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await at(30, 10), ids(3, 5, 4, 1), 'as it was last saved, also of an ended task');
     });
 
-    t.test('finds the blocked tasks that depend on these', async (t) => {
+    test('finds the blocked tasks that depend on these', async (t) => {
       const storage = await openedIn(t, subject);
       const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
       await commit(storage, inserting(blocked(10, 1), blocked(11, 1, 2), blocked(12, 3), waiting(13, { dependsOn: [aTaskId(1)] })));
@@ -289,7 +288,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await of(1, 2), ids(10), 'not once it is queued');
     });
 
-    t.test('R20: finds dependents in slices, each once, and says where the next begins', async (t) => {
+    test('R20: finds dependents in slices, each once, and says where the next begins', async (t) => {
       const storage = await openedIn(t, subject);
       const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
       await commit(storage, inserting(blocked(14, 1), blocked(10, 1), blocked(12, 1, 2), blocked(13, 2), blocked(11, 3)));
@@ -308,7 +307,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame((await slice(5, [1, ''], [2, ''])).tasks.toSorted(), ids(10, 12, 13, 14), 'each once');
     });
 
-    t.test('gives the bodies of these', async (t) => {
+    test('gives the bodies of these', async (t) => {
       const storage = await openedIn(t, subject);
       const bodies = [1, 2].map((n) => ({ taskId: aTaskId(n), body: aBody({ description: `body ${n}` }) }));
       await commit(
@@ -319,7 +318,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await look(storage, (unit) => unit.bodies([])), []);
     });
 
-    t.test('knows what each agent holds', async (t) => {
+    test('knows what each agent holds', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       const mine = anAssignedTask(a1, { id: aTaskId(1) });
@@ -345,7 +344,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await of(), []);
     });
 
-    t.test('counts what each agent holds', async (t) => {
+    test('counts what each agent holds', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       await commit(storage, {
@@ -359,7 +358,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
         stopsSet: [aStop({ agentId: a1, taskId: aTaskId(8) }), aStop({ agentId: a1, taskId: aTaskId(8), generation: 3 })],
       });
       const of = (...agents: readonly string[]) => look(storage, (unit) => unit.heldCounts(agents.map(anAgentId)));
-      t.same(
+      t.strictSame(
         new Map((await of('a1', 'a2', 'nobody', 'a1')).map(({ agentId, held }) => [agentId as string, held])),
         new Map([
           ['a1', 4],
@@ -371,7 +370,7 @@ export function storeQueueContract(name: string, subject: StorageSubject): void 
       t.strictSame(await of(), []);
     });
 
-    t.test('knows the agents that are here or have yet to confirm a stop', async (t) => {
+    test('knows the agents that are here or have yet to confirm a stop', async (t) => {
       const storage = await openedIn(t, subject);
       const away = (id: string) => anAgent({ id: anAgentId(id), connected: false, disconnectedAtMs: A_MOMENT_MS });
       await commit(storage, {

@@ -1,11 +1,11 @@
 /** What every unit of work removes, what it leaves in place of it, and what it must keep. */
-import t from 'tap';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import { tombstoneOf } from '../../../../core/domain/task/tombstone.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
 import type { Removal, Removed, RemovedAgents, StoreUnit } from '../../../../core/ports/task-store.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import {
   A_MOMENT_MS,
   aBody,
@@ -52,9 +52,9 @@ const left = async (storage: Storage, ...numbers: readonly number[]): Promise<re
 const stonesOf = async (storage: Storage, ...numbers: readonly number[]) =>
   (await look(storage, (unit) => unit.load({ tasks: numbers.map(aTaskId), agents: [], keys: [] }))).tombstones;
 
-export function storeRemovalContract(name: string, subject: StorageSubject): void {
-  t.test(`Store removal contract: ${name}`, async (t) => {
-    t.test('R9: a removed task leaves a tombstone with its outcomes, and nothing else', async (t) => {
+export function storeRemovalCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`Store removal contract, ${name}`, runner, (test) => {
+    test('R9: a removed task leaves a tombstone with its outcomes, and nothing else', async (t) => {
       const storage = await openedIn(t, subject);
       const outcome = { generation: aGeneration(1), agentId: anAgentId(), report: 'complete', answer: 'complete' } as const;
       const task = ended(1, { outcomes: [outcome], priority: 'high' });
@@ -74,7 +74,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.strictSame(await look(storage, (unit) => unit.bodies([task.id])), []);
     });
 
-    t.test('R21: the newest event stays, so that no number is given twice and a stream goes on where it was', async (t) => {
+    test('R21: the newest event stays, so that no number is given twice and a stream goes on where it was', async (t) => {
       const storage = await openedIn(t, subject);
       const [first] = await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent()] }));
       t.match(await remove(storage), { tasks: 0 }, 'of the task with the newest event nothing goes');
@@ -85,7 +85,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.strictSame(await storage.events.marks(), { lastId: next?.id, removedId: first?.id });
     });
 
-    t.test('what is too young, not ended, needed or still being stopped stays', async (t) => {
+    test('what is too young, not ended, needed or still being stopped stays', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,
@@ -111,7 +111,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.strictSame(await left(storage, 7), [], 'once its stop is confirmed it goes');
     });
 
-    t.test('a dead letter has a time of its own', async (t) => {
+    test('a dead letter has a time of its own', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(ended(1), ended(2, { status: 'dead_letter' })));
       await remove(storage, { deadBeforeMs: OLD_MS });
@@ -120,14 +120,14 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.strictSame(await left(storage, 2), []);
     });
 
-    t.test('at most so many at a time, those that ended first', async (t) => {
+    test('at most so many at a time, those that ended first', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(ended(3), ended(1), ended(2)));
       t.match(await remove(storage, { limit: 2 }), { tasks: 2 });
       t.strictSame(await left(storage, 1, 2, 3), [3]);
     });
 
-    t.test('what came back to life in the same transaction stays', async (t) => {
+    test('what came back to life in the same transaction stays', async (t) => {
       const storage = await openedIn(t, subject);
       const dead = ended(1, { status: 'dead_letter' });
       await commit(storage, inserting(dead));
@@ -139,7 +139,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.strictSame(await left(storage, 1), [1]);
     });
 
-    t.test('R20: looks at so many old tasks as are asked for, and goes on after them', async (t) => {
+    test('R20: looks at so many old tasks as are asked for, and goes on after them', async (t) => {
       const storage = await openedIn(t, subject);
       const needed = [1, 2, 3, 4].map((n) => ended(n));
       const waiting = aTask({ id: aTaskId(9), status: 'blocked', dependsOn: needed.map(({ id }) => id) });
@@ -152,7 +152,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.match(await remove(storage, { lookedMax: 3, after: null }), { tasks: 0, next: placed(3) });
     });
 
-    t.test('R20: enrolment secrets that are over go too', async (t) => {
+    test('R20: enrolment secrets that are over go too', async (t) => {
       const storage = await openedIn(t, subject);
       await storage.agents.addEnrolSecret('over', A_MOMENT_MS - 1);
       await storage.agents.addEnrolSecret('good', A_MOMENT_MS);
@@ -161,7 +161,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.equal(await storage.agents.takeEnrolSecret('good', A_MOMENT_MS), true);
     });
 
-    t.test('R20: agents that nobody can be any more go with their tokens, some at a time', async (t) => {
+    test('R20: agents that nobody can be any more go with their tokens, some at a time', async (t) => {
       const storage = await openedIn(t, subject);
       const { agents } = storage;
       const named = (name: string): AgentId => `${name}-agent` as AgentId;
@@ -195,7 +195,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.notOk((await agents.listTokens({ limit: 20 })).some(({ agentId }) => agentId === revoked || agentId === expired));
     });
 
-    t.test('R20: one agent is removed by name as soon as nobody can be it', async (t) => {
+    test('R20: one agent is removed by name as soon as nobody can be it', async (t) => {
       const storage = await openedIn(t, subject);
       const { agents } = storage;
       const id = anAgentId();
@@ -214,7 +214,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
-    t.test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {
+    test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {
       const storage = await openedIn(t, subject);
       const unblocking = { ...ended(1), dependentsAfter: aTaskId(7) };
       await commit(storage, changes({ inserted: [{ task: unblocking, dueAtMs: A_MOMENT_MS, body: aBody() }] }));
@@ -225,7 +225,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.match(await remove(storage, {}), { tasks: 1 });
     });
 
-    t.test('nothing is removed by a transaction that fails', async (t) => {
+    test('nothing is removed by a transaction that fails', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent(), anEvent({ taskId: aTaskId(2) })] }));
       const failing = storage.tasks.transact('failing', async (unit) => {
@@ -236,7 +236,7 @@ export function storeRemovalContract(name: string, subject: StorageSubject): voi
       t.equal((await storage.tasks.read(aTaskId(1)))?.events.length, 1);
     });
 
-    t.test('tombstones and keys go by their age; one that is depended on stays', async (t) => {
+    test('tombstones and keys go by their age; one that is depended on stays', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,

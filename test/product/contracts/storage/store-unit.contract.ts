@@ -1,9 +1,9 @@
 /** What every unit of work loads and saves. Each MUST of `StoreUnit` in core/ports/task-store.ts is a test here. */
-import t from 'tap';
 import type { TaskId } from '../../../../core/domain/ids.ts';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import {
   A_MOMENT_MS,
   aBody,
@@ -84,9 +84,9 @@ const FULL: Task = {
   eventSeq: 14,
 };
 
-export function storeUnitContract(name: string, subject: StorageSubject): void {
-  t.test(`StoreUnit contract: ${name}`, async (t) => {
-    t.test('gives back what was saved, numbers as numbers', async (t) => {
+export function storeUnitCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`StoreUnit contract, ${name}`, runner, (test) => {
+    test('gives back what was saved, numbers as numbers', async (t) => {
       const storage = await openedIn(t, subject);
       const agent = anAgent({ capabilities: ['a'], slots: 128, pausedUntilMs: A_MOMENT_MS, pausedCause: 'auth', pauses: 3, checks: { atMs: A_MOMENT_MS, failed: [{ check: 'logged in', message: 'not logged in' }], passed: [] }, strikes: [aTaskId(1)], resources: { cpu_percent: 0.5, nested: { list: [1, null] } } }); // prettier-ignore
       const key = aKey({ taskIds: [aTaskId(1), aTaskId(2)] });
@@ -106,7 +106,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       t.strictSame((await storage.tasks.peek([FULL.id]))[0], changed);
     });
 
-    t.test('leaves unknown names out and gives each known one once', async (t) => {
+    test('leaves unknown names out and gives each known one once', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, { ...inserting(aTask()), agents: [anAgent()], keys: [aKey()] });
       const loaded = await look(storage, (unit) =>
@@ -126,7 +126,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       });
     });
 
-    t.test('keeps hostile text to the byte', async (t) => {
+    test('keeps hostile text to the byte', async (t) => {
       const storage = await openedIn(t, subject);
       for (const [n, text] of HOSTILE_TEXTS.entries()) {
         const task = aTask({ id: aTaskId(n), lastError: text, requirement: aRequirement([text]) });
@@ -148,14 +148,14 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       }
     });
 
-    t.test('keeps names that objects have of themselves', async (t) => {
+    test('keeps names that objects have of themselves', async (t) => {
       const storage = await openedIn(t, subject);
       const text = '{"__proto__":{"admin":true},"constructor":1,"toString":null}';
       await commit(storage, { ...inserting(aTask()), events: [anEvent({ details: JSON.parse(text) as Record<string, unknown> })] });
       t.equal(JSON.stringify((await storage.tasks.read(aTaskId(1)))?.events[0]?.details), text);
     });
 
-    t.test('tolerates repeats: nothing changes, and events have the place they had', async (t) => {
+    test('tolerates repeats: nothing changes, and events have the place they had', async (t) => {
       const storage = await openedIn(t, subject);
       const body = aBody({ description: 'first' });
       const first = changes({ inserted: [{ task: aTask(), dueAtMs: 5, body }], events: [anEvent()], keys: [aKey()] });
@@ -173,7 +173,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       t.strictSame((await look(storage, (unit) => unit.load({ tasks: [], agents: [], keys: [aKey()] }))).keys, [aKey()]);
     });
 
-    t.test('numbers events in the order given, over commits too', async (t) => {
+    test('numbers events in the order given, over commits too', async (t) => {
       const storage = await openedIn(t, subject);
       const events = [3, 1, 2].flatMap((n) =>
         [1, 2].map((seq) => anEvent({ taskId: aTaskId(n), seq, agentId: anAgentId(), generation: aGeneration(n), session: 4 })),
@@ -188,7 +188,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       t.strictSame((await storage.events.after(0, {}, 100)).events, stored);
     });
 
-    t.test('sees its own changes', async (t) => {
+    test('sees its own changes', async (t) => {
       const storage = await openedIn(t, subject);
       await look(storage, async (unit) => {
         await unit.save({ ...inserting(aTask()), agents: [anAgent()], stopsSet: [aStop()], keys: [aKey()] });
@@ -203,7 +203,7 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       });
     });
 
-    t.test('inserts and updates in one save, the last word on a task counting', async (t) => {
+    test('inserts and updates in one save, the last word on a task counting', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, {
         ...inserting(aTask()),
@@ -213,14 +213,14 @@ export function storeUnitContract(name: string, subject: StorageSubject): void {
       t.equal(await storage.tasks.nextDueAtMs(), 2);
     });
 
-    t.test('fails as a whole when a changed task was never inserted', async (t) => {
+    test('fails as a whole when a changed task was never inserted', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(aTask()));
       await failsWith(t, commit(storage, updating(aTask({ retryCount: 1 }), aTask({ id: aTaskId(2) }))), 'AC_INTERNAL', 'said');
       t.equal((await storage.tasks.peek([aTaskId(1)]))[0]?.retryCount, 0, 'nothing of it stayed');
     });
 
-    t.test('a large commit is all or none', async (t) => {
+    test('a large commit is all or none', async (t) => {
       const storage = await openedIn(t, subject);
       const tasks = Array.from({ length: 1_201 }, (_, n) => aTask({ id: aTaskId(n + 1), dependsOn: [aTaskId(n + 5_000)] }));
       const all = { ...inserting(...tasks), events: tasks.map((task) => anEvent({ taskId: task.id })) };

@@ -1,8 +1,8 @@
 /** How every `TaskStore` pages through its tasks. */
-import t from 'tap';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { TaskQuery } from '../../../../core/ports/task-store.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import { A_MOMENT_MS, aBody, aTask, aTaskId, anAgentId, anAssignedTask, changes, inserting } from '../fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
@@ -24,9 +24,9 @@ async function paged(storage: Storage, query: TaskQuery, between: (page: number)
 const created = (n: number, createdAtMs: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskId(n), createdAtMs, ...over });
 const ids = (...numbers: readonly number[]): string[] => numbers.map(aTaskId);
 
-export function taskListContract(name: string, subject: StorageSubject): void {
-  t.test(`Task list contract: ${name}`, async (t) => {
-    t.test('newest first by time and id, with body and result', async (t) => {
+export function taskListCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`Task list contract, ${name}`, runner, (test) => {
+    test('newest first by time and id, with body and result', async (t) => {
       const storage = await openedIn(t, subject);
       const first = { task: created(7, A_MOMENT_MS), dueAtMs: null, body: aBody({ description: 'seven' }) };
       await commit(storage, changes({ inserted: [first], results: [{ taskId: aTaskId(7), json: '"done"' }] }));
@@ -36,7 +36,7 @@ export function taskListContract(name: string, subject: StorageSubject): void {
       t.strictSame((await storage.tasks.list({ limit: 2 })).map(({ task }) => task.id), ids(3, 9)); // prettier-ignore
     });
 
-    t.test('neither skips nor repeats while tasks are added', async (t) => {
+    test('neither skips nor repeats while tasks are added', async (t) => {
       const storage = await openedIn(t, subject);
       const numbers = Array.from({ length: 23 }, (_, n) => n + 100);
       // Five of each moment, so that pages end among equals.
@@ -51,7 +51,7 @@ export function taskListContract(name: string, subject: StorageSubject): void {
       t.equal(new Set(read).size, read.length, 'no task twice');
     });
 
-    t.test('filters, alone and together', async (t) => {
+    test('filters, alone and together', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       await commit(

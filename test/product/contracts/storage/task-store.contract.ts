@@ -1,8 +1,8 @@
 /** What every `TaskStore` keeps around a transaction, and how it is read. The unit of work has a contract of its own. */
-import t from 'tap';
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
+import { inSuite, type TestRunner } from '../contract-case.ts';
 import { A_MOMENT_MS, aBody, aKey, aStop, aTask, aTaskId, anAgent, anAgentId, anEvent, changes, inserting, updating } from '../fixtures.ts';
 import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';
 
@@ -10,9 +10,9 @@ const YEAR_MS = 31_536_000_000;
 /** No step of these runs takes as long. Milliseconds. */
 const PATIENCE_MS = 30_000;
 
-export function taskStoreContract(name: string, subject: StorageSubject): void {
-  t.test(`TaskStore contract: ${name}`, async (t) => {
-    t.test('answers what the work answered, and records the batch in the same commit', async (t) => {
+export function taskStoreCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+  inSuite(`TaskStore contract, ${name}`, runner, (test) => {
+    test('answers what the work answered, and records the batch in the same commit', async (t) => {
       const { tasks } = await openedIn(t, subject);
       const work = async (unit: StoreUnit): Promise<string> => {
         await unit.save(inserting(aTask()));
@@ -24,7 +24,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal(await tasks.committed("' OR 1=1 --"), false);
     });
 
-    t.test('leaves nothing behind when the work fails, and passes the failure on', async (t) => {
+    test('leaves nothing behind when the work fails, and passes the failure on', async (t) => {
       const storage = await openedIn(t, subject);
       const kept = anAgent({ name: 'before' });
       await commit(storage, changes({ agents: [kept], stopsSet: [aStop()] }));
@@ -57,7 +57,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal((await storage.tasks.read(aTaskId(1)))?.result, null, 'no result was waiting for it');
     });
 
-    t.test('runs transactions one after the other', async (t) => {
+    test('runs transactions one after the other', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(aTask()));
       let inside = 0;
@@ -75,7 +75,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal((await storage.tasks.peek([aTaskId(1)]))[0]?.retryCount, 20, 'no increment was lost');
     });
 
-    t.test('a failed transaction does not hold up the next', async (t) => {
+    test('a failed transaction does not hold up the next', async (t) => {
       const { tasks } = await openedIn(t, subject);
       const failed = tasks.transact('a', () => Promise.reject(new Error('no')));
       const next = tasks.transact('b', async () => 'yes');
@@ -83,7 +83,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal(await next, 'yes');
     });
 
-    t.test('reads see committed states only, and do not wait for a transaction', async (t) => {
+    test('reads see committed states only, and do not wait for a transaction', async (t) => {
       const storage = await openedIn(t, subject);
       await storage.tasks.transact('open', async (unit) => {
         await unit.save({ ...inserting(aTask()), events: [anEvent()] });
@@ -97,7 +97,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal((await storage.tasks.read(aTaskId(1)))?.events.length, 1, 'the moment it is committed');
     });
 
-    t.test('a unit cannot be used after its transaction', async (t) => {
+    test('a unit cannot be used after its transaction', async (t) => {
       const { tasks } = await openedIn(t, subject);
       const unit = await tasks.transact('a', async (given) => given);
       await failsWith(t, unit.save(inserting(aTask())), 'AC_INTERNAL', 'save');
@@ -105,7 +105,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal(await tasks.read(aTaskId(1)), undefined);
     });
 
-    t.test('reads a task with body, result and events, oldest first', async (t) => {
+    test('reads a task with body, result and events, oldest first', async (t) => {
       const storage = await openedIn(t, subject);
       const body = aBody({
         description: 'what to do',
@@ -134,7 +134,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal((await storage.tasks.read(aTaskId(1)))?.result, '2', 'a later result replaces it');
     });
 
-    t.test('peeks at states, each once, unknown ones left out', async (t) => {
+    test('peeks at states, each once, unknown ones left out', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(aTask(), aTask({ id: aTaskId(2) })));
       const peeked = await storage.tasks.peek([aTaskId(1), aTaskId(9), aTaskId(1)]);
@@ -142,7 +142,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.strictSame(await storage.tasks.peek([]), []);
     });
 
-    t.test('knows the earliest time at which something is due', async (t) => {
+    test('knows the earliest time at which something is due', async (t) => {
       const storage = await openedIn(t, subject);
       t.equal(await storage.tasks.nextDueAtMs(), null);
       const body = aBody();
@@ -155,7 +155,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       t.equal(await storage.tasks.nextDueAtMs(), null);
     });
 
-    t.test('counts statuses and lanes', async (t) => {
+    test('counts statuses and lanes', async (t) => {
       const storage = await openedIn(t, subject);
       const none = { scheduled: 0, blocked: 0, queued: 0, assigned: 0, completed: 0, cancelled: 0, dead_letter: 0 };
       const empty = { urgent: 0, high: 0, normal: 0, low: 0 };
@@ -183,7 +183,7 @@ export function taskStoreContract(name: string, subject: StorageSubject): void {
       });
     });
 
-    t.test('R15 R17: its time neither goes back nor jumps with the clock of the machine, nor while it is closed', async (t) => {
+    test('R15 R17: its time neither goes back nor jumps with the clock of the machine, nor while it is closed', async (t) => {
       const place = await subject.place(t);
       const right = systemClock();
       const state = { offMs: 0 };

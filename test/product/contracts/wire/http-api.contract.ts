@@ -2,13 +2,14 @@
  * What whoever answers HTTP for a hub must keep, whatever server carries it and whatever database lies behind it: who may
  * do what, how a refusal looks, and that a stream of events that is cut and resumed skips none.
  */
-import t from 'tap';
 import type { Role } from '../../../../core/ports/agent-store.ts';
 import type { Changes } from '../../../../core/ports/task-store.ts';
 import { HTTP_ERRORS } from '../../../../core/protocol/http-errors.ts';
+import { inSuite, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../fixtures.ts';
 
-export interface HttpApiSubject {
+/** An API over an empty store of its own. */
+export interface HttpApi {
   /** Answers a request, whatever lies between. */
   ask(request: Request): Promise<Response>;
   /** What it believes to be its own name, with the port. */
@@ -18,6 +19,10 @@ export interface HttpApiSubject {
   /** Saves these changes, and tells streams of the commit. */
   commit(changes: Changes): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface HttpApiSubject {
+  open(): Promise<HttpApi>;
 }
 
 const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
@@ -57,10 +62,11 @@ interface Got {
   readonly error: unknown;
 }
 
-export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubject>): void {
+/** Adds the suite; `name` stands in the titles. */
+export function httpApiContract(name: string, { open }: HttpApiSubject, runner: TestRunner): void {
   /** Asks without reading more than a refusal: the body of a stream never ends. */
   const ask = async (
-    subject: HttpApiSubject,
+    subject: HttpApi,
     method: string,
     path: string,
     headers: Readonly<Record<string, string>> = {},
@@ -83,15 +89,16 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
   };
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
-  t.test(`HTTP API contract: ${name}`, async (t) => {
-    let subject: HttpApiSubject;
-    t.beforeEach(async () => {
-      subject = await fresh();
-    });
-    t.afterEach(() => subject.close());
+  inSuite(`HTTP API contract, ${name}`, runner, (add) => {
+    const test = (title: string, body: (t: ContractCase, subject: HttpApi) => Promise<void>): void =>
+      add(title, async (t) => {
+        const api = await open();
+        t.teardown(() => api.close());
+        await body(t, api);
+      });
 
     for (const [method, path, body, roles] of TABLE) {
-      t.test(`${method} ${path} is for: ${roles}`, async (t) => {
+      test(`${method} ${path} is for: ${roles}`, async (t, subject) => {
         const nobody = await ask(subject, method, path, {}, body);
         if (roles === '-') t.not(nobody.error, 'unauthorized', 'is open');
         else t.strictSame([nobody.status, nobody.error], [401, 'unauthorized'], 'needs a token');
@@ -105,7 +112,7 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
       });
     }
 
-    t.test('every answer says what it is and may not be kept or framed', async (t) => {
+    test('every answer says what it is and may not be kept or framed', async (t, subject) => {
       for (const [method, path, body] of [...TABLE, ['GET', '/nowhere', null], ['PUT', '/api/tasks', '{}']] as const) {
         const { headers } = await ask(subject, method, path, bearer(subject.tokens.admin), body);
         t.match(headers.get('content-type'), /^(application\/json|text\/event-stream); charset=utf-8$/, path);
@@ -115,7 +122,7 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
       }
     });
 
-    t.test('what has no row is refused', async (t) => {
+    test('what has no row is refused', async (t, subject) => {
       const admin = bearer(subject.tokens.admin);
       for (const path of [
         '/',
@@ -143,7 +150,7 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
       }
     });
 
-    t.test('another host or origin is refused before its token is looked at', async (t) => {
+    test('another host or origin is refused before its token is looked at', async (t, subject) => {
       const { host, tokens } = subject;
       for (const headers of [
         { host: 'evil.test' },
@@ -162,7 +169,7 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
       t.equal((await ask(subject, 'GET', '/health', { origin: `http://${host}` })).status, 200);
     });
 
-    t.test('a stream that is cut and resumed anywhere skips none and repeats none', async (t) => {
+    test('a stream that is cut and resumed anywhere skips none and repeats none', async (t, subject) => {
       const total = 30;
       await subject.commit(inserting(aTask()));
       for (let seq = 1; seq <= total; seq += 3) {
@@ -185,7 +192,7 @@ export function httpApiContract(name: string, fresh: () => Promise<HttpApiSubjec
 }
 
 /** The ids of the first `count` events after `lastId`; then the stream is cut. */
-async function readIds(subject: HttpApiSubject, lastId: string, count: number): Promise<readonly number[]> {
+async function readIds(subject: HttpApi, lastId: string, count: number): Promise<readonly number[]> {
   const { host, tokens } = subject;
   const headers = { host, authorization: `Bearer ${tokens.viewer}`, 'last-event-id': lastId };
   const response = await subject.ask(new Request(`http://${host}/api/events`, { headers }));

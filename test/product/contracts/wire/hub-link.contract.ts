@@ -1,24 +1,24 @@
 /** What every `HubLink` must do. */
-import type { Test } from 'tap';
 import type { LinkEvents } from '../../../../core/ports/hub-link.ts';
+import { inSuite, type CaseTest, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { linkRecorder, nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
-/** Runs the suite; `name` tells which adapter it is in the output. */
-export const hubLinkContract = async (t: Test, name: string, subject: WireSubject): Promise<void> => {
-  await t.test(`HubLink contract: ${name}`, async (t) => {
-    await openingTests(t, subject);
-    await endingTests(t, subject);
+/** Adds the suite; `name` stands in the titles. */
+export const hubLinkContract = (name: string, subject: WireSubject, runner: TestRunner): void => {
+  inSuite(`HubLink contract, ${name}`, runner, (test) => {
+    openingTests(test, subject);
+    endingTests(test, subject);
   });
 };
 
-const openingTests = async (t: Test, subject: WireSubject): Promise<void> => {
-  await t.test('delivers frames in order, after onOpen, and sends in order', async (t) => {
+const openingTests = (test: CaseTest, subject: WireSubject): void => {
+  test('delivers frames in order, after onOpen, and sends in order', async (t) => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
     const link = subject.link.connect({ url: room.url, frameBytesMax: FRAME_BYTES_MAX }, events);
     t.teardown(() => link.destroy());
-    t.same(saw.left, [], 'nothing from inside connect');
+    t.strictSame(saw.left, [], 'nothing from inside connect');
     t.equal(link.send('too early'), false);
 
     // In the same breath as the hub's side of the opening.
@@ -32,10 +32,10 @@ const openingTests = async (t: Test, subject: WireSubject): Promise<void> => {
       if ((await nextOf(room.hubSaw, 'frame')).text !== text) t.fail(`up: ${text}`);
     }
     t.equal(link.bufferedBytes(), 0);
-    t.same([...saw.left, ...room.hubSaw.left], []);
+    t.strictSame([...saw.left, ...room.hubSaw.left], []);
   });
 
-  await t.test('says of each frame that it was taken, later and before it is gone', async (t) => {
+  test('says of each frame that it was taken, later and before it is gone', async (t) => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
     let taken = 0;
@@ -59,7 +59,7 @@ const openingTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.equal(link.bufferedBytes(), 0);
   });
 
-  await t.test('takes a frame of the limit and ends with 1009 for one byte more', async (t) => {
+  test('takes a frame of the limit and ends with 1009 for one byte more', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, linkSaw, link } = await join(t, subject, room, 100);
     connection.send('é'.repeat(50));
@@ -70,10 +70,10 @@ const openingTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.equal(link.send('into the void'), false);
     await nextOf(room.hubSaw, 'gone');
     await roundTrip(t, subject, room);
-    t.same(linkSaw.left, []);
+    t.strictSame(linkSaw.left, []);
   });
 
-  await t.test('says once, later and with 1006, that there is no connection', async (t) => {
+  test('says once, later and with 1006, that there is no connection', async (t) => {
     const room = await wireRoom(t, subject, { isAllowedOrigin: () => false });
     const closed = subject.transport();
     const { port } = await closed.listen({ ...noOptions, host: '127.0.0.1', port: 0 }, noEvents);
@@ -88,18 +88,18 @@ const openingTests = async (t: Test, subject: WireSubject): Promise<void> => {
     ] as const) {
       const { events, saw } = linkRecorder();
       const link = subject.link.connect({ url, frameBytesMax: FRAME_BYTES_MAX }, events);
-      t.same(saw.left, [], `${url}: nothing from inside connect`);
+      t.strictSame(saw.left, [], `${url}: nothing from inside connect`);
       t.match(await nextOf(saw, 'gone'), { code: 1006, reason }, url);
       t.equal(link.send('x'), false);
       link.destroy();
       link.destroy();
-      t.same(saw.left, []);
+      t.strictSame(saw.left, []);
     }
   });
 };
 
-const endingTests = async (t: Test, subject: WireSubject): Promise<void> => {
-  await t.test('tells the code and reason of the hub once, and delivers nothing after', async (t) => {
+const endingTests = (test: CaseTest, subject: WireSubject): void => {
+  test('tells the code and reason of the hub once, and delivers nothing after', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link, linkSaw } = await join(t, subject, room);
     connection.send('one');
@@ -107,45 +107,43 @@ const endingTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.equal((await nextOf(linkSaw, 'frame')).text, 'one');
     t.match(await nextOf(linkSaw, 'gone'), { code: 4001, reason: 'replaced' });
     t.equal(link.send('into the void'), false);
-    t.type(link.bufferedBytes(), 'number');
+    t.equal(typeof link.bufferedBytes(), 'number');
     link.destroy();
     await nextOf(room.hubSaw, 'gone');
     await roundTrip(t, subject, room);
-    t.same(linkSaw.left, []);
+    t.strictSame(linkSaw.left, []);
   });
 
-  await t.test('delivers nothing after destroy, not even onGone, whenever it is called', async (t) => {
-    const room = await wireRoom(t, subject);
-    const destroyedAt = {
-      once: (events: LinkEvents, _end: () => void) => events,
-      onOpen: (events: LinkEvents, end: () => void) => ({ ...events, onOpen: () => (events.onOpen(), end()) }),
-      onFrame: (events: LinkEvents, end: () => void) => ({ ...events, onFrame: (text: string) => (events.onFrame(text), end()) }),
-    };
-    for (const [when, wrap] of Object.entries(destroyedAt)) {
-      await t.test(when, async (t) => {
-        const { events, saw } = linkRecorder();
-        const end = (): void => {
-          link.destroy();
-          link.destroy();
-        };
-        const link = subject.link.connect({ url: room.url, frameBytesMax: FRAME_BYTES_MAX }, wrap(events, end));
-        if (when === 'once') end();
-        else {
-          const { connection } = await nextOf(room.hubSaw, 'open');
-          for (let n = 0; n < 20; n += 1) connection.send(`${n}`);
-          await nextOf(room.hubSaw, 'gone');
-        }
-        await drained(t, subject, room);
-        t.equal(link.send('into the void'), false);
-        t.same(
-          saw.left.map(({ kind }) => kind),
-          when === 'once' ? [] : when === 'onOpen' ? ['open'] : ['open', 'frame'],
-        );
-      });
-    }
-  });
+  const destroyedAt = {
+    once: (events: LinkEvents, _end: () => void) => events,
+    onOpen: (events: LinkEvents, end: () => void) => ({ ...events, onOpen: () => (events.onOpen(), end()) }),
+    onFrame: (events: LinkEvents, end: () => void) => ({ ...events, onFrame: (text: string) => (events.onFrame(text), end()) }),
+  };
+  for (const [when, wrap] of Object.entries(destroyedAt)) {
+    test(`delivers nothing after destroy, not even onGone: ${when === 'once' ? 'called at once' : `called by ${when}`}`, async (t) => {
+      const room = await wireRoom(t, subject);
+      const { events, saw } = linkRecorder();
+      const end = (): void => {
+        link.destroy();
+        link.destroy();
+      };
+      const link = subject.link.connect({ url: room.url, frameBytesMax: FRAME_BYTES_MAX }, wrap(events, end));
+      if (when === 'once') end();
+      else {
+        const { connection } = await nextOf(room.hubSaw, 'open');
+        for (let n = 0; n < 20; n += 1) connection.send(`${n}`);
+        await nextOf(room.hubSaw, 'gone');
+      }
+      await drained(t, subject, room);
+      t.equal(link.send('into the void'), false);
+      t.strictSame(
+        saw.left.map(({ kind }) => kind),
+        when === 'once' ? [] : when === 'onOpen' ? ['open'] : ['open', 'frame'],
+      );
+    });
+  }
 
-  await t.test('the hub sees a destroyed link go', async (t) => {
+  test('the hub sees a destroyed link go', async (t) => {
     const room = await wireRoom(t, subject);
     const { link } = await join(t, subject, room);
     link.destroy();
@@ -154,7 +152,7 @@ const endingTests = async (t: Test, subject: WireSubject): Promise<void> => {
 };
 
 /** As a round trip, but a link that was destroyed at once may still come and go at the hub before it. */
-const drained = async (t: Test, subject: WireSubject, room: Awaited<ReturnType<typeof wireRoom>>): Promise<void> => {
+const drained = async (t: ContractCase, subject: WireSubject, room: Awaited<ReturnType<typeof wireRoom>>): Promise<void> => {
   const { events, saw } = linkRecorder();
   const link = subject.link.connect({ url: room.url, frameBytesMax: FRAME_BYTES_MAX }, events);
   t.teardown(() => link.destroy());

@@ -1,7 +1,7 @@
 /** What a `HubTransport` on real sockets must do with HTTP beyond one short answer. */
 import { Agent, request as ask, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
-import type { Test } from 'tap';
+import type { CaseTest } from '../contract-case.ts';
 import { eventInbox } from '../files/event-inbox.ts';
 import type { ByteStream, HttpReply, HttpRequest } from '../../../../core/ports/http.ts';
 import { reply, textOf } from './web-http.ts';
@@ -36,8 +36,8 @@ const begin = (port: number, options: RequestOptions = {}): Promise<IncomingMess
 const text = (chunk: string): Uint8Array => new TextEncoder().encode(chunk);
 const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-export const httpTests = async (t: Test, subject: WireSubject): Promise<void> => {
-  await t.test('passes on method, address, every header and the body, also after a wait', async (t) => {
+export const httpTests = (test: CaseTest, subject: WireSubject): void => {
+  test('passes on method, address, every header and the body, also after a wait', async (t) => {
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x-many-${n}`, `${n}`]));
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -59,14 +59,14 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     t.strictSame(seen.headers, { host: 'named.example:1', 'x-twice': 'one, two', ...many });
   });
 
-  await t.test('the body of GET and HEAD, and one of no bytes, is null', async (t) => {
+  test('the body of GET and HEAD, and one of no bytes, is null', async (t) => {
     const room = await wireRoom(t, subject, { http: ({ body }) => reply(body === null ? 'none' : 'some') });
     t.equal((await answerTo(room.port, { method: 'GET', headers: { 'content-length': '2' } }, 'no')).text, 'none');
     t.equal((await answerTo(room.port, { method: 'POST' })).text, 'none');
     t.equal((await answerTo(room.port, { method: 'POST' }, 'yes')).text, 'some');
   });
 
-  await t.test('answers with status, headers and length; HEAD and 204 without a body; OPTIONS like any other', async (t) => {
+  test('answers with status, headers and length; HEAD and 204 without a body; OPTIONS like any other', async (t) => {
     let cancelled = 0;
     const room = await wireRoom(t, subject, {
       http: ({ method, path }) => {
@@ -89,7 +89,7 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     t.equal(Object.values(agent.freeSockets).flat().length, 1);
   });
 
-  await t.test('an answer before the body was read reaches its peer, and the next request its own', async (t) => {
+  test('an answer before the body was read reaches its peer, and the next request its own', async (t) => {
     const room = await wireRoom(t, subject, {
       http: ({ method }) => (method === 'POST' ? reply('too large', 413) : reply('hello')),
     });
@@ -102,7 +102,7 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     }
   });
 
-  await t.test('gives a body as it comes, and does not take in what nobody reads', async (t) => {
+  test('gives a body as it comes, and does not take in what nobody reads', async (t) => {
     const asked = eventInbox<HttpRequest>();
     const answered = eventInbox<string>();
     const room = await wireRoom(t, subject, {
@@ -131,7 +131,7 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     return t.match(await response, /^HTTP\/1\.1 200 [\s\S]*done/);
   });
 
-  await t.test('refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it', async (t) => {
+  test('refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it', async (t) => {
     const served: string[] = [];
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -161,13 +161,13 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
       t.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, 'one answer');
     }
     // The headers of a broken chunked body may be served before its first chunk is read.
-    t.same(
+    t.strictSame(
       served.filter((one) => one !== 'POST /outer'),
       [],
     );
   });
 
-  await t.test('a peer that goes in the middle of its body breaks it off', async (t) => {
+  test('a peer that goes in the middle of its body breaks it off', async (t) => {
     const bodies = eventInbox<string>();
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -183,7 +183,7 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     t.match(await bodies.next('the end of its body'), /^broken off: /);
   });
 
-  await t.test('a reading of the body that is given up ends, and its request is answered', async (t) => {
+  test('a reading of the body that is given up ends, and its request is answered', async (t) => {
     const asked = eventInbox<HttpRequest>();
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -208,11 +208,11 @@ export const httpTests = async (t: Test, subject: WireSubject): Promise<void> =>
     }
   });
 
-  await streamTests(t, subject);
+  streamTests(test, subject);
 };
 
-const streamTests = async (t: Test, subject: WireSubject): Promise<void> => {
-  await t.test('sends a stream as it is made, to its end', async (t) => {
+const streamTests = (test: CaseTest, subject: WireSubject): void => {
+  test('sends a stream as it is made, to its end', async (t) => {
     const chunks = eventInbox<string | null>();
     const next = async (): Promise<Uint8Array | null> => {
       const chunk = await chunks.next('a chunk');
@@ -230,10 +230,10 @@ const streamTests = async (t: Test, subject: WireSubject): Promise<void> => {
       chunks.put(next);
     }
     await ended;
-    t.same(heard, ['one\n', 'two\n', 'three\n']);
+    t.strictSame(heard, ['one\n', 'two\n', 'three\n']);
   });
 
-  await t.test('a stream is made no faster than its peer reads, and cancelled when the peer goes', async (t) => {
+  test('a stream is made no faster than its peer reads, and cancelled when the peer goes', async (t) => {
     let made = 0;
     const cancelled = eventInbox<true>();
     const chunk = new Uint8Array(100_000);
@@ -259,7 +259,7 @@ const streamTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.ok(made < 500);
   });
 
-  await t.test('a stream that waits is cancelled when its peer goes', async (t) => {
+  test('a stream that waits is cancelled when its peer goes', async (t) => {
     const ended = eventInbox<true>();
     const silent = (): ByteStream => {
       let isBegun = false;
@@ -283,7 +283,7 @@ const streamTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.ok(await ended.next('the end of the stream'));
   });
 
-  await t.test('an answer whose peer has gone is dropped', async (t) => {
+  test('an answer whose peer has gone is dropped', async (t) => {
     const asked = eventInbox<true>();
     const answers = eventInbox<HttpReply>();
     const cancelled = eventInbox<true>();
@@ -307,7 +307,7 @@ const streamTests = async (t: Test, subject: WireSubject): Promise<void> => {
     t.equal((await answerTo(room.port, {})).text, 'hello', 'and others are served');
   });
 
-  await t.test('a stream that fails ends as what is not whole', async (t) => {
+  test('a stream that fails ends as what is not whole', async (t) => {
     const failing = (): ByteStream => {
       let asked = 0;
       return {

@@ -1,13 +1,12 @@
 /** What a `HubTransport` on real sockets must withstand from peers that break the rules. */
 import { connect } from 'node:net';
-import type { Test } from 'tap';
 import type { TransportEvents } from '../../../../core/ports/hub-transport.ts';
+import type { CaseTest } from '../contract-case.ts';
 import { eventInbox } from '../files/event-inbox.ts';
 import { BINARY, PING, rawPeer, TEXT } from './raw-peer.ts';
 import { nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
-const UNMASKED = 'a frame without a mask';
 /** What may wait in a socket that floods, what may be read from it at once on top of that, and when it must have ended. */
 const QUEUE_BYTES_MAX = 500_000;
 const READ_BYTES = 524_288;
@@ -15,13 +14,11 @@ const FLOOD_BYTES = 67_108_864;
 /** A masked ping with the longest payload that it may have. */
 const PING_OF_125 = Buffer.concat([Buffer.from([0x80 | PING, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125, 'p')]);
 
-export interface RawSubject extends WireSubject {
-  /** It reads a frame without a mask as if it had one, so that only its garbled text may show it. */
-  readonly takesUnmasked?: boolean;
-}
+type Fault = readonly [what: string, does: (peer: Awaited<ReturnType<typeof rawPeer>>) => void];
 
-export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> => {
-  await t.test('closes a socket with 1003 for a binary frame, and delivers nothing of it or after it', async (t) => {
+/** `checksMask`: the capability of the transport. */
+export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask }: { readonly checksMask: boolean }): void => {
+  test('closes a socket with 1003 for a binary frame, and delivers nothing of it or after it', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room.port);
     await nextOf(room.hubSaw, 'open');
@@ -30,10 +27,10 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     t.equal((await nextOf(room.hubSaw, 'gone')).code, 1003);
     t.equal(await peer.closeCode, 1003);
     peer.socket.destroy();
-    t.same(room.hubSaw.left, []);
+    t.strictSame(room.hubSaw.left, []);
   });
 
-  await t.test('puts a message in pieces together, and holds its sum against the limit', async (t) => {
+  test('puts a message in pieces together, and holds its sum against the limit', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room.port);
     await nextOf(room.hubSaw, 'open');
@@ -46,32 +43,29 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     peer.socket.destroy();
   });
 
-  const broken: readonly (readonly [string, (peer: Awaited<ReturnType<typeof rawPeer>>) => void])[] = [
+  const broken: readonly Fault[] = [
     ['text that is not UTF-8', (peer) => peer.frame(TEXT, Buffer.from([0xff, 0xfe]))],
-    [UNMASKED, (peer) => peer.frame(TEXT, 'bare', { masked: false })],
     ['an opcode that does not exist', (peer) => peer.frame(5, 'what')],
     ['compressed frames, which nobody agreed on', (peer) => void peer.socket.write(Buffer.from([0xc1, 0x80, 0, 0, 0, 0]))],
     ['noise', (peer) => void peer.socket.write(Buffer.alloc(4_096, 0xa5))],
     ['a reset', (peer) => void peer.socket.resetAndDestroy()],
     ['the end of its half of TCP, and silence', (peer) => void peer.socket.end()],
   ];
-  await t.test('ends a socket once, and no other, for', async (t) => {
-    for (const [what, does] of broken) {
-      const skip = what === UNMASKED && subject.takesUnmasked === true ? 'this transport does not look at the mask bit' : false;
-      await t.test(what, { skip }, async (t) => {
-        const room = await wireRoom(t, subject);
-        const peer = await rawPeer(room.port);
-        await nextOf(room.hubSaw, 'open');
-        does(peer);
-        await nextOf(room.hubSaw, 'gone');
-        peer.socket.destroy();
-        await roundTrip(t, subject, room);
-        t.same(room.hubSaw.left, []);
-      });
-    }
-  });
+  const unmasked: Fault = ['a frame without a mask', (peer) => peer.frame(TEXT, 'bare', { masked: false })];
+  for (const [what, does] of checksMask ? [...broken, unmasked] : broken) {
+    test(`ends a socket once, and no other, for ${what}`, async (t) => {
+      const room = await wireRoom(t, subject);
+      const peer = await rawPeer(room.port);
+      await nextOf(room.hubSaw, 'open');
+      does(peer);
+      await nextOf(room.hubSaw, 'gone');
+      peer.socket.destroy();
+      await roundTrip(t, subject, room);
+      t.strictSame(room.hubSaw.left, []);
+    });
+  }
 
-  await t.test('takes a ping as a sign of life, and passes on x-forwarded-for as given', async (t) => {
+  test('takes a ping as a sign of life, and passes on x-forwarded-for as given', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room.port, ['X-Forwarded-For: 10.0.0.9, 10.0.0.1']);
     t.equal((await nextOf(room.hubSaw, 'open')).connection.forwardedFor, '10.0.0.9, 10.0.0.1');
@@ -81,7 +75,7 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     await nextOf(room.hubSaw, 'gone');
   });
 
-  await t.test('ends a socket that floods pings and reads no pong, whether or not it has said anything', async (t) => {
+  test('ends a socket that floods pings and reads no pong, whether or not it has said anything', async (t) => {
     for (const first of [null, 'hello']) {
       const ended = eventInbox<number>();
       const transport = subject.transport();
@@ -115,7 +109,7 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     }
   });
 
-  await t.test('does not wait for a peer that answers no close', async (t) => {
+  test('does not wait for a peer that answers no close', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room.port);
     const { connection } = await nextOf(room.hubSaw, 'open');
@@ -128,7 +122,7 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     peer.socket.destroy();
   });
 
-  await t.test('closes within its bound while peers of all kinds hang', async (t) => {
+  test('closes within its bound while peers of all kinds hang', async (t) => {
     const room = await wireRoom(t, subject, { http: () => new Promise<never>(() => undefined) });
     const silent = await rawPeer(room.port);
     await nextOf(room.hubSaw, 'open');
@@ -146,7 +140,7 @@ export const rawPeerTests = async (t: Test, subject: RawSubject): Promise<void> 
     const from = performance.now();
     await room.transport.close(1012, 'restart');
     t.ok(performance.now() - from < 5_000);
-    t.same(
+    t.strictSame(
       room.hubSaw.left.map((saw) => saw.kind === 'gone' && saw.code),
       [1012, 1012],
     );

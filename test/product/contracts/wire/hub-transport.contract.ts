@@ -1,21 +1,32 @@
 /** What every `HubTransport` must do. Real ones also show, by `rawPeer`, that they stand up to what no link of ours does. */
-import type { Test } from 'tap';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { HubTransport } from '../../../../core/ports/hub-transport.ts';
+import { inSuite, refuseOptions, type CaseTest, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { httpTests } from './hub-transport-http.contract.ts';
-import { rawPeerTests, type RawSubject } from './hub-transport-raw.contract.ts';
+import { rawPeerTests } from './hub-transport-raw.contract.ts';
+import { upgradeStatus } from './upgrade-status.ts';
 import { hubRecorder, linkRecorder, nextOf } from './wire-recorders.ts';
 import { reply, textOf } from './web-http.ts';
-import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom } from './wire-room.ts';
+import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
-export interface HubTransportSubject extends RawSubject {
-  /** HTTP to the port. */
+export interface HubTransportSubject extends WireSubject {
+  /** How HTTP gets to a transport whose capabilities say that it is not on TCP. One that is on TCP is reached by it. */
+  readonly reach?: Reach | undefined;
+}
+
+export interface Reach {
   fetch(url: string, init?: RequestInit): Promise<Response>;
   /** Asks for a socket as a page of `origin` would: 101, or the status of the refusal. Lets go of it again. */
   upgradeStatus(url: string, origin?: string): Promise<number>;
-  /** Whether TCP sockets can reach it; else the tests with misbehaving peers are skipped. */
-  readonly onTcp: boolean;
 }
+
+const BY_TCP: Reach = { fetch: (url, init) => fetch(url, init), upgradeStatus };
+const GONE = {
+  onTcp: 'Which cases there are follows from capabilities.tcp of the transport.',
+  takesUnmasked: 'Whether it is sent frames without a mask follows from capabilities.checksMask of the transport.',
+  fetch: 'Where capabilities.tcp is true the suite asks by itself; else it goes into reach: { fetch, upgradeStatus }.',
+  upgradeStatus: 'Where capabilities.tcp is true the suite asks by itself; else it goes into reach: { fetch, upgradeStatus }.',
+};
 
 const codeOf = async (doing: Promise<unknown>): Promise<unknown> =>
   doing.then(
@@ -25,20 +36,30 @@ const codeOf = async (doing: Promise<unknown>): Promise<unknown> =>
 
 const listenAgain = (transport: HubTransport, port: number) => transport.listen(openToAll({ port }), hubRecorder().events);
 
-/** Runs the suite; `name` tells which adapter it is in the output. */
-export const hubTransportContract = async (t: Test, name: string, subject: HubTransportSubject): Promise<void> => {
-  await t.test(`HubTransport contract: ${name}`, async (t) => {
-    await framesTests(t, subject);
-    await endTests(t, subject);
-    await doorTests(t, subject);
-    await lifeTests(t, subject);
-    await t.test('over HTTP', { skip: subject.onTcp ? false : 'nothing to reach by TCP' }, (t) => httpTests(t, subject));
-    await t.test('with misbehaving peers', { skip: subject.onTcp ? false : 'nothing to reach by TCP' }, (t) => rawPeerTests(t, subject));
+/** Adds the suite; `name` stands in the titles. */
+export const hubTransportContract = (name: string, subject: HubTransportSubject, runner: TestRunner): void => {
+  const suite = `HubTransport contract, ${name}`;
+  refuseOptions(suite, subject, GONE);
+  const { tcp, checksMask } = subject.transport().capabilities;
+  if (typeof tcp !== 'boolean' || typeof checksMask !== 'boolean') {
+    throw new TypeError(`${suite}: the capabilities of the transport have to say tcp and checksMask, true or false.`);
+  }
+  const reach = tcp ? BY_TCP : subject.reach;
+  if (reach === undefined) {
+    throw new TypeError(`${suite}: capabilities.tcp is false, so its subject has to have reach: { fetch, upgradeStatus }.`);
+  }
+  inSuite(suite, runner, (test) => {
+    framesTests(test, subject);
+    endTests(test, subject);
+    doorTests(test, subject, reach);
+    lifeTests(test, subject);
+    if (tcp) httpTests(test, subject);
+    if (tcp) rawPeerTests(test, subject, { checksMask });
   });
 };
 
-const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
-  await t.test('delivers frames in order, both ways, after onOpen', async (t) => {
+const framesTests = (test: CaseTest, subject: WireSubject): void => {
+  test('delivers frames in order, both ways, after onOpen', async (t) => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
     // Sent in the same breath as the opening: the hub must not see the frame first.
@@ -58,12 +79,12 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
       up.push((await nextOf(room.hubSaw, 'frame')).text);
       down.push((await nextOf(saw, 'frame')).text);
     }
-    t.same(up, sent);
-    t.same(down, sent);
+    t.strictSame(up, sent);
+    t.strictSame(down, sent);
     t.equal(connection.bufferedBytes(), 0);
   });
 
-  await t.test('takes a frame of the limit and closes the socket for one byte more', async (t) => {
+  test('takes a frame of the limit and closes the socket for one byte more', async (t) => {
     const room = await wireRoom(t, subject);
     const { link, linkSaw } = await join(t, subject, room);
     const fits = 'é'.repeat(FRAME_BYTES_MAX / 2);
@@ -74,7 +95,7 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
     t.equal((await nextOf(linkSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
   });
 
-  await t.test('R20: closes a socket that sends more than it may before it has identified, and takes all of it after', async (t) => {
+  test('R20: closes a socket that sends more than it may before it has identified, and takes all of it after', async (t) => {
     const room = await wireRoom(t, subject, { unidentifiedBytesMax: 1_500 });
     const stranger = await join(t, subject, room);
     stranger.link.send('x'.repeat(900));
@@ -93,7 +114,7 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
     }
   });
 
-  await t.test('closes a socket with 1013 when more waits in it than the bound', async (t) => {
+  test('closes a socket with 1013 when more waits in it than the bound', async (t) => {
     const room = await wireRoom(t, subject, { socketQueueBytesMax: 500_000 });
     const { connection } = await join(t, subject, room, 1_000_000);
     const chunk = 'x'.repeat(100_000);
@@ -106,7 +127,7 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
     t.equal((await nextOf(room.hubSaw, 'gone')).code, 1013);
   });
 
-  await t.test('tells signs of life, peers and ids', async (t) => {
+  test('tells signs of life, peers and ids', async (t) => {
     const room = await wireRoom(t, subject);
     const one = await join(t, subject, room);
     const two = await join(t, subject, room);
@@ -118,8 +139,8 @@ const framesTests = async (t: Test, subject: HubTransportSubject): Promise<void>
   });
 };
 
-const endTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
-  await t.test('calls onGone once when the peer ends, and takes nothing more', async (t) => {
+const endTests = (test: CaseTest, subject: WireSubject): void => {
+  test('calls onGone once when the peer ends, and takes nothing more', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link } = await join(t, subject, room);
     link.send('last word');
@@ -133,10 +154,10 @@ const endTests = async (t: Test, subject: HubTransportSubject): Promise<void> =>
     connection.close(1000, 'too late');
     connection.close(1000, 'too late');
     await roundTrip(t, subject, room);
-    t.same(room.hubSaw.left, []);
+    t.strictSame(room.hubSaw.left, []);
   });
 
-  await t.test('closes with code and reason; nothing but onGone follows, once', async (t) => {
+  test('closes with code and reason; nothing but onGone follows, once', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link, linkSaw } = await join(t, subject, room);
     for (let n = 0; n < 50; n += 1) link.send(`${n}`);
@@ -149,7 +170,7 @@ const endTests = async (t: Test, subject: HubTransportSubject): Promise<void> =>
     await roundTripAfterGone(t, subject, room, connection.id, beforeClose);
   });
 
-  await t.test('cuts a reason that is too long, between characters', async (t) => {
+  test('cuts a reason that is too long, between characters', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, linkSaw } = await join(t, subject, room);
     connection.close(1008, '€'.repeat(100));
@@ -161,8 +182,8 @@ const endTests = async (t: Test, subject: HubTransportSubject): Promise<void> =>
 
 /** The frames that were there at the close may come first; then `onGone` of this connection, and no more of it. */
 const roundTripAfterGone = async (
-  t: Test,
-  subject: HubTransportSubject,
+  t: ContractCase,
+  subject: WireSubject,
   room: Awaited<ReturnType<typeof wireRoom>>,
   id: number,
   framesLeft: number,
@@ -170,11 +191,11 @@ const roundTripAfterGone = async (
   for (let n = 0; n < framesLeft; n += 1) await nextOf(room.hubSaw, 'frame');
   t.match(await nextOf(room.hubSaw, 'gone'), { connection: { id }, code: 4001 });
   await roundTrip(t, subject, room);
-  t.same(room.hubSaw.left, []);
+  t.strictSame(room.hubSaw.left, []);
 };
 
-const doorTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
-  await t.test('answers HTTP on the port of the sockets', async (t) => {
+const doorTests = (test: CaseTest, subject: WireSubject, { fetch, upgradeStatus }: Reach): void => {
+  test('answers HTTP on the port of the sockets', async (t) => {
     const seen: string[] = [];
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -183,36 +204,36 @@ const doorTests = async (t: Test, subject: HubTransportSubject): Promise<void> =
       },
     });
     await join(t, subject, room);
-    const response = await subject.fetch(`http://127.0.0.1:${room.port}/api/tasks`, { method: 'POST', body: 'body' });
+    const response = await fetch(`http://127.0.0.1:${room.port}/api/tasks`, { method: 'POST', body: 'body' });
     t.match(
       { status: response.status, kind: response.headers.get('x-kind'), text: await response.text() },
       { status: 201, kind: 'test', text: 'made' },
     );
-    t.same(seen, ['POST /api/tasks body 127.0.0.1']);
+    t.strictSame(seen, ['POST /api/tasks body 127.0.0.1']);
   });
 
-  await t.test('upgrades on /ws only, for allowed names only, up to the bound', async (t) => {
+  test('upgrades on /ws only, for allowed names only, up to the bound', async (t) => {
     const asked: unknown[] = [];
     const room = await wireRoom(t, subject, {
       socketsMax: 1,
       isAllowedOrigin: (headers) => asked.push(headers) > 0 && headers.origin !== 'http://evil.example',
     });
-    t.equal(await subject.upgradeStatus(`${room.url}s`), 404);
-    t.equal(await subject.upgradeStatus(room.url, 'http://evil.example'), 403);
-    t.same(asked, [{ host: `127.0.0.1:${room.port}`, origin: 'http://evil.example' }]);
+    t.equal(await upgradeStatus(`${room.url}s`), 404);
+    t.equal(await upgradeStatus(room.url, 'http://evil.example'), 403);
+    t.strictSame(asked, [{ host: `127.0.0.1:${room.port}`, origin: 'http://evil.example' }]);
     const { link } = await join(t, subject, room);
-    t.equal(await subject.upgradeStatus(room.url), 503);
+    t.equal(await upgradeStatus(room.url), 503);
     link.destroy();
     await nextOf(room.hubSaw, 'gone');
-    t.equal(await subject.upgradeStatus(room.url), 101);
+    t.equal(await upgradeStatus(room.url), 101);
   });
 
-  await t.test('refuses what is new after refuseNew, and goes on with what is open', async (t) => {
+  test('refuses what is new after refuseNew, and goes on with what is open', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link, linkSaw } = await join(t, subject, room);
     room.transport.refuseNew();
-    t.equal(await subject.upgradeStatus(room.url), 503);
-    t.equal((await subject.fetch(`http://127.0.0.1:${room.port}/health`)).status, 503);
+    t.equal(await upgradeStatus(room.url), 503);
+    t.equal((await fetch(`http://127.0.0.1:${room.port}/health`)).status, 503);
     link.send('still here');
     t.equal((await nextOf(room.hubSaw, 'frame')).text, 'still here');
     connection.send('so are we');
@@ -220,8 +241,8 @@ const doorTests = async (t: Test, subject: HubTransportSubject): Promise<void> =
   });
 };
 
-const lifeTests = async (t: Test, subject: HubTransportSubject): Promise<void> => {
-  await t.test('names the address when it cannot listen, and can try again', async (t) => {
+const lifeTests = (test: CaseTest, subject: WireSubject): void => {
+  test('names the address when it cannot listen, and can try again', async (t) => {
     const first = await wireRoom(t, subject);
     const other = subject.transport();
     t.teardown(() => other.close(1001, 'over'));
@@ -234,7 +255,7 @@ const lifeTests = async (t: Test, subject: HubTransportSubject): Promise<void> =
     t.ok((await listenAgain(other, 0)).port > 0);
   });
 
-  await t.test('listens once only, until closed', async (t) => {
+  test('listens once only, until closed', async (t) => {
     const room = await wireRoom(t, subject);
     t.equal(await codeOf(listenAgain(room.transport, 0)), 'AC_INTERNAL');
     await join(t, subject, room);
@@ -242,14 +263,14 @@ const lifeTests = async (t: Test, subject: HubTransportSubject): Promise<void> =
     t.equal((await listenAgain(room.transport, room.port)).port, room.port);
   });
 
-  await t.test('closes twice, at once and before listening; the port is free and every onGone called', async (t) => {
+  test('closes twice, at once and before listening; the port is free and every onGone called', async (t) => {
     const idle = subject.transport();
     await Promise.all([idle.close(1001, 'never opened'), idle.close(1001, 'never opened')]);
 
     const room = await wireRoom(t, subject);
     const joined = [await join(t, subject, room), await join(t, subject, room)];
     await Promise.all([room.transport.close(1012, 'restart'), room.transport.close(1001, 'second'), room.transport.close(1001, 'third')]);
-    t.same(
+    t.strictSame(
       room.hubSaw.left.map((saw) => [saw.kind, saw.kind === 'gone' && saw.code]),
       [
         ['gone', 1012],

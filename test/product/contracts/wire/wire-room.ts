@@ -1,7 +1,7 @@
 /** A listening transport, a link to it, and what both saw: the room in which the wire's contracts are tried. */
-import type { Test } from 'tap';
 import type { HubLink, LinkConnection } from '../../../../core/ports/hub-link.ts';
 import type { HubConnection, HubTransport, ListenOptions } from '../../../../core/ports/hub-transport.ts';
+import type { Teardown } from '../contract-case.ts';
 import type { EventInbox } from '../files/event-inbox.ts';
 import { reply } from './web-http.ts';
 import { hubRecorder, linkRecorder, nextOf, type HubSaw, type LinkSaw } from './wire-recorders.ts';
@@ -44,7 +44,7 @@ export const openToAll = (changes: Partial<ListenOptions> = {}): ListenOptions =
 });
 
 /** Listens until the test ends. */
-export const wireRoom = async (t: Test, subject: WireSubject, changes: Partial<ListenOptions> = {}): Promise<WireRoom> => {
+export const wireRoom = async (t: Teardown, subject: WireSubject, changes: Partial<ListenOptions> = {}): Promise<WireRoom> => {
   const transport = subject.transport();
   t.teardown(() => transport.close(1001, 'the test is over'));
   const { events, saw } = hubRecorder();
@@ -53,7 +53,7 @@ export const wireRoom = async (t: Test, subject: WireSubject, changes: Partial<L
 };
 
 /** Connects a link, and waits until both ends think it open. */
-export const join = async (t: Test, subject: WireSubject, room: WireRoom, frameBytesMax = FRAME_BYTES_MAX): Promise<Joined> => {
+export const join = async (t: Teardown, subject: WireSubject, room: WireRoom, frameBytesMax = FRAME_BYTES_MAX): Promise<Joined> => {
   const { events, saw: linkSaw } = linkRecorder();
   const link = subject.link.connect({ url: room.url, frameBytesMax }, events);
   t.teardown(() => link.destroy());
@@ -63,7 +63,7 @@ export const join = async (t: Test, subject: WireSubject, room: WireRoom, frameB
 };
 
 /** Waits until a word went to the hub and back on a connection of its own: whatever was on its way before has arrived. */
-export const roundTrip = async (t: Test, subject: WireSubject, room: WireRoom): Promise<void> => {
+export const roundTrip = async (t: Teardown, subject: WireSubject, room: WireRoom): Promise<void> => {
   const { link, linkSaw, connection } = await join(t, subject, room);
   link.send('there');
   await nextOf(room.hubSaw, 'frame');

@@ -28,6 +28,8 @@ export interface MemoryJournal extends Journal {
   reopen(): MemoryJournal;
   /** A journal on a copy of the memory, as after a data folder was copied: the same instance, held by nobody. */
   copied(sync?: MemoryJournalOptions['sync']): MemoryJournal;
+  /** From now on nothing can be opened on this memory, as on a folder that nobody may write. */
+  refuseWrites(): void;
   /** Damages the newest copy of the state, or both. */
   damage(which: 'newest' | 'both'): void;
   /** The reports that the hub did not take, each with its reason, by `<task_id>.g<generation>`. */
@@ -40,11 +42,12 @@ interface Memory {
   readonly outbox: Map<string, string>;
   readonly refused: Map<string, { readonly text: string; readonly reason: string }>;
   holder: object | null;
+  isReadOnly: boolean;
 }
 
 /** A `Journal` over a memory of its own. */
 export const memoryJournal = (options: MemoryJournalOptions = {}): MemoryJournal =>
-  journalOver({ newest: null, previous: null, outbox: new Map(), refused: new Map(), holder: null }, options);
+  journalOver({ newest: null, previous: null, outbox: new Map(), refused: new Map(), holder: null, isReadOnly: false }, options);
 
 const DAMAGED = 'damaged';
 
@@ -87,6 +90,9 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
     const { newest, previous } = memory;
     if (newest === DAMAGED && (previous === DAMAGED || previous === null)) {
       return Promise.reject(new AgentcomError('AC_JOURNAL_CORRUPT', 'No good copy of the journal in memory is left.'));
+    }
+    if (memory.isReadOnly) {
+      return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This memory was told to refuse every write.'));
     }
     memory.holder = me;
     const damage = newest === DAMAGED ? { message: 'The newest copy in memory was damaged.', setAside: 'memory' } : null;
@@ -144,6 +150,10 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
         { ...memory, outbox: new Map(memory.outbox), refused: new Map(memory.refused), holder: null },
         { ...options, sync: itsSync },
       ),
+
+    refuseWrites() {
+      memory.isReadOnly = true;
+    },
 
     damage(which) {
       memory.newest = DAMAGED;

@@ -1,4 +1,4 @@
-/** A folder of texts. */
+/** A folder of texts, and of what is no text. */
 
 export interface MemoryFile {
   readonly text: string;
@@ -8,11 +8,15 @@ export interface MemoryFile {
 
 export interface MemoryFiles {
   read(path: string): MemoryFile | null;
+  /** Does nothing where something lies that is no file. */
   write(path: string, text: string): void;
+  /** Puts what is no file under a name, as a link, a FIFO or a folder: `read` finds nothing there. */
+  writeOdd(path: string): void;
+  isOdd(path: string): boolean;
   /** Replaces `to`; false when there is no `from`. */
   move(from: string, to: string): boolean;
   remove(path: string): void;
-  /** The paths in a folder and below it, in order; all for ''. */
+  /** The paths in a folder and below it, in order, of what is no file too; all for ''. */
   under(folder: string): readonly string[];
   /** Calls back after each change; the answer ends that. */
   onChange(changed: () => void): () => void;
@@ -20,6 +24,7 @@ export interface MemoryFiles {
 
 export function memoryFiles(): MemoryFiles {
   const files = new Map<string, MemoryFile>();
+  const odd = new Set<string>();
   const listeners = new Set<() => void>();
   let stamps = 0;
 
@@ -30,22 +35,31 @@ export function memoryFiles(): MemoryFiles {
   return {
     read: (path) => files.get(path) ?? null,
     write(path, text) {
+      if (odd.has(path)) return;
       stamps += 1;
       files.set(path, { text, stamp: stamps });
       changed();
     },
+    writeOdd(path) {
+      files.delete(path);
+      odd.add(path);
+      changed();
+    },
+    isOdd: (path) => odd.has(path),
     move(from, to) {
       const file = files.get(from);
       if (file === undefined) return false;
       files.delete(from);
+      odd.delete(to);
       files.set(to, file);
       changed();
       return true;
     },
     remove(path) {
-      if (files.delete(path)) changed();
+      const wasThere = [files.delete(path), odd.delete(path)].includes(true);
+      if (wasThere) changed();
     },
-    under: (folder) => [...files.keys()].filter((path) => folder === '' || path.startsWith(`${folder}/`)).sort(),
+    under: (folder) => [...files.keys(), ...odd].filter((path) => folder === '' || path.startsWith(`${folder}/`)).sort(),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

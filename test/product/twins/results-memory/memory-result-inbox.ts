@@ -24,7 +24,9 @@ export interface MemoryResultInbox extends ResultInbox {
   move(from: string, to: string): boolean;
   /** The text of a file, or null. */
   read(path: string): string | null;
-  /** Every path, in order. */
+  /** Puts what is no file under a name, as a link, a FIFO or a folder. */
+  writeOdd(path: string): void;
+  /** The path of every file, in order. */
   paths(): readonly string[];
   /** Reports a sighting of the test's own, if its assignment is expected. */
   sight(sighting: ResultSighting): void;
@@ -93,6 +95,9 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
         return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This prepare in memory was told to fail.'));
       }
       const { resultsDir, taskFile, published } = pathsOf(name);
+      if (files.isOdd(resultsDir)) {
+        return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `${resultsDir} is no folder. Remove it.`));
+      }
       if (files.read(taskFile) === null) {
         const why = `It was there before the wake of ${assignmentText(name)}.`;
         for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, name.taskId, file, why);
@@ -166,7 +171,10 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     },
 
     folders() {
-      const texts = [...files.under('results'), ...files.under('runs')].map((path) => path.split('/')[1] ?? '');
+      const inFolders = [...files.under('results'), ...files.under('runs')]
+        .map((path) => path.split('/'))
+        .filter(({ length }) => length > 2);
+      const texts = inFolders.map(([, text = '']) => text);
       const names = [...new Set(texts)].map(readAssignmentText).filter((name) => name !== null);
       return Promise.resolve(names.map((name) => ({ name, changedAtMs: null })));
     },
@@ -191,7 +199,8 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     write: (path, text) => files.write(path, text),
     move: (from, to) => files.move(from, to),
     read: (path) => files.read(path)?.text ?? null,
-    paths: () => files.under(''),
+    paths: () => files.under('').filter((path) => files.read(path) !== null),
+    writeOdd: (path) => files.writeOdd(path),
     sight(sighting) {
       if (expected.has(assignmentText(sighting.name))) tell?.(sighting);
     },

@@ -41,7 +41,7 @@ export const memoryTransport = (network: Network): MemoryTransport => {
 
   return {
     name: 'memory',
-    capabilities: { tooLargeCode: 1009 },
+    capabilities: { tooLargeCode: 1009, tcp: false, checksMask: false },
 
     async listen(options, events) {
       if (current !== null) {

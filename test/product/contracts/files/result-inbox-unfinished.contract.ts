@@ -1,19 +1,19 @@
 /** Part of the ResultInbox contract: results in the making, and results that never become one. */
-import type { Test } from 'tap';
+import type { CaseTest } from '../contract-case.ts';
 import { type InboxSubject, expecting, nameOf, ownPath } from './inbox-place.ts';
 
 const a1 = nameOf('a', 1);
 const path = ownPath(a1, 'json');
 
-export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
-  t.test('a result written in halves is read when it is whole', async (t) => {
+export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): void {
+  test('a result written in halves is read when it is whole', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, '{"status":"suc');
     const looking = inbox.look(a1);
     await place.write(path, '{"status":"success","output":"whole"}');
     await place.pass(looking);
-    t.same(saw.of('invalid'), []);
+    t.strictSame(saw.of('invalid'), []);
     t.equal(saw.of('result').at(-1)?.value['output'], 'whole');
   });
 
@@ -26,7 +26,7 @@ export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
     ['no JSON', 'success'],
     ['a nest', `{"output":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
   ] as const) {
-    t.test(`${what} that stays so is invalid, after it was still, and kept`, async (t) => {
+    test(`${what} that stays so is invalid, after it was still, and kept`, async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await place.write(path, text);
@@ -38,11 +38,11 @@ export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
       t.ok((invalid?.message.length ?? 0) < 500, `the message is short: ${invalid?.message}`);
       t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before');
       t.equal(await place.read(path), text);
-      t.same(saw.of('result'), []);
+      t.strictSame(saw.of('result'), []);
     });
   }
 
-  t.test('a result that never gets whole and never still is invalid after half a minute', async (t) => {
+  test('a result that never gets whole and never still is invalid after half a minute', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, '{');
@@ -59,7 +59,7 @@ export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
     t.ok(tookMs >= 29_000 && tookMs < 40_000, `after ${tookMs} ms`);
   });
 
-  t.test('R4: a result that an agent writes in parts, seconds apart, is read when it is whole', async (t) => {
+  test('R4: a result that an agent writes in parts, seconds apart, is read when it is whole', async (t) => {
     for (const file of [path, `results/${a1.taskId}.json`]) {
       const place = await subject.place(t);
       const { saw } = await expecting(place, a1);
@@ -70,23 +70,23 @@ export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
       }
       await place.write(file, '{"status":"success","output":"whole"}');
       await passed(10_000);
-      t.same(saw.of('invalid'), []);
+      t.strictSame(saw.of('invalid'), []);
       t.equal(saw.of('result')[0]?.value['output'], 'whole');
     }
   });
 
-  t.test('while its agent may be at work, a result is invalid after half a minute of stillness', async (t) => {
+  test('while its agent may be at work, a result is invalid after half a minute of stillness', async (t) => {
     const place = await subject.place(t);
     const { saw } = await expecting(place, a1);
     const passed = (ms: number): Promise<void> => place.pass(new Promise((resolve) => place.clock.after(ms, () => resolve(null))));
     await place.write(path, '{"status":');
     await passed(25_000);
-    t.same(saw.of('invalid'), []);
+    t.strictSame(saw.of('invalid'), []);
     await passed(15_000);
     t.match(saw.of('invalid'), [{ reason: 'result_invalid' }]);
   });
 
-  t.test('a result that is mended after all is told as well', async (t) => {
+  test('a result that is mended after all is told as well', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, 'oops');
@@ -96,7 +96,7 @@ export function unfinishedResultTests(t: Test, subject: InboxSubject): void {
     t.equal(saw.of('result').length > 0, true);
   });
 
-  t.test('a result over 8 MiB is too large, and kept; one of 8 MiB is read', async (t) => {
+  test('a result over 8 MiB is too large, and kept; one of 8 MiB is read', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     const frame = '{"output":""}'.length;

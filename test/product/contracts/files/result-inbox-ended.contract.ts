@@ -1,13 +1,13 @@
 /** Part of the ResultInbox contract: what stays of an assignment that has ended. */
-import type { Test } from 'tap';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
+import type { CaseTest } from '../contract-case.ts';
 import { type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
 
 const a1 = nameOf('a', 1);
 const b1 = nameOf('b', 1);
 
-export function endedTests(t: Test, subject: InboxSubject): void {
-  t.test('removes what an ended assignment had, and nothing else', async (t) => {
+export function endedTests(test: CaseTest, subject: InboxSubject): void {
+  test('removes what an ended assignment had, and nothing else', async (t) => {
     const place = await subject.place(t);
     const { inbox } = await expecting(place, a1);
     await inbox.prepare(nameOf('a', 2), TASK, true);
@@ -16,10 +16,10 @@ export function endedTests(t: Test, subject: InboxSubject): void {
     await place.write(`runs/${assignmentText(a1)}/stdout`, 'x');
     await inbox.remove(a1);
     await inbox.remove(a1);
-    t.same(await place.paths(), others);
+    t.strictSame(await place.paths(), others);
   });
 
-  t.test('R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted', async (t) => {
+  test('R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted', async (t) => {
     const place = await subject.place(t);
     const { inbox } = await expecting(place, a1);
     const run = `runs/${assignmentText(a1)}`;
@@ -33,12 +33,12 @@ export function endedTests(t: Test, subject: InboxSubject): void {
     };
     await write();
     await inbox.keep(a1, true);
-    t.same(await place.paths(), [ownPath(a1, 'json'), `${run}/stdout`, ...others].sort());
+    t.strictSame(await place.paths(), [ownPath(a1, 'json'), `${run}/stdout`, ...others].sort());
     t.equal(await inbox.keptBytes(a1), '{"n":1}words'.length);
     await write();
     await inbox.keep(a1, false);
     await inbox.keep(a1, false);
-    t.same(await place.paths(), [ownPath(a1, 'json'), ...others].sort());
+    t.strictSame(await place.paths(), [ownPath(a1, 'json'), ...others].sort());
     t.equal(await inbox.keptBytes(a1), '{"n":1}'.length);
     await inbox.remove(a1);
     t.equal(await inbox.keptBytes(a1), 0);

@@ -1,5 +1,5 @@
 /** Part of the ResultInbox contract: the flat names, of agents that know only one results folder. */
-import type { Test } from 'tap';
+import type { CaseTest } from '../contract-case.ts';
 import { type InboxPlace, type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
 
 const a1 = nameOf('a', 1);
@@ -16,8 +16,8 @@ async function refusedIn(place: InboxPlace): Promise<readonly { readonly text: s
   return found;
 }
 
-export function flatNameTests(t: Test, subject: InboxSubject): void {
-  t.test('flat names that come after the wake count, and move into the folder', async (t) => {
+export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
+  test('flat names that come after the wake count, and move into the folder', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '');
@@ -25,15 +25,15 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await place.write(flat('progress'), '{"percent":5}\n');
     t.equal((await saw.next('progress')).percent, 5);
     await place.write(flat('json'), '{"status":"success","generation":1}');
-    t.same((await saw.next('result')).value, { status: 'success', generation: 1 });
+    t.strictSame((await saw.next('result')).value, { status: 'success', generation: 1 });
     await inbox.look(a1);
     t.equal(await place.read(flat('json')), null);
     t.equal(await place.read(ownPath(a1, 'json')), '{"status":"success","generation":1}');
     t.ok((await place.read(ownPath(a1, 'started'))) !== null);
-    t.same(await refusedIn(place), []);
+    t.strictSame(await refusedIn(place), []);
   });
 
-  t.test('R8: what is there before the wake is an earlier run’s, whatever its time, and is refused', async (t) => {
+  test('R8: what is there before the wake is an earlier run’s, whatever its time, and is refused', async (t) => {
     const place = await subject.place(t);
     const nowMs = place.clock.nowMs();
     await place.write(flat('started'), 'old started', nowMs - 1_000);
@@ -41,13 +41,13 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await place.write(flat('progress'), '{"percent":99}\n', nowMs);
     const { inbox, saw } = await expecting(place, a1);
     await inbox.look(a1);
-    t.same(saw.all, []);
+    t.strictSame(saw.all, []);
     const refused = await refusedIn(place);
-    t.same(refused.map(({ text }) => text).sort(), ['old started', '{"old":"result"}', '{"percent":99}\n']);
-    for (const { reason } of refused) t.match(reason, 'before the wake');
+    t.strictSame(refused.map(({ text }) => text).sort(), ['old started', '{"old":"result"}', '{"percent":99}\n']);
+    for (const { reason } of refused) t.match(reason, /before the wake/);
   });
 
-  t.test('R8: what comes after the wake stays through another try and a restart', async (t) => {
+  test('R8: what comes after the wake stays through another try and a restart', async (t) => {
     const place = await subject.place(t);
     const { inbox } = await expecting(place, a1);
     await inbox.close();
@@ -55,10 +55,10 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     const second = await expecting(place, a1);
     await second.inbox.look(a1);
     t.ok(second.saw.of('result').length > 0);
-    t.same(await refusedIn(place), []);
+    t.strictSame(await refusedIn(place), []);
   });
 
-  t.test('R8: beside an earlier run that may be alive only one that names its generation counts', async (t) => {
+  test('R8: beside an earlier run that may be alive only one that names its generation counts', async (t) => {
     const place = await subject.place(t);
     const a3 = nameOf('a', 3);
     const { inbox, saw } = await expecting(place, a3, 'named');
@@ -66,13 +66,13 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await place.write(flat('started'), '');
     await place.write(flat('json'), '{"status":"success","output":"STALE work of generation 1"}');
     await inbox.look(a3);
-    t.same(
+    t.strictSame(
       saw.all.filter(({ kind }) => kind !== 'changed'),
       [],
     );
     const refused = await refusedIn(place);
     t.equal(refused.length, 2);
-    for (const { reason } of refused) t.match(reason, 'names no generation');
+    for (const { reason } of refused) t.match(reason, /names no generation/);
     await place.write(flat('started'), '{"generation":3}');
     await place.write(flat('json'), '{"status":"success","generation":3}');
     await inbox.look(a3);
@@ -80,7 +80,7 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     t.ok(saw.of('result').length > 0);
   });
 
-  t.test('R8: one that comes after the wake counts whatever its time: clocks are set, and a mount may have its own', async (t) => {
+  test('R8: one that comes after the wake counts whatever its time: clocks are set, and a mount may have its own', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '', place.clock.nowMs() - 4_000);
@@ -88,25 +88,25 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await inbox.look(a1);
     t.ok(saw.of('started').length > 0);
     t.ok(saw.of('result').length > 0);
-    t.same(await refusedIn(place), []);
+    t.strictSame(await refusedIn(place), []);
   });
 
-  t.test('one that names another generation is refused', async (t) => {
+  test('one that names another generation is refused', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('json'), '{"status":"success","generation":7}');
     await place.write(flat('started'), '{"generation":"7"}');
     await inbox.look(a1);
-    t.same(
+    t.strictSame(
       saw.all.filter(({ kind }) => kind !== 'changed'),
       [],
     );
     const refused = await refusedIn(place);
-    t.same(refused.map(({ text }) => text).sort(), ['{"generation":"7"}', '{"status":"success","generation":7}']);
-    for (const { reason } of refused) t.match(reason, 'generation');
+    t.strictSame(refused.map(({ text }) => text).sort(), ['{"generation":"7"}', '{"status":"success","generation":7}']);
+    for (const { reason } of refused) t.match(reason, /generation/);
   });
 
-  t.test('one that names its own generation, as a number or a word, counts', async (t) => {
+  test('one that names its own generation, as a number or a word, counts', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '{"generation":"1"}');
@@ -114,10 +114,10 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await inbox.look(a1);
     t.ok(saw.of('started').length > 0);
     t.ok(saw.of('result').length > 0);
-    t.same(await refusedIn(place), []);
+    t.strictSame(await refusedIn(place), []);
   });
 
-  t.test('none counts while two generations of the task are expected', async (t) => {
+  test('none counts while two generations of the task are expected', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     const a2 = nameOf('a', 2);
@@ -126,14 +126,14 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await place.write(flat('json'), '{"status":"success"}');
     await inbox.look(a1);
     await inbox.look(a2);
-    t.same(saw.of('result'), []);
+    t.strictSame(saw.of('result'), []);
     t.ok(await place.read(flat('json')), 'and it stays until that is over');
     inbox.forget(a1);
     await inbox.look(a2);
-    t.same(saw.of('result')[0]?.name, a2);
+    t.strictSame(saw.of('result')[0]?.name, a2);
   });
 
-  t.test('one that comes after the result in the folder is refused', async (t) => {
+  test('one that comes after the result in the folder is refused', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(ownPath(a1, 'json'), '{"n":1}');
@@ -144,7 +144,7 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     t.equal((await refusedIn(place))[0]?.text, '{"n":2}');
   });
 
-  t.test('one written in halves stays until it is whole; one that stays half is invalid, and kept', async (t) => {
+  test('one written in halves stays until it is whole; one that stays half is invalid, and kept', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('json'), '{"status":');
@@ -152,7 +152,7 @@ export function flatNameTests(t: Test, subject: InboxSubject): void {
     await place.write(flat('json'), '{"status":"success"}');
     await place.pass(looking);
     t.equal(saw.of('result').at(-1)?.value['status'], 'success');
-    t.same(saw.of('invalid'), []);
+    t.strictSame(saw.of('invalid'), []);
 
     const other = nameOf('b', 1);
     await inbox.prepare(other, TASK, false);

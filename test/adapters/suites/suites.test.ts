@@ -1,0 +1,168 @@
+/** What is asked of the suites themselves: any test runner may run them, none lets a fault through, and no subject excuses itself. */
+import { spawnSync } from 'node:child_process';
+import t from 'tap';
+import { builtTree } from '../../rig/built-tree.ts';
+import { fits, inSuite, type ContractCase, type TestRunner } from '../../product/contracts/contract-case.ts';
+import type { InboxSubject } from '../../product/contracts/files/inbox-place.ts';
+import { journalContract } from '../../product/contracts/files/journal.contract.ts';
+import { resultInboxContract } from '../../product/contracts/files/result-inbox.contract.ts';
+import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
+import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
+import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
+import { memoryInboxSubject, memoryJournalSubject, memoryStorageSubject, memoryWireSubject, scriptedSubject } from './twin-subjects.ts';
+
+const PORTS = ['Storage', 'HubTransport', 'HubLink', 'Journal', 'ResultInbox', 'WakeRunner', 'Clock', 'Ids', 'Log'];
+
+/** Runs a file by `node --test`, and answers what it printed. */
+const underNode = (file: string) =>
+  spawnSync(process.execPath, ['--test', '--test-reporter=tap', builtTree().compiled(file)], { encoding: 'utf8' });
+
+t.test('every suite runs under node:test too, whole, over adapters that only forward to others', async (t) => {
+  const { status, stdout } = underNode('test/adapters/suites/under-node.ts');
+  t.equal(status, 0, stdout);
+  for (const port of PORTS) t.match(stdout, new RegExp(`^ *ok \\d+ - ${port} contract, `, 'm'));
+  t.match(stdout, /^# fail 0$/m);
+  t.match(stdout, /^# skipped 0$/m);
+});
+
+t.test('under node:test an adapter that breaks a promise is red, by the case of that promise and no other', async (t) => {
+  const { status, stdout } = underNode('test/adapters/suites/broken-under-node.ts');
+  t.equal(status, 1);
+  const red = [...stdout.matchAll(/^ *not ok \d+ - (.* contract, .*)$/gm)].map(([, title]) => title);
+  t.strictSame(red, [
+    'Journal contract, broken: keeps reports by name, over restarts',
+    'Clock contract, broken: fires once, never early, and not from inside the call',
+    'Clock contract, broken: does not fire after cancel, however often it is called',
+    'Clock contract, broken: lets a timer cancel another that is due at the same moment, and start new ones',
+    'Clock contract, broken: treats a negative delay as 0, and refuses what is no number',
+  ]);
+});
+
+/** Plays the cases of such titles as they come, and keeps how each ended. */
+function recorder(titles = /./): { readonly runner: TestRunner; readonly ends: Promise<unknown>[] } {
+  const ends: Promise<unknown>[] = [];
+  const test: TestRunner['test'] = (title, body) => {
+    if (!titles.test(title)) return;
+    ends.push(
+      body().then(
+        () => 'green',
+        (thrown: unknown) => thrown,
+      ),
+    );
+  };
+  return { runner: { test }, ends };
+}
+
+async function endOf(body: (t: ContractCase) => Promise<void>): Promise<unknown> {
+  const { runner, ends } = recorder();
+  inSuite('a suite', runner, (test) => test('a case', body));
+  return ends[0];
+}
+
+t.test('a case fails by a failed assertion that was swallowed, and lets go of all it held, the last first', async (t) => {
+  const done: string[] = [];
+  t.equal(await endOf(async (c) => c.teardown(() => done.push('let go'))), 'green');
+  const swallowed = await endOf(async (c) => {
+    c.teardown(() => done.push('first'));
+    c.teardown(() => done.push('second'));
+    await Promise.allSettled([Promise.resolve().then(() => c.equal(1, 2, 'one is two'))]);
+  });
+  t.match(swallowed, { message: /^one is two: / });
+  t.strictSame(done, ['let go', 'second', 'first']);
+  const both = await endOf(async (c) => {
+    c.teardown(() => Promise.reject(new Error('it stays')));
+    throw new Error('it broke');
+  });
+  t.match(both, { message: 'it broke\nit stays' });
+});
+
+t.test('each assertion is red where it has to be', async (t) => {
+  const red: readonly ((c: ContractCase) => unknown)[] = [
+    (c) => c.ok(0),
+    (c) => c.notOk(1),
+    (c) => c.equal(1, '1'),
+    (c) => c.not(1, 1),
+    (c) => c.strictSame({ a: 1 }, { a: '1' }),
+    (c) => c.match({ a: 1 }, { a: 2 }),
+    (c) => c.rejects(Promise.resolve()),
+    (c) => c.rejects(Promise.reject(new Error('a')), { message: 'b' }),
+    (c) => c.throws(() => 1),
+    (c) => c.doesNotThrow(() => JSON.parse('{')),
+    (c) => c.fail('no'),
+  ];
+  for (const assertion of red) t.not(await endOf(async (c) => void (await assertion(c))), 'green', String(assertion));
+  const green = endOf(async (c) => {
+    c.ok(1);
+    c.notOk('');
+    c.equal(NaN, NaN);
+    c.not(1, 2);
+    c.strictSame({ a: [1] }, { a: [1] });
+    await c.rejects(Promise.reject(new Error('a')), { message: /a/ });
+    c.throws(() => JSON.parse('{'), { name: 'SyntaxError' });
+    c.doesNotThrow(() => 1);
+  });
+  t.equal(await green, 'green');
+});
+
+t.test('what fits: named members, as many of a list, a word in a text, a kind of value', async (t) => {
+  const found = { a: 1, list: [{ b: 'two words' }], none: null };
+  for (const wanted of [{}, { a: 1 }, { a: Number }, { list: [{}] }, { list: [{ b: /two/ }] }, { list: { length: 1 } }, { none: null }])
+    t.ok(fits(found, wanted), JSON.stringify(wanted));
+  for (const wanted of [
+    { a: 2 },
+    { a: String },
+    { list: [] },
+    { list: [{}, {}] },
+    { list: [{ b: 'two' }] },
+    { none: undefined },
+    { c: null },
+  ])
+    t.notOk(fits(found, wanted), JSON.stringify(wanted));
+});
+
+t.test('an option that used to leave cases out is refused, and what stands in its place is told', async (t) => {
+  const runner = recorder().runner;
+  const storage = memoryStorageSubject(false);
+  const wire = memoryWireSubject();
+  const cases: readonly (readonly [add: () => void, told: RegExp])[] = [
+    [() => storageContract('x', { ...storage, unopenable: null as never }, runner), /unopenable.*capabilities\.durable/],
+    [() => storageContract('x', { ...storage, capabilities: undefined as never }, runner), /capabilities.*durable, shared/],
+    [() => storageContract('x', { ...storage, capabilities: { durable: true, shared: false } }, runner), /give its subject unopenable\(\)/],
+    [() => hubTransportContract('x', { ...wire, onTcp: false } as never, runner), /onTcp.*capabilities\.tcp/],
+    [() => hubTransportContract('x', { ...wire, takesUnmasked: true } as never, runner), /takesUnmasked.*capabilities\.checksMask/],
+    [() => hubTransportContract('x', { ...wire, reach: undefined }, runner), /reach: \{ fetch, upgradeStatus \}/],
+    [() => journalContract('x', { ...memoryJournalSubject, unwritable: null as never }, runner), /unwritable.*open\(\) fails/],
+    [() => wakeRunnerContract('x', (() => scriptedSubject) as never, runner), /processSubject/],
+    [() => wakeRunnerContract('x', { ...scriptedSubject, follows: undefined as never }, runner), /output, files, nothing/],
+    [() => storageContract('x', storage, undefined as never), /wanted \{ test \}.*node:test/],
+  ];
+  for (const [add, told] of cases) t.throws(add, { name: 'TypeError', message: told }, String(told));
+});
+
+t.test('what a world or a place lacks fails the cases that need it, and says what is wanted', async (t) => {
+  const worldWith = (option: object) => async () => ({ ...(await scriptedSubject.world()), ...option });
+  const oddless: InboxSubject = { place: async (t) => ({ ...(await memoryInboxSubject.place(t)), odd: null as never }) };
+  const claimed = { ...memoryStorageSubject(false), capabilities: { durable: true, shared: false }, unopenable: () => Promise.resolve([]) };
+  const cases: readonly (readonly [title: RegExp, add: (runner: TestRunner) => void, told: RegExp])[] = [
+    [
+      /cannot be started/,
+      (runner) => wakeRunnerContract('x', { follows: 'files', world: worldWith({ onlyWakes: true }) }, runner),
+      /onlyWakes.*follows: 'nothing'/,
+    ],
+    [
+      /cannot be started/,
+      (runner) => wakeRunnerContract('x', { follows: 'files', world: worldWith({ hidesRunIds: true }) }, runner),
+      /hidesRunIds.*process\.platform/,
+    ],
+    [/follows no link/, (runner) => resultInboxContract('x', oddless, runner), /odd: \{ link, fifo, folder \}/],
+    [/has the capabilities/, (runner) => storageContract('x', claimed, runner), /durable/],
+    [/newer than this program/, (runner) => storageContract('x', claimed, runner), /makeNewer\(\)/],
+    [/cannot be opened/, (runner) => storageContract('x', claimed, runner), /names storages that cannot be opened/],
+  ];
+  for (const [title, add, told] of cases) {
+    const { runner, ends } = recorder(title);
+    add(runner);
+    t.equal(ends.length, 1, String(title));
+    t.match(await ends[0], { message: told });
+  }
+});

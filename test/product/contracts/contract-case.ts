@@ -1,0 +1,163 @@
+/**
+ * What the suites stand on. Of a test runner they need one function, which takes a title and a body: `test` of `node:test`, of
+ * tap, of vitest. What a case asserts stands on `node:assert`, so that it fails in the same words under each of them.
+ */
+import assert, { AssertionError } from 'node:assert/strict';
+import { inspect } from 'node:util';
+
+/** The test runner that runs a suite. */
+export interface TestRunner {
+  readonly test: (title: string, body: () => Promise<void>) => unknown;
+}
+
+/** Where something is let go of when a test is over: what was added last goes first. A test of tap has it too. */
+export interface Teardown {
+  teardown(letGo: () => unknown): void;
+}
+
+/** What one case of a suite is given. A failed assertion fails the case, also where an adapter swallows what is thrown. */
+export interface ContractCase extends Teardown {
+  ok(value: unknown, message?: string): void;
+  notOk(value: unknown, message?: string): void;
+  /** The same value. */
+  equal(found: unknown, wanted: unknown, message?: string): void;
+  not(found: unknown, unwanted: unknown, message?: string): void;
+  /** Equal in depth. */
+  strictSame(found: unknown, wanted: unknown, message?: string): void;
+  /** Has what `wanted` names, see `fits`. */
+  match(found: unknown, wanted: unknown, message?: string): void;
+  /** Fails, with what fits `wanted`. */
+  rejects(work: Promise<unknown>, wanted?: object, message?: string): Promise<void>;
+  throws(act: () => unknown, wanted?: object, message?: string): void;
+  doesNotThrow(act: () => unknown, message?: string): void;
+  fail(message: string): never;
+}
+
+/** Adds a case to a suite. */
+export type CaseTest = (title: string, body: (t: ContractCase) => Promise<void>) => void;
+
+/** Makes the cases of a suite, each with a title that begins with the name of the suite. */
+export function inSuite(suite: string, runner: TestRunner, addCases: (test: CaseTest) => void): void {
+  if (typeof (runner as Partial<TestRunner> | undefined)?.test !== 'function') {
+    throw new TypeError(
+      `${suite}: the last argument is the test runner; wanted { test }, found ${inspect(runner, { depth: 0 })}. ` +
+        "Give it one, such as: import { test } from 'node:test'.",
+    );
+  }
+  addCases((title, body) => void runner.test(`${suite}: ${title}`, () => played(body)));
+}
+
+/** Throws where a subject has an option that is no more, and says what stands in its place. */
+export function refuseOptions(suite: string, subject: object, gone: Readonly<Record<string, string>>): void {
+  for (const [option, instead] of Object.entries(gone)) {
+    if (Object.hasOwn(subject, option)) throw new TypeError(`${suite}: its subject has ${option}, which is no option any more. ${instead}`);
+  }
+}
+
+const KINDS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  [String, 'string'],
+  [Number, 'number'],
+  [Boolean, 'boolean'],
+]);
+
+/**
+ * Whether `found` is as `wanted` says: an object has every member that is named, a list has as many, a RegExp is found in a text,
+ * `String`, `Number` and `Boolean` stand for any such value, and all else is the same value.
+ */
+export function fits(found: unknown, wanted: unknown): boolean {
+  if (wanted instanceof RegExp) return typeof found === 'string' && wanted.test(found);
+  const kind = KINDS.get(wanted);
+  if (kind !== undefined) return typeof found === kind;
+  if (typeof wanted !== 'object' || wanted === null) return Object.is(found, wanted);
+  if (typeof found !== 'object' || found === null) return false;
+  if (Array.isArray(wanted) && (!Array.isArray(found) || found.length !== wanted.length)) return false;
+  return Object.entries(wanted).every(([name, value]) => fits((found as Readonly<Record<string, unknown>>)[name], value));
+}
+
+async function played(body: (t: ContractCase) => Promise<void>): Promise<void> {
+  const failures: unknown[] = [];
+  const held: (() => unknown)[] = [];
+  const attempt = async (work: () => unknown): Promise<void> => {
+    try {
+      await work();
+    } catch (thrown) {
+      if (!failures.includes(thrown)) failures.push(thrown);
+    }
+  };
+  await attempt(() => body(contractCase(failures, held)));
+  for (let letGo = held.pop(); letGo !== undefined; letGo = held.pop()) await attempt(letGo);
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, failures.map((failure) => messageOf(failure)).join('\n'));
+}
+
+function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCase {
+  const check = (assertion: () => void, message: string | undefined): void => {
+    try {
+      assertion();
+    } catch (thrown) {
+      if (message !== undefined && thrown instanceof Error) thrown.message = `${message}: ${thrown.message}`;
+      failures.push(thrown);
+      throw thrown;
+    }
+  };
+  const truth = (value: unknown, wanted: boolean): void => {
+    if (Boolean(value) !== wanted) assert.fail(`wanted what is ${String(wanted)}, found ${inspect(value)}`);
+  };
+  const fitting = (found: unknown, wanted: unknown): void => {
+    if (fits(found, wanted)) return;
+    const message = `wanted what fits\n${inspect(wanted, { depth: 8 })}\nfound\n${inspect(found, { depth: 8 })}`;
+    throw new AssertionError({ message, actual: found, expected: wanted, operator: 'match' });
+  };
+  const failing = (outcome: Outcome, wanted: object): void => {
+    if (outcome.hasFailed) fitting(outcome.thrown, wanted);
+    else assert.fail('it did not fail');
+  };
+
+  return {
+    teardown: (letGo) => void held.push(letGo),
+    ok: (value, message) => check(() => truth(value, true), message),
+    notOk: (value, message) => check(() => truth(value, false), message),
+    equal: (found, wanted, message) => check(() => assert.strictEqual(found, wanted), message),
+    not: (found, unwanted, message) => check(() => assert.notStrictEqual(found, unwanted), message),
+    strictSame: (found, wanted, message) => check(() => assert.deepStrictEqual(found, wanted), message),
+    match: (found, wanted, message) => check(() => fitting(found, wanted), message),
+    async rejects(work, wanted = {}, message) {
+      const outcome = await outcomeOf(work);
+      check(() => failing(outcome, wanted), message);
+    },
+    throws(act, wanted = {}, message) {
+      const outcome = outcomeOfCall(act);
+      check(() => failing(outcome, wanted), message);
+    },
+    doesNotThrow(act, message) {
+      const { hasFailed, thrown } = outcomeOfCall(act);
+      check(() => (hasFailed ? assert.fail(`it threw ${inspect(thrown)}`) : undefined), message);
+    },
+    fail(message) {
+      check(() => assert.fail(message), undefined);
+      throw new Error(message);
+    },
+  };
+}
+
+interface Outcome {
+  readonly hasFailed: boolean;
+  readonly thrown: unknown;
+}
+
+const outcomeOf = (work: Promise<unknown>): Promise<Outcome> =>
+  work.then(
+    () => ({ hasFailed: false, thrown: undefined }),
+    (thrown: unknown) => ({ hasFailed: true, thrown }),
+  );
+
+function outcomeOfCall(act: () => unknown): Outcome {
+  try {
+    act();
+    return { hasFailed: false, thrown: undefined };
+  } catch (thrown) {
+    return { hasFailed: true, thrown };
+  }
+}
+
+const messageOf = (failure: unknown): string => (failure instanceof Error ? failure.message : inspect(failure));

@@ -1,0 +1,112 @@
+/** Cases of `wakeRunnerContract`, each in a world of its own, whose runners are watched: what none may do fails every case. */
+import { readWakeEvent } from '../../../../core/application/sidecar/state/runner-events.ts';
+import type { WakeEvent, WakeRunner } from '../../../../core/ports/wake-runner.ts';
+import { refuseOptions, type CaseTest, type ContractCase } from '../contract-case.ts';
+import type { Behaviour, HeardWorld, RunnerWorld, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
+
+/** Adds a case that has a world. */
+export type InWorld<W extends RunnerWorld> = (title: string, run: (t: ContractCase, world: W) => Promise<void>) => void;
+
+const GONE = {
+  onlyWakes: "Its subject says so by follows: 'nothing'.",
+  hidesRunIds: 'It follows from process.platform: only Linux shows the environment of a process.',
+  settlesAtEnd: 'It stands in the subject.',
+};
+
+export function inWorld<W extends RunnerWorld>(test: CaseTest, follows: WakeRunnerSubject['follows'], open: () => Promise<W>): InWorld<W> {
+  return (title, run) =>
+    test(title, async (t) => {
+      const world = await open();
+      t.teardown(() => world.close());
+      refuseOptions('WakeRunner contract', world, GONE);
+      const seen: Seen = { runIds: [], unnamed: [], refused: [], afterEnd: [] };
+      await run(t, watchedWorld(world, seen, follows !== 'nothing'));
+      t.strictSame(seen.unnamed, [], 'when an end was told, nothing of its run was alive but the survivors that it named');
+      t.strictSame(seen.refused, [], 'a sidecar takes all that it said, whole');
+      t.strictSame(seen.afterEnd, [], 'it said nothing after an end');
+      for (const runId of seen.runIds) t.strictSame(await world.livingOf(runId), [], 'nothing that carries the run id is left');
+    });
+}
+
+/** Whether an event is the end of its run. */
+export const isLast = (event: WakeEvent): boolean =>
+  event.type === 'exited' || event.type === 'stopped' || (event.type === 'failed' && event.phase === 'spawn');
+
+/** Processes of a run that were alive when its end was told, and were not named as survivors. */
+interface Unnamed {
+  readonly end: WakeEvent['type'];
+  readonly pids: readonly number[];
+}
+
+/** What runners of one case did that none may do. */
+interface Seen {
+  readonly runIds: string[];
+  readonly unnamed: Unnamed[];
+  /** What a sidecar cannot take, or only cut short. */
+  readonly refused: unknown[];
+  readonly afterEnd: WakeEvent['type'][];
+}
+
+/** The world as it is, but for its runners and the run ids that are noted. */
+function watchedWorld<W extends RunnerWorld>(world: W, seen: Seen, looksAtEnds: boolean): W {
+  const watch = (runner: WakeRunner): WakeRunner => watched(runner, world, seen, looksAtEnds);
+  const own: Partial<HeardWorld> = {
+    async request(description) {
+      const made = await world.request(description);
+      seen.runIds.push(made.runId);
+      return made;
+    },
+    runner: async (behaviour: Behaviour) => watch(await world.runner(behaviour)),
+    talking: async (behaviour: SpokenBehaviour) => watch(await (world as RunnerWorld as HeardWorld).talking(behaviour)),
+  };
+  return new Proxy(world, {
+    get(target, name) {
+      if (Object.hasOwn(own, name)) return Reflect.get(own, name);
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** The runner as it is, but all that it tells is judged, and where `looksAtEnds` the machine is looked at whenever it tells an end. */
+function watched(runner: WakeRunner, world: RunnerWorld, seen: Seen, looksAtEnds: boolean): WakeRunner {
+  const look = async (runId: string, event: WakeEvent): Promise<void> => {
+    const read = readWakeEvent(event);
+    if (read.kind === 'refused') seen.refused.push(read.message);
+    else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar takes`);
+    if (!isLast(event) || !looksAtEnds) return;
+    const named = 'survivors' in event ? (event.survivors ?? []) : [];
+    const pids = (await world.livingOf(runId)).filter((pid) => !named.includes(pid));
+    if (pids.length > 0) seen.unnamed.push({ end: event.type, pids });
+  };
+  const looking = (runId: string, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> => ({
+    [Symbol.asyncIterator]() {
+      const listener = events[Symbol.asyncIterator]();
+      let hasEnded = false;
+      return {
+        async next() {
+          const told = await listener.next();
+          if (told.done === true) return told;
+          if (hasEnded) seen.afterEnd.push(told.value.type);
+          hasEnded ||= isLast(told.value);
+          await look(runId, told.value);
+          return told;
+        },
+        return: () => listener.return?.() ?? Promise.resolve({ done: true, value: undefined }),
+      };
+    },
+  });
+  return {
+    adoptable: runner.adoptable,
+    wake: (request, signal) => looking(request.runId, runner.wake(request, signal)),
+    attach: (run, signal) => looking(run.runId, runner.attach(run, signal)),
+    ...(runner.check === undefined ? {} : { check: runner.check.bind(runner) }),
+  };
+}
+
+/** Whether nothing was cut off what people read; of what is printed a part will do. */
+const isWhole = (said: WakeEvent, read: WakeEvent): boolean =>
+  (['message', 'stderrTail'] as const).every((name) => {
+    const [text, kept] = [said, read].map((event) => (event as Readonly<Record<string, unknown>>)[name]);
+    return typeof text !== 'string' || text === kept;
+  });
