@@ -85,7 +85,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
   const look = async <T>(address: string, search: () => Promise<T | undefined>): Promise<Read<T | undefined>> => {
     const group = addressGroup(address);
     const waitMs = guesses.waitMs(group);
-    if (waitMs > 0) return refused(tooMany('Too many wrong tokens or secrets came from this address.', waitMs));
+    if (waitMs > 0) return refused(tooMany('Too many wrong tokens or secrets from this address.', waitMs));
     const found = await search();
     if (found === undefined) guesses.take(group);
     return read(found);
@@ -116,6 +116,6 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
 }
 
 const unauthorized = () =>
-  refusal('unauthorized', 'This needs the header "Authorization: Bearer TOKEN" with a token that the hub knows.', {
+  refusal('unauthorized', 'This route requires the header "Authorization: Bearer TOKEN" with a valid token.', {
     headers: { 'www-authenticate': 'Bearer realm="agentcom"' },
   });

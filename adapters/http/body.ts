@@ -106,13 +106,13 @@ function watchArrival(clock: Clock, bytes: () => number, end: (reply: Reply) => 
 const tooLarge = (bytesMax: number): Reply =>
   refusal(
     'body_too_large',
-    `The body is over ${bytesMax} bytes. Put large input where the agent can fetch it and name it in the description, or raise hub.limits.submitBytes (bulk: bulkBytes).`,
+    `The body exceeds ${bytesMax} bytes. Put large input where the agent can fetch it and mention it in the description, or raise hub.limits.submitBytes (bulk: bulkBytes).`,
   );
-const brokeOff = (why: string): Reply => refusal('invalid_json', `The body broke off: ${why}.`);
+const brokeOff = (why: string): Reply => refusal('invalid_json', `The body is incomplete: ${why}.`);
 const tooLate = refusal('request_timeout', `The body did not arrive within ${BODY_MS / 1_000} s.`);
-const stalled = refusal('request_timeout', `Nothing of the body arrived for ${STALL_MS / 1_000} s.`);
-const tooMuchInHand = refusal('hub_busy', 'The hub has too many bodies in hand; try again.');
-const tooMuchOfOne = tooMany('Too many bytes of requests from this token, or from this address without one, are in hand.', 1_000);
+const stalled = refusal('request_timeout', `No data of the body arrived for ${STALL_MS / 1_000} s.`);
+const tooMuchInHand = refusal('hub_busy', 'The hub has too many bodies in flight; retry later.');
+const tooMuchOfOne = tooMany('Too many bytes of requests from this token, or from this address without a token, are in flight.', 1_000);
 
 type Taken = { readonly reply: Reply } | { readonly reply: null; readonly bytes: Uint8Array };
 
@@ -203,11 +203,11 @@ export async function takeLines(
     pending.push(piece);
     pendingBytes += piece.byteLength;
     if (pendingBytes <= lineBytesMax) return null;
-    return refusal('body_too_large', `Line ${number + 1} is over ${lineBytesMax} bytes.`);
+    return refusal('body_too_large', `Line ${number + 1} exceeds ${lineBytesMax} bytes.`);
   };
   const endLine = (): Reply | null => {
     number += 1;
-    if (number > linesMax) return refusal('body_too_large', `The body has over ${linesMax} lines.`);
+    if (number > linesMax) return refusal('body_too_large', `The body has more than ${linesMax} lines.`);
     const bytes = pending.length === 1 ? (pending[0] as Uint8Array) : Buffer.concat(pending);
     slice = { bytes: slice.bytes + bytes.byteLength, lines: slice.lines + 1 };
     pending.length = 0;

@@ -13,7 +13,7 @@ export function queryReader<S extends TSchema & { readonly properties: Readonly<
   return (query) => {
     const given: Record<string, string> = Object.create(null) as Record<string, string>;
     for (const [name, value] of query) {
-      if (name in given) return refused(invalid([{ field: name, error: 'repeated', detail: 'is given twice' }]));
+      if (name in given) return refused(invalid([{ field: name, error: 'repeated', detail: 'must not be repeated' }]));
       if (!isFitText(value)) return refused(invalid([{ field: name, error: 'text', detail: 'must not contain U+0000' }]));
       given[name] = value;
     }
@@ -30,6 +30,4 @@ export function pageLimit(limit: string | undefined, limitMax: number): Read<num
 }
 
 /** Mistakes in a cursor are the caller's: it is to be sent as it was given. */
-export const badCursor: Reply = invalid([
-  { field: 'cursor', error: 'cursor', detail: 'must be a next_cursor of this list, as it was given' },
-]);
+export const badCursor: Reply = invalid([{ field: 'cursor', error: 'cursor', detail: 'must be a next_cursor of this list, unchanged' }]);

@@ -76,7 +76,7 @@ export function invalid(errors: readonly (FieldError & { readonly line?: number 
   const [first] = errors;
   const where =
     first === undefined ? '' : `${first.line === undefined ? '' : `line ${first.line}: `}${first.field === '' ? 'the body' : first.field}`;
-  return refusal('validation_failed', `The request is not valid: ${where} ${first?.detail ?? ''}.`, { details: errors });
+  return refusal('validation_failed', `Invalid request: ${where} ${first?.detail ?? ''}.`, { details: errors });
 }
 
 /** 429 with the time after which one more request will be taken. */

@@ -54,7 +54,7 @@ export function refuseAtDoor(context: ServeContext, request: HttpRequest): Reply
   if (!context.deps.isAllowedOrigin({ host: request.header('host'), origin: request.header('origin') })) {
     return refusal('forbidden_origin', 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.');
   }
-  return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; try again when it is back.') : null;
+  return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; retry when it is back.') : null;
 }
 
 /** Serves a request of this route. */
@@ -81,7 +81,7 @@ export async function serve(
   if (request.method !== 'GET' && admitted.value !== null) releases.push(deps.inbox.expect());
   if (isRead(route)) {
     const turn = context.reads.enter(owner);
-    if (turn === null) return tooMany(`This token has ${deps.limits.readsPerToken} reads that are not answered yet.`, READS_WAIT_MS);
+    if (turn === null) return tooMany(`This token has ${deps.limits.readsPerToken} unanswered reads.`, READS_WAIT_MS);
     releases.push(await turn);
   }
   try {
@@ -127,7 +127,7 @@ async function admit(context: ServeContext, route: Route, request: HttpRequest, 
   const rate = context.rates.take(id);
   if (!rate.taken) return refused(tooMany('This token sends too many requests.', rate.waitMs));
   if (route.roles.includes(role)) return known;
-  const message = `The role ${role} may not do this; wanted one of: ${route.roles.join(', ')}.`;
+  const message = `The role ${role} does not allow this; it requires one of: ${route.roles.join(', ')}.`;
   return refused(refusal('forbidden', message));
 }
 
@@ -137,13 +137,16 @@ function refuseLate({ deps, loop }: ServeContext, route: Route): Reply | null {
   const lateMs = loop.longestMs();
   const mostMs = deps.limits.loopDelayMs;
   if (lateMs <= mostMs) return null;
-  return refusal('hub_busy', `The hub is ${lateMs} ms behind, and takes no bulk and no reads while that is over ${mostMs} ms; try again.`);
+  return refusal(
+    'hub_busy',
+    `The hub is ${lateMs} ms behind, and refuses bulk submits and reads while that is over ${mostMs} ms; retry later.`,
+  );
 }
 
 function refuseType(route: Route, request: HttpRequest): Reply | null {
   const encoding = request.header('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (encoding !== 'identity')
-    return refusal('unsupported_media_type', 'The body is compressed; send it as it is, without Content-Encoding.');
+    return refusal('unsupported_media_type', 'The body is compressed; send it uncompressed, without Content-Encoding.');
   if (route.body === 'none') return null;
   const [type = '', ...parameters] = (request.header('content-type') ?? '')
     .toLowerCase()
@@ -162,15 +165,15 @@ function refuseType(route: Route, request: HttpRequest): Reply | null {
 /** The reply for what a handler threw. */
 export function replyToFailure(thrown: unknown): Reply {
   if (AgentcomError.is(thrown, 'AC_HUB_STOPPING') || AgentcomError.is(thrown, 'AC_STORE_CLOSED')) {
-    return refusal('hub_stopping', 'The hub is stopping; try again when it is back.');
+    return refusal('hub_stopping', 'The hub is stopping; retry when it is back.');
   }
-  if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The hub has too much waiting; try again.');
+  if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The command queue of the hub is full; retry later.');
   if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED'))
     return refusal('storage_damaged', 'A stored row that this request needs cannot be read. Run agentcom doctor --fsck on the hub.');
   for (const code of ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
-    if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; try again.');
+    if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; retry later.');
   }
-  return refusal('internal', 'The hub failed; its log says more.');
+  return refusal('internal', 'Internal error; see the log of the hub.');
 }
 
 /** What the log says of a request: never its query, its headers or its body, which may hold what is secret. */
@@ -192,7 +195,7 @@ export function logAnswer(
   if (reply.status === 500)
     deps.log.error('A request failed.', { ...fields, error: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : null });
   else if (reply.status === 503)
-    deps.log.warn('A request was turned away.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
+    deps.log.warn('A request was rejected.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
   else if (reply.refused !== undefined)
     noteRefusal(`${method} ${path ?? ''} ${reply.refused}`, 'A request was refused.', { ...fields, error: reply.refused });
   else deps.log.debug('A request was answered.', fields);

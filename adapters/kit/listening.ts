@@ -39,7 +39,7 @@ export function listeningTransport({ name, capabilities, open }: ListeningParts)
 
     async listen(options, events) {
       if (listener !== null) {
-        throw new AgentcomError('AC_INTERNAL', `The ${name} transport was told to listen while it listens. Close it first.`);
+        throw new AgentcomError('AC_INTERNAL', `The ${name} transport is already listening. Close it first.`);
       }
       isRefusing = false;
       const started = open({ options, events, nextId: () => (lastId += 1), isRefusing: () => isRefusing });

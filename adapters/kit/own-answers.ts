@@ -14,12 +14,12 @@ const answer = (status: 400 | 500 | 503, body: HttpErrorBody, more: Readonly<Rec
 /** To whatever is asked after `refuseNew`. */
 export const STOPPING: OwnAnswer = answer(
   503,
-  { error: 'hub_stopping', message: 'The hub is stopping and takes nothing new; try again soon.' },
+  { error: 'hub_stopping', message: 'The hub is stopping and accepts nothing new; retry soon.' },
   { 'retry-after': '1' },
 );
 
 /** When the handler threw. */
-export const FAILED: OwnAnswer = answer(500, { error: 'internal', message: 'The hub failed to answer; its log says why.' });
+export const FAILED: OwnAnswer = answer(500, { error: 'internal', message: 'Internal error; see the log of the hub.' });
 
 /** To what cannot be served, such as one with a broken Host. */
 export const unreadable = (why: string): OwnAnswer =>

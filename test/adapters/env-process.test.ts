@@ -38,10 +38,10 @@ t.test('a bad value throws at once and names the variable', async (t) => {
     ['missing', () => some('NONE'), /variable NONE is not set; wanted a text\. Set NONE/],
     ['empty', () => some('EMPTY'), /variable EMPTY is not set/],
     ['missing number', () => some.integer('NONE'), /NONE is not set; wanted a whole number/],
-    ['no number', () => some.integer('TEXT', 1), /TEXT has a wrong value: wanted a whole number, such as 4000, found "a b"/],
-    ['hexadecimal', () => some.integer('HEX'), /HEX has a wrong value/],
-    ['beyond what is exact', () => some.integer('HUGE'), /HUGE has a wrong value/],
-    ['neither', () => some.boolean('TEXT'), /TEXT has a wrong value: wanted true or false/],
+    ['no number', () => some.integer('TEXT', 1), /TEXT is invalid: wanted a whole number, such as 4000, found "a b"/],
+    ['hexadecimal', () => some.integer('HEX'), /HEX is invalid/],
+    ['beyond what is exact', () => some.integer('HUGE'), /HUGE is invalid/],
+    ['neither', () => some.boolean('TEXT'), /TEXT is invalid: wanted true or false/],
     ['long', () => some.integer('LONG'), /found "x{40}…"/],
   ];
   for (const [name, read, message] of cases) {

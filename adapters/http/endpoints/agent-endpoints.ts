@@ -74,7 +74,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     if (!isAgentId(id)) return unknownAgent;
     const removed = await agents.removeAgent(id, clock.nowMs());
     if (removed === 'removed') {
-      log.info('An agent was removed, with its tokens.', { agent_id: id });
+      log.info('An agent and its tokens were removed.', { agent_id: id });
       return ok({ removed: id });
     }
     const row = removed === 'needed' ? await agents.getAgent(id) : undefined;
@@ -95,11 +95,11 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
 /** Why it is not removed, and what to do first. */
 function whyNeeded({ agent, live, pendingStops }: AgentRow): string {
   if (agent.connected)
-    return `Agent ${agent.id} is connected. Revoke its tokens (DELETE /admin/tokens/${agent.id}), or stop its sidecar, first.`;
-  if (live.length > 0) return `Agent ${agent.id} still has ${live.length} tasks. Cancel them, or wait until they are taken back.`;
+    return `Agent ${agent.id} is connected. First stop its sidecar, or revoke its tokens (DELETE /admin/tokens/${agent.id}).`;
+  if (live.length > 0) return `Agent ${agent.id} still has ${live.length} tasks. Cancel them, or wait until they are reclaimed.`;
   if (pendingStops > 0)
-    return `Agent ${agent.id} has yet to confirm ${pendingStops} stops. They count as confirmed when the reconnect grace is over.`;
-  return `Agent ${agent.id} has a token that is not revoked. Revoke it first: DELETE /admin/tokens/${agent.id}.`;
+    return `Agent ${agent.id} has yet to confirm ${pendingStops} stops. They count as confirmed after the reconnect grace.`;
+  return `Agent ${agent.id} has a live token. Revoke it first: DELETE /admin/tokens/${agent.id}.`;
 }
 
 const unknownAgent = refusal('unknown_agent', 'There is no such agent.');

@@ -35,7 +35,8 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     const lastId = lastEventId(request);
     if (lastId.kind === 'refused') return lastId;
     if (by.role === 'submitter') {
-      if (filter.taskId === undefined) return refused(refusal('forbidden', 'A submitter follows one of its own tasks: give task_id.'));
+      if (filter.taskId === undefined)
+        return refused(refusal('forbidden', 'A submitter can only follow one of its own tasks: pass task_id.'));
       const [task] = await tasks.peek([filter.taskId]);
       if (task?.submittedBy !== by.id) return refused(refusal('unknown_task', 'There is no such task.'));
     }
@@ -47,8 +48,8 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
   };
 
   const open = async (request: ApiRequest, by: Principal): Promise<Reply> => {
-    if (request.method === 'HEAD') return refusal('method_not_allowed', 'A stream is for GET.', { headers: { allow: 'GET' } });
-    if (openCount >= limits.streams) return refusal('hub_busy', `The hub has ${limits.streams} event streams open, as many as it may.`);
+    if (request.method === 'HEAD') return refusal('method_not_allowed', 'Allowed: GET.', { headers: { allow: 'GET' } });
+    if (openCount >= limits.streams) return refusal('hub_busy', `All ${limits.streams} event streams of the hub are in use.`);
     openCount += 1;
     let isOver = false;
     const over = (): void => {
@@ -86,7 +87,7 @@ function lastEventId(request: ApiRequest): Read<number | null> {
   if (text === '') return read(null);
   const id = /^[0-9]{1,16}$/.test(text) ? Number(text) : NaN;
   if (Number.isSafeInteger(id)) return read(id);
-  return refused(invalid([{ field: 'Last-Event-ID', error: 'pattern', detail: 'must be the id of an event' }]));
+  return refused(invalid([{ field: 'Last-Event-ID', error: 'pattern', detail: 'must be the ID of an event' }]));
 }
 
 /**

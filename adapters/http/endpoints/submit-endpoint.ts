@@ -29,8 +29,11 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const waitMs = quota.take(by.id, drafts);
     if (waitMs === 0) return null;
     const most = limits.capabilityListsPerToken;
-    const found = `This token asked for more than ${most} different lists of needed_capabilities within an hour`;
-    return tooMany(`${found}; use fewer, such as what your agents have, and put what tells tasks apart into metadata.`, waitMs);
+    const found = `This token used more than ${most} different lists of needed_capabilities within an hour`;
+    return tooMany(
+      `${found}; use fewer, such as the capabilities of your agents, and put anything specific to a task into metadata.`,
+      waitMs,
+    );
   };
 
   const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -72,7 +75,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     });
     if (stopped !== null) return stopped;
     if (mistakes.length > 0) return invalid(mistakes);
-    if (drafts.length === 0) return invalid([{ field: '', error: 'empty', detail: 'has no task in it' }]);
+    if (drafts.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
     const over = overQuota(drafts, by);
     if (over !== null) return over;
     // A digest of digests: the text of all lines together would hold the loop for too long.
@@ -100,7 +103,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
 }
 
 const notConnected = (agentId: string): Reply =>
-  refusal('agent_not_connected', 'The agent is not connected; submit the task with assign_to to have it wait.', {
+  refusal('agent_not_connected', 'The agent is not connected; submit the task with assign_to to let it wait.', {
     more: { agent_id: agentId },
   });
 
@@ -115,12 +118,12 @@ type SubmitRefused = Exclude<SubmitAnswer, { readonly kind: 'submitted' | 'repea
 
 function submitRefusal(answer: SubmitRefused, lineOf: (index: number) => number | undefined): Reply {
   if (answer.kind === 'idempotency_mismatch') {
-    return refusal('idempotency_mismatch', 'The Idempotency-Key was used with another body; take a new key for a new task.');
+    return refusal('idempotency_mismatch', 'The Idempotency-Key was used with a different body; use a new key for each new task.');
   }
   const [field, name] =
     answer.kind === 'unknown_agent' ? (['assign_to', answer.agentId] as const) : (['depends_on', answer.taskId] as const);
   const line = lineOf(answer.index);
-  const detail = `names ${name}, which this hub does not know`;
+  const detail = `names ${name}, which does not exist`;
   return refusal(answer.kind, `${field} ${detail}.`, {
     status: 400,
     details: [{ ...(line === undefined ? {} : { line }), field, error: answer.kind, detail }],

@@ -107,7 +107,7 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     const answer = await act(id);
     if (answer.kind === 'done') return ok({ task_id: id, status: answer.status, generation: answer.generation });
     if (answer.code === 'unknown_task') return unknownTask;
-    return refusal('invalid_state', `The task is not in a state that allows it: ${allowedFor}.`, {
+    return refusal('invalid_state', `The state of the task does not allow this: ${allowedFor}.`, {
       more: answer.currentGeneration === null ? {} : { generation: answer.currentGeneration },
     });
   };
@@ -139,17 +139,22 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     },
     getTask,
     retryTask: withEmptyBody((request, by) =>
-      operate(request, by, (taskId) => inbox.do({ kind: 'retry', taskId, by: by.id }), 'retry is for the dead letter and for parked tasks'),
+      operate(
+        request,
+        by,
+        (taskId) => inbox.do({ kind: 'retry', taskId, by: by.id }),
+        'only dead-lettered and parked tasks can be retried',
+      ),
     ),
     cancelTask: withEmptyBody((request, by) =>
-      operate(request, by, (taskId) => inbox.do({ kind: 'cancel', taskId, by: by.id }), 'cancel is for what has not ended'),
+      operate(request, by, (taskId) => inbox.do({ kind: 'cancel', taskId, by: by.id }), 'only a task that has not ended can be cancelled'),
     ),
     adoptResult(request, by) {
       const body = readAdopt(request.json);
       if (body.kind === 'invalid') return invalid(body.errors);
       const generation = body.value.generation as Generation;
       const adopt = (taskId: TaskId) => inbox.do({ kind: 'adopt', taskId, generation, by: by.id });
-      return operate(request, by, adopt, 'adopt is for a queued task with a late result of that generation');
+      return operate(request, by, adopt, 'only a queued task with a late result of that generation can adopt it');
     },
   };
 }

@@ -29,7 +29,7 @@ export function taskHistoryHandlers({ tasks, limits }: HttpApiDeps): Pick<Handle
       const limit = pageLimit(query.value.limit, limits.page);
       if (limit.kind === 'refused') return limit.reply;
       if (before !== undefined && after !== undefined)
-        return invalid([{ field: 'after', error: 'exclusive', detail: 'must not be given together with before' }]);
+        return invalid([{ field: 'after', error: 'exclusive', detail: 'must not be combined with before' }]);
       const task = await taskOf(request, by);
       if (task === undefined) return unknownTask;
       const page = {
@@ -55,7 +55,7 @@ export function taskHistoryHandlers({ tasks, limits }: HttpApiDeps): Pick<Handle
       if (first === undefined) return noneKept(task.id, given);
       if (second !== undefined) {
         const agents = named.map(({ agentId }) => agentId).join(', ');
-        return invalid([{ field: 'agent_id', error: 'required', detail: `must be one of ${agents}, which each have a result of generation ${given}` }]); // prettier-ignore
+        return invalid([{ field: 'agent_id', error: 'required', detail: `must be one of ${agents}, which all have a result of generation ${given}` }]); // prettier-ignore
       }
       const kept = await tasks.keptResult({ taskId: task.id, generation, agentId: first.agentId });
       return kept === undefined ? noneKept(task.id, given) : okText(keptResultJson(kept));
@@ -64,4 +64,4 @@ export function taskHistoryHandlers({ tasks, limits }: HttpApiDeps): Pick<Handle
 }
 
 const noneKept = (taskId: TaskId, generation: string) =>
-  refusal('unknown_result', `No result of generation ${generation} is kept of ${taskId}; its kept_results names those that are.`);
+  refusal('unknown_result', `No result of generation ${generation} is kept for ${taskId}; see its kept_results.`);

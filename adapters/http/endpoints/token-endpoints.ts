@@ -101,12 +101,12 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     });
     if (found.kind === 'refused') return found.reply;
     if (found.value === undefined) {
-      return refusal('invalid_secret', 'The enrolment secret is wrong, was used, or is over 15 minutes old; take a new one.');
+      return refusal('invalid_secret', 'The enrolment secret is wrong, used or over 15 minutes old; get a new one.');
     }
     deps.onEnrolSecretUsed();
     const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });
     if ((await agents.addToken(record, { unlessTaken: true })) === 'taken') {
-      return refusal('agent_taken', `Agent ${agentId} already has a token; revoke it first, or choose another id.`);
+      return refusal('agent_taken', `Agent ${agentId} already has a token; revoke it first, or choose another ID.`);
     }
     log.info('An agent enrolled.', { agent_id: agentId, token_id: record.id });
     const urls = deps.urls();
@@ -141,10 +141,10 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     if ((await agents.addToken(record, { unlessTaken: agentId === null })) === 'taken') {
       return refusal(
         'name_taken',
-        `There is a live ${role} token named ${JSON.stringify(record.name)}. Choose another name, or revoke that one first: GET /admin/tokens lists it.`,
+        `There is already a live ${role} token named ${JSON.stringify(record.name)}. Choose another name, or revoke that one first: GET /admin/tokens lists it.`,
       );
     }
-    log.info('A token was made.', { token_id: record.id, role: record.role, agent_id: record.agentId });
+    log.info('A token was created.', { token_id: record.id, role: record.role, agent_id: record.agentId });
     return created({ token, ...tokenJson(record) });
   };
 
@@ -171,7 +171,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const nowMs = clock.nowMs();
     let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs) : [];
     if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs);
-    if (revoked.length === 0) return refusal('unknown_token', 'There is no unrevoked token of this id or agent.');
+    if (revoked.length === 0) return refusal('unknown_token', 'There is no live token with this ID or of this agent.');
     auth.forget();
     deps.revokeSessions(revoked);
     log.info('Tokens were revoked.', { token_ids: revoked.map((token) => token.id) });
@@ -192,14 +192,14 @@ const hasField = (json: unknown, name: string): boolean => typeof json === 'obje
 function tokenMistakes(body: TokenBody, slotsMax: number): readonly FieldError[] {
   const mistake = (field: string, detail: string): FieldError[] => [{ field, error: 'contradiction', detail }];
   if (body.agent_id !== undefined) {
-    if (body.role !== undefined) return mistake('role', 'is always agent with agent_id; leave it out');
+    if (body.role !== undefined) return mistake('role', 'must be omitted with agent_id');
     if ((body.max_slots ?? 0) > slotsMax) return mistake('max_slots', `must be at most ${slotsMax}`);
     return [];
   }
-  if (body.role === undefined) return [{ field: 'role', error: 'required', detail: 'is needed without agent_id' }];
-  if (body.name === undefined) return [{ field: 'name', error: 'required', detail: 'is needed without agent_id' }];
-  if (body.capabilities !== undefined) return mistake('capabilities', 'belong to the token of an agent');
-  if (body.max_slots !== undefined) return mistake('max_slots', 'belongs to the token of an agent');
+  if (body.role === undefined) return [{ field: 'role', error: 'required', detail: 'is required without agent_id' }];
+  if (body.name === undefined) return [{ field: 'name', error: 'required', detail: 'is required without agent_id' }];
+  if (body.capabilities !== undefined) return mistake('capabilities', 'is only for tokens of agents');
+  if (body.max_slots !== undefined) return mistake('max_slots', 'is only for tokens of agents');
   return [];
 }
 

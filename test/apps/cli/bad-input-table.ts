@@ -193,7 +193,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     wanted: {
       error: 'body_too_large',
       message:
-        'The body is over 262144 bytes. Put large input where the agent can fetch it and name it in the description, or raise hub.limits.submitBytes (bulk: bulkBytes).',
+        'The body exceeds 262144 bytes. Put large input where the agent can fetch it and mention it in the description, or raise hub.limits.submitBytes (bulk: bulkBytes).',
     },
     logged: requestRefused('POST', '/api/tasks', 413, 'body_too_large'),
   },
@@ -218,7 +218,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     headers: { ...json, 'content-encoding': 'gzip' },
     body: gzipSync('{"description":"small"}'),
     status: 415,
-    wanted: { error: 'unsupported_media_type', message: 'The body is compressed; send it as it is, without Content-Encoding.' },
+    wanted: { error: 'unsupported_media_type', message: 'The body is compressed; send it uncompressed, without Content-Encoding.' },
     logged: requestRefused('POST', '/api/tasks', 415, 'unsupported_media_type'),
   },
   {

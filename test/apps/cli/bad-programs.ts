@@ -64,7 +64,7 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
     config: ({ port }) => hub(`listen: { port: ${port} }, dataDir: 'busy'`),
     exitCode: 3,
     code: 'AC_PORT_BUSY',
-    says: ['another process has this port. Stop it, or set another hub.listen.port (0 takes a free one).'],
+    says: ['another process uses this port. Stop it, or set another hub.listen.port (0 picks a free one).'],
   },
   {
     name: 'a data directory that cannot be written',
