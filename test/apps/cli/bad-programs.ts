@@ -56,7 +56,10 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
     config: () => hub("listen: { host: '0.0.0.0', port: 0, insecure: true }, dataDir: 'open'"),
     exitCode: 2,
     code: 'AC_LISTEN_INSECURE',
-    says: [' has a mistake:', '  hub.adminToken: is missing; wanted a secret, because hub.listen.host "0.0.0.0" lets other machines in.'],
+    says: [
+      ' has a mistake:',
+      '  hub.adminToken: is missing; wanted a secret, because hub.listen.host "0.0.0.0" accepts connections from other machines.',
+    ],
   },
   {
     name: 'a busy port',
@@ -72,7 +75,7 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
     config: () => hub("listen: { port: 0 }, dataDir: 'a-file/hub'"),
     exitCode: 4,
     code: 'AC_DATA_DIR',
-    says: ['Cannot make or write the data directory ', 'Correct its rights, or set hub.dataDir'],
+    says: ['Cannot create or write the data directory ', 'Fix its permissions, or set hub.dataDir'],
   },
   {
     name: 'a second hub on one database',
