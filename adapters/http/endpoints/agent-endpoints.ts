@@ -50,7 +50,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     return row === undefined ? unknownAgent : ok(agentJson(heard(row), clock.nowMs()));
   };
 
-  const stand = async (request: ApiRequest, how: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
+  const control = async (request: ApiRequest, how: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
     const id = request.params['id'];
     if (!isAgentId(id)) return unknownAgent;
     const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...how });
@@ -60,13 +60,13 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     const body = readDrain(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const { deadline_ms: deadlineMs } = body.value;
-    return stand(request, { change: 'drain', ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+    return control(request, { change: 'drain', ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   };
-  const standing =
+  const controlHandler =
     (change: 'resume' | 'check' | 'takeover'): Handler =>
     (request) => {
       const body = readEmpty(request.json);
-      return body.kind === 'invalid' ? invalid(body.errors) : stand(request, { change });
+      return body.kind === 'invalid' ? invalid(body.errors) : control(request, { change });
     };
 
   const removeAgent: Handler = async (request) => {
@@ -85,9 +85,9 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     listAgents,
     getAgent,
     drainAgent,
-    resumeAgent: standing('resume'),
-    checkAgent: standing('check'),
-    takeoverAgent: standing('takeover'),
+    resumeAgent: controlHandler('resume'),
+    checkAgent: controlHandler('check'),
+    takeoverAgent: controlHandler('takeover'),
     removeAgent,
   };
 }
